@@ -1,0 +1,88 @@
+"""The errors of this project.
+
+    IngestError                 exit 1
+    ├── UsageError              exit 2   a bad flag, setting or list
+    ├── SourceError             exit 4   the source did not give what was asked
+    │   ├── SourceRefused                it refuses the keys, the bucket or the request: stop
+    │   ├── SourceUnavailable            it cannot be reached
+    │   ├── Throttled                    it asks us to slow down; may be retried
+    │   ├── Disrupted                    a transport or server fault; may be retried
+    │   ├── Forbidden                    403: this object is not in the plan
+    │   └── NotFound                     404: listed a moment ago, gone now
+    ├── UnreadableFile          exit 3   a day's file that is not what it should be
+    ├── CacheError              exit 5   the cache cannot be written or read
+    └── CacheLocked             exit 6   another run holds it
+
+Foreign errors (botocore, aiohttp, sqlite3, OSError, pydantic) are translated at the edge that met them.
+"""
+
+from typing import ClassVar
+
+
+class IngestError(Exception):
+    """Root of the tree; its message is meant for the user."""
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+
+class UsageError(IngestError):
+    """A flag, a setting or a list that cannot be used; the message names it and says what is allowed."""
+
+    exit_code = 2
+
+
+class SourceError(IngestError):
+    """The source did not give what was asked of it."""
+
+    exit_code = 4
+
+
+class SourceRefused(SourceError):
+    """The source refuses the keys, the bucket or the way we ask; no other request will fare better."""
+
+
+class SourceUnavailable(SourceError):
+    """The source has not answered for as long as we are willing to wait."""
+
+
+class Throttled(SourceError):
+    """The source asks for fewer requests (503 SlowDown, 429); `retry_after_s` is its own wish, if it had one."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Disrupted(SourceError):
+    """A reset, a timeout, a 5xx, a body that is short or does not match its checksum."""
+
+    retryable = True
+
+
+class Forbidden(SourceError):
+    """The object exists, and the keys' plan does not include it."""
+
+
+class NotFound(SourceError):
+    """The object is not there."""
+
+
+class UnreadableFile(IngestError):
+    """A day's file that cannot be understood; the message says what is wrong with it."""
+
+    exit_code = 3
+
+
+class CacheError(IngestError):
+    """The cache folder or the manifest cannot be read or written."""
+
+    exit_code = 5
+
+
+class CacheLocked(IngestError):
+    """Another run holds this cache; the message names its pid and start."""
+
+    exit_code = 6
