@@ -86,3 +86,9 @@ class CacheLocked(IngestError):
     """Another run holds this cache; the message names its pid and start."""
 
     exit_code = 6
+
+
+def first_of(errors: BaseExceptionGroup[IngestError]) -> IngestError:
+    """The first error of a group, however deep."""
+    inner = errors.exceptions[0]
+    return first_of(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,0 +1,1 @@
+"""Bulk ingestion of Massive.com daily flat files."""

@@ -1,0 +1,124 @@
+"""The commands. Only signatures and help live here: what a command needs is imported when it is called."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="ingest",
+    help="Bulk ingestion of Massive.com daily flat files: each day is downloaded once and split into a CSV for every "
+    "ticker that you track and a compressed archive of all others.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings to use; else INGEST_CONFIG, ./config.toml, your own."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ingest {version('ingest')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@app.command()
+def run(
+    months: Annotated[
+        int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. [default: 24]")
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. [default: today]"),
+    ] = None,
+    save_others: Annotated[
+        bool | None,
+        typer.Option("--save-others/--no-save-others", help="Keep the tickers you don't track, too. [default: keep]"),
+    ] = None,
+    tickers: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A list of tickers to track, one a line; in place of [tracked]. Repeatable."),
+    ] = None,
+    config: Config = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=512, help="Downloads at once, at most; fewer while the source is slow.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be fetched and why; fetch nothing.")
+    ] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Fetch what is held again.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")] = False,
+) -> None:
+    """Download what is new and split it into both tiers; what is done is skipped.
+
+    Ctrl-C finishes what is in flight; the next run goes on from there. Exit codes: 0 complete, 2 wrong flag or
+    setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
+    6 another run is going on, 130 interrupted.
+    """
+    from ingest.commands.run import RunFlags, run_command
+
+    flags = RunFlags(
+        months=months,
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        save_others=save_others,
+        lists=tuple(tickers or ()),
+        config=config,
+        concurrency=concurrency,
+        dry_run=dry_run,
+        refresh=refresh,
+        json=json,
+        quiet=quiet,
+    )
+    raise typer.Exit(run_command(flags))
+
+
+@app.command()
+def status(
+    json: Json = False,
+    max_age: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SESSIONS", help="Exit 3 when the newest session held is older than that."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Show what the cache holds, what it lacks and why, its size, and the last runs."""
+    from ingest.commands.status import status_command
+
+    raise typer.Exit(status_command(config, json, max_age))
+
+
+@app.command()
+def demo(
+    months: Annotated[int, typer.Option(min=1, max=24, help="Calendar months of generated data.")] = 2,
+    folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where the demo's own cache goes.")] = Path(
+        "cache/demo"
+    ),
+) -> None:
+    """Try it without keys: a real S3 server on this machine, filled with generated files, and a run against it."""
+    from ingest.commands.demo import demo_command
+
+    raise typer.Exit(demo_command(months, folder))

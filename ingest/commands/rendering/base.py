@@ -1,0 +1,18 @@
+"""What every rendering can do."""
+
+from typing import Protocol
+
+from ingest.events import Event
+from ingest.plan import Plan
+
+
+class Rendering(Protocol):
+    """Shows a run's events as they come, or a plan."""
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+        ...
+
+    def plan(self, plan: Plan) -> None:
+        """Show what a run would do."""
+        ...

@@ -1,0 +1,38 @@
+"""One JSON object a line for each event, the summary last."""
+
+import json
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from ingest.events import Event, name_of
+from ingest.plan import Plan
+
+
+class JsonLines:
+    """Writes events as `{"event": "committed", "session": "2025-11-11", …}`."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def event(self, event: Event) -> None:
+        """Write one event."""
+        self._write({"event": name_of(event)} | asdict(event))
+
+    def plan(self, plan: Plan) -> None:
+        """Write each decision, then the sums."""
+        for decision in plan.decisions:
+            size = decision.item.size if decision.item else None
+            self._write(
+                {
+                    "event": "decision",
+                    "session": decision.session,
+                    "action": decision.action,
+                    "reason": decision.reason,
+                    "bytes": size,
+                }
+            )
+        self._write({"event": "plan", "fetch": len(plan.fetches), "bytes": plan.bytes, "reasons": plan.reasons()})
+
+    def _write(self, value: dict[str, Any]) -> None:
+        self._out.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+        self._out.flush()

@@ -1,0 +1,87 @@
+"""Log lines, for cron and pipes."""
+
+import time
+from datetime import datetime
+from typing import TextIO
+
+from ingest import events
+from ingest.commands.rendering import words
+from ingest.plan import Plan
+
+EVERY_S = 5.0
+"""Seconds between two lines on progress."""
+
+
+class Lines:
+    """A line for what matters, one every few seconds on progress, and the summary at the end."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._planned = self._done = self._bytes = self._total_bytes = 0
+        self._next = time.monotonic() + EVERY_S
+        self._columns: set[str] = set()
+
+    def event(self, event: events.Event) -> None:
+        """Write what is worth a line."""
+        match event:
+            case events.RunStarted():
+                self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
+            case events.Planned() | events.WaveAdded():
+                self._planned += event.fetch
+                self._total_bytes += event.bytes
+                self._say(f"to fetch: {words.counted(event.fetch, 'session')}, {words.size(event.bytes)}")
+            case events.Fetched():
+                self._bytes += event.bytes
+            case events.Notice():
+                self._say(event.message)
+            case events.Stopping():
+                self._say("stopping: what is in flight is finished; once more to end at once")
+            case events.Finished():
+                self._summary(event)
+            case _:
+                self._other(event)
+
+    def plan(self, plan: Plan) -> None:
+        """Write the plan, a line a group."""
+        for row in words.plan_rows(plan):
+            self._out.write("  ".join(cell for cell in row if cell) + "\n")
+        self._out.write(f"to fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
+
+    def _other(self, event: events.Event) -> None:
+        if alarm := words.warning(event):
+            self._say(alarm)
+        if isinstance(event, events.Committed | events.Forbidden | events.Failed | events.Quarantined):
+            self._done += 1
+            self._progress()
+
+    def _progress(self) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY_S
+            share = f"{words.size(self._bytes)} of {words.size(self._total_bytes)}"
+            self._say(f"{self._done:,} of {words.counted(self._planned, 'session')}, {share}")
+
+    def _summary(self, done: events.Finished) -> None:
+        for label, value in words.summary(done):
+            self._say(f"{label}: {value}")
+        self._say(words.outcome(done))
+
+    def _say(self, text: str) -> None:
+        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._out.write(f"{stamp} {text}\n")
+        self._out.flush()
+
+
+class Quiet:
+    """Warnings and nothing else."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def event(self, event: events.Event) -> None:
+        """Write a warning."""
+        if (alarm := words.warning(event)) and not isinstance(event, events.ConcurrencyChanged):
+            self._out.write(f"{alarm}\n")
+
+    def plan(self, plan: Plan) -> None:
+        """Write the one number that a script may want."""
+        self._out.write(f"{len(plan.fetches)}\n")

@@ -1,0 +1,128 @@
+"""Bars on a terminal, and a table at the end."""
+
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ingest import events
+from ingest.commands.rendering import words
+from ingest.plan import Plan
+
+
+class Terminal:
+    """Rich bars while a run goes on; what is said in between scrolls above them."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._console,
+            expand=True,
+        )
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
+        self._task = self._progress.add_task("planning", total=None)
+        self._counts: Counter[str] = Counter()
+        self._since = time.monotonic()
+        self._status = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def event(self, event: events.Event) -> None:
+        """Take one event into the bars."""
+        match event:
+            case events.RunStarted():
+                self._live.start()
+                self._status = f"listing {event.dataset}, {event.start} to {event.end}"
+            case events.Planned() | events.WaveAdded():
+                self._planned(event)
+            case events.FetchStarted():
+                self._counts["in_flight"] += 1
+            case events.Fetched():
+                self._counts["in_flight"] -= 1
+                self._counts["bytes"] += event.bytes
+            case events.Committed():
+                self._counts["rows"] += event.source_rows
+                self._ended("committed")
+            case events.Forbidden():
+                self._ended("forbidden")
+            case events.Finished():
+                self._finished(event)
+            case _:
+                self._other(event)
+
+    def plan(self, plan: Plan) -> None:
+        """Show the plan as a table."""
+        table = Table("", "reason", "sessions", "span", "size", title="Plan", title_justify="left")
+        for row in words.plan_rows(plan):
+            table.add_row(*row)
+        self._console.print(table)
+        self._console.print(f"To fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
+
+    def _other(self, event: events.Event) -> None:
+        match event:
+            case events.Notice(level="info"):
+                self._console.print(event.message, style="dim")
+            case events.Retrying():
+                self._counts["retries"] += 1
+            case events.Stopping():
+                self._console.print(
+                    "Stopping: what is in flight is finished. Ctrl-C again ends at once.", style="yellow"
+                )
+            case events.Failed() | events.Quarantined():
+                self._ended(words_for(event))
+        if alarm := words.warning(event):
+            self._console.print(alarm, style="yellow")
+
+    def _planned(self, event: events.Planned | events.WaveAdded) -> None:
+        if isinstance(event, events.Planned):
+            self._since = time.monotonic()
+        total = (self._progress.tasks[0].total or 0) + event.fetch
+        self._progress.update(self._task, description="sessions", total=total)
+
+    def _ended(self, kind: str) -> None:
+        self._counts[kind] += 1
+        if kind != "committed":
+            self._counts["in_flight"] -= kind == "forbidden" or kind == "failed"
+        self._progress.advance(self._task)
+
+    def _render(self) -> RenderableType:
+        return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=True))
+
+    def _line(self) -> str:
+        if not self._progress.tasks[0].total:
+            return self._status
+        seconds = max(time.monotonic() - self._since, 1e-3)
+        rates = f"{self._counts['bytes'] / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
+        kinds = ("in_flight", "committed", "forbidden", "failed", "quarantined", "retries")
+        shown = [f"{self._counts[kind]} {kind.replace('_', ' ')}" for kind in kinds if self._counts[kind] > 0]
+        return f"{words.size(self._counts['bytes'])}, {rates} · {', '.join(shown)}"
+
+    def _finished(self, done: events.Finished) -> None:
+        self._live.stop()
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for label, value in words.summary(done):
+            table.add_row(Text(label, style="bold"), value)
+        self._console.print(table)
+        self._console.print(words.outcome(done), style="green" if done.exit_code == 0 else "yellow")
+
+
+def words_for(event: events.Failed | events.Quarantined) -> str:
+    """The count that an event belongs to."""
+    return "failed" if isinstance(event, events.Failed) else "quarantined"

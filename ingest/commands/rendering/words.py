@@ -1,0 +1,95 @@
+"""Numbers and events in words."""
+
+from collections.abc import Iterable
+
+from ingest import events
+from ingest.plan import Plan
+
+
+def size(count: float) -> str:
+    """Bytes for people: 999 B, 1.2 MB (decimal units)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def summary(done: events.Finished) -> list[tuple[str, str]]:
+    """The summary as label and value, without what is zero and of no interest."""
+    rows = [
+        ("window", f"{done.start} to {done.end}"),
+        ("fetched", f"{counted(done.fetched, 'session')}, {size(done.bytes)}, {done.requests:,} requests"),
+        ("held in the window", counted(done.committed, "session")),
+        *_states(done),
+    ]
+    if done.fetched:
+        rows.append(("rows", f"{done.source_rows:,} = {_parts(done)}"))
+    if done.corrections:
+        rows.append(("corrected", counted(done.corrections, "session")))
+    if done.files_projected:
+        rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
+    rate = f", {done.bytes / 1e6 / done.seconds:.1f} MB/s" if done.bytes and done.seconds else ""
+    return [*rows, ("time", f"{done.seconds:.1f} s{rate}")]
+
+
+def _parts(done: events.Finished) -> str:
+    parts = [f"{done.tracked_rows:,} tracked", f"{done.archive_rows:,} archived"]
+    return " + ".join([*parts, f"{done.dropped_rows:,} dropped"] if done.dropped_rows else parts)
+
+
+_MEANING = {
+    "forbidden": "forbidden (not in your plan)",
+    "unpublished": "not published yet",
+    "absent": "never published",
+    "failed": "failed (tried again by the next run)",
+    "quarantined": "quarantined (unreadable)",
+    "not_attempted": "not attempted (fetched by the next run)",
+}
+
+
+def _states(done: events.Finished) -> Iterable[tuple[str, str]]:
+    counts = {name: getattr(done, name) for name in _MEANING}
+    return [(_MEANING[name], counted(count, "session")) for name, count in counts.items() if count]
+
+
+def outcome(done: events.Finished) -> str:
+    """How it ended, in one line."""
+    if done.interrupted:
+        return "Interrupted: what was in flight is committed. Run again to go on."
+    if done.exit_code == 0:
+        return "Nothing to do: all that can be had is held." if not done.fetched else "Complete."
+    if done.exit_code == 3:
+        return "Finished, but some sessions failed or are quarantined: see above."
+    return "Ended early: what was committed stays. Run again to go on."
+
+
+def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
+    """The plan grouped by action and reason: action, reason, sessions, span, packed size."""
+    rows = []
+    for key in plan.reasons():
+        action, _, reason = key.partition(": ")
+        group = [one for one in plan.decisions if (one.action, one.reason) == (action, reason)]
+        packed = sum(one.item.size for one in group if one.item)
+        span = f"{group[0].session} to {group[-1].session}" if len(group) > 1 else str(group[0].session)
+        rows.append((action, reason, f"{len(group):,}", span, size(packed) if packed else ""))
+    return rows
+
+
+def warning(event: events.Event) -> str | None:
+    """What must be told whatever the rendering: None where the event is of no alarm."""
+    match event:
+        case events.Notice(message=message, level="warning"):
+            return message
+        case events.Failed(session=session, reason=reason):
+            return f"{session} failed: {reason}"
+        case events.Quarantined(session=session, reason=reason, path=path):
+            return f"{session} is unreadable and was put into quarantine: {reason}; its bytes are in {path}"
+        case events.ConcurrencyChanged(limit=limit, cause=cause):
+            return f"downloads at once: {limit} ({cause})"
+    return None

@@ -1,0 +1,80 @@
+"""`ingest status`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ingest import settings
+from ingest.commands.rendering.words import counted, size
+from ingest.overview import Status, status
+
+STALE = 3
+
+
+def status_command(config: Path | None, as_json: bool, max_age: int | None) -> int:
+    """Print the state of the cache; returns the exit code. Raises IngestError."""
+    found = status(settings.load(config))
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), default=str, ensure_ascii=False) + "\n")
+    else:
+        show(found)
+    if max_age is None or (found.age_sessions is not None and found.age_sessions <= max_age):
+        return 0
+    sys.stderr.write(f"stale: {_age(found)}, {max_age} allowed\n")
+    return STALE
+
+
+def _age(found: Status) -> str:
+    if found.age_sessions is None:
+        return "no session is held"
+    return f"the newest session held, {found.last}, is {counted(found.age_sessions, 'session')} old"
+
+
+def show(found: Status) -> None:
+    """Print tables for a person."""
+    console = Console(highlight=False)
+    console.print(f"[bold]{found.dataset}[/bold] in {found.root}")
+    if found.first is None:
+        console.print("Nothing is held yet: `ingest run` fetches, `ingest demo` shows it without keys.")
+    else:
+        console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
+    _show_sessions(console, found)
+    _show_gaps(console, found)
+    sizes = Table("tier", "files", "size", "folder", box=None)
+    for tier in found.tiers:
+        sizes.add_row(tier.name, f"{tier.files:,}", size(tier.bytes), tier.path)
+    console.print(sizes)
+    console.print(
+        f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
+        f"{counted(found.corrections, 'correction')}, {counted(found.findings, 'session')} with findings."
+    )
+    _show_runs(console, found)
+
+
+def _show_sessions(console: Console, found: Status) -> None:
+    if found.sessions:
+        table = Table("held", "source says", "sessions", "first", "last", "reason", box=None)
+        for row in found.sessions:
+            cells = (row.held, row.remote or "", f"{row.count:,}", str(row.first), str(row.last), row.reason or "")
+            table.add_row(*cells)
+        console.print(table)
+
+
+def _show_gaps(console: Console, found: Status) -> None:
+    for first, last, count in found.gaps[:10]:
+        console.print(f"gap: {first} to {last}, {counted(count, 'session')}")
+    if len(found.gaps) > 10:
+        console.print(f"… and {len(found.gaps) - 10} more gaps (--json lists them)")
+
+
+def _show_runs(console: Console, found: Status) -> None:
+    table = Table("run", "started", "window", "exit", box=None)
+    for run in found.runs:
+        ended = "killed or going on" if run["exit_code"] is None else str(run["exit_code"])
+        table.add_row(str(run["run"]), run["started_at"], f"{run['window_start']} to {run['window_end']}", ended)
+    if found.runs:
+        console.print(table)

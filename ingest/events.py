@@ -1,0 +1,191 @@
+"""What a run reports, as plain values. The pipeline emits them; who shows them is no concern of its own."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run has taken the cache; the window is inclusive at both ends."""
+
+    run: int
+    dataset: str
+    start: date
+    end: date
+    tracked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the user should know and that stops nothing."""
+
+    message: str
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan stands: so many sessions and bytes (packed) to fetch; `reasons` counts every session of the window."""
+
+    fetch: int
+    bytes: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class WaveAdded:
+    """A span that was forbidden has opened: more to fetch than was planned."""
+
+    fetch: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchStarted:
+    """A download begins."""
+
+    session: date
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A body is here and passed its checks."""
+
+    session: date
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt failed; the next one follows after `wait_s`. `session` is None for a listing."""
+
+    session: date | None
+    attempt: int
+    wait_s: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyChanged:
+    """The number of downloads allowed at once went down, or has come up again to its ceiling."""
+
+    limit: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A session is done: both parts durable, the manifest says so."""
+
+    session: date
+    bytes: int
+    source_rows: int
+    tracked_rows: int
+    archive_rows: int
+    dropped_rows: int
+    reason: str
+    corrected: bool = False
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The source lists the session, and the plan of these keys does not include it."""
+
+    session: date
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A session was given up for this run; the next run tries again."""
+
+    session: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A session's file was unreadable twice; its bytes are kept at `path`."""
+
+    session: date
+    reason: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """Tracked CSVs were brought up to date."""
+
+    files: int
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The user asked to stop: what is in flight is finished and committed."""
+
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a run.
+
+    `committed` to `quarantined` count the sessions of the window as they stand after the run, `fetched` those that
+    this run committed, `not_attempted` those that it was to fetch and did not come to. The rest is of this run alone:
+    `bytes` are packed bytes downloaded, `requests` all that went to the source.
+    """
+
+    run: int
+    start: date
+    end: date
+    exit_code: int
+    interrupted: bool
+    seconds: float
+    requests: int
+    bytes: int
+    fetched: int
+    committed: int
+    forbidden: int
+    unpublished: int
+    absent: int
+    failed: int
+    quarantined: int
+    not_attempted: int
+    source_rows: int
+    tracked_rows: int
+    archive_rows: int
+    dropped_rows: int
+    corrections: int
+    files_projected: int
+
+
+Event = (
+    RunStarted
+    | Notice
+    | Planned
+    | WaveAdded
+    | FetchStarted
+    | Fetched
+    | Retrying
+    | ConcurrencyChanged
+    | Committed
+    | Forbidden
+    | Failed
+    | Quarantined
+    | Projected
+    | Stopping
+    | Finished
+)
+Sink = Callable[[Event], None]
+
+
+def name_of(event: Event) -> str:
+    """The event's name in logs and JSON: `RunStarted` is `run_started`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()

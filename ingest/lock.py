@@ -1,0 +1,51 @@
+"""One run at a time: a lock on the cache that dies with its holder, and a note of who holds it."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from ingest.errors import CacheError, CacheLocked
+from ingest.manifest.store import now
+from ingest.tiers import durable
+
+
+@contextmanager
+def hold(root: Path) -> Iterator[None]:
+    """Hold a cache's lock; raises CacheLocked, naming the holder, where another process has it.
+
+    The operating system drops the lock when its holder ends, however it ends: a stale one never blocks. The note
+    beside it is for people and may be out of date, so it decides nothing.
+    """
+    durable.make_folder(root)
+    lock = filelock.FileLock(root / "ingest.lock", blocking=False)
+    note = root / "ingest.lock.json"
+    _acquire(lock, note)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, note: Path) -> None:
+    root = note.parent
+    try:
+        lock.acquire()
+        note.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": now()}))
+    except filelock.Timeout as error:
+        raise CacheLocked(f"another run holds the cache {root}: {_holder(note)}. Wait for it, or end it.") from error
+    except OSError as error:
+        raise CacheError(f"cannot lock the cache {root}: {error.strerror or error}") from error
+
+
+def _holder(note: Path) -> str:
+    try:
+        holder = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return "no note of its pid"
+    return f"pid {holder.get('pid')} on {holder.get('host')}, since {holder.get('started')}"

@@ -1,0 +1,127 @@
+"""The rows of the manifest as values."""
+
+import base64
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from typing import Any, Literal, Self
+
+HeldState = Literal["none", "committed", "quarantined"]
+RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
+
+
+Answer = tuple[date, RemoteState, str | None, str | None]
+"""What the source said of a session: state, reason in words, and the ETag that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the plan needs to know of one session: what is held, and what the source last answered.
+
+    `remote_etag` is the ETag that the last refusal or quarantine was about; `etag` that of the bytes held.
+    """
+
+    held: HeldState = "none"
+    remote: RemoteState | None = None
+    reason: str | None = None
+    remote_etag: str | None = None
+    etag: str | None = None
+    tracked: frozenset[str] = frozenset()
+    archive_kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """All that a commit says of a session. Sizes are bytes; hashes are hexadecimal sha256."""
+
+    session: date
+    etag: str
+    size: int
+    last_modified: str
+    source_rows: int
+    tracked_rows: int
+    archive_rows: int
+    dropped_rows: int
+    text_sha256: str
+    tracked_sha256: str
+    archive_sha256: str | None
+    tracked_row_numbers: bytes
+    tracked_set: int
+    archive_kept: bool
+    cut: str
+    columns: tuple[str, ...]
+    findings: tuple[str, ...]
+    tracked_index: bytes
+    archive_index: bytes | None
+
+    def to_json(self) -> str:
+        """As an intent stores it."""
+        return json.dumps(asdict(self), default=_plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        return cls(**{field.name: _typed(field.name, raw[field.name]) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The difference that a republished file makes: whole lines of the source, in the order of the files."""
+
+    session: date
+    old_etag: str
+    new_etag: str
+    columns: tuple[str, ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """As an intent stores it."""
+        return json.dumps(asdict(self), default=_plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        return cls(**{field.name: _typed(field.name, raw[field.name]) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCount:
+    """How many sessions share a held state, a remote state and a reason; with the first and last of them."""
+
+    held: HeldState
+    remote: RemoteState | None
+    reason: str | None
+    count: int
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the committed sessions; `findings` counts the sessions that have any."""
+
+    source_rows: int
+    findings: int
+    corrections: int
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"cannot store {type(value).__name__}")
+
+
+_BYTES = {"tracked_row_numbers", "tracked_index", "archive_index"}
+
+
+def _typed(name: str, value: Any) -> Any:
+    if name == "session":
+        return date.fromisoformat(value)
+    if name in _BYTES:
+        return None if value is None else base64.b64decode(value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,121 @@
+"""The manifest's tables, and how an older manifest becomes a current one.
+
+Each migration and the version that it reaches are committed together, so that a killed migration never happened.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from ingest.errors import CacheError
+
+_FIRST = """
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    dataset TEXT NOT NULL,
+    window_start TEXT NOT NULL,
+    window_end TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    pid INTEGER NOT NULL,
+    exit_code INTEGER,
+    summary TEXT
+);
+CREATE TABLE tracked_sets (
+    id INTEGER PRIMARY KEY,
+    tickers TEXT NOT NULL UNIQUE              -- one a line, sorted
+);
+CREATE TABLE sessions (
+    dataset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    held TEXT NOT NULL DEFAULT 'none' CHECK (held IN ('none', 'committed', 'quarantined')),
+    remote TEXT CHECK (remote IN ('listed', 'forbidden', 'unpublished', 'absent', 'holiday', 'failed')),
+    reason TEXT,                              -- in words, where remote or held needs them
+    remote_etag TEXT,                         -- what the last answer, or the quarantine, was about
+    etag TEXT,                                -- of the bytes held
+    size INTEGER,
+    last_modified TEXT,
+    source_rows INTEGER,
+    tracked_rows INTEGER,
+    archive_rows INTEGER,
+    dropped_rows INTEGER,
+    text_sha256 TEXT,
+    tracked_sha256 TEXT,
+    archive_sha256 TEXT,
+    tracked_row_numbers BLOB,                 -- uint32, little-endian, ascending, the first row is 0
+    tracked_set INTEGER REFERENCES tracked_sets (id),
+    archive_kept INTEGER,
+    cut TEXT CHECK (cut IN ('lines', 'polars')),
+    columns TEXT,                             -- JSON list, in the file's order
+    findings TEXT,                            -- JSON list
+    projected INTEGER NOT NULL DEFAULT 0,
+    committed_at TEXT,
+    run INTEGER REFERENCES runs (run),
+    PRIMARY KEY (dataset, session)
+);
+CREATE TABLE members (
+    dataset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    tier TEXT NOT NULL CHECK (tier IN ('tracked', 'archive')),
+    member_index BLOB NOT NULL,               -- JSON: offsets, first tickers, sorted
+    PRIMARY KEY (dataset, session, tier)
+);
+CREATE TABLE projections (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    active INTEGER NOT NULL,                  -- in the lists of the last run
+    dirty INTEGER NOT NULL,
+    first TEXT,
+    last TEXT,
+    rows INTEGER,                             -- NULL until it was made once
+    sha256 TEXT,
+    size INTEGER,
+    mtime_ns INTEGER,
+    PRIMARY KEY (dataset, ticker)
+);
+CREATE TABLE intents (
+    dataset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    record TEXT NOT NULL,                     -- JSON: the row that the session is to have
+    correction TEXT,                          -- JSON: the difference, where the text differs
+    PRIMARY KEY (dataset, session)
+);
+CREATE TABLE corrections (
+    id INTEGER PRIMARY KEY,
+    dataset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    old_etag TEXT,
+    new_etag TEXT,
+    columns TEXT NOT NULL,
+    removed TEXT NOT NULL,                    -- JSON list of the lines that are no longer in the file
+    added TEXT NOT NULL,                      -- JSON list of the lines that are new in it
+    run INTEGER REFERENCES runs (run),
+    at TEXT NOT NULL
+);
+CREATE TABLE calendar (
+    calendar TEXT NOT NULL,
+    year INTEGER NOT NULL,
+    version TEXT NOT NULL,                    -- of the library that computed it
+    sessions TEXT NOT NULL,                   -- JSON list
+    PRIMARY KEY (calendar, year)
+);
+"""
+
+MIGRATIONS = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a manifest to the current version; raises CacheError for one of a newer version, which stays untouched."""
+    version = version_of(connection, path)
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Version of a manifest; raises CacheError for a newer one."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise CacheError(
+            f"the manifest {path} was written by a newer version of ingest (format {version}, this one knows "
+            f"{len(MIGRATIONS)}): update ingest, or point [cache] root to another folder"
+        )
+    return version

@@ -1,0 +1,371 @@
+"""SQLite behind the manifest. One writer, who holds the cache's lock; readers need no lock (WAL).
+
+A transaction here is the moment at which something is done. `synchronous=FULL` makes each one durable before it
+returns, so whatever it names must be durable before it begins.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from ingest.errors import CacheError
+from ingest.manifest import schema
+from ingest.manifest.records import Answer, Correction, Held, SessionCount, SessionRecord, Totals
+from ingest.tiers.layout import MemberIndex, PartsOf, Tier
+from ingest.tiers.projection import Projection
+
+_COMMIT_COLUMNS = (
+    *("etag", "size", "last_modified", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"),
+    *(
+        "text_sha256",
+        "tracked_sha256",
+        "archive_sha256",
+        "tracked_row_numbers",
+        "tracked_set",
+        "archive_kept",
+    ),
+    "cut",
+)
+_COMMIT = f"""
+INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run, committed_at, columns, findings,
+                                 {", ".join(_COMMIT_COLUMNS)})
+VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
+"""  # noqa: S608 - names from this file alone
+
+
+def now() -> str:
+    """The time, UTC, as the manifest writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Manifest:
+    """The manifest of one cache, seen through one dataset."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
+        self.writable = writable
+        self._db = connection
+        self._path = path
+        self._dataset = dataset
+        self._sets: dict[int, frozenset[str]] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for writing; creates what is not there. Raises CacheError."""
+        with _translated(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            # The committer works in a thread; it is the only one that uses the connection while it does.
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            with closing(connection):
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                schema.migrate(connection, path)
+                yield cls(connection, path, dataset, writable=True)
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError."""
+        with _translated(path):
+            where = f"{path.resolve().as_uri()}?mode=ro" if path.exists() else "file::memory:"
+            with closing(sqlite3.connect(where, uri=True, isolation_level=None, timeout=30)) as connection:
+                if not path.exists():
+                    schema.migrate(connection, path)
+                schema.version_of(connection, path)
+                yield cls(connection, path, dataset, writable=False)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with _translated(self._path):
+            return self._db.execute(query, (self._dataset, *values)).fetchall()
+
+    # Runs
+
+    def begin_run(self, start: date, end: date) -> int:
+        """Record that a run begins; returns its number."""
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO runs (dataset, window_start, window_end, started_at, pid) VALUES (?, ?, ?, ?, ?)",
+                (self._dataset, start.isoformat(), end.isoformat(), now(), os.getpid()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def finish_run(self, run: int, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """Record how a run ended; one that was killed keeps an empty end."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE runs SET finished_at = ?, exit_code = ?, summary = ? WHERE run = ?",
+                (now(), exit_code, json.dumps(summary, default=str), run),
+            )
+
+    def last_runs(self, count: int) -> list[dict[str, Any]]:
+        """The newest runs first: window, times, exit code (None: killed or still going on)."""
+        names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
+        query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? ORDER BY run DESC LIMIT ?"  # noqa: S608
+        return [dict(zip(names, row, strict=True)) for row in self._rows(query, count)]
+
+    # Sessions
+
+    def sessions(self) -> dict[date, Held]:
+        """State of every session that the manifest knows, in the order of the dates."""
+        rows = self._rows(
+            "SELECT session, held, remote, reason, remote_etag, etag, tracked_set, archive_kept "
+            "FROM sessions WHERE dataset = ? ORDER BY session"
+        )
+        return {
+            date.fromisoformat(row[0]): Held(
+                row[1], row[2], row[3], row[4], row[5], self._tracked(row[6]), bool(row[7])
+            )
+            for row in rows
+        }
+
+    def answered(self, answers: Iterable[Answer], run: int) -> None:
+        """Record what the source last said of sessions: state, reason, ETag. What is held stays as it is."""
+        rows = [(self._dataset, day.isoformat(), *answer, run) for day, *answer in answers]
+        if rows:
+            with self._transaction() as db:
+                db.executemany(
+                    "INSERT INTO sessions (dataset, session, remote, reason, remote_etag, run) "
+                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
+                    "remote = excluded.remote, reason = excluded.reason, "
+                    "remote_etag = coalesce(excluded.remote_etag, remote_etag)",
+                    rows,
+                )
+
+    def quarantined(self, session: date, etag: str, reason: str, run: int) -> None:
+        """Record an unreadable file. A session that is held stays committed: only the replacement is refused."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
+                "VALUES (?, ?, 'quarantined', 'listed', ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
+                "held = CASE held WHEN 'committed' THEN held ELSE 'quarantined' END, remote = 'listed', "
+                "reason = excluded.reason, remote_etag = excluded.remote_etag",
+                (self._dataset, session.isoformat(), reason, etag, run),
+            )
+
+    def commit(self, records: Sequence[SessionRecord], corrections: Sequence[Correction], run: int) -> None:
+        """Make sessions done, in one transaction. Their parts must be durable before this is called."""
+        with self._transaction() as db:
+            for record in records:
+                self._commit_one(db, record, run)
+            db.executemany(
+                "INSERT INTO corrections (dataset, session, old_etag, new_etag, columns, removed, added, run, at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [self._correction_row(correction, run) for correction in corrections],
+            )
+            db.execute(
+                "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty",
+                (self._dataset,),
+            )
+
+    def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int) -> None:
+        key = (self._dataset, record.session.isoformat())
+        values = [getattr(record, name) for name in _COMMIT_COLUMNS]
+        db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), json.dumps(record.findings), *values))
+        db.execute("DELETE FROM members WHERE dataset = ? AND session = ?", key)
+        indexes = (("tracked", record.tracked_index), ("archive", record.archive_index))
+        db.executemany(
+            "INSERT INTO members VALUES (?, ?, ?, ?)",
+            [(*key, tier, index) for tier, index in indexes if index is not None],
+        )
+        db.execute("DELETE FROM intents WHERE dataset = ? AND session = ?", key)
+
+    def _correction_row(self, correction: Correction, run: int) -> tuple[Any, ...]:
+        lists = (correction.columns, correction.removed, correction.added)
+        return (
+            *(self._dataset, correction.session.isoformat(), correction.old_etag, correction.new_etag),
+            *(json.dumps(values) for values in lists),
+            *(run, now()),
+        )
+
+    # Replacements
+
+    def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
+        """Record that staged parts are to replace those held of their sessions, with the difference they make."""
+        rows = [
+            (self._dataset, record.session.isoformat(), record.to_json(), correction and correction.to_json())
+            for record, correction in replacements
+        ]
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
+
+    def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
+        """Replacements that a killed run had begun."""
+        rows = self._rows("SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session")
+        return [
+            (SessionRecord.from_json(record), Correction.from_json(correction) if correction else None)
+            for record, correction in rows
+        ]
+
+    def distrust(self, sessions: Iterable[date]) -> None:
+        """Forget the ETag of sessions whose parts are not what they should be, so that they are fetched again."""
+        keys = [(self._dataset, session.isoformat()) for session in sessions]
+        if keys:
+            with self._transaction() as db:
+                db.executemany("UPDATE sessions SET etag = NULL WHERE dataset = ? AND session = ?", keys)
+                db.executemany("DELETE FROM intents WHERE dataset = ? AND session = ?", keys)
+
+    def hashes(self, session: date) -> tuple[str, str, str | None] | None:
+        """Hashes of a committed session: of its text, its tracked part and its archive part."""
+        rows = self._rows(
+            "SELECT text_sha256, tracked_sha256, archive_sha256 FROM sessions "
+            "WHERE dataset = ? AND session = ? AND held = 'committed'",
+            session.isoformat(),
+        )
+        return rows[0] if rows else None
+
+    # Tracked sets
+
+    def tracked_set(self, tickers: frozenset[str]) -> int:
+        """Number of a set of tickers, given on first sight."""
+        text = "\n".join(sorted(tickers))
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO tracked_sets (tickers) VALUES (?)", (text,))
+            number: int = db.execute("SELECT id FROM tracked_sets WHERE tickers = ?", (text,)).fetchone()[0]
+        return number
+
+    def _tracked(self, number: int | None) -> frozenset[str]:
+        if number is None:
+            return frozenset()
+        if number not in self._sets:
+            row = self._db.execute("SELECT tickers FROM tracked_sets WHERE id = ?", (number,)).fetchone()
+            self._sets[number] = frozenset(filter(None, row[0].split("\n")))
+        return self._sets[number]
+
+    # Projections
+
+    def projections(self) -> dict[str, Projection]:
+        """State of every tracked CSV that there is or was, by ticker."""
+        rows = self._rows(
+            "SELECT ticker, active, dirty, first, last, rows, sha256, size, mtime_ns FROM projections "
+            "WHERE dataset = ? ORDER BY ticker"
+        )
+        return {row[0]: Projection(row[0], bool(row[1]), bool(row[2]), *row[3:]) for row in rows}
+
+    def follow(self, tickers: Iterable[str]) -> None:
+        """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
+        with self._transaction() as db:
+            wanted = set(tickers)
+            known = {row.ticker for row in self.projections().values() if row.active}
+            db.executemany(
+                "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
+                [(self._dataset, ticker) for ticker in sorted(known - wanted)],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)",
+                [(self._dataset, ticker) for ticker in sorted(wanted - known)],
+            )
+
+    def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
+        """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE projections SET dirty = 0, first = ?, last = ?, rows = ?, sha256 = ?, size = ?, mtime_ns = ? "
+                "WHERE dataset = ? AND ticker = ?",
+                [
+                    (
+                        row.first,
+                        row.last,
+                        row.rows,
+                        row.sha256,
+                        row.size,
+                        row.mtime_ns,
+                        self._dataset,
+                        row.ticker,
+                    )
+                    for row in projections
+                ],
+            )
+            db.executemany(
+                "UPDATE sessions SET projected = 1 WHERE dataset = ? AND session = ?",
+                [(self._dataset, session.isoformat()) for session in sessions],
+            )
+
+    def pending(self) -> frozenset[date]:
+        """Committed sessions that no projection has seen."""
+        rows = self._rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected")
+        return frozenset(date.fromisoformat(row[0]) for row in rows)
+
+    def session_counts(self) -> list[SessionCount]:
+        """Sessions by held state, remote state and reason."""
+        rows = self._rows(
+            "SELECT held, remote, reason, count(*), min(session), max(session) FROM sessions WHERE dataset = ? "
+            "GROUP BY held, remote, reason ORDER BY held, remote, reason"
+        )
+        return [
+            SessionCount(held, remote, reason, count, date.fromisoformat(first), date.fromisoformat(last))
+            for held, remote, reason, count, first, last in rows
+        ]
+
+    def totals(self) -> Totals:
+        """Sums over the committed sessions."""
+        query = (
+            "SELECT coalesce(sum(source_rows), 0), coalesce(sum(findings <> '[]'), 0), "
+            "(SELECT count(*) FROM corrections c WHERE c.dataset = s.dataset) "
+            "FROM sessions s WHERE dataset = ? AND held = 'committed'"
+        )
+        return Totals(*(value or 0 for value in self._rows(query)[0]))
+
+    def committed(self) -> list[date]:
+        """All committed sessions, oldest first."""
+        rows = self._rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
+        return [date.fromisoformat(row[0]) for row in rows]
+
+    def parts(self, sessions: Iterable[date]) -> Iterator[PartsOf]:
+        """How to read these sessions, in the order given; those that are not committed are passed over."""
+        for day in sessions:
+            yield from self._parts_of(day.isoformat())
+
+    def _parts_of(self, day: str) -> Iterator[PartsOf]:
+        rows = self._rows(
+            "SELECT tracked_set, cut, columns FROM sessions WHERE dataset = ? AND session = ? AND held = 'committed'",
+            day,
+        )
+        members = self._rows("SELECT tier, member_index FROM members WHERE dataset = ? AND session = ?", day)
+        index: dict[Tier, MemberIndex] = {tier: MemberIndex.decode(blob) for tier, blob in members}
+        for number, cut, columns in rows:
+            yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, tuple(json.loads(columns)), index)
+
+    # Calendar
+
+    def calendar_year(self, calendar: str, year: int, version: str) -> tuple[date, ...] | None:
+        """Sessions of a year as this version of the calendar's library computed them; None: not known yet."""
+        with _translated(self._path):
+            row = self._db.execute(
+                "SELECT sessions FROM calendar WHERE calendar = ? AND year = ? AND version = ?",
+                (calendar, year, version),
+            ).fetchone()
+        return tuple(date.fromisoformat(day) for day in json.loads(row[0])) if row else None
+
+    def keep_calendar_year(self, calendar: str, year: int, version: str, sessions: Iterable[date]) -> None:
+        """Keep a computed year, in the place of an older version's."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO calendar VALUES (?, ?, ?, ?)",
+                (calendar, year, version, json.dumps([day.isoformat() for day in sessions])),
+            )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise CacheError(f"the manifest {path}: {error}") from error
+    except OSError as error:
+        raise CacheError(f"the manifest {path}: {error.strerror or error}") from error

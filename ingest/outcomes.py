@@ -1,0 +1,22 @@
+"""How a session that was to be fetched ended."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ingest.sources.base import Body
+
+if TYPE_CHECKING:  # polars: who counts outcomes does without
+    from ingest.day import Job, Prepared
+
+OutcomeKind = Literal["committed", "forbidden", "absent", "failed", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one session: with its staged parts where it is to be committed, its bytes where it is unreadable."""
+
+    job: "Job"
+    kind: OutcomeKind
+    reason: str | None = None
+    prepared: "Prepared | None" = None
+    unreadable: Body | None = None

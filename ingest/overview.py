@@ -1,0 +1,104 @@
+"""What a cache holds: the answer to `ingest status`. Reads the manifest and the folders; asks no one else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from ingest.calendars import calendar_of
+from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.manifest import Manifest
+from ingest.manifest.records import SessionCount
+from ingest.sessions import Calendar, today
+from ingest.settings import Settings
+from ingest.tiers.layout import PartFolders
+
+
+@dataclass(frozen=True, slots=True)
+class TierSize:
+    """Size on disk of one tier: bytes and files."""
+
+    name: str
+    path: str
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a cache. `first` and `last` are the oldest and newest committed session, None in an empty cache.
+
+    `age_sessions` counts the sessions after `last` up to today; `gaps` are the sessions between `first` and `last`
+    that are not held, as (first, last, sessions) stretches.
+    """
+
+    dataset: str
+    root: str
+    first: date | None
+    last: date | None
+    age_sessions: int | None
+    sessions: tuple[SessionCount, ...]
+    gaps: tuple[tuple[date, date, int], ...]
+    source_rows: int
+    findings: int
+    corrections: int
+    tracked_tickers: int
+    dirty_files: int
+    tiers: tuple[TierSize, ...]
+    runs: tuple[dict[str, Any], ...]
+
+
+def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
+    """State of the cache that the settings name; raises CacheError where its manifest cannot be read."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        committed = manifest.committed()
+        first, last = (committed[0], committed[-1]) if committed else (None, None)
+        calendar = calendar_of(manifest, dataset)
+        followed = [row for row in manifest.projections().values() if row.active]
+        totals = manifest.totals()
+        return Status(
+            dataset=dataset.name,
+            root=str(settings.cache.root),
+            first=first,
+            last=last,
+            age_sessions=_age(calendar, last),
+            sessions=tuple(manifest.session_counts()),
+            gaps=tuple(_gaps(calendar, committed)),
+            source_rows=totals.source_rows,
+            findings=totals.findings,
+            corrections=totals.corrections,
+            tracked_tickers=len(followed),
+            dirty_files=sum(row.dirty for row in followed),
+            tiers=tuple(_sizes(settings)),
+            runs=tuple(manifest.last_runs(5)),
+        )
+
+
+def _age(calendar: Calendar, last: date | None) -> int | None:
+    return calendar.count_between(last + timedelta(days=1), today()) if last else None
+
+
+def _gaps(calendar: Calendar, committed: list[date]) -> Iterable[tuple[date, date, int]]:
+    """Stretches of neighbouring sessions that are not held."""
+    if not committed:
+        return
+    held, stretch = set(committed), list[date]()
+    for session in calendar.between(committed[0], committed[-1]):
+        if session not in held:
+            stretch.append(session)
+        elif stretch:
+            yield stretch[0], stretch[-1], len(stretch)
+            stretch = []
+
+
+def _sizes(settings: Settings) -> Iterable[TierSize]:
+    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    yield _size("tracked CSVs", settings.tracked_path, "*.csv")
+    yield _size("tracked parts", folders.tracked, "*.csv.gz")
+    yield _size("archive parts", folders.archive, "*.csv.gz")
+
+
+def _size(name: str, folder: Path, pattern: str) -> TierSize:
+    sizes = [path.stat().st_size for path in folder.glob(pattern)]
+    return TierSize(name, str(folder), sum(sizes), len(sizes))

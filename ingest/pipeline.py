@@ -1,0 +1,165 @@
+"""Runs a plan: downloads, split workers, one committer, under a budget of bytes.
+
+Downloads are tasks, splits run in worker threads (gunzip, polars, gzip and files release the GIL), and one committer
+owns the manifest. Bytes are acquired before a download begins and given back when its session is committed, so memory
+is bounded by the budget and not by the number of sessions. A session that fails never stops the others.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from ingest import events
+from ingest.datasets import Dataset
+from ingest.day import Job, Prepared, prepare
+from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled, UnreadableFile, first_of
+from ingest.outcomes import Outcome
+from ingest.plan import Decision
+from ingest.sources.asking import Asker
+from ingest.sources.base import Body, RemoteObject
+from ingest.sources.pacing import ByteBudget
+from ingest.store import Store
+
+_Ended = tuple[Outcome, int]
+
+_IN_FLIGHT_PER_PACKED = 6
+"""Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
+
+_MAX_BATCH = 64
+"""Sessions in one transaction at most."""
+
+
+class Pipeline:
+    """The machinery of one run; `run` may be called for several waves."""
+
+    def __init__(
+        self, asker: Asker, store: Store, dataset: Dataset, max_bytes: int, sink: events.Sink, stop: anyio.Event
+    ) -> None:
+        self._asker, self._store, self._dataset = asker, store, dataset
+        self._sink, self._stop = sink, stop
+        self._budget = ByteBudget(max_bytes)
+        self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + 1)
+        self.outcomes: dict[date, Outcome] = {}
+
+    async def run(self, decisions: Sequence[Decision]) -> None:
+        """Fetch, split and commit sessions in their order; each one's end is then in `outcomes`.
+
+        Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
+        """
+        send, receive = anyio.create_memory_object_stream[_Ended](_MAX_BATCH)
+        jobs = [self._job(decision) for decision in decisions]
+        failure: IngestError | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._commit_all, receive)
+            async with send:
+                try:
+                    await self._download_all(jobs, send)
+                except* IngestError as errors:
+                    failure = first_of(errors)
+        if failure:
+            raise failure
+
+    def _job(self, decision: Decision) -> Job:
+        number = self._store.manifest.tracked_set(decision.tracked)
+        return Job(decision, number, self._dataset, self._store.folders)
+
+    async def _download_all(self, jobs: Sequence[Job], send: MemoryObjectSendStream[_Ended]) -> None:
+        async with self._asker.watching(), anyio.create_task_group() as downloads:
+            for job in jobs:
+                await self._start(job, downloads, send)
+                if self._stop.is_set():
+                    self._sink(events.Stopping(self._asker.limit.in_flight))
+                    break
+
+    async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
+        """Begin a session as soon as there is a place and room for it, unless the run is to stop by then."""
+        taken = await self._budget.acquire(_item(job.decision).size * _IN_FLIGHT_PER_PACKED)
+        await self._asker.limit.acquire()
+        if self._stop.is_set():
+            await self._asker.limit.release()
+        else:
+            downloads.start_soon(self._session, job, taken, send)
+
+    async def _session(self, job: Job, taken: int, send: MemoryObjectSendStream[_Ended]) -> None:
+        await send.send((await self._outcome(job), taken))
+
+    async def _outcome(self, job: Job) -> Outcome:
+        """Fetch and split one session. A refusal of the keys and a broken disk end the run and so are raised."""
+        try:
+            return await self._prepared(job)
+        except Forbidden:
+            return Outcome(job, "forbidden")
+        except NotFound as error:
+            return Outcome(job, "absent", str(error))
+        except (Disrupted, Throttled) as error:
+            return Outcome(job, "failed", str(error))
+
+    async def _prepared(self, job: Job) -> Outcome:
+        """A file that is unreadable is fetched once more, lest the fault was on the way."""
+        first = await self._split(job, await self._fetched(job.decision))
+        if first.prepared:
+            return first
+        await self._asker.limit.acquire()
+        return await self._split(job, await self._fetched(job.decision))
+
+    async def _fetched(self, decision: Decision) -> Body:
+        return await self._asker.fetch(decision.session, _item(decision))
+
+    async def _split(self, job: Job, body: Body) -> Outcome:
+        try:
+            prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=self._workers)
+        except UnreadableFile as error:
+            return Outcome(job, "quarantined", str(error), unreadable=body)
+        return Outcome(job, "committed", prepared=prepared)
+
+    async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
+        """Commit outcomes as they come: those that wait while a transaction is made durable share the next one."""
+        async with receive:
+            async for first in receive:
+                batch = [first, *_waiting(receive)]
+                await anyio.to_thread.run_sync(self._store.record, [outcome for outcome, _ in batch])
+                for outcome, taken in batch:
+                    self.outcomes[outcome.job.decision.session] = outcome
+                    await self._budget.release(taken)
+                    self._sink(_event(outcome, self._store))
+
+
+def _waiting(receive: MemoryObjectReceiveStream[_Ended]) -> Iterator[_Ended]:
+    for _ in range(min(receive.statistics().current_buffer_used, _MAX_BATCH - 1)):
+        yield receive.receive_nowait()
+
+
+def _item(decision: Decision) -> RemoteObject:
+    if decision.item is None:
+        raise AssertionError(f"{decision.session} is to be fetched and is not listed")
+    return decision.item
+
+
+def _event(outcome: Outcome, store: Store) -> events.Event:
+    session, reason = outcome.job.decision.session, outcome.reason or ""
+    if outcome.prepared:
+        return _committed(outcome.prepared)
+    if outcome.kind == "forbidden":
+        return events.Forbidden(session)
+    if outcome.kind == "quarantined":
+        return events.Quarantined(session, reason, str(store.quarantine_path(session)))
+    return events.Failed(session, reason)
+
+
+def _committed(prepared: Prepared) -> events.Committed:
+    record = prepared.record
+    return events.Committed(
+        session=record.session,
+        bytes=record.size,
+        source_rows=record.source_rows,
+        tracked_rows=record.tracked_rows,
+        archive_rows=record.archive_rows,
+        dropped_rows=record.dropped_rows,
+        reason=prepared.job.decision.reason,
+        corrected=prepared.correction is not None,
+        findings=record.findings,
+    )

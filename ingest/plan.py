@@ -1,0 +1,195 @@
+"""One decision for each session of a window, with its reason. Pure: a listing, the manifest and lists in, decisions out."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Literal
+
+from ingest.manifest.records import Held, RemoteState
+from ingest.sources.base import RemoteObject
+
+Action = Literal["fetch", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done about a session, and why.
+
+    `tracked` and `keep_rest` say how a fetched session is to be split: never with less than is held of it.
+    `remote` is what the listing (or, for a forbidden one, the last answer) says of it.
+    """
+
+    session: date
+    action: Action
+    reason: str
+    remote: RemoteState
+    item: RemoteObject | None = None
+    held: Held = field(default_factory=Held)
+    tracked: frozenset[str] = frozenset()
+    keep_rest: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants to have of each session."""
+
+    tracked: frozenset[str]
+    save_others: bool
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All decisions of a window by date; `spans` are the runs of forbidden sessions that are asked at their edges."""
+
+    decisions: tuple[Decision, ...]
+    spans: tuple[tuple[Decision, ...], ...] = ()
+
+    @property
+    def fetches(self) -> tuple[Decision, ...]:
+        """What is to be downloaded, oldest first: what a plan allows rolls forward, so the oldest is lost first."""
+        return tuple(decision for decision in self.decisions if decision.action == "fetch")
+
+    @property
+    def bytes(self) -> int:
+        """Packed bytes to download."""
+        return sum(decision.item.size for decision in self.fetches if decision.item)
+
+    def reasons(self) -> dict[str, int]:
+        """How many sessions have each reason; what is fetched comes first."""
+        order = sorted(self.decisions, key=lambda decision: (decision.action, decision.session))
+        return dict(Counter(f"{decision.action}: {decision.reason}" for decision in order))
+
+
+def make_plan(
+    window: tuple[date, date],
+    listing: Mapping[date, RemoteObject],
+    held: Mapping[date, Held],
+    is_session: Callable[[date], bool],
+    wishes: Wishes,
+    missing_parts: Collection[date] = (),
+) -> Plan:
+    """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
+
+    `missing_parts` are committed sessions whose files are not there.
+    """
+    last_listed = max(listing, default=date.min)
+    decisions = [
+        _listed(day, listing[day], held.get(day, Held()), wishes, day in missing_parts)
+        if day in listing
+        else _unlisted(day, held.get(day, Held()), is_session(day), last_listed)
+        for day in _days(*window)
+        if day in listing or day in held or is_session(day) or day.weekday() < 5
+    ]
+    return _asking_at_edges(decisions)
+
+
+def _days(start: date, end: date) -> Iterable[date]:
+    return (start + timedelta(days=n) for n in range((end - start).days + 1))
+
+
+def _unlisted(day: date, held: Held, is_session: bool, last_listed: date) -> Decision:
+    remote: RemoteState = "holiday" if not is_session else "unpublished" if day > last_listed else "absent"
+    reason = "committed" if held.held == "committed" else remote
+    return Decision(day, "skip", reason, remote, held=held)
+
+
+def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> Decision:
+    why = _why_fetch(item, held, wishes, parts_missing)
+    remote: RemoteState = held.remote if _was_refused(item, held) and held.remote else "listed"
+    return Decision(
+        session=day,
+        action="fetch" if why else "skip",
+        reason=why or ("quarantined" if _is_quarantined(item, held) else "committed"),
+        remote=remote,
+        item=item,
+        held=held,
+        tracked=wishes.tracked | held.tracked,
+        keep_rest=wishes.save_others or held.archive_kept,
+    )
+
+
+def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> str | None:
+    """The reason to download a listed session; None: what is held suffices, or downloading again is of no use."""
+    if wishes.refresh:
+        return "refresh"
+    if _is_quarantined(item, held):
+        return None
+    if held.held != "committed":
+        return "failed before" if held.remote == "failed" else "new etag" if held.held == "quarantined" else "new"
+    if parts_missing:
+        return "missing part"
+    if held.etag != item.etag:
+        return "new etag" if held.etag else "damaged"
+    return _why_split_again(held, wishes)
+
+
+def _why_split_again(held: Held, wishes: Wishes) -> str | None:
+    if held.archive_kept:
+        return None
+    if wishes.save_others:
+        return "lacks archive"
+    lacking = sorted(wishes.tracked - held.tracked)
+    return (
+        f"lacks {', '.join(lacking[:3])}{f' and {len(lacking) - 3} more' if len(lacking) > 3 else ''}"
+        if lacking
+        else None
+    )
+
+
+def _is_quarantined(item: RemoteObject, held: Held) -> bool:
+    """Whether just these bytes were unreadable before: for a session held, or for none."""
+    refused_replacement = held.held == "committed" and held.etag != item.etag and held.reason is not None
+    return (held.held == "quarantined" or refused_replacement) and _was_refused(item, held) and held.remote == "listed"
+
+
+def _was_refused(item: RemoteObject, held: Held) -> bool:
+    return held.remote_etag == item.etag
+
+
+def _asking_at_edges(decisions: Sequence[Decision]) -> Plan:
+    """Skip the inside of each span of sessions that were forbidden when last asked; its edges are asked again."""
+    planned: list[Decision] = []
+    spans: list[tuple[Decision, ...]] = []
+    # What is neither fetched nor listed (holidays, days held) does not interrupt a span.
+    relevant = [decision for decision in decisions if decision.action == "fetch"]
+    edges: set[date] = set()
+    inside: set[date] = set()
+    for forbidden, group in groupby(relevant, key=lambda decision: decision.held.remote == "forbidden"):
+        span = tuple(group)
+        if forbidden:
+            spans.append(span)
+            edges |= {span[0].session, span[-1].session}
+            inside |= {decision.session for decision in span[1:-1]}
+    for decision in decisions:
+        if decision.session in inside:
+            planned.append(replace(decision, action="skip", reason="forbidden", remote="forbidden"))
+        elif decision.session in edges:
+            planned.append(replace(decision, reason="forbidden before, asked again"))
+        else:
+            planned.append(decision)
+    return Plan(tuple(planned), tuple(spans))
+
+
+def next_wave(span: Sequence[Decision], opened: Collection[date], asked: Collection[date]) -> list[Decision]:
+    """What to ask next of a forbidden span: from each edge on as many again as have opened there, doubling.
+
+    A plan that moved by one day costs a refused request or two; one that opened wholly is fetched in few waves.
+    """
+    return sorted(
+        {d.session: d for side in (span, span[::-1]) for d in _inward(side, opened, asked)}.values(),
+        key=lambda decision: decision.session,
+    )
+
+
+def _inward(side: Sequence[Decision], opened: Collection[date], asked: Collection[date]) -> list[Decision]:
+    count = 0
+    for decision in side:
+        if decision.session not in asked:
+            break
+        if decision.session not in opened:
+            return []
+        count += 1
+    return [decision for decision in side[count : 2 * count] if decision.session not in asked]

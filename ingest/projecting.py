@@ -1,0 +1,89 @@
+"""Brings the tracked CSVs up to date: which tickers, from which sessions, many sessions in one pass."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ingest.events import Projected
+from ingest.manifest import Manifest
+from ingest.tiers import durable, projection
+from ingest.tiers.layout import PartFolders, PartsOf
+from ingest.tiers.projection import Projection
+
+_MAX_ROWS = 400_000
+"""Rows held at once, about 100 bytes each: tickers are taken in groups, so that memory does not grow with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """What a pass draws on: all committed sessions, and those that no projection has seen."""
+
+    folders: PartFolders
+    everything: Sequence[date]
+    pending: Sequence[date]
+
+
+def project(manifest: Manifest, folders: PartFolders, folder: Path) -> Projected | None:
+    """Make every active CSV what the committed sessions say; None where nothing was to be done.
+
+    Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
+    that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
+    a kill in between only means that they are made anew. Raises CacheError.
+    """
+    started = time.monotonic()
+    stock = _Stock(folders, manifest.committed(), sorted(manifest.pending()))
+    due = [row for row in _active(manifest) if stock.pending or row.dirty or not projection.looks_intact(folder, row)]
+    if not due and not stock.pending:
+        return None
+    made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, folder, group)]
+    durable.sync_folder(folder)
+    manifest.projected((new for _, new in made), stock.pending)
+    changed = [new for old, new in made if old.sha256 != new.sha256]
+    return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
+
+
+def _active(manifest: Manifest) -> list[Projection]:
+    return [row for row in manifest.projections().values() if row.active]
+
+
+def _groups(rows: Sequence[Projection], sessions: int) -> Iterator[Sequence[Projection]]:
+    size = max(1, _MAX_ROWS // max(1, sessions))
+    return (rows[i : i + size] for i in range(0, len(rows), size))
+
+
+def _make(
+    manifest: Manifest, stock: _Stock, folder: Path, group: Sequence[Projection]
+) -> Iterator[tuple[Projection, Projection]]:
+    """Old and new state of each CSV of a group, files written."""
+    bases = {row.ticker: projection.read_base(folder, row) if row.rows is not None else None for row in group}
+    anew = [row for row in group if bases[row.ticker] is None]
+    upon = [row for row in group if bases[row.ticker] is not None]
+    replaced = [day.isoformat() for day in stock.pending]
+    for rows, sessions, gone in ((anew, stock.everything, []), (upon, stock.pending, replaced)):
+        lines = _lines(stock.folders, manifest.parts(sessions), rows) if rows and sessions else {}
+        for row in rows:
+            base = bases[row.ticker]
+            content = projection.merge(base or b"", lines.get(row.ticker, ()), gone)
+            yield row, _written(folder, row, content, base)
+
+
+def _written(folder: Path, row: Projection, content: bytes, base: bytes | None) -> Projection:
+    """The CSV's new state; a file that is right already is left alone."""
+    if content == base and projection.looks_intact(folder, row):
+        return replace(row, dirty=False)
+    return projection.write(folder, row, content)
+
+
+def _lines(
+    folders: PartFolders, sessions: Iterable[PartsOf], rows: Sequence[Projection]
+) -> dict[str, list[tuple[str, str]]]:
+    """(date, line) pairs by ticker, ascending."""
+    from ingest.tiers.rows import extract  # polars: a run with nothing to do does without
+
+    found: dict[str, list[tuple[str, str]]] = {}
+    frame = extract(folders, sessions, frozenset(row.ticker for row in rows))
+    for ticker, day, line in frame.iter_rows():
+        found.setdefault(ticker, []).append((day, line))
+    return found

@@ -1,0 +1,39 @@
+"""Settings: flags, the environment, config.toml and built-in defaults become one frozen `Settings`.
+
+Each of the four is read into a `Layer` of its own and only then merged, so that an error, and a listing of what
+holds, can say where a value came from. The layers come from pydantic-settings' own sources; a `Settings` made by
+hand reads none of them, and its paths stay as they are given.
+"""
+
+from ingest.settings.loading import find, load
+from ingest.settings.model import (
+    FILE_NAME,
+    FILE_VARIABLE,
+    SECTIONS,
+    Archive,
+    Cache,
+    Limits,
+    Run,
+    Setting,
+    Settings,
+    Source,
+    Tracked,
+    variable,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "FILE_VARIABLE",
+    "SECTIONS",
+    "Archive",
+    "Cache",
+    "Limits",
+    "Run",
+    "Setting",
+    "Settings",
+    "Source",
+    "Tracked",
+    "find",
+    "load",
+    "variable",
+]

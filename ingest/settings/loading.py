@@ -1,0 +1,122 @@
+"""Reading the settings: each place into a layer of its own, then merged, checked and anchored to a folder."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+
+from ingest.errors import UsageError
+from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, layer_of, place
+from ingest.settings.refusals import check_names, check_variables, refusal, wrong_value
+
+
+def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the settings that hold: flags before the environment before config.toml before defaults.
+
+    `config` names the file; without it the file is looked for as `find` says. `flags` are values by section and
+    name, such as {"source": {"concurrency": 8}}; None means that a flag was not given. Relative paths count from
+    the folder of the file (without one, from the working folder), those in flags from the working folder.
+
+    Raises UsageError, which names each setting that is wrong, where it stands and what is allowed.
+    """
+    try:
+        layers = _layers(config, flags or {})
+    except OSError as error:
+        raise UsageError(f"the settings cannot be read: {error}") from error
+    try:
+        settings = Settings(**_merged(layers))
+    except ValidationError as error:
+        raise refusal(wrong_value(layers, one) for one in error.errors()) from error
+    return _anchored(settings, layers)
+
+
+def find(config: Path | None = None) -> Path | None:
+    """The file to read: `config`, else INGEST_CONFIG, ./config.toml, or the one in the user's config folder.
+
+    None if there is no such file. Raises UsageError if a file that was named does not exist.
+    """
+    named = _named(config)
+    if named:
+        return named
+    here = Path.cwd() / FILE_NAME
+    if here.is_file():
+        return here
+    from platformdirs import user_config_path  # rarely needed, and not free to import
+
+    personal = user_config_path("ingest", appauthor=False) / FILE_NAME
+    return personal if personal.is_file() else None
+
+
+def _named(config: Path | None) -> Path | None:
+    text = str(config) if config is not None else os.environ.get(FILE_VARIABLE, "")
+    if not text:
+        return None
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{text}: the home folder is not known") from error
+    if not path.is_file():
+        source = "--config" if config is not None else FILE_VARIABLE
+        raise UsageError(f"{source} names {path}, which is no file")
+    return path
+
+
+def _layers(config: Path | None, flags: Mapping[str, Mapping[str, Any]]) -> tuple[Layer, ...]:
+    here = Path.cwd()
+    file = find(config)
+    folder = file.parent if file else here
+    check_variables(os.environ)
+    given = {part: {k: v for k, v in names.items() if v is not None} for part, names in flags.items()}
+    defaults = Settings().model_dump()
+    layers = [Layer("flag", given, here), Layer("environment", _Environment(Settings)(), folder)]
+    layers += [_file_layer(file)] if file else []
+    asked = config is not None or os.environ.get(FILE_VARIABLE)
+    check_names(layers, unasked=file == here / FILE_NAME and not asked)
+    return (*layers, Layer("default", defaults, folder))
+
+
+class _Environment(EnvSettingsSource):
+    """INGEST_SECTION__NAME; a list that is no JSON is left to the check of values, which names its variable."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _file_layer(file: Path) -> Layer:
+    try:
+        values = TomlConfigSettingsSource(Settings, file).toml_data
+    except tomllib.TOMLDecodeError as error:
+        bom = file.read_bytes().startswith(b"\xef\xbb\xbf")
+        hint = "; save the file without a byte order mark" if bom else ""
+        raise UsageError(f"{file} is not valid TOML: {error}{hint}") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UsageError(f"{file} is not UTF-8 (line {line})") from error
+    return Layer("file", values, file.parent, file)
+
+
+def _merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
+    merged: dict[str, Any] = {section: {} for section in SECTIONS}
+    for layer in reversed(layers):
+        for section, names in layer.values.items():
+            merged[section].update(names)
+    return merged
+
+
+def _anchored(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
+    folders = [layer_of(layers, *setting) for setting in (("cache", "root"), ("tracked", "lists"))]
+    root_folder, list_folder = (layer.folder if layer else Path() for layer in folders)
+    cache = settings.cache.model_copy(update={"root": place(root_folder, settings.cache.root)})
+    lists = tuple(place(list_folder, path) for path in settings.tracked.lists)
+    tracked = settings.tracked.model_copy(update={"lists": lists})
+    anchored = settings.model_copy(update={"cache": cache, "tracked": tracked})
+    anchored._layers = layers
+    return anchored

@@ -1,0 +1,250 @@
+"""What can be set: one frozen class a section, and `Settings` that holds them.
+
+A field's description says what is allowed; errors quote it. `config.toml` says what each setting is for.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ingest.settings.values import Bucket, Bytes, File, Profile, Region, Seconds, Ticker, Url, Whole
+
+ENV_PREFIX = "INGEST_"
+ENV_DELIMITER = "__"
+FILE_NAME = "config.toml"
+FILE_VARIABLE = "INGEST_CONFIG"
+
+_MIB = 1 << 20
+
+
+def place(folder: Path, path: Path) -> Path:
+    """Where `path` is, counted from `folder` unless it is absolute; `..` is resolved in the text alone."""
+    # Not Path.resolve: the user's own name for a folder is kept, links and all.
+    return Path(os.path.normpath(folder / path))
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    # Many file systems take Data and data for one folder; on the others nothing is lost by refusing it too.
+    one, other = Path(str(one).casefold()), Path(str(other).casefold())
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _whole(default: int, low: int, high: int) -> Any:
+    return Field(default=default, ge=low, le=high, description=f"a whole number from {low} to {high}")
+
+
+def _seconds(default: float, high: float) -> Any:
+    allowed = f"a number of seconds above 0 and up to {high:g}"
+    return Field(default=default, gt=0, le=high, allow_inf_nan=False, description=allowed)
+
+
+class Section(BaseModel):
+    """A section of config.toml. A field's description says what is allowed; errors quote it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+
+class Source(Section):
+    """Where the daily files come from, and how hard it is asked. Times in seconds."""
+
+    endpoint_url: Url = Field(
+        default="https://files.massive.com",
+        description="https://HOST[:PORT] (http for 127.0.0.1, localhost and [::1] alone)",
+    )
+    bucket: Bucket = Field(default="flatfiles", description="the name of a bucket: 3 to 63 of a-z 0-9 . -")
+    profile: Profile = Field(default="massive", description="the name of a section of ~/.aws/credentials")
+    region: Region = Field(default="us-east-1", description="the name of a region, such as us-east-1")
+    checksums: Literal["when_required", "when_supported"] = Field(
+        default="when_required", description='"when_required" or "when_supported"'
+    )
+    concurrency: Whole = _whole(64, 1, 512)
+    connect_timeout_s: Seconds = _seconds(10, 600)
+    read_timeout_s: Seconds = _seconds(30, 600)
+    attempts: Whole = _whole(6, 1, 20)
+    down_after_s: Seconds = _seconds(45, 3600)
+
+
+class Cache(Section):
+    """Where data goes. `root` is absolute in loaded settings; the other two count from it."""
+
+    root: File = Field(default=Path("cache"), description="a folder")
+    tracked_dir: File = Field(default=Path("data_cache"), description="a folder, relative to root unless absolute")
+    archive_dir: File = Field(
+        default=Path("massive_cache"), description="a folder outside tracked_dir, relative to root unless absolute"
+    )
+
+    @field_validator("archive_dir")
+    @classmethod
+    def _apart(cls, archive: Path, info: ValidationInfo) -> Path:
+        # The parts of both tiers bear the same names: one folder for the two would overwrite one with the other.
+        if {"root", "tracked_dir"} <= info.data.keys():
+            root, tracked = info.data["root"], info.data["tracked_dir"]
+            if _overlap(place(root, tracked), place(root, archive)):
+                raise ValueError(f"tracked_dir is {str(tracked)!r}")
+        return archive
+
+
+class Tracked(Section):
+    """Which tickers get a CSV of their own: files with one a line, and tickers named right here."""
+
+    lists: tuple[File, ...] = Field(
+        default=(Path("stocks.txt"), Path("ibd.txt")), description='a list of file names, such as ["stocks.txt"]'
+    )
+    tickers: tuple[Ticker, ...] = Field(
+        default=(), description='a list of tickers without blanks or commas, such as ["AAPL", "BRK.B"]'
+    )
+
+
+class Archive(Section):
+    """Whether the rows of all other tickers are kept."""
+
+    save_others: bool = Field(default=True, description="true or false")
+
+
+class Limits(Section):
+    """What a run may take; bytes."""
+
+    max_bytes_in_flight: Bytes = Field(
+        default=64 * _MIB,
+        ge=_MIB,
+        le=_MIB << 20,
+        description='a number of bytes or a size such as "64 MiB", 1 MiB to 1 TiB',
+    )
+
+
+class Run(Section):
+    """What `ingest run` does unless told otherwise; calendar months back from today."""
+
+    months: Whole = _whole(24, 1, 1200)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place says: its values by section and name, and the folder that its relative paths count from."""
+
+    kind: Literal["flag", "environment", "file", "default"]
+    values: Mapping[str, Any]
+    folder: Path
+    file: Path | None = None
+
+    def has(self, section: str, name: str) -> bool:
+        """Whether this place says anything about the setting."""
+        return name in self.values.get(section, {})
+
+    def origin(self, section: str, name: str) -> str:
+        """Where the setting stands, in the user's words: a flag, a variable, a file."""
+        match self.kind:
+            case "flag":
+                return f"flag --{name.replace('_', '-')}"
+            case "environment":
+                return f"environment variable {variable(section, name)}"
+            case "file":
+                return str(self.file)
+        return "built-in default"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting that holds, and where its value came from."""
+
+    section: str
+    name: str
+    value: Any
+    origin: str
+
+
+class Settings(BaseSettings):
+    """All settings, checked. From `load` its paths are absolute and it knows its origins."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_DELIMITER,
+        env_ignore_empty=True,
+    )
+
+    source: Source = Source()
+    cache: Cache = Cache()
+    tracked: Tracked = Tracked()
+    archive: Archive = Archive()
+    limits: Limits = Limits()
+    run: Run = Run()
+    _layers: tuple[Layer, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in counts: `load` reads the other sources, a layer each."""
+        return (init_settings,)
+
+    @property
+    def config_file(self) -> Path | None:
+        """The config.toml that was read, if there was one."""
+        return next((layer.file for layer in self._layers if layer.file), None)
+
+    @property
+    def tracked_path(self) -> Path:
+        """The folder of the tracked tier."""
+        return place(self.cache.root, self.cache.tracked_dir)
+
+    @property
+    def archive_path(self) -> Path:
+        """The folder of the archive tier."""
+        return place(self.cache.root, self.cache.archive_dir)
+
+    @property
+    def manifest_path(self) -> Path:
+        """The SQLite file that remembers what is done."""
+        return self.cache.root / "manifest.sqlite"
+
+    @property
+    def quarantine_path(self) -> Path:
+        """The folder of files that could not be read."""
+        return self.cache.root / "quarantine"
+
+    @property
+    def list_paths(self) -> tuple[Path, ...]:
+        """The files of tickers; they may be missing."""
+        return self.tracked.lists
+
+    def each(self) -> Iterator[Setting]:
+        """Every setting in the order of config.toml, with its value and where that came from."""
+        for section, names in SECTIONS.items():
+            for name in names:
+                layer = layer_of(self._layers, section, name)
+                origin = layer.origin(section, name) if layer else "set by the program"
+                yield Setting(section, name, getattr(getattr(self, section), name), origin)
+
+
+SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
+    "source": Source.model_fields,
+    "cache": Cache.model_fields,
+    "tracked": Tracked.model_fields,
+    "archive": Archive.model_fields,
+    "limits": Limits.model_fields,
+    "run": Run.model_fields,
+}
+
+
+def variable(section: str, name: str) -> str:
+    """The environment variable of a setting: INGEST_SOURCE__ENDPOINT_URL."""
+    return f"{ENV_PREFIX}{section}{ENV_DELIMITER}{name}".upper()
+
+
+def layer_of(layers: tuple[Layer, ...], section: str, name: str) -> Layer | None:
+    """The first layer that says anything about the setting: the one that holds."""
+    return next((layer for layer in layers if layer.has(section, name)), None)

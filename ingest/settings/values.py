@@ -1,0 +1,80 @@
+"""The values that a setting may have: checked types, each stricter than pydantic's own where that is careless."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([KMGT])(I?)B|B)?", re.ASCII)
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _no_bool(value: Any) -> Any:
+    # Python counts True as 1; whoever writes `concurrency = true` meant something else.
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")  # noqa: TRY004 - pydantic wants a ValueError
+    return value
+
+
+def _bytes(value: Any) -> Any:
+    """64 MiB → 67108864; what is no text goes on as it is.
+
+    pydantic's own ByteSize reads the beginning of a text only: it makes 64 bytes of "64,000,000".
+    """
+    if not isinstance(value, str):
+        return _no_bool(value)
+    found = _SIZE.fullmatch(value.strip().upper())
+    if not found:
+        raise ValueError("this is no size")
+    number, unit, binary = found.groups(default="")
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit or " "))
+
+
+def _path(value: Any) -> Any:
+    # An empty text would quietly mean the working folder; a control character comes from a broken quotation.
+    if not isinstance(value, str | Path):
+        return value
+    if not str(value).strip() or _CONTROL.search(str(value)):
+        raise ValueError("it is empty or has control characters")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError("the home folder is not known") from error
+
+
+def _split_url(url: str) -> SplitResult:
+    # urlsplit drops tabs and line ends without a word, so they are looked for first.
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError("it has blanks or characters that do not belong into a URL")
+    parts = urlsplit(url)
+    if parts.port is not None and not parts.port:
+        raise ValueError("port 0 is no port")
+    return parts
+
+
+def _endpoint(url: str) -> str:
+    parts = _split_url(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("keys do not belong into it; they go into ~/.aws/credentials")
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
+        raise ValueError("it needs http or https, and a host")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise ValueError("a path or a query does not belong into it; the bucket is a setting of its own")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("without TLS nobody can tell whether the data was changed on its way")
+    return f"{parts.scheme}://{parts.netloc.rstrip(':')}"
+
+
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+Seconds = Annotated[float, BeforeValidator(_no_bool)]
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+File = Annotated[Path, BeforeValidator(_path)]
+Url = Annotated[str, AfterValidator(_endpoint)]
+Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+Profile = Annotated[str, StringConstraints(pattern=r"^[^\p{Cc}\[\]]{1,128}$")]
+Ticker = Annotated[str, StringConstraints(pattern=r"^[^\s\p{Cc},;#]+$")]

@@ -1,0 +1,92 @@
+"""How a run asks a source: so many at once, again after a fault, and not for ever."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from functools import partial
+from typing import TypeVar
+
+import anyio
+
+from ingest import events
+from ingest.errors import Disrupted, IngestError, Throttled, first_of
+from ingest.settings import Source as SourceSettings
+from ingest.sources.base import Body, RemoteObject, Source
+from ingest.sources.pacing import AdaptiveLimit
+from ingest.sources.retrying import Liveness, with_retries
+
+_Result = TypeVar("_Result")
+
+
+class Asker:
+    """A source wrapped in retries, a limit on downloads that adapts, and the judgement that it is down."""
+
+    def __init__(self, source: Source, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
+        self._source, self._sink, self._stop = source, sink, stop
+        self._attempts = settings.attempts
+        self._liveness = Liveness(settings.down_after_s)
+        self.limit = AdaptiveLimit(settings.concurrency)
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._source.requests
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Within this, a source that is down ends everything with SourceUnavailable.
+
+        Of several errors at once the first is raised, out of its group.
+        """
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._liveness.watch)
+                yield
+                group.cancel_scope.cancel()
+        except* IngestError as errors:
+            raise first_of(errors) from None
+
+    async def listing(self, prefixes: Sequence[str]) -> list[RemoteObject]:
+        """All objects below the prefixes, asked for together; raises SourceError."""
+        found: dict[str, list[RemoteObject]] = {}
+
+        async def one(prefix: str) -> None:
+            found[prefix] = await self._persistently(None, partial(self._source.listing, prefix))
+
+        async with self.watching(), anyio.create_task_group() as group:
+            for prefix in prefixes:
+                group.start_soon(one, prefix)
+        return [item for prefix in prefixes for item in found[prefix]]
+
+    async def fetch(self, session: date, item: RemoteObject) -> Body:
+        """One object, in a place among the downloads that the caller has acquired and that is given back here."""
+        started = time.monotonic()
+        self._sink(events.FetchStarted(session, item.size))
+        try:
+            body = await self._persistently(session, partial(self._source.fetch, item))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.limit.release()
+        self._sink(events.Fetched(session, len(body.data), time.monotonic() - started))
+        return body
+
+    async def _persistently(self, session: date | None, call: Callable[[], Awaitable[_Result]]) -> _Result:
+        def report(number: int, wait_s: float, cause: str) -> None:
+            self._sink(events.Retrying(session, number, wait_s, cause))
+
+        attempt = partial(self._attempt, call)
+        return await with_retries(attempt, self._attempts, self._liveness, report, self._stop)
+
+    async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Teach the limit what each attempt tells of the source's health."""
+        window = self.limit.window
+        try:
+            result = await call()
+        except (Throttled, Disrupted) as error:
+            if self.limit.congested(window):
+                self._sink(events.ConcurrencyChanged(self.limit.limit, str(error)))
+            raise
+        if self.limit.succeeded():
+            self._sink(events.ConcurrencyChanged(self.limit.limit, "all is well again"))
+        return result

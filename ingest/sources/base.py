@@ -1,0 +1,44 @@
+"""The seam to a source of daily files: three values and two calls."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteObject:
+    """One object of a listing. `size` is in bytes, `etag` without its quotes, `last_modified` ISO 8601, UTC."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An object's bytes, checked, with the size and ETag that came with them.
+
+    `etag_is_md5` is False where the ETag looks like an md5 and is not that of the bytes, twice over.
+    """
+
+    data: bytes
+    etag: str
+    last_modified: str
+    etag_is_md5: bool = True
+
+
+class Source(Protocol):
+    """What the pipeline asks of a source. Both calls raise the errors below `ingest.errors.SourceError`."""
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, failed ones included."""
+        ...
+
+    async def listing(self, prefix: str) -> list[RemoteObject]:
+        """All objects below a prefix, in the order of their keys."""
+        ...
+
+    async def fetch(self, item: RemoteObject) -> Body:
+        """One object, whole. One attempt: whether to try again is the caller's decision."""
+        ...

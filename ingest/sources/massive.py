@@ -1,0 +1,201 @@
+"""Massive's flat files over S3: one client for the run, one attempt a call, foreign errors translated here."""
+
+import hashlib
+import re
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore import exceptions as boto
+
+from ingest.errors import (
+    Disrupted,
+    Forbidden,
+    IngestError,
+    NotFound,
+    SourceError,
+    SourceRefused,
+    Throttled,
+    UsageError,
+)
+from ingest.settings import Source as SourceSettings
+from ingest.sources.base import Body, RemoteObject
+
+_BY_CODE: Mapping[str, type[SourceError]] = {
+    "AccessDenied": Forbidden,
+    "AllAccessDisabled": Forbidden,
+    "AuthorizationHeaderMalformed": SourceRefused,
+    "ExpiredToken": SourceRefused,
+    "InternalError": Disrupted,
+    "InvalidAccessKeyId": SourceRefused,
+    "InvalidToken": SourceRefused,
+    "NoSuchBucket": SourceRefused,
+    "NoSuchKey": NotFound,
+    "OperationAborted": Disrupted,
+    "PermanentRedirect": SourceRefused,
+    "RequestLimitExceeded": Throttled,
+    "RequestTimeTooSkewed": SourceRefused,
+    "RequestTimeout": Disrupted,
+    "ServiceUnavailable": Throttled,
+    "SignatureDoesNotMatch": SourceRefused,
+    "SlowDown": Throttled,
+    "Throttling": Throttled,
+    "TooManyRequests": Throttled,
+}
+_BY_STATUS: Mapping[int, type[SourceError]] = {403: Forbidden, 404: NotFound, 429: Throttled, 503: Throttled}
+
+_ADVICE = {
+    "InvalidAccessKeyId": "the source does not know this access key: take the S3 keys (not the API key) from the "
+    "vendor's dashboard",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key: copy both again",
+    "RequestTimeTooSkewed": "this computer's clock is wrong: set it and try again",
+    "NoSuchBucket": "there is no such bucket: see [source] bucket",
+}
+
+_TRANSPORT = (
+    boto.ConnectionError,
+    boto.HTTPClientError,
+    boto.ResponseStreamingError,
+    boto.IncompleteReadError,
+    aiohttp.ClientError,
+    TimeoutError,
+    ConnectionError,
+    OSError,
+)
+
+_CHUNK = 1 << 20
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class MassiveSource:
+    """An open client; made by `connect`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._mismatched: dict[str, str] = {}
+        self.requests = 0
+
+    async def listing(self, prefix: str) -> list[RemoteObject]:
+        """All objects below a prefix, in the order of their keys; a request for each 1,000."""
+        found: list[RemoteObject] = []
+        token: dict[str, str] = {}
+        while True:
+            with self._asking(f"listing {prefix}"):
+                page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
+            found.extend(_remote_object(entry) for entry in page.get("Contents", ()))
+            if not page.get("IsTruncated"):
+                return found
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def fetch(self, item: RemoteObject) -> Body:
+        """One object, whole: its length is checked, and its md5 where the ETag is one."""
+        with self._asking(item.key):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=item.key)
+            async with answer["Body"] as stream:
+                data = b"".join([chunk async for chunk in stream.content.iter_chunked(_CHUNK)])
+        return self._checked(item, answer, data)
+
+    def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
+        etag = str(answer["ETag"]).strip('"')
+        # An object replaced since the listing has a length of its own.
+        expected = item.size if etag == item.etag else int(answer["ContentLength"])
+        if len(data) != expected:
+            raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
+        modified = answer["LastModified"].isoformat()
+        return Body(data, etag, modified, etag_is_md5=self._is_md5(item.key, etag, data))
+
+    def _is_md5(self, key: str, etag: str, data: bytes) -> bool:
+        """Compare the bytes with a plain ETag.
+
+        Two attempts that bring the same bytes are believed over the ETag: some stores' ETags look like an md5 and
+        are something else, and gzip has a checksum of its own.
+        """
+        if not _MD5.fullmatch(etag):
+            return True
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if digest != etag and self._mismatched.get(key) != digest:
+            self._mismatched[key] = digest
+            raise Disrupted(f"{key}: the body's md5 is not the ETag")
+        return digest == etag
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Count a request, and translate what it may raise."""
+        self.requests += 1
+        try:
+            yield
+        except boto.ClientError as error:
+            raise _translated(error, what) from error
+        except (ssl.SSLError, boto.SSLError) as error:
+            raise SourceRefused(f"{what}: the TLS certificate of the source is not trusted: {error}") from error
+        except _TRANSPORT as error:
+            raise Disrupted(f"{what}: {type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
+    """Open one client for the run; raises UsageError where the profile or its keys are missing."""
+    session = _session(settings)
+    async with session.client(
+        "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
+    ) as client:
+        yield MassiveSource(client, settings.bucket)
+
+
+def _config(settings: SourceSettings) -> AioConfig:
+    return AioConfig(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        max_pool_connections=settings.concurrency,
+        request_checksum_calculation=settings.checksums,
+        response_checksum_validation=settings.checksums,
+        # One attempt: retries are decided where the whole read of a body can be repeated.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        # Massive's virtual-host addresses lead to another gateway.
+        s3={"addressing_style": "path"},
+        signature_version="s3v4",
+        parameter_validation=False,
+    )
+
+
+def _session(settings: SourceSettings) -> Any:
+    try:
+        return aioboto3.Session(profile_name=settings.profile)
+    except boto.ProfileNotFound as error:
+        raise UsageError(_missing_profile(settings.profile)) from error
+
+
+def _missing_profile(profile: str) -> str:
+    from ingest.sources.credentials import credentials_file
+
+    return (
+        f"there is no profile [{profile}] in {credentials_file()}. Write the S3 keys of your Massive dashboard there:\n"
+        f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
+        "or name another profile in [source] profile. Without keys, try `ingest demo`."
+    )
+
+
+def _remote_object(entry: Mapping[str, Any]) -> RemoteObject:
+    return RemoteObject(entry["Key"], int(entry["Size"]), entry["ETag"].strip('"'), entry["LastModified"].isoformat())
+
+
+def _translated(error: boto.ClientError, what: str) -> IngestError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    meta = error.response.get("ResponseMetadata", {})
+    status = int(meta.get("HTTPStatusCode", 0))
+    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Disrupted if status >= 500 else SourceRefused)
+    words = _ADVICE.get(code) or error.response.get("Error", {}).get("Message") or "no message"
+    message = f"{what}: {code or status}: {words}"
+    if kind is Throttled:
+        return Throttled(message, _retry_after(meta.get("HTTPHeaders", {})))
+    return kind(message)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None

@@ -1,0 +1,89 @@
+"""How much at once: bytes in flight, and downloads in flight."""
+
+import anyio
+
+
+class ByteBudget:
+    """Bytes that may be in flight together. They are acquired before they are allocated.
+
+    What is larger than the whole budget takes all of it and so travels alone.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max = self._free = max_bytes
+        self._changed = anyio.Condition()
+
+    async def acquire(self, count: int) -> int:
+        """Wait until so many bytes are free and take them; returns what is to be given back."""
+        taken = min(count, self._max)
+        async with self._changed:
+            while self._free < taken:
+                await self._changed.wait()
+            self._free -= taken
+        return taken
+
+    async def release(self, taken: int) -> None:
+        """Give bytes back."""
+        async with self._changed:
+            self._free += taken
+            self._changed.notify_all()
+
+
+class AdaptiveLimit:
+    """How many downloads may run at once: additive increase, multiplicative decrease (Chiu and Jain, 1989).
+
+    It starts at `START` and doubles with each round until the ceiling or the first sign of congestion (slow start,
+    RFC 5681, section 3.1); from then on it grows by one a round. A sign of congestion halves it, at most once a
+    window: answers to requests that were under way before the last halving don't count again.
+    """
+
+    FLOOR = 4
+    START = 8
+
+    def __init__(self, ceiling: int) -> None:
+        self._ceiling = ceiling
+        self._floor = min(self.FLOOR, ceiling)
+        self._limit = float(min(self.START, ceiling))
+        self._slow_start = True
+        self._window = 0
+        self._changed = anyio.Condition()
+        self.in_flight = 0
+
+    @property
+    def limit(self) -> int:
+        """Downloads allowed at once, now."""
+        return int(self._limit)
+
+    @property
+    def window(self) -> int:
+        """The window that a request beginning now belongs to."""
+        return self._window
+
+    async def acquire(self) -> None:
+        """Wait for a place."""
+        async with self._changed:
+            while self.in_flight >= self.limit:
+                await self._changed.wait()
+            self.in_flight += 1
+
+    async def release(self) -> None:
+        """Give the place back."""
+        async with self._changed:
+            self.in_flight -= 1
+            self._changed.notify_all()
+
+    def succeeded(self) -> bool:
+        """Grow after a success; True when the ceiling was reached again by it after a decrease."""
+        before = self.limit
+        self._limit = min(self._limit + (1.0 if self._slow_start else 1.0 / self._limit), float(self._ceiling))
+        return not self._slow_start and before < self.limit == self._ceiling
+
+    def congested(self, window: int) -> bool:
+        """Halve after a sign of congestion; False where this window has been halved for already."""
+        if window < self._window:
+            return False
+        self._window += 1
+        self._slow_start = False
+        before = self.limit
+        self._limit = max(self._limit / 2, float(self._floor))
+        return self.limit < before

@@ -1,0 +1,162 @@
+"""The text of one day, cut into its tracked part and its archive part. Pure: bytes in, bytes out.
+
+Invariant 1: both parts hold the vendor's own lines, unchanged, each under the file's header; put together in line
+order they are the source. Where lines and rows disagree (a line end inside quotes, blank lines) no cut by lines is
+safe: polars writes the parts then, and `cut` says so.
+"""
+
+import csv
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingest.datasets import Dataset
+from ingest.errors import UnreadableFile
+
+Cut = Literal["lines", "polars"]
+Mask = npt.NDArray[np.bool_]
+Offsets = npt.NDArray[np.int64]
+
+PRICED = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line: its bytes with a BOM and the line end as they came, and the columns that it names."""
+
+    line: bytes
+    columns: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartText:
+    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row."""
+
+    text: bytes
+    starts: Offsets
+    tickers: pl.Series
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.tickers)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending."""
+
+    header: Header
+    tracked: PartText
+    archive: PartText | None
+    source_rows: int
+    tracked_rows: npt.NDArray[np.uint32]
+    cut: Cut
+    findings: tuple[str, ...]
+
+
+def split(text: bytes, tracked: Collection[str], keep_rest: bool, dataset: Dataset) -> Split:
+    """Cut a day's text; raises UnreadableFile, saying why, where it is not a file of this dataset."""
+    header = read_header(text, dataset)
+    frame = parse(text[len(header.line) :], header)
+    tickers = frame["ticker"]
+    mask = tickers.is_in(list(tracked)).fill_null(value=False).to_numpy()
+    edges = _line_edges(text, len(header.line))
+    by_lines = len(edges) - 1 == frame.height
+    cut = partial(_cut_lines, text, header, edges, tickers) if by_lines else partial(_cut_rows, _as_text(text, header))
+    return Split(
+        header=header,
+        tracked=cut(mask),
+        archive=cut(~mask) if keep_rest else None,
+        source_rows=frame.height,
+        tracked_rows=np.flatnonzero(mask).astype(np.uint32),
+        cut="lines" if by_lines else "polars",
+        findings=(*_unknown_columns(header), *_repeats(frame), *_nameless(tickers)),
+    )
+
+
+def read_header(text: bytes, dataset: Dataset) -> Header:
+    """Read the header by name; raises UnreadableFile naming the columns that are missing or repeated."""
+    end = text.find(b"\n") + 1 or len(text)
+    line = text[:end]
+    try:
+        columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")]), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UnreadableFile(f"the header is not text: {error}") from error
+    missing = [name for name in dataset.required if name not in columns]
+    if missing:
+        raise UnreadableFile(f"the header lacks {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")
+    if len(set(columns)) < len(columns):
+        raise UnreadableFile(f"the header names a column twice: {','.join(columns)[:200]!r}")
+    known = {*dataset.required, *dataset.optional}
+    return Header(line, tuple(columns), tuple(name for name in columns if name not in known))
+
+
+def parse(body: bytes, header: Header) -> pl.DataFrame:
+    """Parse the rows: prices and volume as floats (volumes have decimals since 2026-02-23), the rest as text.
+
+    A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
+    """
+    schema = {name: pl.Float64 if name in PRICED else pl.String for name in header.columns}
+    return read_rows(body, schema).select("ticker", *PRICED)
+
+
+def read_rows(body: bytes, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    """Parse rows without a header; raises UnreadableFile with polars' own words."""
+    if not body:
+        return pl.DataFrame(schema=schema)
+    try:
+        return pl.read_csv(body, has_header=False, schema=schema, raise_if_empty=False)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise UnreadableFile(f"the rows cannot be parsed: {str(error).splitlines()[0][:300]}") from error
+
+
+def _line_edges(text: bytes, begin: int) -> Offsets:
+    """Offsets of the lines after the header: n lines have n + 1 edges; a missing last newline makes no difference."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8)[begin:] == ord("\n")) + (begin + 1)
+    edges = np.concatenate(([begin], ends))
+    return edges if edges[-1] == len(text) else np.append(edges, len(text))
+
+
+def _cut_lines(text: bytes, header: Header, edges: Offsets, tickers: pl.Series, mask: Mask) -> PartText:
+    """Cut at line ends: the stretches of neighbouring rows are joined, nothing is formatted anew."""
+    view = memoryview(text)
+    bounds = edges[np.flatnonzero(np.diff(mask, prepend=False, append=False))].tolist()
+    stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
+    lengths = np.diff(edges)[mask]
+    starts = len(header.line) + np.cumsum(lengths) - lengths
+    return PartText(b"".join([header.line, *stretches]), starts, tickers.filter(pl.Series(mask)))
+
+
+def _cut_rows(rows: pl.DataFrame, mask: Mask) -> PartText:
+    """Write rows anew, each field as the text that it was; no line of such a part is known to be a row."""
+    kept = rows.filter(pl.Series(mask))
+    return PartText(kept.write_csv().encode(), np.zeros(0, np.int64), kept["ticker"])
+
+
+def _as_text(text: bytes, header: Header) -> pl.DataFrame:
+    schema = dict.fromkeys(header.columns, pl.String)
+    return read_rows(text[len(header.line) :], schema)
+
+
+def _unknown_columns(header: Header) -> tuple[str, ...]:
+    return tuple(f"unknown column: {name}" for name in header.unknown)
+
+
+def _nameless(tickers: pl.Series) -> tuple[str, ...]:
+    return (f"rows without a ticker: {tickers.null_count()}",) if tickers.null_count() else ()
+
+
+def _repeats(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Findings on tickers that have more than one row: whether the repeats are identical or in conflict."""
+    if frame["ticker"].n_unique() == frame.height:
+        return ()
+    repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
+    counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(PRICED).n_unique() == 1)
+    return tuple(f"{'identical' if same else 'conflicting'} repeat: {ticker}" for ticker, same in counts.iter_rows())

@@ -1,0 +1,106 @@
+"""The cache as a run writes it: parts published, manifest committed, replacements carried through."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.manifest import Answer, Correction, Manifest, RemoteState, SessionRecord
+from ingest.outcomes import Outcome, OutcomeKind
+from ingest.sources.base import Body
+from ingest.tiers import durable
+from ingest.tiers.layout import TIERS, PartFolders, Tier
+
+if TYPE_CHECKING:
+    from ingest.day import Prepared
+
+_ANSWERS: Mapping[OutcomeKind, RemoteState] = {"forbidden": "forbidden", "absent": "absent", "failed": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where a run's results go. The commit protocol is here and nowhere else.
+
+    New session: parts staged (day.prepare) → published → folders synced → transaction.
+    Replacement of a held session: staged → folders synced → intent with the difference → published → folders
+    synced → transaction, which also drops the intent. A kill before the intent leaves the old session, one after
+    it leaves the new one, since `recover` carries the intent through.
+    """
+
+    manifest: Manifest
+    folders: PartFolders
+    quarantine: Path
+    run: int
+
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Make what came of a batch of sessions durable. Raises CacheError."""
+        if prepared := [outcome.prepared for outcome in outcomes if outcome.prepared]:
+            self.commit(prepared)
+        for outcome in outcomes:
+            if outcome.unreadable:
+                self._keep_unreadable(outcome.job.decision.session, outcome.reason or "", outcome.unreadable)
+        self.manifest.answered([_answer(outcome) for outcome in outcomes if outcome.kind in _ANSWERS], self.run)
+
+    def commit(self, batch: "Sequence[Prepared]") -> None:
+        """Make prepared sessions done, all in one transaction. Raises CacheError."""
+        replacing = [prepared for prepared in batch if prepared.job.decision.held.held == "committed"]
+        if replacing:
+            self._sync()
+            self.manifest.intend([(prepared.record, prepared.correction) for prepared in replacing])
+        for prepared in batch:
+            self._publish(prepared.record)
+        self._sync()
+        corrections = [prepared.correction for prepared in batch if prepared.correction]
+        self.manifest.commit([prepared.record for prepared in batch], corrections, self.run)
+
+    def recover(self) -> int:
+        """Finish what a killed run began and remove its temporary files; returns the number of sessions finished."""
+        intents = self.manifest.intents()
+        finished = [intent for intent in intents if self._carry_through(intent[0])]
+        self._sync()
+        self.manifest.distrust({record.session for record, _ in intents} - {record.session for record, _ in finished})
+        if finished:
+            corrections: list[Correction] = [correction for _, correction in finished if correction]
+            self.manifest.commit([record for record, _ in finished], corrections, self.run)
+        for tier in TIERS:
+            durable.sweep(self.folders.folder(tier))
+        return len(finished)
+
+    def quarantine_path(self, session: date) -> Path:
+        """Where the bytes of a session's unreadable file are kept."""
+        return self.quarantine / f"{session.isoformat()}.csv.gz"
+
+    def _keep_unreadable(self, session: date, reason: str, body: Body) -> None:
+        durable.make_folder(self.quarantine)
+        durable.replace(self.quarantine_path(session), body.data)
+        self.manifest.quarantined(session, body.etag, reason, self.run)
+
+    def _publish(self, record: SessionRecord) -> None:
+        for tier in _tiers(record):
+            durable.publish(self.folders.path(record.session, tier))
+
+    def _carry_through(self, record: SessionRecord) -> bool:
+        """Publish what is still staged of a replacement; False where the result is not what was intended."""
+        hashes = {"tracked": record.tracked_sha256, "archive": record.archive_sha256}
+        for tier in _tiers(record):
+            path = self.folders.path(record.session, tier)
+            if durable.temporary(path).exists():
+                durable.publish(path)
+            if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != hashes[tier]:
+                return False
+        return True
+
+    def _sync(self) -> None:
+        for tier in TIERS:
+            durable.sync_folder(self.folders.folder(tier))
+
+
+def _answer(outcome: Outcome) -> Answer:
+    decision = outcome.job.decision
+    return decision.session, _ANSWERS[outcome.kind], outcome.reason, decision.item.etag if decision.item else None
+
+
+def _tiers(record: SessionRecord) -> Sequence[Tier]:
+    return TIERS if record.archive_kept else TIERS[:1]

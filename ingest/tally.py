@@ -1,0 +1,76 @@
+"""Counts a run's events on their way to whoever shows them, for the summary at the end."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from ingest import events
+from ingest.outcomes import Outcome
+from ingest.plan import Decision, Plan
+from ingest.window import Window
+
+
+class Tally:
+    """A sink that counts and passes on."""
+
+    def __init__(self, sink: events.Sink) -> None:
+        self._sink = sink
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, event: events.Event) -> None:
+        """Count an event and pass it on."""
+        match event:
+            case events.Fetched():
+                self._counts["bytes"] += event.bytes
+            case events.Projected():
+                self._counts["files_projected"] += event.files
+            case events.Committed():
+                self._committed(event)
+        self._sink(event)
+
+    def _committed(self, event: events.Committed) -> None:
+        self._counts["fetched"] += 1
+        self._counts["corrections"] += event.corrected
+        for name in ("source_rows", "tracked_rows", "archive_rows", "dropped_rows"):
+            self._counts[name] += getattr(event, name)
+
+    def finished(
+        self,
+        run: int,
+        window: Window,
+        states: Mapping[str, int],
+        requests: int,
+        seconds: float,
+        exit_code: int,
+        interrupted: bool,
+    ) -> events.Finished:
+        """The summary, with the window's sessions by state as `standing` counts them."""
+        counted = ("bytes", "fetched", "source_rows", "tracked_rows", "archive_rows", "dropped_rows")
+        standing = ("committed", "forbidden", "unpublished", "absent", "failed", "quarantined", "not_attempted")
+        return events.Finished(
+            run=run,
+            start=window.start,
+            end=window.end,
+            exit_code=exit_code,
+            interrupted=interrupted,
+            seconds=seconds,
+            requests=requests,
+            corrections=self._counts["corrections"],
+            files_projected=self._counts["files_projected"],
+            **{name: self._counts[name] for name in counted},
+            **{name: states.get(name, 0) for name in standing},
+        )
+
+
+def standing(plan: Plan | None, outcomes: Mapping[date, Outcome]) -> dict[str, int]:
+    """Sessions of the window by the state that they are in after the run."""
+    decisions: Sequence[Decision] = plan.decisions if plan else ()
+    return dict(Counter(_state(decision, outcomes.get(decision.session)) for decision in decisions))
+
+
+def _state(decision: Decision, outcome: Outcome | None) -> str:
+    if outcome and outcome.kind in ("forbidden", "absent") and decision.held.held == "committed":
+        return "committed"  # the replacement cannot be had; what was held is kept
+    if outcome:
+        return outcome.kind
+    return "not_attempted" if decision.action == "fetch" else decision.reason

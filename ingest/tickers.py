@@ -1,0 +1,152 @@
+"""Tickers: how one becomes a file name and back, and the lists of those that are watched.
+
+Case counts in tickers (`TpC` and `TPC` live at the same time) and does not in many file systems, and a ticker from
+outside may hold anything. A file name therefore has nothing in it but ASCII letters, digits and `. - _ %`, and two
+tickers never share one, with or without case.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.errors import UsageError
+
+CSV_SUFFIX = "_1d_data.csv"
+MAX_NAME_BYTES = 255
+
+# What Windows takes for a device, whatever follows the first dot; its COM¹ and CONIN$ never survive the encoding.
+_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])\.")
+_CODE = re.compile(r"[A-Z0-9.-]|_[a-z]|(?:%[0-9A-F]{2})+")
+_CODES = re.compile(rf"(?:{_CODE.pattern})+")
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz")
+_SEPARATORS = frozenset(",;\"'")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedLists:
+    """The tickers to track and what was wrong with the wish.
+
+    `tickers` are sorted and unique. `missing` are optional lists that do not exist. `unnameable` are tickers whose
+    file name would be too long: they cannot be tracked, and their rows go to the archive.
+    """
+
+    tickers: tuple[str, ...] = ()
+    missing: tuple[Path, ...] = ()
+    unnameable: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is tracked."""
+        return not self.tickers
+
+
+def file_stem(ticker: str) -> str:
+    """`BACpL` → `BAC_pL`, `O:SPY` → `O%3ASPY`, `CON.A` → `CON%2EA`: ASCII, reversible, unique even without case.
+
+    Raises UsageError for a ticker that is empty or no Unicode text (a lone surrogate).
+    """
+    if not ticker:
+        raise UsageError("an empty ticker cannot be stored")
+    stem = "".join(map(_encoded, ticker))
+    device = _DEVICE.match(stem)
+    # A leading dot would hide the file, and macOS takes `._` for a companion of another file.
+    dot = 0 if stem.startswith(".") else device.end() - 1 if device else -1
+    return stem if dot < 0 else f"{stem[:dot]}%2E{stem[dot + 1 :]}"
+
+
+def ticker_of(stem: str) -> str:
+    """The ticker whose `file_stem` this is. Raises UsageError if there is none."""
+    try:
+        ticker = "".join(map(_decoded, _CODE.findall(stem))) if _CODES.fullmatch(stem) else ""
+    except UnicodeDecodeError:
+        ticker = ""
+    # Only what file_stem would write counts: `%41` is a way to spell A, and not the name of any file here.
+    if not ticker or file_stem(ticker) != stem:
+        raise UsageError(f"{stem!r} is not the file name of a ticker")
+    return ticker
+
+
+def csv_name(ticker: str) -> str | None:
+    """The name of the ticker's CSV, or None if it has more bytes than file systems take (255).
+
+    Raises UsageError as `file_stem` does.
+    """
+    name = f"{file_stem(ticker)}{CSV_SUFFIX}"
+    return name if len(name) <= MAX_NAME_BYTES else None
+
+
+def read_list(path: Path) -> tuple[str, ...]:
+    """The tickers of a list in its order, without repeats: UTF-8, one a line, `#` starts a comment.
+
+    Raises UsageError, which names the file and the line, for a list that is missing or that cannot be understood.
+    """
+    data = _data(path)
+    if data is None:
+        raise UsageError(f"the list {path} does not exist")
+    return tuple(dict.fromkeys(_tickers(path, data)))
+
+
+def tracked(optional: Iterable[Path] = (), extra: Iterable[str] = (), required: Iterable[Path] = ()) -> TrackedLists:
+    """What is watched: all tickers of the lists that exist, and `extra`.
+
+    `optional` lists (from the settings) may be missing and are then named in the result; `required` ones (from
+    flags) must exist. Raises UsageError as `read_list` does, and for an `extra` that is no ticker.
+    """
+    found = {path: _data(path) for path in optional}
+    wanted = {ticker for path, data in found.items() if data is not None for ticker in _tickers(path, data)}
+    wanted.update(ticker for path in required for ticker in read_list(path))
+    wanted.update(_checked(ticker, "the setting [tracked] tickers") for ticker in extra)
+    named = {ticker: csv_name(ticker) is not None for ticker in sorted(wanted)}
+    return TrackedLists(
+        tickers=tuple(ticker for ticker, fits in named.items() if fits),
+        missing=tuple(path for path, data in found.items() if data is None),
+        unnameable=tuple(ticker for ticker, fits in named.items() if not fits),
+    )
+
+
+def _encoded(char: str) -> str:
+    if char in _PLAIN:
+        return char
+    if char in _LOWER:
+        return f"_{char}"
+    try:
+        return "".join(f"%{byte:02X}" for byte in char.encode())
+    except UnicodeEncodeError as error:
+        raise UsageError(f"a ticker with the character {char!a}, which is no text, cannot be stored") from error
+
+
+def _decoded(code: str) -> str:
+    if code[0] == "%":
+        return bytes.fromhex(code.replace("%", "")).decode()
+    return code.removeprefix("_")
+
+
+def _data(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise UsageError(f"the list {path} cannot be read: {error}") from error
+
+
+def _tickers(path: Path, data: bytes) -> Iterator[str]:
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        place = f"{path}, line {number}"
+        try:
+            text = line.decode().partition("#")[0].strip()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{place}: this is not UTF-8; save the list as UTF-8 text") from error
+        if text:
+            yield _checked(text, place)
+
+
+def _checked(ticker: str, place: str) -> str:
+    # An invisible character, pasted along, would make a ticker that never appears in any file.
+    strange = next((char for char in ticker if char in _SEPARATORS or char == " " or not char.isprintable()), None)
+    if strange is None and ticker:
+        return ticker
+    fault = f"the character {strange!a}" if strange else "no ticker at all"
+    raise UsageError(f"{place}: {ticker!a} has {fault}; write one ticker a line, as the vendor spells it")

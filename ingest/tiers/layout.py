@@ -1,0 +1,96 @@
+"""Where the parts of a session lie, and the index that finds a ticker's lines in one of them."""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal, Self
+
+from ingest.tiers import durable
+
+Tier = Literal["tracked", "archive"]
+TIERS: tuple[Tier, Tier] = ("tracked", "archive")
+
+
+@dataclass(frozen=True, slots=True)
+class PartFolders:
+    """Where parts lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`."""
+
+    tracked: Path
+    archive: Path
+
+    @classmethod
+    def below(cls, tracked_dir: Path, archive_dir: Path) -> Self:
+        """The folders of the two tiers."""
+        return cls(tracked_dir / "sessions", archive_dir)
+
+    def folder(self, tier: Tier) -> Path:
+        """Folder of a tier's parts."""
+        return self.tracked if tier == "tracked" else self.archive
+
+    def path(self, session: date, tier: Tier) -> Path:
+        """File of a session's part."""
+        return self.folder(tier) / f"{session.isoformat()}.csv.gz"
+
+    def create(self) -> None:
+        """Create both folders; raises CacheError."""
+        for tier in TIERS:
+            durable.make_folder(self.folder(tier))
+
+    def present(self, tier: Tier) -> frozenset[str]:
+        """Names of the files in a tier's folder, by one read of the folder."""
+        folder = self.folder(tier)
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberIndex:
+    """Where a part's gzip members begin and which ticker each begins with.
+
+    `offsets` has one entry a member and one for the end of the file; `firsts` one a member. Only where the rows are
+    sorted by ticker can a ticker be looked up: elsewhere `ordered` is False and every member may hold it.
+    """
+
+    offsets: tuple[int, ...]
+    firsts: tuple[str, ...]
+    ordered: bool
+
+    def encode(self) -> bytes:
+        """As stored in the manifest."""
+        return json.dumps([self.offsets, self.firsts, self.ordered], separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Self:
+        """Inverse of `encode`."""
+        offsets, firsts, ordered = json.loads(blob)
+        return cls(tuple(offsets), tuple(firsts), ordered)
+
+    def members(self, tickers: Collection[str]) -> list[int]:
+        """Numbers of the members that may hold rows of these tickers, ascending."""
+        if not self.ordered:
+            return list(range(len(self.offsets) - 1))
+        found: set[int] = set()
+        for ticker in tickers:
+            # A ticker's rows may begin in the member before the first one that begins with it.
+            first = max(bisect_left(self.firsts, ticker) - 1, 0)
+            found.update(range(first, max(bisect_right(self.firsts, ticker), first + 1)))
+        return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class PartsOf:
+    """How to read a committed session: its tracked set decides in which part a ticker's lines are."""
+
+    session: date
+    tracked: frozenset[str]
+    cut: str
+    columns: tuple[str, ...]
+    index: Mapping[Tier, MemberIndex]
+
+    def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:
+        """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""
+        if tier not in self.index:
+            return frozenset()
+        return wanted & self.tracked if tier == "tracked" else wanted - self.tracked

@@ -1,0 +1,83 @@
+"""The two parts of a session: packed, and read back whole or by ticker."""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ingest.errors import CacheError
+from ingest.tiers import blockgzip
+from ingest.tiers.layout import MemberIndex
+
+if TYPE_CHECKING:
+    from ingest.split import PartText
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPart:
+    """A part ready to be written."""
+
+    data: bytes
+    rows: int
+    sha256: str
+    index: MemberIndex
+
+
+def pack(part: "PartText") -> PackedPart:
+    """Compress a part and index its members."""
+    packed = blockgzip.pack(part.text, part.starts)
+    tickers = part.tickers.gather(list(packed.rows)).to_list() if part.rows else [""]
+    return PackedPart(
+        data=packed.data,
+        rows=part.rows,
+        sha256=hashlib.sha256(packed.data).hexdigest(),
+        index=MemberIndex(
+            offsets=(*packed.offsets, len(packed.data)),
+            firsts=tuple(ticker or "" for ticker in tickers),
+            ordered=bool(len(part.starts)) and not part.tickers.has_nulls() and part.tickers.is_sorted(),
+        ),
+    )
+
+
+def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> bytes:
+    """Text of the members that may hold these tickers, without the header.
+
+    Other tickers' lines stand among them. Raises CacheError where the part is missing or damaged.
+    """
+    members = index.members(tickers)
+    try:
+        text = blockgzip.unpack(_read_members(path, index, members))
+    except (OSError, EOFError) as error:
+        raise CacheError(f"cannot read the part {path}: {error}") from error
+    return text[text.find(b"\n") + 1 or len(text) :] if members[:1] == [0] else text
+
+
+def _read_members(path: Path, index: MemberIndex, members: list[int]) -> bytes:
+    with path.open("rb") as file:
+        return b"".join(_read_range(file, begin, end) for begin, end in _ranges(index, members))
+
+
+def _read_range(file: BinaryIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(end - begin)
+
+
+def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]:
+    """Byte ranges of the members, neighbours joined."""
+    ranges: list[tuple[int, int]] = []
+    for member in members:
+        begin, end = index.offsets[member], index.offsets[member + 1]
+        if ranges and ranges[-1][1] == begin:
+            ranges[-1] = (ranges[-1][0], end)
+        else:
+            ranges.append((begin, end))
+    return ranges
+
+
+def read_text(path: Path) -> bytes:
+    """Text of a whole part, with its header. Raises CacheError where it is missing or damaged."""
+    try:
+        return blockgzip.unpack(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise CacheError(f"cannot read the part {path}: {error}") from error

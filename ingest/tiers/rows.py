@@ -1,0 +1,91 @@
+"""Rows of some tickers out of the parts of many sessions, as lines of a tracked CSV."""
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from ingest.errors import CacheError
+from ingest.tiers.layout import TIERS, PartFolders, PartsOf
+from ingest.tiers.parts import read_lines
+
+_BATCH_BYTES = 8 * 1024 * 1024
+"""Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
+
+SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
+
+
+def extract(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
+    """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date.
+
+    Where a file has several rows of a ticker the first one counts. Raises CacheError for a part that can't be read.
+    """
+    frames = [_lines(text, columns, wanted) for columns, text in _batches(_texts(folders, sessions, wanted))]
+    rows = pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
+    return rows.unique(["ticker", "date"], keep="first", maintain_order=True).sort("ticker", "date")
+
+
+def _texts(
+    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]
+) -> Iterator[tuple[tuple[str, ...], bytes]]:
+    """Columns and dated text of each part that may hold wanted tickers."""
+    for parts in sessions:
+        for tier in TIERS:
+            if tickers := parts.tickers_in(tier, wanted):
+                text = read_lines(folders.path(parts.session, tier), parts.index[tier], tickers)
+                yield parts.columns, _dated(text, parts)
+
+
+def _dated(text: bytes, parts: PartsOf) -> bytes:
+    """The text with the session's date put before each row, so that many sessions are parsed as one text."""
+    stamp = parts.session.isoformat().encode() + b","
+    if not text:
+        return b""
+    if parts.cut == "lines":
+        return stamp + text.removesuffix(b"\n").replace(b"\n", b"\n" + stamp) + b"\n"
+    rows = _parse(text, parts.columns)
+    dated = rows.select(pl.lit(parts.session.isoformat()).alias("date"), pl.all())
+    return dated.write_csv(include_header=False).encode()
+
+
+def _batches(
+    texts: Iterable[tuple[tuple[str, ...], bytes]],
+) -> Iterator[tuple[tuple[str, ...], bytes]]:
+    """Texts of equal columns joined up to `_BATCH_BYTES`."""
+    columns: tuple[str, ...] = ()
+    batch: list[bytes] = []
+    size = 0
+    for these, text in texts:
+        if batch and (these != columns or size + len(text) > _BATCH_BYTES):
+            yield columns, b"".join(batch)
+            batch, size = [], 0
+        columns = these
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield columns, b"".join(batch)
+
+
+def _parse(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
+    if not text:
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    try:
+        return pl.read_csv(text, has_header=False, schema=dict.fromkeys(columns, pl.String), missing_columns="insert")
+    except pl.exceptions.PolarsError as error:
+        raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error
+
+
+def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str]) -> pl.DataFrame:
+    rows = _parse(text, ("\0date", *columns)).rename({"\0date": "date"} if "date" not in columns else {})
+    fields = [pl.col(name).fill_null("").str.strip_chars() for name in ("open", "high", "low", "close")]
+    return rows.filter(pl.col("ticker").is_in(list(wanted))).select(
+        "ticker", "date", pl.concat_str(["date", *fields, _volume()], separator=",").alias("line")
+    )
+
+
+def _volume() -> pl.Expr:
+    """The volume as published, but for a whole number in another dress (`1200.0`, `1.2e3`): that loses it."""
+    text = pl.col("volume").fill_null("").str.strip_chars()
+    number = text.cast(pl.Float64, strict=False)
+    whole = number.is_finite() & (number == number.floor()) & (number.abs() < 2.0**53)
+    plain = text.str.contains(r"^\d+$")
+    return pl.when(whole & ~plain).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(text)
