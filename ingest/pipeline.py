@@ -80,7 +80,7 @@ class Pipeline:
         taken = await self._budget.acquire(_item(job.decision).size * _IN_FLIGHT_PER_PACKED)
         await self._asker.limit.acquire()
         if self._stop.is_set():
-            await self._asker.limit.release()
+            self._asker.limit.release()
         else:
             downloads.start_soon(self._session, job, taken, send)
 
@@ -124,7 +124,7 @@ class Pipeline:
                 await anyio.to_thread.run_sync(self._store.record, [outcome for outcome, _ in batch])
                 for outcome, taken in batch:
                     self.outcomes[outcome.job.decision.session] = outcome
-                    await self._budget.release(taken)
+                    self._budget.release(taken)
                     self._sink(_event(outcome, self._store))
 
 

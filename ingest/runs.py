@@ -9,7 +9,7 @@ from datetime import date
 import anyio
 
 from ingest import events, lock
-from ingest.calendars import calendar_of
+from ingest.calendars import calendar_of, compute_years
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import IngestError, SourceError
 from ingest.manifest import Answer, Held, Manifest
@@ -170,7 +170,9 @@ async def _fetch(
 async def _plan(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Plan:
     window, dataset = request.window, request.dataset
     years = range(window.start.year, window.end.year + 1)
-    items = await asker.listing([dataset.year_prefix(year) for year in years])
+    async with anyio.create_task_group() as group:
+        group.start_soon(compute_years, manifest, dataset, years)
+        items = await asker.listing([dataset.year_prefix(year) for year in years])
     listing = {session: item for item in items if (session := dataset.session_of(item.key))}
     held = manifest.sessions()
     return make_plan(

