@@ -1,4 +1,4 @@
-"""One decision for each session of a window, with its reason. Pure: a listing, the manifest and lists in, decisions out."""
+"""One decision for each session of a window, with its reason. Pure: listing, manifest and lists in, decisions out."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

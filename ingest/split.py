@@ -17,10 +17,10 @@ import polars as pl
 
 from ingest.datasets import Dataset
 from ingest.errors import UnreadableFile
+from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
 Mask = npt.NDArray[np.bool_]
-Offsets = npt.NDArray[np.int64]
 
 PRICED = ("open", "high", "low", "close", "volume")
 
@@ -32,24 +32,6 @@ class Header:
     line: bytes
     columns: tuple[str, ...]
     unknown: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PartText:
-    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row.
-
-    `ordered`: the rows are sorted by ticker, bytewise, so that one can be looked up.
-    """
-
-    text: bytes
-    starts: Offsets
-    tickers: pl.Series
-    ordered: bool
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(self.tickers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from ingest.errors import CacheError
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import MemberIndex
 
 if TYPE_CHECKING:
-    from ingest.split import PartText
+    import polars as pl
+
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PartText:
+    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row.
+
+    `ordered`: the rows are sorted by ticker, bytewise, so that one can be looked up.
+    """
+
+    text: bytes
+    starts: Offsets
+    tickers: "pl.Series"
+    ordered: bool
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.tickers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +47,7 @@ class PackedPart:
     index: MemberIndex
 
 
-def pack(part: "PartText") -> PackedPart:
+def pack(part: PartText) -> PackedPart:
     """Compress a part and index its members."""
     packed = blockgzip.pack(part.text, part.starts)
     tickers = [part.tickers[row] for row in packed.rows] if part.rows else [""]

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from datetime import date
 from types import TracebackType
 from typing import Self
 
@@ -30,11 +31,12 @@ class Terminal:
             console=self._console,
             expand=True,
         )
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
         self._task = self._progress.add_task("planning", total=None)
         self._counts: Counter[str] = Counter()
+        self._in_flight: set[date] = set()
         self._since = time.monotonic()
         self._status = ""
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
         return self
@@ -53,15 +55,11 @@ class Terminal:
             case events.Planned() | events.WaveAdded():
                 self._planned(event)
             case events.FetchStarted():
-                self._counts["in_flight"] += 1
+                self._in_flight.add(event.session)
             case events.Fetched():
-                self._counts["in_flight"] -= 1
                 self._counts["bytes"] += event.bytes
-            case events.Committed():
-                self._counts["rows"] += event.source_rows
-                self._ended("committed")
-            case events.Forbidden():
-                self._ended("forbidden")
+            case events.Committed() | events.Forbidden() | events.Failed() | events.Quarantined():
+                self._ended(event)
             case events.Finished():
                 self._finished(event)
             case _:
@@ -85,8 +83,9 @@ class Terminal:
                 self._console.print(
                     "Stopping: what is in flight is finished. Ctrl-C again ends at once.", style="yellow"
                 )
-            case events.Failed() | events.Quarantined():
-                self._ended(words_for(event))
+        self._warn(event)
+
+    def _warn(self, event: events.Event) -> None:
         if alarm := words.warning(event):
             self._console.print(alarm, style="yellow")
 
@@ -96,11 +95,13 @@ class Terminal:
         total = (self._progress.tasks[0].total or 0) + event.fetch
         self._progress.update(self._task, description="sessions", total=total)
 
-    def _ended(self, kind: str) -> None:
-        self._counts[kind] += 1
-        if kind != "committed":
-            self._counts["in_flight"] -= kind == "forbidden" or kind == "failed"
+    def _ended(self, event: events.Committed | events.Forbidden | events.Failed | events.Quarantined) -> None:
+        self._counts[events.name_of(event)] += 1
+        self._in_flight.discard(event.session)
+        if isinstance(event, events.Committed):
+            self._counts["rows"] += event.source_rows
         self._progress.advance(self._task)
+        self._warn(event)
 
     def _render(self) -> RenderableType:
         return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=True))
@@ -110,9 +111,11 @@ class Terminal:
             return self._status
         seconds = max(time.monotonic() - self._since, 1e-3)
         rates = f"{self._counts['bytes'] / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
-        kinds = ("in_flight", "committed", "forbidden", "failed", "quarantined", "retries")
-        shown = [f"{self._counts[kind]} {kind.replace('_', ' ')}" for kind in kinds if self._counts[kind] > 0]
-        return f"{words.size(self._counts['bytes'])}, {rates} · {', '.join(shown)}"
+        kinds = ("committed", "forbidden", "failed", "quarantined", "retries")
+        shown = [f"{self._counts[kind]} {kind}" for kind in kinds if self._counts[kind]]
+        return (
+            f"{words.size(self._counts['bytes'])}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"
+        )
 
     def _finished(self, done: events.Finished) -> None:
         self._live.stop()
@@ -121,8 +124,3 @@ class Terminal:
             table.add_row(Text(label, style="bold"), value)
         self._console.print(table)
         self._console.print(words.outcome(done), style="green" if done.exit_code == 0 else "yellow")
-
-
-def words_for(event: events.Failed | events.Quarantined) -> str:
-    """The count that an event belongs to."""
-    return "failed" if isinstance(event, events.Failed) else "quarantined"
