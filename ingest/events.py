@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+UNKNOWN_COLUMN = "unknown column"
+"""How the finding begins that a file has a column which is not in the catalogue."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:

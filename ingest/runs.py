@@ -10,11 +10,11 @@ import anyio
 
 from ingest import events, lock
 from ingest.calendars import calendar_of, compute_years
-from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import IngestError, SourceError
 from ingest.manifest import Answer, Held, Manifest
 from ingest.outcomes import Outcome
 from ingest.plan import Plan, Wishes, make_plan, next_wave
+from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.sources.base import Source
@@ -22,17 +22,6 @@ from ingest.store import Store
 from ingest.tally import Tally, standing
 from ingest.tiers import durable
 from ingest.tiers.layout import TIERS, PartFolders
-from ingest.window import Window
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again."""
-
-    window: Window
-    tracked: frozenset[str]
-    refresh: bool = False
-    dataset: Dataset = STOCKS_DAY
 
 
 @dataclass(slots=True)

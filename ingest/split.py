@@ -17,6 +17,7 @@ import polars as pl
 
 from ingest.datasets import Dataset
 from ingest.errors import UnreadableFile
+from ingest.events import UNKNOWN_COLUMN
 from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
@@ -135,7 +136,7 @@ def _as_text(text: bytes, header: Header) -> pl.DataFrame:
 
 
 def _unknown_columns(header: Header) -> tuple[str, ...]:
-    return tuple(f"unknown column: {name}" for name in header.unknown)
+    return tuple(f"{UNKNOWN_COLUMN}: {name}" for name in header.unknown)
 
 
 def _nameless(tickers: pl.Series) -> tuple[str, ...]:

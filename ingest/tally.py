@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from ingest import events
+from ingest.events import UNKNOWN_COLUMN
 from ingest.outcomes import Outcome
 from ingest.plan import Decision, Plan
 from ingest.window import Window
@@ -16,6 +17,7 @@ class Tally:
     def __init__(self, sink: events.Sink) -> None:
         self._sink = sink
         self._counts: Counter[str] = Counter()
+        self._said: set[str] = set()
 
     def __call__(self, event: events.Event) -> None:
         """Count an event and pass it on."""
@@ -29,10 +31,18 @@ class Tally:
         self._sink(event)
 
     def _committed(self, event: events.Committed) -> None:
+        self._say_once(event.findings)
         self._counts["fetched"] += 1
         self._counts["corrections"] += event.corrected
         for name in ("source_rows", "tracked_rows", "archive_rows", "dropped_rows"):
             self._counts[name] += getattr(event, name)
+
+    def _say_once(self, findings: Sequence[str]) -> None:
+        """Tell of an unknown column on the first session that has it: the others will have it, too."""
+        new = {finding for finding in findings if finding.startswith(UNKNOWN_COLUMN)} - self._said
+        self._said |= new
+        for finding in sorted(new):
+            self._sink(events.Notice(f"{finding}; it is kept in the parts", "warning"))
 
     def finished(
         self,

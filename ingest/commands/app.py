@@ -78,22 +78,19 @@ def run(
     setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
     6 another run is going on, 130 interrupted.
     """
-    from ingest.commands.run import RunFlags, run_command
+    from ingest.commands.run import run_command
+    from ingest.request import Flags
 
-    flags = RunFlags(
+    flags = Flags(
         months=months,
         start=start.date() if start else None,
         end=end.date() if end else None,
         save_others=save_others,
         lists=tuple(tickers or ()),
-        config=config,
         concurrency=concurrency,
-        dry_run=dry_run,
         refresh=refresh,
-        json=json,
-        quiet=quiet,
     )
-    raise typer.Exit(run_command(flags))
+    raise typer.Exit(run_command(flags, config, dry_run, json, quiet))
 
 
 @app.command()

@@ -12,12 +12,13 @@ from rich.console import Console
 
 from ingest import sessions, settings, window
 from ingest.commands.rendering import choose_rendering
-from ingest.commands.run import RunFlags, execute, request_of
+from ingest.commands.run import execute
 from ingest.datasets import STOCKS_DAY
 from ingest.demo import server
 from ingest.demo.child import sigterm_as_exit
 from ingest.demo.market import DEMO_TICKERS
 from ingest.errors import UsageError
+from ingest.request import Flags, request_of
 from ingest.settings import Settings
 from ingest.tiers.projection import path_of
 
@@ -68,7 +69,7 @@ def _twice(console: Console, source: server.DemoSource, folder: Path, months: in
 
 def _run(chosen: Settings, months: int) -> int:
     with choose_rendering(json=False, quiet=False) as rendering:
-        return execute(chosen, request_of(RunFlags(months=months), chosen, rendering), rendering)
+        return execute(chosen, request_of(Flags(months=months), chosen, rendering.event), rendering)
 
 
 def _published(months: int) -> Sequence[date]:

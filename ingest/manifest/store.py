@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from ingest.errors import CacheError
 from ingest.manifest import schema
+from ingest.manifest.location import refuse_network
 from ingest.manifest.records import Answer, Correction, Held, SessionCount, SessionRecord, Totals
 from ingest.tiers.layout import MemberIndex, PartsOf, Tier
 from ingest.tiers.projection import Projection
@@ -57,6 +58,7 @@ class Manifest:
     @contextmanager
     def open(cls, path: Path, dataset: str) -> Iterator[Self]:
         """Open for writing; creates what is not there. Raises CacheError."""
+        refuse_network(path.parent)
         with _translated(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             # The committer works in a thread; it is the only one that uses the connection while it does.

@@ -1,0 +1,72 @@
+"""What is asked of a run, out of flags, settings and lists."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ingest import events
+from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.errors import UsageError
+from ingest.sessions import today
+from ingest.settings import Settings
+from ingest.tickers import TrackedLists, tracked
+from ingest.window import Window, choose
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again."""
+
+    window: Window
+    tracked: frozenset[str]
+    refresh: bool = False
+    dataset: Dataset = STOCKS_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was said on the command line, or in a call; None where nothing was."""
+
+    months: int | None = None
+    start: date | None = None
+    end: date | None = None
+    save_others: bool | None = None
+    lists: tuple[Path, ...] = ()
+    concurrency: int | None = None
+    refresh: bool = False
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those that stand for a setting, by section and name."""
+        return {
+            "source": {"concurrency": self.concurrency},
+            "archive": {"save_others": self.save_others},
+            "run": {"months": self.months},
+        }
+
+
+def request_of(flags: Flags, settings: Settings, sink: events.Sink) -> Request:
+    """The window and the tickers; tells `sink` what could not be followed. Raises UsageError."""
+    if flags.months and flags.start:
+        raise UsageError("--months and --start exclude each other: give one of them")
+    window = choose(settings.run.months, flags.start, flags.end, today(), STOCKS_DAY)
+    optional = () if flags.lists else settings.list_paths
+    lists = tracked(optional, extra=settings.tracked.tickers, required=flags.lists)
+    for notice in _notices(lists, settings):
+        sink(notice)
+    return Request(window, frozenset(lists.tickers) - frozenset(lists.unnameable), flags.refresh)
+
+
+def _notices(lists: TrackedLists, settings: Settings) -> Iterable[events.Notice]:
+    for path in lists.missing:
+        yield events.Notice(f"no list {path}: it is optional; one ticker a line, if you want it")
+    for ticker in lists.unnameable:
+        yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")
+    if not lists.tickers:
+        yield events.Notice(_how_to_track(settings))
+
+
+def _how_to_track(settings: Settings) -> str:
+    where = settings.list_paths[0] if settings.list_paths else "a file named in [tracked] lists"
+    return f"no ticker is tracked, all go into the archive: write some into {where}, one a line, or use --tickers FILE"
