@@ -11,7 +11,7 @@ import anyio
 
 from ingest import events, overview, runs, settings
 from ingest.overview import Status
-from ingest.request import Flags, request_of
+from ingest.request import Flags, Request, request_of
 
 
 def run(
@@ -38,7 +38,7 @@ def run(
         return thread.submit(anyio.run, partial(_run, chosen, request, on_event)).result()
 
 
-async def _run(chosen: settings.Settings, request: runs.Request, on_event: events.Sink) -> events.Finished:
+async def _run(chosen: settings.Settings, request: Request, on_event: events.Sink) -> events.Finished:
     return await runs.run(chosen, request, on_event, anyio.Event())
 
 

@@ -1,0 +1,41 @@
+"""`ingest run`, as a user calls it."""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from benchmarks.measure import CHECKOUT, Sample, measure, python
+from benchmarks.stage import TRACKED, Bench
+
+
+def ingest(
+    bench: Bench,
+    cache: Path,
+    days: Sequence[date],
+    *flags: str,
+    endpoint_url: str | None = None,
+    checkout: Path = CHECKOUT,
+) -> Sample:
+    """Run over the window of these sessions into a cache, silently unless flags ask for more."""
+    command = command_for(bench, cache, days, *(flags or ("--quiet",)), endpoint_url=endpoint_url)
+    return measure(command, {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys)}, checkout)
+
+
+def command_for(
+    bench: Bench, cache: Path, days: Sequence[date], *flags: str, endpoint_url: str | None = None
+) -> list[str]:
+    """The command, its configuration written; all settings but the addresses are the defaults."""
+    config = bench.folder / f"{cache.name}.toml"
+    config.write_text(
+        f"[source]\nendpoint_url = {json.dumps(endpoint_url or bench.server.endpoint_url)}\n"
+        f"[cache]\nroot = {json.dumps(str(cache))}\n"
+        f"[tracked]\nlists = []\ntickers = {json.dumps(TRACKED)}\n"
+    )
+    return python("ingest", "run", "--config", config, "--start", days[0], "--end", days[-1], *flags)
+
+
+def finished(sample: Sample) -> dict[str, int]:
+    """The last event of a run with `--json`."""
+    event: dict[str, int] = json.loads(sample.output.splitlines()[-1])
+    return event

