@@ -1,6 +1,6 @@
 """`s5cmd cp` and then polars, the way a competent user would script it.
 
-1. `s5cmd cp s3://bucket/prefix/* folder/` with its defaults (256 workers) fetches all files into a folder.
+1. `s5cmd cp --flatten s3://bucket/prefix/* folder/` with its defaults (256 workers) fetches all files into a folder.
 2. Day by day: `read_csv` of the packed file with a full schema; one `filter` for the tracked tickers, one for the
    others; the others are written with `write_csv(compression="gzip", compression_level=1)`.
 3. At the end the tracked rows of all days are put together, and each ticker's CSV is written once, with the columns
@@ -21,7 +21,7 @@ from ingest.datasets import STOCKS_DAY
 def s5cmd_polars(bench: Bench, cache: Path, *flags: str) -> Sample:
     """Measure it over all files of the bucket, into an empty folder."""
     source = f"s3://{bench.server.bucket}/{STOCKS_DAY.prefix}/*"
-    copy = [s5cmd(), "--endpoint-url", bench.server.endpoint_url, "--log", "error", "cp", source]
+    copy = [s5cmd(), "--endpoint-url", bench.server.endpoint_url, "--log", "error", "cp", "--flatten", source]
     return measure(
         python("benchmarks.s5cmd_split", cache, bench.tickers, *flags, "--", *copy),
         {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys), "AWS_PROFILE": PROFILE, "AWS_REGION": "us-east-1"},

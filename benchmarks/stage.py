@@ -92,9 +92,7 @@ def last_sessions(count: int) -> list[date]:
     """The newest sessions before today, ascending; made in a process of its own, which keeps pandas out of this one."""
     last = sessions.today() - timedelta(days=1)
     years = range(max(STOCKS_DAY.first_session.year, last.year - count // 240 - 1), last.year + 1)
-    lines = subprocess.run(
-        python("ingest.sessions", *years), check=True, capture_output=True, text=True
-    ).stdout.split()
+    lines = subprocess.run(python("ingest.sessions", *years), check=True, capture_output=True, text=True).stdout.split()
     found = [day for day in map(date.fromisoformat, lines) if day <= last][-count:]
     if len(found) < count:
         raise SystemExit(f"there are only {len(found)} sessions up to {last}")

@@ -50,8 +50,17 @@ class Pipeline:
 
         Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
         """
-        send, receive = anyio.create_memory_object_stream[_Ended](_MAX_BATCH)
         jobs = [self._job(decision) for decision in decisions]
+        try:
+            failure = await self._download_and_commit(jobs)
+        except* IngestError as errors:
+            raise first_of(errors) from errors.exceptions[0].__cause__
+        if failure:
+            raise failure
+
+    async def _download_and_commit(self, jobs: Sequence[Job]) -> IngestError | None:
+        """Returns why downloads had to end early: what was prepared by then is committed all the same."""
+        send, receive = anyio.create_memory_object_stream[_Ended](_MAX_BATCH)
         failure: IngestError | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._commit_all, receive)
@@ -60,8 +69,7 @@ class Pipeline:
                     await self._download_all(jobs, send)
                 except* IngestError as errors:
                     failure = first_of(errors)
-        if failure:
-            raise failure
+        return failure
 
     def _job(self, decision: Decision) -> Job:
         number = self._store.manifest.tracked_set(decision.tracked)

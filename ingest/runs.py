@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import date
 
 import anyio
@@ -24,44 +24,102 @@ from ingest.tiers import durable
 from ingest.tiers.layout import TIERS, PartFolders
 
 
-@dataclass(slots=True)
-class _Progress:
-    """How far a run has come: kept beside it, so that the summary can be made wherever it ends."""
-
-    plan: Plan | None = None
-    outcomes: dict[date, Outcome] = field(default_factory=dict)
-    requests: int = 0
-
-
 async def run(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
     """Bring the cache to what the request asks for; reports to `sink` all the while.
 
     When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
     SourceUnavailable, CacheError or CacheLocked, after the summary; whatever was committed until then stays.
     """
-    started, tally, progress = time.monotonic(), Tally(sink), _Progress()
-    failure: IngestError | None = None
     with lock.hold(settings.cache.root), _store(settings, request) as store:
-        tally(_started(request, store.run))
+        going = _Run(settings, request, store, sink, stop)
+        failure: IngestError | None = None
         try:
-            await _work(settings, request, store, tally, stop, progress)
+            await going.work()
         except IngestError as error:
             failure = error
-        states = standing(progress.plan, progress.outcomes)
-        finished = tally.finished(
-            run=store.run,
-            window=request.window,
-            states=states,
-            requests=progress.requests,
-            seconds=time.monotonic() - started,
-            exit_code=failure.exit_code if failure else _exit_code(states, stop.is_set()),
-            interrupted=stop.is_set(),
-        )
-        store.manifest.finish_run(store.run, finished.exit_code, asdict(finished))
-        tally(finished)
+        finished = going.finish(failure)
     if failure:
         raise failure
     return finished
+
+
+class _Run:
+    """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
+
+    def __init__(
+        self, settings: Settings, request: Request, store: Store, sink: events.Sink, stop: anyio.Event
+    ) -> None:
+        self._settings, self._request, self._store, self._stop = settings, request, store, stop
+        self._started = time.monotonic()
+        self._sink = Tally(sink)
+        self._plan: Plan | None = None
+        self._outcomes: dict[date, Outcome] = {}
+        self._requests = 0
+
+    async def work(self) -> None:
+        """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
+        window = self._request.window
+        dataset, tracked = self._request.dataset.name, len(self._request.tracked)
+        self._sink(events.RunStarted(self._store.run, dataset, window.start, window.end, tracked))
+        for notice in window.notices:
+            self._sink(events.Notice(notice))
+        try:
+            await self._fetch()
+        except SourceError:
+            await self._project()
+            raise
+        await self._project()
+
+    def finish(self, failure: IngestError | None) -> events.Finished:
+        """Make the summary, record it, and report it."""
+        states = standing(self._plan, self._outcomes)
+        finished = self._sink.finished(
+            run=self._store.run,
+            window=self._request.window,
+            states=states,
+            requests=self._requests,
+            seconds=time.monotonic() - self._started,
+            exit_code=failure.exit_code if failure else _exit_code(states, self._stop.is_set()),
+            interrupted=self._stop.is_set(),
+        )
+        self._store.manifest.finish_run(self._store.run, finished.exit_code, asdict(finished))
+        self._sink(finished)
+        return finished
+
+    async def _fetch(self) -> None:
+        async with _connected(self._settings) as source:
+            asker = Asker(source, self._settings.source, self._sink, self._stop)
+            try:
+                plan = self._plan = await _plan(asker, self._store.manifest, self._settings, self._request)
+                self._store.manifest.answered(_new_answers(plan), self._store.run)
+                self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
+                if plan.fetches:
+                    await self._fetch_waves(asker, plan)
+            finally:
+                self._requests = asker.requests
+
+    async def _fetch_waves(self, asker: Asker, plan: Plan) -> None:
+        """Fetch wave by wave: a forbidden span that turns out to have opened adds another one."""
+        from ingest.pipeline import Pipeline  # polars and numpy: 0.3 s that a run with nothing to do does without
+
+        max_bytes = self._settings.limits.max_bytes_in_flight
+        pipeline = Pipeline(asker, self._store, self._request.dataset, max_bytes, self._sink, self._stop)
+        self._outcomes = pipeline.outcomes
+        wave = list(plan.fetches)
+        while wave and not self._stop.is_set():
+            await pipeline.run(wave)
+            opened = {day for day, outcome in pipeline.outcomes.items() if outcome.kind != "forbidden"}
+            wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
+            if wave:
+                self._sink(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
+
+    async def _project(self) -> None:
+        from ingest.projecting import project
+
+        manifest, folder = self._store.manifest, self._settings.tracked_path
+        manifest.follow(self._request.tracked)
+        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder):
+            self._sink(projected)
 
 
 async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:
@@ -78,11 +136,6 @@ def _exit_code(states: dict[str, int], interrupted: bool) -> int:
     if interrupted:
         return 130
     return 3 if states.get("failed") or states.get("quarantined") else 0
-
-
-def _started(request: Request, run: int) -> events.RunStarted:
-    window = request.window
-    return events.RunStarted(run, request.dataset.name, window.start, window.end, len(request.tracked))
 
 
 @contextmanager
@@ -108,52 +161,6 @@ async def _connected(settings: Settings) -> AsyncIterator[Source]:
 
     async with connect(settings.source) as source:
         yield source
-
-
-async def _work(
-    settings: Settings, request: Request, store: Store, tally: Tally, stop: anyio.Event, progress: _Progress
-) -> None:
-    for notice in request.window.notices:
-        tally(events.Notice(notice))
-    try:
-        async with _connected(settings) as source:
-            asker = Asker(source, settings.source, tally, stop)
-            try:
-                await _fetch(asker, settings, request, store, tally, stop, progress)
-            finally:
-                progress.requests = asker.requests
-    except SourceError:
-        await _project(settings, request, store, tally)
-        raise
-    await _project(settings, request, store, tally)
-
-
-async def _fetch(
-    asker: Asker,
-    settings: Settings,
-    request: Request,
-    store: Store,
-    tally: Tally,
-    stop: anyio.Event,
-    progress: _Progress,
-) -> None:
-    """List, plan, and fetch wave by wave: a forbidden span that turns out to have opened adds another wave."""
-    plan = progress.plan = await _plan(asker, store.manifest, settings, request)
-    store.manifest.answered(_new_answers(plan), store.run)
-    tally(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
-    wave = list(plan.fetches)
-    if not wave:
-        return
-    from ingest.pipeline import Pipeline  # polars and numpy: 0.3 s that a run with nothing to do does without
-
-    pipeline = Pipeline(asker, store, request.dataset, settings.limits.max_bytes_in_flight, tally, stop)
-    progress.outcomes = pipeline.outcomes
-    while wave and not stop.is_set():
-        await pipeline.run(wave)
-        opened = {day for day, outcome in pipeline.outcomes.items() if outcome.kind != "forbidden"}
-        wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
-        if wave:
-            tally(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
 
 
 async def _plan(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Plan:
@@ -194,13 +201,3 @@ def _new_answers(plan: Plan) -> list[Answer]:
         for decision in plan.decisions
         if decision.remote != decision.held.remote
     ]
-
-
-async def _project(settings: Settings, request: Request, store: Store, tally: Tally) -> None:
-    """Bring the tracked CSVs up to date; with what a source that failed half way has left, too."""
-    from ingest.projecting import project
-
-    store.manifest.follow(request.tracked)
-    projected = await anyio.to_thread.run_sync(project, store.manifest, store.folders, settings.tracked_path)
-    if projected:
-        tally(projected)

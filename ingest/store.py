@@ -64,8 +64,8 @@ class Store:
         if finished:
             corrections: list[Correction] = [correction for _, correction in finished if correction]
             self.manifest.commit([record for record, _ in finished], corrections, self.run)
-        for tier in TIERS:
-            durable.sweep(self.folders.folder(tier))
+        for folder in (*map(self.folders.folder, TIERS), self.quarantine):
+            durable.sweep(folder)
         return len(finished)
 
     def quarantine_path(self, session: date) -> Path:

@@ -1,0 +1,99 @@
+"""The contenders side by side: round robin on the same files, a fresh folder for each."""
+
+import csv
+import gzip
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+from benchmarks.boto3_pandas import boto3_pandas
+from benchmarks.floor import floor
+from benchmarks.measure import Sample
+from benchmarks.ours import ingest
+from benchmarks.s5cmd_polars import s5cmd_polars
+from benchmarks.stage import Bench
+
+Samples = dict[str, list[Sample]]
+
+SLOW_DAYS = 20
+"""Days that boto3 + pandas is given; more would only repeat the same at greater length."""
+
+
+class Race:
+    """All results of a race, and what is known about them beside their cost."""
+
+    def __init__(self, bench: Bench, days: Sequence[date]) -> None:
+        self.bench, self.days = bench, days
+        self.samples: Samples = {}
+        self.scaled: list[float] = []
+        self.rows: dict[str, tuple[int, int]] = {}
+
+    def run(self, names: Sequence[str], repeats: int, say: Callable[[str], None]) -> None:
+        """Let each contender run once a round."""
+        for number in range(repeats):
+            for name in names:
+                with self.bench.fresh() as cache:
+                    sample = CONTENDERS[name](self, cache)
+                self.samples.setdefault(name, []).append(sample)
+                say(f"round {number + 1}: {name} {sample.wall_s:.2f} s")
+
+    def _ours(self, cache: Path) -> Sample:
+        sample = ingest(self.bench, cache, self.days)
+        self._count("ours", cache, lambda: _ours_rows(cache))
+        return sample
+
+    def _floor(self, kind: str) -> Sample:
+        return floor(self.bench.files, [day.isoformat() for day in self.days], kind)
+
+    def _s5cmd(self, cache: Path, *flags: str) -> Sample:
+        sample = s5cmd_polars(self.bench, cache, *flags)
+        self._count("s5cmd", cache, lambda: _s5cmd_rows(cache))
+        return sample
+
+    def _boto3(self, cache: Path) -> Sample:
+        bench, days = self.bench, self.days[-SLOW_DAYS:]
+        sample, loop_s = boto3_pandas(
+            bench.server.endpoint_url, bench.server.bucket, bench.keys, bench.tickers, cache, days
+        )
+        self.scaled.append(sample.wall_s + loop_s * (len(self.days) / len(days) - 1))
+        return sample
+
+    def _count(self, name: str, cache: Path, count: Callable[[], tuple[int, int]]) -> None:
+        if name not in self.rows:
+            self.rows[name] = count()
+
+
+CONTENDERS: Mapping[str, Callable[[Race, Path], Sample]] = {
+    "ours": lambda race, cache: race._ours(cache),
+    "floor-threads": lambda race, _: race._floor("threads"),
+    "floor-processes": lambda race, _: race._floor("processes"),
+    "s5cmd": lambda race, cache: race._s5cmd(cache),
+    "s5cmd-threads": lambda race, cache: race._s5cmd(cache, "--threads"),
+    "boto3": lambda race, cache: race._boto3(cache),
+}
+
+
+def medians(samples: Sequence[Sample]) -> Sample:
+    """One sample that has the median of each figure."""
+    figures = [[getattr(sample, name) for sample in samples] for name in ("wall_s", "cpu_s", "rss_mb", "tree_mb")]
+    return Sample(*(median(values) for values in figures), output="")
+
+
+def _ours_rows(cache: Path) -> tuple[int, int]:
+    """Rows of the tracked parts and of the archive parts."""
+    tracked, archive = cache / "data_cache" / "sessions", cache / "massive_cache"
+    return _packed_rows(tracked.glob("*.csv.gz")), _packed_rows(archive.glob("*.csv.gz"))
+
+
+def _s5cmd_rows(cache: Path) -> tuple[int, int]:
+    """Rows of the tracked CSVs and of the archive."""
+    tracked = 0
+    for path in (cache / "tracked").glob("*.csv"):
+        with path.open(newline="") as file:
+            tracked += sum(1 for _ in csv.reader(file)) - 1
+    return tracked, _packed_rows((cache / "archive").glob("*.csv.gz"))
+
+
+def _packed_rows(paths: Iterable[Path]) -> int:
+    return sum(gzip.decompress(path.read_bytes()).count(b"\n") - 1 for path in paths)
