@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,8 @@ from ingest.plan import Plan
 class Terminal:
     """Rich bars while a run goes on; what is said in between scrolls above them."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._console = console or Console(highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -34,9 +36,9 @@ class Terminal:
         self._task = self._progress.add_task("planning", total=None)
         self._counts: Counter[str] = Counter()
         self._in_flight: set[date] = set()
-        self._since = time.monotonic()
+        self._since = self._clock()
         self._status = ""
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
+        self._live = Live(console=self._console, get_renderable=self.frame, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +93,7 @@ class Terminal:
 
     def _planned(self, event: events.Planned | events.WaveAdded) -> None:
         if isinstance(event, events.Planned):
-            self._since = time.monotonic()
+            self._since = self._clock()
         total = (self._progress.tasks[0].total or 0) + event.fetch
         self._progress.update(self._task, description="sessions", total=total)
 
@@ -103,13 +105,14 @@ class Terminal:
         self._progress.advance(self._task)
         self._warn(event)
 
-    def _render(self) -> RenderableType:
+    def frame(self) -> RenderableType:
+        """The bars as they are now."""
         return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=True))
 
     def _line(self) -> str:
         if not self._progress.tasks[0].total:
             return self._status
-        seconds = max(time.monotonic() - self._since, 1e-3)
+        seconds = max(self._clock() - self._since, 1e-3)
         rates = f"{self._counts['bytes'] / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
         kinds = ("committed", "forbidden", "failed", "quarantined", "retries")
         shown = [f"{self._counts[kind]} {kind}" for kind in kinds if self._counts[kind]]

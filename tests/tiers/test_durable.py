@@ -1,0 +1,129 @@
+"""Files that survive a crash whole: what is under a name, in which order, and what a failure says."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import CacheError
+from ingest.tiers import durable
+
+
+def test_a_staged_file_is_not_under_its_name_yet(tmp_path: Path) -> None:
+    target = tmp_path / "a.csv"
+    target.write_bytes(b"old")
+    staged = durable.stage(target, b"new")
+    assert (target.read_bytes(), staged.read_bytes()) == (b"old", b"new")
+    assert staged == durable.temporary(target)
+    assert staged.parent == tmp_path
+
+
+def test_publishing_replaces_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    target = tmp_path / "a.csv"
+    target.write_bytes(b"old")
+    durable.stage(target, b"new")
+    durable.publish(target)
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_longer_leftover_does_not_shine_through(tmp_path: Path) -> None:
+    target = tmp_path / "a.csv"
+    durable.stage(target, b"a longer text from a run that was killed")
+    durable.replace(target, b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_content_is_durable_before_the_name_and_the_name_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def recorded_fsync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(found.st_mode) else f"file of {found.st_size} bytes")
+        fsync(descriptor)
+
+    def recorded_replace(self: Path, target: Path) -> Path:
+        steps.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    durable.replace(tmp_path / "a.csv", b"twelve bytes")
+    assert steps == ["file of 12 bytes", "rename", "folder"]
+
+
+def test_new_folders_are_durable_in_their_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    durable.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert synced == [tmp_path, tmp_path / "a"]
+    durable.make_folder(tmp_path / "a" / "b")
+    assert len(synced) == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "x" * 250, "é" * 127, "x" * 251 + ".csv"])
+def test_a_name_as_long_as_names_can_be_is_written_and_swept(name: str, tmp_path: Path) -> None:
+    target = tmp_path / name
+    durable.replace(target, b"data")
+    assert target.read_bytes() == b"data"
+    durable.stage(target, b"leftover")
+    assert durable.sweep(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_temporary_names_of_long_targets_differ() -> None:
+    names = [durable.temporary(Path("x" * 254 + last)).name for last in "ab"]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) <= 255 for name in names)
+
+
+def test_sweep_takes_leftovers_alone(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in ("a.csv", "a.tmp", ".hidden", "b.csv.gz")]
+    for path in kept:
+        path.write_bytes(b"")
+    leftovers = [durable.stage(tmp_path / name, b"") for name in ("a.csv", "b.csv.gz", "c.csv")]
+    assert durable.sweep(tmp_path, spare=[leftovers[2]]) == 2
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, leftovers[2]])
+    assert durable.sweep(tmp_path / "missing") == 0
+
+
+def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "missing" / "a.csv"
+    with pytest.raises(CacheError, match=r"cannot write .*a\.csv"):
+        durable.stage(target, b"")
+    with pytest.raises(CacheError, match=r"cannot replace .*a\.csv"):
+        durable.publish(target)
+    with pytest.raises(CacheError, match=r"cannot sync .*missing"):
+        durable.sync_folder(target.parent)
+
+
+def test_a_folder_in_the_place_of_the_target_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv" / "inside").mkdir(parents=True)
+    durable.stage(tmp_path / "a.csv", b"")
+    with pytest.raises(CacheError, match="cannot replace"):
+        durable.publish(tmp_path / "a.csv")
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CacheError, match="cannot create the folder"):
+        durable.make_folder(tmp_path / "file" / "sub")
+
+
+def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target = tmp_path / "a.csv"
+    target.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CacheError, match="No space left") as caught:
+        durable.replace(target, b"new")
+    assert caught.value.exit_code == 5
+    assert target.read_bytes() == b"old"

@@ -1,0 +1,160 @@
+"""Tracked CSVs: one row a date, ascending; replaced dates are gone; the fast path is the slow path."""
+
+import csv
+import hashlib
+import io
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import CacheError
+from ingest.tiers import projection
+from ingest.tiers.projection import HEADER, Projection, merge
+
+START = date(2024, 1, 1)
+days = st.integers(0, 15).map(lambda number: (START + timedelta(days=number)).isoformat())
+prices = st.sampled_from(["1.0", "2.50", "187.4300", ""])
+
+
+def _line(day: str, price: str) -> str:
+    return f"{day},{price},{price},{price},{price},100"
+
+
+def _csv(rows: dict[str, str]) -> bytes:
+    lines = "".join(f"{_line(day, rows[day])}\n" for day in sorted(rows))
+    return HEADER + lines.encode() if rows else b""
+
+
+@given(st.dictionaries(days, prices), st.frozensets(days), st.data())
+def test_a_merge_is_the_old_rows_without_the_replaced_dates_and_the_new_rows(
+    old: dict[str, str], replaced: frozenset[str], data: st.DataObject
+) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(sorted(replaced)), unique=True)) if replaced else []
+    new = {day: data.draw(prices) for day in chosen}
+    expected = {day: price for day, price in old.items() if day not in replaced} | new
+    pairs = [(day, _line(day, price)) for day, price in new.items()]
+    assert merge(_csv(old), pairs, replaced) == _csv(expected)
+
+
+@given(st.dictionaries(days, prices))
+def test_a_csv_made_anew_is_the_new_rows(new: dict[str, str]) -> None:
+    assert merge(b"", [(day, _line(day, price)) for day, price in new.items()], []) == _csv(new)
+
+
+@given(st.dictionaries(days, prices), st.dictionaries(days, prices, min_size=1))
+def test_appending_later_dates_is_the_same_as_merging_them(old: dict[str, str], new: dict[str, str]) -> None:
+    later = {(date.fromisoformat(day) + timedelta(days=30)).isoformat(): price for day, price in new.items()}
+    pairs = [(day, _line(day, price)) for day, price in later.items()]
+    # A replaced date before all others forces the slow path and takes nothing out.
+    assert merge(_csv(old), pairs, [*later]) == merge(_csv(old), pairs, [*later, "1999-01-01"])
+
+
+@given(st.dictionaries(days, prices), st.dictionaries(days, prices), st.dictionaries(days, prices))
+def test_the_order_in_which_sessions_arrive_makes_no_difference(
+    base: dict[str, str], one: dict[str, str], two: dict[str, str]
+) -> None:
+    two = {day: price for day, price in two.items() if day not in one}
+
+    def merged(content: bytes, rows: dict[str, str]) -> bytes:
+        return merge(content, [(day, _line(day, price)) for day, price in rows.items()], [*rows])
+
+    both = merge(_csv(base), [(day, _line(day, price)) for day, price in (one | two).items()], [*one, *two])
+    assert merged(merged(_csv(base), one), two) == merged(merged(_csv(base), two), one) == both
+
+
+def test_nothing_new_and_nothing_replaced_changes_nothing() -> None:
+    base = _csv({"2024-01-02": "1.0"})
+    assert merge(base, [], []) is base
+
+
+def test_a_csv_that_loses_its_last_row_is_empty() -> None:
+    assert merge(_csv({"2024-01-02": "1.0"}), [], ["2024-01-02"]) == b""
+
+
+ROWS = {"2024-01-02": "1.0", "2024-01-03": "2.50"}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Projection:
+    return projection.write(tmp_path, Projection("BACpL"), _csv(ROWS))
+
+
+def test_what_is_written_is_known_by_its_span_and_hash(written: Projection, tmp_path: Path) -> None:
+    path = tmp_path / "BAC_pL_1d_data.csv"
+    assert path.read_bytes() == _csv(ROWS)
+    assert (written.first, written.last, written.rows) == ("2024-01-02", "2024-01-03", 2)
+    assert written.sha256 == hashlib.sha256(_csv(ROWS)).hexdigest()
+    assert (written.dirty, written.active) == (False, True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_csv_is_one_that_readers_take(written: Projection, tmp_path: Path) -> None:
+    text = projection.path_of(tmp_path, "BACpL").read_bytes()
+    assert b"\r" not in text
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    assert [*rows[0]] == ["Date", "Open", "High", "Low", "Close", "Volume"]
+    assert [date.fromisoformat(row["Date"]).isoformat() for row in rows] == sorted(ROWS)
+
+
+def test_a_file_as_it_was_written_is_intact_and_built_upon(written: Projection, tmp_path: Path) -> None:
+    assert projection.looks_intact(tmp_path, written)
+    assert projection.read_base(tmp_path, written) == _csv(ROWS)
+
+
+@pytest.mark.parametrize("change", ["edited", "same size", "touched", "gone"])
+def test_a_file_that_somebody_changed_is_noticed(change: str, written: Projection, tmp_path: Path) -> None:
+    path = projection.path_of(tmp_path, written.ticker)
+    if change == "edited":
+        path.write_bytes(path.read_bytes() + b"2024-01-04,1,1,1,1,1\n")
+    elif change == "same size":
+        path.write_bytes(path.read_bytes().replace(b"2.50", b"2.51"))
+        os.utime(path, ns=(written.mtime_ns or 0, (written.mtime_ns or 0) + 1_000_000_000))
+    elif change == "touched":
+        os.utime(path, ns=(0, 0))
+    else:
+        path.unlink()
+    assert not projection.looks_intact(tmp_path, written)
+    assert (projection.read_base(tmp_path, written) is not None) is (change == "touched")
+
+
+def test_an_edit_that_hides_its_size_and_time_is_not_built_upon(written: Projection, tmp_path: Path) -> None:
+    path = projection.path_of(tmp_path, written.ticker)
+    path.write_bytes(path.read_bytes().replace(b"2.50", b"9.99"))
+    os.utime(path, ns=(written.mtime_ns or 0, written.mtime_ns or 0))
+    assert projection.looks_intact(tmp_path, written)
+    assert projection.read_base(tmp_path, written) is None
+
+
+def test_a_csv_without_rows_has_no_file(written: Projection, tmp_path: Path) -> None:
+    empty = projection.write(tmp_path, written, b"")
+    assert list(tmp_path.iterdir()) == []
+    assert (empty.rows, empty.sha256, empty.first, empty.last, empty.dirty) == (0, None, None, None, False)
+    assert projection.looks_intact(tmp_path, empty)
+    assert projection.read_base(tmp_path, empty) == b""
+
+
+def test_a_file_where_none_should_be_is_not_taken_for_ours(tmp_path: Path) -> None:
+    empty = projection.write(tmp_path, Projection("A"), b"")
+    projection.path_of(tmp_path, "A").write_bytes(_csv(ROWS))
+    assert not projection.looks_intact(tmp_path, empty)
+    assert projection.read_base(tmp_path, empty) is None
+
+
+def test_a_ticker_too_long_for_a_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="too long"):
+        projection.path_of(tmp_path, "A" * 300)
+
+
+def test_a_ticker_cannot_leave_the_folder(tmp_path: Path) -> None:
+    assert projection.path_of(tmp_path, "../../etc/passwd").parent == tmp_path
+
+
+def test_a_folder_in_the_place_of_a_csv_is_an_error_of_the_cache(tmp_path: Path) -> None:
+    known = Projection("A", rows=1, sha256="0" * 64)
+    projection.path_of(tmp_path, "A").mkdir()
+    with pytest.raises(CacheError):
+        projection.read_base(tmp_path, known)
