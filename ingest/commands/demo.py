@@ -53,7 +53,7 @@ def demo_command(months: int, folder: Path) -> int:
         os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
         code = _twice(console, source, folder, months)
     if code == 0:
-        console.print(_what_next(folder))
+        console.print(_what_next(folder), soft_wrap=True)
     return code
 
 
@@ -105,10 +105,10 @@ def _show(console: Console, chosen: Settings) -> None:
     """The end of a tracked CSV, and the newest archive file."""
     path = path_of(chosen.tracked_path, DEMO_TICKERS[0])
     lines = path.read_text().splitlines()
-    console.print(f"\n{path} ({len(lines) - 1} rows):")
+    console.print(f"\n{path} ({len(lines) - 1} rows):", soft_wrap=True)
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
     archive = max(chosen.archive_path.glob("*.csv.gz"))
-    console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)")
+    console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)", soft_wrap=True)
 
 
 def _what_next(folder: Path) -> str:

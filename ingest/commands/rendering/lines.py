@@ -29,7 +29,7 @@ class Lines:
             case events.Planned() | events.WaveAdded():
                 self._planned += event.fetch
                 self._total_bytes += event.bytes
-                self._say(f"to fetch: {words.counted(event.fetch, 'session')}, {words.size(event.bytes)}")
+                self._say(words.to_fetch(event))
             case events.Fetched():
                 self._bytes += event.bytes
             case events.Notice():

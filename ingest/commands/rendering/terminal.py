@@ -94,6 +94,7 @@ class Terminal:
     def _planned(self, event: events.Planned | events.WaveAdded) -> None:
         if isinstance(event, events.Planned):
             self._since = self._clock()
+            self._status = words.to_fetch(event)
         total = (self._progress.tasks[0].total or 0) + event.fetch
         self._progress.update(self._task, description="sessions", total=total)
 

@@ -43,6 +43,7 @@ def _parts(done: events.Finished) -> str:
     return " + ".join([*parts, f"{done.dropped_rows:,} dropped"] if done.dropped_rows else parts)
 
 
+_FETCH = "fetch: "
 _MEANING = {
     "forbidden": "forbidden (not in your plan)",
     "unpublished": "not published yet",
@@ -67,6 +68,16 @@ def outcome(done: events.Finished) -> str:
     if done.exit_code == 3:
         return "Finished, but some sessions failed or are quarantined: see above."
     return "Ended early: what was committed stays. Run again to go on."
+
+
+def to_fetch(event: events.Planned | events.WaveAdded) -> str:
+    """What a run is about to fetch, and why."""
+    if isinstance(event, events.WaveAdded):
+        return f"a forbidden span has opened: {counted(event.fetch, 'session')} more, {size(event.bytes)}"
+    if not event.fetch:
+        return "to fetch: nothing"
+    whys = [f"{count:,} {key.removeprefix(_FETCH)}" for key, count in event.reasons.items() if key.startswith(_FETCH)]
+    return f"to fetch: {counted(event.fetch, 'session')}, {size(event.bytes)} ({'; '.join(whys)})"
 
 
 def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:

@@ -1,0 +1,79 @@
+"""`ingest demo`, as a person starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest.demo import seaweed
+
+DEMO = [sys.executable, "-m", "ingest", "demo", "--months", "1"]
+
+needs_seaweed = pytest.mark.skipif(not seaweed.available(), reason="no SeaweedFS for this platform")
+
+
+def weeds_of(parent: int) -> list[int]:
+    """Processes whose command line names SeaweedFS and that belong to a process or to nobody any more."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            family = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if b"weed" in command and b"mini" in command and int(family) == parent:
+            found.append(int(entry.name))
+    return found
+
+
+@needs_seaweed
+def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Path) -> None:
+    done = subprocess.run(DEMO, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    first, again = done.stdout.split("again: nothing is downloaded")
+    assert "Complete." in first
+    assert "fetched: 0 sessions, 0 B" in again
+    assert "Nothing to do" in again
+    assert "aws_access_key_id = YOUR_ACCESS_KEY" in again
+    cache = tmp_path / "cache" / "demo"
+    assert (cache / "data_cache" / "AAPL_1d_data.csv").read_text().startswith("Date,Open,High,Low,Close,Volume\n20")
+    assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
+
+
+def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    done = subprocess.run([*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert str(tmp_path) in done.stderr
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+@needs_seaweed
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "out.txt"
+    with log.open("w") as out:
+        demo = subprocess.Popen(DEMO, cwd=tmp_path, stdout=out, stderr=out)
+        weeds: list[int] = []
+        while not weeds and demo.poll() is None:
+            weeds = weeds_of(demo.pid)
+            time.sleep(0.02)
+        demo.send_signal(number)
+        code = demo.wait(timeout=60)
+    assert weeds
+    assert code in (130, 128 + number, -number), log.read_text()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in weeds)
+
+
+@needs_seaweed
+def test_no_key_of_the_demo_stays_on_disk(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(DEMO, cwd=tmp_path, env=environment, capture_output=True, timeout=100, check=False)
+    assert done.returncode == 0
+    assert not list(tmp_path.glob("ingest-demo-*"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"aws_secret" in path.read_bytes()]

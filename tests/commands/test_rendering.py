@@ -1,0 +1,159 @@
+"""What a person and a program see of a run."""
+
+import io
+import json
+from datetime import date
+
+import pytest
+from rich.console import Console
+
+from ingest import events
+from ingest.commands.rendering.jsonlines import JsonLines
+from ingest.commands.rendering.lines import Lines, Quiet
+from ingest.commands.rendering.terminal import Terminal
+from ingest.plan import Decision, Plan
+from ingest.sources.base import RemoteObject
+
+DAYS = [date(2025, 11, day) for day in (10, 11, 12)]
+STARTED = events.RunStarted(1, "us_stocks_sip/day_aggs_v1", DAYS[0], DAYS[-1], 2)
+PLANNED = events.Planned(3, 600_000, {"fetch: new": 3, "skip: holiday": 1})
+COMMITTED = events.Committed(DAYS[0], 200_000, 9_700, 2, 9_698, 0, "new")
+ALL_KINDS: list[events.Event] = [
+    STARTED,
+    events.Notice("no list"),
+    PLANNED,
+    events.FetchStarted(DAYS[0], 200_000),
+    events.Retrying(DAYS[0], 1, 0.5, "reset"),
+    events.ConcurrencyChanged(4, "SlowDown"),
+    events.Fetched(DAYS[0], 200_000, 0.1),
+    COMMITTED,
+    events.WaveAdded(1, 5),
+    events.Forbidden(DAYS[1]),
+    events.Failed(DAYS[2], "it would not come"),
+    events.Quarantined(DAYS[2], "the header lacks open", "q/2025-11-12.csv.gz"),
+    events.Projected(2, 2, 0.1),
+    events.Stopping(1),
+]
+
+
+def finished(**changes: object) -> events.Finished:
+    values = dict.fromkeys(events.Finished.__dataclass_fields__, 0) | {
+        "start": DAYS[0],
+        "end": DAYS[-1],
+        "interrupted": False,
+        "seconds": 2.0,
+        "fetched": 1,
+        "bytes": 200_000,
+    }
+    return events.Finished(**(values | changes))  # type: ignore[arg-type]
+
+
+def plan() -> Plan:
+    item = RemoteObject("k", 200_000, "e", "2025-11-11T00:00:00Z")
+    fetched = [Decision(day, "fetch", "new", "listed", item) for day in DAYS[:2]]
+    return Plan((*fetched, Decision(DAYS[2], "skip", "unpublished", "unpublished")))
+
+
+def on_a_terminal() -> tuple[Terminal, io.StringIO]:
+    out = io.StringIO()
+    return Terminal(Console(file=out, width=80, force_terminal=True, color_system=None, highlight=False)), out
+
+
+def test_json_has_a_line_for_each_event_and_the_summary_last() -> None:
+    out = io.StringIO()
+    rendering = JsonLines(out)
+    for event in [*ALL_KINDS, finished()]:
+        rendering.event(event)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [events.name_of(event) for event in [*ALL_KINDS, finished()]]
+    assert lines[7]["session"] == "2025-11-10"
+    assert lines[-1]["event"] == "finished"
+
+
+def test_a_log_says_what_failed_and_why_and_ends_with_the_summary() -> None:
+    out = io.StringIO()
+    rendering = Lines(out)
+    for event in [*ALL_KINDS, finished(exit_code=3, failed=1)]:
+        rendering.event(event)
+    text = out.getvalue()
+    assert "to fetch: 3 sessions, 600.0 kB (3 new)" in text
+    assert "2025-11-12 failed: it would not come" in text
+    assert "the header lacks open; its bytes are in q/2025-11-12.csv.gz" in text
+    assert text.rstrip().endswith("see above.")
+
+
+def test_a_log_has_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr("ingest.commands.rendering.lines.time.monotonic", lambda: next(clock))
+    out = io.StringIO()
+    rendering = Lines(out)
+    rendering.event(events.Planned(30, 6_000_000, {"fetch: new": 30}))
+    for _ in range(30):
+        rendering.event(COMMITTED)
+    progress = [line for line in out.getvalue().splitlines() if " of 30 sessions" in line]
+    assert 5 <= len(progress) <= 15
+
+
+def test_quiet_says_nothing_while_all_is_well_and_names_what_is_not() -> None:
+    out = io.StringIO()
+    rendering = Quiet(out)
+    for event in (STARTED, PLANNED, COMMITTED, events.ConcurrencyChanged(4, "x"), finished()):
+        rendering.event(event)
+    assert out.getvalue() == ""
+    rendering.event(events.Failed(DAYS[0], "reset"))
+    assert out.getvalue() == "2025-11-10 failed: reset\n"
+
+
+def test_the_bars_count_each_session_once_and_show_what_is_in_flight() -> None:
+    terminal, out = on_a_terminal()
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    for event in ALL_KINDS[2:8]:
+        terminal.event(event)
+    terminal.event(events.FetchStarted(DAYS[1], 200_000))
+    with console.capture() as capture:
+        console.print(terminal.frame())
+    shown = capture.get()
+    assert "1/3" in shown
+    assert "1 in flight, 1 committed, 1 retries" in shown
+    assert "downloads at once: 4 (SlowDown)" in out.getvalue()
+
+
+def test_the_terminal_takes_every_kind_of_event() -> None:
+    terminal, out = on_a_terminal()
+    with terminal:
+        for event in [*ALL_KINDS, finished(exit_code=130, interrupted=True, not_attempted=7)]:
+            terminal.event(event)
+    assert "Interrupted: what was in flight is committed." in out.getvalue()
+    assert "7 sessions" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Complete."),
+        ({"fetched": 0}, "Nothing to do"),
+        ({"exit_code": 3, "failed": 1}, "some sessions failed"),
+        ({"exit_code": 4}, "Ended early"),
+    ],
+)
+def test_the_summary_says_how_it_ended(changes: dict[str, object], words: str) -> None:
+    terminal, out = on_a_terminal()
+    terminal.event(finished(**changes))
+    assert words in out.getvalue()
+
+
+def test_a_plan_shows_reasons_counts_and_spans_everywhere() -> None:
+    terminal, out = on_a_terminal()
+    terminal.plan(plan())
+    log, program = io.StringIO(), io.StringIO()
+    Lines(log).plan(plan())
+    JsonLines(program).plan(plan())
+    for text in (out.getvalue(), log.getvalue()):
+        assert "2025-11-10 to 2025-11-11" in text
+        assert "400.0 kB" in text
+    assert json.loads(program.getvalue().splitlines()[-1]) == {
+        "event": "plan",
+        "fetch": 2,
+        "bytes": 400_000,
+        "reasons": {"fetch: new": 2, "skip: unpublished": 1},
+    }
