@@ -104,6 +104,13 @@ class Forbidden:
 
 
 @dataclass(frozen=True, slots=True)
+class Vanished:
+    """The session was listed a moment ago, and its file is not there; the next listing will tell."""
+
+    session: date
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A session was given up for this run; the next run tries again."""
 
@@ -169,6 +176,9 @@ class Finished:
     files_projected: int
 
 
+Ended = Committed | Forbidden | Vanished | Failed | Quarantined
+"""Each session that was to be fetched ends in one of these."""
+
 Event = (
     RunStarted
     | Notice
@@ -180,6 +190,7 @@ Event = (
     | ConcurrencyChanged
     | Committed
     | Forbidden
+    | Vanished
     | Failed
     | Quarantined
     | Projected

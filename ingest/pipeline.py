@@ -153,6 +153,8 @@ def _event(outcome: Outcome, store: Store) -> events.Event:
         return _committed(outcome.prepared)
     if outcome.kind == "forbidden":
         return events.Forbidden(session)
+    if outcome.kind == "absent":
+        return events.Vanished(session)
     if outcome.kind == "quarantined":
         return events.Quarantined(session, reason, str(store.quarantine_path(session)))
     return events.Failed(session, reason)

@@ -120,6 +120,13 @@ class _Run:
         manifest.follow(self._request.tracked)
         if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder):
             self._sink(projected)
+            if rowless := [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]:
+                self._sink(events.Notice(_rowless(rowless), "warning"))
+
+
+def _rowless(tickers: list[str]) -> str:
+    shown = f"{', '.join(tickers[:5])}{f' and {len(tickers) - 5} more' if len(tickers) > 5 else ''}"
+    return f"no session held has a row of {shown}: tickers are spelled as the vendor does, capitals and all"
 
 
 async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:

@@ -29,6 +29,7 @@ ALL_KINDS: list[events.Event] = [
     COMMITTED,
     events.WaveAdded(1, 5),
     events.Forbidden(DAYS[1]),
+    events.Vanished(DAYS[2]),
     events.Failed(DAYS[2], "it would not come"),
     events.Quarantined(DAYS[2], "the header lacks open", "q/2025-11-12.csv.gz"),
     events.Projected(2, 2, 0.1),

@@ -50,7 +50,7 @@ class Lines:
     def _other(self, event: events.Event) -> None:
         if alarm := words.warning(event):
             self._say(alarm)
-        if isinstance(event, events.Committed | events.Forbidden | events.Failed | events.Quarantined):
+        if isinstance(event, events.Ended):
             self._done += 1
             self._progress()
 

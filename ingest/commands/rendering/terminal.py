@@ -60,7 +60,7 @@ class Terminal:
                 self._in_flight.add(event.session)
             case events.Fetched():
                 self._counts["bytes"] += event.bytes
-            case events.Committed() | events.Forbidden() | events.Failed() | events.Quarantined():
+            case events.Committed() | events.Forbidden() | events.Vanished() | events.Failed() | events.Quarantined():
                 self._ended(event)
             case events.Finished():
                 self._finished(event)
@@ -98,7 +98,7 @@ class Terminal:
         total = (self._progress.tasks[0].total or 0) + event.fetch
         self._progress.update(self._task, description="sessions", total=total)
 
-    def _ended(self, event: events.Committed | events.Forbidden | events.Failed | events.Quarantined) -> None:
+    def _ended(self, event: events.Ended) -> None:
         self._counts[events.name_of(event)] += 1
         self._in_flight.discard(event.session)
         if isinstance(event, events.Committed):
@@ -115,7 +115,7 @@ class Terminal:
             return self._status
         seconds = max(self._clock() - self._since, 1e-3)
         rates = f"{self._counts['bytes'] / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
-        kinds = ("committed", "forbidden", "failed", "quarantined", "retries")
+        kinds = ("committed", "forbidden", "vanished", "failed", "quarantined", "retries")
         shown = [f"{self._counts[kind]} {kind}" for kind in kinds if self._counts[kind]]
         return (
             f"{words.size(self._counts['bytes'])}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"

@@ -97,6 +97,8 @@ def warning(event: events.Event) -> str | None:
     match event:
         case events.Notice(message=message, level="warning"):
             return message
+        case events.Vanished(session=session):
+            return f"{session} was listed, and is not there: the next run will see"
         case events.Failed(session=session, reason=reason):
             return f"{session} failed: {reason}"
         case events.Quarantined(session=session, reason=reason, path=path):
