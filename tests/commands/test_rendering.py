@@ -134,7 +134,7 @@ def test_the_terminal_takes_every_kind_of_event() -> None:
         ({}, "Complete."),
         ({"fetched": 0}, "Nothing to do"),
         ({"exit_code": 3, "failed": 1}, "some sessions failed"),
-        ({"exit_code": 4}, "Ended early"),
+        ({"exit_code": 4, "fetched": 2}, "Ended early"),
     ],
 )
 def test_the_summary_says_how_it_ended(changes: dict[str, object], words: str) -> None:
@@ -158,3 +158,11 @@ def test_a_plan_shows_reasons_counts_and_spans_everywhere() -> None:
         "bytes": 400_000,
         "reasons": {"fetch: new": 2, "skip: unpublished": 1},
     }
+
+
+def test_a_run_that_came_to_nothing_leaves_the_word_to_its_error() -> None:
+    terminal, out = on_a_terminal()
+    terminal.event(finished(exit_code=4, fetched=0))
+    log = io.StringIO()
+    Lines(log).event(finished(exit_code=4, fetched=0))
+    assert out.getvalue().strip("\x1b[?25hl \n") == log.getvalue() == ""

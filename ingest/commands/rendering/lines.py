@@ -61,6 +61,8 @@ class Lines:
             self._say(f"{self._done:,} of {words.counted(self._planned, 'session')}, {share}")
 
     def _summary(self, done: events.Finished) -> None:
+        if not words.is_telling(done):
+            return
         for label, value in words.summary(done):
             self._say(f"{label}: {value}")
         self._say(words.outcome(done))

@@ -123,6 +123,8 @@ class Terminal:
 
     def _finished(self, done: events.Finished) -> None:
         self._live.stop()
+        if not words.is_telling(done):
+            return
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         for label, value in words.summary(done):
             table.add_row(Text(label, style="bold"), value)

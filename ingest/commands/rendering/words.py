@@ -20,6 +20,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def is_telling(done: events.Finished) -> bool:
+    """Whether the summary tells more than the error that ended the run before it came to anything."""
+    return done.exit_code in (0, 3, 130) or bool(done.fetched)
+
+
 def summary(done: events.Finished) -> list[tuple[str, str]]:
     """The summary as label and value, without what is zero and of no interest."""
     rows = [
