@@ -2,9 +2,12 @@
 
 import base64
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 HeldState = Literal["none", "committed", "quarantined"]
 RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
@@ -30,8 +33,24 @@ class Held:
     archive_kept: bool = False
 
 
+class _Stored:
+    """A record that an intent stores as JSON."""
+
+    __slots__ = ()
+
+    def to_json(self: "DataclassInstance") -> str:
+        """As an intent stores it."""
+        return json.dumps(asdict(self), default=_plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        return cls(**{name: _typed(name, value) for name, value in raw.items()})
+
+
 @dataclass(frozen=True, slots=True)
-class SessionRecord:
+class SessionRecord(_Stored):
     """All that a commit says of a session. Sizes are bytes; hashes are hexadecimal sha256."""
 
     session: date
@@ -54,19 +73,9 @@ class SessionRecord:
     tracked_index: bytes
     archive_index: bytes | None
 
-    def to_json(self) -> str:
-        """As an intent stores it."""
-        return json.dumps(asdict(self), default=_plain)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Inverse of `to_json`."""
-        raw: dict[str, Any] = json.loads(text)
-        return cls(**{field.name: _typed(field.name, raw[field.name]) for field in fields(cls)})
-
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class Correction(_Stored):
     """The difference that a republished file makes: whole lines of the source, in the order of the files."""
 
     session: date
@@ -75,16 +84,6 @@ class Correction:
     columns: tuple[str, ...]
     removed: tuple[str, ...]
     added: tuple[str, ...]
-
-    def to_json(self) -> str:
-        """As an intent stores it."""
-        return json.dumps(asdict(self), default=_plain)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Inverse of `to_json`."""
-        raw: dict[str, Any] = json.loads(text)
-        return cls(**{field.name: _typed(field.name, raw[field.name]) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,15 +222,6 @@ class Manifest:
                 db.executemany("UPDATE sessions SET etag = NULL WHERE dataset = ? AND session = ?", keys)
                 db.executemany("DELETE FROM intents WHERE dataset = ? AND session = ?", keys)
 
-    def hashes(self, session: date) -> tuple[str, str, str | None] | None:
-        """Hashes of a committed session: of its text, its tracked part and its archive part."""
-        rows = self._rows(
-            "SELECT text_sha256, tracked_sha256, archive_sha256 FROM sessions "
-            "WHERE dataset = ? AND session = ? AND held = 'committed'",
-            session.isoformat(),
-        )
-        return rows[0] if rows else None
-
     # Tracked sets
 
     def tracked_set(self, tickers: frozenset[str]) -> int:
