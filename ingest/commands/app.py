@@ -20,7 +20,6 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="Settings to use; else INGEST_CONFIG, ./config.toml, your own."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
 
 
 def _version(wanted: bool) -> None:

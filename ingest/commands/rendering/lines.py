@@ -19,7 +19,6 @@ class Lines:
         self._out = out
         self._planned = self._done = self._bytes = self._total_bytes = 0
         self._next = time.monotonic() + EVERY_S
-        self._columns: set[str] = set()
 
     def event(self, event: events.Event) -> None:
         """Write what is worth a line."""
