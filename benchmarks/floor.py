@@ -14,12 +14,13 @@ from pathlib import Path
 from benchmarks.measure import Sample, measure, python
 from benchmarks.schema import SCHEMA
 
-_ENVIRONMENT = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
 
 def floor(files: Path, days: Iterable[str], kind: str) -> Sample:
     """Measure the floor over the files of some days; `kind` is `threads` or `processes`."""
-    return measure(python("benchmarks.floor", files, kind, *days), _ENVIRONMENT)
+    # Threads share polars' own: as many as there are cores. A process has one core, and so needs one.
+    polars_threads = str(os.cpu_count() or 1) if kind == "threads" else "1"
+    environment = {"POLARS_MAX_THREADS": polars_threads, "OPENBLAS_NUM_THREADS": "1"}
+    return measure(python("benchmarks.floor", files, kind, *days), environment)
 
 
 def work(path: Path) -> int:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-_EVERY_S = 0.02
+_EVERY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one process cost. `cpu_s` is user and system time, children that it waited for included.
 
-    `rss_mb` is the peak of the process itself, `tree_mb` that of the sum over it and its children, seen every 20 ms;
+    `rss_mb` is the peak of the process itself, `tree_mb` that of the sum over it and its children, seen every 50 ms;
     both are 0 where there is no /proc.
     """
 

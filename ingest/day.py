@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ingest.datasets import Dataset
-from ingest.errors import UnreadableFile
+from ingest.errors import CacheError
 from ingest.manifest import Correction, SessionRecord
 from ingest.plan import Decision
 from ingest.sources.base import Body
@@ -37,24 +37,17 @@ class Prepared:
 
 def prepare(job: Job, body: Body) -> Prepared:
     """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError."""
-    text = _unpacked(body.data)
+    text = blockgzip.unpack(body.data)
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
     packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}
     if cut.archive:
         packed["archive"] = parts.pack(cut.archive)
     record = _record(job, body, cut, packed, hashlib.sha256(text).hexdigest())
-    correction = _correction(job, record, cut)
+    correction = _correction(job, record, text)
     for tier, part in packed.items():
         durable.stage(job.folders.path(decision.session, tier), part.data)
     return Prepared(job, record, correction)
-
-
-def _unpacked(data: bytes) -> bytes:
-    try:
-        return blockgzip.unpack(data)
-    except (OSError, EOFError) as error:
-        raise UnreadableFile(f"not a whole gzip file: {error}") from error
 
 
 def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], text_sha256: str) -> SessionRecord:
@@ -84,26 +77,29 @@ def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], te
     )
 
 
-def _correction(job: Job, record: SessionRecord, cut: Split) -> Correction | None:
-    """The difference to what is held; None for a new session, for equal text, and where the held text can't be read."""
+def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | None:
+    """The difference to what is held; None for a new session, for equal rows, and where the held rows can't be read.
+
+    Compared is what is held alone: where the rest was dropped, the rows of the tickers tracked at that time.
+    """
     held = job.decision.held
     if held.held != "committed" or held.etag == record.etag:
         return None
     tiers: list[Tier] = ["tracked", "archive"] if held.archive_kept else ["tracked"]
-    paths = [job.folders.path(record.session, tier) for tier in tiers]
-    if not all(path.exists() for path in paths):
+    try:
+        old = [parts.read_text(job.folders.path(record.session, tier)) for tier in tiers]
+    except CacheError:
+        return None  # damaged, which is what its replacement mends
+    if not held.archive_kept:
+        text = split(text, held.tracked, keep_rest=False, dataset=job.dataset).tracked.text
+    before, after = _rows(old), _rows([text])
+    if before == after:
         return None
-    old = Counter(line for path in paths for line in _rows(parts.read_text(path)))
-    new_parts = [cut.tracked, cut.archive] if held.archive_kept else [cut.tracked]
-    new = Counter(line for part in new_parts if part for line in _rows(part.text))
-    if old == new:
-        return None
-    return Correction(record.session, held.etag or "", record.etag, record.columns, _only(old, new), _only(new, old))
+    removed, added = tuple((before - after).elements()), tuple((after - before).elements())
+    return Correction(record.session, held.etag or "", record.etag, record.columns, removed, added)
 
 
-def _rows(text: bytes) -> Iterable[str]:
-    return text.decode().split("\n")[1:]
-
-
-def _only(these: Counter[str], those: Counter[str]) -> tuple[str, ...]:
-    return tuple((these - those).elements())
+def _rows(texts: Iterable[bytes]) -> Counter[str]:
+    """Lines below the header, whatever their ends."""
+    plain = (text.decode().replace("\r", "").removesuffix("\n") for text in texts)
+    return Counter(line for text in plain for line in text.split("\n")[1:])

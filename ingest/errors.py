@@ -16,6 +16,8 @@
 Foreign errors (botocore, aiohttp, sqlite3, OSError, pydantic) are translated at the edge that met them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -88,7 +90,24 @@ class CacheLocked(IngestError):
     exit_code = 6
 
 
-def first_of(errors: BaseExceptionGroup[IngestError]) -> IngestError:
-    """The first error of a group, however deep."""
-    inner = errors.exceptions[0]
-    return first_of(inner) if isinstance(inner, BaseExceptionGroup) else inner
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Raise the first of several errors of ours out of the group that a task group made of them.
+
+    A group that holds anything else, a bug, stays as it is.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        ours, others = group.split(IngestError)
+        if ours is None or others is not None:
+            raise
+        error = _first(ours)
+    else:
+        return
+    raise error
+
+
+def _first(group: BaseExceptionGroup[IngestError]) -> IngestError:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

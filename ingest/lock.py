@@ -46,6 +46,6 @@ def _acquire(lock: filelock.BaseFileLock, note: Path) -> None:
 def _holder(note: Path) -> str:
     try:
         holder = json.loads(note.read_text())
-    except (OSError, ValueError):
+        return f"pid {holder['pid']} on {holder['host']}, since {holder['started']}"
+    except (OSError, ValueError, TypeError, KeyError):
         return "no note of its pid"
-    return f"pid {holder.get('pid')} on {holder.get('host')}, since {holder.get('started')}"

@@ -16,7 +16,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from ingest import events
 from ingest.datasets import Dataset
 from ingest.day import Job, Prepared, prepare
-from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled, UnreadableFile, first_of
+from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled, UnreadableFile, ungrouped
 from ingest.outcomes import Outcome
 from ingest.plan import Decision
 from ingest.sources.asking import Asker
@@ -51,10 +51,8 @@ class Pipeline:
         Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
         """
         jobs = [self._job(decision) for decision in decisions]
-        try:
+        with ungrouped():
             failure = await self._download_and_commit(jobs)
-        except* IngestError as errors:
-            raise first_of(errors) from errors.exceptions[0].__cause__
         if failure:
             raise failure
 
@@ -67,8 +65,8 @@ class Pipeline:
             async with send:
                 try:
                     await self._download_all(jobs, send)
-                except* IngestError as errors:
-                    failure = first_of(errors)
+                except IngestError as error:
+                    failure = error
         return failure
 
     def _job(self, decision: Decision) -> Job:

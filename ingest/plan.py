@@ -12,6 +12,8 @@ from ingest.sources.base import RemoteObject
 
 Action = Literal["fetch", "skip"]
 
+_REFUSALS: Collection[RemoteState | None] = ("forbidden", "failed")
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -98,12 +100,11 @@ def _unlisted(day: date, held: Held, is_session: bool, last_listed: date) -> Dec
 
 def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> Decision:
     why = _why_fetch(item, held, wishes, parts_missing)
-    remote: RemoteState = held.remote if _was_refused(item, held) and held.remote else "listed"
     return Decision(
         session=day,
         action="fetch" if why else "skip",
         reason=why or ("quarantined" if _is_quarantined(item, held) else "committed"),
-        remote=remote,
+        remote=held.remote if _still_refused(item, held) and held.remote else "listed",
         item=item,
         held=held,
         tracked=wishes.tracked | held.tracked,
@@ -140,37 +141,41 @@ def _why_split_again(held: Held, wishes: Wishes) -> str | None:
 
 
 def _is_quarantined(item: RemoteObject, held: Held) -> bool:
-    """Whether just these bytes were unreadable before: for a session held, or for none."""
-    refused_replacement = held.held == "committed" and held.etag != item.etag and held.reason is not None
-    return (held.held == "quarantined" or refused_replacement) and _was_refused(item, held) and held.remote == "listed"
+    """Whether just these bytes were unreadable before: as a session's first, or in the place of those that are held."""
+    unreadable = held.held == "quarantined" or (held.held == "committed" and held.etag != item.etag and held.reason)
+    return bool(unreadable) and held.remote_etag == item.etag and held.remote not in _REFUSALS
 
 
-def _was_refused(item: RemoteObject, held: Held) -> bool:
-    return held.remote_etag == item.etag
+def _still_refused(item: RemoteObject, held: Held) -> bool:
+    """Whether the last answer, which was about just these bytes, stands until they are asked for again."""
+    return held.remote_etag == item.etag and held.remote in _REFUSALS
 
 
 def _asking_at_edges(decisions: Sequence[Decision]) -> Plan:
-    """Skip the inside of each span of sessions that were forbidden when last asked; its edges are asked again."""
-    planned: list[Decision] = []
-    spans: list[tuple[Decision, ...]] = []
-    # What is neither fetched nor listed (holidays, days held) does not interrupt a span.
-    relevant = [decision for decision in decisions if decision.action == "fetch"]
-    edges: set[date] = set()
-    inside: set[date] = set()
-    for forbidden, group in groupby(relevant, key=lambda decision: decision.held.remote == "forbidden"):
-        span = tuple(group)
-        if forbidden:
-            spans.append(span)
-            edges |= {span[0].session, span[-1].session}
-            inside |= {decision.session for decision in span[1:-1]}
-    for decision in decisions:
-        if decision.session in inside:
-            planned.append(replace(decision, action="skip", reason="forbidden", remote="forbidden"))
-        elif decision.session in edges:
-            planned.append(replace(decision, reason="forbidden before, asked again"))
-        else:
-            planned.append(decision)
-    return Plan(tuple(planned), tuple(spans))
+    """Skip the inside of each span of sessions that were forbidden when last asked; its edges are asked again.
+
+    A session that is held or to be fetched parts two spans, for a plan's permission begins or ends beside it. What is
+    neither (a holiday, say) parts none.
+    """
+    spans = _forbidden_spans(decisions)
+    edges = {end.session for span in spans for end in (span[0], span[-1])}
+    inside = {decision.session for span in spans for decision in span[1:-1]}
+    return Plan(tuple(_at_edge(decision, edges, inside) for decision in decisions), spans)
+
+
+def _forbidden_spans(decisions: Sequence[Decision]) -> tuple[tuple[Decision, ...], ...]:
+    marks = [decision for decision in decisions if decision.action == "fetch" or decision.held.held != "none"]
+    groups = groupby(marks, key=lambda one: one.action == "fetch" and one.held.remote == "forbidden")
+    return tuple(tuple(group) for forbidden, group in groups if forbidden)
+
+
+def _at_edge(decision: Decision, edges: Collection[date], inside: Collection[date]) -> Decision:
+    if decision.session in edges:
+        return replace(decision, reason="forbidden before, asked again")
+    if decision.session in inside:
+        reason = "committed" if decision.held.held == "committed" else "forbidden"
+        return replace(decision, action="skip", reason=reason, remote="forbidden")
+    return decision
 
 
 def next_wave(span: Sequence[Decision], opened: Collection[date], asked: Collection[date]) -> list[Decision]:

@@ -10,7 +10,7 @@ import anyio
 
 from ingest import events, lock
 from ingest.calendars import calendar_of, compute_years
-from ingest.errors import IngestError, SourceError
+from ingest.errors import IngestError, SourceError, ungrouped
 from ingest.manifest import Answer, Held, Manifest
 from ingest.outcomes import Outcome
 from ingest.plan import Plan, Wishes, make_plan, next_wave
@@ -173,9 +173,10 @@ async def _connected(settings: Settings) -> AsyncIterator[Source]:
 async def _plan(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Plan:
     window, dataset = request.window, request.dataset
     years = range(window.start.year, window.end.year + 1)
-    async with anyio.create_task_group() as group:
-        group.start_soon(compute_years, manifest, dataset, years)
-        items = await asker.listing([dataset.year_prefix(year) for year in years])
+    with ungrouped():
+        async with anyio.create_task_group() as group:
+            group.start_soon(compute_years, manifest, dataset, years)
+            items = await asker.listing([dataset.year_prefix(year) for year in years])
     listing = {session: item for item in items if (session := dataset.session_of(item.key))}
     held = manifest.sessions()
     return make_plan(

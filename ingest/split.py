@@ -51,7 +51,7 @@ class Split:
 def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Split:
     """Cut a day's text; raises UnreadableFile, saying why, where it is not a file of this dataset."""
     header = read_header(text, dataset)
-    frame = parse(text[len(header.line) :], header, tracked)
+    frame = parse(text, header, tracked)
     tickers, mask = frame["ticker"], frame["tracked"].to_numpy()
     ordered = not tickers.has_nulls() and tickers.is_sorted()
     edges = _line_edges(text, len(header.line))
@@ -68,7 +68,12 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         source_rows=frame.height,
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
-        findings=(*_unknown_columns(header), *_repeats(frame, ordered), *_nameless(tickers)),
+        findings=(
+            *_unknown_columns(header),
+            *_repeats(frame, ordered),
+            *_nameless(tickers),
+            *_misshapen(text, header, edges),
+        ),
     )
 
 
@@ -89,21 +94,20 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     return Header(line, tuple(columns), tuple(name for name in columns if name not in known))
 
 
-def parse(body: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
+def parse(text: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
     """Parse the rows: ticker, prices and volume as floats (it has decimals since 2026-02-23), and whether tracked.
 
     A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
     """
     schema = {name: pl.Float64 if name in PRICED else pl.String for name in header.columns}
     is_tracked = pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
-    return read_rows(body, schema, ["ticker", *PRICED, is_tracked.alias("tracked")])
+    return read_rows(text, schema, ["ticker", *PRICED, is_tracked.alias("tracked")])
 
 
-def read_rows(body: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
-    """Parse these columns of rows without a header; raises UnreadableFile with polars' own words."""
-    rows = pl.scan_csv(body, has_header=False, schema=schema) if body else pl.LazyFrame(schema=schema)
+def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
+    """Parse these columns of a text with its header; raises UnreadableFile with polars' own words."""
     try:
-        return rows.select(columns).collect()
+        return pl.scan_csv(text, schema=schema).select(columns).collect()
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise UnreadableFile(f"the rows cannot be parsed: {str(error).splitlines()[0][:300]}") from error
 
@@ -132,11 +136,27 @@ def _cut_rows(rows: pl.DataFrame, mask: Mask) -> PartText:
 
 
 def _as_text(text: bytes, header: Header) -> pl.DataFrame:
-    return read_rows(text[len(header.line) :], dict.fromkeys(header.columns, pl.String), header.columns)
+    return read_rows(text, dict.fromkeys(header.columns, pl.String), header.columns)
 
 
 def _unknown_columns(header: Header) -> tuple[str, ...]:
     return tuple(f"{UNKNOWN_COLUMN}: {name}" for name in header.unknown)
+
+
+def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[str, ...]:
+    """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
+
+    Fields in quotes may hold commas, so a text with quotes is not counted; all commas together are counted first.
+    """
+    if b'"' in text or len(edges) < 2:
+        return ()
+    commas = np.frombuffer(text, np.uint8) == ord(",")
+    wanted = len(header.columns) - 1
+    if np.count_nonzero(commas[edges[0] :]) == wanted * (len(edges) - 1):
+        return ()
+    misfit = np.add.reduceat(commas, edges[:-1], dtype=np.int64) != wanted
+    wrong = np.count_nonzero(misfit & (np.diff(edges) > len("\r\n")))  # a blank line is a row without a ticker
+    return (f"rows with too few or too many fields: {wrong}",) if wrong else ()
 
 
 def _nameless(tickers: pl.Series) -> tuple[str, ...]:

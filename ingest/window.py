@@ -23,13 +23,14 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
     A window is cut to what can exist: from the dataset's first session to today; raises UsageError where nothing of
     it is left or it is the wrong way round.
     """
-    first, last = start or months_back(end or today, months), end or today
+    last = end or today
+    if last < dataset.first_session:
+        raise UsageError(f"{dataset.name} begins on {dataset.first_session}: there is nothing up to {last}")
+    first = start or months_back(last, months)
     if first > last:
         raise UsageError(f"the window is the wrong way round: --start {first} is after --end {last}")
     if first > today:
         raise UsageError(f"the window begins on {first}, which is after today ({today}, New York)")
-    if last < dataset.first_session:
-        raise UsageError(f"{dataset.name} begins on {dataset.first_session}: there is nothing up to {last}")
     notices = []
     if first < dataset.first_session:
         notices.append(f"{dataset.name} begins on {dataset.first_session}: the window begins there")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import anyio
 
-from ingest.errors import IngestError, first_of
+from ingest.errors import ungrouped
 
 _Result = TypeVar("_Result")
 
@@ -18,13 +18,11 @@ async def interruptible(work: Callable[[anyio.Event], Awaitable[_Result]]) -> _R
     """
     stop = anyio.Event()
     result: _Result | None = None
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as group:
             group.start_soon(_listen, stop, group.cancel_scope)
             result = await work(stop)
             group.cancel_scope.cancel()
-    except* IngestError as errors:
-        raise first_of(errors) from errors.exceptions[0].__cause__
     return result
 
 

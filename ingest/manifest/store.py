@@ -74,9 +74,11 @@ class Manifest:
     def read(cls, path: Path, dataset: str) -> Iterator[Self]:
         """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError."""
         with _translated(path):
-            where = f"{path.resolve().as_uri()}?mode=ro" if path.exists() else "file::memory:"
+            # A run that was killed as it made the file leaves it empty.
+            known = path.exists() and path.stat().st_size > 0
+            where = f"{path.resolve().as_uri()}?mode=ro" if known else "file::memory:"
             with closing(sqlite3.connect(where, uri=True, isolation_level=None, timeout=30)) as connection:
-                if not path.exists():
+                if not known:
                     schema.migrate(connection, path)
                 schema.version_of(connection, path)
                 yield cls(connection, path, dataset, writable=False)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 
 from ingest import events
-from ingest.errors import Disrupted, IngestError, Throttled, first_of
+from ingest.errors import Disrupted, Throttled, ungrouped
 from ingest.settings import Source as SourceSettings
 from ingest.sources.base import Body, RemoteObject, Source
 from ingest.sources.pacing import AdaptiveLimit
@@ -39,13 +39,11 @@ class Asker:
 
         Of several errors at once the first is raised, out of its group.
         """
-        try:
+        with ungrouped():
             async with anyio.create_task_group() as group:
                 group.start_soon(self._liveness.watch)
                 yield
                 group.cancel_scope.cancel()
-        except* IngestError as errors:
-            raise first_of(errors) from None
 
     async def listing(self, prefixes: Sequence[str]) -> list[RemoteObject]:
         """All objects below the prefixes, asked for together; raises SourceError."""

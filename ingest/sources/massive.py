@@ -26,6 +26,7 @@ from ingest.errors import (
 )
 from ingest.settings import Source as SourceSettings
 from ingest.sources.base import Body, RemoteObject
+from ingest.sources.credentials import credentials_file
 
 _BY_CODE: Mapping[str, type[SourceError]] = {
     "AccessDenied": Forbidden,
@@ -142,7 +143,7 @@ class MassiveSource:
 @asynccontextmanager
 async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
     """Open one client for the run; raises UsageError where the profile or its keys are missing."""
-    session = _session(settings)
+    session = await _session(settings)
     async with session.client(
         "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
     ) as client:
@@ -167,21 +168,25 @@ def _config(settings: SourceSettings) -> AioConfig:
     )
 
 
-def _session(settings: SourceSettings) -> Any:
+async def _session(settings: SourceSettings) -> Any:
     core = AioSession(profile=settings.profile)
+    # A profile without keys is an error here: don't look for those of a cloud machine on its network.
+    core.set_config_variable("metadata_service_num_attempts", 0)
     # Times stay text: dateutil, botocore's choice, takes a tenth of the time of a request to parse two of them.
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     try:
-        return aioboto3.Session(botocore_session=core)
-    except boto.ProfileNotFound as error:
-        raise UsageError(_missing_profile(settings.profile)) from error
+        keys = await core.get_credentials()
+    except (boto.ProfileNotFound, boto.PartialCredentialsError, boto.ConfigParseError) as error:
+        raise UsageError(_no_keys(settings.profile)) from error
+    if keys is None:
+        raise UsageError(_no_keys(settings.profile))
+    return aioboto3.Session(botocore_session=core)
 
 
-def _missing_profile(profile: str) -> str:
-    from ingest.sources.credentials import credentials_file
-
+def _no_keys(profile: str) -> str:
     return (
-        f"there is no profile [{profile}] in {credentials_file()}. Write the S3 keys of your Massive dashboard there:\n"
+        f"there are no keys under [{profile}] in {credentials_file()}. "
+        "Write the S3 keys of your Massive dashboard there:\n"
         f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
         "or name another profile in [source] profile. Without keys, try `ingest demo`."
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import tenacity
@@ -33,6 +33,10 @@ class Liveness:
         """Note a sign of life."""
         self._silent_since = anyio.current_time()
 
+    def told_to_wait(self, seconds: float) -> None:
+        """Note that the source asked for a pause: for so long its silence means nothing."""
+        self._silent_since = max(self._silent_since, anyio.current_time() + seconds)
+
     def done(self) -> None:
         """Note that a request, with all its attempts, has ended."""
         self._waiting -= 1
@@ -59,17 +63,24 @@ async def with_retries(
     When the run is to stop no other attempt is made. Waits grow exponentially with full jitter, or are as long as
     the source asked for (Retry-After).
     """
+
+    def before_sleep(state: tenacity.RetryCallState) -> None:
+        error = _error(state)
+        if isinstance(error, Throttled):
+            liveness.told_to_wait(state.upcoming_sleep)
+        on_retry(state.attempt_number, state.upcoming_sleep, str(error))
+
     retrying = tenacity.AsyncRetrying(
         stop=lambda state: stop.is_set() or state.attempt_number >= attempts,
         wait=_wait,
         retry=tenacity.retry_if_exception(_is_retryable),
-        before_sleep=lambda state: on_retry(state.attempt_number, state.upcoming_sleep, _cause(state)),
+        before_sleep=before_sleep,
         sleep=partial(_sleep, stop),
         reraise=True,
     )
     liveness.asking()
     try:
-        return await retrying(_noting(call, liveness))
+        return await retrying(_Attempt(call, liveness, stop))
     finally:
         liveness.done()
 
@@ -79,18 +90,25 @@ async def _sleep(stop: anyio.Event, seconds: float) -> None:
         await stop.wait()
 
 
-def _noting(call: Callable[[], Awaitable[_Result]], liveness: Liveness) -> Callable[[], Awaitable[_Result]]:
-    async def attempt() -> _Result:
-        try:
-            result = await call()
-        except IngestError as error:
-            if isinstance(error, Throttled) or not error.retryable:
-                liveness.answered()
-            raise
-        liveness.answered()
-        return result
+class _Attempt(Generic[_Result]):
+    """One call after the other; tells of signs of life, and makes no other call once the run is to stop."""
 
-    return attempt
+    def __init__(self, call: Callable[[], Awaitable[_Result]], liveness: Liveness, stop: anyio.Event) -> None:
+        self._call, self._liveness, self._stop = call, liveness, stop
+        self._last: IngestError | None = None
+
+    async def __call__(self) -> _Result:
+        if self._last and self._stop.is_set():
+            raise self._last
+        try:
+            result = await self._call()
+        except IngestError as error:
+            self._last = error
+            if isinstance(error, Throttled) or not error.retryable:
+                self._liveness.answered()
+            raise
+        self._liveness.answered()
+        return result
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -106,7 +124,3 @@ def _is_retryable(error: BaseException) -> bool:
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
-
-
-def _cause(state: tenacity.RetryCallState) -> str:
-    return str(_error(state))

@@ -9,7 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip, igzip_lib
+from isal import igzip, igzip_lib, isal_zlib
+
+from ingest.errors import UnreadableFile
 
 BLOCK = 16 * 1024
 """Bytes of text in a member: one ticker of one day is one small read, and the whole is no larger than one member."""
@@ -53,6 +55,9 @@ def _first_rows(starts: npt.NDArray[np.int64]) -> list[int]:
 
 
 def unpack(data: bytes) -> bytes:
-    """Text of a whole file or of members of it."""
-    text: bytes = igzip.decompress(data)  # type: ignore[no-untyped-call]
+    """Text of a whole file or of members of it; raises UnreadableFile where it is damaged, cut short or no gzip."""
+    try:
+        text: bytes = igzip.decompress(data)  # type: ignore[no-untyped-call]
+    except (OSError, EOFError, isal_zlib.error) as error:  # type: ignore[misc]  # its stub has an instance
+        raise UnreadableFile(f"not a whole gzip file: {error}") from error
     return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ingest.errors import CacheError
+from ingest.errors import CacheError, UnreadableFile
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import MemberIndex
 
@@ -71,7 +71,7 @@ def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> byte
     members = index.members(tickers)
     try:
         text = blockgzip.unpack(_read_members(path, index, members))
-    except (OSError, EOFError) as error:
+    except (OSError, UnreadableFile) as error:
         raise CacheError(f"cannot read the part {path}: {error}") from error
     return text[text.find(b"\n") + 1 or len(text) :] if members[:1] == [0] else text
 
@@ -102,5 +102,5 @@ def read_text(path: Path) -> bytes:
     """Text of a whole part, with its header. Raises CacheError where it is missing or damaged."""
     try:
         return blockgzip.unpack(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, UnreadableFile) as error:
         raise CacheError(f"cannot read the part {path}: {error}") from error

@@ -58,6 +58,8 @@ def read_base(folder: Path, known: Projection) -> bytes | None:
         content = path_of(folder, known.ticker).read_bytes()
     except FileNotFoundError:
         return b"" if known.sha256 is None else None
+    except OSError as error:
+        raise CacheError(f"cannot read {path_of(folder, known.ticker)}: {error.strerror or error}") from error
     return content if hashlib.sha256(content).hexdigest() == known.sha256 else None
 
 

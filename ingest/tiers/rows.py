@@ -43,8 +43,13 @@ def _dated(text: bytes, parts: PartsOf) -> bytes:
     if parts.cut == "lines":
         return stamp + text.removesuffix(b"\n").replace(b"\n", b"\n" + stamp) + b"\n"
     rows = _parse(text, parts.columns)
-    dated = rows.select(pl.lit(parts.session.isoformat()).alias("date"), pl.all())
+    dated = rows.select(pl.lit(parts.session.isoformat()).alias(_stamp(parts.columns)), pl.all())
     return dated.write_csv(include_header=False).encode()
+
+
+def _stamp(columns: tuple[str, ...]) -> str:
+    """A name for the column of the session's date that no column of the vendor's has."""
+    return "\0" * (1 + max(map(len, columns), default=0))
 
 
 def _batches(
@@ -66,20 +71,22 @@ def _batches(
 
 
 def _parse(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
-    if not text:
-        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    # A header of our own, of the right length: without one polars takes the first row for the measure of all others.
+    numbered = [str(number) for number in range(len(columns))]
+    header = ",".join(numbered).encode() + b"\n"
     try:
-        return pl.read_csv(text, has_header=False, schema=dict.fromkeys(columns, pl.String), missing_columns="insert")
+        rows = pl.read_csv(header + text, schema=dict.fromkeys(numbered, pl.String), truncate_ragged_lines=True)
     except pl.exceptions.PolarsError as error:
         raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error
+    return rows.rename(dict(zip(numbered, columns, strict=True)))
 
 
 def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str]) -> pl.DataFrame:
-    rows = _parse(text, ("\0date", *columns)).rename({"\0date": "date"} if "date" not in columns else {})
+    stamp = _stamp(columns)
+    rows = _parse(text, (stamp, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
     fields = [pl.col(name).fill_null("").str.strip_chars() for name in ("open", "high", "low", "close")]
-    return rows.filter(pl.col("ticker").is_in(list(wanted))).select(
-        "ticker", "date", pl.concat_str(["date", *fields, _volume()], separator=",").alias("line")
-    )
+    line = pl.concat_str([stamp, *fields, _volume()], separator=",")
+    return rows.select("ticker", pl.col(stamp).alias("date"), line.alias("line"))
 
 
 def _volume() -> pl.Expr:

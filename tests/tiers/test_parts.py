@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError
-from ingest.split import PartText, split
+from ingest.split import split
 from ingest.tiers import blockgzip, parts
 from ingest.tiers.layout import MemberIndex
+from ingest.tiers.parts import PartText
 
 HEADER = b"ticker,volume,open,close,high,low\n"
 TICKERS = ("A", "AA", "AAPL", "B", "BRK.A", "NA", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ", "a", "é", "😀")
@@ -52,6 +53,18 @@ def test_all_lines_of_wanted_tickers_are_found_and_none_is_torn(
         found = parts.read_lines(path, packed.index, wanted)
     assert _of(found, wanted) == _of(b"".join(rows), wanted)
     assert Counter(found.splitlines(keepends=True)) <= Counter(rows)
+
+
+def test_the_lines_read_are_those_of_the_members_and_never_the_header(tmp_path: Path) -> None:
+    packed = _pack([_row(f"T{number:05d}") for number in range(100)])
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(packed.data)
+    for name in packed.index.firsts:
+        members = packed.index.members([name])
+        begin, end = packed.index.offsets[members[0]], packed.index.offsets[members[-1] + 1]
+        assert parts.read_lines(path, packed.index, [name]) == gzip.decompress(packed.data[begin:end]).removeprefix(
+            HEADER
+        )
 
 
 @given(st.lists(tickers, max_size=40), st.booleans())

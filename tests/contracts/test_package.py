@@ -1,0 +1,128 @@
+"""What is installed, what a command imports, and what a user is told: from outside, as processes."""
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from ingest.commands.app import app
+
+ROOT = Path(__file__).parents[2]
+# Not pydantic: where it is installed Typer imports it by itself, to show the help of a command.
+HEAVY = ("polars", "pandas", "numpy", "botocore", "aioboto3", "pydantic_settings", "yfinance", "exchange_calendars")
+LOADED = """
+import json, sys
+from ingest.__main__ import main
+sys.argv = ["ingest", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as ended:
+    print(json.dumps([ended.code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    root = typer.main.get_command(app)
+    yield "", root
+    assert isinstance(root, click.Group | typer.core.TyperGroup)
+    yield from root.commands.items()
+
+
+COMMANDS = dict(_commands())
+NAMED = [name for name in COMMANDS if name]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = (sys.executable, "-m", "pip", "wheel", ROOT, "--no-deps", "--quiet", "-w", folder)
+    built = _run(*command, cwd=folder)
+    assert built.returncode == 0, f"{built.stdout}\n{built.stderr}"
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+class TestTheWheel:
+    def test_its_top_level_is_the_package_alone(self, wheel: zipfile.ZipFile) -> None:
+        top = {name.partition("/")[0] for name in wheel.namelist()}
+        assert {name for name in top if not name.endswith(".dist-info")} == {"ingest"}
+        assert len(top) == 2
+
+    def test_it_holds_every_module_of_the_package(self, wheel: zipfile.ZipFile) -> None:
+        modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ingest").rglob("*.py")}
+        assert {name for name in wheel.namelist() if name.endswith(".py")} == modules
+        assert {"ingest/__main__.py", "ingest/tiers/parts.py", "ingest/manifest/store.py"} <= modules
+
+    def test_it_holds_nothing_but_code_and_what_says_what_it_is(self, wheel: zipfile.ZipFile) -> None:
+        others = [name for name in wheel.namelist() if not name.endswith(".py") and ".dist-info/" not in name]
+        assert [name for name in others if Path(name).suffix not in ("", ".typed")] == []
+
+    def test_it_brings_the_command_and_the_licence(self, wheel: zipfile.ZipFile) -> None:
+        (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+        assert "ingest = ingest.__main__:main" in wheel.read(entry_points).decode()
+        assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+
+
+class TestFrontDoors:
+    def test_the_checkouts_front_door_is_not_importable_elsewhere(self, tmp_path: Path) -> None:
+        found = _run(sys.executable, "-c", "import ingest; print('found'); import cli", cwd=tmp_path)
+        assert found.stdout == "found\n"
+        assert "No module named 'cli'" in found.stderr
+
+    def test_all_of_them_are_the_same_program(self, tmp_path: Path) -> None:
+        script = Path(sysconfig.get_path("scripts"), "ingest.exe" if sys.platform == "win32" else "ingest")
+        doors = [
+            _run(sys.executable, ROOT / "cli.py", "--version", cwd=tmp_path),
+            _run(sys.executable, "-m", "ingest", "--version", cwd=tmp_path),
+            _run(script, "--version", cwd=tmp_path),
+        ]
+        assert [(door.returncode, door.stderr) for door in doors] == [(0, "")] * 3
+        assert len({door.stdout for door in doors}) == 1
+        assert re.fullmatch(r"ingest \d+\.\d+\.\d+\n", doors[0].stdout)
+
+    @pytest.mark.parametrize("flag", ["--nonsense", "nonsense"])
+    def test_a_wrong_word_is_exit_2_and_named(self, flag: str, tmp_path: Path) -> None:
+        done = _run(sys.executable, "-m", "ingest", flag, cwd=tmp_path)
+        assert done.returncode == 2
+        assert flag in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestHelp:
+    @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in NAMED)], ids=str)
+    def test_it_imports_nothing_heavy(self, arguments: list[str], tmp_path: Path) -> None:
+        done = _run(sys.executable, "-c", LOADED, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        code, modules = json.loads(done.stdout.splitlines()[-1])
+        assert code == 0
+        assert "ingest" in modules
+        assert set(HEAVY) & set(modules) == set()
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_command_and_every_flag_says_what_it_does(self, name: str) -> None:
+        command = COMMANDS[name]
+        assert command.help
+        silent = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
+        assert silent == []
+
+    @pytest.mark.parametrize("name", NAMED)
+    def test_every_command_stands_in_the_readme(self, name: str) -> None:
+        assert f"ingest {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("name", NAMED)
+    def test_help_ends_well(self, name: str, tmp_path: Path) -> None:
+        done = _run(sys.executable, "-m", "ingest", name, "-h", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert name in done.stdout

@@ -1,0 +1,153 @@
+"""A process that has imported everything and forks a run for each order on its stdin: some of them to be killed.
+
+An order is a line of JSON: the cache, the source, the window, and when to die: at the n-th durable step (`at_step`) or
+so many seconds after the fork (`after_s`). The answer is a line of JSON: whether the run was killed, the names of the
+durable steps that it came to, and how long it took.
+
+Durable steps are what the commit protocol is made of: `stage` (dying there leaves half a temporary file), `publish`
+and `sync` of `ingest.tiers.durable`, and `begin` and `commit` of each transaction of the manifest.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import anyio
+import botocore.loaders
+import botocore.session
+
+from ingest import pipeline, projecting, runs  # noqa: F401 - what a run imports when it needs it
+from ingest.manifest import Manifest
+from ingest.request import Request
+from ingest.settings import Archive, Cache, Settings, Source
+from ingest.sources.massive import connect
+from ingest.tiers import (
+    durable,
+    rows,  # noqa: F401 - what a run imports when it needs it
+)
+from ingest.window import Window
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()
+
+
+class Steps:
+    """Counts durable steps, writes their names to a pipe, and dies at the one that it was told."""
+
+    def __init__(self, log, fatal):
+        self._log, self._fatal = log, fatal
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def take(self, name, last_deed=lambda: None):
+        with self._lock:
+            self._count += 1
+            os.write(self._log, f"{name}\n".encode())
+            if self._count == self._fatal:
+                last_deed()
+                die()
+
+    def wrap(self):
+        """Put a step before each durable call."""
+        stage, publish, sync, transaction = (
+            durable.stage,
+            durable.publish,
+            durable.sync_folder,
+            Manifest._transaction,
+        )
+
+        def staging(path, data):
+            self.take("stage", lambda: durable.temporary(path).write_bytes(data[: len(data) // 2]))
+            return stage(path, data)
+
+        def publishing(path):
+            self.take("publish")
+            publish(path)
+
+        def syncing(folder):
+            self.take("sync")
+            sync(folder)
+
+        @contextmanager
+        def deciding(manifest):
+            self.take("begin")
+            with transaction(manifest) as db:
+                yield db
+                self.take("commit")
+
+        durable.stage, durable.publish, durable.sync_folder = staging, publishing, syncing
+        Manifest._transaction = deciding
+
+
+def run(order, log):
+    Steps(log, order.get("at_step")).wrap()
+    settings = Settings(
+        source=Source(endpoint_url=order["url"], concurrency=order["concurrency"]),
+        cache=Cache(root=Path(order["root"])),
+        archive=Archive(save_others=order["save_others"]),
+    )
+    start, end = map(date.fromisoformat, order["window"])
+    request = Request(Window(start, end), frozenset(order["tracked"]))
+
+    async def work():
+        return await runs.run(settings, request, lambda event: None, anyio.Event())
+
+    return anyio.run(work).exit_code
+
+
+def obey(order):
+    """Fork a run and wait for its end."""
+    read, write = os.pipe()
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.close(read)
+            code = run(order, write)
+        finally:
+            os._exit(code)
+    os.close(write)
+    if (after_s := order.get("after_s")) is not None:
+        timer = threading.Timer(after_s, partial(os.kill, child, signal.SIGKILL))
+        timer.start()
+    with os.fdopen(read) as log:
+        steps = log.read().split()
+    # The pipe ends with the child; until it is waited for, its number is not another's.
+    if after_s is not None:
+        timer.cancel()
+        timer.join()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {"status": status, "steps": steps, "seconds": time.monotonic() - started}
+
+
+def warm():
+    """Do once what each run would do alike: botocore's descriptions read, a client made, nothing left to collect."""
+    shared = botocore.loaders.create_loader()
+    botocore.session.create_loader = lambda *arguments: shared
+
+    async def once():
+        async with connect(Source(endpoint_url="http://127.0.0.1:9")):
+            pass
+
+    anyio.run(once)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+if __name__ == "__main__":
+    warm()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(obey(json.loads(line))) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,228 @@
+"""Runs killed by SIGKILL: whatever the instant, the next run ends where an undisturbed one would have.
+
+The runs that die are forked by `nursery.py`; the source is the loopback server in this process.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pipeline_kit import Place, assert_same, flat, key, market_objects, trading_days, window, write_keys
+
+from ingest.demo import loopback
+from ingest.demo.market import pack
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
+
+DAYS = trading_days(date(2025, 3, 3), 3)
+LISTED = frozenset({"AAPL", "TRUE"})
+GROWN = frozenset({"AAPL", "BRK.B", "GONE"})
+REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
+
+
+class Nursery:
+    """Orders runs of a process that waits for them."""
+
+    def __init__(self, process, url):
+        self._process, self._url = process, url
+
+    def run(self, place, days, tracked, save_others=True, concurrency=1, **death):
+        start, end = map(str, window(days))
+        order = {
+            "root": str(place.root),
+            "url": self._url,
+            "window": [start, end],
+            "tracked": sorted(tracked),
+            "save_others": save_others,
+            "concurrency": concurrency,
+        }
+        self._process.stdin.write(json.dumps(order | death) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert answer["status"] in (0, -9), answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def server():
+    days = market_objects(DAYS)
+    days[key(DAYS[0])] = pack(flat([("AAPL", "1"), ("GONE", "9"), ("MSFT", "3")]))
+    with loopback.serve(days) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    file = tmp_path_factory.mktemp("keys") / "credentials"
+    write_keys(file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        patch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
+        yield dict(os.environ)
+
+
+@pytest.fixture(scope="module")
+def nursery(server, environment):
+    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("nursery.py"))]
+    single = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, env=environment | single, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Nursery(process, server.endpoint_url)
+
+
+class Story:
+    """A cache as it was before a run, the run, and what an undisturbed one makes of that cache."""
+
+    def __init__(self, folder, server, days, tracked):
+        self.days, self.tracked = days, tracked
+        self.before = Place(folder / "before", server.endpoint_url).with_calendar(2025)
+        self.after = Place(folder / "after", server.endpoint_url)
+        self._folder = folder
+        self._url = server.endpoint_url
+
+    def undisturbed(self):
+        shutil.copytree(self.before.root, self.after.root)
+        self.finish(self.after)
+        self._seen = {name: {data} for name, data in self.before.tiers().items()}
+        for name, data in self.after.tiers().items():
+            self._seen.setdefault(name, set()).add(data)
+        return self
+
+    def finish(self, place):
+        """A run that nobody disturbs."""
+        return place.run(*window(self.days), tracked=self.tracked, concurrency=1)
+
+    def fresh_copy(self):
+        place = Place(self._folder / "killed", self._url)
+        shutil.rmtree(place.root, ignore_errors=True)
+        shutil.copytree(self.before.root, place.root)
+        return place
+
+    def check_killed(self, place):
+        """What holds at the instant of death: no file is torn, and what is called done is on disk."""
+        for name, data in place.tiers().items():
+            assert name.endswith(".tmp") or data in self._seen[name], name
+        query = "SELECT session, tracked_sha256, archive_sha256 FROM sessions WHERE held = 'committed'"
+        intended = {session for (session,) in place.query("SELECT session FROM intents")}
+        for session, *hashes in place.query(query):
+            for tier, expected in zip(("tracked", "archive"), hashes, strict=True):
+                assert session in intended or sha256(place.part(session, tier)) == expected, (session, tier)
+
+    def check_finished(self, place):
+        assert list(place.root.rglob("*.tmp")) == []
+        assert_same(place, self.after)
+        assert {path.name for path in place.root.iterdir()} == {path.name for path in self.after.root.iterdir()}
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def eventful(server, environment, tmp_path_factory):
+    """The run has a fresh session, a replaced one, tickers that come and go, and a CSV that loses its only row."""
+    story = Story(tmp_path_factory.mktemp("eventful"), server, DAYS[:3], GROWN)
+    story.before.run(*window(DAYS[:2]), tracked=LISTED | {"GONE"}, concurrency=1)
+    server.put(key(DAYS[0]), pack(REPLACED))
+    return story.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def first(server, environment, eventful, tmp_path_factory):
+    """The run is a cache's first."""
+    return Story(tmp_path_factory.mktemp("first"), server, DAYS[:3], LISTED).undisturbed()
+
+
+def kill_at_every_step(nursery, story):
+    """Kill a run at its first step, at its second, and so on, until it survives; the names of all its steps."""
+    fatal = []
+    while True:
+        place = story.fresh_copy()
+        answer = nursery.run(place, story.days, story.tracked, at_step=len(fatal) + 1)
+        if answer["status"] == 0:
+            story.check_finished(place)
+            return answer["steps"]
+        fatal.append(answer["steps"][-1])
+        try:
+            story.check_killed(place)
+            story.finish(place)
+            story.check_finished(place)
+        except AssertionError as error:
+            error.add_note(f"killed at step {len(fatal)} of {fatal}")
+            raise
+
+
+def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nursery, eventful):
+    steps = Counter(kill_at_every_step(nursery, eventful))
+    # Two sessions of two parts each, three CSVs of which one is removed.
+    assert (steps["stage"], steps["publish"]) == (6, 6)
+    assert steps["begin"] == steps["commit"] >= 8
+    assert steps["sync"] >= 7
+    assert len(eventful.after.corrections()) == 1
+    assert eventful.after.csv("GONE") is None
+
+
+def kill_twice(nursery, story, seed):
+    """Kill a run and then the run that follows it, each at a random step, and finish."""
+    rng = random.Random(seed)
+    place = story.fresh_copy()
+    steps = [rng.randint(1, 40), rng.randint(1, 40)]
+    killed = [nursery.run(place, story.days, story.tracked, concurrency=4, at_step=n)["status"] for n in steps]
+    story.finish(place)
+    try:
+        story.check_finished(place)
+    except AssertionError as error:
+        error.add_note(f"seed {seed}: killed at steps {steps}: {killed}")
+        raise
+    return killed
+
+
+def kill_at_some_time(nursery, story, seed, usual_s):
+    """Kill a run after a random part of the time that it takes, and finish."""
+    after_s = random.Random(seed).uniform(0, usual_s)
+    place = story.fresh_copy()
+    status = nursery.run(place, story.days, story.tracked, concurrency=4, after_s=after_s)["status"]
+    try:
+        story.check_killed(place)
+        story.finish(place)
+        story.check_finished(place)
+    except AssertionError as error:
+        error.add_note(f"seed {seed}: killed after {after_s} s")
+        raise
+    return status
+
+
+def usual_time(nursery, story):
+    return nursery.run(story.fresh_copy(), story.days, story.tracked, concurrency=4)["seconds"]
+
+
+def test_a_first_run_killed_at_any_of_20_random_times_is_finished_by_the_next(nursery, first):
+    usual_s = usual_time(nursery, first)
+    statuses = [kill_at_some_time(nursery, first, seed, usual_s) for seed in range(20)]
+    assert statuses.count(-9) >= 10
+
+
+def test_a_run_that_recovers_may_be_killed_itself(nursery, eventful):
+    killed = [kill_twice(nursery, eventful, seed) for seed in range(8)]
+    assert [-9, -9] in killed
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundreds_of_kills_change_nothing_in_the_end(nursery, eventful, first):
+    usual_s = {story: usual_time(nursery, story) for story in (eventful, first)}
+    killed = 0
+    for seed in range(1000, 1150):
+        for story in (eventful, first):
+            killed += kill_twice(nursery, story, seed).count(-9)
+            killed += kill_at_some_time(nursery, story, seed, usual_s[story]) == -9
+    assert killed > 400

@@ -1,0 +1,412 @@
+"""The manifest: what a transaction makes done, and what is never lost by the next one."""
+
+import json
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import fields, replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import CacheError
+from ingest.manifest import Correction, Held, Manifest, SessionRecord
+from ingest.manifest.schema import MIGRATIONS
+from ingest.tiers.layout import MemberIndex
+from ingest.tiers.projection import Projection
+
+DATASET = "us_stocks_sip/day_aggs_v1"
+DAY, NEXT, LAST = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
+INDEX = MemberIndex((0, 10, 25), ("A", "B"), ordered=True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "manifest.sqlite"
+
+
+@pytest.fixture
+def manifest(path: Path) -> Iterator[Manifest]:
+    with Manifest.open(path, DATASET) as opened:
+        opened.begin_run(DAY, LAST)
+        yield opened
+
+
+def _record(manifest: Manifest, day: date = DAY, etag: str = "e1", *tracked: str, kept: bool = True) -> SessionRecord:
+    return SessionRecord(
+        session=day,
+        etag=etag,
+        size=100,
+        last_modified="2024-01-03T05:00:00+00:00",
+        source_rows=10,
+        tracked_rows=2,
+        archive_rows=8 if kept else 0,
+        dropped_rows=0 if kept else 8,
+        text_sha256=f"text {etag}",
+        tracked_sha256=f"tracked {etag}",
+        archive_sha256=f"archive {etag}" if kept else None,
+        tracked_row_numbers=b"\0\0\0\0\5\0\0\0",
+        tracked_set=manifest.tracked_set(frozenset(tracked)),
+        archive_kept=kept,
+        cut="lines",
+        columns=("ticker", "close"),
+        findings=(),
+        tracked_index=INDEX.encode(),
+        archive_index=INDEX.encode() if kept else None,
+    )
+
+
+def _correction(day: date = DAY) -> Correction:
+    return Correction(day, "e1", "e2", ("ticker", "close"), ("A,1",), ("A,2", "B,1"))
+
+
+def _raw(path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(query).fetchall()
+        connection.commit()
+        return rows
+
+
+class TestTheFile:
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+    def test_it_is_its_owners_alone(self, path: Path) -> None:
+        before = os.umask(0)
+        try:
+            with Manifest.open(path, DATASET) as manifest:
+                manifest.begin_run(DAY, DAY)
+                modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        finally:
+            os.umask(before)
+        assert modes["manifest.sqlite"] == 0o600
+        assert set(modes.values()) == {0o600}
+
+    def test_transactions_are_durable_before_they_return(self, manifest: Manifest) -> None:
+        database = manifest._db
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+    def test_opening_it_again_changes_nothing(self, path: Path) -> None:
+        for _ in range(2):
+            with Manifest.open(path, DATASET) as manifest:
+                manifest.answered([(DAY, "forbidden", None, "e1")], 1)
+        assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+        assert _raw(path, "SELECT count(*) FROM sessions") == [(1,)]
+
+    @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
+    def test_a_newer_one_is_refused_and_stays_as_it_is(self, way: object, path: Path) -> None:
+        with Manifest.open(path, DATASET):
+            pass
+        _raw(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        before = path.read_bytes()
+        with pytest.raises(CacheError, match="newer version of ingest"), way(path, DATASET):  # type: ignore[operator]
+            pass
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
+    def test_a_file_that_is_no_manifest_is_an_error_that_names_it(self, way: object, path: Path) -> None:
+        content = b"not a database, but as long as one" * 40
+        path.write_bytes(content)
+        with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET) as manifest:  # type: ignore[operator]
+            manifest.sessions()
+        assert path.read_bytes() == content
+
+    @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
+    def test_one_that_is_damaged_further_in_is_an_error(self, way: object, path: Path) -> None:
+        with Manifest.open(path, DATASET) as manifest:
+            manifest.commit([_record(manifest)], [], 1)
+        data = bytearray(path.read_bytes())
+        data[200:] = bytes(len(data) - 200)
+        path.write_bytes(data)
+        with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET) as manifest:  # type: ignore[operator]
+            manifest.sessions()
+
+    @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
+    def test_a_folder_in_its_place_is_an_error(self, way: object, path: Path) -> None:
+        path.mkdir()
+        with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET):  # type: ignore[operator]
+            pass
+
+    def test_a_missing_one_reads_as_empty_and_is_not_made(self, path: Path) -> None:
+        with Manifest.read(path, DATASET) as manifest:
+            assert manifest.sessions() == {}
+            assert (manifest.committed(), manifest.projections(), manifest.last_runs(5)) == ([], {}, [])
+            assert manifest.totals().source_rows == 0
+            assert not manifest.writable
+        assert not path.exists()
+
+    def test_one_whose_creator_was_killed_reads_as_empty(self, path: Path) -> None:
+        path.touch()
+        with Manifest.read(path, DATASET) as manifest:
+            assert manifest.sessions() == {}
+
+    def test_a_reader_writes_nothing_and_sees_what_is_committed_meanwhile(self, path: Path) -> None:
+        with Manifest.open(path, DATASET) as writer, Manifest.read(path, DATASET) as reader:
+            writer.commit([_record(writer)], [], 1)
+            assert reader.committed() == [DAY]
+            with pytest.raises(CacheError, match="readonly"):
+                reader.answered([(DAY, "absent", None, None)], 1)
+
+    def test_a_transaction_that_fails_leaves_nothing_behind(self, manifest: Manifest) -> None:
+        good, bad = _record(manifest), replace(_record(manifest, NEXT), cut="by hand")
+        with pytest.raises(CacheError, match="CHECK"):
+            manifest.commit([good, bad], [_correction()], 1)
+        assert (manifest.committed(), manifest.totals().corrections) == ([], 0)
+        manifest.commit([good], [], 1)
+        assert manifest.committed() == [DAY]
+
+    def test_datasets_do_not_see_each_other(self, manifest: Manifest, path: Path) -> None:
+        manifest.commit([_record(manifest)], [_correction()], 1)
+        manifest.follow(["A"])
+        with Manifest.open(path, "another") as other:
+            assert (other.sessions(), other.projections(), other.last_runs(5)) == ({}, {}, [])
+            assert other.totals().corrections == 0
+            other.follow([])
+            other.answered([(DAY, "absent", None, None)], 1)
+        assert manifest.sessions()[DAY].held == "committed"
+        assert manifest.projections()["A"].active
+
+
+class TestCommit:
+    def test_it_makes_a_session_done(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest, DAY, "e1", "B", "A")], [], 1)
+        assert manifest.sessions() == {
+            DAY: Held("committed", "listed", etag="e1", tracked=frozenset("AB"), archive_kept=True)
+        }
+        assert manifest.pending() == {DAY}
+        assert manifest.totals().source_rows == 10
+
+    def test_all_that_it_says_is_stored(self, manifest: Manifest, path: Path) -> None:
+        record = replace(_record(manifest), findings=("identical repeat: A",))
+        manifest.commit([record], [], 1)
+        names = [field.name for field in fields(record) if field.name not in ("tracked_index", "archive_index")]
+        (row,) = _raw(path, f"SELECT {', '.join(names)}, run, committed_at FROM sessions")
+        stored = dict(zip([*names, "run", "committed_at"], row, strict=True))
+        assert stored.pop("committed_at")
+        assert stored.pop("run") == 1
+        assert [json.loads(str(stored.pop(name))) for name in ("columns", "findings")] == [
+            ["ticker", "close"],
+            ["identical repeat: A"],
+        ]
+        assert stored == {name: getattr(record, name) for name in stored} | {"session": "2024-01-02"}
+
+    def test_it_says_how_the_parts_are_read(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest, NEXT, "e1", "A"), _record(manifest, DAY, kept=False)], [], 1)
+        first, second = manifest.parts([NEXT, LAST, DAY])
+        assert (first.session, first.tracked, first.cut, first.columns) == (
+            *(NEXT, frozenset("A"), "lines"),
+            ("ticker", "close"),
+        )
+        assert first.index == {"tracked": INDEX, "archive": INDEX}
+        assert (second.session, second.index) == (DAY, {"tracked": INDEX})
+
+    def test_a_replacement_without_an_archive_forgets_the_old_ones_index(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest)], [], 1)
+        manifest.commit([_record(manifest, DAY, "e2", kept=False)], [], 1)
+        (parts,) = manifest.parts([DAY])
+        assert set(parts.index) == {"tracked"}
+
+    def test_it_clears_what_the_source_refused_before(self, manifest: Manifest) -> None:
+        manifest.quarantined(DAY, "e0", "short", 1)
+        manifest.answered([(NEXT, "failed", "reset", "e1")], 1)
+        manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
+        expected = Held("committed", "listed", etag="e1", archive_kept=True)
+        assert list(manifest.sessions().values()) == [expected, expected]
+
+    def test_it_keeps_corrections_and_drops_the_intent(self, manifest: Manifest, path: Path) -> None:
+        manifest.intend([(_record(manifest), _correction()), (_record(manifest, NEXT), None)])
+        manifest.commit([_record(manifest, DAY, "e2")], [_correction()], 1)
+        assert [record.session for record, _ in manifest.intents()] == [NEXT]
+        assert manifest.totals().corrections == 1
+        stored = _raw(path, "SELECT session, old_etag, new_etag, columns, removed, added, run FROM corrections")
+        assert stored == [("2024-01-02", "e1", "e2", '["ticker", "close"]', '["A,1"]', '["A,2", "B,1"]', 1)]
+
+    def test_sessions_come_in_the_order_of_their_dates(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest, day) for day in (LAST, DAY, NEXT)], [], 1)
+        assert manifest.committed() == list(manifest.sessions()) == [DAY, NEXT, LAST]
+
+
+class TestAnswers:
+    def test_they_are_kept_apart_from_what_is_held(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest, DAY, "e1", "A")], [], 1)
+        manifest.answered([(DAY, "forbidden", "not in the plan", "e2"), (NEXT, "failed", "reset", "e9")], 1)
+        assert manifest.sessions() == {
+            DAY: Held("committed", "forbidden", "not in the plan", "e2", "e1", frozenset("A"), archive_kept=True),
+            NEXT: Held("none", "failed", "reset", "e9"),
+        }
+
+    def test_one_without_an_etag_keeps_what_the_last_was_about(self, manifest: Manifest) -> None:
+        manifest.answered([(DAY, "forbidden", None, "e1")], 1)
+        manifest.answered([(DAY, "absent", None, None)], 1)
+        assert manifest.sessions()[DAY] == Held("none", "absent", None, "e1")
+
+    def test_none_at_all_is_no_transaction(self, path: Path) -> None:
+        with Manifest.open(path, DATASET):
+            pass
+        with Manifest.read(path, DATASET) as reader:
+            reader.answered([], 1)
+
+    def test_a_state_that_does_not_exist_is_refused(self, manifest: Manifest) -> None:
+        with pytest.raises(CacheError, match="CHECK"):
+            manifest.answered([(DAY, "perhaps", None, None)], 1)  # type: ignore[list-item]
+
+    def test_an_unreadable_file_is_quarantined(self, manifest: Manifest) -> None:
+        manifest.quarantined(DAY, "e1", "short", 1)
+        assert manifest.sessions() == {DAY: Held("quarantined", "listed", "short", "e1")}
+        assert manifest.committed() == []
+
+    def test_an_unreadable_replacement_leaves_what_is_held(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest)], [], 1)
+        manifest.quarantined(DAY, "e2", "short", 1)
+        assert manifest.sessions()[DAY] == Held("committed", "listed", "short", "e2", "e1", archive_kept=True)
+        assert manifest.committed() == [DAY]
+
+    def test_a_session_that_failed_before_is_quarantined_all_the_same(self, manifest: Manifest) -> None:
+        manifest.answered([(DAY, "failed", "reset", "e1")], 1)
+        manifest.quarantined(DAY, "e1", "short", 1)
+        assert manifest.sessions()[DAY] == Held("quarantined", "listed", "short", "e1")
+
+    def test_a_damaged_session_stays_committed_without_an_etag(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
+        manifest.intend([(_record(manifest, DAY, "e2"), None)])
+        manifest.distrust([DAY])
+        assert [state.etag for state in manifest.sessions().values()] == [None, "e1"]
+        assert manifest.committed() == [DAY, NEXT]
+        assert manifest.intents() == []
+
+    def test_they_are_counted_by_state_and_reason(self, manifest: Manifest) -> None:
+        manifest.answered([(day, "forbidden", None, "e1") for day in (DAY, NEXT)], 1)
+        manifest.quarantined(LAST, "e1", "short", 1)
+        found = [(c.held, c.remote, c.reason, c.count, c.first, c.last) for c in manifest.session_counts()]
+        assert found == [
+            ("none", "forbidden", None, 2, DAY, NEXT),
+            ("quarantined", "listed", "short", 1, LAST, LAST),
+        ]
+
+
+texts = st.text(max_size=20)
+lines = st.lists(texts, max_size=4).map(tuple)
+records = st.builds(
+    SessionRecord,
+    session=st.dates(),
+    etag=texts,
+    cut=st.sampled_from(["lines", "polars"]),
+    columns=lines,
+    findings=lines,
+    tracked_row_numbers=st.binary(max_size=20),
+    tracked_index=st.binary(max_size=20),
+    archive_index=st.none() | st.binary(max_size=20),
+    archive_sha256=st.none() | texts,
+    archive_kept=st.booleans(),
+)
+corrections = st.builds(Correction, st.dates(), texts, texts, lines, lines, lines)
+
+
+class TestIntents:
+    @given(records)
+    def test_a_record_survives_as_json(self, record: SessionRecord) -> None:
+        assert SessionRecord.from_json(record.to_json()) == record
+
+    @given(corrections)
+    def test_a_correction_survives_as_json(self, correction: Correction) -> None:
+        assert Correction.from_json(correction.to_json()) == correction
+
+    def test_they_survive_the_run_that_wrote_them(self, path: Path) -> None:
+        with Manifest.open(path, DATASET) as manifest:
+            intents = [(_record(manifest, DAY, "e2"), _correction()), (_record(manifest, NEXT, kept=False), None)]
+            manifest.intend(intents)
+        with Manifest.open(path, DATASET) as manifest:
+            assert manifest.intents() == intents
+            assert manifest.committed() == []
+
+    def test_a_later_one_takes_the_place_of_an_earlier(self, manifest: Manifest) -> None:
+        manifest.intend([(_record(manifest, DAY, "e2"), _correction())])
+        manifest.intend([(_record(manifest, DAY, "e3"), None)])
+        assert manifest.intents() == [(_record(manifest, DAY, "e3"), None)]
+
+
+class TestTrackedSets:
+    @given(st.lists(st.frozensets(st.sampled_from(["A", "BRK.A", "BCpC", "BCPC", "NA"])), min_size=1, max_size=5))
+    def test_a_set_has_one_number_and_a_number_one_set(self, sets: list[frozenset[str]]) -> None:
+        with Manifest.read(Path("there is none"), DATASET) as manifest:  # in memory, and writable
+            numbers = {tickers: manifest.tracked_set(tickers) for tickers in sets}
+            assert len(set(numbers.values())) == len(set(sets))
+            assert all(manifest._tracked(number) == tickers for tickers, number in numbers.items())
+            assert {tickers: manifest.tracked_set(tickers) for tickers in sets} == numbers
+
+
+class TestProjections:
+    def _made(self, ticker: str = "A") -> Projection:
+        return Projection(ticker, True, False, "2024-01-02", "2024-01-03", 2, "sha", 99, 123)
+
+    def test_those_followed_are_active_and_new_ones_dirty(self, manifest: Manifest) -> None:
+        manifest.follow(["B", "A"])
+        assert manifest.projections() == {"A": Projection("A"), "B": Projection("B")}
+
+    def test_one_that_was_made_is_clean_until_the_next_commit(self, manifest: Manifest) -> None:
+        manifest.follow(["A", "B"])
+        manifest.commit([_record(manifest)], [], 1)
+        manifest.projected([self._made()], [DAY])
+        assert manifest.projections() == {"A": self._made(), "B": Projection("B")}
+        assert manifest.pending() == frozenset()
+        manifest.commit([_record(manifest, NEXT)], [], 1)
+        assert manifest.projections()["A"] == replace(self._made(), dirty=True)
+        assert manifest.pending() == {NEXT}
+
+    def test_following_the_same_again_changes_nothing(self, manifest: Manifest) -> None:
+        manifest.follow(["A"])
+        manifest.projected([self._made()], [])
+        manifest.follow(["A"])
+        assert manifest.projections() == {"A": self._made()}
+
+    def test_one_that_leaves_is_kept_and_one_that_comes_back_is_made_anew(self, manifest: Manifest) -> None:
+        manifest.follow(["A"])
+        manifest.projected([self._made()], [])
+        manifest.follow(["B"])
+        assert manifest.projections()["A"] == replace(self._made(), active=False)
+        manifest.commit([_record(manifest)], [], 1)
+        manifest.follow(["A"])
+        assert manifest.projections() == {"A": Projection("A"), "B": Projection("B", active=False)}
+
+    def test_a_session_that_is_replaced_is_to_be_projected_again(self, manifest: Manifest) -> None:
+        manifest.commit([_record(manifest)], [], 1)
+        manifest.projected([], [DAY])
+        assert manifest.pending() == frozenset()
+        manifest.commit([_record(manifest, DAY, "e2")], [], 1)
+        assert manifest.pending() == {DAY}
+
+
+class TestRuns:
+    def test_one_that_was_killed_has_no_end(self, manifest: Manifest) -> None:
+        second = manifest.begin_run(NEXT, LAST)
+        manifest.finish_run(second, 3, {"failed": 1, "start": NEXT})
+        newest, killed = manifest.last_runs(5)
+        assert (newest["run"], newest["exit_code"], newest["window_start"]) == (2, 3, "2024-01-03")
+        assert newest["finished_at"] >= newest["started_at"]
+        assert (killed["run"], killed["exit_code"], killed["finished_at"]) == (1, None, None)
+        assert [run["run"] for run in manifest.last_runs(1)] == [2]
+
+
+class TestCalendar:
+    def test_a_year_is_known_for_the_version_that_computed_it(self, manifest: Manifest) -> None:
+        assert manifest.calendar_year("XNYS", 2024, "1.0") is None
+        manifest.keep_calendar_year("XNYS", 2024, "1.0", [DAY, NEXT])
+        assert manifest.calendar_year("XNYS", 2024, "1.0") == (DAY, NEXT)
+        assert manifest.calendar_year("XNYS", 2024, "1.1") is None
+        assert manifest.calendar_year("XNYS", 2023, "1.0") is None
+        assert manifest.calendar_year("XLON", 2024, "1.0") is None
+
+    def test_a_newer_version_takes_the_place_of_an_older(self, manifest: Manifest) -> None:
+        manifest.keep_calendar_year("XNYS", 2024, "1.0", [DAY, NEXT])
+        manifest.keep_calendar_year("XNYS", 2024, "1.1", [DAY])
+        assert manifest.calendar_year("XNYS", 2024, "1.1") == (DAY,)
+        assert manifest.calendar_year("XNYS", 2024, "1.0") is None
+
+    def test_a_year_without_sessions_is_known_too(self, manifest: Manifest) -> None:
+        manifest.keep_calendar_year("XNYS", 1999, "1.0", [])
+        assert manifest.calendar_year("XNYS", 1999, "1.0") == ()

@@ -1,0 +1,355 @@
+"""Whole runs for tests: a cache, the source it is filled from, and what came of a run.
+
+`Place` is one cache and one source. Its `run` goes through `ingest.runs.run` in this process and says what went over
+the wire; `cli` goes through the command line in a process of its own.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from unittest.mock import patch
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import botocore.loaders
+import botocore.session
+import numpy as np
+from aiobotocore.httpsession import AIOHTTPSession
+
+from ingest import events, runs, sessions
+from ingest.datasets import STOCKS_DAY
+from ingest.demo.market import Market, pack
+from ingest.errors import IngestError
+from ingest.manifest import Manifest
+from ingest.overview import Status, status
+from ingest.request import Request
+from ingest.settings import Archive, Cache, Limits, Settings, Source
+from ingest.tiers import blockgzip
+from ingest.window import Window
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = "ticker,volume,open,close,high,low,window_start,transactions"
+TRACKED = frozenset({"AAPL", "BRK.B", "BACpL", "TRUE"})
+MARKET = Market(seed=11, rows=220)
+LOADER = botocore.loaders.create_loader()
+"""botocore's descriptions of S3, read once for all runs: each would take a tenth of a second for them."""
+
+key = STOCKS_DAY.key
+
+
+@cache
+def calendar(year):
+    """Sessions of a year, computed once for all tests."""
+    return sessions.compute(year)
+
+
+def trading_days(start, count):
+    """So many sessions from a date on."""
+    days = (day for year in (start.year, start.year + 1) for day in calendar(year))
+    return [day for day in days if day >= start][:count]
+
+
+@cache
+def market_day(day):
+    return MARKET.day(day)
+
+
+@cache
+def packed_day(day):
+    return pack(market_day(day))
+
+
+def market_objects(days):
+    """Key and packed file of each day of a small market."""
+    return {key(day): packed_day(day) for day in days}
+
+
+def flat(rows, header=HEADER, end="\n"):
+    """A day's text of (ticker, close) pairs; the close makes all other numbers."""
+    lines = [f"{ticker},{1000 + n},{close},{close},{close},{close},1,{n}" for n, (ticker, close) in enumerate(rows)]
+    return end.join([header, *lines, ""]).encode()
+
+
+def write_keys(path, access_key="KEY", secret_key="secret-of-the-loopback"):
+    path.write_text(f"[massive]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n")
+
+
+@dataclass
+class Wire:
+    """Every request that left this process for the source, in order."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def listings(self):
+        return [url for _, url in self.sent if "list-type=2" in url]
+
+    @property
+    def gets(self):
+        """Sessions whose objects were asked for, in order."""
+        paths = [unquote(urlsplit(url).path) for method, url in self.sent if "list-type=2" not in url]
+        return [date.fromisoformat(path.rpartition("/")[2].removesuffix(".csv.gz")) for path in paths]
+
+    def watching(self):
+        """Log requests while the context lasts."""
+        original, sent = AIOHTTPSession.send, self.sent
+
+        async def send(client, request):
+            sent.append((request.method, request.url))
+            return await original(client, request)
+
+        return patch.object(AIOHTTPSession, "send", send)
+
+
+@dataclass
+class Ran:
+    """A run that has ended: its events, its requests, its error."""
+
+    events: list[events.Event]
+    wire: Wire
+    error: IngestError | None
+
+    @property
+    def finished(self) -> events.Finished:
+        (last,) = self.of(events.Finished)
+        assert self.events[-1] is last
+        return last
+
+    @property
+    def gets(self):
+        return self.wire.gets
+
+    @property
+    def reasons(self):
+        (planned,) = self.of(events.Planned)
+        return dict(planned.reasons)
+
+    @property
+    def committed(self):
+        return sorted(event.session for event in self.of(events.Committed))
+
+    @property
+    def notices(self):
+        return [event.message for event in self.of(events.Notice)]
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@dataclass
+class Place:
+    """A cache and its source."""
+
+    root: Path
+    endpoint_url: str
+    bucket: str = "flatfiles"
+    source: dict = field(default_factory=dict)
+
+    def settings(self, save_others=True, max_bytes=None, **source):
+        chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source | source
+        limits = Limits() if max_bytes is None else Limits(max_bytes_in_flight=max_bytes)
+        return Settings(
+            source=Source(**chosen),
+            cache=Cache(root=self.root),
+            archive=Archive(save_others=save_others),
+            limits=limits,
+        )
+
+    def with_calendar(self, *years):
+        """Put the calendar into the manifest, which spares each run the process that computes it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with Manifest.open(self.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+            for year in years:
+                manifest.keep_calendar_year("XNYS", year, sessions.library_version(), calendar(year))
+        return self
+
+    def run(
+        self,
+        start,
+        end,
+        tracked=TRACKED,
+        refresh=False,
+        sink=None,
+        fails=None,
+        notices=(),
+        **settings,
+    ) -> Ran:
+        """A run; one that raises must be expected to by `fails`, the class of its error."""
+        request = Request(Window(start, end, tuple(notices)), frozenset(tracked), refresh)
+        chosen = self.settings(**settings)
+        seen, wire, error = [], Wire(), None
+
+        def note(event):
+            seen.append(event)
+            if sink:
+                sink(event)
+
+        async def work():
+            return await runs.run(chosen, request, note, anyio.Event())
+
+        with wire.watching(), patch.object(botocore.session, "create_loader", lambda *paths: LOADER):
+            try:
+                anyio.run(work)
+            except IngestError as caught:
+                error = caught
+        if fails is None and error is not None:
+            raise error
+        assert fails is None or type(error) is fails, f"{error!r} in place of {fails}"
+        return Ran(seen, wire, error)
+
+    def preview(self, start, end, tracked=TRACKED, **settings):
+        """The plan of such a run."""
+        request = Request(Window(start, end), frozenset(tracked))
+
+        async def work():
+            return await runs.preview(self.settings(**settings), request, lambda event: None)
+
+        return anyio.run(work)
+
+    def environment(self, **more):
+        """What a command of this place needs in its environment."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("INGEST_")}
+        source = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source
+        named = {f"INGEST_SOURCE__{name.upper()}": str(value) for name, value in source.items()}
+        own = {"INGEST_CACHE__ROOT": str(self.root), "INGEST_TRACKED__LISTS": "[]"}
+        return {**kept, **named, **own, "INGEST_TRACKED__TICKERS": json.dumps(sorted(TRACKED)), **more}
+
+    def command(self, *arguments):
+        return [sys.executable, "-W", "error", "-m", "ingest", *map(str, arguments)]
+
+    def cli(self, *arguments, **environment):
+        """A command, ended; its output is text."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment(**environment),
+            cwd=self.root.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    # What is on disk
+
+    @property
+    def tracked(self):
+        return self.root / "data_cache"
+
+    @property
+    def archive(self):
+        return self.root / "massive_cache"
+
+    def part(self, day, tier="tracked"):
+        folder = self.tracked / "sessions" if tier == "tracked" else self.archive
+        return folder / f"{day}.csv.gz"
+
+    def part_text(self, day, tier="tracked"):
+        return blockgzip.unpack(self.part(day, tier).read_bytes())
+
+    def csv(self, name):
+        """Rows of a tracked CSV by its file's stem, as dictionary from date to the rest; None without a file."""
+        path = self.tracked / f"{name}_1d_data.csv"
+        if not path.exists():
+            return None
+        header, *lines = path.read_text().splitlines()
+        assert header == "Date,Open,High,Low,Close,Volume"
+        assert lines == sorted(lines)
+        rows = dict(line.split(",", 1) for line in lines)
+        assert len(rows) == len(lines)
+        return rows
+
+    def closes(self, name):
+        """Closes of a tracked CSV by date."""
+        return {day: row.split(",")[3] for day, row in (self.csv(name) or {}).items()}
+
+    def archived(self, day):
+        """Tickers of an archive part."""
+        return [line.split(b",")[0].decode() for line in self.part_text(day, "archive").splitlines()[1:]]
+
+    def reassembled(self, day):
+        """Both parts put together in the order of the source's lines, as the manifest has it."""
+        tracked, archive = (self.part_text(day, tier).split(b"\n") for tier in ("tracked", "archive"))
+        assert tracked[0] == archive[0]
+        text = {tier: self.part_text(day, tier).splitlines(keepends=True)[1:] for tier in ("tracked", "archive")}
+        (numbers,) = self.query("SELECT tracked_row_numbers FROM sessions WHERE session = ?", day.isoformat())
+        places = set(np.frombuffer(numbers[0], "<u4").tolist())
+        lines = {tier: iter(found) for tier, found in text.items()}
+        count = sum(map(len, text.values()))
+        rows = [next(lines["tracked" if n in places else "archive"]) for n in range(count)]
+        return tracked[0] + b"\n" + b"".join(rows)
+
+    def query(self, sql, *values):
+        with closing(sqlite3.connect(self.root / "manifest.sqlite")) as db:
+            return db.execute(sql, values).fetchall()
+
+    def execute(self, sql):
+        with closing(sqlite3.connect(self.root / "manifest.sqlite")) as db, db:
+            db.execute(sql)
+
+    def state(self, day):
+        """(held, remote) of a session, or None."""
+        rows = self.query("SELECT held, remote FROM sessions WHERE session = ?", day.isoformat())
+        return rows[0] if rows else None
+
+    def corrections(self):
+        """(session, removed, added) of each correction, oldest first."""
+        rows = self.query("SELECT session, removed, added FROM corrections ORDER BY id")
+        return [(date.fromisoformat(day), json.loads(removed), json.loads(added)) for day, removed, added in rows]
+
+    def status(self) -> Status:
+        return status(self.settings())
+
+    def tiers(self):
+        """Every file of both tiers by its path, with its bytes."""
+        folders = (self.tracked, self.archive)
+        files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
+
+    def logical_manifest(self):
+        """What the manifest says, without times, run numbers and numbers of tracked sets."""
+        sets = dict(self.query("SELECT id, tickers FROM tracked_sets"))
+        columns = (
+            "dataset, session, held, remote, reason, remote_etag, etag, size, last_modified, source_rows, "
+            "tracked_rows, archive_rows, dropped_rows, text_sha256, tracked_sha256, archive_sha256, "
+            "tracked_row_numbers, archive_kept, cut, columns, findings, projected"
+        )
+        found = self.query(f"SELECT tracked_set, {columns} FROM sessions ORDER BY session")
+        return {
+            "sessions": [(sets.get(number), *row) for number, *row in found],
+            "members": self.query("SELECT * FROM members ORDER BY session, tier"),
+            "projections": self.query(
+                "SELECT ticker, active, dirty, first, last, rows, sha256, size FROM projections ORDER BY ticker"
+            ),
+            "corrections": self.query(
+                "SELECT session, old_etag, new_etag, columns, removed, added FROM corrections ORDER BY session, id"
+            ),
+            "intents": self.query("SELECT * FROM intents"),
+        }
+
+
+def assert_same(one: Place, other: Place):
+    """Equal tiers byte for byte, equal manifests."""
+    mine, theirs = one.tiers(), other.tiers()
+    assert sorted(mine) == sorted(theirs)
+    assert [name for name in mine if mine[name] != theirs[name]] == []
+    ours, expected = one.logical_manifest(), other.logical_manifest()
+    for table, rows in expected.items():
+        assert ours[table] == rows, table
+
+
+def window(days: Iterable[date]):
+    """First and last of some days."""
+    ordered = sorted(days)
+    return ordered[0], ordered[-1]
+
+
+def weekdays(start, end):
+    days = (start + timedelta(days=n) for n in range((end - start).days + 1))
+    return [day for day in days if day.weekday() < 5]

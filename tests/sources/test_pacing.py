@@ -1,0 +1,180 @@
+"""Bytes in flight never pass the budget, and downloads in flight follow the source's health."""
+
+from collections import deque
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.sources.pacing import AdaptiveLimit, ByteBudget
+
+
+class TestByteBudget:
+    @given(st.integers(1, 100), st.lists(st.integers(0, 250), max_size=30), st.randoms(use_true_random=False))
+    def test_for_any_sequence_the_budget_holds_and_all_get_through(self, most: int, sizes: list[int], random) -> None:  # type: ignore[no-untyped-def]
+        in_flight: dict[int, int] = {}
+        peaks: list[int] = []
+
+        async def one(budget: ByteBudget, number: int, size: int) -> None:
+            taken = await budget.acquire(size)
+            in_flight[number] = size
+            peaks.append(sum(min(each, most) for each in in_flight.values()))
+            if size > most:
+                assert sum(each > 0 for each in in_flight.values()) == 1, "what is too large has company"
+            for _ in range(random.randint(0, 3)):
+                await anyio.lowlevel.checkpoint()
+            del in_flight[number]
+            budget.release(taken)
+
+        async def all_of_them() -> None:
+            budget = ByteBudget(most)
+            with anyio.fail_after(10):
+                async with anyio.create_task_group() as group:
+                    for number, size in enumerate(sizes):
+                        group.start_soon(one, budget, number, size)
+            assert await budget.acquire(most) == most
+
+        anyio.run(all_of_them)
+        assert len(peaks) == len(sizes)
+        assert max(peaks, default=0) <= most
+
+    def test_what_is_too_large_takes_all_and_gives_all_back(self) -> None:
+        async def run() -> None:
+            budget = ByteBudget(10)
+            taken = await budget.acquire(1_000)
+            assert taken == 10
+            with anyio.move_on_after(0.01) as scope:
+                await budget.acquire(1)
+            assert scope.cancelled_caught
+            budget.release(taken)
+            with anyio.fail_after(1):
+                assert await budget.acquire(10) == 10
+
+        anyio.run(run)
+
+    def test_who_was_cancelled_while_waiting_has_taken_nothing(self) -> None:
+        async def run() -> None:
+            budget = ByteBudget(10)
+            taken = await budget.acquire(6)
+            with anyio.move_on_after(0.01):
+                await budget.acquire(5)
+            budget.release(taken)
+            with anyio.fail_after(1):
+                assert await budget.acquire(10) == 10
+
+        anyio.run(run)
+
+
+def _round(limit: AdaptiveLimit) -> None:
+    for _ in range(limit.limit):
+        limit.succeeded()
+
+
+class TestAdaptiveLimit:
+    @pytest.mark.parametrize(("ceiling", "start"), [(64, 8), (8, 8), (5, 5), (1, 1)])
+    def test_it_starts_low_and_never_above_its_ceiling(self, ceiling: int, start: int) -> None:
+        assert AdaptiveLimit(ceiling).limit == start
+
+    def test_a_slow_start_doubles_each_round_up_to_the_ceiling(self) -> None:
+        limit = AdaptiveLimit(50)
+        limits = []
+        for _ in range(4):
+            _round(limit)
+            limits.append(limit.limit)
+        assert limits == [16, 32, 50, 50]
+
+    def test_after_congestion_it_grows_by_one_a_round(self) -> None:
+        limit = AdaptiveLimit(64)
+        _round(limit)
+        assert limit.congested(limit.window)
+        assert limit.limit == 8
+        _round(limit)
+        assert limit.limit in (8, 9)
+        _round(limit)
+        assert limit.limit in (9, 10)
+
+    def test_it_is_halved_once_a_window_however_many_fail_together(self) -> None:
+        limit = AdaptiveLimit(64)
+        _round(limit)
+        _round(limit)
+        begun_in = limit.window
+        assert [limit.congested(begun_in) for _ in range(20)] == [True] + [False] * 19
+        assert limit.limit == 16
+        assert limit.congested(limit.window)
+        assert limit.limit == 8
+
+    @pytest.mark.parametrize(("ceiling", "floor"), [(64, 4), (4, 4), (3, 3), (1, 1)])
+    def test_it_never_falls_below_its_floor(self, ceiling: int, floor: int) -> None:
+        limit = AdaptiveLimit(ceiling)
+        changes = [limit.congested(limit.window) for _ in range(10)]
+        assert limit.limit == floor
+        assert changes[-1] is False, "nothing changed and it was said to have"
+
+    def test_it_says_when_it_is_back_at_its_ceiling_once(self) -> None:
+        limit = AdaptiveLimit(10)
+        assert not any(limit.succeeded() for _ in range(100))
+        limit.congested(limit.window)
+        assert [limit.succeeded() for _ in range(200)].count(True) == 1
+        assert limit.limit == 10
+
+    @given(st.integers(1, 80), st.lists(st.sampled_from(["good", "bad", "late"]), max_size=200))
+    def test_whatever_happens_it_stays_between_floor_and_ceiling(self, ceiling: int, signs: list[str]) -> None:
+        limit = AdaptiveLimit(ceiling)
+        for sign in signs:
+            before = limit.limit
+            if sign == "good":
+                limit.succeeded()
+                assert before <= limit.limit <= before + 1
+            elif sign == "bad":
+                limit.congested(limit.window)
+                assert limit.limit >= before // 2
+            else:
+                assert not limit.congested(limit.window - 1)
+                assert limit.limit == before
+            assert min(4, ceiling) <= limit.limit <= ceiling
+
+    @given(st.integers(1, 12), st.lists(st.sampled_from(["good", "bad"]), min_size=30, max_size=60))
+    def test_downloads_at_once_never_pass_the_limit_and_none_is_left_waiting(
+        self, ceiling: int, signs: list[str]
+    ) -> None:
+        limit = AdaptiveLimit(ceiling)
+        waiting = deque(signs)
+        too_many: list[int] = []
+
+        async def one() -> None:
+            await limit.acquire()
+            if limit.in_flight > limit.limit:
+                too_many.append(limit.in_flight)
+            window = limit.window
+            await anyio.lowlevel.checkpoint()
+            if waiting.popleft() == "good":
+                limit.succeeded()
+            else:
+                limit.congested(window)
+            limit.release()
+
+        async def all_of_them() -> None:
+            with anyio.fail_after(10):
+                async with anyio.create_task_group() as group:
+                    for _ in signs:
+                        group.start_soon(one)
+
+        anyio.run(all_of_them)
+        assert not waiting
+        assert not too_many
+        assert limit.in_flight == 0
+
+    def test_a_place_that_opens_by_growth_is_taken_at_once(self) -> None:
+        async def run() -> None:
+            limit = AdaptiveLimit(64)
+            for _ in range(8):
+                await limit.acquire()
+            async with anyio.create_task_group() as group:
+                group.start_soon(limit.acquire)
+                await anyio.wait_all_tasks_blocked()
+                assert limit.in_flight == 8
+                limit.succeeded()
+            assert limit.in_flight == 9
+
+        anyio.run(run)

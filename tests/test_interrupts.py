@@ -1,0 +1,171 @@
+"""Signals to a running command, and two commands at once."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import date
+
+import pytest
+from pipeline_kit import Place, assert_same, key, market_objects, trading_days, window, write_keys
+
+from ingest.demo import faults, loopback
+from ingest.demo.faults import Latency
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+DAYS = trading_days(date(2025, 3, 3), 30)
+SPAN = window(DAYS)
+PLACES = 4
+SLOW = faults.first_of(lambda request: Latency(0.3) if request.key else None)
+
+
+@pytest.fixture
+def server():
+    with loopback.serve(market_objects(DAYS)) as running:
+        yield running
+
+
+@pytest.fixture
+def place(server, tmp_path, monkeypatch):
+    write_keys(tmp_path / "credentials")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    settings = {"concurrency": PLACES, "attempts": 2}
+    return Place(tmp_path / "cache", server.endpoint_url, source=settings).with_calendar(2025)
+
+
+class Command:
+    """A run in a process of its own, whose events are read as they come."""
+
+    def __init__(self, process):
+        self.process = process
+        self.events = []
+
+    def until(self, name, count=1):
+        """Read events until the so-manyeth of this name."""
+        while sum(event["event"] == name for event in self.events) < count:
+            line = self.process.stdout.readline()
+            assert line, f"the run ended before its {name}: {self.process.stderr.read()}"
+            self.events.append(json.loads(line))
+
+    def end(self):
+        """Read on to the end; exit code and what it said on stderr."""
+        self.events += map(json.loads, self.process.stdout)
+        return self.process.wait(30), self.process.stderr.read()
+
+    def sessions(self, name):
+        return sorted(event["session"] for event in self.events if event["event"] == name)
+
+
+@contextmanager
+def started(place):
+    """A run of all days that is under way."""
+    command = place.command("run", "--json", "--start", *SPAN[:1], "--end", *SPAN[1:])
+    with subprocess.Popen(
+        command,
+        env=place.environment(),
+        cwd=place.root.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Command(process)
+        finally:
+            process.kill()
+
+
+def held(place):
+    return sorted(day for (day,) in place.query("SELECT session FROM sessions WHERE held = 'committed'"))
+
+
+def finish_and_compare(place, server, tmp_path):
+    """A second run completes the first one; both together make what one alone makes."""
+    server.faults = None
+    before = held(place)
+    ran = place.run(*SPAN)
+    assert (ran.finished.exit_code, ran.finished.committed) == (0, len(DAYS))
+    assert sorted(map(str, ran.gets)) == sorted({str(day) for day in DAYS} - set(before))
+    whole = Place(tmp_path / "whole", server.endpoint_url).with_calendar(2025)
+    whole.run(*SPAN)
+    assert_same(place, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_path, number):
+    server.faults = SLOW
+    with started(place) as run:
+        run.until("committed", 2)
+        run.process.send_signal(number)
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    begun, done = run.sessions("fetch_started"), run.sessions("committed")
+    assert done == begun == held(place)
+    assert 2 < len(done) < len(DAYS)
+    (stopping,) = [event for event in run.events if event["event"] == "stopping"]
+    assert 1 <= stopping["in_flight"] <= PLACES
+    last = run.events[-1]
+    assert (last["event"], last["interrupted"], last["exit_code"]) == ("finished", True, 130)
+    assert (last["committed"], last["not_attempted"]) == (len(done), len(DAYS) - len(done))
+    assert list(place.csv("AAPL")) == done
+    assert place.status().runs[0]["exit_code"] == 130
+    finish_and_compare(place, server, tmp_path)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, server, tmp_path, number):
+    never = Latency(600)
+    server.faults = faults.first_of(lambda request: never if request.key > key(DAYS[4]) else None)
+    place.source["read_timeout_s"] = 600
+    with started(place) as run:
+        run.until("committed", 5)
+        run.process.send_signal(number)
+        run.until("stopping")  # said at once, though all places are taken by downloads that do not end
+        run.process.send_signal(number)
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    assert held(place) == [str(day) for day in DAYS[:5]]
+    finish_and_compare(place, server, tmp_path)
+
+
+def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, server):
+    server.faults = faults.first_of(
+        lambda request: faults.too_many_requests(60) if request.key == key(DAYS[1]) else None
+    )
+    with started(place) as run:
+        run.until("retrying")
+        run.process.send_signal(signal.SIGINT)
+        code, _ = run.end()
+    assert code == 130
+    assert str(DAYS[1]) in run.sessions("failed")
+
+
+def test_a_second_run_is_told_who_holds_the_cache(place, server):
+    server.faults = SLOW
+    with started(place) as first:
+        first.until("run_started")
+        second = place.cli("run", "--start", SPAN[0], "--end", SPAN[1])
+        assert (second.returncode, second.stdout) == (6, "")
+        assert f"pid {first.process.pid} on {platform.node()}" in second.stderr
+        reading = place.cli("status", "--json")
+        assert reading.returncode == 0
+        first.process.send_signal(signal.SIGINT)
+        assert first.end()[0] == 130
+    assert not (place.root / "ingest.lock.json").exists()
+
+
+def test_the_lock_of_a_killed_run_does_not_block(place, server, tmp_path):
+    server.faults = SLOW
+    with started(place) as run:
+        run.until("committed", 2)
+        run.process.kill()
+        assert run.end()[0] == -signal.SIGKILL
+    note = json.loads((place.root / "ingest.lock.json").read_text())
+    assert note["pid"] == run.process.pid != os.getpid()
+    finish_and_compare(place, server, tmp_path)
+    assert not (place.root / "ingest.lock.json").exists()

@@ -1,0 +1,137 @@
+"""One run at a time, and no lock that outlives its holder."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ingest import lock
+from ingest.errors import CacheError, CacheLocked
+
+HOLDER = """
+import sys
+from pathlib import Path
+from ingest import lock
+with lock.hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def _other_process(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock until it is told to end."""
+    command = [sys.executable, "-c", HOLDER, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_cache(tmp_path: Path) -> None:
+    with _other_process(tmp_path) as holder:
+        with pytest.raises(CacheLocked, match=rf"pid {holder.pid} on {platform.node()}, since 20") as caught:
+            lock.hold(tmp_path).__enter__()
+        assert caught.value.exit_code == 6
+        # To be refused changes nothing for the holder.
+        with pytest.raises(CacheLocked, match=f"pid {holder.pid}"):
+            lock.hold(tmp_path).__enter__()
+
+
+def test_a_second_hold_in_the_same_process_is_refused(tmp_path: Path) -> None:
+    with lock.hold(tmp_path), pytest.raises(CacheLocked, match=f"pid {os.getpid()}"), lock.hold(tmp_path):
+        pass
+
+
+def test_another_cache_is_free(tmp_path: Path) -> None:
+    with _other_process(tmp_path / "one"), lock.hold(tmp_path / "two"):
+        assert (tmp_path / "two" / "ingest.lock.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_holder_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
+    with _other_process(tmp_path) as holder:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        assert json.loads((tmp_path / "ingest.lock.json").read_text())["pid"] == holder.pid
+        with lock.hold(tmp_path):
+            assert json.loads((tmp_path / "ingest.lock.json").read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("ending", [None, ValueError])
+def test_a_holder_that_ends_lets_go_and_takes_its_note_along(ending: type[Exception] | None, tmp_path: Path) -> None:
+    def hold() -> None:
+        with lock.hold(tmp_path):
+            assert json.loads((tmp_path / "ingest.lock.json").read_text())["pid"] == os.getpid()
+            if ending:
+                raise ending
+
+    for _ in range(2):
+        if ending:
+            with pytest.raises(ending):
+                hold()
+        else:
+            hold()
+        assert not (tmp_path / "ingest.lock.json").exists()
+
+
+NOTES = {
+    "of a pid that lives": json.dumps({"pid": os.getpid(), "host": platform.node(), "started": "2024"}).encode(),
+    "empty": b"",
+    "torn": b'{"pid": 1',
+    "no text": b"\xff\xfe",
+    "a list": b"[]",
+    "a number": b"5",
+    "of nothing": b"{}",
+}
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_without_a_holder_blocks_nobody(note: str, tmp_path: Path) -> None:
+    (tmp_path / "ingest.lock.json").write_bytes(NOTES[note])
+    (tmp_path / "ingest.lock").touch()
+    with lock.hold(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("note", [None, *NOTES])
+def test_without_a_good_note_the_cache_is_locked_all_the_same(note: str | None, tmp_path: Path) -> None:
+    with _other_process(tmp_path):
+        path = tmp_path / "ingest.lock.json"
+        if note is None:
+            path.unlink()
+        else:
+            path.write_bytes(NOTES[note])
+        with pytest.raises(CacheLocked, match="another run holds the cache"):
+            lock.hold(tmp_path).__enter__()
+
+
+def test_the_folder_of_a_new_cache_is_made(tmp_path: Path) -> None:
+    with lock.hold(tmp_path / "a" / "cache"):
+        assert (tmp_path / "a" / "cache").is_dir()
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CacheError, match="file"):
+        lock.hold(tmp_path / "file" / "cache").__enter__()
+
+
+def test_a_note_that_cannot_be_written_leaves_the_cache_free(tmp_path: Path) -> None:
+    note = tmp_path / "ingest.lock.json"
+    note.mkdir()
+    with pytest.raises(CacheError, match="cannot lock"):
+        lock.hold(tmp_path).__enter__()
+    note.rmdir()
+    with _other_process(tmp_path):
+        pass
