@@ -410,7 +410,6 @@ UNREADABLE = {
     "column missing": pack(flat(ROWS, header="ticker,volume,open,close,high,window_start,transactions,x")),
     "not a number": pack(flat([("AAPL", "cheap")])),
     "not UTF-8": pack(flat(ROWS).replace(b",1,1\n", b",1,caf\xe9\n")),
-    "too many fields": pack(flat([("AAPL", "1,2,3")])),
 }
 
 
