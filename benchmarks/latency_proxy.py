@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from benchmarks.measure import python
+from benchmarks.measure import CHECKOUT, python
 
 _CHUNK = 1 << 18
 
@@ -23,7 +23,7 @@ def proxied(endpoint_url: str, delay_s: float) -> Iterator[str]:
     """Run a proxy in a process of its own; yields its address. It ends with the block."""
     upstream = urlsplit(endpoint_url).port
     command = python("benchmarks.latency_proxy", upstream, delay_s)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             port = int(process.stdout.readline()) if process.stdout else 0
             yield f"http://127.0.0.1:{port}"

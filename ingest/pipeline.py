@@ -17,7 +17,7 @@ from ingest import events
 from ingest.datasets import Dataset
 from ingest.day import Job, Prepared, prepare
 from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled, UnreadableFile, ungrouped
-from ingest.outcomes import Outcome
+from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
@@ -43,7 +43,7 @@ class Pipeline:
         self._sink, self._stop = sink, stop
         self._budget = ByteBudget(max_bytes)
         self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + 1)
-        self.outcomes: dict[date, Outcome] = {}
+        self.outcomes: dict[date, OutcomeKind] = {}
 
     async def run(self, decisions: Sequence[Decision]) -> None:
         """Fetch, split and commit sessions in their order; each one's end is then in `outcomes`.
@@ -129,7 +129,7 @@ class Pipeline:
                 batch = [first, *_waiting(receive)]
                 await anyio.to_thread.run_sync(self._store.record, [outcome for outcome, _ in batch])
                 for outcome, taken in batch:
-                    self.outcomes[outcome.job.decision.session] = outcome
+                    self.outcomes[outcome.job.decision.session] = outcome.kind
                     self._budget.release(taken)
                     self._sink(_event(outcome, self._store))
 

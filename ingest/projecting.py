@@ -12,8 +12,9 @@ from ingest.tiers import durable, projection
 from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.projection import Projection
 
-_MAX_ROWS = 400_000
-"""Rows held at once, about 100 bytes each: tickers are taken in groups, so that memory does not grow with them."""
+_MAX_ROWS = 50_000
+"""Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
+neither with them nor with the sessions."""
 
 
 @dataclass(frozen=True, slots=True)

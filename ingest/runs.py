@@ -1,5 +1,6 @@
 """A run from settings to summary: take the cache, list, plan, fetch in waves, bring the tracked CSVs up to date."""
 
+import importlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,12 +13,11 @@ from ingest import events, lock
 from ingest.calendars import calendar_of, compute_years
 from ingest.errors import IngestError, SourceError, ungrouped
 from ingest.manifest import Answer, Held, Manifest
-from ingest.outcomes import Outcome
+from ingest.outcomes import OutcomeKind
 from ingest.plan import Plan, Wishes, make_plan, next_wave
 from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
-from ingest.sources.base import Source
 from ingest.store import Store
 from ingest.tally import Tally, standing
 from ingest.tiers import durable
@@ -53,7 +53,7 @@ class _Run:
         self._started = time.monotonic()
         self._sink = Tally(sink)
         self._plan: Plan | None = None
-        self._outcomes: dict[date, Outcome] = {}
+        self._outcomes: dict[date, OutcomeKind] = {}
         self._requests = 0
 
     async def work(self) -> None:
@@ -87,11 +87,11 @@ class _Run:
         return finished
 
     async def _fetch(self) -> None:
-        async with _connected(self._settings) as source:
-            asker = Asker(source, self._settings.source, self._sink, self._stop)
+        manifest, request = self._store.manifest, self._request
+        async with _asking(self._settings, request, manifest, self._sink, self._stop) as (asker, calendar_ready):
             try:
-                plan = self._plan = await _plan(asker, self._store.manifest, self._settings, self._request)
-                self._store.manifest.answered(_new_answers(plan), self._store.run)
+                plan = self._plan = await _plan(asker, calendar_ready, manifest, self._settings, request)
+                manifest.answered(_new_answers(plan), self._store.run)
                 self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
                 if plan.fetches:
                     await self._fetch_waves(asker, plan)
@@ -108,7 +108,7 @@ class _Run:
         wave = list(plan.fetches)
         while wave and not self._stop.is_set():
             await pipeline.run(wave)
-            opened = {day for day, outcome in pipeline.outcomes.items() if outcome.kind != "forbidden"}
+            opened = {day for day, kind in pipeline.outcomes.items() if kind != "forbidden"}
             wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
             if wave:
                 self._sink(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
@@ -134,9 +134,8 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
     for notice in request.window.notices:
         sink(events.Notice(notice))
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
-        async with _connected(settings) as source:
-            asker = Asker(source, settings.source, sink, anyio.Event())
-            return await _plan(asker, manifest, settings, request)
+        async with _asking(settings, request, manifest, sink, anyio.Event()) as (asker, calendar_ready):
+            return await _plan(asker, calendar_ready, manifest, settings, request)
 
 
 def _exit_code(states: dict[str, int], interrupted: bool) -> int:
@@ -163,20 +162,32 @@ def _folders(settings: Settings) -> PartFolders:
 
 
 @asynccontextmanager
-async def _connected(settings: Settings) -> AsyncIterator[Source]:
-    from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
-
-    async with connect(settings.source) as source:
-        yield source
-
-
-async def _plan(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Plan:
-    window, dataset = request.window, request.dataset
-    years = range(window.start.year, window.end.year + 1)
+async def _asking(
+    settings: Settings, request: Request, manifest: Manifest, sink: events.Sink, stop: anyio.Event
+) -> AsyncIterator[tuple[Asker, anyio.Event]]:
+    """A connected source, and the event that the manifest holds the calendar: it is computed meanwhile."""
     with ungrouped():
         async with anyio.create_task_group() as group:
-            group.start_soon(compute_years, manifest, dataset, years)
-            items = await asker.listing([dataset.year_prefix(year) for year in years])
+            calendar_ready = await group.start(compute_years, manifest, request.dataset, _years(request))
+            from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
+
+            async with connect(settings.source) as source:
+                yield Asker(source, settings.source, sink, stop), calendar_ready
+
+
+def _years(request: Request) -> range:
+    return range(request.window.start.year, request.window.end.year + 1)
+
+
+async def _plan(
+    asker: Asker, calendar_ready: anyio.Event, manifest: Manifest, settings: Settings, request: Request
+) -> Plan:
+    window, dataset = request.window, request.dataset
+    items = await asker.listing([dataset.year_prefix(year) for year in _years(request)])
+    if not calendar_ready.is_set():
+        # A new cache, which will need them: import polars and numpy while the calendar is being computed.
+        await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline")
+        await calendar_ready.wait()
     listing = {session: item for item in items if (session := dataset.session_of(item.key))}
     held = manifest.sessions()
     return make_plan(

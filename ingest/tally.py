@@ -6,7 +6,7 @@ from datetime import date
 
 from ingest import events
 from ingest.events import UNKNOWN_COLUMN
-from ingest.outcomes import Outcome
+from ingest.outcomes import OutcomeKind
 from ingest.plan import Decision, Plan
 from ingest.window import Window
 
@@ -72,15 +72,15 @@ class Tally:
         )
 
 
-def standing(plan: Plan | None, outcomes: Mapping[date, Outcome]) -> dict[str, int]:
+def standing(plan: Plan | None, outcomes: Mapping[date, OutcomeKind]) -> dict[str, int]:
     """Sessions of the window by the state that they are in after the run."""
     decisions: Sequence[Decision] = plan.decisions if plan else ()
     return dict(Counter(_state(decision, outcomes.get(decision.session)) for decision in decisions))
 
 
-def _state(decision: Decision, outcome: Outcome | None) -> str:
-    if outcome and outcome.kind in ("forbidden", "absent") and decision.held.held == "committed":
+def _state(decision: Decision, outcome: OutcomeKind | None) -> str:
+    if outcome in ("forbidden", "absent") and decision.held.held == "committed":
         return "committed"  # the replacement cannot be had; what was held is kept
     if outcome:
-        return outcome.kind
+        return outcome
     return "not_attempted" if decision.action == "fetch" else decision.reason

@@ -64,7 +64,7 @@ class Command:
 @contextmanager
 def started(place):
     """A run of all days that is under way."""
-    command = place.command("run", "--json", "--start", *SPAN[:1], "--end", *SPAN[1:])
+    command = place.command("run", "--json", "--start", SPAN[0], "--end", SPAN[1])
     with subprocess.Popen(
         command,
         env=place.environment(),
@@ -107,7 +107,7 @@ def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_pa
     assert done == begun == held(place)
     assert 2 < len(done) < len(DAYS)
     (stopping,) = [event for event in run.events if event["event"] == "stopping"]
-    assert 1 <= stopping["in_flight"] <= PLACES
+    assert stopping["in_flight"] <= PLACES
     last = run.events[-1]
     assert (last["event"], last["interrupted"], last["exit_code"]) == ("finished", True, 130)
     assert (last["committed"], last["not_attempted"]) == (len(done), len(DAYS) - len(done))
@@ -143,6 +143,53 @@ def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, 
         code, _ = run.end()
     assert code == 130
     assert str(DAYS[1]) in run.sessions("failed")
+
+
+IN_A_QUERY = """
+import os, signal
+from ingest.__main__ import main
+from ingest.sources.asking import Asker
+
+fetch, struck = Asker.fetch, []
+
+async def fetching(asker, session, item):  # by now a run has imported all that it needs, and not before
+    if not struck:
+        struck.append(True)
+        from ingest import split
+        import polars as pl
+
+        read_rows = split.read_rows
+
+        def strike(series):
+            os.kill(os.getpid(), signal.SIGINT)
+            return series
+
+        def reading(*arguments):
+            if len(struck) == 1:
+                struck.append(True)
+                one = pl.LazyFrame({"a": list(range(10_000))})
+                one.select(pl.col("a").map_batches(strike, return_dtype=pl.Int64)).sort("a").collect()
+            return read_rows(*arguments)
+
+        split.read_rows = reading
+    return await fetch(asker, session, item)
+
+Asker.fetch = fetching
+main()
+"""
+
+
+def test_ctrl_c_in_the_middle_of_a_query_lets_the_query_end(place, server, tmp_path):
+    """When polars is imported it sets a handler of its own, which aborts what it is at: ours has to be in its place."""
+    command = [sys.executable, "-c", IN_A_QUERY, "run", "--json", "--start", SPAN[0], "--end", SPAN[1]]
+    done = subprocess.run(
+        list(map(str, command)), env=place.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (130, "")
+    assert (events[-1]["event"], events[-1]["interrupted"]) == ("finished", True)
+    assert len(held(place)) == events[-1]["committed"] >= 1
+    finish_and_compare(place, server, tmp_path)
 
 
 def test_a_second_run_is_told_who_holds_the_cache(place, server):
