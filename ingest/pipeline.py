@@ -7,6 +7,7 @@ is bounded by the budget and not by the number of sessions. A session that fails
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 
 import anyio
@@ -74,24 +75,30 @@ class Pipeline:
         return Job(decision, number, self._dataset, self._store.folders)
 
     async def _download_all(self, jobs: Sequence[Job], send: MemoryObjectSendStream[_Ended]) -> None:
-        async with self._asker.watching(), anyio.create_task_group() as downloads:
-            for job in jobs:
-                await self._start(job, downloads, send)
-                if self._stop.is_set():
-                    self._sink(events.Stopping(self._asker.limit.in_flight))
-                    break
+        async with self._asker.watching(), anyio.create_task_group() as helpers:
+            async with anyio.create_task_group() as downloads:
+                with anyio.CancelScope() as feeding:
+                    helpers.start_soon(self._stop_feeding, feeding)
+                    for job in jobs:
+                        await self._start(job, downloads, send)
+            helpers.cancel_scope.cancel()
+
+    async def _stop_feeding(self, feeding: anyio.CancelScope) -> None:
+        await self._stop.wait()
+        self._sink(events.Stopping(self._asker.limit.in_flight))
+        feeding.cancel()
 
     async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
-        """Begin a session as soon as there is a place and room for it, unless the run is to stop by then."""
+        """Begin a session as soon as there is a place and room for it."""
         taken = await self._budget.acquire(_item(job.decision).size * _IN_FLIGHT_PER_PACKED)
         await self._asker.limit.acquire()
-        if self._stop.is_set():
-            self._asker.limit.release()
-        else:
-            downloads.start_soon(self._session, job, taken, send)
+        downloads.start_soon(self._session, job, taken, send)
 
     async def _session(self, job: Job, taken: int, send: MemoryObjectSendStream[_Ended]) -> None:
-        await send.send((await self._outcome(job), taken))
+        outcome = await self._outcome(job)
+        # What is here by the time that another session ends the run is committed all the same.
+        with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
+            await send.send((outcome, taken))
 
     async def _outcome(self, job: Job) -> Outcome:
         """Fetch and split one session. A refusal of the keys and a broken disk end the run and so are raised."""
@@ -117,7 +124,8 @@ class Pipeline:
 
     async def _split(self, job: Job, body: Body) -> Outcome:
         try:
-            prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=self._workers)
+            with anyio.CancelScope(shield=True):
+                prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=self._workers)
         except UnreadableFile as error:
             return Outcome(job, "quarantined", str(error), unreadable=body)
         return Outcome(job, "committed", prepared=prepared)

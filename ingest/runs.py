@@ -1,6 +1,8 @@
 """A run from settings to summary: take the cache, list, plan, fetch in waves, bring the tracked CSVs up to date."""
 
 import importlib
+import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -100,7 +102,8 @@ class _Run:
 
     async def _fetch_waves(self, asker: Asker, plan: Plan) -> None:
         """Fetch wave by wave: a forbidden span that turns out to have opened adds another one."""
-        from ingest.pipeline import Pipeline  # polars and numpy: 0.3 s that a run with nothing to do does without
+        await _import_pipeline()
+        from ingest.pipeline import Pipeline
 
         max_bytes = self._settings.limits.max_bytes_in_flight
         pipeline = Pipeline(asker, self._store, self._request.dataset, max_bytes, self._sink, self._stop)
@@ -122,6 +125,17 @@ class _Run:
             self._sink(projected)
             if rowless := [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]:
                 self._sink(events.Notice(_rowless(rowless), "warning"))
+
+
+async def _import_pipeline() -> None:
+    """Import polars and numpy: 0.3 s that a run with nothing to do does without.
+
+    polars takes SIGINT for itself as it is imported, to abort queries: it is given back to whoever had it.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
 
 
 def _rowless(tickers: list[str]) -> str:
@@ -186,7 +200,7 @@ async def _plan(
     items = await asker.listing([dataset.year_prefix(year) for year in _years(request)])
     if not calendar_ready.is_set():
         # A new cache, which will need them: import polars and numpy while the calendar is being computed.
-        await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline")
+        await _import_pipeline()
         await calendar_ready.wait()
     listing = {session: item for item in items if (session := dataset.session_of(item.key))}
     held = manifest.sessions()

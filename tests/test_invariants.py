@@ -419,12 +419,13 @@ ESCAPES = (
 
 def test_invariant_9_no_name_from_outside_leaves_the_cache(place, server):
     tickers = sorted({*ESCAPES, *HOSTILE_TICKERS})
+    server.objects.clear()
     put(server, DAYS[0], flat([(ticker, str(n + 1)) for n, ticker in enumerate(tickers)]))
     for name in ("../../../evil", "..%2f..%2fevil", "%00", "x/../../evil"):
         server.put(f"{STOCKS_DAY.prefix}/2025/{name}/{DAYS[1]}.csv.gz", b"evil")
         server.put(f"{STOCKS_DAY.prefix}/2025/03/{name}.csv.gz", b"evil")
     outside = {path for path in place.root.parent.parent.rglob("*") if not path.is_relative_to(place.root)}
-    ran = place.run(DAYS[0], DAYS[0], tracked=tickers)
+    ran = place.run(DAYS[0], DAYS[1], tracked=tickers)
     assert (ran.finished.exit_code, ran.gets) == (0, [DAYS[0]])
     assert {path for path in place.root.parent.parent.rglob("*") if not path.is_relative_to(place.root)} == outside
     files = {path.relative_to(place.tracked) for path in place.tracked.rglob("*.csv")}

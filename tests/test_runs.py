@@ -303,6 +303,17 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
     assert (ran.gets, place.corrections(), place.tiers()) == ([DAYS[0]], [], before)
 
 
+def test_equal_text_that_polars_had_to_cut_is_no_correction(place, put):
+    text = flat([('"AAPL"', "1"), ("MSFT", "2")], header="ticker,volume,open,close,high,low,window_start,note").replace(
+        b",1,1\n", b',1,"two\nlines"\n'
+    )
+    put(DAYS[0], text)
+    place.run(*SPAN)
+    put(DAYS[0], packed=gzip.compress(text, 9, mtime=0))
+    ran = place.run(*SPAN)
+    assert (ran.gets, ran.finished.exit_code, place.corrections()) == ([DAYS[0]], 0, [])
+
+
 def test_a_correction_tells_of_the_file_alone_when_the_list_grew_meanwhile(place, put):
     put(DAYS[0], flat(ROWS))
     place.run(*SPAN, tracked={"AAPL"}, save_others=False)
@@ -609,7 +620,7 @@ def test_wrong_keys_stop_at_once_with_one_message(filled, keys, tmp_path, wrong)
 
 def test_keys_that_are_revoked_midway_stop_the_run_and_keep_what_was_committed(filled, own_keys, seaweed):
     def revoke(event):
-        if isinstance(event, events.Committed):
+        if isinstance(event, events.Fetched):
             seaweed.permit(
                 weed.Identity(own_keys.name, "OTHER" + own_keys.access_key, own_keys.secret_key, own_keys.actions)
             )
