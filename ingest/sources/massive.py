@@ -104,6 +104,8 @@ class MassiveSource:
         return self._checked(item, answer, data)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
+        if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
+            raise Disrupted(f"{item.key}: the answer is no object: {data[:200]!r}")
         etag = str(answer["ETag"]).strip('"')
         # An object replaced since the listing has a length of its own.
         expected = item.size if etag == item.etag else int(answer["ContentLength"])
