@@ -62,9 +62,24 @@ def place(seaweed, bucket, tmp_path, keys):
     return Place(tmp_path / "cache", seaweed.endpoint_url, bucket).with_calendar(2025)
 
 
+@pytest.fixture(scope="module")
+def library(seaweed):
+    """A bucket with the market's files of all DAYS, for all tests that leave it as it is: a new one takes a second."""
+    weed.make_bucket(seaweed.server, seaweed.writer, "library")
+    seaweed.fill("library", market_objects(DAYS).items())
+    yield "library"
+    seaweed.server.client(seaweed.writer).delete_bucket(Bucket="library")
+
+
 @pytest.fixture
-def filled(place, seaweed, bucket):
-    """The place, with the market's files of all DAYS in its bucket."""
+def filled(seaweed, library, tmp_path, keys):
+    """A place whose source is the library."""
+    return Place(tmp_path / "cache", seaweed.endpoint_url, library).with_calendar(2025)
+
+
+@pytest.fixture
+def filled_here(place, seaweed, bucket):
+    """The place, with the library's files in a bucket of its own."""
     seaweed.fill(bucket, market_objects(DAYS).items())
     return place
 
@@ -191,10 +206,10 @@ def test_windows_that_cannot_be_are_refused(filled, flags, words):
     assert words in done.stderr
 
 
-def test_a_window_that_begins_before_the_data_is_cut(filled, put):
-    filled.with_calendar(2003)
+def test_a_window_that_begins_before_the_data_is_cut(filled_here, put):
+    filled_here.with_calendar(2003)
     put(date(2003, 9, 12), flat(ROWS))
-    done = filled.cli("run", "--json", "--start", "2003-09-01", "--end", "2003-09-12")
+    done = filled_here.cli("run", "--json", "--start", "2003-09-01", "--end", "2003-09-12")
     last = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, last["start"], last["end"]) == (0, "2003-09-10", "2003-09-12")
     assert (last["absent"], last["committed"]) == (2, 1)
@@ -227,28 +242,28 @@ def test_a_ticker_that_joins_leaves_and_comes_back_is_projected_from_the_parts(f
     assert filled.csv("AAPL") == rows_of("AAPL", DAYS[:7])
 
 
-def test_without_the_rest_a_new_ticker_is_fetched_again_and_nothing_held_is_given_up(filled, put):
+def test_without_the_rest_a_new_ticker_is_fetched_again_and_nothing_held_is_given_up(filled_here, put):
     days = DAYS[:3]
-    first = filled.run(*window(days), tracked={"AAPL", "TRUE"}, save_others=False)
-    assert (first.finished.archive_rows, list(filled.archive.iterdir())) == (0, [])
+    first = filled_here.run(*window(days), tracked={"AAPL", "TRUE"}, save_others=False)
+    assert (first.finished.archive_rows, list(filled_here.archive.iterdir())) == (0, [])
     assert first.finished.dropped_rows == first.finished.source_rows - first.finished.tracked_rows > 0
 
-    other = filled.run(*window(days), tracked={"AAPL", "BRK.B"}, save_others=False)
+    other = filled_here.run(*window(days), tracked={"AAPL", "BRK.B"}, save_others=False)
     assert (other.gets, other.reasons) == (days, {"fetch: lacks BRK.B": 3})
-    assert filled.csv("BRK.B") == rows_of("BRK.B", days)
-    assert b"\nTRUE," in filled.part_text(days[0])
-    assert filled.run(*window(days), tracked={"AAPL", "TRUE"}, save_others=False).gets == []
-    assert filled.corrections() == []
+    assert filled_here.csv("BRK.B") == rows_of("BRK.B", days)
+    assert b"\nTRUE," in filled_here.part_text(days[0])
+    assert filled_here.run(*window(days), tracked={"AAPL", "TRUE"}, save_others=False).gets == []
+    assert filled_here.corrections() == []
 
-    rest = filled.run(*window(days), tracked={"AAPL"})
+    rest = filled_here.run(*window(days), tracked={"AAPL"})
     assert (rest.gets, rest.reasons) == (days, {"fetch: lacks archive": 3})
-    assert all(filled.reassembled(day) == market_day(day) for day in days)
-    assert b"\nTRUE," in filled.part_text(days[0])
-    assert filled.run(*window(days), tracked=TRACKED, save_others=False).gets == []
-    assert filled.csv("BAC_pL") == rows_of("BACpL", days)
+    assert all(filled_here.reassembled(day) == market_day(day) for day in days)
+    assert b"\nTRUE," in filled_here.part_text(days[0])
+    assert filled_here.run(*window(days), tracked=TRACKED, save_others=False).gets == []
+    assert filled_here.csv("BAC_pL") == rows_of("BACpL", days)
     put(DAYS[1], flat(ROWS))
-    filled.run(*window(days), tracked={"AAPL"}, save_others=False)
-    assert filled.reassembled(DAYS[1]) == flat(ROWS)
+    filled_here.run(*window(days), tracked={"AAPL"}, save_others=False)
+    assert filled_here.reassembled(DAYS[1]) == flat(ROWS)
 
 
 def test_without_any_ticker_all_goes_into_the_archive_and_the_user_is_told_how(filled):
@@ -333,14 +348,14 @@ def test_a_last_newline_that_comes_or_goes_changes_no_line(place, put):
     assert ([line[:5] for line in removed], [line[:5] for line in added]) == (["ZVZZT"], ["ZVZZT"])
 
 
-def test_a_file_that_vanishes_is_not_given_up(filled, seaweed, bucket):
-    filled.run(*SPAN)
-    before = filled.tiers()
+def test_a_file_that_vanishes_is_not_given_up(filled_here, seaweed, bucket):
+    filled_here.run(*SPAN)
+    before = filled_here.tiers()
     seaweed.delete(bucket, key(DAYS[2]))
-    ran = filled.run(*SPAN)
+    ran = filled_here.run(*SPAN)
     assert (ran.gets, ran.finished.exit_code, ran.finished.committed) == ([], 0, 8)
-    assert filled.tiers() == before
-    assert filled.state(DAYS[2]) == ("committed", "absent")
+    assert filled_here.tiers() == before
+    assert filled_here.state(DAYS[2]) == ("committed", "absent")
 
 
 def test_refresh_fetches_what_is_held_and_makes_the_same_of_it(filled):
@@ -385,18 +400,18 @@ def test_a_forbidden_newest_month_is_no_error_and_is_fetched_when_it_opens(place
     assert list(place.csv("AAPL")) == dates(days)
 
 
-def test_a_replacement_that_is_forbidden_leaves_what_is_held(filled, seaweed, bucket, own_keys, put):
-    filled.run(*SPAN)
-    before = filled.tiers()
+def test_a_replacement_that_is_forbidden_leaves_what_is_held(filled_here, seaweed, bucket, own_keys, put):
+    filled_here.run(*SPAN)
+    before = filled_here.tiers()
     put(DAYS[3], flat(ROWS))
     seaweed.permit(own_keys, *weed.reader_actions(bucket, map(key, DAYS), {key(DAYS[3])}))
-    ran = filled.run(*SPAN)
+    ran = filled_here.run(*SPAN)
     assert (ran.gets, ran.finished.exit_code, ran.finished.committed) == ([DAYS[3]], 0, 8)
-    assert filled.tiers() == before
-    assert filled.state(DAYS[3]) == ("committed", "forbidden")
+    assert filled_here.tiers() == before
+    assert filled_here.state(DAYS[3]) == ("committed", "forbidden")
     seaweed.permit(own_keys, *weed.reader_actions(bucket, map(key, DAYS), []))
-    assert filled.run(*SPAN).committed == [DAYS[3]]
-    assert filled.reassembled(DAYS[3]) == flat(ROWS)
+    assert filled_here.run(*SPAN).committed == [DAYS[3]]
+    assert filled_here.reassembled(DAYS[3]) == flat(ROWS)
 
 
 # Files that cannot be read
@@ -452,18 +467,18 @@ def test_an_unreadable_file_is_not_fetched_again_until_its_etag_changes(place, p
     assert place.state(DAYS[0]) == ("committed", "listed")
 
 
-def test_an_unreadable_replacement_never_replaces_what_is_held(filled, put):
-    filled.run(*SPAN)
-    before = filled.tiers()
+def test_an_unreadable_replacement_never_replaces_what_is_held(filled_here, put):
+    filled_here.run(*SPAN)
+    before = filled_here.tiers()
     put(DAYS[2], packed=PACKED[:-20])
-    ran = filled.run(*SPAN)
+    ran = filled_here.run(*SPAN)
     assert (ran.finished.exit_code, ran.finished.quarantined, ran.finished.committed) == (3, 1, 7)
-    assert filled.tiers() == before
-    assert filled.state(DAYS[2])[0] == "committed"
-    assert filled.run(*SPAN).gets == []
+    assert filled_here.tiers() == before
+    assert filled_here.state(DAYS[2])[0] == "committed"
+    assert filled_here.run(*SPAN).gets == []
     put(DAYS[2], flat(ROWS))
-    assert filled.run(*SPAN).committed == [DAYS[2]]
-    assert filled.reassembled(DAYS[2]) == flat(ROWS)
+    assert filled_here.run(*SPAN).committed == [DAYS[2]]
+    assert filled_here.reassembled(DAYS[2]) == flat(ROWS)
 
 
 # Text as it came
@@ -553,14 +568,14 @@ def test_a_missing_part_is_fetched_again(filled, tier):
 
 
 @pytest.mark.parametrize("tier", ["tracked", "archive"])
-def test_a_damaged_part_does_not_stand_in_the_way_of_its_replacement(filled, put, tier):
-    filled.run(*SPAN)
-    part = filled.part(DAYS[4], tier)
+def test_a_damaged_part_does_not_stand_in_the_way_of_its_replacement(filled_here, put, tier):
+    filled_here.run(*SPAN)
+    part = filled_here.part(DAYS[4], tier)
     part.write_bytes(part.read_bytes()[:-30])
     put(DAYS[4], flat(ROWS))
-    ran = filled.run(*SPAN)
+    ran = filled_here.run(*SPAN)
     assert (ran.gets, ran.finished.exit_code) == ([DAYS[4]], 0)
-    assert filled.reassembled(DAYS[4]) == flat(ROWS)
+    assert filled_here.reassembled(DAYS[4]) == flat(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -618,18 +633,18 @@ def test_wrong_keys_stop_at_once_with_one_message(filled, keys, tmp_path, wrong)
     assert pair[1] not in done.stderr + done.stdout
 
 
-def test_keys_that_are_revoked_midway_stop_the_run_and_keep_what_was_committed(filled, own_keys, seaweed):
+def test_keys_that_are_revoked_midway_stop_the_run_and_keep_what_was_committed(filled_here, own_keys, seaweed):
     def revoke(event):
         if isinstance(event, events.Fetched):
             seaweed.permit(
                 weed.Identity(own_keys.name, "OTHER" + own_keys.access_key, own_keys.secret_key, own_keys.actions)
             )
 
-    ran = filled.run(*SPAN, sink=revoke, fails=SourceRefused, concurrency=1)
+    ran = filled_here.run(*SPAN, sink=revoke, fails=SourceRefused, concurrency=1)
     assert ran.finished.exit_code == 4
     assert 1 <= ran.finished.committed == len(ran.committed) < 8
     assert ran.finished.not_attempted == 8 - ran.finished.committed
-    assert list(filled.csv("AAPL")) == dates(ran.committed)
+    assert list(filled_here.csv("AAPL")) == dates(ran.committed)
 
 
 @pytest.mark.parametrize(
@@ -701,16 +716,16 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(filled, tmp_path):
     assert list(other.root.parent.iterdir()) == []
 
 
-def test_a_dry_run_beside_what_is_held_changes_nothing(filled, put):
-    filled.run(*window(DAYS[:5]))
+def test_a_dry_run_beside_what_is_held_changes_nothing(filled_here, put):
+    filled_here.run(*window(DAYS[:5]))
     put(DAYS[1], flat(ROWS))
-    before = (filled.tiers(), filled.logical_manifest(), filled.query("SELECT * FROM runs"))
-    plan = filled.preview(*SPAN)
+    before = (filled_here.tiers(), filled_here.logical_manifest(), filled_here.query("SELECT * FROM runs"))
+    plan = filled_here.preview(*SPAN)
     assert {decision.session: decision.reason for decision in plan.fetches} == {
         DAYS[1]: "new etag",
         **dict.fromkeys(DAYS[5:], "new"),
     }
-    assert (filled.tiers(), filled.logical_manifest(), filled.query("SELECT * FROM runs")) == before
+    assert (filled_here.tiers(), filled_here.logical_manifest(), filled_here.query("SELECT * FROM runs")) == before
 
 
 def test_json_is_an_object_a_line_with_the_summary_last(filled):
@@ -725,20 +740,20 @@ def test_json_is_an_object_a_line_with_the_summary_last(filled):
     assert {line["session"] for line in lines if line["event"] == "committed"} == set(dates(DAYS))
 
 
-def test_quiet_says_nothing_when_all_is_well_and_warns_when_not(filled, put):
-    done = filled.cli("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
+def test_quiet_says_nothing_when_all_is_well_and_warns_when_not(filled_here, put):
+    done = filled_here.cli("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     put(DAYS[0], packed=b"nonsense")
-    done = filled.cli("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
+    done = filled_here.cli("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
     assert (done.returncode, done.stdout) == (3, "")
     assert str(DAYS[0]) in done.stderr
 
 
-def test_status_counts_what_is_held_and_what_is_lacking(filled, seaweed, bucket, put):
+def test_status_counts_what_is_held_and_what_is_lacking(filled_here, seaweed, bucket, put):
     seaweed.delete(bucket, key(DAYS[2]))
     put(DAYS[6], packed=b"nonsense")
-    filled.run(DAYS[0], date(2025, 3, 14))
-    found = filled.status()
+    filled_here.run(DAYS[0], date(2025, 3, 14))
+    found = filled_here.status()
     assert (found.first, found.last) == (DAYS[0], DAYS[7])
     assert found.gaps == ((DAYS[2], DAYS[2], 1), (DAYS[6], DAYS[6], 1))
     counts = {(row.held, row.remote): row.count for row in found.sessions}
@@ -755,7 +770,7 @@ def test_status_counts_what_is_held_and_what_is_lacking(filled, seaweed, bucket,
         "tracked parts": 6,
         "archive parts": 6,
     }
-    tiers = filled.tiers()
+    tiers = filled_here.tiers()
     assert sum(tier.bytes for tier in found.tiers) == sum(map(len, tiers.values()))
     assert [run["exit_code"] for run in found.runs] == [3]
 
