@@ -90,9 +90,8 @@ def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | No
         old = [parts.read_text(job.folders.path(record.session, tier)) for tier in tiers]
     except CacheError:
         return None  # damaged, which is what its replacement mends
-    if not held.archive_kept:
-        text = split(text, held.tracked, keep_rest=False, dataset=job.dataset).tracked.text
-    before, after = _rows(old), _rows([text])
+    again = split(text, held.tracked, held.archive_kept, job.dataset)
+    before, after = _rows(old), _rows(part.text for part in (again.tracked, again.archive) if part)
     if before == after:
         return None
     removed, added = tuple((before - after).elements()), tuple((after - before).elements())

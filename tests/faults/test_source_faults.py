@@ -248,8 +248,12 @@ def test_concurrency_is_a_ceiling_even_with_latency(tmp_path):
 def test_a_source_that_falls_silent_ends_the_run_and_keeps_what_was_committed(tmp_path):
     with loopback.serve(market_objects(FORTY)) as server:
 
+        here = []
+
         def fall_silent(event):
-            if isinstance(event, events.Committed):
+            if isinstance(event, events.Fetched):
+                here.append(event.session)
+            if len(here) == 4:
                 server.faults = faults.always(ResetBefore())
 
         place = place_of(server, tmp_path, attempts=20, down_after_s=0.5, concurrency=4)
