@@ -1,7 +1,7 @@
 """Brings the tracked CSVs up to date: which tickers, from which sessions, many sessions in one pass."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -79,12 +79,10 @@ def _written(folder: Path, row: Projection, content: bytes, base: bytes | None) 
 
 def _lines(
     folders: PartFolders, sessions: Iterable[PartsOf], rows: Sequence[Projection]
-) -> dict[str, list[tuple[str, str]]]:
-    """(date, line) pairs by ticker, ascending."""
+) -> Mapping[str, Iterable[tuple[str, str]]]:
+    """(date, line) pairs by ticker, ascending; they become Python's only as each is gone through."""
     from ingest.tiers.rows import extract  # polars: a run with nothing to do does without
 
-    found: dict[str, list[tuple[str, str]]] = {}
     frame = extract(folders, sessions, frozenset(row.ticker for row in rows))
-    for ticker, day, line in frame.iter_rows():
-        found.setdefault(ticker, []).append((day, line))
-    return found
+    parts = frame.partition_by("ticker", include_key=False, as_dict=True)
+    return {str(ticker): part.iter_rows() for (ticker,), part in parts.items()}
