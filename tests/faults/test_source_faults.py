@@ -247,7 +247,6 @@ def test_concurrency_is_a_ceiling_even_with_latency(tmp_path):
 
 def test_a_source_that_falls_silent_ends_the_run_and_keeps_what_was_committed(tmp_path):
     with loopback.serve(market_objects(FORTY)) as server:
-
         here = []
 
         def fall_silent(event):
