@@ -51,7 +51,7 @@ class Pipeline:
 
         Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
         """
-        jobs = [self._job(decision) for decision in decisions]
+        jobs = self._jobs(decisions)
         with ungrouped():
             failure = await self._download_and_commit(jobs)
         if failure:
@@ -70,9 +70,11 @@ class Pipeline:
                     failure = error
         return failure
 
-    def _job(self, decision: Decision) -> Job:
-        number = self._store.manifest.tracked_set(decision.tracked)
-        return Job(decision, number, self._dataset, self._store.folders)
+    def _jobs(self, decisions: Sequence[Decision]) -> list[Job]:
+        """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
+        sets = {decision.tracked for decision in decisions}
+        numbers = {tickers: self._store.manifest.tracked_set(tickers) for tickers in sets}
+        return [Job(one, numbers[one.tracked], self._dataset, self._store.folders) for one in decisions]
 
     async def _download_all(self, jobs: Sequence[Job], send: MemoryObjectSendStream[_Ended]) -> None:
         async with self._asker.watching(), anyio.create_task_group() as helpers:
