@@ -43,3 +43,4 @@ def _tune() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
