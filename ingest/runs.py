@@ -12,12 +12,12 @@ from datetime import date
 import anyio
 
 from ingest import events, lock
-from ingest.calendars import calendar_of, compute_years
 from ingest.errors import IngestError, SourceError, ungrouped
 from ingest.manifest import Answer, Held, Manifest
 from ingest.outcomes import OutcomeKind
 from ingest.plan import Plan, Wishes, make_plan, next_wave
 from ingest.request import Request
+from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.store import Store
@@ -90,9 +90,9 @@ class _Run:
 
     async def _fetch(self) -> None:
         manifest, request = self._store.manifest, self._request
-        async with _asking(self._settings, request, manifest, self._sink, self._stop) as (asker, calendar_ready):
+        async with _asking(self._settings, self._sink, self._stop) as asker:
             try:
-                plan = self._plan = await _plan(asker, calendar_ready, manifest, self._settings, request)
+                plan = self._plan = await _plan(asker, manifest, self._settings, request)
                 manifest.answered(_new_answers(plan), self._store.run)
                 self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
                 if plan.fetches:
@@ -148,8 +148,8 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
     for notice in request.window.notices:
         sink(events.Notice(notice))
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
-        async with _asking(settings, request, manifest, sink, anyio.Event()) as (asker, calendar_ready):
-            return await _plan(asker, calendar_ready, manifest, settings, request)
+        async with _asking(settings, sink, anyio.Event()) as asker:
+            return await _plan(asker, manifest, settings, request)
 
 
 def _exit_code(states: dict[str, int], interrupted: bool) -> int:
@@ -176,39 +176,26 @@ def _folders(settings: Settings) -> PartFolders:
 
 
 @asynccontextmanager
-async def _asking(
-    settings: Settings, request: Request, manifest: Manifest, sink: events.Sink, stop: anyio.Event
-) -> AsyncIterator[tuple[Asker, anyio.Event]]:
-    """A connected source, and the event that the manifest holds the calendar: it is computed meanwhile."""
+async def _asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
+    """A connected source."""
+    from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
+
     with ungrouped():
-        async with anyio.create_task_group() as group:
-            calendar_ready = await group.start(compute_years, manifest, request.dataset, _years(request))
-            from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
-
-            async with connect(settings.source) as source:
-                yield Asker(source, settings.source, sink, stop), calendar_ready
+        async with connect(settings.source) as source:
+            yield Asker(source, settings.source, sink, stop)
 
 
-def _years(request: Request) -> range:
-    return range(request.window.start.year, request.window.end.year + 1)
-
-
-async def _plan(
-    asker: Asker, calendar_ready: anyio.Event, manifest: Manifest, settings: Settings, request: Request
-) -> Plan:
+async def _plan(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Plan:
     window, dataset = request.window, request.dataset
-    items = await asker.listing([dataset.year_prefix(year) for year in _years(request)])
-    if not calendar_ready.is_set():
-        # A new cache, which will need them: import polars and numpy while the calendar is being computed.
-        await _import_pipeline()
-        await calendar_ready.wait()
+    years = range(window.start.year, window.end.year + 1)
+    items = await asker.listing([dataset.year_prefix(year) for year in years])
     listing = {session: item for item in items if (session := dataset.session_of(item.key))}
     held = manifest.sessions()
     return make_plan(
         window=(window.start, window.end),
         listing=listing,
         held=held,
-        is_session=calendar_of(manifest, dataset).is_session,
+        is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh),
         missing_parts=_missing_parts(_folders(settings), held),
     )

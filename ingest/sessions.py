@@ -1,44 +1,58 @@
 """The trading calendar of New York, advisory: the source's listing says which days exist, this says why one may not.
 
-The years come from exchange_calendars. Importing it takes half a second and pandas with it, so only `compute` does;
-whoever can store its answer (with `library_version`) need not ask again.
+The days on which an exchange is closed stand in `closures/`, made and checked by exchange_calendars (see
+`tests/closures.py`): computing them takes a second and 75 MB, which no run should pay for.
 """
 
 import calendar
-import importlib.metadata
-import sys
-import warnings
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
+FOLDER = Path(__file__).with_name("closures")
 FIRST_SESSION = date(2003, 9, 10)
-# Far beyond any run, and well inside what pandas' holiday rules cover: from about 2200 on they quietly end.
-LAST_YEAR = 2100
+LAST_DAY = date(2100, 12, 31)
+"""Where the tables end. Days to come are by rule: closures that nobody has announced yet are missing."""
+
+_SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Questions about sessions. `years` gives the sessions of a year, ascending, as `compute` does."""
+    """Questions about the sessions of an exchange; `closures` are the weekdays without one.
 
-    years: Callable[[int], tuple[date, ...]]
+    There are none before 2003-09-10, where the files begin, and none after 2100.
+    """
+
+    closures: frozenset[date]
+
+    @classmethod
+    def of(cls, exchange: str) -> "Calendar":
+        """The calendar of an exchange, by its ISO 10383 code (`XNYS`)."""
+        return cls(_closures(exchange))
 
     def is_session(self, day: date) -> bool:
         """Whether the exchange is, was or will be open on `day`."""
-        return bool(self.between(day, day))
+        return FIRST_SESSION <= day <= LAST_DAY and day.weekday() < _SATURDAY and day not in self.closures
 
     def between(self, start: date, end: date) -> tuple[date, ...]:
         """The sessions from `start` to `end`, both inclusive, ascending; none if `start` is after `end`."""
-        sessions = tuple(day for year in range(start.year, end.year + 1) for day in self.years(year))
-        return sessions[bisect_left(sessions, start) : bisect_right(sessions, end)]
+        first, last = max(start, FIRST_SESSION), min(end, LAST_DAY)
+        days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+        return tuple(day for day in days if self.is_session(day))
 
     def count_between(self, start: date, end: date) -> int:
         """How many sessions there are from `start` to `end`, both inclusive."""
         return len(self.between(start, end))
+
+
+@cache
+def _closures(exchange: str) -> frozenset[date]:
+    lines = (FOLDER / f"{exchange}.txt").read_text().splitlines()
+    return frozenset(date.fromisoformat(line) for line in lines if not line.startswith("#"))
 
 
 def today(now: datetime | None = None) -> date:
@@ -61,40 +75,3 @@ def months_back(day: date, months: int) -> date:
     if year < 1:
         raise ValueError(f"{months} months before {day} there is no date")
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-
-
-def compute(year: int) -> tuple[date, ...]:
-    """The sessions of a year, ascending, by exchange_calendars; slow the first time (about 0.7 s).
-
-    None before 2003-09-10, where the files begin, and none after 2100. Days to come are by rule: closures that
-    nobody has announced yet are missing from it. The answer depends on the library's version alone, not on the
-    day of asking, so it can be stored.
-    """
-    return _sessions().get(year, ())
-
-
-def library_version() -> str:
-    """The installed version of exchange_calendars, without importing it."""
-    return importlib.metadata.version("exchange_calendars")
-
-
-@cache
-def _sessions() -> dict[int, tuple[date, ...]]:
-    # All years at once take hardly longer than one. The end is given because the default is a year from now: a
-    # stored year would then end in the middle.
-    with warnings.catch_warnings():
-        # It uses what pandas 3.1 deprecates (Series.values with a time zone), for opening times, not for dates.
-        # Theirs to mend; a user can do nothing about it. Any other kind of warning is still heard.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import exchange_calendars
-
-        xnys = exchange_calendars.get_calendar("XNYS", start=str(FIRST_SESSION), end=f"{LAST_YEAR}-12-31")
-    years: dict[int, list[date]] = {}
-    for stamp in xnys.sessions:
-        years.setdefault(stamp.year, []).append(stamp.date())
-    return {year: tuple(days) for year, days in years.items()}
-
-
-if __name__ == "__main__":
-    # As a process of its own: see ingest.calendars.
-    sys.stdout.writelines(f"{day}\n" for year in sys.argv[1:] for day in compute(int(year)))

@@ -24,13 +24,13 @@ import botocore.session
 import numpy as np
 from aiobotocore.httpsession import AIOHTTPSession
 
-from ingest import events, runs, sessions
+from ingest import events, runs
 from ingest.datasets import STOCKS_DAY
 from ingest.demo.market import Market, pack
 from ingest.errors import IngestError
-from ingest.manifest import Manifest
 from ingest.overview import Status, status
 from ingest.request import Request
+from ingest.sessions import Calendar
 from ingest.settings import Archive, Cache, Limits, Settings, Source
 from ingest.tiers import blockgzip
 from ingest.window import Window
@@ -45,16 +45,9 @@ LOADER = botocore.loaders.create_loader()
 key = STOCKS_DAY.key
 
 
-@cache
-def calendar(year):
-    """Sessions of a year, computed once for all tests."""
-    return sessions.compute(year)
-
-
 def trading_days(start, count):
     """So many sessions from a date on."""
-    days = (day for year in (start.year, start.year + 1) for day in calendar(year))
-    return [day for day in days if day >= start][:count]
+    return list(Calendar.of(STOCKS_DAY.calendar).between(start, start + timedelta(days=2 * count + 10))[:count])
 
 
 @cache
@@ -162,14 +155,6 @@ class Place:
             archive=Archive(save_others=save_others),
             limits=limits,
         )
-
-    def with_calendar(self, *years):
-        """Put the calendar into the manifest, which spares each run the process that computes it."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with Manifest.open(self.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-            for year in years:
-                manifest.keep_calendar_year("XNYS", year, sessions.library_version(), calendar(year))
-        return self
 
     def run(
         self,

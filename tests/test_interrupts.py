@@ -35,7 +35,7 @@ def place(server, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     settings = {"concurrency": PLACES, "attempts": 2}
-    return Place(tmp_path / "cache", server.endpoint_url, source=settings).with_calendar(2025)
+    return Place(tmp_path / "cache", server.endpoint_url, source=settings)
 
 
 class Command:
@@ -90,7 +90,7 @@ def finish_and_compare(place, server, tmp_path):
     ran = place.run(*SPAN)
     assert (ran.finished.exit_code, ran.finished.committed) == (0, len(DAYS))
     assert sorted(map(str, ran.gets)) == sorted({str(day) for day in DAYS} - set(before))
-    whole = Place(tmp_path / "whole", server.endpoint_url).with_calendar(2025)
+    whole = Place(tmp_path / "whole", server.endpoint_url)
     whole.run(*SPAN)
     assert_same(place, whole)
 

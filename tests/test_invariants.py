@@ -55,7 +55,8 @@ def place(server, tmp_path, monkeypatch):
     write_keys(tmp_path / "credentials", "ACCESSKEYOFTHETEST", SECRET)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    return Place(tmp_path / "home" / "cache", server.endpoint_url).with_calendar(2025)
+    (tmp_path / "home").mkdir()
+    return Place(tmp_path / "home" / "cache", server.endpoint_url)
 
 
 def put(server, day, text):
@@ -384,7 +385,7 @@ def test_invariant_8_bytes_in_flight_stay_below_the_setting(tmp_path, monkeypatc
     budget = 1 << 20
     assert sum(map(len, objects.values())) * 6 > 2 * budget
     with loopback.serve(objects) as server:
-        place = Place(tmp_path / "cache", server.endpoint_url).with_calendar(2025)
+        place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(*SPAN, sink=watch, max_bytes=budget)
         assert not in_flight
         assert max(most) * 6 <= max(budget, max(map(len, objects.values())) * 6)
@@ -392,7 +393,7 @@ def test_invariant_8_bytes_in_flight_stay_below_the_setting(tmp_path, monkeypatc
 
         # With room for all of them they do go side by side: the bound above is not the only one possible.
         most.clear()
-        Place(tmp_path / "roomy", server.endpoint_url).with_calendar(2025).run(*SPAN, sink=watch)
+        Place(tmp_path / "roomy", server.endpoint_url).run(*SPAN, sink=watch)
         assert max(most) * 6 > 2 * budget
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import overview, sessions
+from ingest import overview
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError
 from ingest.manifest import Correction, Manifest, SessionRecord
@@ -22,8 +22,6 @@ INDEX = MemberIndex((0, 1), ("A",), ordered=True).encode()
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    days = [date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16, 17, 18, 19)]
-    monkeypatch.setattr(sessions, "compute", lambda year: tuple(days) if year == 2024 else ())
     monkeypatch.setattr(overview, "today", lambda: TODAY)
     return Settings(cache=Cache(root=tmp_path / "cache"))
 

@@ -59,7 +59,7 @@ def own_keys(seaweed, bucket, tmp_path, keys):
 
 @pytest.fixture
 def place(seaweed, bucket, tmp_path, keys):
-    return Place(tmp_path / "cache", seaweed.endpoint_url, bucket).with_calendar(2025)
+    return Place(tmp_path / "cache", seaweed.endpoint_url, bucket)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def library(seaweed):
 @pytest.fixture
 def filled(seaweed, library, tmp_path, keys):
     """A place whose source is the library."""
-    return Place(tmp_path / "cache", seaweed.endpoint_url, library).with_calendar(2025)
+    return Place(tmp_path / "cache", seaweed.endpoint_url, library)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_second_run_downloads_nothing_and_touches_nothing(filled):
 
 
 def test_24_months_with_nothing_to_do_are_at_most_5_requests(filled):
-    filled.with_calendar(2023, 2024).run(date(2023, 3, 15), date(2025, 3, 14))
+    filled.run(date(2023, 3, 15), date(2025, 3, 14))
     again = filled.run(date(2023, 3, 15), date(2025, 3, 14))
     assert 3 <= len(again.wire.sent) <= 5
     assert again.gets == []
@@ -173,7 +173,7 @@ def test_a_window_grown_backwards_and_forwards_fetches_what_is_new(filled, tmp_p
     assert list(filled.csv("AAPL")) == dates(DAYS[1:5])
     assert filled.run(DAYS[1], DAYS[6]).gets == DAYS[5:7]
     assert filled.run(DAYS[0], DAYS[7]).gets == [DAYS[0], DAYS[7]]
-    at_once = Place(tmp_path / "at once", filled.endpoint_url, filled.bucket).with_calendar(2025)
+    at_once = Place(tmp_path / "at once", filled.endpoint_url, filled.bucket)
     at_once.run(*SPAN)
     assert_same(filled, at_once)
 
@@ -207,7 +207,6 @@ def test_windows_that_cannot_be_are_refused(filled, flags, words):
 
 
 def test_a_window_that_begins_before_the_data_is_cut(filled_here, put):
-    filled_here.with_calendar(2003)
     put(date(2003, 9, 12), flat(ROWS))
     done = filled_here.cli("run", "--json", "--start", "2003-09-01", "--end", "2003-09-12")
     last = json.loads(done.stdout.splitlines()[-1])

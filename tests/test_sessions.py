@@ -1,18 +1,16 @@
 """The trading calendar: known closures, windows in months, New York's date."""
 
-import subprocess
-import sys
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, timezone
-from itertools import pairwise
 
 import pytest
+from closures import computed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sessions import Calendar, compute, library_version, months_back, today
+from ingest.sessions import Calendar, months_back, today
 
-CALENDAR = Calendar(compute)
+CALENDAR = Calendar.of("XNYS")
 DAYS = st.dates(date(2000, 1, 1), date(2032, 12, 31))
 
 
@@ -67,7 +65,7 @@ class TestMonthsBack:
             months_back(date(1, 1, 1), 1)
 
 
-class TestCompute:
+class TestClosures:
     @pytest.mark.parametrize(
         "day",
         [
@@ -109,52 +107,25 @@ class TestCompute:
 
     @pytest.mark.parametrize(("year", "count"), [(2012, 250), (2022, 251), (2023, 250), (2024, 252), (2025, 250)])
     def test_counts(self, year: int, count: int) -> None:
-        assert len(compute(year)) == count
-
-    @pytest.mark.parametrize("year", [*range(2003, 2041), 2100])
-    def test_a_year_is_whole_ascending_and_on_weekdays(self, year: int) -> None:
-        sessions = compute(year)
-        assert all(one < other for one, other in pairwise(sessions))
-        assert {day.year for day in sessions} == {year}
-        assert all(day.weekday() < 5 for day in sessions)
-        assert sessions[-1] >= date(year, 12, 29)
-        assert year == 2003 or 249 <= len(sessions) <= 253
-        assert type(sessions[0]) is date
+        assert CALENDAR.count_between(date(year, 1, 1), date(year, 12, 31)) == count
 
     def test_where_it_begins_and_ends(self) -> None:
-        assert compute(2003)[0] == date(2003, 9, 10)
-        assert compute(2002) == compute(2101) == compute(9999) == compute(1) == ()
+        every = CALENDAR.between(date.min, date.max)
+        assert (every[0], every[-1]) == (date(2003, 9, 10), date(2100, 12, 31))
+        assert all(day.weekday() < 5 for day in every)
+        assert not CALENDAR.is_session(date(2003, 9, 9))
+        assert not CALENDAR.is_session(date(2101, 1, 3))
 
-    def test_version_and_import_are_cheap(self) -> None:
-        code = (
-            "import sys, ingest.sessions as s; assert s.library_version(); s.today();"
-            "print(sorted({'exchange_calendars', 'pandas', 'numpy'} & set(sys.modules)))"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "[]"
-
-    def test_version(self) -> None:
-        import exchange_calendars
-
-        assert library_version() == exchange_calendars.__version__
+    def test_the_table_is_what_exchange_calendars_computes(self) -> None:
+        assert sorted(CALENDAR.closures) == list(computed("XNYS")), "run `python -m tests.closures`"
 
 
 class TestCalendar:
-    def test_asks_for_the_years_it_needs(self) -> None:
-        asked: list[int] = []
-
-        def years(year: int) -> tuple[date, ...]:
-            asked.append(year)
-            return compute(year)
-
-        between = Calendar(years).between(date(2023, 12, 29), date(2024, 1, 3))
-        assert between == (date(2023, 12, 29), date(2024, 1, 2), date(2024, 1, 3))
-        assert asked == [2023, 2024]
-
     def test_empty_windows(self) -> None:
         assert CALENDAR.between(date(2025, 1, 3), date(2025, 1, 2)) == ()
         assert CALENDAR.between(date(2025, 1, 4), date(2025, 1, 5)) == ()
         assert CALENDAR.between(date(1999, 1, 1), date(2003, 9, 9)) == ()
+        assert CALENDAR.between(date(2101, 1, 1), date.max) == ()
 
     @given(DAYS, DAYS)
     def test_between_agrees_with_is_session(self, start: date, span: date) -> None:

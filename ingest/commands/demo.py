@@ -76,7 +76,7 @@ def _published(months: int) -> Sequence[date]:
     """Sessions of the window up to yesterday's: today's file is not published yet."""
     today = sessions.today()
     span = window.choose(months, None, None, today, STOCKS_DAY)
-    return [day for day in sessions.Calendar(sessions.compute).between(span.start, span.end) if day < today]
+    return [day for day in sessions.Calendar.of(STOCKS_DAY.calendar).between(span.start, span.end) if day < today]
 
 
 def _settings(source: server.DemoSource, folder: Path, months: int) -> Settings:

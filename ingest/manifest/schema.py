@@ -91,13 +91,6 @@ CREATE TABLE corrections (
     run INTEGER REFERENCES runs (run),
     at TEXT NOT NULL
 );
-CREATE TABLE calendar (
-    calendar TEXT NOT NULL,
-    year INTEGER NOT NULL,
-    version TEXT NOT NULL,                    -- of the library that computed it
-    sessions TEXT NOT NULL,                   -- JSON list
-    PRIMARY KEY (calendar, year)
-);
 """
 
 MIGRATIONS = (_FIRST,)

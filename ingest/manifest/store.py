@@ -336,25 +336,6 @@ class Manifest:
         for number, cut, columns in rows:
             yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, tuple(json.loads(columns)), index)
 
-    # Calendar
-
-    def calendar_year(self, calendar: str, year: int, version: str) -> tuple[date, ...] | None:
-        """Sessions of a year as this version of the calendar's library computed them; None: not known yet."""
-        with _translated(self._path):
-            row = self._db.execute(
-                "SELECT sessions FROM calendar WHERE calendar = ? AND year = ? AND version = ?",
-                (calendar, year, version),
-            ).fetchone()
-        return tuple(date.fromisoformat(day) for day in json.loads(row[0])) if row else None
-
-    def keep_calendar_year(self, calendar: str, year: int, version: str, sessions: Iterable[date]) -> None:
-        """Keep a computed year, in the place of an older version's."""
-        with self._transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO calendar VALUES (?, ?, ?, ?)",
-                (calendar, year, version, json.dumps([day.isoformat() for day in sessions])),
-            )
-
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:

@@ -84,7 +84,7 @@ class Story:
 
     def __init__(self, folder, server, days, tracked):
         self.days, self.tracked = days, tracked
-        self.before = Place(folder / "before", server.endpoint_url).with_calendar(2025)
+        self.before = Place(folder / "before", server.endpoint_url)
         self.after = Place(folder / "after", server.endpoint_url)
         self._folder = folder
         self._url = server.endpoint_url

@@ -69,7 +69,7 @@ def calm(tmp_path_factory):
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
         for days in (DAYS, FORTY):
             with loopback.serve(market_objects(days)) as server:
-                place = Place(folder / str(len(days)), server.endpoint_url).with_calendar(2025)
+                place = Place(folder / str(len(days)), server.endpoint_url)
                 assert place.run(*window(days)).finished.committed == len(days)
                 places[len(days)] = place
     return places
@@ -89,7 +89,7 @@ def assert_same_but_for_times(place, calm):
 
 def place_of(server, tmp_path, **source):
     settings = {"read_timeout_s": 0.4, "down_after_s": 20} | source
-    return Place(tmp_path / "cache", server.endpoint_url, source=settings).with_calendar(2025)
+    return Place(tmp_path / "cache", server.endpoint_url, source=settings)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -241,7 +241,7 @@ def test_concurrency_is_a_ceiling_even_with_latency(tmp_path):
     with loopback.serve(market_objects(FORTY), faults=slow) as server:
         place_of(server, tmp_path, concurrency=3).run(*window(FORTY[:15]))
         assert server.most_at_once == 3
-        Place(tmp_path / "wide", server.endpoint_url).with_calendar(2025).run(*window(FORTY), concurrency=32)
+        Place(tmp_path / "wide", server.endpoint_url).run(*window(FORTY), concurrency=32)
         assert 8 < server.most_at_once <= 32
 
 

@@ -390,23 +390,3 @@ class TestRuns:
         assert newest["finished_at"] >= newest["started_at"]
         assert (killed["run"], killed["exit_code"], killed["finished_at"]) == (1, None, None)
         assert [run["run"] for run in manifest.last_runs(1)] == [2]
-
-
-class TestCalendar:
-    def test_a_year_is_known_for_the_version_that_computed_it(self, manifest: Manifest) -> None:
-        assert manifest.calendar_year("XNYS", 2024, "1.0") is None
-        manifest.keep_calendar_year("XNYS", 2024, "1.0", [DAY, NEXT])
-        assert manifest.calendar_year("XNYS", 2024, "1.0") == (DAY, NEXT)
-        assert manifest.calendar_year("XNYS", 2024, "1.1") is None
-        assert manifest.calendar_year("XNYS", 2023, "1.0") is None
-        assert manifest.calendar_year("XLON", 2024, "1.0") is None
-
-    def test_a_newer_version_takes_the_place_of_an_older(self, manifest: Manifest) -> None:
-        manifest.keep_calendar_year("XNYS", 2024, "1.0", [DAY, NEXT])
-        manifest.keep_calendar_year("XNYS", 2024, "1.1", [DAY])
-        assert manifest.calendar_year("XNYS", 2024, "1.1") == (DAY,)
-        assert manifest.calendar_year("XNYS", 2024, "1.0") is None
-
-    def test_a_year_without_sessions_is_known_too(self, manifest: Manifest) -> None:
-        manifest.keep_calendar_year("XNYS", 1999, "1.0", [])
-        assert manifest.calendar_year("XNYS", 1999, "1.0") == ()
