@@ -22,7 +22,7 @@ from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
-from ingest.sources.pacing import ByteBudget
+from ingest.sources.pacing import ByteBudget, UnderWay
 from ingest.store import Store
 
 _Ended = tuple[Outcome, int]
@@ -32,6 +32,9 @@ _IN_FLIGHT_PER_PACKED = 6
 
 _MAX_BATCH = 64
 """Sessions in one transaction at most."""
+
+_GATHER_S = 0.1
+"""How long the committer waits for others to share a transaction, whose cost hardly depends on their number."""
 
 
 class Pipeline:
@@ -43,6 +46,7 @@ class Pipeline:
         self._asker, self._store, self._dataset = asker, store, dataset
         self._sink, self._stop = sink, stop
         self._budget = ByteBudget(max_bytes)
+        self._under_way = UnderWay()
         self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + 1)
         self.outcomes: dict[date, OutcomeKind] = {}
 
@@ -97,10 +101,11 @@ class Pipeline:
         downloads.start_soon(self._session, job, taken, send)
 
     async def _session(self, job: Job, taken: int, send: MemoryObjectSendStream[_Ended]) -> None:
-        outcome = await self._outcome(job)
-        # What is here by the time that another session ends the run is committed all the same.
-        with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
-            await send.send((outcome, taken))
+        with self._under_way:
+            outcome = await self._outcome(job)
+            # What is here by the time that another session ends the run is committed all the same.
+            with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
+                await send.send((outcome, taken))
 
     async def _outcome(self, job: Job) -> Outcome:
         """Fetch and split one session. A refusal of the keys and a broken disk end the run and so are raised."""
@@ -133,9 +138,11 @@ class Pipeline:
         return Outcome(job, "committed", prepared=prepared)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
-        """Commit outcomes as they come: those that wait while a transaction is made durable share the next one."""
+        """Commit outcomes as they come: those that come within a moment, while others are under way, share a commit."""
         async with receive:
             async for first in receive:
+                with anyio.move_on_after(_GATHER_S):
+                    await self._under_way.none()
                 batch = [first, *_waiting(receive)]
                 await anyio.to_thread.run_sync(self._store.record, [outcome for outcome, _ in batch])
                 for outcome, taken in batch:

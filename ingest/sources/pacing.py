@@ -1,4 +1,4 @@
-"""How much at once: bytes in flight, and downloads in flight."""
+"""How much at once: bytes in flight, downloads in flight, and whether any is."""
 
 import anyio
 
@@ -18,6 +18,27 @@ class _Doorbell:
         if self._event:
             self._event.set()
             self._event = None
+
+
+class UnderWay:
+    """Counts those who are within its block; wakes all who wait for none."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = _Doorbell()
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._changed.ring()
+
+    async def none(self) -> None:
+        """Wait until none is under way."""
+        while self._count:
+            await self._changed.wait()
 
 
 class ByteBudget:

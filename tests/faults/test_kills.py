@@ -139,7 +139,9 @@ def eventful(server, environment, tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(server, environment, eventful, tmp_path_factory):
     """The run is a cache's first."""
-    return Story(tmp_path_factory.mktemp("first"), server, DAYS[:3], LISTED).undisturbed()
+    story = Story(tmp_path_factory.mktemp("first"), server, DAYS[:3], LISTED)
+    story.before.root.mkdir()
+    return story.undisturbed()
 
 
 def kill_at_every_step(nursery, story):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sources.pacing import AdaptiveLimit, ByteBudget
+from ingest.sources.pacing import AdaptiveLimit, ByteBudget, UnderWay
 
 
 class TestByteBudget:
@@ -62,6 +62,39 @@ class TestByteBudget:
             budget.release(taken)
             with anyio.fail_after(1):
                 assert await budget.acquire(10) == 10
+
+        anyio.run(run)
+
+
+class TestUnderWay:
+    def test_who_waits_for_none_is_woken_by_the_last(self) -> None:
+        under_way, ended = UnderWay(), list[int]()
+
+        async def one(steps: int) -> None:
+            with under_way:
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                ended.append(steps)
+
+        async def run() -> None:
+            with anyio.fail_after(1):
+                await under_way.none()
+                async with anyio.create_task_group() as group:
+                    for steps in (30, 10, 20):
+                        group.start_soon(one, steps)
+                    await anyio.lowlevel.checkpoint()
+                    await under_way.none()
+                    assert sorted(ended) == [10, 20, 30]
+
+        anyio.run(run)
+
+    def test_what_raises_is_under_way_no_longer(self) -> None:
+        async def run() -> None:
+            under_way = UnderWay()
+            with pytest.raises(ValueError, match="broken"), under_way:
+                raise ValueError("broken")
+            with anyio.fail_after(1):
+                await under_way.none()
 
         anyio.run(run)
 
