@@ -30,6 +30,9 @@ _Ended = tuple[Outcome, int]
 _IN_FLIGHT_PER_PACKED = 6
 """Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
 
+_SPARE_WORKERS = 2
+"""Split workers beyond one a core: some of them always wait for the disk, for polars or for the GIL."""
+
 _MAX_BATCH = 64
 """Sessions in one transaction at most."""
 
@@ -47,7 +50,7 @@ class Pipeline:
         self._sink, self._stop = sink, stop
         self._budget = ByteBudget(max_bytes)
         self._under_way = UnderWay()
-        self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + 1)
+        self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + _SPARE_WORKERS)
         self.outcomes: dict[date, OutcomeKind] = {}
 
     async def run(self, decisions: Sequence[Decision]) -> None:
