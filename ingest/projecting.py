@@ -12,7 +12,7 @@ from ingest.tiers import durable, projection
 from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.projection import Projection
 
-_MAX_ROWS = 32_000
+_MAX_ROWS = 20_000
 """Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
 neither with them nor with the sessions."""
 
