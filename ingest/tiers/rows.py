@@ -8,7 +8,7 @@ from ingest.errors import CacheError
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.parts import read_lines
 
-_BATCH_BYTES = 1024 * 1024
+_BATCH_BYTES = 256 * 1024
 """Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
 
 SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
