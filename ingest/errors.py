@@ -2,6 +2,7 @@
 
     IngestError                 exit 1
     ├── UsageError              exit 2   a bad flag, setting or list
+    │   └── NotConfirmed                 a large download that nobody agreed to
     ├── SourceError             exit 4   the source did not give what was asked
     │   ├── SourceRefused                it refuses the keys, the bucket or the request: stop
     │   ├── SourceUnavailable            it cannot be reached
@@ -32,6 +33,14 @@ class UsageError(IngestError):
     """A flag, a setting or a list that cannot be used; the message names it and says what is allowed."""
 
     exit_code = 2
+
+
+class NotConfirmed(UsageError):
+    """A download so large that it is to be agreed to; `estimate` says in words what it will take."""
+
+    def __init__(self, estimate: str) -> None:
+        super().__init__(f"{estimate}. Nothing was downloaded: add --yes to agree")
+        self.estimate = estimate
 
 
 class SourceError(IngestError):

@@ -8,9 +8,13 @@ from itertools import groupby
 from typing import Literal
 
 from ingest.manifest.records import Held, RemoteState
+from ingest.permission import Permission
 from ingest.sources.base import RemoteObject
 
 Action = Literal["fetch", "skip"]
+
+LATER = "left for later"
+"""The reason of what is to be fetched and is over the limits of this run."""
 
 _REFUSALS: Collection[RemoteState | None] = ("forbidden", "failed")
 
@@ -72,10 +76,12 @@ def make_plan(
     is_session: Callable[[date], bool],
     wishes: Wishes,
     missing_parts: Collection[date] = (),
+    permission: Permission = Permission(),  # noqa: B008 - a value
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
 
-    `missing_parts` are committed sessions whose files are not there.
+    `missing_parts` are committed sessions whose files are not there; `permission` is what the keys' plan is known to
+    allow.
     """
     last_listed = max(listing, default=date.min)
     decisions = [
@@ -85,7 +91,7 @@ def make_plan(
         for day in _days(*window)
         if day in listing or day in held or is_session(day) or day.weekday() < 5
     ]
-    return _asking_at_edges(decisions)
+    return _asking_at_edges(decisions, permission)
 
 
 def _days(start: date, end: date) -> Iterable[date]:
@@ -151,22 +157,37 @@ def _still_refused(item: RemoteObject, held: Held) -> bool:
     return held.remote_etag == item.etag and held.remote in _REFUSALS
 
 
-def _asking_at_edges(decisions: Sequence[Decision]) -> Plan:
-    """Skip the inside of each span of sessions that were forbidden when last asked; its edges are asked again.
+def _asking_at_edges(decisions: Sequence[Decision], permission: Permission) -> Plan:
+    """Skip the inside of each span of sessions that the plan of these keys does not allow; its edges are asked again.
 
     A session that is held or to be fetched parts two spans, for a plan's permission begins or ends beside it. What is
     neither (a holiday, say) parts none.
     """
-    spans = _forbidden_spans(decisions)
-    edges = {end.session for span in spans for end in (span[0], span[-1])}
-    inside = {decision.session for span in spans for decision in span[1:-1]}
+    spans = _forbidden_spans(decisions, permission)
+    edges = {end.session for span in spans for end in _edges(span, permission)}
+    inside = {decision.session for span in spans for decision in span} - edges
     return Plan(tuple(_at_edge(decision, edges, inside) for decision in decisions), spans)
 
 
-def _forbidden_spans(decisions: Sequence[Decision]) -> tuple[tuple[Decision, ...], ...]:
+def _forbidden_spans(decisions: Sequence[Decision], permission: Permission) -> tuple[tuple[Decision, ...], ...]:
     marks = [decision for decision in decisions if decision.action == "fetch" or decision.held.held != "none"]
-    groups = groupby(marks, key=lambda one: one.action == "fetch" and one.held.remote == "forbidden")
+    groups = groupby(marks, key=lambda one: one.action == "fetch" and _is_forbidden(one, permission))
     return tuple(tuple(group) for forbidden, group in groups if forbidden)
+
+
+def _is_forbidden(decision: Decision, permission: Permission) -> bool:
+    """What is known of the plan counts more than what the session itself answered when it was last asked."""
+    allowed = permission.allows(decision.session)
+    return decision.held.remote == "forbidden" if allowed is None else not allowed
+
+
+def _edges(span: Sequence[Decision], permission: Permission) -> Sequence[Decision]:
+    """Where a span may have opened: beside what is allowed; at both ends where that is not known."""
+    if permission.first and span[-1].session < permission.first:
+        return span[-1:]
+    if permission.last and span[0].session > permission.last:
+        return span[:1]
+    return span[0], span[-1]
 
 
 def _at_edge(decision: Decision, edges: Collection[date], inside: Collection[date]) -> Decision:
@@ -176,6 +197,28 @@ def _at_edge(decision: Decision, edges: Collection[date], inside: Collection[dat
         reason = "committed" if decision.held.held == "committed" else "forbidden"
         return replace(decision, action="skip", reason=reason, remote="forbidden")
     return decision
+
+
+def limit(plan: Plan, max_files: int | None, max_bytes: int | None) -> Plan:
+    """The oldest fetches of a plan, as far as they keep to both limits (packed bytes); the rest is left for later.
+
+    A limited plan has no spans to go on into: what opens there is left for later, too.
+    """
+    if max_files is None and max_bytes is None:
+        return plan
+    taken, size = set[date](), 0
+    for decision in plan.fetches:
+        size += decision.item.size if decision.item else 0
+        if (max_files is not None and len(taken) >= max_files) or (max_bytes is not None and size > max_bytes):
+            break
+        taken.add(decision.session)
+    return Plan(tuple(_kept_to(decision, taken) for decision in plan.decisions))
+
+
+def _kept_to(decision: Decision, taken: Collection[date]) -> Decision:
+    if decision.action == "skip" or decision.session in taken:
+        return decision
+    return replace(decision, action="skip", reason=LATER)
 
 
 def next_wave(span: Sequence[Decision], opened: Collection[date], asked: Collection[date]) -> list[Decision]:

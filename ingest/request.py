@@ -11,17 +11,25 @@ from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import UsageError
 from ingest.sessions import today
 from ingest.settings import Settings
+from ingest.settings.values import parse_size
 from ingest.tickers import TrackedLists, tracked
 from ingest.window import Window, choose
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again."""
+    """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again.
+
+    `max_files` and `max_bytes` (packed) limit what this run fetches. `confirmed` says that a large download was agreed
+    to.
+    """
 
     window: Window
     tracked: frozenset[str]
     refresh: bool = False
+    max_files: int | None = None
+    max_bytes: int | None = None
+    confirmed: bool = True
     dataset: Dataset = STOCKS_DAY
 
 
@@ -36,6 +44,10 @@ class Flags:
     lists: tuple[Path, ...] = ()
     concurrency: int | None = None
     refresh: bool = False
+    all_permitted: bool = False
+    max_files: int | None = None
+    max_bytes: str | None = None
+    confirmed: bool = True
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Those that stand for a setting, by section and name."""
@@ -48,14 +60,37 @@ class Flags:
 
 def request_of(flags: Flags, settings: Settings, sink: events.Sink) -> Request:
     """The window and the tickers; tells `sink` what could not be followed. Raises UsageError."""
-    if flags.months and flags.start:
-        raise UsageError("--months and --start exclude each other: give one of them")
-    window = choose(settings.run.months, flags.start, flags.end, today(), STOCKS_DAY)
+    window = _window(flags, settings)
     optional = () if flags.lists else settings.list_paths
     lists = tracked(optional, extra=settings.tracked.tickers, required=flags.lists)
     for notice in _notices(lists, settings):
         sink(notice)
-    return Request(window, frozenset(lists.tickers) - frozenset(lists.unnameable), flags.refresh)
+    return Request(
+        window=window,
+        tracked=frozenset(lists.tickers) - frozenset(lists.unnameable),
+        refresh=flags.refresh,
+        max_files=flags.max_files,
+        max_bytes=_size(flags.max_bytes),
+        confirmed=flags.confirmed,
+    )
+
+
+def _window(flags: Flags, settings: Settings) -> Window:
+    given = {"--months": flags.months, "--start": flags.start, "--all-permitted": flags.all_permitted}
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} exclude each other: give one of them")
+    start = STOCKS_DAY.first_session if flags.all_permitted else flags.start
+    return choose(settings.run.months, start, flags.end, today(), STOCKS_DAY)
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(f'--max-bytes {text!r}: must be a number of bytes or a size such as "64 MiB"') from error
 
 
 def _notices(lists: TrackedLists, settings: Settings) -> Iterable[events.Notice]:

@@ -4,26 +4,28 @@ import importlib
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 
 import anyio
 
 from ingest import events, lock
-from ingest.errors import IngestError, SourceError, ungrouped
-from ingest.manifest import Answer, Held, Manifest
+from ingest.errors import IngestError, NotConfirmed, SourceError
+from ingest.estimate import ASK_FROM, estimate, in_words
+from ingest.manifest import Answer, Manifest
 from ingest.outcomes import OutcomeKind
-from ingest.plan import Plan, Wishes, make_plan, next_wave
+from ingest.permission import Permission, only_copies
+from ingest.plan import Plan, limit, next_wave
 from ingest.request import Request
-from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.store import Store
+from ingest.survey import asking, survey
 from ingest.tally import Tally, standing
 from ingest.tiers import durable
-from ingest.tiers.layout import TIERS, PartFolders
+from ingest.tiers.layout import PartFolders
 
 
 async def run(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
@@ -90,17 +92,27 @@ class _Run:
 
     async def _fetch(self) -> None:
         manifest, request = self._store.manifest, self._request
-        async with _asking(self._settings, self._sink, self._stop) as asker:
+        async with asking(self._settings, self._sink, self._stop) as asker:
             try:
-                plan = self._plan = await _plan(asker, manifest, self._settings, request)
+                found = await survey(asker, manifest, self._settings, request)
+                plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
                 manifest.answered(_new_answers(plan), self._store.run)
+                self._permit(found.permission)
+                for words in found.outside():
+                    self._sink(events.Notice(words))
                 self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
+                self._check_size(plan)
                 if plan.fetches:
-                    await self._fetch_waves(asker, plan)
+                    await self._fetch_waves(asker, found.permission, plan)
             finally:
                 self._requests = asker.requests
 
-    async def _fetch_waves(self, asker: Asker, plan: Plan) -> None:
+    def _check_size(self, plan: Plan) -> None:
+        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
+        if plan.bytes > ASK_FROM and not self._request.confirmed:
+            raise NotConfirmed(in_words(estimate(plan, self._store.manifest, self._settings.cache.root)))
+
+    async def _fetch_waves(self, asker: Asker, permission: Permission, plan: Plan) -> None:
         """Fetch wave by wave: a forbidden span that turns out to have opened adds another one."""
         await _import_pipeline()
         from ingest.pipeline import Pipeline
@@ -110,11 +122,26 @@ class _Run:
         self._outcomes = pipeline.outcomes
         wave = list(plan.fetches)
         while wave and not self._stop.is_set():
-            await pipeline.run(wave)
+            try:
+                await pipeline.run(wave)
+            finally:
+                self._permit(_learned(permission, pipeline.outcomes))
             opened = {day for day, kind in pipeline.outcomes.items() if kind != "forbidden"}
             wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
             if wave:
                 self._sink(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
+
+    def _permit(self, permission: Permission) -> None:
+        """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
+        manifest = self._store.manifest
+        known = manifest.permission()
+        if permission == known:
+            return
+        held = manifest.committed()
+        lost = permission.lost(held)
+        if lost and not known.lost(held):
+            self._sink(events.Notice(only_copies(lost, permission), "warning"))
+        manifest.permit(permission)
 
     async def _project(self) -> None:
         from ingest.projecting import project
@@ -123,7 +150,8 @@ class _Run:
         manifest.follow(self._request.tracked)
         if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder):
             self._sink(projected)
-            if rowless := [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]:
+            rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
+            if rowless and manifest.committed():
                 self._sink(events.Notice(_rowless(rowless), "warning"))
 
 
@@ -148,8 +176,17 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
     for notice in request.window.notices:
         sink(events.Notice(notice))
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
-        async with _asking(settings, sink, anyio.Event()) as asker:
-            return await _plan(asker, manifest, settings, request)
+        async with asking(settings, sink, anyio.Event()) as asker:
+            found = await survey(asker, manifest, settings, request)
+            for words in found.outside():
+                sink(events.Notice(words))
+            return limit(found.plan, request.max_files, request.max_bytes)
+
+
+def _learned(known: Permission, outcomes: Mapping[date, OutcomeKind]) -> Permission:
+    """What a run's outcomes tell of the plan: a file that was read is allowed, whatever was in it."""
+    allowed = [day for day, kind in outcomes.items() if kind in ("committed", "quarantined")]
+    return known.learn(allowed, [day for day, kind in outcomes.items() if kind == "forbidden"])
 
 
 def _exit_code(states: dict[str, int], interrupted: bool) -> int:
@@ -173,45 +210,6 @@ def _store(settings: Settings, request: Request) -> Iterator[Store]:
 
 def _folders(settings: Settings) -> PartFolders:
     return PartFolders.below(settings.tracked_path, settings.archive_path)
-
-
-@asynccontextmanager
-async def _asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
-    """A connected source."""
-    from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
-
-    with ungrouped():
-        async with connect(settings.source) as source:
-            yield Asker(source, settings.source, sink, stop)
-
-
-async def _plan(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Plan:
-    window, dataset = request.window, request.dataset
-    years = range(window.start.year, window.end.year + 1)
-    items = await asker.listing([dataset.year_prefix(year) for year in years])
-    listing = {session: item for item in items if (session := dataset.session_of(item.key))}
-    held = manifest.sessions()
-    return make_plan(
-        window=(window.start, window.end),
-        listing=listing,
-        held=held,
-        is_session=Calendar.of(dataset.calendar).is_session,
-        wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh),
-        missing_parts=_missing_parts(_folders(settings), held),
-    )
-
-
-def _missing_parts(folders: PartFolders, held: dict[date, Held]) -> set[date]:
-    """Committed sessions of which a part's file is gone."""
-    present = {tier: folders.present(tier) for tier in TIERS}
-    return {
-        day
-        for day, state in held.items()
-        if state.held == "committed"
-        and any(
-            folders.path(day, tier).name not in present[tier] for tier in (TIERS if state.archive_kept else TIERS[:1])
-        )
-    }
 
 
 def _new_answers(plan: Plan) -> list[Answer]:

@@ -7,7 +7,7 @@ from datetime import date
 from ingest import events
 from ingest.events import UNKNOWN_COLUMN
 from ingest.outcomes import OutcomeKind
-from ingest.plan import Decision, Plan
+from ingest.plan import LATER, Decision, Plan
 from ingest.window import Window
 
 
@@ -83,4 +83,4 @@ def _state(decision: Decision, outcome: OutcomeKind | None) -> str:
         return "committed"  # the replacement cannot be had; what was held is kept
     if outcome:
         return outcome
-    return "not_attempted" if decision.action == "fetch" else decision.reason
+    return "not_attempted" if decision.action == "fetch" or decision.reason == LATER else decision.reason

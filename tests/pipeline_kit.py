@@ -79,24 +79,34 @@ def write_keys(path, access_key="KEY", secret_key="secret-of-the-loopback"):
 class Wire:
     """Every request that left this process for the source, in order."""
 
-    sent: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[tuple[str, bool]] = field(default_factory=list)
+    """URL, and whether a part of the object was asked for."""
 
     @property
     def listings(self):
-        return [url for _, url in self.sent if "list-type=2" in url]
+        return [url for url, _ in self.sent if "list-type=2" in url]
 
     @property
     def gets(self):
         """Sessions whose objects were asked for, in order."""
-        paths = [unquote(urlsplit(url).path) for method, url in self.sent if "list-type=2" not in url]
-        return [date.fromisoformat(path.rpartition("/")[2].removesuffix(".csv.gz")) for path in paths]
+        return self._sessions(ranged=False)
+
+    @property
+    def probes(self):
+        """Sessions of which one byte was asked for."""
+        return self._sessions(ranged=True)
+
+    def _sessions(self, ranged):
+        urls = [url for url, partly in self.sent if "list-type=2" not in url and partly is ranged]
+        names = [unquote(urlsplit(url).path).rpartition("/")[2] for url in urls]
+        return [date.fromisoformat(name.removesuffix(".csv.gz")) for name in names]
 
     def watching(self):
         """Log requests while the context lasts."""
         original, sent = AIOHTTPSession.send, self.sent
 
         async def send(client, request):
-            sent.append((request.method, request.url))
+            sent.append((request.url, "Range" in request.headers))
             return await original(client, request)
 
         return patch.object(AIOHTTPSession, "send", send)
@@ -119,6 +129,10 @@ class Ran:
     @property
     def gets(self):
         return self.wire.gets
+
+    @property
+    def probes(self):
+        return self.wire.probes
 
     @property
     def reasons(self):
@@ -146,9 +160,9 @@ class Place:
     bucket: str = "flatfiles"
     source: dict = field(default_factory=dict)
 
-    def settings(self, save_others=True, max_bytes=None, **source):
+    def settings(self, save_others=True, in_flight=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source | source
-        limits = Limits() if max_bytes is None else Limits(max_bytes_in_flight=max_bytes)
+        limits = Limits() if in_flight is None else Limits(max_bytes_in_flight=in_flight)
         return Settings(
             source=Source(**chosen),
             cache=Cache(root=self.root),
@@ -165,10 +179,12 @@ class Place:
         sink=None,
         fails=None,
         notices=(),
+        max_files=None,
+        max_bytes=None,
         **settings,
     ) -> Ran:
         """A run; one that raises must be expected to by `fails`, the class of its error."""
-        request = Request(Window(start, end, tuple(notices)), frozenset(tracked), refresh)
+        request = Request(Window(start, end, tuple(notices)), frozenset(tracked), refresh, max_files, max_bytes)
         chosen = self.settings(**settings)
         seen, wire, error = [], Wire(), None
 

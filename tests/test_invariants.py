@@ -386,7 +386,7 @@ def test_invariant_8_bytes_in_flight_stay_below_the_setting(tmp_path, monkeypatc
     assert sum(map(len, objects.values())) * 6 > 2 * budget
     with loopback.serve(objects) as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
-        place.run(*SPAN, sink=watch, max_bytes=budget)
+        place.run(*SPAN, sink=watch, in_flight=budget)
         assert not in_flight
         assert max(most) * 6 <= max(budget, max(map(len, objects.values())) * 6)
         assert all(place.reassembled(day) == noise[day] for day in DAYS)

@@ -376,20 +376,21 @@ def test_a_forbidden_newest_month_is_no_error_and_is_fetched_when_it_opens(place
     seaweed.permit(own_keys, *weed.reader_actions(bucket, objects, {key(day) for day in april}))
 
     ran = place.run(*window(days))
-    assert sorted(ran.gets) == days
+    march = [day for day in days if day not in april]
+    assert sorted(ran.gets) == [*march, april[0]]
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 5, 15)
-    assert {event.session for event in ran.of(events.Forbidden)} == set(april)
+    assert [event.session for event in ran.of(events.Forbidden)] == [april[0]]
     assert ran.of(events.Retrying) == []
     assert place.state(april[3]) == ("none", "forbidden")
 
     again = place.run(*window(days))
-    assert sorted(again.gets) == [april[0], april[-1]]
+    assert again.gets == [april[0]]
     assert (again.finished.exit_code, again.finished.committed, again.finished.forbidden) == (0, 5, 15)
 
-    # The plan rolls on by one day: a request for it, one for what comes next, one at the other edge.
+    # The plan rolls on by one day: a request for it, and one for what comes next.
     seaweed.permit(own_keys, *weed.reader_actions(bucket, objects, {key(day) for day in april[1:]}))
     rolled = place.run(*window(days))
-    assert sorted(rolled.gets) == [april[0], april[1], april[-1]]
+    assert rolled.gets == [april[0], april[1]]
     assert (rolled.committed, rolled.finished.forbidden) == ([april[0]], 14)
 
     seaweed.permit(own_keys, *weed.reader_actions(bucket, objects, []))

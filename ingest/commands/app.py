@@ -19,6 +19,16 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings to use; else INGEST_CONFIG, ./config.toml, your own."),
 ]
+Months = Annotated[int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. [default: 24]")]
+Start = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
+]
+End = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. [default: today]"),
+]
+AllPermitted = Annotated[bool, typer.Option("--all-permitted", help="All that your plan allows, in place of --months.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -41,17 +51,9 @@ def main(
 
 @app.command()
 def run(
-    months: Annotated[
-        int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. [default: 24]")
-    ] = None,
-    start: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
-    ] = None,
-    end: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. [default: today]"),
-    ] = None,
+    months: Months = None,
+    start: Start = None,
+    end: End = None,
     save_others: Annotated[
         bool | None,
         typer.Option("--save-others/--no-save-others", help="Keep the tickers you don't track, too. [default: keep]"),
@@ -60,6 +62,14 @@ def run(
         list[Path] | None,
         typer.Option(metavar="FILE", help="A list of tickers to track, one a line; in place of [tracked]. Repeatable."),
     ] = None,
+    all_permitted: AllPermitted = False,
+    max_files: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Fetch so many files at most, the oldest first.")
+    ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(metavar="SIZE", help='Fetch so many bytes at most: "20 MB", "1 GiB".')
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to a download of more than 1 GB.")] = False,
     config: Config = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=512, help="Downloads at once, at most; fewer while the source is slow.")
@@ -88,6 +98,10 @@ def run(
         lists=tuple(tickers or ()),
         concurrency=concurrency,
         refresh=refresh,
+        all_permitted=all_permitted,
+        max_files=max_files,
+        max_bytes=max_bytes,
+        confirmed=yes,
     )
     raise typer.Exit(run_command(flags, config, dry_run, json, quiet))
 

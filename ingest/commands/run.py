@@ -2,6 +2,7 @@
 
 import gc
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ingest import runs, settings
 from ingest.commands.interrupts import interruptible
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.base import Rendering
+from ingest.errors import NotConfirmed
 from ingest.request import Flags, Request, request_of
 from ingest.settings import Settings
 
@@ -25,7 +27,12 @@ def run_command(flags: Flags, config: Path | None, dry_run: bool, json: bool, qu
         if dry_run:
             rendering.plan(anyio.run(partial(runs.preview, chosen, request, rendering.event)))
             return 0
-        return execute(chosen, request, rendering)
+        try:
+            return execute(chosen, request, rendering)
+        except NotConfirmed as error:
+            if not rendering.confirm(error.estimate):
+                raise
+        return execute(chosen, replace(request, confirmed=True), rendering)
 
 
 def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:

@@ -93,7 +93,18 @@ CREATE TABLE corrections (
 );
 """
 
-MIGRATIONS = (_FIRST,)
+_PERMISSION = """
+CREATE TABLE permission_windows (
+    dataset TEXT PRIMARY KEY,
+    first TEXT,                               -- sessions from here ...
+    last TEXT,                                -- ... to here are allowed
+    below TEXT,                               -- those up to here are refused
+    above TEXT,                               -- and so are those from here on
+    asked_at TEXT NOT NULL
+);
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -17,6 +17,7 @@ from ingest.errors import CacheError
 from ingest.manifest import schema
 from ingest.manifest.location import refuse_network
 from ingest.manifest.records import Answer, Correction, Held, SessionCount, SessionRecord, Totals
+from ingest.permission import Permission
 from ingest.tiers.layout import MemberIndex, PartsOf, Tier
 from ingest.tiers.projection import Projection
 
@@ -123,6 +124,15 @@ class Manifest:
         query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? ORDER BY run DESC LIMIT ?"  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in self._rows(query, count)]
 
+    def measured_rate(self) -> float | None:
+        """Bytes a second that the newest run of some size downloaded, all its work included; None before any."""
+        query = (
+            "SELECT json_extract(summary, '$.bytes') / json_extract(summary, '$.seconds') FROM runs WHERE dataset = ? "
+            "AND json_extract(summary, '$.fetched') >= 20 ORDER BY run DESC LIMIT 1"
+        )
+        rows = self._rows(query)
+        return float(rows[0][0]) if rows and rows[0][0] else None
+
     # Sessions
 
     def sessions(self) -> dict[date, Held]:
@@ -196,6 +206,27 @@ class Manifest:
             *(json.dumps(values) for values in lists),
             *(run, now()),
         )
+
+    # Permission
+
+    def permission(self) -> Permission:
+        """What the keys' plan was found to allow; nothing is known in a new manifest."""
+        rows = self._rows("SELECT first, last, below, above FROM permission_windows WHERE dataset = ?")
+        return Permission(*(date.fromisoformat(text) if text else None for text in rows[0])) if rows else Permission()
+
+    def permission_asked_at(self) -> str | None:
+        """When that was last learned, ISO 8601, UTC."""
+        rows = self._rows("SELECT asked_at FROM permission_windows WHERE dataset = ?")
+        return str(rows[0][0]) if rows else None
+
+    def permit(self, permission: Permission) -> None:
+        """Record what the keys' plan allows, as learned now."""
+        days = (permission.first, permission.last, permission.below, permission.above)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO permission_windows VALUES (?, ?, ?, ?, ?, ?)",
+                (self._dataset, *(day and day.isoformat() for day in days), now()),
+            )
 
     # Replacements
 

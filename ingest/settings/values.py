@@ -25,9 +25,12 @@ def _bytes(value: Any) -> Any:
 
     pydantic's own ByteSize reads the beginning of a text only: it makes 64 bytes of "64,000,000".
     """
-    if not isinstance(value, str):
-        return _no_bool(value)
-    found = _SIZE.fullmatch(value.strip().upper())
+    return parse_size(value) if isinstance(value, str) else _no_bool(value)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size: "64 MiB" → 67108864, "1.5 GB" → 1500000000; raises ValueError for what is none."""
+    found = _SIZE.fullmatch(text.strip().upper())
     if not found:
         raise ValueError("this is no size")
     number, unit, binary = found.groups(default="")

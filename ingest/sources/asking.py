@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 
 from ingest import events
-from ingest.errors import Disrupted, Throttled, ungrouped
+from ingest.errors import Disrupted, Forbidden, NotFound, Throttled, ungrouped
 from ingest.settings import Source as SourceSettings
 from ingest.sources.base import Body, RemoteObject, Source
 from ingest.sources.pacing import AdaptiveLimit
@@ -56,6 +56,24 @@ class Asker:
             for prefix in prefixes:
                 group.start_soon(one, prefix)
         return [item for prefix in prefixes for item in found[prefix]]
+
+    async def clock_skew(self, prefix: str) -> float:
+        """Seconds that this computer's clock is ahead of the source's; raises SourceError."""
+        found: list[float] = []
+        async with self.watching():
+            found.append(await self._persistently(None, partial(self._source.clock_skew, prefix)))
+        return found[0]
+
+    async def may_read(self, session: date, item: RemoteObject) -> bool:
+        """Whether the plan of these keys allows a session. One that has vanished meanwhile was not refused."""
+        try:
+            async with self.watching():
+                await self._persistently(session, partial(self._source.probe, item))
+        except Forbidden:
+            return False
+        except NotFound:
+            return True
+        return True
 
     async def fetch(self, session: date, item: RemoteObject) -> Body:
         """One object, in a place among the downloads that the caller has acquired and that is given back here."""

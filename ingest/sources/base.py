@@ -1,4 +1,4 @@
-"""The seam to a source of daily files: three values and two calls."""
+"""The seam to a source of daily files: three values and three calls."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,7 +28,7 @@ class Body:
 
 
 class Source(Protocol):
-    """What the pipeline asks of a source. Both calls raise the errors below `ingest.errors.SourceError`."""
+    """What the pipeline asks of a source. The calls raise the errors below `ingest.errors.SourceError`."""
 
     @property
     def requests(self) -> int:
@@ -37,6 +37,14 @@ class Source(Protocol):
 
     async def listing(self, prefix: str) -> list[RemoteObject]:
         """All objects below a prefix, in the order of their keys."""
+        ...
+
+    async def clock_skew(self, prefix: str) -> float:
+        """Seconds that this computer's clock is ahead of the source's; the shortest way to see whether it answers."""
+        ...
+
+    async def probe(self, item: RemoteObject) -> None:
+        """Ask for the first byte of an object; returns where the keys may read it, raises Forbidden where not."""
         ...
 
     async def fetch(self, item: RemoteObject) -> Body:

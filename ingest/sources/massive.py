@@ -5,6 +5,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -94,6 +95,20 @@ class MassiveSource:
             if not page.get("IsTruncated"):
                 return found
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def clock_skew(self, prefix: str) -> float:
+        """Seconds that this computer's clock is ahead of the source's, by the shortest of listings."""
+        with self._asking(f"listing {prefix}"):
+            page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+        theirs = page["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return (datetime.now(UTC) - parsedate_to_datetime(theirs)).total_seconds() if theirs else 0.0
+
+    async def probe(self, item: RemoteObject) -> None:
+        """Whether the keys may read an object, at the price of its first byte."""
+        with self._asking(item.key):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
+            async with answer["Body"] as stream:
+                await stream.content.read()
 
     async def fetch(self, item: RemoteObject) -> Body:
         """One object, whole: its length is checked, and its md5 where the ETag is one."""

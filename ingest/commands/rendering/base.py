@@ -16,3 +16,7 @@ class Rendering(Protocol):
     def plan(self, plan: Plan) -> None:
         """Show what a run would do."""
         ...
+
+    def confirm(self, estimate: str) -> bool:
+        """Ask whether so large a download is wanted; False where there is nobody to ask."""
+        ...

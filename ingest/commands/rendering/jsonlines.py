@@ -33,6 +33,10 @@ class JsonLines:
             )
         self._write({"event": "plan", "fetch": len(plan.fetches), "bytes": plan.bytes, "reasons": plan.reasons()})
 
+    def confirm(self, estimate: str) -> bool:
+        """Nobody is there to ask."""
+        return False
+
     def _write(self, value: dict[str, Any]) -> None:
         self._out.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
         self._out.flush()

@@ -46,6 +46,10 @@ class Lines:
             self._out.write("  ".join(cell for cell in row if cell) + "\n")
         self._out.write(f"to fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
 
+    def confirm(self, estimate: str) -> bool:
+        """Nobody is there to ask."""
+        return False
+
     def _other(self, event: events.Event) -> None:
         if alarm := words.warning(event):
             self._say(alarm)
@@ -86,3 +90,7 @@ class Quiet:
     def plan(self, plan: Plan) -> None:
         """Write the one number that a script may want."""
         self._out.write(f"{len(plan.fetches)}\n")
+
+    def confirm(self, estimate: str) -> bool:
+        """Nobody is there to ask."""
+        return False

@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
@@ -74,6 +75,14 @@ class Terminal:
             table.add_row(*row)
         self._console.print(table)
         self._console.print(f"To fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
+
+    def confirm(self, estimate: str) -> bool:
+        """Ask, with the estimate; whoever closes the input has not agreed."""
+        self._console.print(estimate)
+        try:
+            return Confirm.ask("Download all of it?", console=self._console, default=False)
+        except EOFError:
+            return False
 
     def _other(self, event: events.Event) -> None:
         match event:

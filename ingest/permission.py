@@ -1,0 +1,119 @@
+"""Which sessions the keys' plan allows: one span of dates, as answers have taught it. Pure."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from ingest.sessions import months_back
+
+_DAY = timedelta(days=1)
+_SATURDAY = 5
+
+PLANS = {5: "Starter", 10: "Developer"}
+"""Years of history, and the plan that has them; Advanced and Business have all."""
+
+_NEAR = timedelta(days=10)
+"""How far a floor may be from whole years: holidays, and a plan that counts its days in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Sessions from `first` to `last` are allowed; those up to `below` and those from `above` on are refused.
+
+    What lies in between was not asked. Where nothing was found that is allowed `first` and `last` are None, and all
+    is taken for refused once `below` and `above` are known. A plan allows a span that reaches so far back from today,
+    so its floor rolls forward; some plans lack the newest days.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    below: date | None = None
+    above: date | None = None
+
+    def allows(self, session: date) -> bool | None:
+        """Whether a session is allowed; None where that is not known."""
+        if self.first and self.last and self.first <= session <= self.last:
+            return True
+        if (self.below and session <= self.below) or (self.above and session >= self.above):
+            return False
+        return None
+
+    def lost(self, held: Sequence[date]) -> Sequence[date]:
+        """Those of the sessions held that the plan's floor has rolled past: they cannot be fetched again."""
+        first = self.first
+        return [day for day in held if day < first] if first and self.below else []
+
+    def learn(self, allowed: Collection[date], refused: Collection[date]) -> "Permission":
+        """What holds after these answers, which were given at about the same time: they count more than what was known.
+
+        A refusal that stands alone amid what is allowed is that file's own trouble, and moves nothing.
+        """
+        span = self._widened(allowed)
+        for session in sorted(refused):
+            span = span._narrowed(session, allowed)
+        return span
+
+    def _widened(self, allowed: Collection[date]) -> "Permission":
+        if not allowed:
+            return self
+        first = min([*allowed, *([self.first] if self.first else [])])
+        last = max([*allowed, *([self.last] if self.last else [])])
+        below = self.below if self.below and self.below < first else None
+        above = self.above if self.above and self.above > last else None
+        return Permission(first, last, below, above)
+
+    def _narrowed(self, session: date, allowed: Collection[date]) -> "Permission":
+        below, above = max(self.below or session, session), min(self.above or session, session)
+        if self.first is None or self.last is None:
+            return replace(self, below=below, above=above)
+        if session < self.first:
+            return replace(self, below=below)
+        if session > self.last:
+            return replace(self, above=above)
+        return self._contradicted(session, allowed)
+
+    def _contradicted(self, session: date, allowed: Collection[date]) -> "Permission":
+        """A session within the span is refused: the floor has rolled past it, or the newest days were taken away.
+
+        It is known which where newer or older ones were allowed just now, or where it stands at an edge itself.
+        """
+        older, newer = any(day < session for day in allowed), any(day > session for day in allowed)
+        if not older and (newer or session == self.first):
+            return replace(self, first=_weekday_after(session), below=session)._or_nothing()
+        if not newer and (older or session == self.last):
+            return replace(self, last=session - _DAY, above=session)._or_nothing()
+        return self
+
+    def _or_nothing(self) -> "Permission":
+        if self.first and self.last and self.first <= self.last:
+            return self
+        known = [day for day in (self.below, self.above) if day]
+        return Permission(below=max(known, default=None), above=min(known, default=None))
+
+
+def _weekday_after(day: date) -> date:
+    following = day + _DAY
+    return following if following.weekday() < _SATURDAY else _weekday_after(following)
+
+
+def plan_name(permission: Permission, today: date, oldest_listed: date) -> str:
+    """The plan that this looks like, in words; `today` is New York's."""
+    first = permission.first
+    if first is None:
+        return "nothing is allowed: a plan without flat files (Basic), or keys of another product"
+    if first <= oldest_listed:
+        return "all that is listed, as Advanced and Business have it"
+    if permission.below is None:
+        return f"from {first} on at least"
+    for years, name in PLANS.items():
+        if abs(months_back(today, 12 * years) - first) <= _NEAR:
+            return f"{years} years back, as {name} has it"
+    return f"{(today - first).days / 365.25:.1f} years back, which is no plan known here"
+
+
+def only_copies(lost: Sequence[date], permission: Permission) -> str:
+    """What is to be said of held sessions that the plan does not allow any more."""
+    count = f"{len(lost):,} sessions that are held, {min(lost)} to {max(lost)}, are"
+    if len(lost) == 1:
+        count = f"the session {lost[0]}, which is held, is"
+    return f"{count} older than what your plan allows ({permission.first} on): yours is the only copy, so back it up"

@@ -1,0 +1,112 @@
+"""What is found out before anything is fetched: the listing, what the keys' plan allows, and so what is to be done."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import anyio
+
+from ingest import events
+from ingest.bisection import search
+from ingest.datasets import Dataset
+from ingest.errors import ungrouped
+from ingest.manifest import Held, Manifest
+from ingest.permission import Permission
+from ingest.plan import Plan, Wishes, make_plan
+from ingest.request import Request
+from ingest.sessions import Calendar
+from ingest.settings import Settings
+from ingest.sources.asking import Asker
+from ingest.sources.base import RemoteObject
+from ingest.tiers.layout import TIERS, PartFolders
+
+SEARCH_FROM = 8
+"""Sessions of which it is not known whether they are allowed: so many are asked for one by one, more are searched."""
+
+Listing = Mapping[date, RemoteObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The source as it is now, seen through the window of a request. `listing` covers the window's years."""
+
+    listing: Listing
+    permission: Permission
+    plan: Plan
+
+    def outside(self) -> Iterable[str]:
+        """In words, what of the window cannot be had because it is not listed any more or not in the plan."""
+        wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
+        first, last = self.permission.first, self.permission.last
+        refused = [day for day in wanted if self.permission.allows(day) is False]
+        if refused and (first is None or last is None):
+            yield f"your plan allows none of the {len(refused):,} files listed in this window that are not held"
+        elif refused and first and last:
+            yield f"your plan allows {first} to {last}: {len(refused):,} listed sessions of this window are outside"
+
+
+@asynccontextmanager
+async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
+    """A connected source."""
+    from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
+
+    with ungrouped():
+        async with connect(settings.source) as source:
+            yield Asker(source, settings.source, sink, stop)
+
+
+async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Survey:
+    """List the window, find out what of it is allowed where that is not known, and plan. Raises SourceError."""
+    dataset, known = request.dataset, manifest.permission()
+    listing = await listed(asker, dataset, request.window.start, request.window.end)
+    held = manifest.sessions()
+    planned = partial(
+        make_plan,
+        window=(request.window.start, request.window.end),
+        listing=listing,
+        held=held,
+        is_session=Calendar.of(dataset.calendar).is_session,
+        wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh),
+        missing_parts=_missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held),
+    )
+    plan = planned(permission=known)
+    unknown = [one.session for one in plan.fetches if known.allows(one.session) is None]
+    if len(unknown) <= SEARCH_FROM:
+        return Survey(listing, known, plan)
+    found = await permitted(asker, within(listing, request.window.start, request.window.end), known)
+    return Survey(listing, found, planned(permission=found))
+
+
+async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:
+    """All sessions listed in the years of a window. Raises SourceError."""
+    items = await asker.listing([dataset.year_prefix(year) for year in range(start.year, end.year + 1)])
+    return {session: item for item in items if (session := dataset.session_of(item.key))}
+
+
+def within(listing: Listing, start: date, end: date) -> Listing:
+    """The part of a listing from `start` to `end`, both inclusive, ascending."""
+    return {day: listing[day] for day in sorted(listing) if start <= day <= end}
+
+
+async def permitted(asker: Asker, listing: Listing, known: Permission) -> Permission:
+    """Search a listing for the edges of what the keys may read. Raises SourceError."""
+
+    async def ask(session: date) -> bool:
+        return await asker.may_read(session, listing[session])
+
+    return await search(list(listing), known, ask)
+
+
+def _missing_parts(folders: PartFolders, held: Mapping[date, Held]) -> set[date]:
+    """Committed sessions of which a part's file is gone."""
+    present = {tier: folders.present(tier) for tier in TIERS}
+    return {
+        day
+        for day, state in held.items()
+        if state.held == "committed"
+        and any(
+            folders.path(day, tier).name not in present[tier] for tier in (TIERS if state.archive_kept else TIERS[:1])
+        )
+    }

@@ -1,0 +1,173 @@
+"""What the keys' plan allows: learned from answers, found by bisection, given a name."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from math import log2
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.bisection import search
+from ingest.permission import Permission, only_copies, plan_name
+
+NOTHING = Permission()
+EPOCH = date(2020, 1, 1)
+TODAY = date(2026, 11, 24)
+
+
+def _day(number: int) -> date:
+    return EPOCH + timedelta(days=number)
+
+
+def _span(first: int, last: int, below: int | None = None, above: int | None = None) -> Permission:
+    return Permission(
+        _day(first), _day(last), None if below is None else _day(below), None if above is None else _day(above)
+    )
+
+
+def _search(
+    days: Sequence[date], allowed: Callable[[date], bool], known: Permission = NOTHING
+) -> tuple[Permission, list[date]]:
+    asked: list[date] = []
+
+    async def ask(day: date) -> bool:
+        await anyio.lowlevel.checkpoint()
+        asked.append(day)
+        return allowed(day)
+
+    return anyio.run(search, days, known, ask), asked
+
+
+class TestBisection:
+    @given(st.integers(1, 400), st.integers(0, 399), st.integers(0, 30), st.integers(1, 3))
+    def test_the_edges_are_found_for_any_plan(self, count: int, floor: int, delay: int, step: int) -> None:
+        days = [_day(step * n) for n in range(count)]
+        allowed = days[min(floor, count) : max(min(floor, count), count - delay)]
+        found, asked = _search(days, set(allowed).__contains__)
+        assert len(asked) == len(set(asked))
+        assert len(asked) <= 3 * log2(count + 1) + 3
+        # A span shorter than the steps back from the newest file can be stepped over.
+        if len(allowed) > delay:
+            assert [day for day in days if found.allows(day)] == allowed
+            assert {found.allows(day) for day in days} <= {True, False}
+
+    def test_where_all_is_allowed_two_questions_are_enough(self) -> None:
+        found, asked = _search([_day(n) for n in range(500)], lambda day: True)
+        assert (found, asked) == (_span(0, 499), [_day(499), _day(0)])
+
+    def test_five_years_out_of_the_whole_history_are_a_dozen_questions(self) -> None:
+        days = [_day(n) for n in range(5_800)]
+        found, asked = _search(days, lambda day: day >= _day(4_540))
+        assert (found, len(asked) <= 16) == (_span(4_540, 5_799, below=4_539), True)
+
+    def test_where_nothing_is_allowed_all_is_refused(self) -> None:
+        days = [_day(n) for n in range(100)]
+        found, asked = _search(days, lambda day: False)
+        assert {found.allows(day) for day in days} == {False}
+        assert len(asked) <= 10
+
+    @given(st.integers(1, 200), st.integers(0, 199), st.integers(0, 199), st.integers(0, 199), st.integers(0, 199))
+    def test_what_is_known_is_not_asked_again(self, count: int, a: int, b: int, c: int, d: int) -> None:
+        """The truth contains what is known: the search has to find the rest of it."""
+        first, inner_first, inner_last, last = sorted(min(n, count - 1) for n in (a, b, c, d))
+        known = _span(inner_first, inner_last)
+        days = [_day(n) for n in range(count)]
+        found, asked = _search(days, lambda day: _day(first) <= day <= _day(last), known)
+        assert [day for day in days if found.allows(day)] == [_day(n) for n in range(first, last + 1)]
+        assert not any(known.allows(day) for day in asked)
+
+
+class TestLearning:
+    def test_of_nothing_nothing_is_known(self) -> None:
+        assert Permission().allows(TODAY) is None
+        assert Permission().learn([], []) == Permission()
+
+    def test_a_floor_that_rolls_by_a_day(self) -> None:
+        rolled = _span(12, 20, below=9).learn([], [_day(12)])
+        assert rolled == _span(13, 20, below=12)
+        # 2020-01-17 is a Friday: the next session is a Monday at the earliest.
+        assert _span(15, 30).learn([], [_day(15), _day(16)]) == _span(19, 30, below=16)
+
+    def test_a_new_session_is_asked_and_learned(self) -> None:
+        span = _span(10, 20, below=9)
+        assert span.allows(_day(21)) is None
+        assert span.learn([_day(21)], []) == _span(10, 21, below=9)
+
+    def test_the_newest_days_may_be_refused_and_open_one_by_one(self) -> None:
+        delayed = _span(10, 20, above=21)
+        assert delayed.allows(_day(25)) is False
+        assert delayed.learn([_day(21)], [_day(22)]) == _span(10, 21, above=22)
+
+    def test_a_better_plan_opens_what_was_refused(self) -> None:
+        better = _span(10, 20, below=9).learn([_day(n) for n in range(5, 10)], [_day(4)])
+        assert better == _span(5, 20, below=4)
+        assert _span(10, 20, below=9).learn([_day(9)], []) == _span(9, 20)
+
+    def test_a_worse_plan_closes_what_was_allowed(self) -> None:
+        assert _span(0, 20).learn([_day(18)], [_day(0), _day(8)]) == _span(9, 20, below=8)
+
+    def test_one_refusal_amid_what_is_allowed_moves_nothing(self) -> None:
+        assert _span(0, 20).learn([_day(4), _day(6)], [_day(5)]) == _span(0, 20)
+
+        assert _span(0, 20).learn([], [_day(2)]) == _span(0, 20)
+
+    def test_the_newest_days_may_be_taken_away(self) -> None:
+        assert _span(0, 20).learn([], [_day(20)]) == _span(0, 19, above=20)
+        assert _span(0, 20).learn([_day(3)], [_day(18)]) == _span(0, 17, above=18)
+
+    def test_where_all_is_refused_nothing_is_allowed(self) -> None:
+        nothing = _span(5, 5).learn([], [_day(5)])
+        assert (nothing.first, nothing.last) == (None, None)
+        assert {nothing.allows(_day(n)) for n in range(10)} == {False}
+
+    @given(
+        st.lists(st.tuples(st.frozensets(st.integers(0, 40)), st.frozensets(st.integers(0, 40))), max_size=6),
+    )
+    def test_whatever_was_answered_the_span_is_sound(self, rounds: list[tuple[frozenset[int], frozenset[int]]]) -> None:
+        span = Permission()
+        for yes, no in rounds:
+            span = span.learn([_day(n) for n in yes], [_day(n) for n in no - yes])
+            assert (span.first is None) is (span.last is None)
+            if span.first and span.last:
+                assert span.first <= span.last
+                assert span.below is None or span.below < span.first
+                assert span.above is None or span.above > span.last
+                assert all(span.allows(_day(n)) for n in yes)
+
+    @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 60))
+    def test_answers_of_a_plan_teach_that_plan(self, first: int, length: int, extra: int) -> None:
+        last = first + length
+        days = range(first + length + extra)
+        yes, no = [n for n in days if first <= n <= last], [n for n in days if not first <= n <= last]
+        learned = Permission().learn([_day(n) for n in yes], [_day(n) for n in no])
+        assert all(learned.allows(_day(n)) is (n in yes) for n in days) or not yes
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("permission", "words"),
+        [
+            (Permission(date(2021, 11, 24), TODAY, date(2021, 11, 23)), "5 years back, as Starter has it"),
+            (Permission(date(2021, 11, 29), TODAY, date(2021, 11, 26)), "5 years back, as Starter has it"),
+            (Permission(date(2016, 11, 25), TODAY, date(2016, 11, 23)), "10 years back, as Developer has it"),
+            (Permission(date(2003, 9, 10), TODAY), "all that is listed, as Advanced and Business have it"),
+            (Permission(date(2024, 11, 25), TODAY, date(2024, 11, 22)), "2.0 years back, which is no plan known here"),
+            (Permission(date(2024, 11, 25), TODAY), "from 2024-11-25 on at least"),
+            (
+                Permission(below=TODAY, above=date(2003, 9, 10)),
+                "nothing is allowed: a plan without flat files (Basic), or keys of another product",
+            ),
+        ],
+    )
+    def test_a_plan_is_named_by_how_far_it_reaches(self, permission: Permission, words: str) -> None:
+        assert plan_name(permission, TODAY, date(2003, 9, 10)) == words
+
+    def test_what_the_floor_has_rolled_past_is_the_only_copy(self) -> None:
+        span = _span(10, 20, below=9)
+        held = [_day(n) for n in range(8, 15)]
+        assert span.lost(held) == held[:2]
+        assert _span(10, 20).lost(held) == []  # older ones were never asked for
+        assert only_copies(held[:2], span).startswith("2 sessions that are held, 2020-01-09 to 2020-01-10, are older")
+        assert only_copies(held[:1], span).startswith("the session 2020-01-09, which is held, is older")

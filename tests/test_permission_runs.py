@@ -1,0 +1,131 @@
+"""Runs with keys whose plan allows a part of what is listed, against a real S3 server that refuses the rest."""
+
+from datetime import date
+
+import pytest
+from pipeline_kit import Place, key, market_objects, trading_days, window, write_keys
+
+from ingest import events
+from ingest.demo import seaweed as weed
+from ingest.permission import Permission
+
+DAYS = trading_days(date(2025, 3, 3), 40)
+
+
+@pytest.fixture
+def who(seaweed, bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    keys = seaweed.reader(f"List:{bucket}", f"Read:{bucket}/*")
+    write_keys(tmp_path / "credentials", keys.access_key, keys.secret_key)
+    seaweed.fill(bucket, market_objects(DAYS).items())
+    return keys
+
+
+@pytest.fixture
+def allow(seaweed, bucket, who):
+    """Change the plan: so many of the oldest and of the newest sessions are refused."""
+
+    def change(old, new):
+        refused = {key(day) for day in (*DAYS[:old], *DAYS[len(DAYS) - new :])}
+        seaweed.permit(who, *weed.reader_actions(bucket, map(key, DAYS), refused))
+
+    return change
+
+
+@pytest.fixture
+def place(seaweed, bucket, tmp_path, who):
+    return Place(tmp_path / "cache", seaweed.endpoint_url, bucket)
+
+
+def permission(place):
+    (row,) = place.query("SELECT first, last, below, above FROM permission_windows")
+    return Permission(*(date.fromisoformat(text) if text else None for text in row))
+
+
+def test_a_first_run_finds_the_edges_and_fetches_what_is_between_them(place, allow):
+    allow(12, 4)
+    ran = place.run(*window(DAYS))
+    assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 24, 16)
+    assert ran.committed == DAYS[12:36]
+    # Beside the edges one more each is asked for as a whole, lest the plan has moved meanwhile.
+    assert sorted(ran.gets) == DAYS[11:37]
+    assert 2 < len(ran.probes) <= 13
+    assert ran.finished.requests == len(ran.wire.sent)
+    assert permission(place) == Permission(DAYS[12], DAYS[35], DAYS[11], DAYS[36])
+    assert ran.notices == [f"your plan allows {DAYS[12]} to {DAYS[35]}: 16 listed sessions of this window are outside"]
+    assert place.state(DAYS[0]) == place.state(DAYS[39]) == ("none", "forbidden")
+
+
+def test_the_next_runs_ask_beside_the_edges_alone(place, allow):
+    allow(12, 4)
+    place.run(*window(DAYS))
+    again = place.run(*window(DAYS))
+    assert (again.gets, again.probes, again.finished.requests) == ([DAYS[11], DAYS[36]], [], 3)
+    assert (again.finished.exit_code, again.finished.committed, again.finished.forbidden) == (0, 24, 16)
+
+
+def test_a_plan_that_allows_all_costs_two_bytes(place, who):
+    ran = place.run(*window(DAYS))
+    assert (ran.probes, ran.gets, ran.notices) == ([DAYS[-1], DAYS[0]], DAYS, [])
+    assert permission(place) == Permission(DAYS[0], DAYS[-1])
+
+
+def test_few_sessions_are_asked_for_as_they_are(place, allow):
+    allow(2, 0)
+    ran = place.run(*window(DAYS[:6]))
+    assert (ran.probes, sorted(ran.gets), ran.committed) == ([], DAYS[:6], DAYS[2:6])
+    assert permission(place) == Permission(DAYS[2], DAYS[5], DAYS[1])
+
+
+def test_what_the_floor_rolls_past_stays_and_is_warned_of_once(place, allow):
+    allow(5, 0)
+    place.run(*window(DAYS))
+    allow(8, 0)
+    # Replaced at the source, so that the run asks for it, and learns.
+    place.execute(f"UPDATE sessions SET etag = 'before' WHERE session IN ('{DAYS[7]}', '{DAYS[20]}')")
+    ran = place.run(*window(DAYS))
+    assert (ran.finished.exit_code, ran.finished.committed) == (0, 35)
+    assert permission(place) == Permission(DAYS[8], DAYS[39], DAYS[7])
+    alarms = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
+    (alarm,) = alarms
+    assert alarm.startswith(f"3 sessions that are held, {DAYS[5]} to {DAYS[7]}, are older than what your plan allows")
+    assert "only copy" in alarm
+    again = place.run(*window(DAYS))
+    assert [event for event in again.of(events.Notice) if event.level == "warning"] == []
+
+
+def test_a_better_plan_opens_in_waves(place, allow):
+    allow(30, 0)
+    place.run(*window(DAYS))
+    allow(0, 0)
+    ran = place.run(*window(DAYS))
+    assert (ran.committed, ran.finished.forbidden) == (DAYS[:30], 0)
+    assert len(ran.of(events.WaveAdded)) <= 6
+    assert permission(place).first == DAYS[0]
+
+
+def test_a_plan_without_any_file_is_said_and_asked_at_its_edges(place, allow):
+    allow(40, 0)
+    ran = place.run(*window(DAYS))
+    assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 0, 40)
+    assert len(ran.probes) + len(ran.gets) <= 12
+    assert ran.notices == ["your plan allows none of the 40 files listed in this window that are not held"]
+    assert sorted(place.run(*window(DAYS)).gets) == [DAYS[0], DAYS[39]]
+
+
+def test_a_dry_run_finds_the_edges_and_keeps_nothing(place, allow):
+    allow(12, 4)
+    plan = place.preview(*window(DAYS))
+    assert [decision.session for decision in plan.fetches] == DAYS[11:37]
+    assert not place.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("limits", "fetched"), [({"max_files": 3}, 3), ({"max_files": 0}, 0), ({"max_bytes": 1}, 0), ({}, 40)]
+)
+def test_limits_take_the_oldest_and_leave_the_rest_for_later(place, who, limits, fetched):
+    ran = place.run(*window(DAYS), **limits)
+    assert ran.committed == DAYS[:fetched]
+    assert (ran.finished.exit_code, ran.finished.not_attempted) == (0, 40 - fetched)
+    assert place.run(*window(DAYS)).committed == DAYS[fetched:]
