@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import exceptions as boto
 
@@ -154,7 +156,26 @@ class MassiveSource:
         except (ssl.SSLError, boto.SSLError) as error:
             raise SourceRefused(f"{what}: the TLS certificate of the source is not trusted: {error}") from error
         except _TRANSPORT as error:
-            raise Disrupted(f"{what}: {type(error).__name__}: {error}") from error
+            raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> object:
+    """What lies below botocore's own words, which leave out the host that did not answer, and why."""
+    return getattr(error, "kwargs", {}).get("error", error)
+
+
+class _OneHost(AIOHTTPSession):  # type: ignore[misc]
+    """Takes no answer from a host that it was sent on to: the signature is not for it, so its 403 says nothing."""
+
+    async def send(self, request: Any) -> Any:
+        """Send one request; raises SourceRefused where another host answers it."""
+        response = await super().send(request)
+        asked, answered = urlsplit(request.url).netloc, urlsplit(response.url).netloc
+        if asked != answered:
+            raise SourceRefused(
+                f"{asked} sends us on to {answered}: set [source] endpoint_url to the S3 gateway itself"
+            )
+        return response
 
 
 @asynccontextmanager
@@ -183,6 +204,7 @@ def _config(settings: SourceSettings) -> AioConfig:
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         max_pool_connections=settings.concurrency,
+        http_session_cls=_OneHost,
         request_checksum_calculation=settings.checksums,
         response_checksum_validation=settings.checksums,
         # One attempt: retries are decided where the whole read of a body can be repeated.
