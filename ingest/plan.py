@@ -77,11 +77,12 @@ def make_plan(
     wishes: Wishes,
     missing_parts: Collection[date] = (),
     permission: Permission = Permission(),  # noqa: B008 - a value
+    just_searched: bool = False,
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
 
     `missing_parts` are committed sessions whose files are not there; `permission` is what the keys' plan is known to
-    allow.
+    allow; where it was `just_searched` its edges need not be asked again.
     """
     last_listed = max(listing, default=date.min)
     decisions = [
@@ -91,7 +92,10 @@ def make_plan(
         for day in _days(*window)
         if day in listing or day in held or is_session(day) or day.weekday() < 5
     ]
-    return _asking_at_edges(decisions, permission)
+    spans = _forbidden_spans(decisions, permission)
+    edges = set[date]() if just_searched else {end.session for span in spans for end in _edges(span, permission)}
+    inside = {decision.session for span in spans for decision in span} - edges
+    return Plan(tuple(_at_edge(decision, edges, inside) for decision in decisions), spans)
 
 
 def _days(start: date, end: date) -> Iterable[date]:
@@ -157,19 +161,12 @@ def _still_refused(item: RemoteObject, held: Held) -> bool:
     return held.remote_etag == item.etag and held.remote in _REFUSALS
 
 
-def _asking_at_edges(decisions: Sequence[Decision], permission: Permission) -> Plan:
-    """Skip the inside of each span of sessions that the plan of these keys does not allow; its edges are asked again.
+def _forbidden_spans(decisions: Sequence[Decision], permission: Permission) -> tuple[tuple[Decision, ...], ...]:
+    """The spans of sessions that the plan of these keys does not allow: the inside is skipped, the edges are asked.
 
     A session that is held or to be fetched parts two spans, for a plan's permission begins or ends beside it. What is
     neither (a holiday, say) parts none.
     """
-    spans = _forbidden_spans(decisions, permission)
-    edges = {end.session for span in spans for end in _edges(span, permission)}
-    inside = {decision.session for span in spans for decision in span} - edges
-    return Plan(tuple(_at_edge(decision, edges, inside) for decision in decisions), spans)
-
-
-def _forbidden_spans(decisions: Sequence[Decision], permission: Permission) -> tuple[tuple[Decision, ...], ...]:
     marks = [decision for decision in decisions if decision.action == "fetch" or decision.held.held != "none"]
     groups = groupby(marks, key=lambda one: one.action == "fetch" and _is_forbidden(one, permission))
     return tuple(tuple(group) for forbidden, group in groups if forbidden)

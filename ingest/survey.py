@@ -76,7 +76,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     if len(unknown) <= SEARCH_FROM:
         return Survey(listing, known, plan)
     found = await permitted(asker, within(listing, request.window.start, request.window.end), known)
-    return Survey(listing, found, planned(permission=found))
+    return Survey(listing, found, planned(permission=found, just_searched=True))
 
 
 async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:

@@ -377,9 +377,9 @@ def test_a_forbidden_newest_month_is_no_error_and_is_fetched_when_it_opens(place
 
     ran = place.run(*window(days))
     march = [day for day in days if day not in april]
-    assert sorted(ran.gets) == [*march, april[0]]
+    assert ran.gets == march
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 5, 15)
-    assert [event.session for event in ran.of(events.Forbidden)] == [april[0]]
+    assert ran.of(events.Forbidden) == []  # found by requests of one byte
     assert ran.of(events.Retrying) == []
     assert place.state(april[3]) == ("none", "forbidden")
 

@@ -122,6 +122,59 @@ def status(
 
 
 @app.command()
+def check(json: Json = False, config: Config = None) -> None:
+    """Look at all that a run needs: settings, cache, keys, connection, clock, listing, your plan, a download, Yahoo.
+
+    Exit codes: 0 all passed, 4 something is to be done.
+    """
+    from ingest.commands.check import check_command
+
+    raise typer.Exit(check_command(config, json))
+
+
+@app.command("list")
+def list_(
+    months: Months = None,
+    start: Start = None,
+    end: End = None,
+    all_permitted: AllPermitted = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    config: Config = None,
+) -> None:
+    """List the files that the source has for a window: size, published when, held or not, permitted or not."""
+    from ingest.commands.list import list_command
+    from ingest.request import Flags
+
+    flags = Flags(
+        months=months,
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        all_permitted=all_permitted,
+    )
+    raise typer.Exit(list_command(flags, config, json))
+
+
+config_app = typer.Typer(help="The settings: what holds, and where it comes from.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("show")
+def config_show(json: Json = False, config: Config = None) -> None:
+    """Print each setting, its value, and whether a flag, the environment, a file or the default says so."""
+    from ingest.commands.config import show_command
+
+    raise typer.Exit(show_command(config, json))
+
+
+@config_app.command("path")
+def config_path(config: Config = None) -> None:
+    """Print the file that the settings are read from."""
+    from ingest.commands.config import path_command
+
+    raise typer.Exit(path_command(config))
+
+
+@app.command()
 def demo(
     months: Annotated[int, typer.Option(min=1, max=24, help="Calendar months of generated data.")] = 2,
     folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where the demo's own cache goes.")] = Path(

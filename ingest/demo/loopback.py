@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
 from urllib.parse import quote
@@ -65,6 +65,7 @@ class Server:
         faults: Script | None,
         access_keys: Collection[str] | None,
         page_size: int,
+        clock_ahead_s: float,
     ) -> None:
         self.endpoint_url = ""
         self.bucket = bucket
@@ -75,6 +76,7 @@ class Server:
         self._at_once = 0
         self._access_keys = access_keys
         self._page_size = page_size
+        self._ahead = timedelta(seconds=clock_ahead_s)
         self._log: list[Request] = []
         self._counts: Counter[str] = Counter()
         self._etags: dict[str, tuple[bytes, str]] = {}
@@ -102,9 +104,13 @@ class Server:
         try:
             fault = self.faults(request) if self.faults else None
             answer = self._refusal(bucket, incoming) or self._answer(request, incoming)
-            return await _send(incoming, _spoilt(answer, fault), fault)
+            return await _send(incoming, self._dated(_spoilt(answer, fault)), fault)
         finally:
             self._at_once -= 1
+
+    def _dated(self, answer: _Answer) -> _Answer:
+        now = format_datetime(datetime.now(UTC) + self._ahead, usegmt=True)
+        return replace(answer, headers={"Date": now, **answer.headers})
 
     def _refusal(self, bucket: str, incoming: web.Request) -> _Answer | None:
         who = re.search(r"Credential=([^/,]*)", incoming.headers.get("Authorization", ""))
@@ -197,14 +203,16 @@ def serve(
     faults: Script | None = None,
     access_keys: Collection[str] | None = None,
     page_size: int = _MAX_KEYS,
+    clock_ahead_s: float = 0,
 ) -> Iterator[Server]:
     """Serve objects on a free port of loopback until the block is left; pages of listings hold up to `page_size` keys.
 
     Keys in `forbidden` are listed, and answer 403 to GET and HEAD. With `access_keys`, other access keys are refused.
+    The server's clock is `clock_ahead_s` seconds ahead of this computer's.
     """
     objects = {} if objects is None else objects
     forbidden = set() if forbidden is None else forbidden
-    server = Server(objects, bucket, forbidden, faults, access_keys, page_size)
+    server = Server(objects, bucket, forbidden, faults, access_keys, page_size, clock_ahead_s)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_run(server, started)), name="loopback", daemon=True)
     thread.start()

@@ -1,0 +1,216 @@
+"""The answer to `ingest check`: each thing that a run needs, looked at by itself, in the order in which it is needed.
+
+Each check tells what it found, or what is to be done. A check whose ground is missing (a listing without a connection)
+is left out: the one that failed says why.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import anyio
+
+from ingest import lock
+from ingest.datasets import STOCKS_DAY
+from ingest.errors import (
+    CacheLocked,
+    Disrupted,
+    Forbidden,
+    IngestError,
+    SourceError,
+    Throttled,
+    UnreadableFile,
+    UsageError,
+)
+from ingest.manifest import Manifest
+from ingest.manifest.location import refuse_network
+from ingest.overview import status
+from ingest.permission import Permission, only_copies, plan_name
+from ingest.sessions import today
+from ingest.settings import Settings
+from ingest.sources.asking import Asker
+from ingest.sources.base import RemoteObject
+from ingest.sources.credentials import credentials_file, odd_kind
+from ingest.survey import Listing, asking, listed, permitted
+from ingest.tiers import blockgzip
+
+_SKEW_S = 60
+"""Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
+
+_IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
+"""Who asks what is wrong does not want to wait as long as a night job."""
+
+_LITTLE_DISK = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check found. Where it did not pass, `found` says what is wrong and `advice` what to do."""
+
+    name: str
+    passed: bool
+    found: str
+    advice: str = ""
+
+
+Report = Callable[[Check], None]
+
+
+async def check(settings: Settings, report: Report) -> None:
+    """Look at everything in turn; each result is reported as soon as it is there. Raises nothing of ours."""
+    report(_settings(settings))
+    report(_cache(settings))
+    quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
+    await _source(quick, report)
+    report(await anyio.to_thread.run_sync(_yahoo))
+
+
+def _settings(settings: Settings) -> Check:
+    file = settings.config_file
+    others = [f"[{one.section}] {one.name}" for one in settings.each() if "environment" in one.origin]
+    found = [str(file) if file else "built-in defaults, no config.toml"]
+    if others:
+        found.append(f"from the environment {', '.join(others)}")
+    return Check("settings", True, f"{'; '.join(found)} (see `ingest config show`)")
+
+
+def _cache(settings: Settings) -> Check:
+    root = settings.cache.root
+    try:
+        refuse_network(root)
+        return _space(root, _health(settings))
+    except IngestError as error:
+        return Check("cache", False, str(error), "see [cache] root")
+
+
+def _health(settings: Settings) -> str:
+    if not settings.manifest_path.exists():
+        return "empty"
+    found = status(settings)
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        lost = manifest.permission().lost(manifest.committed())
+        copies = f"; {only_copies(lost, manifest.permission())}" if lost else ""
+    return f"{sum(row.count for row in found.sessions if row.held == 'committed'):,} sessions held{copies}"
+
+
+def _space(root: Path, health: str) -> Check:
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{root}: {health}; {free / 1e9:.1f} GB free"
+    if not os.access(there, os.W_OK):
+        return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or mend its rights")
+    if free < _LITTLE_DISK:
+        return Check("cache", False, found, "make room: two years take 0.12 GB, all of the history 1.4 GB")
+    return Check("cache", True, found)
+
+
+async def _source(settings: Settings, report: Report) -> None:
+    """All that needs the source, as far as one rests on the other."""
+    keys = f"[{settings.source.profile}] in {credentials_file()}"
+    try:
+        async with asking(settings, lambda event: None, anyio.Event()) as asker:
+            report(Check("keys", True, keys))
+            await _connected(settings, asker, report)
+    except UsageError as error:
+        report(Check("keys", False, f"none under {keys}", str(error)))
+
+
+async def _connected(settings: Settings, asker: Asker, report: Report) -> None:
+    dataset, began = STOCKS_DAY, time.monotonic()
+    try:
+        skew = await asker.clock_skew(dataset.prefix)
+        report(Check("connection", True, f"{settings.source.endpoint_url}, {(time.monotonic() - began) * 1e3:.0f} ms"))
+        report(_clock(skew))
+        listing = await listed(asker, dataset, dataset.first_session, today())
+    except SourceError as error:
+        report(Check("connection", False, str(error), _first_aid(settings, error)))
+        return
+    report(_listing(listing))
+    if listing:
+        await _allowed(settings, asker, listing, report)
+
+
+def _clock(skew: float) -> Check:
+    found = f"this computer's is off by {skew:+.0f} s"
+    return Check("clock", abs(skew) <= _SKEW_S, found, "" if abs(skew) <= _SKEW_S else "set this computer's clock")
+
+
+def _first_aid(settings: Settings, error: SourceError) -> str:
+    kind = odd_kind(settings.source.profile)
+    if kind and not error.retryable:
+        return kind
+    if isinstance(error, Forbidden):
+        return "these keys may not list the bucket: see [source] bucket, and whether your plan has flat files"
+    if isinstance(error, Throttled):
+        return "the source asks for patience: try again later"
+    if isinstance(error, Disrupted):
+        return "see [source] endpoint_url, and whether this computer reaches the internet; else try again later"
+    return ""
+
+
+def _listing(listing: Listing) -> Check:
+    if not listing:
+        return Check("listing", False, "no daily file is listed", "see [source] bucket")
+    first, last = min(listing), max(listing)
+    published = listing[last].last_modified[:16].replace("T", " ")
+    return Check("listing", True, f"{len(listing):,} files, {first} to {last}, published {published} UTC")
+
+
+async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: Report) -> None:
+    """The permission window, and one file out of it."""
+    ordered = {day: listing[day] for day in sorted(listing)}
+    try:
+        permission = await permitted(asker, ordered, Permission())
+        report(_permission(permission, ordered))
+        _remember(settings, permission)
+        if permission.last:
+            newest = max(day for day in ordered if permission.allows(day))
+            report(await _download(asker, newest, ordered[newest]))
+    except SourceError as error:
+        report(Check("download", False, str(error), "try again; see docs/nightly.md"))
+
+
+def _permission(permission: Permission, listing: Listing) -> Check:
+    name = plan_name(permission, today(), min(listing))
+    if permission.first is None:
+        return Check("plan", False, name, "flat files are part of the plans Starter and above")
+    return Check("plan", True, f"{permission.first} to {permission.last}: {name}")
+
+
+def _remember(settings: Settings, permission: Permission) -> None:
+    """Keep what was found for the next run, where there is a cache and no run holds it."""
+    if not settings.manifest_path.exists():
+        return
+    path = settings.manifest_path
+    with (
+        suppress(CacheLocked),
+        lock.hold(settings.cache.root),
+        Manifest.open(path, STOCKS_DAY.name) as manifest,
+    ):
+        manifest.permit(permission)
+
+
+async def _download(asker: Asker, session: date, item: RemoteObject) -> Check:
+    began = time.monotonic()
+    await asker.limit.acquire()
+    body = await asker.fetch(session, item)
+    seconds = time.monotonic() - began
+    try:
+        rows = blockgzip.unpack(body.data).count(b"\n") - 1
+    except UnreadableFile as error:
+        return Check("download", False, f"{session}: {error}", "the vendor replaces such files: try again tomorrow")
+    return Check("download", True, f"{session}: {rows:,} rows, {len(body.data) / 1e6:.2f} MB in {seconds:.1f} s")
+
+
+def _yahoo() -> Check:
+    from ingest.sources import yahoo
+
+    try:
+        return Check("yahoo", True, f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_session()}")
+    except SourceError as error:
+        return Check("yahoo", False, str(error), "only what Massive does not have depends on it: try again later")

@@ -1,0 +1,40 @@
+"""`ingest check`."""
+
+import json
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+
+from ingest import settings
+from ingest.checking import Check, check
+
+NOT_READY = 4
+
+
+def check_command(config: Path | None, as_json: bool) -> int:
+    """Look at everything that a run needs, a line each; returns the exit code. Raises UsageError."""
+    found: list[Check] = []
+    chosen = settings.load(config)
+    console = Console(highlight=False)
+
+    def report(one: Check) -> None:
+        found.append(one)
+        if not as_json:
+            _show(console, one)
+
+    anyio.run(partial(check, chosen, report))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in found], ensure_ascii=False) + "\n")
+    return 0 if all(one.passed for one in found) else NOT_READY
+
+
+def _show(console: Console, one: Check) -> None:
+    mark = "[green]pass [/green]" if one.passed else "[red]to do[/red]"
+    console.print(f"{mark} [bold]{one.name:<10}[/bold]", end=" ")
+    console.print(one.found, markup=False, soft_wrap=True)
+    if one.advice:
+        console.print(f"{'':17}{one.advice}", markup=False, soft_wrap=True, style="yellow")

@@ -1,0 +1,48 @@
+"""`ingest config show` and `ingest config path`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ingest import settings
+from ingest.settings.loading import find
+from ingest.settings.model import Setting
+
+
+def show_command(config: Path | None, as_json: bool) -> int:
+    """Print every setting that holds, with where it comes from. Raises UsageError."""
+    found = list(settings.load(config).each())
+    if as_json:
+        rows = [{"section": one.section, "name": one.name, "value": one.value, "origin": one.origin} for one in found]
+        sys.stdout.write(json.dumps(rows, default=str, ensure_ascii=False) + "\n")
+        return 0
+    sys.stdout.write(as_toml(found))
+    return 0
+
+
+def as_toml(found: Sequence[Setting]) -> str:
+    """The settings as a config.toml that would say the same, each with where it comes from."""
+    lines: list[str] = []
+    for section, group in groupby(found, key=lambda one: one.section):
+        rows = [(f"{one.name} = {_value(one.value)}", one.origin) for one in group]
+        width = max(len(text) for text, _ in rows)
+        lines += ["", f"[{section}]", *(f"{text:<{width}}  # {origin}" for text, origin in rows)]
+    return "\n".join(lines[1:]) + "\n"
+
+
+def path_command(config: Path | None) -> int:
+    """Print the file that the settings are read from. Raises UsageError."""
+    file = find(config)
+    if file is None:
+        sys.stderr.write("no config.toml is read: the built-in defaults hold, and what the environment says\n")
+        return 0
+    sys.stdout.write(f"{file}\n")
+    return 0
+
+
+def _value(value: Any) -> str:
+    """JSON's text, numbers, booleans and lists are TOML's, too."""
+    return json.dumps(value, default=str, ensure_ascii=False)

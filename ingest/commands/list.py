@@ -1,0 +1,47 @@
+"""`ingest list`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+from rich.table import Table
+
+from ingest import settings
+from ingest.commands.rendering import choose_rendering
+from ingest.commands.rendering.words import counted, size
+from ingest.listing import Listed, list_window
+from ingest.request import Flags, request_of
+
+
+def list_command(flags: Flags, config: Path | None, as_json: bool) -> int:
+    """Print what the source lists for a window; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config, flags.settings())
+    with choose_rendering(json=False, quiet=True) as warnings:
+        request = request_of(flags, chosen, warnings.event)
+        found = anyio.run(partial(list_window, chosen, request, warnings.event))
+    if as_json:
+        for one in found:
+            sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
+    else:
+        _show(Console(highlight=False), found)
+    return 0
+
+
+def _show(console: Console, found: Sequence[Listed]) -> None:
+    table = Table("session", "size", "published (UTC)", "held", "permitted", box=None)
+    for one in found:
+        held = {"none": "no", "committed": "yes"}.get(one.held, one.held)
+        published = one.published[:16].replace("T", " ")
+        table.add_row(str(one.session), size(one.bytes), published, held, "yes" if one.permitted else "no")
+    if found:
+        console.print(table)
+    open_ = [one for one in found if one.permitted and one.held != "committed"]
+    console.print(
+        f"{counted(len(found), 'file')} listed, {size(sum(one.bytes for one in found))}; "
+        f"{counted(len(open_), 'file')} that you may have and don't hold, {size(sum(one.bytes for one in open_))}."
+    )

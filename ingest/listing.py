@@ -1,0 +1,56 @@
+"""The answer to `ingest list`: what the source has for a window, and how it stands to what is held and allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import anyio
+
+from ingest import events
+from ingest.manifest import Manifest
+from ingest.manifest.records import HeldState
+from ingest.request import Request
+from ingest.settings import Settings
+from ingest.survey import asking, listed, permitted, within
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One listed file. `bytes` are packed; `published` is its last change, ISO 8601, UTC.
+
+    `held` is "committed" where just these bytes are held, "replaced" where the file has changed since.
+    """
+
+    session: date
+    bytes: int
+    published: str
+    held: HeldState | str
+    permitted: bool
+
+
+async def list_window(settings: Settings, request: Request, sink: events.Sink) -> Sequence[Listed]:
+    """All files listed for the window, oldest first; what is allowed is searched where it is not known.
+
+    Nothing is written. Raises SourceError.
+    """
+    window = request.window
+    with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
+        held, known = manifest.sessions(), manifest.permission()
+    async with asking(settings, sink, anyio.Event()) as asker:
+        listing = within(await listed(asker, request.dataset, window.start, window.end), window.start, window.end)
+        if any(known.allows(day) is None for day in listing):
+            known = await permitted(asker, listing, known)
+    return [
+        Listed(
+            session=day,
+            bytes=item.size,
+            published=item.last_modified,
+            held=_held(held[day].held, held[day].etag == item.etag) if day in held else "none",
+            permitted=known.allows(day) is True,
+        )
+        for day, item in listing.items()
+    ]
+
+
+def _held(state: HeldState, same: bool) -> str:
+    return "replaced" if state == "committed" and not same else state

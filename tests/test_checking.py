@@ -1,0 +1,201 @@
+"""What `ingest check` finds: all well, and each thing that may be wrong with what it says to do."""
+
+import json
+from datetime import date
+
+import anyio
+import pytest
+from pipeline_kit import Place, key, market_objects, trading_days, write_keys
+
+from ingest import lock
+from ingest.checking import check
+from ingest.demo import faults, loopback
+from ingest.demo.faults import FlipByte, ResetBefore, Status
+from ingest.errors import Disrupted, SourceRefused
+from ingest.manifest import Manifest
+from ingest.permission import Permission
+
+DAYS = trading_days(date(2025, 3, 3), 20)
+NAMES = ["settings", "cache", "keys", "connection", "clock", "listing", "plan", "download", "yahoo"]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path, monkeypatch):
+    write_keys(tmp_path / "credentials")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr("ingest.sources.yahoo.newest_session", lambda: DAYS[-1])
+
+
+def found(place, **settings):
+    """All results by name."""
+    results = []
+    anyio.run(check, place.settings(**settings), results.append)
+    return {one.name: one for one in results}
+
+
+def serving(**named):
+    return loopback.serve(market_objects(DAYS), **named)
+
+
+def failing(results):
+    return [name for name, one in results.items() if not one.passed]
+
+
+def test_where_all_is_well_everything_passes_and_nothing_is_written(tmp_path):
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert (list(results), failing(results)) == (NAMES, [])
+    assert results["listing"].found.startswith(f"20 files, {DAYS[0]} to {DAYS[-1]}")
+    assert results["plan"].found == f"{DAYS[0]} to {DAYS[-1]}: all that is listed, as Advanced and Business have it"
+    assert results["download"].found.startswith(f"{DAYS[-1]}: 2")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
+    with serving(forbidden={key(day) for day in DAYS[:7]}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[10], DAYS[12])
+        results = found(place)
+        with Manifest.read(place.settings().manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
+            assert manifest.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
+        assert place.run(DAYS[0], DAYS[-1]).probes == []
+    assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")
+
+
+def test_a_run_that_holds_the_cache_is_not_disturbed(tmp_path):
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[1])
+        with lock.hold(place.root):
+            assert failing(found(place)) == []
+
+
+def test_a_profile_without_keys_says_what_to_write(tmp_path):
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url), profile="other")
+    assert (list(results), failing(results)) == (["settings", "cache", "keys", "yahoo"], ["keys"])
+    assert "aws_access_key_id = YOUR_ACCESS_KEY" in results["keys"].advice
+
+
+@pytest.mark.parametrize(
+    ("access_key", "words"),
+    [
+        ("a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6", "key of the REST API"),
+        ("AKIA" + "EXAMPLE0" * 2, "one of AWS itself"),
+        ("00000000-1111-2222-3333-444444444444", "take the S3 keys"),
+    ],
+)
+def test_keys_of_another_kind_are_recognised_where_they_are_refused(tmp_path, access_key, words):
+    write_keys(tmp_path / "credentials", access_key)
+    with serving(access_keys={"KEY"}) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["connection"]
+    said = f"{results['connection'].found} {results['connection'].advice}"
+    assert words in said
+    assert access_key not in said
+
+
+def test_a_clock_that_is_wrong_is_told_by_how_much(tmp_path):
+    with serving(clock_ahead_s=400) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["clock"]
+    assert results["clock"].found in {f"this computer's is off by -{n} s" for n in range(395, 405)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Status(403, "RequestTimeTooSkewed"), "clock is wrong"),
+        (Status(403, "AccessDenied"), "may not list the bucket"),
+        (Status(403, "SignatureDoesNotMatch"), "does not belong to the access key"),
+        (Status(404, "NoSuchBucket"), "[source] bucket"),
+        (Status(307, "TemporaryRedirect", (("Location", "http://127.0.0.1:9/"),)), "127.0.0.1:9"),
+        (Status(500, "InternalError"), "[source] endpoint_url"),
+        (ResetBefore(), "[source] endpoint_url"),
+    ],
+    ids=lambda value: getattr(value, "s3_code", type(value).__name__) if not isinstance(value, str) else "",
+)
+def test_a_source_that_refuses_to_list_is_explained(tmp_path, fault, words):
+    with serving(faults=faults.always(fault)) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+        assert len(server.requests) <= 12
+    assert failing(results) == ["connection"]
+    assert words in f"{results['connection'].found} {results['connection'].advice}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_gateway_that_sends_us_on_to_another_host_is_not_believed(tmp_path, status):
+    """The other host refuses what was signed for the first one: that is no answer to what the plan allows."""
+    with loopback.serve({}, bucket="elsewhere") as other, serving() as server:
+        there = other.endpoint_url.replace("127.0.0.1", "localhost")
+        server.faults = faults.always(Status(status, "Redirect", (("Location", f"{there}/"),)))
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        results = found(place)
+        place.run(DAYS[0], DAYS[-1], fails=SourceRefused)
+    assert failing(results) == ["connection"]
+    assert f"sends us on to {there.removeprefix('http://')}" in results["connection"].found
+
+
+def test_a_plan_without_flat_files(tmp_path):
+    with serving(forbidden={key(day) for day in DAYS}) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["plan"]
+    assert "Basic" in results["plan"].found
+    assert "download" not in results
+
+
+def test_an_empty_bucket(tmp_path):
+    with loopback.serve({}) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["listing"]
+
+
+def test_a_file_that_is_damaged(tmp_path):
+    objects = market_objects(DAYS)
+    objects[key(DAYS[-1])] = objects[key(DAYS[-1])][:-9]
+    with loopback.serve(objects) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["download"]
+
+
+def test_a_download_that_fails(tmp_path):
+    with serving(faults=faults.strike({key(DAYS[-1])}, FlipByte(2000), times=99)) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["download"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with serving() as server:
+        assert failing(found(Place(tmp_path / "cache", server.endpoint_url))) == ["cache"]
+
+
+def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
+    monkeypatch.setattr("ingest.checking._LITTLE_DISK", 1 << 60)
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert (failing(results), results["cache"].advice[:9]) == (["cache"], "make room")
+
+
+def test_a_yahoo_that_is_out_of_reach(tmp_path, monkeypatch):
+    def refuse():
+        raise Disrupted("429")
+
+    monkeypatch.setattr("ingest.sources.yahoo.newest_session", refuse)
+    with serving() as server:
+        assert failing(found(Place(tmp_path / "cache", server.endpoint_url))) == ["yahoo"]
+
+
+def test_the_command_prints_a_line_each_and_its_exit_code(tmp_path):
+    """As a process it meets no Yahoo: nothing in these tests reaches a network."""
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        asked, told = place.cli("check"), place.cli("check", "--json")
+    assert (asked.returncode, told.returncode, asked.stderr, told.stderr) == (4, 4, "", "")
+    lines = [line for line in asked.stdout.splitlines() if line.startswith(("pass", "to do"))]
+    assert [line.split()[1] for line in lines[:-1]] == NAMES[:-1]
+    assert lines[-1].startswith("to do yahoo")
+    assert [one["name"] for one in json.loads(told.stdout)] == NAMES
+    assert "secret-of-the-loopback" not in asked.stdout + told.stdout
