@@ -114,6 +114,11 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
 
 
+def is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a manifest has all tables of this version; raises CacheError for a newer one."""
+    return version_of(connection, path) == len(MIGRATIONS)
+
+
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
     """Version of a manifest; raises CacheError for a newer one."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]

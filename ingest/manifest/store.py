@@ -73,16 +73,25 @@ class Manifest:
     @classmethod
     @contextmanager
     def read(cls, path: Path, dataset: str) -> Iterator[Self]:
-        """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError."""
-        with _translated(path):
+        """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
+
+        One of an older version is read as a copy in memory that is brought up to date: only a run, which holds the
+        lock, changes the file.
+        """
+        with _translated(path), closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
             # A run that was killed as it made the file leaves it empty.
-            known = path.exists() and path.stat().st_size > 0
-            where = f"{path.resolve().as_uri()}?mode=ro" if known else "file::memory:"
+            if not path.exists() or not path.stat().st_size:
+                schema.migrate(copy, path)
+                yield cls(copy, path, dataset, writable=False)
+                return
+            where = f"{path.resolve().as_uri()}?mode=ro"
             with closing(sqlite3.connect(where, uri=True, isolation_level=None, timeout=30)) as connection:
-                if not known:
-                    schema.migrate(connection, path)
-                schema.version_of(connection, path)
-                yield cls(connection, path, dataset, writable=False)
+                if schema.is_current(connection, path):
+                    yield cls(connection, path, dataset, writable=False)
+                    return
+                connection.backup(copy)
+            schema.migrate(copy, path)
+            yield cls(copy, path, dataset, writable=False)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

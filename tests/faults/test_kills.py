@@ -111,6 +111,8 @@ class Story:
         """What holds at the instant of death: no file is torn, and what is called done is on disk."""
         for name, data in place.tiers().items():
             assert name.endswith(".tmp") or data in self._seen[name], name
+        if not place.query("SELECT 1 FROM sqlite_master WHERE name = 'intents'"):
+            return  # killed before the manifest was made
         query = "SELECT session, tracked_sha256, archive_sha256 FROM sessions WHERE held = 'committed'"
         intended = {session for (session,) in place.query("SELECT session FROM intents")}
         for session, *hashes in place.query(query):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ingest.errors import CacheError
 from ingest.manifest import Correction, Held, Manifest, SessionRecord
 from ingest.manifest.schema import MIGRATIONS
+from ingest.permission import Permission
 from ingest.tiers.layout import MemberIndex
 from ingest.tiers.projection import Projection
 
@@ -97,6 +98,34 @@ class TestTheFile:
                 manifest.answered([(DAY, "forbidden", None, "e1")], 1)
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
         assert _raw(path, "SELECT count(*) FROM sessions") == [(1,)]
+
+    @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+    def test_an_older_one_is_read_as_it_is_and_brought_up_to_date_by_who_opens_it(
+        self, path: Path, version: int
+    ) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(
+                f"PRAGMA journal_mode=WAL; {''.join(MIGRATIONS[:version])} PRAGMA user_version = {version};"
+            )
+        if version:
+            _raw(path, f"INSERT INTO sessions (dataset, session, remote) VALUES ('{DATASET}', '{DAY}', 'forbidden')")
+        with Manifest.read(path, DATASET) as manifest:
+            assert list(manifest.sessions()) == [DAY] * (version > 0)
+            assert manifest.permission() == Permission()
+        assert _raw(path, "PRAGMA user_version") == [(version,)]
+        with Manifest.open(path, DATASET) as manifest:
+            assert list(manifest.sessions()) == [DAY] * (version > 0)
+            manifest.permit(Permission(DAY, DAY))
+        assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+    def test_what_a_plan_allows_is_kept_with_its_date(self, manifest: Manifest) -> None:
+        assert (manifest.permission(), manifest.permission_asked_at()) == (Permission(), None)
+        for permission in (Permission(DAY, DAY, below=DAY), Permission(above=DAY), Permission()):
+            manifest.permit(permission)
+            assert manifest.permission() == permission
+        asked = manifest.permission_asked_at()
+        assert asked is not None
+        assert abs((datetime.now(UTC) - datetime.fromisoformat(asked)).total_seconds()) < 60
 
     @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
     def test_a_newer_one_is_refused_and_stays_as_it_is(self, way: object, path: Path) -> None:
