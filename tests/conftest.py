@@ -10,8 +10,10 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from pipeline_kit import write_keys
 
 from ingest.demo import seaweed as weed
 
@@ -68,6 +70,16 @@ def seaweed(seaweed_installed: None, tmp_path_factory: pytest.TempPathFactory) -
     writer = weed.identity("writer", "Admin")
     with weed.serve(tmp_path_factory.mktemp("seaweed"), [writer]) as server:
         yield Seaweed(server, writer)
+
+
+@pytest.fixture
+def loopback_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of keys where a run looks for them, for the loopback server, which checks no signature."""
+    file = tmp_path / "credentials"
+    write_keys(file)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    return file
 
 
 @pytest.fixture

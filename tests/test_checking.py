@@ -20,10 +20,7 @@ NAMES = ["settings", "cache", "keys", "connection", "clock", "listing", "plan", 
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path, monkeypatch):
-    write_keys(tmp_path / "credentials")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+def surroundings(loopback_keys, monkeypatch):
     monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
     monkeypatch.setattr("ingest.sources.yahoo.newest_session", lambda: DAYS[-1])
 
@@ -64,6 +61,15 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
     assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")
 
 
+def test_files_that_are_missing_are_told_of(tmp_path):
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[3])
+        place.part(DAYS[1], "archive").unlink()
+        results = found(place)
+    assert "4 sessions held, missing files: of 1 (" in results["cache"].found
+
+
 def test_a_run_that_holds_the_cache_is_not_disturbed(tmp_path):
     with serving() as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
@@ -82,13 +88,13 @@ def test_a_profile_without_keys_says_what_to_write(tmp_path):
 @pytest.mark.parametrize(
     ("access_key", "words"),
     [
-        ("a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6", "key of the REST API"),
-        ("AKIA" + "EXAMPLE0" * 2, "one of AWS itself"),
-        ("00000000-1111-2222-3333-444444444444", "take the S3 keys"),
+        ("X" * 32, "key of the REST API"),
+        ("AKIA" + "X" * 16, "one of AWS itself"),
+        ("YOUR-ACCESS-KEY", "take the S3 keys"),
     ],
 )
-def test_keys_of_another_kind_are_recognised_where_they_are_refused(tmp_path, access_key, words):
-    write_keys(tmp_path / "credentials", access_key)
+def test_keys_of_another_kind_are_recognised_where_they_are_refused(tmp_path, loopback_keys, access_key, words):
+    write_keys(loopback_keys, access_key)
     with serving(access_keys={"KEY"}) as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
     assert failing(results) == ["connection"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, assert_same, key, market_objects, trading_days, window, write_keys
+from pipeline_kit import Place, assert_same, key, market_objects, trading_days, window
 
 from ingest.demo import faults, loopback
 from ingest.demo.faults import Latency
@@ -30,10 +30,7 @@ def server():
 
 
 @pytest.fixture
-def place(server, tmp_path, monkeypatch):
-    write_keys(tmp_path / "credentials")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+def place(server, loopback_keys, tmp_path):
     settings = {"concurrency": PLACES, "attempts": 2}
     return Place(tmp_path / "cache", server.endpoint_url, source=settings)
 
@@ -120,7 +117,9 @@ def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_pa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, server, tmp_path, number):
     never = Latency(600)
-    server.faults = faults.first_of(lambda request: never if request.key > key(DAYS[4]) else None)
+    # The newest is the first of which a byte is asked; its turn to be downloaded never comes.
+    held_back = {key(day) for day in DAYS[5:-1]}
+    server.faults = faults.first_of(lambda request: never if request.key in held_back else None)
     place.source["read_timeout_s"] = 600
     with started(place) as run:
         run.until("committed", 5)

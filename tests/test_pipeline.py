@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 from botocore.endpoint_provider import RuleSet
-from pipeline_kit import Place, market_objects, trading_days, window, write_keys
+from pipeline_kit import Place, market_objects, trading_days, window
 
 from ingest.demo import loopback
 from ingest.manifest import Manifest
@@ -20,10 +20,7 @@ def server():
 
 
 @pytest.fixture
-def place(server, tmp_path, monkeypatch):
-    write_keys(tmp_path / "credentials")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+def place(server, loopback_keys, tmp_path):
     return Place(tmp_path / "cache", server.endpoint_url)
 
 

@@ -51,10 +51,7 @@ FAULTS = {
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path, monkeypatch):
-    write_keys(tmp_path / "credentials")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+def environment(loopback_keys, monkeypatch):
     # As many attempts, with waits that a test can wait for.
     monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
 
