@@ -29,15 +29,15 @@ from ingest.errors import (
 )
 from ingest.manifest import Manifest
 from ingest.manifest.location import refuse_network
-from ingest.overview import status
-from ingest.permission import Permission, only_copies, plan_name
+from ingest.permission import Permission, plan_name
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.sources.base import RemoteObject
 from ingest.sources.credentials import credentials_file, odd_kind
-from ingest.survey import Listing, asking, listed, permitted
+from ingest.survey import Listing, asking, listed, missing_parts, permitted
 from ingest.tiers import blockgzip
+from ingest.tiers.layout import PartFolders
 
 _SKEW_S = 60
 """Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
@@ -89,13 +89,18 @@ def _cache(settings: Settings) -> Check:
 
 
 def _health(settings: Settings) -> str:
+    """What is held, and whether its files are there."""
     if not settings.manifest_path.exists():
         return "empty"
-    found = status(settings)
     with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        lost = manifest.permission().lost(manifest.committed())
-        copies = f"; {only_copies(lost, manifest.permission())}" if lost else ""
-    return f"{sum(row.count for row in found.sessions if row.held == 'committed'):,} sessions held{copies}"
+        held, permission = manifest.sessions(), manifest.permission()
+    committed = [day for day, state in held.items() if state.held == "committed"]
+    missing = missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held)
+    lost = permission.lost(committed)
+    found = [f"{len(committed):,} sessions held"]
+    found += [f"missing files: of {len(missing):,} (`ingest run` fetches them again)"] if missing else []
+    found += [f"older than what your plan allows: {len(lost):,} (back them up)"] if lost else []
+    return ", ".join(found)
 
 
 def _space(root: Path, health: str) -> Check:

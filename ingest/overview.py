@@ -9,6 +9,7 @@ from typing import Any
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.manifest import Manifest
 from ingest.manifest.records import SessionCount
+from ingest.permission import Permission
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.tiers.layout import PartFolders
@@ -29,7 +30,8 @@ class Status:
     """The state of a cache. `first` and `last` are the oldest and newest committed session, None in an empty cache.
 
     `age_sessions` counts the sessions after `last` up to today; `gaps` are the sessions between `first` and `last`
-    that are not held, as (first, last, sessions) stretches.
+    that are not held, as (first, last, sessions) stretches. `permission` is what the keys' plan was last found to
+    allow, `only_copies` counts the sessions held that it does not allow any more.
     """
 
     dataset: str
@@ -44,6 +46,9 @@ class Status:
     corrections: int
     tracked_tickers: int
     dirty_files: int
+    permission: Permission
+    permission_asked_at: str | None
+    only_copies: int
     tiers: tuple[TierSize, ...]
     runs: tuple[dict[str, Any], ...]
 
@@ -69,6 +74,9 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
             corrections=totals.corrections,
             tracked_tickers=len(followed),
             dirty_files=sum(row.dirty for row in followed),
+            permission=manifest.permission(),
+            permission_asked_at=manifest.permission_asked_at(),
+            only_copies=len(manifest.permission().lost(committed)),
             tiers=tuple(_sizes(settings)),
             runs=tuple(manifest.last_runs(5)),
         )

@@ -37,7 +37,11 @@ class Survey:
     plan: Plan
 
     def outside(self) -> Iterable[str]:
-        """In words, what of the window cannot be had because it is not listed any more or not in the plan."""
+        """In words, what of the window cannot be had: what is older than the listing, and what is not in the plan."""
+        oldest = min(self.listing, default=None)
+        unlisted = [one.session for one in self.plan.decisions if one.remote == "absent"]
+        if oldest and (before := [day for day in unlisted if day < oldest]):
+            yield f"the source lists nothing before {oldest}: {len(before):,} sessions of this window are older"
         wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
         first, last = self.permission.first, self.permission.last
         refused = [day for day in wanted if self.permission.allows(day) is False]
@@ -69,7 +73,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
         held=held,
         is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh),
-        missing_parts=_missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held),
+        missing_parts=missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held),
     )
     plan = planned(permission=known)
     unknown = [one.session for one in plan.fetches if known.allows(one.session) is None]
@@ -99,7 +103,7 @@ async def permitted(asker: Asker, listing: Listing, known: Permission) -> Permis
     return await search(list(listing), known, ask)
 
 
-def _missing_parts(folders: PartFolders, held: Mapping[date, Held]) -> set[date]:
+def missing_parts(folders: PartFolders, held: Mapping[date, Held]) -> set[date]:
     """Committed sessions of which a part's file is gone."""
     present = {tier: folders.present(tier) for tier in TIERS}
     return {

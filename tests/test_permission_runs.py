@@ -1,5 +1,6 @@
 """Runs with keys whose plan allows a part of what is listed, against a real S3 server that refuses the rest."""
 
+import json
 from datetime import date
 
 import pytest
@@ -128,3 +129,20 @@ def test_limits_take_the_oldest_and_leave_the_rest_for_later(place, who, limits,
     assert ran.committed == DAYS[:fetched]
     assert (ran.finished.exit_code, ran.finished.not_attempted) == (0, 40 - fetched)
     assert place.run(*window(DAYS)).committed == DAYS[fetched:]
+
+
+def test_all_that_is_permitted_is_all_that_a_run_takes(place, allow):
+    allow(12, 4)
+    done = place.cli("run", "--all-permitted", "--json")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, summary["committed"], summary["start"]) == (0, 24, "2003-09-10")
+    assert f"the source lists nothing before {DAYS[0]}" in done.stdout
+
+
+def test_limits_are_read_from_the_command_line(place, who):
+    done = place.cli("run", "--start", DAYS[0], "--end", DAYS[-1], "--max-bytes", "20 kB", "--json")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, summary["fetched"] + summary["not_attempted"], summary["bytes"] <= 20_000) == (0, 40, True)
+    assert summary["fetched"] >= 3
+    refused = place.cli("run", "--max-bytes", "20 parsecs")
+    assert (refused.returncode, "--max-bytes '20 parsecs'" in refused.stderr) == (2, True)

@@ -52,7 +52,17 @@ def show(found: Status) -> None:
         f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
         f"{counted(found.corrections, 'correction')}, {counted(found.findings, 'session')} with findings."
     )
+    _show_permission(console, found)
     _show_runs(console, found)
+
+
+def _show_permission(console: Console, found: Status) -> None:
+    if found.permission.first:
+        span = f"{found.permission.first} to {found.permission.last}"
+        console.print(f"Your plan allowed {span} when it was last asked, {found.permission_asked_at}.")
+    if found.only_copies:
+        copies = counted(found.only_copies, "session")
+        console.print(f"{copies} held can't be fetched again: older than what the plan allows.", style="yellow")
 
 
 def _show_sessions(console: Console, found: Status) -> None:

@@ -100,6 +100,7 @@ def test_a_month_ends_up_in_both_tiers(chosen, run):
     assert len(list(chosen.archive_path.glob("*.csv.gz"))) == SESSIONS
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of yfinance's own use of pandas
 def test_yahoo_has_the_same_closes(chosen, run):
     """T had no split since then, so what Yahoo says without dividends is what was traded."""
     import yfinance

@@ -77,11 +77,11 @@ class Terminal:
         self._console.print(f"To fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
 
     def confirm(self, estimate: str) -> bool:
-        """Ask, with the estimate; whoever closes the input has not agreed."""
+        """Ask, with the estimate; whoever closes the input or presses Ctrl-C has not agreed."""
         self._console.print(estimate)
         try:
             return Confirm.ask("Download all of it?", console=self._console, default=False)
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             return False
 
     def _other(self, event: events.Event) -> None:
