@@ -1,60 +1,53 @@
 """Finds the edges of what the keys may read among listed sessions, in about a dozen questions."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 
-from ingest.permission import Permission
+Ask = Callable[[date], Awaitable[bool]]
 
 
-async def search(days: Sequence[date], known: Permission, ask: Callable[[date], Awaitable[bool]]) -> Permission:
-    """Find the edges of what is allowed among listed sessions (ascending), by bisection.
+async def search(days: Sequence[date], ask: Ask) -> Mapping[date, bool]:
+    """Ask for as few of these sessions (ascending) as tell which are allowed; returns each that was asked.
 
-    Asked are the newest, the oldest, and about log2 of their number for each edge that lies between them.
+    Where all are allowed these are the newest and the oldest; else about log2 of their number for each edge that
+    lies between them. Allowed is one span: between two sessions that are allowed, nothing is asked.
     """
-    return known.learn(*(await _Search(days, known, ask).edges()))
+    asked = _Search(days, ask)
+    if days and (inside := await asked.some_allowed()) is not None:
+        await asked.edge(inside, len(days) - 1)
+        await asked.edge(inside, 0)
+    return {days[at]: yes for at, yes in asked.answers.items()}
 
 
 class _Search:
-    """Answers by position in `days`; what is known to be allowed is not asked."""
+    """Answers by position in `days`."""
 
-    def __init__(self, days: Sequence[date], known: Permission, ask: Callable[[date], Awaitable[bool]]) -> None:
-        self._days, self._known, self._ask = days, known, ask
-        self._answers: dict[int, bool] = {}
+    def __init__(self, days: Sequence[date], ask: Ask) -> None:
+        self._days, self._ask = days, ask
+        self.answers: dict[int, bool] = {}
 
-    async def edges(self) -> tuple[list[date], list[date]]:
-        """The days that were allowed and those that were refused."""
-        inside = await self._some_allowed()
-        if inside is not None:
-            await self._edge(inside, len(self._days) - 1)
-            await self._edge(inside, 0)
-        allowed = [self._days[at] for at, yes in self._answers.items() if yes]
-        return allowed, [self._days[at] for at, yes in self._answers.items() if not yes]
-
-    async def _allowed(self, at: int) -> bool:
-        if at not in self._answers:
-            self._answers[at] = self._known.allows(self._days[at]) or await self._ask(self._days[at])
-        return self._answers[at]
-
-    async def _some_allowed(self) -> int | None:
-        """A position that is allowed: one that is known, else from the newest back in steps that double."""
+    async def some_allowed(self) -> int | None:
+        """A position that is allowed: from the newest back in steps that double."""
         end = len(self._days) - 1
-        if known := [at for at, day in enumerate(self._days) if self._known.allows(day)]:
-            return known[-1]
-        steps = [0, *(1 << n for n in range(end.bit_length()) if 1 << n < end), end]
-        for step in steps:
+        for step in [0, *(1 << n for n in range(end.bit_length()) if 1 << n < end), end]:
             if await self._allowed(end - step):
                 return end - step
         return None
 
-    async def _edge(self, inside: int, outside: int) -> None:
-        """Bisect between a position that is allowed and the end of the days, or what is known to be refused."""
-        refused = [at for at, yes in self._answers.items() if not yes and _between(at, inside, outside)]
+    async def edge(self, inside: int, outside: int) -> None:
+        """Bisect between a position that is allowed and an end of the days, or a refusal that is nearer."""
+        refused = [at for at, yes in self.answers.items() if not yes and _between(at, inside, outside)]
         outside = min(refused, key=lambda at: abs(at - inside), default=outside)
         if await self._allowed(outside):
             return
         while abs(outside - inside) > 1:
             middle = (inside + outside) // 2
             inside, outside = (middle, outside) if await self._allowed(middle) else (inside, middle)
+
+    async def _allowed(self, at: int) -> bool:
+        if at not in self.answers:
+            self.answers[at] = await self._ask(self._days[at])
+        return self.answers[at]
 
 
 def _between(at: int, one: int, other: int) -> bool:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.manifest import Manifest
-from ingest.plan import Plan
 
 ASK_FROM = 1_000_000_000
 """Bytes from which on a download is to be confirmed."""
@@ -25,15 +24,15 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(plan: Plan, manifest: Manifest, root: Path) -> Estimate:
-    """What a plan will take, at the rate that the last run of some size reached."""
+def estimate(files: int, size: int, manifest: Manifest, root: Path) -> Estimate:
+    """What so many files and packed bytes will take, at the rate that the last run of some size reached."""
     rate = manifest.measured_rate()
     return Estimate(
-        files=len(plan.fetches),
-        bytes=plan.bytes,
-        disk=round(plan.bytes * _DISK_PER_PACKED),
+        files=files,
+        bytes=size,
+        disk=round(size * _DISK_PER_PACKED),
         free=shutil.disk_usage(root).free,
-        seconds=plan.bytes / rate if rate else None,
+        seconds=size / rate if rate else None,
     )
 
 

@@ -77,9 +77,9 @@ class Permission:
 
         It is known which where newer or older ones were allowed just now, or where it stands at an edge itself.
         """
-        older, newer = any(day < session for day in allowed), any(day > session for day in allowed)
+        older, newer = any(day < session for day in allowed), [day for day in allowed if day > session]
         if not older and (newer or session == self.first):
-            return replace(self, first=_weekday_after(session), below=session)._or_nothing()
+            return replace(self, first=min([*newer, _weekday_after(session)]), below=session)._or_nothing()
         if not newer and (older or session == self.last):
             return replace(self, last=session - _DAY, above=session)._or_nothing()
         return self

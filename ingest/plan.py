@@ -77,12 +77,12 @@ def make_plan(
     wishes: Wishes,
     missing_parts: Collection[date] = (),
     permission: Permission = Permission(),  # noqa: B008 - a value
-    just_searched: bool = False,
+    answered: Collection[date] = (),
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
 
     `missing_parts` are committed sessions whose files are not there; `permission` is what the keys' plan is known to
-    allow; where it was `just_searched` its edges need not be asked again.
+    allow. Sessions that have `answered` just now are not asked again where they are forbidden.
     """
     last_listed = max(listing, default=date.min)
     decisions = [
@@ -93,7 +93,7 @@ def make_plan(
         if day in listing or day in held or is_session(day) or day.weekday() < 5
     ]
     spans = _forbidden_spans(decisions, permission)
-    edges = set[date]() if just_searched else {end.session for span in spans for end in _edges(span, permission)}
+    edges = {end.session for span in spans for end in _edges(span, permission)} - set(answered)
     inside = {decision.session for span in spans for decision in span} - edges
     return Plan(tuple(_at_edge(decision, edges, inside) for decision in decisions), spans)
 

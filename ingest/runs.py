@@ -4,7 +4,7 @@ import importlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -17,7 +17,7 @@ from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.manifest import Answer, Manifest
 from ingest.outcomes import OutcomeKind
 from ingest.permission import Permission, only_copies
-from ingest.plan import Plan, limit, next_wave
+from ingest.plan import Decision, Plan, limit, next_wave
 from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
@@ -97,30 +97,33 @@ class _Run:
                 found = await survey(asker, manifest, self._settings, request)
                 plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
                 manifest.answered(_new_answers(plan), self._store.run)
-                self._permit(found.permission)
+                if found.permission != manifest.permission():
+                    self._permit(found.permission)
                 for words in found.outside():
                     self._sink(events.Notice(words))
                 self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
-                self._check_size(plan)
                 if plan.fetches:
                     await self._fetch_waves(asker, found.permission, plan)
             finally:
                 self._requests = asker.requests
 
-    def _check_size(self, plan: Plan) -> None:
-        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
-        if plan.bytes > ASK_FROM and not self._request.confirmed:
-            raise NotConfirmed(in_words(estimate(plan, self._store.manifest, self._settings.cache.root)))
+    def _check_size(self, wave: Sequence[Decision]) -> None:
+        """A large download is to be agreed to, be it planned or just opened: raises NotConfirmed, with the estimate."""
+        size = sum(decision.item.size for decision in wave if decision.item)
+        if size > ASK_FROM and not self._request.confirmed:
+            root = self._settings.cache.root
+            raise NotConfirmed(in_words(estimate(len(wave), size, self._store.manifest, root)))
 
     async def _fetch_waves(self, asker: Asker, permission: Permission, plan: Plan) -> None:
         """Fetch wave by wave: a forbidden span that turns out to have opened adds another one."""
+        wave = list(plan.fetches)
+        self._check_size(wave)
         await _import_pipeline()
         from ingest.pipeline import Pipeline
 
         max_bytes = self._settings.limits.max_bytes_in_flight
         pipeline = Pipeline(asker, self._store, self._request.dataset, max_bytes, self._sink, self._stop)
         self._outcomes = pipeline.outcomes
-        wave = list(plan.fetches)
         while wave and not self._stop.is_set():
             try:
                 await pipeline.run(wave)
@@ -129,17 +132,15 @@ class _Run:
             opened = {day for day, kind in pipeline.outcomes.items() if kind != "forbidden"}
             wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
             if wave:
+                self._check_size(wave)
                 self._sink(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
 
     def _permit(self, permission: Permission) -> None:
         """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
         manifest = self._store.manifest
-        known = manifest.permission()
-        if permission == known:
-            return
         held = manifest.committed()
         lost = permission.lost(held)
-        if lost and not known.lost(held):
+        if lost and not manifest.permission().lost(held):
             self._sink(events.Notice(only_copies(lost, permission), "warning"))
         manifest.permit(permission)
 

@@ -23,7 +23,7 @@ from ingest.sources.base import RemoteObject
 from ingest.tiers.layout import TIERS, PartFolders
 
 SEARCH_FROM = 8
-"""Sessions of which it is not known whether they are allowed: so many are asked for one by one, more are searched."""
+"""So many sessions are asked for one by one; where more are to be fetched it is searched first what is allowed."""
 
 Listing = Mapping[date, RemoteObject]
 
@@ -62,7 +62,7 @@ async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> As
 
 
 async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Survey:
-    """List the window, find out what of it is allowed where that is not known, and plan. Raises SourceError."""
+    """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
     dataset, known = request.dataset, manifest.permission()
     listing = await listed(asker, dataset, request.window.start, request.window.end)
     held = manifest.sessions()
@@ -76,11 +76,13 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
         missing_parts=missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held),
     )
     plan = planned(permission=known)
-    unknown = [one.session for one in plan.fetches if known.allows(one.session) is None]
-    if len(unknown) <= SEARCH_FROM:
+    wanted = [one.session for one in plan.fetches if known.allows(one.session) is not False]
+    if len(wanted) <= SEARCH_FROM:
         return Survey(listing, known, plan)
-    found = await permitted(asker, within(listing, request.window.start, request.window.end), known)
-    return Survey(listing, found, planned(permission=found, just_searched=True))
+    # What was known may be long ago, and of other keys: the newest and the oldest are asked in any case.
+    answers = await probed(asker, {day: listing[day] for day in wanted})
+    found = known.learn(*told_apart(answers))
+    return Survey(listing, found, planned(permission=found, answered=answers.keys()))
 
 
 async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:
@@ -95,12 +97,22 @@ def within(listing: Listing, start: date, end: date) -> Listing:
 
 
 async def permitted(asker: Asker, listing: Listing, known: Permission) -> Permission:
-    """Search a listing for the edges of what the keys may read. Raises SourceError."""
+    """What is known, and what a search of a listing adds to it. Raises SourceError."""
+    return known.learn(*told_apart(await probed(asker, listing)))
+
+
+async def probed(asker: Asker, listing: Listing) -> Mapping[date, bool]:
+    """Search a listing (ascending) for the edges of what the keys may read; returns what was asked."""
 
     async def ask(session: date) -> bool:
         return await asker.may_read(session, listing[session])
 
-    return await search(list(listing), known, ask)
+    return await search(list(listing), ask)
+
+
+def told_apart(answers: Mapping[date, bool]) -> tuple[list[date], list[date]]:
+    """The sessions that are allowed, and those that are refused."""
+    return [day for day, yes in answers.items() if yes], [day for day, yes in answers.items() if not yes]
 
 
 def missing_parts(folders: PartFolders, held: Mapping[date, Held]) -> set[date]:

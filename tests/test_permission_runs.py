@@ -95,6 +95,16 @@ def test_what_the_floor_rolls_past_stays_and_is_warned_of_once(place, allow):
     assert [event for event in again.of(events.Notice) if event.level == "warning"] == []
 
 
+def test_a_worse_plan_is_found_out_before_much_is_asked(place, allow):
+    place.run(DAYS[30], DAYS[39])
+    allow(25, 0)
+    ran = place.run(*window(DAYS))
+    assert (ran.committed, ran.finished.forbidden) == (DAYS[25:30], 25)
+    assert len(ran.probes) <= 8
+    assert sorted(ran.gets) == DAYS[25:30]
+    assert permission(place) == Permission(DAYS[25], DAYS[39], DAYS[24])
+
+
 def test_a_better_plan_opens_in_waves(place, allow):
     allow(30, 0)
     place.run(*window(DAYS))
