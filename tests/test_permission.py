@@ -93,6 +93,11 @@ class TestLearning:
         assert delayed.allows(_day(25)) is False
         assert delayed.learn([_day(21)], [_day(22)]) == _span(10, 21, above=22)
 
+    def test_a_refusal_outside_leaves_what_lies_between_unknown(self) -> None:
+        span = _span(10, 20).learn([_day(15)], [_day(3), _day(28)])
+        assert span == _span(10, 20, below=3, above=28)
+        assert [span.allows(_day(n)) for n in (3, 6, 15, 24, 28)] == [False, None, True, None, False]
+
     def test_a_better_plan_opens_what_was_refused(self) -> None:
         better = _span(10, 20, below=9).learn([_day(n) for n in range(5, 10)], [_day(4)])
         assert better == _span(5, 20, below=4)
