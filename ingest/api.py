@@ -21,15 +21,27 @@ def run(
     *,
     tickers: Iterable[str] | None = None,
     refresh: bool = False,
+    all_permitted: bool = False,
+    max_files: int | None = None,
+    max_bytes: int | None = None,
     config: Path | None = None,
     on_event: events.Sink = lambda event: None,
 ) -> events.Finished:
     """Bring the cache to what is asked for, as `ingest run` does; returns the summary.
 
-    `months` calendar months back from today, or `start` to `end`, both inclusive. `tickers` are tracked in place of
+    `months` calendar months back from today, or `start` to `end`, both inclusive, or all that the keys' plan allows;
+    of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers` are tracked in place of
     those of the settings. May be called where an event loop is running (a notebook). Raises IngestError.
     """
-    flags = Flags(months=months, start=start, end=end, refresh=refresh)
+    flags = Flags(
+        months=months,
+        start=start,
+        end=end,
+        refresh=refresh,
+        all_permitted=all_permitted,
+        max_files=max_files,
+        max_bytes=None if max_bytes is None else str(max_bytes),
+    )
     chosen = settings.load(config, flags.settings())
     request = request_of(flags, chosen, on_event)
     if tickers is not None:

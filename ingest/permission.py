@@ -30,6 +30,14 @@ class Permission:
     below: date | None = None
     above: date | None = None
 
+    def __str__(self) -> str:
+        """The span in words, as far as its edges are known."""
+        if self.first is None or self.last is None:
+            return "nothing" if self.below or self.above else "what was not asked yet"
+        if self.below is None:
+            return f"at least {self.first} to {self.last}" if self.above is None else f"sessions up to {self.last}"
+        return f"sessions from {self.first} on" if self.above is None else f"{self.first} to {self.last}"
+
     def allows(self, session: date) -> bool | None:
         """Whether a session is allowed; None where that is not known."""
         if self.first and self.last and self.first <= session <= self.last:

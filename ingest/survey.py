@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
@@ -43,12 +43,11 @@ class Survey:
         if oldest and (before := [day for day in unlisted if day < oldest]):
             yield f"the source lists nothing before {oldest}: {len(before):,} sessions of this window are older"
         wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
-        first, last = self.permission.first, self.permission.last
         refused = [day for day in wanted if self.permission.allows(day) is False]
-        if refused and (first is None or last is None):
+        if refused and self.permission.first is None:
             yield f"your plan allows none of the {len(refused):,} files listed in this window that are not held"
-        elif refused and first and last:
-            yield f"your plan allows {first} to {last}: {len(refused):,} listed sessions of this window are outside"
+        elif refused:
+            yield f"your plan allows {self.permission}: {len(refused):,} listed sessions of this window are outside"
 
 
 @asynccontextmanager
@@ -63,9 +62,9 @@ async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> As
 
 async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Survey:
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
-    dataset, known = request.dataset, manifest.permission()
+    dataset, held = request.dataset, manifest.sessions()
     listing = await listed(asker, dataset, request.window.start, request.window.end)
-    held = manifest.sessions()
+    known = await _rolled(asker, dataset, manifest.permission(), held, request.window.start)
     planned = partial(
         make_plan,
         window=(request.window.start, request.window.end),
@@ -83,6 +82,25 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     answers = await probed(asker, {day: listing[day] for day in wanted})
     found = known.learn(*told_apart(answers))
     return Survey(listing, found, planned(permission=found, answered=answers.keys()))
+
+
+async def _rolled(
+    asker: Asker, dataset: Dataset, known: Permission, held: Mapping[date, Held], start: date
+) -> Permission:
+    """The permission after one question for its floor, where that lies before the window and so is not asked anyway.
+
+    It rolls with the day, and what is held below it is the only copy. Where it has rolled, the sessions held are
+    searched for where it is now.
+    """
+    floor = known.first
+    if not floor or not known.below or floor >= start:
+        return known
+    item = RemoteObject(dataset.key(floor), 0, "", "")
+    if await asker.may_read(floor, item):
+        return known
+    days = sorted({day for day, state in held.items() if state.held == "committed" and day > floor})
+    answers = await probed(asker, {day: replace(item, key=dataset.key(day)) for day in days})
+    return known.learn(*told_apart({floor: False, **answers}))
 
 
 async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:

@@ -162,6 +162,20 @@ class TestWords:
     def test_a_plan_is_named_by_how_far_it_reaches(self, permission: Permission, words: str) -> None:
         assert plan_name(permission, TODAY, date(2003, 9, 10)) == words
 
+    @pytest.mark.parametrize(
+        ("permission", "words"),
+        [
+            (_span(1, 3, 0, 4), "2020-01-02 to 2020-01-04"),
+            (_span(1, 3, below=0), "sessions from 2020-01-02 on"),
+            (_span(1, 3, above=4), "sessions up to 2020-01-04"),
+            (_span(1, 3), "at least 2020-01-02 to 2020-01-04"),
+            (Permission(below=EPOCH, above=EPOCH), "nothing"),
+            (NOTHING, "what was not asked yet"),
+        ],
+    )
+    def test_a_span_says_no_more_than_is_known(self, permission: Permission, words: str) -> None:
+        assert str(permission) == words
+
     def test_what_the_floor_has_rolled_past_is_the_only_copy(self) -> None:
         span = _span(10, 20, below=9)
         held = [_day(n) for n in range(8, 15)]

@@ -95,6 +95,23 @@ def test_what_the_floor_rolls_past_stays_and_is_warned_of_once(place, allow):
     assert [event for event in again.of(events.Notice) if event.level == "warning"] == []
 
 
+def test_a_floor_before_the_window_is_asked_each_time_and_found_where_it_rolled(place, allow):
+    allow(5, 0)
+    place.run(*window(DAYS))
+    late = window(DAYS[30:])
+    quiet = place.run(*late)
+    assert (quiet.probes, quiet.gets, quiet.finished.requests) == ([DAYS[5]], [], 2)
+    allow(18, 0)
+    rolled = place.run(*late)
+    assert (rolled.finished.exit_code, rolled.gets, rolled.probes[0]) == (0, [], DAYS[5])
+    assert len(rolled.probes) <= 9
+    assert permission(place) == Permission(DAYS[18], DAYS[39], DAYS[17])
+    (alarm,) = [event.message for event in rolled.of(events.Notice) if event.level == "warning"]
+    assert alarm.startswith(f"13 sessions that are held, {DAYS[5]} to {DAYS[17]}, are older")
+    assert place.status().only_copies == 13
+    assert place.run(*late).probes == [DAYS[18]]
+
+
 def test_a_worse_plan_is_found_out_before_much_is_asked(place, allow):
     place.run(DAYS[30], DAYS[39])
     allow(25, 0)

@@ -120,4 +120,5 @@ With keys of your own, from the dashboard of Massive.com:
        aws_access_key_id = YOUR_ACCESS_KEY
        aws_secret_access_key = YOUR_SECRET_KEY
   2. write the tickers that you follow into stocks.txt, one a line
-  3. ingest run --months 24"""
+  3. ingest check
+  4. ingest run --months 24"""

@@ -57,9 +57,8 @@ def show(found: Status) -> None:
 
 
 def _show_permission(console: Console, found: Status) -> None:
-    if found.permission.first:
-        span = f"{found.permission.first} to {found.permission.last}"
-        console.print(f"Your plan allowed {span} when it was last asked, {found.permission_asked_at}.")
+    if found.permission_asked_at:
+        console.print(f"Your plan allows {found.permission} (asked {found.permission_asked_at}).")
     if found.only_copies:
         copies = counted(found.only_copies, "session")
         console.print(f"{copies} held can't be fetched again: older than what the plan allows.", style="yellow")
