@@ -122,7 +122,7 @@ async def _source(settings: Settings, report: Report) -> None:
             report(Check("keys", True, keys))
             await _connected(settings, asker, report)
     except UsageError as error:
-        report(Check("keys", False, f"none under {keys}", str(error)))
+        report(Check("keys", False, f"none can be read from {keys}", str(error)))
 
 
 async def _connected(settings: Settings, asker: Asker, report: Report) -> None:

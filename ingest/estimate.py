@@ -41,7 +41,8 @@ def in_words(found: Estimate) -> str:
     minutes = (
         "" if found.seconds is None else f", about {max(found.seconds / 60, 1):.0f} min at the rate of the last run"
     )
+    enough = "" if found.disk < found.free else ", which is not enough"
     return (
         f"{found.files:,} files, {found.bytes / 1e9:.1f} GB to download{minutes}; "
-        f"{found.disk / 1e9:.1f} GB on disk, of which {found.free / 1e9:.1f} GB are free"
+        f"they take {found.disk / 1e9:.1f} GB of disk, {found.free / 1e9:.1f} GB are free{enough}"
     )

@@ -1,10 +1,12 @@
 """What `ingest check` finds: all well, and each thing that may be wrong with what it says to do."""
 
 import json
+import ssl
 from datetime import date
 
 import anyio
 import pytest
+import trustme
 from pipeline_kit import Place, key, market_objects, trading_days, write_keys
 
 from ingest import lock
@@ -142,6 +144,21 @@ def test_a_gateway_that_sends_us_on_to_another_host_is_not_believed(tmp_path, st
         place.run(DAYS[0], DAYS[-1], fails=SourceRefused)
     assert failing(results) == ["connection"]
     assert f"sends us on to {there.removeprefix('http://')}" in results["connection"].found
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(tmp_path, monkeypatch):
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with serving(tls=tls) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        results = found(place)
+        place.run(DAYS[0], DAYS[1], fails=SourceRefused)
+        with authority.cert_pem.tempfile() as bundle:
+            monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
+            assert failing(found(place)) == []
+    assert failing(results) == ["connection"]
+    assert "certificate" in results["connection"].found
 
 
 def test_a_plan_without_flat_files(tmp_path):

@@ -61,8 +61,9 @@ def test_the_estimate_in_words():
     words = in_words(Estimate(5_800, 1_260_000_000, 1_386_000_000, 50_000_000_000, 252.0))
     assert words == (
         "5,800 files, 1.3 GB to download, about 4 min at the rate of the last run; "
-        "1.4 GB on disk, of which 50.0 GB are free"
+        "they take 1.4 GB of disk, 50.0 GB are free"
     )
+    assert in_words(Estimate(2, 10**9, 10**9, 10**8, None)).endswith("0.1 GB are free, which is not enough")
 
 
 @pytest.mark.parametrize(("answer", "agreed"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])

@@ -5,6 +5,7 @@ import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 
 import anyio
 from rich.console import Console
@@ -37,4 +38,4 @@ def _show(console: Console, one: Check) -> None:
     console.print(f"{mark} [bold]{one.name:<10}[/bold]", end=" ")
     console.print(one.found, markup=False, soft_wrap=True)
     if one.advice:
-        console.print(f"{'':17}{one.advice}", markup=False, soft_wrap=True, style="yellow")
+        console.print(indent(one.advice, " " * 17), markup=False, soft_wrap=True, style="yellow")

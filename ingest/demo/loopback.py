@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -204,17 +205,18 @@ def serve(
     access_keys: Collection[str] | None = None,
     page_size: int = _MAX_KEYS,
     clock_ahead_s: float = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Server]:
     """Serve objects on a free port of loopback until the block is left; pages of listings hold up to `page_size` keys.
 
     Keys in `forbidden` are listed, and answer 403 to GET and HEAD. With `access_keys`, other access keys are refused.
-    The server's clock is `clock_ahead_s` seconds ahead of this computer's.
+    The server's clock is `clock_ahead_s` seconds ahead of this computer's. With `tls` it speaks https.
     """
     objects = {} if objects is None else objects
     forbidden = set() if forbidden is None else forbidden
     server = Server(objects, bucket, forbidden, faults, access_keys, page_size, clock_ahead_s)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-    thread = threading.Thread(target=lambda: asyncio.run(_run(server, started)), name="loopback", daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(_run(server, started, tls)), name="loopback", daemon=True)
     thread.start()
     loop, stop = started.result()
     try:
@@ -224,17 +226,19 @@ def serve(
         thread.join()
 
 
-async def _run(server: Server, started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]") -> None:
+async def _run(
+    server: Server, started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]", tls: ssl.SSLContext | None
+) -> None:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     try:
         await runner.setup()
-        await web.TCPSite(runner, _HOST, 0).start()
+        await web.TCPSite(runner, _HOST, 0, ssl_context=tls).start()
     except BaseException as error:
         started.set_exception(error)
         raise
-    server.endpoint_url = f"http://{_HOST}:{runner.addresses[0][1]}"
+    server.endpoint_url = f"{'https' if tls else 'http'}://{_HOST}:{runner.addresses[0][1]}"
     stop = asyncio.Event()
     started.set_result((asyncio.get_running_loop(), stop))
     await stop.wait()
