@@ -18,6 +18,7 @@ import anyio
 from ingest import lock
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import (
+    CacheError,
     CacheLocked,
     Disrupted,
     Forbidden,
@@ -193,7 +194,7 @@ def _remember(settings: Settings, permission: Permission) -> None:
         return
     path = settings.manifest_path
     with (
-        suppress(CacheLocked),
+        suppress(CacheLocked, CacheError),
         lock.hold(settings.cache.root),
         Manifest.open(path, STOCKS_DAY.name) as manifest,
     ):

@@ -80,6 +80,16 @@ def test_a_run_that_holds_the_cache_is_not_disturbed(tmp_path):
             assert failing(found(place)) == []
 
 
+def test_a_cache_that_cannot_be_read_stops_no_other_check(tmp_path):
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[1])
+        place.execute("PRAGMA user_version = 99")
+        results = found(place)
+    assert (list(results), failing(results)) == (NAMES, ["cache"])
+    assert "newer version of ingest" in results["cache"].found
+
+
 def test_a_profile_without_keys_says_what_to_write(tmp_path):
     with serving() as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url), profile="other")
