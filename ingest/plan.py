@@ -179,11 +179,12 @@ def _is_forbidden(decision: Decision, permission: Permission) -> bool:
 
 
 def _edges(span: Sequence[Decision], permission: Permission) -> Sequence[Decision]:
-    """Where a span may have opened: beside what is allowed; at both ends where that is not known."""
+    """Where a span may have opened: below a floor beside it, else at both ends.
+
+    The newest is always asked: one file that is refused for a reason of its own must not hide those after it.
+    """
     if permission.first and span[-1].session < permission.first:
         return span[-1:]
-    if permission.last and span[0].session > permission.last:
-        return span[:1]
     return span[0], span[-1]
 
 

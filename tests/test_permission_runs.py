@@ -61,7 +61,7 @@ def test_the_next_runs_ask_beside_the_edges_alone(place, allow):
     allow(12, 4)
     place.run(*window(DAYS))
     again = place.run(*window(DAYS))
-    assert (again.gets, again.probes, again.finished.requests) == ([DAYS[11], DAYS[36]], [], 3)
+    assert (again.gets, again.probes, again.finished.requests) == ([DAYS[11], DAYS[36], DAYS[39]], [], 4)
     assert (again.finished.exit_code, again.finished.committed, again.finished.forbidden) == (0, 24, 16)
 
 
@@ -173,3 +173,10 @@ def test_limits_are_read_from_the_command_line(place, who):
     assert summary["fetched"] >= 3
     refused = place.cli("run", "--max-bytes", "20 parsecs")
     assert (refused.returncode, "--max-bytes '20 parsecs'" in refused.stderr) == (2, True)
+
+
+def test_one_newest_file_that_stays_refused_hides_none_that_come_after_it(place, seaweed, bucket, who):
+    seaweed.permit(who, *weed.reader_actions(bucket, map(key, DAYS), {key(DAYS[20])}))
+    place.run(DAYS[0], DAYS[20])
+    for number in range(21, 24):
+        assert place.run(DAYS[0], DAYS[number]).committed == [DAYS[number]]
