@@ -164,6 +164,12 @@ def _cause(error: Exception) -> object:
     return getattr(error, "kwargs", {}).get("error", error)
 
 
+def _address(url: str) -> tuple[str | None, int | None]:
+    """Host and port, whether or not a default port is written out."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
 class _OneHost(AIOHTTPSession):  # type: ignore[misc]
     """Takes no answer from a host that it was sent on to: the signature is not for it, so its 403 says nothing."""
 
@@ -171,7 +177,7 @@ class _OneHost(AIOHTTPSession):  # type: ignore[misc]
         """Send one request; raises SourceRefused where another host answers it."""
         response = await super().send(request)
         asked, answered = urlsplit(request.url).netloc, urlsplit(response.url).netloc
-        if asked != answered:
+        if _address(request.url) != _address(response.url):
             raise SourceRefused(
                 f"{asked} sends us on to {answered}: set [source] endpoint_url to the S3 gateway itself"
             )
