@@ -176,8 +176,8 @@ class _OneHost(AIOHTTPSession):  # type: ignore[misc]
     async def send(self, request: Any) -> Any:
         """Send one request; raises SourceRefused where another host answers it."""
         response = await super().send(request)
-        asked, answered = urlsplit(request.url).netloc, urlsplit(response.url).netloc
         if _address(request.url) != _address(response.url):
+            asked, answered = urlsplit(request.url).netloc, urlsplit(response.url).netloc
             raise SourceRefused(
                 f"{asked} sends us on to {answered}: set [source] endpoint_url to the S3 gateway itself"
             )
