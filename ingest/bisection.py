@@ -3,20 +3,22 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 
-Ask = Callable[[date], Awaitable[bool]]
+Ask = Callable[[date], Awaitable[bool | None]]
+"""Whether a session is allowed; None where no answer could be had."""
 
 
 async def search(days: Sequence[date], ask: Ask) -> Mapping[date, bool]:
     """Ask for as few of these sessions (ascending) as tell which are allowed; returns each that was asked.
 
     Where all are allowed these are the newest and the oldest; else about log2 of their number for each edge that
-    lies between them. Allowed is one span: between two sessions that are allowed, nothing is asked.
+    lies between them. Allowed is one span: between two sessions that are allowed, nothing is asked. One that gave no
+    answer counts as allowed on the way, and is not returned.
     """
     asked = _Search(days, ask)
     if days and (inside := await asked.some_allowed()) is not None:
         await asked.edge(inside, len(days) - 1)
         await asked.edge(inside, 0)
-    return {days[at]: yes for at, yes in asked.answers.items()}
+    return {days[at]: yes for at, yes in asked.answers.items() if at not in asked.silent}
 
 
 class _Search:
@@ -25,30 +27,43 @@ class _Search:
     def __init__(self, days: Sequence[date], ask: Ask) -> None:
         self._days, self._ask = days, ask
         self.answers: dict[int, bool] = {}
+        self.silent: set[int] = set()
 
     async def some_allowed(self) -> int | None:
         """A position that is allowed: from the newest back in steps that double."""
         end = len(self._days) - 1
         for step in [0, *(1 << n for n in range(end.bit_length()) if 1 << n < end), end]:
-            if await self._allowed(end - step):
+            if await self._allowed(end - step) and end - step not in self.silent:
                 return end - step
         return None
 
-    async def edge(self, inside: int, outside: int) -> None:
-        """Bisect between a position that is allowed and an end of the days, or a refusal that is nearer."""
-        refused = [at for at, yes in self.answers.items() if not yes and _between(at, inside, outside)]
-        outside = min(refused, key=lambda at: abs(at - inside), default=outside)
+    async def edge(self, inside: int, end: int) -> None:
+        """Find where what is allowed ends between a position that is allowed and an end of the days.
+
+        Two refusals in a row are believed: a single one may be that file's own trouble, and would hide all beyond it.
+        """
+        outward = 1 if end > inside else -1
+        while inside != end:
+            outside = await self._bisected(inside, end)
+            if outside is None or outside == end or not await self._allowed(outside + outward):
+                return
+            inside = outside + outward
+
+    async def _bisected(self, inside: int, end: int) -> int | None:
+        """A position that is refused, beside one that is allowed; None where the end is allowed."""
+        refused = [at for at, yes in self.answers.items() if not yes and min(inside, end) <= at <= max(inside, end)]
+        outside = min(refused, key=lambda at: abs(at - inside), default=end)
         if await self._allowed(outside):
-            return
+            return None
         while abs(outside - inside) > 1:
             middle = (inside + outside) // 2
             inside, outside = (middle, outside) if await self._allowed(middle) else (inside, middle)
+        return outside
 
     async def _allowed(self, at: int) -> bool:
         if at not in self.answers:
-            self.answers[at] = await self._ask(self._days[at])
+            answer = await self._ask(self._days[at])
+            self.answers[at] = answer is not False
+            if answer is None:
+                self.silent.add(at)
         return self.answers[at]
-
-
-def _between(at: int, one: int, other: int) -> bool:
-    return min(one, other) <= at <= max(one, other)

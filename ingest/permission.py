@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from ingest.sessions import months_back
 
 _DAY = timedelta(days=1)
-_SATURDAY = 5
 
 PLANS = {5: "Starter", 10: "Developer"}
 """Years of history, and the plan that has them; Advanced and Business have all."""
@@ -48,17 +47,20 @@ class Permission:
 
     def lost(self, held: Sequence[date]) -> Sequence[date]:
         """Those of the sessions held that the plan's floor has rolled past: they cannot be fetched again."""
-        first = self.first
-        return [day for day in held if day < first] if first and self.below else []
+        below = self.below
+        return [day for day in held if day <= below] if self.first and below else []
 
     def learn(self, allowed: Collection[date], refused: Collection[date]) -> "Permission":
         """What holds after these answers, which were given at about the same time: they count more than what was known.
 
-        A refusal that stands alone amid what is allowed is that file's own trouble, and moves nothing.
+        A refusal amid what is allowed is taken for that file's own trouble, and moves nothing, unless the edge on its
+        side is among those that were refused.
         """
-        span = self._widened(allowed)
+        span = before = self._widened(allowed)
         for session in sorted(refused):
-            span = span._narrowed(session, allowed)
+            floor_moved = before.first in refused and not any(day < session for day in allowed)
+            end_moved = before.last in refused and not any(day > session for day in allowed)
+            span = span._narrowed(session, allowed, floor_moved, end_moved)
         return span
 
     def _widened(self, allowed: Collection[date]) -> "Permission":
@@ -70,7 +72,7 @@ class Permission:
         above = self.above if self.above and self.above > last else None
         return Permission(first, last, below, above)
 
-    def _narrowed(self, session: date, allowed: Collection[date]) -> "Permission":
+    def _narrowed(self, session: date, allowed: Collection[date], floor_moved: bool, end_moved: bool) -> "Permission":
         below, above = max(self.below or session, session), min(self.above or session, session)
         if self.first is None or self.last is None:
             return replace(self, below=below, above=above)
@@ -78,18 +80,10 @@ class Permission:
             return replace(self, below=below)
         if session > self.last:
             return replace(self, above=above)
-        return self._contradicted(session, allowed)
-
-    def _contradicted(self, session: date, allowed: Collection[date]) -> "Permission":
-        """A session within the span is refused: the floor has rolled past it, or the newest days were taken away.
-
-        It is known which where newer or older ones were allowed just now, or where it stands at an edge itself.
-        """
-        older, newer = any(day < session for day in allowed), [day for day in allowed if day > session]
-        if not older and (newer or session == self.first):
-            return replace(self, first=min([*newer, _weekday_after(session)]), below=session)._or_nothing()
-        if not newer and (older or session == self.last):
-            return replace(self, last=session - _DAY, above=session)._or_nothing()
+        if floor_moved:
+            return replace(self, first=_next_above(session, allowed), below=session)._or_nothing()
+        if end_moved:
+            return replace(self, last=_next_below(session, allowed), above=session)._or_nothing()
         return self
 
     def _or_nothing(self) -> "Permission":
@@ -99,16 +93,23 @@ class Permission:
         return Permission(below=max(known, default=None), above=min(known, default=None))
 
 
-def _weekday_after(day: date) -> date:
-    following = day + _DAY
-    return following if following.weekday() < _SATURDAY else _weekday_after(following)
+def _next_above(session: date, allowed: Collection[date]) -> date:
+    return min((day for day in allowed if day > session), default=session + _DAY)
+
+
+def _next_below(session: date, allowed: Collection[date]) -> date:
+    return max((day for day in allowed if day < session), default=session - _DAY)
 
 
 def plan_name(permission: Permission, today: date, oldest_listed: date) -> str:
     """The plan that this looks like, in words; `today` is New York's."""
-    first = permission.first
-    if first is None:
+    if permission.first is None:
         return "nothing is allowed: a plan without flat files (Basic), or keys of another product"
+    reach = _reach(permission, permission.first, today, oldest_listed)
+    return reach if permission.above is None else f"{reach}, without the newest files"
+
+
+def _reach(permission: Permission, first: date, today: date, oldest_listed: date) -> str:
     if first <= oldest_listed:
         return "all that is listed, as Advanced and Business have it"
     if permission.below is None:

@@ -16,6 +16,9 @@ Action = Literal["fetch", "skip"]
 LATER = "left for later"
 """The reason of what is to be fetched and is over the limits of this run."""
 
+ASKED_AGAIN = "forbidden before, asked again"
+"""The reason of what is asked for to see whether the plan has opened."""
+
 _REFUSALS: Collection[RemoteState | None] = ("forbidden", "failed")
 
 
@@ -93,7 +96,7 @@ def make_plan(
         if day in listing or day in held or is_session(day) or day.weekday() < 5
     ]
     spans = _forbidden_spans(decisions, permission)
-    edges = {end.session for span in spans for end in _edges(span, permission)} - set(answered)
+    edges = _edges(spans, permission) - set(answered)
     inside = {decision.session for span in spans for decision in span} - edges
     return Plan(tuple(_at_edge(decision, edges, inside) for decision in decisions), spans)
 
@@ -178,19 +181,22 @@ def _is_forbidden(decision: Decision, permission: Permission) -> bool:
     return decision.held.remote == "forbidden" if allowed is None else not allowed
 
 
-def _edges(span: Sequence[Decision], permission: Permission) -> Sequence[Decision]:
-    """Where a span may have opened: below a floor beside it, else at both ends.
+def _edges(spans: Sequence[Sequence[Decision]], permission: Permission) -> set[date]:
+    """Where forbidden sessions may have opened: next to what is known to be allowed, else at both ends of each span.
 
-    The newest is always asked: one file that is refused for a reason of its own must not hide those after it.
+    The newest is always asked: one file that is refused for a reason of its own must not hide those after it. What is
+    held amid forbidden sessions parts them, but a floor that is known says that none of them opens before another.
     """
-    if permission.first and span[-1].session < permission.first:
-        return span[-1:]
-    return span[0], span[-1]
+    below = [span for span in spans if permission.first and span[-1].session < permission.first]
+    others = [span for span in spans if span not in below]
+    if permission.first or permission.below:
+        others = [[*others[0], *others[-1]]] if others else []
+    return {span[-1].session for span in below[-1:]} | {end.session for span in others for end in (span[0], span[-1])}
 
 
 def _at_edge(decision: Decision, edges: Collection[date], inside: Collection[date]) -> Decision:
     if decision.session in edges:
-        return replace(decision, reason="forbidden before, asked again")
+        return replace(decision, reason=ASKED_AGAIN)
     if decision.session in inside:
         reason = "committed" if decision.held.held == "committed" else "forbidden"
         return replace(decision, action="skip", reason=reason, remote="forbidden")
@@ -200,12 +206,14 @@ def _at_edge(decision: Decision, edges: Collection[date], inside: Collection[dat
 def limit(plan: Plan, max_files: int | None, max_bytes: int | None) -> Plan:
     """The oldest fetches of a plan, as far as they keep to both limits (packed bytes); the rest is left for later.
 
-    A limited plan has no spans to go on into: what opens there is left for later, too.
+    Whether something has opened is not asked by a limited plan: that is left for later, too.
     """
     if max_files is None and max_bytes is None:
         return plan
     taken, size = set[date](), 0
     for decision in plan.fetches:
+        if decision.reason == ASKED_AGAIN:
+            continue
         size += decision.item.size if decision.item else 0
         if (max_files is not None and len(taken) >= max_files) or (max_bytes is not None and size > max_bytes):
             break
@@ -216,6 +224,8 @@ def limit(plan: Plan, max_files: int | None, max_bytes: int | None) -> Plan:
 def _kept_to(decision: Decision, taken: Collection[date]) -> Decision:
     if decision.action == "skip" or decision.session in taken:
         return decision
+    if decision.reason == ASKED_AGAIN:
+        return replace(decision, action="skip", reason="forbidden", remote="forbidden")
     return replace(decision, action="skip", reason=LATER)
 
 

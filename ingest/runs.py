@@ -22,7 +22,7 @@ from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.store import Store
-from ingest.survey import asking, survey
+from ingest.survey import asking, settled, survey, told_apart
 from ingest.tally import Tally, standing
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
@@ -97,8 +97,8 @@ class _Run:
                 found = await survey(asker, manifest, self._settings, request)
                 plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
                 manifest.answered(_new_answers(plan), self._store.run)
-                if found.permission != manifest.permission():
-                    self._permit(found.permission)
+                self._permit(found.permission)
+                self._check_size(plan.fetches)
                 for words in found.outside():
                     self._sink(events.Notice(words))
                 self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
@@ -117,7 +117,6 @@ class _Run:
     async def _fetch_waves(self, asker: Asker, permission: Permission, plan: Plan) -> None:
         """Fetch wave by wave: a forbidden span that turns out to have opened adds another one."""
         wave = list(plan.fetches)
-        self._check_size(wave)
         await _import_pipeline()
         from ingest.pipeline import Pipeline
 
@@ -128,16 +127,25 @@ class _Run:
             try:
                 await pipeline.run(wave)
             finally:
-                self._permit(_learned(permission, pipeline.outcomes))
+                self._permit(permission.learn(*told_apart(_answers(pipeline.outcomes))))
             opened = {day for day, kind in pipeline.outcomes.items() if kind != "forbidden"}
             wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
             if wave:
                 self._check_size(wave)
                 self._sink(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
+        await self._settle(asker, permission)
+
+    async def _settle(self, asker: Asker, permission: Permission) -> None:
+        """Find out what a refusal of what was allowed means; when the run is to stop, the next one will ask."""
+        if not self._stop.is_set():
+            held, dataset = self._store.manifest.sessions(), self._request.dataset
+            self._permit(await settled(asker, dataset, permission, held, _answers(self._outcomes)))
 
     def _permit(self, permission: Permission) -> None:
         """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
         manifest = self._store.manifest
+        if permission == Permission():
+            return
         held = manifest.committed()
         lost = permission.lost(held)
         if lost and not manifest.permission().lost(held):
@@ -184,10 +192,10 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
             return limit(found.plan, request.max_files, request.max_bytes)
 
 
-def _learned(known: Permission, outcomes: Mapping[date, OutcomeKind]) -> Permission:
+def _answers(outcomes: Mapping[date, OutcomeKind]) -> Mapping[date, bool]:
     """What a run's outcomes tell of the plan: a file that was read is allowed, whatever was in it."""
-    allowed = [day for day, kind in outcomes.items() if kind in ("committed", "quarantined")]
-    return known.learn(allowed, [day for day, kind in outcomes.items() if kind == "forbidden"])
+    told = ("committed", "quarantined", "forbidden")
+    return {day: kind != "forbidden" for day, kind in outcomes.items() if kind in told}
 
 
 def _exit_code(states: dict[str, int], interrupted: bool) -> int:

@@ -1,8 +1,8 @@
 """What is found out before anything is fetched: the listing, what the keys' plan allows, and so what is to be done."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
@@ -13,6 +13,7 @@ from ingest.bisection import search
 from ingest.datasets import Dataset
 from ingest.errors import ungrouped
 from ingest.manifest import Held, Manifest
+from ingest.manifest.records import RemoteState
 from ingest.permission import Permission
 from ingest.plan import Plan, Wishes, make_plan
 from ingest.request import Request
@@ -24,6 +25,8 @@ from ingest.tiers.layout import TIERS, PartFolders
 
 SEARCH_FROM = 8
 """So many sessions are asked for one by one; where more are to be fetched it is searched first what is allowed."""
+
+_THERE: Collection[RemoteState | None] = ("listed", "forbidden")
 
 Listing = Mapping[date, RemoteObject]
 
@@ -38,10 +41,10 @@ class Survey:
 
     def outside(self) -> Iterable[str]:
         """In words, what of the window cannot be had: what is older than the listing, and what is not in the plan."""
-        oldest = min(self.listing, default=None)
-        unlisted = [one.session for one in self.plan.decisions if one.remote == "absent"]
-        if oldest and (before := [day for day in unlisted if day < oldest]):
-            yield f"the source lists nothing before {oldest}: {len(before):,} sessions of this window are older"
+        oldest = min(self.listing, default=date.min)
+        older = [one.session for one in self.plan.decisions if one.remote == "absent" and one.session < oldest]
+        if older:
+            yield f"the source lists nothing from {older[0]} to {older[-1]}, {len(older):,} sessions of this window"
         wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
         refused = [day for day in wanted if self.permission.allows(day) is False]
         if refused and self.permission.first is None:
@@ -64,7 +67,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
     dataset, held = request.dataset, manifest.sessions()
     listing = await listed(asker, dataset, request.window.start, request.window.end)
-    known = await _rolled(asker, dataset, manifest.permission(), held, request.window.start)
+    known = await _asked_at_floor(asker, dataset, manifest.permission(), held)
     planned = partial(
         make_plan,
         window=(request.window.start, request.window.end),
@@ -84,23 +87,49 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     return Survey(listing, found, planned(permission=found, answered=answers.keys()))
 
 
-async def _rolled(
-    asker: Asker, dataset: Dataset, known: Permission, held: Mapping[date, Held], start: date
-) -> Permission:
-    """The permission after one question for its floor, where that lies before the window and so is not asked anyway.
+async def _asked_at_floor(asker: Asker, dataset: Dataset, known: Permission, held: Mapping[date, Held]) -> Permission:
+    """The permission after one question: whether the oldest session held that was allowed may still be read.
 
-    It rolls with the day, and what is held below it is the only copy. Where it has rolled, the sessions held are
-    searched for where it is now.
+    A plan's floor rolls with the day, and what is held below it is the only copy.
     """
-    floor = known.first
-    if not floor or not known.below or floor >= start:
+    days = _within_reach(held, known)
+    allowed = await asker.may_read(days[0], _item(dataset, days[0])) if days else None
+    if allowed is None:
         return known
-    item = RemoteObject(dataset.key(floor), 0, "", "")
-    if await asker.may_read(floor, item):
-        return known
-    days = sorted({day for day, state in held.items() if state.held == "committed" and day > floor})
-    answers = await probed(asker, {day: replace(item, key=dataset.key(day)) for day in days})
-    return known.learn(*told_apart({floor: False, **answers}))
+    if allowed:
+        return known.learn(days[:1], [])
+    # Where the floor has passed this one, it has passed what was older, too.
+    older = {known.first: False} if known.first and known.first < days[0] else {}
+    return await settled(asker, dataset, known, held, {**older, days[0]: False})
+
+
+async def settled(
+    asker: Asker, dataset: Dataset, known: Permission, held: Mapping[date, Held], answers: Mapping[date, bool]
+) -> Permission:
+    """What holds after these answers.
+
+    A refusal of what was allowed may be that file's own trouble, or a plan that has moved: the sessions held tell,
+    among which it is searched. Raises SourceError.
+    """
+    found = dict(answers)
+    if any(known.allows(day) and not yes for day, yes in answers.items()):
+
+        async def ask(session: date) -> bool | None:
+            return answers[session] if session in answers else await asker.may_read(session, _item(dataset, session))
+
+        found |= await search(_within_reach(held, known), ask)
+    return known.learn(*told_apart(found))
+
+
+def _within_reach(held: Mapping[date, Held], known: Permission) -> Sequence[date]:
+    """Sessions held that are listed, as far as is known, and not below the floor; ascending."""
+    below = known.below or date.min
+    return sorted(day for day, one in held.items() if one.held == "committed" and one.remote in _THERE and day > below)
+
+
+def _item(dataset: Dataset, session: date) -> RemoteObject:
+    """An object to ask for a byte of, of which no listing is at hand."""
+    return RemoteObject(dataset.key(session), 0, "", "")
 
 
 async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:
@@ -122,7 +151,7 @@ async def permitted(asker: Asker, listing: Listing, known: Permission) -> Permis
 async def probed(asker: Asker, listing: Listing) -> Mapping[date, bool]:
     """Search a listing (ascending) for the edges of what the keys may read; returns what was asked."""
 
-    async def ask(session: date) -> bool:
+    async def ask(session: date) -> bool | None:
         return await asker.may_read(session, listing[session])
 
     return await search(list(listing), ask)

@@ -28,11 +28,11 @@ def _span(first: int, last: int, below: int | None = None, above: int | None = N
     )
 
 
-def _search(days: Sequence[date], allowed: Callable[[date], bool]) -> tuple[Permission, list[date]]:
+def _search(days: Sequence[date], allowed: Callable[[date], bool | None]) -> tuple[Permission, list[date]]:
     """What is learned from a search, and what it asked."""
     asked: list[date] = []
 
-    async def ask(day: date) -> bool:
+    async def ask(day: date) -> bool | None:
         await anyio.lowlevel.checkpoint()
         asked.append(day)
         return allowed(day)
@@ -68,6 +68,35 @@ class TestBisection:
         assert {found.allows(day) for day in days} == {False}
         assert len(asked) <= 10
 
+    @given(st.integers(12, 300), st.integers(0, 9), st.integers(0, 9), st.data())
+    def test_single_files_in_trouble_hide_nothing(self, count: int, old: int, new: int, data: st.DataObject) -> None:
+        """Refused or silent, each alone between two that are allowed: what is found reaches to the plan's edges."""
+        allowed = range(old, count - new)
+        inner = allowed[1:-1]
+        troubled = (
+            data.draw(st.dictionaries(st.sampled_from(inner).map(lambda n: n // 2 * 2), st.sampled_from([False, None])))
+            if inner
+            else {}
+        )
+        answers = {_day(n): n in allowed for n in range(count)} | {
+            _day(n): answer for n, answer in troubled.items() if n in inner
+        }
+        found, _ = _search(list(answers), answers.__getitem__)
+        # A span shorter than the steps back from the newest file can be stepped over.
+        if len(allowed) > 2 * new + 2:
+            assert [found.allows(_day(n)) for n in (old, count - new - 1)] == [True, True]
+            assert not any(found.allows(_day(n)) for n in range(count) if n not in allowed)
+
+    def test_a_refusal_on_the_way_is_not_believed_before_the_next_one_is_asked(self) -> None:
+        days = [_day(n) for n in range(40)]
+        found, asked = _search(days, lambda day: day >= _day(5) and day != _day(19))
+        assert (found, len(asked) <= 14) == (_span(5, 39, below=4), True)
+
+    def test_who_gives_no_answer_teaches_nothing(self) -> None:
+        days = [_day(n) for n in range(10)]
+        assert _search(days, lambda day: None)[0] == NOTHING
+        assert _search(days, lambda day: None if day == _day(9) else True)[0] == _span(0, 8)
+
     def test_of_no_days_nothing_is_asked(self) -> None:
         assert _search([], lambda day: True) == (NOTHING, [])
 
@@ -78,10 +107,11 @@ class TestLearning:
         assert Permission().learn([], []) == Permission()
 
     def test_a_floor_that_rolls_by_a_day(self) -> None:
-        rolled = _span(12, 20, below=9).learn([], [_day(12)])
-        assert rolled == _span(13, 20, below=12)
-        # 2020-01-17 is a Friday: the next session is a Monday at the earliest.
-        assert _span(15, 30).learn([], [_day(15), _day(16)]) == _span(19, 30, below=16)
+        rolled = _span(12, 20, below=9).learn([_day(15)], [_day(12)])
+        # What lies between was not asked.
+        assert rolled == _span(15, 20, below=12)
+        assert rolled.learn([_day(13)], []) == _span(13, 20, below=12)
+        assert _span(12, 20, below=9).learn([], [_day(12)]) == _span(13, 20, below=12)
 
     def test_a_new_session_is_asked_and_learned(self) -> None:
         span = _span(10, 20, below=9)
@@ -104,16 +134,25 @@ class TestLearning:
         assert _span(10, 20, below=9).learn([_day(9)], []) == _span(9, 20)
 
     def test_a_worse_plan_closes_what_was_allowed(self) -> None:
-        assert _span(0, 20).learn([_day(18)], [_day(0), _day(8)]) == _span(9, 20, below=8)
+        worse = _span(0, 20).learn([_day(18)], [_day(0), _day(8)])
+        assert worse == _span(18, 20, below=8)
+        assert worse.allows(_day(12)) is None
+        assert _span(0, 20).learn([], [_day(0), _day(8)]) == _span(9, 20, below=8)
 
-    def test_one_refusal_amid_what_is_allowed_moves_nothing(self) -> None:
+    def test_a_refusal_within_moves_nothing_while_the_edge_was_not_refused(self) -> None:
         assert _span(0, 20).learn([_day(4), _day(6)], [_day(5)]) == _span(0, 20)
-
         assert _span(0, 20).learn([], [_day(2)]) == _span(0, 20)
+        assert _span(0, 20).learn([_day(19)], [_day(10)]) == _span(0, 20)
+        assert _span(0, 20).learn([_day(22)], [_day(21)]) == _span(0, 22)
+        assert _span(0, 20).learn([_day(3)], [_day(18)]) == _span(0, 20)
 
     def test_the_newest_days_may_be_taken_away(self) -> None:
         assert _span(0, 20).learn([], [_day(20)]) == _span(0, 19, above=20)
-        assert _span(0, 20).learn([_day(3)], [_day(18)]) == _span(0, 17, above=18)
+        assert _span(0, 20).learn([_day(3)], [_day(18), _day(20)]) == _span(0, 3, above=18)
+
+    def test_both_ends_may_be_taken_away(self) -> None:
+        refused = [_day(n) for n in (0, 4, 16, 20)]
+        assert _span(0, 20).learn([_day(10)], refused) == _span(10, 10, below=4, above=16)
 
     def test_where_all_is_refused_nothing_is_allowed(self) -> None:
         nothing = _span(5, 5).learn([], [_day(5)])
@@ -151,6 +190,10 @@ class TestWords:
             (Permission(date(2021, 11, 29), TODAY, date(2021, 11, 26)), "5 years back, as Starter has it"),
             (Permission(date(2016, 11, 25), TODAY, date(2016, 11, 23)), "10 years back, as Developer has it"),
             (Permission(date(2003, 9, 10), TODAY), "all that is listed, as Advanced and Business have it"),
+            (
+                Permission(date(2021, 11, 24), date(2026, 11, 9), date(2021, 11, 23), date(2026, 11, 10)),
+                "5 years back, as Starter has it, without the newest files",
+            ),
             (Permission(date(2024, 11, 25), TODAY, date(2024, 11, 22)), "2.0 years back, which is no plan known here"),
             (Permission(date(2024, 11, 25), TODAY), "from 2024-11-25 on at least"),
             (

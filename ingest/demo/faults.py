@@ -37,7 +37,10 @@ class XmlError200:
 
 @dataclass(frozen=True, slots=True)
 class FlipByte:
-    """The right length, with every bit of one byte inverted; `at` may count from the end."""
+    """The right length, with every bit of one byte inverted.
+
+    `at` may count from the end; the last byte is taken where it lies outside.
+    """
 
     at: int = -1
 

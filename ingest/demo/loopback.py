@@ -254,7 +254,7 @@ def _spoilt(answer: _Answer, fault: Fault | None) -> _Answer:
             return replace(_error(500, s3_code), status=200)
         case FlipByte(at) if answer.body:
             body = bytearray(answer.body)
-            body[at] ^= 0xFF
+            body[at if -len(body) <= at < len(body) else -1] ^= 0xFF
             return replace(answer, body=bytes(body))
         case ShortLength(by):
             return replace(answer, body=answer.body[: max(len(answer.body) - by, 0)])

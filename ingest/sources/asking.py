@@ -57,22 +57,26 @@ class Asker:
                 group.start_soon(one, prefix)
         return [item for prefix in prefixes for item in found[prefix]]
 
-    async def clock_skew(self, prefix: str) -> float:
-        """Seconds that this computer's clock is ahead of the source's; raises SourceError."""
-        found: list[float] = []
+    async def clock_skew(self, prefix: str) -> float | None:
+        """Seconds that this computer's clock is ahead of the source's, if it tells; raises SourceError."""
+        found: list[float | None] = []
         async with self.watching():
             found.append(await self._persistently(None, partial(self._source.clock_skew, prefix)))
         return found[0]
 
-    async def may_read(self, session: date, item: RemoteObject) -> bool:
-        """Whether the plan of these keys allows a session. One that has vanished meanwhile was not refused."""
+    async def may_read(self, session: date, item: RemoteObject) -> bool | None:
+        """Whether the plan of these keys allows a session; None where no answer was to be had.
+
+        One file in trouble is no reason to end a run: it may be gone, or answer with errors again and again. Raises
+        SourceRefused or SourceUnavailable, as they hold for all files.
+        """
         try:
             async with self.watching():
                 await self._persistently(session, partial(self._source.probe, item))
         except Forbidden:
             return False
-        except NotFound:
-            return True
+        except (NotFound, Disrupted, Throttled):
+            return None
         return True
 
     async def fetch(self, session: date, item: RemoteObject) -> Body:

@@ -39,8 +39,8 @@ class Source(Protocol):
         """All objects below a prefix, in the order of their keys."""
         ...
 
-    async def clock_skew(self, prefix: str) -> float:
-        """Seconds that this computer's clock is ahead of the source's; the shortest way to see whether it answers."""
+    async def clock_skew(self, prefix: str) -> float | None:
+        """Seconds that this computer's clock is ahead of the source's; None where it does not tell its time."""
         ...
 
     async def probe(self, item: RemoteObject) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,6 +74,13 @@ _TRANSPORT = (
     OSError,
 )
 
+_UNTRUSTED = (
+    "the TLS certificate of the source is not trusted; an authority of your own is named by the environment variable "
+    "AWS_CA_BUNDLE"
+)
+_NOT_S3 = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
+
+_NO_SUCH_RANGE = 416
 _CHUNK = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -98,16 +106,18 @@ class MassiveSource:
                 return found
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    async def clock_skew(self, prefix: str) -> float:
-        """Seconds that this computer's clock is ahead of the source's, by the shortest of listings."""
+    async def clock_skew(self, prefix: str) -> float | None:
+        """Seconds that this computer's clock is ahead of the source's, by the shortest of listings.
+
+        None where it does not tell its time.
+        """
         with self._asking(f"listing {prefix}"):
             page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
-        theirs = page["ResponseMetadata"]["HTTPHeaders"].get("date")
-        return (datetime.now(UTC) - parsedate_to_datetime(theirs)).total_seconds() if theirs else 0.0
+        return _ahead_of(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
     async def probe(self, item: RemoteObject) -> None:
         """Whether the keys may read an object, at the price of its first byte."""
-        with self._asking(item.key):
+        with self._asking(item.key), _empty_may_be_read():
             answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
             async with answer["Body"] as stream:
                 await stream.content.read()
@@ -153,10 +163,22 @@ class MassiveSource:
             yield
         except boto.ClientError as error:
             raise _translated(error, what) from error
-        except (ssl.SSLError, boto.SSLError) as error:
-            raise SourceRefused(f"{what}: the TLS certificate of the source is not trusted: {error}") from error
         except _TRANSPORT as error:
+            if isinstance(
+                cause := _cause(error), ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError
+            ):
+                raise SourceRefused(f"{what}: {_UNTRUSTED}: {cause}") from error
             raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
+
+
+@contextmanager
+def _empty_may_be_read() -> Iterator[None]:
+    """An object without a first byte is answered with 416, by a source that would let us read it."""
+    try:
+        yield
+    except boto.ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != _NO_SUCH_RANGE:
+            raise
 
 
 def _cause(error: Exception) -> object:
@@ -230,6 +252,9 @@ async def _session(settings: SourceSettings) -> Any:
     core.set_config_variable("metadata_service_num_attempts", 0)
     # Times stay text: dateutil, botocore's choice, takes a tenth of the time of a request to parse two of them.
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    bundle = core.get_config_variable("ca_bundle")
+    if bundle and not Path(bundle).exists():
+        raise UsageError(f"AWS_CA_BUNDLE (or ca_bundle) names {bundle}, which is not there: mend it, or take it away")
     try:
         keys = await core.get_credentials()
     except (boto.ProfileNotFound, boto.PartialCredentialsError, boto.ConfigParseError) as error:
@@ -262,11 +287,22 @@ def _translated(error: boto.ClientError, what: str) -> IngestError:
     meta = error.response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode", 0))
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Disrupted if status >= 500 else SourceRefused)
-    words = _ADVICE.get(code) or error.response.get("Error", {}).get("Message") or "no message"
+    words = error.response.get("Error", {}).get("Message") or "no message"
+    if kind is SourceRefused:
+        words = _ADVICE.get(code) or f"{words}; {_NOT_S3}"
     message = f"{what}: {code or status}: {words}"
     if kind is Throttled:
         return Throttled(message, _retry_after(meta.get("HTTPHeaders", {})))
     return kind(message)
+
+
+def _ahead_of(http_date: str | None) -> float | None:
+    try:
+        theirs = parsedate_to_datetime(http_date or "")
+    except ValueError:
+        return None
+    # -0000, a time without a zone, is UTC in HTTP.
+    return (datetime.now(UTC) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))).total_seconds()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
