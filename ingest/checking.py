@@ -7,7 +7,7 @@ is left out: the one that failed says why.
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -30,12 +30,12 @@ from ingest.errors import (
 )
 from ingest.manifest import Manifest
 from ingest.manifest.location import refuse_network
-from ingest.permission import Permission, plan_name
+from ingest.permission import Permission, only_copies, plan_name
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.sources.base import RemoteObject
-from ingest.sources.credentials import credentials_file, odd_kind
+from ingest.sources.credentials import keys_file, odd_kind
 from ingest.survey import Listing, asking, listed, missing_parts, permitted
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import PartFolders
@@ -51,7 +51,10 @@ _LITTLE_DISK = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found. Where it did not pass, `found` says what is wrong and `advice` what to do."""
+    """What one check found. Where it did not pass, `found` says what is wrong and `advice` what to do.
+
+    One that passed may have advice, too.
+    """
 
     name: str
     passed: bool
@@ -108,6 +111,8 @@ def _space(root: Path, health: str) -> Check:
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     found = f"{root}: {health}; {free / 1e9:.1f} GB free"
+    if not there.is_dir():
+        return Check("cache", False, f"{there} is no folder", "choose another [cache] root")
     if not os.access(there, os.W_OK):
         return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or mend its rights")
     if free < _LITTLE_DISK:
@@ -117,7 +122,7 @@ def _space(root: Path, health: str) -> Check:
 
 async def _source(settings: Settings, report: Report) -> None:
     """All that needs the source, as far as one rests on the other."""
-    keys = f"[{settings.source.profile}] in {credentials_file()}"
+    keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
     try:
         async with asking(settings, lambda event: None, anyio.Event()) as asker:
             report(Check("keys", True, keys))
@@ -141,7 +146,9 @@ async def _connected(settings: Settings, asker: Asker, report: Report) -> None:
         await _allowed(settings, asker, listing, report)
 
 
-def _clock(skew: float) -> Check:
+def _clock(skew: float | None) -> Check:
+    if skew is None:
+        return Check("clock", True, "the source does not tell its time")
     found = f"this computer's is off by {skew:+.0f} s"
     return Check("clock", abs(skew) <= _SKEW_S, found, "" if abs(skew) <= _SKEW_S else "set this computer's clock")
 
@@ -172,8 +179,8 @@ async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: R
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
         permission = await permitted(asker, ordered, Permission())
-        report(_permission(permission, ordered))
-        _remember(settings, permission)
+        report(_permission(permission, ordered, _held(settings)))
+        await anyio.to_thread.run_sync(_remember, settings, permission)
         if permission.last:
             newest = max(day for day in ordered if permission.allows(day))
             report(await _download(asker, newest, ordered[newest]))
@@ -181,24 +188,40 @@ async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: R
         report(Check("download", False, str(error), "try again; see docs/nightly.md"))
 
 
-def _permission(permission: Permission, listing: Listing) -> Check:
+def _held(settings: Settings) -> Sequence[date]:
+    """Sessions held; none where the cache cannot be read, which has been reported."""
+    with suppress(CacheError), Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        return manifest.committed()
+    return []
+
+
+def _permission(permission: Permission, listing: Listing, held: Sequence[date]) -> Check:
+    if permission == Permission():
+        return Check("plan", False, "none of the files asked for gave an answer", "try again later")
     name = plan_name(permission, today(), min(listing))
     if permission.first is None:
         return Check("plan", False, name, "flat files are part of the plans Starter and above")
-    return Check("plan", True, f"{permission.first} to {permission.last}: {name}")
+    lost = permission.lost(held)
+    advice = only_copies(lost, permission) if lost else ""
+    return Check("plan", True, f"{permission.first} to {permission.last}: {name}", advice)
 
 
 def _remember(settings: Settings, permission: Permission) -> None:
-    """Keep what was found for the next run, where there is a cache and no run holds it."""
-    if not settings.manifest_path.exists():
-        return
+    """Keep what was found for the next run, where there is a cache and no run holds it.
+
+    Where held sessions have become the only copy, that is left to the run to find out, which warns of it once.
+    """
     path = settings.manifest_path
+    if not path.exists():
+        return
     with (
         suppress(CacheLocked, CacheError),
         lock.hold(settings.cache.root),
         Manifest.open(path, STOCKS_DAY.name) as manifest,
     ):
-        manifest.permit(permission)
+        held = manifest.committed()
+        if len(permission.lost(held)) <= len(manifest.permission().lost(held)):
+            manifest.permit(permission)
 
 
 async def _download(asker: Asker, session: date, item: RemoteObject) -> Check:

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from dataclasses import replace
 from datetime import date
 
 import anyio
@@ -9,13 +10,14 @@ import pytest
 import trustme
 from pipeline_kit import Place, key, market_objects, trading_days, write_keys
 
-from ingest import lock
+from ingest import events, lock
 from ingest.checking import check
 from ingest.demo import faults, loopback
 from ingest.demo.faults import FlipByte, ResetBefore, Status
 from ingest.errors import Disrupted, SourceRefused
 from ingest.manifest import Manifest
 from ingest.permission import Permission
+from ingest.sources.massive import _address
 
 DAYS = trading_days(date(2025, 3, 3), 20)
 NAMES = ["settings", "cache", "keys", "connection", "clock", "listing", "plan", "download", "yahoo"]
@@ -59,7 +61,8 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
         results = found(place)
         with Manifest.read(place.settings().manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
             assert manifest.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
-        assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[-1], DAYS[7]]  # whether it still holds
+        # Whether the oldest held may still be read, and what is known still holds.
+        assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[10], DAYS[-1], DAYS[7]]
     assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")
 
 
@@ -123,8 +126,27 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("date_header", "words"),
+    [
+        ("yesterday", "does not tell its time"),
+        ("", "does not tell its time"),
+        ("Wed, 01 Jan 2020 00:00:00 -0000", "this computer's is off by +"),
+    ],
+)
+def test_a_time_that_cannot_be_read_is_no_error(tmp_path, monkeypatch, date_header, words):
+    monkeypatch.setattr(
+        loopback.Server, "_dated", lambda self, answer: replace(answer, headers={"Date": date_header, **answer.headers})
+    )
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert words in results["clock"].found
+    assert list(results) == NAMES
+
+
+@pytest.mark.parametrize(
     ("fault", "words"),
     [
+        (Status(407, "407"), "whether a proxy stands in between"),
         (Status(403, "RequestTimeTooSkewed"), "clock is wrong"),
         (Status(403, "AccessDenied"), "may not list the bucket"),
         (Status(403, "SignatureDoesNotMatch"), "does not belong to the access key"),
@@ -171,6 +193,41 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(tmp_path, monk
     assert "certificate" in results["connection"].found
 
 
+def test_tls_to_a_port_that_speaks_none_is_not_blamed_on_a_certificate(tmp_path):
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url.replace("http:", "https:")))
+    assert failing(results) == ["connection"]
+    said = f"{results['connection'].found} {results['connection'].advice}"
+    assert ("certificate" in said, "[source] endpoint_url" in said) == (False, True)
+
+
+def test_an_authority_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+        done = Place(tmp_path / "cache", server.endpoint_url).cli("run")
+    assert failing(results) == ["keys"]
+    assert f"AWS_CA_BUNDLE (or ca_bundle) names {tmp_path / 'none.pem'}" in results["keys"].advice
+    assert (done.returncode, "AWS_CA_BUNDLE" in done.stderr) == (2, True)
+
+
+def test_an_endpoint_with_its_default_port_is_the_same_host():
+    assert _address("https://files.massive.com:443") == _address("https://files.massive.com/flatfiles/a?b")
+    assert _address("http://a:80") == _address("http://a/") != _address("http://a:81")
+    assert _address("https://a") != _address("http://a")
+
+
+def test_keys_in_the_other_file_are_said_to_be_there(tmp_path, loopback_keys, monkeypatch):
+    config = tmp_path / "config"
+    config.write_text(loopback_keys.read_text().replace("[massive]", "[profile massive]").replace("KEY", "X" * 32))
+    loopback_keys.write_text("")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    with serving(access_keys={"KEY"}) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert results["keys"].found == f"[massive] in {config}"
+    assert "key of the REST API" in results["connection"].advice
+
+
 def test_a_plan_without_flat_files(tmp_path):
     with serving(forbidden={key(day) for day in DAYS}) as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
@@ -197,6 +254,32 @@ def test_a_download_that_fails(tmp_path):
     with serving(faults=faults.strike({key(DAYS[-1])}, FlipByte(2000), times=99)) as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
     assert failing(results) == ["download"]
+
+
+def test_where_no_file_answers_nothing_is_said_of_the_plan(tmp_path):
+    with serving(faults=faults.strike({key(day) for day in DAYS}, Status(500, "InternalError"), times=99)) as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["plan"]
+    assert "gave an answer" in results["plan"].found
+
+
+def test_a_floor_that_has_rolled_is_left_to_the_run_to_warn_of(tmp_path):
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[-1])
+        server.forbidden.update(map(key, DAYS[:3]))
+        results = found(place)
+        warned = [event.message for event in place.run(DAYS[0], DAYS[-1]).of(events.Notice)]
+    assert results["plan"].found.startswith(f"{DAYS[3]} to {DAYS[-1]}: ")
+    assert results["plan"].advice.startswith("3 sessions that are held")
+    assert "only copy" in "".join(warned)
+
+
+def test_a_root_that_is_a_file(tmp_path):
+    (tmp_path / "cache").write_text("")
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert (failing(results), results["cache"].found) == (["cache"], f"{tmp_path / 'cache'} is no folder")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):

@@ -92,7 +92,9 @@ def test_on_a_terminal_the_run_goes_on_after_yes(place, tmp_path):
     seen = _until(leader, b"[y/n]")
     assert b"24 files" in seen
     os.write(leader, b"y\n")
-    _until(leader, b"Complete.")
+    after = _until(leader, b"Complete.")
+    assert b"24/24" in after
+    assert b"/48" not in after
     assert process.wait(20) == 0
     os.close(leader)
     assert len(list((place.root / "massive_cache").glob("*.csv.gz"))) == 24

@@ -32,7 +32,9 @@ def run_command(flags: Flags, config: Path | None, dry_run: bool, json: bool, qu
         except NotConfirmed as error:
             if not rendering.confirm(error.estimate):
                 raise
-        return execute(chosen, replace(request, confirmed=True), rendering)
+        # What the window's notices say has been said.
+        window = replace(request.window, notices=())
+        return execute(chosen, replace(request, window=window, confirmed=True), rendering)
 
 
 def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:

@@ -15,16 +15,33 @@ _ODD: Mapping[str, str] = {
 
 
 def credentials_file() -> Path:
-    """The file that botocore reads profiles from."""
+    """The file that botocore reads the keys of profiles from first; it is the one to write them to."""
     return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+
+
+def keys_file(profile: str) -> Path:
+    """The file that says where a profile's keys are, be it the keys themselves or a program that tells them."""
+    if not _section(credentials_file(), profile) and _section(_config_file(), f"profile {profile}"):
+        return _config_file()
+    return credentials_file()
 
 
 def odd_kind(profile: str) -> str | None:
     """What a profile's access key looks like, where that is not what flat files need; the key itself is never told."""
+    section = _section(credentials_file(), profile) or _section(_config_file(), f"profile {profile}")
+    key = section.get("aws_access_key_id", "")
+    return next((advice for shape, advice in _ODD.items() if re.fullmatch(shape, key)), None)
+
+
+def _section(file: Path, name: str) -> Mapping[str, str]:
+    """A section of an INI file; empty where there is none, or the file cannot be read."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(credentials_file(), encoding="utf-8")
-        key = parser.get(profile, "aws_access_key_id", fallback="")
-    except (configparser.Error, UnicodeDecodeError):
-        return None
-    return next((advice for shape, advice in _ODD.items() if re.fullmatch(shape, key)), None)
+        parser.read(file, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError, OSError):
+        return {}
+    return dict(parser[name]) if parser.has_section(name) else {}
