@@ -1,0 +1,25 @@
+"""The sessions of whole runs, and what is expected of their CSVs."""
+
+import csv
+import io
+from datetime import date
+
+from pipeline_kit import market_day, trading_days, window
+
+DAYS = trading_days(date(2025, 3, 3), 8)
+SPAN = window(DAYS)
+ROWS = [("AAPL", "100.5"), ("MSFT", "20.25"), ("NVDA", "3"), ("ZVZZT", "1")]
+
+
+def rows_of(ticker, days):
+    """What a tracked CSV is to say, read from the market's text by the standard library."""
+    found = {}
+    for day in days:
+        for row in csv.DictReader(io.StringIO(market_day(day).decode())):
+            if row["ticker"] == ticker:
+                found.setdefault(str(day), ",".join(row[name] for name in ("open", "high", "low", "close", "volume")))
+    return found
+
+
+def dates(days):
+    return [str(day) for day in days]
