@@ -134,8 +134,9 @@ def serve_in(directory):
 
 
 PARENT = """
-import sys, threading
+import signal, sys, threading
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background (nohup) bequeaths it ignored
 from ingest.demo.seaweed import identity, serve
 
 def run():
