@@ -6,6 +6,9 @@ from datetime import date
 Ask = Callable[[date], Awaitable[bool | None]]
 """Whether a session is allowed; None where no answer could be had."""
 
+_PATIENCE = 3
+"""So many positions are asked, where one after the other gives no answer."""
+
 
 async def search(days: Sequence[date], ask: Ask) -> Mapping[date, bool]:
     """Ask for as few of these sessions (ascending) as tell which are allowed; returns each that was asked.
@@ -43,11 +46,20 @@ class _Search:
         Two refusals in a row are believed: a single one may be that file's own trouble, and would hide all beyond it.
         """
         outward = 1 if end > inside else -1
+        end = await self._answering(inside, end, outward)
         while inside != end:
             outside = await self._bisected(inside, end)
             if outside is None or outside == end or not await self._allowed(outside + outward):
                 return
             inside = outside + outward
+
+    async def _answering(self, inside: int, end: int, outward: int) -> int:
+        """The end, or the nearest position to it that gives an answer: silence there would count as allowed."""
+        for near in list(range(end, inside, -outward))[:_PATIENCE]:
+            await self._allowed(near)
+            if near not in self.silent:
+                return near
+        return end
 
     async def _bisected(self, inside: int, end: int) -> int | None:
         """A position that is refused, beside one that is allowed; None where the end is allowed."""

@@ -17,12 +17,14 @@ import anyio
 
 from ingest import lock
 from ingest.datasets import STOCKS_DAY
+from ingest.edges import current
 from ingest.errors import (
     CacheError,
     CacheLocked,
     Disrupted,
     Forbidden,
     IngestError,
+    NotFound,
     SourceError,
     Throttled,
     UnreadableFile,
@@ -36,7 +38,7 @@ from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.sources.base import RemoteObject
 from ingest.sources.credentials import keys_file, odd_kind
-from ingest.survey import Listing, asking, listed, missing_parts, permitted
+from ingest.survey import Listing, asking, listed, missing_parts
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import PartFolders
 
@@ -88,7 +90,7 @@ def _cache(settings: Settings) -> Check:
     try:
         refuse_network(root)
         return _space(root, _health(settings))
-    except IngestError as error:
+    except (IngestError, OSError) as error:
         return Check("cache", False, str(error), "see [cache] root")
 
 
@@ -162,7 +164,9 @@ def _first_aid(settings: Settings, error: SourceError) -> str:
     if isinstance(error, Throttled):
         return "the source asks for patience: try again later"
     if isinstance(error, Disrupted):
-        return "see [source] endpoint_url, and whether this computer reaches the internet; else try again later"
+        return "see [source] endpoint_url, proxies in the environment, and whether the internet is reached; else later"
+    if isinstance(error, NotFound):
+        return "this is no S3 gateway, or not this bucket's: see [source] endpoint_url and bucket"
     return ""
 
 
@@ -178,7 +182,7 @@ async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: R
     """The permission window, and one file out of it."""
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
-        permission = await permitted(asker, ordered, Permission())
+        permission = await current(asker, ordered, Permission())
         report(_permission(permission, ordered, _held(settings)))
         await anyio.to_thread.run_sync(_remember, settings, permission)
         if permission.last:
@@ -212,7 +216,7 @@ def _remember(settings: Settings, permission: Permission) -> None:
     Where held sessions have become the only copy, that is left to the run to find out, which warns of it once.
     """
     path = settings.manifest_path
-    if not path.exists():
+    if permission == Permission() or not path.exists():
         return
     with (
         suppress(CacheLocked, CacheError),

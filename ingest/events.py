@@ -39,14 +39,6 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class WaveAdded:
-    """A span that was forbidden has opened: more to fetch than was planned."""
-
-    fetch: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class FetchStarted:
     """A download begins."""
 
@@ -183,7 +175,6 @@ Event = (
     RunStarted
     | Notice
     | Planned
-    | WaveAdded
     | FetchStarted
     | Fetched
     | Retrying

@@ -7,11 +7,12 @@ from datetime import date
 import anyio
 
 from ingest import events
+from ingest.edges import current
 from ingest.manifest import Manifest
 from ingest.manifest.records import HeldState
 from ingest.request import Request
 from ingest.settings import Settings
-from ingest.survey import asking, listed, permitted, within
+from ingest.survey import asking, listed, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,16 @@ class Listed:
 
 
 async def list_window(settings: Settings, request: Request, sink: events.Sink) -> Sequence[Listed]:
-    """All files listed for the window, oldest first; what is allowed is searched where it is not known.
+    """All files listed for the window, oldest first.
 
-    Nothing is written. Raises SourceError.
+    What is allowed is asked at its edges, and searched where it is not known. Nothing is written. Raises SourceError.
     """
     window = request.window
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
         held, known = manifest.sessions(), manifest.permission()
     async with asking(settings, sink, anyio.Event()) as asker:
         listing = within(await listed(asker, request.dataset, window.start, window.end), window.start, window.end)
-        if any(known.allows(day) is None for day in listing):
-            known = await permitted(asker, listing, known)
+        known = await current(asker, listing, known, any(known.allows(day) is None for day in listing))
     return [
         Listed(
             session=day,

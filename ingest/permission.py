@@ -1,12 +1,10 @@
 """Which sessions the keys' plan allows: one span of dates, as answers have taught it. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from ingest.sessions import months_back
-
-_DAY = timedelta(days=1)
 
 PLANS = {5: "Starter", 10: "Developer"}
 """Years of history, and the plan that has them; Advanced and Business have all."""
@@ -50,55 +48,58 @@ class Permission:
         below = self.below
         return [day for day in held if day <= below] if self.first and below else []
 
-    def learn(self, allowed: Collection[date], refused: Collection[date]) -> "Permission":
-        """What holds after these answers, which were given at about the same time: they count more than what was known.
+    def found(self, answers: Mapping[date, bool]) -> "Permission":
+        """What holds after a search, which says where the edges are among the sessions that it looked at.
 
-        A refusal amid what is allowed is taken for that file's own trouble, and moves nothing, unless the edge on its
-        side is among those that were refused.
+        Of what was known stays what lies outside. Without any answer, all stays.
         """
-        span = before = self._widened(allowed)
-        for session in sorted(refused):
-            floor_moved = before.first in refused and not any(day < session for day in allowed)
-            end_moved = before.last in refused and not any(day > session for day in allowed)
-            span = span._narrowed(session, allowed, floor_moved, end_moved)
+        allowed = [day for day, yes in answers.items() if yes]
+        refused = [day for day, yes in answers.items() if not yes]
+        if not allowed:
+            return Permission(below=max(refused), above=min(refused)) if refused else self
+        below = max((day for day in refused if day < min(allowed)), default=None)
+        above = min((day for day in refused if day > max(allowed)), default=None)
+        return self._beyond(Permission(min(allowed), max(allowed), below, above))
+
+    def _beyond(self, found: "Permission") -> "Permission":
+        """A finding, and what was known older than its oldest and newer than its newest answer."""
+        if not (self.first and self.last and found.first and found.last):
+            return found
+        older = self.first < found.first and not (found.below and found.below >= self.first)
+        newer = self.last > found.last and not (found.above and found.above <= self.last)
+        first, last = self.first if older else found.first, self.last if newer else found.last
+        below = found.below or (self.below if self.below and self.below < first else None)
+        above = found.above or (self.above if self.above and self.above > last else None)
+        return Permission(first, last, below, above)
+
+    def learn(self, allowed: Collection[date], refused: Collection[date]) -> "Permission":
+        """What holds after what sessions answered that were asked for as they are.
+
+        Where one is refused amid what is allowed, that may be the file's own trouble: it moves nothing, and whether an
+        edge has moved is asked at the edges (`ingest.edges`).
+        """
+        span = self._widened(allowed)
+        for session in refused:
+            span = span._narrowed(session)
         return span
 
     def _widened(self, allowed: Collection[date]) -> "Permission":
         if not allowed:
             return self
-        first = min([*allowed, *([self.first] if self.first else [])])
-        last = max([*allowed, *([self.last] if self.last else [])])
+        if self.first is None or self.last is None:
+            return Permission(min(allowed), max(allowed))
+        first, last = min(self.first, *allowed), max(self.last, *allowed)
         below = self.below if self.below and self.below < first else None
         above = self.above if self.above and self.above > last else None
         return Permission(first, last, below, above)
 
-    def _narrowed(self, session: date, allowed: Collection[date], floor_moved: bool, end_moved: bool) -> "Permission":
+    def _narrowed(self, session: date) -> "Permission":
         below, above = max(self.below or session, session), min(self.above or session, session)
         if self.first is None or self.last is None:
-            return replace(self, below=below, above=above)
+            return Permission(below=below, above=above)
         if session < self.first:
             return replace(self, below=below)
-        if session > self.last:
-            return replace(self, above=above)
-        if floor_moved:
-            return replace(self, first=_next_above(session, allowed), below=session)._or_nothing()
-        if end_moved:
-            return replace(self, last=_next_below(session, allowed), above=session)._or_nothing()
-        return self
-
-    def _or_nothing(self) -> "Permission":
-        if self.first and self.last and self.first <= self.last:
-            return self
-        known = [day for day in (self.below, self.above) if day]
-        return Permission(below=max(known, default=None), above=min(known, default=None))
-
-
-def _next_above(session: date, allowed: Collection[date]) -> date:
-    return min((day for day in allowed if day > session), default=session + _DAY)
-
-
-def _next_below(session: date, allowed: Collection[date]) -> date:
-    return max((day for day in allowed if day < session), default=session - _DAY)
+        return replace(self, above=above) if session > self.last else self
 
 
 def plan_name(permission: Permission, today: date, oldest_listed: date) -> str:

@@ -4,7 +4,7 @@ import importlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -17,12 +17,12 @@ from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.manifest import Answer, Manifest
 from ingest.outcomes import OutcomeKind
 from ingest.permission import Permission, only_copies
-from ingest.plan import Decision, Plan, limit, next_wave
+from ingest.plan import Plan, limit
 from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.store import Store
-from ingest.survey import asking, settled, survey, told_apart
+from ingest.survey import asking, survey
 from ingest.tally import Tally, standing
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
@@ -98,48 +98,32 @@ class _Run:
                 plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
                 manifest.answered(_new_answers(plan), self._store.run)
                 self._permit(found.permission)
-                self._check_size(plan.fetches)
+                self._check_size(plan)
                 for words in found.outside():
                     self._sink(events.Notice(words))
                 self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
                 if plan.fetches:
-                    await self._fetch_waves(asker, found.permission, plan)
+                    await self._fetch_all(asker, found.permission, plan)
             finally:
                 self._requests = asker.requests
 
-    def _check_size(self, wave: Sequence[Decision]) -> None:
-        """A large download is to be agreed to, be it planned or just opened: raises NotConfirmed, with the estimate."""
-        size = sum(decision.item.size for decision in wave if decision.item)
-        if size > ASK_FROM and not self._request.confirmed:
+    def _check_size(self, plan: Plan) -> None:
+        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
+        if plan.bytes > ASK_FROM and not self._request.confirmed:
             root = self._settings.cache.root
-            raise NotConfirmed(in_words(estimate(len(wave), size, self._store.manifest, root)))
+            raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._store.manifest, root)))
 
-    async def _fetch_waves(self, asker: Asker, permission: Permission, plan: Plan) -> None:
-        """Fetch wave by wave: a forbidden span that turns out to have opened adds another one."""
-        wave = list(plan.fetches)
+    async def _fetch_all(self, asker: Asker, permission: Permission, plan: Plan) -> None:
         await _import_pipeline()
         from ingest.pipeline import Pipeline
 
         max_bytes = self._settings.limits.max_bytes_in_flight
         pipeline = Pipeline(asker, self._store, self._request.dataset, max_bytes, self._sink, self._stop)
         self._outcomes = pipeline.outcomes
-        while wave and not self._stop.is_set():
-            try:
-                await pipeline.run(wave)
-            finally:
-                self._permit(permission.learn(*told_apart(_answers(pipeline.outcomes))))
-            opened = {day for day, kind in pipeline.outcomes.items() if kind != "forbidden"}
-            wave = [more for span in plan.spans for more in next_wave(span, opened, pipeline.outcomes)]
-            if wave:
-                self._check_size(wave)
-                self._sink(events.WaveAdded(len(wave), sum(decision.item.size for decision in wave if decision.item)))
-        await self._settle(asker, permission)
-
-    async def _settle(self, asker: Asker, permission: Permission) -> None:
-        """Find out what a refusal of what was allowed means; when the run is to stop, the next one will ask."""
-        if not self._stop.is_set():
-            held, dataset = self._store.manifest.sessions(), self._request.dataset
-            self._permit(await settled(asker, dataset, permission, held, _answers(self._outcomes)))
+        try:
+            await pipeline.run(plan.fetches)
+        finally:
+            self._permit(permission.learn(*_told_apart(pipeline.outcomes)))
 
     def _permit(self, permission: Permission) -> None:
         """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
@@ -192,10 +176,10 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
             return limit(found.plan, request.max_files, request.max_bytes)
 
 
-def _answers(outcomes: Mapping[date, OutcomeKind]) -> Mapping[date, bool]:
-    """What a run's outcomes tell of the plan: a file that was read is allowed, whatever was in it."""
-    told = ("committed", "quarantined", "forbidden")
-    return {day: kind != "forbidden" for day, kind in outcomes.items() if kind in told}
+def _told_apart(outcomes: Mapping[date, OutcomeKind]) -> tuple[list[date], list[date]]:
+    """The sessions that are allowed, and those that are refused: what was read is allowed, whatever was in it."""
+    allowed = [day for day, kind in outcomes.items() if kind in ("committed", "quarantined")]
+    return allowed, [day for day, kind in outcomes.items() if kind == "forbidden"]
 
 
 def _exit_code(states: dict[str, int], interrupted: bool) -> int:

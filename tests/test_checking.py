@@ -14,7 +14,7 @@ from ingest import events, lock
 from ingest.checking import check
 from ingest.demo import faults, loopback
 from ingest.demo.faults import FlipByte, ResetBefore, Status
-from ingest.errors import Disrupted, SourceRefused
+from ingest.errors import Disrupted, IngestError, SourceRefused
 from ingest.manifest import Manifest
 from ingest.permission import Permission
 from ingest.sources.massive import _address
@@ -61,8 +61,8 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
         results = found(place)
         with Manifest.read(place.settings().manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
             assert manifest.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
-        # Whether the oldest held may still be read, and what is known still holds.
-        assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[10], DAYS[-1], DAYS[7]]
+        # Whether what is known still holds, and no search.
+        assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[7], DAYS[-1], DAYS[5], DAYS[6]]
     assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")
 
 
@@ -209,6 +209,64 @@ def test_an_authority_that_is_not_there_is_named(tmp_path, monkeypatch):
     assert failing(results) == ["keys"]
     assert f"AWS_CA_BUNDLE (or ca_bundle) names {tmp_path / 'none.pem'}" in results["keys"].advice
     assert (done.returncode, "AWS_CA_BUNDLE" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html><body>down for maintenance</body></html>", b"<html><body>down<br></html>", b"", b"{}", b"\xff\xfe"],
+    ids=["page", "page that is no XML", "nothing", "JSON", "noise"],
+)
+def test_an_answer_that_is_no_listing_is_not_an_empty_one(tmp_path, monkeypatch, body):
+    monkeypatch.setattr(loopback.Server, "_listing", lambda self, query: loopback._Answer(200, body, {}))
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        results = found(place)
+        place.run(DAYS[0], DAYS[-1], fails=Disrupted, attempts=1)
+    assert failing(results) == ["connection"]
+    assert "[source] endpoint_url" in f"{results['connection'].found} {results['connection'].advice}"
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "credential_process = /no/such/program",
+        "credential_process = /bin/false",
+        "credential_process = /bin/echo junk",
+        "role_arn = arn:aws:iam::123456789012:role/x\nsource_profile = nobody",
+        "role_arn = arn:aws:iam::123456789012:role/x\ncredential_source = Nowhere",
+        "role_arn = arn:aws:iam::123456789012:role/x\nweb_identity_token_file = /no/such/file",
+        "sso_session = nothing\nsso_account_id = 1\nsso_role_name = x",
+        "aws_access_key_id = KEY\naws_secret_access_key = x\ns3 = hello",
+    ],
+)
+def test_keys_that_cannot_be_had_are_explained_whatever_the_profile_says(tmp_path, loopback_keys, monkeypatch, profile):
+    config = tmp_path / "config"
+    config.write_text(f"[profile massive]\n{profile}\n")
+    loopback_keys.write_text("")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        results = found(place)
+        with pytest.raises(IngestError) as caught:
+            place.run(DAYS[0], DAYS[0])
+    assert set(failing(results)) & {"keys", "connection"}
+    assert caught.value.exit_code in (2, 4)
+    assert "manifest" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_DEFAULTS_MODE", "junk"),
+        ("AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES", "abc"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "~nobody-of-this-name/credentials"),
+    ],
+)
+def test_variables_that_make_no_sense_are_no_traceback(tmp_path, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url))
+    assert failing(results) == ["keys"]
 
 
 def test_an_endpoint_with_its_default_port_is_the_same_host():

@@ -346,8 +346,8 @@ def test_invariant_7_a_run_with_nothing_to_do_downloads_and_parses_nothing(place
     assert done.returncode == 0
     assert "aiobotocore" in done.stderr.split()
     assert not {"polars", "pandas", "exchange_calendars", "yfinance"} & set(done.stderr.split())
-    # A listing, and a byte of the oldest held: whether the plan still reaches back so far.
-    assert [request.key for request in server.requests[asked:]] == ["", key(DAYS[0])]
+    # A listing, and a byte of the oldest and of the newest held: whether the plan still has them.
+    assert [request.key for request in server.requests[asked:]] == ["", key(DAYS[0]), key(DAYS[-1])]
 
 
 def test_invariant_7_a_new_session_is_one_download_and_one_reading_whatever_is_held(place, monkeypatch):
@@ -360,7 +360,7 @@ def test_invariant_7_a_new_session_is_one_download_and_one_reading_whatever_is_h
 
     monkeypatch.setattr(tier_rows, "read_lines", reading)
     ran = place.run(*SPAN)
-    assert (ran.gets, len(ran.wire.sent), ran.probes) == ([DAYS[4]], 3, [DAYS[0]])
+    assert (ran.gets, len(ran.wire.sent), ran.probes) == ([DAYS[4]], 4, [DAYS[0], DAYS[3]])
     assert read == [place.part(DAYS[4])]
     assert list(place.csv("AAPL")) == [str(day) for day in DAYS]
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from ingest.bisection import search
 from ingest.permission import Permission, only_copies, plan_name
-from ingest.survey import told_apart
 
 NOTHING = Permission()
 EPOCH = date(2020, 1, 1)
@@ -37,7 +36,7 @@ def _search(days: Sequence[date], allowed: Callable[[date], bool | None]) -> tup
         asked.append(day)
         return allowed(day)
 
-    return NOTHING.learn(*told_apart(anyio.run(search, days, ask))), asked
+    return NOTHING.found(anyio.run(search, days, ask)), asked
 
 
 class TestBisection:
@@ -101,17 +100,42 @@ class TestBisection:
         assert _search([], lambda day: True) == (NOTHING, [])
 
 
+class TestFinding:
+    """What is known after a search; `no` and `yes` are what it asked."""
+
+    @staticmethod
+    def _found(known: Permission, yes: Sequence[int], no: Sequence[int] = ()) -> Permission:
+        return known.found({_day(n): True for n in yes} | {_day(n): False for n in no})
+
+    def test_it_takes_the_place_of_what_was_known(self) -> None:
+        assert self._found(_span(10, 20, 9, 21), yes=[12, 22], no=[11]) == _span(12, 22, below=11)
+        assert self._found(_span(10, 20, 9, 21), yes=[4, 17], no=[18, 20]) == _span(4, 17, above=18)
+
+    def test_what_lies_outside_stays(self) -> None:
+        assert self._found(_span(10, 40, 9, 41), yes=[20, 30]) == _span(10, 40, 9, 41)
+        assert self._found(_span(10, 20, 9), yes=[25, 30]) == _span(10, 30, 9)
+        assert self._found(_span(10, 20, above=21), yes=[5, 15]) == _span(5, 20, above=21)
+
+    def test_a_floor_that_has_passed_what_was_known_does_not_stay(self) -> None:
+        assert self._found(_span(10, 20, 9), yes=[15, 20], no=[14]) == _span(15, 20, 14)
+        assert self._found(_span(10, 20, 9), yes=[30, 40], no=[29]) == _span(30, 40, 29)
+
+    def test_where_nothing_is_allowed_that_is_known(self) -> None:
+        nothing = self._found(_span(10, 20), yes=[], no=[3, 30])
+        assert {nothing.allows(_day(n)) for n in range(40)} == {False}
+        assert nothing.lost([_day(1), _day(15)]) == []
+
+    def test_where_nothing_was_known_to_be_allowed_old_refusals_do_not_stay(self) -> None:
+        assert self._found(Permission(below=_day(20), above=_day(20)), yes=[0, 21]) == _span(0, 21)
+
+    def test_without_an_answer_all_stays(self) -> None:
+        assert self._found(_span(10, 20, 9), yes=[]) == _span(10, 20, 9)
+
+
 class TestLearning:
     def test_of_nothing_nothing_is_known(self) -> None:
         assert Permission().allows(TODAY) is None
         assert Permission().learn([], []) == Permission()
-
-    def test_a_floor_that_rolls_by_a_day(self) -> None:
-        rolled = _span(12, 20, below=9).learn([_day(15)], [_day(12)])
-        # What lies between was not asked.
-        assert rolled == _span(15, 20, below=12)
-        assert rolled.learn([_day(13)], []) == _span(13, 20, below=12)
-        assert _span(12, 20, below=9).learn([], [_day(12)]) == _span(13, 20, below=12)
 
     def test_a_new_session_is_asked_and_learned(self) -> None:
         span = _span(10, 20, below=9)
@@ -133,31 +157,13 @@ class TestLearning:
         assert better == _span(5, 20, below=4)
         assert _span(10, 20, below=9).learn([_day(9)], []) == _span(9, 20)
 
-    def test_a_worse_plan_closes_what_was_allowed(self) -> None:
-        worse = _span(0, 20).learn([_day(18)], [_day(0), _day(8)])
-        assert worse == _span(18, 20, below=8)
-        assert worse.allows(_day(12)) is None
-        assert _span(0, 20).learn([], [_day(0), _day(8)]) == _span(9, 20, below=8)
-
-    def test_a_refusal_within_moves_nothing_while_the_edge_was_not_refused(self) -> None:
+    def test_a_refusal_within_moves_nothing(self) -> None:
         assert _span(0, 20).learn([_day(4), _day(6)], [_day(5)]) == _span(0, 20)
-        assert _span(0, 20).learn([], [_day(2)]) == _span(0, 20)
-        assert _span(0, 20).learn([_day(19)], [_day(10)]) == _span(0, 20)
+        assert _span(0, 20).learn([], [_day(2), _day(0), _day(20)]) == _span(0, 20)
         assert _span(0, 20).learn([_day(22)], [_day(21)]) == _span(0, 22)
-        assert _span(0, 20).learn([_day(3)], [_day(18)]) == _span(0, 20)
 
-    def test_the_newest_days_may_be_taken_away(self) -> None:
-        assert _span(0, 20).learn([], [_day(20)]) == _span(0, 19, above=20)
-        assert _span(0, 20).learn([_day(3)], [_day(18), _day(20)]) == _span(0, 3, above=18)
-
-    def test_both_ends_may_be_taken_away(self) -> None:
-        refused = [_day(n) for n in (0, 4, 16, 20)]
-        assert _span(0, 20).learn([_day(10)], refused) == _span(10, 10, below=4, above=16)
-
-    def test_where_all_is_refused_nothing_is_allowed(self) -> None:
-        nothing = _span(5, 5).learn([], [_day(5)])
-        assert (nothing.first, nothing.last) == (None, None)
-        assert {nothing.allows(_day(n)) for n in range(10)} == {False}
+    def test_what_is_allowed_after_nothing_was_drops_what_was_refused(self) -> None:
+        assert NOTHING.learn([], [_day(5)]).learn([_day(7)], []) == _span(7, 7)
 
     @given(
         st.lists(st.tuples(st.frozensets(st.integers(0, 40)), st.frozensets(st.integers(0, 40))), max_size=6),

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.manifest.records import Held
-from ingest.plan import Decision, Plan, Wishes, make_plan, next_wave
+from ingest.permission import Permission
+from ingest.plan import Decision, Plan, Wishes, limit, make_plan
 from ingest.sources.base import RemoteObject
 
 MONDAY = date(2024, 1, 8)
@@ -68,9 +69,9 @@ class TestOneSession:
                 Wishes(frozenset("EDCBA"), False),
                 *("e1", "fetch", "lacks A, B, C and 2 more", "listed"),
             ),
-            # 403 for a session: asked again, and one alone is its span's edge.
-            (_forbidden(), WISHES, "e1", "fetch", "forbidden before, asked again", "forbidden"),
-            (_forbidden(), WISHES, "e2", "fetch", "forbidden before, asked again", "listed"),
+            # 403 for a session of which no more is known.
+            (_forbidden(), WISHES, "e1", "fetch", "refused before", "forbidden"),
+            (_forbidden(), WISHES, "e2", "fetch", "refused before", "listed"),
             # Unreadable twice.
             (Held("quarantined", "listed", "short", "e1"), WISHES, "e1", "skip", "quarantined", "listed"),
             (Held("quarantined", "listed", "short", "e1"), WISHES, "e2", "fetch", "new etag", "listed"),
@@ -252,170 +253,45 @@ class TestAPlan:
         assert list(plan.reasons().items()) == [("fetch: new etag", 1), ("fetch: new", 1), ("skip: committed", 1)]
 
 
-def _plan(held: Mapping[int, Held], count: int, unlisted: Collection[int] = (), refresh: bool = False) -> Plan:
-    """A plan for `count` days, all of them sessions and listed but for `unlisted`, which are holidays."""
-    return make_plan(
-        window=(_day(0), _day(count - 1)),
-        listing={_day(n): _item(_day(n)) for n in range(count) if n not in unlisted},
-        held={_day(n): state for n, state in held.items()},
-        is_session=lambda day: (day - MONDAY).days not in unlisted,
-        wishes=replace(WISHES, refresh=refresh),
-    )
+class TestPermission:
+    span = Permission(_day(2), _day(6), below=_day(1), above=_day(8))
 
+    def _plan(self, held: Mapping[int, Held], refresh: bool = False) -> Plan:
+        """A plan for ten sessions, of which 2 to 6 are allowed, 7 is unknown, the others are refused."""
+        return make_plan(
+            window=(_day(0), _day(9)),
+            listing={_day(n): _item(_day(n)) for n in range(10)},
+            held={_day(n): state for n, state in held.items()},
+            is_session=lambda day: True,
+            wishes=replace(WISHES, refresh=refresh),
+            permission=self.span,
+        )
 
-def _asked(decisions: Iterable[Decision]) -> list[int]:
-    return [(decision.session - MONDAY).days for decision in decisions]
-
-
-class TestForbiddenSpans:
     @pytest.mark.parametrize("refresh", [False, True])
-    def test_only_the_edges_are_asked(self, refresh: bool) -> None:
-        plan = _plan({n: _forbidden() for n in range(10)}, 10, refresh=refresh)
-        assert _asked(plan.fetches) == [0, 9]
-        assert {d.reason for d in plan.fetches} == {"forbidden before, asked again"}
-        inside = [d for d in plan.decisions if d.action == "skip"]
-        assert {(d.reason, d.remote) for d in inside} == {("forbidden", "forbidden")}
-        assert len(inside) == 8
+    def test_what_is_refused_costs_no_request(self, refresh: bool) -> None:
+        plan = self._plan({}, refresh)
+        assert [decision.session for decision in plan.fetches] == [_day(n) for n in range(2, 8)]
+        skipped = [decision for decision in plan.decisions if decision.action == "skip"]
+        assert {(one.reason, one.remote) for one in skipped} == {("forbidden", "forbidden")}
 
-    def test_a_holiday_does_not_interrupt_a_span(self) -> None:
-        plan = _plan({n: _forbidden() for n in range(10) if n not in (3, 4)}, 10, unlisted=(3, 4))
-        assert _asked(plan.fetches) == [0, 9]
-        assert [d.reason for d in plan.decisions][3:5] == ["holiday", "holiday"]
+    def test_what_is_held_outside_stays_and_is_said_to_be_held(self) -> None:
+        plan = self._plan({0: DONE, 1: replace(DONE, etag="e0"), 9: DONE})
+        found = {decision.session: decision for decision in plan.decisions}
+        assert [found[_day(n)].reason for n in (0, 1, 9)] == ["committed"] * 3
+        assert [found[_day(n)].remote for n in (0, 1, 9)] == ["listed", "forbidden", "listed"]
 
-    def test_a_session_that_is_held_parts_two_spans_since_beside_it_the_next_one_opens(self) -> None:
-        plan = _plan({n: _forbidden() for n in range(10)} | {4: DONE}, 10)
-        assert [_asked(span) for span in plan.spans] == [[0, 1, 2, 3], [5, 6, 7, 8, 9]]
-        assert _asked(plan.fetches) == [0, 3, 5, 9]
-        assert plan.decisions[4].reason == "committed"
+    def test_what_was_refused_before_and_is_allowed_is_asked_for(self) -> None:
+        plan = self._plan({4: _forbidden(), 7: _forbidden(), 9: _forbidden()})
+        reasons = {decision.session: decision.reason for decision in plan.fetches}
+        assert (reasons[_day(4)], reasons[_day(7)], _day(9) in reasons) == ("refused before", "refused before", False)
 
-    def test_a_new_session_is_fetched_beside_a_span(self) -> None:
-        plan = _plan({n: _forbidden() for n in range(5)}, 7)
-        assert _asked(plan.fetches) == [0, 4, 5, 6]
-        assert [_asked(span) for span in plan.spans] == [[0, 1, 2, 3, 4]]
-
-    @pytest.mark.parametrize("replaced", [False, True])
-    def test_both_ends_of_a_window_may_be_forbidden_and_what_is_held_is_between_them(self, replaced: bool) -> None:
-        held = dict.fromkeys((0, 1, 2, 7, 8, 9), _forbidden()) | dict.fromkeys((3, 4, 5, 6), DONE)
-        if replaced:
-            held[4] = replace(DONE, etag="e0")
-        assert _asked(_plan(held, 10).fetches) == [0, 2, *([4] if replaced else []), 7, 9]
-
-    @pytest.mark.parametrize("count", [1, 2, 3])
-    def test_a_short_span_is_asked_at_its_edges(self, count: int) -> None:
-        plan = _plan({n: _forbidden() for n in range(count)}, count)
-        assert _asked(plan.fetches) == sorted({0, count - 1})
-
-    def test_a_held_session_inside_a_span_is_said_to_be_held(self) -> None:
-        stale = replace(DONE, etag="e0", remote="forbidden", remote_etag="e1")
-        plan = _plan({n: _forbidden() for n in range(5)} | {2: stale}, 5)
-        assert plan.decisions[2].action == "skip"
-        assert plan.decisions[2].reason == "committed"
-
-
-def _waves(span: tuple[Decision, ...], permitted: Collection[int]) -> list[list[int]]:
-    """What is asked of a span until there is nothing more to ask, wave by wave."""
-    asked = {span[0].session, span[-1].session}
-    waves = [_asked(sorted({span[0].session: span[0], span[-1].session: span[-1]}.values(), key=lambda d: d.session))]
-    while True:
-        opened = {day for day in asked if (day - MONDAY).days in permitted}
-        wave = next_wave(span, opened, asked)
-        if not wave:
-            return waves
-        assert not asked & {decision.session for decision in wave}, "asked twice"
-        asked |= {decision.session for decision in wave}
-        waves.append(_asked(wave))
-
-
-class TestWaves:
-    def _span(self, count: int) -> tuple[Decision, ...]:
-        (span,) = _plan({n: _forbidden() for n in range(count)}, count).spans
-        return span
-
-    def test_a_closed_span_costs_two_requests(self) -> None:
-        assert _waves(self._span(100), ()) == [[0, 99]]
-
-    def test_a_plan_that_moved_by_a_day_costs_two_refusals(self) -> None:
-        assert _waves(self._span(100), {99}) == [[0, 99], [98]]
-        assert _waves(self._span(100), {0}) == [[0, 99], [1]]
-
-    def test_after_a_refusal_nothing_more_is_asked_on_that_side(self) -> None:
-        assert _waves(self._span(100), {0, 1, 2}) == [[0, 99], [1], [2, 3]]
-        assert _waves(self._span(100), {97, 98, 99}) == [[0, 99], [98], [96, 97]]
-
-    def test_a_span_that_opened_wholly_is_fetched_in_few_waves(self) -> None:
-        waves = _waves(self._span(500), range(500))
-        assert sorted(n for wave in waves for n in wave) == list(range(500))
-        assert len(waves) <= 10
-
-    @given(st.integers(1, 150), st.integers(0, 150), st.integers(0, 150))
-    def test_all_that_opened_is_fetched_and_refusals_stay_in_proportion(self, count: int, old: int, new: int) -> None:
-        permitted = {n for n in range(count) if n < old or n >= count - new}
-        waves = _waves(self._span(count), permitted)
-        asked = [n for wave in waves for n in wave]
-        assert len(asked) == len(set(asked))
-        assert permitted <= set(asked)
-        assert len(set(asked) - permitted) <= max(2, len(permitted) + 1)
-        assert all(wave == sorted(wave) for wave in waves)
-
-    @given(st.integers(1, 60), st.frozensets(st.integers(0, 59)))
-    def test_whatever_is_permitted_waves_end_and_nothing_is_asked_twice(
-        self, count: int, permitted: frozenset[int]
-    ) -> None:
-        waves = _waves(self._span(count), permitted)
-        asked = {n for wave in waves for n in wave}
-        assert asked <= set(range(count))
-        from_left = next((n for n in range(count) if n not in permitted), count)
-        from_right = next((n for n in range(count) if count - 1 - n not in permitted), count)
-        assert set(range(from_left)) | set(range(count - from_right, count)) <= asked
-
-    def test_an_edge_that_was_not_reached_asks_nothing_more(self) -> None:
-        span = self._span(10)
-        assert next_wave(span, opened=(), asked=()) == []
-        assert _asked(next_wave(span, opened={_day(0)}, asked={_day(0)})) == [1]
-
-
-class TestARollingPlan:
-    """A model: day by day files appear, the permission window moves, and runs happen on some of the days.
-
-    The window begins with one session at least, and moves so that it always touches what was permitted before.
-    """
-
-    @given(
-        start=st.integers(0, 15),
-        length=st.integers(1, 40),
-        runs=st.lists(st.tuples(st.integers(1, 6), st.integers(-6, 12), st.integers(-3, 12)), min_size=1, max_size=8),
-        holidays=st.frozensets(st.integers(0, 60), max_size=8),
-    )
-    def test_after_each_run_all_that_is_permitted_is_held(
-        self, start: int, length: int, runs: list[tuple[int, int, int]], holidays: frozenset[int]
-    ) -> None:
-        holidays -= {start}
-        held: dict[int, Held] = {}
-        published, first, last = 30, start, start + length
-        for new_files, opened_at_start, opened_at_end in runs:
-            plan = _plan(held, published, holidays)
-            fresh = sum(decision.reason == "new" for decision in plan.fetches)
-            opened, refused = self._run(plan, held, range(first, last))
-            permitted = {n for n in range(first, min(last, published)) if n not in holidays}
-            assert permitted <= {n for n, state in held.items() if state.held == "committed"}
-            assert refused <= 2 * len(plan.spans) + opened + fresh
-            again = _plan(held, published, holidays)
-            assert {decision.held.remote for decision in again.fetches} <= {"forbidden"}
-            assert len(again.fetches) <= 4
-            published += new_files
-            first, last = max(0, min(first - opened_at_start, last)), max(first + 1, last + opened_at_end)
-
-    def _run(self, plan: Plan, held: dict[int, Held], permitted: range) -> tuple[int, int]:
-        """Do as `runs` does: fetch the plan, then wave after wave; returns how many opened and were refused."""
-        wave, asked, opened = list(plan.fetches), set[date](), set[date]()
-        while wave:
-            for decision in wave:
-                number = (decision.session - MONDAY).days
-                asked.add(decision.session)
-                if number in permitted:
-                    opened.add(decision.session)
-                    held[number] = DONE
-                else:
-                    held[number] = _forbidden()
-            wave = [more for span in plan.spans for more in next_wave(span, opened, asked)]
-        return len(opened), len(asked - opened)
+    def test_what_failed_or_was_refused_comes_last_where_files_are_limited(self) -> None:
+        plan = self._plan({2: _forbidden(), 3: Held("none", "failed", "reset", "e1"), 5: DONE})
+        taken = [[one.session for one in limit(plan, count, None).fetches] for count in range(5)]
+        assert taken == [
+            [],
+            [_day(4)],
+            [_day(4), _day(6)],
+            [_day(4), _day(6), _day(7)],
+            [_day(n) for n in (2, 4, 6, 7)],
+        ]

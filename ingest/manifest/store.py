@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -60,15 +60,12 @@ class Manifest:
     def open(cls, path: Path, dataset: str) -> Iterator[Self]:
         """Open for writing; creates what is not there. Raises CacheError."""
         refuse_network(path.parent)
-        with _translated(path):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            # The committer works in a thread; it is the only one that uses the connection while it does.
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-            with closing(connection):
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
+        with ExitStack() as opened:
+            # What is raised while it is open is not the manifest's own fault.
+            with _translated(path):
+                connection = opened.enter_context(closing(_connected(path)))
                 schema.migrate(connection, path)
-                yield cls(connection, path, dataset, writable=True)
+            yield cls(connection, path, dataset, writable=True)
 
     @classmethod
     @contextmanager
@@ -78,20 +75,10 @@ class Manifest:
         One of an older version is read as a copy in memory that is brought up to date: only a run, which holds the
         lock, changes the file.
         """
-        with _translated(path), closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
-            # A run that was killed as it made the file leaves it empty.
-            if not path.exists() or not path.stat().st_size:
-                schema.migrate(copy, path)
-                yield cls(copy, path, dataset, writable=False)
-                return
-            where = f"{path.resolve().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(where, uri=True, isolation_level=None, timeout=30)) as connection:
-                if schema.is_current(connection, path):
-                    yield cls(connection, path, dataset, writable=False)
-                    return
-                connection.backup(copy)
-            schema.migrate(copy, path)
-            yield cls(copy, path, dataset, writable=False)
+        with ExitStack() as opened:
+            with _translated(path):
+                connection = opened.enter_context(closing(_current(path)))
+            yield cls(connection, path, dataset, writable=False)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -375,6 +362,30 @@ class Manifest:
         index: dict[Tier, MemberIndex] = {tier: MemberIndex.decode(blob) for tier, blob in members}
         for number, cut, columns in rows:
             yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, tuple(json.loads(columns)), index)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # The committer works in a thread; it is the only one that uses the connection while it does.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _current(path: Path) -> sqlite3.Connection:
+    """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    # A run that was killed as it made the file leaves it empty.
+    if path.exists() and path.stat().st_size:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        if schema.is_current(connection, path):
+            copy.close()
+            return connection
+        with closing(connection):
+            connection.backup(copy)
+    schema.migrate(copy, path)
+    return copy
 
 
 @contextmanager

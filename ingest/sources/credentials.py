@@ -16,11 +16,19 @@ _ODD: Mapping[str, str] = {
 
 def credentials_file() -> Path:
     """The file that botocore reads the keys of profiles from first; it is the one to write them to."""
-    return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    return _expanded("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
 
 
 def _config_file() -> Path:
-    return Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+    return _expanded("AWS_CONFIG_FILE", "~/.aws/config")
+
+
+def _expanded(variable: str, default: str) -> Path:
+    named = Path(os.environ.get(variable) or default)
+    try:
+        return named.expanduser()
+    except RuntimeError:  # the home of a user that there is not
+        return named
 
 
 def keys_file(profile: str) -> Path:

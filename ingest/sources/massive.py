@@ -4,7 +4,7 @@ import hashlib
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from ingest.errors import (
     Disrupted,
@@ -59,6 +60,9 @@ _ADVICE = {
     "InvalidAccessKeyId": "the source does not know this access key: take the S3 keys (not the API key) from the "
     "vendor's dashboard",
     "SignatureDoesNotMatch": "the secret key does not belong to the access key: copy both again",
+    "ExpiredToken": "these keys have expired: take new ones",
+    "InvalidToken": "these keys need no session token, or another one: see aws_session_token",
+    "AuthorizationHeaderMalformed": "the keys or the region are not as S3 writes them: see [source] region",
     "RequestTimeTooSkewed": "this computer's clock is wrong: set it and try again",
     "NoSuchBucket": "there is no such bucket: see [source] bucket",
 }
@@ -68,6 +72,7 @@ _TRANSPORT = (
     boto.HTTPClientError,
     boto.ResponseStreamingError,
     boto.IncompleteReadError,
+    ResponseParserError,
     aiohttp.ClientError,
     TimeoutError,
     ConnectionError,
@@ -101,8 +106,8 @@ class MassiveSource:
         while True:
             with self._asking(f"listing {prefix}"):
                 page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
-            found.extend(_remote_object(entry) for entry in page.get("Contents", ()))
-            if not page.get("IsTruncated"):
+                found.extend(_entries(page, prefix))
+            if not page["IsTruncated"]:
                 return found
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
@@ -113,6 +118,7 @@ class MassiveSource:
         """
         with self._asking(f"listing {prefix}"):
             page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+            _entries(page, prefix)
         return _ahead_of(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
     async def probe(self, item: RemoteObject) -> None:
@@ -120,7 +126,8 @@ class MassiveSource:
         with self._asking(item.key), _empty_may_be_read():
             answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
             async with answer["Body"] as stream:
-                await stream.content.read()
+                start = await stream.content.read()
+            _check_object(item, answer, start)
 
     async def fetch(self, item: RemoteObject) -> Body:
         """One object, whole: its length is checked, and its md5 where the ETag is one."""
@@ -131,8 +138,7 @@ class MassiveSource:
         return self._checked(item, answer, data)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
-        if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
-            raise Disrupted(f"{item.key}: the answer is no object: {data[:200]!r}")
+        _check_object(item, answer, data)
         etag = str(answer["ETag"]).strip('"')
         # An object replaced since the listing has a length of its own.
         expected = item.size if etag == item.etag else int(answer["ContentLength"])
@@ -169,6 +175,8 @@ class MassiveSource:
             ):
                 raise SourceRefused(f"{what}: {_UNTRUSTED}: {cause}") from error
             raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
+        except boto.BotoCoreError as error:  # keys that are told by a program, or by another service, when first used
+            raise SourceRefused(f"{what}: {error}") from error
 
 
 @contextmanager
@@ -210,11 +218,24 @@ class _OneHost(AIOHTTPSession):  # type: ignore[misc]
 async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
     """Open one client for the run; raises UsageError where the profile or its keys are missing."""
     session = await _session(settings)
-    async with session.client(
-        "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
-    ) as client:
+    async with AsyncExitStack() as opened:
+        try:
+            client = await opened.enter_async_context(
+                session.client(
+                    "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
+                )
+            )
+        except (boto.BotoCoreError, ValueError, OSError, AttributeError) as error:
+            raise UsageError(_unusable(error)) from error
         _share_endpoint(client)
         yield MassiveSource(client, settings.bucket)
+
+
+def _unusable(error: Exception) -> str:
+    return (
+        f"no connection can be set up: {error}; see [source], the AWS_… environment variables, {credentials_file()} "
+        "and the AWS config file"
+    )
 
 
 def _share_endpoint(client: Any) -> None:
@@ -257,8 +278,12 @@ async def _session(settings: SourceSettings) -> Any:
         raise UsageError(f"AWS_CA_BUNDLE (or ca_bundle) names {bundle}, which is not there: mend it, or take it away")
     try:
         keys = await core.get_credentials()
-    except (boto.ProfileNotFound, boto.PartialCredentialsError, boto.ConfigParseError) as error:
+    except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
+    except (boto.BotoCoreError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise UsageError(
+            f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
+        ) from error
     if keys is None:
         raise UsageError(_no_keys(settings.profile))
     return aioboto3.Session(botocore_session=core)
@@ -271,6 +296,22 @@ def _no_keys(profile: str) -> str:
         f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
         "or name another profile in [source] profile. Without keys, try `ingest demo`."
     )
+
+
+def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> None:
+    if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
+        raise Disrupted(f"{item.key}: the answer is no object: {data[:200]!r}")
+
+
+def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
+    """The objects of a page. What is no listing, a web page say, reads as one without objects."""
+    try:
+        found = [_remote_object(entry) for entry in page.get("Contents", ())]
+        if not page["IsTruncated"] or page["NextContinuationToken"]:
+            return found
+    except (LookupError, ValueError) as error:
+        raise Disrupted(f"listing {prefix}: the answer is no listing; {_NOT_S3}") from error
+    raise Disrupted(f"listing {prefix}: the answer breaks off")
 
 
 def _remote_object(entry: Mapping[str, Any]) -> RemoteObject:
@@ -307,4 +348,4 @@ def _ahead_of(http_date: str | None) -> float | None:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() else None

@@ -72,11 +72,11 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder with its parents, each durably in its own parent."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
+    """Create a folder with its parents, each durably in its own parent. Raises CacheError."""
     try:
+        if folder.is_dir():
+            return
+        make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise CacheError(f"cannot create the folder {folder}: {error.strerror or error}") from error

@@ -42,12 +42,21 @@ def test_what_is_held_and_what_was_replaced_since(place):
     assert held == ["none"] * 3 + ["committed", "replaced", "committed", "committed"] + ["none"] * 5
 
 
-def test_what_a_run_has_found_out_is_not_asked_again(place):
+def test_what_a_run_has_found_out_is_asked_at_its_edges_alone(place):
     place.run(DAYS[0], DAYS[-1])
     before = len(place.server.requests)
     rows = listed(place)
-    assert [request.key for request in place.server.requests[before:]] == [""]
+    asked = [request.key for request in place.server.requests[before:]]
+    assert asked == ["", *(key(DAYS[n]) for n in (3, 11, 1, 2))]
     assert sum(row["permitted"] for row in rows.values()) == 9
+
+
+def test_a_plan_that_has_changed_since_the_last_run_is_seen(place):
+    place.run(DAYS[0], DAYS[-1])
+    place.server.forbidden.add(key(DAYS[3]))
+    assert sum(row["permitted"] for row in listed(place).values()) == 8
+    place.server.forbidden.clear()
+    assert all(row["permitted"] for row in listed(place).values())
 
 
 def test_a_person_sees_a_table_and_its_sums(place):

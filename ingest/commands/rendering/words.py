@@ -75,10 +75,8 @@ def outcome(done: events.Finished) -> str:
     return "Ended early: what was committed stays. Run again to go on."
 
 
-def to_fetch(event: events.Planned | events.WaveAdded) -> str:
+def to_fetch(event: events.Planned) -> str:
     """What a run is about to fetch, and why."""
-    if isinstance(event, events.WaveAdded):
-        return f"a forbidden span has opened: {counted(event.fetch, 'session')} more, {size(event.bytes)}"
     if not event.fetch:
         return "to fetch: nothing"
     whys = [f"{count:,} {key.removeprefix(_FETCH)}" for key, count in event.reasons.items() if key.startswith(_FETCH)]
