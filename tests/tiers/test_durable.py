@@ -131,5 +131,5 @@ def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/deeper"])
 def test_a_folder_that_no_file_system_takes_is_named(tmp_path, name):
-    with pytest.raises(CacheError, match="cannot create the folder .*xxx"):
+    with pytest.raises(CacheError, match=r"cannot create the folder .*xxx"):
         durable.make_folder(tmp_path / name)
