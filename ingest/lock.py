@@ -10,7 +10,7 @@ from pathlib import Path
 import filelock
 
 from ingest.errors import CacheError, CacheLocked
-from ingest.manifest.store import now
+from ingest.manifest.database import now
 from ingest.tiers import durable
 
 

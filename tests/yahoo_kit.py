@@ -1,33 +1,117 @@
-"""A small Yahoo on loopback, for the real yfinance: daily bars of a few tickers, as its chart endpoint answers them."""
+"""A small Yahoo on loopback, for the real yfinance: its chart endpoint, with Yahoo's own adjustments and noise.
+
+A `Security` is given as it was traded. What is served of it is what Yahoo makes of that: prices divided by all later
+splits and rounded to float32, volumes multiplied, dividends divided, and an adjusted close.
+"""
 
 import json
 import threading
+import time
 from contextlib import contextmanager
-from datetime import datetime, time
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from datetime import time as clock
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pytest
 from curl_cffi import requests
 
+from ingest import sessions
+
 NEW_YORK = ZoneInfo("America/New_York")
+_PERIODS = (("period1", "0"), ("period2", "99999999999"))
+_UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
+
+
+@dataclass
+class Security:
+    """Bars by day as (open, high, low, close, volume), splits by ex-date as (new, old), dividends by ex-date."""
+
+    bars: dict[date, tuple[float, float, float, float, float]]
+    splits: dict[date, tuple[float, float]] = field(default_factory=dict)
+    dividends: dict[date, float] = field(default_factory=dict)
+
+    def later_splits(self, day):
+        return float(np.prod([new / old for ex, (new, old) in self.splits.items() if ex > day]))
+
+    def adjusted_closes(self):
+        """Yahoo's adjusted close of each day."""
+        days, kept, found = sorted(self.bars), 1.0, {}
+        for day, before in zip(reversed(days), [*reversed(days[:-1]), None], strict=True):
+            found[day] = self.bars[day][3] / self.later_splits(day) * kept
+            if day in self.dividends and before:
+                close = self.bars[before][3] / self.later_splits(before)
+                kept *= 1 - self.dividends[day] / self.later_splits(day) / close
+        return found
+
+
+def flat_bars(days, close=100.0, volume=1000):
+    """Bars whose four prices are one, a cent more each day."""
+    return {day: (*[round(close + n / 100, 2)] * 4, volume + n) for n, day in enumerate(days)}
+
+
+def past_sessions(count, before=None):
+    """The last sessions that are over, ascending."""
+    end = before or sessions.today()
+    found = sessions.Calendar.of("XNYS").between(date.fromordinal(end.toordinal() - 2 * count - 10), end)
+    return [day for day in found if day < end][-count:]
 
 
 def opening(day):
     """The stamp of a day's bar: when the exchange opens."""
-    return int(datetime.combine(day, time(9, 30), NEW_YORK).timestamp())
+    return int(datetime.combine(day, clock(9, 30), NEW_YORK).timestamp())
 
 
-def chart(ticker, closes, first, last):
-    """The answer for bars from `first` to `last`, in seconds since the epoch; all prices of a day are its close."""
-    days = [day for day in sorted(closes) if first <= opening(day) < last]
-    prices = [closes[day] for day in days]
-    quote = dict.fromkeys(("open", "high", "low", "close"), prices) | {"volume": [1000] * len(days)}
-    meta = {
+def _single(value):
+    return float(np.float32(value))
+
+
+def chart(ticker, security, first, last):
+    """The answer for bars from `first` to `last`, in seconds since the epoch."""
+    days = [day for day in sorted(security.bars) if first <= opening(day) < last]
+    later = {day: security.later_splits(day) for day in days}
+    names = ("open", "high", "low", "close")
+    quote = {name: [_single(security.bars[day][at] / later[day]) for day in days] for at, name in enumerate(names)} | {
+        "volume": [round(security.bars[day][4] * later[day]) for day in days]
+    }
+    closes = security.adjusted_closes()
+    result = {
+        "meta": _meta(ticker),
+        "indicators": {
+            "quote": [quote if days else {}],
+            "adjclose": [{"adjclose": [_single(closes[day]) for day in days]} if days else {}],
+        },
+    }
+    if days:
+        result["timestamp"] = [opening(day) for day in days]
+    if events := _events(security, first, last):
+        result["events"] = events
+    return {"chart": {"result": [result], "error": None}}
+
+
+def _events(security, first, last):
+    splits = {
+        str(opening(day)): {"date": opening(day), "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
+        for day, (new, old) in security.splits.items()
+        if first <= opening(day) < last
+    }
+    dividends = {
+        str(opening(day)): {"date": opening(day), "amount": round(cash / security.later_splits(day), 6)}
+        for day, cash in security.dividends.items()
+        if first <= opening(day) < last
+    }
+    return {name: found for name, found in (("splits", splits), ("dividends", dividends)) if found}
+
+
+def _meta(ticker):
+    return {
         "symbol": ticker,
         "currency": "USD",
-        "exchangeName": "PCX",
-        "instrumentType": "ETF",
+        "exchangeName": "NMS",
+        "instrumentType": "EQUITY",
         "gmtoffset": -18000,
         "timezone": "EST",
         "exchangeTimezoneName": "America/New_York",
@@ -35,16 +119,8 @@ def chart(ticker, closes, first, last):
         "regularMarketPrice": 1.0,
         "dataGranularity": "1d",
         "range": "",
-        "validRanges": ["1d", "5d", "1mo", "max"],
+        "validRanges": ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"],
     }
-    result = {"meta": meta, "indicators": {"quote": [quote], "adjclose": [{"adjclose": prices}]}}
-    if days:
-        result["timestamp"] = [opening(day) for day in days]
-    return {"chart": {"result": [result], "error": None}}
-
-
-_PERIODS = (("period1", "0"), ("period2", "99999999999"))
-_UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,18 +135,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, "", cookie="A3=fake; Max-Age=3600; Path=/")
         elif path.endswith("test/getcrumb"):
             self._answer(200, "crumb")
-        elif self.server.status:
-            self._answer(self.server.status, "<html>no</html>")
         else:
-            self._chart(path.rpartition("/")[2])
+            self._chart(path.rpartition("/")[2], parse_qs(urlsplit(self.path).query))
 
-    def _chart(self, ticker):
-        if ticker not in self.server.tickers:
-            self._answer(404, json.dumps(_UNKNOWN))
-            return
-        query = parse_qs(urlsplit(self.path).query)
+    def _chart(self, ticker, query):
         first, last = (int(query.get(name, [default])[0]) for name, default in _PERIODS)
-        self._answer(200, json.dumps(chart(ticker, self.server.tickers[ticker], first, last)))
+        if "period1" in query:
+            self.server.asked.append(ticker)
+        fault = self.server.fault(ticker)
+        if fault == "drop":
+            self.close_connection = True
+            self.connection.close()
+        elif fault == "hang":
+            time.sleep(2)
+        elif fault:
+            self._answer(fault, "<html>no</html>")
+        elif ticker not in self.server.securities:
+            self._answer(404, json.dumps(_UNKNOWN))
+        else:
+            self._answer(200, json.dumps(chart(ticker, self.server.securities[ticker], first, last)))
 
     def _answer(self, code, text, cookie=None):
         self.send_response(code)
@@ -81,12 +164,31 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
 
+class Yahoo(ThreadingHTTPServer):
+    """The running server. `securities` by Yahoo's symbol; `asked` are the symbols whose bars were asked for.
+
+    `faults` by symbol, or "*" for all: a list of what its next answers are (a status, "drop", "hang"), or one for ever.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, securities):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.securities = securities
+        self.faults = {}
+        self.asked = []
+
+    def fault(self, ticker):
+        script = self.faults.get(ticker, self.faults.get("*"))
+        if isinstance(script, list):
+            return script.pop(0) if script else None
+        return script
+
+
 @contextmanager
-def yahoo(monkeypatch, tickers, status=None):
-    """Serve {ticker: {date: close}} to yfinance while the block lasts; with `status` each question for bars fails."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.tickers, server.status = tickers, status
-    server.daemon_threads = True
+def yahoo(monkeypatch, securities):
+    """Serve securities to the real yfinance of this process while the block lasts; other hosts are refused."""
+    server = Yahoo(securities)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     original = requests.Session.request
@@ -106,3 +208,18 @@ def yahoo(monkeypatch, tickers, status=None):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def fresh_yfinance(tmp_path, monkeypatch):
+    """No answer, crumb or time zone of another test, none of this computer's user, and no pauses."""
+    import yfinance
+    from yfinance.data import YfData
+
+    from ingest.sources import yahoo as source
+
+    yfinance.set_tz_cache_location(str(tmp_path))
+    YfData._instances.clear()
+    source.shared.cache_clear()
+    monkeypatch.setattr(source, "PAUSE_S", 0.0)
+    monkeypatch.setattr(source, "_BACKOFF", lambda state: 0.01)

@@ -104,7 +104,41 @@ CREATE TABLE permission_windows (
 );
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION)
+_QUOTES = """
+CREATE TABLE yahoo_rows (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,                     -- as Massive spells it
+    session TEXT NOT NULL,
+    open REAL,                                -- all prices as traded
+    high REAL,
+    low REAL,
+    close REAL,
+    volume REAL,                              -- in shares as traded
+    asked_at TEXT NOT NULL,
+    PRIMARY KEY (dataset, ticker, session)
+) WITHOUT ROWID;
+CREATE TABLE actions (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('split', 'dividend')),
+    value REAL NOT NULL,                      -- new shares for one old; or cash for a share as traded then
+    close_before REAL,                        -- as traded, of the session before the ex-date
+    PRIMARY KEY (dataset, ticker, ex_date, kind)
+) WITHOUT ROWID;
+CREATE TABLE askings (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    known INTEGER NOT NULL,                   -- whether Yahoo has this ticker
+    first TEXT NOT NULL,                      -- actions are known from here ...
+    last TEXT NOT NULL,                       -- ... to here
+    asked_at TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (dataset, ticker)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

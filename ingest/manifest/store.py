@@ -1,24 +1,18 @@
-"""SQLite behind the manifest. One writer, who holds the cache's lock; readers need no lock (WAL).
-
-A transaction here is the moment at which something is done. `synchronous=FULL` makes each one durable before it
-returns, so whatever it names must be durable before it begins.
-"""
+"""What the manifest says of runs, sessions, permission, replacements, tracked sets and projections."""
 
 import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from ingest.errors import CacheError
-from ingest.manifest import schema
-from ingest.manifest.location import refuse_network
+from ingest.manifest.database import Database, now
 from ingest.manifest.records import Answer, Correction, Held, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
-from ingest.tiers.layout import MemberIndex, PartsOf, Tier
+from ingest.tiers.layout import TIERS, MemberIndex, PartsOf
 from ingest.tiers.projection import Projection
 
 _COMMIT_COLUMNS = (
@@ -40,75 +34,27 @@ VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, ?, {", ".join("?" * len(_COMMIT
 """  # noqa: S608 - names from this file alone
 
 
-def now() -> str:
-    """The time, UTC, as the manifest writes it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-class Manifest:
-    """The manifest of one cache, seen through one dataset."""
+class Manifest(Database):
+    """The manifest of one cache, seen through one dataset: what is done, and what a run needs to know of it."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
-        self.writable = writable
-        self._db = connection
-        self._path = path
-        self._dataset = dataset
+        super().__init__(connection, path, dataset, writable)
         self._sets: dict[int, frozenset[str]] = {}
-
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
-        """Open for writing; creates what is not there. Raises CacheError."""
-        refuse_network(path.parent)
-        with ExitStack() as opened:
-            # What is raised while it is open is not the manifest's own fault.
-            with _translated(path):
-                connection = opened.enter_context(closing(_connected(path)))
-                schema.migrate(connection, path)
-            yield cls(connection, path, dataset, writable=True)
-
-    @classmethod
-    @contextmanager
-    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
-        """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
-
-        One of an older version is read as a copy in memory that is brought up to date: only a run, which holds the
-        lock, changes the file.
-        """
-        with ExitStack() as opened:
-            with _translated(path):
-                connection = opened.enter_context(closing(_current(path)))
-            yield cls(connection, path, dataset, writable=False)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _translated(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with _translated(self._path):
-            return self._db.execute(query, (self._dataset, *values)).fetchall()
 
     # Runs
 
     def begin_run(self, start: date, end: date) -> int:
         """Record that a run begins; returns its number."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO runs (dataset, window_start, window_end, started_at, pid) VALUES (?, ?, ?, ?, ?)",
-                (self._dataset, start.isoformat(), end.isoformat(), now(), os.getpid()),
+                (self.dataset, start.isoformat(), end.isoformat(), now(), os.getpid()),
             )
         return int(cursor.lastrowid or 0)
 
     def finish_run(self, run: int, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Record how a run ended; one that was killed keeps an empty end."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "UPDATE runs SET finished_at = ?, exit_code = ?, summary = ? WHERE run = ?",
                 (now(), exit_code, json.dumps(summary, default=str), run),
@@ -118,7 +64,7 @@ class Manifest:
         """The newest runs first: window, times, exit code (None: killed or still going on)."""
         names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
         query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? ORDER BY run DESC LIMIT ?"  # noqa: S608
-        return [dict(zip(names, row, strict=True)) for row in self._rows(query, count)]
+        return [dict(zip(names, row, strict=True)) for row in self.rows(query, count)]
 
     def measured_rate(self) -> float | None:
         """Bytes a second that the newest run of some size downloaded, all its work included; None before any."""
@@ -126,14 +72,14 @@ class Manifest:
             "SELECT json_extract(summary, '$.bytes') / json_extract(summary, '$.seconds') FROM runs WHERE dataset = ? "
             "AND json_extract(summary, '$.fetched') >= 20 ORDER BY run DESC LIMIT 1"
         )
-        rows = self._rows(query)
+        rows = self.rows(query)
         return float(rows[0][0]) if rows and rows[0][0] else None
 
     # Sessions
 
     def sessions(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in the order of the dates."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT session, held, remote, reason, remote_etag, etag, tracked_set, archive_kept "
             "FROM sessions WHERE dataset = ? ORDER BY session"
         )
@@ -146,9 +92,9 @@ class Manifest:
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:
         """Record what the source last said of sessions: state, reason, ETag. What is held stays as it is."""
-        rows = [(self._dataset, day.isoformat(), *answer, run) for day, *answer in answers]
+        rows = [(self.dataset, day.isoformat(), *answer, run) for day, *answer in answers]
         if rows:
-            with self._transaction() as db:
+            with self.transaction() as db:
                 db.executemany(
                     "INSERT INTO sessions (dataset, session, remote, reason, remote_etag, run) "
                     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
@@ -159,18 +105,18 @@ class Manifest:
 
     def quarantined(self, session: date, etag: str, reason: str, run: int) -> None:
         """Record an unreadable file. A session that is held stays committed: only the replacement is refused."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
                 "VALUES (?, ?, 'quarantined', 'listed', ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
                 "held = CASE held WHEN 'committed' THEN held ELSE 'quarantined' END, remote = 'listed', "
                 "reason = excluded.reason, remote_etag = excluded.remote_etag",
-                (self._dataset, session.isoformat(), reason, etag, run),
+                (self.dataset, session.isoformat(), reason, etag, run),
             )
 
     def commit(self, records: Sequence[SessionRecord], corrections: Sequence[Correction], run: int) -> None:
         """Make sessions done, in one transaction. Their parts must be durable before this is called."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             for record in records:
                 self._commit_one(db, record, run)
             db.executemany(
@@ -180,11 +126,11 @@ class Manifest:
             )
             db.execute(
                 "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty",
-                (self._dataset,),
+                (self.dataset,),
             )
 
     def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int) -> None:
-        key = (self._dataset, record.session.isoformat())
+        key = (self.dataset, record.session.isoformat())
         values = [getattr(record, name) for name in _COMMIT_COLUMNS]
         db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), json.dumps(record.findings), *values))
         db.execute("DELETE FROM members WHERE dataset = ? AND session = ?", key)
@@ -198,7 +144,7 @@ class Manifest:
     def _correction_row(self, correction: Correction, run: int) -> tuple[Any, ...]:
         lists = (correction.columns, correction.removed, correction.added)
         return (
-            *(self._dataset, correction.session.isoformat(), correction.old_etag, correction.new_etag),
+            *(self.dataset, correction.session.isoformat(), correction.old_etag, correction.new_etag),
             *(json.dumps(values) for values in lists),
             *(run, now()),
         )
@@ -207,21 +153,21 @@ class Manifest:
 
     def permission(self) -> Permission:
         """What the keys' plan was found to allow; nothing is known in a new manifest."""
-        rows = self._rows("SELECT first, last, below, above FROM permission_windows WHERE dataset = ?")
+        rows = self.rows("SELECT first, last, below, above FROM permission_windows WHERE dataset = ?")
         return Permission(*(date.fromisoformat(text) if text else None for text in rows[0])) if rows else Permission()
 
     def permission_asked_at(self) -> str | None:
         """When that was last learned, ISO 8601, UTC."""
-        rows = self._rows("SELECT asked_at FROM permission_windows WHERE dataset = ?")
+        rows = self.rows("SELECT asked_at FROM permission_windows WHERE dataset = ?")
         return str(rows[0][0]) if rows else None
 
     def permit(self, permission: Permission) -> None:
         """Record what the keys' plan allows, as learned now."""
         days = (permission.first, permission.last, permission.below, permission.above)
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO permission_windows VALUES (?, ?, ?, ?, ?, ?)",
-                (self._dataset, *(day and day.isoformat() for day in days), now()),
+                (self.dataset, *(day and day.isoformat() for day in days), now()),
             )
 
     # Replacements
@@ -229,15 +175,15 @@ class Manifest:
     def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
         """Record that staged parts are to replace those held of their sessions, with the difference they make."""
         rows = [
-            (self._dataset, record.session.isoformat(), record.to_json(), correction and correction.to_json())
+            (self.dataset, record.session.isoformat(), record.to_json(), correction and correction.to_json())
             for record, correction in replacements
         ]
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
 
     def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
         """Replacements that a killed run had begun."""
-        rows = self._rows("SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session")
+        rows = self.rows("SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session")
         return [
             (SessionRecord.from_json(record), Correction.from_json(correction) if correction else None)
             for record, correction in rows
@@ -245,9 +191,9 @@ class Manifest:
 
     def distrust(self, sessions: Iterable[date]) -> None:
         """Forget the ETag of sessions whose parts are not what they should be, so that they are fetched again."""
-        keys = [(self._dataset, session.isoformat()) for session in sessions]
+        keys = [(self.dataset, session.isoformat()) for session in sessions]
         if keys:
-            with self._transaction() as db:
+            with self.transaction() as db:
                 db.executemany("UPDATE sessions SET etag = NULL WHERE dataset = ? AND session = ?", keys)
                 db.executemany("DELETE FROM intents WHERE dataset = ? AND session = ?", keys)
 
@@ -256,7 +202,7 @@ class Manifest:
     def tracked_set(self, tickers: frozenset[str]) -> int:
         """Number of a set of tickers, given on first sight."""
         text = "\n".join(sorted(tickers))
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("INSERT OR IGNORE INTO tracked_sets (tickers) VALUES (?)", (text,))
             number: int = db.execute("SELECT id FROM tracked_sets WHERE tickers = ?", (text,)).fetchone()[0]
         return number
@@ -273,7 +219,7 @@ class Manifest:
 
     def projections(self) -> dict[str, Projection]:
         """State of every tracked CSV that there is or was, by ticker."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT ticker, active, dirty, first, last, rows, sha256, size, mtime_ns FROM projections "
             "WHERE dataset = ? ORDER BY ticker"
         )
@@ -281,21 +227,21 @@ class Manifest:
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             wanted = set(tickers)
             known = {row.ticker for row in self.projections().values() if row.active}
             db.executemany(
                 "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
-                [(self._dataset, ticker) for ticker in sorted(known - wanted)],
+                [(self.dataset, ticker) for ticker in sorted(known - wanted)],
             )
             db.executemany(
                 "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)",
-                [(self._dataset, ticker) for ticker in sorted(wanted - known)],
+                [(self.dataset, ticker) for ticker in sorted(wanted - known)],
             )
 
     def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
         """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany(
                 "UPDATE projections SET dirty = 0, first = ?, last = ?, rows = ?, sha256 = ?, size = ?, mtime_ns = ? "
                 "WHERE dataset = ? AND ticker = ?",
@@ -307,7 +253,7 @@ class Manifest:
                         row.sha256,
                         row.size,
                         row.mtime_ns,
-                        self._dataset,
+                        self.dataset,
                         row.ticker,
                     )
                     for row in projections
@@ -315,17 +261,17 @@ class Manifest:
             )
             db.executemany(
                 "UPDATE sessions SET projected = 1 WHERE dataset = ? AND session = ?",
-                [(self._dataset, session.isoformat()) for session in sessions],
+                [(self.dataset, session.isoformat()) for session in sessions],
             )
 
     def pending(self) -> frozenset[date]:
         """Committed sessions that no projection has seen."""
-        rows = self._rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected")
+        rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected")
         return frozenset(date.fromisoformat(row[0]) for row in rows)
 
     def session_counts(self) -> list[SessionCount]:
         """Sessions by held state, remote state and reason."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT held, remote, reason, count(*), min(session), max(session) FROM sessions WHERE dataset = ? "
             "GROUP BY held, remote, reason ORDER BY held, remote, reason"
         )
@@ -341,58 +287,30 @@ class Manifest:
             "(SELECT count(*) FROM corrections c WHERE c.dataset = s.dataset) "
             "FROM sessions s WHERE dataset = ? AND held = 'committed'"
         )
-        return Totals(*(value or 0 for value in self._rows(query)[0]))
+        return Totals(*(value or 0 for value in self.rows(query)[0]))
 
     def committed(self) -> list[date]:
         """All committed sessions, oldest first."""
-        rows = self._rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
+        rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
         return [date.fromisoformat(row[0]) for row in rows]
 
     def parts(self, sessions: Iterable[date]) -> Iterator[PartsOf]:
-        """How to read these sessions, in the order given; those that are not committed are passed over."""
-        for day in sessions:
-            yield from self._parts_of(day.isoformat())
-
-    def _parts_of(self, day: str) -> Iterator[PartsOf]:
-        rows = self._rows(
-            "SELECT tracked_set, cut, columns FROM sessions WHERE dataset = ? AND session = ? AND held = 'committed'",
-            day,
+        """How to read these sessions, ascending; those that are not committed are passed over."""
+        wanted = {day.isoformat() for day in sessions}
+        if not wanted:
+            return
+        query = (
+            "SELECT s.session, s.tracked_set, s.cut, s.columns, t.member_index, a.member_index FROM sessions s "
+            "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
+            "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
+            "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ? ORDER BY s.session"
         )
-        members = self._rows("SELECT tier, member_index FROM members WHERE dataset = ? AND session = ?", day)
-        index: dict[Tier, MemberIndex] = {tier: MemberIndex.decode(blob) for tier, blob in members}
-        for number, cut, columns in rows:
-            yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, tuple(json.loads(columns)), index)
+        for day, number, cut, columns, *blobs in self.each(query, min(wanted), max(wanted)):
+            if day in wanted:
+                index = {tier: MemberIndex.decode(blob) for tier, blob in zip(TIERS, blobs, strict=True) if blob}
+                yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, _columns(columns), index)
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    # The committer works in a thread; it is the only one that uses the connection while it does.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
-
-
-def _current(path: Path) -> sqlite3.Connection:
-    """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
-    # A run that was killed as it made the file leaves it empty.
-    if path.exists() and path.stat().st_size:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
-        if schema.is_current(connection, path):
-            copy.close()
-            return connection
-        with closing(connection):
-            connection.backup(copy)
-    schema.migrate(copy, path)
-    return copy
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise CacheError(f"the manifest {path}: {error}") from error
-    except OSError as error:
-        raise CacheError(f"the manifest {path}: {error.strerror or error}") from error
+@lru_cache(maxsize=64)
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

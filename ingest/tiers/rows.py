@@ -1,4 +1,4 @@
-"""Rows of some tickers out of the parts of many sessions, as lines of a tracked CSV."""
+"""Rows of some tickers out of the parts of many sessions: as lines of a tracked CSV, or as numbers."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,12 +6,25 @@ import polars as pl
 
 from ingest.errors import CacheError
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
-from ingest.tiers.parts import read_lines
+from ingest.tiers.parts import read_lines, read_text
 
 _BATCH_BYTES = 256 * 1024
 """Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
 
+_PRICED = ("open", "high", "low", "close", "volume")
+_FEW = 16
+"""So many tickers are looked for in the bytes; for more the text is parsed, which costs the same for any number."""
+
 SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
+
+BARS = pl.Schema(
+    {
+        "ticker": pl.String,
+        "date": pl.Date,
+        **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
+        "transactions": pl.Int64,
+    }
+)
 
 
 def extract(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
@@ -32,7 +45,57 @@ def _texts(
         for tier in TIERS:
             if tickers := parts.tickers_in(tier, wanted):
                 text = read_lines(folders.path(parts.session, tier), parts.index[tier], tickers)
-                yield parts.columns, _dated(text, parts)
+                yield parts.columns, _dated(_narrowed(text, tickers, parts), parts)
+
+
+def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
+    """The first line of each ticker alone, where they are few and lines are rows without quotes."""
+    if len(tickers) > _FEW or parts.cut != "lines" or parts.columns[0] != "ticker" or b'"' in text:
+        return text
+    whole = b"\n" + text
+    found = (_line_of(whole, b"\n" + ticker.encode() + b",") for ticker in sorted(tickers))
+    return b"".join(found)
+
+
+def _line_of(text: bytes, beginning: bytes) -> bytes:
+    begin = text.find(beginning) + 1
+    if not begin:
+        return b""
+    end = text.find(b"\n", begin)
+    return text[begin : end + 1] if end >= 0 else text[begin:] + b"\n"
+
+
+def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
+    """Rows of the wanted tickers as `BARS`, sorted by ticker and date, one a ticker and date.
+
+    Where a file has several rows of a ticker the first one counts. Raises CacheError for a part that can't be read.
+    """
+    frames = [_numbers(text, columns, wanted) for columns, text in _batches(_texts(folders, sessions, wanted))]
+    rows = pl.concat([pl.DataFrame(schema=BARS), *frames])
+    return rows.unique(["ticker", "date"], keep="first", maintain_order=True).sort("ticker", "date")
+
+
+def all_bars(folders: PartFolders, parts: PartsOf) -> pl.DataFrame:
+    """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
+    texts = [read_text(folders.path(parts.session, tier)) for tier in TIERS if tier in parts.index]
+    dated = [_dated(text[text.find(b"\n") + 1 or len(text) :], parts) for text in texts]
+    rows = pl.concat([pl.DataFrame(schema=BARS), *(_numbers(text, parts.columns, None) for text in dated if text)])
+    return rows.unique(["ticker"], keep="first", maintain_order=True).sort("ticker")
+
+
+def _numbers(text: bytes, columns: tuple[str, ...], wanted: frozenset[str] | None) -> pl.DataFrame:
+    stamp = _stamp(columns)
+    rows = _parse(text, (stamp, *columns))
+    if wanted is not None:
+        rows = rows.filter(pl.col("ticker").is_in(list(wanted)))
+    number = {name: pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in _PRICED}
+    count = pl.col("transactions") if "transactions" in columns else pl.lit(None, pl.String)
+    return rows.select(
+        pl.col("ticker").fill_null(""),
+        pl.col(stamp).str.to_date("%Y-%m-%d").alias("date"),
+        **number,
+        transactions=count.str.strip_chars().cast(pl.Float64, strict=False).cast(pl.Int64, strict=False),
+    )
 
 
 def _dated(text: bytes, parts: PartsOf) -> bytes:

@@ -63,7 +63,7 @@ class Steps:
             durable.stage,
             durable.publish,
             durable.sync_folder,
-            Manifest._transaction,
+            Manifest.transaction,
         )
 
         def staging(path, data):
@@ -86,7 +86,7 @@ class Steps:
                 self.take("commit")
 
         durable.stage, durable.publish, durable.sync_folder = staging, publishing, syncing
-        Manifest._transaction = deciding
+        Manifest.transaction = deciding
 
 
 def run(order, log):

@@ -226,7 +226,7 @@ class TestCommit:
 
     def test_it_says_how_the_parts_are_read(self, manifest: Manifest) -> None:
         manifest.commit([_record(manifest, NEXT, "e1", "A"), _record(manifest, DAY, kept=False)], [], 1)
-        first, second = manifest.parts([NEXT, LAST, DAY])
+        second, first = manifest.parts([NEXT, LAST, DAY])
         assert (first.session, first.tracked, first.cut, first.columns) == (
             *(NEXT, frozenset("A"), "lines"),
             ("ticker", "close"),

@@ -1,44 +1,128 @@
 """The real yfinance against a Yahoo on loopback."""
 
-from datetime import date, timedelta
+import time
+from datetime import date
 
+import numpy as np
 import pytest
-from yahoo_kit import yahoo
+from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 
-from ingest import sessions
-from ingest.errors import Disrupted
+from ingest.adjust import Actions, Split
+from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
+from ingest.sources import yahoo as source
 from ingest.sources.yahoo import PROBED, newest_session
 
-
-@pytest.fixture(autouse=True)
-def fresh_yfinance(tmp_path, monkeypatch):
-    """No answer, crumb or time zone of another test, and none of this computer's user."""
-    import yfinance
-    from yfinance.data import YfData
-
-    yfinance.set_tz_cache_location(str(tmp_path))
-    YfData._instances.clear()
+DAYS = past_sessions(60)
+__all__ = ["fresh_yfinance"]
+pytestmark = pytest.mark.usefixtures("fresh_yfinance")
 
 
-def closes():
-    today = sessions.today()
-    days = sessions.Calendar.of("XNYS").between(today - timedelta(days=20), today - timedelta(days=1))
-    return {day: 100.0 + number for number, day in enumerate(days)}
+def plain():
+    return Security(flat_bars(DAYS))
 
 
 def test_the_newest_session_is_the_one_that_yahoo_has(monkeypatch):
-    bars = closes()
-    with yahoo(monkeypatch, {PROBED: bars}):
-        assert newest_session() == max(bars)
+    with yahoo(monkeypatch, {PROBED: plain()}):
+        assert newest_session() == DAYS[-1]
 
 
-@pytest.mark.parametrize("status", [429, 500, 404])
-def test_a_yahoo_that_refuses_is_told_of_in_one_line(monkeypatch, status):
-    with yahoo(monkeypatch, {PROBED: closes()}, status=status), pytest.raises(Disrupted) as caught:
-        newest_session()
+@pytest.mark.parametrize("fault", [429, 500, 404, "drop"])
+def test_a_yahoo_that_refuses_is_told_of_in_one_line(monkeypatch, fault):
+    with yahoo(monkeypatch, {PROBED: plain()}) as server:
+        server.faults["*"] = fault
+        with pytest.raises((Disrupted, Throttled, NotFound)) as caught:
+            newest_session()
     assert "\n" not in str(caught.value)
 
 
+def test_bars_come_back_as_they_were_traded(monkeypatch):
+    security = Security(
+        {day: (100.01 + n, 101.25 + n, 99.5 + n, 100.77 + n, 12_345 + n) for n, day in enumerate(DAYS)},
+        splits={DAYS[20]: (4, 1), DAYS[40]: (1, 10), DAYS[-1]: (3, 2)},
+        dividends={DAYS[10]: 0.82, DAYS[40]: 0.5},
+    )
+    with yahoo(monkeypatch, {"AAPL": security}):
+        found = source.shared().daily("AAPL", DAYS[0])
+    assert found.bars["date"].to_list() == DAYS
+    for at, name in enumerate(("open", "high", "low", "close")):
+        assert found.bars[name].to_list() == [round(security.bars[day][at], 2) for day in DAYS]
+    # Whole shares, divided and multiplied by 10: within the ratio.
+    assert np.abs(found.bars["volume"].to_numpy() - [security.bars[day][4] for day in DAYS]).max() <= 10
+    assert found.actions.splits == (Split(DAYS[20], 4.0), Split(DAYS[40], 0.1), Split(DAYS[-1], 1.5))
+    assert [(one.ex_date, round(one.amount, 5)) for one in found.actions.dividends] == [
+        (DAYS[10], 0.82),
+        (DAYS[40], 0.5),
+    ]
+    assert [one.close_before for one in found.actions.dividends] == [109.77, 139.77]
+
+
+def test_a_split_that_yahoo_lists_twice_counts_once(monkeypatch):
+    security = Security(flat_bars(DAYS), splits={DAYS[30]: (4, 1)})
+    twice = Security(flat_bars(DAYS), splits={DAYS[30]: (4, 1), DAYS[32]: (4, 1)})
+    twice.later_splits = security.later_splits
+    with yahoo(monkeypatch, {"AAPL": twice}):
+        assert source.shared().daily("AAPL", DAYS[0]).actions == Actions((Split(DAYS[30], 4.0),))
+
+
+def test_an_unknown_ticker_is_not_an_outage(monkeypatch):
+    with yahoo(monkeypatch, {}), pytest.raises(NotFound):
+        source.shared().daily("ZZZZ", DAYS[0])
+
+
+@pytest.mark.parametrize(("fault", "error"), [(429, Throttled), (500, Disrupted), ("drop", Disrupted)])
+def test_an_outage_is_not_an_unknown_ticker(monkeypatch, fault, error):
+    with yahoo(monkeypatch, {"AAPL": plain()}) as server:
+        server.faults["*"] = fault
+        with pytest.raises(error):
+            source.shared().daily("AAPL", DAYS[0])
+
+
+@pytest.mark.parametrize("fault", [429, 500, "drop"])
+def test_a_fault_that_passes_is_not_seen(monkeypatch, fault):
+    with yahoo(monkeypatch, {"AAPL": plain()}) as server:
+        source.shared().daily("AAPL", DAYS[0])
+        server.faults["AAPL"] = [fault]
+        assert source.shared().daily("AAPL", DAYS[0]).bars.height == len(DAYS)
+
+
+def test_a_hang_ends(monkeypatch):
+    monkeypatch.setattr(source, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(source, "ATTEMPTS", 1)
+    with yahoo(monkeypatch, {"AAPL": plain()}) as server:
+        server.faults["*"] = "hang"
+        began = time.monotonic()
+        with pytest.raises(Disrupted):
+            source.shared().daily("AAPL", DAYS[0])
+    assert time.monotonic() - began < 60
+
+
+def test_who_is_refused_again_and_again_stops_asking(monkeypatch):
+    securities = {name: plain() for name in "ABCDEF"}
+    with yahoo(monkeypatch, securities) as server:
+        server.faults["*"] = 429
+        for name in "ABC":
+            with pytest.raises(Throttled):
+                source.shared().daily(name, DAYS[0])
+        before = len(server.asked)
+        with pytest.raises(SourceUnavailable, match="3 tickers in a row"):
+            source.shared().daily("D", DAYS[0])
+        assert len(server.asked) == before
+        later = time.monotonic() + 601
+        monkeypatch.setattr(source.time, "monotonic", lambda: later)
+        server.faults.clear()
+        assert source.shared().daily("D", DAYS[0]).bars.height == len(DAYS)
+
+
+def test_there_is_a_pause_between_two_tickers(monkeypatch):
+    slept = []
+    monkeypatch.setattr(source.time, "sleep", slept.append)
+    with yahoo(monkeypatch, {"A": plain(), "B": plain()}):
+        door = source.Yahoo(pause_s=5)
+        door.daily("A", DAYS[0])
+        door.daily("B", DAYS[0])
+    assert [seconds > 4 for seconds in slept] == [False, True]
+
+
 def test_a_ticker_without_rows_is_no_answer(monkeypatch):
-    with yahoo(monkeypatch, {PROBED: {date(2003, 9, 10): 1.0}}), pytest.raises(Disrupted):
+    with yahoo(monkeypatch, {PROBED: Security(flat_bars([date(2003, 9, 10)]))}), pytest.raises(NotFound):
         newest_session()

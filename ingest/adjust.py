@@ -1,0 +1,132 @@
+"""Splits and dividends, applied to raw prices and taken out of Yahoo's. Pure.
+
+Massive's prices are as traded; Yahoo's are divided by every later split, through the day of asking. With F(t) the
+product of the ratios of all splits whose ex-date is after t (a 4:1 split has ratio 4):
+
+    split-adjusted price = raw ÷ F       split-adjusted volume = raw × F
+    adjusted close       = split-adjusted close × M,  M(t) = product over the ex-dates after t of
+                           1 − (raw dividend ÷ F(ex-date)) ÷ (split-adjusted close of the session before the ex-date)
+
+as Yahoo does it (https://help.yahoo.com/kb/SLN28256.html, after CRSP's standard). Open, high and low are scaled with
+the close.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Adjust = Literal["none", "splits", "all"]
+Days = npt.NDArray[np.datetime64]
+Floats = npt.NDArray[np.float64]
+
+_NOISE = 1.2e-7
+"""Relative error of a float32: prices come from Yahoo as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`ratio` new shares for one old, from the ex-date on: 4 for a 4:1 split, 0.1 for a reverse split 1:10."""
+
+    ex_date: date
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dividend:
+    """Cash for a share as it was traded then; `close_before` is the raw close of the session before the ex-date."""
+
+    ex_date: date
+    amount: float
+    close_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What happened to a security, by ex-date, ascending."""
+
+    splits: tuple[Split, ...] = ()
+    dividends: tuple[Dividend, ...] = ()
+
+
+def split_factors(days: Days, splits: Iterable[Split]) -> Floats:
+    """F of each day."""
+    ordered = sorted(splits, key=lambda split: split.ex_date)
+    return _product_after(days, [split.ex_date for split in ordered], [split.ratio for split in ordered])
+
+
+def dividend_factors(days: Days, closes: Floats, actions: Actions) -> Floats:
+    """M of each day, given raw closes; `days` are ascending.
+
+    A dividend's own `close_before` is used where it is known, else the last close before its ex-date; one with neither
+    lies before all of these days, and changes none of them.
+    """
+    ex_dates, kept = [], []
+    for dividend in actions.dividends:
+        at = int(np.searchsorted(days, np.datetime64(dividend.ex_date, "D"))) - 1
+        before = dividend.close_before or (float(closes[at]) if at >= 0 else None)
+        if before and np.isfinite(before):
+            ex_dates.append(dividend.ex_date)
+            kept.append(_kept(dividend, before, actions.splits))
+    return _product_after(days, ex_dates, kept)
+
+
+def _kept(dividend: Dividend, close_before: float, splits: Sequence[Split]) -> float:
+    """The share of its value that a security keeps; both prices are brought to the split adjustment of their days."""
+    on_the_day = np.prod([split.ratio for split in splits if split.ex_date == dividend.ex_date])
+    return float(1 - dividend.amount / (close_before / on_the_day))
+
+
+def _product_after(days: Days, ex_dates: Sequence[date], values: Sequence[float]) -> Floats:
+    """For each day the product of the values whose ex-date (ascending) is later."""
+    later = np.append(np.cumprod(np.asarray(values, dtype=float)[::-1])[::-1], 1.0)
+    return later[np.searchsorted(np.asarray(ex_dates, dtype="datetime64[D]"), days, side="right")]
+
+
+def raw_prices(prices: Floats, factors: Floats) -> Floats:
+    """Yahoo's prices as they were traded.
+
+    Prices of up to two decimals below 65,536 come back exactly; others within 2e-7 of their value, to four decimals.
+    """
+    raw = prices.astype(float) * factors
+    cents, fine = np.round(raw, 2), np.round(raw, 4)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(raw - cents) <= _NOISE * np.abs(raw), cents, fine)
+
+
+def raw_volumes(volumes: Floats, factors: Floats) -> Floats:
+    """Yahoo's volumes as they were traded, in whole shares: within a ratio of the truth after reverse splits."""
+    return np.round(volumes.astype(float) / factors)
+
+
+def without_repeats(splits: Sequence[Split], within_days: int = 7) -> tuple[Split, ...]:
+    """Splits (ascending) without those that repeat the ratio of one a few days before: Yahoo lists some twice."""
+    kept: list[Split] = []
+    for split in splits:
+        twin = any(
+            np.isclose(one.ratio, split.ratio) and (split.ex_date - one.ex_date).days <= within_days for one in kept
+        )
+        if not twin:
+            kept.append(split)
+    return tuple(kept)
+
+
+def unmatched(days: Days, opens: Floats, closes: Floats, splits: Iterable[Split]) -> list[Split]:
+    """Splits of 1.3 to one or more, or the other way, across which the raw prices (ascending) show no such jump.
+
+    Judged where there are rows on both sides within ten days: the jump from the close before to the open is nearer to
+    none than to the ratio.
+    """
+    found = []
+    for split in splits:
+        at = int(np.searchsorted(days, np.datetime64(split.ex_date, "D")))
+        near = 0 < at < len(days) and days[at] - days[at - 1] <= np.timedelta64(10, "D")
+        if not near or abs(np.log(split.ratio)) < np.log(1.3) or days[at] != np.datetime64(split.ex_date, "D"):
+            continue
+        jump = np.log(closes[at - 1] / opens[at]) / np.log(split.ratio)
+        if jump < 0.5:
+            found.append(split)
+    return found

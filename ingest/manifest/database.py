@@ -1,0 +1,114 @@
+"""The SQLite file of the manifest: opened, migrated, in transactions.
+
+One writer, who holds the cache's lock; readers need no lock (WAL). A transaction here is the moment at which something
+is done. `synchronous=FULL` makes each one durable before it returns, so whatever it names must be durable before it
+begins.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from ingest.errors import CacheError
+from ingest.manifest import schema
+from ingest.manifest.location import refuse_network
+
+
+def now() -> str:
+    """The time, UTC, as the manifest writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Database:
+    """The manifest's file, open for one dataset."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
+        self.writable = writable
+        self._db = connection
+        self._path = path
+        self.dataset = dataset
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for writing; creates what is not there. Raises CacheError."""
+        refuse_network(path.parent)
+        with ExitStack() as opened:
+            # What is raised while it is open is not the manifest's own fault.
+            with _translated(path):
+                connection = opened.enter_context(closing(_connected(path)))
+                schema.migrate(connection, path)
+            yield cls(connection, path, dataset, writable=True)
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
+
+        One of an older version is read as a copy in memory that is brought up to date: only a run, which holds the
+        lock, changes the file.
+        """
+        with ExitStack() as opened:
+            with _translated(path):
+                connection = opened.enter_context(closing(_current(path)))
+            yield cls(connection, path, dataset, writable=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and durable before this returns. Raises CacheError."""
+        with _translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query whose first parameter is the dataset. Raises CacheError."""
+        with _translated(self._path):
+            return self._db.execute(query, (self.dataset, *values)).fetchall()
+
+    def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The same rows, one after the other: not all of them are in memory at once."""
+        with _translated(self._path):
+            yield from self._db.execute(query, (self.dataset, *values))
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # The committer works in a thread; it is the only one that uses the connection while it does.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _current(path: Path) -> sqlite3.Connection:
+    """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    # A run that was killed as it made the file leaves it empty.
+    if path.exists() and path.stat().st_size:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        if schema.is_current(connection, path):
+            copy.close()
+            return connection
+        with closing(connection):
+            connection.backup(copy)
+    schema.migrate(copy, path)
+    return copy
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise CacheError(f"the manifest {path}: {error}") from error
+    except OSError as error:
+        raise CacheError(f"the manifest {path}: {error.strerror or error}") from error

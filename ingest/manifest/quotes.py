@@ -1,0 +1,118 @@
+"""What came from Yahoo, as the manifest keeps it: rows brought back to raw, actions, and when it was asked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from ingest.adjust import Actions, Dividend, Split
+from ingest.manifest.database import Database, now
+
+QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
+"""Ticker, session, open, high, low, close (raw), volume (raw, shares)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is known of a ticker's actions: those with an ex-date from `first` to `last`.
+
+    `known` is False where Yahoo has no such ticker, or one whose prices are not Massive's; `message` says which.
+    `asked_at` is ISO 8601, UTC.
+    """
+
+    known: bool
+    first: date
+    last: date
+    asked_at: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Yahoo's part of a manifest. It never holds a row in the place of one of Massive's: reading sees to that."""
+
+    database: Database
+
+    def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
+        """What was asked for, by ticker; those that never were are not in it."""
+        wanted = set(tickers)
+        rows = self.database.rows("SELECT ticker, known, first, last, asked_at, message FROM askings WHERE dataset = ?")
+        return {
+            ticker: Asking(bool(known), date.fromisoformat(first), date.fromisoformat(last), at, message)
+            for ticker, known, first, last, at, message in rows
+            if ticker in wanted
+        }
+
+    def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
+        """Splits and dividends by ticker, by ex-date; those of which there are none are not in it."""
+        wanted = set(tickers)
+        found: dict[str, tuple[list[Split], list[Dividend]]] = {}
+        query = "SELECT ticker, ex_date, kind, value, close_before FROM actions WHERE dataset = ? ORDER BY ex_date"
+        for ticker, day, kind, value, before in self.database.rows(query):
+            if ticker in wanted:
+                splits, dividends = found.setdefault(ticker, ([], []))
+                if kind == "split":
+                    splits.append(Split(date.fromisoformat(day), value))
+                else:
+                    dividends.append(Dividend(date.fromisoformat(day), value, before))
+        return {ticker: Actions(tuple(splits), tuple(dividends)) for ticker, (splits, dividends) in found.items()}
+
+    def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
+        """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
+        wanted = set(tickers)
+        query = (
+            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "
+            "WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY ticker, session"
+        )
+        found = self.database.rows(query, start.isoformat(), end.isoformat())
+        return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found if row[0] in wanted]
+
+    def rows_of(self, session: date) -> list[QuoteRow]:
+        """All rows of a session, by ticker."""
+        query = (
+            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "
+            "WHERE dataset = ? AND session = ? ORDER BY ticker"
+        )
+        found = self.database.rows(query, session.isoformat())
+        return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found]
+
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])
+
+    def keep(self, ticker: str, asking: Asking, actions: Actions, rows: Sequence[QuoteRow]) -> None:
+        """Record an answer, all in one transaction: the actions take the place of those held of the span asked for."""
+        dataset, at = self.database.dataset, now()
+        known = self._joined(ticker, asking)
+        with self.database.transaction() as db:
+            db.execute(
+                "DELETE FROM actions WHERE dataset = ? AND ticker = ? AND ex_date BETWEEN ? AND ?",
+                (dataset, ticker, asking.first.isoformat(), asking.last.isoformat()),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO actions (dataset, ticker, kind, ex_date, value, close_before) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [(dataset, ticker, *event) for event in _events(actions)],
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO askings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (dataset, ticker, known.known, known.first.isoformat(), known.last.isoformat(), at, known.message),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO yahoo_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(dataset, row[0], row[1].isoformat(), *row[2:], at) for row in rows],
+            )
+
+    def _joined(self, ticker: str, asking: Asking) -> Asking:
+        """The span asked for, joined with the one that was known before where the two overlap."""
+        before = self.asked([ticker]).get(ticker)
+        if before is None or not before.known or not asking.known or asking.first > before.last:
+            return asking
+        return replace(asking, first=min(asking.first, before.first), last=max(asking.last, before.last))
+
+
+def _events(actions: Actions) -> list[tuple[str, str, float, float | None]]:
+    """Kind, ex-date, value, close before."""
+    return [
+        *(("split", one.ex_date.isoformat(), one.ratio, None) for one in actions.splits),
+        *(("dividend", one.ex_date.isoformat(), one.amount, one.close_before) for one in actions.dividends),
+    ]

@@ -1,0 +1,131 @@
+"""What is stored, read back: raw rows of some tickers, of a whole session, or a lazy scan of both tiers.
+
+Each row says its source. Massive's come from the tracked CSVs where these are up to date, else from the parts; Yahoo's
+stand in the manifest and are handed out only for sessions of which no file of Massive's is held.
+"""
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import QuoteRow, Quotes
+from ingest.settings import Settings
+from ingest.tiers import projection
+from ingest.tiers.layout import PartFolders
+from ingest.tiers.projection import Projection
+from ingest.tiers.rows import BARS, all_bars, bars
+
+ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
+"""Ticker, date, raw prices, volume in shares, number of trades (None where unknown), and "massive" or "yahoo"."""
+
+_CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
+_THREADS = 2
+_MANY = 16
+"""So many sessions times tickers are worth a second thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """A cache to read from; made by `stock_of`. Readers need no lock: a run may be writing meanwhile."""
+
+    manifest: Manifest
+    folders: PartFolders
+    csv_folder: Path
+
+    @property
+    def quotes(self) -> Quotes:
+        """What is held of Yahoo."""
+        return Quotes(self.manifest)
+
+
+def stock_of(manifest: Manifest, settings: Settings) -> Stock:
+    """The cache that the settings name, through its open manifest."""
+    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    return Stock(manifest, folders, settings.tracked_path)
+
+
+def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
+    """Raw rows of these tickers from `start` to `end`, both inclusive, as `ROWS`, sorted by ticker and date.
+
+    `trades`: the number of trades is wanted, which the CSVs lack. Raises CacheError where a part can't be read.
+    """
+    held = [day for day in stock.manifest.committed() if start <= day <= end]
+    massive = _massive(stock, frozenset(tickers), held, trades)
+    yahoo = _yahoo(stock.quotes.rows(tickers, start, end), held)
+    return pl.concat([massive, yahoo]).sort("ticker", "date") if yahoo.height else massive
+
+
+def session(stock: Stock, day: date) -> pl.DataFrame:
+    """All rows of a session, as `ROWS`, sorted by ticker; empty where nothing is held of it. Raises CacheError."""
+    for parts in stock.manifest.parts([day]):
+        return _from(all_bars(stock.folders, parts), "massive")
+    return _yahoo(stock.quotes.rows_of(day), [])
+
+
+def _massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool) -> pl.DataFrame:
+    if not held:
+        return pl.DataFrame(schema=ROWS)
+    ready = {} if trades else _ready(stock, tickers, held)
+    frames = [_csv(stock.csv_folder, state, held) for state in ready.values()]
+    found = {ticker: frame for ticker, frame in zip(ready, frames, strict=True) if frame is not None}
+    others = tickers - found.keys()
+    from_parts = [_from_parts(stock, others, held)] if others else []
+    return _from(pl.concat([pl.DataFrame(schema=BARS), *found.values(), *from_parts]).sort("ticker", "date"), "massive")
+
+
+def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
+    """Those tickers whose CSV says what the parts say."""
+    if stock.manifest.pending() & set(held):
+        return {}
+    states = stock.manifest.projections()
+    return {
+        ticker: states[ticker]
+        for ticker in sorted(tickers & states.keys())
+        if states[ticker].active
+        and not states[ticker].dirty
+        and projection.looks_intact(stock.csv_folder, states[ticker])
+    }
+
+
+def _csv(folder: Path, state: Projection, held: Sequence[date]) -> pl.DataFrame | None:
+    """A CSV's rows; None where it is not what it was a moment ago, since a run has just replaced it."""
+    if not state.rows:
+        return pl.DataFrame(schema=BARS)
+    try:
+        rows = pl.read_csv(projection.path_of(folder, state.ticker), schema=_CSV)
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return rows.filter(pl.col("Date").is_between(held[0], held[-1])).select(
+        pl.lit(state.ticker).alias("ticker"),
+        *(pl.col(name).alias(name.lower()) for name in _CSV),
+        pl.lit(None, pl.Int64).alias("transactions"),
+    )
+
+
+def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
+    parts = list(stock.manifest.parts(held))
+    if len(parts) < _MANY:
+        return bars(stock.folders, parts, tickers)
+    size = -(-len(parts) // _THREADS)
+    pieces = [parts[at : at + size] for at in range(0, len(parts), size)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        frames = list(threads.map(lambda piece: bars(stock.folders, piece, tickers), pieces))
+    return pl.concat(frames)
+
+
+def _yahoo(found: Sequence[QuoteRow], held: Collection[date]) -> pl.DataFrame:
+    """Yahoo's rows, but for sessions of which Massive's file is held: who is not in that did not trade."""
+    there = set(held)
+    names = ("ticker", "date", "open", "high", "low", "close", "volume")
+    schema = {name: BARS[name] for name in names}
+    frame = pl.DataFrame([row for row in found if row[1] not in there], schema=schema, orient="row")
+    return _from(frame.with_columns(pl.lit(None, pl.Int64).alias("transactions")), "yahoo")
+
+
+def _from(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(source).alias("source"))
