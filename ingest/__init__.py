@@ -1,15 +1,19 @@
 """Bulk ingestion of Massive.com daily flat files.
 
-ingest.run(months=24)   fetch what is new, split it into both tiers
-ingest.status()         what the cache holds
+ingest.run(months=24)                                    fetch what is new, split it into both tiers
+ingest.status()                                          what the cache holds
+ingest.get_smart_data("AAPL", data_source="massive")     one ticker as yfinance would give it (pandas)
+ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tickers (polars)
+ingest.day("2025-11-11")                                 all tickers of a session (polars)
+ingest.scan("2025-01-01")                                all that is stored, lazily (polars)
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ingest.api import run, status
+    from ingest.api import day, get_smart_data, history, run, scan, status
 
-__all__ = ["run", "status"]
+__all__ = ["day", "get_smart_data", "history", "run", "scan", "status"]
 
 
 def __getattr__(name: str) -> Any:

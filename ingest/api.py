@@ -1,17 +1,25 @@
 """The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
 from ingest import events, overview, runs, settings
+from ingest.errors import UsageError
 from ingest.overview import Status
 from ingest.request import Flags, Request, request_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from ingest.adjust import Adjust
 
 
 def run(
@@ -52,6 +60,107 @@ def run(
 
 async def _run(chosen: settings.Settings, request: Request, on_event: events.Sink) -> events.Finished:
     return await runs.run(chosen, request, on_event, anyio.Event())
+
+
+def get_smart_data(
+    ticker: str,
+    period: str = "6mo",
+    interval: str = "1d",
+    data_source: Literal["yfinance", "massive"] = "yfinance",
+    start: date | str | None = None,
+    end: date | str | None = None,
+    auto_adjust: bool = True,
+    actions: bool = False,
+    fetch: bool = True,
+    config: Path | None = None,
+) -> "pd.DataFrame":
+    """Daily bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
+
+    With `data_source="massive"` what is stored comes first; daily files that are lacking are downloaded into both tiers
+    (not with `fetch=False`, and no more than [fallback] max_implicit_files); for what Massive does not have Yahoo is
+    asked. With "yfinance" Yahoo alone is asked, and its rows are kept. `start` and `end` (exclusive) beat `period`.
+
+    Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`, prices in dollars for a share of today's
+    (all later splits undone; with `auto_adjust` dividends, too), volume in such shares, rounded half to even. Index
+    `Date`, midnight in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry the rounding
+    of its float32: prices as traded come back exactly up to two decimals below 65,536, else within 2e-7 of their value.
+
+    Raises NotFound where there is nothing, ActionsUnknown where prices cannot be adjusted, AcrossSeam, UsageError, and
+    other errors below IngestError; warns (IngestWarning) of what is missing. May be called in a notebook.
+    """
+    from ingest import smart
+
+    chosen = settings.load(config)
+    first, last = _day("start", start), _day("end", end)
+    if data_source == "yfinance":
+        window = {"start": first, "end": last} if first or last else {"period": period}
+        return smart.yahoo_frame(chosen, ticker, auto_adjust, actions, interval=interval, **window)
+    if data_source != "massive":
+        raise UsageError(f'data_source {data_source!r}: "massive" or "yfinance"')
+    if interval != "1d":
+        raise UsageError(f'interval {interval!r}: of Massive there are daily bars, "1d", alone')
+    begin, final = smart.window_of(period, first, last)
+    return smart.massive_frame(chosen, smart.Query(ticker, begin, final, auto_adjust, actions, fetch))
+
+
+def history(
+    tickers: str | Iterable[str],
+    start: date | str | None = None,
+    end: date | str | None = None,
+    adjust: "Adjust" = "none",
+    columns: Sequence[str] | None = None,
+    fetch: bool = True,
+    across_seams: bool = False,
+    config: Path | None = None,
+) -> "pl.DataFrame":
+    """Stored rows of one or many tickers from `start` to `end`, both inclusive; all that is held where they are None.
+
+    Columns ticker, date, open, high, low, close, volume, source ("massive" or "yahoo"), sorted by ticker and date;
+    `columns` chooses among these and transactions. Prices in dollars as traded, or with `adjust` "splits" or "all" for
+    a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are older
+    than the newest row (never with `fetch=False`). Raises UsageError, AcrossSeam, ActionsUnknown or CacheError.
+    """
+    from ingest import stored
+
+    wanted = [tickers] if isinstance(tickers, str) else list(tickers)
+    return stored.history(
+        *(settings.load(config), wanted, _day("start", start), _day("end", end), adjust, columns, fetch, across_seams)
+    )
+
+
+def day(session: date | str, config: Path | None = None) -> "pl.DataFrame":
+    """All rows of a session, as traded, sorted by ticker, with the columns of `history` and transactions.
+
+    Raises NotFound where the session is not held, and CacheError.
+    """
+    from ingest import stored
+
+    return stored.day(settings.load(config), _required("session", session))
+
+
+def scan(start: date | str | None = None, end: date | str | None = None, config: Path | None = None) -> "pl.LazyFrame":
+    """All stored rows from `start` to `end`, both inclusive, as traded and lazily: columns as `day`.
+
+    Filters upon date and ticker are pushed down to what is read. What is held is looked up when it is collected.
+    """
+    from ingest import stored
+
+    return stored.scan(settings.load(config), _day("start", start), _day("end", end))
+
+
+def _day(name: str, value: date | str | None) -> date | None:
+    return None if value is None else _required(name, value)
+
+
+def _required(name: str, value: date | str) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} {value!r}: a date, or text such as 2025-11-11") from error
 
 
 def status(config: Path | None = None) -> Status:

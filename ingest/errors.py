@@ -2,19 +2,22 @@
 
     IngestError                 exit 1
     ├── UsageError              exit 2   a bad flag, setting or list
-    │   └── NotConfirmed                 a large download that nobody agreed to
+    │   ├── NotConfirmed                 a large download that nobody agreed to
+    │   └── AcrossSeam                   prices on both sides of a seam, which may be two companies'
     ├── SourceError             exit 4   the source did not give what was asked
     │   ├── SourceRefused                it refuses the keys, the bucket or the request: stop
     │   ├── SourceUnavailable            it cannot be reached
     │   ├── Throttled                    it asks us to slow down; may be retried
     │   ├── Disrupted                    a transport or server fault; may be retried
     │   ├── Forbidden                    403: this object is not in the plan
-    │   └── NotFound                     404: listed a moment ago, gone now
+    │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that nobody has
+    │   ├── Disagreement                 Yahoo's prices are not those of Massive
+    │   └── ActionsUnknown               splits and dividends could not be had, so nothing can be adjusted
     ├── UnreadableFile          exit 3   a day's file that is not what it should be
     ├── CacheError              exit 5   the cache cannot be written or read
     └── CacheLocked             exit 6   another run holds it
 
-Foreign errors (botocore, aiohttp, sqlite3, OSError, pydantic) are translated at the edge that met them.
+Foreign errors (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated at the edge that met them.
 """
 
 from collections.abc import Iterator
@@ -41,6 +44,10 @@ class NotConfirmed(UsageError):
     def __init__(self, estimate: str) -> None:
         super().__init__(f"{estimate}. Nothing was downloaded: add --yes to agree")
         self.estimate = estimate
+
+
+class AcrossSeam(UsageError):
+    """A ticker has no rows for months: what stands on both sides may be two companies', and is not adjusted as one."""
 
 
 class SourceError(IngestError):
@@ -78,7 +85,15 @@ class Forbidden(SourceError):
 
 
 class NotFound(SourceError):
-    """The object is not there."""
+    """The object, or the ticker, is not there."""
+
+
+class Disagreement(SourceError):
+    """Yahoo's prices of a ticker are not Massive's: another security, or a split that one of them lacks."""
+
+
+class ActionsUnknown(SourceError):
+    """Splits and dividends of a ticker were never had and cannot be had now; raw prices can."""
 
 
 class UnreadableFile(IngestError):
@@ -97,6 +112,10 @@ class CacheLocked(IngestError):
     """Another run holds this cache; the message names its pid and start."""
 
     exit_code = 6
+
+
+class IngestWarning(UserWarning):
+    """What a program that reads should know of the data it gets, and may act upon."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from ingest.sources.base import Body
 
 if TYPE_CHECKING:  # polars: who counts outcomes does without
-    from ingest.day import Job, Prepared
+    from ingest.prepare import Job, Prepared
 
 OutcomeKind = Literal["committed", "forbidden", "absent", "failed", "quarantined"]
 

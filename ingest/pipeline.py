@@ -16,10 +16,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from ingest import events
 from ingest.datasets import Dataset
-from ingest.day import Job, Prepared, prepare
 from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled, UnreadableFile, ungrouped
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
+from ingest.prepare import Job, Prepared, prepare
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.pacing import ByteBudget, UnderWay

@@ -55,9 +55,26 @@ def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades:
     `trades`: the number of trades is wanted, which the CSVs lack. Raises CacheError where a part can't be read.
     """
     held = [day for day in stock.manifest.committed() if start <= day <= end]
-    massive = _massive(stock, frozenset(tickers), held, trades)
+    found = massive(stock, frozenset(tickers), held, trades)
     yahoo = _yahoo(stock.quotes.rows(tickers, start, end), held)
-    return pl.concat([massive, yahoo]).sort("ticker", "date") if yahoo.height else massive
+    return pl.concat([found, yahoo]).sort("ticker", "date") if yahoo.height else found
+
+
+def sessions(stock: Stock) -> list[date]:
+    """All sessions of which anything is held, of Massive's or of Yahoo's, ascending."""
+    return sorted({*stock.manifest.committed(), *stock.quotes.sessions()})
+
+
+def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> pl.DataFrame:
+    """Raw rows on these sessions (ascending), of some tickers or of all, as `ROWS`, sorted by date and ticker."""
+    if tickers is None:
+        frames = [session(stock, day) for day in days]
+        return pl.concat([pl.DataFrame(schema=ROWS), *frames])
+    wanted = set(days)
+    held = [day for day in stock.manifest.committed() if day in wanted]
+    yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
+    found = pl.concat([massive(stock, frozenset(tickers), held, trades=True), _yahoo(yahoo, held)])
+    return found.sort("date", "ticker")
 
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
@@ -67,7 +84,8 @@ def session(stock: Stock, day: date) -> pl.DataFrame:
     return _yahoo(stock.quotes.rows_of(day), [])
 
 
-def _massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool) -> pl.DataFrame:
+def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
+    """Rows of these tickers on sessions (ascending) that are held. Raises CacheError."""
     if not held:
         return pl.DataFrame(schema=ROWS)
     ready = {} if trades else _ready(stock, tickers, held)
@@ -100,7 +118,7 @@ def _csv(folder: Path, state: Projection, held: Sequence[date]) -> pl.DataFrame 
         rows = pl.read_csv(projection.path_of(folder, state.ticker), schema=_CSV)
     except (OSError, pl.exceptions.PolarsError):
         return None
-    return rows.filter(pl.col("Date").is_between(held[0], held[-1])).select(
+    return rows.filter(pl.col("Date").is_in(list(held))).select(
         pl.lit(state.ticker).alias("ticker"),
         *(pl.col(name).alias(name.lower()) for name in _CSV),
         pl.lit(None, pl.Int64).alias("transactions"),

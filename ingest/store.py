@@ -14,7 +14,7 @@ from ingest.tiers import durable
 from ingest.tiers.layout import TIERS, PartFolders, Tier
 
 if TYPE_CHECKING:
-    from ingest.day import Prepared
+    from ingest.prepare import Prepared
 
 _ANSWERS: Mapping[OutcomeKind, RemoteState] = {"forbidden": "forbidden", "absent": "absent", "failed": "failed"}
 
@@ -23,7 +23,7 @@ _ANSWERS: Mapping[OutcomeKind, RemoteState] = {"forbidden": "forbidden", "absent
 class Store:
     """Where a run's results go. The commit protocol is here and nowhere else.
 
-    New session: parts staged (day.prepare) → published → folders synced → transaction.
+    New session: parts staged (prepare) → published → folders synced → transaction.
     Replacement of a held session: staged → folders synced → intent with the difference → published → folders
     synced → transaction, which also drops the intent. A kill before the intent leaves the old session, one after
     it leaves the new one, since `recover` carries the intent through.

@@ -7,9 +7,10 @@ splits and rounded to float32, volumes multiplied, dividends divided, and an adj
 import json
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from datetime import time as clock
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +21,7 @@ import pytest
 from curl_cffi import requests
 
 from ingest import sessions
+from ingest.fallback import newest_session
 
 NEW_YORK = ZoneInfo("America/New_York")
 _PERIODS = (("period1", "0"), ("period2", "99999999999"))
@@ -53,11 +55,19 @@ def flat_bars(days, close=100.0, volume=1000):
     return {day: (*[round(close + n / 100, 2)] * 4, volume + n) for n, day in enumerate(days)}
 
 
-def past_sessions(count, before=None):
-    """The last sessions that are over, ascending."""
-    end = before or sessions.today()
-    found = sessions.Calendar.of("XNYS").between(date.fromordinal(end.toordinal() - 2 * count - 10), end)
-    return [day for day in found if day < end][-count:]
+def past_sessions(count):
+    """The last sessions that are over for an hour, ascending."""
+    end = newest_session()
+    return list(sessions.Calendar.of("XNYS").between(end - timedelta(days=2 * count + 10), end))[-count:]
+
+
+def plain_history(symbol, **arguments):
+    """What yfinance itself gives, without its warnings of its own use of pandas."""
+    import yfinance
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return yfinance.Ticker(symbol).history(**arguments)
 
 
 def opening(day):

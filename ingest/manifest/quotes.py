@@ -75,6 +75,11 @@ class Quotes:
         found = self.database.rows(query, session.isoformat())
         return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found]
 
+    def sessions(self) -> list[date]:
+        """Sessions of which there are rows."""
+        found = self.database.rows("SELECT DISTINCT session FROM yahoo_rows WHERE dataset = ? ORDER BY session")
+        return [date.fromisoformat(day) for (day,) in found]
+
     def count(self) -> int:
         """Number of rows."""
         return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])

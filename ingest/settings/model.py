@@ -118,6 +118,14 @@ class Limits(Section):
     )
 
 
+class Fallback(Section):
+    """Yahoo, where Massive has nothing, and what reading may fetch by itself."""
+
+    enabled: bool = Field(default=True, description="true or false")
+    into_csv: bool = Field(default=False, description="true or false")
+    max_implicit_files: Whole = _whole(520, 0, 10_000)
+
+
 class Run(Section):
     """What `ingest run` does unless told otherwise; calendar months back from today."""
 
@@ -176,6 +184,7 @@ class Settings(BaseSettings):
     tracked: Tracked = Tracked()
     archive: Archive = Archive()
     limits: Limits = Limits()
+    fallback: Fallback = Fallback()
     run: Run = Run()
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
 
@@ -236,6 +245,7 @@ SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "tracked": Tracked.model_fields,
     "archive": Archive.model_fields,
     "limits": Limits.model_fields,
+    "fallback": Fallback.model_fields,
     "run": Run.model_fields,
 }
 

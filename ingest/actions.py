@@ -1,0 +1,113 @@
+"""Splits and dividends of stored rows: kept, asked for anew where they are old, and applied."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+
+import polars as pl
+
+from ingest import adjusted, fallback, reading
+from ingest.adjust import Actions, Adjust
+from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError
+from ingest.manifest.quotes import Asking
+from ingest.reading import Stock
+from ingest.settings import Settings
+from ingest.sources.yahoo import Yahoo
+
+Notices = list[str]
+
+
+def actions_of(
+    stock: Stock, settings: Settings, rows: pl.DataFrame, yahoo: Yahoo | None, notices: Notices
+) -> Mapping[str, Actions]:
+    """Splits and dividends of the tickers of these rows: those that are kept, asked for anew where they are older.
+
+    Without a `yahoo` nothing is asked. What is old and cannot be asked for anew is used, and a notice says so. Raises
+    ActionsUnknown for tickers of which nothing was ever had.
+    """
+    spans = {ticker: (first, last) for ticker, first, last in _spans(rows)}
+    asked = stock.quotes.asked(spans)
+    found = dict(stock.quotes.actions(spans))
+    unknown: dict[str, str] = {}
+    for ticker, (first, last) in spans.items():
+        asking = asked.get(ticker)
+        if fallback.is_known(asking, first, last) and asking and asking.known:
+            found.setdefault(ticker, Actions())
+            continue
+        try:
+            found[ticker] = _asked(stock, settings, ticker, first, asking, yahoo)
+        except SourceError as error:
+            if asking and asking.known and asking.first <= first:
+                notices.append(f"splits and dividends of {ticker} are of {asking.last}, not newer: {error}")
+            else:
+                unknown[ticker] = str(error)
+    if unknown:
+        raise ActionsUnknown(_unknown(unknown))
+    return found
+
+
+def _asked(
+    stock: Stock, settings: Settings, ticker: str, first: date, asking: Asking | None, yahoo: Yahoo | None
+) -> Actions:
+    if asking and not asking.known and fallback.is_known(asking, first, first):
+        raise NotFound(asking.message)
+    if yahoo is None:
+        raise NotFound("Yahoo was not to be asked")
+    try:
+        answer = fallback.ask(stock, yahoo, ticker, first)
+    except (NotFound, Disagreement) as error:
+        fallback.keep_refusal(settings, ticker, first, str(error))
+        raise
+    fallback.keep(settings, answer)
+    return answer.actions
+
+
+def _unknown(unknown: Mapping[str, str]) -> str:
+    ticker, cause = next(iter(unknown.items()))
+    others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+    return (
+        f"splits and dividends of {ticker}{others} were never had, and cannot be had now ({cause}): nothing can be "
+        'adjusted. For prices as traded take adjust="none", or auto_adjust=False'
+    )
+
+
+def _spans(rows: pl.DataFrame) -> Iterable[tuple[str, date, date]]:
+    grouped = rows.group_by("ticker", maintain_order=True)
+    return grouped.agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last")).iter_rows()
+
+
+def check_seams(rows: pl.DataFrame, held: Sequence[date], actions: Mapping[str, Actions]) -> None:
+    """Raise AcrossSeam where prices would be adjusted across one."""
+    for seam in adjusted.seams(rows, held):
+        known = actions.get(seam.ticker, Actions())
+        dates = [split.ex_date for split in known.splits] + [dividend.ex_date for dividend in known.dividends]
+        if any(day > seam.before for day in dates):
+            raise AcrossSeam(
+                f"{seam}. Ask for one side alone (start={seam.after}), or say that it is one company "
+                "(across_seams=True, --across-seams)"
+            )
+
+
+def adjusted_rows(
+    stock: Stock,
+    settings: Settings,
+    tickers: Collection[str],
+    start: date,
+    end: date,
+    adjust: Adjust,
+    yahoo: Yahoo | None,
+    across_seams: bool = False,
+    trades: bool = False,
+) -> tuple[pl.DataFrame, Notices]:
+    """Rows as `reading.ROWS`, adjusted, with what is to be said of them. Raises IngestError."""
+    notices: Notices = []
+    rows = reading.rows(stock, tickers, start, end, trades)
+    if adjust == "none" or rows.is_empty():
+        return rows, notices
+    actions = actions_of(stock, settings, rows, yahoo, notices)
+    if not across_seams:
+        check_seams(rows, stock.manifest.committed(), actions)
+    for ticker, split in adjusted.doubtful(rows, actions):
+        notices.append(
+            f"{ticker}: Yahoo has a split of {split.ratio:g} for 1 on {split.ex_date}, and the prices show no such jump"
+        )
+    return adjusted.apply(rows, actions, adjust), notices

@@ -1,0 +1,114 @@
+"""Adjusted views of raw rows of many tickers, and the seams across which nothing is adjusted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from ingest.adjust import Actions, Adjust, Days, Floats, Split, dividend_factors, split_factors, unmatched
+
+SEAM_SESSIONS = 42
+"""Two months: a ticker that is in none of so many files held may be another company's when it comes back."""
+
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """A stretch of held sessions without a row of a ticker: the last day before it and the first after, with closes."""
+
+    ticker: str
+    before: date
+    close_before: float
+    after: date
+    close_after: float
+    sessions: int
+
+    def __str__(self) -> str:
+        """In words."""
+        return (
+            f"{self.ticker} has no rows in {self.sessions:,} sessions between {self.before} ({self.close_before:g}) "
+            f"and {self.after} ({self.close_after:g}): perhaps another company's since"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The rows of one ticker in a frame that is sorted by ticker and date."""
+
+    ticker: str
+    rows: slice
+
+
+def seams(rows: pl.DataFrame, held: Sequence[date]) -> list[Seam]:
+    """Seams of each ticker; `rows` sorted by ticker and date, `held` the sessions that are held, ascending."""
+    days, closes = _days(rows), rows["close"].to_numpy()
+    at = np.searchsorted(np.asarray(held, dtype="datetime64[D]"), days)
+    found = []
+    for stretch in _stretches(rows):
+        missed = np.diff(at[stretch.rows]) - 1
+        for place in np.flatnonzero(missed >= SEAM_SESSIONS):
+            n = stretch.rows.start + int(place)
+            found.append(
+                Seam(
+                    ticker=stretch.ticker,
+                    before=days[n].item(),
+                    close_before=float(closes[n]),
+                    after=days[n + 1].item(),
+                    close_after=float(closes[n + 1]),
+                    sessions=int(missed[place]),
+                )
+            )
+    return found
+
+
+def apply(rows: pl.DataFrame, actions: Mapping[str, Actions], adjust: Adjust) -> pl.DataFrame:
+    """Raw rows, sorted by ticker and date, adjusted for splits, or for splits and dividends.
+
+    Prices are divided by F and multiplied by M (see `ingest.adjust`), volumes multiplied by F.
+    """
+    if adjust == "none" or rows.is_empty():
+        return rows
+    splits, dividends = factors(rows, actions)
+    scale = 1 / splits if adjust == "splits" else dividends / splits
+    return rows.with_columns(
+        *(pl.col(name) * pl.Series(scale) for name in _PRICES), pl.col("volume") * pl.Series(splits)
+    )
+
+
+def factors(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> tuple[Floats, Floats]:
+    """F and M of each row."""
+    days, closes = _days(rows), rows["close"].to_numpy()
+    splits, dividends = np.ones(len(days)), np.ones(len(days))
+    for stretch in _stretches(rows):
+        if known := actions.get(stretch.ticker):
+            splits[stretch.rows] = split_factors(days[stretch.rows], known.splits)
+            dividends[stretch.rows] = dividend_factors(days[stretch.rows], closes[stretch.rows], known)
+    return splits, dividends
+
+
+def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Split]]:
+    """Splits of which the raw prices show no trace."""
+    days, opens, closes = _days(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
+    return [
+        (stretch.ticker, split)
+        for stretch in _stretches(rows)
+        if stretch.ticker in actions
+        for split in unmatched(
+            days[stretch.rows], opens[stretch.rows], closes[stretch.rows], actions[stretch.ticker].splits
+        )
+    ]
+
+
+def _days(rows: pl.DataFrame) -> Days:
+    return rows["date"].to_numpy().astype("datetime64[D]")
+
+
+def _stretches(rows: pl.DataFrame) -> Iterator[_Stretch]:
+    begin = 0
+    for run in rows.select(pl.col("ticker").rle()).to_series().struct.unnest().iter_rows():
+        length, ticker = run
+        yield _Stretch(ticker, slice(begin, begin + length))
+        begin += length

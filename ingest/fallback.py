@@ -1,0 +1,154 @@
+"""Yahoo's rows and events for one ticker: asked for, held against Massive's prices, and kept.
+
+Yahoo's prices, brought back to what was traded, have to be Massive's where both are at hand: a ticker may mean another
+company there, and Yahoo sometimes lacks a split. What disagrees is refused; what cannot be compared is served and not
+kept.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from datetime import time as clock
+
+import polars as pl
+
+from ingest import lock, reading
+from ingest.adjust import Actions
+from ingest.datasets import STOCKS_DAY
+from ingest.errors import CacheLocked, Disagreement, NotFound
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import Asking, QuoteRow, Quotes
+from ingest.reading import Stock
+from ingest.sessions import NEW_YORK, Calendar
+from ingest.settings import Settings
+from ingest.sources.yahoo import Daily, Yahoo
+from ingest.symbols import yahoo_symbol
+
+_SETTLED = clock(17, 0)
+"""New York's time from which on a session's bar is asked for: an hour after the close."""
+
+_TOLERANCE = 0.02
+"""How far the closes of one session may lie apart: the smallest splits change prices by more."""
+
+_SAMPLE = 3
+_MARGIN = timedelta(days=12)
+_UNKNOWN_FOR = timedelta(days=7)
+"""So long a ticker that Yahoo does not have is not asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Yahoo has of a ticker since `start`: raw rows as `reading.ROWS`, and actions; `compared` with Massive's."""
+
+    ticker: str
+    start: date
+    rows: pl.DataFrame
+    actions: Actions
+    compared: bool
+
+
+def newest_session(now: datetime | None = None) -> date:
+    """The newest session that is over for an hour, in New York."""
+    moment = (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK)
+    last = moment.date() if moment.time() >= _SETTLED else moment.date() - timedelta(days=1)
+    return Calendar.of(STOCKS_DAY.calendar).between(last - timedelta(days=15), last)[-1]
+
+
+def is_known(asking: Asking | None, start: date, end: date) -> bool:
+    """Whether what was asked for before covers these days, or is still a refusal."""
+    if asking is None:
+        return False
+    if not asking.known:
+        return datetime.fromisoformat(asking.asked_at).date() + _UNKNOWN_FOR > datetime.now(NEW_YORK).date()
+    return asking.first <= start and asking.last >= end
+
+
+def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
+    """Ask for a ticker's rows and events from a little before `start` to today.
+
+    Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement, or another
+    SourceError where Yahoo gives no answer.
+    """
+    symbol = yahoo_symbol(ticker)
+    if symbol is None:
+        raise NotFound(f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same")
+    begin = _begin(stock, start)
+    return compared(stock, ticker, yahoo.daily(symbol, begin), begin)
+
+
+def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None) -> Answer:
+    """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement."""
+    rows = _rows(ticker, found).filter(pl.col("date") <= newest_session())
+    begin = start or found.bars["date"][0]
+    return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions))
+
+
+def _begin(stock: Stock, start: date) -> date:
+    """Far enough back that a session which is held is among the answers, if there is one before."""
+    earlier = [day for day in stock.manifest.committed() if day < start]
+    return min(start - _MARGIN, earlier[-1]) if earlier else start - _MARGIN
+
+
+def _rows(ticker: str, found: Daily) -> pl.DataFrame:
+    return found.bars.select(
+        pl.lit(ticker).alias("ticker"),
+        "date",
+        *(pl.col(name).fill_nan(None) for name in ("open", "high", "low", "close", "volume")),
+        pl.lit(None, pl.Int64).alias("transactions"),
+        pl.lit("yahoo").alias("source"),
+    )
+
+
+def _compare(stock: Stock, ticker: str, rows: pl.DataFrame, actions: Actions) -> bool:
+    """Whether there was a session to compare; raises Disagreement."""
+    held = set(stock.manifest.committed())
+    both = [day for day in rows["date"].to_list() if day in held]
+    theirs = reading.massive(stock, frozenset([ticker]), _sample(both, actions))
+    joined = theirs.join(rows, on="date", suffix="_yahoo").filter((pl.col("close") > 0) & (pl.col("close_yahoo") > 0))
+    off = joined.filter((pl.col("close_yahoo") / pl.col("close") - 1).abs() > _TOLERANCE)
+    for day, mine, yahoos in off.select("date", "close", "close_yahoo").head(1).iter_rows():
+        raise Disagreement(
+            f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
+            f"({yahoos / mine:.4g} times); another security, or a split that one of the two lacks"
+        )
+    return joined.height > 0
+
+
+def _sample(days: Sequence[date], actions: Actions) -> list[date]:
+    """The first, the last, and those around each split."""
+    chosen = {*days[:_SAMPLE], *days[-_SAMPLE:]}
+    for split in actions.splits:
+        chosen.update(
+            [day for day in days if day < split.ex_date][-1:] + [day for day in days if day >= split.ex_date][:1]
+        )
+    return sorted(chosen)
+
+
+def keep(settings: Settings, answer: Answer) -> bool:
+    """Keep an answer that was compared; returns whether it was kept: not while a run holds the cache."""
+    last = newest_session()
+    asking = Asking(known=True, first=answer.start, last=last)
+    return answer.compared and _kept(settings, answer.ticker, asking, answer.actions, answer.rows)
+
+
+def keep_refusal(settings: Settings, ticker: str, start: date, message: str) -> bool:
+    """Remember that Yahoo does not have a ticker, or another one of that name; returns whether it was kept."""
+    asking = Asking(known=False, first=start, last=newest_session(), message=message)
+    return _kept(settings, ticker, asking, Actions(), None)
+
+
+def _kept(settings: Settings, ticker: str, asking: Asking, actions: Actions, rows: pl.DataFrame | None) -> bool:
+    try:
+        with lock.hold(settings.cache.root), Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
+            Quotes(manifest).keep(ticker, asking, actions, _lacking(rows, manifest.committed()))
+    except CacheLocked:
+        return False
+    return True
+
+
+def _lacking(rows: pl.DataFrame | None, held: Collection[date]) -> list[QuoteRow]:
+    """Those of the rows whose session is not held."""
+    if rows is None:
+        return []
+    names = ("ticker", "date", "open", "high", "low", "close", "volume")
+    return list(rows.filter(~pl.col("date").is_in(list(held))).select(names).iter_rows())

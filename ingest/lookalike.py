@@ -1,0 +1,70 @@
+"""Raw rows of one ticker as the DataFrame that yfinance's `Ticker.history` would give."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from ingest import adjusted
+from ingest.adjust import Actions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ZONE = "America/New_York"
+
+
+def frame_of(rows: pl.DataFrame, actions: Actions | None, auto_adjust: bool, with_actions: bool) -> "pd.DataFrame":
+    """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
+
+    Without `actions` prices are as traded, and `Adj Close` is missing. `rows` are as `reading.ROWS`, of one ticker.
+    Volume is rounded half to even. Index: `Date`, midnight in New York. `attrs["sources"]` says which dates came from
+    where: spans of neighbouring rows, as ISO dates.
+    """
+    import pandas as pd
+
+    splits, dividends = adjusted.factors(rows, {ticker: actions for ticker in rows["ticker"].unique() if actions})
+    scale = dividends / splits if auto_adjust else 1 / splits
+    columns = {name.title(): rows[name].to_numpy() * scale for name in ("open", "high", "low", "close")}
+    if not auto_adjust:
+        adjusted_close = rows["close"].to_numpy() * dividends / splits
+        columns["Adj Close"] = adjusted_close if actions else np.full(rows.height, np.nan)
+    columns["Volume"] = np.round(np.nan_to_num(rows["volume"].to_numpy() * splits)).astype(np.int64)
+    if with_actions:
+        columns |= _events(rows, actions or Actions(), splits)
+    frame = pd.DataFrame(columns, index=_index(rows))
+    frame.attrs["sources"] = sources(rows)
+    return frame
+
+
+def _index(rows: pl.DataFrame) -> "pd.DatetimeIndex":
+    import pandas as pd
+
+    # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
+    return pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list())).tz_localize(ZONE).rename("Date")
+
+
+def _events(
+    rows: pl.DataFrame, actions: Actions, splits: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+) -> Mapping[str, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
+    days = rows["date"].to_list()
+    found = {"Dividends": np.zeros(len(days)), "Stock Splits": np.zeros(len(days))}
+    place = {day: at for at, day in enumerate(days)}
+    for dividend in actions.dividends:
+        if (at := place.get(dividend.ex_date)) is not None:
+            found["Dividends"][at] += dividend.amount / splits[at]
+    for split in actions.splits:
+        if (at := place.get(split.ex_date)) is not None:
+            found["Stock Splits"][at] = (found["Stock Splits"][at] or 1) * split.ratio
+    return found
+
+
+def sources(rows: pl.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """For each source the spans of neighbouring rows that came from it."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for source, group in groupby(rows.select("source", "date").iter_rows(), key=lambda row: row[0]):
+        days = [day for _, day in group]
+        found.setdefault(source, []).append((days[0].isoformat(), days[-1].isoformat()))
+    return found

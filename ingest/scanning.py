@@ -1,0 +1,99 @@
+"""A lazy scan over both tiers: dates and tickers that a query filters by decide what is read at all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import reduce
+from operator import and_
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from ingest import reading
+from ingest.datasets import STOCKS_DAY
+from ingest.manifest import Manifest
+from ingest.settings import Settings
+
+_BATCH = 32
+"""Sessions read at once: about 300,000 rows where all tickers are wanted."""
+
+
+def scan(settings: Settings, start: date, end: date) -> pl.LazyFrame:
+    """Raw rows of all tickers from `start` to `end`, both inclusive, as `reading.ROWS`; read when it is collected.
+
+    Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
+    gzip members that may hold them.
+    """
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = n_rows
+        for frame in _frames(settings, start, end, predicate):
+            found = frame if predicate is None else frame.filter(predicate)
+            found = found if columns is None else found.select(columns)
+            yield found if left is None else found.head(left)
+            left = None if left is None else left - found.height
+            if left is not None and left <= 0:
+                return
+
+    return register_io_source(source, schema=reading.ROWS, explain_name="ingest")
+
+
+def _frames(settings: Settings, start: date, end: date, predicate: pl.Expr | None) -> Iterator[pl.DataFrame]:
+    wish = wish_of(predicate)
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        stock = reading.stock_of(manifest, settings)
+        days = wish.passing([day for day in reading.sessions(stock) if start <= day <= end])
+        for at in range(0, len(days), _BATCH):
+            yield reading.on(stock, days[at : at + _BATCH], wish.tickers)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a filter says of dates (an expression upon them alone) and of tickers (None: of all)."""
+
+    dates: pl.Expr | None
+    tickers: frozenset[str] | None
+
+    def passing(self, days: Sequence[date]) -> Sequence[date]:
+        """The days that pass."""
+        if self.dates is None or not days:
+            return days
+        return pl.DataFrame({"date": days}, schema={"date": pl.Date}).filter(self.dates)["date"].to_list()
+
+
+def wish_of(predicate: pl.Expr | None) -> Wish:
+    """What can be told of a filter from those of its parts that all have to hold."""
+    parts = [] if predicate is None else list(_conjuncts(predicate))
+    dates = [part for part in parts if set(part.meta.root_names()) == {"date"}]
+    named = [found for part in parts if (found := _tickers(part)) is not None]
+    return Wish(reduce(and_, dates) if dates else None, frozenset.intersection(*named) if named else None)
+
+
+def _conjuncts(expr: pl.Expr) -> Iterator[pl.Expr]:
+    operands = expr.meta.pop()
+    if len(operands) == 2 and (operands[1] & operands[0]).meta.eq(expr):
+        for operand in reversed(operands):
+            yield from _conjuncts(operand)
+    else:
+        yield expr
+
+
+def _tickers(expr: pl.Expr) -> frozenset[str] | None:
+    """The tickers that `ticker == …` or `ticker.is_in(…)` name; None for anything else."""
+    if expr.meta.root_names() != ["ticker"]:
+        return None
+    column = pl.col("ticker")
+    for operand in expr.meta.pop():
+        if operand.meta.root_names():
+            continue
+        if any(form.meta.eq(expr) for form in (column == operand, operand == column, column.is_in(operand))):
+            return _values(operand)
+    return None
+
+
+def _values(literal: pl.Expr) -> frozenset[str] | None:
+    values = pl.select(literal).to_series()
+    flat = values.explode() if values.dtype.base_type() in (pl.List, pl.Array) else values
+    return frozenset(flat.drop_nulls().to_list()) if flat.dtype == pl.String else None

@@ -1,0 +1,243 @@
+"""`get_smart_data`: what is stored first, what is lacking in bulk from Massive, and Yahoo where Massive has nothing."""
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import polars as pl
+
+from ingest import fallback, reading, runs
+from ingest.actions import actions_of, check_seams
+from ingest.adjust import Actions
+from ingest.datasets import STOCKS_DAY
+from ingest.errors import (
+    ActionsUnknown,
+    CacheLocked,
+    Disagreement,
+    IngestError,
+    IngestWarning,
+    NotFound,
+    SourceError,
+    UsageError,
+)
+from ingest.fallback import Answer
+from ingest.lookalike import frame_of
+from ingest.manifest import Manifest
+from ingest.period import first_day
+from ingest.reading import Stock
+from ingest.request import Flags, Request, request_of
+from ingest.sessions import Calendar, today
+from ingest.settings import Settings
+from ingest.sources.yahoo import Yahoo, as_traded, shared
+from ingest.symbols import yahoo_symbol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ASKED_LATELY = timedelta(minutes=15)
+"""So long what a run did not bring is not looked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is wanted of one ticker: sessions from `start` to `end`, both inclusive, that are over."""
+
+    ticker: str
+    start: date
+    end: date
+    auto_adjust: bool
+    actions: bool
+    fetch: bool
+
+
+def window_of(period: str, start: date | None, end: date | None) -> tuple[date, date]:
+    """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).
+
+    Raises UsageError.
+    """
+    newest = fallback.newest_session()
+    last = min(end - timedelta(days=1), newest) if end else newest
+    first = start or first_day(period, today() if end is None else end, last)
+    if first > last:
+        raise UsageError(f"there is no session that is over from {first} to {last}")
+    return first, last
+
+
+def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
+    """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
+    if query.fetch:
+        _fetch(settings, query)
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        stock = reading.stock_of(manifest, settings)
+        yahoo = shared() if query.fetch and settings.fallback.enabled else None
+        rows, answer = _filled(stock, settings, query, yahoo)
+        if rows.is_empty():
+            raise NotFound(_nothing(query))
+        actions = _actions(stock, settings, query, rows, answer, yahoo)
+        if actions:
+            check_seams(rows, manifest.committed(), {query.ticker: actions})
+    return frame_of(rows, actions, query.auto_adjust, query.actions)
+
+
+def _nothing(query: Query) -> str:
+    how = "" if query.fetch else " (fetch=False: nothing was asked for)"
+    return (
+        f"there is nothing of {query.ticker} from {query.start} to {query.end}, neither stored nor at Yahoo{how}: "
+        "tickers are spelled as the vendor does, capitals and all"
+    )
+
+
+# Massive
+
+
+def _fetch(settings: Settings, query: Query) -> None:
+    """Bring what is lacking into the tiers, each day's file once; warns where that cannot be."""
+    lacking = _lacking(settings, query)
+    if not lacking:
+        return
+    if len(lacking) > settings.fallback.max_implicit_files:
+        _warn(
+            f"{len(lacking):,} daily files are lacking, more than [fallback] max_implicit_files; fetch them with "
+            f"`ingest run --start {lacking[0]} --end {lacking[-1]}`"
+        )
+        return
+    try:
+        _run(settings, lacking)
+    except CacheLocked:
+        _warn("a run is going on: this is what is stored, and Yahoo's for the rest")
+    except IngestError as error:
+        _warn(f"Massive gave nothing: {error}")
+
+
+def _run(settings: Settings, lacking: Sequence[date]) -> None:
+    request: Request = request_of(Flags(start=lacking[0], end=lacking[-1]), settings, lambda event: None)
+
+    async def run() -> None:
+        await runs.run(settings, request, lambda event: None, anyio.Event())
+
+    # In a thread: where this is called an event loop may be running (a notebook).
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(anyio.run, run).result()
+
+
+def _lacking(settings: Settings, query: Query) -> Sequence[date]:
+    """Sessions that are not held, unless a run has just looked for all of them."""
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        held = set(manifest.committed())
+        sessions = Calendar.of(STOCKS_DAY.calendar).between(query.start, query.end)
+        lacking = [day for day in sessions if day not in held]
+        return [] if lacking and _looked_for(manifest, lacking) else lacking
+
+
+def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
+    for run in manifest.last_runs(3):
+        covers = run["window_start"] <= lacking[0].isoformat() and run["window_end"] >= lacking[-1].isoformat()
+        if covers and run["finished_at"] and run["exit_code"] in (0, 3):
+            return datetime.now().astimezone() - datetime.fromisoformat(run["finished_at"]) < _ASKED_LATELY
+    return False
+
+
+# Yahoo
+
+
+def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None) -> tuple[pl.DataFrame, Answer | None]:
+    """Rows stored, with Yahoo's for sessions that are not held; and Yahoo's answer where it was asked."""
+    rows = reading.rows(stock, [query.ticker], query.start, query.end)
+    held = set(stock.manifest.committed())
+    sessions = Calendar.of(STOCKS_DAY.calendar).between(query.start, query.end)
+    known = not rows.is_empty()
+    lacking = [day for day in sessions if day not in held] if known else list(sessions)
+    asking = stock.quotes.asked([query.ticker]).get(query.ticker)
+    if not lacking or yahoo is None or fallback.is_known(asking, lacking[0], lacking[-1]):
+        return rows, None
+    try:
+        answer = fallback.ask(stock, yahoo, query.ticker, lacking[0])
+    except (NotFound, Disagreement) as error:
+        fallback.keep_refusal(settings, query.ticker, lacking[0], str(error))
+        _warn(str(error))
+        return rows, None
+    except SourceError as error:
+        _warn(f"{len(lacking):,} sessions from {lacking[0]} to {lacking[-1]} are missing: {error}")
+        return rows, None
+    fallback.keep(settings, answer)
+    theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
+    return pl.concat([rows, theirs]).sort("date"), answer
+
+
+def _actions(
+    stock: Stock, settings: Settings, query: Query, rows: pl.DataFrame, answer: Answer | None, yahoo: Yahoo | None
+) -> Actions | None:
+    """Splits and dividends; None where they cannot be had, and raw prices were asked for."""
+    first = rows["date"].min()
+    if answer and isinstance(first, date) and answer.start <= first:
+        return answer.actions
+    notices: list[str] = []
+    try:
+        return actions_of(stock, settings, rows, yahoo, notices)[query.ticker]
+    except ActionsUnknown as error:
+        if query.auto_adjust:
+            raise
+        _warn(f"prices are as traded: {error}")
+        return None
+    finally:
+        for notice in notices:
+            _warn(notice)
+
+
+def yahoo_frame(settings: Settings, ticker: str, auto_adjust: bool, actions: bool, **window: Any) -> "pd.DataFrame":
+    """Yfinance's own frame of daily bars, of which those of sessions that are over are kept. Raises SourceError.
+
+    `window`: `period`, or `start` and perhaps `end`.
+    """
+    end = window.pop("end", None)
+    if "start" in window:
+        window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
+    symbol = yahoo_symbol(ticker) or ticker
+    whole = shared().history(symbol, auto_adjust=False, actions=True, **window)
+    if yahoo_symbol(ticker):
+        _keep(settings, ticker, whole)
+    return _as_asked(whole, auto_adjust, actions, end)
+
+
+def _keep(settings: Settings, ticker: str, whole: "pd.DataFrame") -> None:
+    found = as_traded(whole)
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        stock = reading.stock_of(manifest, settings)
+        try:
+            answer = fallback.compared(stock, ticker, found)
+        except Disagreement as error:
+            _warn(f"not kept: {error}")
+            return
+    fallback.keep(settings, answer)
+
+
+def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None) -> "pd.DataFrame":
+    """The same as yfinance would give of it, without asking again."""
+    frame = whole[whole.index.date < end].copy() if end else whole.copy()
+    if auto_adjust:
+        kept = (frame["Adj Close"] / frame["Close"]).to_numpy()
+        frame = frame.assign(**{name: frame[name] * kept for name in ("Open", "High", "Low")}, Close=frame["Adj Close"])
+        frame = frame.drop(columns="Adj Close")
+    if not actions:
+        frame = frame.drop(columns=["Dividends", "Stock Splits", "Capital Gains"], errors="ignore")
+    span = [(str(frame.index[0].date()), str(frame.index[-1].date()))] if len(frame) else []
+    frame.attrs["sources"] = {"yahoo": span}
+    return frame
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, IngestWarning, stacklevel=_depth())
+
+
+def _depth() -> int:
+    """How many calls of this package lie between the warning and whoever called it."""
+    import sys
+
+    depth, frame = 2, sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("ingest."):
+        depth, frame = depth + 1, frame.f_back
+    return depth

@@ -1,0 +1,72 @@
+"""What the Python functions hand out of the cache: history, a session, a scan."""
+
+import warnings
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from ingest import reading, scanning
+from ingest.actions import adjusted_rows
+from ingest.adjust import Adjust
+from ingest.datasets import STOCKS_DAY
+from ingest.errors import IngestWarning, NotFound, UsageError
+from ingest.manifest import Manifest
+from ingest.sessions import today
+from ingest.settings import Settings
+from ingest.sources.yahoo import shared
+
+COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
+
+
+def history(
+    settings: Settings,
+    tickers: Sequence[str],
+    start: date | None,
+    end: date | None,
+    adjust: Adjust,
+    columns: Sequence[str] | None,
+    fetch: bool,
+    across_seams: bool,
+) -> pl.DataFrame:
+    """See `ingest.api.history`."""
+    chosen = _checked(columns, adjust)
+    yahoo = shared() if fetch and settings.fallback.enabled else None
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        rows, notices = adjusted_rows(
+            reading.stock_of(manifest, settings),
+            settings,
+            tickers,
+            start or STOCKS_DAY.first_session,
+            end or today(),
+            adjust,
+            yahoo,
+            across_seams,
+            "transactions" in chosen,
+        )
+    for notice in notices:
+        warnings.warn(notice, IngestWarning, stacklevel=3)
+    return rows.select(chosen)
+
+
+def _checked(columns: Sequence[str] | None, adjust: str) -> Sequence[str]:
+    if adjust not in ("none", "splits", "all"):
+        raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
+    unknown = [name for name in columns or () if name not in reading.ROWS]
+    if unknown:
+        raise UsageError(f"columns: there is no {unknown[0]!r}, but {', '.join(reading.ROWS)}")
+    return COLUMNS if columns is None else columns
+
+
+def day(settings: Settings, session: date) -> pl.DataFrame:
+    """See `ingest.api.day`."""
+    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+        rows = reading.session(reading.stock_of(manifest, settings), session)
+    if rows.is_empty():
+        raise NotFound(f"{session} is not held: `ingest run --start {session} --end {session}` fetches it")
+    return rows
+
+
+def scan(settings: Settings, start: date | None, end: date | None) -> pl.LazyFrame:
+    """See `ingest.api.scan`."""
+    return scanning.scan(settings, start or STOCKS_DAY.first_session, end or today())

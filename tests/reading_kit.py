@@ -1,0 +1,61 @@
+"""One market, as Massive publishes it on loopback and as Yahoo shows it: for tests of reading."""
+
+from contextlib import contextmanager
+
+from pipeline_kit import HEADER, Place, key
+from yahoo_kit import Security, yahoo
+
+from ingest.demo import loopback
+from ingest.demo.market import pack
+
+
+def text_of(securities, day):
+    """A day's file: the bars of all securities that have one, sorted by ticker."""
+    rows = {ticker: one.bars[day] for ticker, one in securities.items() if day in one.bars}
+    lines = [f"{t},{v:g},{o},{c},{h},{low},1,{7}" for t, (o, h, low, c, v) in sorted(rows.items())]
+    return "\n".join([HEADER, *lines, ""]).encode()
+
+
+def objects_of(securities, days):
+    return {key(day): pack(text_of(securities, day)) for day in days}
+
+
+def walk(days, first=100.0, volume=10_000, splits=None, step=0.37):
+    """Bars whose prices differ from each other, go up and down by cents, and jump at each split."""
+    splits, bars, level = splits or {}, {}, first
+    for n, day in enumerate(days):
+        new, old = splits.get(day, (1, 1))
+        level = round(level * old / new + step * ((n * 7) % 5 - 2), 2)
+        opened, closed = level, round(level * 1.01, 2)
+        bars[day] = (opened, round(closed + 0.5, 2), round(opened - 0.5, 2), closed, float(volume + 100 * n))
+    return bars
+
+
+def security(days, splits=None, dividends=None, **named):
+    return Security(walk(days, splits=splits, **named), splits or {}, dividends or {})
+
+
+class World:
+    """A cache, the files that Massive has, and Yahoo's securities by its symbols."""
+
+    def __init__(self, place, server, yahoo_server):
+        self.place, self.server, self.yahoo = place, server, yahoo_server
+
+    def config(self, lists=(), **fallback):
+        """A config.toml for the Python functions; `fallback` are settings of that section."""
+        lines = [
+            *("[source]", f'endpoint_url = "{self.place.endpoint_url}"', "attempts = 2", "down_after_s = 5"),
+            *("[cache]", f'root = "{self.place.root}"'),
+            *("[tracked]", f"tickers = {list(lists)!r}".replace("'", '"'), "lists = []", "[fallback]"),
+            *(f"{name} = {str(value).lower()}" for name, value in fallback.items()),
+        ]
+        path = self.place.root.parent / "config.toml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+
+@contextmanager
+def world(monkeypatch, tmp_path, massive, at_yahoo, days):
+    """Massive publishes the `days` of its securities, by its own tickers; Yahoo has what it has."""
+    with loopback.serve(objects_of(massive, days)) as server, yahoo(monkeypatch, at_yahoo) as other:
+        yield World(Place(tmp_path / "cache", server.endpoint_url), server, other)

@@ -1,0 +1,237 @@
+"""`get_smart_data` beside yfinance: the same frame, whoever had the rows."""
+
+import anyio
+import numpy as np
+import pandas as pd
+import pytest
+from pipeline_kit import key
+from reading_kit import security, world
+from yahoo_kit import fresh_yfinance, past_sessions, plain_history
+
+import ingest
+from ingest import lock
+from ingest.errors import ActionsUnknown, IngestWarning, NotFound, UsageError
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import Quotes
+
+__all__ = ["fresh_yfinance"]
+pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
+
+DAYS = past_sessions(130)
+SPLITS = {DAYS[40]: (4, 1), DAYS[-1]: (3, 2)}
+AAPL = security(DAYS, SPLITS, {DAYS[20]: 0.82, DAYS[60]: 0.25, DAYS[100]: 0.26})
+BRK = security(DAYS, {DAYS[70]: (1, 10)}, first=20.0)
+EVERYONE = {"AAPL": AAPL, "BRK.B": BRK, "MSFT": security(DAYS)}
+AT_YAHOO = {"AAPL": AAPL, "BRK-B": BRK, "MSFT": security(DAYS)}
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    with world(monkeypatch, tmp_path, EVERYONE, AT_YAHOO, DAYS) as found:
+        yield found
+
+
+def smart(here, ticker="AAPL", lists=("AAPL",), settings=None, **arguments):
+    return ingest.get_smart_data(
+        ticker, data_source="massive", config=here.config(lists, **(settings or {})), **arguments
+    )
+
+
+def same(mine, theirs):
+    """Equal frames but for Yahoo's float32 in the prices."""
+    assert list(mine.columns) == list(theirs.columns)
+    assert mine.dtypes.tolist() == theirs.dtypes.tolist()
+    assert (mine.index.name, mine.index.dtype) == (theirs.index.name, theirs.index.dtype)
+    pd.testing.assert_index_equal(mine.index, theirs.index)
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=False, rtol=3e-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("period", ["1mo", "3mo", "6mo", "5d", "1d", "ytd", "2wk", "40d"])
+@pytest.mark.parametrize(("auto_adjust", "actions"), [(True, False), (False, True)])
+def test_the_frame_is_the_one_that_yfinance_gives(here, period, auto_adjust, actions):
+    mine = smart(here, period=period, auto_adjust=auto_adjust, actions=actions)
+    start, end = mine.index[0].date(), mine.index[-1].date() + pd.Timedelta(days=1)
+    theirs = plain_history("AAPL", start=start, end=end, auto_adjust=auto_adjust, actions=actions)
+    same(mine, theirs)
+    assert mine.attrs["sources"] == {"massive": [(str(start), str(mine.index[-1].date()))]}
+
+
+@pytest.mark.parametrize("ticker", ["AAPL", "BRK.B", "MSFT"])
+@pytest.mark.parametrize("auto_adjust", [True, False])
+@pytest.mark.parametrize("actions", [True, False])
+@pytest.mark.parametrize("lists", [(), ("AAPL", "BRK.B")])
+def test_it_is_for_tracked_and_archived_tickers_alike(here, ticker, auto_adjust, actions, lists):
+    window = {"start": DAYS[10], "end": DAYS[120]}
+    mine = smart(here, ticker, lists, auto_adjust=auto_adjust, actions=actions, **window)
+    symbol = ticker.replace(".", "-")
+    same(mine, plain_history(symbol, auto_adjust=auto_adjust, actions=actions, **window))
+
+
+@pytest.mark.parametrize("arguments", [{"period": "3mo"}, {"start": DAYS[10], "end": DAYS[100]}, {"start": DAYS[90]}])
+@pytest.mark.parametrize("auto_adjust", [True, False])
+@pytest.mark.parametrize("actions", [True, False])
+def test_yahoo_itself_is_handed_out_as_it_is(here, arguments, auto_adjust, actions):
+    mine = ingest.get_smart_data("AAPL", auto_adjust=auto_adjust, actions=actions, config=here.config(), **arguments)
+    theirs = plain_history("AAPL", auto_adjust=auto_adjust, actions=actions, **arguments)
+    pd.testing.assert_frame_equal(mine, theirs)
+    assert list(mine.attrs["sources"]) == ["yahoo"]
+
+
+def test_what_is_lacking_is_fetched_once_for_all_tickers(here):
+    smart(here, start=DAYS[100])
+    asked = [request.key for request in here.server.requests if request.key]
+    assert {key(day) for day in DAYS[100:]} <= set(asked)
+    before = len(here.server.requests)
+    smart(here, "MSFT", start=DAYS[100])
+    assert len(here.server.requests) == before
+    assert here.place.state(DAYS[100]) == ("committed", "listed")
+
+
+def test_without_fetch_nothing_is_asked_of_anybody(here):
+    with pytest.raises(NotFound, match="fetch=False"):
+        smart(here, fetch=False)
+    assert (len(here.server.requests), here.yahoo.asked) == (0, [])
+
+
+def test_sessions_that_massive_does_not_have_are_yahoos(here):
+    here.server.forbidden.update(key(day) for day in DAYS[-3:])
+    del here.server.objects[key(DAYS[110])]
+    mine = smart(here, start=DAYS[100], auto_adjust=False)
+    same(mine, plain_history("AAPL", start=DAYS[100], auto_adjust=False, actions=False))
+    assert mine.attrs["sources"] == {
+        "massive": [(str(DAYS[100]), str(DAYS[109])), (str(DAYS[111]), str(DAYS[-4]))],
+        "yahoo": [(str(DAYS[110]), str(DAYS[110])), (str(DAYS[-3]), str(DAYS[-1]))],
+    }
+    asked = list(here.yahoo.asked)
+    again = smart(here, start=DAYS[100], auto_adjust=False)
+    pd.testing.assert_frame_equal(mine, again)
+    assert here.yahoo.asked == asked  # kept, as traded
+    with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
+        rows = Quotes(manifest).rows(["AAPL"], DAYS[0], DAYS[-1])
+    assert [(row[1], row[5]) for row in rows if row[1] >= DAYS[100]] == [
+        (day, AAPL.bars[day][3]) for day in (DAYS[110], *DAYS[-3:])
+    ]
+
+
+def test_massives_row_takes_the_place_of_yahoos_when_it_comes(here):
+    body = here.server.objects.pop(key(DAYS[-1]))
+    assert list(smart(here, start=DAYS[100]).attrs["sources"]) == ["massive", "yahoo"]
+    here.server.put(key(DAYS[-1]), body)
+    here.place.run(DAYS[-2], DAYS[-1], tracked={"AAPL"})
+    assert list(smart(here, start=DAYS[100]).attrs["sources"]) == ["massive"]
+
+
+def test_a_source_that_is_down_leaves_yahoo(here):
+    here.place.endpoint_url = "http://127.0.0.1:9"
+    with pytest.warns(IngestWarning, match="Massive gave nothing"):
+        mine = smart(here, start=DAYS[100])
+    same(mine, plain_history("AAPL", start=DAYS[100], actions=False))
+
+
+def test_without_keys_there_is_yahoo(here, loopback_keys):
+    loopback_keys.write_text("")
+    with pytest.warns(IngestWarning, match="there are no keys"):
+        assert len(smart(here, start=DAYS[100])) == 30
+
+
+def test_too_many_files_are_named_with_the_command(here):
+    with pytest.warns(IngestWarning, match=f"ingest run --start {DAYS[100]} --end {DAYS[-1]}"):
+        mine = smart(here, start=DAYS[100], settings={"max_implicit_files": 29})
+    assert (len(here.server.requests), list(mine.attrs["sources"])) == (0, ["yahoo"])
+
+
+def test_while_a_run_holds_the_cache_what_is_stored_and_yahoo_are_served(here):
+    here.place.run(DAYS[100], DAYS[110], tracked={"AAPL"})
+    with lock.hold(here.place.root), pytest.warns(IngestWarning, match="a run is going on"):
+        mine = smart(here, start=DAYS[100])
+    assert list(mine.attrs["sources"]) == ["massive", "yahoo"]
+    assert len(mine) == 30
+
+
+def test_an_unknown_ticker_is_an_error(here):
+    with pytest.warns(IngestWarning), pytest.raises(NotFound, match="nothing of NOSUCH"):
+        smart(here, "NOSUCH", start=DAYS[120])
+    asked = len(here.yahoo.asked)
+    with pytest.raises(NotFound):
+        smart(here, "NOSUCH", start=DAYS[120])
+    assert len(here.yahoo.asked) == asked
+
+
+def test_a_ticker_that_massive_does_not_have_is_served_and_not_kept(here):
+    here.yahoo.securities["ONLY"] = security(DAYS)
+    mine = smart(here, "ONLY", start=DAYS[120])
+    assert mine.attrs["sources"] == {"yahoo": [(str(DAYS[120]), str(DAYS[-1]))]}
+    with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
+        assert Quotes(manifest).count() == 0
+
+
+def test_a_ticker_without_a_safe_spelling_is_not_asked_for(here):
+    with pytest.warns(IngestWarning, match="no spelling there"), pytest.raises(NotFound):
+        smart(here, "FTV.WD", start=DAYS[120])
+    assert here.yahoo.asked == []
+
+
+def test_another_securitys_prices_are_refused(here):
+    here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
+    here.server.forbidden.add(key(DAYS[-1]))
+    with pytest.warns(IngestWarning, match="Yahoo's prices of AAPL are not Massive's"):
+        mine = smart(here, start=DAYS[100], auto_adjust=False)
+    assert (len(mine), list(mine.attrs["sources"])) == (29, ["massive"])
+    assert mine["Adj Close"].isna().all()
+
+
+def test_a_split_that_yahoo_lacks_is_found_out(here):
+    lacking, whole = security(DAYS, SPLITS), security(DAYS, SPLITS)
+    lacking.splits, lacking.later_splits = {DAYS[-1]: (3, 2)}, whole.later_splits
+    here.yahoo.securities["AAPL"] = lacking
+    here.server.forbidden.add(key(DAYS[38]))
+    with pytest.warns(IngestWarning, match="a split that one of the two lacks"):
+        # Its prices before the ex-date are a fourth of what was traded, once they are brought back.
+        mine = smart(here, start=DAYS[20], auto_adjust=False)
+    assert len(mine) == 109
+
+
+def test_without_events_there_are_no_adjusted_prices(here):
+    here.place.run(DAYS[100], DAYS[-1], tracked={"AAPL"})
+    here.yahoo.faults["*"] = 500
+    with pytest.raises(ActionsUnknown, match="auto_adjust=False"):
+        smart(here, start=DAYS[100])
+    with pytest.warns(IngestWarning, match="as traded"):
+        raw = smart(here, start=DAYS[100], auto_adjust=False)
+    assert raw["Close"].tolist() == [AAPL.bars[day][3] for day in DAYS[100:]]
+    assert raw["Adj Close"].isna().all()
+
+
+def test_with_the_network_gone_what_is_stored_is_read(here):
+    whole = smart(here, start=DAYS[100])
+    here.place.endpoint_url = "http://127.0.0.1:9"
+    here.yahoo.faults["*"] = "drop"
+    pd.testing.assert_frame_equal(smart(here, start=DAYS[105]), whole[5:])
+
+
+def test_it_works_where_an_event_loop_is_running(here):
+    async def notebook():
+        await anyio.lowlevel.checkpoint()
+        return smart(here, start=DAYS[125])
+
+    assert len(anyio.run(notebook)) == 5
+
+
+def test_volume_is_rounded_half_to_even(here):
+    mine = smart(here, start=DAYS[120], end=DAYS[122])
+    assert mine["Volume"].dtype == np.int64
+    assert mine["Volume"].tolist() == [round(AAPL.bars[day][4] * 1.5) for day in DAYS[120:122]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"period": "6m"}, "'6m'"),
+        ({"interval": "1h"}, "'1h'"),
+        ({"start": "yesterday"}, "'yesterday'"),
+        ({"start": DAYS[5], "end": DAYS[5]}, "no session"),
+    ],
+)
+def test_what_makes_no_sense_is_named(here, arguments, words):
+    with pytest.raises(UsageError, match=words):
+        smart(here, **arguments)
