@@ -91,10 +91,12 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 def _current(path: Path) -> sqlite3.Connection:
     """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     # A run that was killed as it made the file leaves it empty.
     if path.exists() and path.stat().st_size:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        # A lazy scan moves between threads; only one at a time reads.
+        where = f"{path.resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
         if schema.is_current(connection, path):
             copy.close()
             return connection
