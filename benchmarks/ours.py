@@ -30,7 +30,7 @@ def command_for(
     config.write_text(
         f"[source]\nendpoint_url = {json.dumps(endpoint_url or bench.server.endpoint_url)}\n"
         f"[cache]\nroot = {json.dumps(str(cache))}\n"
-        f"[tracked]\nlists = []\ntickers = {json.dumps(TRACKED)}\n"
+        f"[tracked]\nlists = []\ntickers = {json.dumps(TRACKED)}\n[fallback]\nenabled = false\n"
     )
     return python("ingest", "run", "--config", config, "--start", days[0], "--end", days[-1], *flags)
 

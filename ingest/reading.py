@@ -16,9 +16,9 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
 from ingest.tiers import projection
+from ingest.tiers.bars import BARS, all_bars, bars
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import Projection
-from ingest.tiers.rows import BARS, all_bars, bars
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume in shares, number of trades (None where unknown), and "massive" or "yahoo"."""

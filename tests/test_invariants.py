@@ -36,7 +36,7 @@ from ingest.manifest import Manifest
 from ingest.projecting import project
 from ingest.tickers import csv_name
 from ingest.tiers import durable
-from ingest.tiers import rows as tier_rows
+from ingest.tiers import lines as tier_lines
 from ingest.tiers.layout import PartFolders
 
 DAYS = trading_days(date(2025, 3, 3), 5)
@@ -352,13 +352,13 @@ def test_invariant_7_a_run_with_nothing_to_do_downloads_and_parses_nothing(place
 
 def test_invariant_7_a_new_session_is_one_download_and_one_reading_whatever_is_held(place, monkeypatch):
     place.run(*window(DAYS[:4]))
-    read, original = [], tier_rows.read_lines
+    read, original = [], tier_lines.read_lines
 
     def reading(path, index, tickers):
         read.append(path)
         return original(path, index, tickers)
 
-    monkeypatch.setattr(tier_rows, "read_lines", reading)
+    monkeypatch.setattr(tier_lines, "read_lines", reading)
     ran = place.run(*SPAN)
     assert (ran.gets, len(ran.wire.sent), ran.probes) == ([DAYS[4]], 4, [DAYS[0], DAYS[3]])
     assert read == [place.part(DAYS[4])]

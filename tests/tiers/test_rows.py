@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError, UnreadableFile
 from ingest.split import split
-from ingest.tiers import blockgzip, durable, parts, rows
+from ingest.tiers import blockgzip, durable, lines, parts, rows
 from ingest.tiers.layout import MemberIndex, PartFolders, PartsOf, Tier
 
 NAMES = (*STOCKS_DAY.required, *STOCKS_DAY.optional)
@@ -189,7 +189,7 @@ def test_many_sessions_are_read_in_batches_as_if_at_once(cache: Cache, monkeypat
         columns = NAMES if number % 3 else NAMES[::-1]
         cache.add(_file({"ticker": "B"}, {"ticker": "A", "open": f"{number}.5"}, columns=columns))
     together = cache.extract("A")
-    monkeypatch.setattr(rows, "_BATCH_BYTES", 100)
+    monkeypatch.setattr(lines, "_BATCH_BYTES", 100)
     assert cache.extract("A") == together
     assert [row[2].split(",")[1] for row in together] == [f"{number}.5" for number in range(30)]
 

@@ -1,0 +1,65 @@
+"""Rows of some tickers, or of all, out of the parts of sessions, as numbers."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from ingest.tiers.layout import TIERS, PartFolders, PartsOf
+from ingest.tiers.lines import batches, parse, stamp_of, texts
+from ingest.tiers.parts import read_text
+
+_PRICED = ("open", "high", "low", "close", "volume")
+
+BARS = pl.Schema(
+    [
+        ("ticker", pl.String()),
+        ("date", pl.Date()),
+        *((name, pl.Float64()) for name in _PRICED),
+        ("transactions", pl.Int64()),
+    ]
+)
+"""Raw prices, volume in shares, number of trades (None where the file does not say)."""
+
+
+def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
+    """Rows of the wanted tickers as `BARS`, sorted by ticker and date, one a ticker and date.
+
+    Where a file has several rows of a ticker the first one counts. Raises CacheError for a part that can't be read.
+    """
+    frames = [_wanted(text, columns, wanted) for columns, text in batches(texts(folders, sessions, wanted))]
+    rows = pl.concat([pl.DataFrame(schema=BARS), *frames])
+    return rows.unique(["ticker", "date"], keep="first", maintain_order=True).sort("ticker", "date")
+
+
+def all_bars(folders: PartFolders, parts: PartsOf) -> pl.DataFrame:
+    """Every row of a session out of both parts, as `bars` gives them, sorted by ticker. Raises CacheError."""
+    texts = [read_text(folders.path(parts.session, tier)) for tier in TIERS if tier in parts.index]
+    frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns) for text in texts]
+    rows = pl.concat(frames).unique(["ticker"], keep="first", maintain_order=True).sort("ticker")
+    return rows.select("ticker", pl.lit(parts.session).alias("date"), pl.exclude("ticker"))
+
+
+def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str]) -> pl.DataFrame:
+    stamp = stamp_of(columns)
+    rows = _numbers(text, (stamp, *columns), [stamp]).filter(pl.col("ticker").is_in(list(wanted)))
+    return rows.select("ticker", pl.col(stamp).str.to_date("%Y-%m-%d").alias("date"), pl.exclude("ticker", stamp))
+
+
+def _numbers(text: bytes, columns: tuple[str, ...], others: Sequence[str] = ()) -> pl.DataFrame:
+    """Ticker, `others` as text, prices, volume, trades: parsed at once, or where a number is oddly dressed by casts."""
+    counted = ["transactions"] if "transactions" in columns else []
+    names = ["ticker", *others, *_PRICED, *counted]
+    types = {name: BARS.get(name, pl.String()) for name in names}
+    try:
+        rows = parse(text, columns, types)
+    except pl.exceptions.PolarsError:
+        texts = parse(text, columns).select(names)
+        rows = texts.select(_cast(name, kind) for name, kind in types.items())
+    trades = pl.col("transactions") if counted else pl.lit(None, pl.Int64).alias("transactions")
+    return rows.select(pl.col("ticker").fill_null(""), *others, *_PRICED, trades)
+
+
+def _cast(name: str, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.String:
+        return pl.col(name)
+    return pl.col(name).str.strip_chars().cast(pl.Float64, strict=False).cast(kind, strict=False)
