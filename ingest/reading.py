@@ -26,7 +26,7 @@ ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 _CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
 _THREADS = 2
 _MANY = 16
-"""So many sessions times tickers are worth a second thread."""
+"""So many tickers, in so many sessions, are worth a second thread; of few tickers each read is too short for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _csv(folder: Path, state: Projection, held: Sequence[date]) -> pl.DataFrame 
 
 def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
     parts = list(stock.manifest.parts(held))
-    if len(parts) < _MANY:
+    if min(len(parts), len(tickers)) <= _MANY:
         return bars(stock.folders, parts, tickers)
     size = -(-len(parts) // _THREADS)
     pieces = [parts[at : at + size] for at in range(0, len(parts), size)]

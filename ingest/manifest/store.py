@@ -12,7 +12,7 @@ from typing import Any
 from ingest.manifest.database import Database, now
 from ingest.manifest.records import Answer, Correction, Held, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
-from ingest.tiers.layout import TIERS, MemberIndex, PartsOf
+from ingest.tiers.layout import TIERS, Indexes, PartsOf
 from ingest.tiers.projection import Projection
 
 _COMMIT_COLUMNS = (
@@ -307,7 +307,7 @@ class Manifest(Database):
         )
         for day, number, cut, columns, *blobs in self.each(query, min(wanted), max(wanted)):
             if day in wanted:
-                index = {tier: MemberIndex.decode(blob) for tier, blob in zip(TIERS, blobs, strict=True) if blob}
+                index = Indexes({tier: blob for tier, blob in zip(TIERS, blobs, strict=True) if blob})
                 yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, _columns(columns), index)
 
 

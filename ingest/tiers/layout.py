@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -77,6 +77,27 @@ class MemberIndex:
             first = max(bisect_left(self.firsts, ticker) - 1, 0)
             found.update(range(first, max(bisect_right(self.firsts, ticker), first + 1)))
         return sorted(found)
+
+
+class Indexes(Mapping[Tier, MemberIndex]):
+    """The indexes of a session's parts as stored, each decoded when it is looked at: mostly one of the two is."""
+
+    __slots__ = ("_blobs",)
+
+    def __init__(self, blobs: Mapping[Tier, bytes]) -> None:
+        self._blobs = blobs
+
+    def __getitem__(self, tier: Tier) -> MemberIndex:
+        return MemberIndex.decode(self._blobs[tier])
+
+    def __contains__(self, tier: object) -> bool:
+        return tier in self._blobs
+
+    def __iter__(self) -> Iterator[Tier]:
+        return iter(self._blobs)
+
+    def __len__(self) -> int:
+        return len(self._blobs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,12 @@ def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
         return text
     if len(tickers) > _FEW:
         return _selected(text, tickers, parts.columns)
-    whole = b"\n" + text
-    found = (_line_of(whole, b"\n" + ticker.encode() + b",") for ticker in sorted(tickers))
-    return b"".join(found)
+    return b"".join([_line_of(text, ticker.encode() + b",") for ticker in sorted(tickers)])
 
 
 def _line_of(text: bytes, beginning: bytes) -> bytes:
-    begin = text.find(beginning) + 1
-    if not begin:
+    begin = 0 if text.startswith(beginning) else text.find(b"\n" + beginning) + 1
+    if not begin and not text.startswith(beginning):
         return b""
     end = text.find(b"\n", begin)
     return text[begin : end + 1] if end >= 0 else text[begin:] + b"\n"

@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -77,13 +78,17 @@ def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> byte
 
 
 def _read_members(path: Path, index: MemberIndex, members: list[int]) -> bytes:
-    with path.open("rb") as file:
-        return b"".join(_read_range(file, begin, end) for begin, end in _ranges(index, members))
+    # Without a buffer: each range is one read.
+    with path.open("rb", buffering=0) as file:
+        return b"".join([_read_range(file, begin, end) for begin, end in _ranges(index, members)])
 
 
-def _read_range(file: BinaryIO, begin: int, end: int) -> bytes:
+def _read_range(file: FileIO, begin: int, end: int) -> bytes:
     file.seek(begin)
-    return file.read(end - begin)
+    found = file.read(end - begin)
+    while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
+        found += more
+    return found
 
 
 def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]:
