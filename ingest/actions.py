@@ -6,8 +6,10 @@ from datetime import date
 import polars as pl
 
 from ingest import adjusted, fallback, reading
-from ingest.adjust import Actions, Adjust
+from ingest.adjust import Adjust
+from ingest.corporate import Actions
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError
+from ingest.freshness import is_known
 from ingest.manifest.quotes import Asking
 from ingest.reading import Stock
 from ingest.settings import Settings
@@ -30,7 +32,7 @@ def actions_of(
     unknown: dict[str, str] = {}
     for ticker, (first, last) in spans.items():
         asking = asked.get(ticker)
-        if fallback.is_known(asking, first, last) and asking and asking.known:
+        if is_known(asking, first, last) and asking and asking.known:
             found.setdefault(ticker, Actions())
             continue
         try:
@@ -48,7 +50,7 @@ def actions_of(
 def _asked(
     stock: Stock, settings: Settings, ticker: str, first: date, asking: Asking | None, yahoo: Yahoo | None
 ) -> Actions:
-    if asking and not asking.known and fallback.is_known(asking, first, first):
+    if asking and not asking.known and is_known(asking, first, first):
         raise NotFound(asking.message)
     if yahoo is None:
         raise NotFound("Yahoo was not to be asked")

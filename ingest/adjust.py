@@ -12,12 +12,13 @@ the close.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from ingest.corporate import Actions, Dividend, Split
 
 Adjust = Literal["none", "splits", "all"]
 Days = npt.NDArray[np.datetime64]
@@ -25,31 +26,6 @@ Floats = npt.NDArray[np.float64]
 
 _NOISE = 1.2e-7
 """Relative error of a float32: prices come from Yahoo as such."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """`ratio` new shares for one old, from the ex-date on: 4 for a 4:1 split, 0.1 for a reverse split 1:10."""
-
-    ex_date: date
-    ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class Dividend:
-    """Cash for a share as it was traded then; `close_before` is the raw close of the session before the ex-date."""
-
-    ex_date: date
-    amount: float
-    close_before: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """What happened to a security, by ex-date, ascending."""
-
-    splits: tuple[Split, ...] = ()
-    dividends: tuple[Dividend, ...] = ()
 
 
 def split_factors(days: Days, splits: Iterable[Split]) -> Floats:

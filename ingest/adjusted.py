@@ -7,7 +7,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ingest.adjust import Actions, Adjust, Days, Floats, Split, dividend_factors, split_factors, unmatched
+from ingest.adjust import Adjust, Days, Floats, dividend_factors, split_factors, unmatched
+from ingest.corporate import Actions, Split
 
 SEAM_SESSIONS = 42
 """Two months: a ticker that is in none of so many files held may be another company's when it comes back."""

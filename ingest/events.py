@@ -129,6 +129,16 @@ class Projected:
 
 
 @dataclass(frozen=True, slots=True)
+class YahooAsked:
+    """One of the tracked tickers was asked for at Yahoo: `rows` sessions that Massive lacks came of it."""
+
+    ticker: str
+    rows: int
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The user asked to stop: what is in flight is finished and committed."""
 
@@ -141,7 +151,7 @@ class Finished:
 
     `committed` to `quarantined` count the sessions of the window as they stand after the run, `fetched` those that
     this run committed, `not_attempted` those that it was to fetch and did not come to. The rest is of this run alone:
-    `bytes` are packed bytes downloaded, `requests` all that went to the source.
+    `bytes` are packed bytes downloaded, `requests` all that went to the source, `yahoo_rows` those kept of Yahoo's.
     """
 
     run: int
@@ -166,6 +176,7 @@ class Finished:
     dropped_rows: int
     corrections: int
     files_projected: int
+    yahoo_rows: int
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined
@@ -185,6 +196,7 @@ Event = (
     | Failed
     | Quarantined
     | Projected
+    | YahooAsked
     | Stopping
     | Finished
 )

@@ -5,35 +5,30 @@ company there, and Yahoo sometimes lacks a split. What disagrees is refused; wha
 kept.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from datetime import time as clock
+from datetime import date, timedelta
 
 import polars as pl
 
 from ingest import lock, reading
-from ingest.adjust import Actions
+from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheLocked, Disagreement, NotFound
+from ingest.freshness import newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, QuoteRow, Quotes
 from ingest.reading import Stock
-from ingest.sessions import NEW_YORK, Calendar
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
 from ingest.symbols import yahoo_symbol
-
-_SETTLED = clock(17, 0)
-"""New York's time from which on a session's bar is asked for: an hour after the close."""
 
 _TOLERANCE = 0.02
 """How far the closes of one session may lie apart: the smallest splits change prices by more."""
 
 _SAMPLE = 3
 _MARGIN = timedelta(days=12)
-_UNKNOWN_FOR = timedelta(days=7)
-"""So long a ticker that Yahoo does not have is not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +40,6 @@ class Answer:
     rows: pl.DataFrame
     actions: Actions
     compared: bool
-
-
-def newest_session(now: datetime | None = None) -> date:
-    """The newest session that is over for an hour, in New York."""
-    moment = (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK)
-    last = moment.date() if moment.time() >= _SETTLED else moment.date() - timedelta(days=1)
-    return Calendar.of(STOCKS_DAY.calendar).between(last - timedelta(days=15), last)[-1]
-
-
-def is_known(asking: Asking | None, start: date, end: date) -> bool:
-    """Whether what was asked for before covers these days, or is still a refusal."""
-    if asking is None:
-        return False
-    if not asking.known:
-        return datetime.fromisoformat(asking.asked_at).date() + _UNKNOWN_FOR > datetime.now(NEW_YORK).date()
-    return asking.first <= start and asking.last >= end
 
 
 def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
@@ -126,29 +105,44 @@ def _sample(days: Sequence[date], actions: Actions) -> list[date]:
 
 def keep(settings: Settings, answer: Answer) -> bool:
     """Keep an answer that was compared; returns whether it was kept: not while a run holds the cache."""
-    last = newest_session()
-    asking = Asking(known=True, first=answer.start, last=last)
-    return answer.compared and _kept(settings, answer.ticker, asking, answer.actions, answer.rows)
+    if not answer.compared:
+        return False
+    with _writing(settings) as manifest:
+        if manifest:
+            store(manifest, answer)
+        return manifest is not None
 
 
-def keep_refusal(settings: Settings, ticker: str, start: date, message: str) -> bool:
-    """Remember that Yahoo does not have a ticker, or another one of that name; returns whether it was kept."""
+def keep_refusal(settings: Settings, ticker: str, start: date, message: str) -> None:
+    """Remember that Yahoo does not have a ticker, or another one of that name; not while a run holds the cache."""
+    with _writing(settings) as manifest:
+        if manifest:
+            store_refusal(manifest, ticker, start, message)
+
+
+def store(manifest: Manifest, answer: Answer) -> int:
+    """Keep an answer, by who holds the cache; returns the number of rows: of sessions that are not held."""
+    rows = _lacking(answer.rows, manifest.committed())
+    Quotes(manifest).keep(answer.ticker, Asking(True, answer.start, newest_session()), answer.actions, rows)
+    return len(rows)
+
+
+def store_refusal(manifest: Manifest, ticker: str, start: date, message: str) -> None:
+    """Remember a refusal, by who holds the cache."""
     asking = Asking(known=False, first=start, last=newest_session(), message=message)
-    return _kept(settings, ticker, asking, Actions(), None)
+    Quotes(manifest).keep(ticker, asking, Actions(), [])
 
 
-def _kept(settings: Settings, ticker: str, asking: Asking, actions: Actions, rows: pl.DataFrame | None) -> bool:
+@contextmanager
+def _writing(settings: Settings) -> Iterator[Manifest | None]:
     try:
         with lock.hold(settings.cache.root), Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-            Quotes(manifest).keep(ticker, asking, actions, _lacking(rows, manifest.committed()))
+            yield manifest
     except CacheLocked:
-        return False
-    return True
+        yield None
 
 
-def _lacking(rows: pl.DataFrame | None, held: Collection[date]) -> list[QuoteRow]:
+def _lacking(rows: pl.DataFrame, held: Collection[date]) -> list[QuoteRow]:
     """Those of the rows whose session is not held."""
-    if rows is None:
-        return []
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     return list(rows.filter(~pl.col("date").is_in(list(held))).select(names).iter_rows())

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ingest import adjusted
-from ingest.adjust import Actions
+from ingest.corporate import Actions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,22 +19,24 @@ neither with them nor with the sessions."""
 
 @dataclass(frozen=True, slots=True)
 class _Stock:
-    """What a pass draws on: all committed sessions, and those that no projection has seen."""
+    """What a pass draws on: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
 
     folders: PartFolders
     everything: Sequence[date]
     pending: Sequence[date]
+    yahoo: bool
 
 
-def project(manifest: Manifest, folders: PartFolders, folder: Path) -> Projected | None:
+def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool = False) -> Projected | None:
     """Make every active CSV what the committed sessions say; None where nothing was to be done.
 
     Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
     that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
-    a kill in between only means that they are made anew. Raises CacheError.
+    a kill in between only means that they are made anew. With `yahoo` they also hold its rows, as traded, of sessions
+    that are not held. Raises CacheError.
     """
     started = time.monotonic()
-    stock = _Stock(folders, manifest.committed(), sorted(manifest.pending()))
+    stock = _Stock(folders, manifest.committed(), sorted(manifest.pending()), yahoo)
     due = [row for row in _active(manifest) if stock.pending or row.dirty or not projection.looks_intact(folder, row)]
     if not due and not stock.pending:
         return None
@@ -66,8 +68,26 @@ def _make(
         lines = _lines(stock.folders, manifest.parts(sessions), rows) if rows and sessions else {}
         for row in rows:
             base = bases[row.ticker]
-            content = projection.merge(base or b"", lines.get(row.ticker, ()), gone)
+            theirs = _yahoo_lines(manifest, row.ticker, stock) if stock.yahoo else {}
+            added = [*lines.get(row.ticker, ()), *theirs.items()]
+            content = projection.merge(base or b"", added, [*gone, *theirs])
             yield row, _written(folder, row, content, base)
+
+
+def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str, str]:
+    """Yahoo's rows of sessions that are not held, as lines of a CSV by their dates."""
+    from ingest.manifest.quotes import Quotes
+
+    held = set(stock.everything)
+    rows = Quotes(manifest).rows([ticker], date.min, date.max)
+    return {row[1].isoformat(): _line(row[1], row[2:]) for row in rows if row[1] not in held}
+
+
+def _line(session: date, numbers: Sequence[float | None]) -> str:
+    """Whole volumes without a point, as the vendor's are."""
+    *prices, volume = numbers
+    texts = ["" if price is None else repr(price) for price in prices]
+    return ",".join([session.isoformat(), *texts, "" if volume is None else f"{volume:.0f}"])
 
 
 def _written(folder: Path, row: Projection, content: bytes, base: bytes | None) -> Projection:

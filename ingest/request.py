@@ -21,7 +21,7 @@ class Request:
     """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again.
 
     `max_files` and `max_bytes` (packed) limit what this run fetches. `confirmed` says that a large download was agreed
-    to.
+    to, `fallback` that Yahoo may be asked, where the settings let it.
     """
 
     window: Window
@@ -30,6 +30,7 @@ class Request:
     max_files: int | None = None
     max_bytes: int | None = None
     confirmed: bool = True
+    fallback: bool = True
     dataset: Dataset = STOCKS_DAY
 
 
@@ -48,6 +49,7 @@ class Flags:
     max_files: int | None = None
     max_bytes: str | None = None
     confirmed: bool = True
+    fallback: bool = True
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Those that stand for a setting, by section and name."""
@@ -72,6 +74,7 @@ def request_of(flags: Flags, settings: Settings, sink: events.Sink) -> Request:
         max_files=flags.max_files,
         max_bytes=_size(flags.max_bytes),
         confirmed=flags.confirmed,
+        fallback=flags.fallback,
     )
 
 

@@ -1,4 +1,4 @@
-"""A run from settings to summary: take the cache, list, plan, fetch in waves, bring the tracked CSVs up to date."""
+"""A run from settings to summary: take the cache, list, plan, fetch, ask Yahoo, bring the tracked CSVs up to date."""
 
 import importlib
 import signal
@@ -14,6 +14,7 @@ import anyio
 from ingest import events, lock
 from ingest.errors import IngestError, NotConfirmed, SourceError
 from ingest.estimate import ASK_FROM, estimate, in_words
+from ingest.filling import Filling
 from ingest.manifest import Answer, Manifest
 from ingest.outcomes import OutcomeKind
 from ingest.permission import Permission, only_copies
@@ -70,8 +71,10 @@ class _Run:
         try:
             await self._fetch()
         except SourceError:
+            await self._fill()
             await self._project()
             raise
+        await self._fill()
         await self._project()
 
     def finish(self, failure: IngestError | None) -> events.Finished:
@@ -136,12 +139,20 @@ class _Run:
             self._sink(events.Notice(only_copies(lost, permission), "warning"))
         manifest.permit(permission)
 
+    async def _fill(self) -> None:
+        """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
+        request = self._request
+        if self._settings.fallback.enabled and request.fallback and request.tracked:
+            filling = Filling(self._store.manifest, self._settings, self._sink)
+            await filling.fill(request.tracked, request.window.start, request.window.end, self._stop)
+
     async def _project(self) -> None:
         from ingest.projecting import project
 
         manifest, folder = self._store.manifest, self._settings.tracked_path
         manifest.follow(self._request.tracked)
-        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder):
+        into_csv = self._settings.fallback.into_csv
+        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder, into_csv):
             self._sink(projected)
             rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
             if rowless and manifest.committed():

@@ -12,7 +12,7 @@ import polars as pl
 
 from ingest import fallback, reading, runs
 from ingest.actions import actions_of, check_seams
-from ingest.adjust import Actions
+from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import (
     ActionsUnknown,
@@ -25,6 +25,7 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.fallback import Answer
+from ingest.freshness import is_known, newest_session
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
 from ingest.period import first_day
@@ -59,7 +60,7 @@ def window_of(period: str, start: date | None, end: date | None) -> tuple[date, 
 
     Raises UsageError.
     """
-    newest = fallback.newest_session()
+    newest = newest_session()
     last = min(end - timedelta(days=1), newest) if end else newest
     first = start or first_day(period, today() if end is None else end, last)
     if first > last:
@@ -69,6 +70,17 @@ def window_of(period: str, start: date | None, end: date | None) -> tuple[date, 
 
 def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
     """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
+    rows, actions = fetch(settings, query)
+    return frame_of(rows, actions, query.auto_adjust, query.actions)
+
+
+def fetch(
+    settings: Settings, query: Query, events: bool = True, across_seams: bool = False
+) -> tuple[pl.DataFrame, Actions | None]:
+    """A ticker's rows as traded, as `reading.ROWS`, Massive's first; and its splits and dividends.
+
+    Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
+    """
     if query.fetch:
         _fetch(settings, query)
     with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
@@ -77,10 +89,10 @@ def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
         rows, answer = _filled(stock, settings, query, yahoo)
         if rows.is_empty():
             raise NotFound(_nothing(query))
-        actions = _actions(stock, settings, query, rows, answer, yahoo)
-        if actions:
+        actions = _actions(stock, settings, query, rows, answer, yahoo) if events else None
+        if actions and not across_seams:
             check_seams(rows, manifest.committed(), {query.ticker: actions})
-    return frame_of(rows, actions, query.auto_adjust, query.actions)
+    return rows, actions
 
 
 def _nothing(query: Query) -> str:
@@ -114,7 +126,9 @@ def _fetch(settings: Settings, query: Query) -> None:
 
 
 def _run(settings: Settings, lacking: Sequence[date]) -> None:
-    request: Request = request_of(Flags(start=lacking[0], end=lacking[-1]), settings, lambda event: None)
+    request: Request = request_of(
+        Flags(start=lacking[0], end=lacking[-1], fallback=False), settings, lambda event: None
+    )
 
     async def run() -> None:
         await runs.run(settings, request, lambda event: None, anyio.Event())
@@ -152,7 +166,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
     known = not rows.is_empty()
     lacking = [day for day in sessions if day not in held] if known else list(sessions)
     asking = stock.quotes.asked([query.ticker]).get(query.ticker)
-    if not lacking or yahoo is None or fallback.is_known(asking, lacking[0], lacking[-1]):
+    if not lacking or yahoo is None or is_known(asking, lacking[0], lacking[-1]):
         return rows, None
     try:
         answer = fallback.ask(stock, yahoo, query.ticker, lacking[0])

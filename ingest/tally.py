@@ -26,6 +26,8 @@ class Tally:
                 self._counts["bytes"] += event.bytes
             case events.Projected():
                 self._counts["files_projected"] += event.files
+            case events.YahooAsked():
+                self._counts["yahoo_rows"] += event.rows
             case events.Committed():
                 self._committed(event)
         self._sink(event)
@@ -67,6 +69,7 @@ class Tally:
             requests=requests,
             corrections=self._counts["corrections"],
             files_projected=self._counts["files_projected"],
+            yahoo_rows=self._counts["yahoo_rows"],
             **{name: self._counts[name] for name in counted},
             **{name: states.get(name, 0) for name in standing},
         )

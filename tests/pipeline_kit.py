@@ -31,7 +31,7 @@ from ingest.errors import IngestError
 from ingest.overview import Status, status
 from ingest.request import Request
 from ingest.sessions import Calendar
-from ingest.settings import Archive, Cache, Limits, Settings, Source
+from ingest.settings import Archive, Cache, Fallback, Limits, Settings, Source
 from ingest.tiers import blockgzip
 from ingest.window import Window
 
@@ -159,6 +159,9 @@ class Place:
     endpoint_url: str
     bucket: str = "flatfiles"
     source: dict = field(default_factory=dict)
+    yahoo: bool = False
+    """Whether Yahoo is asked: by tests that have one."""
+    into_csv: bool = False
 
     def settings(self, save_others=True, in_flight=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source | source
@@ -168,6 +171,7 @@ class Place:
             cache=Cache(root=self.root),
             archive=Archive(save_others=save_others),
             limits=limits,
+            fallback=Fallback(enabled=self.yahoo, into_csv=self.into_csv),
         )
 
     def run(
@@ -220,7 +224,11 @@ class Place:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("INGEST_")}
         source = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source
         named = {f"INGEST_SOURCE__{name.upper()}": str(value) for name, value in source.items()}
-        own = {"INGEST_CACHE__ROOT": str(self.root), "INGEST_TRACKED__LISTS": "[]"}
+        own = {
+            "INGEST_CACHE__ROOT": str(self.root),
+            "INGEST_TRACKED__LISTS": "[]",
+            "INGEST_FALLBACK__ENABLED": str(self.yahoo).lower(),
+        }
         return {**kept, **named, **own, "INGEST_TRACKED__TICKERS": json.dumps(sorted(TRACKED)), **more}
 
     def command(self, *arguments):

@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.adjust import (
-    Actions,
-    Dividend,
-    Split,
-    dividend_factors,
-    raw_prices,
-    raw_volumes,
-    split_factors,
-    unmatched,
-    without_repeats,
-)
+from ingest.adjust import dividend_factors, raw_prices, raw_volumes, split_factors, unmatched, without_repeats
+from ingest.corporate import Actions, Dividend, Split
 
 EPOCH = date(2020, 1, 1)
 

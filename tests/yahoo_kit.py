@@ -21,7 +21,7 @@ import pytest
 from curl_cffi import requests
 
 from ingest import sessions
-from ingest.fallback import newest_session
+from ingest.freshness import newest_session
 
 NEW_YORK = ZoneInfo("America/New_York")
 _PERIODS = (("period1", "0"), ("period2", "99999999999"))
@@ -184,7 +184,7 @@ class Yahoo(ThreadingHTTPServer):
 
     def __init__(self, securities):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.securities = securities
+        self.securities = dict(securities)
         self.faults = {}
         self.asked = []
 

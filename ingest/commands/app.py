@@ -69,6 +69,9 @@ def run(
     max_bytes: Annotated[
         str | None, typer.Option(metavar="SIZE", help='Fetch so many bytes at most: "20 MB", "1 GiB".')
     ] = None,
+    fallback: Annotated[
+        bool, typer.Option("--fallback/--no-fallback", help="Ask Yahoo for what tracked tickers lack, and for splits.")
+    ] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to a download of more than 1 GB.")] = False,
     config: Config = None,
     concurrency: Annotated[
@@ -102,6 +105,7 @@ def run(
         max_files=max_files,
         max_bytes=max_bytes,
         confirmed=yes,
+        fallback=fallback,
     )
     raise typer.Exit(run_command(flags, config, dry_run, json, quiet))
 

@@ -34,6 +34,10 @@ root = "."
 
 [tracked]
 lists = ["stocks.txt"]
+
+[fallback]
+# The demo's prices are made up: Yahoo's are others.
+enabled = false
 """
 
 

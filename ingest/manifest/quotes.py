@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from ingest.adjust import Actions, Dividend, Split
+from ingest.corporate import Actions, Dividend, Split
 from ingest.manifest.database import Database, now
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
@@ -106,6 +106,9 @@ class Quotes:
                 "INSERT OR REPLACE INTO yahoo_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(dataset, row[0], row[1].isoformat(), *row[2:], at) for row in rows],
             )
+            # Its CSV may be one that holds such rows, too.
+            if rows:
+                db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
 
     def _joined(self, ticker: str, asking: Asking) -> Asking:
         """The span asked for, joined with the one that was known before where the two overlap."""

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import tenacity
 
-from ingest.adjust import Actions, Dividend, Split, raw_prices, raw_volumes, split_factors, without_repeats
+from ingest.adjust import raw_prices, raw_volumes, split_factors, without_repeats
+from ingest.corporate import Actions, Dividend, Split
 from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled
 from ingest.sessions import today
 

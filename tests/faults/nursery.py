@@ -27,7 +27,7 @@ import botocore.session
 from ingest import pipeline, projecting, runs  # noqa: F401 - what a run imports when it needs it
 from ingest.manifest import Manifest
 from ingest.request import Request
-from ingest.settings import Archive, Cache, Settings, Source
+from ingest.settings import Archive, Cache, Fallback, Settings, Source
 from ingest.sources.massive import connect
 from ingest.tiers import (
     durable,
@@ -95,6 +95,7 @@ def run(order, log):
         source=Source(endpoint_url=order["url"], concurrency=order["concurrency"]),
         cache=Cache(root=Path(order["root"])),
         archive=Archive(save_others=order["save_others"]),
+        fallback=Fallback(enabled=False),
     )
     start, end = map(date.fromisoformat, order["window"])
     request = Request(Window(start, end), frozenset(order["tracked"]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 
-from ingest.adjust import Actions, Split
+from ingest.corporate import Actions, Split
 from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
 from ingest.sources import yahoo as source
 from ingest.sources.yahoo import PROBED, newest_session

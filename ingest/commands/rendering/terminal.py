@@ -39,6 +39,7 @@ class Terminal:
         self._in_flight: set[date] = set()
         self._since = self._clock()
         self._status = ""
+        self._yahoo = ""
         self._live = Live(console=self._console, get_renderable=self.frame, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
@@ -90,6 +91,9 @@ class Terminal:
                 self._console.print(event.message, style="dim")
             case events.Retrying():
                 self._counts["retries"] += 1
+            case events.YahooAsked():
+                self._progress.update(self._task, description="Yahoo", total=event.of, completed=event.number)
+                self._yahoo = f"splits, dividends and rows that Massive lacks: {event.ticker}"
             case events.Stopping():
                 self._console.print(
                     "Stopping: what is in flight is finished. Ctrl-C again ends at once.", style="yellow"
@@ -118,8 +122,8 @@ class Terminal:
         return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=True))
 
     def _line(self) -> str:
-        if not self._progress.tasks[0].total:
-            return self._status
+        if self._yahoo or not self._progress.tasks[0].total:
+            return self._yahoo or self._status
         seconds = max(self._clock() - self._since, 1e-3)
         rates = f"{self._counts['bytes'] / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
         kinds = ("committed", "forbidden", "vanished", "failed", "quarantined", "retries")

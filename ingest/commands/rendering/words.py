@@ -39,6 +39,8 @@ def summary(done: events.Finished) -> list[tuple[str, str]]:
         rows.append(("corrected", counted(done.corrections, "session")))
     if done.files_projected:
         rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
+    if done.yahoo_rows:
+        rows.append(("from Yahoo", f"{counted(done.yahoo_rows, 'row')} of tracked tickers that Massive lacks"))
     rate = f", {done.bytes / 1e6 / done.seconds:.1f} MB/s" if done.bytes and done.seconds else ""
     return [*rows, ("time", f"{done.seconds:.1f} s{rate}")]
 

@@ -1,0 +1,67 @@
+"""Fills what a run's tracked tickers lack from Yahoo, and keeps their splits and dividends up to date."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ingest import events
+from ingest.errors import Disagreement, NotFound, SourceError
+from ingest.freshness import due, newest_session
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import Quotes
+from ingest.settings import Settings
+
+if TYPE_CHECKING:
+    from ingest.reading import Stock
+    from ingest.sources.yahoo import Yahoo
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One run's questions to Yahoo, one ticker after the other; whoever calls holds the cache."""
+
+    manifest: Manifest
+    settings: Settings
+    sink: events.Sink
+
+    async def fill(self, tickers: Collection[str], start: date, end: date, stop: anyio.Event) -> None:
+        """Ask for each ticker that is due, until told to stop or Yahoo gives no answer any more.
+
+        A ticker is due where its events are older than the newest session of the window that is over, or where the
+        window reaches further back than what was asked for.
+        """
+        waiting = due(Quotes(self.manifest), tickers, start, min(end, newest_session()))
+        for number, ticker in enumerate(waiting, 1):
+            if stop.is_set():
+                return
+            try:
+                rows = await anyio.to_thread.run_sync(self._one, ticker, start)
+            except SourceError as error:
+                self._give_up(waiting[number - 1 :], error)
+                return
+            self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
+
+    def _one(self, ticker: str, start: date) -> int:
+        """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""
+        from ingest import fallback  # polars and yfinance: a run with nothing to ask does without
+
+        stock, yahoo = self._means()
+        try:
+            return fallback.store(self.manifest, fallback.ask(stock, yahoo, ticker, start))
+        except (NotFound, Disagreement) as error:
+            fallback.store_refusal(self.manifest, ticker, start, str(error))
+            self.sink(events.Notice(str(error), "warning" if isinstance(error, Disagreement) else "info"))
+            return 0
+
+    def _means(self) -> "tuple[Stock, Yahoo]":
+        from ingest import reading
+        from ingest.sources.yahoo import shared
+
+        return reading.stock_of(self.manifest, self.settings), shared()
+
+    def _give_up(self, left: Sequence[str], error: SourceError) -> None:
+        shown = f"{', '.join(left[:5])}{f' and {len(left) - 5} more' if len(left) > 5 else ''}"
+        self.sink(events.Notice(f"Yahoo was not asked for {shown}: {error}; the next run asks again", "warning"))

@@ -1,0 +1,39 @@
+"""When Yahoo is to be asked: which session is over, and whether what was asked before still suffices."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from datetime import time as clock
+
+from ingest.datasets import STOCKS_DAY
+from ingest.manifest.quotes import Asking, Quotes
+from ingest.sessions import NEW_YORK, Calendar
+from ingest.symbols import yahoo_symbol
+
+_SETTLED = clock(17, 0)
+"""New York's time from which on a session's bar is asked for: an hour after the close."""
+
+_UNKNOWN_FOR = timedelta(days=7)
+"""So long a ticker that Yahoo does not have is not asked for again."""
+
+
+def newest_session(now: datetime | None = None) -> date:
+    """The newest session that is over for an hour, in New York."""
+    moment = (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK)
+    last = moment.date() if moment.time() >= _SETTLED else moment.date() - timedelta(days=1)
+    return Calendar.of(STOCKS_DAY.calendar).between(last - timedelta(days=15), last)[-1]
+
+
+def is_known(asking: Asking | None, start: date, end: date) -> bool:
+    """Whether what was asked for before covers these days, or is still a refusal."""
+    if asking is None:
+        return False
+    if not asking.known:
+        return datetime.fromisoformat(asking.asked_at).date() + _UNKNOWN_FOR > datetime.now(NEW_YORK).date()
+    return asking.first <= start and asking.last >= end
+
+
+def due(quotes: Quotes, tickers: Iterable[str], start: date, end: date) -> list[str]:
+    """Those of the tickers that Yahoo may know and that were not asked for these days, sorted."""
+    mapped = sorted(ticker for ticker in tickers if yahoo_symbol(ticker))
+    asked = quotes.asked(mapped)
+    return [ticker for ticker in mapped if not is_known(asked.get(ticker), start, end)]

@@ -1,0 +1,112 @@
+"""Runs that ask Yahoo for what Massive lacks: the real yfinance against a Yahoo on loopback."""
+
+import json
+
+import pytest
+from pipeline_kit import key
+from reading_kit import security, world
+from yahoo_kit import fresh_yfinance, past_sessions
+
+import ingest
+from ingest import events
+from ingest.errors import Disrupted
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import Quotes
+
+__all__ = ["fresh_yfinance"]
+pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
+
+DAYS = past_sessions(40)
+SPAN = (DAYS[0], DAYS[-1])
+SPLITS = {DAYS[20]: (4, 1)}
+AAPL = security(DAYS, SPLITS)
+EVERYONE = {"AAPL": AAPL, "BRK.B": security(DAYS, first=400.0), "BCpC": security(DAYS)}
+AT_YAHOO = {"AAPL": AAPL, "BRK-B": EVERYONE["BRK.B"]}
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    with world(monkeypatch, tmp_path, EVERYONE, AT_YAHOO, DAYS) as found:
+        found.place.yahoo = True
+        yield found
+
+
+def kept(here, ticker="AAPL"):
+    with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
+        return {row[1]: row[5] for row in Quotes(manifest).rows([ticker], *SPAN)}
+
+
+def run(here, *span, **named):
+    return here.place.run(*(span or SPAN), tracked={"AAPL", "BRK.B"}, **named)
+
+
+def test_forbidden_and_unpublished_sessions_of_tracked_tickers_are_filled(here):
+    here.server.forbidden.update(map(key, DAYS[:3]))
+    del here.server.objects[key(DAYS[-1])]
+    ran = run(here)
+    assert (ran.finished.exit_code, ran.finished.yahoo_rows) == (0, 8)
+    assert kept(here) == {day: AAPL.bars[day][3] for day in (*DAYS[:3], DAYS[-1])}
+    assert [event.ticker for event in ran.of(events.YahooAsked)] == ["AAPL", "BRK.B"]
+    # The CSVs hold what Massive has.
+    assert list(here.place.csv("AAPL")) == [str(day) for day in DAYS[3:-1]]
+    frame = ingest.history("AAPL", adjust="all", config=here.config())
+    assert frame["source"].to_list() == ["yahoo"] * 3 + ["massive"] * 36 + ["yahoo"]
+    assert here.yahoo.asked == ["AAPL", "BRK-B"]
+
+
+def test_the_next_run_of_the_day_asks_nothing(here):
+    run(here)
+    ran = run(here)
+    assert (here.yahoo.asked, ran.of(events.YahooAsked)) == (["AAPL", "BRK-B"], [])
+
+
+def test_a_source_that_is_down_leaves_yahoo(here):
+    here.place.yahoo = False
+    run(here, DAYS[0], DAYS[20])
+    here.place.yahoo = True
+    here.place.endpoint_url = "http://127.0.0.1:9"
+    ran = run(here, fails=Disrupted, attempts=1)
+    assert (ran.finished.exit_code, ran.finished.yahoo_rows) == (4, 38)
+    assert sorted(kept(here)) == DAYS[21:]
+
+
+def test_yahoo_that_gives_no_answer_ends_no_run_and_is_asked_by_the_next(here):
+    here.yahoo.faults["*"] = 429
+    ran = run(here)
+    assert (ran.finished.exit_code, ran.finished.committed) == (0, 40)
+    (alarm,) = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
+    assert alarm.startswith("Yahoo was not asked for AAPL, BRK.B: ")
+    here.yahoo.faults.clear()
+    assert len(run(here).of(events.YahooAsked)) == 2
+
+
+def test_another_securitys_prices_are_refused_and_said_once(here):
+    here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
+    here.server.forbidden.update(map(key, DAYS[:3]))
+    ran = run(here)
+    assert any("Yahoo's prices of AAPL are not Massive's" in notice for notice in ran.notices)
+    assert kept(here) == {}
+    assert [notice for notice in run(here).notices if "AAPL" in notice] == []
+
+
+def test_massives_rows_take_the_place_of_yahoos_in_the_csvs(here):
+    here.place.into_csv = True
+    here.server.forbidden.update(map(key, DAYS[:3]))
+    run(here)
+    assert here.place.closes("AAPL") == {str(day): str(AAPL.bars[day][3]) for day in DAYS}
+    first = here.place.csv("AAPL")[str(DAYS[0])]
+    here.server.forbidden.clear()
+    run(here)
+    assert here.place.closes("AAPL") == {str(day): str(AAPL.bars[day][3]) for day in DAYS}
+    assert [float(number) for number in here.place.csv("AAPL")[str(DAYS[0])].split(",")] == [
+        float(number) for number in first.split(",")
+    ]
+    assert ingest.history("AAPL", config=here.config())["source"].unique().to_list() == ["massive"]
+
+
+def test_the_command_can_do_without(here):
+    here.place.yahoo = True
+    done = here.place.cli("run", "--start", DAYS[0], "--end", DAYS[-1], "--no-fallback", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout.splitlines()[-1])["yahoo_rows"] == 0
+    assert here.yahoo.asked == []
