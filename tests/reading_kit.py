@@ -20,6 +20,17 @@ def objects_of(securities, days):
     return {key(day): pack(text_of(securities, day)) for day in days}
 
 
+_OBJECTS = {}
+"""Files made before, by the identity of their securities, which live as long as their module."""
+
+
+def _published(securities, days):
+    name = (tuple(map(id, securities.values())), tuple(days))
+    if name not in _OBJECTS:
+        _OBJECTS[name] = (securities, objects_of(securities, days))
+    return dict(_OBJECTS[name][1])
+
+
 def walk(days, first=100.0, volume=10_000, splits=None, step=0.37):
     """Bars whose prices differ from each other, go up and down by cents, and jump at each split."""
     splits, bars, level = splits or {}, {}, first
@@ -57,5 +68,5 @@ class World:
 @contextmanager
 def world(monkeypatch, tmp_path, massive, at_yahoo, days):
     """Massive publishes the `days` of its securities, by its own tickers; Yahoo has what it has."""
-    with loopback.serve(objects_of(massive, days)) as server, yahoo(monkeypatch, at_yahoo) as other:
+    with loopback.serve(_published(massive, days)) as server, yahoo(monkeypatch, at_yahoo) as other:
         yield World(Place(tmp_path / "cache", server.endpoint_url), server, other)

@@ -4,7 +4,7 @@ import anyio
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline_kit import key
+from pipeline_kit import key, write_keys
 from reading_kit import security, world
 from yahoo_kit import fresh_yfinance, past_sessions, plain_history
 
@@ -31,6 +31,17 @@ def here(monkeypatch, tmp_path):
         yield found
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache that holds all, for tests that only read."""
+    home = tmp_path_factory.mktemp("filled")
+    write_keys(home / "credentials")
+    with pytest.MonkeyPatch.context() as patch, world(patch, home, EVERYONE, AT_YAHOO, DAYS) as found:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
+        found.place.run(DAYS[0], DAYS[-1], tracked={"AAPL", "BRK.B"})
+        yield found
+
+
 def smart(here, ticker="AAPL", lists=("AAPL",), settings=None, **arguments):
     return ingest.get_smart_data(
         ticker, data_source="massive", config=here.config(lists, **(settings or {})), **arguments
@@ -48,8 +59,8 @@ def same(mine, theirs):
 
 @pytest.mark.parametrize("period", ["1mo", "3mo", "6mo", "5d", "1d", "ytd", "2wk", "40d"])
 @pytest.mark.parametrize(("auto_adjust", "actions"), [(True, False), (False, True)])
-def test_the_frame_is_the_one_that_yfinance_gives(here, period, auto_adjust, actions):
-    mine = smart(here, period=period, auto_adjust=auto_adjust, actions=actions)
+def test_the_frame_is_the_one_that_yfinance_gives(filled, period, auto_adjust, actions):
+    mine = smart(filled, period=period, auto_adjust=auto_adjust, actions=actions)
     start, end = mine.index[0].date(), mine.index[-1].date() + pd.Timedelta(days=1)
     theirs = plain_history("AAPL", start=start, end=end, auto_adjust=auto_adjust, actions=actions)
     same(mine, theirs)
@@ -59,10 +70,9 @@ def test_the_frame_is_the_one_that_yfinance_gives(here, period, auto_adjust, act
 @pytest.mark.parametrize("ticker", ["AAPL", "BRK.B", "MSFT"])
 @pytest.mark.parametrize("auto_adjust", [True, False])
 @pytest.mark.parametrize("actions", [True, False])
-@pytest.mark.parametrize("lists", [(), ("AAPL", "BRK.B")])
-def test_it_is_for_tracked_and_archived_tickers_alike(here, ticker, auto_adjust, actions, lists):
+def test_it_is_for_tracked_and_archived_tickers_alike(filled, ticker, auto_adjust, actions):
     window = {"start": DAYS[10], "end": DAYS[120]}
-    mine = smart(here, ticker, lists, auto_adjust=auto_adjust, actions=actions, **window)
+    mine = smart(filled, ticker, auto_adjust=auto_adjust, actions=actions, **window)
     symbol = ticker.replace(".", "-")
     same(mine, plain_history(symbol, auto_adjust=auto_adjust, actions=actions, **window))
 
@@ -70,11 +80,16 @@ def test_it_is_for_tracked_and_archived_tickers_alike(here, ticker, auto_adjust,
 @pytest.mark.parametrize("arguments", [{"period": "3mo"}, {"start": DAYS[10], "end": DAYS[100]}, {"start": DAYS[90]}])
 @pytest.mark.parametrize("auto_adjust", [True, False])
 @pytest.mark.parametrize("actions", [True, False])
-def test_yahoo_itself_is_handed_out_as_it_is(here, arguments, auto_adjust, actions):
-    mine = ingest.get_smart_data("AAPL", auto_adjust=auto_adjust, actions=actions, config=here.config(), **arguments)
+def test_yahoo_itself_is_handed_out_as_it_is(filled, arguments, auto_adjust, actions):
+    mine = ingest.get_smart_data("AAPL", auto_adjust=auto_adjust, actions=actions, config=filled.config(), **arguments)
     theirs = plain_history("AAPL", auto_adjust=auto_adjust, actions=actions, **arguments)
     pd.testing.assert_frame_equal(mine, theirs)
     assert list(mine.attrs["sources"]) == ["yahoo"]
+
+
+def test_an_empty_cache_is_filled_on_the_way(here):
+    window = {"start": DAYS[10], "end": DAYS[120]}
+    same(smart(here, "BRK.B", (), **window), plain_history("BRK-B", actions=False, **window))
 
 
 def test_what_is_lacking_is_fetched_once_for_all_tickers(here):

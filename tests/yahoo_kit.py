@@ -25,6 +25,7 @@ from ingest.freshness import newest_session
 
 NEW_YORK = ZoneInfo("America/New_York")
 _PERIODS = (("period1", "0"), ("period2", "99999999999"))
+_REQUEST = requests.Session.request
 _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
 
 
@@ -201,7 +202,6 @@ def yahoo(monkeypatch, securities):
     server = Yahoo(securities)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    original = requests.Session.request
 
     def request(session, method, url, *arguments, **named):
         parts = urlsplit(url)
@@ -209,7 +209,7 @@ def yahoo(monkeypatch, securities):
             raise AssertionError(f"yfinance asks {url}")
         query = f"?{parts.query}" if parts.query else ""
         there = f"http://127.0.0.1:{server.server_port}/{parts.hostname}{parts.path}{query}"
-        return original(session, method, there, *arguments, **named)
+        return _REQUEST(session, method, there, *arguments, **named)
 
     monkeypatch.setattr(requests.Session, "request", request)
     try:
