@@ -35,7 +35,7 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
     When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
     SourceUnavailable, CacheError or CacheLocked, after the summary; whatever was committed until then stays.
     """
-    with lock.hold(settings.cache.root), _store(settings, request) as store:
+    with lock.hold(settings.cache.root), opened_store(settings, request) as store:
         going = _Run(settings, request, store, sink, stop)
         failure: IngestError | None = None
         try:
@@ -200,7 +200,7 @@ def _exit_code(states: dict[str, int], interrupted: bool) -> int:
 
 
 @contextmanager
-def _store(settings: Settings, request: Request) -> Iterator[Store]:
+def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
     """The cache, opened for writing, with whatever a killed run left behind put right."""
     folders = _folders(settings)
     folders.create()

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,16 +19,25 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings to use; else INGEST_CONFIG, ./config.toml, your own."),
 ]
-Months = Annotated[int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. [default: 24]")]
+Months = Annotated[int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. (default: 24)")]
 Start = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
 ]
 End = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. [default: today]"),
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. (default: today)"),
 ]
 AllPermitted = Annotated[bool, typer.Option("--all-permitted", help="All that your plan allows, in place of --months.")]
+Tickers = Annotated[list[str], typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them.")]
+ListFile = Annotated[
+    Path | None,
+    typer.Option("--list", metavar="FILE", help="The list to change. (default: the first that is set)"),
+]
+Adjusted = Annotated[str, typer.Option("--adjust", metavar="none|splits|all", help="What prices are adjusted for.")]
+AcrossSeams = Annotated[
+    bool, typer.Option("--across-seams", help="Adjust across months without rows: it is one company all along.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -56,7 +65,7 @@ def run(
     end: End = None,
     save_others: Annotated[
         bool | None,
-        typer.Option("--save-others/--no-save-others", help="Keep the tickers you don't track, too. [default: keep]"),
+        typer.Option("--save-others/--no-save-others", help="Keep the tickers you don't track, too. (default: keep)"),
     ] = None,
     tickers: Annotated[
         list[Path] | None,
@@ -158,6 +167,56 @@ def list_(
     raise typer.Exit(list_command(flags, config, json))
 
 
+@app.command()
+def show(
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As the vendor spells it: AAPL, BRK.B, BACpL.")],
+    period: Annotated[
+        str, typer.Option("--period", "-p", help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number.")
+    ] = "6mo",
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --period."),
+    ] = None,
+    end: End = None,
+    data_source: Annotated[
+        Literal["massive", "yfinance"],
+        typer.Option(help="massive: what is stored or can be fetched, Yahoo for the rest; yfinance: Yahoo alone."),
+    ] = "massive",
+    adjust: Annotated[
+        Literal["none", "splits", "all"],
+        typer.Option(help="Prices as traded, adjusted for splits, or for splits and dividends."),
+    ] = "all",
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Print so many of the last rows; 0: all.")] = 10,
+    plot: Annotated[
+        bool | None, typer.Option("--plot/--no-plot", help="Draw a chart; not told, where it goes to a terminal.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV, and nothing else.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print rows, sources and measures as one JSON object.")] = False,
+    across_seams: Annotated[
+        bool, typer.Option("--across-seams", help="Adjust where a ticker was away for months, as one company's.")
+    ] = False,
+    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Show what is stored; ask nobody.")] = False,
+    config: Config = None,
+) -> None:
+    """Show a ticker's rows, where they came from, its return, volatility and volume, and a chart.
+
+    Lacking days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
+    """
+    from ingest.commands.show import Look, Wish, show_command
+
+    wish = Wish(
+        ticker=ticker,
+        period=period,
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        data_source=data_source,
+        adjust=adjust,
+        fetch=not no_fetch,
+        across_seams=across_seams,
+    )
+    raise typer.Exit(show_command(wish, Look(rows, plot, csv, json), config))
+
+
 config_app = typer.Typer(help="The settings: what holds, and where it comes from.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
@@ -176,6 +235,87 @@ def config_path(config: Config = None) -> None:
     from ingest.commands.config import path_command
 
     raise typer.Exit(path_command(config))
+
+
+@app.command()
+def adopt(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder that holds another tool's massive_cache and data_cache.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be adopted; write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    config: Config = None,
+) -> None:
+    """Take whole days that another tool has downloaded into this cache, so that they are not downloaded again.
+
+    DIR is never changed. Exit codes: 0 all is adopted or held, 2 DIR cannot be used, 3 something was left alone.
+    """
+    from ingest.commands.adopt import adopt_command
+
+    raise typer.Exit(adopt_command(folder, config, dry_run, json))
+
+
+@app.command()
+def export(
+    tickers: Tickers,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The folder to write to; files there are replaced.")
+    ],
+    kind: Annotated[str, typer.Option("--format", metavar="csv|parquet", help="The kind of file.")] = "csv",
+    start: Start = None,
+    end: End = None,
+    adjust: Adjusted = "none",
+    across_seams: AcrossSeams = False,
+    config: Config = None,
+) -> None:
+    """Write the stored rows of tickers, a file each: as traded, or adjusted for splits or for all.
+
+    Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is held or splits cannot be had.
+    """
+    from ingest.commands.export import export_command
+
+    window = (start.date() if start else None, end.date() if end else None)
+    raise typer.Exit(export_command(tickers, kind, out, window, adjust, across_seams, config))
+
+
+track_app = typer.Typer(help="The tickers that get a CSV of their own.", no_args_is_help=True)
+app.add_typer(track_app, name="track")
+
+
+@track_app.command("add")
+def track_add(tickers: Tickers, list_file: ListFile = None, config: Config = None) -> None:
+    """Add tickers to a list and make their CSVs of what is held, at once and without any network."""
+    from ingest.commands.track import add_command
+
+    raise typer.Exit(add_command(tickers, list_file, config))
+
+
+@track_app.command("remove")
+def track_remove(tickers: Tickers, list_file: ListFile = None, config: Config = None) -> None:
+    """Take tickers out of a list; their CSVs stay, and their new rows go to the archive."""
+    from ingest.commands.track import remove_command
+
+    raise typer.Exit(remove_command(tickers, list_file, config))
+
+
+@track_app.command("list")
+def track_list(json: Json = False, config: Config = None) -> None:
+    """Show the tickers that are tracked, how far their history reaches, and what lacks them."""
+    from ingest.commands.track import list_command
+
+    raise typer.Exit(list_command(json, config))
+
+
+@track_app.command("import")
+def track_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of tickers, one a line; # starts a comment.")],
+    list_file: ListFile = None,
+    config: Config = None,
+) -> None:
+    """Add all tickers of another file to a list."""
+    from ingest.commands.track import import_command
+
+    raise typer.Exit(import_command(file, list_file, config))
 
 
 @app.command()

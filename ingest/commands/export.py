@@ -1,0 +1,45 @@
+"""`ingest export`."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+import typer
+from rich.console import Console
+
+from ingest import settings, stored
+from ingest.adjust import Adjust
+from ingest.commands.telling import warnings_told
+from ingest.errors import UsageError
+from ingest.exporting import Exported, Format, export
+
+_COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
+
+
+def export_command(
+    tickers: Sequence[str],
+    kind: str,
+    folder: Path,
+    window: tuple[date | None, date | None],
+    adjust: str,
+    across_seams: bool,
+    config: Path | None,
+) -> int:
+    """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError."""
+    if kind not in ("csv", "parquet"):
+        raise UsageError(f"--format {kind!r}: csv or parquet")
+    chosen = settings.load(config)
+    with warnings_told():
+        rows = stored.history(chosen, tickers, *window, cast("Adjust", adjust), _COLUMNS, True, across_seams)
+    return _told(list(export(rows, tickers, folder, cast("Format", kind))), tickers)
+
+
+def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:
+    console = Console(highlight=False)
+    for one in written:
+        console.print(f"{one.path}: {one.rows:,} rows", soft_wrap=True)
+    without = [ticker for ticker in dict.fromkeys(tickers) if ticker not in {one.ticker for one in written}]
+    if without:
+        typer.echo(f"warning: nothing is held of {', '.join(without)}", err=True)
+    return 3 if without else 0

@@ -1,0 +1,205 @@
+"""`ingest show`: one ticker's rows, where they came from, its volume and volatility, and a chart."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from ingest import adjusted, settings, smart
+from ingest.adjust import Adjust
+from ingest.commands.chart import chart, short
+from ingest.commands.rendering.words import counted
+from ingest.commands.telling import warnings_told
+from ingest.errors import NotFound, UsageError
+from ingest.lookalike import sources
+from ingest.measures import USUAL, Measures, Move, measures_of
+from ingest.sources.yahoo import as_traded
+
+DataSource = Literal["massive", "yfinance"]
+
+_WIDTH = 80
+_SPANS = 4
+_PRICES = ("open", "high", "low", "close")
+_WRITTEN = ("date", *_PRICES, "volume", "source")
+_ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjusted for splits and dividends"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`."""
+
+    ticker: str
+    period: str
+    start: date | None
+    end: date | None
+    data_source: DataSource
+    adjust: Adjust
+    fetch: bool
+    across_seams: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How they are to be shown: so many of the last rows (0: all); `plot` None: where stdout is a terminal."""
+
+    rows: int
+    plot: bool | None
+    csv: bool
+    json: bool
+
+
+def show_command(wish: Wish, look: Look, config: Path | None) -> int:
+    """Show a ticker; returns the exit code. Raises IngestError."""
+    if look.csv and look.json:
+        raise UsageError("--csv and --json: one of the two")
+    with warnings_told():
+        rows = _rows(settings.load(config), wish)
+    if look.csv:
+        sys.stdout.write(rows.select(_WRITTEN).write_csv())
+    elif look.json:
+        sys.stdout.write(_json(wish, rows) + "\n")
+    else:
+        _show(wish, look, rows)
+    return 0
+
+
+def _rows(chosen: settings.Settings, wish: Wish) -> pl.DataFrame:
+    """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
+    after = wish.end + timedelta(days=1) if wish.end else None
+    first, last = smart.window_of(wish.period, wish.start, after)
+    read = _of_massive if wish.data_source == "massive" else _of_yahoo
+    rows = read(chosen, wish, first, last).fill_nan(None)
+    whole = bool((rows["volume"].fill_null(0) % 1 == 0).all())
+    return rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows
+
+
+def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
+    adjusts = wish.adjust != "none"
+    query = smart.Query(wish.ticker, first, last, auto_adjust=adjusts, actions=False, fetch=wish.fetch)
+    rows, actions = smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams)
+    return adjusted.apply(_with_dollars(rows), {wish.ticker: actions} if actions else {}, wish.adjust)
+
+
+def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
+    if not wish.fetch:
+        raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
+    daily = as_traded(smart.yahoo_frame(chosen, wish.ticker, auto_adjust=False, actions=True, start=first))
+    named = daily.bars.with_columns(ticker=pl.lit(wish.ticker), source=pl.lit("yahoo"))
+    rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
+    rows = rows.filter(pl.col("date").is_between(first, last))
+    if rows.is_empty():
+        raise NotFound(f"Yahoo has no rows of {wish.ticker} from {first} to {last}")
+    return rows
+
+
+def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of rows as traded: dividends taken out of prices would make less of the dollars."""
+    return rows.with_columns(dollars=pl.col("close") * pl.col("volume"))
+
+
+# For programs
+
+
+def _json(wish: Wish, rows: pl.DataFrame) -> str:
+    measures = measures_of(rows)
+    found = {
+        "ticker": wish.ticker,
+        "adjust": wish.adjust,
+        "rows": rows.select(_WRITTEN).to_dicts(),
+        "sources": sources(rows),
+        "measures": asdict(measures) if measures else None,
+    }
+    return json.dumps(found, default=str, ensure_ascii=False, allow_nan=False)
+
+
+# For people
+
+
+def _show(wish: Wish, look: Look, rows: pl.DataFrame) -> None:
+    console = Console(highlight=False, markup=False)
+    first, last = rows["date"][0], rows["date"][-1]
+    console.print(f"{wish.ticker}: {counted(rows.height, 'session')}, {first} to {last}", style="bold")
+    console.print(f"prices in dollars, {_ADJUSTED[wish.adjust]}")
+    for source, spans in sources(rows).items():
+        console.print(f"from {source}: {_spans(spans)}")
+    if console.is_terminal if look.plot is None else look.plot:
+        _plot(console, wish, rows)
+    console.print(_table(rows, look.rows))
+    if measures := measures_of(rows):
+        console.print()
+        console.print(_numbers(measures))
+
+
+def _spans(spans: Sequence[tuple[str, str]]) -> str:
+    found = [first if first == last else f"{first} to {last}" for first, last in spans[:_SPANS]]
+    more = [f"{len(spans) - _SPANS:,} spans more"] if len(spans) > _SPANS else []
+    return ", ".join([*found, *more])
+
+
+def _plot(console: Console, wish: Wish, rows: pl.DataFrame) -> None:
+    colour = console.is_terminal and not console.no_color
+    text = chart(rows, min(_WIDTH, console.width), f"{wish.ticker}, close", colour)
+    try:
+        text.encode(console.encoding)
+    except UnicodeEncodeError:
+        sys.stderr.write(f"warning: no chart: {console.encoding} does not have its characters\n")
+    else:
+        console.file.write(f"\n{text}\n\n")
+
+
+def _table(rows: pl.DataFrame, count: int) -> Table:
+    changes = rows["close"].pct_change()
+    shown = rows.with_columns(change=changes).tail(count or rows.height)
+    digits = 4 if (rows["close"] < 1).any() else 2
+    table = Table(box=None)
+    for name in ("date", *_PRICES, "change", "volume", "source"):
+        table.add_column(name, justify="left" if name in ("date", "source") else "right", no_wrap=True)
+    for row in shown.iter_rows(named=True):
+        prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
+        volume = "" if row["volume"] is None else f"{row['volume']:,.0f}"
+        table.add_row(str(row["date"]), *prices, _percent(row["change"]), volume, row["source"])
+    return table
+
+
+def _numbers(measures: Measures) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for label, text in _lines(measures).items():
+        table.add_row(label, text)
+    return table
+
+
+def _lines(found: Measures) -> Mapping[str, str]:
+    volatilities = {
+        "close to close": found.volatility_close,
+        "Parkinson": found.volatility_parkinson,
+        "Garman-Klass": found.volatility_garman_klass,
+    }
+    usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"
+    return {
+        "return": _percent(found.total_return) or "-",
+        "volatility a year": ", ".join(f"{name} {_share(value)}" for name, value in volatilities.items()),
+        "average volume": f"{short(found.average_volume)} shares, {short(found.average_dollar_volume)} dollars",
+        "last volume": f"{short(found.last_volume)}{usual}",
+        "on-balance volume": short(found.on_balance_volume),
+        "largest rises": _moves(found.largest_up),
+        "largest falls": _moves(found.largest_down),
+    }
+
+
+def _moves(moves: Sequence[Move]) -> str:
+    return ", ".join(f"{move.date} {_percent(move.change)}" for move in moves) or "-"
+
+
+def _percent(change: float | None) -> str:
+    return "" if change is None else f"{change:+.2%}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

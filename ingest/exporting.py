@@ -1,0 +1,50 @@
+"""Stored rows of tickers as files of their own, a CSV or a Parquet file each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from ingest.errors import NotFound, UsageError
+from ingest.tickers import file_stem
+from ingest.tiers import durable
+
+Format = Literal["csv", "parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One file that was written."""
+
+    ticker: str
+    path: Path
+    rows: int
+
+
+def export(rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format) -> Iterator[Exported]:
+    """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; a file that is there is replaced whole.
+
+    Columns date, open, high, low, close, volume, source. Raises NotFound where no ticker has any, UsageError for a
+    folder that is a file, CacheError where it cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder} is a file: name a folder")
+    if rows.is_empty():
+        raise NotFound(f"nothing is held of {', '.join(tickers[:5])} in this window: `ingest run` fetches it")
+    durable.make_folder(folder.absolute())
+    for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
+        path = folder / f"{file_stem(str(ticker))}_1d.{kind}"
+        durable.replace(path, _packed(frame, kind))
+        yield Exported(str(ticker), path, frame.height)
+
+
+def _packed(frame: pl.DataFrame, kind: Format) -> bytes:
+    buffer = BytesIO()
+    if kind == "csv":
+        frame.write_csv(buffer)
+    else:
+        frame.write_parquet(buffer)
+    return buffer.getvalue()
