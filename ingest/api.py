@@ -32,7 +32,7 @@ def run(
     all_permitted: bool = False,
     max_files: int | None = None,
     max_bytes: int | None = None,
-    config: Path | None = None,
+    config: Path | str | None = None,
     on_event: events.Sink = lambda event: None,
 ) -> events.Finished:
     """Bring the cache to what is asked for, as `ingest run` does; returns the summary.
@@ -50,7 +50,7 @@ def run(
         max_files=max_files,
         max_bytes=None if max_bytes is None else str(max_bytes),
     )
-    chosen = settings.load(config, flags.settings())
+    chosen = settings.load(_file(config), flags.settings())
     request = request_of(flags, chosen, on_event)
     if tickers is not None:
         request = replace(request, tracked=frozenset(tickers))
@@ -72,7 +72,7 @@ def get_smart_data(
     auto_adjust: bool = True,
     actions: bool = False,
     fetch: bool = True,
-    config: Path | None = None,
+    config: Path | str | None = None,
 ) -> "pd.DataFrame":
     """Daily bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
 
@@ -90,7 +90,7 @@ def get_smart_data(
     """
     from ingest import smart
 
-    chosen = settings.load(config)
+    chosen = settings.load(_file(config))
     first, last = _day("start", start), _day("end", end)
     if data_source == "yfinance":
         window = {"start": first, "end": last} if first or last else {"period": period}
@@ -111,7 +111,7 @@ def history(
     columns: Sequence[str] | None = None,
     fetch: bool = True,
     across_seams: bool = False,
-    config: Path | None = None,
+    config: Path | str | None = None,
 ) -> "pl.DataFrame":
     """Stored rows of one or many tickers from `start` to `end`, both inclusive; all that is held where they are None.
 
@@ -124,28 +124,43 @@ def history(
 
     wanted = [tickers] if isinstance(tickers, str) else list(tickers)
     return stored.history(
-        *(settings.load(config), wanted, _day("start", start), _day("end", end), adjust, columns, fetch, across_seams)
+        *(
+            settings.load(_file(config)),
+            wanted,
+            _day("start", start),
+            _day("end", end),
+            adjust,
+            columns,
+            fetch,
+            across_seams,
+        )
     )
 
 
-def day(session: date | str, config: Path | None = None) -> "pl.DataFrame":
+def day(session: date | str, config: Path | str | None = None) -> "pl.DataFrame":
     """All rows of a session, as traded, sorted by ticker, with the columns of `history` and transactions.
 
     Raises NotFound where the session is not held, and CacheError.
     """
     from ingest import stored
 
-    return stored.day(settings.load(config), _required("session", session))
+    return stored.day(settings.load(_file(config)), _required("session", session))
 
 
-def scan(start: date | str | None = None, end: date | str | None = None, config: Path | None = None) -> "pl.LazyFrame":
+def scan(
+    start: date | str | None = None, end: date | str | None = None, config: Path | str | None = None
+) -> "pl.LazyFrame":
     """All stored rows from `start` to `end`, both inclusive, as traded and lazily: columns as `day`.
 
     Filters upon date and ticker are pushed down to what is read. What is held is looked up when it is collected.
     """
     from ingest import stored
 
-    return stored.scan(settings.load(config), _day("start", start), _day("end", end))
+    return stored.scan(settings.load(_file(config)), _day("start", start), _day("end", end))
+
+
+def _file(config: Path | str | None) -> Path | None:
+    return Path(config) if config else None
 
 
 def _day(name: str, value: date | str | None) -> date | None:
@@ -163,6 +178,6 @@ def _required(name: str, value: date | str) -> date:
         raise UsageError(f"{name} {value!r}: a date, or text such as 2025-11-11") from error
 
 
-def status(config: Path | None = None) -> Status:
+def status(config: Path | str | None = None) -> Status:
     """State of the cache that the settings name, as `ingest status` shows it. Raises IngestError."""
-    return overview.status(settings.load(config))
+    return overview.status(settings.load(_file(config)))

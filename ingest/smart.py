@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ASKED_LATELY = timedelta(minutes=15)
-"""So long what a run did not bring is not looked for again."""
+"""So long what a run did not bring is not looked for again, whether Massive does not have it or is out of reach."""
+
+_IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
+"""Who waits for a frame does not want to wait as long as a night job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,13 @@ def _fetch(settings: Settings, query: Query) -> None:
 
 
 def _run(settings: Settings, lacking: Sequence[date]) -> None:
+    quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], fallback=False), settings, lambda event: None
     )
 
     async def run() -> None:
-        await runs.run(settings, request, lambda event: None, anyio.Event())
+        await runs.run(quick, request, lambda event: None, anyio.Event())
 
     # In a thread: where this is called an event loop may be running (a notebook).
     with ThreadPoolExecutor(1) as thread:
@@ -150,7 +154,7 @@ def _lacking(settings: Settings, query: Query) -> Sequence[date]:
 def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
     for run in manifest.last_runs(3):
         covers = run["window_start"] <= lacking[0].isoformat() and run["window_end"] >= lacking[-1].isoformat()
-        if covers and run["finished_at"] and run["exit_code"] in (0, 3):
+        if covers and run["finished_at"] and run["exit_code"] in (0, 3, 4):
             return datetime.now().astimezone() - datetime.fromisoformat(run["finished_at"]) < _ASKED_LATELY
     return False
 

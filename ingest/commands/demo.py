@@ -13,11 +13,14 @@ from rich.console import Console
 from ingest import sessions, settings, window
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.run import execute
+from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY
 from ingest.demo import server
 from ingest.demo.child import sigterm_as_exit
 from ingest.demo.market import DEMO_TICKERS
 from ingest.errors import UsageError
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import Asking, Quotes
 from ingest.request import Flags, request_of
 from ingest.settings import Settings
 from ingest.tiers.projection import path_of
@@ -56,6 +59,7 @@ def demo_command(months: int, folder: Path) -> int:
         )
         os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
         code = _twice(console, source, folder, months)
+    _nothing_happened(folder)
     if code == 0:
         console.print(_what_next(folder), soft_wrap=True)
     return code
@@ -69,6 +73,15 @@ def _twice(console: Console, source: server.DemoSource, folder: Path, months: in
     _show(console, chosen)
     console.print("\n[bold]$ ingest run[/bold]", f"--months {months}", "[dim]# again: nothing is downloaded[/dim]")
     return _run(chosen, months)
+
+
+def _nothing_happened(folder: Path) -> None:
+    """The demo's companies neither split their shares nor paid anything: so its prices can be read adjusted, too."""
+    chosen = settings.load(folder / "config.toml")
+    asking = Asking(known=True, first=STOCKS_DAY.first_session, last=sessions.today())
+    with Manifest.open(chosen.manifest_path, STOCKS_DAY.name) as manifest:
+        for ticker in DEMO_TICKERS:
+            Quotes(manifest).keep(ticker, asking, Actions(), [])
 
 
 def _run(chosen: Settings, months: int) -> int:
@@ -117,7 +130,9 @@ def _show(console: Console, chosen: Settings) -> None:
 
 def _what_next(folder: Path) -> str:
     return f"""
-What the demo left: {folder} (ingest status --config {folder}/config.toml)
+What the demo left: {folder}. Look at it:
+  ingest status --config {folder}/config.toml
+  ingest show AAPL -p 1mo --no-fetch --config {folder}/config.toml
 With keys of your own, from the dashboard of Massive.com:
   1. write them into ~/.aws/credentials:
        \\[massive]

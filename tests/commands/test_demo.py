@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import ingest
 from ingest.demo import seaweed
 
 DEMO = [sys.executable, "-m", "ingest", "demo", "--months", "1"]
@@ -42,6 +43,11 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
     cache = tmp_path / "cache" / "demo"
     assert (cache / "data_cache" / "AAPL_1d_data.csv").read_text().startswith("Date,Open,High,Low,Close,Volume\n20")
     assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
+    # The README's lines of Python.
+    config = str(cache / "config.toml")
+    prices = ingest.get_smart_data("AAPL", "2mo", data_source="massive", fetch=False, config=config)
+    assert list(prices.columns) == ["Open", "High", "Low", "Close", "Volume"]
+    assert ingest.day(prices.index[-1].date(), config=config).height > 1000
 
 
 def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path) -> None:
