@@ -108,8 +108,13 @@ def adjusted_rows(
     actions = actions_of(stock, settings, rows, yahoo, notices)
     if not across_seams:
         check_seams(rows, stock.manifest.committed(), actions)
-    for ticker, split in adjusted.doubtful(rows, actions):
-        notices.append(
-            f"{ticker}: Yahoo has a split of {split.ratio:g} for 1 on {split.ex_date}, and the prices show no such jump"
-        )
+    notices.extend(doubts(rows, actions))
     return adjusted.apply(rows, actions, adjust), notices
+
+
+def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
+    """What is to be said of splits that the prices as traded show no trace of."""
+    return [
+        f"{ticker}: Yahoo has a split of {split.ratio:g} for 1 on {split.ex_date}, and the prices show no such jump"
+        for ticker, split in adjusted.doubtful(rows, actions)
+    ]

@@ -72,6 +72,8 @@ def get_smart_data(
     auto_adjust: bool = True,
     actions: bool = False,
     fetch: bool = True,
+    *,
+    across_seams: bool = False,
     config: Path | str | None = None,
 ) -> "pd.DataFrame":
     """Daily bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
@@ -100,7 +102,7 @@ def get_smart_data(
     if interval != "1d":
         raise UsageError(f'interval {interval!r}: of Massive there are daily bars, "1d", alone')
     begin, final = smart.window_of(period, first, last)
-    return smart.massive_frame(chosen, smart.Query(ticker, begin, final, auto_adjust, actions, fetch))
+    return smart.massive_frame(chosen, smart.Query(ticker, begin, final, auto_adjust, actions, fetch), across_seams)
 
 
 def history(

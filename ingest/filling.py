@@ -13,6 +13,7 @@ from ingest.freshness import due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.settings import Settings
+from ingest.symbols import yahoo_symbol
 
 if TYPE_CHECKING:
     from ingest.reading import Stock
@@ -34,6 +35,8 @@ class Filling:
         window reaches further back than what was asked for.
         """
         waiting = due(Quotes(self.manifest), tickers, start, min(end, newest_session()))
+        if waiting and (unmapped := sorted(ticker for ticker in tickers if yahoo_symbol(ticker) is None)):
+            self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {_some(unmapped)}"))
         for number, ticker in enumerate(waiting, 1):
             if stop.is_set():
                 return
@@ -63,5 +66,9 @@ class Filling:
         return reading.stock_of(self.manifest, self.settings), shared()
 
     def _give_up(self, left: Sequence[str], error: SourceError) -> None:
-        shown = f"{', '.join(left[:5])}{f' and {len(left) - 5} more' if len(left) > 5 else ''}"
-        self.sink(events.Notice(f"Yahoo was not asked for {shown}: {error}; the next run asks again", "warning"))
+        message = f"Yahoo was not asked for {_some(left)}: {error}; the next run asks again"
+        self.sink(events.Notice(message, "warning"))
+
+
+def _some(tickers: Sequence[str]) -> str:
+    return f"{', '.join(tickers[:5])}{f' and {len(tickers) - 5} more' if len(tickers) > 5 else ''}"

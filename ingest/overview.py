@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.manifest import Manifest
+from ingest.manifest.quotes import Quotes
 from ingest.manifest.records import SessionCount
 from ingest.permission import Permission
 from ingest.sessions import Calendar, today
@@ -31,7 +32,8 @@ class Status:
 
     `age_sessions` counts the sessions after `last` up to today; `gaps` are the sessions between `first` and `last`
     that are not held, as (first, last, sessions) stretches. `permission` is what the keys' plan was last found to
-    allow, `only_copies` counts the sessions held that it does not allow any more.
+    allow, `only_copies` counts the sessions held that it does not allow any more. `yahoo_rows` counts rows kept of
+    Yahoo's, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of `yahoo_asked`.
     """
 
     dataset: str
@@ -49,6 +51,9 @@ class Status:
     permission: Permission
     permission_asked_at: str | None
     only_copies: int
+    yahoo_rows: int
+    yahoo_tickers: int
+    yahoo_asked: date | None
     tiers: tuple[TierSize, ...]
     runs: tuple[dict[str, Any], ...]
 
@@ -60,7 +65,8 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
         first, last = (committed[0], committed[-1]) if committed else (None, None)
         calendar = Calendar.of(dataset.calendar)
         followed = [row for row in manifest.projections().values() if row.active]
-        totals = manifest.totals()
+        totals, quotes = manifest.totals(), Quotes(manifest)
+        known = quotes.known_until()
         return Status(
             dataset=dataset.name,
             root=str(settings.cache.root),
@@ -77,6 +83,9 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
             permission=manifest.permission(),
             permission_asked_at=manifest.permission_asked_at(),
             only_copies=len(manifest.permission().lost(committed)),
+            yahoo_rows=quotes.count(),
+            yahoo_tickers=len(known),
+            yahoo_asked=min(known, default=None),
             tiers=tuple(_sizes(settings)),
             runs=tuple(manifest.last_runs(5)),
         )

@@ -11,7 +11,7 @@ import anyio
 import polars as pl
 
 from ingest import fallback, reading, runs
-from ingest.actions import actions_of, check_seams
+from ingest.actions import actions_of, check_seams, doubts
 from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import (
@@ -71,9 +71,9 @@ def window_of(period: str, start: date | None, end: date | None) -> tuple[date, 
     return first, last
 
 
-def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
+def massive_frame(settings: Settings, query: Query, across_seams: bool = False) -> "pd.DataFrame":
     """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
-    rows, actions = fetch(settings, query)
+    rows, actions = fetch(settings, query, across_seams=across_seams)
     return frame_of(rows, actions, query.auto_adjust, query.actions)
 
 
@@ -95,6 +95,8 @@ def fetch(
         actions = _actions(stock, settings, query, rows, answer, yahoo) if events else None
         if actions and not across_seams:
             check_seams(rows, manifest.committed(), {query.ticker: actions})
+        for doubt in doubts(rows, {query.ticker: actions}) if actions else ():
+            _warn(doubt)
     return rows, actions
 
 

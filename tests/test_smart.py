@@ -10,7 +10,8 @@ from yahoo_kit import fresh_yfinance, past_sessions, plain_history
 
 import ingest
 from ingest import lock
-from ingest.errors import ActionsUnknown, IngestWarning, NotFound, UsageError
+from ingest.demo import seaweed as weed
+from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
 
@@ -250,3 +251,37 @@ def test_volume_is_rounded_half_to_even(here):
 def test_what_makes_no_sense_is_named(here, arguments, words):
     with pytest.raises(UsageError, match=words):
         smart(here, **arguments)
+
+
+def test_a_seam_is_an_error_unless_it_is_said_to_be_none(monkeypatch, tmp_path):
+    gap = [*DAYS[:20], *DAYS[80:]]
+    reused = security(gap, {DAYS[90]: (2, 1)})
+    with world(monkeypatch, tmp_path, {"ZZZ": reused, "AAPL": AAPL}, {"ZZZ": reused}, DAYS) as here:
+        with pytest.raises(AcrossSeam, match=f"start={DAYS[80]}"):
+            smart(here, "ZZZ", start=DAYS[0])
+        assert len(smart(here, "ZZZ", start=DAYS[0], across_seams=True)) == 70
+
+
+def test_a_split_that_the_prices_do_not_show_is_told_of(here):
+    phantom = security(DAYS)
+    phantom.splits = {DAYS[110]: (2, 1)}
+    here.yahoo.securities["MSFT"] = phantom
+    with pytest.warns(IngestWarning, match=f"MSFT: Yahoo has a split of 2 for 1 on {DAYS[110]}"):
+        smart(here, "MSFT", start=DAYS[100])
+
+
+def test_against_a_real_s3_server(here, seaweed, bucket, loopback_keys):
+    who = seaweed.reader(f"List:{bucket}", f"Read:{bucket}/*")
+    days = DAYS[100:]
+    seaweed.fill(bucket, [(name, here.server.objects[name]) for name in map(key, days)])
+    seaweed.permit(who, *weed.reader_actions(bucket, map(key, days), {key(day) for day in days[:4]}))
+    write_keys(loopback_keys, who.access_key, who.secret_key)
+    here.place.endpoint_url = seaweed.endpoint_url
+    config = here.config(("AAPL",))
+    config.write_text(config.read_text().replace("attempts", f'bucket = "{bucket}"\nattempts'))
+    mine = ingest.get_smart_data("AAPL", data_source="massive", start=days[0], config=config)
+    same(mine, plain_history("AAPL", start=days[0], actions=False))
+    assert mine.attrs["sources"] == {
+        "yahoo": [(str(days[0]), str(days[3]))],
+        "massive": [(str(days[4]), str(days[-1]))],
+    }

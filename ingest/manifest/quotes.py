@@ -80,6 +80,11 @@ class Quotes:
         found = self.database.rows("SELECT DISTINCT session FROM yahoo_rows WHERE dataset = ? ORDER BY session")
         return [date.fromisoformat(day) for (day,) in found]
 
+    def known_until(self) -> list[date]:
+        """For each ticker that Yahoo has: up to when its actions are known."""
+        found = self.database.rows("SELECT last FROM askings WHERE dataset = ? AND known")
+        return [date.fromisoformat(last) for (last,) in found]
+
     def count(self) -> int:
         """Number of rows."""
         return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])

@@ -52,6 +52,15 @@ def test_forbidden_and_unpublished_sessions_of_tracked_tickers_are_filled(here):
     frame = ingest.history("AAPL", adjust="all", config=here.config())
     assert frame["source"].to_list() == ["yahoo"] * 3 + ["massive"] * 36 + ["yahoo"]
     assert here.yahoo.asked == ["AAPL", "BRK-B"]
+    told = here.place.status()
+    assert (told.yahoo_rows, told.yahoo_tickers, told.yahoo_asked) == (8, 2, DAYS[-1])
+
+
+def test_tickers_without_a_spelling_at_yahoo_are_said(here):
+    ran = here.place.run(*SPAN, tracked={"AAPL", "BCpC"})
+    assert "not asked for at Yahoo, no spelling there is known: FTV.WD" not in ran.notices
+    ran = here.place.run(*SPAN, tracked={"BRK.B", "FTV.WD"})
+    assert "not asked for at Yahoo, no spelling there is known: FTV.WD" in ran.notices
 
 
 def test_the_next_run_of_the_day_asks_nothing(here):
