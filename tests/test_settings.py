@@ -103,6 +103,7 @@ class TestPriorities:
 
     def test_every_setting_can_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = {"checksums": "when_supported", "save_others": "false", "max_bytes_in_flight": "2 MiB"}
+        values |= {"enabled": "false", "into_csv": "true"}
         values |= {"endpoint_url": "http://127.0.0.1:9000/", "lists": '["/a.txt"]', "tickers": '["TpC", "BRK.B"]'}
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
         for section, names in SECTIONS.items():
@@ -114,6 +115,7 @@ class TestPriorities:
         assert settings.source.endpoint_url == "http://127.0.0.1:9000"
         assert settings.tracked.tickers == ("TpC", "BRK.B")
         assert settings.archive.save_others is False
+        assert (settings.fallback.enabled, settings.fallback.into_csv) == (False, True)
         assert settings.source.connect_timeout_s == 7.0
 
     def test_empty_variables_are_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +264,8 @@ WRONG = [
     ("tracked", "tickers", [""]),
     ("tracked", "tickers", "AAPL"),
     ("archive", "save_others", "perhaps"),
+    ("fallback", "enabled", "perhaps"),
+    ("fallback", "max_implicit_files", -1),
     ("limits", "max_bytes_in_flight", 0),
     ("limits", "max_bytes_in_flight", "64,000,000"),
     ("limits", "max_bytes_in_flight", "64 MiB or so"),
