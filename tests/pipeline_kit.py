@@ -44,6 +44,16 @@ LOADER = botocore.loaders.create_loader()
 
 key = STOCKS_DAY.key
 
+_NAMES_IMPORTED = """
+import sys
+from ingest.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+sys.stderr.write(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
 
 def trading_days(start, count):
     """So many sessions from a date on."""
@@ -244,6 +254,19 @@ class Place:
             text=True,
             timeout=60,
         )
+
+    def imported(self, *arguments, **environment):
+        """Names of the packages that a command has imported when it has ended well."""
+        done = subprocess.run(
+            [sys.executable, "-c", _NAMES_IMPORTED, *map(str, arguments)],
+            env=self.environment(**environment),
+            cwd=self.root.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return set(done.stderr.split())
 
     # What is on disk
 
