@@ -1,6 +1,6 @@
 """Splits and dividends of stored rows: kept, asked for anew where they are old, and applied."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 import polars as pl
@@ -9,8 +9,9 @@ from ingest import adjusted, fallback, reading
 from ingest.adjust import Adjust
 from ingest.corporate import Actions
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError
-from ingest.freshness import is_known
+from ingest.freshness import is_known, newest_session
 from ingest.manifest.quotes import Asking
+from ingest.manifest.records import Coverage
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
@@ -21,22 +22,24 @@ Notices = list[str]
 def actions_of(
     stock: Stock, settings: Settings, rows: pl.DataFrame, yahoo: Yahoo | None, notices: Notices
 ) -> Mapping[str, Actions]:
-    """Splits and dividends of the tickers of these rows: those that are kept, asked for anew where they are older.
+    """Splits and dividends of the tickers of these rows through today: those kept, asked for anew where they are old.
 
     Without a `yahoo` nothing is asked. What is old and cannot be asked for anew is used, and a notice says so. Raises
     ActionsUnknown for tickers of which nothing was ever had.
     """
-    spans = {ticker: (first, last) for ticker, first, last in _spans(rows)}
+    spans = dict(_begins(rows))
     asked = stock.quotes.asked(spans)
     found = dict(stock.quotes.actions(spans))
     unknown: dict[str, str] = {}
-    for ticker, (first, last) in spans.items():
+    for ticker, first in spans.items():
         asking = asked.get(ticker)
-        if is_known(asking, first, last) and asking and asking.known:
+        if is_known(asking, first, newest_session()) and asking and asking.known:
             found.setdefault(ticker, Actions())
+            if asking.message:
+                notices.append(f"splits and dividends of {ticker} are of {asking.last}, not newer: {asking.message}")
             continue
         try:
-            found[ticker] = _asked(stock, settings, ticker, first, asking, yahoo)
+            found[ticker] = _asked(stock, settings, ticker, first, asking, yahoo) or found.get(ticker, Actions())
         except SourceError as error:
             if asking and asking.known and asking.first <= first:
                 notices.append(f"splits and dividends of {ticker} are of {asking.last}, not newer: {error}")
@@ -49,7 +52,8 @@ def actions_of(
 
 def _asked(
     stock: Stock, settings: Settings, ticker: str, first: date, asking: Asking | None, yahoo: Yahoo | None
-) -> Actions:
+) -> Actions | None:
+    """What Yahoo answers; None where it has no rows of a ticker that is known, to which nothing has happened since."""
     if asking and not asking.known and is_known(asking, first, first):
         raise NotFound(asking.message)
     if yahoo is None:
@@ -57,7 +61,9 @@ def _asked(
     try:
         answer = fallback.ask(stock, yahoo, ticker, first)
     except (NotFound, Disagreement) as error:
-        fallback.keep_refusal(settings, ticker, first, str(error))
+        fallback.keep_refusal(settings, ticker, first, error)
+        if isinstance(error, NotFound) and asking and asking.known:
+            return None
         raise
     fallback.keep(settings, answer)
     return answer.actions
@@ -72,14 +78,13 @@ def _unknown(unknown: Mapping[str, str]) -> str:
     )
 
 
-def _spans(rows: pl.DataFrame) -> Iterable[tuple[str, date, date]]:
-    grouped = rows.group_by("ticker", maintain_order=True)
-    return grouped.agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last")).iter_rows()
+def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
+    return rows.group_by("ticker", maintain_order=True).agg(pl.col("date").min()).iter_rows()
 
 
-def check_seams(rows: pl.DataFrame, held: Sequence[date], actions: Mapping[str, Actions]) -> None:
+def check_seams(rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions]) -> None:
     """Raise AcrossSeam where prices would be adjusted across one."""
-    for seam in adjusted.seams(rows, held):
+    for seam in adjusted.seams(rows, coverage):
         known = actions.get(seam.ticker, Actions())
         dates = [split.ex_date for split in known.splits] + [dividend.ex_date for dividend in known.dividends]
         if any(day > seam.before for day in dates):
@@ -107,7 +112,7 @@ def adjusted_rows(
         return rows, notices
     actions = actions_of(stock, settings, rows, yahoo, notices)
     if not across_seams:
-        check_seams(rows, stock.manifest.committed(), actions)
+        check_seams(rows, stock.manifest.coverage(), actions)
     notices.extend(doubts(rows, actions))
     return adjusted.apply(rows, actions, adjust), notices
 

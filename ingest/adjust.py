@@ -65,12 +65,23 @@ def _product_after(days: Days, ex_dates: Sequence[date], values: Sequence[float]
 def raw_prices(prices: Floats, factors: Floats) -> Floats:
     """Yahoo's prices as they were traded.
 
-    Prices of up to two decimals below 65,536 come back exactly; others within 2e-7 of their value, to four decimals.
+    Prices of up to two decimals below 65,536 come back exactly, those of four decimals mostly, others to seven digits:
+    all within 2e-7 of their value.
     """
     raw = prices.astype(float) * factors
-    cents, fine = np.round(raw, 2), np.round(raw, 4)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.abs(raw - cents) <= _NOISE * np.abs(raw), cents, fine)
+    found = _seven_digits(raw)
+    for decimals in (4, 2):
+        short = np.round(raw, decimals)
+        with np.errstate(invalid="ignore"):
+            found = np.where(np.abs(raw - short) <= _NOISE * np.abs(raw), short, found)
+    return found
+
+
+def _seven_digits(values: Floats) -> Floats:
+    """What a float32 can tell apart."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (6 - np.floor(np.log10(np.abs(values))))
+        return np.where(np.isfinite(scale) & (scale > 0), np.round(values * scale) / scale, values)
 
 
 def raw_volumes(volumes: Floats, factors: Floats) -> Floats:

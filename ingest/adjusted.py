@@ -1,6 +1,6 @@
 """Adjusted views of raw rows of many tickers, and the seams across which nothing is adjusted."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from ingest.adjust import Adjust, Days, Floats, dividend_factors, split_factors, unmatched
 from ingest.corporate import Actions, Split
+from ingest.manifest.records import Coverage
 
 SEAM_SESSIONS = 42
 """Two months: a ticker that is in none of so many files held may be another company's when it comes back."""
@@ -43,13 +44,15 @@ class _Stretch:
     rows: slice
 
 
-def seams(rows: pl.DataFrame, held: Sequence[date]) -> list[Seam]:
-    """Seams of each ticker; `rows` sorted by ticker and date, `held` the sessions that are held, ascending."""
+def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
+    """Seams of each ticker; `rows` sorted by ticker and date, `coverage` the sessions held that can tell of it."""
     days, closes = _days(rows), rows["close"].to_numpy()
-    at = np.searchsorted(np.asarray(held, dtype="datetime64[D]"), days)
+    whole = _ascending(coverage.whole)
     found = []
     for stretch in _stretches(rows):
-        missed = np.diff(at[stretch.rows]) - 1
+        held = _ascending(coverage.of(stretch.ticker)) if coverage.partial else whole
+        mine = days[stretch.rows]
+        missed = np.searchsorted(held, mine[1:]) - np.searchsorted(held, mine[:-1], side="right")
         for place in np.flatnonzero(missed >= SEAM_SESSIONS):
             n = stretch.rows.start + int(place)
             found.append(
@@ -101,6 +104,10 @@ def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[s
             days[stretch.rows], opens[stretch.rows], closes[stretch.rows], actions[stretch.ticker].splits
         )
     ]
+
+
+def _ascending(sessions: Collection[date]) -> Days:
+    return np.sort(np.array(list(sessions), dtype="datetime64[D]"))
 
 
 def _days(rows: pl.DataFrame) -> Days:

@@ -93,15 +93,18 @@ def get_smart_data(
     from ingest import smart
 
     chosen = settings.load(_file(config))
+    (ticker,) = _tickers([ticker])
     first, last = _day("start", start), _day("end", end)
+    begin, final = smart.window_of(period, first, last)
     if data_source == "yfinance":
-        window = {"start": first, "end": last} if first or last else {"period": period}
+        if not fetch:
+            raise UsageError('fetch=False gives what is stored: it goes with data_source="massive"')
+        window = {"start": begin, "end": last} if first or last else {"period": period}
         return smart.yahoo_frame(chosen, ticker, auto_adjust, actions, interval=interval, **window)
     if data_source != "massive":
         raise UsageError(f'data_source {data_source!r}: "massive" or "yfinance"')
     if interval != "1d":
         raise UsageError(f'interval {interval!r}: of Massive there are daily bars, "1d", alone')
-    begin, final = smart.window_of(period, first, last)
     return smart.massive_frame(chosen, smart.Query(ticker, begin, final, auto_adjust, actions, fetch), across_seams)
 
 
@@ -124,7 +127,7 @@ def history(
     """
     from ingest import stored
 
-    wanted = [tickers] if isinstance(tickers, str) else list(tickers)
+    wanted = _tickers([tickers] if isinstance(tickers, str) else tickers)
     return stored.history(
         *(
             settings.load(_file(config)),
@@ -159,6 +162,22 @@ def scan(
     from ingest import stored
 
     return stored.scan(settings.load(_file(config)), _day("start", start), _day("end", end))
+
+
+def _tickers(tickers: Iterable[str]) -> list[str]:
+    found = list(tickers)
+    for ticker in found:
+        if not isinstance(ticker, str) or not ticker or (not ticker.isascii() and not _is_text(ticker)):
+            raise UsageError(f"{ticker!r} is no ticker: text, as the vendor spells it")
+    return found
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _file(config: Path | str | None) -> Path | None:

@@ -9,10 +9,12 @@ from typing import Literal
 import polars as pl
 
 from ingest.errors import NotFound, UsageError
-from ingest.tickers import file_stem
+from ingest.tickers import MAX_NAME_BYTES, file_stem
 from ingest.tiers import durable
 
 Format = Literal["csv", "parquet"]
+
+_LONGEST = MAX_NAME_BYTES - len("_1d.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ def export(rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Forma
         raise UsageError(f"--out {folder} is a file: name a folder")
     if rows.is_empty():
         raise NotFound(f"nothing is held of {', '.join(tickers[:5])} in this window: `ingest run` fetches it")
+    if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
+        raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())
     for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
         path = folder / f"{file_stem(str(ticker))}_1d.{kind}"

@@ -5,7 +5,7 @@ company there, and Yahoo sometimes lacks a split. What disagrees is refused; wha
 kept.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,10 +15,11 @@ import polars as pl
 from ingest import lock, reading
 from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY
-from ingest.errors import CacheLocked, Disagreement, NotFound
+from ingest.errors import CacheLocked, Disagreement, NotFound, SourceError
 from ingest.freshness import newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, QuoteRow, Quotes
+from ingest.manifest.records import Coverage
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
@@ -105,32 +106,40 @@ def _sample(days: Sequence[date], actions: Actions) -> list[date]:
 
 def keep(settings: Settings, answer: Answer) -> bool:
     """Keep an answer that was compared; returns whether it was kept: not while a run holds the cache."""
-    if not answer.compared:
-        return False
     with _writing(settings) as manifest:
         if manifest:
             store(manifest, answer)
         return manifest is not None
 
 
-def keep_refusal(settings: Settings, ticker: str, start: date, message: str) -> None:
+def keep_refusal(settings: Settings, ticker: str, start: date, error: SourceError) -> None:
     """Remember that Yahoo does not have a ticker, or another one of that name; not while a run holds the cache."""
     with _writing(settings) as manifest:
         if manifest:
-            store_refusal(manifest, ticker, start, message)
+            store_refusal(manifest, ticker, start, error)
 
 
 def store(manifest: Manifest, answer: Answer) -> int:
-    """Keep an answer, by who holds the cache; returns the number of rows: of sessions that are not held."""
-    rows = _lacking(answer.rows, manifest.committed())
-    Quotes(manifest).keep(answer.ticker, Asking(True, answer.start, newest_session()), answer.actions, rows)
+    """Keep an answer, by who holds the cache; returns the number of rows: of sessions whose files could not tell.
+
+    One that could not be compared is not kept.
+    """
+    if not answer.compared:
+        return 0
+    rows = _lacking(answer, manifest.coverage())
+    last = min(newest_session(), max(answer.rows["date"]))  # newer ones may be had in an hour
+    Quotes(manifest).keep(answer.ticker, Asking(True, answer.start, last), answer.actions, rows)
     return len(rows)
 
 
-def store_refusal(manifest: Manifest, ticker: str, start: date, message: str) -> None:
-    """Remember a refusal, by who holds the cache."""
-    asking = Asking(known=False, first=start, last=newest_session(), message=message)
-    Quotes(manifest).keep(ticker, asking, Actions(), [])
+def store_refusal(manifest: Manifest, ticker: str, start: date, error: SourceError) -> None:
+    """Remember a refusal, by who holds the cache. To a ticker that is known no rows mean that nothing happened."""
+    quotes = Quotes(manifest)
+    known = quotes.asked([ticker]).get(ticker)
+    if isinstance(error, NotFound) and known and known.known:
+        quotes.nothing_new(ticker, newest_session())
+    else:
+        quotes.refuse(ticker, start, newest_session(), str(error))
 
 
 @contextmanager
@@ -142,7 +151,8 @@ def _writing(settings: Settings) -> Iterator[Manifest | None]:
         yield None
 
 
-def _lacking(rows: pl.DataFrame, held: Collection[date]) -> list[QuoteRow]:
-    """Those of the rows whose session is not held."""
+def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:
+    """Those of the rows whose session is not held, or was kept without this ticker."""
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
-    return list(rows.filter(~pl.col("date").is_in(list(held))).select(names).iter_rows())
+    covered = coverage.of(answer.ticker)
+    return list(answer.rows.filter(~pl.col("date").is_in(list(covered))).select(names).iter_rows())

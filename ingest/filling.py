@@ -55,7 +55,7 @@ class Filling:
         try:
             return fallback.store(self.manifest, fallback.ask(stock, yahoo, ticker, start))
         except (NotFound, Disagreement) as error:
-            fallback.store_refusal(self.manifest, ticker, start, str(error))
+            fallback.store_refusal(self.manifest, ticker, start, error)
             self.sink(events.Notice(str(error), "warning" if isinstance(error, Disagreement) else "info"))
             return 0
 

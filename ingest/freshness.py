@@ -1,7 +1,7 @@
 """When Yahoo is to be asked: which session is over, and whether what was asked before still suffices."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 
 from ingest.datasets import STOCKS_DAY
@@ -15,6 +15,12 @@ _SETTLED = clock(17, 0)
 _UNKNOWN_FOR = timedelta(days=7)
 """So long a ticker that Yahoo does not have is not asked for again."""
 
+_REFUSED_FOR = timedelta(days=1)
+"""So long one is not asked for again of which events are known, and whose last answer could not be used."""
+
+_LATELY = timedelta(hours=1)
+"""So long what an answer did not have is not asked for again."""
+
 
 def newest_session(now: datetime | None = None) -> date:
     """The newest session that is over for an hour, in New York."""
@@ -24,12 +30,13 @@ def newest_session(now: datetime | None = None) -> date:
 
 
 def is_known(asking: Asking | None, start: date, end: date) -> bool:
-    """Whether what was asked for before covers these days, or is still a refusal."""
-    if asking is None:
+    """Whether what was asked for before covers these days, or was asked for so lately that it is not asked again."""
+    if asking is None or asking.first > start:
         return False
-    if not asking.known:
-        return datetime.fromisoformat(asking.asked_at).date() + _UNKNOWN_FOR > datetime.now(NEW_YORK).date()
-    return asking.first <= start and asking.last >= end
+    age = datetime.now(UTC) - datetime.fromisoformat(asking.asked_at)
+    if asking.message:
+        return age < (_REFUSED_FOR if asking.known else _UNKNOWN_FOR)
+    return asking.last >= end or age < _LATELY
 
 
 def due(quotes: Quotes, tickers: Iterable[str], start: date, end: date) -> list[str]:

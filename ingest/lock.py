@@ -15,14 +15,14 @@ from ingest.tiers import durable
 
 
 @contextmanager
-def hold(root: Path) -> Iterator[None]:
-    """Hold a cache's lock; raises CacheLocked, naming the holder, where another process has it.
+def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
+    """Hold a cache's lock; raises CacheLocked, naming the holder, where another has it for longer than `wait_s`.
 
     The operating system drops the lock when its holder ends, however it ends: a stale one never blocks. The note
     beside it is for people and may be out of date, so it decides nothing.
     """
     durable.make_folder(root)
-    lock = filelock.FileLock(root / "ingest.lock", blocking=False)
+    lock = filelock.FileLock(root / "ingest.lock", timeout=wait_s)
     note = root / "ingest.lock.json"
     _acquire(lock, note)
     try:

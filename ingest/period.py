@@ -17,7 +17,7 @@ def first_day(period: str, today: date, newest: date) -> date:
         return STOCKS_DAY.first_session
     if period == "ytd":
         return date(today.year, 1, 1)
-    found = _SHAPE.fullmatch(period)
+    found = _SHAPE.fullmatch(period) if isinstance(period, str) else None
     if not found:
         raise UsageError(f"the period {period!r} is none of {_ALLOWED}")
     return _back(int(found[1]), found[2], today, newest)

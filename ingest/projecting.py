@@ -37,7 +37,7 @@ def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool 
     """
     started = time.monotonic()
     stock = _Stock(folders, manifest.committed(), sorted(manifest.pending()), yahoo)
-    due = [row for row in _active(manifest) if stock.pending or row.dirty or not projection.looks_intact(folder, row)]
+    due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
     if not due and not stock.pending:
         return None
     made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, folder, group)]
@@ -45,6 +45,10 @@ def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool 
     manifest.projected((new for _, new in made), stock.pending)
     changed = [new for old, new in made if old.sha256 != new.sha256]
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
+
+
+def _is_stale(row: Projection, folder: Path, yahoo: bool) -> bool:
+    return row.dirty or row.yahoo != yahoo or not projection.looks_intact(folder, row)
 
 
 def _active(manifest: Manifest) -> list[Projection]:
@@ -60,7 +64,10 @@ def _make(
     manifest: Manifest, stock: _Stock, folder: Path, group: Sequence[Projection]
 ) -> Iterator[tuple[Projection, Projection]]:
     """Old and new state of each CSV of a group, files written."""
-    bases = {row.ticker: projection.read_base(folder, row) if row.rows is not None else None for row in group}
+    bases = {
+        row.ticker: projection.read_base(folder, row) if row.rows is not None and row.yahoo == stock.yahoo else None
+        for row in group
+    }
     anew = [row for row in group if bases[row.ticker] is None]
     upon = [row for row in group if bases[row.ticker] is not None]
     replaced = [day.isoformat() for day in stock.pending]
@@ -71,7 +78,7 @@ def _make(
             theirs = _yahoo_lines(manifest, row.ticker, stock) if stock.yahoo else {}
             added = [*lines.get(row.ticker, ()), *theirs.items()]
             content = projection.merge(base or b"", added, [*gone, *theirs])
-            yield row, _written(folder, row, content, base)
+            yield row, replace(_written(folder, row, content, base), yahoo=stock.yahoo)
 
 
 def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str, str]:

@@ -56,7 +56,7 @@ def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades:
     """
     held = [day for day in stock.manifest.committed() if start <= day <= end]
     found = massive(stock, frozenset(tickers), held, trades)
-    yahoo = _yahoo(stock.quotes.rows(tickers, start, end), held)
+    yahoo = _yahoo(stock, stock.quotes.rows(tickers, start, end))
     return pl.concat([found, yahoo]).sort("ticker", "date") if yahoo.height else found
 
 
@@ -73,7 +73,7 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
     wanted = set(days)
     held = [day for day in stock.manifest.committed() if day in wanted]
     yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
-    found = pl.concat([massive(stock, frozenset(tickers), held, trades=True), _yahoo(yahoo, held)])
+    found = pl.concat([massive(stock, frozenset(tickers), held, trades=True), _yahoo(stock, yahoo)])
     return found.sort("date", "ticker")
 
 
@@ -81,7 +81,7 @@ def session(stock: Stock, day: date) -> pl.DataFrame:
     """All rows of a session, as `ROWS`, sorted by ticker; empty where nothing is held of it. Raises CacheError."""
     for parts in stock.manifest.parts([day]):
         return _from(all_bars(stock.folders, parts), "massive")
-    return _yahoo(stock.quotes.rows_of(day), [])
+    return _yahoo(stock, stock.quotes.rows_of(day))
 
 
 def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
@@ -136,12 +136,13 @@ def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> 
     return pl.concat(frames)
 
 
-def _yahoo(found: Sequence[QuoteRow], held: Collection[date]) -> pl.DataFrame:
-    """Yahoo's rows, but for sessions of which Massive's file is held: who is not in that did not trade."""
-    there = set(held)
+def _yahoo(stock: Stock, found: Sequence[QuoteRow]) -> pl.DataFrame:
+    """Yahoo's rows, but for sessions of which a file of Massive's could tell: who is not in that did not trade."""
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     schema = {name: BARS[name] for name in names}
-    frame = pl.DataFrame([row for row in found if row[1] not in there], schema=schema, orient="row")
+    coverage = stock.manifest.coverage() if found else None
+    rows = [row for row in found if coverage and not coverage.has(row[0], row[1])]
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     return _from(frame.with_columns(pl.lit(None, pl.Int64).alias("transactions")), "yahoo")
 
 

@@ -28,6 +28,9 @@ from ingest.tally import Tally, standing
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
 
+_SHORTLY_S = 1.0
+"""A reader that keeps what Yahoo answered holds the cache for a moment: no reason to give a run up."""
+
 
 async def run(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
     """Bring the cache to what the request asks for; reports to `sink` all the while.
@@ -35,7 +38,7 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
     When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
     SourceUnavailable, CacheError or CacheLocked, after the summary; whatever was committed until then stays.
     """
-    with lock.hold(settings.cache.root), opened_store(settings, request) as store:
+    with lock.hold(settings.cache.root, _SHORTLY_S), opened_store(settings, request) as store:
         going = _Run(settings, request, store, sink, stop)
         failure: IngestError | None = None
         try:

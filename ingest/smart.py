@@ -64,7 +64,7 @@ def window_of(period: str, start: date | None, end: date | None) -> tuple[date, 
     Raises UsageError.
     """
     newest = newest_session()
-    last = min(end - timedelta(days=1), newest) if end else newest
+    last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
     first = start or first_day(period, today() if end is None else end, last)
     if first > last:
         raise UsageError(f"there is no session that is over from {first} to {last}")
@@ -94,7 +94,7 @@ def fetch(
             raise NotFound(_nothing(query))
         actions = _actions(stock, settings, query, rows, answer, yahoo) if events else None
         if actions and not across_seams:
-            check_seams(rows, manifest.committed(), {query.ticker: actions})
+            check_seams(rows, manifest.coverage(), {query.ticker: actions})
         for doubt in doubts(rows, {query.ticker: actions}) if actions else ():
             _warn(doubt)
     return rows, actions
@@ -167,17 +167,15 @@ def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
 def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None) -> tuple[pl.DataFrame, Answer | None]:
     """Rows stored, with Yahoo's for sessions that are not held; and Yahoo's answer where it was asked."""
     rows = reading.rows(stock, [query.ticker], query.start, query.end)
-    held = set(stock.manifest.committed())
-    sessions = Calendar.of(STOCKS_DAY.calendar).between(query.start, query.end)
-    known = not rows.is_empty()
-    lacking = [day for day in sessions if day not in held] if known else list(sessions)
+    lacking = _untold(stock, query, rows)
     asking = stock.quotes.asked([query.ticker]).get(query.ticker)
     if not lacking or yahoo is None or is_known(asking, lacking[0], lacking[-1]):
+        _warn_of_newest(rows, lacking, yahoo)
         return rows, None
     try:
         answer = fallback.ask(stock, yahoo, query.ticker, lacking[0])
     except (NotFound, Disagreement) as error:
-        fallback.keep_refusal(settings, query.ticker, lacking[0], str(error))
+        fallback.keep_refusal(settings, query.ticker, lacking[0], error)
         _warn(str(error))
         return rows, None
     except SourceError as error:
@@ -185,7 +183,27 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
         return rows, None
     fallback.keep(settings, answer)
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
-    return pl.concat([rows, theirs]).sort("date"), answer
+    found = pl.concat([rows, theirs]).sort("date")
+    _warn_of_newest(found, lacking, yahoo)
+    return found, answer
+
+
+def _untold(stock: Stock, query: Query, rows: pl.DataFrame) -> Sequence[date]:
+    """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
+    sessions = Calendar.of(STOCKS_DAY.calendar).between(query.start, query.end)
+    wanted = frozenset([query.ticker])
+    if rows.is_empty() and reading.massive(stock, wanted, stock.manifest.committed()).is_empty():
+        return sessions
+    covered = stock.manifest.coverage().of(query.ticker)
+    return [day for day in sessions if day not in covered]
+
+
+def _warn_of_newest(rows: pl.DataFrame, lacking: Sequence[date], yahoo: Yahoo | None) -> None:
+    """The newest sessions may be nowhere yet; older ones that nobody has were not traded."""
+    why = "neither Massive nor Yahoo has them yet" if yahoo else "they are not stored, and nobody was asked"
+    last = rows["date"].max()
+    if isinstance(last, date) and (newer := [day for day in lacking if day > last]):
+        _warn(f"{len(newer):,} sessions from {newer[0]} on are missing: {why}")
 
 
 def _actions(
@@ -218,7 +236,7 @@ def yahoo_frame(settings: Settings, ticker: str, auto_adjust: bool, actions: boo
         window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
     symbol = yahoo_symbol(ticker) or ticker
     whole = shared().history(symbol, auto_adjust=False, actions=True, **window)
-    if yahoo_symbol(ticker):
+    if yahoo_symbol(ticker) and window.get("interval", "1d") == "1d":
         _keep(settings, ticker, whole)
     return _as_asked(whole, auto_adjust, actions, end)
 

@@ -52,7 +52,9 @@ def history(
 def _checked(columns: Sequence[str] | None, adjust: str) -> Sequence[str]:
     if adjust not in ("none", "splits", "all"):
         raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
-    unknown = [name for name in columns or () if name not in reading.ROWS]
+    unknown = [name for name in columns or () if not isinstance(name, str) or name not in reading.ROWS]
+    if columns is not None and len(set(map(str, columns))) < len(columns):
+        raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
     if unknown:
         raise UsageError(f"columns: there is no {unknown[0]!r}, but {', '.join(reading.ROWS)}")
     return COLUMNS if columns is None else columns

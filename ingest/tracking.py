@@ -68,6 +68,8 @@ def held(settings: Settings, tickers: Collection[str]) -> list[TrackedTicker]:
 
 def _check(tickers: Sequence[str]) -> None:
     tracked(extra=tickers)  # raises for what is no ticker
+    if comments := [ticker for ticker in tickers if "#" in ticker]:
+        raise UsageError(f"{comments[0]!r}: a # starts a comment in a list, so no ticker of it can hold one")
     if long := [ticker for ticker in tickers if csv_name(ticker) is None]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name: it can't be tracked")
 

@@ -246,6 +246,8 @@ def test_volume_is_rounded_half_to_even(here):
         ({"interval": "1h"}, "'1h'"),
         ({"start": "yesterday"}, "'yesterday'"),
         ({"start": DAYS[5], "end": DAYS[5]}, "no session"),
+        ({"end": "0001-01-01"}, "no session"),
+        ({"period": None}, "None"),
     ],
 )
 def test_what_makes_no_sense_is_named(here, arguments, words):
@@ -285,3 +287,54 @@ def test_against_a_real_s3_server(here, seaweed, bucket, loopback_keys):
         "yahoo": [(str(days[0]), str(days[3]))],
         "massive": [(str(days[4]), str(days[-1]))],
     }
+
+
+def test_weekly_bars_are_yahoos_alone_and_not_kept(here):
+    here.server.forbidden.update(map(key, DAYS[:60]))
+    here.place.run(DAYS[60], DAYS[-1], tracked={"AAPL"})
+    ingest.get_smart_data("AAPL", interval="1wk", start=DAYS[0], config=here.config())
+    with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
+        assert (Quotes(manifest).count(), Quotes(manifest).asked(["AAPL"])) == (0, {})
+
+
+def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):
+    for span, tracked in ((DAYS[100:110], "AAPL MSFT"), (DAYS[110:120], "AAPL"), (DAYS[120:], "AAPL MSFT")):
+        here.place.run(span[0], span[-1], tracked=set(tracked.split()), save_others=False)
+    here.server.forbidden.update(map(key, DAYS))  # or they would be fetched again
+    mine = smart(here, "MSFT", ("AAPL", "MSFT"), start=DAYS[100])
+    same(mine, plain_history("MSFT", start=DAYS[100], actions=False))
+    assert mine.attrs["sources"]["yahoo"] == [(str(DAYS[110]), str(DAYS[119]))]
+
+
+def test_newest_sessions_that_nobody_has_are_said_and_asked_for_again(here):
+    whole = here.yahoo.securities["MSFT"]
+    late = security(DAYS)
+    del late.bars[DAYS[-1]]
+    here.yahoo.securities["MSFT"] = late
+    here.server.forbidden.update(map(key, DAYS[-3:]))
+    with pytest.warns(IngestWarning, match=f"1 sessions from {DAYS[-1]} on are missing"):
+        assert len(smart(here, "MSFT", start=DAYS[100])) == 29
+    here.yahoo.securities["MSFT"] = whole
+    here.place.execute("UPDATE askings SET asked_at = '2025-01-01T00:00:00+00:00'")
+    assert len(smart(here, "MSFT", start=DAYS[100])) == 30
+
+
+def test_a_ticker_that_stopped_trading_is_not_filled_on_sessions_that_are_held(monkeypatch, tmp_path):
+    with world(monkeypatch, tmp_path, {"ZZ": security(DAYS[:100]), "AAPL": AAPL}, {"ZZ": security(DAYS)}, DAYS) as here:
+        here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                smart(here, "ZZ", start=DAYS[100])
+
+
+@pytest.mark.parametrize("arguments", [{"end": DAYS[60]}, {"period": "3mo", "end": DAYS[60]}])
+def test_yahoos_windows_may_end_in_the_past(here, arguments):
+    mine = ingest.get_smart_data("AAPL", config=here.config(), **arguments)
+    assert mine.index[-1].date() == DAYS[59]
+    assert len(mine) > 40
+
+
+@pytest.mark.parametrize("ticker", ["", None, 5, b"AAPL", "\ud800"])
+def test_what_is_no_ticker_is_named(here, ticker):
+    with pytest.raises(UsageError, match="is no ticker"):
+        smart(here, ticker)

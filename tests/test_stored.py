@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline_kit import key
-from reading_kit import security, world
-from yahoo_kit import fresh_yfinance, past_sessions
+from reading_kit import security, text_of, world
+from yahoo_kit import Security, fresh_yfinance, past_sessions
 
 import ingest
+from ingest.demo.market import pack
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.scanning import wish_of
 
@@ -31,6 +32,11 @@ def here(monkeypatch, tmp_path):
         found.place.run(DAYS[0], DAYS[-1], tracked={"AAPL", "BCpC"})
         found.settings = found.config(["AAPL", "BCpC"])
         yield found
+
+
+def aged(here):
+    """As if Yahoo had been asked three sessions ago."""
+    here.place.execute(f"UPDATE askings SET last = '{DAYS[-3]}', asked_at = '{DAYS[-3]}T22:00:00+00:00'")
 
 
 def closes(frame, ticker):
@@ -82,18 +88,19 @@ def test_adjusted_for_splits_and_for_all(here):
     assert here.yahoo.asked == ["AAPL"]  # once; the second time they were at hand
 
 
-def test_events_are_asked_for_anew_when_they_are_older_than_the_newest_row(here):
+def test_events_are_asked_for_anew_when_they_are_old(here):
     ingest.history("AAPL", adjust="all", config=here.settings)
-    here.place.execute(f"UPDATE askings SET last = '{DAYS[-3]}'")
+    aged(here)
+    # Also for a window that ends before: what happened since counts for it, too.
     ingest.history("AAPL", end=DAYS[-4], adjust="all", config=here.settings)
-    assert here.yahoo.asked == ["AAPL"]
+    assert here.yahoo.asked == ["AAPL"] * 2
     ingest.history("AAPL", adjust="all", config=here.settings)
     assert here.yahoo.asked == ["AAPL"] * 2
 
 
 def test_old_events_are_used_and_said_where_new_ones_cannot_be_had(here):
     before = ingest.history("AAPL", adjust="all", config=here.settings)
-    here.place.execute(f"UPDATE askings SET last = '{DAYS[-3]}'")
+    aged(here)
     here.yahoo.faults["*"] = 429
     with pytest.warns(IngestWarning, match=f"splits and dividends of AAPL are of {DAYS[-3]}"):
         assert ingest.history("AAPL", adjust="all", config=here.settings).equals(before)
@@ -231,10 +238,6 @@ def test_readers_at_work_while_a_run_writes(here):
     def write():
         for turn in range(6):
             objects = newer if turn % 2 == 0 else AAPL
-            from reading_kit import text_of
-
-            from ingest.demo.market import pack
-
             for day in random.Random(turn).sample(DAYS, 10):
                 here.server.put(key(day), pack(text_of({**EVERYONE, "AAPL": objects}, day)))
             here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL", "BCpC"})
@@ -258,11 +261,47 @@ def test_readers_at_work_while_a_run_writes(here):
         ({"adjust": "some"}, "'some'"),
         ({"columns": ["close", "vwap"]}, "'vwap'"),
         ({"start": "2025-13-01"}, "'2025-13-01'"),
+        ({"columns": ["close", "close"]}, "twice"),
     ],
 )
 def test_what_makes_no_sense_is_named(here, arguments, words):
     with pytest.raises(UsageError, match=words):
         ingest.history("AAPL", config=here.settings, **arguments)
+
+
+def test_a_delisted_ticker_keeps_its_events_when_a_later_window_has_no_rows(monkeypatch, tmp_path):
+    gone = security(DAYS[:50], SPLITS)
+    everyone = {"GONE": gone, "AAPL": AAPL}
+    with world(monkeypatch, tmp_path, everyone, everyone, DAYS) as here:
+        here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
+        config = here.config()
+        before = ingest.history("GONE", adjust="all", config=config)
+        here.yahoo.securities["GONE"] = Security({})
+        aged(here)
+        assert ingest.history("GONE", adjust="all", config=config).equals(before)
+        assert ingest.history("GONE", adjust="all", fetch=False, config=config).equals(before)
+
+
+def test_one_bad_answer_does_not_take_good_events_away(here):
+    before = ingest.history("AAPL", adjust="all", config=here.settings)
+    aged(here)
+    here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
+    for _ in range(2):
+        with pytest.warns(IngestWarning, match="AAPL are of .*, not newer: Yahoo's prices of AAPL are not Massive's"):
+            assert ingest.history("AAPL", adjust="all", config=here.settings).equals(before)
+    assert here.yahoo.asked == ["AAPL"] * 2
+
+
+def test_rows_without_a_ticker_and_blank_lines_are_nobodys(monkeypatch, tmp_path):
+    names = {f"T{chr(65 + n)}": security(DAYS[:3]) for n in range(20)}
+    with world(monkeypatch, tmp_path, names, {}, DAYS[:3]) as here:
+        for day in DAYS[:3]:
+            here.server.put(key(day), pack(text_of(names, day) + b",1,2,2,2,2,1,1\n\n"))
+        here.place.run(DAYS[0], DAYS[2], tracked={"AAPL"})
+        assert ingest.history(names, config=here.config()).height == 60
+        assert ingest.day(DAYS[0], config=here.config())["ticker"].to_list() == sorted(names)
+        assert here.place.run(DAYS[0], DAYS[2], tracked=set(names)).finished.exit_code == 0
+        assert len(here.place.csv("TA")) == 3
 
 
 def test_an_empty_cache_has_no_rows(tmp_path):

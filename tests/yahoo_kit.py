@@ -43,7 +43,7 @@ class Security:
     def adjusted_closes(self):
         """Yahoo's adjusted close of each day."""
         days, kept, found = sorted(self.bars), 1.0, {}
-        for day, before in zip(reversed(days), [*reversed(days[:-1]), None], strict=True):
+        for day, before in zip(reversed(days), [*reversed(days[:-1]), None], strict=False):
             found[day] = self.bars[day][3] / self.later_splits(day) * kept
             if day in self.dividends and before:
                 close = self.bars[before][3] / self.later_splits(before)

@@ -36,7 +36,7 @@ def export_command(
 
 
 def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     for one in written:
         console.print(f"{one.path}: {one.rows:,} rows", soft_wrap=True)
     without = [ticker for ticker in dict.fromkeys(tickers) if ticker not in {one.ticker for one in written}]

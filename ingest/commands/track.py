@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ingest import settings, tracking
 from ingest.tickers import read_list, tracked
@@ -19,10 +20,8 @@ def add_command(tickers: Sequence[str], named: Path | None, config: Path | None)
     chosen = settings.load(config)
     file = tracking.chosen_list(chosen, named)
     new, found = tracking.add(chosen, file, tickers)
-    console = Console(highlight=False)
-    console.print(
-        f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True, markup=False
-    )
+    console = Console(highlight=False, markup=False)
+    console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
     _warn_unread(console, file, chosen.list_paths)
     for one in found:
         console.print(_history(one), soft_wrap=True)
@@ -39,7 +38,7 @@ def remove_command(tickers: Sequence[str], named: Path | None, config: Path | No
     chosen = settings.load(config)
     file = tracking.chosen_list(chosen, named)
     tracking.remove(chosen, file, tickers)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"{len(set(tickers))} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
     return 0
 
@@ -57,11 +56,15 @@ def list_command(as_json: bool, config: Path | None) -> int:
 
 
 def _show(found: Sequence[TrackedTicker]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = Table("ticker", "rows", "from", "to", "sessions without it", box=None, padding=(0, 2, 0, 0))
     for one in found:
         table.add_row(
-            one.ticker, f"{one.rows:,}", one.first or "", one.last or "", f"{one.lacking:,}" if one.lacking else ""
+            Text(one.ticker),
+            f"{one.rows:,}",
+            one.first or "",
+            one.last or "",
+            f"{one.lacking:,}" if one.lacking else "",
         )
     console.print(table)
     console.print(f"{len(found):,} tickers are tracked.")

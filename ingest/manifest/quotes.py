@@ -15,7 +15,8 @@ QuoteRow = tuple[str, date, float | None, float | None, float | None, float | No
 class Asking:
     """What is known of a ticker's actions: those with an ex-date from `first` to `last`.
 
-    `known` is False where Yahoo has no such ticker, or one whose prices are not Massive's; `message` says which.
+    `known` is False where Yahoo has no such ticker, or one whose prices are not Massive's; `message` says why the last
+    answer could not be used. What was known before stays known.
     `asked_at` is ISO 8601, UTC.
     """
 
@@ -114,6 +115,26 @@ class Quotes:
             # Its CSV may be one that holds such rows, too.
             if rows:
                 db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
+
+    def refuse(self, ticker: str, first: date, last: date, message: str) -> None:
+        """Record that an answer could not be used. Events that are known stay, and so does the span that they cover."""
+        with self.database.transaction() as db:
+            db.execute(
+                "INSERT INTO askings (dataset, ticker, known, first, last, asked_at, message) "
+                "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT (dataset, ticker) DO UPDATE SET "
+                "asked_at = excluded.asked_at, message = excluded.message, "
+                "first = CASE known WHEN 1 THEN first ELSE excluded.first END, "
+                "last = CASE known WHEN 1 THEN last ELSE excluded.last END",
+                (self.database.dataset, ticker, first.isoformat(), last.isoformat(), now(), message),
+            )
+
+    def nothing_new(self, ticker: str, last: date) -> None:
+        """Record that up to `last` nothing has happened to a ticker that is known: it is no longer traded, say."""
+        with self.database.transaction() as db:
+            db.execute(
+                "UPDATE askings SET last = max(last, ?), asked_at = ?, message = '' WHERE dataset = ? AND ticker = ?",
+                (last.isoformat(), now(), self.database.dataset, ticker),
+            )
 
     def _joined(self, ticker: str, asking: Asking) -> Asking:
         """The span asked for, joined with the one that was known before where the two overlap."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -31,6 +32,23 @@ class Held:
     etag: str | None = None
     tracked: frozenset[str] = frozenset()
     archive_kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which sessions held can tell of a ticker: `whole` of any, `partial` of the tickers that were tracked then."""
+
+    whole: frozenset[date]
+    partial: Mapping[date, frozenset[str]]
+
+    def of(self, ticker: str) -> frozenset[date]:
+        """Sessions in which a ticker that has no row was not traded."""
+        kept = {day for day, tracked in self.partial.items() if ticker in tracked}
+        return self.whole | kept if kept else self.whole
+
+    def has(self, ticker: str, session: date) -> bool:
+        """Whether a session can tell of a ticker."""
+        return session in self.whole or ticker in self.partial.get(session, frozenset())
 
 
 class _Stored:

@@ -126,6 +126,7 @@ CREATE TABLE actions (
     close_before REAL,                        -- as traded, of the session before the ex-date
     PRIMARY KEY (dataset, ticker, ex_date, kind)
 ) WITHOUT ROWID;
+ALTER TABLE projections ADD COLUMN yahoo INTEGER NOT NULL DEFAULT 0;  -- whether its CSV was made with such rows
 CREATE TABLE askings (
     dataset TEXT NOT NULL,
     ticker TEXT NOT NULL,

@@ -4,13 +4,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ingest.manifest.database import Database, now
-from ingest.manifest.records import Answer, Correction, Held, SessionCount, SessionRecord, Totals
+from ingest.manifest.records import Answer, Correction, Coverage, Held, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
 from ingest.tiers.projection import Projection
@@ -220,10 +221,13 @@ class Manifest(Database):
     def projections(self) -> dict[str, Projection]:
         """State of every tracked CSV that there is or was, by ticker."""
         rows = self.rows(
-            "SELECT ticker, active, dirty, first, last, rows, sha256, size, mtime_ns FROM projections "
+            "SELECT active, dirty, yahoo, ticker, first, last, rows, sha256, size, mtime_ns FROM projections "
             "WHERE dataset = ? ORDER BY ticker"
         )
-        return {row[0]: Projection(row[0], bool(row[1]), bool(row[2]), *row[3:]) for row in rows}
+        return {
+            ticker: replace(Projection(ticker, bool(active), bool(dirty), *rest), yahoo=bool(yahoo))
+            for active, dirty, yahoo, ticker, *rest in rows
+        }
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
@@ -243,8 +247,8 @@ class Manifest(Database):
         """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
         with self.transaction() as db:
             db.executemany(
-                "UPDATE projections SET dirty = 0, first = ?, last = ?, rows = ?, sha256 = ?, size = ?, mtime_ns = ? "
-                "WHERE dataset = ? AND ticker = ?",
+                "UPDATE projections SET dirty = 0, first = ?, last = ?, rows = ?, sha256 = ?, size = ?, mtime_ns = ?, "
+                "yahoo = ? WHERE dataset = ? AND ticker = ?",
                 [
                     (
                         row.first,
@@ -253,6 +257,7 @@ class Manifest(Database):
                         row.sha256,
                         row.size,
                         row.mtime_ns,
+                        row.yahoo,
                         self.dataset,
                         row.ticker,
                     )
@@ -293,6 +298,13 @@ class Manifest(Database):
         """All committed sessions, oldest first."""
         rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
         return [date.fromisoformat(row[0]) for row in rows]
+
+    def coverage(self) -> Coverage:
+        """Which committed sessions can tell of which tickers."""
+        query = "SELECT session, tracked_set, archive_kept FROM sessions WHERE dataset = ? AND held = 'committed'"
+        rows = [(date.fromisoformat(day), number, kept) for day, number, kept in self.rows(query)]
+        partial = {day: self._tracked(number) for day, number, kept in rows if not kept}
+        return Coverage(frozenset(day for day, _, kept in rows if kept), partial)
 
     def parts(self, sessions: Iterable[date]) -> Iterator[PartsOf]:
         """How to read these sessions, ascending; those that are not committed are passed over."""

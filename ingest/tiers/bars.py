@@ -56,7 +56,8 @@ def _numbers(text: bytes, columns: tuple[str, ...], others: Sequence[str] = ()) 
         texts = parse(text, columns).select(names)
         rows = texts.select(_cast(name, kind) for name, kind in types.items())
     trades = pl.col("transactions") if counted else pl.lit(None, pl.Int64).alias("transactions")
-    return rows.select(pl.col("ticker").fill_null(""), *others, *_PRICED, trades)
+    # A blank line, or a row without a ticker, is nobody's.
+    return rows.drop_nulls("ticker").select("ticker", *others, *_PRICED, trades)
 
 
 def _cast(name: str, kind: pl.DataType) -> pl.Expr:

@@ -53,7 +53,7 @@ def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) ->
     names = parse(text, columns, {"ticker": pl.String()})["ticker"]
     if len(names) != len(ends):  # blank lines
         return text
-    chosen = names.is_in(list(tickers)).to_numpy()
+    chosen = names.is_in(list(tickers)).fill_null(value=False).to_numpy()
     begins = np.concatenate(([0], ends[:-1]))[chosen].tolist()
     return b"".join([text[begin:end] for begin, end in zip(begins, ends[chosen].tolist(), strict=True)])
 

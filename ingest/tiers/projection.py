@@ -21,7 +21,8 @@ _DATE = len("2025-11-11")
 class Projection:
     """The state of one tracked CSV; dates are ISO text.
 
-    `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file.
+    `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file. `yahoo` says whether
+    it was made with Yahoo's rows.
     """
 
     ticker: str
@@ -33,6 +34,7 @@ class Projection:
     sha256: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
+    yahoo: bool = False
 
 
 def path_of(folder: Path, ticker: str) -> Path:
@@ -83,7 +85,7 @@ def write(folder: Path, known: Projection, content: bytes) -> Projection:
     path = path_of(folder, known.ticker)
     if not content:
         path.unlink(missing_ok=True)
-        return Projection(known.ticker, active=known.active, dirty=False, rows=0)
+        return Projection(known.ticker, active=known.active, dirty=False, rows=0, yahoo=known.yahoo)
     durable.stage(path, content)
     durable.publish(path)
     written = path.stat()

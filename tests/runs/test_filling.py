@@ -98,6 +98,22 @@ def test_another_securitys_prices_are_refused_and_said_once(here):
     assert [notice for notice in run(here).notices if "AAPL" in notice] == []
 
 
+def test_the_csvs_follow_the_setting_at_once(here):
+    here.server.forbidden.update(map(key, DAYS[:3]))
+    for into_csv in (False, True, False, True):
+        here.place.into_csv = into_csv
+        run(here)
+        assert len(here.place.csv("AAPL")) == (40 if into_csv else 37)
+        assert run(here).of(events.Projected) == []
+
+
+def test_rows_that_cannot_be_compared_are_not_kept(here):
+    here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
+    here.server.forbidden.update(map(key, DAYS))
+    assert run(here).finished.yahoo_rows == 0
+    assert kept(here) == {}
+
+
 def test_massives_rows_take_the_place_of_yahoos_in_the_csvs(here):
     here.place.into_csv = True
     here.server.forbidden.update(map(key, DAYS[:3]))
