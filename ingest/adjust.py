@@ -65,11 +65,11 @@ def _product_after(days: Days, ex_dates: Sequence[date], values: Sequence[float]
 def raw_prices(prices: Floats, factors: Floats) -> Floats:
     """Yahoo's prices as they were traded.
 
-    Prices of up to two decimals below 65,536 come back exactly, those of four decimals mostly, others to seven digits:
+    Prices of up to two decimals below 65,536 come back exactly, those of four decimals mostly, others to eight digits:
     all within 2e-7 of their value.
     """
     raw = prices.astype(float) * factors
-    found = _seven_digits(raw)
+    found = _eight_digits(raw)
     for decimals in (4, 2):
         short = np.round(raw, decimals)
         with np.errstate(invalid="ignore"):
@@ -77,10 +77,10 @@ def raw_prices(prices: Floats, factors: Floats) -> Floats:
     return found
 
 
-def _seven_digits(values: Floats) -> Floats:
-    """What a float32 can tell apart."""
+def _eight_digits(values: Floats) -> Floats:
+    """A digit more than a float32 has: rounding adds less than its own error."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 10.0 ** (6 - np.floor(np.log10(np.abs(values))))
+        scale = 10.0 ** (7 - np.floor(np.log10(np.abs(values))))
         return np.where(np.isfinite(scale) & (scale > 0), np.round(values * scale) / scale, values)
 
 
