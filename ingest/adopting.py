@@ -7,25 +7,19 @@ day, and whatever cannot be read, is reported and left alone. A day counts as on
 have a CSV with a row of that day are not in it. Nothing in the folder is ever changed.
 """
 
-import gzip
-import hashlib
-import io
 import os
 import re
-import stat
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
 from ingest import adopted_csv, lock, reading
-from ingest.adopted_csv import Bar, TickerCsv, Witnesses, ticker_named
+from ingest.adopted_csv import TickerCsv, Witnesses, ticker_named
+from ingest.adopted_day import Day, bars_of, read_bytes, read_day
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError, UnreadableFile, UsageError
 from ingest.manifest import Held, Manifest
@@ -35,10 +29,9 @@ from ingest.prepare import Job, prepare
 from ingest.projecting import project
 from ingest.request import Request
 from ingest.runs import opened_store
-from ingest.sessions import NEW_YORK, Calendar
+from ingest.sessions import Calendar
 from ingest.settings import Settings
-from ingest.sources.base import Body
-from ingest.split import parse, read_header, read_rows, split
+from ingest.split import split
 from ingest.store import Store
 from ingest.window import Window
 
@@ -49,12 +42,8 @@ LEFT_ALONE: Collection[Verdict] = ("others only", "not raw", "unreadable")
 
 _DAYS, _TICKERS = "massive_cache", "data_cache"
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.csv(\.gz)?")
-_MAX_BYTES = 64 << 20
-"""Of a file, and of its text: a day has one or two megabytes. More is something else, or is meant to fill memory."""
 
 _LINK = "a link: links are not followed"
-_ROWS_PER_TICKER = 1.1
-"""A day has one row a ticker, and a few repeats; a file of minutes has the same columns and hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +96,6 @@ class _File:
     def came_to(self, verdict: Verdict, reason: str, md5: str | None = None) -> Adoption:
         """Its report."""
         return Adoption(self.shown, self.session, self.ticker, verdict, reason, md5)
-
-
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """A day of theirs, read: its bytes as a body of the source's, its text, and the vendor's rows in it by ticker."""
-
-    body: Body
-    text: bytes
-    bars: Mapping[str, Bar]
-    packed: bool
 
 
 def adopt(
@@ -190,7 +169,7 @@ class _Adopting:
         read: list[tuple[_File, TickerCsv]] = []
         for one in files:
             try:
-                read.append((one, adopted_csv.read(one.shown, one.ticker or "", _bytes(one.path)[0])))
+                read.append((one, adopted_csv.read(one.shown, one.ticker or "", read_bytes(one.path)[0])))
             except UnreadableFile as error:
                 self._tell(one.came_to("unreadable", str(error)))
         csvs = [csv for _, csv in read]
@@ -202,7 +181,7 @@ class _Adopting:
         if session in self._held:
             return one.came_to("held", "the session is committed already")
         try:
-            day = _read_day(one.path, session)
+            day = read_day(one.path, session)
             lacking, expected = _lacking(day, session, witnesses)
             if 2 * len(lacking) >= max(1, expected):
                 return one.came_to("others only", f"{_lacks(lacking, expected)}; {_fetched_by(session)}")
@@ -214,7 +193,7 @@ class _Adopting:
         reason = "a whole day" + (f", though {_lacks(lacking, expected)}" if lacking else "")
         return one.came_to("adopted", reason, day.body.etag if day.packed else None)
 
-    def _take(self, session: date, day: _Day) -> None:
+    def _take(self, session: date, day: Day) -> None:
         """Make a day one of ours, as a run does; in a dry run see whether it could be. Raises UnreadableFile."""
         state = self._states.get(session, Held())
         tracked = self._request.tracked | state.tracked
@@ -239,7 +218,7 @@ class _Adopting:
             if tickers := witnesses.plain(day):
                 with suppress(CacheError):  # a part that is damaged: the next run finds and mends it
                     rows = reading.massive(stock, frozenset(tickers), [day], trades=True)
-                    witnesses.compare(day, _bars(rows))
+                    witnesses.compare(day, bars_of(rows))
 
     def _csv(self, one: _File, number: int, witnesses: Witnesses) -> Adoption:
         if why := witnesses.verdict(number, self._held):
@@ -335,89 +314,10 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-# A day's file
-
-
-def _bytes(path: Path) -> tuple[bytes, float]:
-    """Bytes and time of last change (seconds) of a file that is one; raises UnreadableFile."""
-    # Not blocked by a pipe, nor led elsewhere by a link, that has come in the file's place.
-    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-    try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            state = os.fstat(file.fileno())
-            data = file.read(_MAX_BYTES + 1) if stat.S_ISREG(state.st_mode) else b""
-    except OSError as error:
-        raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
-    if len(data) > _MAX_BYTES:
-        raise UnreadableFile(f"larger than {_MAX_BYTES >> 20} MiB, which no day's file is")
-    return data, state.st_mtime
-
-
-def _read_day(path: Path, session: date) -> _Day:
-    """Read a day and look whether it is what its name says; raises UnreadableFile."""
-    data, changed = _bytes(path)
-    packed = path.suffix == ".gz"
-    text = _unpacked(data) if packed else data
-    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if not packed:
-        # Never an ETag of the vendor's, whose files are packed: the next run fetches the day where it can.
-        data, digest = gzip.compress(text, 1, mtime=0), f"text-{digest}"
-    return _Day(Body(data, digest, _moment(changed)), text, _bars(_rows(text, session)), packed)
-
-
-def _unpacked(data: bytes) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            text = file.read(_MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UnreadableFile(f"not a whole gzip file: {error}") from error
-    if len(text) > _MAX_BYTES:
-        raise UnreadableFile(f"its text is larger than {_MAX_BYTES >> 20} MiB, which no day's is")
-    return text
-
-
-def _rows(text: bytes, session: date) -> pl.DataFrame:
-    """The rows of a day of stocks; raises UnreadableFile where they are of something else, or of another day."""
-    header = read_header(text, STOCKS_DAY)
-    rows = parse(text, header, frozenset()).drop_nulls("ticker")
-    if rows.is_empty():
-        raise UnreadableFile("no row in it")
-    if rows.height > _ROWS_PER_TICKER * rows["ticker"].n_unique() + 1:
-        raise UnreadableFile(f"{rows.height:,} rows of {rows['ticker'].n_unique():,} tickers: not one row a day")
-    if 2 * rows["ticker"].str.contains(":", literal=True).sum() > rows.height:
-        raise UnreadableFile(f"tickers such as {rows['ticker'][0]}: not a file of stocks")
-    if "window_start" in header.columns:
-        _check_stamps(read_rows(text, dict.fromkeys(header.columns, pl.String), ["window_start"]), session)
-    return rows
-
-
-def _check_stamps(rows: pl.DataFrame, session: date) -> None:
-    """The date of a session comes from its name; where the stamps inside say another, one of the two is not true."""
-    stamps = rows["window_start"].cast(pl.Int64, strict=False)
-    days = stamps.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(NEW_YORK.key).dt.date()
-    named = days.mode().sort()[0]
-    if named != session:
-        raise UnreadableFile(f"its stamps are of {named or 'no date'}, its name says {session}")
-
-
-def _bars(rows: pl.DataFrame) -> dict[str, Bar]:
-    """Close and volume by ticker; of several rows the first one counts."""
-    first = rows.unique("ticker", keep="first", maintain_order=True)
-    return {ticker: (close, volume) for ticker, close, volume in first.select("ticker", "close", "volume").iter_rows()}
-
-
-def _moment(seconds: float) -> str:
-    """A file's time as listings have it; a tool that keeps times has given it the vendor's."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    except (OverflowError, ValueError, OSError):
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
 # Words
 
 
-def _lacking(day: _Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
+def _lacking(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
     """Tickers that have a CSV with a row of this day and none in its file, and how many have such a CSV."""
     expected = witnesses.tickers(session)
     return sorted(expected - day.bars.keys()), len(expected)
