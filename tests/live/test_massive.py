@@ -1,4 +1,4 @@
-"""The real endpoint, with your own keys: `pytest -m live -n 0 -v`. Read-only and small: 20 files, 5 MB, a folder of its own.
+"""The real endpoint, with your own keys: `pytest -m live -n 0 -v`. Read-only and small: 20 files, a folder of its own.
 
 The keys are those of the profile `massive` (INGEST_SOURCE__PROFILE names another one) in ~/.aws/credentials.
 """
