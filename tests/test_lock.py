@@ -6,6 +6,8 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,3 +137,19 @@ def test_a_note_that_cannot_be_written_leaves_the_cache_free(tmp_path: Path) -> 
     note.rmdir()
     with _other_process(tmp_path):
         pass
+
+
+def test_who_waits_gets_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
+    """A reader that keeps what Yahoo answered holds the cache for a moment."""
+    held = threading.Event()
+
+    def keep() -> None:
+        with lock.hold(tmp_path):
+            held.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    held.wait(5)
+    with lock.hold(tmp_path, wait_s=5):
+        thread.join(5)

@@ -90,3 +90,14 @@ def test_what_is_no_ticker_changes_nothing(place, ticker):
     before = stocks(place)
     assert track(place, "add", "MSFT", ticker).returncode == 2
     assert stocks(place) == before
+
+
+def test_what_looks_like_markup_is_a_ticker_like_others(place):
+    assert track(place, "add", "[/b]").returncode == 0
+    shown = track(place, "list")
+    assert (shown.returncode, "[/b]" in shown.stdout, shown.stderr) == (0, True, "")
+
+
+def test_a_comment_is_no_ticker(place):
+    before = stocks(place)
+    assert (track(place, "add", "A#B").returncode, stocks(place)) == (2, before)
