@@ -36,13 +36,13 @@ def actions_of(
         if is_known(asking, first, newest_session()) and asking and asking.known:
             found.setdefault(ticker, Actions())
             if asking.message:
-                notices.append(f"splits and dividends of {ticker} are of {asking.last}, not newer: {asking.message}")
+                notices.append(_old(ticker, asking, asking.message))
             continue
         try:
             found[ticker] = _asked(stock, settings, ticker, first, asking, yahoo) or found.get(ticker, Actions())
         except SourceError as error:
             if asking and asking.known and asking.first <= first:
-                notices.append(f"splits and dividends of {ticker} are of {asking.last}, not newer: {error}")
+                notices.append(_old(ticker, asking, str(error)))
             else:
                 unknown[ticker] = str(error)
     if unknown:
@@ -67,6 +67,10 @@ def _asked(
         raise
     fallback.keep(settings, answer)
     return answer.actions
+
+
+def _old(ticker: str, asking: Asking, why: str) -> str:
+    return f"splits and dividends of {ticker} are of {asking.last}, not newer: {why}"
 
 
 def _unknown(unknown: Mapping[str, str]) -> str:

@@ -123,7 +123,8 @@ def history(
     Columns ticker, date, open, high, low, close, volume, source ("massive" or "yahoo"), sorted by ticker and date;
     `columns` chooses among these and transactions. Prices in dollars as traded, or with `adjust` "splits" or "all" for
     a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are older
-    than the newest row (never with `fetch=False`). Raises UsageError, AcrossSeam, ActionsUnknown or CacheError.
+    than the newest session that is over (never with `fetch=False`). Raises UsageError, AcrossSeam, ActionsUnknown or
+    CacheError.
     """
     from ingest import stored
 

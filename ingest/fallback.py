@@ -52,7 +52,7 @@ def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     symbol = yahoo_symbol(ticker)
     if symbol is None:
         raise NotFound(f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same")
-    begin = _begin(stock, start)
+    begin = _begin(stock, ticker, start)
     return compared(stock, ticker, yahoo.daily(symbol, begin), begin)
 
 
@@ -63,10 +63,10 @@ def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None)
     return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions))
 
 
-def _begin(stock: Stock, start: date) -> date:
+def _begin(stock: Stock, ticker: str, start: date) -> date:
     """Far enough back that a session which is held is among the answers, if there is one before."""
-    earlier = [day for day in stock.manifest.committed() if day < start]
-    return min(start - _MARGIN, earlier[-1]) if earlier else start - _MARGIN
+    earlier = [day for day in stock.manifest.coverage().of(ticker) if day < start]
+    return min(start - _MARGIN, max(earlier)) if earlier else start - _MARGIN
 
 
 def _rows(ticker: str, found: Daily) -> pl.DataFrame:
@@ -81,8 +81,8 @@ def _rows(ticker: str, found: Daily) -> pl.DataFrame:
 
 def _compare(stock: Stock, ticker: str, rows: pl.DataFrame, actions: Actions) -> bool:
     """Whether there was a session to compare; raises Disagreement."""
-    held = set(stock.manifest.committed())
-    both = [day for day in rows["date"].to_list() if day in held]
+    covered = stock.manifest.coverage().of(ticker)
+    both = [day for day in rows["date"].to_list() if day in covered]
     theirs = reading.massive(stock, frozenset([ticker]), _sample(both, actions))
     joined = theirs.join(rows, on="date", suffix="_yahoo").filter((pl.col("close") > 0) & (pl.col("close_yahoo") > 0))
     off = joined.filter((pl.col("close_yahoo") / pl.col("close") - 1).abs() > _TOLERANCE)
@@ -104,12 +104,11 @@ def _sample(days: Sequence[date], actions: Actions) -> list[date]:
     return sorted(chosen)
 
 
-def keep(settings: Settings, answer: Answer) -> bool:
-    """Keep an answer that was compared; returns whether it was kept: not while a run holds the cache."""
+def keep(settings: Settings, answer: Answer) -> None:
+    """Keep an answer that was compared; not while a run holds the cache."""
     with _writing(settings) as manifest:
         if manifest:
             store(manifest, answer)
-        return manifest is not None
 
 
 def keep_refusal(settings: Settings, ticker: str, start: date, error: SourceError) -> None:

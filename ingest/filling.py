@@ -14,6 +14,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.settings import Settings
 from ingest.symbols import yahoo_symbol
+from ingest.tickers import some
 
 if TYPE_CHECKING:
     from ingest.reading import Stock
@@ -36,7 +37,7 @@ class Filling:
         """
         waiting = due(Quotes(self.manifest), tickers, start, min(end, newest_session()))
         if waiting and (unmapped := sorted(ticker for ticker in tickers if yahoo_symbol(ticker) is None)):
-            self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {_some(unmapped)}"))
+            self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
         for number, ticker in enumerate(waiting, 1):
             if stop.is_set():
                 return
@@ -66,9 +67,5 @@ class Filling:
         return reading.stock_of(self.manifest, self.settings), shared()
 
     def _give_up(self, left: Sequence[str], error: SourceError) -> None:
-        message = f"Yahoo was not asked for {_some(left)}: {error}; the next run asks again"
+        message = f"Yahoo was not asked for {some(left)}: {error}; the next run asks again"
         self.sink(events.Notice(message, "warning"))
-
-
-def _some(tickers: Sequence[str]) -> str:
-    return f"{', '.join(tickers[:5])}{f' and {len(tickers) - 5} more' if len(tickers) > 5 else ''}"

@@ -9,6 +9,7 @@ from typing import Literal
 from ingest.manifest.records import Held, RemoteState
 from ingest.permission import Permission
 from ingest.sources.base import RemoteObject
+from ingest.tickers import some
 
 Action = Literal["fetch", "skip"]
 
@@ -138,11 +139,7 @@ def _why_split_again(held: Held, wishes: Wishes) -> str | None:
     if wishes.save_others:
         return "lacks archive"
     lacking = sorted(wishes.tracked - held.tracked)
-    return (
-        f"lacks {', '.join(lacking[:3])}{f' and {len(lacking) - 3} more' if len(lacking) > 3 else ''}"
-        if lacking
-        else None
-    )
+    return f"lacks {some(lacking, 3)}" if lacking else None
 
 
 def _is_quarantined(item: RemoteObject, held: Held) -> bool:

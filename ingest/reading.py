@@ -79,9 +79,8 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
     """All rows of a session, as `ROWS`, sorted by ticker; empty where nothing is held of it. Raises CacheError."""
-    for parts in stock.manifest.parts([day]):
-        return _from(all_bars(stock.folders, parts), "massive")
-    return _yahoo(stock, stock.quotes.rows_of(day))
+    held = [_from(all_bars(stock.folders, parts), "massive") for parts in stock.manifest.parts([day])]
+    return pl.concat([*held, _yahoo(stock, stock.quotes.rows_of(day))]).sort("ticker")
 
 
 def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:

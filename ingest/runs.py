@@ -25,6 +25,7 @@ from ingest.sources.asking import Asker
 from ingest.store import Store
 from ingest.survey import asking, survey
 from ingest.tally import Tally, standing
+from ingest.tickers import some
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
 
@@ -174,8 +175,7 @@ async def _import_pipeline() -> None:
 
 
 def _rowless(tickers: list[str]) -> str:
-    shown = f"{', '.join(tickers[:5])}{f' and {len(tickers) - 5} more' if len(tickers) > 5 else ''}"
-    return f"no session held has a row of {shown}: tickers are spelled as the vendor does, capitals and all"
+    return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
 
 
 async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:

@@ -1,5 +1,6 @@
 """`get_smart_data`: what is stored first, what is lacking in bulk from Massive, and Yahoo where Massive has nothing."""
 
+import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -273,8 +274,6 @@ def _warn(message: str) -> None:
 
 def _depth() -> int:
     """How many calls of this package lie between the warning and whoever called it."""
-    import sys
-
     depth, frame = 2, sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("ingest."):
         depth, frame = depth + 1, frame.f_back

@@ -6,7 +6,7 @@ tickers never share one, with or without case.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,12 @@ class TrackedLists:
     def empty(self) -> bool:
         """Whether nothing is tracked."""
         return not self.tickers
+
+
+def some(tickers: Sequence[str], most: int = 5) -> str:
+    """Tickers in words: the first ones by name, and how many more there are."""
+    more = f" and {len(tickers) - most} more" if len(tickers) > most else ""
+    return f"{', '.join(tickers[:most])}{more}"
 
 
 def file_stem(ticker: str) -> str:

@@ -3,6 +3,7 @@
 import anyio
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from pipeline_kit import key, write_keys
 from reading_kit import security, world
@@ -304,6 +305,16 @@ def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):
     mine = smart(here, "MSFT", ("AAPL", "MSFT"), start=DAYS[100])
     same(mine, plain_history("MSFT", start=DAYS[100], actions=False))
     assert mine.attrs["sources"]["yahoo"] == [(str(DAYS[110]), str(DAYS[119]))]
+    # A session, and a scan with or without a filter, say what history says.
+    config = here.config(("AAPL", "MSFT"))
+    assert ingest.day(DAYS[112], config=config).select("ticker", "source").rows() == [
+        ("AAPL", "massive"),
+        ("MSFT", "yahoo"),
+    ]
+    msft = pl.col("ticker") == "MSFT"
+    scanned = ingest.scan(DAYS[100], config=config).collect().filter(msft)
+    assert scanned.height == 30
+    assert scanned.equals(ingest.scan(DAYS[100], config=config).filter(msft).collect())
 
 
 def test_newest_sessions_that_nobody_has_are_said_and_asked_for_again(here):
