@@ -15,6 +15,7 @@
     │   └── ActionsUnknown               splits and dividends could not be had, so nothing can be adjusted
     ├── UnreadableFile          exit 3   a day's file that is not what it should be
     ├── CacheError              exit 5   the cache cannot be written or read
+    │   └── ManifestDamaged              its manifest is not what was written: it can be built anew
     └── CacheLocked             exit 6   another run holds it
 
 Foreign errors (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated at the edge that met them.
@@ -106,6 +107,10 @@ class CacheError(IngestError):
     """The cache folder or the manifest cannot be read or written."""
 
     exit_code = 5
+
+
+class ManifestDamaged(CacheError):
+    """The manifest's file is no manifest any more, as no run of ours leaves it; the message says the way back."""
 
 
 class CacheLocked(IngestError):

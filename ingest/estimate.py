@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.manifest import Manifest
+from ingest.tiers import durable
 
 ASK_FROM = 1_000_000_000
 """Bytes from which on a download is to be confirmed."""
@@ -27,11 +28,13 @@ class Estimate:
 def estimate(files: int, size: int, manifest: Manifest, root: Path) -> Estimate:
     """What so many files and packed bytes will take, at the rate that the last run of some size reached."""
     rate = manifest.measured_rate()
+    with durable.translated("look at", root):
+        free = shutil.disk_usage(root).free
     return Estimate(
         files=files,
         bytes=size,
         disk=round(size * _DISK_PER_PACKED),
-        free=shutil.disk_usage(root).free,
+        free=free,
         seconds=size / rate if rate else None,
     )
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -28,7 +28,8 @@ def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
     try:
         yield
     finally:
-        note.unlink(missing_ok=True)
+        with suppress(OSError):  # it decides nothing, and must not hide what the run met
+            note.unlink(missing_ok=True)
         lock.release()
 
 

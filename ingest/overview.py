@@ -13,6 +13,7 @@ from ingest.manifest.records import SessionCount
 from ingest.permission import Permission
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
+from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
 
 
@@ -116,5 +117,6 @@ def _sizes(settings: Settings) -> Iterable[TierSize]:
 
 
 def _size(name: str, folder: Path, pattern: str) -> TierSize:
-    sizes = [path.stat().st_size for path in folder.glob(pattern)]
+    with durable.translated("look into", folder):
+        sizes = [path.stat().st_size for path in folder.glob(pattern)]
     return TierSize(name, str(folder), sum(sizes), len(sizes))

@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 
 import anyio
 
 from ingest import events, lock
-from ingest.errors import IngestError, NotConfirmed, SourceError
+from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
 from ingest.manifest import Answer, Manifest
@@ -46,7 +46,12 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
             await going.work()
         except IngestError as error:
             failure = error
-        finished = going.finish(failure)
+        try:
+            finished = going.finish(failure)
+        except CacheError as error:
+            if failure is None:
+                raise
+            raise failure from error  # what came first says more than that its end cannot be recorded
     if failure:
         raise failure
     return finished
@@ -93,7 +98,11 @@ class _Run:
             exit_code=failure.exit_code if failure else _exit_code(states, self._stop.is_set()),
             interrupted=self._stop.is_set(),
         )
-        self._store.manifest.finish_run(self._store.run, finished.exit_code, asdict(finished))
+        try:
+            self._store.manifest.finish_run(self._store.run, finished.exit_code, asdict(finished))
+        except CacheError as error:
+            self._sink(replace(finished, exit_code=failure.exit_code if failure else error.exit_code))
+            raise
         self._sink(finished)
         return finished
 

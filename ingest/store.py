@@ -86,10 +86,11 @@ class Store:
         hashes = {"tracked": record.tracked_sha256, "archive": record.archive_sha256}
         for tier in _tiers(record):
             path = self.folders.path(record.session, tier)
-            if durable.temporary(path).exists():
-                durable.publish(path)
-            if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != hashes[tier]:
-                return False
+            with durable.translated("read", path):
+                if durable.temporary(path).exists():
+                    durable.publish(path)
+                if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != hashes[tier]:
+                    return False
         return True
 
     def _sync(self) -> None:

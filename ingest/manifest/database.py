@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ingest.errors import CacheError
+from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import schema
 from ingest.manifest.location import refuse_network
 
@@ -64,10 +64,11 @@ class Database:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite itself rolls back where a disk is full or fails
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query whose first parameter is the dataset. Raises CacheError."""
@@ -111,6 +112,21 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if _is_damage(error):
+            raise ManifestDamaged(
+                f"the manifest {path} is damaged ({error}): `ingest verify --repair` sets it aside and builds it anew "
+                "from the parts"
+            ) from error
         raise CacheError(f"the manifest {path}: {error}") from error
     except OSError as error:
         raise CacheError(f"the manifest {path}: {error.strerror or error}") from error
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file's content is at fault, and not the disk, its rights, or who else has it open."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return str(error).startswith("Could not decode")  # a text that is none, which Python finds and not SQLite
+    if code == sqlite3.SQLITE_ERROR:
+        return str(error).startswith("no such ")  # a table or column that this version of a manifest has
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -7,13 +7,23 @@ temporary file, whose name ends in `.tmp` and which `sweep` removes.
 
 import hashlib
 import os
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ingest.errors import CacheError
 
 SUFFIX = ".tmp"
 _MAX_NAME_BYTES = 255
+
+
+@contextmanager
+def translated(doing: str, path: Path) -> Iterator[None]:
+    """Raise what the file system refuses as a CacheError: what could not be done, to which path, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(f"cannot {doing} {path}: {error.strerror or error}") from error
 
 
 def temporary(path: Path) -> Path:
@@ -30,38 +40,40 @@ def stage(path: Path, data: bytes) -> Path:
     Raises CacheError where the disk is full, read-only or out of order.
     """
     staged = temporary(path)
-    try:
+    with translated("write", path):
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        try:
             view = memoryview(data)
             while view:
-                view = view[file.write(view) :]
+                view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
-    except OSError as error:
-        raise CacheError(f"cannot write {path}: {error.strerror or error}") from error
+        finally:
+            os.close(descriptor)
     return staged
 
 
 def publish(path: Path) -> None:
     """Rename the target's temporary file over it; durable once `sync_folder` has returned."""
-    try:
+    with translated("replace", path):
         temporary(path).replace(path)
-    except OSError as error:
-        raise CacheError(f"cannot replace {path}: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there; durable once `sync_folder` has returned."""
+    with translated("remove", path):
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable. Windows has no such call and needs none for NTFS's journal."""
+    """Make renames and removals in a folder durable. Windows has no such call and needs none for NTFS's journal."""
     if os.name == "nt":
         return
-    try:
+    with translated("sync", folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise CacheError(f"cannot sync {folder}: {error.strerror or error}") from error
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -73,19 +85,18 @@ def replace(path: Path, data: bytes) -> None:
 
 def make_folder(folder: Path) -> None:
     """Create a folder with its parents, each durably in its own parent. Raises CacheError."""
-    try:
+    with translated("create the folder", folder):
         if folder.is_dir():
             return
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise CacheError(f"cannot create the folder {folder}: {error.strerror or error}") from error
     sync_folder(folder.parent)
 
 
 def sweep(folder: Path, spare: Container[Path] = ()) -> int:
     """Remove the temporary files that a killed run left in a folder; returns how many."""
-    leftovers = [path for path in folder.glob(f".*{SUFFIX}") if path not in spare]
+    with translated("look into", folder):
+        leftovers = [path for path in folder.glob(f".*{SUFFIX}") if path not in spare]
     for path in leftovers:
-        path.unlink(missing_ok=True)
+        remove(path)
     return len(leftovers)

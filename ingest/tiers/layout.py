@@ -40,9 +40,10 @@ class PartFolders:
             durable.make_folder(self.folder(tier))
 
     def present(self, tier: Tier) -> frozenset[str]:
-        """Names of the files in a tier's folder, by one read of the folder."""
+        """Names of the files in a tier's folder, by one read of the folder. Raises CacheError."""
         folder = self.folder(tier)
-        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+        with durable.translated("look into", folder):
+            return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

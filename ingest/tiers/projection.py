@@ -47,21 +47,23 @@ def path_of(folder: Path, ticker: str) -> Path:
 
 def looks_intact(folder: Path, known: Projection) -> bool:
     """Whether the file has the size and time that it was written with: one `stat`, its content is not read."""
-    try:
-        found = path_of(folder, known.ticker).stat()
-    except FileNotFoundError:
-        return known.sha256 is None
+    path = path_of(folder, known.ticker)
+    with durable.translated("look at", path):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return known.sha256 is None
     return (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns)
 
 
 def read_base(folder: Path, known: Projection) -> bytes | None:
     """Content of a CSV to build upon; None where it is not the file that the manifest knows."""
-    try:
-        content = path_of(folder, known.ticker).read_bytes()
-    except FileNotFoundError:
-        return b"" if known.sha256 is None else None
-    except OSError as error:
-        raise CacheError(f"cannot read {path_of(folder, known.ticker)}: {error.strerror or error}") from error
+    path = path_of(folder, known.ticker)
+    with durable.translated("read", path):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return b"" if known.sha256 is None else None
     return content if hashlib.sha256(content).hexdigest() == known.sha256 else None
 
 
@@ -84,11 +86,12 @@ def write(folder: Path, known: Projection, content: bytes) -> Projection:
     """Replace a CSV, or remove it where it has no rows; durable once the folder is synced. Returns its new state."""
     path = path_of(folder, known.ticker)
     if not content:
-        path.unlink(missing_ok=True)
+        durable.remove(path)
         return Projection(known.ticker, active=known.active, dirty=False, rows=0, yahoo=known.yahoo)
     durable.stage(path, content)
     durable.publish(path)
-    written = path.stat()
+    with durable.translated("look at", path):
+        written = path.stat()
     lines = content.splitlines()
     return replace(
         known,

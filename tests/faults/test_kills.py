@@ -3,29 +3,17 @@
 The runs that die are forked by `nursery.py`; the source is the loopback server in this process.
 """
 
-import hashlib
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
 from collections import Counter
-from datetime import date
 from pathlib import Path
 
 import pytest
-from pipeline_kit import Place, assert_same, flat, key, market_objects, trading_days, window, write_keys
-
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from pipeline_kit import window
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
-
-DAYS = trading_days(date(2025, 3, 3), 3)
-LISTED = frozenset({"AAPL", "TRUE"})
-GROWN = frozenset({"AAPL", "BRK.B", "GONE"})
-REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
 
 
 class Nursery:
@@ -52,98 +40,13 @@ class Nursery:
 
 
 @pytest.fixture(scope="module")
-def server():
-    days = market_objects(DAYS)
-    days[key(DAYS[0])] = pack(flat([("AAPL", "1"), ("GONE", "9"), ("MSFT", "3")]))
-    with loopback.serve(days) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    file = tmp_path_factory.mktemp("keys") / "credentials"
-    write_keys(file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-        patch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
-        yield dict(os.environ)
-
-
-@pytest.fixture(scope="module")
-def nursery(server, environment):
+def nursery(story_server, environment):
     command = [sys.executable, "-W", "error", str(Path(__file__).with_name("nursery.py"))]
     single = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, env=environment | single, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield Nursery(process, server.endpoint_url)
-
-
-class Story:
-    """A cache as it was before a run, the run, and what an undisturbed one makes of that cache."""
-
-    def __init__(self, folder, server, days, tracked):
-        self.days, self.tracked = days, tracked
-        self.before = Place(folder / "before", server.endpoint_url)
-        self.after = Place(folder / "after", server.endpoint_url)
-        self._folder = folder
-        self._url = server.endpoint_url
-
-    def undisturbed(self):
-        shutil.copytree(self.before.root, self.after.root)
-        self.finish(self.after)
-        self._seen = {name: {data} for name, data in self.before.tiers().items()}
-        for name, data in self.after.tiers().items():
-            self._seen.setdefault(name, set()).add(data)
-        return self
-
-    def finish(self, place):
-        """A run that nobody disturbs."""
-        return place.run(*window(self.days), tracked=self.tracked, concurrency=1)
-
-    def fresh_copy(self):
-        place = Place(self._folder / "killed", self._url)
-        shutil.rmtree(place.root, ignore_errors=True)
-        shutil.copytree(self.before.root, place.root)
-        return place
-
-    def check_killed(self, place):
-        """What holds at the instant of death: no file is torn, and what is called done is on disk."""
-        for name, data in place.tiers().items():
-            assert name.endswith(".tmp") or data in self._seen[name], name
-        if not place.query("SELECT 1 FROM sqlite_master WHERE name = 'intents'"):
-            return  # killed before the manifest was made
-        query = "SELECT session, tracked_sha256, archive_sha256 FROM sessions WHERE held = 'committed'"
-        intended = {session for (session,) in place.query("SELECT session FROM intents")}
-        for session, *hashes in place.query(query):
-            for tier, expected in zip(("tracked", "archive"), hashes, strict=True):
-                assert session in intended or sha256(place.part(session, tier)) == expected, (session, tier)
-
-    def check_finished(self, place):
-        assert list(place.root.rglob("*.tmp")) == []
-        assert_same(place, self.after)
-        assert {path.name for path in place.root.iterdir()} == {path.name for path in self.after.root.iterdir()}
-
-
-def sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def eventful(server, environment, tmp_path_factory):
-    """The run has a fresh session, a replaced one, tickers that come and go, and a CSV that loses its only row."""
-    story = Story(tmp_path_factory.mktemp("eventful"), server, DAYS[:3], GROWN)
-    story.before.run(*window(DAYS[:2]), tracked=LISTED | {"GONE"}, concurrency=1)
-    server.put(key(DAYS[0]), pack(REPLACED))
-    return story.undisturbed()
-
-
-@pytest.fixture(scope="module")
-def first(server, environment, eventful, tmp_path_factory):
-    """The run is a cache's first."""
-    story = Story(tmp_path_factory.mktemp("first"), server, DAYS[:3], LISTED)
-    story.before.root.mkdir()
-    return story.undisturbed()
+        yield Nursery(process, story_server.endpoint_url)
 
 
 def kill_at_every_step(nursery, story):
@@ -157,7 +60,7 @@ def kill_at_every_step(nursery, story):
             return answer["steps"]
         fatal.append(answer["steps"][-1])
         try:
-            story.check_killed(place)
+            story.check_interrupted(place)
             story.finish(place)
             story.check_finished(place)
         except AssertionError as error:
@@ -196,7 +99,7 @@ def kill_at_some_time(nursery, story, seed, usual_s):
     place = story.fresh_copy()
     status = nursery.run(place, story.days, story.tracked, concurrency=4, after_s=after_s)["status"]
     try:
-        story.check_killed(place)
+        story.check_interrupted(place)
         story.finish(place)
         story.check_finished(place)
     except AssertionError as error:

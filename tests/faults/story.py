@@ -1,0 +1,90 @@
+"""A cache before a run that something disturbs, and what an undisturbed run makes of it."""
+
+import hashlib
+import json
+import shutil
+from datetime import date
+
+from pipeline_kit import Place, assert_same, flat, trading_days, window
+
+from ingest.tiers import durable, projection
+
+DAYS = trading_days(date(2025, 3, 3), 3)
+LISTED = frozenset({"AAPL", "TRUE"})
+GROWN = frozenset({"AAPL", "BRK.B", "GONE"})
+WITH_GONE = flat([("AAPL", "1"), ("GONE", "9"), ("MSFT", "3")])
+REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
+
+
+class Story:
+    """A cache as it was before a run, the run, and what an undisturbed one makes of that cache."""
+
+    def __init__(self, folder, server, days, tracked):
+        self.days, self.tracked = days, tracked
+        self.before = Place(folder / "before", server.endpoint_url)
+        self.after = Place(folder / "after", server.endpoint_url)
+        self._folder = folder
+        self._url = server.endpoint_url
+
+    def undisturbed(self):
+        if self.before.root.exists():
+            shutil.copytree(self.before.root, self.after.root)
+        self.finish(self.after)
+        self._seen = {name: {data} for name, data in self.before.tiers().items()}
+        for name, data in self.after.tiers().items():
+            self._seen.setdefault(name, set()).add(data)
+        return self
+
+    def finish(self, place, **more):
+        """A run that nobody disturbs."""
+        return place.run(*window(self.days), tracked=self.tracked, concurrency=1, **more)
+
+    def empty(self, name="killed"):
+        """A place where there is nothing yet."""
+        place = Place(self._folder / name, self._url)
+        shutil.rmtree(place.root, ignore_errors=True)
+        return place
+
+    def fresh_copy(self, name="killed"):
+        place = self.empty(name)
+        if self.before.root.exists():
+            shutil.copytree(self.before.root, place.root)
+        return place
+
+    def check_interrupted(self, place):
+        """What holds at any instant: no file is torn, and what is called done is on disk, or on its way there."""
+        for name, data in place.tiers().items():
+            assert name.endswith(".tmp") or data in self._seen[name], f"{name} is torn"
+        manifest = place.root / "manifest.sqlite"
+        if manifest.exists() and place.query("SELECT 1 FROM sqlite_master WHERE name = 'intents'"):
+            _check_parts(place)
+            _check_csvs(place)
+
+    def check_finished(self, place):
+        assert list(place.root.rglob("*.tmp")) == []
+        assert_same(place, self.after)
+        assert {path.name for path in place.root.iterdir()} == {path.name for path in self.after.root.iterdir()}
+
+
+def _check_parts(place):
+    """The parts of committed sessions are there; those of intended ones at least under their temporary names."""
+    intents = {day: json.loads(record) for day, record in place.query("SELECT session, record FROM intents")}
+    columns = "session, tracked_sha256, archive_sha256"
+    for session, *hashes in place.query(f"SELECT {columns} FROM sessions WHERE held = 'committed'"):
+        for tier, expected in zip(("tracked", "archive"), hashes, strict=True):
+            path, wanted = place.part(session, tier), expected
+            found = {sha256(path)}
+            if session in intents:
+                wanted = intents[session][f"{tier}_sha256"]
+                found.add(sha256(durable.temporary(path)))
+            assert wanted in found, f"the {tier} part of {session} is not what the manifest calls it"
+
+
+def _check_csvs(place):
+    for ticker, expected in place.query("SELECT ticker, sha256 FROM projections WHERE NOT dirty"):
+        assert sha256(projection.path_of(place.tracked, ticker)) == expected, f"the CSV of {ticker} is called clean"
+
+
+def sha256(path):
+    """None where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
