@@ -25,6 +25,10 @@ MANIFEST = "manifest.sqlite"
 FOLDER = "folder"
 
 
+class Killed(BaseException):
+    """The process is as good as dead: it does nothing to the disk any more."""
+
+
 def is_ignored(path):
     return path.name.startswith(("ingest.lock", MANIFEST))
 
@@ -56,6 +60,8 @@ class Recorder:
     """Entries of each folder at the start: name → number of the file, or FOLDER."""
     manifest: bytes | None = None
     ops: list = field(default_factory=list)
+    fatal: int | None = None
+    """The number of operations after which the process is killed."""
 
     def __post_init__(self):
         self._lock = threading.RLock()
@@ -105,9 +111,14 @@ class Recorder:
     def _note(self, kind, path=None, **more):
         self.ops.append(Op(kind, path, **more))
 
+    def _live(self, concerned=True):
+        if concerned and self.fatal is not None and len(self.ops) >= self.fatal:
+            raise Killed
+
     def _opening(self, original):
         def opened(path, flags, *more, **named):
             with self._lock:
+                self._live(self._concerns(path))
                 made = flags & os.O_CREAT and not Path(path).exists()
                 descriptor = original(path, flags, *more, **named)
                 if made and Path(path).name == MANIFEST and Path(path).is_relative_to(self.base):
@@ -141,6 +152,7 @@ class Recorder:
     def _writing(self, original):
         def write(descriptor, data):
             with self._lock:
+                self._live(descriptor in self._open)
                 count = original(descriptor, data)
                 if descriptor in self._open:
                     content = self._written[descriptor] = self._written[descriptor] + bytes(data[:count])
@@ -152,6 +164,7 @@ class Recorder:
     def _syncing(self, original):
         def fsync(descriptor):
             with self._lock:
+                self._live(descriptor in self._open)
                 original(descriptor)
                 known = self._open.get(descriptor)
                 if isinstance(known, Path):
@@ -164,6 +177,7 @@ class Recorder:
     def _renaming(self, original):
         def rename(source, target, **named):
             with self._lock:
+                self._live(self._concerns(target))
                 original(source, target, **named)
                 if self._concerns(target):
                     number = self._names[Path(target)] = self._names.pop(Path(source))
@@ -174,6 +188,7 @@ class Recorder:
     def _unlinking(self, original):
         def unlink(path, **named):
             with self._lock:
+                self._live(self._concerns(path))
                 original(path, **named)
                 if self._concerns(path):
                     self._names.pop(Path(path))
@@ -184,6 +199,7 @@ class Recorder:
     def _making(self, original):
         def mkdir(path, *more, **named):
             with self._lock:
+                self._live(self._concerns(path))
                 original(path, *more, **named)
                 if self._concerns(path):
                     self._note("mkdir", Path(path))
@@ -193,8 +209,10 @@ class Recorder:
     def _deciding(self, original):
         @contextmanager
         def transaction(database):
+            self._live()
             with original(database) as db:
                 yield db
+                self._live()
             self._commit(database._path)
 
         return transaction
@@ -335,12 +353,12 @@ def _applied(entries, op):
     raise AssertionError(op)
 
 
-def all_states(recorded):
-    """Every state that a crash at any moment of the recorded run may leave, each once."""
+def all_states(recorded, since=0):
+    """Every state that a crash at any moment of the recorded run, from one on, may leave, each once."""
     disk, seen = Disk(recorded), {}
-    for op in [None, *recorded.ops]:
+    for number, op in enumerate([None, *recorded.ops]):
         if op:
             disk.apply(op)
-        for state in disk.states():
+        for state in disk.states() if number >= since else ():
             seen.setdefault((state.tree, state.manifest), state)
     return list(seen.values())
