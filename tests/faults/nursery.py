@@ -1,11 +1,13 @@
 """A process that has imported everything and forks a run for each order on its stdin: some of them to be killed.
 
-An order is a line of JSON: the cache, the source, the window, and when to die: at the n-th durable step (`at_step`) or
-so many seconds after the fork (`after_s`). The answer is a line of JSON: whether the run was killed, the names of the
-durable steps that it came to, and how long it took.
+An order is a line of JSON: the cache, the source, the window, and when to die: at the n-th durable step (`at_step`), as
+an event is reported for the n-th time (`at_event`: its name and n), or so many seconds after the fork (`after_s`). The
+answer is a line of JSON: whether the run was killed, the names of the durable steps and of the events that it came to,
+and how long it took.
 
 Durable steps are what the commit protocol is made of: `stage` (dying there leaves half a temporary file), `publish`
-and `sync` of `ingest.tiers.durable`, and `begin` and `commit` of each transaction of the manifest.
+and `sync` of `ingest.tiers.durable`, and `begin` and `commit` of each transaction of the manifest. The named kill
+points are a run's events: a run reports them to a sink, so that the seam costs nothing where nobody kills.
 """
 
 import gc
@@ -15,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -25,6 +28,7 @@ import botocore.loaders
 import botocore.session
 
 from ingest import pipeline, projecting, runs  # noqa: F401 - what a run imports when it needs it
+from ingest.events import name_of
 from ingest.manifest import Manifest
 from ingest.request import Request
 from ingest.settings import Archive, Cache, Fallback, Settings, Source
@@ -34,6 +38,8 @@ from ingest.tiers import (
     rows,  # noqa: F401 - what a run imports when it needs it
 )
 from ingest.window import Window
+
+EVENT = "event:"
 
 
 def die():
@@ -89,8 +95,24 @@ class Steps:
         Manifest.transaction = deciding
 
 
+class Events:
+    """A sink that writes the names of events to a pipe, and dies at the one that it was told."""
+
+    def __init__(self, log, fatal):
+        self._log, self._fatal = log, fatal
+        self._counts = Counter()
+
+    def __call__(self, event):
+        name = name_of(event)
+        self._counts[name] += 1
+        os.write(self._log, f"{EVENT}{name}\n".encode())
+        if [name, self._counts[name]] == self._fatal:
+            die()
+
+
 def run(order, log):
     Steps(log, order.get("at_step")).wrap()
+    sink = Events(log, order.get("at_event"))
     settings = Settings(
         source=Source(endpoint_url=order["url"], concurrency=order["concurrency"]),
         cache=Cache(root=Path(order["root"])),
@@ -101,7 +123,7 @@ def run(order, log):
     request = Request(Window(start, end), frozenset(order["tracked"]))
 
     async def work():
-        return await runs.run(settings, request, lambda event: None, anyio.Event())
+        return await runs.run(settings, request, sink, anyio.Event())
 
     return anyio.run(work).exit_code
 
@@ -123,13 +145,18 @@ def obey(order):
         timer = threading.Timer(after_s, partial(os.kill, child, signal.SIGKILL))
         timer.start()
     with os.fdopen(read) as log:
-        steps = log.read().split()
+        said = log.read().split()
     # The pipe ends with the child; until it is waited for, its number is not another's.
     if after_s is not None:
         timer.cancel()
         timer.join()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return {"status": status, "steps": steps, "seconds": time.monotonic() - started}
+    return {
+        "status": status,
+        "steps": [name for name in said if not name.startswith(EVENT)],
+        "events": [name.removeprefix(EVENT) for name in said if name.startswith(EVENT)],
+        "seconds": time.monotonic() - started,
+    }
 
 
 def warm():

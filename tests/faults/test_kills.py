@@ -78,6 +78,53 @@ def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nurs
     assert eventful.after.csv("GONE") is None
 
 
+def kill_at_event(nursery, story, name, nth, concurrency=1):
+    """Kill a run as it reports an event for the n-th time, and finish; returns how it ended."""
+    place = story.fresh_copy()
+    status = nursery.run(place, story.days, story.tracked, concurrency=concurrency, at_event=[name, nth])["status"]
+    try:
+        story.check_interrupted(place)
+        story.finish(place)
+        story.check_finished(place)
+    except AssertionError as error:
+        error.add_note(f"killed at {name} {nth}")
+        raise
+    return status
+
+
+def points(nursery, story, concurrency=1):
+    """The named kill points of a run: each event with its number among those of its name."""
+    events = nursery.run(story.fresh_copy(), story.days, story.tracked, concurrency=concurrency)["events"]
+    return [(name, events[: at + 1].count(name)) for at, name in enumerate(events)]
+
+
+def test_a_run_killed_at_each_named_point_is_finished_by_the_next(nursery, eventful):
+    named = points(nursery, eventful)
+    counts = Counter(name for name, _ in named)
+    assert [counts[name] for name in ("fetch_started", "fetched", "committed", "projected")] == [2, 2, 2, 1]
+    assert (named[0], named[-1]) == (("run_started", 1), ("finished", 1))
+    for name, nth in named:
+        assert kill_at_event(nursery, eventful, name, nth) == -9, (name, nth)
+
+
+def kill_at_two_points(nursery, story, named, seed):
+    """Kill a run and then the run that follows it, each at a random named point, and finish."""
+    rng = random.Random(seed)
+    place, chosen = story.fresh_copy(), [rng.choice(named), rng.choice(named)]
+    killed = [
+        nursery.run(place, story.days, story.tracked, concurrency=rng.choice([1, 4]), at_event=list(point))["status"]
+        for point in chosen
+    ]
+    try:
+        story.check_interrupted(place)
+        story.finish(place)
+        story.check_finished(place)
+    except AssertionError as error:
+        error.add_note(f"seed {seed}: killed at {chosen}: {killed}")
+        raise
+    return killed
+
+
 def kill_twice(nursery, story, seed):
     """Kill a run and then the run that follows it, each at a random step, and finish."""
     rng = random.Random(seed)
@@ -133,3 +180,15 @@ def test_hundreds_of_kills_change_nothing_in_the_end(nursery, eventful, first):
             killed += kill_twice(nursery, story, seed).count(-9)
             killed += kill_at_some_time(nursery, story, seed, usual_s[story]) == -9
     assert killed > 400
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundreds_of_kills_at_random_named_points_change_nothing_in_the_end(nursery, eventful, first):
+    killed = 0
+    for story in (eventful, first):
+        named = points(nursery, story)
+        for seed in range(2000, 2150):
+            killed += kill_at_two_points(nursery, story, named, seed).count(-9)
+    # The run that follows a kill has less to do, and may not come to the second point.
+    assert killed > 300
