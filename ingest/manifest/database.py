@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakSet
 
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import schema
@@ -31,6 +32,7 @@ class Database:
         self._db = connection
         self._path = path
         self.dataset = dataset
+        self._reading: WeakSet[sqlite3.Cursor] = WeakSet()
 
     @classmethod
     @contextmanager
@@ -42,7 +44,7 @@ class Database:
             with _translated(path):
                 connection = opened.enter_context(closing(_connected(path)))
                 schema.migrate(connection, path)
-            yield cls(connection, path, dataset, writable=True)
+            yield opened.enter_context(cls(connection, path, dataset, writable=True)._reads_ended())
 
     @classmethod
     @contextmanager
@@ -55,7 +57,16 @@ class Database:
         with ExitStack() as opened:
             with _translated(path):
                 connection = opened.enter_context(closing(_current(path)))
-            yield cls(connection, path, dataset, writable=False)
+            yield opened.enter_context(cls(connection, path, dataset, writable=False)._reads_ended())
+
+    @contextmanager
+    def _reads_ended(self) -> Iterator[Self]:
+        """End reads that an error left half-way: SQLite keeps a file open as long as one of its statements is."""
+        try:
+            yield self
+        finally:
+            for cursor in list(self._reading):
+                cursor.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -78,7 +89,11 @@ class Database:
     def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """The same rows, one after the other: not all of them are in memory at once."""
         with _translated(self._path):
-            yield from self._db.execute(query, (self.dataset, *values))
+            cursor = self._db.execute(query, (self.dataset, *values))
+            self._reading.add(cursor)
+            # `yield from` would close the cursor with the generator, which may be when the database is closed already.
+            for row in cursor:  # noqa: UP028
+                yield row
 
 
 def _connected(path: Path) -> sqlite3.Connection:

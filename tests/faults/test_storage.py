@@ -1,0 +1,325 @@
+"""Disks that are full, read-only or broken, and folders that vanish: a run says so, holds what it held, and goes on
+when the disk is well again.
+
+Faults are injected below the cache, at each call of `os` in turn; where the machine allows, a small file system of its
+own is filled up and made read-only for real.
+"""
+
+import errno
+import itertools
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from disk import is_ignored
+from pipeline_kit import Place
+
+from ingest import events
+from ingest.errors import CacheError
+from ingest.manifest.database import Database
+
+ERRORS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.EIO)]
+CALLS = ("open", "write", "fsync", "replace", "unlink", "mkdir")
+
+
+class BrokenDisk:
+    """Fails calls upon files and folders below a root: the nth one and, where `stays`, all that follow."""
+
+    def __init__(self, root, nth=None, error=errno.ENOSPC, stays=True):
+        self._root, self._nth, self._error, self._stays = root, nth, error, stays
+        self._descriptors = set()
+        self.calls = []
+
+    @contextmanager
+    def inserted(self):
+        with ExitStack() as patches:
+            for name in CALLS:
+                patches.enter_context(patch.object(os, name, self._wrap(name, getattr(os, name))))
+            patches.enter_context(patch.object(os, "close", self._closing(os.close)))
+            yield self
+
+    def _wrap(self, name, original):
+        def call(first, *more, **named):
+            if self._concerns(first):
+                self.calls.append(name)
+                if self._is_broken():
+                    self._fail(name, original, first, *more)
+            found = original(first, *more, **named)
+            if name == "open" and self._concerns(first):
+                self._descriptors.add(found)
+            return found
+
+        return call
+
+    def _closing(self, original):
+        def close(descriptor):
+            self._descriptors.discard(descriptor)
+            original(descriptor)
+
+        return close
+
+    def _concerns(self, first):
+        if isinstance(first, int):
+            return first in self._descriptors
+        return Path(first).is_relative_to(self._root) and not is_ignored(Path(first))
+
+    def _is_broken(self):
+        count = len(self.calls)
+        return self._nth is not None and (count == self._nth or (self._stays and count > self._nth))
+
+    def _fail(self, name, original, first, *more):
+        if name == "write":
+            original(first, bytes(more[0])[: len(more[0]) // 2])
+        raise OSError(self._error, os.strerror(self._error))
+
+
+def refusal(story, place, **more):
+    """What the error of a run says, if it has one."""
+    try:
+        story.finish(place, **more)
+    except CacheError as error:
+        return str(error)
+    return None
+
+
+def ends_well_on_a_healthy_disk(story, place, ran):
+    """A run that failed has said so; what it left is in order, and the next one ends as an undisturbed run."""
+    assert ran.error.exit_code == 5
+    assert str(place.root) in str(ran.error)
+    if ran.of(events.RunStarted):
+        assert ran.finished.exit_code == 5
+    story.check_interrupted(place)
+    story.finish(place)
+    story.check_finished(place)
+
+
+def fail_at(story, nth, error, stays):
+    place = story.fresh_copy()
+    with BrokenDisk(place.root, nth, error, stays).inserted() as disk:
+        ran = story.finish(place, fails=CacheError)
+    try:
+        assert os.strerror(error) in str(ran.error)
+        ends_well_on_a_healthy_disk(story, place, ran)
+    except AssertionError as failure:
+        failure.add_note(f"{errno.errorcode[error]} at call {nth}: {disk.calls[nth - 1]}")
+        raise
+
+
+def calls_of(story):
+    place = story.fresh_copy()
+    with BrokenDisk(place.root).inserted() as disk:
+        story.finish(place)
+    return disk.calls
+
+
+def test_a_disk_that_fails_at_any_call_ends_the_run_and_loses_nothing(eventful, first):
+    calls = {story: calls_of(story) for story in (eventful, first)}
+    assert {name for made in calls.values() for name in made} == set(CALLS)
+    errors = itertools.cycle(ERRORS)
+    for story, made in calls.items():
+        for nth in range(1, len(made) + 1):
+            fail_at(story, nth, next(errors), stays=True)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_disk_that_fails_at_any_call_in_any_way_ends_the_run_and_loses_nothing(eventful, first):
+    for story in (eventful, first):
+        for nth in range(1, len(calls_of(story)) + 1):
+            for error, stays in itertools.product(ERRORS, (True, False)):
+                fail_at(story, nth, error, stays)
+
+
+# The manifest
+
+
+def sqlite_error(message, code):
+    error = sqlite3.OperationalError(message)
+    error.sqlite_errorcode = code
+    return error
+
+
+MANIFEST_FAULTS = {
+    "full": sqlite_error("database or disk is full", sqlite3.SQLITE_FULL),
+    "I/O error": sqlite_error("disk I/O error", sqlite3.SQLITE_IOERR),
+    "readonly": sqlite_error("attempt to write a readonly database", sqlite3.SQLITE_READONLY),
+}
+
+
+class FailingConnection:
+    """A connection of SQLite that refuses one statement."""
+
+    def __init__(self, connection, refused, error):
+        self._connection, self._refused, self._error = connection, refused, error
+
+    def execute(self, statement, *values):
+        if statement == self._refused:
+            raise self._error
+        return self._connection.execute(statement, *values)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
+@contextmanager
+def failing_manifest(nth, refused, error):
+    """From the nth transaction on, one statement of it fails; the list counts the transactions."""
+    original, count = Database.transaction, []
+
+    def transaction(database):
+        count.append(database)
+        if len(count) == nth:
+            database._db = FailingConnection(database._db, refused, error)
+        return original(database)
+
+    with patch.object(Database, "transaction", transaction):
+        yield count
+
+
+STATEMENTS = ("BEGIN IMMEDIATE", "COMMIT")
+
+
+def fail_transaction(story, nth, fault, refused):
+    place, error = story.fresh_copy(), MANIFEST_FAULTS[fault]
+    with failing_manifest(nth, refused, error):
+        ran = story.finish(place, fails=CacheError)
+    assert f"manifest.sqlite: {error}" in str(ran.error), (nth, fault, refused)
+    ends_well_on_a_healthy_disk(story, place, ran)
+
+
+def transactions_of(story):
+    with failing_manifest(None, "", None) as transactions:
+        story.finish(story.fresh_copy())
+    return range(1, len(transactions) + 1)
+
+
+def test_a_manifest_that_cannot_be_written_ends_the_run_and_loses_nothing(eventful):
+    ways = itertools.cycle(itertools.product(MANIFEST_FAULTS, STATEMENTS))
+    for nth in transactions_of(eventful):
+        for fault, refused in itertools.islice(ways, 2):
+            fail_transaction(eventful, nth, fault, refused)
+
+
+@pytest.mark.long
+def test_a_manifest_that_cannot_be_written_in_any_way_ends_the_run_and_loses_nothing(eventful, first):
+    for story in (eventful, first):
+        for nth, fault, refused in itertools.product(transactions_of(story), MANIFEST_FAULTS, STATEMENTS):
+            fail_transaction(story, nth, fault, refused)
+
+
+@pytest.mark.parametrize("nth", [2, 5, 8])
+def test_a_manifest_that_sqlite_itself_calls_read_only_is_said(eventful, nth):
+    original, count = Database.transaction, []
+
+    def transaction(database):
+        count.append(database)
+        if len(count) == nth:
+            database._db.execute("PRAGMA query_only = ON")
+        return original(database)
+
+    place = eventful.fresh_copy()
+    with patch.object(Database, "transaction", transaction):
+        ran = eventful.finish(place, fails=CacheError)
+    assert "manifest.sqlite: attempt to write a readonly database" in str(ran.error)
+    ends_well_on_a_healthy_disk(eventful, place, ran)
+
+
+# Folders that vanish
+
+
+@pytest.mark.parametrize("gone", ["data_cache/sessions", "data_cache", "massive_cache", "."])
+@pytest.mark.parametrize("moment", [events.Planned, events.Fetched, events.Committed, events.Projected])
+def test_a_folder_that_vanishes_in_the_middle_of_a_run_is_filled_again_by_the_next(first, gone, moment):
+    place = first.fresh_copy()
+    seen = []
+
+    def vanish(event):
+        if isinstance(event, moment) and not seen:
+            seen.append(event)
+            shutil.rmtree(place.root / gone)
+
+    refused = refusal(first, place, sink=vanish)
+    assert seen
+    assert refused is None or str(place.root) in refused
+    first.finish(place)
+    first.check_finished(place)
+
+
+# For real
+
+
+def mount(*arguments):
+    return subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
+
+
+class SmallDisk:
+    """A file system in memory, of a size that can be changed."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def resize(self, size):
+        self._remount(f"size={size}")
+
+    def make(self, mode):
+        """`ro` or `rw`."""
+        self._remount(mode)
+
+    def _remount(self, option):
+        done = mount("-o", f"remount,{option}", self.folder)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("tmpfs is Linux's own")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    done = mount("-t", "tmpfs", "-o", "size=8m", "tmpfs", folder)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", folder], check=True)  # also where a test that failed has it in use
+
+
+@pytest.mark.parametrize("story", ["eventful", "first"])
+def test_a_disk_that_fills_up_in_the_middle_of_a_run_loses_nothing(small_disk, story, request):
+    story = request.getfixturevalue(story)
+    place = Place(small_disk.folder / "cache", story.before.endpoint_url)
+    failed = 0
+    for room in range(4, 400, 12):
+        small_disk.resize("8m")
+        shutil.rmtree(place.root, ignore_errors=True)
+        if story.before.root.exists():
+            shutil.copytree(story.before.root, place.root)
+        used = shutil.disk_usage(small_disk.folder).used
+        small_disk.resize(used + room * 1024)
+        refused = refusal(story, place)
+        small_disk.resize("8m")
+        if refused is None:
+            break
+        failed += 1
+        assert str(place.root) in refused
+        assert any(words in refused for words in ("No space left", "is full", "I/O error")), refused
+        story.check_interrupted(place)
+        story.finish(place)
+        story.check_finished(place)
+    story.check_finished(place)
+    assert failed > 5
+
+
+def test_a_disk_that_is_read_only_is_said_and_what_is_held_stays(small_disk, eventful):
+    place = Place(small_disk.folder / "cache", eventful.before.endpoint_url)
+    shutil.copytree(eventful.before.root, place.root)
+    small_disk.make("ro")
+    ran = eventful.finish(place, fails=CacheError)
+    assert "Read-only file system" in str(ran.error)
+    small_disk.make("rw")
+    ends_well_on_a_healthy_disk(eventful, place, ran)
