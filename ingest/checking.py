@@ -216,7 +216,7 @@ def _remember(settings: Settings, permission: Permission) -> None:
     Where held sessions have become the only copy, that is left to the run to find out, which warns of it once.
     """
     path = settings.manifest_path
-    if permission == Permission() or not path.exists():
+    if permission == Permission() or not os.path.exists(path):  # noqa: PTH110 - of a folder that is closed to us it says no
         return
     with (
         suppress(CacheLocked, CacheError),

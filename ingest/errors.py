@@ -110,7 +110,13 @@ class CacheError(IngestError):
 
 
 class ManifestDamaged(CacheError):
-    """The manifest's file is no manifest any more, as no run of ours leaves it; the message says the way back."""
+    """The manifest's file is not what a run leaves: no database any more, or values in it that cannot be."""
+
+    def __init__(self, path: object, cause: object) -> None:
+        super().__init__(
+            f"the manifest {path} is damaged ({cause}): `ingest verify --repair` sets it aside and builds it anew from "
+            "the parts"
+        )
 
 
 class CacheLocked(IngestError):

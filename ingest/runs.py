@@ -49,9 +49,7 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
         try:
             finished = going.finish(failure)
         except CacheError as error:
-            if failure is None:
-                raise
-            raise failure from error  # what came first says more than that its end cannot be recorded
+            failure = failure or error  # what came first says more than that its end cannot be recorded
     if failure:
         raise failure
     return finished

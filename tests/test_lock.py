@@ -1,5 +1,6 @@
 """One run at a time, and no lock that outlives its holder."""
 
+import errno
 import json
 import os
 import platform
@@ -153,3 +154,38 @@ def test_who_waits_gets_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
     held.wait(5)
     with lock.hold(tmp_path, wait_s=5):
         thread.join(5)
+
+
+def test_a_note_that_cannot_be_removed_hides_no_error_and_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(CacheError, match="what the run met"), lock.hold(tmp_path):
+        raise CacheError("what the run met")
+    monkeypatch.undo()
+    with _other_process(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+def test_a_holder_that_does_not_move_holds_it_all_the_same_and_is_named(tmp_path: Path) -> None:
+    with _other_process(tmp_path) as holder:
+        holder.send_signal(signal.SIGSTOP)
+        with pytest.raises(CacheLocked, match=rf"pid {holder.pid} on .*, since 20"):
+            lock.hold(tmp_path, wait_s=0.1).__enter__()
+        holder.kill()  # which ends a process that is stopped, too
+        holder.wait()
+        with lock.hold(tmp_path):
+            pass
+
+
+def test_a_lock_of_an_earlier_start_of_the_machine_blocks_nobody(tmp_path: Path) -> None:
+    """A power failure leaves both files; they may hold anything, and be of another machine that shared the folder."""
+    (tmp_path / "ingest.lock").write_bytes(b"\0" * 4096)
+    note = {"pid": 1, "host": "another", "started": "2020-01-01T00:00:00+00:00"}
+    (tmp_path / "ingest.lock.json").write_text(json.dumps(note))
+    with lock.hold(tmp_path):
+        assert json.loads((tmp_path / "ingest.lock.json").read_text())["pid"] == os.getpid()

@@ -6,17 +6,24 @@ begins.
 """
 
 import os
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 from weakref import WeakSet
 
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import schema
 from ingest.manifest.location import refuse_network
+
+_LACKS = re.compile(r"^no such (table|column)|has no column named")
+"""What SQLite says of a manifest that lacks what its version has."""
+
+_Read = TypeVar("_Read", bound=Callable[..., Any])
 
 
 def now() -> str:
@@ -30,7 +37,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
         self.writable = writable
         self._db = connection
-        self._path = path
+        self.path = path
         self.dataset = dataset
         self._reading: WeakSet[sqlite3.Cursor] = WeakSet()
 
@@ -41,7 +48,7 @@ class Database:
         refuse_network(path.parent)
         with ExitStack() as opened:
             # What is raised while it is open is not the manifest's own fault.
-            with _translated(path):
+            with translated(path):
                 connection = opened.enter_context(closing(_connected(path)))
                 schema.migrate(connection, path)
             yield opened.enter_context(cls(connection, path, dataset, writable=True)._reads_ended())
@@ -55,7 +62,7 @@ class Database:
         lock, changes the file.
         """
         with ExitStack() as opened:
-            with _translated(path):
+            with translated(path):
                 connection = opened.enter_context(closing(_current(path)))
             yield opened.enter_context(cls(connection, path, dataset, writable=False)._reads_ended())
 
@@ -71,7 +78,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and durable before this returns. Raises CacheError."""
-        with _translated(self._path):
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -83,17 +90,30 @@ class Database:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query whose first parameter is the dataset. Raises CacheError."""
-        with _translated(self._path):
+        with translated(self.path):
             return self._db.execute(query, (self.dataset, *values)).fetchall()
 
     def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """The same rows, one after the other: not all of them are in memory at once."""
-        with _translated(self._path):
+        with translated(self.path):
             cursor = self._db.execute(query, (self.dataset, *values))
             self._reading.add(cursor)
             # `yield from` would close the cursor with the generator, which may be when the database is closed already.
             for row in cursor:  # noqa: UP028
                 yield row
+
+
+def understood(read: _Read) -> _Read:
+    """Of a method that makes values of what is stored: what cannot be one is damage, which it raises as such."""
+
+    @wraps(read)
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        try:
+            return read(self, *arguments, **named)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise ManifestDamaged(getattr(self, "database", self).path, error) from error
+
+    return cast("_Read", method)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -123,16 +143,16 @@ def _current(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """Raise what SQLite or the system says of a manifest as a CacheError; what means damage as ManifestDamaged."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         if _is_damage(error):
-            raise ManifestDamaged(
-                f"the manifest {path} is damaged ({error}): `ingest verify --repair` sets it aside and builds it anew "
-                "from the parts"
-            ) from error
+            raise ManifestDamaged(path, error) from error
         raise CacheError(f"the manifest {path}: {error}") from error
+    except UnicodeDecodeError as error:  # SQLite's own message quotes what it could not read
+        raise ManifestDamaged(path, error) from error
     except OSError as error:
         raise CacheError(f"the manifest {path}: {error.strerror or error}") from error
 
@@ -143,5 +163,5 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     if code is None:
         return str(error).startswith("Could not decode")  # a text that is none, which Python finds and not SQLite
     if code == sqlite3.SQLITE_ERROR:
-        return str(error).startswith("no such ")  # a table or column that this version of a manifest has
+        return _LACKS.search(str(error)) is not None
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

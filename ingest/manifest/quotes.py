@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from ingest.corporate import Actions, Dividend, Split
-from ingest.manifest.database import Database, now
+from ingest.manifest.database import Database, now, understood
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
 """Ticker, session, open, high, low, close (raw), volume (raw, shares)."""
@@ -33,6 +33,7 @@ class Quotes:
 
     database: Database
 
+    @understood
     def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
         """What was asked for, by ticker; those that never were are not in it."""
         wanted = set(tickers)
@@ -43,6 +44,7 @@ class Quotes:
             if ticker in wanted
         }
 
+    @understood
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
         """Splits and dividends by ticker, by ex-date; those of which there are none are not in it."""
         wanted = set(tickers)
@@ -57,6 +59,7 @@ class Quotes:
                     dividends.append(Dividend(date.fromisoformat(day), value, before))
         return {ticker: Actions(tuple(splits), tuple(dividends)) for ticker, (splits, dividends) in found.items()}
 
+    @understood
     def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
         """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
         wanted = set(tickers)
@@ -67,6 +70,7 @@ class Quotes:
         found = self.database.rows(query, start.isoformat(), end.isoformat())
         return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found if row[0] in wanted]
 
+    @understood
     def rows_of(self, session: date) -> list[QuoteRow]:
         """All rows of a session, by ticker."""
         query = (
@@ -76,11 +80,13 @@ class Quotes:
         found = self.database.rows(query, session.isoformat())
         return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found]
 
+    @understood
     def sessions(self) -> list[date]:
         """Sessions of which there are rows."""
         found = self.database.rows("SELECT DISTINCT session FROM yahoo_rows WHERE dataset = ? ORDER BY session")
         return [date.fromisoformat(day) for (day,) in found]
 
+    @understood
     def known_until(self) -> list[date]:
         """For each ticker that Yahoo has: up to when its actions are known."""
         found = self.database.rows("SELECT last FROM askings WHERE dataset = ? AND known")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ingest.manifest.database import Database, now
+from ingest.manifest.database import Database, now, translated, understood
 from ingest.manifest.records import Answer, Correction, Coverage, Held, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
@@ -61,6 +61,7 @@ class Manifest(Database):
                 (now(), exit_code, json.dumps(summary, default=str), run),
             )
 
+    @understood
     def last_runs(self, count: int) -> list[dict[str, Any]]:
         """The newest runs first: window, times, exit code (None: killed or still going on)."""
         names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
@@ -78,6 +79,7 @@ class Manifest(Database):
 
     # Sessions
 
+    @understood
     def sessions(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in the order of the dates."""
         rows = self.rows(
@@ -152,6 +154,7 @@ class Manifest(Database):
 
     # Permission
 
+    @understood
     def permission(self) -> Permission:
         """What the keys' plan was found to allow; nothing is known in a new manifest."""
         rows = self.rows("SELECT first, last, below, above FROM permission_windows WHERE dataset = ?")
@@ -182,6 +185,7 @@ class Manifest(Database):
         with self.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
 
+    @understood
     def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
         """Replacements that a killed run had begun."""
         rows = self.rows("SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session")
@@ -208,16 +212,19 @@ class Manifest(Database):
             number: int = db.execute("SELECT id FROM tracked_sets WHERE tickers = ?", (text,)).fetchone()[0]
         return number
 
+    @understood
     def _tracked(self, number: int | None) -> frozenset[str]:
         if number is None:
             return frozenset()
         if number not in self._sets:
-            row = self._db.execute("SELECT tickers FROM tracked_sets WHERE id = ?", (number,)).fetchone()
+            with translated(self.path):
+                row = self._db.execute("SELECT tickers FROM tracked_sets WHERE id = ?", (number,)).fetchone()
             self._sets[number] = frozenset(filter(None, row[0].split("\n")))
         return self._sets[number]
 
     # Projections
 
+    @understood
     def projections(self) -> dict[str, Projection]:
         """State of every tracked CSV that there is or was, by ticker."""
         rows = self.rows(
@@ -269,11 +276,13 @@ class Manifest(Database):
                 [(self.dataset, session.isoformat()) for session in sessions],
             )
 
+    @understood
     def pending(self) -> frozenset[date]:
         """Committed sessions that no projection has seen."""
         rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected")
         return frozenset(date.fromisoformat(row[0]) for row in rows)
 
+    @understood
     def session_counts(self) -> list[SessionCount]:
         """Sessions by held state, remote state and reason."""
         rows = self.rows(
@@ -285,6 +294,7 @@ class Manifest(Database):
             for held, remote, reason, count, first, last in rows
         ]
 
+    @understood
     def totals(self) -> Totals:
         """Sums over the committed sessions."""
         query = (
@@ -294,11 +304,13 @@ class Manifest(Database):
         )
         return Totals(*(value or 0 for value in self.rows(query)[0]))
 
+    @understood
     def committed(self) -> list[date]:
         """All committed sessions, oldest first."""
         rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
         return [date.fromisoformat(row[0]) for row in rows]
 
+    @understood
     def coverage(self) -> Coverage:
         """Which committed sessions can tell of which tickers."""
         query = "SELECT session, tracked_set, archive_kept FROM sessions WHERE dataset = ? AND held = 'committed'"
@@ -319,8 +331,12 @@ class Manifest(Database):
         )
         for day, number, cut, columns, *blobs in self.each(query, min(wanted), max(wanted)):
             if day in wanted:
-                index = Indexes({tier: blob for tier, blob in zip(TIERS, blobs, strict=True) if blob})
-                yield PartsOf(date.fromisoformat(day), self._tracked(number), cut, _columns(columns), index)
+                yield self._parts_of(day, number, cut, columns, blobs)
+
+    @understood
+    def _parts_of(self, day: str, number: int, cut: str, columns: str, blobs: Sequence[bytes | None]) -> PartsOf:
+        index = Indexes({tier: blob for tier, blob in zip(TIERS, blobs, strict=True) if blob}, self.path)
+        return PartsOf(date.fromisoformat(day), self._tracked(number), cut, _columns(columns), index)
 
 
 @lru_cache(maxsize=64)

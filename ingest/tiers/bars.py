@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
-from ingest.tiers.lines import batches, parse, stamp_of, texts
+from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 from ingest.tiers.parts import read_text
 
 _PRICED = ("open", "high", "low", "close", "volume")
@@ -47,6 +47,7 @@ def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str]) -> pl
 
 def _numbers(text: bytes, columns: tuple[str, ...], others: Sequence[str] = ()) -> pl.DataFrame:
     """Ticker, `others` as text, prices, volume, trades: parsed at once, or where a number is oddly dressed by casts."""
+    check_columns(columns)
     counted = ["transactions"] if "transactions" in columns else []
     names = ["ticker", *others, *_PRICED, *counted]
     types = {name: BARS.get(name, pl.String()) for name in names}

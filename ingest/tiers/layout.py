@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
+from ingest.errors import ManifestDamaged
 from ingest.tiers import durable
 
 Tier = Literal["tracked", "archive"]
@@ -83,13 +84,17 @@ class MemberIndex:
 class Indexes(Mapping[Tier, MemberIndex]):
     """The indexes of a session's parts as stored, each decoded when it is looked at: mostly one of the two is."""
 
-    __slots__ = ("_blobs",)
+    __slots__ = ("_blobs", "_manifest")
 
-    def __init__(self, blobs: Mapping[Tier, bytes]) -> None:
-        self._blobs = blobs
+    def __init__(self, blobs: Mapping[Tier, bytes], manifest: Path) -> None:
+        self._blobs, self._manifest = blobs, manifest
 
     def __getitem__(self, tier: Tier) -> MemberIndex:
-        return MemberIndex.decode(self._blobs[tier])
+        """Raises ManifestDamaged where it is none."""
+        try:
+            return MemberIndex.decode(self._blobs[tier])
+        except (ValueError, TypeError) as error:
+            raise ManifestDamaged(self._manifest, f"the index of a part: {error}") from error
 
     def __contains__(self, tier: object) -> bool:
         return tier in self._blobs

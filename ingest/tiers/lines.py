@@ -1,6 +1,6 @@
 """The vendor's lines of some tickers, out of the parts of many sessions, each after the date of its session."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -8,6 +8,8 @@ import polars as pl
 from ingest.errors import CacheError
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.parts import read_lines
+
+_NEEDED = frozenset({"ticker", "open", "high", "low", "close", "volume"})
 
 _BATCH_BYTES = 256 * 1024
 """Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
@@ -91,6 +93,12 @@ def batches(
         size += len(text)
     if batch:
         yield columns, b"".join(batch)
+
+
+def check_columns(columns: Collection[str]) -> None:
+    """Raise CacheError where the columns that the manifest tells of a part are none that a file can have."""
+    if lacking := sorted(_NEEDED - set(columns)):
+        raise CacheError(f"the manifest tells of a part without the column {lacking[0]!r}: see `ingest verify`")
 
 
 def parse(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:

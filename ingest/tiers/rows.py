@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from ingest.tiers.layout import PartFolders, PartsOf
-from ingest.tiers.lines import batches, parse, stamp_of, texts
+from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 
 SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
 
@@ -22,6 +22,7 @@ def extract(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset
 
 def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str]) -> pl.DataFrame:
     stamp = stamp_of(columns)
+    check_columns(columns)
     rows = parse(text, (stamp, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
     fields = [pl.col(name).fill_null("").str.strip_chars() for name in ("open", "high", "low", "close")]
     line = pl.concat_str([stamp, *fields, _volume()], separator=",")

@@ -213,7 +213,7 @@ class Recorder:
             with original(database) as db:
                 yield db
                 self._live()
-            self._commit(database._path)
+            self._commit(database.path)
 
         return transaction
 

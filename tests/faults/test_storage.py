@@ -19,10 +19,13 @@ from unittest.mock import patch
 import pytest
 from disk import is_ignored
 from pipeline_kit import Place
+from story import DAYS
 
 from ingest import events
 from ingest.errors import CacheError
+from ingest.manifest import Manifest
 from ingest.manifest.database import Database
+from ingest.store import Store
 
 ERRORS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.EIO)]
 CALLS = ("open", "write", "fsync", "replace", "unlink", "mkdir")
@@ -227,6 +230,58 @@ def test_a_manifest_that_sqlite_itself_calls_read_only_is_said(eventful, nth):
     with patch.object(Database, "transaction", transaction):
         ran = eventful.finish(place, fails=CacheError)
     assert "manifest.sqlite: attempt to write a readonly database" in str(ran.error)
+    ends_well_on_a_healthy_disk(eventful, place, ran)
+
+
+# What a run meets first, and what it only reads
+
+
+def refusing(*refused):
+    """A method of Path that fails for some paths."""
+
+    def wrap(original):
+        def method(path, *more):
+            if path in refused:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return original(path, *more)
+
+        return method
+
+    return wrap
+
+
+@pytest.mark.parametrize("name", ["data_cache/sessions", "massive_cache"])
+def test_a_folder_of_parts_that_cannot_be_read_is_named(eventful, name, monkeypatch):
+    place = eventful.fresh_copy()
+    monkeypatch.setattr(Path, "iterdir", refusing(place.root / name)(Path.iterdir))
+    ran = eventful.finish(place, fails=CacheError)
+    assert str(ran.error) == f"cannot look into {place.root / name}: {os.strerror(errno.EIO)}"
+    monkeypatch.undo()
+    ends_well_on_a_healthy_disk(eventful, place, ran)
+
+
+def test_a_part_that_cannot_be_read_while_a_replacement_is_carried_through_is_named(eventful, monkeypatch):
+    place = eventful.fresh_copy()
+    with patch.object(Store, "_publish", side_effect=CacheError("the run ends after its intent")):
+        eventful.finish(place, fails=CacheError)
+    part = place.part(DAYS[0])
+    monkeypatch.setattr(Path, "read_bytes", refusing(part)(Path.read_bytes))
+    ran = eventful.finish(place, fails=CacheError)
+    assert str(ran.error) == f"cannot read {part}: {os.strerror(errno.EIO)}"
+    monkeypatch.undo()
+    ends_well_on_a_healthy_disk(eventful, place, ran)
+
+
+def test_what_a_run_met_first_is_what_it_says_where_its_end_cannot_be_recorded_either(eventful):
+    middle = len(calls_of(eventful)) // 2
+    place = eventful.fresh_copy()
+    with (
+        patch.object(Manifest, "finish_run", side_effect=CacheError("the manifest is full, too")),
+        BrokenDisk(place.root, nth=middle).inserted(),
+    ):
+        ran = eventful.finish(place, fails=CacheError)
+    assert os.strerror(errno.ENOSPC) in str(ran.error)
+    assert ran.finished.exit_code == 5
     ends_well_on_a_healthy_disk(eventful, place, ran)
 
 
