@@ -32,7 +32,9 @@ def export(rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Forma
     Columns date, open, high, low, close, volume, source. Raises NotFound where no ticker has any, UsageError for a
     folder that is a file, CacheError where it cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
+    with durable.translated("look at", folder):
+        is_file = folder.exists() and not folder.is_dir()
+    if is_file:
         raise UsageError(f"--out {folder} is a file: name a folder")
     if rows.is_empty():
         raise NotFound(f"nothing is held of {', '.join(tickers[:5])} in this window: `ingest run` fetches it")

@@ -47,7 +47,9 @@ def add(settings: Settings, file: Path, tickers: Sequence[str]) -> tuple[list[st
     Raises UsageError for what is no ticker or too long for a file name, CacheLocked or CacheError.
     """
     _check(tickers)
-    present = set(read_list(file)) if file.exists() else set()
+    with durable.translated("look at", file):
+        there = file.exists()
+    present = set(read_list(file)) if there else set()
     new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
     return new, _changed(settings, file, lambda text: _appended(text, new), tickers)
 
@@ -79,7 +81,8 @@ def _changed(
 ) -> list[TrackedTicker]:
     """Change a list under the cache's lock, then project: a run that holds the cache is not disturbed."""
     with lock.hold(settings.cache.root):
-        text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
+        with durable.translated("read", file):
+            text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
         durable.make_folder(file.parent)
         durable.replace(file, change(text).encode())
         return _projected(settings, tickers)

@@ -103,6 +103,13 @@ def test_who_reads_what_is_closed_is_told_so_in_one_line(reading, place, unprivi
     refused(run(place, unprivileged, *arguments), place)
 
 
+def test_a_list_or_an_export_in_a_closed_folder_is_named(place, unprivileged):
+    folder = place.root / "closed"
+    folder.mkdir(mode=0o000)
+    refused(run(place, unprivileged, "track", "add", "MSFT", "--list", folder / "list.txt"), place)
+    refused(run(place, unprivileged, "export", "AAPL", "--out", folder / "out"), place)
+
+
 def test_check_says_that_the_cache_is_closed_and_goes_on(place, unprivileged):
     place.root.chmod(0o000)
     done = run(place, unprivileged, "check", HTTPS_PROXY="http://127.0.0.1:9")  # Yahoo is not to be asked for this
