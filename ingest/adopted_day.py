@@ -19,6 +19,7 @@ from ingest.errors import UnreadableFile
 from ingest.sessions import NEW_YORK
 from ingest.sources.base import Body
 from ingest.split import parse, read_header, read_rows
+from ingest.tiers import blockgzip
 
 _MAX_BYTES = 64 << 20
 """Of a file, and of its text: a day has one or two megabytes. More is something else, or is meant to fill memory."""
@@ -52,11 +53,13 @@ def read_bytes(path: Path) -> tuple[bytes, float]:
     return data, state.st_mtime
 
 
-def read_day(path: Path, session: date) -> Day:
+def read_day(path: Path, session: date, max_unpacked: int) -> Day:
     """Read a day and look whether it is what its name says; raises UnreadableFile."""
     data, changed = read_bytes(path)
     packed = path.suffix == ".gz"
     text = _unpacked(data) if packed else data
+    if len(text) > max_unpacked:
+        raise blockgzip.too_large(max_unpacked)
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if not packed:
         # Never an ETag of the vendor's, whose files are packed: the next run fetches the day where it can.

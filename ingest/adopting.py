@@ -145,6 +145,7 @@ class _Adopting:
         tell: Callable[[Adoption], None],
     ) -> None:
         self._settings, self._request = settings, request
+        self._max_unpacked = settings.limits.max_unpacked_bytes
         self._manifest, self._store, self._tell = manifest, store, tell
         self._states = manifest.sessions()
         self._before = manifest.committed()
@@ -181,7 +182,7 @@ class _Adopting:
         if session in self._held:
             return one.came_to("held", "the session is committed already")
         try:
-            day = read_day(one.path, session)
+            day = read_day(one.path, session, self._max_unpacked)
             lacking, expected = _lacking(day, session, witnesses)
             if 2 * len(lacking) >= max(1, expected):
                 return one.came_to("others only", f"{_lacks(lacking, expected)}; {_fetched_by(session)}")
@@ -203,7 +204,8 @@ class _Adopting:
             return
         decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
         number = self._manifest.tracked_set(tracked)
-        self._store.commit([prepare(Job(decision, number, self._request.dataset, self._store.folders), day.body)])
+        job = Job(decision, number, self._request.dataset, self._store.folders, self._max_unpacked)
+        self._store.commit([prepare(job, day.body)])
 
     def _project(self) -> None:
         if self._store:

@@ -187,7 +187,7 @@ async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: R
         await anyio.to_thread.run_sync(_remember, settings, permission)
         if permission.last:
             newest = max(day for day in ordered if permission.allows(day))
-            report(await _download(asker, newest, ordered[newest]))
+            report(await _download(asker, newest, ordered[newest], settings.limits.max_unpacked_bytes))
     except SourceError as error:
         report(Check("download", False, str(error), "try again; see docs/nightly.md"))
 
@@ -228,13 +228,13 @@ def _remember(settings: Settings, permission: Permission) -> None:
             manifest.permit(permission)
 
 
-async def _download(asker: Asker, session: date, item: RemoteObject) -> Check:
+async def _download(asker: Asker, session: date, item: RemoteObject, max_unpacked: int) -> Check:
     began = time.monotonic()
     await asker.limit.acquire()
     body = await asker.fetch(session, item)
     seconds = time.monotonic() - began
     try:
-        rows = blockgzip.unpack(body.data).count(b"\n") - 1
+        rows = blockgzip.unpack(body.data, max_unpacked).count(b"\n") - 1
     except UnreadableFile as error:
         return Check("download", False, f"{session}: {error}", "the vendor replaces such files: try again tomorrow")
     return Check("download", True, f"{session}: {rows:,} rows, {len(body.data) / 1e6:.2f} MB in {seconds:.1f} s")

@@ -20,6 +20,7 @@ from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
 from ingest.prepare import Job, Prepared, prepare
+from ingest.settings import Limits
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.pacing import ByteBudget, UnderWay
@@ -44,11 +45,12 @@ class Pipeline:
     """The machinery of one run; `run` may be called for several waves."""
 
     def __init__(
-        self, asker: Asker, store: Store, dataset: Dataset, max_bytes: int, sink: events.Sink, stop: anyio.Event
+        self, asker: Asker, store: Store, dataset: Dataset, limits: Limits, sink: events.Sink, stop: anyio.Event
     ) -> None:
         self._asker, self._store, self._dataset = asker, store, dataset
         self._sink, self._stop = sink, stop
-        self._budget = ByteBudget(max_bytes)
+        self._budget = ByteBudget(limits.max_bytes_in_flight)
+        self._max_unpacked = limits.max_unpacked_bytes
         self._under_way = UnderWay()
         self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + _SPARE_WORKERS)
         self.outcomes: dict[date, OutcomeKind] = {}
@@ -81,7 +83,8 @@ class Pipeline:
         """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
         sets = {decision.tracked for decision in decisions}
         numbers = {tickers: self._store.manifest.tracked_set(tickers) for tickers in sets}
-        return [Job(one, numbers[one.tracked], self._dataset, self._store.folders) for one in decisions]
+        shared = (self._dataset, self._store.folders, self._max_unpacked)
+        return [Job(one, numbers[one.tracked], *shared) for one in decisions]
 
     async def _download_all(self, jobs: Sequence[Job], send: MemoryObjectSendStream[_Ended]) -> None:
         async with self._asker.watching(), anyio.create_task_group() as helpers:

@@ -18,12 +18,16 @@ from ingest.tiers.parts import PackedPart
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A fetch decision with all that its split needs; `tracked_set` is the manifest's number for its tickers."""
+    """A fetch decision with all that its split needs; `tracked_set` is the manifest's number for its tickers.
+
+    A text of more than `max_unpacked` bytes is not read.
+    """
 
     decision: Decision
     tracked_set: int
     dataset: Dataset
     folders: PartFolders
+    max_unpacked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Prepared:
 
 def prepare(job: Job, body: Body) -> Prepared:
     """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError."""
-    text = blockgzip.unpack(body.data)
+    text = blockgzip.unpack(body.data, job.max_unpacked)
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
     packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}

@@ -131,8 +131,8 @@ class _Run:
         await _import_pipeline()
         from ingest.pipeline import Pipeline
 
-        max_bytes = self._settings.limits.max_bytes_in_flight
-        pipeline = Pipeline(asker, self._store, self._request.dataset, max_bytes, self._sink, self._stop)
+        limits = self._settings.limits
+        pipeline = Pipeline(asker, self._store, self._request.dataset, limits, self._sink, self._stop)
         self._outcomes = pipeline.outcomes
         try:
             await pipeline.run(plan.fetches)

@@ -25,6 +25,12 @@ Mask = npt.NDArray[np.bool_]
 
 PRICED = ("open", "high", "low", "close", "volume")
 
+_MAX_COLUMNS = 1000
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_LINES = 1_000_000
+"""What has more than this is no file of days, which has some 12,000 lines: the parser's memory grows with each of them,
+some 300 bytes a line, also where a few packed bytes stand for all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -51,6 +57,7 @@ class Split:
 def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Split:
     """Cut a day's text; raises UnreadableFile, saying why, where it is not a file of this dataset."""
     header = read_header(text, dataset)
+    _check_lines(text)
     frame = parse(text, header, tracked)
     tickers, mask = frame["ticker"], frame["tracked"].to_numpy()
     ordered = not tickers.has_nulls() and tickers.is_sorted()
@@ -79,12 +86,16 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
 
 def read_header(text: bytes, dataset: Dataset) -> Header:
     """Read the header by name; raises UnreadableFile naming the columns that are missing or repeated."""
-    end = text.find(b"\n") + 1 or len(text)
+    end = text.find(b"\n", 0, _MAX_HEADER_BYTES) + 1 or len(text)
+    if end > _MAX_HEADER_BYTES:
+        raise UnreadableFile(f"the first line is longer than {_MAX_HEADER_BYTES:,} bytes, which no header is")
     line = text[:end]
     try:
         columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")]), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableFile(f"the header is not text: {error}") from error
+    if len(columns) > _MAX_COLUMNS:
+        raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
     missing = [name for name in dataset.required if name not in columns]
     if missing:
         raise UnreadableFile(f"the header lacks {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")
@@ -92,6 +103,12 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
         raise UnreadableFile(f"the header names a column twice: {','.join(columns)[:200]!r}")
     known = {*dataset.required, *dataset.optional}
     return Header(line, tuple(columns), tuple(name for name in columns if name not in known))
+
+
+def _check_lines(text: bytes) -> None:
+    # An ordinary day is not even counted.
+    if len(text) > 2 * _MAX_LINES and (lines := text.count(b"\n")) > _MAX_LINES:
+        raise UnreadableFile(f"it has {lines:,} lines; a file of days has {_MAX_LINES:,} at most")
 
 
 def parse(text: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:

@@ -102,7 +102,12 @@ class TestPriorities:
         assert said["source", "bucket"] == "built-in default"
 
     def test_every_setting_can_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        values = {"checksums": "when_supported", "save_others": "false", "max_bytes_in_flight": "2 MiB"}
+        values = {
+            "checksums": "when_supported",
+            "save_others": "false",
+            "max_bytes_in_flight": "2 MiB",
+            "max_unpacked_bytes": "3 MiB",
+        }
         values |= {"enabled": "false", "into_csv": "true"}
         values |= {"endpoint_url": "http://127.0.0.1:9000/", "lists": '["/a.txt"]', "tickers": '["TpC", "BRK.B"]'}
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
@@ -272,6 +277,9 @@ WRONG = [
     ("limits", "max_bytes_in_flight", "1 KiB"),
     ("limits", "max_bytes_in_flight", "9" * 400),
     ("limits", "max_bytes_in_flight", True),
+    ("limits", "max_unpacked_bytes", 0),
+    ("limits", "max_unpacked_bytes", "2 TiB"),
+    ("limits", "max_unpacked_bytes", True),
     ("run", "months", 0),
     ("run", "months", 1201),
 ]

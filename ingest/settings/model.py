@@ -21,6 +21,7 @@ FILE_NAME = "config.toml"
 FILE_VARIABLE = "INGEST_CONFIG"
 
 _MIB = 1 << 20
+_SIZE = 'a number of bytes or a size such as "64 MiB", 1 MiB to 1 TiB'
 
 
 def place(folder: Path, path: Path) -> Path:
@@ -110,12 +111,8 @@ class Archive(Section):
 class Limits(Section):
     """What a run may take; bytes."""
 
-    max_bytes_in_flight: Bytes = Field(
-        default=64 * _MIB,
-        ge=_MIB,
-        le=_MIB << 20,
-        description='a number of bytes or a size such as "64 MiB", 1 MiB to 1 TiB',
-    )
+    max_bytes_in_flight: Bytes = Field(default=64 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
+    max_unpacked_bytes: Bytes = Field(default=512 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
 
 
 class Fallback(Section):
