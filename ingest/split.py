@@ -91,9 +91,11 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
         raise UnreadableFile(f"the first line is longer than {_MAX_HEADER_BYTES:,} bytes, which no header is")
     line = text[:end]
     try:
-        columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")]), [])
+        columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableFile(f"the header is not text: {error}") from error
+    if any('"' in name for name in columns):  # the parser would take it for an open quote, and rows for a part of it
+        raise UnreadableFile(f"the header has a quote within a name: {','.join(columns)[:200]!r}")
     if len(columns) > _MAX_COLUMNS:
         raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
     missing = [name for name in dataset.required if name not in columns]

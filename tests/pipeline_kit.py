@@ -173,9 +173,10 @@ class Place:
     """Whether Yahoo is asked: by tests that have one."""
     into_csv: bool = False
 
-    def settings(self, save_others=True, in_flight=None, **source):
+    def settings(self, save_others=True, in_flight=None, max_unpacked=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source | source
-        limits = Limits() if in_flight is None else Limits(max_bytes_in_flight=in_flight)
+        chosen_limits = {"max_bytes_in_flight": in_flight, "max_unpacked_bytes": max_unpacked}
+        limits = Limits(**{name: value for name, value in chosen_limits.items() if value is not None})
         return Settings(
             source=Source(**chosen),
             cache=Cache(root=self.root),

@@ -1,0 +1,84 @@
+"""A fence around what may be written: every path that this process opens for writing, makes, moves or removes is noted.
+
+Python's audit hooks see each such call, whoever makes it, libraries in Python included. What compiled libraries do by
+themselves is seen by the second half: all files beside the allowed folders are the same before and after.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+from urllib.parse import unquote
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_PATHS = {
+    "os.mkdir": 1,
+    "os.rmdir": 1,
+    "os.remove": 1,
+    "os.truncate": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.utime": 1,
+    "os.rename": 2,
+    "os.link": 2,
+    "os.symlink": 2,
+    "shutil.rmtree": 1,
+}
+"""Events of CPython that change the file system, and how many of their first arguments are paths."""
+
+_noted: list[list[str]] = []
+_hooked: list[bool] = []
+
+
+def _hook(event, arguments):
+    if _noted and (event in _PATHS or event in ("open", "sqlite3.connect")):
+        for path in _written(event, arguments):
+            if isinstance(path, str | bytes | os.PathLike):
+                _noted[-1].append(os.fsdecode(path))
+
+
+def _written(event, arguments):
+    if event == "open":
+        path, _, flags = arguments
+        return [path] if flags & _WRITING else []
+    if event == "sqlite3.connect":
+        (name,) = arguments
+        text = os.fsdecode(name)
+        return [] if "mode=ro" in text else [unquote(text.removeprefix("file:").partition("?")[0])]
+    return arguments[: _PATHS[event]]
+
+
+@contextmanager
+def fenced(*allowed: Path, around: Path) -> Iterator[list[str]]:
+    """Fail where anything beside the allowed folders is written, or is another file `around` them afterwards."""
+    if not _hooked:
+        sys.addaudithook(_hook)
+        _hooked.append(True)
+    before = _others(around, allowed)
+    noted: list[str] = []
+    with patch.object(sys, "dont_write_bytecode", True):
+        _noted.append(noted)
+        try:
+            yield noted
+        finally:
+            _noted.remove(noted)
+    outside = [path for path in noted if not _inside(Path(path).absolute(), allowed) and path != os.devnull]
+    assert outside == [], "written outside"
+    assert _others(around, allowed) == before
+
+
+def _inside(path: Path, allowed: tuple[Path, ...]) -> bool:
+    # Links are followed, as the system does when it opens.
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed)
+
+
+def _others(around: Path, allowed: tuple[Path, ...]) -> dict[str, tuple[int, bytes]]:
+    """Every file and folder around the allowed ones, with its time and its content."""
+    found = {}
+    for path in around.rglob("*"):
+        if not any(path.is_relative_to(folder) for folder in allowed):
+            content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            found[str(path)] = (path.lstat().st_mtime_ns if path.is_file() else 0, content)
+    return found

@@ -1,0 +1,106 @@
+"""Whole runs with hostile content: commands in this process, within the fence."""
+
+import contextlib
+import io
+import os
+from dataclasses import dataclass
+from unittest.mock import patch
+
+from ingest.commands.app import app
+from ingest.errors import IngestError
+from ingest.tickers import file_stem
+
+LONG_EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "20000"))
+"""How many inputs of each kind the long runs try: `HOSTILE_EXAMPLES=100000 python -m pytest -m long tests/hostile`."""
+
+LONG = "X" * 10_000
+
+TICKERS = (
+    "../../etc/x",
+    "/abs",
+    "..",
+    ".",
+    ".hidden",
+    "C:\\x",
+    "CON",
+    "con",
+    "CON.A",
+    "NUL.txt",
+    "TpC",
+    "TPC",
+    "BACpL",
+    "BACPL",
+    "😀",
+    "A\u200fB",
+    "\u202eLPAA",
+    "e\u0301",
+    "é",
+    "A\0B",
+    " ",
+    "   ",
+    "A B",
+    " AAPL",
+    "=HYPERLINK(1)",
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM",
+    "\tTAB",
+    "~",
+    "~root",
+    "*",
+    "?",
+    "|x",
+    ">x",
+    "$HOME",
+    "`x`",
+    "%2E",
+    "%00",
+    "A_p",
+    "_p",
+    "NA",
+    "1E5",
+    "[red]x[/red]",
+    "\x1b[31mx",
+    "A\u200b",
+    LONG,
+)
+"""Each may be a ticker of the source. Some can be tracked, some only archived; none may leave the cache."""
+
+
+def row(ticker: str, close: str = "2.5") -> str:
+    field = '"' + ticker.replace('"', '""') + '"' if any(char in ticker for char in ',"\r\n') else ticker
+    return f"{field},1000,{close},{close},{close},{close},1,7"
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(place, *arguments, **environment) -> Told:
+    """A command in this process; what `main` does with an error of ours is done here."""
+    out, err = io.StringIO(), io.StringIO()
+    before = os.getcwd()  # noqa: PTH109
+    with (
+        patch.dict(os.environ, place.environment(**environment), clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        os.chdir(place.root.parent)
+        try:
+            code = app([str(one) for one in arguments], standalone_mode=False) or 0
+        except IngestError as error:
+            err.write(f"error: {error}\n")
+            code = error.exit_code
+        finally:
+            os.chdir(before)
+    return Told(code, out.getvalue(), err.getvalue())
+
+
+def csv_path(place, ticker):
+    return place.tracked / f"{file_stem(ticker)}_1d_data.csv"
