@@ -87,6 +87,16 @@ _NOT_S3 = "S3 does not answer so: see [source] endpoint_url, and whether a proxy
 
 _NO_SUCH_RANGE = 416
 _CHUNK = 1 << 20
+
+_MAX_PAGES = 1000
+"""Pages of a year's listing, of which one holds it all: what goes on and on is no listing."""
+
+_MAX_GROWN = 64 << 20
+"""Bytes of an object that has replaced the one that was listed, unless that was half as large already."""
+
+_MAX_BODY = 1 << 30
+"""Bytes of any object, whatever the listing says: it is held in memory."""
+
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -103,22 +113,30 @@ class MassiveSource:
         """All objects below a prefix, in the order of their keys; a request for each 1,000."""
         found: list[RemoteObject] = []
         token: dict[str, str] = {}
-        while True:
-            with self._asking(f"listing {prefix}"):
-                page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
-                found.extend(_entries(page, prefix))
+        for _ in range(_MAX_PAGES):
+            page = await self._page(prefix, token)
+            found.extend(_entries(page, prefix))
             if not page["IsTruncated"]:
                 return found
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            if token == (token := {"ContinuationToken": page["NextContinuationToken"]}):
+                raise SourceRefused(f"listing {prefix}: a page leads to itself; {_NOT_S3}")
+        raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {_NOT_S3}")
+
+    async def _page(self, prefix: str, more: Mapping[str, object]) -> Mapping[str, Any]:
+        with self._asking(f"listing {prefix}"):
+            try:
+                page: Mapping[str, Any] = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
+            except (LookupError, ValueError) as error:  # botocore's own, where a key is missing or a size is no number
+                raise Disrupted(f"listing {prefix}: the answer is no listing; {_NOT_S3}") from error
+        return page
 
     async def clock_skew(self, prefix: str) -> float | None:
         """Seconds that this computer's clock is ahead of the source's, by the shortest of listings.
 
         None where it does not tell its time.
         """
-        with self._asking(f"listing {prefix}"):
-            page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
-            _entries(page, prefix)
+        page = await self._page(prefix, {"MaxKeys": 1})
+        _entries(page, prefix)
         return _ahead_of(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
     async def probe(self, item: RemoteObject) -> None:
@@ -126,7 +144,7 @@ class MassiveSource:
         with self._asking(item.key), _empty_may_be_read():
             answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
             async with answer["Body"] as stream:
-                start = await stream.content.read()
+                start = await _whole(stream.content, item.key, _MAX_GROWN)
             _check_object(item, answer, start)
 
     async def fetch(self, item: RemoteObject) -> Body:
@@ -134,17 +152,18 @@ class MassiveSource:
         with self._asking(item.key):
             answer = await self._client.get_object(Bucket=self._bucket, Key=item.key)
             async with answer["Body"] as stream:
-                data = b"".join([chunk async for chunk in stream.content.iter_chunked(_CHUNK)])
+                same = str(answer.get("ETag", "")).strip('"') == item.etag
+                data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_GROWN))
         return self._checked(item, answer, data)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
         _check_object(item, answer, data)
         etag = str(answer["ETag"]).strip('"')
         # An object replaced since the listing has a length of its own.
-        expected = item.size if etag == item.etag else int(answer["ContentLength"])
+        expected = item.size if etag == item.etag else int(answer.get("ContentLength", len(data)))
         if len(data) != expected:
             raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
-        modified = item.last_modified if etag == item.etag else _iso(answer["LastModified"])
+        modified = item.last_modified if etag == item.etag else _iso(answer.get("LastModified"))
         return Body(data, etag, modified, etag_is_md5=self._is_md5(item.key, etag, data))
 
     def _is_md5(self, key: str, etag: str, data: bytes) -> bool:
@@ -298,6 +317,17 @@ def _no_keys(profile: str) -> str:
     )
 
 
+async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
+    """A body of up to so many bytes: what is longer is not what was asked for, and is not read on."""
+    most, size, chunks = min(most, _MAX_BODY), 0, list[bytes]()
+    async for chunk in content.iter_chunked(_CHUNK):
+        size += len(chunk)
+        if size > most:
+            raise Disrupted(f"{key}: more than {most:,} bytes come, which is not what was listed")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
 def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> None:
     if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
         raise Disrupted(f"{item.key}: the answer is no object: {data[:200]!r}")
@@ -315,12 +345,18 @@ def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
 
 
 def _remote_object(entry: Mapping[str, Any]) -> RemoteObject:
-    return RemoteObject(entry["Key"], int(entry["Size"]), entry["ETag"].strip('"'), entry["LastModified"])
+    size = int(entry["Size"])
+    if size < 0:
+        raise ValueError("a negative size")
+    return RemoteObject(entry["Key"], size, entry["ETag"].strip('"'), entry["LastModified"])
 
 
-def _iso(http_date: str) -> str:
-    """The time of an HTTP header in the form that listings have."""
-    return parsedate_to_datetime(http_date).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def _iso(http_date: str | None) -> str:
+    """The time of an HTTP header in the form that listings have; empty where there is none."""
+    try:
+        return parsedate_to_datetime(http_date or "").strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    except ValueError:
+        return ""
 
 
 def _translated(error: boto.ClientError, what: str) -> IngestError:
