@@ -28,6 +28,8 @@ _PATHS = {
 }
 """Events of CPython that change the file system, and how many of their first arguments are paths."""
 
+_NOWHERE = (os.devnull, ":memory:")
+
 _noted: list[list[str]] = []
 _hooked: list[bool] = []
 
@@ -64,9 +66,11 @@ def fenced(*allowed: Path, around: Path) -> Iterator[list[str]]:
             yield noted
         finally:
             _noted.remove(noted)
-    outside = [path for path in noted if not _inside(Path(path).absolute(), allowed) and path != os.devnull]
-    assert outside == [], "written outside"
-    assert _others(around, allowed) == before
+    outside = [path for path in noted if path not in _NOWHERE and not _inside(Path(path).absolute(), allowed)]
+    assert not outside, f"written outside: {outside[:5]}"
+    after = _others(around, allowed)
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    assert not changed, f"not as before: {changed[:5]}"
 
 
 def _inside(path: Path, allowed: tuple[Path, ...]) -> bool:

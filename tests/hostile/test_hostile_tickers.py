@@ -1,0 +1,181 @@
+"""Tickers that are paths, devices, formulas, markup or hardly text: nothing that bears one leaves the cache."""
+
+import json
+import os
+from datetime import date
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from fence import fenced
+from hostile_kit import LONG, LONG_EXAMPLES, TICKERS, command, csv_path, row
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pipeline_kit import HEADER, Place, key, trading_days, window, write_keys
+
+from ingest import stored
+from ingest.demo import loopback
+from ingest.demo.market import pack
+from ingest.errors import IngestError, NotFound, UsageError
+from ingest.tickers import MAX_NAME_BYTES, csv_name, file_stem, ticker_of
+
+DAYS = trading_days(date(2025, 3, 3), 3)
+TEXTS = {
+    day: "\n".join([HEADER, *(row(one, f"{number}.{n}") for number, one in enumerate(TICKERS, 1)), ""]).encode()
+    for n, day in enumerate(DAYS, 1)
+}
+NAMED = [one for one in TICKERS if csv_name(one)]
+IDS = [ascii(one)[1:17] for one in NAMED]
+PRICES = ("date", "open", "high", "low", "close", "volume")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Three days of such tickers, all of them tracked that can be; the server is gone."""
+    tmp = tmp_path_factory.mktemp("tickers")
+    write_keys(tmp / "credentials")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp / "credentials"))
+        patch.setenv("AWS_CONFIG_FILE", str(tmp / "none"))
+        patch.setenv("HOME", str(tmp / "home"))
+        with loopback.serve({key(day): pack(text) for day, text in TEXTS.items()}) as server:
+            place = Place(tmp / "cache", server.endpoint_url)
+            place.root.mkdir()
+            with fenced(place.root, around=tmp) as written:
+                ran = place.run(*window(DAYS), tracked=NAMED)
+        assert ran.finished.exit_code == 0
+        assert str(csv_path(place, "CON.A")).removesuffix(".csv") in " ".join(written)
+        yield place
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_nothing_is_lost(place, day):
+    assert place.state(day) == ("committed", "listed")
+    assert place.reassembled(day) == TEXTS[day]
+
+
+def test_each_has_a_file_of_its_own_also_without_case(place):
+    names = [path.name for path in place.tracked.iterdir() if path.is_file()]
+    assert sorted(names) == sorted(csv_name(one) for one in NAMED)
+    assert len({name.casefold() for name in names}) == len(NAMED)
+    assert all(Path(name).name == PureWindowsPath(name).name == name for name in names)
+
+
+@pytest.mark.parametrize("ticker", NAMED, ids=IDS)
+def test_its_file_has_its_rows(place, ticker):
+    number = TICKERS.index(ticker) + 1
+    lines = csv_path(place, ticker).read_bytes().decode().split("\n")
+    closes = [f"{number}.{n}" for n in (1, 2, 3)]
+    assert lines[1:-1] == [f"{day},{one},{one},{one},{one},1000" for day, one in zip(DAYS, closes, strict=True)]
+
+
+def test_one_that_is_too_long_is_archived_and_read(place):
+    assert LONG not in NAMED
+    rows = stored.history(place.settings(), [LONG], None, None, "none", None, False, False)
+    assert rows["ticker"].to_list() == [LONG] * 3
+
+
+@pytest.mark.parametrize("ticker", TICKERS, ids=[ascii(one)[1:17] for one in TICKERS])
+def test_history_and_show(place, ticker, tmp_path):
+    with fenced(place.root, around=place.root.parent):
+        rows = stored.history(place.settings(), [ticker], None, None, "none", None, False, False)
+        assert rows["date"].to_list() == DAYS
+        arguments = ["--start", DAYS[0], "--end", DAYS[-1], "--no-fetch", "--adjust", "none"]
+        told = [command(place, "show", *arguments, *more, "--", ticker) for more in ([], ["--json"], ["--csv"])]
+    if "\0" in ticker or "\x1b" in ticker:
+        assert "\x1b[31m" not in told[0].out
+    for one in told:
+        assert one.code == 0 or (one.code, one.err[:7]) == (2, "error: "), one
+    if told[1].code == 0:
+        shown = json.loads(told[1].out, parse_constant=pytest.fail)
+        assert shown["ticker"] == ticker
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_exported_files_stay_in_their_folder(place, kind):
+    folder = place.root.parent / f"out-{kind}"
+    with fenced(place.root, folder, around=place.root.parent):
+        done = command(place, "export", "--format", kind, "--out", folder, "--", *NAMED)
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{file_stem(one)}_1d.{kind}" for one in NAMED)
+
+
+@pytest.mark.parametrize("ticker", TICKERS, ids=[ascii(one)[1:17] for one in TICKERS])
+def test_a_list_takes_it_or_says_why_not(place, ticker):
+    file = place.root.parent / "mine.txt"
+    file.write_bytes(b"AAPL\n")
+    lists = {"INGEST_TRACKED__LISTS": json.dumps([str(file)]), "INGEST_TRACKED__TICKERS": "[]"}
+    with fenced(place.root, file, file.with_name(".mine.txt.tmp"), around=place.root.parent):
+        told = command(place, "track", "add", "--", ticker, **lists)
+        if told.code == 0:
+            assert file.read_bytes().decode() == f"AAPL\n{ticker}\n"
+            assert csv_path(place, ticker).exists()
+            listed = command(place, "track", "list", "--json", **lists)
+            assert [json.loads(line)["ticker"] for line in listed.out.splitlines()] == sorted(["AAPL", ticker])
+            assert command(place, "track", "list", **lists).code == 0
+            assert command(place, "track", "remove", "--", ticker, **lists).code == 0
+        else:
+            assert (told.code, told.err.startswith("error: ")) == (2, True)
+            assert len(told.err) < 400
+            assert "\x1b" not in told.err
+            assert file.read_bytes() == b"AAPL\n"
+
+
+def test_a_link_in_the_place_of_a_csv_is_replaced_and_not_followed(place, tmp_path):
+    outside = place.root.parent / "outside.txt"
+    outside.write_text("mine")
+    path = csv_path(place, "TPC")
+    path.unlink()
+    path.symlink_to(outside)
+    with loopback.serve({key(day): pack(text) for day, text in TEXTS.items()}) as server:
+        place.endpoint_url = server.endpoint_url
+        place.run(*window(DAYS), tracked=NAMED)
+    assert outside.read_text() == "mine"
+    assert not path.is_symlink()
+    assert len(path.read_text().splitlines()) == 4
+
+
+ANY = st.text(min_size=1) | st.text('./\\~:*?"<>| \0\x1bCONcon%_ \u202e\ud800é😀', min_size=1, max_size=12)
+
+
+def any_ticker(ticker, tmp_path):
+    try:
+        name = csv_name(ticker)
+    except UsageError:
+        assert any("\ud800" <= char <= "\udfff" for char in ticker)
+        return
+    if name is None:
+        assert len(file_stem(ticker)) + len("_1d_data.csv") > MAX_NAME_BYTES
+        return
+    assert ticker_of(file_stem(ticker)) == ticker
+    path = tmp_path / name
+    assert Path(os.path.normpath(path)) == path
+    assert path.parent == tmp_path
+    assert not name.startswith((".", "-_", "~"))
+
+
+@given(ANY)
+def test_any_ticker_has_a_plain_name_or_none(ticker):
+    any_ticker(ticker, Path("/cache"))
+
+
+@given(st.text(max_size=300))
+def test_any_ticker_asked_for_is_an_answer_or_an_error_of_ours(place, ticker):
+    settings = place.settings()
+    try:
+        rows = stored.history(settings, [ticker], None, None, "none", None, False, False)
+    except IngestError:
+        return
+    assert rows.is_empty() or ticker in TICKERS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@given(ANY)
+@hypothesis_settings(max_examples=LONG_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_ticker_and_many_more(ticker):
+    any_ticker(ticker, Path("/cache"))
+
+
+def test_none_that_is_not_held_is_shown(place):
+    assert command(place, "export", "--out", place.root.parent / "none", "NOSUCH").code == NotFound.exit_code
