@@ -21,7 +21,7 @@ from ingest import adopted_csv, lock, reading
 from ingest.adopted_csv import TickerCsv, Witnesses, ticker_named
 from ingest.adopted_day import Day, bars_of, read_bytes, read_day
 from ingest.datasets import STOCKS_DAY
-from ingest.errors import CacheError, UnreadableFile, UsageError
+from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.manifest import Held, Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.plan import Decision
@@ -286,14 +286,14 @@ def _fault(entry: "os.DirEntry[str]") -> str | None:
 def _named(path: Path, top: Path, fault: str | None) -> _File:
     """What a file holds by its name and place; with a fault where that is nothing."""
     inside = path.relative_to(top)
-    shown = _printable(str(inside))
+    shown = printable(str(inside))
     if inside.parts[0] == _DAYS:
         session = _session(inside)
         fault = fault or ("no day's file by its name and place" if session is None else _no_session(session))
         return _File(path, shown, session=session, fault=fault)
     ticker = ticker_named(path.name) if len(inside.parts) == 2 else None
     fault = fault or (None if ticker else "no ticker's CSV by its name and place")
-    return _File(path, shown, ticker=ticker and _printable(ticker), fault=fault)
+    return _File(path, shown, ticker=ticker and printable(ticker), fault=fault)
 
 
 def _session(inside: Path) -> date | None:
@@ -309,11 +309,6 @@ def _session(inside: Path) -> date | None:
 
 def _no_session(day: date) -> str | None:
     return None if Calendar.of(STOCKS_DAY.calendar).is_session(day) else f"there was no session on {day}"
-
-
-def _printable(text: str) -> str:
-    """Names from outside may hold anything, line ends and codes for a terminal among it."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 # Words

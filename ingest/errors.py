@@ -26,11 +26,21 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    """A text as one line without codes for a terminal: what comes from outside may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class IngestError(Exception):
-    """Root of the tree; its message is meant for the user."""
+    """Root of the tree; its message is meant for the user, and printable whatever was quoted in it."""
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return "\n".join(printable(line) for line in super().__str__().split("\n"))
 
 
 class UsageError(IngestError):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest.datasets import Dataset
-from ingest.errors import UnreadableFile
+from ingest.errors import UnreadableFile, printable
 from ingest.events import UNKNOWN_COLUMN
 from ingest.tiers.parts import Offsets, PartText
 
@@ -159,7 +159,7 @@ def _as_text(text: bytes, header: Header) -> pl.DataFrame:
 
 
 def _unknown_columns(header: Header) -> tuple[str, ...]:
-    return tuple(f"{UNKNOWN_COLUMN}: {name}" for name in header.unknown)
+    return tuple(f"{UNKNOWN_COLUMN}: {printable(name)}" for name in header.unknown)
 
 
 def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[str, ...]:
@@ -195,4 +195,6 @@ def _repeats(frame: pl.DataFrame, ordered: bool) -> tuple[str, ...]:
         return ()
     repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
     counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(PRICED).n_unique() == 1)
-    return tuple(f"{'identical' if same else 'conflicting'} repeat: {ticker}" for ticker, same in counts.iter_rows())
+    return tuple(
+        f"{'identical' if same else 'conflicting'} repeat: {printable(ticker)}" for ticker, same in counts.iter_rows()
+    )

@@ -28,6 +28,7 @@ from ingest.errors import (
     SourceRefused,
     Throttled,
     UsageError,
+    printable,
 )
 from ingest.settings import Source as SourceSettings
 from ingest.sources.base import Body, RemoteObject
@@ -87,6 +88,7 @@ _NOT_S3 = "S3 does not answer so: see [source] endpoint_url, and whether a proxy
 
 _NO_SUCH_RANGE = 416
 _CHUNK = 1 << 20
+_SHOWN = 300
 
 _MAX_PAGES = 1000
 """Pages of a year's listing, of which one holds it all: what goes on and on is no listing."""
@@ -360,11 +362,11 @@ def _iso(http_date: str | None) -> str:
 
 
 def _translated(error: boto.ClientError, what: str) -> IngestError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = printable(str(error.response.get("Error", {}).get("Code", "")))[:_SHOWN]
     meta = error.response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode", 0))
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Disrupted if status >= 500 else SourceRefused)
-    words = error.response.get("Error", {}).get("Message") or "no message"
+    words = printable(str(error.response.get("Error", {}).get("Message") or "no message"))[:_SHOWN]
     if kind is SourceRefused:
         words = _ADVICE.get(code) or f"{words}; {_NOT_S3}"
     message = f"{what}: {code or status}: {words}"
