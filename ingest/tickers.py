@@ -5,7 +5,9 @@ outside may hold anything. A file name therefore has nothing in it but ASCII let
 tickers never share one, with or without case.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from ingest.errors import UsageError
 
 CSV_SUFFIX = "_1d_data.csv"
 MAX_NAME_BYTES = 255
+_MAX_LIST_BYTES = 16 << 20
+_SHOWN = 60
 
 # What Windows takes for a device, whatever follows the first dot; its COM¹ and CONIN$ never survive the encoding.
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])\.")
@@ -131,11 +135,20 @@ def _decoded(code: str) -> str:
 
 def _data(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        # Not blocked by a pipe that nobody writes to.
+        with os.fdopen(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+        ) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = file.read(_MAX_LIST_BYTES + 1) if regular else b""
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise UsageError(f"the list {path} cannot be read: {error}") from error
+    if not regular or len(data) > _MAX_LIST_BYTES:
+        fault = f"it is larger than {_MAX_LIST_BYTES >> 20} MiB" if regular else "it is no file"
+        raise UsageError(f"the list {path} cannot be read: {fault}")
+    return data
 
 
 def _tickers(path: Path, data: bytes) -> Iterator[str]:
@@ -155,4 +168,5 @@ def _checked(ticker: str, place: str) -> str:
     if strange is None and ticker:
         return ticker
     fault = f"the character {strange!a}" if strange else "no ticker at all"
-    raise UsageError(f"{place}: {ticker!a} has {fault}; write one ticker a line, as the vendor spells it")
+    shown = ascii(ticker) if len(ticker) <= _SHOWN else f"{ascii(ticker[:_SHOWN])}…"
+    raise UsageError(f"{place}: {shown} has {fault}; write one ticker a line, as the vendor spells it")

@@ -14,6 +14,8 @@ from ingest.errors import UsageError
 from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, layer_of, place
 from ingest.settings.refusals import check_names, check_variables, refusal, wrong_value
 
+_MAX_BYTES = 1 << 20
+
 
 def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
     """Read the settings that hold: flags before the environment before config.toml before defaults.
@@ -86,11 +88,13 @@ class _Environment(EnvSettingsSource):
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
 
 def _file_layer(file: Path) -> Layer:
+    if file.stat().st_size > _MAX_BYTES:
+        raise UsageError(f"{file} is larger than {_MAX_BYTES >> 20} MiB, which no file of settings is")
     try:
         values = TomlConfigSettingsSource(Settings, file).toml_data
     except tomllib.TOMLDecodeError as error:
@@ -100,6 +104,8 @@ def _file_layer(file: Path) -> Layer:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UsageError(f"{file} is not UTF-8 (line {line})") from error
+    except (ValueError, RecursionError) as error:  # of Python's own: a number of thousands of digits, deep nesting
+        raise UsageError(f"{file} cannot be read as TOML: {error}") from error
     return Layer("file", values, file.parent, file)
 
 

@@ -126,7 +126,10 @@ def wrong_value(layers: tuple[Layer, ...], error: Any) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, str) and ("@" in value or "?" in value):
         return "(not shown: it may hold keys)"
-    text = repr(str(value) if isinstance(value, Path) else value)
+    try:
+        text = repr(str(value) if isinstance(value, Path) else value)
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+        return "(too long to be shown)"
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
