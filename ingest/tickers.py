@@ -168,5 +168,5 @@ def _checked(ticker: str, place: str) -> str:
     if strange is None and ticker:
         return ticker
     fault = f"the character {strange!a}" if strange else "no ticker at all"
-    shown = ascii(ticker) if len(ticker) <= _SHOWN else f"{ascii(ticker[:_SHOWN])}…"
+    shown = ascii(ticker) if len(ticker) <= _SHOWN else f"{ticker[:_SHOWN]!a}…"
     raise UsageError(f"{place}: {shown} has {fault}; write one ticker a line, as the vendor spells it")

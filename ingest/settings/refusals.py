@@ -23,6 +23,7 @@ _ELSEWHERE = (
     f"If {FILE_NAME} in the working folder belongs to another program, name yours with --config FILE or "
     f"{FILE_VARIABLE}=FILE; an empty file stands for the defaults."
 )
+_DEEP = 20
 _SHOWN_CHARS = 80
 _SHOWN_PROBLEMS = 6
 
@@ -78,10 +79,10 @@ def _strange_settings(layer: Layer, section: str, names: Mapping[str, Any]) -> I
             yield f"[{section}] {name} is no setting ({_stands(layer)}){_advice(name, list(SECTIONS[section]))}"
 
 
-def _has_secret(value: Any) -> bool:
-    if not isinstance(value, Mapping):
+def _has_secret(value: Any, depth: int = 0) -> bool:
+    if not isinstance(value, Mapping) or depth > _DEEP:
         return False
-    return any(_SECRET.search(name) or _has_secret(inner) for name, inner in value.items())
+    return any(_SECRET.search(name) or _has_secret(inner, depth + 1) for name, inner in value.items())
 
 
 def _keys_elsewhere(name: str, where: str) -> str:

@@ -149,7 +149,7 @@ def any_ticker(ticker, tmp_path):
     path = tmp_path / name
     assert Path(os.path.normpath(path)) == path
     assert path.parent == tmp_path
-    assert not name.startswith((".", "-_", "~"))
+    assert not name.startswith((".", "~"))
 
 
 @given(ANY)
