@@ -14,6 +14,9 @@ from ingest.tiers import durable
 
 Format = Literal["csv", "parquet"]
 
+_FORMULA = r"^[=+\-@\t\r]"
+"""How a text begins that spreadsheets take for a formula and run, as OWASP lists them under "CSV injection"."""
+
 _LONGEST = MAX_NAME_BYTES - len("_1d.parquet")
 
 
@@ -45,6 +48,13 @@ def export(rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Forma
         path = folder / f"{file_stem(str(ticker))}_1d.{kind}"
         durable.replace(path, _packed(frame, kind))
         yield Exported(str(ticker), path, frame.height)
+
+
+def formulas(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Texts in these rows that a spreadsheet would run as formulas, each once, sorted; numbers are none."""
+    texts = [rows[name] for name, kind in rows.schema.items() if kind == pl.String]
+    found = [column.filter(column.str.contains(_FORMULA).fill_null(value=False)).unique() for column in texts]
+    return tuple(sorted({text for column in found for text in column}))
 
 
 def _packed(frame: pl.DataFrame, kind: Format) -> bytes:

@@ -5,15 +5,18 @@ from datetime import date
 from pathlib import Path
 from typing import cast
 
+import polars as pl
 import typer
 from rich.console import Console
 
 from ingest import settings, stored
 from ingest.adjust import Adjust
 from ingest.commands.telling import warnings_told
-from ingest.errors import UsageError
-from ingest.exporting import Exported, Format, export
+from ingest.errors import UsageError, printable
+from ingest.exporting import Exported, Format, export, formulas
+from ingest.tickers import some
 
+_SHOWN = 40
 _COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
 
 
@@ -32,7 +35,15 @@ def export_command(
     chosen = settings.load(config)
     with warnings_told():
         rows = stored.history(chosen, tickers, *window, cast("Adjust", adjust), _COLUMNS, True, across_seams)
-    return _told(list(export(rows, tickers, folder, cast("Format", kind))), tickers)
+    written = list(export(rows, tickers, folder, cast("Format", kind)))
+    _warn_of_formulas(rows)
+    return _told(written, tickers)
+
+
+def _warn_of_formulas(rows: pl.DataFrame) -> None:
+    if found := formulas(rows):
+        named = some([printable(one[:_SHOWN]) for one in found])
+        typer.echo(f"warning: a spreadsheet may run as a formula what begins with = + - or @: {named}", err=True)
 
 
 def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:

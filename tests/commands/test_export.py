@@ -4,9 +4,11 @@ from datetime import date
 
 import polars as pl
 import pytest
-from pipeline_kit import Place, market_objects, trading_days, window
+from pipeline_kit import Place, flat, key, market_objects, trading_days, window
 
 from ingest.demo import loopback
+from ingest.demo.market import pack
+from ingest.exporting import formulas
 
 DAYS = trading_days(date(2025, 3, 3), 6)
 
@@ -63,3 +65,23 @@ def test_what_makes_no_sense_is_named(place, tmp_path, flags, words):
     (tmp_path / "stocks.txt").touch()
     done = place.cli("export", "AAPL", *flags)
     assert (done.returncode, words in done.stderr) == (2, True)
+
+
+def test_what_a_spreadsheet_would_run_is_named_on_one_line(loopback_keys, tmp_path):
+    names = ["=HYPERLINK(1)", "+1", "-1", "@SUM", "A=1", "AAPL"]
+    text = flat([(name, "-1.5") for name in names])  # a negative number is no formula
+    with loopback.serve({key(DAYS[0]): pack(text)}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[0], tracked=set())
+    done = place.cli("export", "--out", "files", "--", *names)
+    named = "+1, -1, =HYPERLINK(1), @SUM"
+    assert done.returncode == 0
+    assert done.stderr == f"warning: a spreadsheet may run as a formula what begins with = + - or @: {named}\n"
+    assert place.cli("export", "--out", "files", "AAPL", "A=1").stderr == ""
+
+
+def test_formulas_are_texts_that_begin_like_one():
+    texts = ["=1", "+1", "-1", "@x", "\tx", "\rx", " =1", "x=1", "'=1", "", None, "=1"]
+    rows = pl.DataFrame({"ticker": texts, "close": [-1.0] * len(texts)})
+    assert formulas(rows) == ("\tx", "\rx", "+1", "-1", "=1", "@x")
+    assert formulas(rows.clear()) == ()
