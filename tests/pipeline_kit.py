@@ -4,6 +4,8 @@
 the wire; `cli` goes through the command line in a process of its own.
 """
 
+import contextlib
+import io
 import json
 import os
 import sqlite3
@@ -25,6 +27,7 @@ import numpy as np
 from aiobotocore.httpsession import AIOHTTPSession
 
 from ingest import events, runs
+from ingest.commands.app import app
 from ingest.datasets import STOCKS_DAY
 from ingest.demo.market import Market, pack
 from ingest.errors import IngestError
@@ -161,6 +164,15 @@ class Ran:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+@dataclass(frozen=True)
+class Told:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
 @dataclass
 class Place:
     """A cache and its source."""
@@ -255,6 +267,23 @@ class Place:
             text=True,
             timeout=60,
         )
+
+    def here(self, *arguments, **environment) -> Told:
+        """A command, ended, in this process, which takes a tenth of the time; of errors it does what `main` does."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.environment(**environment), clear=True),
+            contextlib.chdir(self.root.parent),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            patch.object(botocore.session, "create_loader", lambda *paths: LOADER),
+        ):
+            try:
+                code = app([str(one) for one in arguments], standalone_mode=False) or 0
+            except IngestError as error:
+                err.write(f"error: {error}\n")
+                code = error.exit_code
+        return Told(code, out.getvalue(), err.getvalue())
 
     def imported(self, *arguments, **environment):
         """Names of the packages that a command has imported when it has ended well."""

@@ -1,13 +1,7 @@
-"""Whole runs with hostile content: commands in this process, within the fence."""
+"""What whole runs with hostile content share."""
 
-import contextlib
-import io
 import os
-from dataclasses import dataclass
-from unittest.mock import patch
 
-from ingest.commands.app import app
-from ingest.errors import IngestError
 from ingest.tickers import file_stem
 
 LONG_EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "20000"))
@@ -73,33 +67,9 @@ def row(ticker: str, close: str = "2.5") -> str:
     return f"{field},1000,{close},{close},{close},{close},1,7"
 
 
-@dataclass(frozen=True)
-class Told:
-    """How a command ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-
-def command(place, *arguments, **environment) -> Told:
-    """A command in this process; what `main` does with an error of ours is done here."""
-    out, err = io.StringIO(), io.StringIO()
-    before = os.getcwd()  # noqa: PTH109
-    with (
-        patch.dict(os.environ, place.environment(**environment), clear=True),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        os.chdir(place.root.parent)
-        try:
-            code = app([str(one) for one in arguments], standalone_mode=False) or 0
-        except IngestError as error:
-            err.write(f"error: {error}\n")
-            code = error.exit_code
-        finally:
-            os.chdir(before)
-    return Told(code, out.getvalue(), err.getvalue())
+def command(place, *arguments, **environment):
+    """A command in this process; how it ended, and what it said."""
+    return place.here(*arguments, **environment)
 
 
 def csv_path(place, ticker):
