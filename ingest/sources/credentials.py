@@ -1,10 +1,11 @@
-"""Where the keys are kept, and whether they look like those of flat files."""
+"""Where the keys are kept, whether they look like those of flat files, and how they stay out of what is said."""
 
 import configparser
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 _ODD: Mapping[str, str] = {
     r"(AKIA|ASIA)[A-Z0-9]{16}": "the access key looks like one of AWS itself: take the S3 keys of Massive's dashboard",
@@ -12,6 +13,27 @@ _ODD: Mapping[str, str] = {
     "own, beside the secret key, in the S3 part of Massive's dashboard",
 }
 """Shapes of access keys that are none of flat files, with what to do: a guess, made only where keys are refused."""
+
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}|Signature=[0-9a-fA-F]+|Credential=[^\s,<&]+|AWS4-HMAC-SHA256[^<\r\n]*")
+"""What a request is signed with; answers of S3 to a wrong signature repeat it."""
+
+_HIDDEN = "(not shown)"
+_SHORTEST = 8
+"""Characters of a key; what is shorter would take letters out of ordinary words."""
+
+
+def secrets_of(keys: Any) -> Collection[str]:
+    """Access key, secret key and token as botocore holds them, without asking for others where these have expired."""
+    held = {name.strip("_"): str(value) for name, value in vars(keys).items()}
+    found = (held.get(name, "") for name in ("access_key", "secret_key", "token"))
+    return [secret for secret in found if len(secret) >= _SHORTEST]
+
+
+def hidden(text: str, secrets: Collection[str]) -> str:
+    """A text without keys and signatures."""
+    for secret in secrets:
+        text = text.replace(secret, _HIDDEN)
+    return _SIGNATURE.sub(_HIDDEN, text)
 
 
 def credentials_file() -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,7 +32,7 @@ from ingest.errors import (
 )
 from ingest.settings import Source as SourceSettings
 from ingest.sources.base import Body, RemoteObject
-from ingest.sources.credentials import credentials_file
+from ingest.sources.credentials import credentials_file, hidden, secrets_of
 
 _BY_CODE: Mapping[str, type[SourceError]] = {
     "AccessDenied": Forbidden,
@@ -105,9 +105,10 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 class MassiveSource:
     """An open client; made by `connect`."""
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(self, client: Any, bucket: str, keys: Any) -> None:
         self._client = client
         self._bucket = bucket
+        self._keys = keys
         self._mismatched: dict[str, str] = {}
         self.requests = 0
 
@@ -156,7 +157,7 @@ class MassiveSource:
             async with answer["Body"] as stream:
                 same = str(answer.get("ETag", "")).strip('"') == item.etag
                 data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_GROWN))
-        return self._checked(item, answer, data)
+            return self._checked(item, answer, data)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
         _check_object(item, answer, data)
@@ -184,20 +185,43 @@ class MassiveSource:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Count a request, and translate what it may raise."""
+        """Count a request, and translate what it may raise, without the keys that an answer may have echoed."""
         self.requests += 1
         try:
-            yield
-        except boto.ClientError as error:
-            raise _translated(error, what) from error
-        except _TRANSPORT as error:
-            if isinstance(
-                cause := _cause(error), ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError
-            ):
-                raise SourceRefused(f"{what}: {_UNTRUSTED}: {cause}") from error
-            raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
-        except boto.BotoCoreError as error:  # keys that are told by a program, or by another service, when first used
-            raise SourceRefused(f"{what}: {error}") from error
+            with _translating(what):
+                yield
+        except IngestError as error:
+            _hide(error, secrets_of(self._keys))
+            raise
+
+
+@contextmanager
+def _translating(what: str) -> Iterator[None]:
+    try:
+        yield
+    except boto.ClientError as error:
+        raise _translated(error, what) from error
+    except _TRANSPORT as error:
+        if isinstance(cause := _cause(error), ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
+            raise SourceRefused(f"{what}: {_UNTRUSTED}: {cause}") from error
+        raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
+    except boto.BotoCoreError as error:  # keys that are told by a program, or by another service, when first used
+        raise SourceRefused(f"{what}: {error}") from error
+
+
+def _hide(error: IngestError, secrets: Collection[str]) -> None:
+    """Take keys and signatures out of an error's message; causes that hold some are not told in a traceback either."""
+    before = [str(error), *_causes(error)]
+    if (after := [hidden(text, secrets) for text in before]) != before:
+        error.args = (after[0],)
+        error.__cause__, error.__suppress_context__ = None, True
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    below = error.__cause__ or error.__context__
+    while below:
+        yield f"{below}"
+        below = below.__cause__ or below.__context__
 
 
 @contextmanager
@@ -238,7 +262,7 @@ class _OneHost(AIOHTTPSession):  # type: ignore[misc]
 @asynccontextmanager
 async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
     """Open one client for the run; raises UsageError where the profile or its keys are missing."""
-    session = await _session(settings)
+    session, keys = await _session(settings)
     async with AsyncExitStack() as opened:
         try:
             client = await opened.enter_async_context(
@@ -249,7 +273,7 @@ async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
         except (boto.BotoCoreError, ValueError, OSError, AttributeError) as error:
             raise UsageError(_unusable(error)) from error
         _share_endpoint(client)
-        yield MassiveSource(client, settings.bucket)
+        yield MassiveSource(client, settings.bucket, keys)
 
 
 def _unusable(error: Exception) -> str:
@@ -288,7 +312,7 @@ def _config(settings: SourceSettings) -> AioConfig:
     )
 
 
-async def _session(settings: SourceSettings) -> Any:
+async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     core = AioSession(profile=settings.profile)
     # A profile without keys is an error here: don't look for those of a cloud machine on its network.
     core.set_config_variable("metadata_service_num_attempts", 0)
@@ -301,13 +325,18 @@ async def _session(settings: SourceSettings) -> Any:
         keys = await core.get_credentials()
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
+    except boto.CredentialRetrievalError:  # botocore's words repeat what the program has printed, which may be keys
+        raise UsageError(
+            f"the keys of [{settings.profile}] cannot be read: the program that credential_process names fails; "
+            f"run it by itself to see why, or see {credentials_file()}"
+        ) from None
     except (boto.BotoCoreError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise UsageError(
             f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
         ) from error
     if keys is None:
         raise UsageError(_no_keys(settings.profile))
-    return aioboto3.Session(botocore_session=core)
+    return aioboto3.Session(botocore_session=core), keys
 
 
 def _no_keys(profile: str) -> str:
