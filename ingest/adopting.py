@@ -204,7 +204,8 @@ class _Adopting:
             return
         decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
         number = self._manifest.tracked_set(tracked)
-        job = Job(decision, number, self._request.dataset, self._store.folders, self._max_unpacked)
+        replaced = self._manifest.replaced([session]).get(session)
+        job = Job(decision, number, self._request.dataset, self._store.folders, self._max_unpacked, replaced)
         self._store.commit([prepare(job, day.body)])
 
     def _project(self) -> None:

@@ -10,12 +10,13 @@ class Dataset:
     """One kind of daily file.
 
     `required` names the columns without which a file cannot be read, `optional` those that are known and may
-    be lacking; any other column is kept in the parts and reported once.
+    be lacking; any other column is kept in the parts and reported once. `zone` is the time zone of its dates.
     """
 
     name: str
     prefix: str
     calendar: str
+    zone: str
     first_session: date
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -45,6 +46,7 @@ STOCKS_DAY = Dataset(
     name="us_stocks_sip/day_aggs_v1",
     prefix="us_stocks_sip/day_aggs_v1",
     calendar="XNYS",
+    zone="America/New_York",
     first_session=date(2003, 9, 10),
     required=("ticker", "volume", "open", "close", "high", "low"),
     optional=("window_start", "transactions"),

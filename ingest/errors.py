@@ -14,6 +14,7 @@
     │   ├── Disagreement                 Yahoo's prices are not those of Massive
     │   └── ActionsUnknown               splits and dividends could not be had, so nothing can be adjusted
     ├── UnreadableFile          exit 3   a day's file that is not what it should be
+    │   └── LosesRows                    it would take away more than a tenth of the rows held
     ├── CacheError              exit 5   the cache cannot be written or read
     │   └── ManifestDamaged              its manifest is not what was written: it can be built anew
     └── CacheLocked             exit 6   another run holds it
@@ -111,6 +112,10 @@ class UnreadableFile(IngestError):
     """A day's file that cannot be understood; the message says what is wrong with it."""
 
     exit_code = 3
+
+
+class LosesRows(UnreadableFile):
+    """A replacement that lacks more than a tenth of the rows held: not applied unless that is agreed to."""
 
 
 class CacheError(IngestError):

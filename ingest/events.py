@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-UNKNOWN_COLUMN = "unknown column"
-"""How the finding begins that a file has a column which is not in the catalogue."""
+from ingest.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Committed:
     dropped_rows: int
     reason: str
     corrected: bool = False
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +111,23 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A session's file was unreadable twice; its bytes are kept at `path`."""
+    """A session's file was refused; its bytes are kept at `path`.
+
+    Either it was unreadable twice, or, where it is `acceptable`, it would take away more than a tenth of what is held.
+    """
 
     session: date
     reason: str
     path: str
+    acceptable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something noteworthy about a session of this run shows only beside its neighbours."""
+
+    session: date
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +162,8 @@ class Finished:
 
     `committed` to `quarantined` count the sessions of the window as they stand after the run, `fetched` those that
     this run committed, `not_attempted` those that it was to fetch and did not come to. The rest is of this run alone:
-    `bytes` are packed bytes downloaded, `requests` all that went to the source, `yahoo_rows` those kept of Yahoo's.
+    `bytes` are packed bytes downloaded, `requests` all that went to the source, `yahoo_rows` those kept of Yahoo's;
+    `findings` counts the sessions fetched by what was found in them.
     """
 
     run: int
@@ -177,6 +189,7 @@ class Finished:
     corrections: int
     files_projected: int
     yahoo_rows: int
+    findings: Mapping[str, int]
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined
@@ -195,6 +208,7 @@ Event = (
     | Vanished
     | Failed
     | Quarantined
+    | Found
     | Projected
     | YahooAsked
     | Stopping

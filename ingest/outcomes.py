@@ -13,10 +13,14 @@ OutcomeKind = Literal["committed", "forbidden", "absent", "failed", "quarantined
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of one session: with its staged parts where it is to be committed, its bytes where it is unreadable."""
+    """The end of one session: with its staged parts where it is to be committed, its bytes where they are refused.
+
+    `acceptable` says that what was refused can be read, and would take rows away.
+    """
 
     job: "Job"
     kind: OutcomeKind
     reason: str | None = None
     prepared: "Prepared | None" = None
-    unreadable: Body | None = None
+    refused: Body | None = None
+    acceptable: bool = False

@@ -15,11 +15,11 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingest import events
-from ingest.datasets import Dataset
-from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, Throttled, UnreadableFile, ungrouped
+from ingest.errors import Disrupted, Forbidden, IngestError, LosesRows, NotFound, Throttled, UnreadableFile, ungrouped
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
 from ingest.prepare import Job, Prepared, prepare
+from ingest.request import Request
 from ingest.settings import Limits
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
@@ -45,9 +45,9 @@ class Pipeline:
     """The machinery of one run; `run` may be called for several waves."""
 
     def __init__(
-        self, asker: Asker, store: Store, dataset: Dataset, limits: Limits, sink: events.Sink, stop: anyio.Event
+        self, asker: Asker, store: Store, request: Request, limits: Limits, sink: events.Sink, stop: anyio.Event
     ) -> None:
-        self._asker, self._store, self._dataset = asker, store, dataset
+        self._asker, self._store, self._request = asker, store, request
         self._sink, self._stop = sink, stop
         self._budget = ByteBudget(limits.max_bytes_in_flight)
         self._max_unpacked = limits.max_unpacked_bytes
@@ -83,8 +83,12 @@ class Pipeline:
         """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
         sets = {decision.tracked for decision in decisions}
         numbers = {tickers: self._store.manifest.tracked_set(tickers) for tickers in sets}
-        shared = (self._dataset, self._store.folders, self._max_unpacked)
-        return [Job(one, numbers[one.tracked], *shared) for one in decisions]
+        replaced = self._store.manifest.replaced(one.session for one in decisions if one.held.held == "committed")
+        shared = (self._request.dataset, self._store.folders, self._max_unpacked)
+        return [
+            Job(one, numbers[one.tracked], *shared, replaced.get(one.session), self._request.accept)
+            for one in decisions
+        ]
 
     async def _download_all(self, jobs: Sequence[Job], send: MemoryObjectSendStream[_Ended]) -> None:
         async with self._asker.watching(), anyio.create_task_group() as helpers:
@@ -127,7 +131,7 @@ class Pipeline:
     async def _prepared(self, job: Job) -> Outcome:
         """A file that is unreadable is fetched once more, lest the fault was on the way."""
         first = await self._split(job, await self._fetched(job.decision))
-        if first.prepared:
+        if first.prepared or first.acceptable:
             return first
         await self._asker.limit.acquire()
         return await self._split(job, await self._fetched(job.decision))
@@ -140,7 +144,7 @@ class Pipeline:
             with anyio.CancelScope(shield=True):
                 prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=self._workers)
         except UnreadableFile as error:
-            return Outcome(job, "quarantined", str(error), unreadable=body)
+            return Outcome(job, "quarantined", str(error), refused=body, acceptable=isinstance(error, LosesRows))
         return Outcome(job, "committed", prepared=prepared)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
@@ -177,7 +181,7 @@ def _event(outcome: Outcome, store: Store) -> events.Event:
     if outcome.kind == "absent":
         return events.Vanished(session)
     if outcome.kind == "quarantined":
-        return events.Quarantined(session, reason, str(store.quarantine_path(session)))
+        return events.Quarantined(session, reason, str(store.quarantine_path(session)), outcome.acceptable)
     return events.Failed(session, reason)
 
 
@@ -191,6 +195,6 @@ def _committed(prepared: Prepared) -> events.Committed:
         archive_rows=record.archive_rows,
         dropped_rows=record.dropped_rows,
         reason=prepared.job.decision.reason,
-        corrected=prepared.correction is not None,
+        corrected=prepared.correction is not None and prepared.correction.kind != "equal rows",
         findings=record.findings,
     )

@@ -39,11 +39,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants to have of each session."""
+    """What the user wants to have of each session; where `only` names some, the others are left as they are."""
 
     tracked: frozenset[str]
     save_others: bool
     refresh: bool = False
+    only: frozenset[date] | None = None
+
+    def asks_for(self, session: date) -> bool:
+        """Whether a session is to be looked at."""
+        return self.only is None or session in self.only
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def make_plan(
         if day in listing
         else _unlisted(day, held.get(day, Held()), is_session(day), last_listed)
         for day in _days(*window)
-        if day in listing or day in held or is_session(day) or day.weekday() < 5
+        if wishes.asks_for(day) and (day in listing or day in held or is_session(day) or day.weekday() < 5)
     ]
     return Plan(tuple(_if_permitted(decision, permission) for decision in decisions))
 
@@ -143,9 +148,8 @@ def _why_split_again(held: Held, wishes: Wishes) -> str | None:
 
 
 def _is_quarantined(item: RemoteObject, held: Held) -> bool:
-    """Whether just these bytes were unreadable before: as a session's first, or in the place of those that are held."""
-    unreadable = held.held == "quarantined" or (held.held == "committed" and held.etag != item.etag and held.reason)
-    return bool(unreadable) and held.remote_etag == item.etag and held.remote not in _REFUSALS
+    """Whether just these bytes were refused before: as a session's first, or in the place of those that are held."""
+    return held.quarantined == item.etag
 
 
 def _still_refused(item: RemoteObject, held: Held) -> bool:

@@ -1,16 +1,19 @@
 """One day's body made into two staged parts and the record that is to commit them. Runs in a worker thread."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest import corrections, findings
 from ingest.datasets import Dataset
 from ingest.errors import CacheError
-from ingest.manifest import Correction, SessionRecord
+from ingest.findings import Finding
+from ingest.manifest import Correction, Replaced, SessionRecord
 from ingest.plan import Decision
+from ingest.quality import judge
 from ingest.sources.base import Body
-from ingest.split import Split, split
+from ingest.split import Split, read_header, split
+from ingest.stamping import stamped
 from ingest.tiers import blockgzip, durable, parts
 from ingest.tiers.layout import PartFolders, Tier
 from ingest.tiers.parts import PackedPart
@@ -18,9 +21,10 @@ from ingest.tiers.parts import PackedPart
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A fetch decision with all that its split needs; `tracked_set` is the manifest's number for its tickers.
+    """A fetch decision with all that its split needs.
 
-    A text of more than `max_unpacked` bytes is not read.
+    `tracked_set` is the manifest's number for its tickers, `replaced` what is held of its session, `accept` whether a
+    replacement may take away more than a tenth of those rows. A text of more than `max_unpacked` bytes is not read.
     """
 
     decision: Decision
@@ -28,36 +32,53 @@ class Job:
     dataset: Dataset
     folders: PartFolders
     max_unpacked: int
+    replaced: Replaced | None = None
+    accept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A session whose parts are staged: durable under temporary names, ready to be published and committed."""
+    """A session whose parts are staged: durable under temporary names, ready to be published and committed.
+
+    `staged` names those that are not in their places already, byte for byte.
+    """
 
     job: Job
     record: SessionRecord
     correction: Correction | None
+    staged: tuple[Tier, ...]
 
 
 def prepare(job: Job, body: Body) -> Prepared:
-    """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError."""
+    """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError.
+
+    Raises LosesRows for a replacement that lacks more than a tenth of what is held, unless the job accepts that.
+    """
     text = blockgzip.unpack(body.data, job.max_unpacked)
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
     packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}
     if cut.archive:
         packed["archive"] = parts.pack(cut.archive)
-    record = _record(job, body, cut, packed, hashlib.sha256(text).hexdigest())
-    correction = _correction(job, record, text)
-    for tier, part in packed.items():
-        durable.stage(job.folders.path(decision.session, tier), part.data)
-    return Prepared(job, record, correction)
+    plain = _record(job, body, cut, packed, hashlib.sha256(text).hexdigest())
+    correction = _correction(job, plain, text)
+    record, data = stamped(plain, packed["tracked"].data, job.dataset.name, decision.tracked)
+    files = {tier: data if tier == "tracked" else part.data for tier, part in packed.items()}
+    return Prepared(job, record, correction, _stage(job, files))
+
+
+def _stage(job: Job, files: Mapping[Tier, bytes]) -> tuple[Tier, ...]:
+    """Write what is not there already: of a replacement often one part alone has changed."""
+    paths = {tier: job.folders.path(job.decision.session, tier) for tier in files}
+    changed = tuple(tier for tier in files if not (job.replaced and parts.holds(paths[tier], files[tier])))
+    for tier in changed:
+        durable.stage(paths[tier], files[tier])
+    return changed
 
 
 def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], text_sha256: str) -> SessionRecord:
     tracked, archive = packed["tracked"], packed.get("archive")
     rest = cut.source_rows - tracked.rows
-    findings = cut.findings if body.etag_is_md5 else (*cut.findings, "the ETag is not the md5 of the bytes")
     return SessionRecord(
         session=job.decision.session,
         etag=body.etag,
@@ -75,34 +96,48 @@ def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], te
         archive_kept=archive is not None,
         cut=cut.cut,
         columns=cut.header.columns,
-        findings=findings,
+        findings=_findings(job, body, cut),
         tracked_index=tracked.index.encode(),
         archive_index=archive.index.encode() if archive else None,
     )
 
 
+def _findings(job: Job, body: Body, cut: Split) -> tuple[Finding, ...]:
+    odd = () if body.etag_is_md5 else (Finding(findings.NOT_MD5),)
+    return (*cut.findings, *judge(cut.rows, job.decision.session, job.dataset.zone), *odd)
+
+
 def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | None:
-    """The difference to what is held; None for a new session, for equal rows, and where the held rows can't be read.
+    """The difference to what is held; None for a new session, and where what is held is not what it was.
 
     Compared is what is held alone: where the rest was dropped, the rows of the tickers tracked at that time.
     """
-    held = job.decision.held
-    if held.held != "committed" or held.etag == record.etag:
+    held, replaced = job.decision.held, job.replaced
+    if replaced is None:
         return None
-    tiers: list[Tier] = ["tracked", "archive"] if held.archive_kept else ["tracked"]
-    try:
-        old = [parts.read_text(job.folders.path(record.session, tier)) for tier in tiers]
-    except CacheError:
-        return None  # damaged, which is what its replacement mends
+    etags = (held.etag or "", record.etag)
+    if replaced.text_sha256 == record.text_sha256:
+        nothing = corrections.rows_of(record.columns, ())
+        return corrections.difference(record.session, etags, nothing, nothing) if held.etag else None
     again = split(text, held.tracked, held.archive_kept, job.dataset)
-    before, after = _rows(old), _rows(part.text for part in (again.tracked, again.archive) if part)
-    if before == after:
+    after = corrections.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
+    old = _held_texts(job, replaced)
+    if old is None:  # damaged, which is what its replacement mends: only the numbers of rows can be compared
+        if not job.accept:
+            corrections.refuse_loss(replaced.rows - after.lines.total(), replaced.rows)
         return None
-    removed, added = tuple((before - after).elements()), tuple((after - before).elements())
-    return Correction(record.session, held.etag or "", record.etag, record.columns, removed, added)
+    before = corrections.rows_of(read_header(old[0], job.dataset).columns, old)
+    if not job.accept:
+        corrections.check_loss(before, after)
+    return corrections.difference(record.session, etags, before, after)
 
 
-def _rows(texts: Iterable[bytes]) -> Counter[str]:
-    """Lines below the header, whatever their ends."""
-    plain = (text.decode().replace("\r", "").removesuffix("\n") for text in texts)
-    return Counter(line for text in plain for line in text.split("\n")[1:])
+def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:
+    """Texts of the parts held; None where one of them is not the file that the manifest knows."""
+    try:
+        return [
+            parts.read_known(job.folders.path(job.decision.session, tier), sha256)
+            for tier, sha256 in replaced.part_sha256.items()
+        ]
+    except CacheError:
+        return None

@@ -21,7 +21,8 @@ class Request:
     """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again.
 
     `max_files` and `max_bytes` (packed) limit what this run fetches. `confirmed` says that a large download was agreed
-    to, `fallback` that Yahoo may be asked, where the settings let it.
+    to, `fallback` that Yahoo may be asked, where the settings let it. `accept` lets a republished file take away more
+    than a tenth of a session's rows. Where `only` names sessions, no others are fetched.
     """
 
     window: Window
@@ -31,6 +32,8 @@ class Request:
     max_bytes: int | None = None
     confirmed: bool = True
     fallback: bool = True
+    accept: bool = False
+    only: frozenset[date] | None = None
     dataset: Dataset = STOCKS_DAY
 
 
@@ -50,6 +53,7 @@ class Flags:
     max_bytes: str | None = None
     confirmed: bool = True
     fallback: bool = True
+    accept: bool = False
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Those that stand for a setting, by section and name."""
@@ -75,6 +79,7 @@ def request_of(flags: Flags, settings: Settings, sink: events.Sink) -> Request:
         max_bytes=_size(flags.max_bytes),
         confirmed=flags.confirmed,
         fallback=flags.fallback,
+        accept=flags.accept,
     )
 
 

@@ -16,6 +16,7 @@ from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
 from ingest.manifest import Answer, Manifest
+from ingest.manifest.judgements import Judgements
 from ingest.outcomes import OutcomeKind
 from ingest.permission import Permission, only_copies
 from ingest.plan import Plan, limit
@@ -132,7 +133,7 @@ class _Run:
         from ingest.pipeline import Pipeline
 
         limits = self._settings.limits
-        pipeline = Pipeline(asker, self._store, self._request.dataset, limits, self._sink, self._stop)
+        pipeline = Pipeline(asker, self._store, self._request, limits, self._sink, self._stop)
         self._outcomes = pipeline.outcomes
         try:
             await pipeline.run(plan.fetches)
@@ -161,6 +162,8 @@ class _Run:
         from ingest.projecting import project
 
         manifest, folder = self._store.manifest, self._settings.tracked_path
+        # Before the projection, which is when sessions are not new any more: so a kill in between loses nothing.
+        self._compare_counts(manifest.pending())
         manifest.follow(self._request.tracked)
         into_csv = self._settings.fallback.into_csv
         if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder, into_csv):
@@ -168,6 +171,18 @@ class _Run:
             rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
             if rowless and manifest.committed():
                 self._sink(events.Notice(_rowless(rowless), "warning"))
+
+    def _compare_counts(self, new: frozenset[date]) -> None:
+        """Find the sessions whose number of rows is far from their neighbours'; tell of those that are new."""
+        if not new:
+            return
+        from ingest.quality import far_counts
+
+        judgements = Judgements(self._store.manifest)
+        far = far_counts(judgements.row_counts())
+        judgements.find_far_counts(far)
+        for session in sorted(new & far.keys()):
+            self._sink(events.Found(session, (far[session],)))
 
 
 async def _import_pipeline() -> None:

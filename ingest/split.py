@@ -15,15 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ingest import findings
 from ingest.datasets import Dataset
-from ingest.errors import UnreadableFile, printable
-from ingest.events import UNKNOWN_COLUMN
+from ingest.errors import UnreadableFile
+from ingest.findings import Finding
 from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
 Mask = npt.NDArray[np.bool_]
 
 PRICED = ("open", "high", "low", "close", "volume")
+STAMP = "window_start"
 
 _MAX_COLUMNS = 1000
 _MAX_HEADER_BYTES = 1 << 20
@@ -43,7 +45,11 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending."""
+    """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending.
+
+    `rows` is what was parsed of it: tickers, prices and volume as numbers, stamps as text; `findings` tell of the text
+    and its tickers, not of these numbers.
+    """
 
     header: Header
     tracked: PartText
@@ -51,7 +57,8 @@ class Split:
     source_rows: int
     tracked_rows: npt.NDArray[np.uint32]
     cut: Cut
-    findings: tuple[str, ...]
+    rows: pl.DataFrame
+    findings: tuple[Finding, ...]
 
 
 def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Split:
@@ -75,8 +82,9 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         source_rows=frame.height,
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
+        rows=frame,
         findings=(
-            *_unknown_columns(header),
+            *findings.named(findings.UNKNOWN_COLUMN, header.unknown),
             *_repeats(frame, ordered),
             *_nameless(tickers),
             *_misshapen(text, header, edges),
@@ -116,11 +124,13 @@ def _check_lines(text: bytes) -> None:
 def parse(text: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
     """Parse the rows: ticker, prices and volume as floats (it has decimals since 2026-02-23), and whether tracked.
 
-    A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
+    A full schema keeps tickers such as NA, TRUE and 1E5 what they are. Stamps stay text: one that is no number must
+    not make a file unreadable.
     """
     schema = {name: pl.Float64 if name in PRICED else pl.String for name in header.columns}
     is_tracked = pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
-    return read_rows(text, schema, ["ticker", *PRICED, is_tracked.alias("tracked")])
+    stamp = [STAMP] if STAMP in header.columns else []
+    return read_rows(text, schema, ["ticker", *PRICED, *stamp, is_tracked.alias("tracked")])
 
 
 def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
@@ -158,11 +168,7 @@ def _as_text(text: bytes, header: Header) -> pl.DataFrame:
     return read_rows(text, dict.fromkeys(header.columns, pl.String), header.columns)
 
 
-def _unknown_columns(header: Header) -> tuple[str, ...]:
-    return tuple(f"{UNKNOWN_COLUMN}: {printable(name)}" for name in header.unknown)
-
-
-def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[str, ...]:
+def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ...]:
     """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
 
     Fields in quotes may hold commas, so a text with quotes is not counted; all commas together are counted first.
@@ -175,11 +181,11 @@ def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[str, ...]:
         return ()
     misfit = np.add.reduceat(commas, edges[:-1], dtype=np.int64) != wanted
     wrong = np.count_nonzero(misfit & (np.diff(edges) > len("\r\n")))  # a blank line is a row without a ticker
-    return (f"rows with too few or too many fields: {wrong}",) if wrong else ()
+    return (Finding(findings.MISFITS, int(wrong)),) if wrong else ()
 
 
-def _nameless(tickers: pl.Series) -> tuple[str, ...]:
-    return (f"rows without a ticker: {tickers.null_count()}",) if tickers.null_count() else ()
+def _nameless(tickers: pl.Series) -> tuple[Finding, ...]:
+    return (Finding(findings.NAMELESS, tickers.null_count()),) if tickers.null_count() else ()
 
 
 @lru_cache(maxsize=8)
@@ -188,13 +194,12 @@ def _as_series(tracked: frozenset[str]) -> pl.Series:
     return pl.Series(sorted(tracked), dtype=pl.String).implode()
 
 
-def _repeats(frame: pl.DataFrame, ordered: bool) -> tuple[str, ...]:
+def _repeats(frame: pl.DataFrame, ordered: bool) -> tuple[Finding, ...]:
     """Findings on tickers that have more than one row: whether the repeats are identical or in conflict."""
     tickers = frame["ticker"]
     if not (tickers[1:] == tickers[:-1]).any() if ordered else tickers.n_unique() == frame.height:
         return ()
     repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
     counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(PRICED).n_unique() == 1)
-    return tuple(
-        f"{'identical' if same else 'conflicting'} repeat: {printable(ticker)}" for ticker, same in counts.iter_rows()
-    )
+    told = {same: [ticker for ticker, alike in counts.iter_rows() if alike is same] for same in (True, False)}
+    return (*findings.named(findings.IDENTICAL, told[True]), *findings.named(findings.CONFLICTING, told[False]))

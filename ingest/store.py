@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.manifest import Answer, Correction, Manifest, RemoteState, SessionRecord
+from ingest.manifest.judgements import Judgements
+from ingest.manifest.records import Quarantined
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.sources.base import Body
 from ingest.tiers import durable
@@ -39,8 +41,8 @@ class Store:
         if prepared := [outcome.prepared for outcome in outcomes if outcome.prepared]:
             self.commit(prepared)
         for outcome in outcomes:
-            if outcome.unreadable:
-                self._keep_unreadable(outcome.job.decision.session, outcome.reason or "", outcome.unreadable)
+            if outcome.refused:
+                self._keep_refused(outcome, outcome.refused)
         self.manifest.answered([_answer(outcome) for outcome in outcomes if outcome.kind in _ANSWERS], self.run)
 
     def commit(self, batch: "Sequence[Prepared]") -> None:
@@ -50,10 +52,13 @@ class Store:
             self._sync()
             self.manifest.intend([(prepared.record, prepared.correction) for prepared in replacing])
         for prepared in batch:
-            self._publish(prepared.record)
+            self._publish(prepared)
         self._sync()
         corrections = [prepared.correction for prepared in batch if prepared.correction]
         self.manifest.commit([prepared.record for prepared in batch], corrections, self.run)
+        for prepared in batch:
+            if prepared.job.decision.held.quarantined:
+                durable.remove(self.quarantine_path(prepared.record.session))
 
     def recover(self) -> int:
         """Finish what a killed run began and remove its temporary files; returns the number of sessions finished."""
@@ -69,17 +74,19 @@ class Store:
         return len(finished)
 
     def quarantine_path(self, session: date) -> Path:
-        """Where the bytes of a session's unreadable file are kept."""
+        """Where the bytes of a session's refused file are kept."""
         return self.quarantine / f"{session.isoformat()}.csv.gz"
 
-    def _keep_unreadable(self, session: date, reason: str, body: Body) -> None:
+    def _keep_refused(self, outcome: Outcome, body: Body) -> None:
+        session = outcome.job.decision.session
         durable.make_folder(self.quarantine)
         durable.replace(self.quarantine_path(session), body.data)
-        self.manifest.quarantined(session, body.etag, reason, self.run)
+        kept = (body.etag, len(body.data), body.last_modified, outcome.reason or "", outcome.acceptable)
+        Judgements(self.manifest).quarantine(Quarantined(session, *kept), self.run)
 
-    def _publish(self, record: SessionRecord) -> None:
-        for tier in _tiers(record):
-            durable.publish(self.folders.path(record.session, tier))
+    def _publish(self, prepared: "Prepared") -> None:
+        for tier in prepared.staged:
+            durable.publish(self.folders.path(prepared.record.session, tier))
 
     def _carry_through(self, record: SessionRecord) -> bool:
         """Publish what is still staged of a replacement; False where the result is not what was intended."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from ingest import events
-from ingest.events import UNKNOWN_COLUMN
+from ingest.findings import UNKNOWN_COLUMN, Finding
 from ingest.outcomes import OutcomeKind
 from ingest.plan import LATER, Decision, Plan
 from ingest.window import Window
@@ -17,6 +17,7 @@ class Tally:
     def __init__(self, sink: events.Sink) -> None:
         self._sink = sink
         self._counts: Counter[str] = Counter()
+        self._findings: Counter[str] = Counter()
         self._said: set[str] = set()
 
     def __call__(self, event: events.Event) -> None:
@@ -28,23 +29,26 @@ class Tally:
                 self._counts["files_projected"] += event.files
             case events.YahooAsked():
                 self._counts["yahoo_rows"] += event.rows
+            case events.Found():
+                self._findings.update(one.kind for one in event.findings)
             case events.Committed():
                 self._committed(event)
         self._sink(event)
 
     def _committed(self, event: events.Committed) -> None:
+        self._findings.update(one.kind for one in event.findings)
         self._say_once(event.findings)
         self._counts["fetched"] += 1
         self._counts["corrections"] += event.corrected
         for name in ("source_rows", "tracked_rows", "archive_rows", "dropped_rows"):
             self._counts[name] += getattr(event, name)
 
-    def _say_once(self, findings: Sequence[str]) -> None:
+    def _say_once(self, findings: Sequence[Finding]) -> None:
         """Tell of an unknown column on the first session that has it: the others will have it, too."""
-        new = {finding for finding in findings if finding.startswith(UNKNOWN_COLUMN)} - self._said
-        self._said |= new
-        for finding in sorted(new):
-            self._sink(events.Notice(f"{finding}; it is kept in the parts", "warning"))
+        columns = {name for one in findings if one.kind == UNKNOWN_COLUMN for name in one.examples}
+        for name in sorted(columns - self._said):
+            self._sink(events.Notice(f"{UNKNOWN_COLUMN}: {name}; it is kept in the parts", "warning"))
+        self._said |= columns
 
     def finished(
         self,
@@ -70,6 +74,7 @@ class Tally:
             corrections=self._counts["corrections"],
             files_projected=self._counts["files_projected"],
             yahoo_rows=self._counts["yahoo_rows"],
+            findings=dict(self._findings.most_common()),
             **{name: self._counts[name] for name in counted},
             **{name: states.get(name, 0) for name in standing},
         )

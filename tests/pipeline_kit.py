@@ -208,10 +208,12 @@ class Place:
         notices=(),
         max_files=None,
         max_bytes=None,
+        accept=False,
         **settings,
     ) -> Ran:
         """A run; one that raises must be expected to by `fails`, the class of its error."""
-        request = Request(Window(start, end, tuple(notices)), frozenset(tracked), refresh, max_files, max_bytes)
+        window, limits = Window(start, end, tuple(notices)), (max_files, max_bytes)
+        request = Request(window, frozenset(tracked), refresh, *limits, accept=accept)
         chosen = self.settings(**settings)
         seen, wire, error = [], Wire(), None
 
@@ -362,7 +364,7 @@ class Place:
 
     def corrections(self):
         """(session, removed, added) of each correction, oldest first."""
-        rows = self.query("SELECT session, removed, added FROM corrections ORDER BY id")
+        rows = self.query("SELECT session, removed, added FROM corrections WHERE kind <> 'equal rows' ORDER BY id")
         return [(date.fromisoformat(day), json.loads(removed), json.loads(added)) for day, removed, added in rows]
 
     def status(self) -> Status:
@@ -380,7 +382,7 @@ class Place:
         columns = (
             "dataset, session, held, remote, reason, remote_etag, etag, size, last_modified, source_rows, "
             "tracked_rows, archive_rows, dropped_rows, text_sha256, tracked_sha256, archive_sha256, "
-            "tracked_row_numbers, archive_kept, cut, columns, findings, projected"
+            "tracked_row_numbers, archive_kept, cut, columns, projected"
         )
         found = self.query(f"SELECT tracked_set, {columns} FROM sessions ORDER BY session")
         return {
@@ -389,9 +391,12 @@ class Place:
             "projections": self.query(
                 "SELECT ticker, active, dirty, first, last, rows, sha256, size FROM projections ORDER BY ticker"
             ),
+            "findings": self.query("SELECT * FROM findings ORDER BY session, kind"),
             "corrections": self.query(
-                "SELECT session, old_etag, new_etag, columns, removed, added FROM corrections ORDER BY session, id"
+                "SELECT session, old_etag, new_etag, kind, columns, old_columns, removed, added FROM corrections "
+                "ORDER BY session, id"
             ),
+            "quarantine": self.query("SELECT session, etag, size, reason, acceptable FROM quarantine ORDER BY session"),
             "intents": self.query("SELECT * FROM intents"),
         }
 

@@ -8,6 +8,7 @@ import pytest
 from ingest import overview
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError
+from ingest.findings import Finding
 from ingest.manifest import Correction, Manifest, SessionRecord
 from ingest.overview import Status
 from ingest.settings import Cache, Settings
@@ -26,7 +27,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(cache=Cache(root=tmp_path / "cache"))
 
 
-def _fill(settings: Settings, *days: int, findings: tuple[str, ...] = ()) -> None:
+def _fill(settings: Settings, *days: int, findings: tuple[Finding, ...] = ()) -> None:
     durable.make_folder(settings.cache.root)
     with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
         run = manifest.begin_run(date(2024, 1, 2), TODAY)
@@ -99,7 +100,7 @@ def test_gaps_are_the_sessions_between_that_are_not_held(
 
 
 def test_rows_findings_and_corrections_are_summed(settings: Settings) -> None:
-    _fill(settings, 2, 3, findings=("identical repeat: A",))
+    _fill(settings, 2, 3, findings=(Finding("identical repeat", 1, ("A",)),))
     _fill(settings, 4)
     found = _status(settings)
     assert (found.source_rows, found.findings, found.corrections) == (30, 2, 1)

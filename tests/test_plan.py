@@ -44,6 +44,9 @@ def _one(
     return decision
 
 
+REFUSED = Held("quarantined", "listed", "short", "e1", quarantined="e1")
+
+
 def _forbidden(etag: str = "e1") -> Held:
     return Held("none", "forbidden", remote_etag=etag)
 
@@ -73,10 +76,24 @@ class TestOneSession:
             (_forbidden(), WISHES, "e1", "fetch", "refused before", "forbidden"),
             (_forbidden(), WISHES, "e2", "fetch", "refused before", "listed"),
             # Unreadable twice.
-            (Held("quarantined", "listed", "short", "e1"), WISHES, "e1", "skip", "quarantined", "listed"),
-            (Held("quarantined", "listed", "short", "e1"), WISHES, "e2", "fetch", "new etag", "listed"),
             (
-                Held("quarantined", "listed", "short", "e1"),
+                REFUSED,
+                WISHES,
+                "e1",
+                "skip",
+                "quarantined",
+                "listed",
+            ),
+            (
+                REFUSED,
+                WISHES,
+                "e2",
+                "fetch",
+                "new etag",
+                "listed",
+            ),
+            (
+                REFUSED,
                 replace(WISHES, refresh=True),
                 *("e1", "fetch", "refresh", "listed"),
             ),
@@ -102,7 +119,7 @@ class TestOneSession:
 
     @pytest.mark.parametrize("remote", ["listed", "absent", "unpublished"])
     def test_an_unreadable_file_is_not_fetched_again_after_it_was_out_of_sight(self, remote: str) -> None:
-        held = Held("quarantined", remote, None, "e1")  # type: ignore[arg-type]
+        held = Held("quarantined", remote, None, "e1", quarantined="e1")  # type: ignore[arg-type]
         assert (_one(held, etag=None).action, _one(held, etag=None).remote) == ("skip", "absent")
         again = _one(held)
         assert (again.action, again.reason, again.remote) == ("skip", "quarantined", "listed")
@@ -116,7 +133,7 @@ class TestWhatIsHeldIsKept:
     """What was held is never given up for a 403, a vanished key or an unreadable replacement."""
 
     def test_a_replacement_that_was_unreadable_is_not_fetched_again(self) -> None:
-        held = replace(DONE, remote_etag="e2", reason="short")
+        held = replace(DONE, remote_etag="e2", reason="short", quarantined="e2")
         assert (_one(held, etag="e2").action, _one(held, etag="e2").reason) == ("skip", "quarantined")
         assert _one(held, etag="e3").reason == "new etag"
         assert _one(held, etag="e1").reason == "committed"
@@ -207,7 +224,7 @@ class TestAPlan:
     states = st.sampled_from(
         [
             *(None, DONE, replace(DONE, archive_kept=False), replace(DONE, etag=None), _forbidden(), _forbidden("e0")),
-            *(Held("quarantined", "listed", "short", "e1"), Held("none", "failed", "reset", "e1")),
+            *(REFUSED, Held("none", "failed", "reset", "e1")),
             *(replace(DONE, etag="e0", remote="forbidden", remote_etag="e1"), Held("none", "absent", "404", "e1")),
             Held("none", "absent"),
         ]

@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from ingest.findings import Finding
+from ingest.tiers.layout import Tier
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 HeldState = Literal["none", "committed", "quarantined"]
 RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
-
+CorrectionKind = Literal["new etag", "same etag", "equal rows"]
 
 Answer = tuple[date, RemoteState, str | None, str | None]
 """What the source said of a session: state, reason in words, and the ETag that it is about."""
@@ -22,7 +25,8 @@ Answer = tuple[date, RemoteState, str | None, str | None]
 class Held:
     """What the plan needs to know of one session: what is held, and what the source last answered.
 
-    `remote_etag` is the ETag that the last refusal or quarantine was about; `etag` that of the bytes held.
+    `remote_etag` is the ETag that the last answer was about, `etag` that of the bytes held, `quarantined` that of the
+    bytes in quarantine.
     """
 
     held: HeldState = "none"
@@ -32,6 +36,16 @@ class Held:
     etag: str | None = None
     tracked: frozenset[str] = frozenset()
     archive_kept: bool = False
+    quarantined: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What is held of a session that is to be replaced: its rows, and sha256 of its source's text and of its parts."""
+
+    rows: int
+    text_sha256: str
+    part_sha256: Mapping[Tier, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +101,18 @@ class SessionRecord(_Stored):
     archive_kept: bool
     cut: str
     columns: tuple[str, ...]
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     tracked_index: bytes
     archive_index: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Correction(_Stored):
-    """The difference that a republished file makes: whole lines of the source, in the order of the files."""
+    """The difference that a republished file makes: whole lines of the source, in the order of the files.
+
+    `columns` are those of the lines added, `old_columns` those of the lines removed. `kind`: a new ETag with other
+    rows, other rows under the same ETag, or a new ETag with equal rows.
+    """
 
     session: date
     old_etag: str
@@ -102,6 +120,45 @@ class Correction(_Stored):
     columns: tuple[str, ...]
     removed: tuple[str, ...]
     added: tuple[str, ...]
+    kind: CorrectionKind = "new etag"
+    old_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCorrection:
+    """A correction as the manifest keeps it, with the time at which it was applied (ISO 8601, UTC)."""
+
+    correction: Correction
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A file that was refused: its bytes are kept.
+
+    `acceptable` says that it can be read and was held back for the rows that it would take away; `held` whether
+    another version of its session is held. `size` is in bytes, `at` ISO 8601, UTC.
+    """
+
+    session: date
+    etag: str
+    size: int | None
+    last_modified: str | None
+    reason: str
+    acceptable: bool
+    at: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCount:
+    """How many sessions have a kind of finding, with the first and the last of them; `rows` sums their counts."""
+
+    kind: str
+    sessions: int
+    rows: int
+    first: date
+    last: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +175,7 @@ class SessionCount:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the committed sessions; `findings` counts the sessions that have any."""
+    """Sums over the committed sessions: `findings` counts those that have any, `corrections` the changes of rows."""
 
     source_rows: int
     findings: int
@@ -141,4 +198,6 @@ def _typed(name: str, value: Any) -> Any:
         return date.fromisoformat(value)
     if name in _BYTES:
         return None if value is None else base64.b64decode(value)
+    if name == "findings":
+        return tuple(Finding(one["kind"], one["count"], tuple(one["examples"])) for one in value)
     return tuple(value) if isinstance(value, list) else value

@@ -139,7 +139,47 @@ CREATE TABLE askings (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES)
+_TRUST = """
+CREATE TABLE findings (
+    dataset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    examples TEXT NOT NULL,                   -- JSON list
+    PRIMARY KEY (dataset, session, kind)
+) WITHOUT ROWID;
+WITH told AS (
+    SELECT dataset, session, value,
+        CASE WHEN instr(value, ': ') THEN substr(value, 1, instr(value, ': ') - 1) ELSE value END AS kind,
+        CASE WHEN instr(value, ': ') THEN substr(value, instr(value, ': ') + 2) END AS what
+    FROM sessions, json_each(sessions.findings) WHERE held = 'committed'
+)
+INSERT INTO findings SELECT dataset, session, kind,
+    CASE WHEN kind LIKE 'rows %' THEN CAST(max(what) AS INTEGER) ELSE count(*) END,
+    CASE WHEN kind LIKE 'rows %' OR max(what) IS NULL THEN '[]' ELSE json_group_array(what) END
+FROM told GROUP BY dataset, session, kind;
+ALTER TABLE sessions DROP COLUMN findings;
+CREATE TABLE quarantine (
+    dataset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    etag TEXT NOT NULL,                       -- of the bytes that are kept
+    size INTEGER,
+    last_modified TEXT,
+    reason TEXT NOT NULL,
+    acceptable INTEGER NOT NULL,              -- whether it can be read, and was held back for what it would take away
+    run INTEGER REFERENCES runs (run),
+    at TEXT NOT NULL,
+    PRIMARY KEY (dataset, session)
+) WITHOUT ROWID;
+INSERT INTO quarantine SELECT dataset, session, remote_etag, NULL, NULL, coalesce(reason, ''), 0, run,
+    strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now')
+FROM sessions WHERE remote_etag IS NOT NULL AND (held = 'quarantined'
+    OR (held = 'committed' AND remote = 'listed' AND reason IS NOT NULL AND etag IS NOT remote_etag));
+ALTER TABLE corrections ADD COLUMN kind TEXT NOT NULL DEFAULT 'new etag';
+ALTER TABLE corrections ADD COLUMN old_columns TEXT;  -- JSON list; those of the lines removed, where they are others
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

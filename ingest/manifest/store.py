@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.manifest.database import Database, now, translated, understood
-from ingest.manifest.records import Answer, Correction, Coverage, Held, SessionCount, SessionRecord, Totals
+from ingest.manifest.judgements import write_findings
+from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
 from ingest.tiers.projection import Projection
@@ -29,9 +30,9 @@ _COMMIT_COLUMNS = (
     "cut",
 )
 _COMMIT = f"""
-INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run, committed_at, columns, findings,
+INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run, committed_at, columns,
                                  {", ".join(_COMMIT_COLUMNS)})
-VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
+VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
 """  # noqa: S608 - names from this file alone
 
 
@@ -83,14 +84,14 @@ class Manifest(Database):
     def sessions(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in the order of the dates."""
         rows = self.rows(
-            "SELECT session, held, remote, reason, remote_etag, etag, tracked_set, archive_kept "
-            "FROM sessions WHERE dataset = ? ORDER BY session"
+            "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag "
+            "FROM sessions s "
+            "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
+            "WHERE s.dataset = ? ORDER BY s.session"
         )
         return {
-            date.fromisoformat(row[0]): Held(
-                row[1], row[2], row[3], row[4], row[5], self._tracked(row[6]), bool(row[7])
-            )
-            for row in rows
+            date.fromisoformat(day): Held(held, remote, reason, told, etag, self._tracked(number), bool(kept), refused)
+            for day, held, remote, reason, told, etag, number, kept, refused in rows
         }
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:
@@ -106,25 +107,14 @@ class Manifest(Database):
                     rows,
                 )
 
-    def quarantined(self, session: date, etag: str, reason: str, run: int) -> None:
-        """Record an unreadable file. A session that is held stays committed: only the replacement is refused."""
-        with self.transaction() as db:
-            db.execute(
-                "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
-                "VALUES (?, ?, 'quarantined', 'listed', ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
-                "held = CASE held WHEN 'committed' THEN held ELSE 'quarantined' END, remote = 'listed', "
-                "reason = excluded.reason, remote_etag = excluded.remote_etag",
-                (self.dataset, session.isoformat(), reason, etag, run),
-            )
-
     def commit(self, records: Sequence[SessionRecord], corrections: Sequence[Correction], run: int) -> None:
         """Make sessions done, in one transaction. Their parts must be durable before this is called."""
         with self.transaction() as db:
             for record in records:
                 self._commit_one(db, record, run)
             db.executemany(
-                "INSERT INTO corrections (dataset, session, old_etag, new_etag, columns, removed, added, run, at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO corrections (dataset, session, old_etag, new_etag, kind, columns, old_columns, removed, "
+                "added, run, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [self._correction_row(correction, run) for correction in corrections],
             )
             db.execute(
@@ -135,8 +125,10 @@ class Manifest(Database):
     def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int) -> None:
         key = (self.dataset, record.session.isoformat())
         values = [getattr(record, name) for name in _COMMIT_COLUMNS]
-        db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), json.dumps(record.findings), *values))
-        db.execute("DELETE FROM members WHERE dataset = ? AND session = ?", key)
+        db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), *values))
+        for table in ("members", "findings", "quarantine"):
+            db.execute(f"DELETE FROM {table} WHERE dataset = ? AND session = ?", key)  # noqa: S608 - names from here
+        write_findings(db, self.dataset, record.session, record.findings)
         indexes = (("tracked", record.tracked_index), ("archive", record.archive_index))
         db.executemany(
             "INSERT INTO members VALUES (?, ?, ?, ?)",
@@ -145,9 +137,9 @@ class Manifest(Database):
         db.execute("DELETE FROM intents WHERE dataset = ? AND session = ?", key)
 
     def _correction_row(self, correction: Correction, run: int) -> tuple[Any, ...]:
-        lists = (correction.columns, correction.removed, correction.added)
+        lists = (correction.columns, correction.old_columns, correction.removed, correction.added)
         return (
-            *(self.dataset, correction.session.isoformat(), correction.old_etag, correction.new_etag),
+            *(self.dataset, correction.session.isoformat(), correction.old_etag, correction.new_etag, correction.kind),
             *(json.dumps(values) for values in lists),
             *(run, now()),
         )
@@ -175,6 +167,19 @@ class Manifest(Database):
             )
 
     # Replacements
+
+    @understood
+    def replaced(self, sessions: Iterable[date]) -> dict[date, Replaced]:
+        """What is held of these sessions, of those that are committed."""
+        query = (
+            "SELECT tracked_rows + archive_rows, text_sha256, tracked_sha256, archive_sha256 FROM sessions "
+            "WHERE dataset = ? AND session = ? AND held = 'committed'"
+        )
+        found = {day: self.rows(query, day.isoformat()) for day in sessions}
+        return {
+            day: Replaced(rows, text, {tier: one for tier, one in zip(TIERS, parts, strict=True) if one})
+            for day, [(rows, text, *parts)] in ((day, held) for day, held in found.items() if held)
+        }
 
     def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
         """Record that staged parts are to replace those held of their sessions, with the difference they make."""
@@ -298,8 +303,9 @@ class Manifest(Database):
     def totals(self) -> Totals:
         """Sums over the committed sessions."""
         query = (
-            "SELECT coalesce(sum(source_rows), 0), coalesce(sum(findings <> '[]'), 0), "
-            "(SELECT count(*) FROM corrections c WHERE c.dataset = s.dataset) "
+            "SELECT coalesce(sum(source_rows), 0), "
+            "(SELECT count(DISTINCT session) FROM findings f WHERE f.dataset = s.dataset), "
+            "(SELECT count(*) FROM corrections c WHERE c.dataset = s.dataset AND kind <> 'equal rows') "
             "FROM sessions s WHERE dataset = ? AND held = 'committed'"
         )
         return Totals(*(value or 0 for value in self.rows(query)[0]))

@@ -109,3 +109,22 @@ def read_text(path: Path) -> bytes:
         return blockgzip.unpack(path.read_bytes())
     except (OSError, UnreadableFile) as error:
         raise CacheError(f"cannot read the part {path}: {error}") from error
+
+
+def read_known(path: Path, sha256: str) -> bytes:
+    """Text of a part that is to have this hash. Raises CacheError where it is missing or is another file."""
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return blockgzip.unpack(data)
+    except (OSError, UnreadableFile) as error:
+        raise CacheError(f"cannot read the part {path}: {error}") from error
+    raise CacheError(f"the part {path} is not the file that was written")
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether just these bytes are under a name."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False

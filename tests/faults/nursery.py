@@ -120,7 +120,7 @@ def run(order, log):
         fallback=Fallback(enabled=False),
     )
     start, end = map(date.fromisoformat, order["window"])
-    request = Request(Window(start, end), frozenset(order["tracked"]))
+    request = Request(Window(start, end), frozenset(order["tracked"]), accept=True)
 
     async def work():
         return await runs.run(settings, request, sink, anyio.Event())

@@ -16,7 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import CacheError
+from ingest.findings import Finding
 from ingest.manifest import Correction, Held, Manifest, SessionRecord
+from ingest.manifest.judgements import Judgements
+from ingest.manifest.records import Quarantined
 from ingest.manifest.schema import MIGRATIONS
 from ingest.permission import Permission
 from ingest.tiers.layout import MemberIndex
@@ -65,6 +68,10 @@ def _record(manifest: Manifest, day: date = DAY, etag: str = "e1", *tracked: str
 
 def _correction(day: date = DAY) -> Correction:
     return Correction(day, "e1", "e2", ("ticker", "close"), ("A,1",), ("A,2", "B,1"))
+
+
+def _quarantine(manifest: Manifest, day: date, etag: str) -> None:
+    Judgements(manifest).quarantine(Quarantined(day, etag, 100, None, "short", acceptable=False), 1)
 
 
 def _raw(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -211,17 +218,17 @@ class TestCommit:
         assert manifest.totals().source_rows == 10
 
     def test_all_that_it_says_is_stored(self, manifest: Manifest, path: Path) -> None:
-        record = replace(_record(manifest), findings=("identical repeat: A",))
+        finding = Finding("identical repeat", 1, ("A",))
+        record = replace(_record(manifest), findings=(finding,))
         manifest.commit([record], [], 1)
-        names = [field.name for field in fields(record) if field.name not in ("tracked_index", "archive_index")]
+        elsewhere = ("tracked_index", "archive_index", "findings")
+        names = [field.name for field in fields(record) if field.name not in elsewhere]
         (row,) = _raw(path, f"SELECT {', '.join(names)}, run, committed_at FROM sessions")
         stored = dict(zip([*names, "run", "committed_at"], row, strict=True))
         assert stored.pop("committed_at")
         assert stored.pop("run") == 1
-        assert [json.loads(str(stored.pop(name))) for name in ("columns", "findings")] == [
-            ["ticker", "close"],
-            ["identical repeat: A"],
-        ]
+        assert json.loads(str(stored.pop("columns"))) == ["ticker", "close"]
+        assert list(Judgements(manifest).findings()) == [(DAY, finding)]
         assert stored == {name: getattr(record, name) for name in stored} | {"session": "2024-01-02"}
 
     def test_it_says_how_the_parts_are_read(self, manifest: Manifest) -> None:
@@ -241,7 +248,7 @@ class TestCommit:
         assert set(parts.index) == {"tracked"}
 
     def test_it_clears_what_the_source_refused_before(self, manifest: Manifest) -> None:
-        manifest.quarantined(DAY, "e0", "short", 1)
+        _quarantine(manifest, DAY, "e0")
         manifest.answered([(NEXT, "failed", "reset", "e1")], 1)
         manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
         expected = Held("committed", "listed", etag="e1", archive_kept=True)
@@ -285,20 +292,22 @@ class TestAnswers:
             manifest.answered([(DAY, "perhaps", None, None)], 1)  # type: ignore[list-item]
 
     def test_an_unreadable_file_is_quarantined(self, manifest: Manifest) -> None:
-        manifest.quarantined(DAY, "e1", "short", 1)
-        assert manifest.sessions() == {DAY: Held("quarantined", "listed", "short", "e1")}
+        _quarantine(manifest, DAY, "e1")
+        assert manifest.sessions() == {DAY: Held("quarantined", "listed", "short", "e1", quarantined="e1")}
         assert manifest.committed() == []
 
     def test_an_unreadable_replacement_leaves_what_is_held(self, manifest: Manifest) -> None:
         manifest.commit([_record(manifest)], [], 1)
-        manifest.quarantined(DAY, "e2", "short", 1)
-        assert manifest.sessions()[DAY] == Held("committed", "listed", "short", "e2", "e1", archive_kept=True)
+        _quarantine(manifest, DAY, "e2")
+        assert manifest.sessions()[DAY] == Held(
+            "committed", "listed", "short", "e2", "e1", archive_kept=True, quarantined="e2"
+        )
         assert manifest.committed() == [DAY]
 
     def test_a_session_that_failed_before_is_quarantined_all_the_same(self, manifest: Manifest) -> None:
         manifest.answered([(DAY, "failed", "reset", "e1")], 1)
-        manifest.quarantined(DAY, "e1", "short", 1)
-        assert manifest.sessions()[DAY] == Held("quarantined", "listed", "short", "e1")
+        _quarantine(manifest, DAY, "e1")
+        assert manifest.sessions()[DAY] == Held("quarantined", "listed", "short", "e1", quarantined="e1")
 
     def test_a_damaged_session_stays_committed_without_an_etag(self, manifest: Manifest) -> None:
         manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
@@ -310,7 +319,7 @@ class TestAnswers:
 
     def test_they_are_counted_by_state_and_reason(self, manifest: Manifest) -> None:
         manifest.answered([(day, "forbidden", None, "e1") for day in (DAY, NEXT)], 1)
-        manifest.quarantined(LAST, "e1", "short", 1)
+        _quarantine(manifest, LAST, "e1")
         found = [(c.held, c.remote, c.reason, c.count, c.first, c.last) for c in manifest.session_counts()]
         assert found == [
             ("none", "forbidden", None, 2, DAY, NEXT),
@@ -326,14 +335,15 @@ records = st.builds(
     etag=texts,
     cut=st.sampled_from(["lines", "polars"]),
     columns=lines,
-    findings=lines,
+    findings=st.lists(st.builds(Finding, texts, st.integers(1), lines), max_size=3).map(tuple),
     tracked_row_numbers=st.binary(max_size=20),
     tracked_index=st.binary(max_size=20),
     archive_index=st.none() | st.binary(max_size=20),
     archive_sha256=st.none() | texts,
     archive_kept=st.booleans(),
 )
-corrections = st.builds(Correction, st.dates(), texts, texts, lines, lines, lines)
+kinds = st.sampled_from(["new etag", "same etag", "equal rows"])
+corrections = st.builds(Correction, st.dates(), texts, texts, lines, lines, lines, kinds, lines)
 
 
 class TestIntents:

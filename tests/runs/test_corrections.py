@@ -13,7 +13,7 @@ def test_a_replaced_file_is_a_correction(place, put):
     replaced = flat([("AAPL", "101"), *ROWS[1:]])
     put(DAYS[1], replaced)
 
-    ran = place.run(*window(DAYS[:3]), tracked={"AAPL", "TSLA"})
+    ran = place.run(*window(DAYS[:3]), tracked={"AAPL", "TSLA"}, accept=True)
     assert (ran.gets, ran.reasons) == ([DAYS[1]], {"fetch: new etag": 1, "skip: committed": 2})
     assert (ran.finished.corrections, ran.finished.exit_code) == (1, 0)
     ((day, removed, added),) = place.corrections()
@@ -30,7 +30,7 @@ def test_a_ticker_whose_only_row_vanishes_loses_its_csv(place, put):
     put(DAYS[0], flat(ROWS))
     place.run(*SPAN, tracked={"AAPL", "MSFT"})
     put(DAYS[0], flat(ROWS[1:]))
-    place.run(*SPAN, tracked={"AAPL", "MSFT"})
+    place.run(*SPAN, tracked={"AAPL", "MSFT"}, accept=True)
     assert place.csv("AAPL") is None
     assert list(place.csv("MSFT")) == dates(DAYS[:1])
 
@@ -40,9 +40,16 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
     put(DAYS[0], text)
     place.run(*SPAN)
     before = place.tiers()
+    archived, tracked = (place.part_text(DAYS[0], tier) for tier in ("archive", "tracked"))
     put(DAYS[0], packed=gzip.compress(text, 9, mtime=0))
     ran = place.run(*SPAN)
-    assert (ran.gets, place.corrections(), place.tiers()) == ([DAYS[0]], [], before)
+    assert (ran.gets, ran.finished.corrections, place.corrections()) == ([DAYS[0]], 0, [])
+    # That its ETag is another is noted, and part of what the tracked part says of itself; all else is as it was.
+    assert place.query("SELECT kind, removed, added FROM corrections") == [("equal rows", "[]", "[]")]
+    assert {name for name, data in place.tiers().items() if data != before[name]} == {
+        f"data_cache/sessions/{DAYS[0]}.csv.gz"
+    }
+    assert [place.part_text(DAYS[0], tier) for tier in ("archive", "tracked")] == [archived, tracked]
 
 
 def test_equal_text_that_polars_had_to_cut_is_no_correction(place, put):

@@ -23,7 +23,7 @@ def test_a_damaged_part_does_not_stand_in_the_way_of_its_replacement(filled_here
     part = filled_here.part(DAYS[4], tier)
     part.write_bytes(part.read_bytes()[:-30])
     put(DAYS[4], flat(ROWS))
-    ran = filled_here.run(*SPAN)
+    ran = filled_here.run(*SPAN, accept=True)
     assert (ran.gets, ran.finished.exit_code) == ([DAYS[4]], 0)
     assert filled_here.reassembled(DAYS[4]) == flat(ROWS)
 

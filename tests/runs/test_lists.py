@@ -47,7 +47,7 @@ def test_without_the_rest_a_new_ticker_is_fetched_again_and_nothing_held_is_give
     assert filled_here.run(*window(days), tracked=TRACKED, save_others=False).gets == []
     assert filled_here.csv("BAC_pL") == rows_of("BACpL", days)
     put(DAYS[1], flat(ROWS))
-    filled_here.run(*window(days), tracked={"AAPL"}, save_others=False)
+    filled_here.run(*window(days), tracked={"AAPL"}, save_others=False, accept=True)
     assert filled_here.reassembled(DAYS[1]) == flat(ROWS)
 
 

@@ -8,7 +8,8 @@ import pytest
 from pipeline_kit import flat, trading_days, window
 from runs_kit import DAYS, ROWS, SPAN
 
-from ingest import events
+from ingest import events, findings
+from ingest.findings import Finding
 
 TEXTS = {
     "lf": flat(ROWS),
@@ -70,7 +71,7 @@ def test_the_first_of_repeated_rows_counts_and_all_are_kept(place, put):
     (event,) = place.run(*SPAN, tracked={"AAPL", "MSFT"}).of(events.Committed)
     assert place.closes("AAPL") == {str(DAYS[0]): "1"}
     assert place.reassembled(DAYS[0]) == text
-    assert "conflicting repeat: AAPL" in event.findings
+    assert Finding(findings.CONFLICTING, 2, ("AAPL", "MSFT")) in event.findings
 
 
 def test_an_unknown_column_is_said_once(place, put):

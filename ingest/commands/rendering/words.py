@@ -1,6 +1,6 @@
 """Numbers and events in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ingest import events
 from ingest.plan import Plan
@@ -36,13 +36,20 @@ def summary(done: events.Finished) -> list[tuple[str, str]]:
     if done.fetched:
         rows.append(("rows", f"{done.source_rows:,} = {_parts(done)}"))
     if done.corrections:
-        rows.append(("corrected", counted(done.corrections, "session")))
+        rows.append(("corrected", f"{counted(done.corrections, 'session')} (`ingest corrections` lists them)"))
+    if done.findings:
+        rows.append(("findings", f"{_found(done.findings)} (`ingest findings` lists them)"))
     if done.files_projected:
         rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
     if done.yahoo_rows:
         rows.append(("from Yahoo", f"{counted(done.yahoo_rows, 'row')} of tracked tickers that Massive lacks"))
     rate = f", {done.bytes / 1e6 / done.seconds:.1f} MB/s" if done.bytes and done.seconds else ""
     return [*rows, ("time", f"{done.seconds:.1f} s{rate}")]
+
+
+def _found(findings: Mapping[str, int]) -> str:
+    kinds = [f"{kind} in {counted(count, 'session')}" for kind, count in findings.items()]
+    return "; ".join([*kinds[:3], f"{len(kinds) - 3} other kinds"] if len(kinds) > 4 else kinds)
 
 
 def _parts(done: events.Finished) -> str:
@@ -56,7 +63,7 @@ _MEANING = {
     "unpublished": "not published yet",
     "absent": "never published",
     "failed": "failed (tried again by the next run)",
-    "quarantined": "quarantined (unreadable)",
+    "quarantined": "quarantined (`ingest quarantine list` says why)",
     "not_attempted": "not attempted (fetched by the next run)",
 }
 
@@ -106,6 +113,9 @@ def warning(event: events.Event) -> str | None:
             return f"{session} was listed, and is not there: the next run will see"
         case events.Failed(session=session, reason=reason):
             return f"{session} failed: {reason}"
+        case events.Quarantined(session=session, reason=reason, path=path, acceptable=True):
+            way = f"`ingest quarantine show {session}` tells more, `ingest quarantine accept {session}` applies it"
+            return f"{session} was republished and held back: {reason}; its bytes are in {path}. {way}"
         case events.Quarantined(session=session, reason=reason, path=path):
             return f"{session} is unreadable and was put into quarantine: {reason}; its bytes are in {path}"
         case events.ConcurrencyChanged(limit=limit, cause=cause):

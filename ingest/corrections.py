@@ -1,0 +1,125 @@
+"""What a republished file changes: row by row against what is held, and as changes of single values.
+
+The difference is found before anything is replaced, and goes into the manifest together with the intent to replace.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ingest.errors import LosesRows
+from ingest.manifest.records import Correction, CorrectionKind
+
+MAX_LOSS = 0.1
+"""The share of the rows held that a replacement may lack. More is rather a broken file than a correction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that a republished file has changed.
+
+    `column` is None where a whole row came (`old` is None) or went (`new` is None): the row then is the line of the
+    file. `at` is when it was applied, ISO 8601, UTC.
+    """
+
+    session: date
+    ticker: str
+    column: str | None
+    old: str | None
+    new: str | None
+    kind: CorrectionKind
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one version of a session, as lines without their ends; `columns` say what their fields are."""
+
+    columns: tuple[str, ...]
+    lines: Counter[str]
+
+    @property
+    def tickers(self) -> Counter[str]:
+        """Rows by ticker."""
+        place = self.columns.index("ticker")
+        counts: Counter[str] = Counter()
+        for line, count in self.lines.items():
+            fields = fields_of(line)
+            counts[fields[place] if place < len(fields) else ""] += count
+        return counts
+
+
+def rows_of(columns: Sequence[str], texts: Iterable[bytes]) -> Rows:
+    """Rows of texts, each with a header, whatever their line ends."""
+    return Rows(tuple(columns), Counter(line for text in texts for line in _lines(text)))
+
+
+def _lines(text: bytes) -> Iterator[str]:
+    # Bytes that are no text stay apart from each other, and can be printed.
+    plain = text.decode(errors="backslashreplace").replace("\r\n", "\n")
+    if '"' not in plain:
+        yield from filter(None, plain.split("\n")[1:])
+        return
+    for number, fields in enumerate(csv.reader(io.StringIO(plain, newline=""))):
+        if number and fields:
+            yield _line(fields)
+
+
+def _line(fields: Sequence[str]) -> str:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(fields)
+    return written.getvalue()
+
+
+def fields_of(line: str) -> list[str]:
+    """Fields of a line."""
+    return next(csv.reader(io.StringIO(line, newline=""))) if '"' in line else line.split(",")
+
+
+def check_loss(before: Rows, after: Rows) -> None:
+    """Raise LosesRows where the new version lacks more than a tenth of the rows held, ticker by ticker."""
+    refuse_loss((before.tickers - after.tickers).total(), before.lines.total())
+
+
+def refuse_loss(lost: int, held: int) -> None:
+    """Raise LosesRows where so many rows lost are more than a tenth of those held."""
+    if lost > MAX_LOSS * held:
+        raise LosesRows(f"{lost:,} of the {held:,} rows held are not in it")
+
+
+def difference(session: date, etags: tuple[str, str], before: Rows, after: Rows) -> Correction | None:
+    """What changes from one version to the next; None where rows and ETags are the same.
+
+    `etags` are the old and the new one. The same ETag with other rows and a new ETag with equal rows are told apart.
+    """
+    removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
+    if (same_etag := etags[0] == etags[1]) and not (removed or added):
+        return None
+    kind: CorrectionKind = "same etag" if same_etag else "new etag" if removed or added else "equal rows"
+    return Correction(session, *etags, after.columns, removed, added, kind, before.columns)
+
+
+def changes(one: Correction, at: str = "") -> Iterator[Change]:
+    """A correction as single values, by ticker: the n-th row that went is held against the n-th that came."""
+    old, new = _by_ticker(one.old_columns, one.removed), _by_ticker(one.columns, one.added)
+    for ticker in sorted({*old, *new}):
+        gone, come = old.get(ticker, []), new.get(ticker, [])
+        for before, after in zip(gone, come, strict=False):
+            for column in dict.fromkeys([*before, *after]):
+                if before.get(column) != after.get(column):
+                    yield Change(one.session, ticker, column, before.get(column), after.get(column), one.kind, at)
+        for row in gone[len(come) :]:
+            yield Change(one.session, ticker, None, _line(list(row.values())), None, one.kind, at)
+        for row in come[len(gone) :]:
+            yield Change(one.session, ticker, None, None, _line(list(row.values())), one.kind, at)
+
+
+def _by_ticker(columns: Sequence[str], lines: Sequence[str]) -> Mapping[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for line in lines:
+        row = dict(zip(columns, fields_of(line), strict=False))
+        found.setdefault(row.get("ticker", ""), []).append(row)
+    return found

@@ -1,0 +1,56 @@
+"""What is noteworthy about a session's file. A finding is kept and told; the rows that it is about stay as they are."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.errors import printable
+
+UNKNOWN_COLUMN: Final = "unknown column"
+MISFITS: Final = "rows with too few or too many fields"
+NAMELESS: Final = "rows without a ticker"
+IDENTICAL: Final = "identical repeat"
+CONFLICTING: Final = "conflicting repeat"
+NO_ROWS: Final = "no rows"
+CROSSED: Final = "low above high"
+OUTSIDE: Final = "open or close outside low to high"
+NOT_POSITIVE: Final = "negative or zero price"
+NO_PRICE: Final = "price missing or not finite"
+NEGATIVE_VOLUME: Final = "negative volume"
+OTHER_DATE: Final = "stamps of another date than the key's"
+NO_STAMP: Final = "stamps that are no time"
+FAR_COUNT: Final = "number of rows far from the neighbours'"
+NOT_MD5: Final = "the ETag is not the md5 of the bytes"
+
+MAX_EXAMPLES = 100
+"""Names kept with a finding; `count` counts all."""
+
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of thing found in a session.
+
+    `count` is the number of rows that have it (of tickers for repeats, of columns for unknown ones); `examples` names
+    the first of them in words: tickers, columns or dates.
+    """
+
+    kind: str
+    count: int = 1
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        named = f": {', '.join(self.examples[:3])}" if self.examples else ""
+        more = f" and {self.count - 3:,} more" if named and self.count > 3 else ""
+        return f"{self.kind}{named}{more}" if named else f"{self.kind}: {self.count:,}"
+
+
+def example(name: str) -> str:
+    """A name as an example: printable, and no longer than a line has room for."""
+    return printable(name[:_MAX_NAME])
+
+
+def named(kind: str, names: Collection[str]) -> tuple[Finding, ...]:
+    """A finding on all that is named; none where nothing is."""
+    return (Finding(kind, len(names), tuple(map(example, tuple(names)[:MAX_EXAMPLES]))),) if names else ()

@@ -1,0 +1,111 @@
+"""What was found of the sessions' files, as the manifest keeps it: findings, corrections, and what was refused."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from ingest.findings import FAR_COUNT, Finding
+from ingest.manifest.database import Database, now, understood
+from ingest.manifest.records import Correction, FindingCount, KeptCorrection, Quarantined
+
+
+def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings: Iterable[Finding]) -> None:
+    """Record findings of a session, in a transaction of the caller's."""
+    db.executemany(
+        "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?)",
+        [
+            (dataset, session.isoformat(), one.kind, one.count, json.dumps(one.examples, ensure_ascii=False))
+            for one in findings
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """The part of a manifest that tells of the files' quality and of what became of replacements."""
+
+    database: Database
+
+    @understood
+    def corrections(self, start: date = date.min, end: date = date.max) -> list[KeptCorrection]:
+        """What republished files have changed from `start` to `end`, both inclusive, in the order it was found."""
+        query = (
+            "SELECT session, old_etag, new_etag, columns, removed, added, kind, old_columns, at FROM corrections "
+            "WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY id"
+        )
+        found = []
+        for day, old, new, *lists, kind, before, at in self.database.rows(query, start.isoformat(), end.isoformat()):
+            columns, removed, added = (tuple(json.loads(text)) for text in lists)
+            known = tuple(json.loads(before)) if before else ()
+            one = Correction(date.fromisoformat(day), old, new, columns, removed, added, kind, known or columns)
+            found.append(KeptCorrection(one, at))
+        return found
+
+    @understood
+    def findings(self, start: date = date.min, end: date = date.max) -> list[tuple[date, Finding]]:
+        """What was found in the sessions from `start` to `end`, both inclusive, by session and kind."""
+        query = (
+            "SELECT session, kind, count, examples FROM findings WHERE dataset = ? AND session BETWEEN ? AND ? "
+            "ORDER BY session, kind"
+        )
+        return [
+            (date.fromisoformat(day), Finding(kind, count, tuple(json.loads(examples))))
+            for day, kind, count, examples in self.database.rows(query, start.isoformat(), end.isoformat())
+        ]
+
+    @understood
+    def finding_counts(self) -> list[FindingCount]:
+        """Sessions by kind of finding, the most frequent first."""
+        rows = self.database.rows(
+            "SELECT kind, count(*), sum(count), min(session), max(session) FROM findings WHERE dataset = ? "
+            "GROUP BY kind ORDER BY count(*) DESC, kind"
+        )
+        return [
+            FindingCount(kind, sessions, count, date.fromisoformat(first), date.fromisoformat(last))
+            for kind, sessions, count, first, last in rows
+        ]
+
+    @understood
+    def row_counts(self) -> dict[date, int]:
+        """Rows of the source's file of each committed session."""
+        rows = self.database.rows("SELECT session, source_rows FROM sessions WHERE dataset = ? AND held = 'committed'")
+        return {date.fromisoformat(day): count for day, count in rows}
+
+    def find_far_counts(self, found: Mapping[date, Finding]) -> None:
+        """Record which sessions have a number of rows far from their neighbours', in the place of what was known."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM findings WHERE dataset = ? AND kind = ?", (self.database.dataset, FAR_COUNT))
+            for session, finding in found.items():
+                write_findings(db, self.database.dataset, session, (finding,))
+
+    def quarantine(self, refused: Quarantined, run: int) -> None:
+        """Record a refused file. A session that is held stays committed: only the replacement is refused."""
+        key = (self.database.dataset, refused.session.isoformat())
+        kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable)
+        with self.database.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, *kept, run, now()),
+            )
+            db.execute(
+                "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
+                "VALUES (?, ?, 'quarantined', 'listed', ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
+                "held = CASE held WHEN 'committed' THEN held ELSE 'quarantined' END, remote = 'listed', "
+                "reason = excluded.reason, remote_etag = excluded.remote_etag",
+                (*key, refused.reason, refused.etag, run),
+            )
+
+    @understood
+    def in_quarantine(self) -> list[Quarantined]:
+        """Files that were refused and are kept, by session."""
+        rows = self.database.rows(
+            "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, s.held = 'committed' "
+            "FROM quarantine q JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
+            "WHERE q.dataset = ? ORDER BY q.session"
+        )
+        return [
+            Quarantined(date.fromisoformat(day), etag, size, modified, reason, bool(acceptable), at, bool(held))
+            for day, etag, size, modified, reason, acceptable, at, held in rows
+        ]

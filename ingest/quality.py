@@ -1,0 +1,99 @@
+"""Whether a session's numbers can be true: prices, volumes, stamps, and how many rows there are. Pure.
+
+Nothing is dropped for it and nothing is mended: what is found is told (`findings`), and the rows stay the vendor's.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from statistics import median
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingest import findings
+from ingest.findings import MAX_EXAMPLES, Finding, example
+
+_PRICES = ("open", "high", "low", "close")
+_NS_PER_S = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+NEIGHBOURS = 5
+"""Sessions on each side with which a session's number of rows is compared."""
+
+FEWEST, MOST = 0.8, 1.25
+"""A number of rows is far from its neighbours' below and above these shares of their median. From one session to the
+next it changes by a percent or two, on half days by a few more."""
+
+
+def judge(rows: pl.DataFrame, session: date, zone: str) -> tuple[Finding, ...]:
+    """What is wrong with the numbers of a session.
+
+    `rows` has ticker, open, high, low, close and volume as numbers, and perhaps window_start as the text that it was.
+    """
+    if rows.is_empty():
+        return (Finding(findings.NO_ROWS),)
+    return (*_numbers(rows), *_stamps(rows, session, zone))
+
+
+def _numbers(rows: pl.DataFrame) -> Iterator[Finding]:
+    """Comparisons with what is missing (NaN) are never true: that is a finding of its own."""
+    prices = [rows[name].to_numpy() for name in _PRICES]
+    opened, high, low, close = prices
+    volume = rows["volume"].to_numpy()
+    wrong: Mapping[str, npt.NDArray[np.bool_]] = {
+        findings.CROSSED: low > high,
+        # Where low is above high everything is outside, and that has been said.
+        findings.OUTSIDE: (low <= high) & ((np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)),
+        findings.NOT_POSITIVE: np.minimum(np.minimum(opened, high), np.minimum(low, close)) <= 0,
+        findings.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
+        findings.NEGATIVE_VOLUME: volume < 0,
+    }
+    for kind, mask in wrong.items():
+        if mask.any():
+            yield Finding(kind, int(np.count_nonzero(mask)), _tickers(rows, mask))
+
+
+def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    first = np.flatnonzero(mask)[:MAX_EXAMPLES]
+    return tuple(example(ticker or "") for ticker in rows["ticker"].gather(first))
+
+
+def _stamps(rows: pl.DataFrame, session: date, zone: str) -> Iterator[Finding]:
+    """The date of a session is its key's; stamps that say another are told, and change nothing."""
+    if "window_start" not in rows.columns:
+        return
+    counts = rows["window_start"].fill_null("").value_counts()
+    dated = [(date_of(stamp, zone), count) for stamp, count in counts.iter_rows()]
+    other = {day for day, _ in dated if day is not None and day != session}
+    if other:
+        number = sum(count for day, count in dated if day in other)
+        yield Finding(findings.OTHER_DATE, number, tuple(map(str, sorted(other)[:MAX_EXAMPLES])))
+    if none := sum(count for day, count in dated if day is None):
+        yield Finding(findings.NO_STAMP, none)
+
+
+@lru_cache(maxsize=4096)
+def date_of(stamp: str, zone: str) -> date | None:
+    """Date in a time zone of nanoseconds since the epoch, as text; None where it is no time."""
+    try:
+        return (_EPOCH + timedelta(seconds=int(stamp) // _NS_PER_S)).astimezone(ZoneInfo(zone)).date()
+    except (ValueError, OverflowError):
+        return None
+
+
+def far_counts(counts: Mapping[date, int]) -> dict[date, Finding]:
+    """Sessions whose number of rows is far from that of their neighbours: more than a fifth below or a quarter above.
+
+    A session is compared with the median of up to `NEIGHBOURS` sessions on each side; at least four are needed.
+    """
+    days = sorted(counts)
+    found = {}
+    for place, day in enumerate(days):
+        around = [*days[max(0, place - NEIGHBOURS) : place], *days[place + 1 : place + 1 + NEIGHBOURS]]
+        usual = median(counts[one] for one in around) if len(around) >= 4 else counts[day]
+        if not FEWEST * usual <= counts[day] <= MOST * usual:
+            found[day] = Finding(findings.FAR_COUNT, counts[day], (f"the sessions around have {usual:,.0f}",))
+    return found
