@@ -5,13 +5,14 @@ import sys
 
 gc.disable()  # what imports make is no garbage: looking for some takes a tenth of the start. A run enables it.
 
-from ingest.commands.app import app  # noqa: E402
 from ingest.errors import IngestError  # noqa: E402
 
 
 def main() -> None:
     """Run a command; an error meant for the user becomes one message and its exit code."""
     try:
+        from ingest.commands.app import app  # here, where Ctrl-C is no traceback
+
         app()
     except IngestError as error:
         sys.stderr.write(f"error: {error}\n")

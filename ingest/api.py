@@ -1,19 +1,15 @@
 """The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import anyio
 
 from ingest import events, overview, runs, settings
 from ingest.errors import UsageError
 from ingest.overview import Status
-from ingest.request import Flags, Request, request_of
+from ingest.request import Flags, request_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +50,7 @@ def run(
     request = request_of(flags, chosen, on_event)
     if tickers is not None:
         request = replace(request, tracked=frozenset(tickers))
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(anyio.run, partial(_run, chosen, request, on_event)).result()
-
-
-async def _run(chosen: settings.Settings, request: Request, on_event: events.Sink) -> events.Finished:
-    return await runs.run(chosen, request, on_event, anyio.Event())
+    return runs.run_apart(chosen, request, on_event)
 
 
 def get_smart_data(

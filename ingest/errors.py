@@ -15,6 +15,7 @@
     │   └── ActionsUnknown               splits and dividends could not be had, so nothing can be adjusted
     ├── UnreadableFile          exit 3   a day's file that is not what it should be
     │   └── LosesRows                    it would take away more than a tenth of the rows held
+    ├── Stopped                 exit 130 the user asked to stop before there was anything to finish
     ├── CacheError              exit 5   the cache cannot be written or read
     │   └── ManifestDamaged              its manifest is not what was written: it can be built anew
     └── CacheLocked             exit 6   another run holds it
@@ -116,6 +117,12 @@ class UnreadableFile(IngestError):
 
 class LosesRows(UnreadableFile):
     """A replacement that lacks more than a tenth of the rows held: not applied unless that is agreed to."""
+
+
+class Stopped(IngestError):
+    """The user asked to stop, and what was asked of the source was abandoned: nothing is lost by it."""
+
+    exit_code = 130
 
 
 class CacheError(IngestError):

@@ -5,14 +5,16 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import date
 
 import anyio
+from anyio.from_thread import start_blocking_portal
 
 from ingest import events, lock
-from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError
+from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
 from ingest.manifest import Answer, Manifest
@@ -30,6 +32,8 @@ from ingest.tickers import some
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
 
+_TURN_S = 0.1
+
 _SHORTLY_S = 1.0
 """A reader that keeps what Yahoo answered holds the cache for a moment: no reason to give a run up."""
 
@@ -45,6 +49,8 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
         failure: IngestError | None = None
         try:
             await going.work()
+        except Stopped:
+            pass  # before anything was under way: the summary says so
         except IngestError as error:
             failure = error
         try:
@@ -54,6 +60,16 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
     if failure:
         raise failure
     return finished
+
+
+def run_apart(settings: Settings, request: Request, sink: events.Sink) -> events.Finished:
+    """As `run`, in a thread: where this is called an event loop may be running (a notebook). Ctrl-C cancels it."""
+    with start_blocking_portal() as portal:
+        future = portal.start_task_soon(lambda: run(settings, request, sink, anyio.Event()))
+        # In turns: where polars has taken SIGINT for itself, a wait without an end does not notice it.
+        while not wait([future], _TURN_S).done:
+            pass
+        return future.result()
 
 
 class _Run:

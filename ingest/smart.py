@@ -3,12 +3,10 @@
 import sys
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import polars as pl
 
 from ingest import fallback, reading, runs
@@ -136,13 +134,7 @@ def _run(settings: Settings, lacking: Sequence[date]) -> None:
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], fallback=False), settings, lambda event: None
     )
-
-    async def run() -> None:
-        await runs.run(quick, request, lambda event: None, anyio.Event())
-
-    # In a thread: where this is called an event loop may be running (a notebook).
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(anyio.run, run).result()
+    runs.run_apart(quick, request, lambda event: None)
 
 
 def _lacking(settings: Settings, query: Query) -> Sequence[date]:

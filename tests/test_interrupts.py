@@ -6,11 +6,12 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, assert_same, key, market_objects, trading_days, window
+from pipeline_kit import Place, assert_same, key, market_objects, packed_day, trading_days, window
 
 from ingest.demo import faults, loopback
 from ingest.demo.faults import Latency
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 DAYS = trading_days(date(2025, 3, 3), 30)
 SPAN = window(DAYS)
 PLACES = 4
+NEVER = Latency(600)
 SLOW = faults.first_of(lambda request: Latency(0.3) if request.key else None)
 
 
@@ -59,9 +61,9 @@ class Command:
 
 
 @contextmanager
-def started(place):
-    """A run of all days that is under way."""
-    command = place.command("run", "--json", "--start", SPAN[0], "--end", SPAN[1])
+def started(place, *arguments):
+    """A command that is under way: a run of all days, where no other is named."""
+    command = place.command(*(arguments or ("run", "--json", "--start", SPAN[0], "--end", SPAN[1])))
     with subprocess.Popen(
         command,
         env=place.environment(),
@@ -116,10 +118,9 @@ def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_pa
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, server, tmp_path, number):
-    never = Latency(600)
     # The newest is the first of which a byte is asked; its turn to be downloaded never comes.
     held_back = {key(day) for day in DAYS[5:-1]}
-    server.faults = faults.first_of(lambda request: never if request.key in held_back else None)
+    server.faults = faults.first_of(lambda request: NEVER if request.key in held_back else None)
     place.source["read_timeout_s"] = 600
     with started(place) as run:
         run.until("committed", 5)
@@ -132,16 +133,219 @@ def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, ser
     finish_and_compare(place, server, tmp_path)
 
 
-def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, server):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, server, tmp_path, number):
     server.faults = faults.first_of(
         lambda request: faults.too_many_requests(60) if request.key == key(DAYS[1]) else None
     )
     with started(place) as run:
         run.until("retrying")
+        run.process.send_signal(number)
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    assert run.sessions("failed") == [str(DAYS[1])]
+    assert run.sessions("committed") == held(place)
+    assert run.events[-1]["interrupted"] is True
+    finish_and_compare(place, server, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_signal_amid_faults_finishes_what_it_can(place, server, tmp_path, seed):
+    kinds = [faults.SLOW_DOWN, faults.INTERNAL_ERROR, faults.ResetMidway(2000), faults.ShortBody(), faults.FlipByte(50)]
+    server.faults = faults.first_of(faults.some_of(kinds, seed, share=0.7, max_strikes=3), SLOW)
+    place.source["attempts"] = 6
+    with started(place) as run:
+        run.until("retrying", 3)
+        run.until("committed")
         run.process.send_signal(signal.SIGINT)
-        code, _ = run.end()
-    assert code == 130
-    assert str(DAYS[1]) in run.sessions("failed")
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    begun = sorted(set(run.sessions("fetch_started")))  # twice where the same byte was flipped twice
+    assert sorted(run.sessions("committed") + run.sessions("failed")) == begun
+    assert run.sessions("committed") == held(place)
+    assert len(begun) < len(DAYS)
+    finish_and_compare(place, server, tmp_path)
+
+
+@pytest.mark.timeout(30)
+def test_two_signals_amid_faults_leave_nothing_inconsistent(place, server, tmp_path):
+    held_back = {key(day) for day in DAYS[3:-1]}
+    server.faults = faults.first_of(
+        lambda request: faults.ResetMidway(2000) if request.key in held_back and request.nth == 1 else None,
+        lambda request: NEVER if request.key in held_back else None,
+    )
+    place.source["read_timeout_s"] = 600
+    with started(place) as run:
+        run.until("committed", 3)
+        run.until("retrying")
+        asked_again(server, held_back)
+        run.process.send_signal(signal.SIGINT)
+        run.until("stopping")
+        run.process.send_signal(signal.SIGINT)
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    assert held(place) == [str(day) for day in DAYS[:3]]
+    finish_and_compare(place, server, tmp_path)
+
+
+def asked_again(server, keys):
+    """Wait until one of the keys is asked for a second time."""
+    until(lambda: any(request.key in keys and request.nth == 2 for request in server.requests))
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+HANGING = {
+    "a listing": faults.first_of(lambda request: None if request.key else NEVER),
+    "a byte asked for": faults.first_of(lambda request: NEVER if request.key == key(DAYS[-1]) else None),
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("script", HANGING.values(), ids=HANGING)
+def test_a_signal_while_the_source_is_only_asked_what_it_has_abandons_that_at_once(
+    place, server, tmp_path, script, number
+):
+    place.run(SPAN[0], DAYS[3])  # what is held is there afterwards
+    before = place.tiers()
+    server.faults, place.source["read_timeout_s"] = script, 600
+    seen = len(server.requests)
+    with started(place) as run:
+        until(lambda: any(script(request) for request in server.requests[seen:]))
+        run.process.send_signal(number)
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    last = run.events[-1]
+    assert (last["event"], last["interrupted"], last["exit_code"], last["fetched"]) == ("finished", True, 130, 0)
+    assert place.status().runs[0]["exit_code"] == 130
+    assert place.tiers() == before
+    assert not (place.root / "ingest.lock.json").exists()
+    finish_and_compare(place, server, tmp_path)
+
+
+def test_a_signal_while_a_listing_waits_for_another_attempt_is_no_error_of_the_source(place, server, tmp_path):
+    server.faults = faults.first_of(lambda request: None if request.key else faults.too_many_requests(60))
+    with started(place) as run:
+        run.until("retrying")
+        run.process.send_signal(signal.SIGINT)
+        code, said = run.end()
+    assert (code, said, run.events[-1]["exit_code"]) == (130, "", 130)
+    assert [event["event"] for event in run.events] == ["run_started", "retrying", "finished"]
+    finish_and_compare(place, server, tmp_path)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--dry-run", "--start", SPAN[0], "--end", SPAN[1]),
+        ("list", "--start", SPAN[0], "--end", SPAN[1]),
+        ("check",),
+        ("show", "AAPL", "--start", SPAN[0], "--end", SPAN[1]),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_ctrl_c_ends_a_command_that_waits_for_the_source(place, server, tmp_path, arguments):
+    server.faults, place.source["read_timeout_s"] = HANGING["a listing"], 600
+    with started(place, *arguments) as command:
+        until(lambda: server.requests)
+        command.process.send_signal(signal.SIGINT)
+        _, said = command.process.communicate(timeout=20)
+    assert (command.process.returncode, said) == (130, "")
+
+
+@pytest.mark.timeout(30)
+def test_ctrl_c_amid_what_show_fetches_leaves_nothing_inconsistent(place, server, tmp_path):
+    held_back = {key(day) for day in DAYS[5:-1]}
+    server.faults = faults.first_of(lambda request: NEVER if request.key in held_back else None)
+    place.source["read_timeout_s"] = 600
+    with started(place, "show", "AAPL", "--start", SPAN[0], "--end", SPAN[1]) as show:
+        until(lambda: (place.root / "manifest.sqlite").exists() and len(held(place)) == 5)
+        show.process.send_signal(signal.SIGINT)
+        _, said = show.process.communicate(timeout=20)
+    assert (show.process.returncode, said) == (130, "")
+    finish_and_compare(place, server, tmp_path)
+
+
+IN_A_CALL = """
+import importlib, os, signal, sys
+module, owner, name, nth = sys.argv.pop(1).split()
+owner = getattr(importlib.import_module(module), owner)
+calls, original = [], getattr(owner, name)
+
+def struck(*arguments, **named):
+    calls.append(True)
+    if len(calls) == int(nth):
+        os.kill(os.getpid(), signal.SIGINT)
+    return original(*arguments, **named)
+
+setattr(owner, name, struck)
+from ingest.__main__ import main
+main()
+"""
+
+
+def strike(place, call, *arguments):
+    """A command that is interrupted as it makes a call for the nth time."""
+    return subprocess.run(
+        [sys.executable, "-c", IN_A_CALL, call, *map(str, arguments)],
+        env=place.environment(),
+        cwd=place.root.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_ctrl_c_amid_an_export_leaves_whole_files(place, server, tmp_path):
+    place.run(*SPAN)
+    command = ("export", "AAPL", "BRK.B", "TRUE", "--out")
+    done = strike(place, "ingest.exporting durable replace 2", *command, tmp_path / "out")
+    assert (done.returncode, done.stderr) == (130, "")
+    assert place.cli(*command, tmp_path / "whole").returncode == 0
+    written = sorted((tmp_path / "out").iterdir())
+    assert len(written) == 1
+    assert [(tmp_path / "whole" / path.name).read_bytes() for path in written] == [
+        path.read_bytes() for path in written
+    ]
+
+
+def test_ctrl_c_amid_an_adoption_keeps_whole_days(place, server, tmp_path):
+    theirs = tmp_path / "theirs" / "massive_cache"
+    theirs.mkdir(parents=True)
+    for day in DAYS[:6]:
+        (theirs / f"{day}.csv.gz").write_bytes(packed_day(day))
+    done = strike(place, "ingest.store Store commit 4", "adopt", theirs.parent)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert len(held(place)) == 3
+    assert not (place.root / "ingest.lock.json").exists()
+    finish_and_compare(place, server, tmp_path)
+
+
+IN_AN_IMPORT = """
+import os, signal, sys
+
+class Striking:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Striking())
+from ingest.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback(place, tmp_path):
+    command = [sys.executable, "-c", IN_AN_IMPORT, "status"]
+    done = subprocess.run(command, env=place.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 IN_A_QUERY = """

@@ -10,13 +10,16 @@ from typing import TypeVar
 import anyio
 
 from ingest import events
-from ingest.errors import Disrupted, Forbidden, NotFound, Throttled, ungrouped
+from ingest.errors import Disrupted, Forbidden, NotFound, SourceError, Stopped, Throttled, ungrouped
 from ingest.settings import Source as SourceSettings
 from ingest.sources.base import Body, RemoteObject, Source
 from ingest.sources.pacing import AdaptiveLimit
 from ingest.sources.retrying import Liveness, with_retries
 
 _Result = TypeVar("_Result")
+
+UP_AGAIN = "up again"
+"""The cause that is given where the limit on downloads is again what it was before it came down."""
 
 
 class Asker:
@@ -45,22 +48,39 @@ class Asker:
                 yield
                 group.cancel_scope.cancel()
 
+    @asynccontextmanager
+    async def _finding_out(self) -> AsyncIterator[None]:
+        """As `watching`; raises Stopped as soon as the run is to stop: what is found out can be found out again."""
+        try:
+            async with self.watching(), anyio.create_task_group() as group:
+                group.start_soon(self._abandon)
+                yield
+                group.cancel_scope.cancel()
+        except SourceError as error:
+            if self._stop.is_set():  # it was not asked for again
+                raise Stopped("stopped before the source had answered") from error
+            raise
+
+    async def _abandon(self) -> None:
+        await self._stop.wait()
+        raise Stopped("stopped before the source had answered")
+
     async def listing(self, prefixes: Sequence[str]) -> list[RemoteObject]:
-        """All objects below the prefixes, asked for together; raises SourceError."""
+        """All objects below the prefixes, asked for together; raises SourceError, or Stopped."""
         found: dict[str, list[RemoteObject]] = {}
 
         async def one(prefix: str) -> None:
             found[prefix] = await self._persistently(None, partial(self._source.listing, prefix))
 
-        async with self.watching(), anyio.create_task_group() as group:
+        async with self._finding_out(), anyio.create_task_group() as group:
             for prefix in prefixes:
                 group.start_soon(one, prefix)
         return [item for prefix in prefixes for item in found[prefix]]
 
     async def clock_skew(self, prefix: str) -> float | None:
-        """Seconds that this computer's clock is ahead of the source's, if it tells; raises SourceError."""
+        """Seconds that this computer's clock is ahead of the source's, if it tells; raises SourceError, or Stopped."""
         found: list[float | None] = []
-        async with self.watching():
+        async with self._finding_out():
             found.append(await self._persistently(None, partial(self._source.clock_skew, prefix)))
         return found[0]
 
@@ -68,10 +88,10 @@ class Asker:
         """Whether the plan of these keys allows a session; None where no answer was to be had.
 
         One file in trouble is no reason to end a run: it may be gone, or answer with errors again and again. Raises
-        SourceRefused or SourceUnavailable, as they hold for all files.
+        SourceRefused or SourceUnavailable, as they hold for all files, or Stopped.
         """
         try:
-            async with self.watching():
+            async with self._finding_out():
                 await self._persistently(session, partial(self._source.probe, item))
         except Forbidden:
             return False
@@ -107,5 +127,5 @@ class Asker:
                 self._sink(events.ConcurrencyChanged(self.limit.limit, str(error)))
             raise
         if self.limit.succeeded():
-            self._sink(events.ConcurrencyChanged(self.limit.limit, "all is well again"))
+            self._sink(events.ConcurrencyChanged(self.limit.limit, UP_AGAIN))
         return result
