@@ -66,7 +66,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyChanged:
-    """The number of downloads allowed at once went down, or has come up again to its ceiling."""
+    """The number of downloads allowed at once went down, or is up again at what it was before."""
 
     limit: int
     cause: str

@@ -93,9 +93,12 @@ SLOW_DOWN = Status(503, "SlowDown")
 INTERNAL_ERROR = Status(500, "InternalError")
 
 
-def too_many_requests(retry_after_s: int) -> Status:
-    """A 429 that says when to come back."""
-    return Status(429, "TooManyRequests", (("Retry-After", str(retry_after_s)),))
+CLOCK_SKEW = Status(403, "RequestTimeTooSkewed")
+
+
+def too_many_requests(retry_after: int | str) -> Status:
+    """A 429 that says when to come back: after so many seconds, or at a time as HTTP writes it."""
+    return Status(429, "TooManyRequests", (("Retry-After", str(retry_after)),))
 
 
 def always(fault: Fault) -> Script:

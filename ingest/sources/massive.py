@@ -86,6 +86,7 @@ _UNTRUSTED = (
 )
 _NOT_S3 = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
 
+_BAD_REQUEST = 400
 _NO_SUCH_RANGE = 416
 _CHUNK = 1 << 20
 _SHOWN = 300
@@ -113,16 +114,20 @@ class MassiveSource:
         self.requests = 0
 
     async def listing(self, prefix: str) -> list[RemoteObject]:
-        """All objects below a prefix, in the order of their keys; a request for each 1,000."""
-        found: list[RemoteObject] = []
-        token: dict[str, str] = {}
+        """All objects below a prefix, in the order of their keys; a request for each 1,000.
+
+        Raises Disrupted where the pages do not join up; asked for anew they may.
+        """
+        found: dict[str, RemoteObject] = {}
+        tokens: list[str] = []
         for _ in range(_MAX_PAGES):
-            page = await self._page(prefix, token)
-            found.extend(_entries(page, prefix))
+            page = await self._page(prefix, {"ContinuationToken": tokens[-1]} if tokens else {})
+            found.update((item.key, item) for item in _entries(page, prefix))
             if not page["IsTruncated"]:
-                return found
-            if token == (token := {"ContinuationToken": page["NextContinuationToken"]}):
-                raise SourceRefused(f"listing {prefix}: a page leads to itself; {_NOT_S3}")
+                return [found[key] for key in sorted(found)]
+            if (token := page["NextContinuationToken"]) in tokens:
+                raise Disrupted(f"listing {prefix}: a page came twice")
+            tokens.append(token)
         raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {_NOT_S3}")
 
     async def _page(self, prefix: str, more: Mapping[str, object]) -> Mapping[str, Any]:
@@ -131,6 +136,11 @@ class MassiveSource:
                 page: Mapping[str, Any] = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
             except (LookupError, ValueError) as error:  # botocore's own, where a key is missing or a size is no number
                 raise Disrupted(f"listing {prefix}: the answer is no listing; {_NOT_S3}") from error
+            except boto.ClientError as error:
+                # Nobody promises for how long a token is good.
+                if "ContinuationToken" in more and _status(error) == _BAD_REQUEST:
+                    raise Disrupted(f"listing {prefix}: {error}") from error
+                raise
         return page
 
     async def clock_skew(self, prefix: str) -> float | None:
@@ -173,12 +183,13 @@ class MassiveSource:
         """Compare the bytes with a plain ETag.
 
         Two attempts that bring the same bytes are believed over the ETag: some stores' ETags look like an md5 and
-        are something else, and gzip has a checksum of its own.
+        are something else, and gzip has a checksum of its own. Believed once: where the bytes turn out to be no gzip,
+        they are asked for twice again.
         """
         if not _MD5.fullmatch(etag):
             return True
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if digest != etag and self._mismatched.get(key) != digest:
+        if digest != etag and self._mismatched.pop(key, None) != digest:
             self._mismatched[key] = digest
             raise Disrupted(f"{key}: the body's md5 is not the ETag")
         return digest == etag
@@ -230,8 +241,12 @@ def _empty_may_be_read() -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != _NO_SUCH_RANGE:
+        if _status(error) != _NO_SUCH_RANGE:
             raise
+
+
+def _status(error: boto.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _cause(error: Exception) -> object:
@@ -318,10 +333,8 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     core.set_config_variable("metadata_service_num_attempts", 0)
     # Times stay text: dateutil, botocore's choice, takes a tenth of the time of a request to parse two of them.
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
-    bundle = core.get_config_variable("ca_bundle")
-    if bundle and not Path(bundle).exists():
-        raise UsageError(f"AWS_CA_BUNDLE (or ca_bundle) names {bundle}, which is not there: mend it, or take it away")
     try:
+        _check_authority(core)
         keys = await core.get_credentials()
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
@@ -337,6 +350,12 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     if keys is None:
         raise UsageError(_no_keys(settings.profile))
     return aioboto3.Session(botocore_session=core), keys
+
+
+def _check_authority(core: Any) -> None:
+    bundle = core.get_config_variable("ca_bundle")
+    if bundle and not Path(bundle).exists():
+        raise UsageError(f"AWS_CA_BUNDLE (or ca_bundle) names {bundle}, which is not there: mend it, or take it away")
 
 
 def _no_keys(profile: str) -> str:
@@ -392,27 +411,44 @@ def _iso(http_date: str | None) -> str:
 
 def _translated(error: boto.ClientError, what: str) -> IngestError:
     code = printable(str(error.response.get("Error", {}).get("Code", "")))[:_SHOWN]
-    meta = error.response.get("ResponseMetadata", {})
-    status = int(meta.get("HTTPStatusCode", 0))
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    status = _status(error)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Disrupted if status >= 500 else SourceRefused)
     words = printable(str(error.response.get("Error", {}).get("Message") or "no message"))[:_SHOWN]
     if kind is SourceRefused:
-        words = _ADVICE.get(code) or f"{words}; {_NOT_S3}"
+        words = _advice(code, headers) or f"{words}; {_NOT_S3}"
     message = f"{what}: {code or status}: {words}"
     if kind is Throttled:
-        return Throttled(message, _retry_after(meta.get("HTTPHeaders", {})))
+        return Throttled(message, _retry_after(headers))
     return kind(message)
 
 
+def _advice(code: str, headers: Mapping[str, str]) -> str | None:
+    ahead = (_ahead_of(headers.get("date")) or 0.0) if code == "RequestTimeTooSkewed" else 0.0
+    return f"{_ADVICE[code]} (it is off by {ahead:+,.0f} s)" if abs(ahead) > 1 else _ADVICE.get(code)
+
+
 def _ahead_of(http_date: str | None) -> float | None:
+    theirs = _time(http_date)
+    return None if theirs is None else (datetime.now(UTC) - theirs).total_seconds()
+
+
+def _time(http_date: str | None) -> datetime | None:
     try:
-        theirs = parsedate_to_datetime(http_date or "")
-    except ValueError:
+        found = parsedate_to_datetime(http_date or "")
+    except (ValueError, OverflowError):
         return None
     # -0000, a time without a zone, is UTC in HTTP.
-    return (datetime.now(UTC) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))).total_seconds()
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from now, be they told as such or as the time when to come back (RFC 9110, section 10.2.3)."""
     value = headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    if (then := _time(value)) is None:
+        return None
+    # By the source's own clock: this computer's may be off.
+    now = _time(headers.get("date")) or datetime.now(UTC)
+    return max((then - now).total_seconds(), 0.0)

@@ -81,6 +81,7 @@ class AdaptiveLimit:
         self._floor = min(self.FLOOR, ceiling)
         self._limit = float(min(self.START, ceiling))
         self._slow_start = True
+        self._fallen_from: list[int] = []
         self._changed = _Doorbell()
         self.window = 0
         self.in_flight = 0
@@ -102,12 +103,12 @@ class AdaptiveLimit:
         self._changed.ring()
 
     def succeeded(self) -> bool:
-        """Grow after a success; True when the ceiling was reached again by it after a decrease."""
+        """Grow after a success; True when by it the limit is again what it was before a decrease."""
         before = self.limit
         self._limit = min(self._limit + (1.0 if self._slow_start else 1.0 / self._limit), float(self._ceiling))
         if self.limit > before:
             self._changed.ring()
-        return not self._slow_start and before < self.limit == self._ceiling
+        return self._regained()
 
     def congested(self, window: int) -> bool:
         """Halve after a sign of congestion; False where the window that the request began in was halved for already."""
@@ -117,4 +118,11 @@ class AdaptiveLimit:
         self._slow_start = False
         before = self.limit
         self._limit = max(self._limit / 2, float(self._floor))
+        if self.limit < before:
+            self._fallen_from.append(before)
         return self.limit < before
+
+    def _regained(self) -> bool:
+        regained = [level for level in self._fallen_from if level <= self.limit]
+        self._fallen_from = [level for level in self._fallen_from if level > self.limit]
+        return bool(regained)

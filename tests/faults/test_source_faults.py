@@ -3,8 +3,10 @@
 The loopback server has no disk of its own and does what its script says; the real server is in tests/runs.
 """
 
+import base64
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from pipeline_kit import Place, assert_same, key, market_day, market_objects, trading_days, window, write_keys
@@ -12,6 +14,7 @@ from pipeline_kit import Place, assert_same, key, market_day, market_objects, tr
 from ingest import events
 from ingest.demo import faults, loopback
 from ingest.demo.faults import (
+    CLOCK_SKEW,
     INTERNAL_ERROR,
     SLOW_DOWN,
     FlipByte,
@@ -21,10 +24,11 @@ from ingest.demo.faults import (
     ShortBody,
     ShortLength,
     Silence,
+    Status,
     XmlError200,
     too_many_requests,
 )
-from ingest.errors import Disrupted, SourceUnavailable, Throttled
+from ingest.errors import Disrupted, SourceRefused, SourceUnavailable, Throttled
 
 DAYS = trading_days(date(2025, 3, 3), 6)
 FORTY = trading_days(date(2025, 3, 3), 40)
@@ -38,6 +42,8 @@ FAULTS = {
     "reset at once": ResetMidway(after_bytes=0),
     "short body": ShortBody(by=700),
     "short length": ShortLength(by=700),
+    "short body by a byte": ShortBody(by=1),
+    "short length by a byte": ShortLength(by=1),
     "flipped in the header": FlipByte(at=1),
     "flipped in the data": FlipByte(at=14),
     "flipped in the middle": FlipByte(at=2000),
@@ -54,6 +60,7 @@ FAULTS = {
 def environment(loopback_keys, monkeypatch):
     # As many attempts, with waits that a test can wait for.
     monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr("ingest.sources.retrying._PATIENCE", lambda state: 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +123,38 @@ def test_one_in_three_requests_struck_changes_nothing_in_the_end(tmp_path, calm,
     assert_same_but_for_times(place_of(server, tmp_path), calm[len(FORTY)])
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_five_hundred_sessions_with_one_request_in_three_struck_end_as_without(tmp_path, seed):
+    days = trading_days(date(2023, 3, 1), 500)
+    script = faults.some_of(list(FAULTS.values()), seed, share=1 / 3, max_strikes=3)
+    with loopback.serve(market_objects(days)) as server:
+        calm = Place(tmp_path / "calm", server.endpoint_url)
+        assert calm.run(*window(days)).finished.committed == 500
+        seen, server.faults = len(server.requests), script
+        place = place_of(server, tmp_path)
+        ran = place.run(*window(days))
+        struck = Counter(request.key for request in server.requests[seen:])
+    assert (ran.finished.exit_code, ran.finished.committed, ran.finished.failed) == (0, 500, 0)
+    assert sum(struck.values()) - len(struck) >= 150
+    limits = [event.limit for event in ran.of(events.ConcurrencyChanged)]
+    assert any(after < before for before, after in zip(limits, limits[1:], strict=False))
+    assert any(after > before for before, after in zip(limits, limits[1:], strict=False))
+    assert_same(place, calm)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("after_bytes", [0, 1, 2000])
+def test_silence_is_cut_after_the_timeout(tmp_path, after_bytes):
+    fault = Silence(after_bytes, seconds=600)
+    with loopback.serve(market_objects(DAYS), faults=faults.strike_once({key(DAYS[2])}, fault)) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS))
+    (event,) = ran.of(events.Retrying)
+    assert (event.session, event.attempt) == (DAYS[2], 1)
+    assert "imeout" in event.cause
+    assert (ran.finished.exit_code, ran.finished.committed) == (0, 6)
+
+
 @pytest.mark.parametrize("fault", [SLOW_DOWN, INTERNAL_ERROR, XmlError200(), ResetMidway(9), Silence(0)], ids=repr)
 def test_a_listing_that_fails_is_asked_for_again(tmp_path, calm, fault):
     script = faults.first_of(faults.strike_listing(1, fault), faults.strike_listing(3, fault))
@@ -124,6 +163,75 @@ def test_a_listing_that_fails_is_asked_for_again(tmp_path, calm, fault):
     assert (ran.finished.exit_code, ran.gets) == (0, DAYS)
     assert [event.session for event in ran.of(events.Retrying)] == [None, None]
     assert_same_but_for_times(place_of(server, tmp_path), calm[len(DAYS)])
+
+
+def test_a_listing_is_asked_for_anew_where_its_token_is_good_no_longer(tmp_path, calm):
+    script = faults.strike_listing(2, Status(400, "InvalidArgument"))
+    with loopback.serve(market_objects(DAYS), faults=script, page_size=4) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS))
+        tokens = ["continuation-token" in request.query for request in server.requests if not request.key]
+    assert (ran.finished.exit_code, ran.gets) == (0, DAYS)
+    assert tokens == [False, True, False, True]
+    assert_same_but_for_times(place_of(server, tmp_path), calm[len(DAYS)])
+
+
+def test_a_first_page_that_is_refused_is_not_asked_for_again(tmp_path):
+    with loopback.serve(market_objects(DAYS), faults=faults.always(Status(400, "InvalidArgument"))) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS), fails=SourceRefused)
+    assert (ran.finished.exit_code, ran.finished.requests) == (4, 1)
+
+
+@pytest.mark.timeout(30)
+def test_pages_that_go_round_in_a_circle_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(loopback, "_token", lambda following: base64.urlsafe_b64encode(key(DAYS[0]).encode()).decode())
+    with loopback.serve(market_objects(DAYS), page_size=2) as server:
+        ran = place_of(server, tmp_path, attempts=2).run(*window(DAYS), fails=Disrupted)
+    assert ran.finished.exit_code == 4
+    assert "came twice" in ran.of(events.Retrying)[0].cause
+
+
+def test_pages_that_overlap_name_each_session_once(tmp_path, calm, monkeypatch):
+    monkeypatch.setattr(loopback, "_token", lambda last: base64.urlsafe_b64encode(last[:-1].encode()).decode())
+    with loopback.serve(market_objects(DAYS), page_size=3) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS))
+        pages = sum(not request.key for request in server.requests)
+    assert (ran.finished.exit_code, ran.gets, pages) == (0, DAYS, 3)
+    assert_same_but_for_times(place_of(server, tmp_path), calm[len(DAYS)])
+
+
+@pytest.mark.parametrize(
+    ("removed", "gets"),
+    [(None, DAYS[1:]), (DAYS[1], DAYS[1:]), (DAYS[3], DAYS[1:]), (DAYS[4], [*DAYS[1:4], DAYS[5]])],
+    ids=["added only", "of the first page", "the last of the first page", "of the second page"],
+)
+def test_a_listing_that_changes_between_its_pages(tmp_path, removed, gets):
+    """One session appears on the page that has passed, another goes; the next run makes good what was missed."""
+    objects = market_objects(DAYS)
+    late = objects.pop(key(DAYS[0]))
+    with loopback.serve(objects, page_size=3) as server:
+
+        def change(request):
+            if not request.key and request.nth == 2:
+                server.put(key(DAYS[0]), late)
+                server.objects.pop(key(removed) if removed else "", None)
+
+        server.faults = change
+        place = place_of(server, tmp_path)
+        ran = place.run(*window(DAYS))
+        assert (ran.gets, ran.finished.exit_code) == (gets, 0)
+        place.run(*window(DAYS))
+        assert place.state(DAYS[0])[0] == "committed"
+        whole = Place(tmp_path / "whole", server.endpoint_url)
+        whole.run(*window(DAYS))
+    assert place.tiers() == whole.tiers()
+
+
+def test_a_clock_that_is_wrong_is_no_fault_of_a_file(tmp_path):
+    with loopback.serve(market_objects(DAYS), faults=faults.always(CLOCK_SKEW), clock_ahead_s=-3600) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS), fails=SourceRefused)
+    assert (ran.finished.exit_code, ran.finished.requests, ran.of(events.Retrying)) == (4, 1, [])
+    assert "clock is wrong" in str(ran.error)
+    assert "off by +3,60" in str(ran.error)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +302,26 @@ def test_a_file_that_is_gone_when_asked_for_is_absent(tmp_path):
     assert place.state(DAYS[2]) == ("none", "absent")
 
 
+def test_a_file_that_is_gone_and_answered_with_403_is_asked_for_once(tmp_path):
+    """S3 says 403 in place of 404 to who may not list."""
+    with loopback.serve(market_objects(DAYS)) as server:
+
+        def remove(event):
+            if isinstance(event, events.Planned):
+                del server.objects[key(DAYS[2])]
+                server.faults = faults.strike({key(DAYS[2])}, Status(403, "AccessDenied"), times=99)
+
+        place = place_of(server, tmp_path)
+        ran = place.run(*window(DAYS), sink=remove)
+        assert (ran.finished.exit_code, ran.finished.forbidden, ran.finished.committed) == (0, 1, 5)
+        assert ran.gets.count(DAYS[2]) == 1
+        assert ran.of(events.Retrying) == ran.of(events.ConcurrencyChanged) == []
+        assert place.run(*window(DAYS)).gets == []  # it is listed no longer
+        server.put(key(DAYS[2]), market_objects(DAYS)[key(DAYS[2])])
+        server.faults = None
+        assert place.run(*window(DAYS)).finished.committed == 6
+
+
 def test_a_file_that_is_replaced_after_the_listing_is_stored_as_what_it_is(tmp_path):
     with loopback.serve(market_objects(DAYS)) as server:
 
@@ -219,6 +347,22 @@ def test_retry_after_is_obeyed(tmp_path):
     assert ran.finished.exit_code == 0
 
 
+@pytest.mark.parametrize(("seconds", "waits"), [(2, {1.0, 2.0}), (-50, {0.0})])
+def test_retry_after_as_a_date_is_told_by_the_clock_of_the_source(tmp_path, seconds, waits):
+    ahead = timedelta(hours=5)
+
+    def script(request):
+        then = format_datetime(datetime.now(UTC) + ahead + timedelta(seconds=seconds), usegmt=True)
+        return too_many_requests(then) if request.key == key(DAYS[2]) and request.nth == 1 else None
+
+    with loopback.serve(market_objects(DAYS), faults=script, clock_ahead_s=ahead.total_seconds()) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS))
+    (event,) = ran.of(events.Retrying)
+    assert event.session == DAYS[2]
+    assert event.wait_s in waits
+    assert ran.finished.exit_code == 0
+
+
 def test_concurrency_goes_down_with_congestion_and_comes_up_again(tmp_path):
     objects = market_objects(FORTY)
     early = {key(day) for day in FORTY[8:16]}
@@ -228,7 +372,7 @@ def test_concurrency_goes_down_with_congestion_and_comes_up_again(tmp_path):
     assert limits[0][0] < 8
     assert "SlowDown" in limits[0][1]
     assert min(limit for limit, _ in limits) >= 4
-    assert limits[-1] == (8, "all is well again")
+    assert limits[-1] == (8, "up again")
     assert server.most_at_once <= 8
     assert ran.finished.exit_code == 0
 

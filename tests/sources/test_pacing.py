@@ -151,6 +151,14 @@ class TestAdaptiveLimit:
         assert [limit.succeeded() for _ in range(200)].count(True) == 1
         assert limit.limit == 10
 
+    def test_it_says_when_it_is_back_where_it_fell_from_below_its_ceiling(self) -> None:
+        limit = AdaptiveLimit(80)
+        for _ in range(20 - limit.limit):
+            limit.succeeded()
+        limit.congested(limit.window)
+        levels = [limit.limit for _ in range(300) if limit.succeeded()]
+        assert levels == [20]
+
     @given(st.integers(1, 80), st.lists(st.sampled_from(["good", "bad", "late"]), max_size=200))
     def test_whatever_happens_it_stays_between_floor_and_ceiling(self, ceiling: int, signs: list[str]) -> None:
         limit = AdaptiveLimit(ceiling)
