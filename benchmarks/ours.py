@@ -26,9 +26,15 @@ def command_for(
     bench: Bench, cache: Path, days: Sequence[date], *flags: str, endpoint_url: str | None = None
 ) -> list[str]:
     """The command, its configuration written; all settings but the addresses are the defaults."""
-    config = bench.folder / f"{cache.name}.toml"
+    return command_with(bench.folder, cache, days, *flags, endpoint_url=endpoint_url or bench.server.endpoint_url)
+
+
+def command_with(folder: Path, cache: Path, days: Sequence[date], *flags: str, **source: float | str) -> list[str]:
+    """The command, its configuration written into a folder; besides the cache and `source` the defaults hold."""
+    config = folder / f"{cache.name}.toml"
+    named = "".join(f"{name} = {json.dumps(value)}\n" for name, value in source.items())
     config.write_text(
-        f"[source]\nendpoint_url = {json.dumps(endpoint_url or bench.server.endpoint_url)}\n"
+        f"[source]\n{named}"
         f"[cache]\nroot = {json.dumps(str(cache))}\n"
         f"[tracked]\nlists = []\ntickers = {json.dumps(TRACKED)}\n[fallback]\nenabled = false\n"
     )
