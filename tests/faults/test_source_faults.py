@@ -267,6 +267,15 @@ def test_a_session_that_fails_for_good_stops_no_other_and_is_tried_again(tmp_pat
     assert_same_but_for_times(place, calm[len(DAYS)])
 
 
+def test_the_same_byte_flipped_three_times_is_not_what_the_source_has(tmp_path, calm):
+    """The second time is believed over the ETag, until the bytes turn out to be no gzip."""
+    bad = key(DAYS[2])
+    with loopback.serve(market_objects(DAYS), faults=faults.strike({bad}, FlipByte(2000), times=3)) as server:
+        ran = place_of(server, tmp_path).run(*window(DAYS))
+    assert (ran.finished.exit_code, ran.finished.quarantined, ran.gets.count(DAYS[2])) == (0, 0, 4)
+    assert_same_but_for_times(place_of(server, tmp_path), calm[len(DAYS)])
+
+
 def test_a_file_that_is_always_damaged_is_quarantined_as_it_came(tmp_path):
     """Its md5 is wrong each time and its bytes are the same each time: so it is what the source has."""
     bad = key(DAYS[2])
