@@ -229,11 +229,12 @@ def test_what_is_no_listing_is_said(place, change):
     assert len(str(ran.error)) < 400
 
 
-def test_a_page_that_leads_to_itself_ends_the_run_at_once(place):
+def test_a_page_that_leads_to_itself_again_and_again_ends_the_run(place):
     with pages(lambda page: page.replace(LAST, following("eHh4"))):
-        ran = place.run(DAY, DAY, fails=SourceRefused)
-    assert "a page leads to itself" in str(ran.error)
-    assert len(ran.wire.sent) == 2
+        ran = place.run(DAY, DAY, fails=Disrupted)
+    assert "a page came twice" in str(ran.error)
+    assert ran.error.exit_code == 4
+    assert len(ran.wire.sent) == 2 * QUICKLY["attempts"]
 
 
 def test_a_listing_that_never_ends_is_given_up(place):
