@@ -13,6 +13,13 @@ from ingest.errors import CacheError, CacheLocked
 from ingest.manifest.database import now
 from ingest.tiers import durable
 
+_NOTE = "ingest.lock.json"
+
+
+def note_of(root: Path) -> bool:
+    """Whether a run says that it holds the cache; one that was killed may still say so."""
+    return (root / _NOTE).exists()
+
 
 @contextmanager
 def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
@@ -23,7 +30,7 @@ def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
     """
     durable.make_folder(root)
     lock = filelock.FileLock(root / "ingest.lock", timeout=wait_s)
-    note = root / "ingest.lock.json"
+    note = root / _NOTE
     _acquire(lock, note)
     try:
         yield

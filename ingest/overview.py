@@ -75,7 +75,7 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
             last=last,
             age_sessions=_age(calendar, last),
             sessions=tuple(manifest.session_counts()),
-            gaps=tuple(_gaps(calendar, committed)),
+            gaps=tuple(calendar.gaps(committed)),
             source_rows=totals.source_rows,
             findings=totals.findings,
             corrections=totals.corrections,
@@ -94,19 +94,6 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
 
 def _age(calendar: Calendar, last: date | None) -> int | None:
     return calendar.count_between(last + timedelta(days=1), today()) if last else None
-
-
-def _gaps(calendar: Calendar, committed: list[date]) -> Iterable[tuple[date, date, int]]:
-    """Stretches of neighbouring sessions that are not held."""
-    if not committed:
-        return
-    held, stretch = set(committed), list[date]()
-    for session in calendar.between(committed[0], committed[-1]):
-        if session not in held:
-            stretch.append(session)
-        elif stretch:
-            yield stretch[0], stretch[-1], len(stretch)
-            stretch = []
 
 
 def _sizes(settings: Settings) -> Iterable[TierSize]:

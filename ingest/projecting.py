@@ -47,6 +47,19 @@ def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool 
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
+def contents(
+    manifest: Manifest, folders: PartFolders, rows: Sequence[Projection]
+) -> Iterator[tuple[Projection, bytes]]:
+    """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
+    everything = manifest.committed()
+    for yahoo in (False, True):
+        stock = _Stock(folders, everything, (), yahoo)
+        for group in _groups([row for row in rows if row.yahoo == yahoo], len(everything)):
+            lines = _lines(folders, manifest.parts(everything), group)
+            for row in group:
+                yield row, _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), b"", ())
+
+
 def _is_stale(row: Projection, folder: Path, yahoo: bool) -> bool:
     return row.dirty or row.yahoo != yahoo or not projection.looks_intact(folder, row)
 
@@ -75,10 +88,21 @@ def _make(
         lines = _lines(stock.folders, manifest.parts(sessions), rows) if rows and sessions else {}
         for row in rows:
             base = bases[row.ticker]
-            theirs = _yahoo_lines(manifest, row.ticker, stock) if stock.yahoo else {}
-            added = [*lines.get(row.ticker, ()), *theirs.items()]
-            content = projection.merge(base or b"", added, [*gone, *theirs])
+            content = _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
             yield row, replace(_written(folder, row, content, base), yahoo=stock.yahoo)
+
+
+def _merged(
+    manifest: Manifest,
+    stock: _Stock,
+    ticker: str,
+    lines: Iterable[tuple[str, str]],
+    base: bytes,
+    gone: Sequence[str],
+) -> bytes:
+    """A CSV with the lines of its ticker and, where they are wanted, Yahoo's."""
+    theirs = _yahoo_lines(manifest, ticker, stock) if stock.yahoo else {}
+    return projection.merge(base, [*lines, *theirs.items()], [*gone, *theirs])
 
 
 def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str, str]:

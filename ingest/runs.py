@@ -13,7 +13,7 @@ from datetime import date
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from ingest import events, lock
+from ingest import events, lock, rebuilding
 from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
@@ -92,14 +92,24 @@ class _Run:
         self._sink(events.RunStarted(self._store.run, dataset, window.start, window.end, tracked))
         for notice in window.notices:
             self._sink(events.Notice(notice))
+        manifest, folders = self._store.manifest, self._store.folders
+        if words := rebuilding.rebuild(manifest, folders, self._request.dataset, self._store.run):
+            self._sink(events.Notice(words, "warning"))
         try:
             await self._fetch()
         except SourceError:
-            await self._fill()
-            await self._project()
+            await self._with_what_there_is()
             raise
         await self._fill()
         await self._project()
+
+    async def _with_what_there_is(self) -> None:
+        """Bring the CSVs up to date though the source has failed, which stays the first to be told."""
+        try:
+            await self._fill()
+            await self._project()
+        except CacheError as error:
+            self._sink(events.Notice(str(error), "warning"))
 
     def finish(self, failure: IngestError | None) -> events.Finished:
         """Make the summary, record it, and report it."""

@@ -5,6 +5,7 @@ The days on which an exchange is closed stand in `closures/`, made and checked b
 """
 
 import calendar
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -43,6 +44,16 @@ class Calendar:
         first, last = max(start, FIRST_SESSION), min(end, LAST_DAY)
         days = (first + timedelta(days=number) for number in range((last - first).days + 1))
         return tuple(day for day in days if self.is_session(day))
+
+    def gaps(self, held: Collection[date]) -> Iterator[tuple[date, date, int]]:
+        """Stretches of sessions that are not held, between the oldest and the newest held: first, last, how many."""
+        known, stretch = frozenset(held), list[date]()
+        for session in self.between(min(known), max(known)) if known else ():
+            if session not in known:
+                stretch.append(session)
+            elif stretch:
+                yield stretch[0], stretch[-1], len(stretch)
+                stretch = []
 
     def count_between(self, start: date, end: date) -> int:
         """How many sessions there are from `start` to `end`, both inclusive."""

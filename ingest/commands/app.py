@@ -135,6 +135,27 @@ def status(
 
 
 @app.command()
+def verify(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Unpack all parts and make all CSVs once more, in memory, to compare.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what is broken from the parts, and fetch the rest again.")
+    ] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Hold the files against the manifest: what is missing, damaged or unknown. Nothing is written without --repair.
+
+    Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be fetched again, 5 the cache
+    cannot be read, 6 a run holds the cache that is to be repaired.
+    """
+    from ingest.commands.verify import verify_command
+
+    raise typer.Exit(verify_command(config, deep, repair, json))
+
+
+@app.command()
 def check(json: Json = False, config: Config = None) -> None:
     """Look at all that a run needs: settings, cache, keys, connection, clock, listing, your plan, a download, Yahoo.
 

@@ -75,6 +75,13 @@ class Database:
             for cursor in list(self._reading):
                 cursor.close()
 
+    def check(self) -> None:
+        """Look through the whole file; raises ManifestDamaged where SQLite finds it in disorder."""
+        with translated(self.path):
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise ManifestDamaged(self.path, found)
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and durable before this returns. Raises CacheError."""

@@ -97,6 +97,12 @@ class Judgements:
                 (*key, refused.reason, refused.etag, run),
             )
 
+    def release(self, sessions: Iterable[date]) -> None:
+        """Forget that files were refused, so that what the source has of these sessions is fetched again."""
+        keys = [(self.database.dataset, session.isoformat()) for session in sessions]
+        with self.database.transaction() as db:
+            db.executemany("DELETE FROM quarantine WHERE dataset = ? AND session = ?", keys)
+
     @understood
     def in_quarantine(self) -> list[Quarantined]:
         """Files that were refused and are kept, by session."""

@@ -105,6 +105,18 @@ class SessionRecord(_Stored):
     tracked_index: bytes
     archive_index: bytes | None
 
+    @property
+    def part_sha256(self) -> Mapping[Tier, str]:
+        """sha256 of each part that there is to be."""
+        known: dict[Tier, str | None] = {"tracked": self.tracked_sha256, "archive": self.archive_sha256}
+        return {tier: sha256 for tier, sha256 in known.items() if sha256 is not None}
+
+    @property
+    def part_index(self) -> Mapping[Tier, bytes]:
+        """Index of each of them, as stored."""
+        known: dict[Tier, bytes | None] = {"tracked": self.tracked_index, "archive": self.archive_index}
+        return {tier: known[tier] or b"" for tier in self.part_sha256}
+
 
 @dataclass(frozen=True, slots=True)
 class Correction(_Stored):

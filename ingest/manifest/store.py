@@ -144,6 +144,25 @@ class Manifest(Database):
             *(run, now()),
         )
 
+    def records(self) -> Iterator[SessionRecord]:
+        """All that is said of each committed session, in the order of the dates; findings have their own place."""
+        query = (
+            f"SELECT s.session, {', '.join(_COMMIT_COLUMNS)}, columns, t.member_index, a.member_index FROM sessions s "  # noqa: S608
+            "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
+            "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
+            "WHERE s.dataset = ? AND held = 'committed' ORDER BY s.session"
+        )
+        return map(self._record_of, self.each(query))
+
+    @understood
+    def _record_of(self, row: Sequence[Any]) -> SessionRecord:
+        day, *values, columns, tracked, archive = row
+        told = dict(zip(_COMMIT_COLUMNS, values, strict=True))
+        told |= {"etag": told["etag"] or "", "last_modified": told["last_modified"] or ""}
+        told |= {"archive_kept": bool(told["archive_kept"]), "tracked_row_numbers": bytes(told["tracked_row_numbers"])}
+        indexes = {"tracked_index": tracked or b"", "archive_index": archive}
+        return SessionRecord(date.fromisoformat(day), **told, columns=_columns(columns), findings=(), **indexes)
+
     # Permission
 
     @understood
@@ -253,6 +272,15 @@ class Manifest(Database):
             db.executemany(
                 "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)",
                 [(self.dataset, ticker) for ticker in sorted(wanted - known)],
+            )
+
+    def forget_csvs(self, tickers: Iterable[str]) -> None:
+        """Have the CSVs of these tickers made anew, whatever is in them."""
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "
+                "mtime_ns = NULL WHERE dataset = ? AND ticker = ?",
+                [(self.dataset, ticker) for ticker in tickers],
             )
 
     def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:

@@ -58,6 +58,13 @@ def publish(path: Path) -> None:
         temporary(path).replace(path)
 
 
+def move(path: Path, target: Path) -> None:
+    """Rename a file, if it is there; durable once `sync_folder` has returned."""
+    with translated("rename", path):
+        if path.exists():
+            path.rename(target)
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there; durable once `sync_folder` has returned."""
     with translated("remove", path):

@@ -1,0 +1,82 @@
+"""What the parts say of themselves, taken into a manifest that lacks it: so nothing is downloaded that is there.
+
+A tracked part carries the record of its session (`stamping`). It is believed where both parts are, byte for byte, what
+it says; the source's listing then tells, by the ETag, whether it still has that very file. What is not in the parts is
+lost with a manifest: corrections, what Yahoo said, which files were refused, earlier runs.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from ingest import stamping
+from ingest.datasets import Dataset
+from ingest.manifest import Manifest, SessionRecord
+from ingest.tiers import durable
+from ingest.tiers.layout import PartFolders
+
+
+def rebuild(manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int) -> str | None:
+    """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
+    if manifest.committed() or not (found := days_of(folders.tracked)):
+        return None
+    taken = take_up(manifest, folders, dataset, run, found)
+    left = len(found) - len(taken)
+    more = f"; {left:,} whose parts don't say enough are fetched again" if left else ""
+    return f"the manifest knew of no session: {len(taken):,} were taken up from their parts{more}"
+
+
+def take_up(
+    manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int, days: Collection[date]
+) -> tuple[date, ...]:
+    """Commit those of these sessions whose parts are what their own word says, in one transaction; returns them.
+
+    Raises CacheError.
+    """
+    records = [
+        replace(one.record, tracked_set=manifest.tracked_set(one.tickers))
+        for one in _trusted(folders, dataset, sorted(days))
+    ]
+    if records:
+        manifest.commit(records, [], run)
+    return tuple(record.session for record in records)
+
+
+def days_of(folder: Path) -> frozenset[date]:
+    """Days of which a folder has a part. Raises CacheError."""
+    with durable.translated("look into", folder):
+        names = [path.name.removesuffix(".csv.gz") for path in folder.glob("????-??-??.csv.gz")]
+    return frozenset(day for name in names if (day := _date(name)))
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> Iterator[stamping.Stamped]:
+    for day in days:
+        data = _read(folders.path(day, "tracked"))
+        found = stamping.read(data) if data else None
+        if found and (found.dataset, found.record.session) == (dataset.name, day) and _whole(folders, found.record):
+            yield found
+
+
+def _whole(folders: PartFolders, record: SessionRecord) -> bool:
+    """Whether both parts are the files of this record."""
+    return all(
+        hashlib.sha256(_read(folders.path(record.session, tier)) or b"").hexdigest() == sha256
+        for tier, sha256 in record.part_sha256.items()
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    """A part; None where it is not there or cannot be read: its day is then fetched again."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,119 @@
+"""Puts a cache right: what its parts tell is taken from them, the rest is marked, for a run to fetch it again.
+
+Nothing of the user's is removed: a damaged manifest is set aside, orphans that say nothing of themselves stay.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+
+from ingest import lock, rebuilding
+from ingest.manifest import Manifest
+from ingest.manifest.judgements import Judgements
+from ingest.projecting import project
+from ingest.request import Request
+from ingest.runs import opened_store
+from ingest.settings import Settings
+from ingest.store import Store
+from ingest.tiers import durable
+from ingest.verifying import Verified, look
+
+Say = Callable[[str], None]
+
+_LOGS_FIRST = ("-wal", "-shm", "")
+"""Ends of the names of SQLite's files. A log that stayed behind would be played into the manifest that is made next."""
+
+
+def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozenset[date]:
+    """Mend what can be mended without the source; returns the sessions that are to be fetched again for the rest.
+
+    `say` gets each thing that is done, in words. Raises CacheError, CacheLocked.
+    """
+    with lock.hold(settings.cache.root):
+        _set_aside_if_damaged(settings, request, deep, say)
+        with opened_store(settings, request) as store:
+            mending = _Mending(settings, request, store, say)
+            lost = mending.mend(deep)
+            store.manifest.finish_run(store.run, 0, {"repaired": mending.deeds})
+    return lost
+
+
+def _set_aside_if_damaged(settings: Settings, request: Request, deep: bool, say: Say) -> None:
+    found = look(settings, deep, request.dataset)
+    if not any(one.kind == "damaged" and one.what == "manifest" and one.session is None for one in found.problems):
+        return
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    manifest = settings.manifest_path
+    aside = f"{manifest.name}.damaged-{stamp}"
+    for end in _LOGS_FIRST:
+        durable.move(manifest.with_name(manifest.name + end), manifest.with_name(aside + end))
+    durable.sync_folder(manifest.parent)
+    say(f"the damaged manifest was set aside as {aside}")
+
+
+class _Mending:
+    """A repair under way, under the lock and with the manifest open."""
+
+    def __init__(self, settings: Settings, request: Request, store: Store, say: Say) -> None:
+        self._settings, self._request, self._store, self._tell = settings, request, store, say
+        self.deeds = 0
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._store.manifest
+
+    def mend(self, deep: bool) -> frozenset[date]:
+        """Returns the sessions to be fetched again."""
+        words = rebuilding.rebuild(self._manifest, self._store.folders, self._request.dataset, self._store.run)
+        if words:
+            self._say(words)
+        found = look(self._settings, deep, self._request.dataset)
+        lost = self._parts(found) | self._refused(found)
+        self._csvs(found)
+        if not lost:  # else the run that fetches them does it: a damaged part cannot be read
+            self._project()
+        return lost
+
+    def _parts(self, found: Verified) -> frozenset[date]:
+        """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
+        doubtful = {
+            one.session
+            for one in found.problems
+            if one.session and one.kind != "gap" and not _in_quarantine(self._settings, one.what)
+        }
+        folders, dataset = self._store.folders, self._request.dataset
+        taken = rebuilding.take_up(self._manifest, folders, dataset, self._store.run, doubtful)
+        self._each(taken, "taken up from its parts")
+        lost = frozenset(doubtful - set(taken))
+        self._manifest.distrust(lost)
+        self._each(sorted(lost), "to be fetched again")
+        return lost
+
+    def _refused(self, found: Verified) -> frozenset[date]:
+        """Forget refused files that are not there any more; returns their sessions."""
+        gone = {one.session for one in found.broken if one.session and _in_quarantine(self._settings, one.what)}
+        Judgements(self._manifest).release(gone)
+        self._each(sorted(gone), "its file in quarantine is gone: to be fetched again")
+        return frozenset(gone)
+
+    def _csvs(self, found: Verified) -> None:
+        tickers = [one.ticker for one in found.broken if one.ticker]
+        self._manifest.forget_csvs(tickers)
+        for ticker in tickers:
+            self._say(f"{ticker}: its CSV is made anew from the parts")
+
+    def _project(self) -> None:
+        self._manifest.follow(self._request.tracked)
+        into_csv = self._settings.fallback.into_csv
+        project(self._manifest, self._store.folders, self._settings.tracked_path, into_csv)
+
+    def _each(self, sessions: Iterable[date], words: str) -> None:
+        for session in sessions:
+            self._say(f"{session}: {words}")
+
+    def _say(self, words: str) -> None:
+        self.deeds += 1
+        self._tell(words)
+
+
+def _in_quarantine(settings: Settings, what: str) -> bool:
+    return what.startswith(f"{settings.quarantine_path.name}/")

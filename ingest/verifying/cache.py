@@ -1,0 +1,151 @@
+"""A whole cache held against its manifest."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.errors import CacheError, ManifestDamaged
+from ingest.lock import note_of
+from ingest.manifest import Manifest
+from ingest.manifest.judgements import Judgements
+from ingest.sessions import Calendar
+from ingest.settings import Settings
+from ingest.tiers.layout import PartFolders
+from ingest.tiers.projection import Projection
+from ingest.verifying import csvs, session, strangers
+from ingest.verifying.problems import BROKEN, Problem
+
+_LOOK_AGAIN_S = 2.0
+"""A run that is going on commits what it has published within less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at, and what is wrong with it.
+
+    `sessions` and `rows` (of the source) are those that the manifest calls held, `files` and `bytes` parts that were
+    read, `csvs` tracked CSVs. `deep` says whether texts were unpacked and CSVs made once more. `notes` are in words.
+    """
+
+    root: str
+    deep: bool
+    sessions: int = 0
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    csvs: int = 0
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> tuple[Problem, ...]:
+        """What is missing or damaged."""
+        return tuple(one for one in self.problems if one.kind in BROKEN)
+
+
+def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
+    """Hold a cache against its manifest; nothing is written, and no lock is taken.
+
+    Where another run is going on, what looks broken is looked at once more. A damaged manifest is a problem like
+    others. Raises CacheError where the cache cannot be read, and for a manifest of a newer version.
+    """
+    found = look(settings, deep, dataset)
+    if found.problems and note_of(settings.cache.root):
+        time.sleep(_LOOK_AGAIN_S)
+        again = look(settings, deep, dataset)
+        both = tuple(one for one in again.problems if one in found.problems)
+        note = "another run may be going on: what it has not finished may look unfinished"
+        return replace(again, problems=both, notes=(*again.notes, note))
+    return found
+
+
+def look(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
+    """As `verify`, once."""
+    empty = Verified(str(settings.cache.root), deep)
+    try:
+        with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+            manifest.check()
+            return _Cache(settings, manifest, dataset, deep).look(empty)
+    except ManifestDamaged as error:
+        return replace(empty, problems=(Problem("damaged", "manifest", str(error)),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cache:
+    settings: Settings
+    manifest: Manifest
+    dataset: Dataset
+    deep: bool
+
+    def look(self, found: Verified) -> Verified:
+        records = list(self.manifest.records())
+        folders = PartFolders.below(self.settings.tracked_path, self.settings.archive_path)
+        if not records and (parts := folders.present("tracked")):
+            why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
+            return replace(found, problems=(Problem("missing", "manifest", why),))
+        one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            looks = list(threads.map(one, records))
+        rows = [row for row in self.manifest.projections().values() if row.active and not row.dirty and row.sha256]
+        problems = [problem for look in looks for problem in look.problems]
+        wrong = list(csvs.look(rows, self.settings.tracked_path))
+        compared, notes = self._compare(folders, rows, bool(problems))
+        known = {problem.ticker for problem in wrong}
+        return replace(
+            found,
+            sessions=len(records),
+            rows=sum(record.source_rows for record in records),
+            files=sum(look.files for look in looks),
+            bytes=sum(look.bytes for look in looks),
+            csvs=len(rows),
+            problems=(
+                *problems,
+                *wrong,
+                *(problem for problem in compared if problem.ticker not in known),
+                *self._refused(),
+                *strangers.look(self.settings, self.manifest, self.manifest.sessions()),
+                *self._gaps(),
+            ),
+            notes=(*notes, *self._notes()),
+        )
+
+    def _compare(
+        self, folders: PartFolders, rows: list[Projection], parts_broken: bool
+    ) -> tuple[list[Problem], list[str]]:
+        if not self.deep:
+            return [], []
+        not_compared = "the CSVs were not compared with the parts, as some of these are broken"
+        if parts_broken:
+            return [], [not_compared]
+        try:
+            return list(csvs.compare(self.manifest, folders, self.settings.tracked_path, rows)), []
+        except CacheError as error:
+            return [], [f"{not_compared}: {error}"]
+
+    def _refused(self) -> Iterator[Problem]:
+        """Files in quarantine whose bytes are not there any more."""
+        for one in Judgements(self.manifest).in_quarantine():
+            path = self.settings.quarantine_path / f"{one.session.isoformat()}.csv.gz"
+            name = f"{path.parent.name}/{path.name}"
+            if not path.exists():
+                yield Problem("missing", name, "the file in quarantine is gone", one.session)
+            elif one.size is not None and path.stat().st_size != one.size:
+                yield Problem("damaged", name, f"it has not the {one.size:,} bytes that were refused", one.session)
+
+    def _gaps(self) -> Iterator[Problem]:
+        held, states = self.manifest.committed(), self.manifest.sessions()
+        for first, last, count in Calendar.of(self.dataset.calendar).gaps(held):
+            state = states.get(first)
+            said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
+            span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
+            yield Problem("gap", span, f"{count:,} {noun} not held; {said}", first)
+
+    def _notes(self) -> Iterator[str]:
+        if intents := self.manifest.intents():
+            yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
+        if dirty := sum(row.active and row.dirty for row in self.manifest.projections().values()):
+            yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"
