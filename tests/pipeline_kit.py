@@ -377,10 +377,13 @@ class Place:
         return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
 
     def logical_manifest(self):
-        """What the manifest says, without times, run numbers and numbers of tracked sets."""
+        """What the manifest says, without times, run numbers and numbers of tracked sets.
+
+        When a file was published is not known of a session that was taken up from its parts.
+        """
         sets = dict(self.query("SELECT id, tickers FROM tracked_sets"))
         columns = (
-            "dataset, session, held, remote, reason, remote_etag, etag, size, last_modified, source_rows, "
+            "dataset, session, held, remote, reason, remote_etag, etag, size, source_rows, "
             "tracked_rows, archive_rows, dropped_rows, text_sha256, tracked_sha256, archive_sha256, "
             "tracked_row_numbers, archive_kept, cut, columns, projected"
         )

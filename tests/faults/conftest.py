@@ -41,3 +41,12 @@ def eventful(story_server, environment, tmp_path_factory):
 def first(story_server, environment, eventful, tmp_path_factory):
     """The run is a cache's first."""
     return Story(tmp_path_factory.mktemp("first"), story_server, DAYS[:3], LISTED).undisturbed()
+
+
+@pytest.fixture(scope="module")
+def orphaned(story_server, environment, eventful, tmp_path_factory):
+    """The run finds the parts of two sessions, and no manifest that knows them."""
+    story = Story(tmp_path_factory.mktemp("orphaned"), story_server, DAYS[:3], LISTED)
+    story.before.run(*window(DAYS[:2]), tracked=LISTED, concurrency=1)
+    (story.before.root / "manifest.sqlite").unlink()
+    return story.undisturbed()

@@ -8,6 +8,7 @@ from datetime import date
 from pipeline_kit import Place, assert_same, flat, trading_days, window
 
 from ingest.tiers import durable, projection
+from ingest.verifying import verify
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 LISTED = frozenset({"AAPL", "TRUE"})
@@ -64,6 +65,7 @@ class Story:
         assert list(place.root.rglob("*.tmp")) == []
         assert_same(place, self.after)
         assert {path.name for path in place.root.iterdir()} == {path.name for path in self.after.root.iterdir()}
+        assert verify(place.settings(), deep=True).problems == ()
 
 
 def _check_parts(place):

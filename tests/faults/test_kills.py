@@ -78,6 +78,12 @@ def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nurs
     assert eventful.after.csv("GONE") is None
 
 
+def test_a_run_that_builds_its_manifest_anew_may_be_killed_at_any_step(nursery, orphaned):
+    steps = Counter(kill_at_every_step(nursery, orphaned))
+    assert (steps["stage"], steps["publish"]) == (4, 4)  # a session of two parts, two CSVs: the others are there
+    assert orphaned.after.query("SELECT count(*) FROM sessions WHERE held = 'committed'") == [(3,)]
+
+
 def kill_at_event(nursery, story, name, nth, concurrency=1):
     """Kill a run as it reports an event for the n-th time, and finish; returns how it ended."""
     place = story.fresh_copy()

@@ -155,9 +155,7 @@ def test_parts_that_no_manifest_knows_are_taken_up_or_fetched(place, whole):
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, [DAYS[4]])
     assert deeds[:2] == [f"{day}: taken up from its parts" for day in DAYS[2:4]]
-    assert verify(place.settings(), deep=True).problems == ()
-    assert place.tiers() == whole.tiers()
-    assert place.run(*SPAN).gets == []
+    assert_mended(place, whole)
 
 
 def test_files_that_say_nothing_of_themselves_stay(place):
