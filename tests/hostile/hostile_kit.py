@@ -5,7 +5,8 @@ import os
 from ingest.tickers import file_stem
 
 LONG_EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "20000"))
-"""How many inputs of each kind the long runs try: `HOSTILE_EXAMPLES=100000 python -m pytest -m long tests/hostile`."""
+"""How many inputs of each kind the long runs try, and a fiftieth as many whole runs with a spoilt listing:
+`HOSTILE_EXAMPLES=100000 python -m pytest -m long tests/hostile`."""
 
 LONG = "X" * 10_000
 

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 from fence import fenced
-from hostile_kit import command, row
+from hostile_kit import LONG_EXAMPLES, command, row
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -267,7 +267,7 @@ def test_a_hundred_thousand_keys_are_read(place):
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 12), st.binary(max_size=6)), min_size=1, max_size=3))
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=max(1, LONG_EXAMPLES // 50), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_page(place, changes):
     """A page of a listing with anything in it ends in an error of ours, or in a plan."""
 
