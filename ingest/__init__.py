@@ -6,14 +6,17 @@ ingest.get_smart_data("AAPL", data_source="massive")     one ticker as yfinance 
 ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tickers (polars)
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
 ingest.scan("2025-01-01")                                all that is stored, lazily (polars)
+ingest.corrections("AAPL")                               what republished files have changed (polars)
+ingest.findings()                                        what is noteworthy about the sessions held (polars)
+ingest.verify(deep=True)                                 the files held against the manifest
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ingest.api import day, get_smart_data, history, run, scan, status
+    from ingest.api import corrections, day, findings, get_smart_data, history, run, scan, status, verify
 
-__all__ = ["day", "get_smart_data", "history", "run", "scan", "status"]
+__all__ = ["corrections", "day", "findings", "get_smart_data", "history", "run", "scan", "status", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ingest.adjust import Adjust
+    from ingest.verifying import Verified
 
 
 def run(
@@ -154,6 +155,58 @@ def scan(
     from ingest import stored
 
     return stored.scan(settings.load(_file(config)), _day("start", start), _day("end", end))
+
+
+def corrections(
+    ticker: str | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    config: Path | str | None = None,
+) -> "pl.DataFrame":
+    """What files that the vendor published again have changed, a row a value.
+
+    Columns date, ticker, column, old, new (texts as in the files), kind ("new etag", "same etag", "equal rows") and at
+    (when it was applied, ISO 8601, UTC). Where a whole row came or went, column is null and the row is its line. Raises
+    UsageError and CacheError.
+    """
+    import polars as pl
+
+    from ingest.corrected import corrected
+
+    found = corrected(settings.load(_file(config)), ticker, _day("start", start), _day("end", end))
+    rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
+    texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]
+    return pl.DataFrame(rows, [("date", pl.Date), *texts], orient="row")
+
+
+def findings(
+    kind: str | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    config: Path | str | None = None,
+) -> "pl.DataFrame":
+    """What is noteworthy about the sessions held: columns date, kind, count and examples (a list of texts).
+
+    Raises UsageError and CacheError.
+    """
+    import polars as pl
+
+    found = overview.findings(settings.load(_file(config)), kind, _day("start", start), _day("end", end))
+    rows = [(session, one.kind, one.count, list(one.examples)) for session, one in found]
+    schema: dict[str, pl.DataType] = {
+        "date": pl.Date(),
+        "kind": pl.String(),
+        "count": pl.Int64(),
+        "examples": pl.List(pl.String),
+    }
+    return pl.DataFrame(rows, schema, orient="row")
+
+
+def verify(deep: bool = False, config: Path | str | None = None) -> "Verified":
+    """Hold the cache's files against its manifest, as `ingest verify` does; nothing is written. Raises CacheError."""
+    from ingest import verifying
+
+    return verifying.verify(settings.load(_file(config)), deep)
 
 
 def _tickers(tickers: Iterable[str]) -> list[str]:

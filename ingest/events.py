@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from ingest.findings import Finding
+from ingest.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.finding import Finding
 from ingest.manifest import Manifest
+from ingest.manifest.judgements import Judgements
 from ingest.manifest.quotes import Quotes
-from ingest.manifest.records import SessionCount
+from ingest.manifest.records import FindingCount, Quarantined, SessionCount
 from ingest.permission import Permission
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
@@ -35,6 +37,8 @@ class Status:
     that are not held, as (first, last, sessions) stretches. `permission` is what the keys' plan was last found to
     allow, `only_copies` counts the sessions held that it does not allow any more. `yahoo_rows` counts rows kept of
     Yahoo's, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of `yahoo_asked`.
+    `found` counts the sessions with findings by kind, `quarantine` lists the files that were refused; `unknown_parts`
+    counts parts in a cache whose manifest knows of no session.
     """
 
     dataset: str
@@ -57,6 +61,9 @@ class Status:
     yahoo_asked: date | None
     tiers: tuple[TierSize, ...]
     runs: tuple[dict[str, Any], ...]
+    found: tuple[FindingCount, ...] = ()
+    quarantine: tuple[Quarantined, ...] = ()
+    unknown_parts: int = 0
 
 
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
@@ -89,7 +96,28 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
             yahoo_asked=min(known, default=None),
             tiers=tuple(_sizes(settings)),
             runs=tuple(manifest.last_runs(5)),
+            found=tuple(Judgements(manifest).finding_counts()),
+            quarantine=tuple(Judgements(manifest).in_quarantine()),
+            unknown_parts=0 if committed else _parts(settings),
         )
+
+
+def findings(
+    settings: Settings,
+    kind: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    dataset: Dataset = STOCKS_DAY,
+) -> list[tuple[date, Finding]]:
+    """What was found in the sessions from `start` to `end`, both inclusive, by session and kind. Raises CacheError."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        found = Judgements(manifest).findings(start or date.min, end or date.max)
+    return [(session, one) for session, one in found if kind in (None, one.kind)]
+
+
+def _parts(settings: Settings) -> int:
+    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    return sum(name.endswith(".csv.gz") for name in folders.present("tracked"))
 
 
 def _age(calendar: Calendar, last: date | None) -> int | None:

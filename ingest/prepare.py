@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ingest import corrections, findings
+from ingest import differences, finding
 from ingest.datasets import Dataset
 from ingest.errors import CacheError
-from ingest.findings import Finding
+from ingest.finding import Finding
 from ingest.manifest import Correction, Replaced, SessionRecord
 from ingest.plan import Decision
 from ingest.quality import judge
@@ -103,7 +103,7 @@ def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], te
 
 
 def _findings(job: Job, body: Body, cut: Split) -> tuple[Finding, ...]:
-    odd = () if body.etag_is_md5 else (Finding(findings.NOT_MD5),)
+    odd = () if body.etag_is_md5 else (Finding(finding.NOT_MD5),)
     return (*cut.findings, *judge(cut.rows, job.decision.session, job.dataset.zone), *odd)
 
 
@@ -117,19 +117,19 @@ def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | No
         return None
     etags = (held.etag or "", record.etag)
     if replaced.text_sha256 == record.text_sha256:
-        nothing = corrections.rows_of(record.columns, ())
-        return corrections.difference(record.session, etags, nothing, nothing) if held.etag else None
+        nothing = differences.rows_of(record.columns, ())
+        return differences.difference(record.session, etags, nothing, nothing) if held.etag else None
     again = split(text, held.tracked, held.archive_kept, job.dataset)
-    after = corrections.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
+    after = differences.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
     old = _held_texts(job, replaced)
     if old is None:  # damaged, which is what its replacement mends: only the numbers of rows can be compared
         if not job.accept:
-            corrections.refuse_loss(replaced.rows - after.lines.total(), replaced.rows)
+            differences.refuse_loss(replaced.rows - after.lines.total(), replaced.rows)
         return None
-    before = corrections.rows_of(read_header(old[0], job.dataset).columns, old)
+    before = differences.rows_of(read_header(old[0], job.dataset).columns, old)
     if not job.accept:
-        corrections.check_loss(before, after)
-    return corrections.difference(record.session, etags, before, after)
+        differences.check_loss(before, after)
+    return differences.difference(record.session, etags, before, after)
 
 
 def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingest import findings
-from ingest.findings import MAX_EXAMPLES, Finding, example
+from ingest import finding
+from ingest.finding import MAX_EXAMPLES, Finding, example
 
 _PRICES = ("open", "high", "low", "close")
 _NS_PER_S = 1_000_000_000
@@ -34,7 +34,7 @@ def judge(rows: pl.DataFrame, session: date, zone: str) -> tuple[Finding, ...]:
     `rows` has ticker, open, high, low, close and volume as numbers, and perhaps window_start as the text that it was.
     """
     if rows.is_empty():
-        return (Finding(findings.NO_ROWS),)
+        return (Finding(finding.NO_ROWS),)
     return (*_numbers(rows), *_stamps(rows, session, zone))
 
 
@@ -44,12 +44,12 @@ def _numbers(rows: pl.DataFrame) -> Iterator[Finding]:
     opened, high, low, close = prices
     volume = rows["volume"].to_numpy()
     wrong: Mapping[str, npt.NDArray[np.bool_]] = {
-        findings.CROSSED: low > high,
+        finding.CROSSED: low > high,
         # Where low is above high everything is outside, and that has been said.
-        findings.OUTSIDE: (low <= high) & ((np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)),
-        findings.NOT_POSITIVE: np.minimum(np.minimum(opened, high), np.minimum(low, close)) <= 0,
-        findings.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
-        findings.NEGATIVE_VOLUME: volume < 0,
+        finding.OUTSIDE: (low <= high) & ((np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)),
+        finding.NOT_POSITIVE: np.minimum(np.minimum(opened, high), np.minimum(low, close)) <= 0,
+        finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
+        finding.NEGATIVE_VOLUME: volume < 0,
     }
     for kind, mask in wrong.items():
         if mask.any():
@@ -70,9 +70,9 @@ def _stamps(rows: pl.DataFrame, session: date, zone: str) -> Iterator[Finding]:
     other = {day for day, _ in dated if day is not None and day != session}
     if other:
         number = sum(count for day, count in dated if day in other)
-        yield Finding(findings.OTHER_DATE, number, tuple(map(str, sorted(other)[:MAX_EXAMPLES])))
+        yield Finding(finding.OTHER_DATE, number, tuple(map(str, sorted(other)[:MAX_EXAMPLES])))
     if none := sum(count for day, count in dated if day is None):
-        yield Finding(findings.NO_STAMP, none)
+        yield Finding(finding.NO_STAMP, none)
 
 
 @lru_cache(maxsize=4096)
@@ -95,5 +95,5 @@ def far_counts(counts: Mapping[date, int]) -> dict[date, Finding]:
         around = [*days[max(0, place - NEIGHBOURS) : place], *days[place + 1 : place + 1 + NEIGHBOURS]]
         usual = median(counts[one] for one in around) if len(around) >= 4 else counts[day]
         if not FEWEST * usual <= counts[day] <= MOST * usual:
-            found[day] = Finding(findings.FAR_COUNT, counts[day], (f"the sessions around have {usual:,.0f}",))
+            found[day] = Finding(finding.FAR_COUNT, counts[day], (f"the sessions around have {usual:,.0f}",))
     return found

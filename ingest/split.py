@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingest import findings
+from ingest import finding
 from ingest.datasets import Dataset
 from ingest.errors import UnreadableFile
-from ingest.findings import Finding
+from ingest.finding import Finding
 from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
@@ -84,7 +84,7 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         cut="lines" if by_lines else "polars",
         rows=frame,
         findings=(
-            *findings.named(findings.UNKNOWN_COLUMN, header.unknown),
+            *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
             *_repeats(frame, ordered),
             *_nameless(tickers),
             *_misshapen(text, header, edges),
@@ -181,11 +181,11 @@ def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ..
         return ()
     misfit = np.add.reduceat(commas, edges[:-1], dtype=np.int64) != wanted
     wrong = np.count_nonzero(misfit & (np.diff(edges) > len("\r\n")))  # a blank line is a row without a ticker
-    return (Finding(findings.MISFITS, int(wrong)),) if wrong else ()
+    return (Finding(finding.MISFITS, int(wrong)),) if wrong else ()
 
 
 def _nameless(tickers: pl.Series) -> tuple[Finding, ...]:
-    return (Finding(findings.NAMELESS, tickers.null_count()),) if tickers.null_count() else ()
+    return (Finding(finding.NAMELESS, tickers.null_count()),) if tickers.null_count() else ()
 
 
 @lru_cache(maxsize=8)
@@ -202,4 +202,4 @@ def _repeats(frame: pl.DataFrame, ordered: bool) -> tuple[Finding, ...]:
     repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
     counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(PRICED).n_unique() == 1)
     told = {same: [ticker for ticker, alike in counts.iter_rows() if alike is same] for same in (True, False)}
-    return (*findings.named(findings.IDENTICAL, told[True]), *findings.named(findings.CONFLICTING, told[False]))
+    return (*finding.named(finding.IDENTICAL, told[True]), *finding.named(finding.CONFLICTING, told[False]))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from ingest import events
-from ingest.findings import UNKNOWN_COLUMN, Finding
+from ingest.finding import UNKNOWN_COLUMN, Finding
 from ingest.outcomes import OutcomeKind
 from ingest.plan import LATER, Decision, Plan
 from ingest.window import Window

@@ -8,7 +8,7 @@ import pytest
 from ingest import overview
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError
-from ingest.findings import Finding
+from ingest.finding import Finding
 from ingest.manifest import Correction, Manifest, SessionRecord
 from ingest.overview import Status
 from ingest.settings import Cache, Settings

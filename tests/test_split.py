@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import findings
+from ingest import finding
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import UnreadableFile
-from ingest.findings import Finding
+from ingest.finding import Finding
 from ingest.split import Split, split
 from ingest.tiers.parts import PartText
 
@@ -182,14 +182,14 @@ class TestNothingIsLost:
         assert cut.source_rows == 4
         assert cut.tracked.text == HEADER + _row("B")
         assert _put_together(cut) == text
-        assert cut.findings == (Finding(findings.NAMELESS, 2),)
+        assert cut.findings == (Finding(finding.NAMELESS, 2),)
 
     def test_a_row_without_a_ticker_is_kept_and_said(self) -> None:
         text = HEADER + _row("A") + _row("") + _row("B")
         cut = _split(text, "A", "")
         assert _put_together(cut) == text
         assert cut.tracked_rows.tolist() == [0]
-        assert cut.findings == (Finding(findings.NAMELESS, 1),)
+        assert cut.findings == (Finding(finding.NAMELESS, 1),)
 
     def test_nothing_tracked_leaves_all_in_the_archive(self) -> None:
         text = HEADER + _row("A") + _row("B")
@@ -246,7 +246,7 @@ class TestWhatCannotBeUnderstood:
         text = HEADER[:-1] + b",vwap,otc\n" + _row("A")[:-1] + b",1.1,true\n"
         cut = _split(text, "A")
         assert cut.tracked.text == text
-        assert cut.findings == (Finding(findings.UNKNOWN_COLUMN, 2, ("vwap", "otc")),)
+        assert cut.findings == (Finding(finding.UNKNOWN_COLUMN, 2, ("vwap", "otc")),)
 
     @pytest.mark.parametrize("column", range(1, 6))
     @pytest.mark.parametrize("row", [0, 1, 2])
@@ -329,12 +329,12 @@ class TestWhatCannotBeUnderstood:
 
 class TestRepeats:
     def test_identical_rows_are_a_finding(self) -> None:
-        assert _split(HEADER + _row("A") * 2 + _row("B"), "A").findings == (Finding(findings.IDENTICAL, 1, ("A",)),)
+        assert _split(HEADER + _row("A") * 2 + _row("B"), "A").findings == (Finding(finding.IDENTICAL, 1, ("A",)),)
 
     @pytest.mark.parametrize("other", [_row("A", volume="7"), _row("A", close="2.5")])
     def test_rows_in_conflict_are_a_finding(self, other: bytes) -> None:
         assert _split(HEADER + _row("A") + other + _row("B"), "A").findings == (
-            Finding(findings.CONFLICTING, 1, ("A",)),
+            Finding(finding.CONFLICTING, 1, ("A",)),
         )
 
     def test_all_repeated_rows_stay_in_the_part(self) -> None:
@@ -358,7 +358,7 @@ class TestRepeats:
         repeated = {ticker: len(set(found)) == 1 for ticker, found in volumes.items() if len(found) > 1}
         expected = tuple(
             Finding(kind, len(names), names)
-            for kind, same in ((findings.IDENTICAL, True), (findings.CONFLICTING, False))
+            for kind, same in ((finding.IDENTICAL, True), (finding.CONFLICTING, False))
             if (names := tuple(ticker for ticker, alike in repeated.items() if alike is same))
         )
         assert _split(HEADER + b"".join(_row(*row) for row in rows), *tracked).findings == expected

@@ -24,6 +24,10 @@ Start = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
 ]
+First = Annotated[
+    datetime | None,
+    typer.Option("--start", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day. (default: all)"),
+]
 End = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. (default: today)"),
@@ -132,6 +136,38 @@ def status(
     from ingest.commands.status import status_command
 
     raise typer.Exit(status_command(config, json, max_age))
+
+
+@app.command()
+def corrections(
+    ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Of this ticker alone.")] = None,
+    start: First = None,
+    end: End = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each change.")] = False,
+    config: Config = None,
+) -> None:
+    """List what files that the vendor published again have changed: date, ticker, column, old value, new value."""
+    from ingest.commands.corrections import corrections_command
+
+    window = (start.date() if start else None, end.date() if end else None)
+    raise typer.Exit(corrections_command(ticker, *window, json, config))
+
+
+@app.command()
+def findings(
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help='Of this kind alone, such as "low above high".')
+    ] = None,
+    start: First = None,
+    end: End = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each finding.")] = False,
+    config: Config = None,
+) -> None:
+    """List what is noteworthy about the sessions held: repeated tickers, prices that cannot be, odd numbers of rows."""
+    from ingest.commands.findings import findings_command
+
+    window = (start.date() if start else None, end.date() if end else None)
+    raise typer.Exit(findings_command(kind, *window, json, config))
 
 
 @app.command()

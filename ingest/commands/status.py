@@ -13,6 +13,8 @@ from ingest.commands.rendering.words import counted, size
 from ingest.overview import Status, status
 
 STALE = 3
+_KINDS = 5
+"""Kinds of findings that are named."""
 
 
 def status_command(config: Path | None, as_json: bool, max_age: int | None) -> int:
@@ -50,13 +52,33 @@ def show(found: Status) -> None:
     console.print(sizes)
     console.print(
         f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
-        f"{counted(found.corrections, 'correction')}, {counted(found.findings, 'session')} with findings."
+        f"{counted(found.corrections, 'correction')}{_see('corrections', found.corrections)}."
     )
+    _show_judgements(console, found)
     _show_permission(console, found)
     if found.yahoo_asked:
         known = f"splits and dividends of {counted(found.yahoo_tickers, 'ticker')}, as of {found.yahoo_asked} or later"
         console.print(f"From Yahoo: {known}; {counted(found.yahoo_rows, 'row')} of sessions that Massive lacks.")
     _show_runs(console, found)
+
+
+def _see(command: str, count: int) -> str:
+    return f" (`ingest {command}`)" if count else ""
+
+
+def _show_judgements(console: Console, found: Status) -> None:
+    """What was found in the files, and which of them were refused."""
+    kinds = [f"{one.kind} in {one.sessions:,}" for one in found.found[:_KINDS]]
+    more = [f"{len(found.found) - _KINDS} other kinds"] if len(found.found) > _KINDS else []
+    told = f": {'; '.join([*kinds, *more])}" if kinds else ""
+    sessions = counted(found.findings, "session")
+    console.print(f"{sessions} with findings{told}{_see('findings', found.findings)}.", markup=False, soft_wrap=True)
+    if found.quarantine:
+        refused = counted(len(found.quarantine), "file")
+        console.print(f"{refused} in quarantine: `ingest quarantine list` says why.", style="yellow")
+    if found.unknown_parts:
+        parts = counted(found.unknown_parts, "session")
+        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run` takes them up.")
 
 
 def _show_permission(console: Console, found: Status) -> None:

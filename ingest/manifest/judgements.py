@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from ingest.findings import FAR_COUNT, Finding
+from ingest.finding import FAR_COUNT, Finding
 from ingest.manifest.database import Database, now, understood
 from ingest.manifest.records import Correction, FindingCount, KeptCorrection, Quarantined
 

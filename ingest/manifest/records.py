@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ingest.findings import Finding
+from ingest.finding import Finding
 from ingest.tiers.layout import Tier
 
 if TYPE_CHECKING:

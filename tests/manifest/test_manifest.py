@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import CacheError
-from ingest.findings import Finding
+from ingest.finding import Finding
 from ingest.manifest import Correction, Held, Manifest, SessionRecord
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined

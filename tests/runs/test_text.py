@@ -8,8 +8,8 @@ import pytest
 from pipeline_kit import flat, trading_days, window
 from runs_kit import DAYS, ROWS, SPAN
 
-from ingest import events, findings
-from ingest.findings import Finding
+from ingest import events, finding
+from ingest.finding import Finding
 
 TEXTS = {
     "lf": flat(ROWS),
@@ -71,7 +71,7 @@ def test_the_first_of_repeated_rows_counts_and_all_are_kept(place, put):
     (event,) = place.run(*SPAN, tracked={"AAPL", "MSFT"}).of(events.Committed)
     assert place.closes("AAPL") == {str(DAYS[0]): "1"}
     assert place.reassembled(DAYS[0]) == text
-    assert Finding(findings.CONFLICTING, 2, ("AAPL", "MSFT")) in event.findings
+    assert Finding(finding.CONFLICTING, 2, ("AAPL", "MSFT")) in event.findings
 
 
 def test_an_unknown_column_is_said_once(place, put):

@@ -22,6 +22,25 @@ NO_STAMP: Final = "stamps that are no time"
 FAR_COUNT: Final = "number of rows far from the neighbours'"
 NOT_MD5: Final = "the ETag is not the md5 of the bytes"
 
+KINDS = (
+    UNKNOWN_COLUMN,
+    MISFITS,
+    NAMELESS,
+    IDENTICAL,
+    CONFLICTING,
+    NO_ROWS,
+    CROSSED,
+    OUTSIDE,
+    NOT_POSITIVE,
+    NO_PRICE,
+    NEGATIVE_VOLUME,
+    OTHER_DATE,
+    NO_STAMP,
+    FAR_COUNT,
+    NOT_MD5,
+)
+"""All kinds."""
+
 MAX_EXAMPLES = 100
 """Names kept with a finding; `count` counts all."""
 

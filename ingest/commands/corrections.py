@@ -1,0 +1,69 @@
+"""`ingest corrections`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.commands.rendering.words import counted
+from ingest.corrected import corrected
+from ingest.differences import Change
+from ingest.errors import printable
+
+_SHOWN = 200
+_WIDE = 60
+
+
+def corrections_command(
+    ticker: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
+) -> int:
+    """Print what republished files have changed; returns the exit code. Raises IngestError."""
+    found = corrected(settings.load(config), ticker, start, end)
+    if as_json:
+        for change in found:
+            sys.stdout.write(json.dumps(_plain(change), ensure_ascii=False) + "\n")
+    else:
+        _show(Console(highlight=False), found)
+    return 0
+
+
+def _plain(change: Change) -> dict[str, Any]:
+    return {
+        "date": change.session.isoformat(),
+        "ticker": change.ticker or None,
+        "column": change.column,
+        "old": change.old,
+        "new": change.new,
+        "kind": change.kind,
+        "at": change.at,
+    }
+
+
+def _show(console: Console, found: Sequence[Change]) -> None:
+    table = Table("date", "ticker", "column", "old", "new", "applied (UTC)", "how", box=None)
+    for change in found[-_SHOWN:]:
+        table.add_row(*(Text(cell) for cell in _cells(change)))
+    if not found:
+        console.print("No file that was published again has changed anything that is asked for.")
+        return
+    console.print(table)
+    left = f", of which the last {_SHOWN} are shown (--json has all)" if len(found) > _SHOWN else ""
+    sessions = len({change.session for change in found})
+    console.print(f"{counted(len(found), 'change')} in {counted(sessions, 'session')}{left}.")
+
+
+def _cells(change: Change) -> tuple[str, ...]:
+    stamp = change.at[:16].replace("T", " ")
+    if change.kind == "equal rows":
+        return str(change.session), "", "", "", "", stamp, "published again with equal rows"
+    row = "a new row" if change.old is None else "the row is gone"
+    how = "new ETag" if change.kind == "new etag" else "other bytes under the same ETag"
+    values = (change.column or row, change.old or "", change.new or "")
+    return str(change.session), *(printable(text)[:_WIDE] for text in (change.ticker, *values)), stamp, how

@@ -1,0 +1,52 @@
+"""`ingest findings`."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.commands.rendering.words import counted
+from ingest.errors import UsageError, printable
+from ingest.finding import KINDS, Finding
+from ingest.overview import findings
+
+_SHOWN = 200
+_NAMED = 5
+
+
+def findings_command(kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None) -> int:
+    """Print what is noteworthy about the sessions held; returns the exit code. Raises IngestError."""
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"--kind {kind!r} is none: {', '.join(KINDS)}")
+    found = findings(settings.load(config), kind, start, end)
+    if as_json:
+        for session, one in found:
+            line = {"date": session.isoformat(), **asdict(one)}
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    else:
+        _show(Console(highlight=False), found)
+    return 0
+
+
+def _show(console: Console, found: Sequence[tuple[date, Finding]]) -> None:
+    if not found:
+        console.print("Nothing noteworthy was found in the sessions that are asked for.")
+        return
+    table = Table("date", "finding", "count", "for example", box=None)
+    for session, one in found[-_SHOWN:]:
+        named = ", ".join(printable(name) for name in one.examples[:_NAMED])
+        table.add_row(str(session), Text(printable(one.kind)), f"{one.count:,}", Text(named))
+    console.print(table)
+    if len(found) > _SHOWN:
+        console.print(f"the last {_SHOWN} of {len(found):,} (--json has all)")
+    for kind, count in Counter(one.kind for _, one in found).most_common():
+        console.print(f"{kind}: {counted(count, 'session')}", markup=False)
+    console.print("The rows are as the vendor published them: nothing was left out or mended.")

@@ -1,0 +1,35 @@
+"""What republished files have changed, as the manifest keeps it: the answer to `ingest corrections`."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.differences import Change, changes
+from ingest.manifest import Manifest
+from ingest.manifest.judgements import Judgements
+from ingest.manifest.records import KeptCorrection
+from ingest.settings import Settings
+
+
+def corrected(
+    settings: Settings,
+    ticker: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    dataset: Dataset = STOCKS_DAY,
+) -> list[Change]:
+    """Single values that were changed from `start` to `end`, both inclusive, by session, time and ticker.
+
+    A file that was published again with equal rows is one change without a ticker, which is left out where one is
+    asked for. Raises CacheError.
+    """
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        kept = Judgements(manifest).corrections(start or date.min, end or date.max)
+    found = [change for one in kept for change in _told(one) if ticker in (None, change.ticker)]
+    return sorted(found, key=lambda change: (change.session, change.at))
+
+
+def _told(one: KeptCorrection) -> Iterator[Change]:
+    if one.correction.kind == "equal rows":
+        yield Change(one.correction.session, "", None, None, None, "equal rows", one.at)
+    yield from changes(one.correction, one.at)
