@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -287,6 +288,8 @@ class TestWhatCannotBeUnderstood:
             b"\0" * 100,
             (HEADER + _row("A")).replace(b"\n", b"\r"),
             HEADER + _row("A") + b'"B,1,1,1,1,1,1,1\n' + _row("C"),
+            HEADER + _row("A") + b'B,"',  # polars panics
+            HEADER + _row("A") + b'B,"12',  # polars reads 1
         ],
         ids=[
             "header-utf8",
@@ -301,11 +304,21 @@ class TestWhatCannotBeUnderstood:
             "nul",
             "cr-only",
             "open-quote",
+            "quote-at-the-end",
+            "open-quote-at-the-end",
         ],
     )
     def test_what_is_no_such_file_is_unreadable(self, text: bytes) -> None:
         with pytest.raises(UnreadableFile):
             _split(text, "A")
+
+    def test_where_the_parser_panics_the_file_is_unreadable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def panic(*_: object, **__: object) -> None:
+            raise pl.exceptions.PanicException("slice index starts at 1 but ends at 0")
+
+        monkeypatch.setattr(pl, "scan_csv", panic)
+        with pytest.raises(UnreadableFile, match="slice index"):
+            _split(HEADER + _row("A"), "A")
 
     @given(st.binary(max_size=60), st.booleans())
     def test_any_bytes_are_cut_whole_or_unreadable(self, noise: bytes, with_rows: bool) -> None:

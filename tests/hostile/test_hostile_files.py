@@ -89,7 +89,9 @@ QUARANTINED = {
     "a header twice": (pack(day(row("A"), header=f"{HEADER},close")), "twice"),
     "a quote within a name": (pack(day(row("A"), row("B"), header=f'{HEADER},w"x')), "quote within a name"),
     "text after a quoted name": (pack(day(row("A"), row("B"), header=f'{HEADER},"w"x')), "header is not text"),
-    "a quote that is not closed": (pack(day(row("AAPL"), '"B,1,1,1,1,1,1,1', row("C"))), "parsed"),
+    "a quote that is not closed": (pack(day(row("AAPL"), '"B,1,1,1,1,1,1,1', row("C"))), "not closed"),
+    "a quote alone at the end": (pack(GOOD + b'B,"'), "not closed"),
+    "a quoted number cut short": (pack(GOOD + b'B,"12'), "not closed"),
     "no UTF-8 in a ticker": (pack(GOOD.replace(b"MSFT", b"M\xffFT")), "utf-?8"),
     "no UTF-8 in a column not read": (pack(GOOD.replace(b",1,7", b",\xff,7")), "utf-?8"),
     **{
