@@ -39,12 +39,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants to have of each session; where `only` names some, the others are left as they are."""
+    """What the user wants to have of each session; where `only` names some, the others are left as they are.
+
+    `accept` takes what was held back for the rows that it would take away.
+    """
 
     tracked: frozenset[str]
     save_others: bool
     refresh: bool = False
     only: frozenset[date] | None = None
+    accept: bool = False
 
     def asks_for(self, session: date) -> bool:
         """Whether a session is to be looked at."""
@@ -127,7 +131,7 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bo
     if wishes.refresh:
         return "refresh"
     if _is_quarantined(item, held):
-        return None
+        return "accepted" if wishes.accept and held.acceptable else None
     if held.held != "committed":
         before = {"failed": "failed before", "forbidden": "refused before"}.get(held.remote or "")
         return before or ("new etag" if held.held == "quarantined" else "new")

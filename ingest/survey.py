@@ -73,7 +73,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
         listing=listing,
         held=held,
         is_session=Calendar.of(dataset.calendar).is_session,
-        wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh, request.only),
+        wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
         missing_parts=missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held),
     )
     unknown = len([one for one in planned().fetches if known.allows(one.session) is None])

@@ -84,14 +84,16 @@ class Manifest(Database):
     def sessions(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in the order of the dates."""
         rows = self.rows(
-            "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag "
-            "FROM sessions s "
+            "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag, "
+            "q.acceptable FROM sessions s "
             "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
             "WHERE s.dataset = ? ORDER BY s.session"
         )
         return {
-            date.fromisoformat(day): Held(held, remote, reason, told, etag, self._tracked(number), bool(kept), refused)
-            for day, held, remote, reason, told, etag, number, kept, refused in rows
+            date.fromisoformat(day): Held(
+                held, remote, reason, told, etag, self._tracked(number), bool(kept), refused, bool(acceptable)
+            )
+            for day, held, remote, reason, told, etag, number, kept, refused, acceptable in rows
         }
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:

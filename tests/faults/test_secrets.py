@@ -44,6 +44,9 @@ COMMANDS = {
     "track list": [["track", "list"], ["track", "list", "--json"]],
     "track import": [["track", "import", "more.txt", "--list", "mine.txt"]],
     "adopt": [["adopt", "theirs"], ["adopt", "theirs", "--json", "--dry-run"]],
+    "corrections": [["corrections"], ["corrections", "--json"]],
+    "findings": [["findings"], ["findings", "--json"]],
+    "verify": [["verify"], ["verify", "--deep", "--json"], ["verify", "--repair"]],
     "config show": [["config", "show"], ["config", "show", "--json"]],
     "config path": [["config", "path"]],
     "demo": [],  # has keys of its own making, for a server on this machine
