@@ -104,7 +104,7 @@ def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], te
 
 def _findings(job: Job, body: Body, cut: Split) -> tuple[Finding, ...]:
     odd = () if body.etag_is_md5 else (Finding(finding.NOT_MD5),)
-    return (*cut.findings, *judge(cut.rows, job.decision.session, job.dataset.zone), *odd)
+    return (*cut.findings, *judge(cut.rows, cut.stamps, job.decision.session, job.dataset.zone), *odd)
 
 
 def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | None:

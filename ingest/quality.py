@@ -28,14 +28,14 @@ FEWEST, MOST = 0.8, 1.25
 next it changes by a percent or two, on half days by a few more."""
 
 
-def judge(rows: pl.DataFrame, session: date, zone: str) -> tuple[Finding, ...]:
+def judge(rows: pl.DataFrame, stamps: Mapping[str, int], session: date, zone: str) -> tuple[Finding, ...]:
     """What is wrong with the numbers of a session.
 
-    `rows` has ticker, open, high, low, close and volume as numbers, and perhaps window_start as the text that it was.
+    `rows` has ticker, open, high, low, close and volume as numbers; `stamps` counts the rows with each stamp, as text.
     """
     if rows.is_empty():
         return (Finding(finding.NO_ROWS),)
-    return (*_numbers(rows), *_stamps(rows, session, zone))
+    return (*_numbers(rows), *_stamps(stamps, session, zone))
 
 
 def _numbers(rows: pl.DataFrame) -> Iterator[Finding]:
@@ -61,12 +61,9 @@ def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]
     return tuple(example(ticker or "") for ticker in rows["ticker"].gather(first))
 
 
-def _stamps(rows: pl.DataFrame, session: date, zone: str) -> Iterator[Finding]:
+def _stamps(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Finding]:
     """The date of a session is its key's; stamps that say another are told, and change nothing."""
-    if "window_start" not in rows.columns:
-        return
-    counts = rows["window_start"].fill_null("").value_counts()
-    dated = [(date_of(stamp, zone), count) for stamp, count in counts.iter_rows()]
+    dated = [(date_of(stamp, zone), count) for stamp, count in stamps.items()]
     other = {day for day, _ in dated if day is not None and day != session}
     if other:
         number = sum(count for day, count in dated if day in other)

@@ -47,8 +47,8 @@ class Header:
 class Split:
     """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending.
 
-    `rows` is what was parsed of it: tickers, prices and volume as numbers, stamps as text; `findings` tell of the text
-    and its tickers, not of these numbers.
+    `rows` is what was parsed of it: tickers, and prices and volume as numbers; `stamps` counts the rows that have each
+    stamp, as text. `findings` tell of the text and its tickers, not of these numbers.
     """
 
     header: Header
@@ -58,6 +58,7 @@ class Split:
     tracked_rows: npt.NDArray[np.uint32]
     cut: Cut
     rows: pl.DataFrame
+    stamps: Mapping[str, int]
     findings: tuple[Finding, ...]
 
 
@@ -83,6 +84,7 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
         rows=frame,
+        stamps=_stamps(text, header, frame.height),
         findings=(
             *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
             *_repeats(frame, ordered),
@@ -124,18 +126,35 @@ def _check_lines(text: bytes) -> None:
 def parse(text: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
     """Parse the rows: ticker, prices and volume as floats (it has decimals since 2026-02-23), and whether tracked.
 
-    A full schema keeps tickers such as NA, TRUE and 1E5 what they are. Stamps stay text: one that is no number must
-    not make a file unreadable.
+    A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
     """
     schema = {name: pl.Float64 if name in PRICED else pl.String for name in header.columns}
     is_tracked = pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
-    stamp = [STAMP] if STAMP in header.columns else []
-    return read_rows(text, schema, ["ticker", *PRICED, *stamp, is_tracked.alias("tracked")])
+    return read_rows(text, schema, ["ticker", *PRICED, is_tracked.alias("tracked")])
+
+
+def _stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
+    """Rows by stamp, as text: one that is no number must not make a file unreadable.
+
+    Nearly always all rows of a session have the same one, which is seen without parsing.
+    """
+    if STAMP not in header.columns or not rows:
+        return {}
+    end = text.find(b"\n", len(header.line))
+    first = text[len(header.line) : end if end >= 0 else len(text)].split(b",")
+    stamp = first[place] if (place := header.columns.index(STAMP)) < len(first) else b""
+    inside = 0 < place < len(header.columns) - 1
+    if inside and stamp.isdigit() and b'"' not in text and text.count(b",%b," % stamp) == rows:
+        return {stamp.decode(): rows}
+    found = read_rows(text, dict.fromkeys(header.columns, pl.String), [pl.col(STAMP).fill_null("")])
+    return dict(found.to_series().value_counts().iter_rows())
 
 
 def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
     """Parse these columns of a text with its header; raises UnreadableFile with polars' own words."""
-    if text.count(b'"') % 2:  # at the end of a text polars panics at such a quote, or takes the last digit for its pair
+    if (
+        b'"' in text and text.count(b'"') % 2
+    ):  # at the end of a text polars panics at such a quote, or takes the last digit for its pair
         raise UnreadableFile("the rows cannot be parsed: a quote is not closed")
     try:
         return pl.scan_csv(text, schema=schema).select(columns).collect()
