@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingest import differences, finding
 from ingest.datasets import Dataset
+from ingest.differences import Rows
 from ingest.errors import CacheError
 from ingest.finding import Finding
 from ingest.manifest import Correction, Replaced, SessionRecord
@@ -119,17 +120,26 @@ def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | No
     if replaced.text_sha256 == record.text_sha256:
         nothing = differences.rows_of(record.columns, ())
         return differences.difference(record.session, etags, nothing, nothing) if held.etag else None
-    again = split(text, held.tracked, held.archive_kept, job.dataset)
-    after = differences.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
-    old = _held_texts(job, replaced)
-    if old is None:  # damaged, which is what its replacement mends: only the numbers of rows can be compared
+    before, after = versions(job, replaced, text)
+    if before is None:  # damaged, which is what its replacement mends: only the numbers of rows can be compared
         if not job.accept:
             differences.refuse_loss(replaced.rows - after.lines.total(), replaced.rows)
         return None
-    before = differences.rows_of(read_header(old[0], job.dataset).columns, old)
     if not job.accept:
         differences.check_loss(before, after)
     return differences.difference(record.session, etags, before, after)
+
+
+def versions(job: Job, replaced: Replaced, text: bytes) -> tuple[Rows | None, Rows]:
+    """The rows held of a session, and those of a text that is to replace them, of the same tickers.
+
+    None in the place of the rows held where their parts are not what was written. Raises UnreadableFile.
+    """
+    held = job.decision.held
+    again = split(text, held.tracked, held.archive_kept, job.dataset)
+    after = differences.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
+    old = _held_texts(job, replaced)
+    return (differences.rows_of(read_header(old[0], job.dataset).columns, old) if old else None), after
 
 
 def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:

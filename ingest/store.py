@@ -69,13 +69,15 @@ class Store:
         if finished:
             corrections: list[Correction] = [correction for _, correction in finished if correction]
             self.manifest.commit([record for record, _ in finished], corrections, self.run)
+        for record, _ in finished:  # the run that was killed may have applied what was in quarantine
+            durable.remove(self.quarantine_path(record.session))
         for folder in (*map(self.folders.folder, TIERS), self.quarantine):
             durable.sweep(folder)
         return len(finished)
 
     def quarantine_path(self, session: date) -> Path:
         """Where the bytes of a session's refused file are kept."""
-        return self.quarantine / f"{session.isoformat()}.csv.gz"
+        return kept_at(self.quarantine, session)
 
     def _keep_refused(self, outcome: Outcome, body: Body) -> None:
         session = outcome.job.decision.session
@@ -103,6 +105,11 @@ class Store:
     def _sync(self) -> None:
         for tier in TIERS:
             durable.sync_folder(self.folders.folder(tier))
+
+
+def kept_at(quarantine: Path, session: date) -> Path:
+    """Where the bytes of a session's refused file are, below the folder of quarantine."""
+    return quarantine / f"{session.isoformat()}.csv.gz"
 
 
 def _answer(outcome: Outcome) -> Answer:

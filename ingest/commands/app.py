@@ -42,6 +42,13 @@ Adjusted = Annotated[str, typer.Option("--adjust", metavar="none|splits|all", he
 AcrossSeams = Annotated[
     bool, typer.Option("--across-seams", help="Adjust across months without rows: it is one company all along.")
 ]
+Sessions = Annotated[
+    list[datetime], typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION…", help="Their dates, YYYY-MM-DD.")
+]
+SomeSessions = Annotated[
+    list[datetime] | None,
+    typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Their dates, YYYY-MM-DD; none: all of them."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -94,6 +101,12 @@ def run(
         bool, typer.Option("--dry-run", help="Show what would be fetched and why; fetch nothing.")
     ] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Fetch what is held again.")] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept", help="Apply republished files even where they take away more than a tenth of a session's rows."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")] = False,
 ) -> None:
@@ -119,6 +132,7 @@ def run(
         max_bytes=max_bytes,
         confirmed=yes,
         fallback=fallback,
+        accept=accept,
     )
     raise typer.Exit(run_command(flags, config, dry_run, json, quiet))
 
@@ -373,6 +387,67 @@ def track_import(
     from ingest.commands.track import import_command
 
     raise typer.Exit(import_command(file, list_file, config))
+
+
+quarantine_app = typer.Typer(
+    help="Files that were refused, and are kept: unreadable ones, and those that would take many rows away.",
+    no_args_is_help=True,
+)
+app.add_typer(quarantine_app, name="quarantine")
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    config: Config = None,
+) -> None:
+    """List the files in quarantine: size, when and why refused, and whether it can be accepted.
+
+    `held` says whether an older version of the session is held, which then stays in use.
+
+    Exit codes: 0 listed, 5 the cache cannot be read.
+    """
+    from ingest.commands.quarantine import list_command
+
+    raise typer.Exit(list_command(config, json))
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION", help="Its date, YYYY-MM-DD.")],
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show one of them: where its bytes are, how its text begins, and which rows it would take away.
+
+    Exit codes: 0 shown, 2 it is not in quarantine, 5 its bytes are gone or the cache cannot be read.
+    """
+    from ingest.commands.quarantine import show_command
+
+    raise typer.Exit(show_command(session.date(), config, json))
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(sessions: SomeSessions = None, config: Config = None) -> None:
+    """Fetch them again, all or those named: what can be read now is applied.
+
+    Exit codes: those of `ingest run`; 2 one of them is not in quarantine, 3 some are refused again.
+    """
+    from ingest.commands.quarantine import retry_command
+
+    raise typer.Exit(retry_command([one.date() for one in sessions or []], config))
+
+
+@quarantine_app.command("accept")
+def quarantine_accept(sessions: Sessions, config: Config = None) -> None:
+    """Apply the kept bytes of republished files though they take many rows away; nothing is fetched.
+
+    Exit codes: 0 applied, 2 one is not in quarantine or cannot be read, and none is applied, 5 its bytes are gone or
+    the cache cannot be written, 6 a run holds the cache.
+    """
+    from ingest.commands.quarantine import accept_command
+
+    raise typer.Exit(accept_command([one.date() for one in sessions], config))
 
 
 @app.command()

@@ -4,6 +4,7 @@ Any reader of gzip reads the whole as one text (RFC 1952, section 2.2: members f
 member begins reads that member alone.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
@@ -26,6 +27,11 @@ _HIGHEST_RATIO = 1032
 which is a twentieth faster, and takes twice its text for a moment."""
 
 _CHUNK = 1 << 20
+
+_BIT = 256
+
+_GZIP = 31
+"""zlib's word for a window of 32 KB and gzip's header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,22 @@ def unpack(data: bytes, max_bytes: int | None = None) -> bytes:
     except (OSError, EOFError, isal_zlib.error) as error:  # type: ignore[misc]  # its stub has an instance
         raise UnreadableFile(f"not a whole gzip file: {error}") from error
     return text
+
+
+def opening(data: bytes, max_bytes: int) -> bytes:
+    """The first bytes of a text, as far as they can be unpacked; nothing where they are no gzip.
+
+    Of what is packed no more is looked at than is asked for: a file may begin with a million members without a text.
+    """
+    text, rest = bytearray(), data[:max_bytes]
+    with suppress(isal_zlib.error):  # type: ignore[arg-type]  # its stub has an instance
+        while rest and len(text) < max_bytes:
+            member = isal_zlib.decompressobj(_GZIP)
+            # Bit by bit: what comes before the damage is made, what comes after the limit is not.
+            while rest and not member.eof and len(text) < max_bytes:
+                text += member.decompress(rest[:_BIT], max_bytes - len(text))
+                rest = member.unconsumed_tail + (member.unused_data if member.eof else b"") + rest[_BIT:]
+    return bytes(text)
 
 
 def too_large(max_bytes: int) -> UnreadableFile:

@@ -16,12 +16,13 @@ from unittest.mock import patch
 
 import pytest
 import typer
-from pipeline_kit import ROOT, Place, market_objects, trading_days, window, write_keys
+from pipeline_kit import ROOT, Place, key, market_day, market_objects, trading_days, window, write_keys
 
 from ingest import stored
 from ingest.commands.app import app
 from ingest.demo import loopback
 from ingest.demo.faults import ResetBefore, ResetMidway, Status, always
+from ingest.demo.market import pack
 from ingest.errors import IngestError
 from ingest.sources.credentials import hidden, secrets_of
 
@@ -47,6 +48,10 @@ COMMANDS = {
     "corrections": [["corrections"], ["corrections", "--json"]],
     "findings": [["findings"], ["findings", "--json"]],
     "verify": [["verify"], ["verify", "--deep", "--json"], ["verify", "--repair"]],
+    "quarantine list": [["quarantine", "list"], ["quarantine", "list", "--json"]],
+    "quarantine show": [["quarantine", "show", str(DAYS[2])], ["quarantine", "show", str(DAYS[2]), "--json"]],
+    "quarantine accept": [["quarantine", "accept", str(DAYS[2])]],
+    "quarantine retry": [["quarantine", "retry"]],
     "config show": [["config", "show"], ["config", "show", "--json"]],
     "config path": [["config", "path"]],
     "demo": [],  # has keys of its own making, for a server on this machine
@@ -191,6 +196,16 @@ def test_whatever_the_source_does(tmp_path, monkeypatch, fault):
         )
         assert seen.signatures
         assert (codes["run", 0] == 0) == (fault in ("all is well", "no plan"))
+        seen.check(tmp_path, tmp_path / "credentials")
+
+
+def test_what_is_in_quarantine(tmp_path, monkeypatch):
+    commands = [name for name in COMMANDS if name in ("run", "status") or name.startswith("quarantine")]
+    with place_of(tmp_path, monkeypatch) as (place, seen):
+        place.run(*window(DAYS))
+        place.server.put(key(DAYS[2]), pack(market_day(DAYS[2])[:9000]))
+        codes = everything(place, seen, commands)
+        assert (codes["run", 0], codes["quarantine show", 0], codes["quarantine accept", 0]) == (3, 0, 0)
         seen.check(tmp_path, tmp_path / "credentials")
 
 

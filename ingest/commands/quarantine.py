@@ -1,0 +1,152 @@
+"""`ingest quarantine`."""
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from ingest import refused, settings
+from ingest.commands.rendering import choose_rendering
+from ingest.commands.rendering.words import counted, size
+from ingest.commands.run import execute
+from ingest.errors import printable
+from ingest.manifest.records import Quarantined
+from ingest.refused import Accepted, Loss, Refused
+from ingest.request import Flags, request_of
+from ingest.window import Window
+
+_NOTHING = "Nothing is in quarantine: each file that was fetched could be read, and was applied."
+_SHOWN = 20
+"""Tickers that are shown to a person; --json has all."""
+
+
+def list_command(config: Path | None, as_json: bool) -> int:
+    """Print what is in quarantine; returns the exit code. Raises IngestError."""
+    found = refused.in_quarantine(settings.load(config))
+    if as_json:
+        for one in found:
+            sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")
+    else:
+        _list(_console(), found)
+    return 0
+
+
+def show_command(session: date, config: Path | None, as_json: bool) -> int:
+    """Print what is known of one refused file; returns the exit code. Raises IngestError."""
+    found = refused.look(settings.load(config), session)
+    if as_json:
+        shown = asdict(found)
+        sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str, ensure_ascii=False) + "\n")
+    else:
+        _show(_console(), found)
+    return 0
+
+
+def retry_command(sessions: Collection[date], config: Path | None) -> int:
+    """Fetch refused files again, all where none is named; returns the exit code of the run. Raises IngestError."""
+    chosen = settings.load(config)
+    wanted = frozenset(one.session for one in refused.in_quarantine(chosen, sessions))
+    if not wanted:
+        _console().print(_NOTHING)
+        return 0
+    with choose_rendering(json=False, quiet=False) as rendering:
+        request = request_of(Flags(refresh=True), chosen, rendering.event)
+        window = Window(min(wanted), max(wanted))
+        return execute(chosen, replace(request, window=window, only=wanted), rendering)
+
+
+def accept_command(sessions: Collection[date], config: Path | None) -> int:
+    """Apply the kept bytes of refused files, and say what changed; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config)
+    with choose_rendering(json=False, quiet=True) as warnings:
+        request = request_of(Flags(), chosen, warnings.event)
+    done = refused.accept(chosen, request, sessions)
+    console = _console()
+    for one in done:
+        _say(console, one)
+    for session in sorted(set(sessions) - {one.session for one in done}):
+        console.print(f"{session}: an acceptance that was broken off before is finished.")
+    return 0
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def _list(console: Console, found: Sequence[Quarantined]) -> None:
+    if not found:
+        console.print(_NOTHING)
+        return
+    narrow = ("session", "size", "refused (UTC)", "acceptable", "held")
+    table = Table(*(Column(name, no_wrap=True) for name in narrow), "reason", box=None)
+    for one in found:
+        table.add_row(str(one.session), _size(one), _at(one), *_yes_no(one), Text(printable(one.reason)))
+    console.print(table, soft_wrap=False)
+    console.print(f"{counted(len(found), 'file')} in quarantine; `ingest quarantine show SESSION` tells more of one.")
+    console.print("`ingest quarantine retry` fetches them again, where the fault may have been on the way.")
+    if any(one.acceptable for one in found):
+        console.print("`ingest quarantine accept SESSION…` applies what is acceptable, and fetches nothing.")
+    if any(one.held for one in found):
+        console.print("Where an older version is held, it stays in use until then.")
+
+
+def _size(one: Quarantined) -> str:
+    return "" if one.size is None else size(one.size)
+
+
+def _at(one: Quarantined) -> str:
+    return one.at[:16].replace("T", " ")
+
+
+def _yes_no(one: Quarantined) -> tuple[str, str]:
+    return "yes" if one.acceptable else "no", "yes" if one.held else "no"
+
+
+def _show(console: Console, found: Refused) -> None:
+    one = found.file
+    accepted, held = _yes_no(one)
+    facts = {
+        "session": str(one.session),
+        "size": _size(one),
+        "ETag": one.etag,
+        "refused (UTC)": _at(one),
+        "reason": one.reason,
+        "can be accepted": accepted,
+        "older version held": held,
+        "bytes kept in": found.path,
+    }
+    for name, value in facts.items():
+        console.print(f"{name}: {printable(value)}")
+    console.print("it begins:" if found.opening else "nothing of it can be unpacked.")
+    for line in found.opening:
+        console.print(f"  {line}")
+    if found.loss:
+        console.print(f"accepting it takes away {_lost(found.loss)}.")
+    if one.acceptable:
+        console.print(f"`ingest quarantine accept {one.session}` applies it.")
+    console.print(f"`ingest quarantine retry {one.session}` fetches it again.")
+
+
+def _lost(loss: Loss) -> str:
+    rows = f"{loss.rows:,} of the {counted(loss.held, 'row')} held"
+    if not loss.tickers:
+        return f"{rows}, of which tickers cannot be told: the parts held are damaged"
+    shown = ", ".join(map(printable, loss.tickers[:_SHOWN]))
+    more = f" and {len(loss.tickers) - _SHOWN:,} more" if len(loss.tickers) > _SHOWN else ""
+    return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
+
+
+def _say(console: Console, one: Accepted) -> None:
+    if one.went is None or one.came is None:
+        console.print(f"{one.session}: applied; what was held is damaged, so what changed cannot be told.")
+    else:
+        changed = f"{counted(one.went, 'row')} went and {one.came:,} came"
+        console.print(f"{one.session}: applied; {changed} (`ingest corrections` lists them).")
+    for finding in one.findings:
+        console.print(f"{one.session}: {finding}")

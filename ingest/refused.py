@@ -1,0 +1,220 @@
+"""Files that were refused, and whose bytes are kept: what they are, and how one that takes rows away is accepted."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ingest import lock
+from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.errors import CacheError, UnreadableFile, UsageError, printable
+from ingest.finding import Finding
+from ingest.manifest import Held, Manifest, Replaced
+from ingest.manifest.judgements import Judgements
+from ingest.manifest.records import Quarantined
+from ingest.plan import Decision
+from ingest.prepare import Job, prepare, versions
+from ingest.projecting import project
+from ingest.quality import far_counts
+from ingest.request import Request
+from ingest.runs import opened_store
+from ingest.settings import Settings
+from ingest.sources.base import Body
+from ingest.store import Store, kept_at
+from ingest.tickers import some
+from ingest.tiers import blockgzip, durable
+from ingest.tiers.layout import PartFolders
+from ingest.window import Window
+
+_MD5 = re.compile("[0-9a-f]{32}")
+_GZIP = b"\x1f\x8b"
+_MOST_LINES, _MOST_CHARACTERS, _MOST_BYTES = 5, 200, 16 * 1024
+"""Of the beginning of a refused file, which may be anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a refused file would take away: `rows` of the `held` ones, more than it has of these `tickers`.
+
+    Without tickers where the parts held are damaged, so that only numbers of rows can be compared.
+    """
+
+    rows: int
+    held: int
+    tickers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused file, looked at: where it is kept, its first lines (printable), and what it would take away.
+
+    `loss` is None for one that cannot be accepted.
+    """
+
+    file: Quarantined
+    path: str
+    opening: tuple[str, ...]
+    loss: Loss | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A refused file that was applied: lines that went and came by it; None where what was held is damaged."""
+
+    session: date
+    went: int | None
+    came: int | None
+    findings: tuple[Finding, ...]
+
+
+def in_quarantine(
+    settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
+) -> Sequence[Quarantined]:
+    """What is in quarantine, or of it these sessions; raises UsageError where one is not, CacheError."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        found = Judgements(manifest).in_quarantine()
+    if strangers := sorted(set(sessions) - {one.session for one in found}):
+        verb = "is" if len(strangers) == 1 else "are"
+        named = some([str(session) for session in strangers])
+        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list` shows what is")
+    return [one for one in found if not sessions or one.session in sessions]
+
+
+def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
+    """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
+    (one,) = in_quarantine(settings, [session], dataset)
+    path = kept_at(settings.quarantine_path, session)
+    data = _kept(path, one)
+    loss = _loss(settings, one, data, dataset) if one.acceptable else None
+    return Refused(one, str(path), _opening(data), loss)
+
+
+def accept(settings: Settings, request: Request, sessions: Collection[date]) -> Sequence[Accepted]:
+    """Apply the kept bytes of these sessions, though they take rows away; nothing is fetched.
+
+    Of the request the tracked tickers count. Raises UsageError where one is not in quarantine or cannot be read, and
+    CacheError where its bytes are gone, before anything is applied; CacheLocked.
+    """
+    _check(settings, in_quarantine(settings, sessions, request.dataset))
+    with lock.hold(settings.cache.root):
+        request = replace(request, window=Window(min(sessions), max(sessions)))
+        with opened_store(settings, request) as store:
+            # What an acceptance that was killed had begun is carried through by now, and not in quarantine any more.
+            waiting = [one for one in Judgements(store.manifest).in_quarantine() if one.session in sessions]
+            accepting = _Accepting(settings, request, store)
+            done = [accepting.take(one) for one in waiting]
+            accepting.project()
+            store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
+    return done
+
+
+def _check(settings: Settings, chosen: Sequence[Quarantined]) -> None:
+    for one in chosen:
+        if not one.acceptable:
+            raise _unreadable(one.session, one.reason)
+    for one in chosen:
+        _check_size(kept_at(settings.quarantine_path, one.session), one)
+
+
+def _unreadable(session: date, why: object) -> UsageError:
+    return UsageError(
+        f"{session} cannot be accepted, as its file cannot be read: {why}; `ingest quarantine retry {session}` "
+        "fetches it again"
+    )
+
+
+class _Accepting:
+    """An acceptance under way, under the lock and with the manifest open."""
+
+    def __init__(self, settings: Settings, request: Request, store: Store) -> None:
+        self._settings, self._request, self._store = settings, request, store
+        self._manifest = store.manifest
+        self._states = store.manifest.sessions()
+
+    def take(self, one: Quarantined) -> Accepted:
+        """Make the file the one that is held, as a run would."""
+        data = _kept(self._store.quarantine_path(one.session), one)
+        held = self._states.get(one.session, Held())
+        tracked = self._request.tracked | held.tracked
+        keep_rest = self._settings.archive.save_others or held.archive_kept
+        decision = Decision(one.session, "fetch", "accepted", "listed", None, held, tracked, keep_rest)
+        replaced = self._manifest.replaced([one.session]).get(one.session)
+        limit = self._settings.limits.max_unpacked_bytes
+        number = self._manifest.tracked_set(tracked)
+        job = Job(decision, number, self._request.dataset, self._store.folders, limit, replaced, accept=True)
+        try:
+            prepared = prepare(job, _body(one, data))
+        except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
+            raise _unreadable(one.session, error) from error
+        self._store.commit([prepared])
+        change, found = prepared.correction, prepared.record.findings
+        if change is None:
+            return Accepted(one.session, None, None, found)
+        return Accepted(one.session, len(change.removed), len(change.added), found)
+
+    def project(self) -> None:
+        """Bring the CSVs up to date, as a run does."""
+        judgements = Judgements(self._manifest)
+        judgements.find_far_counts(far_counts(judgements.row_counts()))
+        self._manifest.follow(self._request.tracked)
+        into_csv = self._settings.fallback.into_csv
+        project(self._manifest, self._store.folders, self._settings.tracked_path, into_csv)
+
+
+def _body(one: Quarantined, data: bytes) -> Body:
+    """The bytes as the source gave them."""
+    other = _MD5.fullmatch(one.etag) and hashlib.md5(data, usedforsecurity=False).hexdigest() != one.etag
+    return Body(data, one.etag, one.last_modified or "", etag_is_md5=not other)
+
+
+def _check_size(path: Path, one: Quarantined) -> None:
+    with durable.translated("look at", path):
+        size = path.stat().st_size if path.is_file() else None
+    if size is None or one.size not in (None, size):
+        what = "is gone" if size is None else f"has {size:,} bytes in place of {one.size:,}"
+        raise CacheError(
+            f"the file kept in quarantine {what}: {path}; `ingest quarantine retry {one.session}` fetches it again"
+        )
+
+
+def _kept(path: Path, one: Quarantined) -> bytes:
+    """The bytes that were refused; raises CacheError where they are not there any more."""
+    _check_size(path, one)
+    with durable.translated("read", path):
+        return path.read_bytes()
+
+
+def _loss(settings: Settings, one: Quarantined, data: bytes, dataset: Dataset) -> Loss | None:
+    """What accepting it would take away; None where nothing is held of it."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        held = manifest.sessions().get(one.session, Held())
+        replaced = manifest.replaced([one.session]).get(one.session)
+    if replaced is None:
+        return None
+    limit = settings.limits.max_unpacked_bytes
+    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
+    try:
+        # Nothing is committed, so there is no number of a tracked set.
+        job = Job(decision, 0, dataset, folders, limit, replaced)
+        before, after = versions(job, replaced, blockgzip.unpack(data, limit))
+    except UnreadableFile as error:
+        raise _unreadable(one.session, error) from error
+    if before is None:
+        return _fewer(replaced, after.lines)
+    lost = before.tickers - after.tickers
+    return Loss(lost.total(), before.lines.total(), tuple(sorted(lost)))
+
+
+def _fewer(replaced: Replaced, lines: Counter[str]) -> Loss:
+    return Loss(max(0, replaced.rows - lines.total()), replaced.rows, ())
+
+
+def _opening(data: bytes) -> tuple[str, ...]:
+    """The first lines, as far as the file unpacks; of what is no gzip, the first lines as they are."""
+    text = blockgzip.opening(data, _MOST_BYTES) if data.startswith(_GZIP) else data[:_MOST_BYTES]
+    lines = text.decode(errors="backslashreplace").splitlines()[:_MOST_LINES]
+    return tuple(printable(line)[:_MOST_CHARACTERS] for line in lines)
