@@ -41,7 +41,7 @@ class Decision:
 class Wishes:
     """What the user wants to have of each session; where `only` names some, the others are left as they are.
 
-    `accept` takes what was held back for the rows that it would take away.
+    With `accept` what was held back for the rows that it takes away is wanted, too.
     """
 
     tracked: frozenset[str]
@@ -131,7 +131,7 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bo
     if wishes.refresh:
         return "refresh"
     if _is_quarantined(item, held):
-        return "accepted" if wishes.accept and held.acceptable else None
+        return "held back before" if wishes.accept and held.acceptable else None
     if held.held != "committed":
         before = {"failed": "failed before", "forbidden": "refused before"}.get(held.remote or "")
         return before or ("new etag" if held.held == "quarantined" else "new")

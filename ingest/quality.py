@@ -39,15 +39,15 @@ def judge(rows: pl.DataFrame, stamps: Mapping[str, int], session: date, zone: st
 
 
 def _numbers(rows: pl.DataFrame) -> Iterator[Finding]:
-    """Comparisons with what is missing (NaN) are never true: that is a finding of its own."""
+    """Comparisons with what is missing (NaN) are never true: that is a finding of its own, and hides no other price."""
     prices = [rows[name].to_numpy() for name in _PRICES]
     opened, high, low, close = prices
     volume = rows["volume"].to_numpy()
     wrong: Mapping[str, npt.NDArray[np.bool_]] = {
         finding.CROSSED: low > high,
         # Where low is above high everything is outside, and that has been said.
-        finding.OUTSIDE: (low <= high) & ((np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)),
-        finding.NOT_POSITIVE: np.minimum(np.minimum(opened, high), np.minimum(low, close)) <= 0,
+        finding.OUTSIDE: (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high)),
+        finding.NOT_POSITIVE: np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0,
         finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
         finding.NEGATIVE_VOLUME: volume < 0,
     }

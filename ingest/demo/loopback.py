@@ -89,8 +89,10 @@ class Server:
         """All requests until now, in the order in which they came, those that met a fault among them."""
         return tuple(self._log)
 
-    def put(self, key: str, body: bytes, modified: datetime | None = None) -> None:
-        """Store an object, with the time of its last change (now)."""
+    def put(self, key: str, body: bytes, modified: datetime | None = None, etag: str | None = None) -> None:
+        """Store an object, with the time of its last change (now), and an ETag that need not be its md5."""
+        if etag is not None:
+            self._etags[key] = (body, f'"{etag}"')
         self._modified[key] = (modified or datetime.now(UTC)).replace(microsecond=0)
         self.objects[key] = body
 

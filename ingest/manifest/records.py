@@ -26,7 +26,7 @@ class Held:
     """What the plan needs to know of one session: what is held, and what the source last answered.
 
     `remote_etag` is the ETag that the last answer was about, `etag` that of the bytes held, `quarantined` that of the
-    bytes in quarantine, which are `acceptable` where they can be read and would take rows away.
+    bytes in quarantine, `acceptable` whether these can be read and would only take rows away.
     """
 
     held: HeldState = "none"

@@ -85,8 +85,7 @@ class Manifest(Database):
         """State of every session that the manifest knows, in the order of the dates."""
         rows = self.rows(
             "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag, "
-            "q.acceptable FROM sessions s "
-            "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
+            "q.acceptable FROM sessions s LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
             "WHERE s.dataset = ? ORDER BY s.session"
         )
         return {
