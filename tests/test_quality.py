@@ -1,6 +1,7 @@
 """Findings about numbers, against a plain reading of the same rows."""
 
 import math
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
@@ -9,19 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import findings
-from ingest.findings import MAX_EXAMPLES, Finding
+from ingest import finding
+from ingest.finding import MAX_EXAMPLES, Finding
 from ingest.quality import FEWEST, MOST, NEIGHBOURS, date_of, far_counts, judge
 from ingest.sessions import NEW_YORK
 
 ZONE = str(NEW_YORK)
 DAY = date(2025, 3, 10)
 NS = 1_000_000_000
-SCHEMA = {
-    "ticker": pl.String,
-    **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
-    "window_start": pl.String,
-}
+SCHEMA = {"ticker": pl.String, **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64)}
 TICKERS = st.sampled_from(["AAPL", "MSFT", "BACpL", "", None, "\u202eX", "a" * 100])
 PRICES = st.one_of(st.sampled_from([1.0, 2.0, 3.0, 0.0, -0.0, -1.0, None, math.nan, math.inf, -math.inf]), st.floats())
 SECONDS = int(
@@ -36,7 +33,12 @@ ROWS = st.lists(st.tuples(TICKERS, PRICES, PRICES, PRICES, PRICES, PRICES, STAMP
 
 
 def frame(rows):
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return pl.DataFrame([row[:-1] for row in rows], schema=SCHEMA, orient="row")
+
+
+def stamps(rows):
+    """A missing stamp is an empty one, as in a file."""
+    return Counter(row[-1] or "" for row in rows)
 
 
 def is_number(value):
@@ -48,15 +50,15 @@ def wrong(opened, high, low, close, volume):
     prices = [price for price in (opened, high, low, close) if is_number(price)]
     if is_number(low) and is_number(high):
         if low > high:
-            yield findings.CROSSED
+            yield finding.CROSSED
         elif any(price < low or price > high for price in (opened, close) if is_number(price)):
-            yield findings.OUTSIDE
+            yield finding.OUTSIDE
     if any(price <= 0 for price in prices):
-        yield findings.NOT_POSITIVE
+        yield finding.NOT_POSITIVE
     if len(prices) < 4 or any(math.isinf(price) for price in prices):
-        yield findings.NO_PRICE
+        yield finding.NO_PRICE
     if is_number(volume) and volume < 0:
-        yield findings.NEGATIVE_VOLUME
+        yield finding.NEGATIVE_VOLUME
 
 
 def day_of(stamp):
@@ -72,30 +74,30 @@ def told(rows):
     counts = {}
     for row in rows:
         day = day_of(row[-1])
-        kinds = [*wrong(*row[1:-1]), *([findings.NO_STAMP] if day is None else [])]
-        kinds += [findings.OTHER_DATE] if day not in (None, DAY) else []
+        kinds = [*wrong(*row[1:-1]), *([finding.NO_STAMP] if day is None else [])]
+        kinds += [finding.OTHER_DATE] if day not in (None, DAY) else []
         for kind in kinds:
             counts[kind] = counts.get(kind, 0) + 1
-    return counts if rows else {findings.NO_ROWS: 1}
+    return counts if rows else {finding.NO_ROWS: 1}
 
 
 @given(ROWS)
 def test_it_finds_what_a_plain_reading_finds(rows):
-    found = judge(frame(rows), DAY, ZONE)
+    found = judge(frame(rows), stamps(rows), DAY, ZONE)
     assert {one.kind: one.count for one in found} == told(rows)
     assert len({one.kind for one in found}) == len(found)
 
 
 @given(ROWS)
 def test_examples_name_the_rows_in_their_order(rows):
-    for one in judge(frame(rows), DAY, ZONE):
-        if one.kind in (findings.NO_ROWS, findings.NO_STAMP):
+    for one in judge(frame(rows), stamps(rows), DAY, ZONE):
+        if one.kind in (finding.NO_ROWS, finding.NO_STAMP):
             assert one.examples == ()
-        elif one.kind == findings.OTHER_DATE:
+        elif one.kind == finding.OTHER_DATE:
             assert list(one.examples) == sorted(map(str, {day_of(row[-1]) for row in rows} - {None, DAY}), key=str)
         else:
             names = [row[0] or "" for row in rows if one.kind in wrong(*row[1:-1])]
-            assert [name[:3] for name in one.examples] == [findings.example(name)[:3] for name in names], (
+            assert [name[:3] for name in one.examples] == [finding.example(name)[:3] for name in names], (
                 "the first rows that have it"
             )
             assert all(name.isprintable() for name in one.examples)
@@ -103,8 +105,8 @@ def test_examples_name_the_rows_in_their_order(rows):
 
 @given(ROWS)
 def test_stamps_may_be_missing_altogether(rows):
-    found = judge(frame(rows).drop("window_start"), DAY, ZONE)
-    stampless = {findings.OTHER_DATE, findings.NO_STAMP}
+    found = judge(frame(rows), {}, DAY, ZONE)
+    stampless = {finding.OTHER_DATE, finding.NO_STAMP}
     assert {one.kind: one.count for one in found} == {
         kind: count for kind, count in told(rows).items() if kind not in stampless
     }
@@ -112,8 +114,8 @@ def test_stamps_may_be_missing_altogether(rows):
 
 def test_a_hundred_are_named_and_all_are_counted():
     rows = [(f"T{n}", 1.0, 1.0, 2.0, 1.0, 1.0, str(SECONDS * NS)) for n in range(250)]
-    (found,) = judge(frame(rows), DAY, ZONE)
-    assert (found.kind, found.count) == (findings.CROSSED, 250)
+    (found,) = judge(frame(rows), stamps(rows), DAY, ZONE)
+    assert (found.kind, found.count) == (finding.CROSSED, 250)
     assert found.examples == tuple(f"T{n}" for n in range(MAX_EXAMPLES))
 
 
@@ -150,14 +152,14 @@ def far(counts):
 def test_far_counts_are_those_of_a_plain_reading(counts):
     found = far_counts(counts)
     assert {day: one.count for day, one in found.items()} == far(counts)
-    assert {one.kind for one in found.values()} <= {findings.FAR_COUNT}
+    assert {one.kind for one in found.values()} <= {finding.FAR_COUNT}
 
 
 def test_a_fifth_below_and_a_quarter_above_are_not_far():
     days = [DAY + timedelta(days=n) for n in range(5)]
     for count, is_far in ((79, True), (80, False), (125, False), (126, True)):
         counts = dict.fromkeys(days, 100) | {days[2]: count}
-        expected = {days[2]: Finding(findings.FAR_COUNT, count, ("the sessions around have 100",))} if is_far else {}
+        expected = {days[2]: Finding(finding.FAR_COUNT, count, ("the sessions around have 100",))} if is_far else {}
         assert far_counts(counts) == expected
 
 

@@ -375,3 +375,24 @@ class TestRepeats:
             if (names := tuple(ticker for ticker, alike in repeated.items() if alike is same))
         )
         assert _split(HEADER + b"".join(_row(*row) for row in rows), *tracked).findings == expected
+
+
+class TestStamps:
+    """Rows by stamp: seen without parsing where all have the same one, else parsed; both say what the rows say."""
+
+    @given(
+        st.permutations(NAMES),
+        st.lists(st.sampled_from(["1741582800000000000", "1741582800000000001", "17", "", "soon", '"17"']), max_size=6),
+        st.sampled_from(["\n", "\r\n"]),
+        st.booleans(),
+    )
+    def test_they_are_counted(self, names: list[str], stamps: list[str], end: str, last: bool) -> None:
+        values = dict.fromkeys(NAMES, "17") | {"ticker": "A"}
+        lines = [",".join((values | {"window_start": stamp})[name] for name in names) for stamp in stamps]
+        text = end.join([",".join(names), *lines]) + (end if last else "")
+        assert _split(text.encode(), "A").stamps == Counter(stamp.strip('"') for stamp in stamps)
+
+    def test_a_file_may_have_none(self) -> None:
+        names = [name for name in NAMES if name != "window_start"]
+        text = ",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n"
+        assert _split(text.encode(), "1").stamps == {}

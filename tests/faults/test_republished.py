@@ -10,7 +10,7 @@ import pytest
 from pipeline_kit import Place, assert_same, flat, key
 from runs_kit import DAYS, SPAN
 
-from ingest import findings
+from ingest import finding
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import Disrupted
@@ -56,7 +56,7 @@ def test_other_bytes_under_the_same_etag_are_told_apart_from_a_new_etag(place, s
     assert place.reassembled(DAY) == CHANGED
     assert place.closes("AAPL")[str(DAY)] == "101"
     # Why it was believed all the same: it came twice.
-    assert place.query("SELECT session FROM findings WHERE kind = ?", findings.NOT_MD5) == [(str(DAY),)]
+    assert place.query("SELECT session FROM findings WHERE kind = ?", finding.NOT_MD5) == [(str(DAY),)]
     assert ran.gets.count(DAY) == 2
     assert place.run(*SPAN, refresh=True).finished.corrections == 0
     assert len(kept(place)) == 1
@@ -69,7 +69,7 @@ def test_other_bytes_under_the_same_etag_that_lose_rows_are_held_back(place, ser
     assert place.here("quarantine", "accept", DAY).code == 0
     assert [one[0] for one in kept(place)] == ["same etag"]
     assert place.reassembled(DAY) == flat(ROWS[5:])
-    assert place.query("SELECT session FROM findings WHERE kind = ?", findings.NOT_MD5) == [(str(DAY),)]
+    assert place.query("SELECT session FROM findings WHERE kind = ?", finding.NOT_MD5) == [(str(DAY),)]
     assert place.run(*SPAN).gets == []
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from pipeline_kit import Place, key, trading_days, window
 
-from ingest import events, findings
+from ingest import events, finding
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.sessions import NEW_YORK
@@ -39,41 +39,41 @@ def repeated(day, *more):
 
 AAPL = ["AAPL"]
 FILES = {
-    "low above high": (text(ODD, low=11, high=10), {findings.CROSSED: (1, AAPL)}),
-    "open above high": (text(ODD, open=11.01), {findings.OUTSIDE: (1, AAPL)}),
-    "close below low": (text(ODD, close=9.99), {findings.OUTSIDE: (1, AAPL)}),
+    "low above high": (text(ODD, low=11, high=10), {finding.CROSSED: (1, AAPL)}),
+    "open above high": (text(ODD, open=11.01), {finding.OUTSIDE: (1, AAPL)}),
+    "close below low": (text(ODD, close=9.99), {finding.OUTSIDE: (1, AAPL)}),
     "close outside, open missing": (
         text(ODD, open="", close=12),
-        {findings.OUTSIDE: (1, AAPL), findings.NO_PRICE: (1, AAPL)},
+        {finding.OUTSIDE: (1, AAPL), finding.NO_PRICE: (1, AAPL)},
     ),
-    "a price of zero": (text(ODD, low=0), {findings.NOT_POSITIVE: (1, AAPL)}),
-    "a negative price": (text(ODD, low=-1), {findings.NOT_POSITIVE: (1, AAPL)}),
+    "a price of zero": (text(ODD, low=0), {finding.NOT_POSITIVE: (1, AAPL)}),
+    "a negative price": (text(ODD, low=-1), {finding.NOT_POSITIVE: (1, AAPL)}),
     "a negative price, another missing": (
         text(ODD, low=-1, open=""),
-        {findings.NOT_POSITIVE: (1, AAPL), findings.NO_PRICE: (1, AAPL)},
+        {finding.NOT_POSITIVE: (1, AAPL), finding.NO_PRICE: (1, AAPL)},
     ),
-    "NaN": (text(ODD, open="NaN"), {findings.NO_PRICE: (1, AAPL)}),
-    "a price missing": (text(ODD, close=""), {findings.NO_PRICE: (1, AAPL)}),
-    "an endless price": (text(ODD, high="inf"), {findings.NO_PRICE: (1, AAPL)}),
-    "a negative volume": (text(ODD, volume=-5), {findings.NEGATIVE_VOLUME: (1, AAPL)}),
+    "NaN": (text(ODD, open="NaN"), {finding.NO_PRICE: (1, AAPL)}),
+    "a price missing": (text(ODD, close=""), {finding.NO_PRICE: (1, AAPL)}),
+    "an endless price": (text(ODD, high="inf"), {finding.NO_PRICE: (1, AAPL)}),
+    "a negative volume": (text(ODD, volume=-5), {finding.NEGATIVE_VOLUME: (1, AAPL)}),
     "a stamp of the day before": (
         text(ODD, window_start=stamp(ODD - NIGHT)),
-        {findings.OTHER_DATE: (1, [str(ODD - NIGHT)])},
+        {finding.OTHER_DATE: (1, [str(ODD - NIGHT)])},
     ),
     "stamps of another day": (
         text(ODD + NIGHT),
-        {findings.OTHER_DATE: (40, [str(ODD + NIGHT)])},
+        {finding.OTHER_DATE: (40, [str(ODD + NIGHT)])},
     ),
-    "a stamp that is none": (text(ODD, window_start="soon"), {findings.NO_STAMP: (1, [])}),
-    "no stamp": (text(ODD, window_start=""), {findings.NO_STAMP: (1, [])}),
+    "a stamp that is none": (text(ODD, window_start="soon"), {finding.NO_STAMP: (1, [])}),
+    "no stamp": (text(ODD, window_start=""), {finding.NO_STAMP: (1, [])}),
     "no rows": (
         text(ODD, 0),
-        {findings.NO_ROWS: (1, []), findings.FAR_COUNT: (0, ["the sessions around have 40"])},
+        {finding.NO_ROWS: (1, []), finding.FAR_COUNT: (0, ["the sessions around have 40"])},
     ),
-    "few rows": (text(ODD, 31), {findings.FAR_COUNT: (31, ["the sessions around have 40"])}),
-    "many rows": (text(ODD, 51), {findings.FAR_COUNT: (51, ["the sessions around have 40"])}),
-    "a repeat": (repeated(ODD, {}), {findings.IDENTICAL: (1, AAPL)}),
-    "another repeat": (repeated(ODD, {"open": 10.1}), {findings.CONFLICTING: (1, AAPL)}),
+    "few rows": (text(ODD, 31), {finding.FAR_COUNT: (31, ["the sessions around have 40"])}),
+    "many rows": (text(ODD, 51), {finding.FAR_COUNT: (51, ["the sessions around have 40"])}),
+    "a repeat": (repeated(ODD, {}), {finding.IDENTICAL: (1, AAPL)}),
+    "another repeat": (repeated(ODD, {"open": 10.1}), {finding.CONFLICTING: (1, AAPL)}),
     "few rows, but not far": (text(ODD, 32), {}),
     "many rows, but not far": (text(ODD, 50), {}),
     "all is well": (text(ODD), {}),
@@ -121,7 +121,7 @@ def test_the_summary_counts_sessions_by_kind(place, server):
     for day, file in odd.items():
         server.put(key(day), pack(file))
     ran = place.run(*window(DAYS))
-    expected = {findings.CROSSED: 2, findings.NEGATIVE_VOLUME: 1, findings.FAR_COUNT: 1}
+    expected = {finding.CROSSED: 2, finding.NEGATIVE_VOLUME: 1, finding.FAR_COUNT: 1}
     assert ran.finished.findings == expected
     told = [one for event in (*ran.of(events.Committed), *ran.of(events.Found)) for one in event.findings]
     assert Counter(one.kind for one in told) == expected
@@ -132,7 +132,7 @@ def test_a_finding_goes_with_the_file_that_it_was_about(place, server):
     place.run(*window(DAYS))
     server.put(key(ODD), pack(text(ODD, volume=-1)))
     place.run(*window(DAYS))
-    assert list(recorded(place)) == [(str(ODD), findings.NEGATIVE_VOLUME)]
+    assert list(recorded(place)) == [(str(ODD), finding.NEGATIVE_VOLUME)]
     server.put(key(ODD), pack(text(ODD)))
     place.run(*window(DAYS))
     assert recorded(place) == {}
@@ -143,5 +143,5 @@ def test_a_number_of_rows_is_far_only_while_its_neighbours_are(place, server):
     server.put(key(DAYS[0]), pack(text(DAYS[0], 20)))
     assert place.run(*window(DAYS[:3])).finished.findings == {}
     ran = place.run(*window(DAYS))
-    assert recorded(place) == {(str(DAYS[0]), findings.FAR_COUNT): (20, ["the sessions around have 40"])}
+    assert recorded(place) == {(str(DAYS[0]), finding.FAR_COUNT): (20, ["the sessions around have 40"])}
     assert ran.finished.findings == {}
