@@ -233,10 +233,11 @@ LONG = "ticker," + "x" * 1000
         (gzip.compress(b"a\nb\n" * 50), ["a", "b", "a", "b", "a"]),
         (gzip.compress(f"{LONG}\nb\n".encode()), [LONG[:200], "b"]),
         (gzip.compress(b"") + gzip.compress(b"caf\xe9\n") + b"garbage", ["caf\\xe9"]),
+        (gzip.compress(b"a\n") + gzip.compress(b"b\n"), ["a", "b"]),
         (gzip.compress(b"\0" * 10_000_000), ["\\x00" * 50]),
         (gzip.compress(b"")[:3], []),
     ],
-    ids=["no gzip", "empty", "many lines", "a long line", "garbage behind", "a bomb", "a header alone"],
+    ids=["no gzip", "empty", "many lines", "a long line", "garbage behind", "two members", "a bomb", "a header alone"],
 )
 def test_show_prints_how_it_begins_as_far_as_it_unpacks(place, server, data, opening):
     server.put(key(DAY), data)
@@ -250,7 +251,7 @@ def test_show_prints_how_it_begins_as_far_as_it_unpacks(place, server, data, ope
 
 def test_a_damaged_file_begins_as_far_as_the_damage(place, server):
     packed = bytearray(pack(flat([(f"T{n:05}", str(n * 7919 % 10007)) for n in range(5000)])))
-    packed[len(packed) // 2] ^= 0xFF
+    packed[2000] ^= 0xFF  # amid the first member, some 6 kB of text behind its beginning
     server.put(key(DAY), bytes(packed))
     place.run(*SPAN)
     shown = json.loads(place.here("quarantine", "show", DAY, "--json").out)
@@ -419,6 +420,14 @@ def test_a_kept_file_that_is_not_what_was_refused(held_back, command, spoil, wor
     assert held_back.tiers() == before
 
 
+def test_accept_applies_nothing_where_one_of_the_kept_files_is_gone(held_back, server):
+    server.put(key(OTHER), pack(FEWER))
+    held_back.run(*SPAN)
+    kept(held_back, OTHER).unlink()
+    assert held_back.here("quarantine", "accept", DAY, OTHER).code == 5
+    assert len(listed(held_back)) == 2
+
+
 class Killed(BaseException):
     """Stands for SIGKILL."""
 
@@ -467,5 +476,7 @@ def test_an_acceptance_that_is_killed_anywhere_is_finished_by_the_next(held_back
         assert place.run(*SPAN).gets == []
         assert_same(place, whole)
         assert verify(place.settings(), deep=True).broken == ()
+        # Killed when all is committed, it leaves the kept file: an orphan, which does no harm.
+        assert kept(place).exists() == (steps[-1] == "remove")
     assert min(ends[name] for name in ("stage", "publish", "sync_folder", "remove", "transaction")) > 0
     assert len(whole.corrections()) == 1
