@@ -159,6 +159,17 @@ INSERT INTO findings SELECT dataset, session, kind,
     CASE WHEN kind LIKE 'rows %' OR max(what) IS NULL THEN '[]' ELSE json_group_array(what) END
 FROM told GROUP BY dataset, session, kind;
 ALTER TABLE sessions DROP COLUMN findings;
+UPDATE intents SET record = json_set(record, '$.findings', json((
+    SELECT json_group_array(json_object('kind', kind, 'count', number, 'examples', json(examples))) FROM (
+        SELECT kind, CASE WHEN kind LIKE 'rows %' THEN CAST(max(what) AS INTEGER) ELSE count(*) END AS number,
+            CASE WHEN kind LIKE 'rows %' OR max(what) IS NULL THEN '[]' ELSE json_group_array(what) END AS examples
+        FROM (
+            SELECT CASE WHEN instr(value, ': ') THEN substr(value, 1, instr(value, ': ') - 1) ELSE value END AS kind,
+                CASE WHEN instr(value, ': ') THEN substr(value, instr(value, ': ') + 2) END AS what
+            FROM json_each(intents.record, '$.findings')
+        ) GROUP BY kind
+    )
+)));
 CREATE TABLE quarantine (
     dataset TEXT NOT NULL,
     session TEXT NOT NULL,

@@ -125,6 +125,26 @@ class TestTheFile:
             manifest.permit(Permission(DAY, DAY))
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
+    def test_what_an_older_run_was_killed_amid_is_carried_through(self, manifest: Manifest, path: Path) -> None:
+        """Findings were texts, one a ticker; in the record of an intent they were, too."""
+        texts = ["identical repeat: A", "conflicting repeat: C: D", "identical repeat: B", "rows without a ticker: 7"]
+        record = _record(manifest)
+        stored = [json.dumps({**json.loads(record.to_json()), "findings": found}) for found in (texts, [])]
+        with closing(sqlite3.connect(path.with_name("old.sqlite"))) as database, database:
+            database.executescript(f"{''.join(MIGRATIONS[:3])} PRAGMA user_version = 3;")
+            database.executemany(
+                "INSERT INTO intents VALUES (?, ?, ?, NULL)",
+                [(DATASET, DAY.isoformat(), stored[0]), (DATASET, NEXT.isoformat(), stored[1])],
+            )
+        with Manifest.open(path.with_name("old.sqlite"), DATASET) as old:
+            intended = [one for one, _ in old.intents()]
+        assert intended[0].findings == (
+            Finding("conflicting repeat", 1, ("C: D",)),
+            Finding("identical repeat", 2, ("A", "B")),
+            Finding("rows without a ticker", 7),
+        )
+        assert intended == [replace(record, findings=intended[0].findings), replace(record, findings=())]
+
     def test_what_a_plan_allows_is_kept_with_its_date(self, manifest: Manifest) -> None:
         assert (manifest.permission(), manifest.permission_asked_at()) == (Permission(), None)
         for permission in (Permission(DAY, DAY, below=DAY), Permission(above=DAY), Permission()):
