@@ -13,6 +13,9 @@ from datetime import date
 from ingest.errors import LosesRows
 from ingest.manifest.records import Correction, CorrectionKind
 
+csv.field_size_limit(2**31 - 1)
+"""A field may be as long as its file: the parser of the rows has no such limit either."""
+
 MAX_LOSS = 0.1
 """The share of the rows held that a replacement may lack. More is rather a broken file than a correction."""
 
@@ -58,8 +61,8 @@ def rows_of(columns: Sequence[str], texts: Iterable[bytes]) -> Rows:
 
 
 def _lines(text: bytes) -> Iterator[str]:
-    # Bytes that are no text stay apart from each other, and can be printed.
-    plain = text.decode(errors="backslashreplace").replace("\r\n", "\n")
+    # Bytes that are no text stay apart from each other, and can be printed; a lone CR, which ends no row, too.
+    plain = text.decode(errors="backslashreplace").replace("\r\n", "\n").replace("\r", "\\r")
     if '"' not in plain:
         yield from filter(None, plain.split("\n")[1:])
         return
@@ -70,8 +73,8 @@ def _lines(text: bytes) -> Iterator[str]:
 
 def _line(fields: Sequence[str]) -> str:
     written = io.StringIO()
-    csv.writer(written, lineterminator="").writerow(fields)
-    return written.getvalue()
+    csv.writer(written, lineterminator="\n").writerow(fields)  # without an end it leaves those within fields bare
+    return written.getvalue()[:-1]
 
 
 def fields_of(line: str) -> list[str]:

@@ -1,0 +1,41 @@
+"""What a republished file changes, whatever is in its fields."""
+
+from datetime import date
+
+import pytest
+
+from ingest import differences
+from ingest.differences import Rows, changes, difference, fields_of, rows_of
+
+DAY = date(2025, 3, 3)
+COLUMNS = ("ticker", "volume", "note")
+LONG = "x" * 200_000
+
+
+def rows(*lines: str) -> Rows:
+    return rows_of(COLUMNS, ["\n".join([",".join(COLUMNS), *lines, ""]).encode()])
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        ('"A,B",1,"two\nlines"', ["A,B", "1", "two\nlines"]),
+        ('A,1,"two\nlines"', ["A", "1", "two\nlines"]),
+        ('"two\nlines","Q""T",1', ["two\nlines", 'Q"T', "1"]),
+        (f'A,"1",{LONG}', ["A", "1", LONG]),
+        ('A\rB,"1",x', ["A\\rB", "1", "x"]),
+        ("A\rB,1,x", ["A\\rB", "1", "x"]),
+    ],
+    ids=["comma and line end", "line end", "quote and line end", "long", "lone CR and quotes", "lone CR"],
+)
+def test_a_row_is_kept_with_all_of_its_fields(line: str, fields: list[str]) -> None:
+    found = rows(line)
+    assert [fields_of(kept) for kept in found.lines] == [fields]
+    assert found.tickers == {fields[0]: 1}
+    one = difference(DAY, ("e1", "e2"), rows(), found)
+    assert one is not None
+    assert [(change.ticker, change.old) for change in changes(one)] == [(fields[0], None)]
+
+
+def test_no_row_counts_as_lost_for_a_line_end_in_it() -> None:
+    differences.check_loss(rows('"A,B",1,x'), rows('"A,B",1,"two\nlines"'))
