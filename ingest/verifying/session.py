@@ -1,8 +1,6 @@
 """One session held against its parts: that they are the files that were written, and that no row is lost in them."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -105,21 +103,27 @@ def _begin_as_indexed(members: list[bytes], index: MemberIndex, columns: tuple[s
     """Whether each member begins with its ticker: asked of ordered parts, the only ones that are looked up in."""
     if not index.ordered:
         return True
-    place = columns.index("ticker")
     starts = [members[0].partition(b"\n")[2], *members[1:]]
-    lines = [start.partition(b"\n")[0].decode(errors="replace") for start in starts]
-    return all(_field(line, place) == first for line, first in zip(lines, index.firsts, strict=True))
+    lines = [start.partition(b"\n")[0] + b"\n" for start in starts]
+    return _tickers(b"".join(lines), columns) == list(index.firsts)
 
 
-def _field(line: str, place: int) -> str:
-    fields = next(csv.reader([line]), [])
-    return fields[place] if place < len(fields) else ""
+def _tickers(rows: bytes, columns: tuple[str, ...]) -> list[str] | None:
+    """The ticker of each row; None where the text, or what its columns are called, is not what was written."""
+    import polars as pl  # for who looks deep alone
+
+    from ingest.tiers.lines import parse
+
+    try:
+        return parse(rows, columns, {"ticker": pl.String()})["ticker"].fill_null("").to_list()
+    except (pl.exceptions.PolarsError, TypeError):
+        return None
 
 
 def _rows_lost(record: SessionRecord, texts: Mapping[Tier, bytes]) -> Iterator[str]:
     counts = {"tracked": record.tracked_rows, "archive": record.archive_rows}
     for tier, text in texts.items():
-        rows = len(_lines(text)) if record.cut == "lines" else _parsed_rows(text)
+        rows = len(_lines(text)) if record.cut == "lines" else _parsed_rows(text, record.columns)
         if rows != counts[tier]:
             yield f"its {tier} part has {rows:,} rows, and {counts[tier]:,} were written"
             return
@@ -135,8 +139,8 @@ def _lines(text: bytes) -> list[bytes]:
     return [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
-def _parsed_rows(text: bytes) -> int:
-    return sum(1 for row in csv.reader(io.StringIO(text.decode(errors="replace"), newline="")) if row) - 1
+def _parsed_rows(text: bytes, columns: tuple[str, ...]) -> int:
+    return len(_tickers(text[text.find(b"\n") + 1 or len(text) :], columns) or ())
 
 
 def put_together(tracked: bytes, archive: bytes, tracked_rows: npt.NDArray[np.int64]) -> bytes:

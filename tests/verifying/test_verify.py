@@ -174,6 +174,23 @@ def test_without_the_rest_and_with_texts_that_polars_cut_a_deep_look_finds_nothi
         assert problems(other, deep=True) == []
 
 
+def test_fields_that_are_odd_and_whole_are_no_damage(place, server, tmp_path):
+    """A first ticker with a lone CR, and a text that polars cut with a field longer than the csv module reads."""
+    server.put(key(DAYS[1]), pack(flat([("A\rB", "1"), ("AAPL", "2"), ("MSFT", "3")])))
+    header = "ticker,volume,open,close,high,low,window_start,note"
+    long = f',1,"two\n{"x" * 200_000}"\n'.encode()
+    server.put(key(DAYS[2]), pack(flat([("AAPL", "1"), ("MSFT", "2")], header).replace(b",1,1\n", long)))
+    other = type(place)(tmp_path / "odd", server.endpoint_url)
+    assert other.run(*SPAN).finished.committed == len(DAYS)
+    assert problems(other, deep=True) == []
+
+
+@pytest.mark.parametrize("columns", ['["ticket"]', "[]", "[1, 2]", '["ticker", "ticker"]'])
+def test_columns_that_are_others_are_seen_by_a_deep_look(place, columns):
+    place.execute(f"UPDATE sessions SET columns = '{columns}' WHERE session = '{DAYS[2]}'")
+    assert ("damaged", str(DAYS[2])) in problems(place, deep=True)
+
+
 def test_a_look_writes_nothing(place, snapshot, server):
     place.part(DAYS[1]).unlink()
     spoil(place.part(DAYS[2], "archive"))
