@@ -81,6 +81,8 @@ class _Mending:
             if one.session and one.kind != "gap" and not _in_quarantine(self._settings, one.what)
         }
         folders, dataset = self._store.folders, self._request.dataset
+        if not self._manifest.committed():  # no part says enough: no look names them
+            doubtful |= rebuilding.days_of(folders.tracked)
         taken = rebuilding.take_up(self._manifest, folders, dataset, self._store.run, doubtful)
         self._each(taken, "taken up from its parts")
         lost = frozenset(doubtful - set(taken))

@@ -18,7 +18,7 @@ from ingest.lock import hold
 from ingest.manifest import Manifest
 from ingest.repairing import repair
 from ingest.request import Request
-from ingest.tiers import durable
+from ingest.tiers import durable, stamp
 from ingest.tiers.layout import PartFolders
 from ingest.verifying import verify
 from ingest.window import Window
@@ -239,3 +239,15 @@ def test_parts_of_another_dataset_or_day_are_not_believed(place, tmp_path):
         run = manifest.begin_run(*window(DAYS))
         taken = rebuilding.take_up(manifest, folders, STOCKS_DAY, run, DAYS)
     assert taken == (DAYS[0], *DAYS[2:])
+
+
+def test_where_no_part_says_anything_all_are_fetched(place, whole):
+    """Parts of an older version carry no note; and there is no manifest."""
+    for day in DAYS:
+        _, plain = stamp.take(place.part(day).read_bytes())
+        place.part(day).write_bytes(plain)
+    (place.root / "manifest.sqlite").unlink()
+    code, deeds, gets = repaired(place)
+    assert (code, gets) == (0, DAYS)
+    assert deeds[-1] == f"{len(DAYS)} sessions asked for again: all are here"
+    assert_mended(place, whole)
