@@ -104,6 +104,11 @@ class _Mending:
             self._say(f"{ticker}: its CSV is made anew from the parts")
 
     def _project(self) -> None:
+        if self._manifest.pending():  # what was taken up anew has to be compared with its neighbours, as in a run
+            from ingest.quality import far_counts
+
+            judgements = Judgements(self._manifest)
+            judgements.find_far_counts(far_counts(judgements.row_counts()))
         self._manifest.follow(self._request.tracked)
         into_csv = self._settings.fallback.into_csv
         project(self._manifest, self._store.folders, self._settings.tracked_path, into_csv)

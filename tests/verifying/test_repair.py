@@ -14,6 +14,7 @@ from ingest import rebuilding
 from ingest.datasets import STOCKS_DAY
 from ingest.demo.market import pack
 from ingest.errors import CacheLocked
+from ingest.finding import FAR_COUNT
 from ingest.lock import hold
 from ingest.manifest import Manifest
 from ingest.repairing import repair
@@ -251,3 +252,14 @@ def test_where_no_part_says_anything_all_are_fetched(place, whole):
     assert (code, gets) == (0, DAYS)
     assert deeds[-1] == f"{len(DAYS)} sessions asked for again: all are here"
     assert_mended(place, whole)
+
+
+def test_what_is_odd_beside_its_neighbours_is_found_again(place, server, tmp_path):
+    server.put(key(DAYS[3]), pack(b"\n".join([*market_day(DAYS[3]).split(b"\n")[:120], b""])))
+    odd = Place(tmp_path / "odd", server.endpoint_url)
+    odd.run(*SPAN)
+    shutil.copytree(odd.root, tmp_path / "whole")
+    assert (str(DAYS[3]), FAR_COUNT) in odd.query("SELECT session, kind FROM findings")
+    (odd.root / "manifest.sqlite").unlink()
+    assert repaired(odd)[::2] == (0, [])
+    assert_mended(odd, Place(tmp_path / "whole", server.endpoint_url))
