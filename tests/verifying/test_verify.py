@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from pipeline_kit import assert_same, flat, key, market_day, window
@@ -88,6 +90,30 @@ def test_a_text_that_is_not_the_source_is_seen_by_a_deep_look(place, tier, chang
 def test_a_manifest_that_contradicts_itself_is_named(place, change):
     place.execute(f"UPDATE sessions SET {change} WHERE session = '{DAYS[2]}'")
     assert ("damaged", "manifest") in problems(place)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "projections SET ticker = x'00ff' WHERE ticker = 'AAPL'",
+        "sessions SET tracked_rows = ''",
+        "sessions SET dropped_rows = x'00'",
+        "runs SET exit_code = 'none'",
+    ],
+)
+def test_values_of_another_type_are_damage(place, change):
+    place.execute(f"UPDATE {change}")
+    assert problems(place) == [("damaged", "manifest")]
+
+
+def test_an_index_that_lacks_rows_is_damage(place):
+    """What a damaged page makes of it: SQLite's quick check passes over it."""
+    with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db:
+        db.executescript(
+            "CREATE INDEX more ON sessions (session); PRAGMA writable_schema = ON; "
+            "UPDATE sqlite_schema SET sql = 'CREATE INDEX more ON sessions (etag)' WHERE name = 'more';"
+        )
+    assert problems(place) == [("damaged", "manifest")]
 
 
 @pytest.mark.parametrize("index", ['[[0,5],["A"],true]', "[]", "nonsense", '[[0,5,3,9],["A"],true]'])
