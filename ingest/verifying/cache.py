@@ -87,9 +87,11 @@ class _Cache:
         if not records and (parts := folders.present("tracked")):
             why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
             return replace(found, problems=(Problem("missing", "manifest", why),))
+        held = self.manifest.sessions()
+        sets = [held[record.session].tracked for record in records]
         one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            looks = list(threads.map(one, records))
+            looks = list(threads.map(one, records, sets))
         rows = [row for row in self.manifest.projections().values() if row.active and not row.dirty and row.sha256]
         problems = [problem for look in looks for problem in look.problems]
         wrong = list(csvs.look(rows, self.settings.tracked_path))

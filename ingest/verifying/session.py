@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from ingest import stamping
 from ingest.errors import UnreadableFile
 from ingest.manifest import SessionRecord
 from ingest.tiers import blockgzip
@@ -25,8 +26,11 @@ class Look:
     bytes: int
 
 
-def look(record: SessionRecord, folders: PartFolders, root: Path, deep: bool) -> Look:
-    """Compare a session's record with its parts; where it is `deep`, their text, too, with the source's."""
+def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, root: Path, deep: bool) -> Look:
+    """Compare a session's record with its parts; where it is `deep`, their text, too, with the source's.
+
+    `tracked` are the tickers that the manifest says it was cut by.
+    """
     read: dict[Tier, bytes] = {}
     problems = [Problem("damaged", "manifest", why, record.session) for why in _contradictions(record)]
     for tier in record.part_sha256:
@@ -40,7 +44,11 @@ def look(record: SessionRecord, folders: PartFolders, root: Path, deep: bool) ->
             problems.append(Problem("damaged", name, f"it cannot be read: {error.strerror}", record.session))
         else:
             problems += [Problem("damaged", name, why, record.session) for why in _wrong(record, tier, read[tier])]
-    if deep and not problems:
+    whole = not problems
+    if whole and not _says_the_same(record, tracked, read["tracked"]):
+        why = "it is not what the tracked part says of itself"
+        problems.append(Problem("damaged", "manifest", why, record.session))
+    if whole and deep:
         problems += [Problem("damaged", str(record.session), why, record.session) for why in _lost(record, read)]
     return Look(tuple(problems), len(read), sum(map(len, read.values())))
 
@@ -54,6 +62,18 @@ def _contradictions(record: SessionRecord) -> Iterator[str]:
         yield "it says both that the rest was kept and that it was not"
     if len(record.tracked_row_numbers) != 4 * record.tracked_rows or not _ascend(record):
         yield "the numbers of its tracked rows are not those of so many rows, ascending"
+
+
+def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: bytes) -> bool:
+    """Whether a tracked part that says something of itself says this; one of an older version says nothing.
+
+    An ETag that was forgotten is no contradiction: its session is to be fetched again.
+    """
+    said = stamping.read(part)
+    if said is None:
+        return True
+    unsaid = replace(record, tracked_set=0, last_modified="", etag=record.etag or said.record.etag)
+    return said.tickers == tracked and replace(said.record, findings=()) == unsaid
 
 
 def _ascend(record: SessionRecord) -> bool:

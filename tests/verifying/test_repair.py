@@ -263,3 +263,14 @@ def test_what_is_odd_beside_its_neighbours_is_found_again(place, server, tmp_pat
     (odd.root / "manifest.sqlite").unlink()
     assert repaired(odd)[::2] == (0, [])
     assert_mended(odd, Place(tmp_path / "whole", server.endpoint_url))
+
+
+@pytest.mark.parametrize(
+    "change", ["tracked_sets SET tickers = 'MSFT'", "sessions SET text_sha256 = 'x'", "sessions SET columns = '[]'"]
+)
+def test_values_that_could_be_are_taken_from_the_parts(place, whole, change):
+    place.execute(f"UPDATE {change}")
+    code, deeds, gets = repaired(place)
+    assert (code, gets) == (0, [])
+    assert deeds == [f"{day}: taken up from its parts" for day in DAYS]
+    assert_mended(place, whole)

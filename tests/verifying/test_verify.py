@@ -12,7 +12,7 @@ from pipeline_kit import assert_same, flat, key, market_day, window
 from runs_kit import DAYS, ROWS, SPAN
 
 from ingest.demo.market import pack
-from ingest.tiers import durable
+from ingest.tiers import durable, stamp
 from ingest.verifying import BROKEN, verify
 
 
@@ -116,6 +116,34 @@ def test_an_index_that_lacks_rows_is_damage(place):
     assert problems(place) == [("damaged", "manifest")]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sessions SET text_sha256 = 'other'",
+        "sessions SET size = size + 1",
+        "sessions SET columns = replace(columns, 'open', 'opem')",
+        "tracked_sets SET tickers = 'AAPL' || char(10) || 'MSFT'",
+    ],
+)
+def test_what_the_part_says_otherwise_is_named(place, change):
+    """A value that could be: each part that carries a note of itself tells."""
+    place.execute(f"UPDATE {change}")
+    assert problems(place) == [("damaged", "manifest")] * len(DAYS)
+
+
+def test_a_part_of_an_older_version_says_nothing_and_an_etag_may_be_forgotten(place):
+    _, plain = stamp.take(place.part(DAYS[2]).read_bytes())
+    place.part(DAYS[2]).write_bytes(plain)
+    offsets, *rest = json.loads(place.query("SELECT member_index FROM members WHERE tier = 'tracked'")[0][0])
+    index = json.dumps([[0, len(plain)], *rest])
+    assert len(offsets) == 2
+    sha256 = hashlib.sha256(plain).hexdigest()
+    place.execute(f"UPDATE sessions SET tracked_sha256 = '{sha256}', size = 5 WHERE session = '{DAYS[2]}'")
+    place.execute(f"UPDATE members SET member_index = '{index}' WHERE session = '{DAYS[2]}' AND tier = 'tracked'")
+    place.execute("UPDATE sessions SET etag = NULL")
+    assert problems(place, deep=True) == []
+
+
 @pytest.mark.parametrize("index", ['[[0,5],["A"],true]', "[]", "nonsense", '[[0,5,3,9],["A"],true]'])
 def test_an_index_that_does_not_fit_is_named(place, index):
     place.execute(f"UPDATE members SET member_index = '{index}' WHERE session = '{DAYS[2]}' AND tier = 'archive'")
@@ -127,8 +155,8 @@ def test_members_that_begin_with_another_ticker_are_seen_by_a_deep_look(place):
     offsets, firsts, ordered = json.loads(index)
     changed = json.dumps([offsets, ["ZZZ", *firsts[1:]], ordered])
     place.execute(f"UPDATE members SET member_index = '{changed}' WHERE session = '{DAYS[2]}' AND tier = 'archive'")
-    assert problems(place) == []
-    assert problems(place, deep=True) == [("damaged", str(DAYS[2]))]
+    assert problems(place) == [("damaged", "manifest")]
+    assert problems(place, deep=True) == [("damaged", "manifest"), ("damaged", str(DAYS[2]))]
 
 
 def test_a_csv_that_is_gone_or_was_changed_is_named(place):
