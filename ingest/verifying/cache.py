@@ -50,17 +50,27 @@ class Verified:
 def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
     """Hold a cache against its manifest; nothing is written, and no lock is taken.
 
-    Where another run is going on, what looks broken is looked at once more. A damaged manifest is a problem like
-    others. Raises CacheError where the cache cannot be read, and for a manifest of a newer version.
+    Where another run is going on, or was meanwhile, what looks broken is looked at once more. A damaged manifest is a
+    problem like others. Raises CacheError where the cache cannot be read, and for a manifest of a newer version.
     """
+    before = _newest_run(settings, dataset)
     found = look(settings, deep, dataset)
-    if found.problems and note_of(settings.cache.root):
+    if found.problems and (note_of(settings.cache.root) or _newest_run(settings, dataset) != before):
         time.sleep(_LOOK_AGAIN_S)
         again = look(settings, deep, dataset)
         both = tuple(one for one in again.problems if one in found.problems)
         note = "another run may be going on: what it has not finished may look unfinished"
         return replace(again, problems=both, notes=(*again.notes, note))
     return found
+
+
+def _newest_run(settings: Settings, dataset: Dataset) -> object:
+    """The newest run with its end; one that is going on has none. None where the manifest does not say."""
+    try:
+        with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+            return manifest.last_runs(1)
+    except ManifestDamaged:
+        return None
 
 
 def look(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -13,7 +14,7 @@ from runs_kit import DAYS, ROWS, SPAN
 
 from ingest.demo.market import pack
 from ingest.tiers import durable, stamp
-from ingest.verifying import BROKEN, verify
+from ingest.verifying import BROKEN, cache, session, verify
 
 
 def problems(place, deep=False):
@@ -303,3 +304,22 @@ def test_a_fresh_cache_like_it_is_the_same(place, server, tmp_path):
     other.run(*window(DAYS))
     verify(other.settings(), deep=True)
     assert_same(place, other)
+
+
+def test_a_run_that_ends_amid_a_look_breaks_nothing(place, server, monkeypatch):
+    """The records were read before it, the parts are read after it; its note is gone by the end of the look."""
+    looks, original = [], session.look
+
+    def slow(record, *arguments, **named):
+        looks.append(record.session)
+        if len(looks) == 1:
+            server.put(key(DAYS[4]), pack(market_day(DAYS[4]).replace(b"\nAAPL,", b"\nAAPL,9")))
+            assert place.run(*SPAN).finished.corrections == 1
+        return original(record, *arguments, **named)
+
+    monkeypatch.setattr(session, "look", slow)
+    monkeypatch.setattr(cache, "ThreadPoolExecutor", lambda count: ThreadPoolExecutor(1))
+    monkeypatch.setattr(cache, "_LOOK_AGAIN_S", 0)
+    found = verify(place.settings())
+    assert found.problems == ()
+    assert len(looks) == 2 * len(DAYS)
