@@ -20,8 +20,11 @@ from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import schema
 from ingest.manifest.location import refuse_network
 
-_LACKS = re.compile(r"^no such (table|column)|has no column named")
-"""What SQLite says of a manifest that lacks what its version has."""
+_LACKS = re.compile(r"^no such (table|column)|has no column named|already exists$|^unsupported file format$")
+"""What SQLite says of a manifest that lacks what its version has, or whose version is none."""
+
+_WRITE_VERSION = slice(18, 20)
+"""In SQLite's header: a file in which these are above 2 can be read, and not be written."""
 
 _Read = TypeVar("_Read", bound=Callable[..., Any])
 
@@ -81,6 +84,8 @@ class Database:
             # Not quick_check: that passes over indexes which lack rows, and what is looked up in them is not found.
             (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
             wrong = next(self._of_another_type(), None) if found == "ok" else found
+            if self.path.exists() and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
+                wrong = "its header says that it cannot be written"
         if wrong:
             raise ManifestDamaged(self.path, wrong)
 
@@ -132,6 +137,11 @@ def understood(read: _Read) -> _Read:
             raise ManifestDamaged(getattr(self, "database", self).path, error) from error
 
     return cast("_Read", method)
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

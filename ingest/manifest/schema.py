@@ -6,7 +6,7 @@ Each migration and the version that it reaches are committed together, so that a
 import sqlite3
 from pathlib import Path
 
-from ingest.errors import CacheError
+from ingest.errors import CacheError, ManifestDamaged
 
 _FIRST = """
 CREATE TABLE runs (
@@ -206,8 +206,10 @@ def is_current(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Version of a manifest; raises CacheError for a newer one."""
+    """Version of a manifest; raises CacheError for a newer one, ManifestDamaged for one that there cannot be."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < 0:
+        raise ManifestDamaged(path, f"format {version}")
     if version > len(MIGRATIONS):
         raise CacheError(
             f"the manifest {path} was written by a newer version of ingest (format {version}, this one knows "

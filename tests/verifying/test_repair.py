@@ -274,3 +274,17 @@ def test_values_that_could_be_are_taken_from_the_parts(place, whole, change):
     assert (code, gets) == (0, [])
     assert deeds == [f"{day}: taken up from its parts" for day in DAYS]
     assert_mended(place, whole)
+
+
+@pytest.mark.parametrize(
+    ("offset", "flip"), [(18, 0x80), (47, 0x01), (60, 0x80), (63, 0x04)], ids=["read only", "format", "negative", "old"]
+)
+def test_a_header_with_a_flipped_bit_is_damage_that_is_mended(place, whole, offset, flip):
+    manifest = place.root / "manifest.sqlite"
+    data = bytearray(manifest.read_bytes())
+    data[offset] ^= flip
+    manifest.write_bytes(data)
+    assert [(one.kind, one.what) for one in verify(place.settings()).problems] == [("damaged", "manifest")]
+    code, _, gets = repaired(place)
+    assert (code, gets) == (0, [])
+    assert_mended(place, whole)
