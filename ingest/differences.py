@@ -97,12 +97,25 @@ def difference(session: date, etags: tuple[str, str], before: Rows, after: Rows)
     """What changes from one version to the next; None where rows and ETags are the same.
 
     `etags` are the old and the new one. The same ETag with other rows and a new ETag with equal rows are told apart.
+    Where the columns merely stand in another order, the old rows are told in the new one.
     """
+    if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
+        before = _arranged(before, after.columns)
     removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
     if (same_etag := etags[0] == etags[1]) and not (removed or added):
         return None
     kind: CorrectionKind = "same etag" if same_etag else "new etag" if removed or added else "equal rows"
     return Correction(session, *etags, after.columns, removed, added, kind, before.columns)
+
+
+def _arranged(rows: Rows, columns: Sequence[str]) -> Rows:
+    """The same rows under columns in another order; what a row lacks is empty in it."""
+    places = [rows.columns.index(name) for name in columns]
+    arranged: Counter[str] = Counter()
+    for line, count in rows.lines.items():
+        fields = fields_of(line)
+        arranged[_line([fields[place] if place < len(fields) else "" for place in places])] += count
+    return Rows(tuple(columns), arranged)
 
 
 def changes(one: Correction, at: str = "") -> Iterator[Change]:

@@ -39,3 +39,16 @@ def test_a_row_is_kept_with_all_of_its_fields(line: str, fields: list[str]) -> N
 
 def test_no_row_counts_as_lost_for_a_line_end_in_it() -> None:
     differences.check_loss(rows('"A,B",1,x'), rows('"A,B",1,"two\nlines"'))
+
+
+def test_columns_in_another_order_change_no_row() -> None:
+    turned = rows_of(("note", "ticker", "volume"), [b'note,ticker,volume\nx,A,1\n"a,b",B,2\n'])
+    held = rows("A,1,x", 'B,2,"a,b"')
+    equal = difference(DAY, ("e1", "e2"), held, turned)
+    assert equal is not None
+    assert (equal.kind, equal.removed, equal.added) == ("equal rows", (), ())
+    assert difference(DAY, ("e1", "e1"), held, turned) is None
+    one = difference(DAY, ("e1", "e2"), rows("A,1,x", 'B,3,"a,b"'), turned)
+    assert one is not None
+    assert (one.kind, one.removed, one.added) == ("new etag", ('"a,b",B,3',), ('"a,b",B,2',))
+    assert [(change.column, change.old, change.new) for change in changes(one)] == [("volume", "3", "2")]
