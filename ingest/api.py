@@ -29,6 +29,7 @@ def run(
     all_permitted: bool = False,
     max_files: int | None = None,
     max_bytes: int | None = None,
+    accept: bool = False,
     config: Path | str | None = None,
     on_event: events.Sink = lambda event: None,
 ) -> events.Finished:
@@ -36,7 +37,8 @@ def run(
 
     `months` calendar months back from today, or `start` to `end`, both inclusive, or all that the keys' plan allows;
     of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers` are tracked in place of
-    those of the settings. May be called where an event loop is running (a notebook). Raises IngestError.
+    those of the settings. `accept` applies republished files even where they take away more than a tenth of a session's
+    rows. May be called where an event loop is running (a notebook). Raises IngestError.
     """
     flags = Flags(
         months=months,
@@ -46,6 +48,7 @@ def run(
         all_permitted=all_permitted,
         max_files=max_files,
         max_bytes=None if max_bytes is None else str(max_bytes),
+        accept=accept,
     )
     chosen = settings.load(_file(config), flags.settings())
     request = request_of(flags, chosen, on_event)

@@ -9,6 +9,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import KeptCorrection
 from ingest.settings import Settings
+from ingest.window import span
 
 
 def corrected(
@@ -21,10 +22,11 @@ def corrected(
     """Single values that were changed from `start` to `end`, both inclusive, by session, time and ticker.
 
     A file that was published again with equal rows is one change without a ticker, which is left out where one is
-    asked for. Raises CacheError.
+    asked for. Raises UsageError where the window is the wrong way round, and CacheError.
     """
+    first, last = span(start, end)
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        kept = Judgements(manifest).corrections(start or date.min, end or date.max)
+        kept = Judgements(manifest).corrections(first, last)
     found = [change for one in kept for change in _told(one) if ticker in (None, change.ticker)]
     return sorted(found, key=lambda change: (change.session, change.at))
 

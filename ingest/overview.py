@@ -17,6 +17,7 @@ from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders
+from ingest.window import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,13 @@ def findings(
     end: date | None = None,
     dataset: Dataset = STOCKS_DAY,
 ) -> list[tuple[date, Finding]]:
-    """What was found in the sessions from `start` to `end`, both inclusive, by session and kind. Raises CacheError."""
+    """What was found in the sessions from `start` to `end`, both inclusive, by session and kind.
+
+    Raises UsageError where the window is the wrong way round, and CacheError.
+    """
+    first, last = span(start, end)
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        found = Judgements(manifest).findings(start or date.min, end or date.max)
+        found = Judgements(manifest).findings(first, last)
     return [(session, one) for session, one in found if kind in (None, one.kind)]
 
 

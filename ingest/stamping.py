@@ -53,14 +53,18 @@ def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionReco
 def read(data: bytes) -> Stamped | None:
     """What a tracked part says of itself; None where it says nothing, or is not what it says."""
     taken = stamp.take(data)
-    if taken is None:
-        return None
-    note, plain = taken
     try:
-        version, dataset, tickers, told = json.loads(zlib.decompress(note))
-        record = SessionRecord.from_json(told) if version == _VERSION else None
-    except (zlib.error, ValueError, TypeError, KeyError):
+        return _understood(*taken) if taken else None
+    # A note may hold anything: of another version, of another tool, damaged.
+    except (zlib.error, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
-    if record is None or hashlib.sha256(plain).hexdigest() != record.tracked_sha256:
+
+
+def _understood(note: bytes, plain: bytes) -> Stamped | None:
+    version, dataset, tickers, told = json.loads(zlib.decompress(note))
+    if version != _VERSION:
+        return None
+    record = SessionRecord.from_json(told)
+    if hashlib.sha256(plain).hexdigest() != record.tracked_sha256:
         return None
     return Stamped(dataset, frozenset(tickers), _noted(record, plain, note)[0])

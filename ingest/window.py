@@ -37,3 +37,14 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
     if last > today:
         notices.append(f"{last} is still to come: the window ends today, {today}")
     return Window(max(first, dataset.first_session), min(last, today), tuple(notices))
+
+
+def span(start: date | None, end: date | None) -> tuple[date, date]:
+    """First and last day of what is held from `start` to `end`, both inclusive, as far back and on as None lets it.
+
+    Raises UsageError where it is the wrong way round.
+    """
+    first, last = start or date.min, end or date.max
+    if first > last:
+        raise UsageError(f"the window is the wrong way round: --start {first} is after --end {last}")
+    return first, last

@@ -19,6 +19,8 @@ def put(data: bytes, note: bytes) -> bytes:
     """A gzip file with a note in its first member, which must have a plain header; at most `MAX_BYTES` of note."""
     if data[:4] != b"\x1f\x8b\x08\x00":
         raise ValueError("not a gzip file with a plain header")
+    if len(note) > MAX_BYTES:
+        raise ValueError(f"a note of {len(note):,} bytes does not fit")
     field = _SUBFIELD.pack(len(note) + 4, _ID, len(note))
     return b"".join([data[:3], bytes([_EXTRA]), data[4:_PLAIN_HEADER], field, note, data[_PLAIN_HEADER:]])
 

@@ -143,6 +143,12 @@ def test_a_kind_that_there_is_not_is_refused_by_name(place):
     assert "low above high" in told.err
 
 
+@pytest.mark.parametrize("command", ["corrections", "findings"])
+def test_a_window_that_is_the_wrong_way_round_is_refused(place, command):
+    told = place.here(command, "--start", "2025-03-05", "--end", "2025-03-04")
+    assert (told.code, "wrong way round" in told.err) == (2, True)
+
+
 def test_a_market_has_no_findings_but_its_repeats(server, tmp_path):
     for day in DAYS:
         server.put(key(day), pack(market_day(day)))

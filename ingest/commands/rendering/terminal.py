@@ -24,7 +24,8 @@ class Terminal:
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._console = console or Console(highlight=False)
+        # What is said may quote a file: it must not be taken for markup.
+        self._console = console or Console(highlight=False, markup=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
