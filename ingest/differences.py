@@ -56,7 +56,7 @@ class Rows:
 
 
 def rows_of(columns: Sequence[str], texts: Iterable[bytes]) -> Rows:
-    """Rows of texts, each with a header, whatever their line ends."""
+    """Rows of texts, each with a header, whatever their line ends; one without a value, a blank line say, is none."""
     return Rows(tuple(columns), Counter(line for text in texts for line in _lines(text)))
 
 
@@ -64,10 +64,10 @@ def _lines(text: bytes) -> Iterator[str]:
     # Bytes that are no text stay apart from each other, and can be printed; a lone CR, which ends no row, too.
     plain = text.decode(errors="backslashreplace").replace("\r\n", "\n").replace("\r", "\\r")
     if '"' not in plain:
-        yield from filter(None, plain.split("\n")[1:])
+        yield from (line for line in plain.split("\n")[1:] if line.strip(","))
         return
     for number, fields in enumerate(csv.reader(io.StringIO(plain, newline=""))):
-        if number and fields:
+        if number and any(fields):
             yield _line(fields)
 
 
