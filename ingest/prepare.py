@@ -11,7 +11,7 @@ from ingest.errors import CacheError
 from ingest.finding import Finding
 from ingest.manifest import Correction, Replaced, SessionRecord
 from ingest.plan import Decision
-from ingest.quality import judge
+from ingest.quality import dates
 from ingest.sources.base import Body
 from ingest.split import Split, read_header, split
 from ingest.stamping import stamped
@@ -105,7 +105,7 @@ def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], te
 
 def _findings(job: Job, body: Body, cut: Split) -> tuple[Finding, ...]:
     odd = () if body.etag_is_md5 else (Finding(finding.NOT_MD5),)
-    return (*cut.findings, *judge(cut.rows, cut.stamps, job.decision.session, job.dataset.zone), *odd)
+    return (*cut.findings, *dates(cut.stamps, job.decision.session, job.dataset.zone), *odd)
 
 
 def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | None:

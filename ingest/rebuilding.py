@@ -62,11 +62,11 @@ def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> 
     for day in days:
         data = _read(folders.path(day, "tracked"))
         found = stamping.read(data) if data else None
-        if found and (found.dataset, found.record.session) == (dataset.name, day) and _whole(folders, found.record):
+        if found and (found.dataset, found.record.session) == (dataset.name, day) and is_whole(folders, found.record):
             yield found
 
 
-def _whole(folders: PartFolders, record: SessionRecord) -> bool:
+def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
     """Whether both parts are the files of this record."""
     return all(
         hashlib.sha256(_read(folders.path(record.session, tier)) or b"").hexdigest() == sha256

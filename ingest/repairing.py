@@ -5,8 +5,9 @@ Nothing of the user's is removed: a damaged manifest is set aside, orphans that 
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 
-from ingest import lock, rebuilding
+from ingest import lock, rebuilding, salvaging
 from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.projecting import project
@@ -19,7 +20,7 @@ from ingest.verifying import Verified, look
 
 Say = Callable[[str], None]
 
-_LOGS_FIRST = ("-wal", "-shm", "")
+_LOGS_FIRST = ("-journal", "-wal", "-shm", "")
 """Ends of the names of SQLite's files. A log that stayed behind would be played into the manifest that is made next."""
 
 
@@ -29,18 +30,21 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
     `say` gets each thing that is done, in words. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root):
-        _set_aside_if_damaged(settings, request, deep, say)
+        damaged = _set_aside_if_damaged(settings, request, deep, say)
         with opened_store(settings, request) as store:
             mending = _Mending(settings, request, store, say)
+            if damaged:
+                mending.salvage(damaged)
             lost = mending.mend(deep)
             store.manifest.finish_run(store.run, 0, {"repaired": mending.deeds})
     return lost
 
 
-def _set_aside_if_damaged(settings: Settings, request: Request, deep: bool, say: Say) -> None:
+def _set_aside_if_damaged(settings: Settings, request: Request, deep: bool, say: Say) -> Path | None:
+    """Returns where it is now; None where it is whole."""
     found = look(settings, deep, request.dataset)
     if not any(one.kind == "damaged" and one.what == "manifest" and one.session is None for one in found.problems):
-        return
+        return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     manifest = settings.manifest_path
     aside = f"{manifest.name}.damaged-{stamp}"
@@ -48,6 +52,7 @@ def _set_aside_if_damaged(settings: Settings, request: Request, deep: bool, say:
         durable.move(manifest.with_name(manifest.name + end), manifest.with_name(aside + end))
     durable.sync_folder(manifest.parent)
     say(f"the damaged manifest was set aside as {aside}")
+    return manifest.with_name(aside)
 
 
 class _Mending:
@@ -60,6 +65,16 @@ class _Mending:
     @property
     def _manifest(self) -> Manifest:
         return self._store.manifest
+
+    def salvage(self, damaged: Path) -> None:
+        """Take from the parts what they say, then from the damaged manifest what can be read and is not in them."""
+        store, dataset = self._store, self._request.dataset
+        rebuilding.take_up(self._manifest, store.folders, dataset, store.run, rebuilding.days_of(store.folders.tracked))
+        sessions, corrections = salvaging.salvage(damaged, self._manifest, store.folders, store.run)
+        if held := len(self._manifest.committed()):
+            self._say(f"{held:,} sessions were taken up from their parts, {sessions:,} of them by the damaged manifest")
+        if corrections:
+            self._say(f"{corrections:,} corrections were read from it")
 
     def mend(self, deep: bool) -> frozenset[date]:
         """Returns the sessions to be fetched again."""

@@ -19,6 +19,7 @@ from ingest import finding
 from ingest.datasets import Dataset
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
+from ingest.quality import numbers
 from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
@@ -47,8 +48,7 @@ class Header:
 class Split:
     """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending.
 
-    `rows` is what was parsed of it: tickers, and prices and volume as numbers; `stamps` counts the rows that have each
-    stamp, as text. `findings` tell of the text and its tickers, not of these numbers.
+    `stamps` counts the rows that have each stamp, as text; `findings` tell of all but these.
     """
 
     header: Header
@@ -57,7 +57,6 @@ class Split:
     source_rows: int
     tracked_rows: npt.NDArray[np.uint32]
     cut: Cut
-    rows: pl.DataFrame
     stamps: Mapping[str, int]
     findings: tuple[Finding, ...]
 
@@ -83,13 +82,13 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         source_rows=frame.height,
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
-        rows=frame,
         stamps=_stamps(text, header, frame.height),
         findings=(
             *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
             *_repeats(frame, ordered),
             *_nameless(tickers),
             *_misshapen(text, header, edges),
+            *numbers(frame),
         ),
     )
 

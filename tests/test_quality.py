@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest import finding
 from ingest.finding import MAX_EXAMPLES, Finding
-from ingest.quality import FEWEST, MOST, NEIGHBOURS, date_of, far_counts, judge
+from ingest.quality import FEWEST, MOST, NEIGHBOURS, date_of, dates, far_counts, numbers
 from ingest.sessions import NEW_YORK
 
 ZONE = str(NEW_YORK)
@@ -39,6 +39,10 @@ def frame(rows):
 def stamps(rows):
     """A missing stamp is an empty one, as in a file."""
     return Counter(row[-1] or "" for row in rows)
+
+
+def judge(rows, stamps, session, zone):
+    return (*numbers(rows), *dates(stamps, session, zone))
 
 
 def is_number(value):

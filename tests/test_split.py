@@ -183,7 +183,7 @@ class TestNothingIsLost:
         assert cut.source_rows == 4
         assert cut.tracked.text == HEADER + _row("B")
         assert _put_together(cut) == text
-        assert cut.findings == (Finding(finding.NAMELESS, 2),)
+        assert Finding(finding.NAMELESS, 2) in cut.findings
 
     def test_a_row_without_a_ticker_is_kept_and_said(self) -> None:
         text = HEADER + _row("A") + _row("") + _row("B")
@@ -374,7 +374,8 @@ class TestRepeats:
             for kind, same in ((finding.IDENTICAL, True), (finding.CONFLICTING, False))
             if (names := tuple(ticker for ticker, alike in repeated.items() if alike is same))
         )
-        assert _split(HEADER + b"".join(_row(*row) for row in rows), *tracked).findings == expected
+        found = _split(HEADER + b"".join(_row(*row) for row in rows), *tracked).findings
+        assert tuple(one for one in found if one.kind != finding.NO_ROWS) == expected
 
 
 class TestStamps:

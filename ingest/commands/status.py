@@ -69,7 +69,7 @@ def _see(command: str, count: int) -> str:
 def _show_judgements(console: Console, found: Status) -> None:
     """What was found in the files, and which of them were refused."""
     kinds = [f"{one.kind} in {one.sessions:,}" for one in found.found[:_KINDS]]
-    more = [f"{len(found.found) - _KINDS} other kinds"] if len(found.found) > _KINDS else []
+    more = [counted(len(found.found) - _KINDS, "other kind")] if len(found.found) > _KINDS else []
     told = f": {'; '.join([*kinds, *more])}" if kinds else ""
     sessions = counted(found.findings, "session")
     console.print(f"{sessions} with findings{told}{_see('findings', found.findings)}.", markup=False, soft_wrap=True)

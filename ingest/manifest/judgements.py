@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from ingest.finding import FAR_COUNT, Finding
 from ingest.manifest.database import Database, now, understood
@@ -22,26 +23,55 @@ def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings
     )
 
 
+CORRECTION = (
+    "INSERT INTO corrections "
+    "(dataset, session, old_etag, new_etag, kind, columns, old_columns, removed, added, run, at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[Any, ...]:
+    """Values of `CORRECTION`."""
+    lists = (one.columns, one.old_columns, one.removed, one.added)
+    return (
+        *(dataset, one.session.isoformat(), one.old_etag, one.new_etag, one.kind),
+        *(json.dumps(values) for values in lists),
+        *(run, at),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Judgements:
     """The part of a manifest that tells of the files' quality and of what became of replacements."""
 
     database: Database
 
-    @understood
     def corrections(self, start: date = date.min, end: date = date.max) -> list[KeptCorrection]:
         """What republished files have changed from `start` to `end`, both inclusive, in the order it was found."""
+        return list(self.each_correction(start, end))
+
+    def each_correction(self, start: date = date.min, end: date = date.max) -> Iterator[KeptCorrection]:
+        """The same, one after the other; one that cannot be understood raises ManifestDamaged, and ends nothing."""
         query = (
             "SELECT session, old_etag, new_etag, columns, removed, added, kind, old_columns, at FROM corrections "
             "WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY id"
         )
-        found = []
-        for day, old, new, *lists, kind, before, at in self.database.rows(query, start.isoformat(), end.isoformat()):
-            columns, removed, added = (tuple(json.loads(text)) for text in lists)
-            known = tuple(json.loads(before)) if before else ()
-            one = Correction(date.fromisoformat(day), old, new, columns, removed, added, kind, known or columns)
-            found.append(KeptCorrection(one, at))
-        return found
+        return map(self._correction_of, self.database.each(query, start.isoformat(), end.isoformat()))
+
+    @understood
+    def _correction_of(self, row: tuple[Any, ...]) -> KeptCorrection:
+        day, old, new, *lists, kind, before, at = row
+        columns, removed, added = (tuple(json.loads(text)) for text in lists)
+        known = tuple(json.loads(before)) if before else ()
+        one = Correction(date.fromisoformat(day), old, new, columns, removed, added, kind, known or columns)
+        return KeptCorrection(one, at)
+
+    def restore(self, kept: Iterable[KeptCorrection], run: int) -> None:
+        """Record corrections that another manifest had, with their times."""
+        with self.database.transaction() as db:
+            db.executemany(
+                CORRECTION, [correction_row(self.database.dataset, one.correction, run, one.at) for one in kept]
+            )
 
     @understood
     def findings(self, start: date = date.min, end: date = date.max) -> list[tuple[date, Finding]]:

@@ -73,7 +73,8 @@ class _Stored:
 
     def to_json(self: "DataclassInstance") -> str:
         """As an intent stores it."""
-        return json.dumps(asdict(self), default=_plain)
+        # `asdict` would copy each value.
+        return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__}, default=_plain)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -195,7 +196,9 @@ class Totals:
     corrections: int
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Finding):
+        return asdict(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.manifest.database import Database, now, translated, understood
-from ingest.manifest.judgements import write_findings
+from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
 from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
@@ -113,11 +113,7 @@ class Manifest(Database):
         with self.transaction() as db:
             for record in records:
                 self._commit_one(db, record, run)
-            db.executemany(
-                "INSERT INTO corrections (dataset, session, old_etag, new_etag, kind, columns, old_columns, removed, "
-                "added, run, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [self._correction_row(correction, run) for correction in corrections],
-            )
+            db.executemany(CORRECTION, [correction_row(self.dataset, one, run, now()) for one in corrections])
             db.execute(
                 "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty",
                 (self.dataset,),
@@ -137,14 +133,6 @@ class Manifest(Database):
         )
         db.execute("DELETE FROM intents WHERE dataset = ? AND session = ?", key)
 
-    def _correction_row(self, correction: Correction, run: int) -> tuple[Any, ...]:
-        lists = (correction.columns, correction.old_columns, correction.removed, correction.added)
-        return (
-            *(self.dataset, correction.session.isoformat(), correction.old_etag, correction.new_etag, correction.kind),
-            *(json.dumps(values) for values in lists),
-            *(run, now()),
-        )
-
     def records(self) -> Iterator[SessionRecord]:
         """All that is said of each committed session, in the order of the dates; findings have their own place."""
         query = (
@@ -154,6 +142,14 @@ class Manifest(Database):
             "WHERE s.dataset = ? AND held = 'committed' ORDER BY s.session"
         )
         return map(self._record_of, self.each(query))
+
+    def records_with_tickers(self) -> Iterator[tuple[SessionRecord, frozenset[str]]]:
+        """The same, each with the tickers of its tracked set."""
+        return map(self._with_tickers, self.records())
+
+    @understood
+    def _with_tickers(self, record: SessionRecord) -> tuple[SessionRecord, frozenset[str]]:
+        return record, self._tracked(record.tracked_set)
 
     @understood
     def _record_of(self, row: Sequence[Any]) -> SessionRecord:

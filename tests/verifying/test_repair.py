@@ -107,7 +107,8 @@ def test_a_manifest_that_is_gone_or_damaged_is_built_anew_from_the_parts(place, 
     assert [one.what for one in broken] == ["manifest"]
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, [])
-    assert f"the manifest knew of no session: {len(DAYS)} were taken up from their parts" in deeds
+    whole_again = ("the manifest knew of no session: 8 were", "8 sessions were")
+    assert any(one.startswith(whole_again) for one in deeds)
     assert bool(aside(place)) == ((place.root / "manifest.sqlite").exists() and broken[0].kind == "damaged")
     assert place.run(*SPAN).gets == []
     assert verify(place.settings(), deep=True).problems == ()
@@ -214,14 +215,14 @@ def test_a_log_that_stayed_behind_is_not_played_into_the_new_manifest(place, who
     moves, move = [], durable.move
 
     def dying(path, target):
-        if len(moves) == 1:
+        if len(moves) == 2:
             raise KeyboardInterrupt
         moves.append(path.name)
         move(path, target)
 
     with patch.object(durable, "move", dying), pytest.raises(KeyboardInterrupt):
         repair(place.settings(), Request(Window(*SPAN), frozenset()), False, print)
-    assert moves == ["manifest.sqlite-wal"]
+    assert moves == ["manifest.sqlite-journal", "manifest.sqlite-wal"]
     assert repaired(place)[0] == 0
     assert place.run(*SPAN).gets == []
     assert place.tiers() == whole.tiers()
@@ -288,3 +289,32 @@ def test_a_header_with_a_flipped_bit_is_damage_that_is_mended(place, whole, offs
     code, _, gets = repaired(place)
     assert (code, gets) == (0, [])
     assert_mended(place, whole)
+
+
+def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
+    """Corrections are nowhere else, and a part that an older version has made says nothing of itself."""
+    text = market_day(DAYS[4]).replace(b"\nAAPL,", b"\nAAPL,9")
+    server.put(key(DAYS[4]), pack(text))
+    place.run(*SPAN)
+    corrections = place.query("SELECT session, removed, added, at FROM corrections")
+    plain = stamp.take(place.part(DAYS[1]).read_bytes())[1]
+    place.part(DAYS[1]).write_bytes(plain)
+    ((index,),) = place.query("SELECT member_index FROM members WHERE session = ? AND tier = 'tracked'", str(DAYS[1]))
+    index = json.loads(index)
+    place.execute(
+        f"UPDATE sessions SET tracked_sha256 = '{hashlib.sha256(plain).hexdigest()}' WHERE session = '{DAYS[1]}'"
+    )
+    shorter = [[0, *(one - index[0][-1] + len(plain) for one in index[0][1:])], *index[1:]]
+    place.execute(
+        f"UPDATE members SET member_index = CAST('{json.dumps(shorter)}' AS BLOB) WHERE session = '{DAYS[1]}' AND tier = 'tracked'"
+    )
+    assert verify(place.settings(), deep=True).problems == ()
+    place.execute("UPDATE permission_windows SET first = x'ff'")
+    place.execute(f"UPDATE sessions SET columns = x'00' WHERE session = '{DAYS[2]}'")
+    code, deeds, gets = repaired(place)
+    assert (code, gets) == (0, [])
+    assert f"{len(DAYS)} sessions were taken up from their parts, 1 of them by the damaged manifest" in deeds
+    assert "1 corrections were read from it" in deeds
+    assert place.query("SELECT session, removed, added, at FROM corrections") == corrections
+    assert verify(place.settings(), deep=True).problems == ()
+    assert place.run(*SPAN).gets == []
