@@ -386,9 +386,8 @@ def test_yahoos_rows_are_never_taken_for_massives(place, theirs, header, line):
         ("Date,Open\n2025-03-03,1\n", "the header names no close"),
         (f"{PLAIN}\nyesterday,1,1,1,1,1\n", "no row has a date"),
         (f"{PLAIN}\n2025-02-30,1,1,1,1,1\n", "no row has a date"),
-        (f'{PLAIN}\n2025-03-03,"{"9" * 200_000}"\n', "no CSV: field larger"),
     ],
-    ids=["empty", "columns", "dates", "february", "field"],
+    ids=["empty", "columns", "dates", "february"],
 )
 def test_a_csv_that_cannot_be_read_is_told(place, theirs, text, why):
     (theirs.top / "data_cache" / "AAPL.csv").write_text(text)

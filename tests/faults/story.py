@@ -65,7 +65,7 @@ class Story:
         assert list(place.root.rglob("*.tmp")) == []
         assert_same(place, self.after)
         assert {path.name for path in place.root.iterdir()} == {path.name for path in self.after.root.iterdir()}
-        assert verify(place.settings(), deep=True).problems == ()
+        assert verify(place.settings()).problems == ()
 
 
 def _check_parts(place):

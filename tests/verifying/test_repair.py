@@ -305,9 +305,8 @@ def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
         f"UPDATE sessions SET tracked_sha256 = '{hashlib.sha256(plain).hexdigest()}' WHERE session = '{DAYS[1]}'"
     )
     shorter = [[0, *(one - index[0][-1] + len(plain) for one in index[0][1:])], *index[1:]]
-    place.execute(
-        f"UPDATE members SET member_index = CAST('{json.dumps(shorter)}' AS BLOB) WHERE session = '{DAYS[1]}' AND tier = 'tracked'"
-    )
+    blob = f"CAST('{json.dumps(shorter)}' AS BLOB)"
+    place.execute(f"UPDATE members SET member_index = {blob} WHERE session = '{DAYS[1]}' AND tier = 'tracked'")
     assert verify(place.settings(), deep=True).problems == ()
     place.execute("UPDATE permission_windows SET first = x'ff'")
     place.execute(f"UPDATE sessions SET columns = x'00' WHERE session = '{DAYS[2]}'")
