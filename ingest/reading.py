@@ -4,14 +4,18 @@ Each row says its source. Massive's come from the tracked CSVs where these are u
 stand in the manifest and are handed out only for sessions of which no file of Massive's is held.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
+from ingest.errors import CacheError
+from ingest.lock import note_of
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
@@ -20,11 +24,14 @@ from ingest.tiers.bars import BARS, all_bars, bars
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import Projection
 
+_Result = TypeVar("_Result")
+
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume in shares, number of trades (None where unknown), and "massive" or "yahoo"."""
 
 _CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
 _THREADS = 2
+_WAITS_S = (0.0, 0.05, 0.2, 1.0)
 _MANY = 16
 """So many tickers, in so many sessions, are worth a second thread; of few tickers each read is too short for it."""
 
@@ -79,8 +86,9 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
     """All rows of a session, as `ROWS`, sorted by ticker; empty where nothing is held of it. Raises CacheError."""
-    held = [_from(all_bars(stock.folders, parts), "massive") for parts in stock.manifest.parts([day])]
-    return pl.concat([*held, _yahoo(stock, stock.quotes.rows_of(day))]).sort("ticker")
+    held = _steadily(stock, lambda: [all_bars(stock.folders, parts) for parts in stock.manifest.parts([day])])
+    rows = [_from(frame, "massive") for frame in held]
+    return pl.concat([*rows, _yahoo(stock, stock.quotes.rows_of(day))]).sort("ticker")
 
 
 def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
@@ -124,7 +132,27 @@ def _csv(folder: Path, state: Projection, held: Sequence[date]) -> pl.DataFrame 
     )
 
 
+def _steadily(stock: Stock, read: Callable[[], _Result]) -> _Result:
+    """Read parts; where one cannot be read, again by what the manifest says then.
+
+    A run puts a replacement in its place a moment before the manifest has its index. Raises CacheError where that is
+    not the reason.
+    """
+    for wait_s in _WAITS_S:
+        try:
+            return read()
+        except CacheError:
+            if wait_s and not note_of(stock.manifest.path.parent):
+                raise
+            time.sleep(wait_s)
+    return read()
+
+
 def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
+    return _steadily(stock, lambda: _bars(stock, tickers, held))
+
+
+def _bars(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
     parts = list(stock.manifest.parts(held))
     if min(len(parts), len(tickers)) <= _MANY:
         return bars(stock.folders, parts, tickers)

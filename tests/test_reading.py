@@ -1,0 +1,48 @@
+"""Reading parts beside a run that replaces them."""
+
+import pytest
+from pipeline_kit import Place, market_objects
+from runs_kit import DAYS, SPAN
+
+from ingest import reading
+from ingest.demo import loopback
+from ingest.errors import CacheError
+from ingest.lock import hold
+from ingest.manifest import Manifest
+
+
+@pytest.fixture
+def stock(loopback_keys, tmp_path):
+    with loopback.serve(market_objects(DAYS)) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(*SPAN)
+        with Manifest.read(place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
+            yield reading.stock_of(manifest, place.settings())
+
+
+def read(stock):
+    return reading.massive(stock, frozenset({"AAPL"}), DAYS, trades=True)
+
+
+@pytest.mark.parametrize("reads", [read, lambda stock: reading.session(stock, DAYS[2])])
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_part_that_a_run_has_just_replaced_is_read_again(stock, monkeypatch, reads, failures):
+    whole, left = reads(stock), [CacheError("the index is another part's")] * failures
+    parts = Manifest.parts
+
+    def replaced(manifest, sessions):
+        if left:
+            raise left.pop()
+        return parts(manifest, sessions)
+
+    monkeypatch.setattr(Manifest, "parts", replaced)
+    with hold(stock.manifest.path.parent):
+        assert reads(stock).equals(whole)
+    assert not left
+
+
+def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(stock):
+    part = stock.folders.path(DAYS[2], "tracked")
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(CacheError, match=str(DAYS[2])):
+        read(stock)
