@@ -148,9 +148,20 @@ def _connected(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     # The committer works in a thread; it is the only one that uses the connection while it does.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    with _closed_on_error(connection):
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """What stays open keeps the log of the manifest, and whoever comes next from removing it."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _current(path: Path) -> sqlite3.Connection:
@@ -161,7 +172,9 @@ def _current(path: Path) -> sqlite3.Connection:
         # A lazy scan moves between threads; only one at a time reads.
         where = f"{path.resolve().as_uri()}?mode=ro"
         connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
-        if schema.is_current(connection, path):
+        with _closed_on_error(connection):
+            current = schema.is_current(connection, path)
+        if current:
             copy.close()
             return connection
         with closing(connection):
