@@ -40,7 +40,10 @@ def show(found: Status) -> None:
     """Print tables for a person."""
     console = Console(highlight=False)
     console.print(f"[bold]{found.dataset}[/bold] in {found.root}")
-    if found.first is None:
+    if found.unknown_parts:
+        parts = counted(found.unknown_parts, "session")
+        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run` takes them up.")
+    elif found.first is None:
         console.print("Nothing is held yet: `ingest run` fetches, `ingest demo` shows it without keys.")
     else:
         console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
@@ -76,9 +79,6 @@ def _show_judgements(console: Console, found: Status) -> None:
     if found.quarantine:
         refused = counted(len(found.quarantine), "file")
         console.print(f"{refused} in quarantine: `ingest quarantine list` says why.", style="yellow")
-    if found.unknown_parts:
-        parts = counted(found.unknown_parts, "session")
-        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run` takes them up.")
 
 
 def _show_permission(console: Console, found: Status) -> None:
