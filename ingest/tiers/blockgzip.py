@@ -47,8 +47,8 @@ def pack(text: bytes, starts: npt.NDArray[np.int64]) -> Packed:
     """Compress a text in members of about `BLOCK` bytes.
 
     `starts` holds the offset of each row in the text, ascending; the header before the first row goes into the
-    first member. The members carry no time, so equal text gives equal bytes, but for
-    a member in some hundred thousand that isal packs a byte longer or shorter: its matches depend on what was in memory.
+    first member. The members carry no time, so equal text gives equal bytes, but for a member in some hundred thousand
+    that isal packs a byte longer or shorter.
     """
     rows = _first_rows(starts)
     edges = [0, *(int(starts[row]) for row in rows[1:]), len(text)]
