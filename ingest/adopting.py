@@ -26,7 +26,7 @@ from ingest.manifest import Held, Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.plan import Decision
 from ingest.prepare import Job, prepare
-from ingest.projecting import project
+from ingest.projecting import follow
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.sessions import Calendar
@@ -210,9 +210,7 @@ class _Adopting:
 
     def _project(self) -> None:
         if self._store:
-            self._manifest.follow(self._request.tracked)
-            into_csv = self._settings.fallback.into_csv
-            project(self._manifest, self._store.folders, self._settings.tracked_path, into_csv)
+            follow(self._manifest, self._settings, self._request.tracked)
 
     def _compare(self, witnesses: Witnesses) -> None:
         """Hold the CSVs against the sessions that were held before."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingest.events import Projected
 from ingest.manifest import Manifest
+from ingest.settings import Settings
 from ingest.tiers import durable, projection
 from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.projection import Projection
@@ -45,6 +46,13 @@ def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool 
     manifest.projected((new for _, new in made), stock.pending)
     changed = [new for old, new in made if old.sha256 != new.sha256]
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
+
+
+def follow(manifest: Manifest, settings: Settings, tickers: Iterable[str]) -> None:
+    """Make these tickers the ones that are tracked, and their CSVs what is held; asks no one. Raises CacheError."""
+    manifest.follow(tickers)
+    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    project(manifest, folders, settings.tracked_path, settings.fallback.into_csv)
 
 
 def contents(

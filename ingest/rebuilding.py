@@ -15,7 +15,7 @@ from ingest import stamping
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest, SessionRecord
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders
+from ingest.tiers.layout import PartFolders, session_of
 
 
 def rebuild(manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int) -> str | None:
@@ -47,15 +47,8 @@ def take_up(
 def days_of(folder: Path) -> frozenset[date]:
     """Days of which a folder has a part. Raises CacheError."""
     with durable.translated("look into", folder):
-        names = [path.name.removesuffix(".csv.gz") for path in folder.glob("????-??-??.csv.gz")]
-    return frozenset(day for name in names if (day := _date(name)))
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
+        names = [path.name for path in folder.glob("????-??-??.csv.gz")]
+    return frozenset(day for name in names if (day := session_of(name)))
 
 
 def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> Iterator[stamping.Stamped]:

@@ -1,7 +1,5 @@
 """Files that were refused, and whose bytes are kept: what they are, and how one that takes rows away is accepted."""
 
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -15,21 +13,20 @@ from ingest.finding import Finding
 from ingest.manifest import Held, Manifest, Replaced
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
+from ingest.neighbours import compare_counts
 from ingest.plan import Decision
 from ingest.prepare import Job, prepare, versions
-from ingest.projecting import project
-from ingest.quality import far_counts
+from ingest.projecting import follow
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.settings import Settings
-from ingest.sources.base import Body
+from ingest.sources.base import Body, is_md5_of
 from ingest.store import Store, kept_at
 from ingest.tickers import some
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.layout import PartFolders
 from ingest.window import Window
 
-_MD5 = re.compile("[0-9a-f]{32}")
 _GZIP = b"\x1f\x8b"
 _MOST_LINES, _MOST_CHARACTERS, _MOST_BYTES = 5, 200, 16 * 1024
 """Of the beginning of a refused file, which may be anything."""
@@ -106,7 +103,8 @@ def accept(settings: Settings, request: Request, sessions: Collection[date]) -> 
             waiting = [one for one in Judgements(store.manifest).in_quarantine() if one.session in sessions]
             accepting = _Accepting(settings, request, store)
             done = [accepting.take(one) for one in waiting]
-            accepting.project()
+            compare_counts(store.manifest)
+            follow(store.manifest, settings, request.tracked)
             store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
     return done
 
@@ -155,19 +153,10 @@ class _Accepting:
             return Accepted(one.session, None, None, found)
         return Accepted(one.session, len(change.removed), len(change.added), found)
 
-    def project(self) -> None:
-        """Bring the CSVs up to date, as a run does."""
-        judgements = Judgements(self._manifest)
-        judgements.find_far_counts(far_counts(judgements.row_counts()))
-        self._manifest.follow(self._request.tracked)
-        into_csv = self._settings.fallback.into_csv
-        project(self._manifest, self._store.folders, self._settings.tracked_path, into_csv)
-
 
 def _body(one: Quarantined, data: bytes) -> Body:
     """The bytes as the source gave them."""
-    other = _MD5.fullmatch(one.etag) and hashlib.md5(data, usedforsecurity=False).hexdigest() != one.etag
-    return Body(data, one.etag, one.last_modified or "", etag_is_md5=not other)
+    return Body(data, one.etag, one.last_modified or "", etag_is_md5=is_md5_of(one.etag, data))
 
 
 def _check_size(path: Path, one: Quarantined) -> None:

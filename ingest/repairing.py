@@ -10,7 +10,8 @@ from pathlib import Path
 from ingest import lock, rebuilding, salvaging
 from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
-from ingest.projecting import project
+from ingest.neighbours import compare_counts
+from ingest.projecting import follow
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.settings import Settings
@@ -30,7 +31,7 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
     `say` gets each thing that is done, in words. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root):
-        damaged = _set_aside_if_damaged(settings, request, deep, say)
+        damaged = _set_aside_if_damaged(settings, request, say)
         with opened_store(settings, request) as store:
             mending = _Mending(settings, request, store, say)
             if damaged:
@@ -40,9 +41,9 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
     return lost
 
 
-def _set_aside_if_damaged(settings: Settings, request: Request, deep: bool, say: Say) -> Path | None:
-    """Returns where it is now; None where it is whole."""
-    found = look(settings, deep, request.dataset)
+def _set_aside_if_damaged(settings: Settings, request: Request, say: Say) -> Path | None:
+    """Returns where it is now; None where it is whole, which is seen without unpacking a part."""
+    found = look(settings, dataset=request.dataset)
     if not any(one.kind == "damaged" and one.what == "manifest" and one.session is None for one in found.problems):
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -85,7 +86,8 @@ class _Mending:
         lost = self._parts(found) | self._refused(found)
         self._csvs(found)
         if not lost:  # else the run that fetches them does it: a damaged part cannot be read
-            self._project()
+            compare_counts(self._manifest)
+            follow(self._manifest, self._settings, self._request.tracked)
         return lost
 
     def _parts(self, found: Verified) -> frozenset[date]:
@@ -117,16 +119,6 @@ class _Mending:
         self._manifest.forget_csvs(tickers)
         for ticker in tickers:
             self._say(f"{ticker}: its CSV is made anew from the parts")
-
-    def _project(self) -> None:
-        if self._manifest.pending():  # what was taken up anew has to be compared with its neighbours, as in a run
-            from ingest.quality import far_counts
-
-            judgements = Judgements(self._manifest)
-            judgements.find_far_counts(far_counts(judgements.row_counts()))
-        self._manifest.follow(self._request.tracked)
-        into_csv = self._settings.fallback.into_csv
-        project(self._manifest, self._store.folders, self._settings.tracked_path, into_csv)
 
     def _each(self, sessions: Iterable[date], words: str) -> None:
         for session in sessions:

@@ -18,7 +18,7 @@ from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, St
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
 from ingest.manifest import Answer, Manifest
-from ingest.manifest.judgements import Judgements
+from ingest.neighbours import compare_counts
 from ingest.outcomes import OutcomeKind
 from ingest.permission import Permission, only_copies
 from ingest.plan import Plan, limit
@@ -188,8 +188,8 @@ class _Run:
         from ingest.projecting import project
 
         manifest, folder = self._store.manifest, self._settings.tracked_path
-        # Before the projection, which is when sessions are not new any more: so a kill in between loses nothing.
-        self._compare_counts(manifest.pending())
+        for session, found in compare_counts(manifest).items():
+            self._sink(events.Found(session, (found,)))
         manifest.follow(self._request.tracked)
         into_csv = self._settings.fallback.into_csv
         if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder, into_csv):
@@ -197,18 +197,6 @@ class _Run:
             rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
             if rowless and manifest.committed():
                 self._sink(events.Notice(_rowless(rowless), "warning"))
-
-    def _compare_counts(self, new: frozenset[date]) -> None:
-        """Find the sessions whose number of rows is far from their neighbours'; tell of those that are new."""
-        if not new:
-            return
-        from ingest.quality import far_counts
-
-        judgements = Judgements(self._store.manifest)
-        far = far_counts(judgements.row_counts())
-        judgements.find_far_counts(far)
-        for session in sorted(new & far.keys()):
-            self._sink(events.Found(session, (far[session],)))
 
 
 async def _import_pipeline() -> None:

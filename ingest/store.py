@@ -13,7 +13,7 @@ from ingest.manifest.records import Quarantined
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.sources.base import Body
 from ingest.tiers import durable
-from ingest.tiers.layout import TIERS, PartFolders, Tier
+from ingest.tiers.layout import TIERS, PartFolders, part_name
 
 if TYPE_CHECKING:
     from ingest.prepare import Prepared
@@ -92,13 +92,12 @@ class Store:
 
     def _carry_through(self, record: SessionRecord) -> bool:
         """Publish what is still staged of a replacement; False where the result is not what was intended."""
-        hashes = {"tracked": record.tracked_sha256, "archive": record.archive_sha256}
-        for tier in _tiers(record):
+        for tier, sha256 in record.part_sha256.items():
             path = self.folders.path(record.session, tier)
             with durable.translated("read", path):
                 if durable.temporary(path).exists():
                     durable.publish(path)
-                if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != hashes[tier]:
+                if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                     return False
         return True
 
@@ -109,13 +108,9 @@ class Store:
 
 def kept_at(quarantine: Path, session: date) -> Path:
     """Where the bytes of a session's refused file are, below the folder of quarantine."""
-    return quarantine / f"{session.isoformat()}.csv.gz"
+    return quarantine / part_name(session)
 
 
 def _answer(outcome: Outcome) -> Answer:
     decision = outcome.job.decision
     return decision.session, _ANSWERS[outcome.kind], outcome.reason, decision.item.etag if decision.item else None
-
-
-def _tiers(record: SessionRecord) -> Sequence[Tier]:
-    return TIERS if record.archive_kept else TIERS[:1]

@@ -9,11 +9,10 @@ from ingest import lock
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import UsageError
 from ingest.manifest import Manifest
-from ingest.projecting import project
+from ingest.projecting import follow
 from ingest.settings import Settings
 from ingest.tickers import csv_name, read_list, tracked
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +91,8 @@ def _projected(settings: Settings, tickers: Collection[str]) -> list[TrackedTick
     if not settings.manifest_path.exists():
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
     lists = tracked(settings.list_paths, extra=settings.tracked.tickers)
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
     with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        manifest.follow(lists.tickers)
-        project(manifest, folders, settings.tracked_path, settings.fallback.into_csv)
+        follow(manifest, settings, lists.tickers)
         return _held(manifest, tickers)
 
 

@@ -1,7 +1,11 @@
 """The seam to a source of daily files: three values and three calls."""
 
+import hashlib
+import re
 from dataclasses import dataclass
 from typing import Protocol
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class Body:
     etag: str
     last_modified: str
     etag_is_md5: bool = True
+
+
+def is_md5_of(etag: str, data: bytes) -> bool:
+    """Whether an ETag that looks like an md5 is that of the bytes; one that does not is of another kind, and fits."""
+    return not _MD5.fullmatch(etag) or hashlib.md5(data, usedforsecurity=False).hexdigest() == etag
 
 
 class Source(Protocol):

@@ -1,7 +1,6 @@
 """Massive's flat files over S3: one client for the run, one attempt a call, foreign errors translated here."""
 
 import hashlib
-import re
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -31,7 +30,7 @@ from ingest.errors import (
     printable,
 )
 from ingest.settings import Source as SourceSettings
-from ingest.sources.base import Body, RemoteObject
+from ingest.sources.base import Body, RemoteObject, is_md5_of
 from ingest.sources.credentials import credentials_file, hidden, secrets_of
 
 _BY_CODE: Mapping[str, type[SourceError]] = {
@@ -99,8 +98,6 @@ _MAX_GROWN = 64 << 20
 
 _MAX_BODY = 1 << 30
 """Bytes of any object, whatever the listing says: it is held in memory."""
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class MassiveSource:
@@ -186,13 +183,13 @@ class MassiveSource:
         are something else, and gzip has a checksum of its own. Believed once: where the bytes turn out to be no gzip,
         they are asked for twice again.
         """
-        if not _MD5.fullmatch(etag):
+        if is_md5_of(etag, data):
             return True
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if digest != etag and self._mismatched.pop(key, None) != digest:
+        if self._mismatched.pop(key, None) != digest:
             self._mismatched[key] = digest
             raise Disrupted(f"{key}: the body's md5 is not the ETag")
-        return digest == etag
+        return False
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:

@@ -15,6 +15,22 @@ Tier = Literal["tracked", "archive"]
 TIERS: tuple[Tier, Tier] = ("tracked", "archive")
 
 
+_END = ".csv.gz"
+
+
+def part_name(session: date) -> str:
+    """Name of a session's file, in whichever folder."""
+    return f"{session.isoformat()}{_END}"
+
+
+def session_of(name: str) -> date | None:
+    """Inverse of `part_name`; None for a name of another kind."""
+    try:
+        return date.fromisoformat(name.removesuffix(_END))
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class PartFolders:
     """Where parts lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`."""
@@ -33,7 +49,7 @@ class PartFolders:
 
     def path(self, session: date, tier: Tier) -> Path:
         """File of a session's part."""
-        return self.folder(tier) / f"{session.isoformat()}.csv.gz"
+        return self.folder(tier) / part_name(session)
 
     def create(self) -> None:
         """Create both folders; raises CacheError."""

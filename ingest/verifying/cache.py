@@ -2,18 +2,20 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.lock import note_of
-from ingest.manifest import Manifest
+from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.sessions import Calendar
 from ingest.settings import Settings
+from ingest.store import kept_at
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import Projection
 from ingest.verifying import csvs, session, strangers
@@ -99,10 +101,11 @@ class _Cache:
             return replace(found, problems=(Problem("missing", "manifest", why),))
         held = self.manifest.sessions()
         sets = [held[record.session].tracked for record in records]
+        followed = [row for row in self.manifest.projections().values() if row.active]
         one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             looks = list(threads.map(one, records, sets))
-        rows = [row for row in self.manifest.projections().values() if row.active and not row.dirty and row.sha256]
+        rows = [row for row in followed if not row.dirty and row.sha256]
         problems = [problem for look in looks for problem in look.problems]
         wrong = list(csvs.look(rows, self.settings.tracked_path))
         compared, notes = self._compare(folders, rows, bool(problems))
@@ -119,10 +122,10 @@ class _Cache:
                 *wrong,
                 *(problem for problem in compared if problem.ticker not in known),
                 *self._refused(),
-                *strangers.look(self.settings, self.manifest, self.manifest.sessions()),
-                *self._gaps(),
+                *strangers.look(self.settings, self.manifest, held),
+                *self._gaps(held),
             ),
-            notes=(*notes, *self._notes()),
+            notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
         )
 
     def _compare(
@@ -141,23 +144,23 @@ class _Cache:
     def _refused(self) -> Iterator[Problem]:
         """Files in quarantine whose bytes are not there any more."""
         for one in Judgements(self.manifest).in_quarantine():
-            path = self.settings.quarantine_path / f"{one.session.isoformat()}.csv.gz"
+            path = kept_at(self.settings.quarantine_path, one.session)
             name = f"{path.parent.name}/{path.name}"
             if not path.exists():
                 yield Problem("missing", name, "the file in quarantine is gone", one.session)
             elif one.size is not None and path.stat().st_size != one.size:
                 yield Problem("damaged", name, f"it has not the {one.size:,} bytes that were refused", one.session)
 
-    def _gaps(self) -> Iterator[Problem]:
-        held, states = self.manifest.committed(), self.manifest.sessions()
-        for first, last, count in Calendar.of(self.dataset.calendar).gaps(held):
-            state = states.get(first)
+    def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
+        committed = [day for day, one in held.items() if one.held == "committed"]
+        for first, last, count in Calendar.of(self.dataset.calendar).gaps(committed):
+            state = held.get(first)
             said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
             yield Problem("gap", span, f"{count:,} {noun} not held; {said}", first)
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, dirty: int) -> Iterator[str]:
         if intents := self.manifest.intents():
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
-        if dirty := sum(row.active and row.dirty for row in self.manifest.projections().values()):
+        if dirty:
             yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"

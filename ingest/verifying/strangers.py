@@ -8,7 +8,7 @@ from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.settings import Settings
 from ingest.tiers import durable, projection
-from ingest.tiers.layout import PartFolders
+from ingest.tiers.layout import PartFolders, part_name, session_of
 from ingest.verifying.problems import Problem
 
 _UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
@@ -20,17 +20,13 @@ def look(settings: Settings, manifest: Manifest, held: Mapping[date, Held]) -> I
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {projection.path_of(settings.tracked_path, ticker).name for ticker in manifest.projections()}
-    refused = {f"{one.session}.csv.gz" for one in Judgements(manifest).in_quarantine()}
-    yield from _unknown(folders.tracked, "*.csv.gz", _names(committed), _UNKNOWN_PART)
-    yield from _unknown(folders.archive, "*.csv.gz", _names(whole), _UNKNOWN_PART)
+    refused = {part_name(one.session) for one in Judgements(manifest).in_quarantine()}
+    yield from _unknown(folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
+    yield from _unknown(folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
     yield from _unknown(settings.tracked_path, "*_1d_data.csv", csvs, "no ticker that is or was tracked has it")
     yield from _unknown(settings.quarantine_path, "*.csv.gz", refused, "no session has it in quarantine")
     for folder in (folders.tracked, folders.archive, settings.tracked_path, settings.quarantine_path):
         yield from _unknown(folder, f".*{durable.SUFFIX}", (), "a run that was killed has left it; the next removes it")
-
-
-def _names(days: Collection[date]) -> Collection[str]:
-    return {f"{day.isoformat()}.csv.gz" for day in days}
 
 
 def _unknown(folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:
@@ -38,11 +34,4 @@ def _unknown(folder: Path, pattern: str, known: Collection[str], why: str) -> It
         names = sorted(path.name for path in folder.glob(pattern))
     for name in names:
         if name not in known:
-            yield Problem("orphan", f"{folder.name}/{name}", why, _day(name))
-
-
-def _day(name: str) -> date | None:
-    try:
-        return date.fromisoformat(name.removesuffix(".csv.gz"))
-    except ValueError:
-        return None
+            yield Problem("orphan", f"{folder.name}/{name}", why, session_of(name))
