@@ -29,6 +29,12 @@ class Killed(BaseException):
     """The process is as good as dead: it does nothing to the disk any more."""
 
 
+def _is_nameless(flags):
+    """Whether a file is opened without a name in any folder (O_TMPFILE, of Linux): a crash leaves nothing of it."""
+    nameless = getattr(os, "O_TMPFILE", 0)
+    return bool(nameless) and flags & nameless == nameless
+
+
 def is_ignored(path):
     return path.name.startswith(("ingest.lock", MANIFEST))
 
@@ -130,6 +136,8 @@ class Recorder:
         return opened
 
     def _opened(self, path, flags, descriptor, made):
+        if _is_nameless(flags):
+            return  # gone with its descriptor, and never in a folder: the lock's library tries flock with one
         if made:
             number = self._names[path] = next(self._numbers)
             self._note("create", path, file=number)
