@@ -24,7 +24,6 @@ from ingest.corporate import Actions, Dividend, Split
 from ingest.datasets import STOCKS_DAY
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
-from ingest.tickers import csv_name
 
 _SCALED = 10
 _CSV = {"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)}
@@ -121,7 +120,7 @@ def _events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
 
 
 def _csv(cache: Path, ticker: str) -> Path:
-    return cache / "data_cache" / str(csv_name(ticker))
+    return cache / "data_cache" / str(STOCKS_DAY.csv_name(ticker))
 
 
 def _pandas_csv(cache: Path, ticker: str) -> int:

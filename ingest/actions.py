@@ -33,7 +33,7 @@ def actions_of(
     unknown: dict[str, str] = {}
     for ticker, first in spans.items():
         asking = asked.get(ticker)
-        if is_known(asking, first, newest_session()) and asking and asking.known:
+        if is_known(asking, first, newest_session(stock.dataset)) and asking and asking.known:
             found.setdefault(ticker, Actions())
             if asking.message:
                 notices.append(_old(ticker, asking, asking.message))
@@ -61,11 +61,11 @@ def _asked(
     try:
         answer = fallback.ask(stock, yahoo, ticker, first)
     except (NotFound, Disagreement) as error:
-        fallback.keep_refusal(settings, ticker, first, error)
+        fallback.keep_refusal(settings, stock.dataset, ticker, first, error)
         if isinstance(error, NotFound) and asking and asking.known:
             return None
         raise
-    fallback.keep(settings, answer)
+    fallback.keep(settings, stock.dataset, answer)
     return answer.actions
 
 

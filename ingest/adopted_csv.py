@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.corporate import Split
+from ingest.datasets import STOCKS_DAY
 from ingest.errors import UnreadableFile, UsageError
-from ingest.tickers import CSV_SUFFIX, ticker_of
+from ingest.tickers import ticker_of
 
 ENOUGH = 5
 """So many sessions have to agree, and all that can be compared, before a CSV counts as raw."""
@@ -50,7 +51,8 @@ def ticker_named(name: str) -> str | None:
     """The ticker that a file's name stands for (`AAPL_1d_data.csv`, `BRK-B.csv`), as the vendor spells it."""
     if name.startswith(".") or not name.lower().endswith(".csv"):
         return None
-    stem = name.removesuffix(CSV_SUFFIX) if name.endswith(CSV_SUFFIX) else name[: -len(".csv")]
+    suffix = STOCKS_DAY.csv_suffix
+    stem = name.removesuffix(suffix) if name.endswith(suffix) else name[: -len(".csv")]
     try:
         ticker = ticker_of(stem)
     except UsageError:  # not our own spelling of a name, so the plain one

@@ -210,11 +210,11 @@ class _Adopting:
 
     def _project(self) -> None:
         if self._store:
-            follow(self._manifest, self._settings, self._request.tracked)
+            follow(self._manifest, self._settings, STOCKS_DAY, self._request.tracked)
 
     def _compare(self, witnesses: Witnesses) -> None:
         """Hold the CSVs against the sessions that were held before."""
-        stock = reading.stock_of(self._manifest, self._settings)
+        stock = reading.stock_of(self._manifest, self._settings, STOCKS_DAY)
         for day in self._before:
             if tickers := witnesses.plain(day):
                 with suppress(CacheError):  # a part that is damaged: the next run finds and mends it

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ingest import events, overview, runs, settings
+from ingest.datasets import STOCKS_DAY
 from ingest.errors import UsageError
 from ingest.overview import Status
 from ingest.request import Flags, request_of
@@ -127,6 +128,7 @@ def history(
     return stored.history(
         *(
             settings.load(_file(config)),
+            STOCKS_DAY,
             wanted,
             _day("start", start),
             _day("end", end),
@@ -145,7 +147,7 @@ def day(session: date | str, config: Path | str | None = None) -> "pl.DataFrame"
     """
     from ingest import stored
 
-    return stored.day(settings.load(_file(config)), _required("session", session))
+    return stored.day(settings.load(_file(config)), STOCKS_DAY, _required("session", session))
 
 
 def scan(
@@ -157,7 +159,7 @@ def scan(
     """
     from ingest import stored
 
-    return stored.scan(settings.load(_file(config)), _day("start", start), _day("end", end))
+    return stored.scan(settings.load(_file(config)), STOCKS_DAY, _day("start", start), _day("end", end))
 
 
 def corrections(

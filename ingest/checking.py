@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 
 from ingest import lock
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.edges import current
 from ingest.errors import (
     CacheError,
@@ -67,12 +67,12 @@ class Check:
 Report = Callable[[Check], None]
 
 
-async def check(settings: Settings, report: Report) -> None:
+async def check(settings: Settings, report: Report, dataset: Dataset = STOCKS_DAY) -> None:
     """Look at everything in turn; each result is reported as soon as it is there. Raises nothing of ours."""
     report(_settings(settings))
-    report(_cache(settings))
+    report(_cache(settings, dataset))
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
-    await _source(quick, report)
+    await _source(quick, dataset, report)
     report(await anyio.to_thread.run_sync(_yahoo))
 
 
@@ -85,23 +85,23 @@ def _settings(settings: Settings) -> Check:
     return Check("settings", True, f"{'; '.join(found)} (see `ingest config show`)")
 
 
-def _cache(settings: Settings) -> Check:
+def _cache(settings: Settings, dataset: Dataset) -> Check:
     root = settings.cache.root
     try:
         refuse_network(root)
-        return _space(root, _health(settings))
+        return _space(root, _health(settings, dataset))
     except (IngestError, OSError) as error:
         return Check("cache", False, str(error), "see [cache] root")
 
 
-def _health(settings: Settings) -> str:
+def _health(settings: Settings, dataset: Dataset) -> str:
     """What is held, and whether its files are there."""
     if not settings.manifest_path.exists():
         return "empty"
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         held, permission = manifest.sessions(), manifest.permission()
     committed = [day for day, state in held.items() if state.held == "committed"]
-    missing = missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held)
+    missing = missing_parts(PartFolders.of(settings, dataset), held)
     lost = permission.lost(committed)
     found = [f"{len(committed):,} sessions held"]
     found += [f"missing files: of {len(missing):,} (`ingest run` fetches them again)"] if missing else []
@@ -122,19 +122,19 @@ def _space(root: Path, health: str) -> Check:
     return Check("cache", True, found)
 
 
-async def _source(settings: Settings, report: Report) -> None:
+async def _source(settings: Settings, dataset: Dataset, report: Report) -> None:
     """All that needs the source, as far as one rests on the other."""
     keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
     try:
         async with asking(settings, lambda event: None, anyio.Event()) as asker:
             report(Check("keys", True, keys))
-            await _connected(settings, asker, report)
+            await _connected(settings, dataset, asker, report)
     except UsageError as error:
         report(Check("keys", False, f"none can be read from {keys}", str(error)))
 
 
-async def _connected(settings: Settings, asker: Asker, report: Report) -> None:
-    dataset, began = STOCKS_DAY, time.monotonic()
+async def _connected(settings: Settings, dataset: Dataset, asker: Asker, report: Report) -> None:
+    began = time.monotonic()
     try:
         skew = await asker.clock_skew(dataset.prefix)
         report(Check("connection", True, f"{settings.source.endpoint_url}, {(time.monotonic() - began) * 1e3:.0f} ms"))
@@ -145,7 +145,7 @@ async def _connected(settings: Settings, asker: Asker, report: Report) -> None:
         return
     report(_listing(listing))
     if listing:
-        await _allowed(settings, asker, listing, report)
+        await _allowed(settings, dataset, asker, listing, report)
 
 
 def _clock(skew: float | None) -> Check:
@@ -178,13 +178,13 @@ def _listing(listing: Listing) -> Check:
     return Check("listing", True, f"{len(listing):,} files, {first} to {last}, published {published} UTC")
 
 
-async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: Report) -> None:
+async def _allowed(settings: Settings, dataset: Dataset, asker: Asker, listing: Listing, report: Report) -> None:
     """The permission window, and one file out of it."""
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
         permission = await current(asker, ordered, Permission())
-        report(_permission(permission, ordered, _held(settings)))
-        await anyio.to_thread.run_sync(_remember, settings, permission)
+        report(_permission(permission, ordered, _held(settings, dataset)))
+        await anyio.to_thread.run_sync(_remember, settings, dataset, permission)
         if permission.last:
             newest = max(day for day in ordered if permission.allows(day))
             report(await _download(asker, newest, ordered[newest], settings.limits.max_unpacked_bytes))
@@ -192,9 +192,9 @@ async def _allowed(settings: Settings, asker: Asker, listing: Listing, report: R
         report(Check("download", False, str(error), "try again; see docs/nightly.md"))
 
 
-def _held(settings: Settings) -> Sequence[date]:
+def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
     """Sessions held; none where the cache cannot be read, which has been reported."""
-    with suppress(CacheError), Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with suppress(CacheError), Manifest.read(settings.manifest_path, dataset.name) as manifest:
         return manifest.committed()
     return []
 
@@ -210,7 +210,7 @@ def _permission(permission: Permission, listing: Listing, held: Sequence[date]) 
     return Check("plan", True, f"{permission.first} to {permission.last}: {name}", advice)
 
 
-def _remember(settings: Settings, permission: Permission) -> None:
+def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> None:
     """Keep what was found for the next run, where there is a cache and no run holds it.
 
     Where held sessions have become the only copy, that is left to the run to find out, which warns of it once.
@@ -221,7 +221,7 @@ def _remember(settings: Settings, permission: Permission) -> None:
     with (
         suppress(CacheLocked, CacheError),
         lock.hold(settings.cache.root),
-        Manifest.open(path, STOCKS_DAY.name) as manifest,
+        Manifest.open(path, dataset.name) as manifest,
     ):
         held = manifest.committed()
         if len(permission.lost(held)) <= len(manifest.permission().lost(held)):

@@ -1,25 +1,59 @@
-"""The catalogue of datasets: where a dataset's objects lie in the bucket and what its rows hold."""
+"""The catalogue of datasets: where a dataset's objects lie in the bucket, what its rows hold, and what they mean.
+
+Adding a dataset is adding an entry: everything else asks the entry. Columns are those of the vendor's pages on flat
+files; first dates are the earliest that can be, since the source's listing says which days exist.
+"""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from ingest.errors import UsageError
+from ingest.symbols import Spelling, crypto_symbol, forex_symbol, index_symbol, stock_symbol
+from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
+
+Interval = Literal["1d", "1m"]
+
+PRICES = ("open", "close", "high", "low")
+
+_NO_SIGIL = "__"
+"""What no stem begins with: a ticker that lacks its dataset's sigil."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One kind of daily file.
 
-    `required` names the columns without which a file cannot be read, `optional` those that are known and may
-    be lacking; any other column is kept in the parts and reported once. `zone` is the time zone of its dates.
+    `name` is also the prefix of its keys, `short` what people call it. `interval` is what one row covers. `calendar`
+    names its sessions (see `sessions.Calendar.of`), `zone` is the time zone of their dates, and of bars built from
+    minutes. `required` names the columns without which a file cannot be read, `optional` those that are known and may
+    be lacking; any other column is kept in the parts and reported once. `sigil` begins each of its tickers, and is left
+    out of file names, since the folder says it. `spelling` gives Yahoo's symbol of a ticker, None where Yahoo is never
+    asked; `splits` says whether there are splits and dividends to adjust for. The `primary` dataset lies in the tiers
+    themselves, all others in a folder of their own below each.
     """
 
     name: str
-    prefix: str
+    short: str
+    interval: Interval
     calendar: str
     zone: str
     first_session: date
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
+    required: tuple[str, ...] = ("ticker", "volume", *PRICES)
+    optional: tuple[str, ...] = ("window_start", "transactions")
+    sigil: str = ""
+    spelling: Spelling | None = None
+    splits: bool = False
+    primary: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of all its keys, without a slash at the end."""
+        return self.name
 
     def key(self, session: date) -> str:
         """Key of the object that holds a session."""
@@ -41,13 +75,174 @@ class Dataset:
             return None
         return session if session and key == self.key(session) else None
 
+    @property
+    def has_volume(self) -> bool:
+        """Whether its rows have a volume: those of indices have none."""
+        return "volume" in self.required
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that hold a number in each row: the prices, and the volume where there is one."""
+        return tuple(name for name in ("open", "high", "low", "close", "volume") if name in self.required)
+
+    @property
+    def is_intraday(self) -> bool:
+        """Whether a ticker has many rows a session."""
+        return self.interval != "1d"
+
+    def folder(self, tier: Path) -> Path:
+        """Its folder in that of a tier, or of the quarantine."""
+        return tier if self.primary else tier / self.name
+
+    def stem(self, ticker: str) -> str:
+        """How a ticker's files begin: `O:SPY` is `SPY` among the options. Raises UsageError for what is no text."""
+        if not self.sigil:
+            return file_stem(ticker)
+        bare = ticker.removeprefix(self.sigil)
+        return file_stem(bare) if bare and bare != ticker else f"{_NO_SIGIL}{file_stem(ticker)}"
+
+    def ticker_of(self, stem: str) -> str:
+        """Inverse of `stem`. Raises UsageError."""
+        if self.sigil and not stem.startswith(_NO_SIGIL):
+            return f"{self.sigil}{ticker_of(stem)}"
+        return ticker_of(stem.removeprefix(_NO_SIGIL) if self.sigil else stem)
+
+    @property
+    def csv_suffix(self) -> str:
+        """How the name of a tracked ticker's CSV, or of its folder of CSVs, goes on after the stem."""
+        return f"_{self.interval}_data" if self.is_intraday else f"_{self.interval}_data.csv"
+
+    def csv_name(self, ticker: str) -> str | None:
+        """Name of a ticker's CSV (of its folder of CSVs, a month each, where rows are minutes).
+
+        None where it would have more bytes than file systems take (255). Raises UsageError as `stem` does.
+        """
+        name = f"{self.stem(ticker)}{self.csv_suffix}"
+        return name if len(name) <= MAX_NAME_BYTES else None
+
+    def yahoo_symbol(self, ticker: str) -> str | None:
+        """How Yahoo spells a ticker; None where it is not asked, or where no spelling is known to mean the same."""
+        return self.spelling(ticker) if self.spelling else None
+
+
+def _pair(market: str, short: str, first_day: date, first_minute: date, **more: object) -> Iterable[Dataset]:
+    """The day and the minute bars of a market."""
+    yield Dataset(f"{market}/day_aggs_v1", f"{short}-day", "1d", first_session=first_day, **more)  # type: ignore[arg-type]
+    yield Dataset(f"{market}/minute_aggs_v1", f"{short}-minute", "1m", first_session=first_minute, **more)  # type: ignore[arg-type]
+
+
+def _futures(venue: str) -> Iterable[Dataset]:
+    """The session and the minute bars of a venue: their date is that of the session's end, in Chicago."""
+    own = ("window_start", "transactions", "dollar_volume", "session_end_date")
+    for kind, name, interval, columns in (
+        ("session_aggs_v1", "day", "1d", (*own, "settlement_price")),
+        ("minute_aggs_v1", "minute", "1m", (*own, "exchange")),
+    ):
+        yield Dataset(
+            name=f"us_futures_{venue}/{kind}",
+            short=f"futures-{venue}-{name}",
+            interval="1d" if interval == "1d" else "1m",
+            calendar="CMES",
+            zone="America/Chicago",
+            first_session=date(2010, 1, 1),
+            optional=columns,
+        )
+
 
 STOCKS_DAY = Dataset(
     name="us_stocks_sip/day_aggs_v1",
-    prefix="us_stocks_sip/day_aggs_v1",
+    short="stocks-day",
+    interval="1d",
     calendar="XNYS",
     zone="America/New_York",
     first_session=date(2003, 9, 10),
-    required=("ticker", "volume", "open", "close", "high", "low"),
-    optional=("window_start", "transactions"),
+    spelling=stock_symbol,
+    splits=True,
+    primary=True,
 )
+STOCKS_MINUTE = Dataset(
+    name="us_stocks_sip/minute_aggs_v1",
+    short="stocks-minute",
+    interval="1m",
+    calendar="XNYS",
+    zone="America/New_York",
+    first_session=date(2003, 9, 10),
+    spelling=stock_symbol,
+    splits=True,
+)
+
+_ENTRIES = (
+    STOCKS_DAY,
+    STOCKS_MINUTE,
+    # Contracts are adjusted by the exchange, which gives them other names; Yahoo has no history of them.
+    *_pair(
+        "us_options_opra",
+        "options",
+        date(2014, 1, 1),
+        date(2014, 1, 1),
+        calendar="XNYS",
+        zone="America/New_York",
+        sigil="O:",
+    ),
+    *_pair(
+        "us_indices",
+        "indices",
+        date(2010, 1, 1),
+        date(2010, 1, 1),
+        calendar="XNYS",
+        zone="America/New_York",
+        required=("ticker", *PRICES),
+        optional=("window_start",),
+        sigil="I:",
+        spelling=index_symbol,
+    ),
+    *_pair(
+        "global_forex",
+        "forex",
+        date(2009, 1, 1),
+        date(2009, 1, 1),
+        calendar="forex",
+        zone="UTC",
+        sigil="C:",
+        spelling=forex_symbol,
+    ),
+    *_pair(
+        "global_crypto",
+        "crypto",
+        date(2010, 1, 1),
+        date(2010, 1, 1),
+        calendar="daily",
+        zone="UTC",
+        sigil="X:",
+        spelling=crypto_symbol,
+    ),
+    *(dataset for venue in ("cme", "cbot", "comex", "nymex") for dataset in _futures(venue)),
+)
+
+CATALOGUE: Mapping[str, Dataset] = {dataset.short: dataset for dataset in _ENTRIES}
+"""All datasets by their short names, in the order in which they are offered."""
+
+
+def named(text: str) -> Dataset:
+    """The dataset of a short name (`options-day`) or of a full one (`us_options_opra/day_aggs_v1`).
+
+    Raises UsageError, which names those that come near.
+    """
+    for dataset in CATALOGUE.values():
+        if text in (dataset.short, dataset.name):
+            return dataset
+    near = get_close_matches(text, [*CATALOGUE, *(one.name for one in CATALOGUE.values())], 3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(f"there is no dataset {text[:60]!r}: {meant}there are {', '.join(CATALOGUE)}")
+
+
+def minutes_of(dataset: Dataset) -> Dataset | None:
+    """The minute bars of the same market; None where the catalogue has none."""
+    market = dataset.name.partition("/")[0]
+    return next((one for one in CATALOGUE.values() if one.is_intraday and one.name.startswith(f"{market}/")), None)
+
+
+def days_of(dataset: Dataset) -> Dataset | None:
+    """The day bars of the same market; None where the catalogue has none."""
+    market = dataset.name.partition("/")[0]
+    return next((one for one in CATALOGUE.values() if not one.is_intraday and one.name.startswith(f"{market}/")), None)

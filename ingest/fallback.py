@@ -14,16 +14,15 @@ import polars as pl
 
 from ingest import lock, reading
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.errors import CacheLocked, Disagreement, NotFound, SourceError
 from ingest.freshness import newest_session
 from ingest.manifest import Manifest
-from ingest.manifest.quotes import Asking, QuoteRow, Quotes
+from ingest.manifest.quotes import Asking, QuoteRow
 from ingest.manifest.records import Coverage
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
-from ingest.symbols import yahoo_symbol
 
 _TOLERANCE = 0.02
 """How far the closes of one session may lie apart: the smallest splits change prices by more."""
@@ -49,7 +48,7 @@ def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement, or another
     SourceError where Yahoo gives no answer.
     """
-    symbol = yahoo_symbol(ticker)
+    symbol = stock.dataset.yahoo_symbol(ticker)
     if symbol is None:
         raise NotFound(f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same")
     begin = _begin(stock, ticker, start)
@@ -58,7 +57,7 @@ def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
 
 def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None) -> Answer:
     """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement."""
-    rows = _rows(ticker, found).filter(pl.col("date") <= newest_session())
+    rows = _rows(ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
     begin = start or found.bars["date"][0]
     return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions))
 
@@ -104,48 +103,48 @@ def _sample(days: Sequence[date], actions: Actions) -> list[date]:
     return sorted(chosen)
 
 
-def keep(settings: Settings, answer: Answer) -> None:
+def keep(settings: Settings, dataset: Dataset, answer: Answer) -> None:
     """Keep an answer that was compared; not while a run holds the cache."""
-    with _writing(settings) as manifest:
-        if manifest:
-            store(manifest, answer)
+    with _writing(settings, dataset) as stock:
+        if stock:
+            store(stock, answer)
 
 
-def keep_refusal(settings: Settings, ticker: str, start: date, error: SourceError) -> None:
+def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date, error: SourceError) -> None:
     """Remember that Yahoo does not have a ticker, or another one of that name; not while a run holds the cache."""
-    with _writing(settings) as manifest:
-        if manifest:
-            store_refusal(manifest, ticker, start, error)
+    with _writing(settings, dataset) as stock:
+        if stock:
+            store_refusal(stock, ticker, start, error)
 
 
-def store(manifest: Manifest, answer: Answer) -> int:
+def store(stock: Stock, answer: Answer) -> int:
     """Keep an answer, by who holds the cache; returns the number of rows: of sessions whose files could not tell.
 
     One that could not be compared is not kept.
     """
     if not answer.compared:
         return 0
-    rows = _lacking(answer, manifest.coverage())
-    last = min(newest_session(), max(answer.rows["date"]))  # newer ones may be had in an hour
-    Quotes(manifest).keep(answer.ticker, Asking(True, answer.start, last), answer.actions, rows)
+    rows = _lacking(answer, stock.manifest.coverage())
+    last = min(newest_session(stock.dataset), max(answer.rows["date"]))  # newer ones may be had in an hour
+    stock.quotes.keep(answer.ticker, Asking(True, answer.start, last), answer.actions, rows)
     return len(rows)
 
 
-def store_refusal(manifest: Manifest, ticker: str, start: date, error: SourceError) -> None:
+def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) -> None:
     """Remember a refusal, by who holds the cache. To a ticker that is known no rows mean that nothing happened."""
-    quotes = Quotes(manifest)
+    quotes, newest = stock.quotes, newest_session(stock.dataset)
     known = quotes.asked([ticker]).get(ticker)
     if isinstance(error, NotFound) and known and known.known:
-        quotes.nothing_new(ticker, newest_session())
+        quotes.nothing_new(ticker, newest)
     else:
-        quotes.refuse(ticker, start, newest_session(), str(error))
+        quotes.refuse(ticker, start, newest, str(error))
 
 
 @contextmanager
-def _writing(settings: Settings) -> Iterator[Manifest | None]:
+def _writing(settings: Settings, dataset: Dataset) -> Iterator[Stock | None]:
     try:
-        with lock.hold(settings.cache.root), Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-            yield manifest
+        with lock.hold(settings.cache.root), Manifest.open(settings.manifest_path, dataset.name) as manifest:
+            yield reading.stock_of(manifest, settings, dataset)
     except CacheLocked:
         yield None
 

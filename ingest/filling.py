@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ingest import events
+from ingest.datasets import Dataset
 from ingest.errors import Disagreement, NotFound, SourceError
 from ingest.freshness import due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.settings import Settings
-from ingest.symbols import yahoo_symbol
 from ingest.tickers import some
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Filling:
 
     manifest: Manifest
     settings: Settings
+    dataset: Dataset
     sink: events.Sink
 
     async def fill(self, tickers: Collection[str], start: date, end: date, stop: anyio.Event) -> None:
@@ -35,8 +36,8 @@ class Filling:
         A ticker is due where its events are older than the newest session of the window that is over, or where the
         window reaches further back than what was asked for.
         """
-        waiting = due(Quotes(self.manifest), tickers, start, min(end, newest_session()))
-        if waiting and (unmapped := sorted(ticker for ticker in tickers if yahoo_symbol(ticker) is None)):
+        waiting = due(Quotes(self.manifest), self.dataset, tickers, start, min(end, newest_session(self.dataset)))
+        if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
             self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
         for number, ticker in enumerate(waiting, 1):
             if stop.is_set():
@@ -54,9 +55,9 @@ class Filling:
 
         stock, yahoo = self._means()
         try:
-            return fallback.store(self.manifest, fallback.ask(stock, yahoo, ticker, start))
+            return fallback.store(stock, fallback.ask(stock, yahoo, ticker, start))
         except (NotFound, Disagreement) as error:
-            fallback.store_refusal(self.manifest, ticker, start, error)
+            fallback.store_refusal(stock, ticker, start, error)
             self.sink(events.Notice(str(error), "warning" if isinstance(error, Disagreement) else "info"))
             return 0
 
@@ -64,7 +65,7 @@ class Filling:
         from ingest import reading
         from ingest.sources.yahoo import shared
 
-        return reading.stock_of(self.manifest, self.settings), shared()
+        return reading.stock_of(self.manifest, self.settings, self.dataset), shared()
 
     def _give_up(self, left: Sequence[str], error: SourceError) -> None:
         message = f"Yahoo was not asked for {some(left)}: {error}; the next run asks again"

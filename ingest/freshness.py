@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.manifest.quotes import Asking, Quotes
 from ingest.sessions import NEW_YORK, Calendar
-from ingest.symbols import yahoo_symbol
 
 _SETTLED = clock(17, 0)
 """New York's time from which on a session's bar is asked for: an hour after the close."""
@@ -22,11 +21,11 @@ _LATELY = timedelta(hours=1)
 """So long what an answer did not have is not asked for again."""
 
 
-def newest_session(now: datetime | None = None) -> date:
-    """The newest session that is over for an hour, in New York."""
+def newest_session(dataset: Dataset, now: datetime | None = None) -> date:
+    """The newest session that is over for an hour, by New York's clock."""
     moment = (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK)
     last = moment.date() if moment.time() >= _SETTLED else moment.date() - timedelta(days=1)
-    return Calendar.of(STOCKS_DAY.calendar).between(last - timedelta(days=15), last)[-1]
+    return Calendar.of(dataset.calendar).between(last - timedelta(days=15), last)[-1]
 
 
 def is_known(asking: Asking | None, start: date, end: date) -> bool:
@@ -39,8 +38,8 @@ def is_known(asking: Asking | None, start: date, end: date) -> bool:
     return asking.last >= end or age < _LATELY
 
 
-def due(quotes: Quotes, tickers: Iterable[str], start: date, end: date) -> list[str]:
+def due(quotes: Quotes, dataset: Dataset, tickers: Iterable[str], start: date, end: date) -> list[str]:
     """Those of the tickers that Yahoo may know and that were not asked for these days, sorted."""
-    mapped = sorted(ticker for ticker in tickers if yahoo_symbol(ticker))
+    mapped = sorted(ticker for ticker in tickers if dataset.yahoo_symbol(ticker))
     asked = quotes.asked(mapped)
     return [ticker for ticker in mapped if not is_known(asked.get(ticker), start, end)]

@@ -16,7 +16,7 @@ from ingest.permission import Permission
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders
+from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.window import span
 
 
@@ -95,11 +95,11 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
             yahoo_rows=quotes.count(),
             yahoo_tickers=len(known),
             yahoo_asked=min(known, default=None),
-            tiers=tuple(_sizes(settings)),
+            tiers=tuple(_sizes(settings, dataset)),
             runs=tuple(manifest.last_runs(5)),
             found=tuple(Judgements(manifest).finding_counts()),
             quarantine=tuple(Judgements(manifest).in_quarantine()),
-            unknown_parts=0 if committed else _parts(settings),
+            unknown_parts=0 if committed else _parts(settings, dataset),
         )
 
 
@@ -120,8 +120,8 @@ def findings(
     return [(session, one) for session, one in found if kind in (None, one.kind)]
 
 
-def _parts(settings: Settings) -> int:
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+def _parts(settings: Settings, dataset: Dataset) -> int:
+    folders = PartFolders.of(settings, dataset)
     return sum(name.endswith(".csv.gz") for name in folders.present("tracked"))
 
 
@@ -129,9 +129,9 @@ def _age(calendar: Calendar, last: date | None) -> int | None:
     return calendar.count_between(last + timedelta(days=1), today()) if last else None
 
 
-def _sizes(settings: Settings) -> Iterable[TierSize]:
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
-    yield _size("tracked CSVs", settings.tracked_path, "*.csv")
+def _sizes(settings: Settings, dataset: Dataset) -> Iterable[TierSize]:
+    folders = PartFolders.of(settings, dataset)
+    yield _size("tracked CSVs", csv_folder(settings, dataset), "*.csv")
     yield _size("tracked parts", folders.tracked, "*.csv.gz")
     yield _size("archive parts", folders.archive, "*.csv.gz")
 

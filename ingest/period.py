@@ -3,7 +3,7 @@
 import re
 from datetime import date, timedelta
 
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.errors import UsageError
 from ingest.sessions import Calendar, months_back
 
@@ -11,22 +11,22 @@ _SHAPE = re.compile(r"([1-9]\d{0,4})(d|wk|mo|y)")
 _ALLOWED = "1d, 5d, 1mo, 3mo, 6mo, 1y, 2y, 5y, 10y, ytd, max, or a number with d, wk, mo or y"
 
 
-def first_day(period: str, today: date, newest: date) -> date:
+def first_day(period: str, today: date, newest: date, dataset: Dataset) -> date:
     """First day of a period that ends today; days are sessions, the newest of which is over. Raises UsageError."""
     if period == "max":
-        return STOCKS_DAY.first_session
+        return dataset.first_session
     if period == "ytd":
         return date(today.year, 1, 1)
     found = _SHAPE.fullmatch(period) if isinstance(period, str) else None
     if not found:
         raise UsageError(f"the period {period!r} is none of {_ALLOWED}")
-    return _back(int(found[1]), found[2], today, newest)
+    return _back(int(found[1]), found[2], today, newest, dataset)
 
 
-def _back(count: int, unit: str, today: date, newest: date) -> date:
-    first = STOCKS_DAY.first_session
+def _back(count: int, unit: str, today: date, newest: date, dataset: Dataset) -> date:
+    first = dataset.first_session
     if unit == "d":
-        found = Calendar.of(STOCKS_DAY.calendar).between(max(first, newest - timedelta(days=2 * count + 10)), newest)
+        found = Calendar.of(dataset.calendar).between(max(first, newest - timedelta(days=2 * count + 10)), newest)
         return found[-count] if len(found) >= count else first
     if unit == "wk":
         return max(first, today - timedelta(weeks=count))

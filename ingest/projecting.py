@@ -4,14 +4,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 
+from ingest.datasets import Dataset
 from ingest.events import Projected
 from ingest.manifest import Manifest
 from ingest.settings import Settings
 from ingest.tiers import durable, projection
-from ingest.tiers.layout import PartFolders, PartsOf
-from ingest.tiers.projection import Projection
+from ingest.tiers.layout import PartFolders, PartsOf, csv_folder
+from ingest.tiers.projection import CsvFolder, Projection
 
 _MAX_ROWS = 20_000
 """Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
@@ -28,7 +28,7 @@ class _Stock:
     yahoo: bool
 
 
-def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool = False) -> Projected | None:
+def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: bool = False) -> Projected | None:
     """Make every active CSV what the committed sessions say; None where nothing was to be done.
 
     Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
@@ -42,17 +42,17 @@ def project(manifest: Manifest, folders: PartFolders, folder: Path, yahoo: bool 
     if not due and not stock.pending:
         return None
     made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, folder, group)]
-    durable.sync_folder(folder)
+    durable.sync_folder(folder.path)
     manifest.projected((new for _, new in made), stock.pending)
     changed = [new for old, new in made if old.sha256 != new.sha256]
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
-def follow(manifest: Manifest, settings: Settings, tickers: Iterable[str]) -> None:
+def follow(manifest: Manifest, settings: Settings, dataset: Dataset, tickers: Iterable[str]) -> None:
     """Make these tickers the ones that are tracked, and their CSVs what is held; asks no one. Raises CacheError."""
     manifest.follow(tickers)
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
-    project(manifest, folders, settings.tracked_path, settings.fallback.into_csv)
+    csvs = CsvFolder(csv_folder(settings, dataset), dataset)
+    project(manifest, PartFolders.of(settings, dataset), csvs, settings.fallback.into_csv)
 
 
 def contents(
@@ -68,7 +68,7 @@ def contents(
                 yield row, _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), b"", ())
 
 
-def _is_stale(row: Projection, folder: Path, yahoo: bool) -> bool:
+def _is_stale(row: Projection, folder: CsvFolder, yahoo: bool) -> bool:
     return row.dirty or row.yahoo != yahoo or not projection.looks_intact(folder, row)
 
 
@@ -82,7 +82,7 @@ def _groups(rows: Sequence[Projection], sessions: int) -> Iterator[Sequence[Proj
 
 
 def _make(
-    manifest: Manifest, stock: _Stock, folder: Path, group: Sequence[Projection]
+    manifest: Manifest, stock: _Stock, folder: CsvFolder, group: Sequence[Projection]
 ) -> Iterator[tuple[Projection, Projection]]:
     """Old and new state of each CSV of a group, files written."""
     bases = {
@@ -129,7 +129,7 @@ def _line(session: date, numbers: Sequence[float | None]) -> str:
     return ",".join([session.isoformat(), *texts, "" if volume is None else f"{volume:.0f}"])
 
 
-def _written(folder: Path, row: Projection, content: bytes, base: bytes | None) -> Projection:
+def _written(folder: CsvFolder, row: Projection, content: bytes, base: bytes | None) -> Projection:
     """The CSV's new state; a file that is right already is left alone."""
     if content == base and projection.looks_intact(folder, row):
         return replace(row, dirty=False)

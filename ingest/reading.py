@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 
+from ingest.datasets import Dataset
 from ingest.errors import CacheError
 from ingest.lock import note_of
 from ingest.manifest import Manifest
@@ -21,8 +21,8 @@ from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
 from ingest.tiers import projection
 from ingest.tiers.bars import BARS, all_bars, bars
-from ingest.tiers.layout import PartFolders
-from ingest.tiers.projection import Projection
+from ingest.tiers.layout import PartFolders, csv_folder
+from ingest.tiers.projection import CsvFolder, Projection
 
 _Result = TypeVar("_Result")
 
@@ -42,7 +42,12 @@ class Stock:
 
     manifest: Manifest
     folders: PartFolders
-    csv_folder: Path
+    csvs: CsvFolder
+
+    @property
+    def dataset(self) -> Dataset:
+        """Whose rows they are."""
+        return self.csvs.dataset
 
     @property
     def quotes(self) -> Quotes:
@@ -50,10 +55,10 @@ class Stock:
         return Quotes(self.manifest)
 
 
-def stock_of(manifest: Manifest, settings: Settings) -> Stock:
-    """The cache that the settings name, through its open manifest."""
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
-    return Stock(manifest, folders, settings.tracked_path)
+def stock_of(manifest: Manifest, settings: Settings, dataset: Dataset) -> Stock:
+    """What the cache that the settings name holds of a dataset, through its open manifest."""
+    csvs = CsvFolder(csv_folder(settings, dataset), dataset)
+    return Stock(manifest, PartFolders.of(settings, dataset), csvs)
 
 
 def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
@@ -96,7 +101,7 @@ def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades:
     if not held:
         return pl.DataFrame(schema=ROWS)
     ready = {} if trades else _ready(stock, tickers, held)
-    frames = [_csv(stock.csv_folder, state, held) for state in ready.values()]
+    frames = [_csv(stock.csvs, state, held) for state in ready.values()]
     found = {ticker: frame for ticker, frame in zip(ready, frames, strict=True) if frame is not None}
     others = tickers - found.keys()
     from_parts = [_from_parts(stock, others, held)] if others else []
@@ -111,18 +116,16 @@ def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[
     return {
         ticker: states[ticker]
         for ticker in sorted(tickers & states.keys())
-        if states[ticker].active
-        and not states[ticker].dirty
-        and projection.looks_intact(stock.csv_folder, states[ticker])
+        if states[ticker].active and not states[ticker].dirty and projection.looks_intact(stock.csvs, states[ticker])
     }
 
 
-def _csv(folder: Path, state: Projection, held: Sequence[date]) -> pl.DataFrame | None:
+def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataFrame | None:
     """A CSV's rows; None where it is not what it was a moment ago, since a run has just replaced it."""
     if not state.rows:
         return pl.DataFrame(schema=BARS)
     try:
-        rows = pl.read_csv(projection.path_of(folder, state.ticker), schema=_CSV)
+        rows = pl.read_csv(folder.file(state.ticker), schema=_CSV)
     except (OSError, pl.exceptions.PolarsError):
         return None
     return rows.filter(pl.col("Date").is_in(list(held))).select(

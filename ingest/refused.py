@@ -24,7 +24,7 @@ from ingest.sources.base import Body, is_md5_of
 from ingest.store import Store, kept_at
 from ingest.tickers import some
 from ingest.tiers import blockgzip, durable
-from ingest.tiers.layout import PartFolders
+from ingest.tiers.layout import PartFolders, quarantine_folder
 from ingest.window import Window
 
 _GZIP = b"\x1f\x8b"
@@ -83,7 +83,7 @@ def in_quarantine(
 def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
     """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
-    path = kept_at(settings.quarantine_path, session)
+    path = kept_at(quarantine_folder(settings, dataset), session)
     data = _kept(path, one)
     loss = _loss(settings, one, data, dataset) if one.acceptable else None
     return Refused(one, str(path), _opening(data), loss)
@@ -95,7 +95,7 @@ def accept(settings: Settings, request: Request, sessions: Collection[date]) -> 
     Of the request the tracked tickers count. Raises UsageError where one is not in quarantine or cannot be read, and
     CacheError where its bytes are gone, before anything is applied; CacheLocked.
     """
-    _check(settings, in_quarantine(settings, sessions, request.dataset))
+    _check(quarantine_folder(settings, request.dataset), in_quarantine(settings, sessions, request.dataset))
     with lock.hold(settings.cache.root):
         request = replace(request, window=Window(min(sessions), max(sessions)))
         with opened_store(settings, request) as store:
@@ -104,17 +104,17 @@ def accept(settings: Settings, request: Request, sessions: Collection[date]) -> 
             accepting = _Accepting(settings, request, store)
             done = [accepting.take(one) for one in waiting]
             compare_counts(store.manifest)
-            follow(store.manifest, settings, request.tracked)
+            follow(store.manifest, settings, request.dataset, request.tracked)
             store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
     return done
 
 
-def _check(settings: Settings, chosen: Sequence[Quarantined]) -> None:
+def _check(folder: Path, chosen: Sequence[Quarantined]) -> None:
     for one in chosen:
         if not one.acceptable:
             raise _unreadable(one.session, one.reason)
     for one in chosen:
-        _check_size(kept_at(settings.quarantine_path, one.session), one)
+        _check_size(kept_at(folder, one.session), one)
 
 
 def _unreadable(session: date, why: object) -> UsageError:
@@ -184,7 +184,7 @@ def _loss(settings: Settings, one: Quarantined, data: bytes, dataset: Dataset) -
     if replaced is None:
         return None
     limit = settings.limits.max_unpacked_bytes
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    folders = PartFolders.of(settings, dataset)
     decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
     try:
         # Nothing is committed, so there is no number of a tracked set.

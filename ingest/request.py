@@ -64,11 +64,11 @@ class Flags:
         }
 
 
-def request_of(flags: Flags, settings: Settings, sink: events.Sink) -> Request:
+def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dataset = STOCKS_DAY) -> Request:
     """The window and the tickers; tells `sink` what could not be followed. Raises UsageError."""
-    window = _window(flags, settings)
+    window = _window(flags, settings, dataset)
     optional = () if flags.lists else settings.list_paths
-    lists = tracked(optional, extra=settings.tracked.tickers, required=flags.lists)
+    lists = tracked(dataset.csv_name, optional, extra=settings.tracked.tickers, required=flags.lists)
     for notice in _notices(lists, settings):
         sink(notice)
     return Request(
@@ -80,16 +80,17 @@ def request_of(flags: Flags, settings: Settings, sink: events.Sink) -> Request:
         confirmed=flags.confirmed,
         fallback=flags.fallback,
         accept=flags.accept,
+        dataset=dataset,
     )
 
 
-def _window(flags: Flags, settings: Settings) -> Window:
+def _window(flags: Flags, settings: Settings, dataset: Dataset) -> Window:
     given = {"--months": flags.months, "--start": flags.start, "--all-permitted": flags.all_permitted}
     named = [name for name, value in given.items() if value]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} exclude each other: give one of them")
-    start = STOCKS_DAY.first_session if flags.all_permitted else flags.start
-    return choose(settings.run.months, start, flags.end, today(), STOCKS_DAY)
+    start = dataset.first_session if flags.all_permitted else flags.start
+    return choose(settings.run.months, start, flags.end, today(), dataset)
 
 
 def _size(text: str | None) -> int | None:

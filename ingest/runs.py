@@ -30,7 +30,8 @@ from ingest.survey import asking, survey
 from ingest.tally import Tally, standing
 from ingest.tickers import some
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders
+from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder
+from ingest.tiers.projection import CsvFolder
 
 _TURN_S = 0.1
 
@@ -181,18 +182,19 @@ class _Run:
         """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
         request = self._request
         if self._settings.fallback.enabled and request.fallback and request.tracked:
-            filling = Filling(self._store.manifest, self._settings, self._sink)
+            filling = Filling(self._store.manifest, self._settings, request.dataset, self._sink)
             await filling.fill(request.tracked, request.window.start, request.window.end, self._stop)
 
     async def _project(self) -> None:
         from ingest.projecting import project
 
-        manifest, folder = self._store.manifest, self._settings.tracked_path
+        manifest, dataset = self._store.manifest, self._request.dataset
+        csvs = CsvFolder(csv_folder(self._settings, dataset), dataset)
         for session, found in compare_counts(manifest).items():
             self._sink(events.Found(session, (found,)))
         manifest.follow(self._request.tracked)
         into_csv = self._settings.fallback.into_csv
-        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, folder, into_csv):
+        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, csvs, into_csv):
             self._sink(projected)
             rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
             if rowless and manifest.committed():
@@ -241,18 +243,15 @@ def _exit_code(states: dict[str, int], interrupted: bool) -> int:
 @contextmanager
 def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
     """The cache, opened for writing, with whatever a killed run left behind put right."""
-    folders = _folders(settings)
+    dataset = request.dataset
+    folders = PartFolders.of(settings, dataset)
     folders.create()
     with Manifest.open(settings.manifest_path, request.dataset.name) as manifest:
         run = manifest.begin_run(request.window.start, request.window.end)
-        store = Store(manifest, folders, settings.quarantine_path, run)
+        store = Store(manifest, folders, quarantine_folder(settings, dataset), run)
         store.recover()
-        durable.sweep(settings.tracked_path)
+        durable.sweep(csv_folder(settings, dataset))
         yield store
-
-
-def _folders(settings: Settings) -> PartFolders:
-    return PartFolders.below(settings.tracked_path, settings.archive_path)
 
 
 def _new_answers(plan: Plan) -> list[Answer]:

@@ -10,7 +10,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from ingest import reading
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.manifest import Manifest
 from ingest.settings import Settings
 
@@ -18,7 +18,7 @@ _BATCH = 32
 """Sessions read at once: about 300,000 rows where all tickers are wanted."""
 
 
-def scan(settings: Settings, start: date, end: date) -> pl.LazyFrame:
+def scan(settings: Settings, dataset: Dataset, start: date, end: date) -> pl.LazyFrame:
     """Raw rows of all tickers from `start` to `end`, both inclusive, as `reading.ROWS`; read when it is collected.
 
     Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
@@ -29,7 +29,7 @@ def scan(settings: Settings, start: date, end: date) -> pl.LazyFrame:
         columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         left = n_rows
-        for frame in _frames(settings, start, end, predicate):
+        for frame in _frames(settings, dataset, start, end, predicate):
             found = frame if predicate is None else frame.filter(predicate)
             found = found if columns is None else found.select(columns)
             yield found if left is None else found.head(left)
@@ -40,10 +40,12 @@ def scan(settings: Settings, start: date, end: date) -> pl.LazyFrame:
     return register_io_source(source, schema=reading.ROWS, explain_name="ingest")
 
 
-def _frames(settings: Settings, start: date, end: date, predicate: pl.Expr | None) -> Iterator[pl.DataFrame]:
+def _frames(
+    settings: Settings, dataset: Dataset, start: date, end: date, predicate: pl.Expr | None
+) -> Iterator[pl.DataFrame]:
     wish = wish_of(predicate)
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        stock = reading.stock_of(manifest, settings)
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        stock = reading.stock_of(manifest, settings, dataset)
         days = wish.passing([day for day in reading.sessions(stock) if start <= day <= end])
         for at in range(0, len(days), _BATCH):
             yield reading.on(stock, days[at : at + _BATCH], wish.tickers)

@@ -1,11 +1,11 @@
-"""The trading calendar of New York, advisory: the source's listing says which days exist, this says why one may not.
+"""Trading calendars, advisory: the source's listing says which days exist, this says why one may not.
 
 The days on which an exchange is closed stand in `closures/`, made and checked by exchange_calendars (see
 `tests/closures.py`): computing them takes a second and 75 MB, which no run should pay for.
 """
 
 import calendar
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -18,26 +18,30 @@ FIRST_SESSION = date(2003, 9, 10)
 LAST_DAY = date(2100, 12, 31)
 """Where the tables end. Days to come are by rule: closures that nobody has announced yet are missing."""
 
-_SATURDAY = 5
+_MONDAY_TO_FRIDAY = frozenset(range(5))
+_WEEKS: Mapping[str, frozenset[int]] = {"daily": frozenset(range(7)), "forex": frozenset({0, 1, 2, 3, 4, 6})}
+"""Markets without closures: crypto never rests, and currencies from Friday's close in New York to Sunday's opening."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Questions about the sessions of an exchange; `closures` are the weekdays without one.
+    """Questions about the sessions of a market: on these days of the week (Monday is 0), but for the `closures`.
 
-    There are none before 2003-09-10, where the files begin, and none after 2100.
+    There are none before 2003-09-10, where the first files begin, and none after 2100.
     """
 
     closures: frozenset[date]
+    week: frozenset[int] = _MONDAY_TO_FRIDAY
 
     @classmethod
-    def of(cls, exchange: str) -> "Calendar":
-        """The calendar of an exchange, by its ISO 10383 code (`XNYS`)."""
-        return cls(_closures(exchange))
+    def of(cls, market: str) -> "Calendar":
+        """The calendar of a market: "daily", "forex", or an exchange by a code of exchange_calendars (`XNYS`)."""
+        week = _WEEKS.get(market)
+        return cls(frozenset(), week) if week else cls(_closures(market))
 
     def is_session(self, day: date) -> bool:
-        """Whether the exchange is, was or will be open on `day`."""
-        return FIRST_SESSION <= day <= LAST_DAY and day.weekday() < _SATURDAY and day not in self.closures
+        """Whether the market is, was or will be open on `day`."""
+        return FIRST_SESSION <= day <= LAST_DAY and day.weekday() in self.week and day not in self.closures
 
     def between(self, start: date, end: date) -> tuple[date, ...]:
         """The sessions from `start` to `end`, both inclusive, ascending; none if `start` is after `end`."""

@@ -12,7 +12,7 @@ import polars as pl
 from ingest import fallback, reading, runs
 from ingest.actions import actions_of, check_seams, doubts
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import (
     ActionsUnknown,
     CacheLocked,
@@ -33,7 +33,6 @@ from ingest.request import Flags, Request, request_of
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo, as_traded, shared
-from ingest.symbols import yahoo_symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,16 +54,17 @@ class Query:
     auto_adjust: bool
     actions: bool
     fetch: bool
+    dataset: Dataset = STOCKS_DAY
 
 
-def window_of(period: str, start: date | None, end: date | None) -> tuple[date, date]:
+def window_of(period: str, start: date | None, end: date | None, dataset: Dataset = STOCKS_DAY) -> tuple[date, date]:
     """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).
 
     Raises UsageError.
     """
-    newest = newest_session()
+    newest = newest_session(dataset)
     last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
-    first = start or first_day(period, today() if end is None else end, last)
+    first = start or first_day(period, today() if end is None else end, last, dataset)
     if first > last:
         raise UsageError(f"there is no session that is over from {first} to {last}")
     return first, last
@@ -85,8 +85,8 @@ def fetch(
     """
     if query.fetch:
         _fetch(settings, query)
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        stock = reading.stock_of(manifest, settings)
+    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
+        stock = reading.stock_of(manifest, settings, query.dataset)
         yahoo = shared() if query.fetch and settings.fallback.enabled else None
         rows, answer = _filled(stock, settings, query, yahoo)
         if rows.is_empty():
@@ -122,26 +122,26 @@ def _fetch(settings: Settings, query: Query) -> None:
         )
         return
     try:
-        _run(settings, lacking)
+        _run(settings, query.dataset, lacking)
     except CacheLocked:
         _warn("a run is going on: this is what is stored, and Yahoo's for the rest")
     except IngestError as error:
         _warn(f"Massive gave nothing: {error}")
 
 
-def _run(settings: Settings, lacking: Sequence[date]) -> None:
+def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
-        Flags(start=lacking[0], end=lacking[-1], fallback=False), settings, lambda event: None
+        Flags(start=lacking[0], end=lacking[-1], fallback=False), settings, lambda event: None, dataset
     )
     runs.run_apart(quick, request, lambda event: None)
 
 
 def _lacking(settings: Settings, query: Query) -> Sequence[date]:
     """Sessions that are not held, unless a run has just looked for all of them."""
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         held = set(manifest.committed())
-        sessions = Calendar.of(STOCKS_DAY.calendar).between(query.start, query.end)
+        sessions = Calendar.of(query.dataset.calendar).between(query.start, query.end)
         lacking = [day for day in sessions if day not in held]
         return [] if lacking and _looked_for(manifest, lacking) else lacking
 
@@ -168,13 +168,13 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
     try:
         answer = fallback.ask(stock, yahoo, query.ticker, lacking[0])
     except (NotFound, Disagreement) as error:
-        fallback.keep_refusal(settings, query.ticker, lacking[0], error)
+        fallback.keep_refusal(settings, query.dataset, query.ticker, lacking[0], error)
         _warn(str(error))
         return rows, None
     except SourceError as error:
         _warn(f"{len(lacking):,} sessions from {lacking[0]} to {lacking[-1]} are missing: {error}")
         return rows, None
-    fallback.keep(settings, answer)
+    fallback.keep(settings, query.dataset, answer)
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
     found = pl.concat([rows, theirs]).sort("date")
     _warn_of_newest(found, lacking, yahoo)
@@ -183,7 +183,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
 
 def _untold(stock: Stock, query: Query, rows: pl.DataFrame) -> Sequence[date]:
     """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
-    sessions = Calendar.of(STOCKS_DAY.calendar).between(query.start, query.end)
+    sessions = Calendar.of(query.dataset.calendar).between(query.start, query.end)
     wanted = frozenset([query.ticker])
     if rows.is_empty() and reading.massive(stock, wanted, stock.manifest.committed()).is_empty():
         return sessions
@@ -227,9 +227,9 @@ def yahoo_frame(settings: Settings, ticker: str, auto_adjust: bool, actions: boo
     end = window.pop("end", None)
     if "start" in window:
         window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
-    symbol = yahoo_symbol(ticker) or ticker
+    symbol = STOCKS_DAY.yahoo_symbol(ticker) or ticker
     whole = shared().history(symbol, auto_adjust=False, actions=True, **window)
-    if yahoo_symbol(ticker) and window.get("interval", "1d") == "1d":
+    if STOCKS_DAY.yahoo_symbol(ticker) and window.get("interval", "1d") == "1d":
         _keep(settings, ticker, whole)
     return _as_asked(whole, auto_adjust, actions, end)
 
@@ -237,13 +237,13 @@ def yahoo_frame(settings: Settings, ticker: str, auto_adjust: bool, actions: boo
 def _keep(settings: Settings, ticker: str, whole: "pd.DataFrame") -> None:
     found = as_traded(whole)
     with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        stock = reading.stock_of(manifest, settings)
+        stock = reading.stock_of(manifest, settings, STOCKS_DAY)
         try:
             answer = fallback.compared(stock, ticker, found)
         except Disagreement as error:
             _warn(f"not kept: {error}")
             return
-    fallback.keep(settings, answer)
+    fallback.keep(settings, STOCKS_DAY, answer)
 
 
 def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None) -> "pd.DataFrame":

@@ -9,7 +9,7 @@ import polars as pl
 from ingest import reading, scanning
 from ingest.actions import adjusted_rows
 from ingest.adjust import Adjust
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.errors import IngestWarning, NotFound, UsageError
 from ingest.manifest import Manifest
 from ingest.sessions import today
@@ -21,6 +21,7 @@ COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
 
 def history(
     settings: Settings,
+    dataset: Dataset,
     tickers: Sequence[str],
     start: date | None,
     end: date | None,
@@ -32,12 +33,12 @@ def history(
     """See `ingest.api.history`."""
     chosen = _checked(columns, adjust)
     yahoo = shared() if fetch and settings.fallback.enabled else None
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         rows, notices = adjusted_rows(
-            reading.stock_of(manifest, settings),
+            reading.stock_of(manifest, settings, dataset),
             settings,
             tickers,
-            start or STOCKS_DAY.first_session,
+            start or dataset.first_session,
             end or today(),
             adjust,
             yahoo,
@@ -60,15 +61,15 @@ def _checked(columns: Sequence[str] | None, adjust: str) -> Sequence[str]:
     return COLUMNS if columns is None else columns
 
 
-def day(settings: Settings, session: date) -> pl.DataFrame:
+def day(settings: Settings, dataset: Dataset, session: date) -> pl.DataFrame:
     """See `ingest.api.day`."""
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        rows = reading.session(reading.stock_of(manifest, settings), session)
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        rows = reading.session(reading.stock_of(manifest, settings, dataset), session)
     if rows.is_empty():
         raise NotFound(f"{session} is not held: `ingest run --start {session} --end {session}` fetches it")
     return rows
 
 
-def scan(settings: Settings, start: date | None, end: date | None) -> pl.LazyFrame:
+def scan(settings: Settings, dataset: Dataset, start: date | None, end: date | None) -> pl.LazyFrame:
     """See `ingest.api.scan`."""
-    return scanning.scan(settings, start or STOCKS_DAY.first_session, end or today())
+    return scanning.scan(settings, dataset, start or dataset.first_session, end or today())

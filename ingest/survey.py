@@ -74,7 +74,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
         held=held,
         is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
-        missing_parts=missing_parts(PartFolders.below(settings.tracked_path, settings.archive_path), held),
+        missing_parts=missing_parts(PartFolders.of(settings, dataset), held),
     )
     unknown = len([one for one in planned().fetches if known.allows(one.session) is None])
     items = {**_held_items(dataset, held), **within(listing, request.window.start, request.window.end)}

@@ -8,13 +8,12 @@ tickers never share one, with or without case.
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import UsageError
 
-CSV_SUFFIX = "_1d_data.csv"
 MAX_NAME_BYTES = 255
 _MAX_LIST_BYTES = 16 << 20
 _SHOWN = 60
@@ -78,15 +77,6 @@ def ticker_of(stem: str) -> str:
     return ticker
 
 
-def csv_name(ticker: str) -> str | None:
-    """The name of the ticker's CSV, or None if it has more bytes than file systems take (255).
-
-    Raises UsageError as `file_stem` does.
-    """
-    name = f"{file_stem(ticker)}{CSV_SUFFIX}"
-    return name if len(name) <= MAX_NAME_BYTES else None
-
-
 def read_list(path: Path) -> tuple[str, ...]:
     """The tickers of a list in its order, without repeats: UTF-8, one a line, `#` starts a comment.
 
@@ -98,8 +88,13 @@ def read_list(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_tickers(path, data)))
 
 
-def tracked(optional: Iterable[Path] = (), extra: Iterable[str] = (), required: Iterable[Path] = ()) -> TrackedLists:
-    """What is watched: all tickers of the lists that exist, and `extra`.
+def tracked(
+    name_of: Callable[[str], str | None],
+    optional: Iterable[Path] = (),
+    extra: Iterable[str] = (),
+    required: Iterable[Path] = (),
+) -> TrackedLists:
+    """What is watched: all tickers of the lists that exist, and `extra`; `name_of` gives the name of a ticker's CSV.
 
     `optional` lists (from the settings) may be missing and are then named in the result; `required` ones (from
     flags) must exist. Raises UsageError as `read_list` does, and for an `extra` that is no ticker.
@@ -108,7 +103,7 @@ def tracked(optional: Iterable[Path] = (), extra: Iterable[str] = (), required: 
     wanted = {ticker for path, data in found.items() if data is not None for ticker in _tickers(path, data)}
     wanted.update(ticker for path in required for ticker in read_list(path))
     wanted.update(_checked(ticker, "the setting [tracked] tickers") for ticker in extra)
-    named = {ticker: csv_name(ticker) is not None for ticker in sorted(wanted)}
+    named = {ticker: name_of(ticker) is not None for ticker in sorted(wanted)}
     return TrackedLists(
         tickers=tuple(ticker for ticker, fits in named.items() if fits),
         missing=tuple(path for path, data in found.items() if data is None),

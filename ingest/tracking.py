@@ -6,12 +6,12 @@ from datetime import date
 from pathlib import Path
 
 from ingest import lock
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import UsageError
 from ingest.manifest import Manifest
 from ingest.projecting import follow
 from ingest.settings import Settings
-from ingest.tickers import csv_name, read_list, tracked
+from ingest.tickers import read_list, tracked
 from ingest.tiers import durable
 
 
@@ -45,7 +45,7 @@ def add(settings: Settings, file: Path, tickers: Sequence[str]) -> tuple[list[st
 
     Raises UsageError for what is no ticker or too long for a file name, CacheLocked or CacheError.
     """
-    _check(tickers)
+    _check(STOCKS_DAY, tickers)
     with durable.translated("look at", file):
         there = file.exists()
     present = set(read_list(file)) if there else set()
@@ -67,11 +67,11 @@ def held(settings: Settings, tickers: Collection[str]) -> list[TrackedTicker]:
         return _held(manifest, tickers)
 
 
-def _check(tickers: Sequence[str]) -> None:
-    tracked(extra=tickers)  # raises for what is no ticker
+def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
+    tracked(dataset.csv_name, extra=tickers)  # raises for what is no ticker
     if comments := [ticker for ticker in tickers if "#" in ticker]:
         raise UsageError(f"{comments[0]!r}: a # starts a comment in a list, so no ticker of it can hold one")
-    if long := [ticker for ticker in tickers if csv_name(ticker) is None]:
+    if long := [ticker for ticker in tickers if dataset.csv_name(ticker) is None]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name: it can't be tracked")
 
 
@@ -90,9 +90,9 @@ def _changed(
 def _projected(settings: Settings, tickers: Collection[str]) -> list[TrackedTicker]:
     if not settings.manifest_path.exists():
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
-    lists = tracked(settings.list_paths, extra=settings.tracked.tickers)
+    lists = tracked(STOCKS_DAY.csv_name, settings.list_paths, extra=settings.tracked.tickers)
     with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        follow(manifest, settings, lists.tickers)
+        follow(manifest, settings, STOCKS_DAY, lists.tickers)
         return _held(manifest, tickers)
 
 

@@ -23,7 +23,7 @@ def computed(exchange: str) -> Iterator[date]:
 
 def main() -> None:
     """Write the tables."""
-    for exchange in ("XNYS",):
+    for exchange in ("XNYS", "CMES"):
         head = (
             f"# Weekdays without a session of {exchange}, {FIRST_SESSION} to {LAST_DAY}, as exchange_calendars "
             f"{version('exchange_calendars')} computes them.\n# `python -m tests.closures` writes this file.\n"

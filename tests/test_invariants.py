@@ -32,10 +32,10 @@ from ingest.demo import faults, loopback
 from ingest.demo.market import HOSTILE_TICKERS, pack
 from ingest.manifest import Manifest
 from ingest.projecting import project
-from ingest.tickers import csv_name
 from ingest.tiers import durable
 from ingest.tiers import lines as tier_lines
 from ingest.tiers.layout import PartFolders
+from ingest.tiers.projection import CsvFolder
 
 DAYS = trading_days(date(2025, 3, 3), 5)
 SPAN = window(DAYS)
@@ -210,7 +210,7 @@ def test_invariant_4_a_csv_can_be_made_again_with_no_network(place):
     for path in made:
         path.unlink()
     with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        project(manifest, PartFolders.below(place.tracked, place.archive), place.tracked)
+        project(manifest, PartFolders.of(place.settings(), STOCKS_DAY), CsvFolder(place.tracked, STOCKS_DAY))
     assert {path: path.read_bytes() for path in place.tracked.glob("*.csv")} == made
 
 
@@ -233,7 +233,7 @@ def test_invariant_4_a_commit_makes_csvs_dirty_until_they_are_replaced(place, de
     assert (seen["dirty"], seen["status"]) == (len(TRACKED), len(TRACKED))
     assert place.query("SELECT count(*) FROM projections WHERE dirty") == [(0,)]
     for ticker, expected in place.query("SELECT ticker, sha256 FROM projections"):
-        name = csv_name(ticker)
+        name = STOCKS_DAY.csv_name(ticker)
         assert hashlib.sha256((place.tracked / name).read_bytes()).hexdigest() == expected == seen["written"][ticker]
         done = deeds[: seen["deeds"]]
         assert in_order(done, ("staged", name, "data_cache"), ("published", name, "data_cache"), done[-1])
@@ -413,11 +413,11 @@ def test_invariant_9_no_name_from_outside_leaves_the_cache(place, server):
     assert (ran.finished.exit_code, ran.gets) == (0, [DAYS[0]])
     assert {path for path in place.root.parent.parent.rglob("*") if not path.is_relative_to(place.root)} == outside
     files = {path.relative_to(place.tracked) for path in place.tracked.rglob("*.csv")}
-    assert files == {Path(csv_name(ticker)) for ticker in tickers}
+    assert files == {Path(STOCKS_DAY.csv_name(ticker)) for ticker in tickers}
     assert all(path.parent == Path() for path in files)
     assert len({str(path).casefold() for path in files}) == len(tickers)
     for n, ticker in enumerate(tickers):
-        assert place.closes(csv_name(ticker).removesuffix("_1d_data.csv")) == {str(DAYS[0]): str(n + 1)}
+        assert place.closes(STOCKS_DAY.csv_name(ticker).removesuffix("_1d_data.csv")) == {str(DAYS[0]): str(n + 1)}
 
 
 def test_invariant_9_secrets_are_neither_said_nor_stored(place, server):

@@ -5,6 +5,7 @@ from pipeline_kit import Place, market_objects
 from runs_kit import DAYS, SPAN
 
 from ingest import reading
+from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.errors import CacheError
 from ingest.lock import hold
@@ -17,7 +18,7 @@ def stock(loopback_keys, tmp_path):
         place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(*SPAN)
         with Manifest.read(place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
-            yield reading.stock_of(manifest, place.settings())
+            yield reading.stock_of(manifest, place.settings(), STOCKS_DAY)
 
 
 def read(stock):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.symbols import yahoo_symbol
+from ingest.symbols import stock_symbol
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ from ingest.symbols import yahoo_symbol
     ],
 )
 def test_what_is_known_is_mapped_and_nothing_else(ticker, symbol):
-    assert yahoo_symbol(ticker) == symbol
+    assert stock_symbol(ticker) == symbol
 
 
 @given(st.text(st.sampled_from("ABCpruwWSU.-:1"), max_size=9), st.text(st.sampled_from("ABCpruwWSU.-:1"), max_size=9))
 def test_no_two_tickers_are_asked_for_as_one(one, other):
     """yfinance asks in capitals: BCpC and BCPC are different securities."""
-    symbols = [yahoo_symbol(one), yahoo_symbol(other)]
+    symbols = [stock_symbol(one), stock_symbol(other)]
     if one != other and all(symbols):
         assert symbols[0].upper() != symbols[1].upper()

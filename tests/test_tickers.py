@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from ingest.datasets import STOCKS_DAY
 from ingest.errors import UsageError
-from ingest.tickers import MAX_NAME_BYTES, TrackedLists, csv_name, file_stem, read_list, ticker_of, tracked
+from ingest.tickers import MAX_NAME_BYTES, TrackedLists, file_stem, read_list, ticker_of, tracked
 
 ANY_TEXT = st.text(min_size=1)
 # Characters that fold, join, reserve or escape something, so that two tickers come close to each other.
@@ -19,6 +20,8 @@ CLOSE = st.text(
 DEVICES = st.sampled_from(["CON", "PRN", "AUX", "NUL", "COM1", "LPT9", "COM0", "con", "Con", "CONS", "COM10"])
 RESERVED = st.builds(lambda device, rest: device + rest, DEVICES, st.sampled_from([".", "..", ".A", "%2EA", "", ".a"]))
 TICKER = ANY_TEXT | CLOSE | RESERVED
+
+NAME_OF = STOCKS_DAY.csv_name
 
 
 class TestFileStem:
@@ -126,18 +129,18 @@ def _reserved_on_windows(name: str) -> bool:
 
 class TestCsvName:
     def test_name(self) -> None:
-        assert csv_name("BACpL") == "BAC_pL_1d_data.csv"
+        assert STOCKS_DAY.csv_name("BACpL") == "BAC_pL_1d_data.csv"
 
     def test_longest(self, tmp_path: Path) -> None:
-        name = csv_name("A" * 243)
+        name = STOCKS_DAY.csv_name("A" * 243)
         assert name is not None
         assert len(name) == MAX_NAME_BYTES
         (tmp_path / name).touch()
-        assert csv_name("A" * 244) is None
+        assert STOCKS_DAY.csv_name("A" * 244) is None
 
     def test_length_counts_the_encoding(self) -> None:
-        assert csv_name("a" * 121) is not None
-        assert csv_name("a" * 122) is None
+        assert STOCKS_DAY.csv_name("a" * 121) is not None
+        assert STOCKS_DAY.csv_name("a" * 122) is None
 
 
 def write(path: Path, data: str | bytes) -> Path:
@@ -215,37 +218,37 @@ class TestReadList:
 class TestTracked:
     def test_union_sorted(self, tmp_path: Path) -> None:
         one, two = write(tmp_path / "1", "MSFT\nAAPL"), write(tmp_path / "2", "TpC\nAAPL")
-        assert tracked([one, two], ["IBM"]) == TrackedLists(("AAPL", "IBM", "MSFT", "TpC"))
+        assert tracked(NAME_OF, [one, two], ["IBM"]) == TrackedLists(("AAPL", "IBM", "MSFT", "TpC"))
 
     def test_nothing(self) -> None:
-        assert tracked() == TrackedLists()
-        assert tracked().empty
+        assert tracked(NAME_OF) == TrackedLists()
+        assert tracked(NAME_OF).empty
 
     def test_optional_lists_may_be_missing(self, tmp_path: Path) -> None:
         gone = tmp_path / "gone.txt"
-        found = tracked([write(tmp_path / "1", "A"), gone])
+        found = tracked(NAME_OF, [write(tmp_path / "1", "A"), gone])
         assert found == TrackedLists(("A",), missing=(gone,))
         assert not found.empty
 
     def test_required_lists_may_not(self, tmp_path: Path) -> None:
-        assert tracked(required=[write(tmp_path / "1", "A")]).tickers == ("A",)
+        assert tracked(NAME_OF, required=[write(tmp_path / "1", "A")]).tickers == ("A",)
         with pytest.raises(UsageError, match=re.escape("gone.txt does not exist")):
-            tracked(required=[tmp_path / "gone.txt"])
+            tracked(NAME_OF, required=[tmp_path / "gone.txt"])
 
     def test_an_optional_list_must_still_be_right(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="line 1"):
-            tracked([write(tmp_path / "1", "A,B")])
+            tracked(NAME_OF, [write(tmp_path / "1", "A,B")])
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows says that it is not found")
     def test_a_path_through_a_file_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="cannot be read"):
-            tracked([write(tmp_path / "1", "A") / "2"])
+            tracked(NAME_OF, [write(tmp_path / "1", "A") / "2"])
 
     @pytest.mark.parametrize("ticker", ["", "A B", "A,B", "\ud800"])
     def test_extra_is_checked(self, ticker: str) -> None:
         with pytest.raises(UsageError, match=re.escape("[tracked] tickers")):
-            tracked(extra=[ticker])
+            tracked(NAME_OF, extra=[ticker])
 
     def test_too_long_for_a_file_name(self) -> None:
         long = "A" * 244
-        assert tracked(extra=["B", long]) == TrackedLists(("B",), unnameable=(long,))
+        assert tracked(NAME_OF, extra=["B", long]) == TrackedLists(("B",), unnameable=(long,))

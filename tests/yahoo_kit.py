@@ -21,6 +21,7 @@ import pytest
 from curl_cffi import requests
 
 from ingest import sessions
+from ingest.datasets import STOCKS_DAY
 from ingest.freshness import newest_session
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -58,7 +59,7 @@ def flat_bars(days, close=100.0, volume=1000):
 
 def past_sessions(count):
     """The last sessions that are over for an hour, ascending."""
-    end = newest_session()
+    end = newest_session(STOCKS_DAY)
     return list(sessions.Calendar.of("XNYS").between(end - timedelta(days=2 * count + 10), end))[-count:]
 
 

@@ -23,7 +23,8 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
 from ingest.request import Flags, request_of
 from ingest.settings import Settings
-from ingest.tiers.projection import path_of
+from ingest.tiers.layout import csv_folder
+from ingest.tiers.projection import CsvFolder
 
 FORBIDDEN = 5
 """The newest sessions that the demo's keys may list but not read, as a plan with delayed data would."""
@@ -120,7 +121,7 @@ def _fresh(folder: Path) -> Path:
 
 def _show(console: Console, chosen: Settings) -> None:
     """The end of a tracked CSV, and the newest archive file."""
-    path = path_of(chosen.tracked_path, DEMO_TICKERS[0])
+    path = CsvFolder(csv_folder(chosen, STOCKS_DAY), STOCKS_DAY).file(DEMO_TICKERS[0])
     lines = path.read_text().splitlines()
     console.print(f"\n{path} ({len(lines) - 1} rows):", soft_wrap=True)
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")

@@ -12,6 +12,7 @@ from rich.console import Console
 from ingest import settings, stored
 from ingest.adjust import Adjust
 from ingest.commands.telling import warnings_told
+from ingest.datasets import STOCKS_DAY
 from ingest.errors import UsageError, printable
 from ingest.exporting import Exported, Format, export, formulas
 from ingest.tickers import some
@@ -34,7 +35,9 @@ def export_command(
         raise UsageError(f"--format {kind!r}: csv or parquet")
     chosen = settings.load(config)
     with warnings_told():
-        rows = stored.history(chosen, tickers, *window, cast("Adjust", adjust), _COLUMNS, True, across_seams)
+        rows = stored.history(
+            chosen, STOCKS_DAY, tickers, *window, cast("Adjust", adjust), _COLUMNS, True, across_seams
+        )
     written = list(export(rows, tickers, folder, cast("Format", kind)))
     _warn_of_formulas(rows)
     return _told(written, tickers)

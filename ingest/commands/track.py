@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings, tracking
+from ingest.datasets import STOCKS_DAY
 from ingest.tickers import read_list, tracked
 from ingest.tracking import TrackedTicker
 
@@ -46,7 +47,7 @@ def remove_command(tickers: Sequence[str], named: Path | None, config: Path | No
 def list_command(as_json: bool, config: Path | None) -> int:
     """Show what is tracked; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    found = tracking.held(chosen, tracked(chosen.list_paths, extra=chosen.tracked.tickers).tickers)
+    found = tracking.held(chosen, tracked(STOCKS_DAY.csv_name, chosen.list_paths, extra=chosen.tracked.tickers).tickers)
     if as_json:
         for one in found:
             sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")

@@ -8,7 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
+from ingest.datasets import Dataset
 from ingest.errors import ManifestDamaged
+from ingest.settings import Settings
 from ingest.tiers import durable
 
 Tier = Literal["tracked", "archive"]
@@ -31,17 +33,30 @@ def session_of(name: str) -> date | None:
         return None
 
 
+def csv_folder(settings: Settings, dataset: Dataset) -> Path:
+    """Where the tracked CSVs of a dataset lie."""
+    return dataset.folder(settings.tracked_path)
+
+
+def quarantine_folder(settings: Settings, dataset: Dataset) -> Path:
+    """Where the bytes of a dataset's refused files lie."""
+    return dataset.folder(settings.quarantine_path)
+
+
 @dataclass(frozen=True, slots=True)
 class PartFolders:
-    """Where parts lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`."""
+    """Where parts of a dataset lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`.
+
+    All datasets but the primary one have a folder of their own below that of a tier.
+    """
 
     tracked: Path
     archive: Path
 
     @classmethod
-    def below(cls, tracked_dir: Path, archive_dir: Path) -> Self:
-        """The folders of the two tiers."""
-        return cls(tracked_dir / "sessions", archive_dir)
+    def of(cls, settings: Settings, dataset: Dataset) -> Self:
+        """The folders of a dataset's parts."""
+        return cls(csv_folder(settings, dataset) / "sessions", dataset.folder(settings.archive_path))
 
     def folder(self, tier: Tier) -> Path:
         """Folder of a tier's parts."""

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ingest.datasets import Dataset
 from ingest.errors import CacheError
-from ingest.tickers import csv_name
 from ingest.tiers import durable
 
 HEADER = b"Date,Open,High,Low,Close,Volume\n"
@@ -37,17 +37,24 @@ class Projection:
     yahoo: bool = False
 
 
-def path_of(folder: Path, ticker: str) -> Path:
-    """File of a ticker's CSV; the ticker must be one that can be tracked."""
-    name = csv_name(ticker)
-    if name is None:
-        raise CacheError(f"the ticker {ticker[:40]!r}… is too long for a file name")
-    return folder / name
+@dataclass(frozen=True, slots=True)
+class CsvFolder:
+    """Where the CSVs of a dataset lie."""
+
+    path: Path
+    dataset: Dataset
+
+    def file(self, ticker: str) -> Path:
+        """File of a ticker's CSV; the ticker must be one that can be tracked. Raises CacheError."""
+        name = self.dataset.csv_name(ticker)
+        if name is None:
+            raise CacheError(f"the ticker {ticker[:40]!r}… is too long for a file name")
+        return self.path / name
 
 
-def looks_intact(folder: Path, known: Projection) -> bool:
+def looks_intact(folder: CsvFolder, known: Projection) -> bool:
     """Whether the file has the size and time that it was written with: one `stat`, its content is not read."""
-    path = path_of(folder, known.ticker)
+    path = folder.file(known.ticker)
     with durable.translated("look at", path):
         try:
             found = path.stat()
@@ -56,9 +63,9 @@ def looks_intact(folder: Path, known: Projection) -> bool:
     return (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns)
 
 
-def read_base(folder: Path, known: Projection) -> bytes | None:
+def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
     """Content of a CSV to build upon; None where it is not the file that the manifest knows."""
-    path = path_of(folder, known.ticker)
+    path = folder.file(known.ticker)
     with durable.translated("read", path):
         try:
             content = path.read_bytes()
@@ -82,9 +89,9 @@ def merge(base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]
     return b"".join([HEADER, *lines]) if lines else b""
 
 
-def write(folder: Path, known: Projection, content: bytes) -> Projection:
+def write(folder: CsvFolder, known: Projection, content: bytes) -> Projection:
     """Replace a CSV, or remove it where it has no rows; durable once the folder is synced. Returns its new state."""
-    path = path_of(folder, known.ticker)
+    path = folder.file(known.ticker)
     if not content:
         durable.remove(path)
         return Projection(known.ticker, active=known.active, dirty=False, rows=0, yahoo=known.yahoo)

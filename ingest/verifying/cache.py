@@ -16,8 +16,8 @@ from ingest.manifest.judgements import Judgements
 from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.store import kept_at
-from ingest.tiers.layout import PartFolders
-from ingest.tiers.projection import Projection
+from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder
+from ingest.tiers.projection import CsvFolder, Projection
 from ingest.verifying import csvs, session, strangers
 from ingest.verifying.problems import BROKEN, Problem
 
@@ -93,9 +93,13 @@ class _Cache:
     dataset: Dataset
     deep: bool
 
+    @property
+    def _csvs(self) -> CsvFolder:
+        return CsvFolder(csv_folder(self.settings, self.dataset), self.dataset)
+
     def look(self, found: Verified) -> Verified:
         records = list(self.manifest.records())
-        folders = PartFolders.below(self.settings.tracked_path, self.settings.archive_path)
+        folders = PartFolders.of(self.settings, self.dataset)
         if not records and (parts := folders.present("tracked")):
             why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
             return replace(found, problems=(Problem("missing", "manifest", why),))
@@ -107,7 +111,7 @@ class _Cache:
             looks = list(threads.map(one, records, sets))
         rows = [row for row in followed if not row.dirty and row.sha256]
         problems = [problem for look in looks for problem in look.problems]
-        wrong = list(csvs.look(rows, self.settings.tracked_path))
+        wrong = list(csvs.look(rows, self._csvs))
         compared, notes = self._compare(folders, rows, bool(problems))
         known = {problem.ticker for problem in wrong}
         return replace(
@@ -122,7 +126,7 @@ class _Cache:
                 *wrong,
                 *(problem for problem in compared if problem.ticker not in known),
                 *self._refused(),
-                *strangers.look(self.settings, self.manifest, held),
+                *strangers.look(self.settings, self.dataset, self.manifest, held),
                 *self._gaps(held),
             ),
             notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
@@ -137,14 +141,14 @@ class _Cache:
         if parts_broken:
             return [], [not_compared]
         try:
-            return list(csvs.compare(self.manifest, folders, self.settings.tracked_path, rows)), []
+            return list(csvs.compare(self.manifest, folders, self._csvs, rows)), []
         except CacheError as error:
             return [], [f"{not_compared}: {error}"]
 
     def _refused(self) -> Iterator[Problem]:
         """Files in quarantine whose bytes are not there any more."""
         for one in Judgements(self.manifest).in_quarantine():
-            path = kept_at(self.settings.quarantine_path, one.session)
+            path = kept_at(quarantine_folder(self.settings, self.dataset), one.session)
             name = f"{path.parent.name}/{path.name}"
             if not path.exists():
                 yield Problem("missing", name, "the file in quarantine is gone", one.session)

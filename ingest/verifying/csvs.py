@@ -7,18 +7,17 @@ from pathlib import Path
 
 from ingest.manifest import Manifest
 from ingest.projecting import contents
-from ingest.tiers import projection
 from ingest.tiers.layout import PartFolders
-from ingest.tiers.projection import Projection
+from ingest.tiers.projection import CsvFolder, Projection
 from ingest.verifying.problems import Kind, Problem
 
 AFRESH = "a run, or --repair, makes it anew from the parts"
 
 
-def look(rows: Sequence[Projection], folder: Path) -> Iterator[Problem]:
+def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
     """Compare CSVs with their hashes, and see that their dates ascend."""
     for row in rows:
-        path = projection.path_of(folder, row.ticker)
+        path = folder.file(row.ticker)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -41,11 +40,13 @@ def _wrong(content: bytes, row: Projection) -> str | None:
     return None if same else "its rows are not those that the manifest counts"
 
 
-def compare(manifest: Manifest, folders: PartFolders, folder: Path, rows: Sequence[Projection]) -> Iterator[Problem]:
+def compare(
+    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
+) -> Iterator[Problem]:
     """Make each CSV once more, in memory, from all parts, and compare. Raises CacheError where a part is damaged."""
     for row, content in contents(manifest, folders, rows):
         if hashlib.sha256(content).hexdigest() != row.sha256:
-            path = projection.path_of(folder, row.ticker)
+            path = folder.file(row.ticker)
             yield _problem("damaged", row, path, f"it is not what the parts say; {AFRESH}")
 
 

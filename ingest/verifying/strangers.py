@@ -4,28 +4,31 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
+from ingest.datasets import Dataset
 from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.settings import Settings
-from ingest.tiers import durable, projection
-from ingest.tiers.layout import PartFolders, part_name, session_of
+from ingest.tiers import durable
+from ingest.tiers.layout import PartFolders, csv_folder, part_name, quarantine_folder, session_of
+from ingest.tiers.projection import CsvFolder
 from ingest.verifying.problems import Problem
 
 _UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
 
 
-def look(settings: Settings, manifest: Manifest, held: Mapping[date, Held]) -> Iterator[Problem]:
+def look(settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping[date, Held]) -> Iterator[Problem]:
     """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
-    folders = PartFolders.below(settings.tracked_path, settings.archive_path)
+    folders, quarantine = PartFolders.of(settings, dataset), quarantine_folder(settings, dataset)
+    tracked = CsvFolder(csv_folder(settings, dataset), dataset)
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
-    csvs = {projection.path_of(settings.tracked_path, ticker).name for ticker in manifest.projections()}
+    csvs = {tracked.file(ticker).name for ticker in manifest.projections()}
     refused = {part_name(one.session) for one in Judgements(manifest).in_quarantine()}
     yield from _unknown(folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
     yield from _unknown(folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
-    yield from _unknown(settings.tracked_path, "*_1d_data.csv", csvs, "no ticker that is or was tracked has it")
-    yield from _unknown(settings.quarantine_path, "*.csv.gz", refused, "no session has it in quarantine")
-    for folder in (folders.tracked, folders.archive, settings.tracked_path, settings.quarantine_path):
+    yield from _unknown(tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
+    yield from _unknown(quarantine, "*.csv.gz", refused, "no session has it in quarantine")
+    for folder in (folders.tracked, folders.archive, tracked.path, quarantine):
         yield from _unknown(folder, f".*{durable.SUFFIX}", (), "a run that was killed has left it; the next removes it")
 
 

@@ -7,7 +7,9 @@ from datetime import date
 
 from pipeline_kit import Place, assert_same, flat, trading_days, window
 
-from ingest.tiers import durable, projection
+from ingest.datasets import STOCKS_DAY
+from ingest.tiers import durable
+from ingest.tiers.projection import CsvFolder
 from ingest.verifying import verify
 
 DAYS = trading_days(date(2025, 3, 3), 3)
@@ -85,7 +87,9 @@ def _check_parts(place):
 
 def _check_csvs(place):
     for ticker, expected in place.query("SELECT ticker, sha256 FROM projections WHERE NOT dirty"):
-        assert sha256(projection.path_of(place.tracked, ticker)) == expected, f"the CSV of {ticker} is called clean"
+        assert sha256(CsvFolder(place.tracked, STOCKS_DAY).file(ticker)) == expected, (
+            f"the CSV of {ticker} is called clean"
+        )
 
 
 def sha256(path):

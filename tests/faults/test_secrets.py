@@ -20,6 +20,7 @@ from pipeline_kit import ROOT, Place, key, market_day, market_objects, trading_d
 
 from ingest import stored
 from ingest.commands.app import app
+from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.faults import ResetBefore, ResetMidway, Status, always
 from ingest.demo.market import pack
@@ -124,7 +125,9 @@ def everything(place, seen, commands=tuple(COMMANDS), most=None):
             seen.note(told.out, told.err)
             codes[name, number] = told.code
     with_errors(seen, lambda: place.run(*window(DAYS), refresh=True, sink=lambda event: seen.note(repr(event))))
-    with_errors(seen, lambda: stored.history(place.settings(), ["AAPL"], None, None, "none", None, False, False))
+    with_errors(
+        seen, lambda: stored.history(place.settings(), STOCKS_DAY, ["AAPL"], None, None, "none", None, False, False)
+    )
     return codes
 
 

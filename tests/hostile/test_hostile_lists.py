@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key
 
+from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import UsageError
@@ -101,7 +102,7 @@ def test_nor_one_that_is_never_closed(tmp_path):
 def test_a_device(path):
     if os.path.exists(path):  # noqa: PTH110
         with pytest.raises(UsageError, match="it is no file"):
-            tracked(required=[path])
+            tracked(STOCKS_DAY.csv_name, required=[path])
 
 
 def test_a_hundred_thousand_tickers(place, tmp_path):

@@ -14,17 +14,18 @@ from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, trading_days, window, write_keys
 
 from ingest import stored
+from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import IngestError, NotFound, UsageError
-from ingest.tickers import MAX_NAME_BYTES, csv_name, file_stem, ticker_of
+from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 TEXTS = {
     day: "\n".join([HEADER, *(row(one, f"{number}.{n}") for number, one in enumerate(TICKERS, 1)), ""]).encode()
     for n, day in enumerate(DAYS, 1)
 }
-NAMED = [one for one in TICKERS if csv_name(one)]
+NAMED = [one for one in TICKERS if STOCKS_DAY.csv_name(one)]
 IDS = [ascii(one)[1:17] for one in NAMED]
 PRICES = ("date", "open", "high", "low", "close", "volume")
 
@@ -56,7 +57,7 @@ def test_nothing_is_lost(place, day):
 
 def test_each_has_a_file_of_its_own_also_without_case(place):
     names = [path.name for path in place.tracked.iterdir() if path.is_file()]
-    assert sorted(names) == sorted(csv_name(one) for one in NAMED)
+    assert sorted(names) == sorted(STOCKS_DAY.csv_name(one) for one in NAMED)
     assert len({name.casefold() for name in names}) == len(NAMED)
     assert all(Path(name).name == PureWindowsPath(name).name == name for name in names)
 
@@ -71,14 +72,14 @@ def test_its_file_has_its_rows(place, ticker):
 
 def test_one_that_is_too_long_is_archived_and_read(place):
     assert LONG not in NAMED
-    rows = stored.history(place.settings(), [LONG], None, None, "none", None, False, False)
+    rows = stored.history(place.settings(), STOCKS_DAY, [LONG], None, None, "none", None, False, False)
     assert rows["ticker"].to_list() == [LONG] * 3
 
 
 @pytest.mark.parametrize("ticker", TICKERS, ids=[ascii(one)[1:17] for one in TICKERS])
 def test_history_and_show(place, ticker, tmp_path):
     with fenced(place.root, around=place.root.parent):
-        rows = stored.history(place.settings(), [ticker], None, None, "none", None, False, False)
+        rows = stored.history(place.settings(), STOCKS_DAY, [ticker], None, None, "none", None, False, False)
         assert rows["date"].to_list() == DAYS
         arguments = ["--start", DAYS[0], "--end", DAYS[-1], "--no-fetch", "--adjust", "none"]
         told = [command(place, "show", *arguments, *more, "--", ticker) for more in ([], ["--json"], ["--csv"])]
@@ -138,7 +139,7 @@ ANY = st.text(min_size=1) | st.text('./\\~:*?"<>| \0\x1bCONcon%_ \u202e\ud800Ã©ð
 
 def any_ticker(ticker, tmp_path):
     try:
-        name = csv_name(ticker)
+        name = STOCKS_DAY.csv_name(ticker)
     except UsageError:
         assert any("\ud800" <= char <= "\udfff" for char in ticker)
         return
@@ -161,7 +162,7 @@ def test_any_ticker_has_a_plain_name_or_none(ticker):
 def test_any_ticker_asked_for_is_an_answer_or_an_error_of_ours(place, ticker):
     settings = place.settings()
     try:
-        rows = stored.history(settings, [ticker], None, None, "none", None, False, False)
+        rows = stored.history(settings, STOCKS_DAY, [ticker], None, None, "none", None, False, False)
     except IngestError:
         return
     assert rows.is_empty() or ticker in TICKERS

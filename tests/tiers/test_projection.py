@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError
 from ingest.tiers import projection
-from ingest.tiers.projection import HEADER, Projection, merge
+from ingest.tiers.projection import HEADER, CsvFolder, Projection, merge
 
 START = date(2024, 1, 1)
 days = st.integers(0, 15).map(lambda number: (START + timedelta(days=number)).isoformat())
@@ -78,9 +79,13 @@ def test_a_csv_that_loses_its_last_row_is_empty() -> None:
 ROWS = {"2024-01-02": "1.0", "2024-01-03": "2.50"}
 
 
+def folder(path):
+    return CsvFolder(path, STOCKS_DAY)
+
+
 @pytest.fixture
 def written(tmp_path: Path) -> Projection:
-    return projection.write(tmp_path, Projection("BACpL"), _csv(ROWS))
+    return projection.write(folder(tmp_path), Projection("BACpL"), _csv(ROWS))
 
 
 def test_what_is_written_is_known_by_its_span_and_hash(written: Projection, tmp_path: Path) -> None:
@@ -93,7 +98,7 @@ def test_what_is_written_is_known_by_its_span_and_hash(written: Projection, tmp_
 
 
 def test_the_csv_is_one_that_readers_take(written: Projection, tmp_path: Path) -> None:
-    text = projection.path_of(tmp_path, "BACpL").read_bytes()
+    text = folder(tmp_path).file("BACpL").read_bytes()
     assert b"\r" not in text
     rows = list(csv.DictReader(io.StringIO(text.decode())))
     assert [*rows[0]] == ["Date", "Open", "High", "Low", "Close", "Volume"]
@@ -101,13 +106,13 @@ def test_the_csv_is_one_that_readers_take(written: Projection, tmp_path: Path) -
 
 
 def test_a_file_as_it_was_written_is_intact_and_built_upon(written: Projection, tmp_path: Path) -> None:
-    assert projection.looks_intact(tmp_path, written)
-    assert projection.read_base(tmp_path, written) == _csv(ROWS)
+    assert projection.looks_intact(folder(tmp_path), written)
+    assert projection.read_base(folder(tmp_path), written) == _csv(ROWS)
 
 
 @pytest.mark.parametrize("change", ["edited", "same size", "touched", "gone"])
 def test_a_file_that_somebody_changed_is_noticed(change: str, written: Projection, tmp_path: Path) -> None:
-    path = projection.path_of(tmp_path, written.ticker)
+    path = folder(tmp_path).file(written.ticker)
     if change == "edited":
         path.write_bytes(path.read_bytes() + b"2024-01-04,1,1,1,1,1\n")
     elif change == "same size":
@@ -117,44 +122,44 @@ def test_a_file_that_somebody_changed_is_noticed(change: str, written: Projectio
         os.utime(path, ns=(0, 0))
     else:
         path.unlink()
-    assert not projection.looks_intact(tmp_path, written)
-    assert (projection.read_base(tmp_path, written) is not None) is (change == "touched")
+    assert not projection.looks_intact(folder(tmp_path), written)
+    assert (projection.read_base(folder(tmp_path), written) is not None) is (change == "touched")
 
 
 def test_an_edit_that_hides_its_size_and_time_is_not_built_upon(written: Projection, tmp_path: Path) -> None:
-    path = projection.path_of(tmp_path, written.ticker)
+    path = folder(tmp_path).file(written.ticker)
     path.write_bytes(path.read_bytes().replace(b"2.50", b"9.99"))
     os.utime(path, ns=(written.mtime_ns or 0, written.mtime_ns or 0))
-    assert projection.looks_intact(tmp_path, written)
-    assert projection.read_base(tmp_path, written) is None
+    assert projection.looks_intact(folder(tmp_path), written)
+    assert projection.read_base(folder(tmp_path), written) is None
 
 
 def test_a_csv_without_rows_has_no_file(written: Projection, tmp_path: Path) -> None:
-    empty = projection.write(tmp_path, written, b"")
+    empty = projection.write(folder(tmp_path), written, b"")
     assert list(tmp_path.iterdir()) == []
     assert (empty.rows, empty.sha256, empty.first, empty.last, empty.dirty) == (0, None, None, None, False)
-    assert projection.looks_intact(tmp_path, empty)
-    assert projection.read_base(tmp_path, empty) == b""
+    assert projection.looks_intact(folder(tmp_path), empty)
+    assert projection.read_base(folder(tmp_path), empty) == b""
 
 
 def test_a_file_where_none_should_be_is_not_taken_for_ours(tmp_path: Path) -> None:
-    empty = projection.write(tmp_path, Projection("A"), b"")
-    projection.path_of(tmp_path, "A").write_bytes(_csv(ROWS))
-    assert not projection.looks_intact(tmp_path, empty)
-    assert projection.read_base(tmp_path, empty) is None
+    empty = projection.write(folder(tmp_path), Projection("A"), b"")
+    folder(tmp_path).file("A").write_bytes(_csv(ROWS))
+    assert not projection.looks_intact(folder(tmp_path), empty)
+    assert projection.read_base(folder(tmp_path), empty) is None
 
 
 def test_a_ticker_too_long_for_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="too long"):
-        projection.path_of(tmp_path, "A" * 300)
+        folder(tmp_path).file("A" * 300)
 
 
 def test_a_ticker_cannot_leave_the_folder(tmp_path: Path) -> None:
-    assert projection.path_of(tmp_path, "../../etc/passwd").parent == tmp_path
+    assert folder(tmp_path).file("../../etc/passwd").parent == tmp_path
 
 
 def test_a_folder_in_the_place_of_a_csv_is_an_error_of_the_cache(tmp_path: Path) -> None:
     known = Projection("A", rows=1, sha256="0" * 64)
-    projection.path_of(tmp_path, "A").mkdir()
+    folder(tmp_path).file("A").mkdir()
     with pytest.raises(CacheError):
-        projection.read_base(tmp_path, known)
+        projection.read_base(folder(tmp_path), known)

@@ -236,7 +236,7 @@ def test_a_repair_of_a_whole_cache_does_nothing(place, whole):
 def test_parts_of_another_dataset_or_day_are_not_believed(place, tmp_path):
     shutil.copy(place.part(DAYS[0]), place.part(DAYS[1]))
     shutil.copy(place.part(DAYS[0], "archive"), place.part(DAYS[1], "archive"))
-    folders = PartFolders.below(place.tracked, place.archive)
+    folders = PartFolders.of(place.settings(), STOCKS_DAY)
     with Manifest.open(tmp_path / "new.sqlite", STOCKS_DAY.name) as manifest:
         run = manifest.begin_run(*window(DAYS))
         taken = rebuilding.take_up(manifest, folders, STOCKS_DAY, run, DAYS)
