@@ -1,7 +1,7 @@
 """The power fails in the middle of a run: whatever the disk then holds, the next run ends as an undisturbed one.
 
 Every legal state after a crash at any moment of two small runs is enumerated by `disk.py`, made as a real cache, looked
-at and recovered from: by default all of the eventful run and some of a cache's first, with `-m long` all of both. The
+at and recovered from: by default a third of them, with `-m long` all. The
 power may fail again while the next run recovers, and it may fail when a run goes on after one that was killed, whose
 changes are not durable either.
 """
@@ -124,15 +124,15 @@ def test_the_recorded_runs_have_every_kind_of_operation(states, eventful, first)
     assert any(state.tree == frozenset() for state in found)
 
 
-def test_every_state_that_an_eventful_run_may_leave_is_recovered_from(states, eventful):
-    for state in states[eventful][1]:
+def test_states_that_an_eventful_run_may_leave_are_recovered_from(states, eventful):
+    for state in states[eventful][1][::3]:
         recover(eventful, state)
 
 
 def test_states_that_a_first_run_may_leave_are_recovered_from(states, first):
     rng = random.Random(0)
-    look_at(first, states[first][1], rng)
-    for state in rng.sample(states[first][1], 40):
+    look_at(first, states[first][1], rng, limit=200)
+    for state in rng.sample(states[first][1], 20):
         recover(first, state)
 
 
@@ -153,9 +153,10 @@ def test_the_power_may_fail_after_a_run_was_killed(states, eventful):
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_every_state_that_a_first_run_may_leave_is_recovered_from(states, first):
-    for state in states[first][1]:
-        recover(first, state)
+def test_every_state_that_a_run_may_leave_is_recovered_from(states):
+    for story, (_, found) in states.items():
+        for state in found:
+            recover(story, state)
 
 
 @pytest.mark.long
