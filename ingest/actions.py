@@ -109,10 +109,13 @@ def adjusted_rows(
     across_seams: bool = False,
     trades: bool = False,
 ) -> tuple[pl.DataFrame, Notices]:
-    """Rows as `reading.ROWS`, adjusted, with what is to be said of them. Raises IngestError."""
+    """Rows as `stock.schema`, adjusted, with what is to be said of them. Raises IngestError.
+
+    What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
+    """
     notices: Notices = []
     rows = reading.rows(stock, tickers, start, end, trades)
-    if adjust == "none" or rows.is_empty():
+    if adjust == "none" or rows.is_empty() or not stock.dataset.splits:
         return rows, notices
     actions = actions_of(stock, settings, rows, yahoo, notices)
     if not across_seams:

@@ -1,13 +1,14 @@
 """The catalogue of datasets: where a dataset's objects lie in the bucket, what its rows hold, and what they mean.
 
-Adding a dataset is adding an entry: everything else asks the entry. Columns are those of the vendor's pages on flat
-files; first dates are the earliest that can be, since the source's listing says which days exist.
+Adding a dataset is adding an entry: everything else asks the entry. Columns and first dates are those of the vendor's
+pages on flat files; where they are silent a comment says what else is known. The source's listing has the last word on
+which days exist.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,12 @@ from ingest.symbols import Spelling, crypto_symbol, forex_symbol, index_symbol, 
 from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
 
 Interval = Literal["1d", "1m"]
+Unit = Literal["shares", "contracts", "coins", "quotes"]
 
 PRICES = ("open", "close", "high", "low")
+
+_UTC_DAY = timedelta(hours=25)
+"""A day of UTC is over, and an hour more."""
 
 _NO_SIGIL = "__"
 """What no stem begins with: a ticker that lacks its dataset's sigil."""
@@ -30,11 +35,18 @@ class Dataset:
 
     `name` is also the prefix of its keys, `short` what people call it. `interval` is what one row covers. `calendar`
     names its sessions (see `sessions.Calendar.of`), `zone` is the time zone of their dates, and of bars built from
-    minutes. `required` names the columns without which a file cannot be read, `optional` those that are known and may
-    be lacking; any other column is kept in the parts and reported once. `sigil` begins each of its tickers, and is left
-    out of file names, since the folder says it. `spelling` gives Yahoo's symbol of a ticker, None where Yahoo is never
-    asked; `splits` says whether there are splits and dividends to adjust for. The `primary` dataset lies in the tiers
-    themselves, all others in a folder of their own below each.
+    minutes; a session is over, and its prices settled, when `settled` has passed since its date began there.
+
+    `required` names the columns without which a file cannot be read, `optional` those that are known and may be
+    lacking; any other column is kept in the parts and reported once. `extras` are those of them that hold numbers and
+    are handed out beside prices, volume and trades. `stamp` names the column that tells the date of a row: it is held
+    against the key's. `unit` is what the volume counts, None where there is none. Where `signed`, prices may be zero or negative.
+
+    `sigil` begins each of its tickers, and is left out of file names, since the folder says it. `spelling` gives
+    Yahoo's symbol of a ticker, None where Yahoo is never asked; `yahoo_zone` is the time zone of Yahoo's days where it
+    is another one, `tolerance` how far closes of one session may lie apart there. `splits` says whether there are
+    splits and dividends to adjust for. The `primary` dataset lies in the tiers themselves, all others in a folder of
+    their own below each.
     """
 
     name: str
@@ -45,8 +57,15 @@ class Dataset:
     first_session: date
     required: tuple[str, ...] = ("ticker", "volume", *PRICES)
     optional: tuple[str, ...] = ("window_start", "transactions")
+    extras: tuple[str, ...] = ()
+    stamp: str = "window_start"
+    unit: Unit | None = "shares"
+    signed: bool = False
+    settled: timedelta = timedelta(hours=17)
     sigil: str = ""
     spelling: Spelling | None = None
+    yahoo_zone: str | None = None
+    tolerance: float = 0.02
     splits: bool = False
     primary: bool = False
 
@@ -120,6 +139,16 @@ class Dataset:
         name = f"{self.stem(ticker)}{self.csv_suffix}"
         return name if len(name) <= MAX_NAME_BYTES else None
 
+    @property
+    def is_filled_from_yahoo(self) -> bool:
+        """Whether Yahoo is asked for sessions that Massive lacks: for days, where it has the same securities."""
+        return self.spelling is not None and not self.is_intraday
+
+    @property
+    def index_zone(self) -> str:
+        """Time zone in which yfinance's frames of these securities have their midnights."""
+        return self.yahoo_zone or self.zone
+
     def yahoo_symbol(self, ticker: str) -> str | None:
         """How Yahoo spells a ticker; None where it is not asked, or where no spelling is known to mean the same."""
         return self.spelling(ticker) if self.spelling else None
@@ -132,11 +161,15 @@ def _pair(market: str, short: str, first_day: date, first_minute: date, **more: 
 
 
 def _futures(venue: str) -> Iterable[Dataset]:
-    """The session and the minute bars of a venue: their date is that of the session's end, in Chicago."""
-    own = ("window_start", "transactions", "dollar_volume", "session_end_date")
-    for kind, name, interval, columns in (
-        ("session_aggs_v1", "day", "1d", (*own, "settlement_price")),
-        ("minute_aggs_v1", "minute", "1m", (*own, "exchange")),
+    """The session and the minute bars of a venue: their date is that of the session's end, in Chicago.
+
+    A session opens on the evening before, so `window_start` is of another date; an older page's example has it in
+    milliseconds. Both kinds of file are given all columns that either page names, since the pages have changed. Spreads
+    between contracts have prices of either sign, and oil had on 2020-04-20.
+    """
+    for kind, name, interval, extras in (
+        ("session_aggs_v1", "day", "1d", ("settlement_price", "dollar_volume")),
+        ("minute_aggs_v1", "minute", "1m", ("dollar_volume",)),
     ):
         yield Dataset(
             name=f"us_futures_{venue}/{kind}",
@@ -144,8 +177,20 @@ def _futures(venue: str) -> Iterable[Dataset]:
             interval="1d" if interval == "1d" else "1m",
             calendar="CMES",
             zone="America/Chicago",
-            first_session=date(2010, 1, 1),
-            optional=columns,
+            first_session=date(2017, 4, 3),
+            optional=(
+                "window_start",
+                "transactions",
+                "dollar_volume",
+                "session_end_date",
+                "settlement_price",
+                "exchange",
+            ),
+            extras=extras,
+            stamp="session_end_date",
+            unit="contracts",
+            signed=True,
+            settled=timedelta(hours=18),
         )
 
 
@@ -178,34 +223,44 @@ _ENTRIES = (
     *_pair(
         "us_options_opra",
         "options",
-        date(2014, 1, 1),
-        date(2014, 1, 1),
+        date(2014, 6, 2),
+        date(2014, 6, 2),
         calendar="XNYS",
         zone="America/New_York",
+        unit="contracts",
         sigil="O:",
     ),
+    # Indices of coins and of Asia are among them, and have files on weekdays alone: a guess.
     *_pair(
         "us_indices",
         "indices",
-        date(2010, 1, 1),
-        date(2010, 1, 1),
+        date(2023, 2, 14),
+        date(2023, 2, 14),
         calendar="XNYS",
         zone="America/New_York",
         required=("ticker", *PRICES),
         optional=("window_start",),
+        unit=None,
         sigil="I:",
         spelling=index_symbol,
     ),
+    # Bars of quotes: no page says what the volume counts. Listings have a file for each day but Saturdays; that its
+    # days are those of UTC is the reading of others who use the files. Yahoo's days are London's, an hour off in summer.
     *_pair(
         "global_forex",
         "forex",
-        date(2009, 1, 1),
-        date(2009, 1, 1),
+        date(2009, 9, 25),
+        date(2009, 9, 25),
         calendar="forex",
         zone="UTC",
+        unit="quotes",
+        settled=_UTC_DAY,
         sigil="C:",
         spelling=forex_symbol,
+        yahoo_zone="Europe/London",
     ),
+    # The vendor's page begins on 2013-11-01; a listing was seen that goes back to 2010. Yahoo's prices are a mean of
+    # more exchanges than Massive has.
     *_pair(
         "global_crypto",
         "crypto",
@@ -213,8 +268,11 @@ _ENTRIES = (
         date(2010, 1, 1),
         calendar="daily",
         zone="UTC",
+        unit="coins",
+        settled=_UTC_DAY,
         sigil="X:",
         spelling=crypto_symbol,
+        tolerance=0.05,
     ),
     *(dataset for venue in ("cme", "cbot", "comex", "nymex") for dataset in _futures(venue)),
 )

@@ -24,16 +24,13 @@ from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
 
-_TOLERANCE = 0.02
-"""How far the closes of one session may lie apart: the smallest splits change prices by more."""
-
 _SAMPLE = 3
 _MARGIN = timedelta(days=12)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Yahoo has of a ticker since `start`: raw rows as `reading.ROWS`, and actions; `compared` with Massive's."""
+    """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's."""
 
     ticker: str
     start: date
@@ -48,16 +45,29 @@ def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement, or another
     SourceError where Yahoo gives no answer.
     """
-    symbol = stock.dataset.yahoo_symbol(ticker)
-    if symbol is None:
-        raise NotFound(f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same")
+    symbol = symbol_of(stock.dataset, ticker)
     begin = _begin(stock, ticker, start)
     return compared(stock, ticker, yahoo.daily(symbol, begin), begin)
 
 
+def symbol_of(dataset: Dataset, ticker: str) -> str:
+    """How Yahoo spells a ticker. Raises NotFound, which says why it is not asked for it."""
+    symbol = dataset.yahoo_symbol(ticker)
+    if symbol is None:
+        raise NotFound(unasked(dataset, ticker))
+    return symbol
+
+
+def unasked(dataset: Dataset, ticker: str) -> str:
+    """In words, why Yahoo is not asked for a ticker that has no symbol there."""
+    if dataset.spelling is None:
+        return f"{ticker} is not asked for at Yahoo, which has nothing of {dataset.short}"
+    return f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same"
+
+
 def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None) -> Answer:
     """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement."""
-    rows = _rows(ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
+    rows = _rows(stock.dataset, ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
     begin = start or found.bars["date"][0]
     return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions))
 
@@ -68,11 +78,14 @@ def _begin(stock: Stock, ticker: str, start: date) -> date:
     return min(start - _MARGIN, max(earlier)) if earlier else start - _MARGIN
 
 
-def _rows(ticker: str, found: Daily) -> pl.DataFrame:
+def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
+    """Yahoo's rows as ours; their volume is none where it counts something else: of coins it has dollars."""
+    volume = pl.col("volume").fill_nan(None) if dataset.unit == "shares" else pl.lit(None, pl.Float64).alias("volume")
     return found.bars.select(
         pl.lit(ticker).alias("ticker"),
         "date",
-        *(pl.col(name).fill_nan(None) for name in ("open", "high", "low", "close", "volume")),
+        *(pl.col(name).fill_nan(None) for name in ("open", "high", "low", "close")),
+        volume,
         pl.lit(None, pl.Int64).alias("transactions"),
         pl.lit("yahoo").alias("source"),
     )
@@ -84,11 +97,12 @@ def _compare(stock: Stock, ticker: str, rows: pl.DataFrame, actions: Actions) ->
     both = [day for day in rows["date"].to_list() if day in covered]
     theirs = reading.massive(stock, frozenset([ticker]), _sample(both, actions))
     joined = theirs.join(rows, on="date", suffix="_yahoo").filter((pl.col("close") > 0) & (pl.col("close_yahoo") > 0))
-    off = joined.filter((pl.col("close_yahoo") / pl.col("close") - 1).abs() > _TOLERANCE)
+    off = joined.filter((pl.col("close_yahoo") / pl.col("close") - 1).abs() > stock.dataset.tolerance)
+    split = ", or a split that one of the two lacks" if stock.dataset.splits else ""
     for day, mine, yahoos in off.select("date", "close", "close_yahoo").head(1).iter_rows():
         raise Disagreement(
             f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
-            f"({yahoos / mine:.4g} times); another security, or a split that one of the two lacks"
+            f"({yahoos / mine:.4g} times); another security{split}"
         )
     return joined.height > 0
 

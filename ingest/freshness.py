@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from datetime import time as clock
+from zoneinfo import ZoneInfo
 
 from ingest.datasets import Dataset
 from ingest.manifest.quotes import Asking, Quotes
-from ingest.sessions import NEW_YORK, Calendar
-
-_SETTLED = clock(17, 0)
-"""New York's time from which on a session's bar is asked for: an hour after the close."""
+from ingest.sessions import Calendar
 
 _UNKNOWN_FOR = timedelta(days=7)
 """So long a ticker that Yahoo does not have is not asked for again."""
@@ -22,9 +19,9 @@ _LATELY = timedelta(hours=1)
 
 
 def newest_session(dataset: Dataset, now: datetime | None = None) -> date:
-    """The newest session that is over for an hour, by New York's clock."""
-    moment = (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK)
-    last = moment.date() if moment.time() >= _SETTLED else moment.date() - timedelta(days=1)
+    """The newest session that is over for an hour, by the clock of the dataset's time zone."""
+    moment = (now or datetime.now(UTC)).astimezone(ZoneInfo(dataset.zone)).replace(tzinfo=None)
+    last = (moment - dataset.settled).date()
     return Calendar.of(dataset.calendar).between(last - timedelta(days=15), last)[-1]
 
 

@@ -9,19 +9,25 @@ import polars as pl
 
 from ingest import adjusted
 from ingest.corporate import Actions
+from ingest.datasets import STOCKS_DAY, Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ZONE = "America/New_York"
 
-
-def frame_of(rows: pl.DataFrame, actions: Actions | None, auto_adjust: bool, with_actions: bool) -> "pd.DataFrame":
+def frame_of(
+    rows: pl.DataFrame,
+    actions: Actions | None,
+    auto_adjust: bool,
+    with_actions: bool,
+    dataset: Dataset = STOCKS_DAY,
+) -> "pd.DataFrame":
     """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
 
     Without `actions` prices are as traded, and `Adj Close` is missing. `rows` are as `reading.ROWS`, of one ticker.
-    Volume is rounded half to even. Index: `Date`, midnight in New York. `attrs["sources"]` says which dates came from
-    where: spans of neighbouring rows, as ISO dates.
+    Volume is rounded half to even, 0 where there is none; of coins it is as it came. Index: `Date`, midnight in the
+    time zone that yfinance has for the dataset. `attrs["sources"]` says which dates came from where: spans of
+    neighbouring rows, as ISO dates.
     """
     import pandas as pd
 
@@ -31,19 +37,20 @@ def frame_of(rows: pl.DataFrame, actions: Actions | None, auto_adjust: bool, wit
     if not auto_adjust:
         adjusted_close = rows["close"].to_numpy() * dividends / splits
         columns["Adj Close"] = adjusted_close if actions else np.full(rows.height, np.nan)
-    columns["Volume"] = np.round(np.nan_to_num(rows["volume"].to_numpy() * splits)).astype(np.int64)
+    volume = rows["volume"].cast(pl.Float64).to_numpy() * splits
+    columns["Volume"] = volume if dataset.unit == "coins" else np.round(np.nan_to_num(volume)).astype(np.int64)
     if with_actions:
         columns |= _events(rows, actions or Actions(), splits)
-    frame = pd.DataFrame(columns, index=_index(rows))
+    frame = pd.DataFrame(columns, index=_index(rows, dataset.index_zone))
     frame.attrs["sources"] = sources(rows)
     return frame
 
 
-def _index(rows: pl.DataFrame) -> "pd.DatetimeIndex":
+def _index(rows: pl.DataFrame, zone: str) -> "pd.DatetimeIndex":
     import pandas as pd
 
     # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
-    return pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list())).tz_localize(ZONE).rename("Date")
+    return pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list())).tz_localize(zone).rename("Date")
 
 
 def _events(

@@ -3,7 +3,7 @@
 Nothing is dropped for it and nothing is mended: what is found is told (`findings`), and the rows stay the vendor's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from statistics import median
@@ -28,27 +28,28 @@ FEWEST, MOST = 0.8, 1.25
 next it changes by a percent or two, on half days by a few more."""
 
 
-def numbers(rows: pl.DataFrame) -> Iterator[Finding]:
-    """What is wrong with the prices and volumes of a session.
+def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
+    """What is wrong with the prices and volumes of a session; where `signed`, prices need not be above zero.
 
-    `rows` has ticker, open, high, low, close and volume as numbers. Comparisons with what is missing (NaN) are never
-    true: that is a finding of its own.
+    `rows` has ticker, open, high, low, close and perhaps volume as numbers. Comparisons with what is missing (NaN) are
+    never true: that is a finding of its own.
     """
     if rows.is_empty():
         yield Finding(finding.NO_ROWS)
         return
     prices = [rows[name].to_numpy() for name in _PRICES]
     opened, high, low, close = prices
-    volume = rows["volume"].to_numpy()
+    volume = rows["volume"].to_numpy() if "volume" in rows.columns else np.zeros(rows.height)
+    floor = -np.inf if signed else 0.0
     # Nearly always all is well, which takes a third of the comparisons.
     least, most = np.minimum(opened, close), np.maximum(opened, close)
-    if ((low > 0) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0)).all():
+    if ((low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0)).all():
         return
     wrong: Mapping[str, npt.NDArray[np.bool_]] = {
         finding.CROSSED: low > high,
         # Where low is above high everything is outside, and that has been said.
         finding.OUTSIDE: (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high)),
-        finding.NOT_POSITIVE: np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0,
+        finding.NOT_POSITIVE: np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= floor,
         finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
         finding.NEGATIVE_VOLUME: volume < 0,
     }
@@ -78,8 +79,10 @@ def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Findi
 
 @lru_cache(maxsize=4096)
 def date_of(stamp: str, zone: str) -> date | None:
-    """Date in a time zone of nanoseconds since the epoch, as text; None where it is no time."""
+    """Date that a stamp tells, a date as text or nanoseconds since the epoch in a time zone; None where it is none."""
     try:
+        if len(stamp) == len("2025-08-25") and stamp[4] == "-":
+            return date.fromisoformat(stamp)
         return (_EPOCH + timedelta(seconds=int(stamp) // _NS_PER_S)).astimezone(ZoneInfo(zone)).date()
     except (ValueError, OverflowError):
         return None
@@ -88,9 +91,14 @@ def date_of(stamp: str, zone: str) -> date | None:
 def far_counts(counts: Mapping[date, int]) -> dict[date, Finding]:
     """Sessions whose number of rows is far from that of their neighbours: more than a fifth below or a quarter above.
 
-    A session is compared with the median of up to `NEIGHBOURS` sessions on each side; at least four are needed.
+    A session is compared with the median of up to `NEIGHBOURS` sessions on each side; at least four are needed. Those
+    on weekends are compared with each other: fewer currencies are quoted on a Sunday.
     """
-    days = sorted(counts)
+    weekdays, weekend = ([day for day in sorted(counts) if (day.weekday() > 4) is rests] for rests in (False, True))
+    return dict(sorted({**_far(weekdays, counts), **_far(weekend, counts)}.items()))
+
+
+def _far(days: Sequence[date], counts: Mapping[date, int]) -> dict[date, Finding]:
     found = {}
     for place, day in enumerate(days):
         around = [*days[max(0, place - NEIGHBOURS) : place], *days[place + 1 : place + 1 + NEIGHBOURS]]

@@ -20,16 +20,18 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
 from ingest.tiers import projection
-from ingest.tiers.bars import BARS, all_bars, bars
+from ingest.tiers.bars import BARS, all_bars, bars, schema_with
 from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder, Projection
 
 _Result = TypeVar("_Result")
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
-"""Ticker, date, raw prices, volume in shares, number of trades (None where unknown), and "massive" or "yahoo"."""
+"""Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
 
 _CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
+IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", "source"})
+"""Columns that can be had without the parts."""
 _THREADS = 2
 _WAITS_S = (0.0, 0.05, 0.2, 1.0)
 _MANY = 16
@@ -50,6 +52,11 @@ class Stock:
         return self.csvs.dataset
 
     @property
+    def schema(self) -> pl.Schema:
+        """Columns of its rows: `ROWS`, with the dataset's own numbers before the source."""
+        return schema_of(self.dataset)
+
+    @property
     def quotes(self) -> Quotes:
         """What is held of Yahoo."""
         return Quotes(self.manifest)
@@ -61,10 +68,15 @@ def stock_of(manifest: Manifest, settings: Settings, dataset: Dataset) -> Stock:
     return Stock(manifest, PartFolders.of(settings, dataset), csvs)
 
 
-def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
-    """Raw rows of these tickers from `start` to `end`, both inclusive, as `ROWS`, sorted by ticker and date.
+def schema_of(dataset: Dataset) -> pl.Schema:
+    """Columns in which a dataset's rows are handed out."""
+    return pl.Schema([*schema_with(dataset.extras).items(), ("source", pl.String())])
 
-    `trades`: the number of trades is wanted, which the CSVs lack. Raises CacheError where a part can't be read.
+
+def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
+    """Raw rows of these tickers from `start` to `end`, both inclusive, as `stock.schema`, sorted by ticker and date.
+
+    `trades`: numbers are wanted that the CSVs lack. Raises CacheError where a part can't be read.
     """
     held = [day for day in stock.manifest.committed() if start <= day <= end]
     found = massive(stock, frozenset(tickers), held, trades)
@@ -78,10 +90,10 @@ def sessions(stock: Stock) -> list[date]:
 
 
 def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> pl.DataFrame:
-    """Raw rows on these sessions (ascending), of some tickers or of all, as `ROWS`, sorted by date and ticker."""
+    """Raw rows on these sessions (ascending), of some tickers or of all, as `stock.schema`, sorted by date and ticker."""
     if tickers is None:
         frames = [session(stock, day) for day in days]
-        return pl.concat([pl.DataFrame(schema=ROWS), *frames])
+        return pl.concat([pl.DataFrame(schema=stock.schema), *frames])
     wanted = set(days)
     held = [day for day in stock.manifest.committed() if day in wanted]
     yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
@@ -90,22 +102,24 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
 
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
-    """All rows of a session, as `ROWS`, sorted by ticker; empty where nothing is held of it. Raises CacheError."""
-    held = _steadily(stock, lambda: [all_bars(stock.folders, parts) for parts in stock.manifest.parts([day])])
-    rows = [_from(frame, "massive") for frame in held]
+    """All rows of a session, as `stock.schema`, sorted by ticker; empty where nothing is held. Raises CacheError."""
+    extras = stock.dataset.extras
+    held = _steadily(stock, lambda: [all_bars(stock.folders, parts, extras) for parts in stock.manifest.parts([day])])
+    rows = [_from(stock, frame, "massive") for frame in held]
     return pl.concat([*rows, _yahoo(stock, stock.quotes.rows_of(day))]).sort("ticker")
 
 
 def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
     """Rows of these tickers on sessions (ascending) that are held. Raises CacheError."""
     if not held:
-        return pl.DataFrame(schema=ROWS)
+        return pl.DataFrame(schema=stock.schema)
     ready = {} if trades else _ready(stock, tickers, held)
     frames = [_csv(stock.csvs, state, held) for state in ready.values()]
     found = {ticker: frame for ticker, frame in zip(ready, frames, strict=True) if frame is not None}
     others = tickers - found.keys()
     from_parts = [_from_parts(stock, others, held)] if others else []
-    return _from(pl.concat([pl.DataFrame(schema=BARS), *found.values(), *from_parts]).sort("ticker", "date"), "massive")
+    everything = pl.concat([pl.DataFrame(schema=BARS), *found.values(), *from_parts], how="diagonal")
+    return _from(stock, everything.sort("ticker", "date"), "massive")
 
 
 def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
@@ -158,11 +172,11 @@ def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> 
 def _bars(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
     parts = list(stock.manifest.parts(held))
     if min(len(parts), len(tickers)) <= _MANY:
-        return bars(stock.folders, parts, tickers)
+        return bars(stock.folders, parts, tickers, stock.dataset.extras)
     size = -(-len(parts) // _THREADS)
     pieces = [parts[at : at + size] for at in range(0, len(parts), size)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        frames = list(threads.map(lambda piece: bars(stock.folders, piece, tickers), pieces))
+        frames = list(threads.map(lambda piece: bars(stock.folders, piece, tickers, stock.dataset.extras), pieces))
     return pl.concat(frames)
 
 
@@ -172,9 +186,10 @@ def _yahoo(stock: Stock, found: Sequence[QuoteRow]) -> pl.DataFrame:
     schema = {name: BARS[name] for name in names}
     coverage = stock.manifest.coverage() if found else None
     rows = [row for row in found if coverage and not coverage.has(row[0], row[1])]
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    return _from(frame.with_columns(pl.lit(None, pl.Int64).alias("transactions")), "yahoo")
+    return _from(stock, pl.DataFrame(rows, schema=schema, orient="row"), "yahoo")
 
 
-def _from(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    return frame.with_columns(pl.lit(source).alias("source"))
+def _from(stock: Stock, frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    """The rows in the dataset's columns; those that they lack are None."""
+    lacking = [pl.lit(None, kind).alias(name) for name, kind in stock.schema.items() if name not in frame.columns]
+    return frame.with_columns(*lacking).with_columns(pl.lit(source).alias("source")).select(stock.schema.names())

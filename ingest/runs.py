@@ -181,7 +181,8 @@ class _Run:
     async def _fill(self) -> None:
         """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
         request = self._request
-        if self._settings.fallback.enabled and request.fallback and request.tracked:
+        wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
+        if wanted and request.tracked:
             filling = Filling(self._store.manifest, self._settings, request.dataset, self._sink)
             await filling.fill(request.tracked, request.window.start, request.window.end, self._stop)
 

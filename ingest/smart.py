@@ -56,6 +56,11 @@ class Query:
     fetch: bool
     dataset: Dataset = STOCKS_DAY
 
+    @property
+    def asks_yahoo(self) -> bool:
+        """Whether Yahoo may have what is lacking."""
+        return self.dataset.is_filled_from_yahoo
+
 
 def window_of(period: str, start: date | None, end: date | None, dataset: Dataset = STOCKS_DAY) -> tuple[date, date]:
     """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).
@@ -73,13 +78,13 @@ def window_of(period: str, start: date | None, end: date | None, dataset: Datase
 def massive_frame(settings: Settings, query: Query, across_seams: bool = False) -> "pd.DataFrame":
     """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
     rows, actions = fetch(settings, query, across_seams=across_seams)
-    return frame_of(rows, actions, query.auto_adjust, query.actions)
+    return frame_of(rows, actions, query.auto_adjust, query.actions, query.dataset)
 
 
 def fetch(
     settings: Settings, query: Query, events: bool = True, across_seams: bool = False
 ) -> tuple[pl.DataFrame, Actions | None]:
-    """A ticker's rows as traded, as `reading.ROWS`, Massive's first; and its splits and dividends.
+    """A ticker's rows as traded, as `reading.schema_of`, Massive's first; and its splits and dividends.
 
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
     """
@@ -87,7 +92,7 @@ def fetch(
         _fetch(settings, query)
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, query.dataset)
-        yahoo = shared() if query.fetch and settings.fallback.enabled else None
+        yahoo = shared() if query.fetch and settings.fallback.enabled and query.asks_yahoo else None
         rows, answer = _filled(stock, settings, query, yahoo)
         if rows.is_empty():
             raise NotFound(_nothing(query))
@@ -101,8 +106,10 @@ def fetch(
 
 def _nothing(query: Query) -> str:
     how = "" if query.fetch else " (fetch=False: nothing was asked for)"
+    unknown = not query.dataset.yahoo_symbol(query.ticker)
+    where = f"is stored; {fallback.unasked(query.dataset, query.ticker)}" if unknown else "neither stored nor at Yahoo"
     return (
-        f"there is nothing of {query.ticker} from {query.start} to {query.end}, neither stored nor at Yahoo{how}: "
+        f"there is nothing of {query.ticker} from {query.start} to {query.end}, {where}{how}: "
         "tickers are spelled as the vendor does, capitals and all"
     )
 
@@ -163,7 +170,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
     lacking = _untold(stock, query, rows)
     asking = stock.quotes.asked([query.ticker]).get(query.ticker)
     if not lacking or yahoo is None or is_known(asking, lacking[0], lacking[-1]):
-        _warn_of_newest(rows, lacking, yahoo)
+        _warn_of_newest(query, rows, lacking, yahoo)
         return rows, None
     try:
         answer = fallback.ask(stock, yahoo, query.ticker, lacking[0])
@@ -177,7 +184,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
     fallback.keep(settings, query.dataset, answer)
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
     found = pl.concat([rows, theirs]).sort("date")
-    _warn_of_newest(found, lacking, yahoo)
+    _warn_of_newest(query, found, lacking, yahoo)
     return found, answer
 
 
@@ -191,9 +198,11 @@ def _untold(stock: Stock, query: Query, rows: pl.DataFrame) -> Sequence[date]:
     return [day for day in sessions if day not in covered]
 
 
-def _warn_of_newest(rows: pl.DataFrame, lacking: Sequence[date], yahoo: Yahoo | None) -> None:
+def _warn_of_newest(query: Query, rows: pl.DataFrame, lacking: Sequence[date], yahoo: Yahoo | None) -> None:
     """The newest sessions may be nowhere yet; older ones that nobody has were not traded."""
-    why = "neither Massive nor Yahoo has them yet" if yahoo else "they are not stored, and nobody was asked"
+    alone = query.fetch and not query.asks_yahoo
+    nobody = "Massive does not have them yet" if alone else "they are not stored, and nobody was asked"
+    why = "neither Massive nor Yahoo has them yet" if yahoo else nobody
     last = rows["date"].max()
     if isinstance(last, date) and (newer := [day for day in lacking if day > last]):
         _warn(f"{len(newer):,} sessions from {newer[0]} on are missing: {why}")
@@ -203,6 +212,8 @@ def _actions(
     stock: Stock, settings: Settings, query: Query, rows: pl.DataFrame, answer: Answer | None, yahoo: Yahoo | None
 ) -> Actions | None:
     """Splits and dividends; None where they cannot be had, and raw prices were asked for."""
+    if not query.dataset.splits:
+        return Actions()
     first = rows["date"].min()
     if answer and isinstance(first, date) and answer.start <= first:
         return answer.actions
@@ -219,31 +230,39 @@ def _actions(
             _warn(notice)
 
 
-def yahoo_frame(settings: Settings, ticker: str, auto_adjust: bool, actions: bool, **window: Any) -> "pd.DataFrame":
+def yahoo_frame(
+    settings: Settings,
+    ticker: str,
+    auto_adjust: bool,
+    actions: bool,
+    dataset: Dataset = STOCKS_DAY,
+    **window: Any,
+) -> "pd.DataFrame":
     """Yfinance's own frame of daily bars, of which those of sessions that are over are kept. Raises SourceError.
 
-    `window`: `period`, or `start` and perhaps `end`.
+    `window`: `period`, or `start` and perhaps `end`. What is no ticker of stocks is asked for as Yahoo spells it.
     """
     end = window.pop("end", None)
     if "start" in window:
         window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
-    symbol = STOCKS_DAY.yahoo_symbol(ticker) or ticker
+    known = dataset.yahoo_symbol(ticker)
+    symbol = known or (ticker if dataset.primary else fallback.symbol_of(dataset, ticker))
     whole = shared().history(symbol, auto_adjust=False, actions=True, **window)
-    if STOCKS_DAY.yahoo_symbol(ticker) and window.get("interval", "1d") == "1d":
-        _keep(settings, ticker, whole)
+    if known and window.get("interval", "1d") == "1d":
+        _keep(settings, dataset, ticker, whole)
     return _as_asked(whole, auto_adjust, actions, end)
 
 
-def _keep(settings: Settings, ticker: str, whole: "pd.DataFrame") -> None:
+def _keep(settings: Settings, dataset: Dataset, ticker: str, whole: "pd.DataFrame") -> None:
     found = as_traded(whole)
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        stock = reading.stock_of(manifest, settings, STOCKS_DAY)
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        stock = reading.stock_of(manifest, settings, dataset)
         try:
             answer = fallback.compared(stock, ticker, found)
         except Disagreement as error:
             _warn(f"not kept: {error}")
             return
-    fallback.keep(settings, STOCKS_DAY, answer)
+    fallback.keep(settings, dataset, answer)
 
 
 def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None) -> "pd.DataFrame":

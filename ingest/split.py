@@ -25,9 +25,6 @@ from ingest.tiers.parts import Offsets, PartText
 Cut = Literal["lines", "polars"]
 Mask = npt.NDArray[np.bool_]
 
-PRICED = ("open", "high", "low", "close", "volume")
-STAMP = "window_start"
-
 _MAX_COLUMNS = 1000
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_LINES = 1_000_000
@@ -37,11 +34,16 @@ some 300 bytes a line, also where a few packed bytes stand for all of them."""
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line: its bytes with a BOM and the line end as they came, and the columns that it names."""
+    """The first line: its bytes with a BOM and the line end as they came, and the columns that it names.
+
+    `numbers` are those that hold a number in each row, `stamp` is the one that tells the date of a row.
+    """
 
     line: bytes
     columns: tuple[str, ...]
     unknown: tuple[str, ...]
+    numbers: tuple[str, ...]
+    stamp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,10 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         stamps=_stamps(text, header, frame.height),
         findings=(
             *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
-            *_repeats(frame, ordered),
+            *_repeats(frame, header.numbers, ordered),
             *_nameless(tickers),
             *_misshapen(text, header, edges),
-            *numbers(frame),
+            *numbers(frame, dataset.signed),
         ),
     )
 
@@ -113,7 +115,8 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     if len(set(columns)) < len(columns):
         raise UnreadableFile(f"the header names a column twice: {','.join(columns)[:200]!r}")
     known = {*dataset.required, *dataset.optional}
-    return Header(line, tuple(columns), tuple(name for name in columns if name not in known))
+    unknown = tuple(name for name in columns if name not in known)
+    return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp)
 
 
 def _check_lines(text: bytes) -> None:
@@ -123,13 +126,13 @@ def _check_lines(text: bytes) -> None:
 
 
 def parse(text: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
-    """Parse the rows: ticker, prices and volume as floats (it has decimals since 2026-02-23), and whether tracked.
+    """Parse the rows: ticker, prices and volume as floats (it may have decimals), and whether tracked.
 
     A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
     """
-    schema = {name: pl.Float64 if name in PRICED else pl.String for name in header.columns}
+    schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
     is_tracked = pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
-    return read_rows(text, schema, ["ticker", *PRICED, is_tracked.alias("tracked")])
+    return read_rows(text, schema, ["ticker", *header.numbers, is_tracked.alias("tracked")])
 
 
 def _stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
@@ -137,15 +140,15 @@ def _stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
 
     Nearly always all rows of a session have the same one, which is seen without parsing.
     """
-    if STAMP not in header.columns or not rows:
+    if header.stamp not in header.columns or not rows:
         return {}
     end = text.find(b"\n", len(header.line))
     first = text[len(header.line) : end if end >= 0 else len(text)].split(b",")
-    stamp = first[place] if (place := header.columns.index(STAMP)) < len(first) else b""
+    stamp = first[place] if (place := header.columns.index(header.stamp)) < len(first) else b""
     inside = 0 < place < len(header.columns) - 1
-    if inside and stamp.isdigit() and b'"' not in text and text.count(b",%b," % stamp) == rows:
+    if inside and stamp.replace(b"-", b"").isdigit() and b'"' not in text and text.count(b",%b," % stamp) == rows:
         return {stamp.decode(): rows}
-    found = read_rows(text, dict.fromkeys(header.columns, pl.String), [pl.col(STAMP).fill_null("")])
+    found = read_rows(text, dict.fromkeys(header.columns, pl.String), [pl.col(header.stamp).fill_null("")])
     return dict(found.to_series().value_counts().iter_rows())
 
 
@@ -214,12 +217,12 @@ def _as_series(tracked: frozenset[str]) -> pl.Series:
     return pl.Series(sorted(tracked), dtype=pl.String).implode()
 
 
-def _repeats(frame: pl.DataFrame, ordered: bool) -> tuple[Finding, ...]:
+def _repeats(frame: pl.DataFrame, numbers: Sequence[str], ordered: bool) -> tuple[Finding, ...]:
     """Findings on tickers that have more than one row: whether the repeats are identical or in conflict."""
     tickers = frame["ticker"]
     if not (tickers[1:] == tickers[:-1]).any() if ordered else tickers.n_unique() == frame.height:
         return ()
     repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
-    counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(PRICED).n_unique() == 1)
+    counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(numbers).n_unique() == 1)
     told = {same: [ticker for ticker, alike in counts.iter_rows() if alike is same] for same in (True, False)}
     return (*finding.named(finding.IDENTICAL, told[True]), *finding.named(finding.CONFLICTING, told[False]))

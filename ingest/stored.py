@@ -31,7 +31,7 @@ def history(
     across_seams: bool,
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
-    chosen = _checked(columns, adjust)
+    chosen = _checked(columns, adjust, dataset)
     yahoo = shared() if fetch and settings.fallback.enabled else None
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         rows, notices = adjusted_rows(
@@ -43,21 +43,22 @@ def history(
             adjust,
             yahoo,
             across_seams,
-            "transactions" in chosen,
+            not reading.IN_CSV.issuperset(chosen),
         )
     for notice in notices:
         warnings.warn(notice, IngestWarning, stacklevel=3)
     return rows.select(chosen)
 
 
-def _checked(columns: Sequence[str] | None, adjust: str) -> Sequence[str]:
+def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:
+    known = reading.schema_of(dataset)
     if adjust not in ("none", "splits", "all"):
         raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
-    unknown = [name for name in columns or () if not isinstance(name, str) or name not in reading.ROWS]
+    unknown = [name for name in columns or () if not isinstance(name, str) or name not in known]
     if columns is not None and len(set(map(str, columns))) < len(columns):
         raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
     if unknown:
-        raise UsageError(f"columns: there is no {unknown[0]!r}, but {', '.join(reading.ROWS)}")
+        raise UsageError(f"columns: there is no {unknown[0]!r}, but {', '.join(known)}")
     return COLUMNS if columns is None else columns
 
 

@@ -21,12 +21,55 @@ _STOCKS: Sequence[_Rule] = (
     (re.compile(r"([A-Z]{1,5})w"), lambda found: f"{found[1]}-WI"),
 )
 
-_CRYPTO: Sequence[_Rule] = ((re.compile(r"X:([A-Z0-9]{1,12}-(?:USD|EUR|GBP))"), lambda found: found[1]),)
+# Coins share their letters: at Yahoo the first that came has them alone, any other a number after them (the one that
+# CoinMarketCap gave it). UNI-USD is no Uniswap. So only coins are mapped of which it is known which one that is.
+_PLAIN_COINS = frozenset(
+    "AAVE ADA ALGO ATOM AVAX BAT BCH BNB BSV BTC CHZ CRO CRV DASH DOGE DOT EGLD ENJ EOS ETC ETH FIL HBAR ICP KSM LINK "
+    "LTC MANA MKR NEAR NEO QNT SHIB SNX SOL THETA TRX USDC USDT VET XLM XMR XRP XTZ YFI ZEC".split()
+)
+_NUMBERED_COINS = {
+    "APT": "APT21794",
+    "ARB": "ARB11841",
+    "COMP": "COMP5692",
+    "GRT": "GRT6719",
+    "IMX": "IMX10603",
+    "PEPE": "PEPE24478",
+    "STX": "STX4847",
+    "SUI": "SUI20947",
+    "TON": "TON11419",
+    "UNI": "UNI7083",
+}
+_COINS = {**{coin: coin for coin in _PLAIN_COINS}, **_NUMBERED_COINS}
+_CRYPTO: Sequence[_Rule] = (
+    (re.compile(rf"X:({'|'.join(_COINS)})-(USD|EUR|GBP)"), lambda found: f"{_COINS[found[1]]}-{found[2]}"),
+)
 
-_FOREX: Sequence[_Rule] = ((re.compile(r"C:([A-Z]{3})-([A-Z]{3})"), lambda found: f"{found[1]}{found[2]}=X"),)
+# Metals stand among Massive's currencies (XAU, XAG, XPD, XPT); Yahoo has none of them there any more.
+_FOREX: Sequence[_Rule] = (
+    (
+        re.compile(r"C:(?!XA[UG]|XP[DT])([A-Z]{3})-(?!\1|XA[UG]|XP[DT])([A-Z]{3})"),
+        lambda found: f"{found[1]}{found[2]}=X",
+    ),
+)
 
-# Yahoo's own names, which follow no rule.
-_INDICES = {"I:SPX": "^GSPC", "I:NDX": "^NDX", "I:COMP": "^IXIC", "I:DJI": "^DJI", "I:RUT": "^RUT", "I:VIX": "^VIX"}
+# Yahoo's own names, which follow no rule. Not those of yields, of which one source may have tenfold the other's.
+_INDICES = {
+    "I:COMP": "^IXIC",
+    "I:DJI": "^DJI",
+    "I:DJT": "^DJT",
+    "I:DJU": "^DJU",
+    "I:NDX": "^NDX",
+    "I:OEX": "^OEX",
+    "I:RUA": "^RUA",
+    "I:RUI": "^RUI",
+    "I:RUT": "^RUT",
+    "I:SKEW": "^SKEW",
+    "I:SOX": "^SOX",
+    "I:SPX": "^GSPC",
+    "I:VIX": "^VIX",
+    "I:VVIX": "^VVIX",
+    "I:VXN": "^VXN",
+}
 
 
 def stock_symbol(ticker: str) -> str | None:
@@ -39,12 +82,12 @@ def stock_symbol(ticker: str) -> str | None:
 
 
 def crypto_symbol(ticker: str) -> str | None:
-    """`X:BTC-USD` → `BTC-USD`; None for what is quoted in a currency that Yahoo does not have."""
+    """`X:BTC-USD` → `BTC-USD`; None for coins of which it is not known how Yahoo calls them."""
     return _spelled(_CRYPTO, ticker)
 
 
 def forex_symbol(ticker: str) -> str | None:
-    """`C:EUR-USD` → `EURUSD=X`."""
+    """`C:EUR-USD` → `EURUSD=X`; None for metals."""
     return _spelled(_FOREX, ticker)
 
 

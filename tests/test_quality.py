@@ -144,8 +144,9 @@ COUNTS = st.dictionaries(DATES, st.one_of(st.integers(0, 200), st.sampled_from([
 def far(counts):
     found = {}
     for day in counts:
-        before = sorted((one for one in counts if one < day), reverse=True)[:NEIGHBOURS]
-        after = sorted(one for one in counts if one > day)[:NEIGHBOURS]
+        alike = [one for one in counts if (one.weekday() >= 5) == (day.weekday() >= 5)]
+        before = sorted((one for one in alike if one < day), reverse=True)[:NEIGHBOURS]
+        after = sorted(one for one in alike if one > day)[:NEIGHBOURS]
         around = [counts[one] for one in (*before, *after)]
         if len(around) >= 4 and not FEWEST * median(around) <= counts[day] <= MOST * median(around):
             found[day] = counts[day]

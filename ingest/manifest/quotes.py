@@ -8,7 +8,7 @@ from ingest.corporate import Actions, Dividend, Split
 from ingest.manifest.database import Database, now, understood
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
-"""Ticker, session, open, high, low, close (raw), volume (raw, shares)."""
+"""Ticker, session, open, high, low, close (raw), volume (raw, shares; None where it counts something else)."""
 
 
 @dataclass(frozen=True, slots=True)

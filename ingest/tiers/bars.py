@@ -18,47 +18,59 @@ BARS = pl.Schema(
         ("transactions", pl.Int64()),
     ]
 )
-"""Raw prices, volume in shares, number of trades (None where the file does not say)."""
+"""Raw prices, volume, number of trades; None where the file does not say."""
 
 
-def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
-    """Rows of the wanted tickers as `BARS`, sorted by ticker and date, one a ticker and date.
+def schema_with(extras: Sequence[str]) -> pl.Schema:
+    """`BARS` with more columns of numbers, which some datasets have."""
+    return pl.Schema([*BARS.items(), *((name, pl.Float64()) for name in extras)])
+
+
+def bars(
+    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], extras: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Rows of the wanted tickers as `BARS` with these extras, sorted by ticker and date, one a ticker and date.
 
     Where a file has several rows of a ticker the first one counts. Raises CacheError for a part that can't be read.
     """
-    frames = [_wanted(text, columns, wanted) for columns, text in batches(texts(folders, sessions, wanted))]
-    rows = pl.concat([pl.DataFrame(schema=BARS), *frames])
+    frames = [_wanted(text, columns, wanted, extras) for columns, text in batches(texts(folders, sessions, wanted))]
+    rows = pl.concat([pl.DataFrame(schema=schema_with(extras)), *frames])
     return rows.unique(["ticker", "date"], keep="first", maintain_order=True).sort("ticker", "date")
 
 
-def all_bars(folders: PartFolders, parts: PartsOf) -> pl.DataFrame:
+def all_bars(folders: PartFolders, parts: PartsOf, extras: Sequence[str] = ()) -> pl.DataFrame:
     """Every row of a session out of both parts, as `bars` gives them, sorted by ticker. Raises CacheError."""
     texts = [read_text(folders.path(parts.session, tier)) for tier in TIERS if tier in parts.index]
-    frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns) for text in texts]
+    frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, extras) for text in texts]
     rows = pl.concat(frames).unique(["ticker"], keep="first", maintain_order=True).sort("ticker")
     return rows.select("ticker", pl.lit(parts.session).alias("date"), pl.exclude("ticker"))
 
 
-def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str]) -> pl.DataFrame:
+def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], extras: Sequence[str]) -> pl.DataFrame:
     stamp = stamp_of(columns)
-    rows = _numbers(text, (stamp, *columns), [stamp]).filter(pl.col("ticker").is_in(list(wanted)))
+    rows = _numbers(text, (stamp, *columns), extras, [stamp]).filter(pl.col("ticker").is_in(list(wanted)))
     return rows.select("ticker", pl.col(stamp).str.to_date("%Y-%m-%d").alias("date"), pl.exclude("ticker", stamp))
 
 
-def _numbers(text: bytes, columns: tuple[str, ...], others: Sequence[str] = ()) -> pl.DataFrame:
-    """Ticker, `others` as text, prices, volume, trades: parsed at once, or where a number is oddly dressed by casts."""
+def _numbers(
+    text: bytes, columns: tuple[str, ...], extras: Sequence[str], others: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Ticker, `others` as text, and numbers: parsed at once, or where one is oddly dressed by casts.
+
+    A number that the file does not have (indices have no volume) is None in each row.
+    """
     check_columns(columns)
-    counted = ["transactions"] if "transactions" in columns else []
-    names = ["ticker", *others, *_PRICED, *counted]
-    types = {name: BARS.get(name, pl.String()) for name in names}
+    numbers = {name: kind for name, kind in schema_with(extras).items() if name not in ("ticker", "date")}
+    there = {name: kind for name, kind in numbers.items() if name in columns}
+    types = {**dict.fromkeys(("ticker", *others), pl.String()), **there}
     try:
         rows = parse(text, columns, types)
     except pl.exceptions.PolarsError:
-        texts = parse(text, columns).select(names)
+        texts = parse(text, columns).select(types)
         rows = texts.select(_cast(name, kind) for name, kind in types.items())
-    trades = pl.col("transactions") if counted else pl.lit(None, pl.Int64).alias("transactions")
+    found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
     # A blank line, or a row without a ticker, is nobody's.
-    return rows.drop_nulls("ticker").select("ticker", *others, *_PRICED, trades)
+    return rows.drop_nulls("ticker").select("ticker", *others, *found)
 
 
 def _cast(name: str, kind: pl.DataType) -> pl.Expr:

@@ -9,7 +9,7 @@ from ingest.errors import CacheError
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.parts import read_lines
 
-_NEEDED = frozenset({"ticker", "open", "high", "low", "close", "volume"})
+_NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
 
 _BATCH_BYTES = 256 * 1024
 """Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
