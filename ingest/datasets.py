@@ -34,17 +34,19 @@ class Dataset:
     """One kind of daily file.
 
     `name` is also the prefix of its keys, `short` what people call it. `interval` is what one row covers. `calendar`
-    names its sessions (see `sessions.Calendar.of`), `zone` is the time zone of their dates, and of bars built from
-    minutes; a session is over, and its prices settled, when `settled` has passed since its date began there.
+    names its sessions (see `sessions.Calendar.of`), `zone` is the time zone of their dates; a session is over, and its
+    prices settled, when `settled` has passed since its date began there. Times of day are told in `clock`, and in
+    `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
 
     `required` names the columns without which a file cannot be read, `optional` those that are known and may be
     lacking; any other column is kept in the parts and reported once. `extras` are those of them that hold numbers and
     are handed out beside prices, volume and trades. `stamp` names the column that tells the date of a row: it is held
-    against the key's. `unit` is what the volume counts, None where there is none. Where `signed`, prices may be zero or negative.
+    against the key's. `unit` is what the volume counts, None where there is none. Where `signed`, prices may be zero or
+    negative.
 
     `sigil` begins each of its tickers, and is left out of file names, since the folder says it. `spelling` gives
-    Yahoo's symbol of a ticker, None where Yahoo is never asked; `yahoo_zone` is the time zone of Yahoo's days where it
-    is another one, `tolerance` how far closes of one session may lie apart there. `splits` says whether there are
+    Yahoo's symbol of a ticker, None where Yahoo is never asked; `tolerance` is how far the closes of one session may
+    lie apart there (the smallest splits change prices by more than a fiftieth). `splits` says whether there are
     splits and dividends to adjust for. The `primary` dataset lies in the tiers themselves, all others in a folder of
     their own below each.
     """
@@ -64,10 +66,21 @@ class Dataset:
     settled: timedelta = timedelta(hours=17)
     sigil: str = ""
     spelling: Spelling | None = None
-    yahoo_zone: str | None = None
     tolerance: float = 0.02
     splits: bool = False
     primary: bool = False
+    clock: str | None = None
+    yahoo_clock: str | None = None
+
+    @property
+    def time_zone(self) -> str:
+        """Zone in which times of day are told."""
+        return self.clock or self.zone
+
+    @property
+    def yahoo_zone(self) -> str:
+        """Zone in which yfinance tells times of day of such tickers."""
+        return self.yahoo_clock or self.time_zone
 
     @property
     def prefix(self) -> str:
@@ -144,11 +157,6 @@ class Dataset:
         """Whether Yahoo is asked for sessions that Massive lacks: for days, where it has the same securities."""
         return self.spelling is not None and not self.is_intraday
 
-    @property
-    def index_zone(self) -> str:
-        """Time zone in which yfinance's frames of these securities have their midnights."""
-        return self.yahoo_zone or self.zone
-
     def yahoo_symbol(self, ticker: str) -> str | None:
         """How Yahoo spells a ticker; None where it is not asked, or where no spelling is known to mean the same."""
         return self.spelling(ticker) if self.spelling else None
@@ -177,6 +185,7 @@ def _futures(venue: str) -> Iterable[Dataset]:
             interval="1d" if interval == "1d" else "1m",
             calendar="CMES",
             zone="America/Chicago",
+            clock="America/New_York",
             first_session=date(2017, 4, 3),
             optional=(
                 "window_start",
@@ -245,7 +254,7 @@ _ENTRIES = (
         spelling=index_symbol,
     ),
     # Bars of quotes: no page says what the volume counts. Listings have a file for each day but Saturdays; that its
-    # days are those of UTC is the reading of others who use the files. Yahoo's days are London's, an hour off in summer.
+    # days are those of UTC is how others read them. Yahoo's days are London's, an hour off in summer.
     *_pair(
         "global_forex",
         "forex",
@@ -257,7 +266,7 @@ _ENTRIES = (
         settled=_UTC_DAY,
         sigil="C:",
         spelling=forex_symbol,
-        yahoo_zone="Europe/London",
+        yahoo_clock="Europe/London",
     ),
     # The vendor's page begins on 2013-11-01; a listing was seen that goes back to 2010. Yahoo's prices are a mean of
     # more exchanges than Massive has.

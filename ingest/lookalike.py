@@ -41,7 +41,7 @@ def frame_of(
     columns["Volume"] = volume if dataset.unit == "coins" else np.round(np.nan_to_num(volume)).astype(np.int64)
     if with_actions:
         columns |= _events(rows, actions or Actions(), splits)
-    frame = pd.DataFrame(columns, index=_index(rows, dataset.index_zone))
+    frame = pd.DataFrame(columns, index=_index(rows, dataset.yahoo_zone))
     frame.attrs["sources"] = sources(rows)
     return frame
 

@@ -20,7 +20,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
 from ingest.tiers import projection
-from ingest.tiers.bars import BARS, all_bars, bars, schema_with
+from ingest.tiers.bars import BARS, all_bars, bars, schema_of
 from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder, Projection
 
@@ -28,6 +28,12 @@ _Result = TypeVar("_Result")
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
+
+
+def rows_schema(dataset: Dataset) -> pl.Schema:
+    """`ROWS`, with the dataset's own numbers before the source."""
+    return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
+
 
 _CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
 IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", "source"})
@@ -53,8 +59,8 @@ class Stock:
 
     @property
     def schema(self) -> pl.Schema:
-        """Columns of its rows: `ROWS`, with the dataset's own numbers before the source."""
-        return schema_of(self.dataset)
+        """Columns of its rows."""
+        return rows_schema(self.dataset)
 
     @property
     def quotes(self) -> Quotes:
@@ -66,11 +72,6 @@ def stock_of(manifest: Manifest, settings: Settings, dataset: Dataset) -> Stock:
     """What the cache that the settings name holds of a dataset, through its open manifest."""
     csvs = CsvFolder(csv_folder(settings, dataset), dataset)
     return Stock(manifest, PartFolders.of(settings, dataset), csvs)
-
-
-def schema_of(dataset: Dataset) -> pl.Schema:
-    """Columns in which a dataset's rows are handed out."""
-    return pl.Schema([*schema_with(dataset.extras).items(), ("source", pl.String())])
 
 
 def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
@@ -90,7 +91,7 @@ def sessions(stock: Stock) -> list[date]:
 
 
 def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> pl.DataFrame:
-    """Raw rows on these sessions (ascending), of some tickers or of all, as `stock.schema`, sorted by date and ticker."""
+    """Raw rows on these sessions (ascending), of some tickers or of all, sorted by date and ticker."""
     if tickers is None:
         frames = [session(stock, day) for day in days]
         return pl.concat([pl.DataFrame(schema=stock.schema), *frames])
@@ -103,8 +104,8 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
     """All rows of a session, as `stock.schema`, sorted by ticker; empty where nothing is held. Raises CacheError."""
-    extras = stock.dataset.extras
-    held = _steadily(stock, lambda: [all_bars(stock.folders, parts, extras) for parts in stock.manifest.parts([day])])
+    parts = stock.manifest.parts
+    held = _steadily(stock, lambda: [all_bars(stock.folders, one, stock.dataset) for one in parts([day])])
     rows = [_from(stock, frame, "massive") for frame in held]
     return pl.concat([*rows, _yahoo(stock, stock.quotes.rows_of(day))]).sort("ticker")
 
@@ -172,11 +173,11 @@ def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> 
 def _bars(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
     parts = list(stock.manifest.parts(held))
     if min(len(parts), len(tickers)) <= _MANY:
-        return bars(stock.folders, parts, tickers, stock.dataset.extras)
+        return bars(stock.folders, parts, tickers, stock.dataset)
     size = -(-len(parts) // _THREADS)
     pieces = [parts[at : at + size] for at in range(0, len(parts), size)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        frames = list(threads.map(lambda piece: bars(stock.folders, piece, tickers, stock.dataset.extras), pieces))
+        frames = list(threads.map(lambda piece: bars(stock.folders, piece, tickers, stock.dataset), pieces))
     return pl.concat(frames)
 
 

@@ -19,7 +19,7 @@ _BATCH = 32
 
 
 def scan(settings: Settings, dataset: Dataset, start: date, end: date) -> pl.LazyFrame:
-    """Raw rows of all tickers from `start` to `end`, both inclusive, as `reading.schema_of`; read when it is collected.
+    """Raw rows of all tickers from `start` to `end`, both inclusive, as `reading.rows_schema`; read when collected.
 
     Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
     gzip members that may hold them.
@@ -37,7 +37,7 @@ def scan(settings: Settings, dataset: Dataset, start: date, end: date) -> pl.Laz
             if left is not None and left <= 0:
                 return
 
-    return register_io_source(source, schema=reading.schema_of(dataset), explain_name="ingest")
+    return register_io_source(source, schema=reading.rows_schema(dataset), explain_name="ingest")
 
 
 def _frames(

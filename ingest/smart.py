@@ -84,7 +84,7 @@ def massive_frame(settings: Settings, query: Query, across_seams: bool = False) 
 def fetch(
     settings: Settings, query: Query, events: bool = True, across_seams: bool = False
 ) -> tuple[pl.DataFrame, Actions | None]:
-    """A ticker's rows as traded, as `reading.schema_of`, Massive's first; and its splits and dividends.
+    """A ticker's rows as traded, as `reading.rows_schema`, Massive's first; and its splits and dividends.
 
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
     """

@@ -51,7 +51,7 @@ def history(
 
 
 def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:
-    known = reading.schema_of(dataset)
+    known = reading.rows_schema(dataset)
     if adjust not in ("none", "splits", "all"):
         raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
     unknown = [name for name in columns or () if not isinstance(name, str) or name not in known]

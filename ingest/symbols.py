@@ -23,9 +23,9 @@ _STOCKS: Sequence[_Rule] = (
 
 # Coins share their letters: at Yahoo the first that came has them alone, any other a number after them (the one that
 # CoinMarketCap gave it). UNI-USD is no Uniswap. So only coins are mapped of which it is known which one that is.
-_PLAIN_COINS = frozenset(
-    "AAVE ADA ALGO ATOM AVAX BAT BCH BNB BSV BTC CHZ CRO CRV DASH DOGE DOT EGLD ENJ EOS ETC ETH FIL HBAR ICP KSM LINK "
-    "LTC MANA MKR NEAR NEO QNT SHIB SNX SOL THETA TRX USDC USDT VET XLM XMR XRP XTZ YFI ZEC".split()
+_PLAIN_COINS = (
+    "AAVE|ADA|ALGO|ATOM|AVAX|BAT|BCH|BNB|BSV|BTC|CHZ|CRO|CRV|DASH|DOGE|DOT|EGLD|ENJ|EOS|ETC|ETH|FIL|HBAR|ICP|KSM|LINK"
+    "|LTC|MANA|MKR|NEAR|NEO|QNT|SHIB|SNX|SOL|THETA|TRX|USDC|USDT|VET|XLM|XMR|XRP|XTZ|YFI|ZEC"
 )
 _NUMBERED_COINS = {
     "APT": "APT21794",
@@ -39,9 +39,12 @@ _NUMBERED_COINS = {
     "TON": "TON11419",
     "UNI": "UNI7083",
 }
-_COINS = {**{coin: coin for coin in _PLAIN_COINS}, **_NUMBERED_COINS}
 _CRYPTO: Sequence[_Rule] = (
-    (re.compile(rf"X:({'|'.join(_COINS)})-(USD|EUR|GBP)"), lambda found: f"{_COINS[found[1]]}-{found[2]}"),
+    (re.compile(rf"X:((?:{_PLAIN_COINS})-(?:USD|EUR|GBP))"), lambda found: found[1]),
+    (
+        re.compile(rf"X:({'|'.join(_NUMBERED_COINS)})-(USD|EUR|GBP)"),
+        lambda found: f"{_NUMBERED_COINS[found[1]]}-{found[2]}",
+    ),
 )
 
 # Metals stand among Massive's currencies (XAU, XAG, XPD, XPT); Yahoo has none of them there any more.
