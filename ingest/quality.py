@@ -49,7 +49,7 @@ def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
         finding.CROSSED: low > high,
         # Where low is above high everything is outside, and that has been said.
         finding.OUTSIDE: (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high)),
-        finding.NOT_POSITIVE: np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= floor,
+        finding.NOT_POSITIVE: (np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0) & np.bool_(not signed),
         finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
         finding.NEGATIVE_VOLUME: volume < 0,
     }

@@ -35,7 +35,6 @@ def rows_schema(dataset: Dataset) -> pl.Schema:
     return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
 
 
-_CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
 IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", "source"})
 """Columns that can be had without the parts."""
 _THREADS = 2
@@ -139,14 +138,14 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
     """A CSV's rows; None where it is not what it was a moment ago, since a run has just replaced it."""
     if not state.rows:
         return pl.DataFrame(schema=BARS)
+    names = ("Open", "High", "Low", "Close", *(["Volume"] if folder.dataset.has_volume else []))
+    schema = {"Date": pl.Date, **dict.fromkeys(names, pl.Float64)}
     try:
-        rows = pl.read_csv(folder.file(state.ticker), schema=_CSV)
+        rows = pl.read_csv(folder.file(state.ticker), schema=schema)
     except (OSError, pl.exceptions.PolarsError):
         return None
     return rows.filter(pl.col("Date").is_in(list(held))).select(
-        pl.lit(state.ticker).alias("ticker"),
-        *(pl.col(name).alias(name.lower()) for name in _CSV),
-        pl.lit(None, pl.Int64).alias("transactions"),
+        pl.lit(state.ticker).alias("ticker"), *(pl.col(name).alias(name.lower()) for name in schema)
     )
 
 

@@ -28,7 +28,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 
 from ingest import events, runs
 from ingest.commands.app import app
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.demo.market import Market, pack
 from ingest.errors import IngestError
 from ingest.overview import Status, status
@@ -184,6 +184,7 @@ class Place:
     yahoo: bool = False
     """Whether Yahoo is asked: by tests that have one."""
     into_csv: bool = False
+    dataset: Dataset = STOCKS_DAY
 
     def settings(self, save_others=True, in_flight=None, max_unpacked=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source | source
@@ -213,7 +214,7 @@ class Place:
     ) -> Ran:
         """A run; one that raises must be expected to by `fails`, the class of its error."""
         window, limits = Window(start, end, tuple(notices)), (max_files, max_bytes)
-        request = Request(window, frozenset(tracked), refresh, *limits, accept=accept)
+        request = Request(window, frozenset(tracked), refresh, *limits, accept=accept, dataset=self.dataset)
         chosen = self.settings(**settings)
         seen, wire, error = [], Wire(), None
 
@@ -237,7 +238,7 @@ class Place:
 
     def preview(self, start, end, tracked=TRACKED, **settings):
         """The plan of such a run."""
-        request = Request(Window(start, end), frozenset(tracked))
+        request = Request(Window(start, end), frozenset(tracked), dataset=self.dataset)
 
         async def work():
             return await runs.preview(self.settings(**settings), request, lambda event: None)
@@ -304,11 +305,11 @@ class Place:
 
     @property
     def tracked(self):
-        return self.root / "data_cache"
+        return self.dataset.folder(self.root / "data_cache")
 
     @property
     def archive(self):
-        return self.root / "massive_cache"
+        return self.dataset.folder(self.root / "massive_cache")
 
     def part(self, day, tier="tracked"):
         folder = self.tracked / "sessions" if tier == "tracked" else self.archive
@@ -319,7 +320,7 @@ class Place:
 
     def csv(self, name):
         """Rows of a tracked CSV by its file's stem, as dictionary from date to the rest; None without a file."""
-        path = self.tracked / f"{name}_1d_data.csv"
+        path = self.tracked / f"{name}{self.dataset.csv_suffix}"
         if not path.exists():
             return None
         header, *lines = path.read_text().splitlines()
@@ -368,7 +369,7 @@ class Place:
         return [(date.fromisoformat(day), json.loads(removed), json.loads(added)) for day, removed, added in rows]
 
     def status(self) -> Status:
-        return status(self.settings())
+        return status(self.settings(), self.dataset)
 
     def tiers(self):
         """Every file of both tiers by its path, with its bytes."""

@@ -2,32 +2,38 @@
 
 from contextlib import contextmanager
 
-from pipeline_kit import HEADER, Place, key
+from pipeline_kit import Place
 from yahoo_kit import Security, yahoo
 
+from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 
 
-def text_of(securities, day):
+def text_of(securities, day, dataset=STOCKS_DAY):
     """A day's file: the bars of all securities that have one, sorted by ticker."""
+    known = ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
+    names = [name for name in known if name in (*dataset.required, *dataset.optional)]
     rows = {ticker: one.bars[day] for ticker, one in securities.items() if day in one.bars}
-    lines = [f"{t},{v:g},{o},{c},{h},{low},1,{7}" for t, (o, h, low, c, v) in sorted(rows.items())]
-    return "\n".join([HEADER, *lines, ""]).encode()
+    lines = []
+    for ticker, (opened, high, low, close, volume) in sorted(rows.items()):
+        row = dict(zip(known, (ticker, f"{volume:.10g}", opened, close, high, low, 1, 7), strict=True))
+        lines.append(",".join(str(row[name]) for name in names))
+    return "\n".join([",".join(names), *lines, ""]).encode()
 
 
-def objects_of(securities, days):
-    return {key(day): pack(text_of(securities, day)) for day in days}
+def objects_of(securities, days, dataset=STOCKS_DAY):
+    return {dataset.key(day): pack(text_of(securities, day, dataset)) for day in days}
 
 
 _OBJECTS = {}
 """Files made before, by the identity of their securities, which live as long as their module."""
 
 
-def _published(securities, days):
-    name = (tuple(map(id, securities.values())), tuple(days))
+def _published(securities, days, dataset):
+    name = (tuple(map(id, securities.values())), tuple(days), dataset.name)
     if name not in _OBJECTS:
-        _OBJECTS[name] = (securities, objects_of(securities, days))
+        _OBJECTS[name] = (securities, objects_of(securities, days, dataset))
     return dict(_OBJECTS[name][1])
 
 
@@ -66,7 +72,7 @@ class World:
 
 
 @contextmanager
-def world(monkeypatch, tmp_path, massive, at_yahoo, days):
+def world(monkeypatch, tmp_path, massive, at_yahoo, days, dataset=STOCKS_DAY):
     """Massive publishes the `days` of its securities, by its own tickers; Yahoo has what it has."""
-    with loopback.serve(_published(massive, days)) as server, yahoo(monkeypatch, at_yahoo) as other:
-        yield World(Place(tmp_path / "cache", server.endpoint_url), server, other)
+    with loopback.serve(_published(massive, days, dataset)) as server, yahoo(monkeypatch, at_yahoo) as other:
+        yield World(Place(tmp_path / "cache", server.endpoint_url, dataset=dataset), server, other)

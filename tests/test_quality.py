@@ -137,6 +137,19 @@ def test_a_date_is_new_yorks_from_its_first_to_its_last_nanosecond(day):
     ]
 
 
+@given(ROWS)
+def test_prices_of_either_sign_and_rows_without_a_volume_are_judged_by_all_else(rows):
+    plain = list(numbers(frame(rows)))
+    assert list(numbers(frame(rows), signed=True)) == [one for one in plain if one.kind != finding.NOT_POSITIVE]
+    without = list(numbers(frame(rows).drop("volume")))
+    assert without == [one for one in plain if one.kind != finding.NEGATIVE_VOLUME]
+
+
+def test_a_stamp_may_be_a_date_in_words():
+    assert date_of("2025-08-25", "America/Chicago") == date(2025, 8, 25)
+    assert [date_of(odd, "UTC") for odd in ("2025-8-25", "2025-13-01", "20250825-1", "")] == [None] * 4
+
+
 DATES = st.dates(date(2024, 1, 1), date(2024, 3, 1))
 COUNTS = st.dictionaries(DATES, st.one_of(st.integers(0, 200), st.sampled_from([80, 100, 125])), max_size=30)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from datetime import time as clock
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,7 +24,6 @@ from ingest import sessions
 from ingest.datasets import STOCKS_DAY
 from ingest.freshness import newest_session
 
-NEW_YORK = ZoneInfo("America/New_York")
 _PERIODS = (("period1", "0"), ("period2", "99999999999"))
 _REQUEST = requests.Session.request
 _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
@@ -32,11 +31,20 @@ _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "descriptio
 
 @dataclass
 class Security:
-    """Bars by day as (open, high, low, close, volume), splits by ex-date as (new, old), dividends by ex-date."""
+    """Bars by day as (open, high, low, close, volume), splits by ex-date as (new, old), dividends by ex-date.
+
+    `zone` and `opens` say when its days begin at Yahoo.
+    """
 
     bars: dict[date, tuple[float, float, float, float, float]]
     splits: dict[date, tuple[float, float]] = field(default_factory=dict)
     dividends: dict[date, float] = field(default_factory=dict)
+    zone: str = "America/New_York"
+    opens: clock = clock(9, 30)
+
+    def opening(self, day):
+        """The stamp of a day's bar."""
+        return int(datetime.combine(day, self.opens, ZoneInfo(self.zone)).timestamp())
 
     def later_splits(self, day):
         return float(np.prod([new / old for ex, (new, old) in self.splits.items() if ex > day]))
@@ -57,10 +65,11 @@ def flat_bars(days, close=100.0, volume=1000):
     return {day: (*[round(close + n / 100, 2)] * 4, volume + n) for n, day in enumerate(days)}
 
 
-def past_sessions(count):
+def past_sessions(count, dataset=STOCKS_DAY):
     """The last sessions that are over for an hour, ascending."""
-    end = newest_session(STOCKS_DAY)
-    return list(sessions.Calendar.of("XNYS").between(end - timedelta(days=2 * count + 10), end))[-count:]
+    end = newest_session(dataset)
+    calendar = sessions.Calendar.of(dataset.calendar)
+    return list(calendar.between(end - timedelta(days=2 * count + 10), end))[-count:]
 
 
 def plain_history(symbol, **arguments):
@@ -72,17 +81,13 @@ def plain_history(symbol, **arguments):
         return yfinance.Ticker(symbol).history(**arguments)
 
 
-def opening(day):
-    """The stamp of a day's bar: when the exchange opens."""
-    return int(datetime.combine(day, clock(9, 30), NEW_YORK).timestamp())
-
-
 def _single(value):
     return float(np.float32(value))
 
 
 def chart(ticker, security, first, last):
     """The answer for bars from `first` to `last`, in seconds since the epoch."""
+    opening = security.opening
     days = [day for day in sorted(security.bars) if first <= opening(day) < last]
     later = {day: security.later_splits(day) for day in days}
     names = ("open", "high", "low", "close")
@@ -91,7 +96,7 @@ def chart(ticker, security, first, last):
     }
     closes = security.adjusted_closes()
     result = {
-        "meta": _meta(ticker),
+        "meta": _meta(ticker, security),
         "indicators": {
             "quote": [quote if days else {}],
             "adjclose": [{"adjclose": [_single(closes[day]) for day in days]} if days else {}],
@@ -105,6 +110,7 @@ def chart(ticker, security, first, last):
 
 
 def _events(security, first, last):
+    opening = security.opening
     splits = {
         str(opening(day)): {"date": opening(day), "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
         for day, (new, old) in security.splits.items()
@@ -118,7 +124,7 @@ def _events(security, first, last):
     return {name: found for name, found in (("splits", splits), ("dividends", dividends)) if found}
 
 
-def _meta(ticker):
+def _meta(ticker, security):
     return {
         "symbol": ticker,
         "currency": "USD",
@@ -126,7 +132,7 @@ def _meta(ticker):
         "instrumentType": "EQUITY",
         "gmtoffset": -18000,
         "timezone": "EST",
-        "exchangeTimezoneName": "America/New_York",
+        "exchangeTimezoneName": security.zone,
         "priceHint": 2,
         "regularMarketPrice": 1.0,
         "dataGranularity": "1d",
@@ -148,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("test/getcrumb"):
             self._answer(200, "crumb")
         else:
-            self._chart(path.rpartition("/")[2], parse_qs(urlsplit(self.path).query))
+            self._chart(unquote(path.rpartition("/")[2]), parse_qs(urlsplit(self.path).query))
 
     def _chart(self, ticker, query):
         first, last = (int(query.get(name, [default])[0]) for name, default in _PERIODS)
