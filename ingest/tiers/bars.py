@@ -56,7 +56,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
 
     A number that the file does not have (indices have no volume) is None in each row.
     """
-    check_columns(columns)
+    check_columns(columns, dataset.numbers)
     numbers = {name: kind for name, kind in schema_of(dataset).items() if name not in ("ticker", "date")}
     there = {name: kind for name, kind in numbers.items() if name in columns}
     types = {**dict.fromkeys(("ticker", *others), pl.String()), **there}
