@@ -16,8 +16,6 @@ from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
 
-COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
-
 
 def history(
     settings: Settings,
@@ -51,7 +49,7 @@ def history(
 
 
 def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:
-    known = reading.rows_schema(dataset)
+    known = reading.rows_schema(dataset).names()
     if adjust not in ("none", "splits", "all"):
         raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
     unknown = [name for name in columns or () if not isinstance(name, str) or name not in known]
@@ -59,7 +57,7 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
         raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
     if unknown:
         raise UsageError(f"columns: there is no {unknown[0]!r}, but {', '.join(known)}")
-    return COLUMNS if columns is None else columns
+    return [name for name in known if name != "transactions"] if columns is None else columns
 
 
 def day(settings: Settings, dataset: Dataset, session: date) -> pl.DataFrame:

@@ -107,7 +107,7 @@ def test_futures_have_their_own_columns_and_nothing_is_found_amiss(here):
     assert found.scan().filter(pl.col("date") == TUESDAY).collect().equals(day)
     rows = found.history("GCZ5", SPREAD, columns=["ticker", "close", "settlement_price", "transactions"])
     assert rows.rows()[::2] == [(SPREAD, -28, -27.9, 1), ("GCZ5", 3411.7, 3410.2, 70000)]
-    assert "settlement_price" not in found.history(SPREAD).columns
+    assert found.history(SPREAD)["settlement_price"].to_list() == [-27.9] * 2
     assert found.place.closes("BZ%3ABF%20G6-H6-J6") == {str(MONDAY): "0.02", str(TUESDAY): "0.02"}
 
 
