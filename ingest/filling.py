@@ -13,6 +13,7 @@ from ingest.errors import Disagreement, NotFound, SourceError
 from ingest.freshness import due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
+from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.tickers import some
 
@@ -34,9 +35,10 @@ class Filling:
         """Ask for each ticker that is due, until told to stop or Yahoo gives no answer any more.
 
         A ticker is due where its events are older than the newest session of the window that is over, or where the
-        window reaches further back than what was asked for.
+        window reaches further back than what was asked for. What has no events is due only where sessions are lacking.
         """
-        waiting = due(Quotes(self.manifest), self.dataset, tickers, start, min(end, newest_session(self.dataset)))
+        last = min(end, newest_session(self.dataset))
+        waiting = due(Quotes(self.manifest), self.dataset, self._with_questions(tickers, start, last), start, last)
         if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
             self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
         for number, ticker in enumerate(waiting, 1):
@@ -48,6 +50,12 @@ class Filling:
                 self._give_up(waiting[number - 1 :], error)
                 return
             self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
+
+    def _with_questions(self, tickers: Collection[str], start: date, end: date) -> Collection[str]:
+        if self.dataset.splits:
+            return tickers
+        sessions, coverage = Calendar.of(self.dataset.calendar).between(start, end), self.manifest.coverage()
+        return [ticker for ticker in tickers if not coverage.of(ticker).issuperset(sessions)]
 
     def _one(self, ticker: str, start: date) -> int:
         """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""

@@ -118,6 +118,17 @@ def test_a_frame_is_the_one_that_yfinance_gives_but_for_the_volume(open_world, d
     assert len(mine.attrs["sources"]["yahoo"]) == 1
 
 
+def test_a_run_asks_nothing_of_what_has_no_events_and_lacks_no_session(open_world):
+    here, ticker, symbol = open_world(CRYPTO)
+    here.place.yahoo = True
+    days = DAYS[CRYPTO]
+    here.place.run(days[0], days[-2], tracked={ticker})
+    assert here.yahoo.asked == []
+    del here.server.objects[CRYPTO.key(days[-1])]
+    assert here.place.run(days[0], days[-1], tracked={ticker}).finished.yahoo_rows == 1
+    assert here.yahoo.asked == [symbol]
+
+
 @pytest.mark.parametrize("dataset", [CRYPTO, FOREX], ids=lambda one: one.short)
 def test_a_run_fills_what_is_lacking_and_keeps_it_without_a_volume(open_world, dataset):
     here, ticker, symbol = open_world(dataset)
