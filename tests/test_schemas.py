@@ -111,6 +111,14 @@ def test_futures_have_their_own_columns_and_nothing_is_found_amiss(here):
     assert found.place.closes("BZ%3ABF%20G6-H6-J6") == {str(MONDAY): "0.02", str(TUESDAY): "0.02"}
 
 
+def test_numbers_in_another_dress_are_numbers_and_what_is_none_is_null(here):
+    odd = futures(MONDAY).replace(b",-27.9", b", -27.9 ").replace(b",5.1e8,70000,", b",lots,70000.0,")
+    day = here(FUTURES, {MONDAY: odd}).day(MONDAY)
+    assert day["settlement_price"].to_list() == [-27.9, None, 3410.2]
+    assert day["dollar_volume"].to_list() == [-56, 0.02, None]
+    assert day["transactions"].to_list() == [1, 1, 70000]
+
+
 def test_a_column_of_another_market_is_no_column(here):
     found = here(OPTIONS, {MONDAY: option_rows(1756094400000000000)})
     with pytest.raises(UsageError, match="there is no 'settlement_price', but ticker, date"):

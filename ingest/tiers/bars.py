@@ -63,7 +63,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
     try:
         rows = parse(text, columns, types)
     except pl.exceptions.PolarsError:
-        texts = parse(text, columns).select(types)
+        texts = parse(text, columns).select(list(types))
         rows = texts.select(_cast(name, kind) for name, kind in types.items())
     found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
     # A blank line, or a row without a ticker, is nobody's.
