@@ -37,6 +37,7 @@ def rows_schema(dataset: Dataset) -> pl.Schema:
 
 IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", "source"})
 """Columns that can be had without the parts."""
+
 _THREADS = 2
 _WAITS_S = (0.0, 0.05, 0.2, 1.0)
 _MANY = 16
@@ -138,15 +139,14 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
     """A CSV's rows; None where it is not what it was a moment ago, since a run has just replaced it."""
     if not state.rows:
         return pl.DataFrame(schema=BARS)
-    names = ("Open", "High", "Low", "Close", *(["Volume"] if folder.dataset.has_volume else []))
-    schema = {"Date": pl.Date, **dict.fromkeys(names, pl.Float64)}
+    names = ("date", *folder.dataset.numbers)
     try:
-        rows = pl.read_csv(folder.file(state.ticker), schema=schema)
+        rows = pl.read_csv(folder.file(state.ticker), schema={name.capitalize(): BARS[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
-    return rows.filter(pl.col("Date").is_in(list(held))).select(
-        pl.lit(state.ticker).alias("ticker"), *(pl.col(name).alias(name.lower()) for name in schema)
-    )
+    told = {"ticker": pl.lit(state.ticker)} | {name: pl.col(name.capitalize()) for name in names}
+    columns = [told.get(name, pl.lit(None, kind)).alias(name) for name, kind in BARS.items()]
+    return rows.filter(pl.col("Date").is_in(list(held))).select(columns)
 
 
 def _steadily(stock: Stock, read: Callable[[], _Result]) -> _Result:
