@@ -35,6 +35,7 @@ def rows_schema(dataset: Dataset) -> pl.Schema:
     return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
 
 
+_CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
 IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", "source"})
 """Columns that can be had without the parts."""
 
@@ -139,12 +140,12 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
     """A CSV's rows; None where it is not what it was a moment ago, since a run has just replaced it."""
     if not state.rows:
         return pl.DataFrame(schema=BARS)
-    names = ("date", *folder.dataset.numbers)
+    names = [name for name in _CSV if name != "Volume" or folder.dataset.has_volume]
     try:
-        rows = pl.read_csv(folder.file(state.ticker), schema={name.capitalize(): BARS[name] for name in names})
+        rows = pl.read_csv(folder.file(state.ticker), schema={name: _CSV[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
-    told = {"ticker": pl.lit(state.ticker)} | {name: pl.col(name.capitalize()) for name in names}
+    told = {"ticker": pl.lit(state.ticker)} | {name.lower(): pl.col(name) for name in names}
     columns = [told.get(name, pl.lit(None, kind)).alias(name) for name, kind in BARS.items()]
     return rows.filter(pl.col("Date").is_in(list(held))).select(columns)
 

@@ -9,7 +9,7 @@ from ingest.errors import CacheError
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.parts import read_lines
 
-_PRICED = ("open", "high", "low", "close", "volume")
+_NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
 
 _BATCH_BYTES = 256 * 1024
 """Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
@@ -95,12 +95,12 @@ def batches(
         yield columns, b"".join(batch)
 
 
-def check_columns(columns: Collection[str], numbers: Collection[str] = _PRICED) -> None:
+def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> None:
     """Raise CacheError where the columns that the manifest tells of a part are none that a file can have.
 
-    `numbers` are those of its dataset that hold a number in each row.
+    `numbers` are those that its dataset's rows hold.
     """
-    if lacking := sorted({"ticker", *numbers} - set(columns)):
+    if lacking := sorted({*_NEEDED, *numbers} - set(columns)):
         raise CacheError(f"the manifest tells of a part without the column {lacking[0]!r}: see `ingest verify`")
 
 
