@@ -210,6 +210,30 @@ def test_each_day_has_its_reason_by_the_calendar_of_its_market(short, expected):
     assert {one.session.day: one.remote for one in plan.decisions if one.session.day != 17} == expected
 
 
+FRIDAY, SATURDAY, SUNDAY = (MONDAY - timedelta(days=back) for back in (3, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("short", "gaps"),
+    [
+        ("stocks-day", ()),
+        ("futures-comex-day", ()),
+        ("forex-day", ((SUNDAY, SUNDAY, 1),)),
+        ("crypto-day", ((SATURDAY, SUNDAY, 2),)),
+    ],
+)
+def test_status_counts_gaps_and_age_by_the_calendar_of_the_market(here, short, gaps):
+    dataset = named(short)
+    text = ",".join((*dataset.required, "window_start")).encode() + b"\n" + b"X:A-USD" + b",1" * 6 + b"\n"
+    told = here(dataset, {FRIDAY: text, MONDAY: text}).place.status()
+    assert told.gaps == gaps
+    assert told.age_sessions == sum(map(Calendar.of(dataset.calendar).is_session, _days_since(MONDAY)))
+
+
+def _days_since(day):
+    return (day + timedelta(days=n) for n in range(1, (today() - day).days + 1))
+
+
 MOMENTS = st.integers(1_270_000_000, 2_200_000_000).map(lambda second: datetime.fromtimestamp(second, UTC))
 
 
