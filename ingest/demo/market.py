@@ -1,21 +1,20 @@
-"""Made-up daily flat files with the shape, the size and the oddities of the vendor's own.
+"""Made-up flat files of stocks with the shape, the size and the oddities of the vendor's own.
 
 A day is a pure function of (seed, rows, session): days may be asked for in any order, and a longer window has the
-same days. Prices walk at random all the same: Lévy's construction gives the value of a Brownian path at one date
-without its past (P. Lévy, 1948; see `_walk`). Nothing in here is a real price.
+same days. Prices walk at random all the same (see `walk`). Nothing in here is a real price.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date, time
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
-from isal import igzip_lib
 
 from ingest.datasets import STOCKS_DAY
+from ingest.demo.maker import Hours, Maker, Tape, candle, nanoseconds
+from ingest.demo.text import csv_text, pack, with_repeats
+from ingest.demo.walk import SPAN, Floats, Ints, Walks, day_number, dice
 
 DEMO_TICKERS = ("AAPL", "AMZN", "BRK.B", "GOOGL", "JPM", "META", "MSFT", "NVDA", "SPY", "TSLA")
 """Tickers that a demo may track: each trades on every day."""
@@ -25,6 +24,9 @@ REUSED_TICKER = "TWTR"
 
 FRACTIONAL_SINCE = date(2026, 2, 23)
 """First session whose volumes are decimal numbers."""
+
+STAMPED_A_DAY_LATE = date(2019, 8, 12)
+"""A session whose rows all carry the stamp of the day after."""
 
 HOSTILE_TICKERS = tuple(
     """
@@ -50,43 +52,57 @@ KNOWN_PRICES = {
 }
 """Well-known tickers and about what they cost in autumn 2025, where their walks are pinned."""
 
-_ORIGIN = date(2000, 1, 1)
-_SPAN = 2**14  # days: until November 2044; a power of two, since the walk halves it
-_PINNED = (date(2025, 10, 1) - _ORIGIN).days
 _MEAN_LIFE = 5500  # days that a listing lasts: about two of 10,500 come and go each day
 _IDLE = 0.015  # share of the listings without a row on a day
 _SUFFIXES = np.array(["", ".A", ".B", ".U", ".WS", "pA", "pB", "r", "w"], dtype="S3")
 _SUFFIX_SHARES = (0.88, 0.01, 0.01, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01)
 _VOLATILITY = 0.011  # standard deviation of a day's change in price
-_NEW_YORK = ZoneInfo("America/New_York")
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
-class Market:
+class Market(Maker):
     """A market of about `rows` tickers a day; the same (seed, rows) gives the same bytes (with the same numpy)."""
+
+    zone = STOCKS_DAY.zone
+    tape = Tape(busy=0.18, outside=0.04, grain=0.001)
 
     def __init__(self, seed: int = 7, rows: int = 10_500) -> None:
         self._seed = seed
         steady = _steady()
-        self._slots = len(steady) + round((rows - len(steady)) / (1 - _IDLE))
-        self._listings = _listings(np.random.default_rng([seed, rows]), steady, self._slots)
-        self._pinned = self._walk(_PINNED)
+        slots = len(steady) + round(max(20, rows - len(steady)) / (1 - _IDLE))
+        self._listings = _listings(np.random.default_rng([seed, rows]), steady, slots)
+        self._walks = Walks(seed, slots)
 
     def day(self, session: date) -> bytes:
         """Text of a session's flat file (CSV, LF), of a date between 2000 and 2044."""
-        number = (session - _ORIGIN).days
-        rng = np.random.default_rng([self._seed, _SPAN, number])
-        trading = self._trading(number, rng)
-        move = (self._walk(number) - self._pinned)[trading["slot"].to_numpy()]
+        rng = dice(self._seed, session)
+        bars = self._bars(session, rng).with_columns(pl.lit(self.stamp(session)).alias("window_start"))
+        return csv_text(with_repeats(bars, session, rng), (*STOCKS_DAY.required, *STOCKS_DAY.optional))
+
+    def bars(self, session: date) -> pl.DataFrame:
+        """The rows of that file, each once and without its stamp."""
+        return self._bars(session, dice(self._seed, session))
+
+    def stamp(self, session: date) -> int:
+        """Midnight in New York; one file carries the stamp of the day after, as the vendor's does."""
+        return nanoseconds(self.at(session, time(), days=int(session == STAMPED_A_DAY_LATE)))
+
+    def hours(self, session: date) -> Hours:
+        """04:00 to 20:00 in New York, with the regular session from 09:30 to 16:00."""
+        return Hours(self.at(session, time(4)), self.at(session, time(20)), (330, 720))
+
+    def always(self, last: date) -> tuple[str, ...]:
+        """The tickers that a demo may track."""
+        return DEMO_TICKERS
+
+    def _bars(self, session: date, rng: np.random.Generator) -> pl.DataFrame:
+        trading = self._trading(day_number(session), rng)
+        move = self._walks.at(session)[trading["slot"].to_numpy()]
         bars = trading.select(
             "ticker",
             _volume(trading["shares"].to_numpy(), session, rng),
             *_prices(trading["price"].to_numpy(), move, rng),
-            pl.lit(_midnight_ns(session)).alias("window_start"),
         )
-        return _csv(_with_repeats(_with_trades(bars, trading["steady"], rng), number, rng))
+        return _with_trades(bars, trading["steady"], rng)
 
     def days(self, sessions: Iterable[date]) -> Iterator[tuple[date, bytes]]:
         """Each session with the text of its file, made when it is asked for."""
@@ -103,33 +119,6 @@ class Market:
         alive = (listings["first"] <= number) & (listings["last"] > number)
         return listings.filter(alive & (active | listings["steady"]))
 
-    def _walk(self, number: int) -> Floats:
-        """Values of all Brownian paths on a day; their variance is one a day.
-
-        Each level halves the intervals and moves their middles by a normal number with a quarter of the interval as its
-        variance; in between the path is straight until the next level. A day lies in one interval of each level.
-        """
-        path: Floats = self._normals(0, 0) * (number / _SPAN**0.5)
-        length, level = _SPAN, 1
-        while length > 1 and number % length:
-            interval, into = divmod(number, length)
-            tent = 1 - abs(2 * into / length - 1)
-            path = path + self._normals(level, interval) * (tent * length**0.5 / 2)
-            length, level = length // 2, level + 1
-        return path
-
-    def _normals(self, level: int, interval: int) -> Floats:
-        normals: Floats = np.random.default_rng([self._seed, level, interval]).standard_normal(self._slots)
-        return normals
-
-
-def pack(text: bytes) -> bytes:
-    """Gzip a text as the vendor does, as one member; equal text gives equal bytes.
-
-    Its sizes are about 6 % above those of the stdlib's level 6, in a fifteenth of the time.
-    """
-    return igzip_lib.compress(text, 1, igzip_lib.COMP_GZIP)
-
 
 def _steady() -> list[str]:
     """Tickers that are in every file."""
@@ -145,14 +134,14 @@ def _listings(rng: np.random.Generator, steady: list[str], slots: int) -> pl.Dat
     """
     own = len(steady)
     slot, first, last = _lives(rng, slots - own - 1)
-    again = np.arange(0, _SPAN, 330)
+    again = np.arange(0, SPAN, 330)
     named = [*steady, *[REUSED_TICKER] * len(again)]
     price = _asking_prices(rng, len(named) + len(slot), steady)
     columns = {
         "ticker": [*named, *_made_up_tickers(rng, len(slot), named)],
         "slot": np.concatenate([np.arange(own), np.full(len(again), own), slot + own + 1]),
         "first": np.concatenate([np.zeros(own, np.int64), again, first]),
-        "last": np.concatenate([np.full(own, _SPAN), again + 210, last]),
+        "last": np.concatenate([np.full(own, SPAN), again + 210, last]),
         "price": price,
         "shares": _typical_volumes(rng, price, steady),
         "steady": np.arange(len(price)) < own,
@@ -164,10 +153,10 @@ def _lives(rng: np.random.Generator, slots: int) -> tuple[Ints, Ints, Ints]:
     """Slot, first day and last day of listings that follow one another in each slot."""
     lengths = np.ceil(rng.exponential(_MEAN_LIFE, (slots, 16))).astype(np.int64)
     last = np.cumsum(lengths, axis=1)
-    last[:, -1] = _SPAN
+    last[:, -1] = SPAN
     first = last - lengths
     first[:, -1] = last[:, -2]
-    slot, turn = np.nonzero(first < _SPAN)
+    slot, turn = np.nonzero(first < SPAN)
     return slot, np.where(turn == 0, 0, first[slot, turn]), last[slot, turn]
 
 
@@ -201,18 +190,11 @@ def _typical_volumes(rng: np.random.Generator, price: Floats, steady: list[str])
 
 
 def _prices(pinned: Floats, move: Floats, rng: np.random.Generator) -> list[pl.Series]:
-    """Open, close, high and low, of four decimals below a dollar, else two.
-
-    All four are rounded to one grid, and rounding keeps their order.
-    """
+    """Open, close, high and low, of four decimals below a dollar, else two; and that grid."""
     close = np.maximum(pinned * np.exp(_VOLATILITY * move), 0.002)
     grid = np.where(close < 1, 1e4, 1e2)
-    gap, above, below = rng.standard_normal((3, len(move))) * _VOLATILITY * 0.8
-    opened = close * np.exp(gap)
-    high = np.maximum(opened, close) * np.exp(np.abs(above))
-    low = np.minimum(opened, close) * np.exp(-np.abs(below))
-    bar = {"open": opened, "close": close, "high": high, "low": low}
-    return [pl.Series(name, np.maximum(np.round(values * grid), 10) / grid) for name, values in bar.items()]
+    bar = candle(close, rng, _VOLATILITY, grid, least=10)
+    return [pl.Series(name, values) for name, values in {**bar, "grid": grid}.items()]
 
 
 def _volume(shares: Floats, session: date, rng: np.random.Generator) -> pl.Series:
@@ -234,23 +216,3 @@ def _with_trades(bars: pl.DataFrame, steady: pl.Series, rng: np.random.Generator
         pl.when(quiet).then(0.0).otherwise("volume").alias("volume"),
         pl.when(quiet).then(0).otherwise((pl.col("volume") / lot).ceil().cast(pl.Int64)).alias("transactions"),
     )
-
-
-def _with_repeats(frame: pl.DataFrame, number: int, rng: np.random.Generator) -> pl.DataFrame:
-    """Every seventh day three rows stand twice."""
-    if number % 7 != 3:
-        return frame
-    rows = np.append(np.arange(len(frame)), rng.integers(0, len(frame), 3))
-    return frame[np.sort(rows)]
-
-
-def _midnight_ns(session: date) -> int:
-    """Midnight in New York, in nanoseconds since the epoch."""
-    midnight = datetime(session.year, session.month, session.day, tzinfo=_NEW_YORK)
-    return int(midnight.timestamp()) * 10**9
-
-
-def _csv(frame: pl.DataFrame) -> bytes:
-    """The text; whole numbers carry no `.0`, as the vendor writes them."""
-    numbers = pl.col("volume", "open", "close", "high", "low").cast(pl.String).str.strip_suffix(".0")
-    return frame.select("ticker", numbers, "window_start", "transactions").write_csv().encode()

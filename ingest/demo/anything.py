@@ -1,0 +1,44 @@
+"""Bars for a dataset that no maker is made for: its entry in the catalogue says what a file needs."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from ingest.datasets import Dataset
+from ingest.demo.maker import Maker, Tape, candle, words
+from ingest.demo.walk import Walks, dice
+
+_KNOWN = {"ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"}
+
+
+class Anything(Maker):
+    """So many made-up tickers with the dataset's sigil, each with a row a day; its own columns are whole numbers."""
+
+    tape = Tape(busy=0.3)
+
+    def __init__(self, dataset: Dataset, seed: int = 7, rows: int = 200) -> None:
+        self.zone = dataset.zone
+        self._seed, self._own = seed, sorted({*dataset.required, *dataset.optional} - _KNOWN)
+        rng = np.random.default_rng([seed, rows])
+        names = words(rng, max(rows, 1), (3, 5), set(), "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        self._tickers = sorted(f"{dataset.sigil}{name}" for name in names)
+        self._worth = np.exp(rng.normal(3, 1, len(names)))
+        self._walks = Walks(seed, len(names))
+
+    def bars(self, session: date) -> pl.DataFrame:
+        """Every ticker."""
+        rng = dice(self._seed, session, purpose=2)
+        grid = np.full(len(self._tickers), 100.0)
+        bar = candle(self._worth * np.exp(0.01 * self._walks.at(session)), rng, 0.01, grid)
+        trades = np.ceil(rng.exponential(200, len(grid))).astype(np.int64)
+        volume = trades * np.ceil(rng.exponential(50, len(grid)))
+        return pl.DataFrame({"ticker": self._tickers, "volume": volume, "transactions": trades, "grid": grid, **bar})
+
+    def always(self, last: date) -> tuple[str, ...]:
+        """The first of them."""
+        return tuple(self._tickers[:10])
+
+    def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
+        """With the dataset's own columns."""
+        return rows.with_columns(pl.int_range(pl.len()).alias(name) for name in self._own)

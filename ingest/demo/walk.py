@@ -1,0 +1,59 @@
+"""Prices that walk at random, each day a pure function of (seed, date): no day needs the one before it.
+
+Lévy's construction gives the value of a Brownian path at one date without its past (P. Lévy, 1948).
+"""
+
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ORIGIN = date(2000, 1, 1)
+SPAN = 2**14
+"""Days from the origin that there are: until November 2044; a power of two, since the walk halves it."""
+
+_PINNED = (date(2025, 10, 1) - ORIGIN).days
+
+
+def day_number(session: date) -> int:
+    """Days since the origin."""
+    return (session - ORIGIN).days
+
+
+def dice(seed: int, session: date, purpose: int = 0) -> np.random.Generator:
+    """The random numbers of a day; each purpose has its own."""
+    return np.random.default_rng([seed, SPAN + purpose, day_number(session)])
+
+
+class Walks:
+    """So many Brownian paths, whose variance is one a day, and which are all 0 on the pinned day in autumn 2025."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        self._seed, self._count = seed, count
+        self._pinned = self._value(_PINNED)
+
+    def at(self, session: date) -> Floats:
+        """Their values on a day between 2000 and 2044."""
+        return self._value(day_number(session)) - self._pinned
+
+    def _value(self, number: int) -> Floats:
+        """Values of all paths on a day.
+
+        Each level halves the intervals and moves their middles by a normal number with a quarter of the interval as its
+        variance; in between the path is straight until the next level. A day lies in one interval of each level.
+        """
+        path: Floats = self._normals(0, 0) * (number / SPAN**0.5)
+        length, level = SPAN, 1
+        while length > 1 and number % length:
+            interval, into = divmod(number, length)
+            tent = 1 - abs(2 * into / length - 1)
+            path = path + self._normals(level, interval) * (tent * length**0.5 / 2)
+            length, level = length // 2, level + 1
+        return path
+
+    def _normals(self, level: int, interval: int) -> Floats:
+        normals: Floats = np.random.default_rng([self._seed, level, interval]).standard_normal(self._count)
+        return normals
