@@ -343,7 +343,11 @@ class Place:
         tracked, archive = (self.part_text(day, tier).split(b"\n") for tier in ("tracked", "archive"))
         assert tracked[0] == archive[0]
         text = {tier: self.part_text(day, tier).splitlines(keepends=True)[1:] for tier in ("tracked", "archive")}
-        (numbers,) = self.query("SELECT tracked_row_numbers FROM sessions WHERE session = ?", day.isoformat())
+        (numbers,) = self.query(
+            "SELECT tracked_row_numbers FROM sessions WHERE dataset = ? AND session = ?",
+            self.dataset.name,
+            day.isoformat(),
+        )
         places = set(np.frombuffer(numbers[0], "<u4").tolist())
         lines = {tier: iter(found) for tier, found in text.items()}
         count = sum(map(len, text.values()))
@@ -360,7 +364,9 @@ class Place:
 
     def state(self, day):
         """(held, remote) of a session, or None."""
-        rows = self.query("SELECT held, remote FROM sessions WHERE session = ?", day.isoformat())
+        rows = self.query(
+            "SELECT held, remote FROM sessions WHERE dataset = ? AND session = ?", self.dataset.name, day.isoformat()
+        )
         return rows[0] if rows else None
 
     def corrections(self):

@@ -20,6 +20,7 @@ class Anything(Maker):
     def __init__(self, dataset: Dataset, seed: int = 7, rows: int = 200) -> None:
         self.zone = dataset.zone
         self._seed, self._own = seed, sorted({*dataset.required, *dataset.optional} - _KNOWN)
+        self._stamp = dataset.stamp
         rng = np.random.default_rng([seed, rows])
         names = words(rng, max(rows, 1), (3, 5), set(), "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
         self._tickers = sorted(f"{dataset.sigil}{name}" for name in names)
@@ -40,5 +41,7 @@ class Anything(Maker):
         return tuple(self._tickers[:10])
 
     def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
-        """With the dataset's own columns."""
-        return rows.with_columns(pl.int_range(pl.len()).alias(name) for name in self._own)
+        """With the dataset's own columns; one that tells the date of a row tells the session's."""
+        dated = pl.lit(session.isoformat())
+        own = (dated if name == self._stamp else pl.int_range(pl.len()) for name in self._own)
+        return rows.with_columns(column.alias(name) for column, name in zip(own, self._own, strict=True))
