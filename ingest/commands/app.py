@@ -1,5 +1,6 @@
 """The commands. Only signatures and help live here: what a command needs is imported when it is called."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,6 +51,15 @@ SomeSessions = Annotated[
     typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Their dates, YYYY-MM-DD; none: all of them."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Datasets that a shell may offer for what was typed so far, with what they are."""
+    from ingest.datasets import CATALOGUE
+
+    for name, one in CATALOGUE.items():
+        if name.startswith(incomplete):
+            yield name, f"{'minute' if one.is_intraday else 'day'} bars, {one.name}"
 
 
 def _version(wanted: bool) -> None:
@@ -452,7 +462,20 @@ def quarantine_accept(sessions: Sessions, config: Config = None) -> None:
 
 @app.command()
 def demo(
-    months: Annotated[int, typer.Option(min=1, max=24, help="Calendar months of generated data.")] = 2,
+    months: Annotated[
+        int | None,
+        typer.Option(min=1, max=24, help="Calendar months of generated data. (default: 2; of minutes a few days)"),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="NAME",
+            autocompletion=datasets_beginning,
+            help="Files of this dataset, such as options-day, crypto-minute. Repeatable. (default: stocks-day)",
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where the demo's own cache goes.")] = Path(
         "cache/demo"
     ),
@@ -460,4 +483,4 @@ def demo(
     """Try it without keys: a real S3 server on this machine, filled with generated files, and a run against it."""
     from ingest.commands.demo import demo_command
 
-    raise typer.Exit(demo_command(months, folder))
+    raise typer.Exit(demo_command(months, dataset or (), folder))

@@ -3,8 +3,8 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,32 @@ from rich.console import Console
 
 from ingest import sessions, settings, window
 from ingest.commands.rendering import choose_rendering
+from ingest.commands.rendering.words import counted
 from ingest.commands.run import execute
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import STOCKS_DAY, Dataset, named
 from ingest.demo import server
 from ingest.demo.child import sigterm_as_exit
-from ingest.demo.market import DEMO_TICKERS
+from ingest.demo.files import files_of
+from ingest.demo.server import Shelf
 from ingest.errors import UsageError
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
 from ingest.request import Flags, request_of
 from ingest.settings import Settings
-from ingest.tiers.layout import csv_folder
-from ingest.tiers.projection import CsvFolder
+from ingest.tiers.layout import PartFolders, csv_folder
 
 FORBIDDEN = 5
 """The newest sessions that the demo's keys may list but not read, as a plan with delayed data would."""
+
+MONTHS = 2
+MINUTE_SESSIONS = 6
+"""So many sessions of minutes are made where no months are asked for, of which one is forbidden."""
+
+_TRACKED = 10
+_MINUTE_TICKERS, _CONTRACTS = 400, 12_000
+"""Minutes are made of so many tickers, options of so many contracts; the vendor's files have some twenty times as many.
+All other files have their full size."""
 
 _MARK = ".ingest-demo"
 
@@ -45,100 +55,168 @@ enabled = false
 """
 
 
-def demo_command(months: int, folder: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A dataset's part in the demo: what is served of it, and what is asked for, as a person types it in `said`."""
+
+    shelf: Shelf
+    flags: Flags
+    said: str
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.shelf.dataset
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        return self.shelf.files.always(self.shelf.sessions[-1])[:_TRACKED]
+
+
+def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> int:
     """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
     console = Console(highlight=False)
-    folder = _fresh(folder)
-    days = _published(months)
+    chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
+    folder = folder.expanduser().absolute()
+    parts = [_part(dataset, months, folder) for dataset in chosen]
+    _refresh(folder, parts)
     began = time.monotonic()
-    console.print(f"Starting an S3 server on this machine and generating {len(days)} days of all tickers …")
-    with sigterm_as_exit(), server.serve(days, days[-FORBIDDEN:]) as source:
+    console.print(f"Starting an S3 server on this machine and generating {_what(parts)} …")
+    with sigterm_as_exit(), server.serve([part.shelf for part in parts]) as source:
         took = time.monotonic() - began
         console.print(
             f"{source.kind} at {source.endpoint_url} serves {source.objects} files (ready in {took:.1f} s); "
-            f"the newest {FORBIDDEN} are forbidden, as a plan with delayed data would have it.\n"
+            f"{_forbidden(parts)}, as a plan with delayed data would have it.\n"
         )
         os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
-        code = _twice(console, source, folder, months)
-    _nothing_happened(folder)
+        code = _twice(console, source, folder, parts)
+    for part in parts:
+        _nothing_happened(folder, part)
     if code == 0:
-        console.print(_what_next(folder), soft_wrap=True)
+        console.print(_what_next(folder, parts), soft_wrap=True)
     return code
 
 
-def _twice(console: Console, source: server.DemoSource, folder: Path, months: int) -> int:
-    chosen = _settings(source, folder, months)
-    console.print("[bold]$ ingest run[/bold]", f"--months {months}")
-    if code := _run(chosen, months):
-        return code
-    _show(console, chosen)
-    console.print("\n[bold]$ ingest run[/bold]", f"--months {months}", "[dim]# again: nothing is downloaded[/dim]")
-    return _run(chosen, months)
+def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:
+    """The sessions up to yesterday's, since today's file is not published yet; of minutes a few days are enough."""
+    today = sessions.today()
+    span = window.choose(months or MONTHS, None, None, today, dataset)
+    published = [day for day in sessions.Calendar.of(dataset.calendar).between(span.start, span.end) if day < today]
+    lists = (folder / _list_of(dataset),)
+    files = files_of(dataset, _rows(dataset))
+    if dataset.is_intraday and months is None:
+        days = published[-MINUTE_SESSIONS:]
+        return _Part(Shelf(files, days, forbidden=1), Flags(start=days[0], lists=lists), f"--start {days[0]}")
+    shelf = Shelf(files, published, min(FORBIDDEN, len(published) - 1))
+    return _Part(shelf, Flags(months=months or MONTHS, lists=lists), f"--months {months or MONTHS}")
 
 
-def _nothing_happened(folder: Path) -> None:
+def _rows(dataset: Dataset) -> int | None:
+    """How many tickers its files have; None for as many as the vendor's."""
+    if dataset.is_intraday:
+        return _MINUTE_TICKERS
+    return _CONTRACTS if dataset.unit == "contracts" else None
+
+
+def _what(parts: Sequence[_Part]) -> str:
+    """What is generated, in words."""
+    told = (f"{counted(len(part.shelf.sessions), 'day')} of {part.dataset.short}" for part in parts)
+    return ", ".join(told)
+
+
+def _forbidden(parts: Sequence[_Part]) -> str:
+    counts = sorted({part.shelf.forbidden for part in parts})
+    if len(parts) == 1:
+        return f"the newest {counts[0]} are forbidden" if counts[0] > 1 else "the newest is forbidden"
+    return "the newest of each dataset are forbidden"
+
+
+def _twice(console: Console, source: server.DemoSource, folder: Path, parts: Sequence[_Part]) -> int:
+    for again in (False, True):
+        for part in parts:
+            chosen = _settings(source, folder, part)
+            comment = " [dim]# again: nothing is downloaded[/dim]" if again else ""
+            console.print(f"[bold]$ ingest run[/bold]{_flag(part)} {part.said}{comment}", soft_wrap=True)
+            if code := _run(chosen, part):
+                return code
+            if not again:
+                _show(console, chosen, part)
+            console.print()
+    return 0
+
+
+def _run(chosen: Settings, part: _Part) -> int:
+    with choose_rendering(json=False, quiet=False) as rendering:
+        return execute(chosen, request_of(part.flags, chosen, rendering.event, part.dataset), rendering)
+
+
+def _nothing_happened(folder: Path, part: _Part) -> None:
     """The demo's companies neither split their shares nor paid anything: so its prices can be read adjusted, too."""
+    if not part.dataset.splits:
+        return
     chosen = settings.load(folder / "config.toml")
-    asking = Asking(known=True, first=STOCKS_DAY.first_session, last=sessions.today())
-    with Manifest.open(chosen.manifest_path, STOCKS_DAY.name) as manifest:
-        for ticker in DEMO_TICKERS:
+    asking = Asking(known=True, first=part.dataset.first_session, last=sessions.today())
+    with Manifest.open(chosen.manifest_path, part.dataset.name) as manifest:
+        for ticker in part.tickers:
             Quotes(manifest).keep(ticker, asking, Actions(), [])
 
 
-def _run(chosen: Settings, months: int) -> int:
-    with choose_rendering(json=False, quiet=False) as rendering:
-        return execute(chosen, request_of(Flags(months=months), chosen, rendering.event), rendering)
+def _flag(part: _Part) -> str:
+    """How a person names its dataset; the primary one need not be named."""
+    return "" if part.dataset.primary else f" --dataset {part.dataset.short}"
 
 
-def _published(months: int) -> Sequence[date]:
-    """Sessions of the window up to yesterday's: today's file is not published yet."""
-    today = sessions.today()
-    span = window.choose(months, None, None, today, STOCKS_DAY)
-    return [day for day in sessions.Calendar.of(STOCKS_DAY.calendar).between(span.start, span.end) if day < today]
-
-
-def _settings(source: server.DemoSource, folder: Path, months: int) -> Settings:
+def _settings(source: server.DemoSource, folder: Path, part: _Part) -> Settings:
     flags: dict[str, dict[str, Any]] = {
         "source": {"endpoint_url": source.endpoint_url, "bucket": source.bucket, "profile": server.PROFILE},
         "cache": {"root": str(folder)},
-        "run": {"months": months},
+        "run": {"months": part.flags.months},
     }
     return settings.load(folder / "config.toml", flags)
 
 
-def _fresh(folder: Path) -> Path:
+def _list_of(dataset: Dataset) -> str:
+    """Name of the file that lists the dataset's tickers."""
+    return "stocks.txt" if dataset.primary else f"{dataset.short}.txt"
+
+
+def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
     """An empty folder for the demo; one that an earlier demo left is emptied, any other is refused."""
-    folder = folder.expanduser().absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
         raise UsageError(f"{folder} is not empty and no demo's: choose another folder with --dir")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    (folder / "stocks.txt").write_text("# the tickers that the demo tracks\n" + "\n".join(DEMO_TICKERS) + "\n")
+    for part in parts:
+        tickers = "\n".join(part.tickers)
+        (folder / _list_of(part.dataset)).write_text(
+            f"# the tickers of {part.dataset.short} that the demo tracks\n{tickers}\n"
+        )
     (folder / "config.toml").write_text(_CONFIG.format(folder=folder))
-    return folder
 
 
-def _show(console: Console, chosen: Settings) -> None:
+def _show(console: Console, chosen: Settings, part: _Part) -> None:
     """The end of a tracked CSV, and the newest archive file."""
-    path = CsvFolder(csv_folder(chosen, STOCKS_DAY), STOCKS_DAY).file(DEMO_TICKERS[0])
+    path = csv_folder(chosen, part.dataset) / str(part.dataset.csv_name(part.tickers[0]))
+    if part.dataset.is_intraday:
+        path = max(path.glob("*.csv"))
     lines = path.read_text().splitlines()
-    console.print(f"\n{path} ({len(lines) - 1} rows):", soft_wrap=True)
+    console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
-    archive = max(chosen.archive_path.glob("*.csv.gz"))
+    archive = max(PartFolders.of(chosen, part.dataset).archive.glob("*.csv.gz"))
     console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)", soft_wrap=True)
 
 
-def _what_next(folder: Path) -> str:
-    return f"""
+def _what_next(folder: Path, parts: Sequence[_Part]) -> str:
+    first, of_it = parts[0], _flag(parts[0])
+    return f"""\
 What the demo left: {folder}. Look at it:
-  ingest status --config {folder}/config.toml
-  ingest show AAPL -p 1mo --no-fetch --config {folder}/config.toml
+  ingest status{of_it} --config {folder}/config.toml
+  ingest show {first.tickers[0]} -p 1mo --no-fetch{of_it} --config {folder}/config.toml
 With keys of your own, from the dashboard of Massive.com:
   1. write them into ~/.aws/credentials:
        \\[massive]
        aws_access_key_id = YOUR_ACCESS_KEY
        aws_secret_access_key = YOUR_SECRET_KEY
-  2. write the tickers that you follow into stocks.txt, one a line
+  2. write the tickers that you follow into {_list_of(first.dataset)}, one a line
   3. ingest check
-  4. ingest run --months 24"""
+  4. ingest run{of_it} --months 24"""

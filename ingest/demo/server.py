@@ -1,17 +1,46 @@
-"""The demo's source: a bucket on loopback, filled with a generated market, its newest days forbidden."""
+"""The demo's source: a bucket on loopback, filled with generated files, the newest of them forbidden."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.demo import loopback, seaweed
-from ingest.demo.market import Market
+from ingest.demo.files import Files
 
 PROFILE = "ingest-demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is served of a dataset: a file for each session, of which the newest may not be read."""
+
+    files: Files
+    sessions: Sequence[date]
+    forbidden: int
+
+    @property
+    def dataset(self) -> Dataset:
+        """Whose files they are."""
+        return self.files.dataset
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all files."""
+        return [self.dataset.key(session) for session in self.sessions]
+
+    @property
+    def hidden(self) -> list[str]:
+        """Keys of those that are forbidden."""
+        return self.keys[len(self.sessions) - self.forbidden :]
+
+    def objects(self) -> Iterator[tuple[str, bytes]]:
+        """All files, made when they are asked for."""
+        return self.files.objects(self.sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +55,33 @@ class DemoSource:
 
 
 @contextmanager
-def serve(sessions: Sequence[date], forbidden: Sequence[date]) -> Iterator[DemoSource]:
-    """Serve a file for each session until the block is left, then remove all of it. Raises SourceUnavailable.
+def serve(shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
+    """Serve these files until the block is left, then remove all of it. Raises SourceUnavailable.
 
     SeaweedFS, a real object store, does it where its package is installed; else the small server of the tests.
     """
     with tempfile.TemporaryDirectory(prefix="ingest-demo-") as folder:
         serving = _seaweed if seaweed.available() else _loopback
-        with serving(Path(folder), sessions, forbidden) as source:
+        with serving(Path(folder), shelves) as source:
             yield source
 
 
 @contextmanager
-def _seaweed(folder: Path, sessions: Sequence[date], forbidden: Sequence[date]) -> Iterator[DemoSource]:
-    keys = [STOCKS_DAY.key(session) for session in sessions]
-    hidden = {STOCKS_DAY.key(session) for session in forbidden}
+def _seaweed(folder: Path, shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
+    keys = [key for shelf in shelves for key in shelf.keys]
+    hidden = {key for shelf in shelves for key in shelf.hidden}
     reader = seaweed.identity("reader", *seaweed.reader_actions("flatfiles", keys, hidden))
     writer = seaweed.identity("writer", "Admin", "Read", "List", "Write")
     with seaweed.serve(folder / "seaweed", [writer, reader]) as server:
-        count = seaweed.fill(server, writer, Market().objects(sessions))
+        count = seaweed.fill(server, writer, chain.from_iterable(shelf.objects() for shelf in shelves))
         credentials = _write_credentials(folder, reader)
         yield DemoSource("SeaweedFS", server.endpoint_url, server.bucket, credentials, count)
 
 
 @contextmanager
-def _loopback(folder: Path, sessions: Sequence[date], forbidden: Sequence[date]) -> Iterator[DemoSource]:
-    objects = dict(Market().objects(sessions))
-    with loopback.serve(objects, forbidden={STOCKS_DAY.key(session) for session in forbidden}) as server:
+def _loopback(folder: Path, shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
+    objects = dict(chain.from_iterable(shelf.objects() for shelf in shelves))
+    with loopback.serve(objects, forbidden={key for shelf in shelves for key in shelf.hidden}) as server:
         credentials = _write_credentials(folder, seaweed.identity("reader"))
         yield DemoSource("a small S3 server", server.endpoint_url, server.bucket, credentials, len(objects))
 

@@ -85,3 +85,29 @@ def test_no_key_of_the_demo_stays_on_disk(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert not list(tmp_path.glob("ingest-demo-*"))
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"aws_secret" in path.read_bytes()]
+
+
+@needs_seaweed
+def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> None:
+    flags = ["--dataset", "options-day", "--dataset", "crypto-day", "--months", "1"]
+    command = [sys.executable, "-m", "ingest", "demo", *flags]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    first, *_ = done.stdout.split("again: nothing is downloaded")
+    assert first.count("Complete.") == 2
+    assert done.stdout.count("Nothing to do") == 2
+    cache = tmp_path / "cache" / "demo"
+    for folder, sigil, short in (("us_options_opra", "O:", "options-day"), ("global_crypto", "X:", "crypto-day")):
+        listed = (cache / f"{short}.txt").read_text().splitlines()[1:]
+        assert all(ticker.startswith(sigil) for ticker in listed)
+        csvs = {path.name for path in (cache / "data_cache" / folder / "day_aggs_v1").glob("*.csv")}
+        assert csvs == {f"{ticker.removeprefix(sigil)}_1d_data.csv" for ticker in listed}
+        assert len(list((cache / "massive_cache" / folder / "day_aggs_v1").glob("*.csv.gz"))) >= 10
+
+
+def test_a_dataset_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ingest", "demo", "--dataset", "option-day"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "did you mean options-day" in done.stderr
+    assert list(tmp_path.iterdir()) == []
