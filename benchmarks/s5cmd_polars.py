@@ -4,7 +4,7 @@
 2. Day by day: `read_csv` of the packed file with a full schema; one `filter` for the tracked tickers, one for the
    others; the others are written with `write_csv(compression="gzip", compression_level=1)`.
 3. At the end the tracked rows of all days are put together, and each ticker's CSV is written once, with the columns
-   that ours have (Date,Open,High,Low,Close,Volume).
+   that ours have (Date,Open,High,Low,Close,Volume; of minutes a file a month, with New York's time and its offset).
 
 polars uses all cores as it sees fit; with `--threads` the days are worked on by as many threads as there are cores,
 too. There is no manifest, no check of what came, no fsync, no retry, no index into the archive, no second run: whoever
@@ -13,16 +13,13 @@ starts it again starts from nothing.
 
 from pathlib import Path
 
-from benchmarks.measure import Sample, measure, python
-from benchmarks.stage import PROFILE, Bench, s5cmd
+from benchmarks.measure import Sample
+from benchmarks.s5cmd_copy import measured
+from benchmarks.schema import SCHEMA
+from benchmarks.stage import Bench
 from ingest.datasets import STOCKS_DAY
 
 
 def s5cmd_polars(bench: Bench, cache: Path, *flags: str) -> Sample:
-    """Measure it over all files of the bucket, into an empty folder."""
-    source = f"s3://{bench.server.bucket}/{STOCKS_DAY.prefix}/*"
-    copy = [s5cmd(), "--endpoint-url", bench.server.endpoint_url, "--log", "error", "cp", "--flatten", source]
-    return measure(
-        python("benchmarks.s5cmd_split", cache, bench.tickers, *flags, "--", *copy),
-        {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys), "AWS_PROFILE": PROFILE, "AWS_REGION": "us-east-1"},
-    )
+    """Measure it over all stocks day files of the bucket, into an empty folder."""
+    return measured("benchmarks.s5cmd_split", bench, cache, STOCKS_DAY, bench.tickers, [*SCHEMA], *flags)

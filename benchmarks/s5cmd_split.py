@@ -1,53 +1,65 @@
 """The script that `s5cmd_polars` measures: see there what it does and what it leaves out."""
 
-import argparse
 import os
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.schema import SCHEMA
+from benchmarks.peer import arguments, copy, folders
+from benchmarks.schema import schema_of
+
+_NUMBERS = ("Open", "High", "Low", "Close", "Volume")
 
 
 def main() -> None:
     """Copy, split, write."""
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("cache", type=Path)
-    arguments.add_argument("tickers", type=Path)
-    arguments.add_argument("--threads", action="store_true")
-    arguments.add_argument("copy", nargs="+")
-    chosen = arguments.parse_args()
-    downloads, archive, tracked = (chosen.cache / name for name in ("downloads", "archive", "tracked"))
-    for folder in (downloads, archive, tracked):
-        folder.mkdir()
-    subprocess.run([*chosen.copy, f"{downloads}/"], check=True)
-    split(downloads, archive, tracked, chosen.tickers.read_text().split(), chosen.threads)
-
-
-def split(downloads: Path, archive: Path, tracked: Path, tickers: Sequence[str], threads: bool) -> None:
-    """Split each day, then write the tracked tickers' files."""
     import polars as pl
 
-    paths = sorted(downloads.glob("*.csv.gz"))
-    one = partial(split_day, archive, pl.Series(tickers))
-    if threads:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            frames = list(pool.map(one, paths))
-    else:
-        frames = [one(path) for path in paths]
-    columns = [pl.col(name.lower()).alias(name) for name in ("Open", "High", "Low", "Close", "Volume")]
-    for (ticker,), frame in pl.concat(frames).partition_by("ticker", as_dict=True).items():
-        frame.select("Date", *columns).write_csv(tracked / f"{ticker}_1d_data.csv")
+    parser = arguments()
+    parser.add_argument("--threads", action="store_true")
+    chosen = parser.parse_args()
+    downloads, archive, tracked = folders(chosen.cache)
+    paths = copy(chosen.copy, downloads)
+    schema = {name: getattr(pl, kind) for name, kind in schema_of(chosen.columns).items()}
+    one = partial(split_day, archive, schema, pl.Series(chosen.tickers.read_text().split()))
+    frames = pl.concat(_all_days(one, paths, chosen.threads))
+    write = _write_minutes if chosen.minutes else _write_days
+    columns = [pl.col(name.lower()).alias(name) for name in _NUMBERS if name.lower() in schema]
+    for (ticker,), frame in frames.partition_by("ticker", as_dict=True).items():
+        write(tracked, ticker.removeprefix(chosen.sigil), frame, columns)
 
 
-def split_day(archive: Path, tickers: Any, path: Path) -> Any:
+def _all_days(one: Any, paths: Sequence[Path], threads: bool) -> list[Any]:
+    if not threads:
+        return [one(path) for path in paths]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, paths))
+
+
+def _write_days(tracked: Path, name: str, frame: Any, columns: Sequence[Any]) -> None:
+    frame.select("Date", *columns).write_csv(tracked / f"{name}_1d_data.csv")
+
+
+def _write_minutes(tracked: Path, name: str, frame: Any, columns: Sequence[Any]) -> None:
+    """A file for each month."""
+    import polars as pl
+
+    folder = tracked / f"{name}_1m_data"
+    folder.mkdir()
+    moment = pl.from_epoch("window_start", time_unit="ns").dt.convert_time_zone("America/New_York")
+    stamped = frame.with_columns(Datetime=moment.dt.strftime("%Y-%m-%d %H:%M:%S%:z"))
+    month = pl.col("Datetime").str.head(7)
+    for (when,), rows in stamped.with_columns(month.alias("month")).partition_by("month", as_dict=True).items():
+        rows.select("Datetime", *columns).write_csv(folder / f"{when}.csv")
+
+
+def split_day(archive: Path, schema: Mapping[str, Any], tickers: Any, path: Path) -> Any:
     """Write one day's archive; returns its tracked rows."""
     import polars as pl
 
-    frame = pl.read_csv(path, schema={name: getattr(pl, kind) for name, kind in SCHEMA.items()})
+    frame = pl.read_csv(path, schema=schema)
     is_tracked = pl.col("ticker").is_in(tickers.implode())
     frame.filter(~is_tracked).write_csv(archive / path.name, compression="gzip", compression_level=1)
     return frame.filter(is_tracked).with_columns(Date=pl.lit(path.name[:10]))

@@ -1,12 +1,16 @@
-"""The columns of a stocks day file, by name of their polars type."""
+"""The columns of files, by name of their polars type."""
 
-SCHEMA = {
-    "ticker": "String",
-    "volume": "Float64",
-    "open": "Float64",
-    "close": "Float64",
-    "high": "Float64",
-    "low": "Float64",
-    "window_start": "Int64",
-    "transactions": "Int64",
-}
+from collections.abc import Sequence
+
+_KINDS = {"ticker": "String", "session_end_date": "String"} | dict.fromkeys(
+    ("window_start", "transactions", "exchange"), "Int64"
+)
+
+
+def schema_of(columns: Sequence[str]) -> dict[str, str]:
+    """The types of these columns: numbers with decimals, but for what is a name or counts something."""
+    return {name: _KINDS.get(name, "Float64") for name in columns}
+
+
+SCHEMA = schema_of(("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"))
+"""Those of a stocks day file."""

@@ -1,0 +1,183 @@
+"""`python -m benchmarks.datasets`: the same job for files of other datasets, beside s5cmd with polars and with DuckDB.
+
+For each dataset a bucket is filled with files of the vendor's size, and each contender fetches and splits all of them
+into an empty folder, in turn: 50 tracked tickers, the rest archived. Reported, never asserted.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from benchmarks.measure import Sample, measure
+from benchmarks.ours import command_with
+from benchmarks.race import medians
+from benchmarks.report import machine
+from benchmarks.s5cmd_copy import measured
+from benchmarks.stage import Bench, set_up
+from ingest import sessions
+from ingest.datasets import CATALOGUE, Dataset, named
+from ingest.demo import seaweed
+from ingest.demo.files import Files, files_of
+from ingest.tiers.layout import PartFolders
+
+SESSIONS = {
+    "options-day": 60,
+    "indices-day": 250,
+    "forex-day": 500,
+    "crypto-day": 700,
+    "futures-cme-day": 500,
+    "stocks-minute": 6,
+    "options-minute": 6,
+}
+"""So many sessions of each; of those that are not named here five."""
+
+QUICK = 20
+"""`--quick` takes one session in so many, two at least."""
+
+TRACKED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A dataset's files in the bucket, and what is to be tracked of them."""
+
+    dataset: Dataset
+    days: Sequence[date]
+    bytes: int
+    tickers: Path
+    columns: Sequence[str]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a dataset's contenders took; `rows` are those of the tracked files and of the archive."""
+
+    sessions: int
+    bytes: int
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Fill, measure, report."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.datasets", description=__doc__)
+    arguments.add_argument("--only", nargs="+", type=named, metavar="NAME", help="these datasets, by their short names")
+    arguments.add_argument("--repeats", type=int, default=5, help="rounds; the tables show medians")
+    arguments.add_argument("--json", type=Path, metavar="FILE", help="write every sample there, too")
+    arguments.add_argument("--quick", action="store_true", help="a twentieth of the sessions, one round: a try")
+    chosen = arguments.parse_args()
+    found: dict[str, Outcome] = {}
+    for dataset in chosen.only or [CATALOGUE[name] for name in SESSIONS]:
+        count = SESSIONS.get(dataset.short, 5)
+        with set_up() as bench:  # a bucket of its own: the disk need not hold all of them
+            job = _filled(bench, dataset, max(2, count // QUICK) if chosen.quick else count)
+            found[dataset.short] = _race(bench, job, 1 if chosen.quick else chosen.repeats)
+    print("\n".join(_report(found)))
+    if chosen.json:
+        chosen.json.write_text(
+            json.dumps({"machine": machine(), **{n: asdict(one) for n, one in found.items()}}, indent=1)
+        )
+
+
+def _filled(bench: Bench, dataset: Dataset, count: int) -> Job:
+    files, last = files_of(dataset), sessions.today() - timedelta(days=1)
+    days = sessions.Calendar.of(dataset.calendar).between(dataset.first_session, last)[-count:]
+    _say(f"{dataset.short}: filling the bucket with {count} sessions")
+    total = 0
+
+    def objects() -> Iterator[tuple[str, bytes]]:
+        nonlocal total
+        for key, body in files.objects(days):
+            total += len(body)
+            yield key, body
+
+    seaweed.fill(bench.server, bench.admin, objects())
+    tickers = bench.folder / f"{dataset.short}.txt"
+    tickers.write_text("\n".join(_tracked(files, days[-1])) + "\n")
+    return Job(dataset, days, total, tickers, files.columns)
+
+
+def _tracked(files: Files, last: date) -> Sequence[str]:
+    """Some that are in every file, and others from all over the newest one."""
+    names = files.maker.bars(last)["ticker"].to_list()
+    return list(dict.fromkeys([*files.always(last), *names[:: max(1, len(names) // TRACKED)]]))[:TRACKED]
+
+
+def _race(bench: Bench, job: Job, repeats: int) -> Outcome:
+    """Each contender once a round."""
+    outcome = Outcome(len(job.days), job.bytes)
+    for number in range(repeats):
+        for name, contender in CONTENDERS.items():
+            with bench.fresh() as cache:
+                sample = contender(bench, job, cache)
+                outcome.rows.setdefault(name, _rows(job.dataset, cache, name))
+            outcome.samples.setdefault(name, []).append(sample)
+            _say(f"{job.dataset.short}, round {number + 1}: {name} {sample.wall_s:.2f} s")
+    return outcome
+
+
+def _ours(bench: Bench, job: Job, cache: Path) -> Sample:
+    flags = ("--dataset", job.dataset.short, "--tickers", str(job.tickers), "--yes", "--quiet")
+    command = command_with(bench.folder, cache, job.days, *flags, endpoint_url=bench.server.endpoint_url)
+    return measure(command, {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys)})
+
+
+def _peer(module: str, bench: Bench, job: Job, cache: Path) -> Sample:
+    return measured(module, bench, cache, job.dataset, job.tickers, job.columns)
+
+
+CONTENDERS: Mapping[str, Callable[[Bench, Job, Path], Sample]] = {
+    "ours": _ours,
+    "polars": lambda bench, job, cache: _peer("benchmarks.s5cmd_split", bench, job, cache),
+    "duckdb": lambda bench, job, cache: _peer("benchmarks.s5cmd_duckdb", bench, job, cache),
+}
+
+
+def _rows(dataset: Dataset, cache: Path, name: str) -> tuple[int, int]:
+    """Rows of the tracked tickers' files and of the archive."""
+    ours = name == "ours"
+    tracked = dataset.folder(cache / "data_cache") if ours else cache / "tracked"
+    archive = PartFolders(tracked, dataset.folder(cache / "massive_cache")).archive if ours else cache / "archive"
+    lines = sum(sum(1 for _ in csv.reader(path.open(newline=""))) - 1 for path in tracked.rglob("*.csv"))
+    return lines, sum(gzip.decompress(path.read_bytes()).count(b"\n") - 1 for path in archive.glob("*.csv.gz"))
+
+
+def _report(found: Mapping[str, Outcome]) -> Iterator[str]:
+    yield "| dataset | sessions | MB | `ingest run` s | s5cmd, polars s | s5cmd, DuckDB s | peak MB of the three |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, one in found.items():
+        middle = {contender: medians(samples) for contender, samples in one.samples.items()}
+        ours = middle["ours"].wall_s
+        times = [
+            f"{sample.wall_s:.2f} ({sample.wall_s / ours:.2f} ×)" for key, sample in middle.items() if key != "ours"
+        ]
+        memory = ", ".join(f"{sample.tree_mb:.0f}" for sample in middle.values())
+        yield f"| {name} | {one.sessions} | {one.bytes / 1e6:.1f} | {ours:.2f} | {' | '.join(times)} | {memory} |"
+    yield ""
+    yield from _differences(found)
+    yield "In brackets: how many times as long as ours. Peak memory with all children. Measured on: " + ", ".join(
+        f"{name} {value}" for name, value in machine().items()
+    )
+
+
+def _differences(found: Mapping[str, Outcome]) -> Iterator[str]:
+    """Where a contender has other rows than ours: repeated rows, of which ours has the first alone in its CSVs."""
+    for name, one in found.items():
+        for contender, rows in one.rows.items():
+            if rows != one.rows["ours"]:
+                yield f"{name}: rows tracked and archived are {one.rows['ours']} with ours, {rows} with {contender}."
+
+
+def _say(text: str) -> None:
+    """Progress, kept out of the report."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

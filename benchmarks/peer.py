@@ -1,0 +1,32 @@
+"""What the scripts of the peers that begin with s5cmd share. They import nothing of ours: it would count as theirs."""
+
+import argparse
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What such a script understands."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("tickers", type=Path)
+    parser.add_argument("--columns", type=lambda text: text.split(","), required=True)
+    parser.add_argument("--sigil", default="")
+    parser.add_argument("--minutes", action="store_true")
+    parser.add_argument("copy", nargs="+")
+    return parser
+
+
+def folders(cache: Path) -> tuple[Path, Path, Path]:
+    """New folders for downloads, the archive and the tracked tickers' files."""
+    made = (cache / "downloads", cache / "archive", cache / "tracked")
+    for folder in made:
+        folder.mkdir()
+    return made
+
+
+def copy(command: Sequence[str], downloads: Path) -> list[Path]:
+    """Fetch; returns the files, oldest first."""
+    subprocess.run([*command, f"{downloads}/"], check=True)
+    return sorted(downloads.glob("*.csv.gz"))

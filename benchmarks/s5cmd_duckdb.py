@@ -1,0 +1,70 @@
+"""`s5cmd cp` and then DuckDB: the same job as that of `s5cmd_polars`, in SQL.
+
+1. `s5cmd cp` fetches all files, as there.
+2. Day by day: the packed file is read into a table with a full schema; the other tickers are written with
+   `COPY … (FORMAT csv, COMPRESSION gzip)`, the tracked ones are kept in a table.
+3. At the end each tracked ticker's CSV (of minutes one a month) is written with a `COPY` of its own.
+
+DuckDB uses all cores as it sees fit. It leaves out what polars leaves out there; its gzip has no level to choose.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peer import arguments, copy, folders
+from benchmarks.schema import schema_of
+
+_TYPES = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE"}
+_NUMBERS = ("Open", "High", "Low", "Close", "Volume")
+
+
+def main() -> None:
+    """Copy, split, write."""
+    import duckdb
+
+    chosen = arguments().parse_args()
+    downloads, archive, tracked = folders(chosen.cache)
+    paths = copy(chosen.copy, downloads)
+    numbers = ", ".join(f'{name.lower()} AS "{name}"' for name in _NUMBERS if name.lower() in chosen.columns)
+    with duckdb.connect() as db:
+        _split(db, chosen.columns, paths, archive, chosen.tickers.read_text().split())
+        write = _write_minutes if chosen.minutes else _write_days
+        write(db, numbers, tracked, len(chosen.sigil))
+
+
+def _split(db: Any, names: Sequence[str], paths: Sequence[Path], archive: Path, tickers: Sequence[str]) -> None:
+    """Write the archive of each day; the tracked rows of all days become the table `tracked`."""
+    columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in schema_of(names).items())
+    db.execute("CREATE TABLE wanted (ticker VARCHAR)")
+    db.executemany("INSERT INTO wanted VALUES (?)", [[ticker] for ticker in tickers])
+    db.execute(f'CREATE TABLE tracked ("Date" VARCHAR, {columns})')
+    for path in paths:
+        db.execute(f"CREATE OR REPLACE TABLE day ({columns})")
+        db.execute(f"COPY day FROM '{path}' (FORMAT csv, HEADER, COMPRESSION gzip)")
+        rest = "SELECT * FROM day WHERE ticker NOT IN (SELECT ticker FROM wanted)"
+        db.execute(f"COPY ({rest}) TO '{archive / path.name}' (FORMAT csv, HEADER, COMPRESSION gzip)")
+        db.execute(f"INSERT INTO tracked SELECT '{path.name[:10]}', * FROM day SEMI JOIN wanted USING (ticker)")
+
+
+def _write_days(db: Any, numbers: str, tracked: Path, sigil: int) -> None:
+    """A file for each ticker."""
+    for (ticker,) in db.execute("SELECT DISTINCT ticker FROM tracked").fetchall():
+        rows = f'SELECT "Date", {numbers} FROM tracked WHERE ticker = \'{ticker}\' ORDER BY "Date"'
+        db.execute(f"COPY ({rows}) TO '{tracked}/{ticker[sigil:]}_1d_data.csv' (FORMAT csv, HEADER)")
+
+
+def _write_minutes(db: Any, numbers: str, tracked: Path, sigil: int) -> None:
+    """A file for each month of each ticker."""
+    db.execute("SET TimeZone = 'America/New_York'")
+    db.execute("CREATE TABLE timed AS SELECT *, make_timestamptz(window_start // 1000)::VARCHAR AS moment FROM tracked")
+    for ticker, month in db.execute("SELECT DISTINCT ticker, moment[:7] FROM timed").fetchall():
+        folder = tracked / f"{ticker[sigil:]}_1m_data"
+        folder.mkdir(exist_ok=True)
+        wanted = f"ticker = '{ticker}' AND moment[:7] = '{month}' ORDER BY window_start"
+        rows = f'SELECT moment AS "Datetime", {numbers} FROM timed WHERE {wanted}'
+        db.execute(f"COPY ({rows}) TO '{folder / month}.csv' (FORMAT csv, HEADER)")
+
+
+if __name__ == "__main__":
+    main()
