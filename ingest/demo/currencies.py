@@ -22,6 +22,14 @@ DOLLARS = {
 }  # fmt: skip
 """What currencies were worth in autumn 2025, about."""
 
+MAJORS = tuple(
+    (pair[:3], pair[4:])
+    for pair in """
+    EUR-USD GBP-USD USD-JPY USD-CHF AUD-USD USD-CAD NZD-USD EUR-GBP EUR-JPY USD-CNH
+    """.split()  # noqa: SIM905 - as in the market's lists
+)
+"""The pairs that are traded most."""
+
 COINS = {
     "BTC": 114_000.0, "ETH": 4150.0, "SOL": 208.0, "XRP": 2.85, "DOGE": 0.232, "ADA": 0.8, "LTC": 107.0, "LINK": 21.3,
     "AVAX": 29.6, "SHIB": 0.0000118, "PEPE": 0.0000093, "1INCH": 0.26, "USDT": 1.0, "USDC": 1.0,
@@ -65,11 +73,9 @@ class Forex(_Pairs):
     tape = Tape(busy=0.02)
 
     def __init__(self, seed: int = 7, rows: int = 1_350) -> None:
-        names = list(DOLLARS)
-        pairs = [(base, quote) for base in names for quote in names if base != quote]
-        majors = [pair for pair in pairs if "USD" in pair]
-        rest = [pair for pair in pairs if "USD" not in pair]
-        super().__init__(seed, [*majors, *rest][: max(rows, 12)], DOLLARS, "C:")
+        pairs = [(base, quote) for base in DOLLARS for quote in DOLLARS if base != quote]
+        first = sorted(pairs, key=lambda pair: (pair not in MAJORS, "USD" not in pair))
+        super().__init__(seed, first[: max(rows, len(MAJORS))], DOLLARS, "C:")
 
     def bars(self, session: date) -> pl.DataFrame:
         """All pairs; of a Sunday's evening three in four."""
@@ -86,12 +92,12 @@ class Forex(_Pairs):
                 "grid": grid,
             }
         )
-        quiet = pl.Series(rng.random(len(bars)) > 0.75) & (self._pairs["first"] >= 12)
+        quiet = pl.Series(rng.random(len(bars)) > 0.75) & (self._pairs["first"] >= len(MAJORS))
         return bars.filter(~quiet) if session.weekday() == 6 else bars
 
     def always(self, last: date) -> tuple[str, ...]:
-        """The dollar against the large currencies."""
-        return tuple(self._pairs.filter(pl.col("first") < 10)["ticker"].to_list())
+        """The majors."""
+        return tuple(f"C:{base}-{quote}" for base, quote in MAJORS)
 
     def hours(self, session: date) -> Hours:
         """All day in UTC; from the evening on a Sunday, and until then on a Friday."""

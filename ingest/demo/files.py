@@ -43,7 +43,7 @@ class Files:
         """Text of a session's file (CSV, LF, sorted by ticker and time), of a date between 2000 and 2044."""
         rng = dice(self.seed, session, purpose=1)
         rows = self._minutes(session, rng) if self.dataset.is_intraday else self._day(session)
-        return csv_text(self.maker.dressed(with_repeats(rows, session, rng), session), self.columns)
+        return csv_text(with_repeats(self.maker.dressed(rows, session), session, rng), self.columns)
 
     def objects(self, sessions: Iterable[date]) -> Iterator[tuple[str, bytes]]:
         """Each session's key in the vendor's bucket, with its packed file, made when it is asked for."""

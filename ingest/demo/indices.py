@@ -5,14 +5,14 @@ from datetime import date, time
 import numpy as np
 import polars as pl
 
-from ingest.demo.maker import Hours, Maker, Tape, candle, nanoseconds, words
+from ingest.demo.maker import Hours, Maker, Tape, candle, words
 from ingest.demo.walk import Walks, dice
 
 KNOWN_VALUES = {
     "I:COMP": 22780.0, "I:DJI": 46400.0, "I:NDX": 24680.0, "I:OEX": 3340.0, "I:RUT": 2436.0, "I:SPX": 6688.0,
     "I:SPXW.TR": 14800.0, "I:VIX": 16.3, "I:VIX3M": 19.4, "I:XAU": 310.0,
 }  # fmt: skip
-"""Well-known indices, and some of odd names, with about what they stood at in autumn 2025."""
+"""Well-known indices, one of an odd name among them, and about what they stood at in autumn 2025."""
 
 _ROWS = 15_000
 _PADDED = 0.3  # share of the numbers that are filled up with zeros
@@ -49,10 +49,6 @@ class Indices(Maker):
     def always(self, last: date) -> tuple[str, ...]:
         """The well-known ones."""
         return tuple(KNOWN_VALUES)
-
-    def stamp(self, session: date) -> int:
-        """Midnight in Chicago."""
-        return nanoseconds(self.at(session, time()))
 
     def hours(self, session: date) -> Hours:
         """Those of the stocks: 08:30 to 15:00 in Chicago."""
