@@ -132,10 +132,11 @@ def _forbidden(parts: Sequence[_Part]) -> str:
 
 def _twice(console: Console, source: server.DemoSource, folder: Path, parts: Sequence[_Part]) -> int:
     for again in (False, True):
+        if again:
+            console.print("[dim]# again: nothing is downloaded[/dim]")
         for part in parts:
             chosen = _settings(source, folder, part)
-            comment = " [dim]# again: nothing is downloaded[/dim]" if again else ""
-            console.print(f"[bold]$ ingest run[/bold]{_flag(part)} {part.said}{comment}", soft_wrap=True)
+            console.print(f"[bold]$ ingest run[/bold]{_flag(part)} {part.said}")
             if code := _run(chosen, part):
                 return code
             if not again:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ingest
+from ingest.datasets import named
 from ingest.demo import seaweed
 from ingest.errors import IngestWarning
 
@@ -89,7 +90,7 @@ def test_no_key_of_the_demo_stays_on_disk(tmp_path: Path) -> None:
 
 @needs_seaweed
 def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> None:
-    flags = ["--dataset", "options-day", "--dataset", "crypto-day", "--months", "1"]
+    flags = ["--dataset", "futures-cme-day", "--dataset", "crypto-day", "--months", "1"]
     command = [sys.executable, "-m", "ingest", "demo", *flags]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -97,12 +98,12 @@ def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> No
     assert first.count("Complete.") == 2
     assert done.stdout.count("Nothing to do") == 2
     cache = tmp_path / "cache" / "demo"
-    for folder, sigil, short in (("us_options_opra", "O:", "options-day"), ("global_crypto", "X:", "crypto-day")):
-        listed = (cache / f"{short}.txt").read_text().splitlines()[1:]
-        assert all(ticker.startswith(sigil) for ticker in listed)
-        csvs = {path.name for path in (cache / "data_cache" / folder / "day_aggs_v1").glob("*.csv")}
-        assert csvs == {f"{ticker.removeprefix(sigil)}_1d_data.csv" for ticker in listed}
-        assert len(list((cache / "massive_cache" / folder / "day_aggs_v1").glob("*.csv.gz"))) >= 10
+    for dataset in (named("futures-cme-day"), named("crypto-day")):
+        listed = (cache / f"{dataset.short}.txt").read_text().splitlines()[1:]
+        assert len(listed) == 10
+        csvs = {path.name for path in dataset.folder(cache / "data_cache").glob("*.csv")}
+        assert csvs == {dataset.csv_name(ticker) for ticker in listed}
+        assert len(list(dataset.folder(cache / "massive_cache").glob("*.csv.gz"))) >= 10
 
 
 def test_a_dataset_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
