@@ -124,7 +124,7 @@ def _race(bench: Bench, job: Job, repeats: int) -> Outcome:
 
 def _ours(bench: Bench, job: Job, cache: Path) -> Sample:
     flags = ("--dataset", job.dataset.short, "--tickers", str(job.tickers), "--yes", "--quiet")
-    command = command_with(bench.folder, cache, job.days, *flags, endpoint_url=bench.server.endpoint_url)
+    command = command_with(bench.folder, cache, job.days, *flags, tickers=(), endpoint_url=bench.server.endpoint_url)
     return measure(command, {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys)})
 
 

@@ -29,14 +29,21 @@ def command_for(
     return command_with(bench.folder, cache, days, *flags, endpoint_url=endpoint_url or bench.server.endpoint_url)
 
 
-def command_with(folder: Path, cache: Path, days: Sequence[date], *flags: str, **source: float | str) -> list[str]:
+def command_with(
+    folder: Path,
+    cache: Path,
+    days: Sequence[date],
+    *flags: str,
+    tickers: Sequence[str] = TRACKED,
+    **source: float | str,
+) -> list[str]:
     """The command, its configuration written into a folder; besides the cache and `source` the defaults hold."""
     config = folder / f"{cache.name}.toml"
     named = "".join(f"{name} = {json.dumps(value)}\n" for name, value in source.items())
     config.write_text(
         f"[source]\n{named}"
         f"[cache]\nroot = {json.dumps(str(cache))}\n"
-        f"[tracked]\nlists = []\ntickers = {json.dumps(TRACKED)}\n[fallback]\nenabled = false\n"
+        f"[tracked]\nlists = []\ntickers = {json.dumps(tickers)}\n[fallback]\nenabled = false\n"
     )
     return python("ingest", "run", "--config", config, "--start", days[0], "--end", days[-1], *flags)
 

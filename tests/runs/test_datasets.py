@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import shutil
 from dataclasses import replace
 from datetime import date
 from urllib.parse import unquote
@@ -163,6 +164,18 @@ def test_no_file_is_anothers(runs, here):
     parts = {place.part(day, tier) for place, day in held for tier in ("tracked", "archive")}
     assert len(parts) == 2 * len(held)
     assert parts == set(root.rglob("*.csv.gz"))
+
+
+def test_a_manifest_that_is_gone_is_made_anew_of_each_datasets_own_parts(runs, here, seaweed, library, tmp_path):
+    shutil.copytree(here(STOCKS_DAY).root, tmp_path / "cache")
+    for path in (tmp_path / "cache").glob("manifest.sqlite*"):
+        path.unlink()
+    for name in ("stocks-day", "indices-day", "crypto-minute"):
+        place = Place(tmp_path / "cache", seaweed.endpoint_url, library, dataset=named(name))
+        again = place.run(*SPAN, tracked=tracked_of(named(name)))
+        assert again.gets == []
+        assert f"{len(DAYS[name])} were taken up from their parts" in again.notices[0]
+        assert verify(place.settings(), deep=True, dataset=named(name)).problems == ()
 
 
 def test_a_window_over_the_day_on_which_volumes_became_decimals_reads_as_one_frame(runs, here):
