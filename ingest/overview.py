@@ -17,6 +17,7 @@ from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders, csv_folder
+from ingest.tiers.projection import CsvFolder
 from ingest.window import span
 
 
@@ -131,12 +132,13 @@ def _age(calendar: Calendar, last: date | None) -> int | None:
 
 def _sizes(settings: Settings, dataset: Dataset) -> Iterable[TierSize]:
     folders = PartFolders.of(settings, dataset)
-    yield _size("tracked CSVs", csv_folder(settings, dataset), "*.csv")
-    yield _size("tracked parts", folders.tracked, "*.csv.gz")
-    yield _size("archive parts", folders.archive, "*.csv.gz")
+    csvs = CsvFolder(csv_folder(settings, dataset), dataset)
+    yield _size("tracked CSVs", csvs.path, csvs.present())
+    yield _size("tracked parts", folders.tracked, folders.tracked.glob("*.csv.gz"))
+    yield _size("archive parts", folders.archive, folders.archive.glob("*.csv.gz"))
 
 
-def _size(name: str, folder: Path, pattern: str) -> TierSize:
+def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:
     with durable.translated("look into", folder):
-        sizes = [path.stat().st_size for path in folder.glob(pattern)]
+        sizes = [path.stat().st_size for path in files]
     return TierSize(name, str(folder), sum(sizes), len(sizes))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from ingest import monthly
 from ingest.datasets import Dataset
 from ingest.events import Projected
 from ingest.manifest import Manifest
@@ -23,6 +24,7 @@ class _Stock:
     """What a pass draws on: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
 
     folders: PartFolders
+    csvs: CsvFolder
     everything: Sequence[date]
     pending: Sequence[date]
     yahoo: bool
@@ -34,14 +36,16 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
     that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
     a kill in between only means that they are made anew. With `yahoo` they also hold its rows, as traded, of sessions
-    that are not held. Raises CacheError.
+    that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError.
     """
+    if folder.dataset.is_intraday:
+        return monthly.project(manifest, folders, folder)
     started = time.monotonic()
-    stock = _Stock(folders, manifest.committed(), sorted(manifest.pending()), yahoo)
+    stock = _Stock(folders, folder, manifest.committed(), sorted(manifest.pending()), yahoo)
     due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
     if not due and not stock.pending:
         return None
-    made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, folder, group)]
+    made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, group)]
     durable.sync_folder(folder.path)
     manifest.projected((new for _, new in made), stock.pending)
     changed = [new for old, new in made if old.sha256 != new.sha256]
@@ -56,14 +60,17 @@ def follow(manifest: Manifest, settings: Settings, dataset: Dataset, tickers: It
 
 
 def contents(
-    manifest: Manifest, folders: PartFolders, rows: Sequence[Projection]
+    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
+    if folder.dataset.is_intraday:
+        yield from monthly.contents(manifest, folders, folder, rows)
+        return
     everything = manifest.committed()
     for yahoo in (False, True):
-        stock = _Stock(folders, everything, (), yahoo)
+        stock = _Stock(folders, folder, everything, (), yahoo)
         for group in _groups([row for row in rows if row.yahoo == yahoo], len(everything)):
-            lines = _lines(folders, manifest.parts(everything), group)
+            lines = _lines(stock, manifest.parts(everything), group)
             for row in group:
                 yield row, _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), b"", ())
 
@@ -81,10 +88,9 @@ def _groups(rows: Sequence[Projection], sessions: int) -> Iterator[Sequence[Proj
     return (rows[i : i + size] for i in range(0, len(rows), size))
 
 
-def _make(
-    manifest: Manifest, stock: _Stock, folder: CsvFolder, group: Sequence[Projection]
-) -> Iterator[tuple[Projection, Projection]]:
+def _make(manifest: Manifest, stock: _Stock, group: Sequence[Projection]) -> Iterator[tuple[Projection, Projection]]:
     """Old and new state of each CSV of a group, files written."""
+    folder = stock.csvs
     bases = {
         row.ticker: projection.read_base(folder, row) if row.rows is not None and row.yahoo == stock.yahoo else None
         for row in group
@@ -93,7 +99,7 @@ def _make(
     upon = [row for row in group if bases[row.ticker] is not None]
     replaced = [day.isoformat() for day in stock.pending]
     for rows, sessions, gone in ((anew, stock.everything, []), (upon, stock.pending, replaced)):
-        lines = _lines(stock.folders, manifest.parts(sessions), rows) if rows and sessions else {}
+        lines = _lines(stock, manifest.parts(sessions), rows) if rows and sessions else {}
         for row in rows:
             base = bases[row.ticker]
             content = _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
@@ -110,7 +116,7 @@ def _merged(
 ) -> bytes:
     """A CSV with the lines of its ticker and, where they are wanted, Yahoo's."""
     theirs = _yahoo_lines(manifest, ticker, stock) if stock.yahoo else {}
-    return projection.merge(base, [*lines, *theirs.items()], [*gone, *theirs])
+    return projection.merge(stock.csvs.header, base, [*lines, *theirs.items()], [*gone, *theirs])
 
 
 def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str, str]:
@@ -119,14 +125,16 @@ def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str,
 
     held = set(stock.everything)
     rows = Quotes(manifest).rows([ticker], date.min, date.max)
-    return {row[1].isoformat(): _line(row[1], row[2:]) for row in rows if row[1] not in held}
+    dataset = stock.csvs.dataset
+    return {row[1].isoformat(): _line(row[1], row[2:], dataset.has_volume) for row in rows if row[1] not in held}
 
 
-def _line(session: date, numbers: Sequence[float | None]) -> str:
+def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:
     """Whole volumes without a point, as the vendor's are."""
     *prices, volume = numbers
     texts = ["" if price is None else repr(price) for price in prices]
-    return ",".join([session.isoformat(), *texts, "" if volume is None else f"{volume:.0f}"])
+    volumes = ["" if volume is None else f"{volume:.0f}"] if has_volume else []
+    return ",".join([session.isoformat(), *texts, *volumes])
 
 
 def _written(folder: CsvFolder, row: Projection, content: bytes, base: bytes | None) -> Projection:
@@ -137,11 +145,12 @@ def _written(folder: CsvFolder, row: Projection, content: bytes, base: bytes | N
 
 
 def _lines(
-    folders: PartFolders, sessions: Iterable[PartsOf], rows: Sequence[Projection]
+    stock: _Stock, sessions: Iterable[PartsOf], rows: Sequence[Projection]
 ) -> Mapping[str, Iterable[tuple[str, str]]]:
     """(date, line) pairs by ticker, ascending; they become Python's only as each is gone through."""
     from ingest.tiers.rows import extract  # polars: a run with nothing to do does without
 
-    frame = extract(folders, sessions, frozenset(row.ticker for row in rows))
+    wanted = frozenset(row.ticker for row in rows)
+    frame = extract(stock.folders, sessions, wanted, stock.csvs.dataset)
     parts = frame.partition_by("ticker", include_key=False, as_dict=True)
     return {str(ticker): part.iter_rows() for (ticker,), part in parts.items()}

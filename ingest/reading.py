@@ -125,8 +125,8 @@ def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades:
 
 
 def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
-    """Those tickers whose CSV says what the parts say."""
-    if stock.manifest.pending() & set(held):
+    """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
+    if stock.dataset.is_intraday or stock.manifest.pending() & set(held):
         return {}
     states = stock.manifest.projections()
     return {

@@ -115,10 +115,11 @@ class _Mending:
         return frozenset(gone)
 
     def _csvs(self, found: Verified) -> None:
-        tickers = [one.ticker for one in found.broken if one.ticker]
-        self._manifest.forget_csvs(tickers)
-        for ticker in tickers:
-            self._say(f"{ticker}: its CSV is made anew from the parts")
+        broken = [one for one in found.broken if one.ticker]
+        self._manifest.forget_csvs((one.ticker, one.period or "") for one in broken if one.ticker)
+        for one in broken:
+            month = f" of {one.period}" if one.period else ""
+            self._say(f"{one.ticker}: its CSV{month} is made anew from the parts")
 
     def _each(self, sessions: Iterable[date], words: str) -> None:
         for session in sessions:

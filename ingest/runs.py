@@ -251,7 +251,8 @@ def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
         run = manifest.begin_run(request.window.start, request.window.end)
         store = Store(manifest, folders, quarantine_folder(settings, dataset), run)
         store.recover()
-        durable.sweep(csv_folder(settings, dataset))
+        for folder in CsvFolder(csv_folder(settings, dataset), dataset).folders():
+            durable.sweep(folder)
         yield store
 
 

@@ -330,6 +330,14 @@ class Place:
         assert len(rows) == len(lines)
         return rows
 
+    def months(self, name):
+        """Lines of a ticker's CSVs of minutes without their headers, by month; empty without any."""
+        files = sorted((self.tracked / f"{name}{self.dataset.csv_suffix}").glob("*"))
+        texts = {path.name.removesuffix(".csv"): path.read_text().splitlines() for path in files}
+        header = "Datetime,Open,High,Low,Close" + ",Volume" * self.dataset.has_volume
+        assert all(lines[0] == header and len(lines) > 1 for lines in texts.values())
+        return {month: lines for month, (_, *lines) in texts.items()}
+
     def closes(self, name):
         """Closes of a tracked CSV by date."""
         return {day: row.split(",")[3] for day, row in (self.csv(name) or {}).items()}
@@ -399,7 +407,8 @@ class Place:
             "sessions": [(sets.get(number), *row) for number, *row in found],
             "members": self.query("SELECT * FROM members ORDER BY session, tier"),
             "projections": self.query(
-                "SELECT ticker, active, dirty, first, last, rows, sha256, size FROM projections ORDER BY ticker"
+                "SELECT ticker, period, active, dirty, first, last, rows, sha256, size FROM projections "
+                "ORDER BY ticker, period"
             ),
             "findings": self.query("SELECT * FROM findings ORDER BY session, kind"),
             "corrections": self.query(

@@ -5,11 +5,13 @@ from pipeline_kit import Place, market_objects
 from runs_kit import DAYS, SPAN
 
 from ingest import reading
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import CATALOGUE, STOCKS_DAY
 from ingest.demo import loopback
 from ingest.errors import CacheError
 from ingest.lock import hold
 from ingest.manifest import Manifest
+from ingest.tiers import projection
+from ingest.tiers.projection import CsvFolder, Projection
 
 
 @pytest.fixture
@@ -47,3 +49,12 @@ def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(stock):
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(CacheError, match=str(DAYS[2])):
         read(stock)
+
+
+def test_a_csv_without_volume_is_read_as_one_that_does_not_say(tmp_path):
+    folder = CsvFolder(tmp_path, CATALOGUE["indices-day"])
+    line = "2025-03-03,10.5,10.75,10.25,10.6\n"
+    state = projection.write(folder, Projection("I:SPX"), folder.header + line.encode())
+    rows = reading._csv(folder, state, DAYS[:1])
+    assert rows.rows() == [("I:SPX", DAYS[0], 10.5, 10.75, 10.25, 10.6, None, None)]
+    assert rows.schema == reading.BARS

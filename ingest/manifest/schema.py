@@ -190,7 +190,29 @@ ALTER TABLE corrections ADD COLUMN kind TEXT NOT NULL DEFAULT 'new etag';
 ALTER TABLE corrections ADD COLUMN old_columns TEXT;  -- JSON list; those of the lines removed, where they are others
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST)
+_MONTHS = """
+CREATE TABLE csvs (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    period TEXT NOT NULL DEFAULT '',          -- the month of a CSV of minutes; '' is then the ticker with all of them
+    active INTEGER NOT NULL,                  -- in the lists of the last run
+    dirty INTEGER NOT NULL,
+    first TEXT,
+    last TEXT,
+    rows INTEGER,                             -- NULL until it was made once
+    sha256 TEXT,
+    size INTEGER,
+    mtime_ns INTEGER,
+    yahoo INTEGER NOT NULL DEFAULT 0,         -- whether it was made with rows of Yahoo's
+    PRIMARY KEY (dataset, ticker, period)
+);
+INSERT INTO csvs SELECT dataset, ticker, '', active, dirty, first, last, rows, sha256, size, mtime_ns, yahoo
+    FROM projections;
+DROP TABLE projections;
+ALTER TABLE csvs RENAME TO projections;
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

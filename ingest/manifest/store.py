@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from ingest.manifest.judgements import CORRECTION, correction_row, write_finding
 from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
-from ingest.tiers.projection import Projection
+from ingest.tiers.projection import Projection, period_of
 
 _COMMIT_COLUMNS = (
     *("etag", "size", "last_modified", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"),
@@ -114,9 +113,9 @@ class Manifest(Database):
             for record in records:
                 self._commit_one(db, record, run)
             db.executemany(CORRECTION, [correction_row(self.dataset, one, run, now()) for one in corrections])
-            db.execute(
-                "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty",
-                (self.dataset,),
+            db.executemany(
+                "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty AND period = ?",
+                [(self.dataset, period) for period in sorted({"", *(period_of(one.session) for one in records)})],
             )
 
     def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int) -> None:
@@ -247,15 +246,22 @@ class Manifest(Database):
 
     @understood
     def projections(self) -> dict[str, Projection]:
-        """State of every tracked CSV that there is or was, by ticker."""
-        rows = self.rows(
-            "SELECT active, dirty, yahoo, ticker, first, last, rows, sha256, size, mtime_ns FROM projections "
-            "WHERE dataset = ? ORDER BY ticker"
-        )
-        return {
-            ticker: replace(Projection(ticker, bool(active), bool(dirty), *rest), yahoo=bool(yahoo))
-            for active, dirty, yahoo, ticker, *rest in rows
-        }
+        """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months."""
+        return {row.ticker: row for row in self._projections("=")}
+
+    @understood
+    def months(self) -> dict[tuple[str, str], Projection]:
+        """State of every month's CSV of minutes that there is or was, by ticker and month."""
+        return {(row.ticker, row.period): row for row in self._projections("<>")}
+
+    def _projections(self, whether: str) -> Iterator[Projection]:
+        names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns"
+        where = f"dataset = ? AND period {whether} ''"
+        rows = self.rows(f"SELECT {names} FROM projections WHERE {where} ORDER BY ticker, period")  # noqa: S608
+        for active, dirty, yahoo, period, ticker, *told in rows:
+            if period:
+                date.fromisoformat(f"{period}-01")  # it is a part of a path: what is no month is damage
+            yield Projection(ticker, bool(active), bool(dirty), *(*told, bool(yahoo), period))
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
@@ -266,38 +272,31 @@ class Manifest(Database):
                 "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
                 [(self.dataset, ticker) for ticker in sorted(known - wanted)],
             )
+            entering = [(self.dataset, ticker) for ticker in sorted(wanted - known)]
             db.executemany(
-                "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)",
-                [(self.dataset, ticker) for ticker in sorted(wanted - known)],
+                "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)", entering
             )
+            db.executemany("UPDATE projections SET active = 1, dirty = 1 WHERE dataset = ? AND ticker = ?", entering)
 
-    def forget_csvs(self, tickers: Iterable[str]) -> None:
-        """Have the CSVs of these tickers made anew, whatever is in them."""
+    def forget_csvs(self, csvs: Iterable[tuple[str, str]]) -> None:
+        """Have the CSVs of these tickers, each with its month or '', made anew, whatever is in them."""
         with self.transaction() as db:
             db.executemany(
                 "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "
-                "mtime_ns = NULL WHERE dataset = ? AND ticker = ?",
-                [(self.dataset, ticker) for ticker in tickers],
+                "mtime_ns = NULL WHERE dataset = ? AND ticker = ? AND period = ?",
+                [(self.dataset, *csv) for csv in csvs],
             )
 
     def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
         """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
+        values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo")
         with self.transaction() as db:
             db.executemany(
-                "UPDATE projections SET dirty = 0, first = ?, last = ?, rows = ?, sha256 = ?, size = ?, mtime_ns = ?, "
-                "yahoo = ? WHERE dataset = ? AND ticker = ?",
+                f"INSERT INTO projections (dataset, ticker, period, active, dirty, {', '.join(values)}) "  # noqa: S608
+                f"VALUES (?, ?, ?, ?, 0{', ?' * len(values)}) ON CONFLICT (dataset, ticker, period) DO UPDATE SET "
+                f"dirty = 0, {', '.join(f'{name} = excluded.{name}' for name in values)}",
                 [
-                    (
-                        row.first,
-                        row.last,
-                        row.rows,
-                        row.sha256,
-                        row.size,
-                        row.mtime_ns,
-                        row.yahoo,
-                        self.dataset,
-                        row.ticker,
-                    )
+                    (self.dataset, row.ticker, row.period, row.active, *(getattr(row, name) for name in values))
                     for row in projections
                 ],
             )

@@ -36,15 +36,20 @@ def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
         return text
     if len(tickers) > _FEW:
         return _selected(text, tickers, parts.columns)
-    return b"".join([_line_of(text, ticker.encode() + b",") for ticker in sorted(tickers)])
+    lines = [line for ticker in sorted(tickers) for line in _lines_of(text, ticker.encode() + b",")]
+    return b"".join(lines)
 
 
-def _line_of(text: bytes, beginning: bytes) -> bytes:
-    begin = 0 if text.startswith(beginning) else text.find(b"\n" + beginning) + 1
-    if not begin and not text.startswith(beginning):
-        return b""
-    end = text.find(b"\n", begin)
-    return text[begin : end + 1] if end >= 0 else text[begin:] + b"\n"
+def _lines_of(text: bytes, beginning: bytes) -> Iterator[bytes]:
+    """All lines of a ticker: one of a day, hundreds of minutes, which need not stand together."""
+    at = 0 if text.startswith(beginning) else text.find(b"\n" + beginning) + 1 or -1
+    while at >= 0:
+        end = text.find(b"\n", at)
+        if end < 0:
+            yield text[at:] + b"\n"
+            return
+        yield text[at : end + 1]
+        at = end + 1 if text.startswith(beginning, end + 1) else text.find(b"\n" + beginning, end) + 1 or -1
 
 
 def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) -> bytes:

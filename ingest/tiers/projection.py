@@ -1,28 +1,32 @@
 """Tracked CSVs: `Date,Open,High,Low,Close,Volume`, one row a date, ascending, prices as published.
 
-A CSV is a projection of the parts: it can be made again from them at any time. It is built upon only while it is the
-file that the manifest knows, by its hash; so neither a kill nor an editor can put a wrong row into it.
+Of minutes a ticker has a folder with a CSV a month, `Datetime,…`: a session touches one of them. A CSV is a projection
+of the parts: it can be made again from them at any time. It is built upon only while it is the file that the manifest
+knows, by its hash; so neither a kill nor an editor can put a wrong row into it.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from ingest.datasets import Dataset
 from ingest.errors import CacheError
 from ingest.tiers import durable
 
-HEADER = b"Date,Open,High,Low,Close,Volume\n"
+_MONTH_FILE = ".csv"
 _DATE = len("2025-11-11")
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The state of one tracked CSV; dates are ISO text.
+    """The state of one tracked CSV; dates are ISO text, of minutes with the time and its offset.
 
     `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file. `yahoo` says whether
-    it was made with Yahoo's rows.
+    it was made with Yahoo's rows. `period` is the month of its sessions (`2025-11`), where rows are minutes; a state
+    without one stands then for the ticker, and sums up its months.
     """
 
     ticker: str
@@ -35,32 +39,74 @@ class Projection:
     size: int | None = None
     mtime_ns: int | None = None
     yahoo: bool = False
+    period: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFolder:
-    """Where the CSVs of a dataset lie."""
+    """Where the CSVs of a dataset lie: in one folder, or, where rows are minutes, in one a ticker below it."""
 
     path: Path
     dataset: Dataset
 
-    def file(self, ticker: str) -> Path:
-        """File of a ticker's CSV; the ticker must be one that can be tracked. Raises CacheError."""
+    @property
+    def header(self) -> bytes:
+        """First line of its CSVs: the index is named as yfinance names it, and what has no volume has no column."""
+        index = "Datetime" if self.dataset.is_intraday else "Date"
+        return ",".join([index, *(name.capitalize() for name in self.dataset.numbers)]).encode() + b"\n"
+
+    def file(self, ticker: str, period: str = "") -> Path:
+        """File of a ticker's CSV, or of that of a month; without a month the folder of them.
+
+        The ticker must be one that can be tracked. Raises CacheError.
+        """
         name = self.dataset.csv_name(ticker)
         if name is None:
             raise CacheError(f"the ticker {ticker[:40]!r}… is too long for a file name")
-        return self.path / name
+        return self.path / name / f"{period}{_MONTH_FILE}" if period else self.path / name
+
+    def folders(self) -> Iterator[Path]:
+        """All folders in which its CSVs lie. Raises CacheError."""
+        yield self.path
+        if self.dataset.is_intraday:
+            with durable.translated("look into", self.path):
+                found = sorted(self.path.glob(f"*{self.dataset.csv_suffix}"))
+            yield from found
+
+    def present(self) -> Iterator[Path]:
+        """All its CSVs, known or not. Raises CacheError."""
+        names = f"*{self.dataset.csv_suffix}"
+        with durable.translated("look into", self.path):
+            found = list(self.path.glob(f"{names}/*{_MONTH_FILE}" if self.dataset.is_intraday else names))
+        yield from found
+
+
+def period_of(session: date) -> str:
+    """The month whose CSV a session of minutes is in: that of its key's date, wherever its minutes lie."""
+    return f"{session:%Y-%m}"
 
 
 def looks_intact(folder: CsvFolder, known: Projection) -> bool:
     """Whether the file has the size and time that it was written with: one `stat`, its content is not read."""
-    path = folder.file(known.ticker)
+    path = folder.file(known.ticker, known.period)
     with durable.translated("look at", path):
         try:
             found = path.stat()
         except FileNotFoundError:
             return known.sha256 is None
     return (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns)
+
+
+def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, int]]:
+    """Size and time of a ticker's CSVs of months, by month, as `looks_intact` asks for; in one go, which is faster."""
+    path = folder.file(ticker)
+    with durable.translated("look into", path):
+        try:
+            with os.scandir(path) as entries:
+                files = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(_MONTH_FILE)]
+        except FileNotFoundError:
+            return {}
+    return {name.removesuffix(_MONTH_FILE): (stat.st_size, stat.st_mtime_ns) for name, stat in files}
 
 
 def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
@@ -74,9 +120,9 @@ def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == known.sha256 else None
 
 
-def merge(base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]) -> bytes:
+def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]) -> bytes:
     """A CSV's content with the rows of the replaced dates taken out and the new (date, line) pairs put in."""
-    old = base.removeprefix(HEADER).splitlines(keepends=True)
+    old = base.removeprefix(header).splitlines(keepends=True)
     added = {day: f"{line}\n".encode() for day, line in new}
     if not added and not replaced:
         return base
@@ -86,15 +132,15 @@ def merge(base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]
         kept = {line[:_DATE].decode(): line for line in old}
         merged = {day: line for day, line in kept.items() if day not in replaced} | added
         lines = [merged[day] for day in sorted(merged)]
-    return b"".join([HEADER, *lines]) if lines else b""
+    return b"".join([header, *lines]) if lines else b""
 
 
 def write(folder: CsvFolder, known: Projection, content: bytes) -> Projection:
-    """Replace a CSV, or remove it where it has no rows; durable once the folder is synced. Returns its new state."""
-    path = folder.file(known.ticker)
+    """Replace a CSV, or remove it where it has no rows; durable once its folder is synced. Returns its new state."""
+    path = folder.file(known.ticker, known.period)
     if not content:
         durable.remove(path)
-        return Projection(known.ticker, active=known.active, dirty=False, rows=0, yahoo=known.yahoo)
+        return Projection(known.ticker, known.active, dirty=False, rows=0, yahoo=known.yahoo, period=known.period)
     durable.stage(path, content)
     durable.publish(path)
     with durable.translated("look at", path):
@@ -103,8 +149,8 @@ def write(folder: CsvFolder, known: Projection, content: bytes) -> Projection:
     return replace(
         known,
         dirty=False,
-        first=lines[1][:_DATE].decode(),
-        last=lines[-1][:_DATE].decode(),
+        first=lines[1].partition(b",")[0].decode(),
+        last=lines[-1].partition(b",")[0].decode(),
         rows=len(lines) - 1,
         sha256=hashlib.sha256(content).hexdigest(),
         size=written.st_size,

@@ -109,11 +109,12 @@ class _Cache:
         one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             looks = list(threads.map(one, records, sets))
-        rows = [row for row in followed if not row.dirty and row.sha256]
+        files = (*followed, *self.manifest.months().values())
+        rows = [row for row in files if row.active and not row.dirty and row.sha256]
         problems = [problem for look in looks for problem in look.problems]
         wrong = list(csvs.look(rows, self._csvs))
         compared, notes = self._compare(folders, rows, bool(problems))
-        known = {problem.ticker for problem in wrong}
+        known = {(problem.ticker, problem.period) for problem in wrong}
         return replace(
             found,
             sessions=len(records),
@@ -124,7 +125,7 @@ class _Cache:
             problems=(
                 *problems,
                 *wrong,
-                *(problem for problem in compared if problem.ticker not in known),
+                *(problem for problem in compared if (problem.ticker, problem.period) not in known),
                 *self._refused(),
                 *strangers.look(self.settings, self.dataset, self.manifest, held),
                 *self._gaps(held),

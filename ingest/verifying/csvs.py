@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
 
 from ingest.manifest import Manifest
 from ingest.projecting import contents
@@ -17,38 +17,45 @@ AFRESH = "a run, or --repair, makes it anew from the parts"
 def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
     """Compare CSVs with their hashes, and see that their dates ascend."""
     for row in rows:
-        path = folder.file(row.ticker)
         try:
-            content = path.read_bytes()
+            content = folder.file(row.ticker, row.period).read_bytes()
         except FileNotFoundError:
-            yield _problem("missing", row, path, f"the file is gone; {AFRESH}")
+            yield _problem("missing", row, folder, f"the file is gone; {AFRESH}")
             continue
         except OSError as error:
-            yield _problem("damaged", row, path, f"it cannot be read: {error.strerror}")
+            yield _problem("damaged", row, folder, f"it cannot be read: {error.strerror}")
             continue
         if why := _wrong(content, row):
-            yield _problem("damaged", row, path, f"{why}; {AFRESH}")
+            yield _problem("damaged", row, folder, f"{why}; {AFRESH}")
 
 
 def _wrong(content: bytes, row: Projection) -> str | None:
     if hashlib.sha256(content).hexdigest() != row.sha256:
         return "it was changed since it was written"
     dates = [line.partition(b",")[0].decode() for line in content.splitlines()[1:]]
-    if not all(before < after for before, after in pairwise(dates)):
+    if not _ascend(dates):
         return "its dates do not ascend one by one"
     same = (len(dates), dates[:1], dates[-1:]) == (row.rows, [row.first], [row.last])
     return None if same else "its rows are not those that the manifest counts"
+
+
+def _ascend(dates: Sequence[str]) -> bool:
+    """One by one; as texts they would not where clocks are set back amid minutes, as they are for coins."""
+    try:
+        return all(before < after for before, after in pairwise(map(datetime.fromisoformat, dates)))
+    except (ValueError, TypeError):  # no dates; or some with an offset and some without
+        return False
 
 
 def compare(
     manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
 ) -> Iterator[Problem]:
     """Make each CSV once more, in memory, from all parts, and compare. Raises CacheError where a part is damaged."""
-    for row, content in contents(manifest, folders, rows):
+    for row, content in contents(manifest, folders, folder, rows):
         if hashlib.sha256(content).hexdigest() != row.sha256:
-            path = folder.file(row.ticker)
-            yield _problem("damaged", row, path, f"it is not what the parts say; {AFRESH}")
+            yield _problem("damaged", row, folder, f"it is not what the parts say; {AFRESH}")
 
 
-def _problem(kind: Kind, row: Projection, path: Path, why: str) -> Problem:
-    return Problem(kind, path.name, why, ticker=row.ticker)
+def _problem(kind: Kind, row: Projection, folder: CsvFolder, why: str) -> Problem:
+    name = folder.file(row.ticker, row.period).relative_to(folder.path).as_posix()
+    return Problem(kind, name, why, ticker=row.ticker, period=row.period or None)

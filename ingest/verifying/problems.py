@@ -15,7 +15,7 @@ BROKEN: Collection[Kind] = ("missing", "damaged")
 class Problem:
     """One thing that is not as it should be: `what` is a file, as it counts from the cache's folder, or the manifest.
 
-    `session` is the day that it concerns, `ticker` the ticker of a CSV.
+    `session` is the day that it concerns, `ticker` the ticker of a CSV, `period` the month of one of minutes.
     """
 
     kind: Kind
@@ -23,3 +23,4 @@ class Problem:
     reason: str
     session: date | None = None
     ticker: str | None = None
+    period: str | None = None

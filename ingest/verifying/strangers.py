@@ -27,9 +27,22 @@ def look(settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping
     yield from _unknown(folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
     yield from _unknown(folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
     yield from _unknown(tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
+    yield from _months(tracked, manifest)
     yield from _unknown(quarantine, "*.csv.gz", refused, "no session has it in quarantine")
-    for folder in (folders.tracked, folders.archive, tracked.path, quarantine):
+    for folder in (folders.tracked, folders.archive, *tracked.folders(), quarantine):
         yield from _unknown(folder, f".*{durable.SUFFIX}", (), "a run that was killed has left it; the next removes it")
+
+
+def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
+    """CSVs of months that no session is in, in the folders of tickers that are known."""
+    known: dict[Path, set[str]] = {}
+    if tracked.dataset.is_intraday:
+        known = {tracked.file(ticker): set() for ticker in manifest.projections()}
+    for row in manifest.months().values():
+        if row.sha256:
+            known.setdefault(tracked.file(row.ticker), set()).add(tracked.file(row.ticker, row.period).name)
+    for folder, names in known.items():
+        yield from _unknown(folder, "*.csv", names, "its ticker has no rows in a month that is called so")
 
 
 def _unknown(folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:

@@ -3,9 +3,11 @@
 import os
 
 import pytest
+from monthly_kit import NOVEMBER, OCTOBER, bars, objects, opening, text_of
 from pipeline_kit import key, market_objects, window, write_keys
 from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story
 
+from ingest.datasets import STOCKS_MINUTE
 from ingest.demo import loopback
 from ingest.demo.market import pack
 
@@ -34,6 +36,20 @@ def eventful(story_server, environment, tmp_path_factory):
     story = Story(tmp_path_factory.mktemp("eventful"), story_server, DAYS[:3], GROWN)
     story.before.run(*window(DAYS[:2]), tracked=LISTED | {"GONE"}, concurrency=1)
     story_server.put(key(DAYS[0]), pack(REPLACED))
+    return story.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def monthly(story_server, environment, tmp_path_factory):
+    """Of minutes: a fresh session, a replaced one in which a ticker has no row any more, and a new ticker."""
+    names, days = ("AAPL", "GONE", "MSFT"), [OCTOBER[1], *NOVEMBER]
+    texts = {day: text_of([line for name in names for line in bars(name, opening(day), 5)]) for day in days}
+    texts[days[2]] = text_of([line for name in names[::2] for line in bars(name, opening(days[2]), 5)])
+    story_server.objects.update(objects(texts.items()))
+    story = Story(tmp_path_factory.mktemp("monthly"), story_server, days, frozenset(names), STOCKS_MINUTE)
+    story.before.run(*window(days[:2]), tracked=frozenset(names[:2]), concurrency=1)
+    lines = texts[days[1]].decode().splitlines()
+    story_server.put(STOCKS_MINUTE.key(days[1]), pack("\n".join([*lines[:6], *lines[11:], ""]).encode()))
     return story.undisturbed()
 
 

@@ -28,6 +28,7 @@ import botocore.loaders
 import botocore.session
 
 from ingest import pipeline, projecting, runs  # noqa: F401 - what a run imports when it needs it
+from ingest.datasets import named
 from ingest.events import name_of
 from ingest.manifest import Manifest
 from ingest.request import Request
@@ -120,7 +121,7 @@ def run(order, log):
         fallback=Fallback(enabled=False),
     )
     start, end = map(date.fromisoformat, order["window"])
-    request = Request(Window(start, end), frozenset(order["tracked"]), accept=True)
+    request = Request(Window(start, end), frozenset(order["tracked"]), accept=True, dataset=named(order["dataset"]))
 
     async def work():
         return await runs.run(settings, request, sink, anyio.Event())

@@ -22,10 +22,10 @@ REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
 class Story:
     """A cache as it was before a run, the run, and what an undisturbed one makes of that cache."""
 
-    def __init__(self, folder, server, days, tracked):
+    def __init__(self, folder, server, days, tracked, dataset=STOCKS_DAY):
         self.days, self.tracked = days, tracked
-        self.before = Place(folder / "before", server.endpoint_url)
-        self.after = Place(folder / "after", server.endpoint_url)
+        self.before = Place(folder / "before", server.endpoint_url, dataset=dataset)
+        self.after = Place(folder / "after", server.endpoint_url, dataset=dataset)
         self._folder = folder
         self._url = server.endpoint_url
 
@@ -44,7 +44,7 @@ class Story:
 
     def empty(self, name="killed"):
         """A place where there is nothing yet."""
-        place = Place(self._folder / name, self._url)
+        place = Place(self._folder / name, self._url, dataset=self.after.dataset)
         shutil.rmtree(place.root, ignore_errors=True)
         return place
 
@@ -59,7 +59,7 @@ class Story:
         for name, data in place.tiers().items():
             assert name.endswith(".tmp") or data in self._seen[name], f"{name} is torn"
         manifest = place.root / "manifest.sqlite"
-        if manifest.exists() and place.query("SELECT 1 FROM sqlite_master WHERE name = 'intents'"):
+        if manifest.exists() and place.query("SELECT 1 FROM pragma_table_info('projections') WHERE name = 'period'"):
             _check_parts(place)
             _check_csvs(place)
 
@@ -68,7 +68,7 @@ class Story:
         assert_same(place, self.after)
         names = [sorted(path.name for path in one.root.iterdir()) for one in (place, self.after)]
         assert names[0] == names[1]
-        assert verify(place.settings()).problems == ()
+        assert verify(place.settings(), dataset=place.dataset).problems == ()
 
 
 def _check_parts(place):
@@ -86,10 +86,11 @@ def _check_parts(place):
 
 
 def _check_csvs(place):
-    for ticker, expected in place.query("SELECT ticker, sha256 FROM projections WHERE NOT dirty"):
-        assert sha256(CsvFolder(place.tracked, STOCKS_DAY).file(ticker)) == expected, (
-            f"the CSV of {ticker} is called clean"
-        )
+    folder = CsvFolder(place.tracked, place.dataset)
+    for ticker, period, expected in place.query("SELECT ticker, period, sha256 FROM projections WHERE NOT dirty"):
+        if period or not place.dataset.is_intraday:
+            path = folder.file(ticker, period)
+            assert sha256(path) == expected, f"the CSV {path.relative_to(folder.path)} is called clean"
 
 
 def sha256(path):

@@ -31,6 +31,7 @@ class Nursery:
             "tracked": sorted(tracked),
             "save_others": save_others,
             "concurrency": concurrency,
+            "dataset": place.dataset.short,
         }
         self._process.stdin.write(json.dumps(order | death) + "\n")
         self._process.stdin.flush()
@@ -76,6 +77,27 @@ def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nurs
     assert steps["sync"] >= 7
     assert len(eventful.after.corrections()) == 1
     assert eventful.after.csv("GONE") is None
+
+
+def check_monthly(nursery, monthly, apart):
+    steps = Counter(kill_at_every_step(nursery, monthly, apart))
+    # Two sessions of two parts each; of the CSVs one of a ticker and two of a new one, while one is removed.
+    assert (steps["stage"], steps["publish"]) == (7, 7)
+    assert len(monthly.after.corrections()) == 1
+    assert {name: list(monthly.after.months(name)) for name in ("AAPL", "GONE", "MSFT")} == {
+        "AAPL": ["2025-10", "2025-11"],
+        "GONE": ["2025-10"],
+        "MSFT": ["2025-10", "2025-11"],
+    }
+
+
+def test_a_run_of_minutes_killed_at_any_of_its_steps_is_finished_by_the_next(nursery, monthly):
+    check_monthly(nursery, monthly, apart=5)
+
+
+@pytest.mark.long
+def test_a_run_of_minutes_killed_between_any_two_steps_is_finished_by_the_next(nursery, monthly):
+    check_monthly(nursery, monthly, apart=1)
 
 
 def test_a_run_that_builds_its_manifest_anew_may_be_killed(nursery, orphaned):

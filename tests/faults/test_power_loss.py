@@ -1,7 +1,7 @@
 """The power fails in the middle of a run: whatever the disk then holds, the next run ends as an undisturbed one.
 
-Every legal state after a crash at any moment of two small runs is enumerated by `disk.py`, made as a real cache, looked
-at and recovered from: by default a third of them, with `-m long` all. The
+Every legal state after a crash at any moment of three small runs is enumerated by `disk.py`, made as a real cache,
+looked at and recovered from: by default a third of them, with `-m long` all. The
 power may fail again while the next run recovers, and it may fail when a run goes on after one that was killed, whose
 changes are not durable either.
 """
@@ -26,10 +26,10 @@ def recorded(story, place, run):
 
 
 @pytest.fixture(scope="module")
-def states(eventful, first):
+def states(eventful, first, monthly):
     """The recorded run of each story, and all states that it may leave."""
     found = {}
-    for story in (eventful, first):
+    for story in (eventful, first, monthly):
         recorder = recorded(story, story.fresh_copy("recorded/cache"), story.finish)
         found[story] = (recorder, all_states(recorder))
     return found
@@ -134,6 +134,15 @@ def test_states_that_a_first_run_may_leave_are_recovered_from(states, first):
     look_at(first, states[first][1], rng, limit=200)
     for state in rng.sample(states[first][1], 20):
         recover(first, state)
+
+
+def test_states_that_a_run_of_minutes_may_leave_are_recovered_from(states, monthly):
+    rng = random.Random(5)
+    _, found = states[monthly]
+    assert len({path.rpartition("/")[0] for path, *_ in found[-1].tree if path.endswith("2025-11.csv")}) == 2
+    look_at(monthly, found, rng, limit=60)
+    for state in rng.sample(found, 12):
+        recover(monthly, state)
 
 
 def test_the_power_may_fail_again_while_the_next_run_recovers(states, eventful):

@@ -125,6 +125,20 @@ class TestTheFile:
             manifest.permit(Permission(DAY, DAY))
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
+    def test_csvs_of_an_older_one_stay_what_they_were(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(f"{''.join(MIGRATIONS[:4])} PRAGMA user_version = 4;")
+        columns = "dataset, ticker, active, dirty, first, last, rows, sha256, size, mtime_ns, yahoo"
+        spans = "'2024-01-02', '2024-01-03', 2, 'sha', 99, 123"
+        for values in (f"'A', 1, 0, {spans}, 1", f"'B', 0, 1, {spans}, 0", "'C', 1, 1" + ", NULL" * 6 + ", 0"):
+            _raw(path, f"INSERT INTO projections ({columns}) VALUES ('{DATASET}', {values})")
+        known = Projection("A", True, False, "2024-01-02", "2024-01-03", 2, "sha", 99, 123)
+        rows = {"A": replace(known, yahoo=True), "B": replace(known, ticker="B", active=False, dirty=True)}
+        rows["C"] = Projection("C")
+        for way in (Manifest.read, Manifest.open, Manifest.read):
+            with way(path, DATASET) as manifest:
+                assert (manifest.projections(), manifest.months()) == (rows, {})
+
     def test_what_an_older_run_was_killed_amid_is_carried_through(self, manifest: Manifest, path: Path) -> None:
         """Findings were texts, one a ticker; in the record of an intent they were, too."""
         texts = ["identical repeat: A", "conflicting repeat: C: D", "identical repeat: B", "rows without a ticker: 7"]
@@ -431,6 +445,54 @@ class TestProjections:
         manifest.commit([_record(manifest)], [], 1)
         manifest.follow(["A"])
         assert manifest.projections() == {"A": Projection("A"), "B": Projection("B", active=False)}
+
+    def _month(self, period: str, ticker: str = "A") -> Projection:
+        first, last = f"{period}-02 09:30:00-05:00", f"{period}-03 16:00:00-05:00"
+        return Projection(ticker, True, False, first, last, 780, f"sha {period}", 99, 123, period=period)
+
+    def test_months_of_a_ticker_stand_beside_it(self, manifest: Manifest) -> None:
+        manifest.follow(["A", "B"])
+        months = [self._month("2024-01"), self._month("2024-02"), self._month("2024-01", "B")]
+        manifest.projected([*months, replace(self._made(), rows=1560)], [DAY])
+        assert manifest.months() == {(row.ticker, row.period): row for row in months}
+        assert manifest.projections() == {"A": replace(self._made(), rows=1560), "B": Projection("B")}
+        changed = replace(months[0], sha256="new", rows=790)
+        manifest.projected([changed], [])
+        assert manifest.months()["A", "2024-01"] == changed
+        assert manifest.months()["A", "2024-02"] == months[1]
+
+    def test_a_commit_makes_the_month_of_its_session_dirty_and_no_other(self, manifest: Manifest) -> None:
+        manifest.follow(["A"])
+        manifest.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
+        manifest.commit([_record(manifest, DAY)], [], 1)
+        assert {period: row.dirty for (_, period), row in manifest.months().items()} == {
+            "2024-01": True,
+            "2024-02": False,
+        }
+        assert manifest.projections()["A"].dirty
+
+    def test_one_that_leaves_takes_its_months_along_and_has_them_made_anew_when_back(self, manifest: Manifest) -> None:
+        manifest.follow(["A", "B"])
+        months = [self._month("2024-01"), self._month("2024-02"), self._month("2024-01", "B")]
+        manifest.projected(months, [])
+        manifest.follow(["B"])
+        manifest.commit([_record(manifest, DAY)], [], 1)
+        gone = [replace(row, active=False) for row in months[:2]]
+        assert list(manifest.months().values()) == [*gone, replace(months[2], dirty=True)]
+        manifest.follow(["A", "B"])
+        assert list(manifest.months().values()) == [replace(row, dirty=True) for row in months]
+
+    def test_one_month_is_forgotten_alone(self, manifest: Manifest) -> None:
+        manifest.follow(["A"])
+        manifest.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
+        manifest.forget_csvs([("A", "2024-02")])
+        assert manifest.months() == {
+            ("A", "2024-01"): self._month("2024-01"),
+            ("A", "2024-02"): Projection("A", period="2024-02"),
+        }
+        assert manifest.projections() == {"A": self._made()}
+        manifest.forget_csvs([("A", "")])
+        assert manifest.projections() == {"A": Projection("A")}
 
     def test_a_session_that_is_replaced_is_to_be_projected_again(self, manifest: Manifest) -> None:
         manifest.commit([_record(manifest)], [], 1)

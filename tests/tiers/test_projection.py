@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import os
+from collections.abc import Collection
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,18 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
 from ingest.errors import CacheError
 from ingest.tiers import projection
-from ingest.tiers.projection import HEADER, CsvFolder, Projection, merge
+from ingest.tiers.projection import CsvFolder, Projection
 
 START = date(2024, 1, 1)
+HEADER = b"Date,Open,High,Low,Close,Volume\n"
 days = st.integers(0, 15).map(lambda number: (START + timedelta(days=number)).isoformat())
 prices = st.sampled_from(["1.0", "2.50", "187.4300", ""])
 
 
 def _line(day: str, price: str) -> str:
     return f"{day},{price},{price},{price},{price},100"
+
+
+def merge(base: bytes, new: list[tuple[str, str]], replaced: Collection[str]) -> bytes:
+    return projection.merge(HEADER, base, new, replaced)
 
 
 def _csv(rows: dict[str, str]) -> bytes:
@@ -163,3 +169,37 @@ def test_a_folder_in_the_place_of_a_csv_is_an_error_of_the_cache(tmp_path: Path)
     folder(tmp_path).file("A").mkdir()
     with pytest.raises(CacheError):
         projection.read_base(folder(tmp_path), known)
+
+
+def test_a_month_has_a_file_in_the_folder_of_its_ticker(tmp_path: Path) -> None:
+    minutes = CsvFolder(tmp_path, STOCKS_MINUTE)
+    assert minutes.file("BACpL", "2025-11") == tmp_path / "BAC_pL_1m_data" / "2025-11.csv"
+    assert minutes.file("BACpL") == tmp_path / "BAC_pL_1m_data"
+    assert projection.period_of(date(2025, 11, 1)) == "2025-11"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "header"),
+    [
+        ("stocks-day", b"Date,Open,High,Low,Close,Volume\n"),
+        ("options-minute", b"Datetime,Open,High,Low,Close,Volume\n"),
+        ("indices-day", b"Date,Open,High,Low,Close\n"),
+        ("indices-minute", b"Datetime,Open,High,Low,Close\n"),
+        ("futures-cme-day", b"Date,Open,High,Low,Close,Volume\n"),
+    ],
+)
+def test_what_has_no_volume_has_no_column_of_it(dataset: str, header: bytes, tmp_path: Path) -> None:
+    assert CsvFolder(tmp_path, CATALOGUE[dataset]).header == header
+
+
+def test_a_month_is_known_by_its_span_and_is_removed_without_rows(tmp_path: Path) -> None:
+    minutes = CsvFolder(tmp_path, STOCKS_MINUTE)
+    minutes.file("A").mkdir()
+    stamps = ["2025-11-02 01:30:00-04:00", "2025-11-02 01:00:00-05:00"]
+    content = minutes.header + "".join(f"{stamp},1,1,1,1,1\n" for stamp in stamps).encode()
+    written = projection.write(minutes, Projection("A", period="2025-11"), content)
+    assert (written.first, written.last, written.rows, written.period) == (*stamps, 2, "2025-11")
+    assert projection.looks_intact(minutes, written)
+    assert list(minutes.present()) == [minutes.file("A", "2025-11")]
+    empty = projection.write(minutes, written, b"")
+    assert (empty.rows, empty.period, list(minutes.present())) == (0, "2025-11", [])

@@ -46,7 +46,7 @@ class Cache:
         self.sessions.append(PartsOf(session, frozenset(tracked), cut.cut, cut.header.columns, index))
 
     def extract(self, *wanted: str) -> list[tuple[str, str, str]]:
-        return rows.extract(self.folders, self.sessions, frozenset(wanted)).rows()
+        return rows.extract(self.folders, self.sessions, frozenset(wanted), STOCKS_DAY).rows()
 
 
 @pytest.fixture

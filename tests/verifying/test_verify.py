@@ -283,6 +283,7 @@ def test_json_has_all_that_was_found(place):
         "reason": "the file is gone",
         "session": str(DAYS[1]),
         "ticker": None,
+        "period": None,
     }
     assert {"missing", "damaged"} == set(BROKEN)
 
