@@ -117,48 +117,65 @@ def _parts(total: Floats, grain: Floats, weights: Floats, ticks: _Ticks) -> Floa
     return rounded
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The bar of its day, on each row."""
+
+    open: Floats
+    close: Floats
+    high: Floats
+    low: Floats
+    grid: Floats
+
+    @property
+    def least(self) -> Floats:
+        """What costs something never costs nothing; spreads may cost less than nothing."""
+        least: Floats = np.where(self.low > 0, np.maximum(self.low / 2, 1 / self.grid), -np.inf)
+        return least
+
+
 def _prices(day: pl.DataFrame, ticks: _Ticks, rng: np.random.Generator) -> dict[str, Floats]:
     """Open, close, high and low of each row: a path from the day's open to its close within its high and low."""
-    opened, close, high, low, grid = (
-        ticks.each(day[name].to_numpy()) for name in ("open", "close", "high", "low", "grid")
-    )
-    width = high - low
-    jump, above, below = rng.standard_normal((3, len(ticks))) * width * 0.04
-    path = np.where(
-        ticks.regular, np.clip(_bridge(opened, close, width * 0.4, ticks, rng), low, high), close + 5 * jump
-    )
-    least = np.where(low > 0, np.maximum(low / 2, 1 / grid), -np.inf)  # what costs something never costs nothing
-    path = np.maximum(path, least)
-    before = np.clip(np.concatenate((path[:1], path[:-1])) + jump, low, high)
-    before = np.where(ticks.regular, np.where(_is_first(ticks), opened, before), path + jump / 2)
-    before = np.maximum(before, least)
+    whole = _Day(*(ticks.each(day[name].to_numpy()) for name in _Day.__slots__))
+    opened, close = _paths(whole, ticks, rng)
+    above, below = np.abs(rng.standard_normal((2, len(ticks)))) * (whole.high - whole.low) * 0.04
     bars = {
-        "open": before,
-        "close": path,
-        "high": np.maximum(before, path) + np.abs(above),
-        "low": np.maximum(np.minimum(before, path) - np.abs(below), least),
+        "open": opened,
+        "close": close,
+        "high": np.maximum(opened, close) + above,
+        "low": np.maximum(np.minimum(opened, close) - below, whole.least),
     }
-    fine = grid * np.where(rng.random(len(ticks)) < _FINE, 100, 1)
-    return {name: np.round(values * fine) / fine for name, values in _within(bars, low, high, ticks).items()}
+    fine = whole.grid * np.where(rng.random(len(ticks)) < _FINE, 100, 1)
+    return {name: np.round(values * fine) / fine for name, values in _within(bars, whole, ticks).items()}
 
 
-def _within(bars: dict[str, Floats], low: Floats, high: Floats, ticks: _Ticks) -> dict[str, Floats]:
+def _paths(whole: _Day, ticks: _Ticks, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Open and close of each row: a row opens about where the one before it has closed."""
+    jump = rng.standard_normal(len(ticks)) * (whole.high - whole.low) * 0.04
+    inside = np.clip(_bridge(whole, ticks, rng), whole.low, whole.high)
+    close = np.maximum(np.where(ticks.regular, inside, whole.close + 5 * jump), whole.least)
+    begun = np.clip(np.concatenate((close[:1], close[:-1])) + jump, whole.low, whole.high)
+    regular = np.where(_is_first(ticks), whole.open, begun)
+    return np.maximum(np.where(ticks.regular, regular, close + jump / 2), whole.least), close
+
+
+def _within(bars: dict[str, Floats], whole: _Day, ticks: _Ticks) -> dict[str, Floats]:
     """The bars with no regular row beyond the day's extremes, and one at least at each of them."""
-    tops = np.where(ticks.regular, np.minimum(bars["high"], high), bars["high"])
-    bottoms = np.where(ticks.regular, np.maximum(bars["low"], low), bars["low"])
-    tops = np.where(_is_most(tops, ticks), high, tops)
-    return {**bars, "high": tops, "low": np.where(_is_most(-bottoms, ticks), low, bottoms)}
+    high = np.where(ticks.regular, np.minimum(bars["high"], whole.high), bars["high"])
+    low = np.where(ticks.regular, np.maximum(bars["low"], whole.low), bars["low"])
+    high = np.where(_is_most(high, ticks), whole.high, high)
+    return {**bars, "high": high, "low": np.where(_is_most(-low, ticks), whole.low, low)}
 
 
-def _bridge(opened: Floats, close: Floats, width: Floats, ticks: _Ticks, rng: np.random.Generator) -> Floats:
+def _bridge(whole: _Day, ticks: _Ticks, rng: np.random.Generator) -> Floats:
     """A random path from the open that ends at the close with the last regular row."""
     steps = ticks.running(ticks.regular.astype(np.float64))
     count = ticks.each(np.add.reduceat(ticks.regular.astype(np.float64), ticks.starts))
     walked = ticks.running(np.where(ticks.regular, rng.standard_normal(len(ticks)), 0.0))
     ends = ticks.starts + ticks.counts - 1
     done = steps / count
-    noise = (walked - ticks.each(walked[ends]) * done) / np.sqrt(count)
-    path: Floats = np.where(done == 1, close, opened + (close - opened) * done + noise * width)
+    noise = (walked - ticks.each(walked[ends]) * done) / np.sqrt(count) * (whole.high - whole.low) * 0.4
+    path: Floats = np.where(done == 1, whole.close, whole.open + (whole.close - whole.open) * done + noise)
     return path
 
 
