@@ -10,6 +10,8 @@
     │   ├── Throttled                    it asks us to slow down; may be retried
     │   ├── Disrupted                    a transport or server fault; may be retried
     │   ├── Forbidden                    403: this object is not in the plan
+    │   ├── Replaced                     this object is not the one that was listed any more
+    │   ├── Unranged                     it sends whole objects where a part was asked for
     │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that nobody has
     │   ├── Disagreement                 Yahoo's prices are not those of Massive
     │   └── ActionsUnknown               splits and dividends could not be had, so nothing can be adjusted
@@ -95,6 +97,14 @@ class Disrupted(SourceError):
 
 class Forbidden(SourceError):
     """The object exists, and the keys' plan does not include it."""
+
+
+class Replaced(SourceError):
+    """The object is there, and is not the one that was asked for: another ETag, or another size."""
+
+
+class Unranged(SourceError):
+    """A whole object came where a part of it was asked for."""
 
 
 class NotFound(SourceError):

@@ -46,12 +46,23 @@ class FetchStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Downloading:
+    """So many bytes of a large file are here, `resumed` of them from an earlier run; told a few times a second."""
+
+    session: date
+    bytes: int
+    of: int
+    resumed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
-    """A body is here and passed its checks."""
+    """A body is here and passed its checks; `resumed` of its bytes are those that an earlier run had left."""
 
     session: date
     bytes: int
     seconds: float
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +211,7 @@ Event = (
     | Notice
     | Planned
     | FetchStarted
+    | Downloading
     | Fetched
     | Retrying
     | ConcurrencyChanged

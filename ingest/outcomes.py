@@ -1,6 +1,7 @@
 """How a session that was to be fetched ended."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ingest.sources.base import Body
@@ -15,7 +16,8 @@ OutcomeKind = Literal["committed", "forbidden", "absent", "failed", "quarantined
 class Outcome:
     """The end of one session: with its staged parts where it is to be committed, its bytes where they are refused.
 
-    `acceptable` says that what was refused can be read, and would take rows away.
+    `acceptable` says that what was refused can be read, and would take rows away. `spooled` is the file that its large
+    object came down into, of no use any more once this is recorded.
     """
 
     job: "Job"
@@ -24,3 +26,4 @@ class Outcome:
     prepared: "Prepared | None" = None
     refused: Body | None = None
     acceptable: bool = False
+    spooled: Path | None = None

@@ -15,21 +15,37 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingest import events
-from ingest.errors import Disrupted, Forbidden, IngestError, LosesRows, NotFound, Throttled, UnreadableFile, ungrouped
+from ingest.errors import (
+    Disrupted,
+    Forbidden,
+    IngestError,
+    LosesRows,
+    NotFound,
+    Stopped,
+    Throttled,
+    UnreadableFile,
+    ungrouped,
+)
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
 from ingest.prepare import Job, Prepared, prepare
 from ingest.request import Request
 from ingest.settings import Limits
+from ingest.sources import spooling
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.pacing import ByteBudget, UnderWay
 from ingest.store import Store
+from ingest.tiers import spool
 
 _Ended = tuple[Outcome, int]
 
 _IN_FLIGHT_PER_PACKED = 6
 """Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
+
+_IN_FLIGHT_SPOOLED = 16 << 20
+"""Bytes in memory for a large file, however large: pieces of some ranges that are being written, then pieces of its
+text and of both parts."""
 
 _SPARE_WORKERS = 2
 """Split workers beyond one a core: some of them always wait for the disk, for polars or for the GIL."""
@@ -52,7 +68,9 @@ class Pipeline:
         self._budget = ByteBudget(limits.max_bytes_in_flight)
         self._max_unpacked = limits.max_unpacked_bytes
         self._under_way = UnderWay()
-        self._workers = anyio.CapacityLimiter((os.cpu_count() or 1) + _SPARE_WORKERS)
+        cores = os.cpu_count() or 1
+        self._workers = anyio.CapacityLimiter(cores + _SPARE_WORKERS)
+        self._spooled_workers = anyio.CapacityLimiter(cores)
         self.outcomes: dict[date, OutcomeKind] = {}
 
     async def run(self, decisions: Sequence[Decision]) -> None:
@@ -106,13 +124,17 @@ class Pipeline:
 
     async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
         """Begin a session as soon as there is a place and room for it."""
-        taken = await self._budget.acquire(_item(job.decision).size * _IN_FLIGHT_PER_PACKED)
+        taken = await self._budget.acquire(_in_flight(_item(job.decision)))
         await self._asker.limit.acquire()
         downloads.start_soon(self._session, job, taken, send)
 
     async def _session(self, job: Job, taken: int, send: MemoryObjectSendStream[_Ended]) -> None:
         with self._under_way:
-            outcome = await self._outcome(job)
+            try:
+                outcome = await self._outcome(job)
+            except Stopped:  # a large file, of which the next run will find what has come
+                self._budget.release(taken)
+                return
             # What is here by the time that another session ends the run is committed all the same.
             with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
                 await send.send((outcome, taken))
@@ -133,19 +155,26 @@ class Pipeline:
         first = await self._split(job, await self._fetched(job.decision))
         if first.prepared or first.acceptable:
             return first
+        if first.spooled:
+            await anyio.to_thread.run_sync(spool.discard, first.spooled)
         await self._asker.limit.acquire()
         return await self._split(job, await self._fetched(job.decision))
 
     async def _fetched(self, decision: Decision) -> Body:
-        return await self._asker.fetch(decision.session, _item(decision))
+        session, item = decision.session, _item(decision)
+        if spooling.is_large(item):
+            return await spooling.fetch(self._asker, session, item, self._store.spool_path(session))
+        return await self._asker.fetch(session, item)
 
     async def _split(self, job: Job, body: Body) -> Outcome:
+        workers = self._spooled_workers if body.path else self._workers
         try:
             with anyio.CancelScope(shield=True):
-                prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=self._workers)
+                prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=workers)
         except UnreadableFile as error:
-            return Outcome(job, "quarantined", str(error), refused=body, acceptable=isinstance(error, LosesRows))
-        return Outcome(job, "committed", prepared=prepared)
+            acceptable = isinstance(error, LosesRows)
+            return Outcome(job, "quarantined", str(error), refused=body, acceptable=acceptable, spooled=body.path)
+        return Outcome(job, "committed", prepared=prepared, spooled=body.path)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
         """Commit outcomes as they come: those that come within a moment, while others are under way, share a commit."""
@@ -170,6 +199,10 @@ def _item(decision: Decision) -> RemoteObject:
     if decision.item is None:
         raise AssertionError(f"{decision.session} is to be fetched and is not listed")
     return decision.item
+
+
+def _in_flight(item: RemoteObject) -> int:
+    return _IN_FLIGHT_SPOOLED if spooling.is_large(item) else item.size * _IN_FLIGHT_PER_PACKED
 
 
 def _event(outcome: Outcome, store: Store) -> events.Event:

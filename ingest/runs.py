@@ -29,8 +29,8 @@ from ingest.store import Store
 from ingest.survey import asking, survey
 from ingest.tally import Tally, standing
 from ingest.tickers import some
-from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder
+from ingest.tiers import durable, spool
+from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder, spool_folder
 from ingest.tiers.projection import CsvFolder
 
 _TURN_S = 0.1
@@ -139,6 +139,7 @@ class _Run:
                 found = await survey(asker, manifest, self._settings, request)
                 plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
                 manifest.answered(_new_answers(plan), self._store.run)
+                spool.sweep(self._store.spool, _still_wanted(found.plan))
                 self._permit(found.permission)
                 self._check_size(plan)
                 for words in found.outside():
@@ -249,11 +250,20 @@ def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
     folders.create()
     with Manifest.open(settings.manifest_path, request.dataset.name) as manifest:
         run = manifest.begin_run(request.window.start, request.window.end)
-        store = Store(manifest, folders, quarantine_folder(settings, dataset), run)
+        kept = (quarantine_folder(settings, dataset), spool_folder(settings, dataset))
+        store = Store(manifest, folders, *kept, run)
         store.recover()
         for folder in CsvFolder(csv_folder(settings, dataset), dataset).folders():
             durable.sweep(folder)
         yield store
+
+
+def _still_wanted(plan: Plan) -> dict[date, spool.Known | None]:
+    """For each session of the plan the object that is to be fetched, if there is one, with this run or a later one."""
+    return {
+        one.session: spool.Known(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
+        for one in plan.decisions
+    }
 
 
 def _new_answers(plan: Plan) -> list[Answer]:

@@ -12,7 +12,7 @@ from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.sources.base import Body
-from ingest.tiers import durable
+from ingest.tiers import durable, spool
 from ingest.tiers.layout import TIERS, PartFolders, part_name
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Store:
     manifest: Manifest
     folders: PartFolders
     quarantine: Path
+    spool: Path
     run: int
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
@@ -43,6 +44,8 @@ class Store:
         for outcome in outcomes:
             if outcome.refused:
                 self._keep_refused(outcome, outcome.refused)
+            if outcome.spooled:
+                spool.discard(outcome.spooled)
         self.manifest.answered([_answer(outcome) for outcome in outcomes if outcome.kind in _ANSWERS], self.run)
 
     def commit(self, batch: "Sequence[Prepared]") -> None:
@@ -79,11 +82,19 @@ class Store:
         """Where the bytes of a session's refused file are kept."""
         return kept_at(self.quarantine, session)
 
+    def spool_path(self, session: date) -> Path:
+        """Where a session's file lies while it is on its way, if it is a large one."""
+        return spool.spool_path(self.spool, session)
+
     def _keep_refused(self, outcome: Outcome, body: Body) -> None:
         session = outcome.job.decision.session
+        path, size = self.quarantine_path(session), body.size
         durable.make_folder(self.quarantine)
-        durable.replace(self.quarantine_path(session), body.data)
-        kept = (body.etag, len(body.data), body.last_modified, outcome.reason or "", outcome.acceptable)
+        if body.path is None:
+            durable.replace(path, body.data)
+        else:
+            durable.take_over(path, body.path)
+        kept = (body.etag, size, body.last_modified, outcome.reason or "", outcome.acceptable)
         Judgements(self.manifest).quarantine(Quarantined(session, *kept), self.run)
 
     def _publish(self, prepared: "Prepared") -> None:

@@ -24,7 +24,7 @@ class Tally:
         """Count an event and pass it on."""
         match event:
             case events.Fetched():
-                self._counts["bytes"] += event.bytes
+                self._counts["bytes"] += event.bytes - event.resumed
             case events.Projected():
                 self._counts["files_projected"] += event.files
             case events.YahooAsked():

@@ -5,18 +5,23 @@ A script is asked once for each request, in the order in which they come, always
 
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """One request; `key` is empty for a listing. `nth` counts the requests for a key (or for listings), from 1."""
+    """One request; `key` is empty for a listing. `nth` counts the requests for a key (or for listings), from 1.
+
+    `conditions` are its headers Range, If-Range and If-Match, by their names in small letters.
+    """
 
     method: str
     key: str
     query: dict[str, str]
     nth: int
+    conditions: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,27 @@ class ShortBody:
 
 
 @dataclass(frozen=True, slots=True)
+class LongBody:
+    """So many bytes more than there are, and Content-Length agrees: nothing in HTTP shows it."""
+
+    by: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Heedless:
+    """An answer as by a server that does not know these headers: range, if-range, if-match."""
+
+    of: tuple[str, ...] = ("range",)
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """Content-Range says of a part that it begins so many bytes later than the one asked for."""
+
+    by: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ResetBefore:
     """The connection is reset (RST) before any answer."""
 
@@ -86,7 +112,20 @@ class Latency:
     seconds: float
 
 
-Fault = Status | XmlError200 | FlipByte | ShortLength | ShortBody | ResetBefore | ResetMidway | Silence | Latency
+Fault = (
+    Status
+    | XmlError200
+    | FlipByte
+    | ShortLength
+    | ShortBody
+    | LongBody
+    | Heedless
+    | Shifted
+    | ResetBefore
+    | ResetMidway
+    | Silence
+    | Latency
+)
 Script = Callable[[Request], Fault | None]
 
 SLOW_DOWN = Status(503, "SlowDown")

@@ -1,8 +1,8 @@
 """A small S3-compatible server on loopback, in a thread of this process: for tests, and where there is no SeaweedFS.
 
-Path-style; GET and HEAD of objects (ranges, If-Match) and ListObjectsV2 (prefix, pages; no delimiters). It does NOT
-check signatures; it can check the access key's name. Objects are a dictionary that may change while it runs. A script
-of `faults` makes it fail in ways a healthy server does not.
+Path-style; GET and HEAD of objects (ranges, If-Match, If-Range) and ListObjectsV2 (prefix, pages; no delimiters). It
+does NOT check signatures; it can check the access key's name. Objects are a dictionary that may change while it runs. A
+script of `faults` makes it fail in ways a healthy server does not.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -30,11 +31,14 @@ from aiohttp import web
 from ingest.demo.faults import (
     Fault,
     FlipByte,
+    Heedless,
     Latency,
+    LongBody,
     Request,
     ResetBefore,
     ResetMidway,
     Script,
+    Shifted,
     ShortBody,
     ShortLength,
     Silence,
@@ -44,6 +48,8 @@ from ingest.demo.faults import (
 
 _HOST: Final = "127.0.0.1"
 _MAX_KEYS = 1000
+_BLOCK = 1 << 16
+_CONDITIONS = ("range", "if-range", "if-match")
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -74,6 +80,8 @@ class Server:
         self.forbidden = forbidden
         self.faults = faults
         self.most_at_once = 0
+        self.sent: Counter[str] = Counter()
+        """Bytes of bodies that were sent, by key; of listings under the empty one."""
         self._at_once = 0
         self._access_keys = access_keys
         self._page_size = page_size
@@ -100,16 +108,20 @@ class Server:
         """Answer one request, as the script of faults wants it."""
         bucket, _, key = incoming.path.lstrip("/").partition("/")
         self._counts[key] += 1
-        request = Request(incoming.method, key, dict(incoming.query), self._counts[key])
+        asked = {name: incoming.headers[name] for name in _CONDITIONS if name in incoming.headers}
+        request = Request(incoming.method, key, dict(incoming.query), self._counts[key], asked)
         self._log.append(request)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             fault = self.faults(request) if self.faults else None
-            answer = self._refusal(bucket, incoming) or self._answer(request, incoming)
-            return await _send(incoming, self._dated(_spoilt(answer, fault)), fault)
+            answer = self._refusal(bucket, incoming) or self._answer(_heeded(request, fault))
+            return await _send(incoming, self._dated(_spoilt(answer, fault)), fault, partial(self._note_sent, key))
         finally:
             self._at_once -= 1
+
+    def _note_sent(self, key: str, count: int) -> None:
+        self.sent[key] += count
 
     def _dated(self, answer: _Answer) -> _Answer:
         now = format_datetime(datetime.now(UTC) + self._ahead, usegmt=True)
@@ -123,7 +135,7 @@ class Server:
             return _error(404, "NoSuchBucket")
         return None
 
-    def _answer(self, request: Request, incoming: web.Request) -> _Answer:
+    def _answer(self, request: Request) -> _Answer:
         if request.method not in ("GET", "HEAD"):
             return _error(405, "MethodNotAllowed")
         if not request.key:
@@ -133,9 +145,9 @@ class Server:
         body = self.objects.get(request.key)
         if body is None:
             return _error(404, "NoSuchKey")
-        return self._object(request.key, body, incoming)
+        return self._object(request.key, body, request.conditions)
 
-    def _object(self, key: str, body: bytes, incoming: web.Request) -> _Answer:
+    def _object(self, key: str, body: bytes, asked: Mapping[str, str]) -> _Answer:
         etag = self._etag(key, body)
         headers = {
             "ETag": etag,
@@ -143,9 +155,9 @@ class Server:
             "Accept-Ranges": "bytes",
             "Content-Type": "application/gzip",
         }
-        if incoming.headers.get("If-Match", etag).strip('"') != etag.strip('"'):
+        if asked.get("if-match", etag).strip('"') != etag.strip('"'):
             return _error(412, "PreconditionFailed")
-        return _ranged(body, headers, incoming.headers.get("Range"))
+        return _ranged(body, headers, asked.get("range") if asked.get("if-range", etag) == etag else None)
 
     def _listing(self, query: Mapping[str, str]) -> _Answer:
         if query.get("list-type") != "2" or query.get("delimiter"):
@@ -260,12 +272,18 @@ def _spoilt(answer: _Answer, fault: Fault | None) -> _Answer:
             return replace(answer, body=bytes(body))
         case ShortLength(by):
             return replace(answer, body=answer.body[: max(len(answer.body) - by, 0)])
+        case LongBody(by):
+            return replace(answer, body=answer.body + bytes(by))
+        case Shifted(by) if "Content-Range" in answer.headers:
+            return _shifted(answer, by)
         case _:
             return answer
 
 
-async def _send(incoming: web.Request, answer: _Answer, fault: Fault | None) -> web.StreamResponse:
-    """Send an answer, with what a fault does to its transport."""
+async def _send(
+    incoming: web.Request, answer: _Answer, fault: Fault | None, note: Callable[[int], None]
+) -> web.StreamResponse:
+    """Send an answer, with what a fault does to its transport; `note` is told how many bytes of the body are sent."""
     match fault:
         case ResetBefore():
             return _reset(incoming, web.StreamResponse())
@@ -276,19 +294,46 @@ async def _send(incoming: web.Request, answer: _Answer, fault: Fault | None) -> 
     await response.prepare(incoming)
     if incoming.method == "HEAD":
         return response
+    body = memoryview(answer.body)[: _come_through(len(answer.body), fault)]
+    for start in range(0, len(body), _BLOCK):
+        await response.write(bytes(body[start : start + _BLOCK]))
+        note(len(body[start : start + _BLOCK]))
+    return await _ended(incoming, response, fault)
+
+
+def _shifted(answer: _Answer, by: int) -> _Answer:
+    first, rest = answer.headers["Content-Range"].removeprefix("bytes ").split("-")
+    return replace(answer, headers={**answer.headers, "Content-Range": f"bytes {int(first) + by}-{rest}"})
+
+
+def _heeded(request: Request, fault: Fault | None) -> Request:
+    """The request without what the server does not heed."""
+    lacking = fault.of if isinstance(fault, Heedless) else ()
+    return request._replace(conditions={name: text for name, text in request.conditions.items() if name not in lacking})
+
+
+def _come_through(size: int, fault: Fault | None) -> int:
+    """So many bytes of a body are sent."""
     match fault:
-        case ResetMidway(after_bytes):
-            await response.write(answer.body[:after_bytes])
-            return _reset(incoming, response)
+        case ResetMidway(after_bytes) | Silence(after_bytes):
+            return min(after_bytes, size)
         case ShortBody(by):
-            await response.write(answer.body[: max(len(answer.body) - by, 0)])
+            return max(size - by, 0)
+        case _:
+            return size
+
+
+async def _ended(incoming: web.Request, response: web.StreamResponse, fault: Fault | None) -> web.StreamResponse:
+    """What becomes of the connection after the body."""
+    match fault:
+        case ResetMidway():
+            return _reset(incoming, response)
+        case ShortBody():
             return _close(incoming, response)
-        case Silence(after_bytes, seconds):
-            await response.write(answer.body[:after_bytes])
+        case Silence(_, seconds):
             await asyncio.sleep(seconds)
             return _close(incoming, response)
         case _:
-            await response.write(answer.body)
             return response
 
 

@@ -223,6 +223,11 @@ class Settings(BaseSettings):
         return self.cache.root / "quarantine"
 
     @property
+    def spool_path(self) -> Path:
+        """The folder of large files that are on their way."""
+        return self.cache.root / "spool"
+
+    @property
     def list_paths(self) -> tuple[Path, ...]:
         """The files of tickers; they may be missing."""
         return self.tracked.lists

@@ -12,9 +12,10 @@ import anyio
 from ingest import events
 from ingest.errors import Disrupted, Forbidden, NotFound, SourceError, Stopped, Throttled, ungrouped
 from ingest.settings import Source as SourceSettings
-from ingest.sources.base import Body, RemoteObject, Source
+from ingest.sources.base import Body, RemoteObject, Source, Write
 from ingest.sources.pacing import AdaptiveLimit
 from ingest.sources.retrying import Liveness, with_retries
+from ingest.tiers.spool import Stretch
 
 _Result = TypeVar("_Result")
 
@@ -26,8 +27,8 @@ class Asker:
     """A source wrapped in retries, a limit on downloads that adapts, and the judgement that it is down."""
 
     def __init__(self, source: Source, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
-        self._source, self._sink, self._stop = source, sink, stop
-        self._attempts = settings.attempts
+        self._source, self.sink, self.stop = source, sink, stop
+        self.attempts = settings.attempts
         self._liveness = Liveness(settings.down_after_s)
         self.limit = AdaptiveLimit(settings.concurrency)
 
@@ -57,12 +58,12 @@ class Asker:
                 yield
                 group.cancel_scope.cancel()
         except SourceError as error:
-            if self._stop.is_set():  # it was not asked for again
+            if self.stop.is_set():  # it was not asked for again
                 raise Stopped("stopped before the source had answered") from error
             raise
 
     async def _abandon(self) -> None:
-        await self._stop.wait()
+        await self.stop.wait()
         raise Stopped("stopped before the source had answered")
 
     async def listing(self, prefixes: Sequence[str]) -> list[RemoteObject]:
@@ -102,20 +103,47 @@ class Asker:
     async def fetch(self, session: date, item: RemoteObject) -> Body:
         """One object, in a place among the downloads that the caller has acquired and that is given back here."""
         started = time.monotonic()
-        self._sink(events.FetchStarted(session, item.size))
+        self.sink(events.FetchStarted(session, item.size))
         try:
             body = await self._persistently(session, partial(self._source.fetch, item))
         finally:
             self.limit.release()
-        self._sink(events.Fetched(session, len(body.data), time.monotonic() - started))
+        self.sink(events.Fetched(session, len(body.data), time.monotonic() - started))
         return body
+
+    async def look_up(self, session: date, item: RemoteObject) -> RemoteObject:
+        """The object that is under a key now; raises SourceError."""
+        return await self._persistently(session, partial(self._source.look_up, item))
+
+    async def fetch_stretch(
+        self, session: date, item: RemoteObject, left: Callable[[], Stretch], write: Write, alone: bool
+    ) -> None:
+        """A stretch of an object, in a place of its own among the downloads.
+
+        `left` says what is left of it: each attempt goes on where the one before broke off. Raises SourceError, of
+        which Replaced and Unranged are not tried again.
+        """
+
+        async def note(at: int, data: bytes | bytearray) -> None:
+            self._liveness.answered()
+            await write(at, data)
+
+        async def attempt() -> None:
+            if (rest := left()).start < rest.stop:  # else it broke off when all of it had come
+                await self._source.fetch_stretch(item, rest, note, alone)
+
+        await self.limit.acquire()
+        try:
+            await self._persistently(session, attempt)
+        finally:
+            self.limit.release()
 
     async def _persistently(self, session: date | None, call: Callable[[], Awaitable[_Result]]) -> _Result:
         def report(number: int, wait_s: float, cause: str) -> None:
-            self._sink(events.Retrying(session, number, wait_s, cause))
+            self.sink(events.Retrying(session, number, wait_s, cause))
 
         attempt = partial(self._attempt, call)
-        return await with_retries(attempt, self._attempts, self._liveness, report, self._stop)
+        return await with_retries(attempt, self.attempts, self._liveness, report, self.stop)
 
     async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         """Teach the limit what each attempt tells of the source's health."""
@@ -124,8 +152,8 @@ class Asker:
             result = await call()
         except (Throttled, Disrupted) as error:
             if self.limit.congested(window):
-                self._sink(events.ConcurrencyChanged(self.limit.limit, str(error)))
+                self.sink(events.ConcurrencyChanged(self.limit.limit, str(error)))
             raise
         if self.limit.succeeded():
-            self._sink(events.ConcurrencyChanged(self.limit.limit, UP_AGAIN))
+            self.sink(events.ConcurrencyChanged(self.limit.limit, UP_AGAIN))
         return result

@@ -1,9 +1,17 @@
-"""The seam to a source of daily files: three values and three calls."""
+"""The seam to a source of daily files: its values and its calls."""
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from ingest.tiers import durable
+from ingest.tiers.spool import Stretch
+
+Write = Callable[[int, bytes | bytearray], Awaitable[None]]
+"""Takes bytes of an object, and where in it they begin."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -20,20 +28,35 @@ class RemoteObject:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """An object's bytes, checked, with the size and ETag that came with them.
+    """An object's bytes, checked, with the ETag that came with them.
 
-    `etag_is_md5` is False where the ETag looks like an md5 and is not that of the bytes, twice over.
+    `etag_is_md5` is False where the ETag looks like an md5 and is not that of the bytes, twice over. Those of a large
+    object are in the file `path`, and `data` is empty.
     """
 
     data: bytes
     etag: str
     last_modified: str
     etag_is_md5: bool = True
+    path: Path | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object, packed as it is. Raises CacheError where its file is gone."""
+        if self.path is None:
+            return len(self.data)
+        with durable.translated("look at", self.path):
+            return self.path.stat().st_size
+
+
+def looks_like_md5(etag: str) -> bool:
+    """Whether an ETag may be the md5 of its object: that of one which was stored in several parts is not."""
+    return _MD5.fullmatch(etag) is not None
 
 
 def is_md5_of(etag: str, data: bytes) -> bool:
     """Whether an ETag that looks like an md5 is that of the bytes; one that does not is of another kind, and fits."""
-    return not _MD5.fullmatch(etag) or hashlib.md5(data, usedforsecurity=False).hexdigest() == etag
+    return not looks_like_md5(etag) or hashlib.md5(data, usedforsecurity=False).hexdigest() == etag
 
 
 class Source(Protocol):
@@ -58,4 +81,16 @@ class Source(Protocol):
 
     async def fetch(self, item: RemoteObject) -> Body:
         """One object, whole. One attempt: whether to try again is the caller's decision."""
+        ...
+
+    async def look_up(self, item: RemoteObject) -> RemoteObject:
+        """The object that is under the key now, at the price of its first byte."""
+        ...
+
+    async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+        """A stretch of an object, handed to `write` piece by piece, in order; one attempt.
+
+        Raises Disrupted where it breaks off, Replaced where the object is another by now, and Unranged where all of it
+        comes, unless the caller is `alone` on it: then what comes before the stretch is passed over.
+        """
         ...

@@ -1,11 +1,8 @@
-"""Massive's flat files over S3: one client for the run, one attempt a call, foreign errors translated here."""
+"""Massive's flat files over S3: one client for the run, one attempt a call."""
 
 import hashlib
-import ssl
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,79 +13,18 @@ from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import exceptions as boto
-from botocore.parsers import ResponseParserError
 
-from ingest.errors import (
-    Disrupted,
-    Forbidden,
-    IngestError,
-    NotFound,
-    SourceError,
-    SourceRefused,
-    Throttled,
-    UsageError,
-    printable,
-)
+from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.settings import Source as SourceSettings
-from ingest.sources.base import Body, RemoteObject, is_md5_of
-from ingest.sources.credentials import credentials_file, hidden, secrets_of
-
-_BY_CODE: Mapping[str, type[SourceError]] = {
-    "AccessDenied": Forbidden,
-    "AllAccessDisabled": Forbidden,
-    "AuthorizationHeaderMalformed": SourceRefused,
-    "ExpiredToken": SourceRefused,
-    "InternalError": Disrupted,
-    "InvalidAccessKeyId": SourceRefused,
-    "InvalidToken": SourceRefused,
-    "NoSuchBucket": SourceRefused,
-    "NoSuchKey": NotFound,
-    "OperationAborted": Disrupted,
-    "PermanentRedirect": SourceRefused,
-    "RequestLimitExceeded": Throttled,
-    "RequestTimeTooSkewed": SourceRefused,
-    "RequestTimeout": Disrupted,
-    "ServiceUnavailable": Throttled,
-    "SignatureDoesNotMatch": SourceRefused,
-    "SlowDown": Throttled,
-    "Throttling": Throttled,
-    "TooManyRequests": Throttled,
-}
-_BY_STATUS: Mapping[int, type[SourceError]] = {403: Forbidden, 404: NotFound, 429: Throttled, 503: Throttled}
-
-_ADVICE = {
-    "InvalidAccessKeyId": "the source does not know this access key: take the S3 keys (not the API key) from the "
-    "vendor's dashboard",
-    "SignatureDoesNotMatch": "the secret key does not belong to the access key: copy both again",
-    "ExpiredToken": "these keys have expired: take new ones",
-    "InvalidToken": "these keys need no session token, or another one: see aws_session_token",
-    "AuthorizationHeaderMalformed": "the keys or the region are not as S3 writes them: see [source] region",
-    "RequestTimeTooSkewed": "this computer's clock is wrong: set it and try again",
-    "NoSuchBucket": "there is no such bucket: see [source] bucket",
-}
-
-_TRANSPORT = (
-    boto.ConnectionError,
-    boto.HTTPClientError,
-    boto.ResponseStreamingError,
-    boto.IncompleteReadError,
-    ResponseParserError,
-    aiohttp.ClientError,
-    TimeoutError,
-    ConnectionError,
-    OSError,
-)
-
-_UNTRUSTED = (
-    "the TLS certificate of the source is not trusted; an authority of your own is named by the environment variable "
-    "AWS_CA_BUNDLE"
-)
-_NOT_S3 = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
+from ingest.sources import ranges
+from ingest.sources.answers import NOT_S3, ahead_of, iso, status_of, translating
+from ingest.sources.base import Body, RemoteObject, Write, is_md5_of
+from ingest.sources.credentials import credentials_file
+from ingest.tiers.spool import Stretch
 
 _BAD_REQUEST = 400
 _NO_SUCH_RANGE = 416
 _CHUNK = 1 << 20
-_SHOWN = 300
 
 _MAX_PAGES = 1000
 """Pages of a year's listing, of which one holds it all: what goes on and on is no listing."""
@@ -108,6 +44,7 @@ class MassiveSource:
         self._bucket = bucket
         self._keys = keys
         self._mismatched: dict[str, str] = {}
+        self._matched = True
         self.requests = 0
 
     async def listing(self, prefix: str) -> list[RemoteObject]:
@@ -125,17 +62,17 @@ class MassiveSource:
             if (token := page["NextContinuationToken"]) in tokens:
                 raise Disrupted(f"listing {prefix}: a page came twice")
             tokens.append(token)
-        raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {_NOT_S3}")
+        raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {NOT_S3}")
 
     async def _page(self, prefix: str, more: Mapping[str, object]) -> Mapping[str, Any]:
         with self._asking(f"listing {prefix}"):
             try:
                 page: Mapping[str, Any] = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
             except (LookupError, ValueError) as error:  # botocore's own, where a key is missing or a size is no number
-                raise Disrupted(f"listing {prefix}: the answer is no listing; {_NOT_S3}") from error
+                raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
             except boto.ClientError as error:
                 # Nobody promises for how long a token is good.
-                if "ContinuationToken" in more and _status(error) == _BAD_REQUEST:
+                if "ContinuationToken" in more and status_of(error) == _BAD_REQUEST:
                     raise Disrupted(f"listing {prefix}: {error}") from error
                 raise
         return page
@@ -147,7 +84,7 @@ class MassiveSource:
         """
         page = await self._page(prefix, {"MaxKeys": 1})
         _entries(page, prefix)
-        return _ahead_of(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
+        return ahead_of(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
     async def probe(self, item: RemoteObject) -> None:
         """Whether the keys may read an object, at the price of its first byte."""
@@ -166,6 +103,39 @@ class MassiveSource:
                 data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_GROWN))
             return self._checked(item, answer, data)
 
+    async def look_up(self, item: RemoteObject) -> RemoteObject:
+        """The object that is under the key now, at the price of its first byte; of an empty one no ETag is told.
+
+        Where it is the same one after all, a source misunderstands If-Match (a SeaweedFS did): it is left out from now
+        on. Raises Disrupted where its size is not what was listed, or beyond all measure.
+        """
+        with self._asking(item.key):
+            try:
+                answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
+            except boto.ClientError as error:
+                if status_of(error) == _NO_SUCH_RANGE:
+                    return RemoteObject(item.key, 0, "", "")
+                raise
+            async with answer["Body"]:
+                _check_object(item, answer, b"")
+                return self._found(item, answer)
+
+    def _found(self, item: RemoteObject, answer: Mapping[str, Any]) -> RemoteObject:
+        etag, size = str(answer["ETag"]).strip('"'), ranges.total_of(answer, item.key)
+        if (etag, size) == (item.etag, item.size):
+            self._matched = False
+            return item
+        if etag == item.etag or size > max(2 * item.size, _MAX_GROWN):
+            raise Disrupted(f"{item.key}: it has {size:,} bytes, which is not what was listed")
+        return RemoteObject(item.key, size, etag, iso(answer.get("LastModified")))
+
+    async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+        """A stretch of an object as it comes; see `Source.fetch_stretch`."""
+        asked = ranges.asked_for(item, stretch, self._matched)
+        with self._asking(item.key), ranges.replaced_is_told(item.key):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, **asked)
+            await ranges.pour(answer, item, stretch, write, alone)
+
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
         _check_object(item, answer, data)
         etag = str(answer["ETag"]).strip('"')
@@ -173,7 +143,7 @@ class MassiveSource:
         expected = item.size if etag == item.etag else int(answer.get("ContentLength", len(data)))
         if len(data) != expected:
             raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
-        modified = item.last_modified if etag == item.etag else _iso(answer.get("LastModified"))
+        modified = item.last_modified if etag == item.etag else iso(answer.get("LastModified"))
         return Body(data, etag, modified, etag_is_md5=self._is_md5(item.key, etag, data))
 
     def _is_md5(self, key: str, etag: str, data: bytes) -> bool:
@@ -193,43 +163,10 @@ class MassiveSource:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Count a request, and translate what it may raise, without the keys that an answer may have echoed."""
+        """Count a request, and translate what it may raise."""
         self.requests += 1
-        try:
-            with _translating(what):
-                yield
-        except IngestError as error:
-            _hide(error, secrets_of(self._keys))
-            raise
-
-
-@contextmanager
-def _translating(what: str) -> Iterator[None]:
-    try:
-        yield
-    except boto.ClientError as error:
-        raise _translated(error, what) from error
-    except _TRANSPORT as error:
-        if isinstance(cause := _cause(error), ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
-            raise SourceRefused(f"{what}: {_UNTRUSTED}: {cause}") from error
-        raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
-    except boto.BotoCoreError as error:  # keys that are told by a program, or by another service, when first used
-        raise SourceRefused(f"{what}: {error}") from error
-
-
-def _hide(error: IngestError, secrets: Collection[str]) -> None:
-    """Take keys and signatures out of an error's message; causes that hold some are not told in a traceback either."""
-    before = [str(error), *_causes(error)]
-    if (after := [hidden(text, secrets) for text in before]) != before:
-        error.args = (after[0],)
-        error.__cause__, error.__suppress_context__ = None, True
-
-
-def _causes(error: BaseException) -> Iterator[str]:
-    below = error.__cause__ or error.__context__
-    while below:
-        yield f"{below}"
-        below = below.__cause__ or below.__context__
+        with translating(what, self._keys):
+            yield
 
 
 @contextmanager
@@ -238,17 +175,8 @@ def _empty_may_be_read() -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        if _status(error) != _NO_SUCH_RANGE:
+        if status_of(error) != _NO_SUCH_RANGE:
             raise
-
-
-def _status(error: boto.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _cause(error: Exception) -> object:
-    """What lies below botocore's own words, which leave out the host that did not answer, and why."""
-    return getattr(error, "kwargs", {}).get("error", error)
 
 
 def _address(url: str) -> tuple[str | None, int | None]:
@@ -285,6 +213,7 @@ async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
         except (boto.BotoCoreError, ValueError, OSError, AttributeError) as error:
             raise UsageError(_unusable(error)) from error
         _share_endpoint(client)
+        ranges.accept_if_range(client)
         yield MassiveSource(client, settings.bucket, keys)
 
 
@@ -387,7 +316,7 @@ def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
         if not page["IsTruncated"] or page["NextContinuationToken"]:
             return found
     except (LookupError, ValueError) as error:
-        raise Disrupted(f"listing {prefix}: the answer is no listing; {_NOT_S3}") from error
+        raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
     raise Disrupted(f"listing {prefix}: the answer breaks off")
 
 
@@ -396,56 +325,3 @@ def _remote_object(entry: Mapping[str, Any]) -> RemoteObject:
     if size < 0:
         raise ValueError("a negative size")
     return RemoteObject(entry["Key"], size, entry["ETag"].strip('"'), entry["LastModified"])
-
-
-def _iso(http_date: str | None) -> str:
-    """The time of an HTTP header in the form that listings have; empty where there is none."""
-    try:
-        return parsedate_to_datetime(http_date or "").strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    except ValueError:
-        return ""
-
-
-def _translated(error: boto.ClientError, what: str) -> IngestError:
-    code = printable(str(error.response.get("Error", {}).get("Code", "")))[:_SHOWN]
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    status = _status(error)
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Disrupted if status >= 500 else SourceRefused)
-    words = printable(str(error.response.get("Error", {}).get("Message") or "no message"))[:_SHOWN]
-    if kind is SourceRefused:
-        words = _advice(code, headers) or f"{words}; {_NOT_S3}"
-    message = f"{what}: {code or status}: {words}"
-    if kind is Throttled:
-        return Throttled(message, _retry_after(headers))
-    return kind(message)
-
-
-def _advice(code: str, headers: Mapping[str, str]) -> str | None:
-    ahead = (_ahead_of(headers.get("date")) or 0.0) if code == "RequestTimeTooSkewed" else 0.0
-    return f"{_ADVICE[code]} (it is off by {ahead:+,.0f} s)" if abs(ahead) > 1 else _ADVICE.get(code)
-
-
-def _ahead_of(http_date: str | None) -> float | None:
-    theirs = _time(http_date)
-    return None if theirs is None else (datetime.now(UTC) - theirs).total_seconds()
-
-
-def _time(http_date: str | None) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(http_date or "")
-    except (ValueError, OverflowError):
-        return None
-    # -0000, a time without a zone, is UTC in HTTP.
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from now, be they told as such or as the time when to come back (RFC 9110, section 10.2.3)."""
-    value = headers.get("retry-after", "")
-    if value.isascii() and value.isdigit():
-        return float(value)
-    if (then := _time(value)) is None:
-        return None
-    # By the source's own clock: this computer's may be off.
-    now = _time(headers.get("date")) or datetime.now(UTC)
-    return max((then - now).total_seconds(), 0.0)

@@ -52,6 +52,38 @@ def stage(path: Path, data: bytes) -> Path:
     return staged
 
 
+def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
+    """Write bytes into a file that is there, from an offset on, be it beyond its end; a crash may lose them.
+
+    Of use for what is known by its checksum and can be had again.
+    """
+    with translated("write", path), path.open("r+b", buffering=0) as file:
+        file.seek(offset)
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+
+
+def put(path: Path, data: bytes) -> None:
+    """Replace a file whole, so that a kill leaves the old one or the new one; a crash may leave neither."""
+    staged = temporary(path)
+    with translated("write", path):
+        staged.write_bytes(data)
+        staged.replace(path)
+
+
+def take_over(path: Path, source: Path) -> None:
+    """Replace one file durably by another one, which may not be durable yet and is gone then. Nothing is copied."""
+    with translated("replace", path):
+        descriptor = os.open(source, os.O_RDWR | getattr(os, "O_BINARY", 0))  # Windows syncs what may be written alone
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        source.replace(path)
+    sync_folder(path.parent)
+
+
 def publish(path: Path) -> None:
     """Rename the target's temporary file over it; durable once `sync_folder` has returned."""
     with translated("replace", path):

@@ -43,6 +43,11 @@ def quarantine_folder(settings: Settings, dataset: Dataset) -> Path:
     return dataset.folder(settings.quarantine_path)
 
 
+def spool_folder(settings: Settings, dataset: Dataset) -> Path:
+    """Where a dataset's large files lie while they are on their way."""
+    return dataset.folder(settings.spool_path)
+
+
 @dataclass(frozen=True, slots=True)
 class PartFolders:
     """Where parts of a dataset lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`.

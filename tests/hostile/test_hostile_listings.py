@@ -138,10 +138,10 @@ def test_a_gigantic_size_is_asked_about_and_kept_to_by_max_bytes(place, size):
 def test_a_body_that_goes_on_and_on_is_not_read_to_its_end(place, chunked):
     sent = []
 
-    async def endless(incoming, answer, fault):
+    async def endless(incoming, answer, fault, note):
         if incoming.path.endswith(".gz"):
             return await _endless(incoming, answer, sent, None if chunked else 1 << 40)
-        return await ordinary(incoming, answer, fault)
+        return await ordinary(incoming, answer, fault, note)
 
     ordinary = loopback._send
     with patch.object(loopback, "_send", endless), patch.object(massive, "_MAX_GROWN", 1 << 20):

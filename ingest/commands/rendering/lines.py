@@ -1,7 +1,7 @@
 """Log lines, for cron and pipes."""
 
 import time
-from datetime import datetime
+from datetime import date, datetime
 from typing import TextIO
 
 from ingest import events
@@ -18,6 +18,8 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._planned = self._done = self._bytes = self._total_bytes = 0
+        self._coming: dict[date, int] = {}
+        """Bytes of large files that are on their way."""
         self._next = time.monotonic() + EVERY_S
 
     def event(self, event: events.Event) -> None:
@@ -29,7 +31,11 @@ class Lines:
                 self._planned += event.fetch
                 self._total_bytes += event.bytes
                 self._say(words.to_fetch(event))
+            case events.Downloading():
+                self._coming[event.session] = event.bytes
+                self._progress()
             case events.Fetched():
+                self._coming.pop(event.session, None)
                 self._bytes += event.bytes
             case events.Notice():
                 self._say(event.message)
@@ -55,12 +61,13 @@ class Lines:
             self._say(alarm)
         if isinstance(event, events.Ended):
             self._done += 1
+            self._coming.pop(event.session, None)
             self._progress()
 
     def _progress(self) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY_S
-            share = f"{words.size(self._bytes)} of {words.size(self._total_bytes)}"
+            share = f"{words.size(self._bytes + sum(self._coming.values()))} of {words.size(self._total_bytes)}"
             self._say(f"{self._done:,} of {words.counted(self._planned, 'session')}, {share}")
 
     def _summary(self, done: events.Finished) -> None:

@@ -38,6 +38,7 @@ class Terminal:
         self._task = self._progress.add_task("planning", total=None)
         self._counts: Counter[str] = Counter()
         self._in_flight: set[date] = set()
+        self._coming: dict[date, events.Downloading] = {}
         self._since = self._clock()
         self._status = ""
         self._yahoo = ""
@@ -62,7 +63,7 @@ class Terminal:
             case events.FetchStarted():
                 self._in_flight.add(event.session)
             case events.Fetched():
-                self._counts["bytes"] += event.bytes
+                self._fetched(event)
             case events.Committed() | events.Forbidden() | events.Vanished() | events.Failed() | events.Quarantined():
                 self._ended(event)
             case events.Finished():
@@ -88,6 +89,9 @@ class Terminal:
 
     def _other(self, event: events.Event) -> None:
         match event:
+            case events.Downloading():
+                self._coming[event.session] = event
+                self._advance()
             case events.Notice(level="info"):
                 self._console.print(event.message, style="dim")
             case events.Retrying():
@@ -110,12 +114,24 @@ class Terminal:
         self._status = words.to_fetch(event)
         self._progress.update(self._task, description="sessions", total=event.fetch)
 
+    def _fetched(self, event: events.Fetched) -> None:
+        self._counts["bytes"] += event.bytes - event.resumed
+        if event.session in self._coming:
+            self._coming[event.session] = events.Downloading(event.session, event.bytes, event.bytes, event.bytes)
+
+    def _advance(self) -> None:
+        """Move the bar: a large file that is on its way counts for as much of a session as has come of it."""
+        coming = sum(one.bytes / max(one.of, 1) for one in self._coming.values())
+        self._progress.update(self._task, completed=self._counts["ended"] + coming)
+
     def _ended(self, event: events.Ended) -> None:
         self._counts[events.name_of(event)] += 1
+        self._counts["ended"] += 1
+        self._coming.pop(event.session, None)
         self._in_flight.discard(event.session)
         if isinstance(event, events.Committed):
             self._counts["rows"] += event.source_rows
-        self._progress.advance(self._task)
+        self._advance()
         self._warn(event)
 
     def frame(self) -> RenderableType:
@@ -126,12 +142,11 @@ class Terminal:
         if self._yahoo or not self._progress.tasks[0].total:
             return self._yahoo or self._status
         seconds = max(self._clock() - self._since, 1e-3)
-        rates = f"{self._counts['bytes'] / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
+        came = self._counts["bytes"] + sum(one.bytes - one.resumed for one in self._coming.values())
+        rates = f"{came / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
         kinds = ("committed", "forbidden", "vanished", "failed", "quarantined", "retries")
         shown = [f"{self._counts[kind]} {kind}" for kind in kinds if self._counts[kind]]
-        return (
-            f"{words.size(self._counts['bytes'])}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"
-        )
+        return f"{words.size(came)}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"
 
     def _finished(self, done: events.Finished) -> None:
         self._live.stop()

@@ -1,0 +1,145 @@
+"""Large objects: fetched in ranges, several at once, into a file that a later run goes on with.
+
+Small ones come whole, in one request, and stay in memory. Here no more is in memory than the pieces that are being
+written. A range that breaks off goes on from the byte where it stopped. What is interrupted, killed or given up stays
+in the spool file, and is gone on with while the object is the same one, by ETag and size.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
+
+from ingest import events
+from ingest.errors import Disrupted, Replaced, Stopped, Unranged, ungrouped
+from ingest.sources.asking import Asker
+from ingest.sources.base import Body, RemoteObject, looks_like_md5
+from ingest.tiers.spool import Known, Spool, Stretch
+
+LARGE = 8 << 20
+"""Bytes of a packed object from which on it is fetched so. A day of all stocks has 0.3 MB, one of their minutes 26."""
+
+_RANGE = 4 << 20
+"""Bytes that are asked for at once: so few that a file has work for several requests, and an end of a run is near."""
+
+_AT_ONCE = 4
+"""Requests under way for one object, as far as the limit on downloads allows them."""
+
+_TELL_S = 0.25
+
+
+def is_large(item: RemoteObject) -> bool:
+    """Whether an object is fetched in ranges, into a file."""
+    return item.size >= LARGE
+
+
+async def fetch(asker: Asker, session: date, item: RemoteObject, path: Path) -> Body:
+    """One large object into the file `path`, checked; for the place among the downloads see `Asker.fetch`.
+
+    Raises SourceError, CacheError, or Stopped: then what has come is kept for the next run.
+    """
+    asker.limit.release()  # each range takes one of its own
+    return await _Download(asker, session, item, path).body()
+
+
+class _Range:
+    """What is left of a range that is on its way."""
+
+    def __init__(self, stretch: Stretch) -> None:
+        self._left = stretch
+
+    def left(self) -> Stretch:
+        return self._left
+
+    def came(self, stop: int) -> None:
+        self._left = Stretch(stop, self._left.stop)
+
+
+class _Download:
+    """One object on its way."""
+
+    def __init__(self, asker: Asker, session: date, item: RemoteObject, path: Path) -> None:
+        self._asker, self._session, self._item, self._path = asker, session, item, path
+        self._alone = False
+        self._mismatched: str | None = None
+        self._told = self._started = time.monotonic()
+
+    async def body(self) -> Body:
+        """All of it. Raises Disrupted where it is another object, or other bytes, each time."""
+        self._asker.sink(events.FetchStarted(self._session, self._item.size))
+        self._spool = await run_sync(Spool.open, self._path, self._known())
+        self._resumed = self._spool.there
+        for number in range(1, self._asker.attempts + 1):
+            if await self._filled(number) and (body := await self._checked(number)):
+                seconds = time.monotonic() - self._started
+                self._asker.sink(events.Fetched(self._session, self._item.size, seconds, self._resumed))
+                return body
+        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._asker.attempts} times")
+
+    def _known(self) -> Known:
+        return Known(self._item.etag, self._item.size)
+
+    async def _begin_anew(self, number: int, cause: str) -> None:
+        self._asker.sink(events.Retrying(self._session, number, 0.0, cause))
+        self._spool, self._resumed = await run_sync(Spool.begin, self._path, self._known()), 0
+
+    async def _filled(self, number: int) -> bool:
+        """Fetch what is missing; False where the object was replaced on the way, and has to be begun anew."""
+        try:
+            with ungrouped():
+                await self._fill()
+        except Unranged:
+            self._alone = True
+            return await self._filled(number)
+        except Replaced as error:
+            self._item = await self._asker.look_up(self._session, self._item)
+            await self._begin_anew(number, str(error))
+            return False
+        return True
+
+    async def _fill(self) -> None:
+        most = self._item.size if self._alone else _RANGE
+        waiting = self._spool.missing(most)
+        async with anyio.create_task_group() as group:
+            for _ in range(1 if self._alone else _AT_ONCE):
+                group.start_soon(self._take, waiting)
+        if self._spool.there < self._item.size:
+            raise Stopped("stopped before all of it had come")
+
+    async def _take(self, waiting: Iterator[Stretch]) -> None:
+        """Fetch one range after the other, until there is none left or the run is to stop."""
+        for stretch in waiting:
+            one = _Range(stretch)
+
+            async def write(at: int, data: bytes | bytearray, one: _Range = one) -> None:
+                if data:
+                    await run_sync(self._spool.write, at, data)
+                    one.came(at + len(data))
+                    self._tell()
+
+            await self._asker.fetch_stretch(self._session, self._item, one.left, write, self._alone)
+            if self._asker.stop.is_set():
+                return
+
+    def _tell(self) -> None:
+        """Tell how far it has come, a few times a second."""
+        if (now := time.monotonic()) - self._told >= _TELL_S:
+            self._told = now
+            there, size = self._spool.there, self._item.size
+            self._asker.sink(events.Downloading(self._session, there, size, self._resumed))
+
+    async def _checked(self, number: int) -> Body | None:
+        """The body, where its md5 is the ETag or the ETag is none; None where it is to be fetched once more.
+
+        Bytes that come twice over are believed, as those of small objects are.
+        """
+        etag = self._item.etag
+        digest = await run_sync(self._spool.md5) if looks_like_md5(etag) else etag
+        if digest not in (etag, self._mismatched):
+            self._mismatched = digest
+            await self._begin_anew(number, f"{self._item.key}: the md5 of what came is not the ETag")
+            return None
+        return Body(b"", etag, self._item.last_modified, etag_is_md5=digest == etag, path=self._path)
