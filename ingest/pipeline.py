@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -144,26 +145,29 @@ class Pipeline:
         try:
             return await self._prepared(job)
         except Forbidden:
-            return Outcome(job, "forbidden")
+            return Outcome(job, "forbidden", spooled=self._spool_path(job))
         except NotFound as error:
-            return Outcome(job, "absent", str(error))
+            return Outcome(job, "absent", str(error), spooled=self._spool_path(job))
         except (Disrupted, Throttled) as error:
             return Outcome(job, "failed", str(error))
 
     async def _prepared(self, job: Job) -> Outcome:
         """A file that is unreadable is fetched once more, lest the fault was on the way."""
-        first = await self._split(job, await self._fetched(job.decision))
+        first = await self._split(job, await self._fetched(job))
         if first.prepared or first.acceptable:
             return first
         if first.spooled:
             await anyio.to_thread.run_sync(spool.discard, first.spooled)
         await self._asker.limit.acquire()
-        return await self._split(job, await self._fetched(job.decision))
+        return await self._split(job, await self._fetched(job))
 
-    async def _fetched(self, decision: Decision) -> Body:
-        session, item = decision.session, _item(decision)
-        if spooling.is_large(item):
-            return await spooling.fetch(self._asker, session, item, self._store.spool_path(session))
+    def _spool_path(self, job: Job) -> Path | None:
+        return self._store.spool_path(job.decision.session) if spooling.is_large(_item(job.decision)) else None
+
+    async def _fetched(self, job: Job) -> Body:
+        session, item = job.decision.session, _item(job.decision)
+        if path := self._spool_path(job):
+            return await spooling.fetch(self._asker, session, item, path)
         return await self._asker.fetch(session, item)
 
     async def _split(self, job: Job, body: Body) -> Outcome:

@@ -84,7 +84,7 @@ class Source(Protocol):
         ...
 
     async def look_up(self, item: RemoteObject) -> RemoteObject:
-        """The object that is under the key now, at the price of its first byte."""
+        """The object that is under the key now."""
         ...
 
     async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:

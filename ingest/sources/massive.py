@@ -104,28 +104,19 @@ class MassiveSource:
             return self._checked(item, answer, data)
 
     async def look_up(self, item: RemoteObject) -> RemoteObject:
-        """The object that is under the key now, at the price of its first byte; of an empty one no ETag is told.
+        """The object that is under the key now.
 
         Where it is the same one after all, a source misunderstands If-Match (a SeaweedFS did): it is left out from now
         on. Raises Disrupted where its size is not what was listed, or beyond all measure.
         """
         with self._asking(item.key):
-            try:
-                answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
-            except boto.ClientError as error:
-                if status_of(error) == _NO_SUCH_RANGE:
-                    return RemoteObject(item.key, 0, "", "")
-                raise
-            async with answer["Body"]:
-                _check_object(item, answer, b"")
-                return self._found(item, answer)
-
-    def _found(self, item: RemoteObject, answer: Mapping[str, Any]) -> RemoteObject:
-        etag, size = str(answer["ETag"]).strip('"'), ranges.total_of(answer, item.key)
+            answer = await self._client.head_object(Bucket=self._bucket, Key=item.key)
+            _check_object(item, answer, b"")
+            etag, size = str(answer["ETag"]).strip('"'), int(answer.get("ContentLength", -1))
         if (etag, size) == (item.etag, item.size):
             self._matched = False
             return item
-        if etag == item.etag or size > max(2 * item.size, _MAX_GROWN):
+        if etag == item.etag or not 0 <= size <= max(2 * item.size, _MAX_GROWN):
             raise Disrupted(f"{item.key}: it has {size:,} bytes, which is not what was listed")
         return RemoteObject(item.key, size, etag, iso(answer.get("LastModified")))
 

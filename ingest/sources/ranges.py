@@ -2,7 +2,8 @@
 
 Both conditions of HTTP go along (RFC 9110, 13.1.1 and 13.1.5). If-Match is S3's own and costs no bytes where the
 object was replaced (412). If-Range is for who does not heed that: the whole new object is on its way then, and is not
-read. A store that heeds neither sends a part of the new object under its ETag, so that of each answer is compared.
+read. Who heeds neither sends a part of the new object under its ETag, so that of each answer is compared. (SeaweedFS
+4.48 heeds If-Match alone; SeaweedFS 3.97 answered 412 to the right ETag.)
 """
 
 import re
@@ -69,13 +70,6 @@ def replaced_is_told(what: str) -> Iterator[None]:
         raise
 
 
-def total_of(answer: Mapping[str, Any], what: str) -> int:
-    """Size of the object that an answer is of, be it whole or a part. Raises Disrupted where it does not tell."""
-    if _status(answer) == _OK and "ContentLength" in answer:
-        return int(answer["ContentLength"])
-    return _content_range(answer, what)[2]
-
-
 async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
     """Write the stretch as it comes; what has come before a fault is written, too.
 
@@ -99,28 +93,29 @@ def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, alon
     """Where in the object a body begins and ends."""
     if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
         raise Disrupted(f"{item.key}: the answer is no object")
-    if (str(answer["ETag"]).strip('"'), total_of(answer, item.key)) != (item.etag, item.size):
+    is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _OK
+    start, stop, total = _all(answer, item) if is_whole else _part(answer, item)
+    if (str(answer["ETag"]).strip('"'), total) != (item.etag, item.size):
         raise Replaced(f"{item.key}: it is not the object that was listed any more")
-    if _status(answer) == _OK:
-        if not alone:
-            raise Unranged(f"{item.key}: the source sends whole objects where a part is asked for")
-        return 0, item.size
-    first, last, _ = _content_range(answer, item.key)
-    if first != stretch.start or not first <= last < stretch.stop:
+    if is_whole and not alone:
+        raise Unranged(f"{item.key}: the source sends whole objects where a part is asked for")
+    if not is_whole and not stretch.start == start < stop <= stretch.stop:
         raise Disrupted(f"{item.key}: another part of it comes than was asked for")
-    return first, last + 1
+    return start, stop
 
 
-def _status(answer: Mapping[str, Any]) -> int:
-    return int(answer["ResponseMetadata"]["HTTPStatusCode"])
+def _all(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]:
+    """The edges of a body that is a whole object, and that one's size: as listed, where it is not told."""
+    size = int(answer.get("ContentLength", item.size))
+    return 0, size, size
 
 
-def _content_range(answer: Mapping[str, Any], what: str) -> tuple[int, int, int]:
-    """First and last byte of a part, and the size of the whole."""
+def _part(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]:
+    """The edges of a body that is a part of an object, and that one's size."""
     found = _CONTENT_RANGE.fullmatch(str(answer.get("ContentRange", "")))
     if not found:
-        raise Disrupted(f"{what}: the answer does not say which part it is")
-    return int(found[1]), int(found[2]), int(found[3])
+        raise Disrupted(f"{item.key}: the answer does not say which part of it comes")
+    return int(found[1]), int(found[2]) + 1, int(found[3])
 
 
 class _Gathered:

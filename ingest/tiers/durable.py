@@ -40,16 +40,19 @@ def stage(path: Path, data: bytes) -> Path:
     Raises CacheError where the disk is full, read-only or out of order.
     """
     staged = temporary(path)
-    with translated("write", path):
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with translated("write", path), _opened(staged, os.O_CREAT | os.O_TRUNC) as descriptor:
+        _write(descriptor, data)
+        os.fsync(descriptor)
     return staged
+
+
+def put(path: Path, data: bytes) -> None:
+    """Replace a file whole: a kill leaves the old one or the new one, a crash of the machine may leave neither."""
+    staged = temporary(path)
+    with translated("write", path):
+        with _opened(staged, os.O_CREAT | os.O_TRUNC) as descriptor:
+            _write(descriptor, data)
+        staged.replace(path)
 
 
 def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
@@ -57,29 +60,31 @@ def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
 
     Of use for what is known by its checksum and can be had again.
     """
-    with translated("write", path), path.open("r+b", buffering=0) as file:
-        file.seek(offset)
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
+    with translated("write", path), _opened(path) as descriptor:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        _write(descriptor, data)
 
 
-def put(path: Path, data: bytes) -> None:
-    """Replace a file whole, so that a kill leaves the old one or the new one; a crash may leave neither."""
-    staged = temporary(path)
-    with translated("write", path):
-        staged.write_bytes(data)
-        staged.replace(path)
+@contextmanager
+def _opened(path: Path, more: int = 0) -> Iterator[int]:
+    descriptor = os.open(path, os.O_WRONLY | more | getattr(os, "O_BINARY", 0), 0o644)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes | bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def take_over(path: Path, source: Path) -> None:
     """Replace one file durably by another one, which may not be durable yet and is gone then. Nothing is copied."""
     with translated("replace", path):
-        descriptor = os.open(source, os.O_RDWR | getattr(os, "O_BINARY", 0))  # Windows syncs what may be written alone
-        try:
+        with _opened(source) as descriptor:
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         source.replace(path)
     sync_folder(path.parent)
 
