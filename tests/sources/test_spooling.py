@@ -5,7 +5,7 @@ import os
 import random
 
 import pytest
-from spooling_kit import PIECE, RANGE, asked_for, download, listed, note_of, noted, shrink, tag_of, whole_ranges
+from large_kit import PIECE, RANGE, asked_for, download, fetch, listed, note_of, noted, shrink, tag_of, whole_ranges
 
 from ingest import events
 from ingest.demo import faults, loopback
@@ -174,7 +174,7 @@ def test_an_object_that_has_grown_beyond_measure_is_not_fetched(server, path, mo
     monkeypatch.setattr("ingest.sources.massive._MAX_GROWN", 5000)
     item = listed(server, KEY)
     server.put(KEY, OTHER * 20)
-    got = download(server, KEY, path, item, attempts=2)
+    got = fetch(server.endpoint_url, item, path, attempts=2)
     assert type(got.error) is Disrupted
     assert "not what was listed" in str(got.error)
 

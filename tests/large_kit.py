@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from unittest.mock import patch
 
@@ -10,6 +10,7 @@ import anyio
 import botocore.session
 from pipeline_kit import LOADER
 
+from ingest import prepare
 from ingest.errors import IngestError
 from ingest.settings import Source
 from ingest.sources import spooling
@@ -52,10 +53,15 @@ def listed(server, key):
     return RemoteObject(key, len(body), etag, "2025-03-05T04:00:00.000Z")
 
 
-def download(server, key, path, item=None, **settings):
+def download(server, key, path, **settings):
     """One large object into a file, as a run has it fetched."""
-    chosen = {"endpoint_url": server.endpoint_url, "read_timeout_s": 0.3, "down_after_s": 20} | settings
-    source, seen, item = Source(**chosen), [], item or listed(server, key)
+    return fetch(server.endpoint_url, listed(server, key), path, **settings)
+
+
+def fetch(endpoint_url, item, path, **settings):
+    """As `download`, of an object that is listed so."""
+    chosen = {"endpoint_url": endpoint_url, "read_timeout_s": 0.3, "down_after_s": 20} | settings
+    source, seen = Source(**chosen), []
 
     async def work():
         async with connect(source) as connected:
@@ -99,3 +105,9 @@ def whole_ranges(size):
 
 def tag_of(data):
     return f'"{hashlib.md5(data).hexdigest()}"'
+
+
+def prepare_spooled(job, body):
+    if body.path:
+        body = replace(body, data=body.path.read_bytes(), path=None)
+    return prepare.prepare(job, body)
