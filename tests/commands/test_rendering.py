@@ -23,6 +23,7 @@ ALL_KINDS: list[events.Event] = [
     events.Notice("no list"),
     PLANNED,
     events.FetchStarted(DAYS[0], 200_000),
+    events.Downloading(DAYS[0], 50_000, 200_000),
     events.Retrying(DAYS[0], 1, 0.5, "reset"),
     events.ConcurrencyChanged(4, "SlowDown"),
     events.Fetched(DAYS[0], 200_000, 0.1),
@@ -66,7 +67,7 @@ def test_json_has_a_line_for_each_event_and_the_summary_last() -> None:
         rendering.event(event)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["event"] for line in lines] == [events.name_of(event) for event in [*ALL_KINDS, finished()]]
-    assert lines[7]["session"] == "2025-11-10"
+    assert lines[8]["session"] == "2025-11-10"
     assert lines[-1]["event"] == "finished"
 
 
@@ -107,7 +108,7 @@ def test_quiet_says_nothing_while_all_is_well_and_names_what_is_not() -> None:
 def test_the_bars_count_each_session_once_and_show_what_is_in_flight() -> None:
     terminal, out = on_a_terminal()
     console = Console(file=io.StringIO(), width=100, color_system=None)
-    for event in ALL_KINDS[2:8]:
+    for event in ALL_KINDS[2:9]:
         terminal.event(event)
     terminal.event(events.FetchStarted(DAYS[1], 200_000))
     with console.capture() as capture:
@@ -116,6 +117,49 @@ def test_the_bars_count_each_session_once_and_show_what_is_in_flight() -> None:
     assert "1/3" in shown
     assert "1 in flight, 1 committed, 1 retries" in shown
     assert "downloads at once: 4 (SlowDown)" in out.getvalue()
+
+
+def shown_by(terminal: Terminal) -> str:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(terminal.frame())
+    return capture.get()
+
+
+def test_the_bars_move_with_a_large_file_and_leave_out_what_an_earlier_run_had_left() -> None:
+    terminal, _ = on_a_terminal()
+    seen = []
+    large = [
+        events.FetchStarted(DAYS[0], 200_000_000),
+        events.Downloading(DAYS[0], 50_000_000, 200_000_000, 20_000_000),
+        events.Downloading(DAYS[0], 150_000_000, 200_000_000, 20_000_000),
+        events.Fetched(DAYS[0], 200_000_000, 9.0, 20_000_000),
+        COMMITTED,
+    ]
+    for event in [events.Planned(1, 200_000_000, {}), *large]:
+        terminal.event(event)
+        seen.append(shown_by(terminal))
+    for text, percent, size in zip(seen[2:], ("25%", "75%", "99%", "100%"), (30, 130, 180, 180), strict=True):
+        assert percent in text
+        assert f"{size}.0 MB" in text
+    assert "0/1" in seen[4]
+    assert "1/1" in seen[-1]
+
+
+def test_a_log_tells_how_far_a_large_file_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr("ingest.commands.rendering.lines.time.monotonic", lambda: next(clock))
+    out = io.StringIO()
+    rendering = Lines(out)
+    rendering.event(events.Planned(1, 200_000_000, {"fetch: new": 1}))
+    for count in range(0, 200, 10):
+        rendering.event(events.Downloading(DAYS[0], count * 1_000_000, 200_000_000))
+    assert "0 of 1 session, 50.0 MB of 200.0 MB" in out.getvalue()
+    assert out.getvalue().count("0 of 1 session") < 20
+    rendering.event(events.Fetched(DAYS[0], 200_000_000, 1.0))
+    rendering.event(COMMITTED)
+    rendering.event(COMMITTED)
+    assert "200.0 MB of 200.0 MB" in out.getvalue().splitlines()[-1]
 
 
 def test_the_terminal_takes_every_kind_of_event() -> None:

@@ -188,6 +188,48 @@ def test_a_body_whose_length_agrees_with_its_being_short(connect):
         assert get(connect(server)) == BODY[:-1]
 
 
+def test_a_body_that_is_longer_than_the_object(connect):
+    with loopback.serve({KEY: BODY}, faults=faults.always(faults.LongBody(2))) as server:
+        assert get(connect(server)) == BODY + bytes(2)
+
+
+def test_a_part_that_is_said_to_begin_elsewhere(connect):
+    with loopback.serve({KEY: BODY}, faults=faults.always(faults.Shifted(2))) as server:
+        answer = connect(server).get_object(Bucket="flatfiles", Key=KEY, Range="bytes=3-9")
+        assert answer["ContentRange"] == f"bytes 5-9/{len(BODY)}"
+        assert answer["Body"].read() == BODY[3:10]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "status"),
+    [((), 412), (("if-match",), 200), (("if-range",), 412), (("if-match", "if-range"), 206), (("range",), 412)],
+)
+def test_conditions_that_do_not_hold_and_servers_that_lack_them(connect, lacks, status):
+    with loopback.serve({KEY: BODY}, faults=faults.always(faults.Heedless(lacks))) as server:
+        client = connect(server)
+        asked = {"Bucket": "flatfiles", "Key": KEY, "Range": "bytes=3-9", "IfMatch": '"stale"'}
+        client.meta.events.register(
+            "before-call.s3.GetObject", lambda params, **_: params["headers"].update({"If-Range": '"stale"'})
+        )
+        if status == 412:
+            assert refusal(client.get_object, **asked) == (412, "PreconditionFailed")
+        else:
+            answer = client.get_object(**asked)
+            assert answer["ResponseMetadata"]["HTTPStatusCode"] == status
+            assert answer["Body"].read() == (BODY if status == 200 else BODY[3:10])
+        (request,) = server.requests
+        assert request.conditions == {"range": "bytes=3-9", "if-match": '"stale"', "if-range": '"stale"'}
+
+
+def test_what_was_sent_is_counted(connect):
+    with loopback.serve({KEY: BODY}, faults=faults.strike({KEY}, faults.ShortBody(100), 1)) as server:
+        client = connect(server)
+        with pytest.raises((ResponseStreamingError, IncompleteReadError)):
+            get(client)
+        assert get(client, Range="bytes=0-9") == BODY[:10]
+        assert server.sent[KEY] == len(BODY) - 100 + 10
+
+
 def test_a_flipped_byte(connect):
     with loopback.serve({KEY: BODY}, faults=faults.always(faults.FlipByte(10))) as server:
         client = connect(server)

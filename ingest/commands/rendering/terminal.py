@@ -19,6 +19,10 @@ from ingest.commands.rendering import words
 from ingest.plan import Plan
 
 
+_NEARLY = 0.99
+"""Of a large file that is here, and still to be split."""
+
+
 class Terminal:
     """Rich bars while a run goes on; what is said in between scrolls above them."""
 
@@ -118,10 +122,11 @@ class Terminal:
         self._counts["bytes"] += event.bytes - event.resumed
         if event.session in self._coming:
             self._coming[event.session] = events.Downloading(event.session, event.bytes, event.bytes, event.bytes)
+            self._advance()
 
     def _advance(self) -> None:
         """Move the bar: a large file that is on its way counts for as much of a session as has come of it."""
-        coming = sum(one.bytes / max(one.of, 1) for one in self._coming.values())
+        coming = sum(min(one.bytes / max(one.of, 1), _NEARLY) for one in self._coming.values())
         self._progress.update(self._task, completed=self._counts["ended"] + coming)
 
     def _ended(self, event: events.Ended) -> None:
