@@ -18,7 +18,6 @@ from ingest import events
 from ingest.commands.rendering import words
 from ingest.plan import Plan
 
-
 _NEARLY = 0.99
 """Of a large file that is here, and still to be split."""
 
