@@ -48,6 +48,9 @@ _IN_FLIGHT_SPOOLED = 16 << 20
 """Bytes in memory for a large file, however large: pieces of some ranges that are being written, then pieces of its
 text and of both parts."""
 
+_MIN_SPOOLED = 4
+"""Large files in flight together, or two a core where those are more: what is beyond would only lie on the disk."""
+
 _SPARE_WORKERS = 2
 """Split workers beyond one a core: some of them always wait for the disk, for polars or for the GIL."""
 
@@ -72,6 +75,7 @@ class Pipeline:
         cores = os.cpu_count() or 1
         self._workers = anyio.CapacityLimiter(cores + _SPARE_WORKERS)
         self._spooled_workers = anyio.CapacityLimiter(cores)
+        self._spooled = max(_IN_FLIGHT_SPOOLED, limits.max_bytes_in_flight // max(_MIN_SPOOLED, 2 * cores))
         self.outcomes: dict[date, OutcomeKind] = {}
 
     async def run(self, decisions: Sequence[Decision]) -> None:
@@ -125,9 +129,12 @@ class Pipeline:
 
     async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
         """Begin a session as soon as there is a place and room for it."""
-        taken = await self._budget.acquire(_in_flight(_item(job.decision)))
+        taken = await self._budget.acquire(self._in_flight(_item(job.decision)))
         await self._asker.limit.acquire()
         downloads.start_soon(self._session, job, taken, send)
+
+    def _in_flight(self, item: RemoteObject) -> int:
+        return self._spooled if spooling.is_large(item) else item.size * _IN_FLIGHT_PER_PACKED
 
     async def _session(self, job: Job, taken: int, send: MemoryObjectSendStream[_Ended]) -> None:
         with self._under_way:
@@ -203,10 +210,6 @@ def _item(decision: Decision) -> RemoteObject:
     if decision.item is None:
         raise AssertionError(f"{decision.session} is to be fetched and is not listed")
     return decision.item
-
-
-def _in_flight(item: RemoteObject) -> int:
-    return _IN_FLIGHT_SPOOLED if spooling.is_large(item) else item.size * _IN_FLIGHT_PER_PACKED
 
 
 def _event(outcome: Outcome, store: Store) -> events.Event:

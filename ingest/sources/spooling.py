@@ -16,7 +16,7 @@ from anyio.to_thread import run_sync
 from ingest import events
 from ingest.errors import Disrupted, Replaced, Stopped, Unranged, ungrouped
 from ingest.sources.asking import Asker
-from ingest.sources.base import Body, RemoteObject, looks_like_md5
+from ingest.sources.base import Body, RemoteObject, Write, looks_like_md5
 from ingest.tiers.spool import Known, Spool, Stretch
 
 LARGE = 8 << 20
@@ -43,19 +43,6 @@ async def fetch(asker: Asker, session: date, item: RemoteObject, path: Path) -> 
     """
     asker.limit.release()  # each range takes one of its own
     return await _Download(asker, session, item, path).body()
-
-
-class _Range:
-    """What is left of a range that is on its way."""
-
-    def __init__(self, stretch: Stretch) -> None:
-        self._left = stretch
-
-    def left(self) -> Stretch:
-        return self._left
-
-    def came(self, stop: int) -> None:
-        self._left = Stretch(stop, self._left.stop)
 
 
 class _Download:
@@ -112,20 +99,14 @@ class _Download:
     async def _take(self, waiting: Iterator[Stretch]) -> None:
         """Fetch one range after the other, until there is none left or the run is to stop."""
         for stretch in waiting:
-            one = _Range(stretch)
-
-            async def write(at: int, data: bytes | bytearray, one: _Range = one) -> None:
-                if data:
-                    await run_sync(self._spool.write, at, data)
-                    one.came(at + len(data))
-                    self._tell()
-
-            await self._asker.fetch_stretch(self._session, self._item, one.left, write, self._alone)
+            one = _Range(stretch, self._keep)
+            await self._asker.fetch_stretch(self._session, self._item, one.left, one.write, self._alone)
             if self._asker.stop.is_set():
                 return
 
-    def _tell(self) -> None:
-        """Tell how far it has come, a few times a second."""
+    async def _keep(self, at: int, data: bytes | bytearray) -> None:
+        """Write what has come, and tell how far it has come, a few times a second."""
+        await run_sync(self._spool.write, at, data)
         if (now := time.monotonic()) - self._told >= _TELL_S:
             self._told = now
             there, size = self._spool.there, self._item.size
@@ -143,3 +124,18 @@ class _Download:
             await self._begin_anew(number, f"{self._item.key}: the md5 of what came is not the ETag")
             return None
         return Body(b"", etag, self._item.last_modified, etag_is_md5=digest == etag, path=self._path)
+
+
+class _Range:
+    """A range on its way: what is left of it, piece by piece."""
+
+    def __init__(self, stretch: Stretch, keep: Write) -> None:
+        self._left, self._keep = stretch, keep
+
+    def left(self) -> Stretch:
+        return self._left
+
+    async def write(self, at: int, data: bytes | bytearray) -> None:
+        if data:
+            await self._keep(at, data)
+            self._left = Stretch(at + len(data), self._left.stop)

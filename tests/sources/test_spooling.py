@@ -4,8 +4,22 @@ import json
 import os
 import random
 
+import anyio
 import pytest
-from large_kit import PIECE, RANGE, asked_for, download, fetch, listed, note_of, noted, shrink, tag_of, whole_ranges
+from large_kit import (
+    DAY,
+    PIECE,
+    RANGE,
+    asked_for,
+    download,
+    fetch,
+    listed,
+    note_of,
+    noted,
+    shrink,
+    tag_of,
+    whole_ranges,
+)
 
 from ingest import events
 from ingest.demo import faults, loopback
@@ -25,6 +39,10 @@ from ingest.demo.faults import (
     XmlError200,
 )
 from ingest.errors import Disrupted, Forbidden, NotFound, Throttled
+from ingest.settings import Source
+from ingest.sources import spooling
+from ingest.sources.asking import Asker
+from ingest.sources.base import RemoteObject
 
 KEY = "large"
 DATA = random.Random(1).randbytes(5300)
@@ -53,6 +71,21 @@ FAULTS = {
     "precondition failed": Status(412, "PreconditionFailed"),
     "all of it": Heedless(("range",)),
 }
+
+
+RARELY = {"SlowDown", "internal error", "reset at once", "short body by a byte", "nothing at all", "far too many bytes"}
+"""Those that take another way than the others in few places: tried by the long run."""
+
+
+LONG = pytest.mark.long
+
+
+def often(cases, rarely):
+    """The cases by their names, those that are tried rarely with the mark of the long run."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else [case]), id=name, marks=[LONG] if name in rarely else [])
+        for name, case in cases.items()
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +125,7 @@ def test_progress_is_told_and_never_goes_back(server, path):
     assert (told[-1].bytes, {(event.of, event.resumed) for event in told}) == (SIZE, {(SIZE, 0)})
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("fault", often(FAULTS, RARELY))
 def test_a_fault_that_passes_leaves_no_trace(server, path, fault):
     server.faults = lambda request: fault if request.nth in (1, 2, 5) and request.conditions else None
     got = download(server, KEY, path)
@@ -100,18 +133,17 @@ def test_a_fault_that_passes_leaves_no_trace(server, path, fault):
     assert got.body.etag_is_md5
 
 
-@pytest.mark.parametrize(
-    ("fault", "error"),
-    [
-        (SLOW_DOWN, Throttled),
-        (ResetMidway(0), Disrupted),
-        (ShortLength(10_000), Disrupted),
-        (LongBody(), Disrupted),
-        (Shifted(), Disrupted),
-        (Status(412, "PreconditionFailed"), Disrupted),
-    ],
-    ids=repr,
-)
+LASTING = {
+    "throttled": (SLOW_DOWN, Throttled),
+    "reset": (ResetMidway(0), Disrupted),
+    "nothing": (ShortLength(10_000), Disrupted),
+    "too much": (LongBody(), Disrupted),
+    "elsewhere": (Shifted(), Disrupted),
+    "never the same": (Status(412, "PreconditionFailed"), Disrupted),
+}
+
+
+@pytest.mark.parametrize(("fault", "error"), often(LASTING, {"throttled", "nothing", "elsewhere"}))
 def test_a_fault_that_stays_fails_it_and_what_came_before_is_not_asked_for_again(server, path, fault, error):
     server.faults = lambda request: fault if request.nth > 3 and request.conditions else None
     got = download(server, KEY, path, attempts=2, concurrency=1)
@@ -125,7 +157,10 @@ def test_a_fault_that_stays_fails_it_and_what_came_before_is_not_asked_for_again
         assert there >= THREE
 
 
-@pytest.mark.parametrize("after", [0, 1, PIECE - 1, PIECE, PIECE + 1, 500, RANGE - 1])
+@pytest.mark.parametrize(
+    "after",
+    [0, 1, PIECE, RANGE - 1, *(pytest.param(one, marks=pytest.mark.long) for one in range(2, RANGE, 61))],
+)
 def test_a_range_goes_on_from_the_byte_where_it_broke_off(server, path, after):
     """Each part breaks off, and most of the rests again, in good order, so that all that is sent comes."""
     broken = set()
@@ -148,7 +183,11 @@ def test_a_range_goes_on_from_the_byte_where_it_broke_off(server, path, after):
     [(), ("if-match",), ("if-range",), ("if-match", "if-range")],
     ids=lambda of: "without " + ", ".join(of) if of else "heeds all",
 )
-@pytest.mark.parametrize("other", [OTHER, OTHER[:100], DATA[:-1], b""], ids=["longer", "short", "cut", "empty"])
+@pytest.mark.parametrize(
+    "other",
+    [OTHER, b"", *(pytest.param(one, marks=pytest.mark.long) for one in (OTHER[:100], DATA[:-1]))],
+    ids=["longer", "empty", "short", "cut"],
+)
 def test_an_object_that_is_replaced_between_its_ranges_is_never_mixed(server, path, heedless, other):
     def replace(request):
         if request.nth == 3:
@@ -231,48 +270,50 @@ def half_done(server, path):
     assert noted(path) >= THREE
 
 
-LIES = {
-    "all of it is there": lambda etag, size, there: [etag, size, [[0, size]]],
-    "more than all": lambda etag, size, there: [etag, size, [[0, size + 1]]],
-    "more than the file has": lambda etag, size, there: [etag, size, [[0, there[-1][1] + 1]]],
-    "backwards": lambda etag, size, there: [etag, size, [[10, 5]]],
-    "below nothing": lambda etag, size, there: [etag, size, [[-5, 5]]],
-    "one over the other": lambda etag, size, there: [etag, size, [[0, 10], [5, 20]]],
-    "three numbers": lambda etag, size, there: [etag, size, [[0, 10, 20]]],
-    "no numbers": lambda etag, size, there: [etag, size, [["0", "10"]]],
-    "truths": lambda etag, size, there: [etag, size, [[False, True]]],
-    "fractions": lambda etag, size, there: [etag, size, [[0.0, 10.5]]],
-    "another ETag": lambda etag, size, there: ["x", size, there],
-    "another size": lambda etag, size, there: [etag, size - 1, there],
-    "another shape": lambda etag, size, there: {"etag": etag},
-    "nothing": lambda etag, size, there: None,
-}
-
-
-@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_a_note_that_lies_costs_a_download_and_nothing_else(server, path, lie):
-    half_done(server, path)
-    note_of(path).write_text(json.dumps(lie(*json.loads(note_of(path).read_bytes()))))
-    assert_got(download(server, KEY, path), path)
-
-
-@pytest.mark.parametrize("spoil", ["cut", "gone", "zeros", "torn note", "no note", "longer"])
-def test_a_file_that_a_crash_has_torn_is_fetched_anew(server, path, spoil):
+@pytest.mark.parametrize("spoil", ["zeros", "said to be whole", "longer"])
+def test_what_is_not_what_the_note_says_costs_a_download_and_nothing_else(server, path, spoil):
     half_done(server, path)
     match spoil:
-        case "cut":
-            os.truncate(path, 10)
-        case "gone":
-            path.unlink()
-        case "zeros":
+        case "zeros":  # as a crash of the machine may leave it
             path.write_bytes(bytes(path.stat().st_size))
-        case "torn note":
-            note_of(path).write_bytes(note_of(path).read_bytes()[:-3])
-        case "no note":
-            note_of(path).unlink()
+        case "said to be whole":
+            os.truncate(path, SIZE)
+            etag, size, _ = json.loads(note_of(path).read_bytes())
+            note_of(path).write_text(json.dumps([etag, size, [[0, size]]]))
         case "longer":
             path.write_bytes(path.read_bytes() + bytes(SIZE))
     assert_got(download(server, KEY, path), path)
+
+
+def test_what_is_there_whole_is_not_asked_for_at_all(server, path):
+    download(server, KEY, path)
+    asked = len(server.requests)
+    got = download(server, KEY, path)
+    assert_got(got, path)
+    assert len(server.requests) == asked
+    assert got.of(events.Fetched)[0].resumed == SIZE
+
+
+def test_a_source_that_is_slow_and_never_silent_is_not_down(path):
+    """Each piece is a sign of life, not only the end of a range."""
+
+    class Slow:
+        requests = 0
+
+        async def fetch_stretch(self, item, stretch, write, alone):
+            for at in range(stretch.start, stretch.stop, 200):
+                await anyio.sleep(0.15)
+                await write(at, DATA[at : min(at + 200, stretch.stop)])
+
+    async def work():
+        settings = Source(down_after_s=0.3, concurrency=1)
+        asker = Asker(Slow(), settings, lambda event: None, anyio.Event())
+        async with asker.watching():
+            await asker.limit.acquire()
+            return await spooling.fetch(asker, DAY, RemoteObject(KEY, RANGE, "0-2", ""), path)
+
+    assert anyio.run(work).size == RANGE
+    assert path.read_bytes() == DATA[:RANGE]
 
 
 @pytest.mark.parametrize(("concurrency", "at_once"), [(2, 2), (64, 4)])

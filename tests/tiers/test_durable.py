@@ -133,3 +133,40 @@ def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path, monkeypatch:
 def test_a_folder_that_no_file_system_takes_is_named(tmp_path, name):
     with pytest.raises(CacheError, match=r"cannot create the folder .*xxx"):
         durable.make_folder(tmp_path / name)
+
+
+def test_bytes_are_written_where_they_belong_in_any_order(tmp_path: Path) -> None:
+    target = tmp_path / "a.part"
+    durable.put(target, b"")
+    for at in (6, 0, 9, 3):
+        durable.write_at(target, at, bytearray(b"abcdefghijkl"[at : at + 3]))
+    durable.write_at(target, 4, b"E")
+    assert target.read_bytes() == b"abcdEfghijkl"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_is_taken_over_is_durable_before_it_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "a.part", tmp_path / "kept" / "a.csv.gz"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    durable.put(source, b"twelve bytes")
+    seen: list[tuple[int, bytes]] = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        seen.append((os.fstat(descriptor).st_ino, target.read_bytes()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    durable.take_over(target, source)
+    file, folder = target.stat().st_ino, target.parent.stat().st_ino
+    assert seen[0] == (file, b"old")
+    if os.name != "nt":
+        assert seen[1:] == [(folder, b"twelve bytes")]
+    assert not source.exists()
+
+
+def test_a_file_that_is_not_there_is_not_made_by_writing_into_it(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match=r"cannot write .*a\.part: No such file"):
+        durable.write_at(tmp_path / "a.part", 0, b"x")
+    assert list(tmp_path.iterdir()) == []

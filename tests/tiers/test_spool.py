@@ -1,5 +1,6 @@
 """Which bytes of a large object are there, and what becomes of its file."""
 
+import json
 import os
 import time
 from datetime import date
@@ -54,6 +55,48 @@ def test_another_object_begins_anew(tmp_path):
     for other in (Known("another", SIZE), Known("etag", SIZE + 1)):
         assert Spool.open(path, other).there == 0
         Spool.begin(path, KNOWN).write(0, b"abc")
+
+
+LIES = {
+    "more than all": ["etag", SIZE, [[0, SIZE + 1]]],
+    "more than the file has": ["etag", SIZE, [[0, 4]]],
+    "backwards": ["etag", SIZE, [[3, 1]]],
+    "below nothing": ["etag", SIZE, [[-3, 1]]],
+    "one over the other": ["etag", SIZE, [[0, 2], [1, 3]]],
+    "three numbers": ["etag", SIZE, [[0, 1, 2]]],
+    "no numbers": ["etag", SIZE, [["0", "1"]]],
+    "truths": ["etag", SIZE, [[False, True]]],
+    "fractions": ["etag", SIZE, [[0.0, 1.5]]],
+    "another ETag": ["x", SIZE, [[0, 3]]],
+    "another size": ["etag", SIZE - 1, [[0, 3]]],
+    "a name": {"etag": "etag"},
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_note_that_cannot_be_true_is_not_believed(tmp_path, lie):
+    path = tmp_path / "x.part"
+    Spool.begin(path, KNOWN).write(0, b"abc")
+    (tmp_path / "x.part.json").write_text(json.dumps(lie))
+    assert Spool.open(path, KNOWN).there == 0
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("torn", [b"", b"[", b'["etag", 40, [[0, 3]', b"\xff\xfe", bytes(30)])
+def test_a_note_that_is_torn_is_not_believed(tmp_path, torn):
+    path = tmp_path / "x.part"
+    Spool.begin(path, KNOWN).write(0, b"abc")
+    (tmp_path / "x.part.json").write_bytes(torn)
+    assert Spool.open(path, KNOWN).there == 0
+
+
+@pytest.mark.parametrize("gone", ["x.part", "x.part.json"])
+def test_one_without_the_other_is_nothing(tmp_path, gone):
+    path = tmp_path / "x.part"
+    Spool.begin(path, KNOWN).write(0, b"abc")
+    (tmp_path / gone).unlink()
+    assert Spool.open(path, KNOWN).there == 0
 
 
 def test_a_size_of_any_number_takes_no_room(tmp_path):
