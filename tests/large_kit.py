@@ -60,7 +60,7 @@ def download(server, key, path, **settings):
 
 def fetch(endpoint_url, item, path, **settings):
     """As `download`, of an object that is listed so."""
-    chosen = {"endpoint_url": endpoint_url, "read_timeout_s": 0.3, "down_after_s": 20} | settings
+    chosen = {"endpoint_url": endpoint_url, "down_after_s": 20} | settings
     source, seen = Source(**chosen), []
 
     async def work():

@@ -43,7 +43,7 @@ def server():
 
 @pytest.fixture
 def place(server, tmp_path):
-    return Place(tmp_path / "cache", server.endpoint_url, source={"read_timeout_s": 0.4, "down_after_s": 20})
+    return Place(tmp_path / "cache", server.endpoint_url)
 
 
 def spooled(place):
