@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 import pytest
 from disk import is_ignored
-from pipeline_kit import Place
+from large_kit import prepare_spooled, shrink
+from pipeline_kit import Place, market_day
 from story import DAYS
 
 from ingest import events
@@ -379,3 +380,19 @@ def test_a_disk_that_is_read_only_is_said_and_what_is_held_stays(small_disk, eve
     assert "Read-only file system" in str(ran.error)
     small_disk.make("rw")
     ends_well_on_a_healthy_disk(eventful, place, ran)
+
+
+@pytest.mark.parametrize(("nth", "stays"), [(1, True), (4, True), (7, False), (20, True)])
+def test_a_disk_that_breaks_while_a_large_file_comes_down(story_server, environment, tmp_path, monkeypatch, nth, stays):
+    """The run ends and says so; the next one goes on with what has come."""
+    shrink(monkeypatch)
+    monkeypatch.setattr("ingest.pipeline.prepare", prepare_spooled)
+    place, day = Place(tmp_path / "cache", story_server.endpoint_url), DAYS[1]
+    with BrokenDisk(place.root / "spool", nth, errno.ENOSPC, stays).inserted() as disk:
+        ran = place.run(day, day, fails=CacheError)
+    assert len(disk.calls) >= nth
+    assert ran.finished.exit_code == 5
+    assert os.strerror(errno.ENOSPC) in str(ran.error)
+    assert place.run(day, day).finished.exit_code == 0
+    assert place.reassembled(day) == market_day(day)
+    assert list((place.root / "spool").iterdir()) == []
