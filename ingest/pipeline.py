@@ -45,8 +45,8 @@ _IN_FLIGHT_PER_PACKED = 6
 """Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
 
 _IN_FLIGHT_SPOOLED = 16 << 20
-"""Bytes in memory for a large file, however large: pieces of some ranges that are being written, then pieces of its
-text and of both parts."""
+"""Bytes that a large file counts for, however large: it is in memory in pieces alone. Splits, which take more than
+downloads, are as few as there are cores."""
 
 _MIN_SPOOLED = 4
 """Large files in flight together, or two a core where those are more: what is beyond would only lie on the disk."""

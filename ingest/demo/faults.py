@@ -86,6 +86,13 @@ class Shifted:
 
 
 @dataclass(frozen=True, slots=True)
+class Capped:
+    """At most so many bytes of the part that is asked for, and Content-Range says so: no fault by RFC 9110."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResetBefore:
     """The connection is reset (RST) before any answer."""
 
@@ -121,6 +128,7 @@ Fault = (
     | LongBody
     | Heedless
     | Shifted
+    | Capped
     | ResetBefore
     | ResetMidway
     | Silence

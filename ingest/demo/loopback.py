@@ -29,6 +29,7 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from ingest.demo.faults import (
+    Capped,
     Fault,
     FlipByte,
     Heedless,
@@ -275,7 +276,9 @@ def _spoilt(answer: _Answer, fault: Fault | None) -> _Answer:
         case LongBody(by):
             return replace(answer, body=answer.body + bytes(by))
         case Shifted(by) if "Content-Range" in answer.headers:
-            return _shifted(answer, by)
+            return _moved(answer, later=by)
+        case Capped(most) if "Content-Range" in answer.headers:
+            return _moved(replace(answer, body=answer.body[:most]))
         case _:
             return answer
 
@@ -301,9 +304,14 @@ async def _send(
     return await _ended(incoming, response, fault)
 
 
-def _shifted(answer: _Answer, by: int) -> _Answer:
-    first, rest = answer.headers["Content-Range"].removeprefix("bytes ").split("-")
-    return replace(answer, headers={**answer.headers, "Content-Range": f"bytes {int(first) + by}-{rest}"})
+def _moved(answer: _Answer, later: int = 0) -> _Answer:
+    """A part whose Content-Range tells of its body as it is now, from so many bytes later on."""
+    first, _, total = re.split("[-/]", answer.headers["Content-Range"].removeprefix("bytes "))
+    start = int(first) + later
+    return replace(
+        answer,
+        headers={**answer.headers, "Content-Range": f"bytes {start}-{int(first) + len(answer.body) - 1}/{total}"},
+    )
 
 
 def _heeded(request: Request, fault: Fault | None) -> Request:

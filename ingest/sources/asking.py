@@ -129,7 +129,7 @@ class Asker:
             await write(at, data)
 
         async def attempt() -> None:
-            if (rest := left()).start < rest.stop:  # else it broke off when all of it had come
+            while (rest := left()).start < rest.stop:  # a source may send less at once than it is asked for
                 await self._source.fetch_stretch(item, rest, note, alone)
 
         await self.limit.acquire()

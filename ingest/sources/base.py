@@ -88,7 +88,7 @@ class Source(Protocol):
         ...
 
     async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
-        """A stretch of an object, handed to `write` piece by piece, in order; one attempt.
+        """A stretch of an object, or its beginning, handed to `write` piece by piece, in order; one attempt.
 
         Raises Disrupted where it breaks off, Replaced where the object is another by now, and Unranged where all of it
         comes, unless the caller is `alone` on it: then what comes before the stretch is passed over.

@@ -71,7 +71,9 @@ def replaced_is_told(what: str) -> Iterator[None]:
 
 
 async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
-    """Write the stretch as it comes; what has come before a fault is written, too.
+    """Write the stretch as it comes, or the beginning of it that the source sends at once.
+
+    What has come before a fault is written, too.
 
     Raises Disrupted, Replaced or Unranged as `Source.fetch_stretch` does.
     """
@@ -85,8 +87,8 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, 
                 at += len(chunk)
                 if at >= stretch.stop and end > stretch.stop:
                     return
-    if at < stretch.stop:
-        raise Disrupted(f"{item.key}: {at - stretch.start:,} bytes came of {stretch.stop - stretch.start:,} asked for")
+    if at < end:
+        raise Disrupted(f"{item.key}: {end - at:,} bytes that were announced are missing")
 
 
 def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, alone: bool) -> tuple[int, int]:

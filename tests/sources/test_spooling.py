@@ -218,6 +218,13 @@ def test_an_object_that_has_grown_beyond_measure_is_not_fetched(server, path, mo
     assert "not what was listed" in str(got.error)
 
 
+def test_a_source_that_sends_less_at_once_than_is_asked_for_is_asked_on(server, path):
+    server.faults = faults.always(faults.Capped(70))
+    got = download(server, KEY, path, attempts=1)
+    assert_got(got, path)
+    assert (got.of(events.Retrying), server.sent[KEY]) == ([], SIZE)
+
+
 def test_a_source_that_ignores_ranges_is_read_whole(server, path):
     server.faults = faults.always(Heedless(("range",)))
     assert_got(download(server, KEY, path), path)
