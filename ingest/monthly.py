@@ -99,10 +99,10 @@ def _groups(rows: Iterable[Projection], usual: dict[str, int], sessions: int) ->
 def _made_of(
     parts: Sequence[PartsOf], folders: PartFolders, folder: CsvFolder, group: Sequence[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
-    from ingest.tiers.rows import extract_timed  # polars: a run with nothing to do does without
+    from ingest.tiers.rows import extract  # polars: a run with nothing to do does without
 
     wanted = frozenset(row.ticker for row in group)
-    frame = extract_timed(folders, parts, wanted, folder.dataset)
+    frame = extract(folders, parts, wanted, folder.dataset)
     found = frame.partition_by("ticker", include_key=False, as_dict=True)
     for row in group:
         of_ticker = found.get((row.ticker,))

@@ -1,6 +1,6 @@
 """Rows of some tickers out of the parts of many sessions, as lines of a tracked CSV."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -21,56 +21,34 @@ _NS_PER_S = 1_000_000_000
 def extract(
     folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset
 ) -> pl.DataFrame:
-    """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date.
+    """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
 
-    Where a file has several rows of a ticker the first one counts. Raises CacheError for a part that can't be read.
+    Of minutes the second (since the epoch) at which each begins takes the date's place: as `TIMED`. Where there are
+    several rows of one place the first one counts. A minute whose stamp is no time is left out: it has no place. Raises
+    CacheError for a part that can't be read.
     """
-
-    def dated(rows: pl.DataFrame, stamp: str) -> pl.DataFrame:
-        return rows.select("ticker", pl.col(stamp).alias("date"), _line(pl.col(stamp), dataset))
-
-    return _extracted(folders, sessions, wanted, dataset, dated, SCHEMA)
-
-
-def extract_timed(
-    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset
-) -> pl.DataFrame:
-    """The same of minutes, by the second (since the epoch) at which each begins; one a ticker and second.
-
-    A row whose stamp is no time is left out: no place in a CSV is its own.
-    """
-
-    def timed(rows: pl.DataFrame, stamp: str) -> pl.DataFrame:
-        del stamp  # the session's
-        text = pl.col(_STAMP) if _STAMP in rows.columns else pl.lit(None, pl.String)
-        second = text.str.strip_chars().cast(pl.Int64, strict=False).floordiv(_NS_PER_S)
-        local = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(_ZONE)
-        line = _line(local.dt.to_string("%Y-%m-%d %H:%M:%S%:z"), dataset)
-        return rows.select("ticker", second.alias("second"), line).drop_nulls("second")
-
-    return _extracted(folders, sessions, wanted, dataset, timed, TIMED)
-
-
-def _extracted(
-    folders: PartFolders,
-    sessions: Iterable[PartsOf],
-    wanted: frozenset[str],
-    dataset: Dataset,
-    lined: Callable[[pl.DataFrame, str], pl.DataFrame],
-    schema: pl.Schema,
-) -> pl.DataFrame:
-    frames = [
-        lined(_parsed(text, columns, wanted, dataset), stamp_of(columns))
-        for columns, text in batches(texts(folders, sessions, wanted))
-    ]
-    _, place, _ = schema
+    schema = TIMED if dataset.is_intraday else SCHEMA
+    order = schema.names()[:2]
+    frames = [_lines(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
     rows = pl.concat([pl.DataFrame(schema=schema), *frames])
-    return rows.unique(["ticker", place], keep="first", maintain_order=True).sort("ticker", place)
+    return rows.unique(order, keep="first", maintain_order=True).sort(order)
 
 
-def _parsed(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
+def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
     check_columns(columns, dataset.numbers)
-    return parse(text, (stamp_of(columns), *columns)).filter(pl.col("ticker").is_in(list(wanted)))
+    session = stamp_of(columns)
+    rows = parse(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
+    if not dataset.is_intraday:
+        return rows.select("ticker", pl.col(session).alias("date"), _line(pl.col(session), dataset))
+    second = _second(columns)
+    local = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(_ZONE)
+    line = _line(local.dt.to_string("%Y-%m-%d %H:%M:%S%:z"), dataset)
+    return rows.select("ticker", second.alias("second"), line).drop_nulls("second")
+
+
+def _second(columns: tuple[str, ...]) -> pl.Expr:
+    text = pl.col(_STAMP).str.strip_chars() if _STAMP in columns else pl.lit(None, pl.String)
+    return text.cast(pl.Int64, strict=False).floordiv(_NS_PER_S)
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:

@@ -51,7 +51,7 @@ class Cache:
         self.texts.append((day, text))
 
     def extract(self, *wanted: str) -> list[tuple[str, int, str]]:
-        return rows.extract_timed(self.folders, self.sessions, frozenset(wanted), self.dataset).rows()
+        return rows.extract(self.folders, self.sessions, frozenset(wanted), self.dataset).rows()
 
 
 @pytest.fixture
