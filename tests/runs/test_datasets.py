@@ -85,7 +85,13 @@ def here(seaweed, library, reader, tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(here):
     """A run of each dataset into that cache, one after the other."""
-    return {name: here(dataset).run(*SPAN, tracked=tracked_of(dataset)) for name, dataset in CATALOGUE.items()}
+    ran = {}
+    for name, dataset in CATALOGUE.items():
+        try:
+            ran[name] = here(dataset).run(*SPAN, tracked=tracked_of(dataset))
+        except Exception as error:
+            pytest.fail(f"the run of {name}: {error!r}", pytrace=False)  # once, not in a hundred tracebacks
+    return ran
 
 
 @pytest.mark.parametrize("dataset", EVERY)
