@@ -324,7 +324,7 @@ class Place:
         if not path.exists():
             return None
         header, *lines = path.read_text().splitlines()
-        assert header == "Date,Open,High,Low,Close,Volume"
+        assert header == "Date,Open,High,Low,Close" + ",Volume" * self.dataset.has_volume
         assert lines == sorted(lines)
         rows = dict(line.split(",", 1) for line in lines)
         assert len(rows) == len(lines)

@@ -141,17 +141,18 @@ def test_a_new_column_is_kept_and_said_once(here):
 INDEX_ROWS = b"ticker,open,close,high,low,window_start\nI:AAVE100,96.76700000000000,99.2175,100.4065,95.5217,%d\n"
 
 
-def test_indices_have_neither_volume_nor_trades(here):
+@pytest.mark.parametrize("tracked", [(), {"I:AAVE100"}], ids=["archived", "tracked"])
+def test_indices_have_neither_volume_nor_trades(here, tracked):
     stamp = int(datetime(2025, 8, 25, 4, tzinfo=UTC).timestamp()) * 10**9
     other = stamp + 86_400 * 10**9
-    found = here(INDICES, {MONDAY: INDEX_ROWS % stamp, TUESDAY: INDEX_ROWS % other})
+    found = here(INDICES, {MONDAY: INDEX_ROWS % stamp, TUESDAY: INDEX_ROWS % other}, tracked)
     assert found.findings() == []
     for rows in (found.day(MONDAY), found.scan().filter(pl.col("date") == MONDAY).collect()):
         (row,) = rows.rows(named=True)
         assert (row["close"], row["volume"], row["transactions"]) == (99.2175, None, None)
     assert found.history("I:AAVE100").select("close", "volume").rows() == [(99.2175, None)] * 2
     found.server.put(INDICES.key(MONDAY), pack((INDEX_ROWS % stamp).replace(b"99.2175", b"99.5")))
-    found.place.run(MONDAY, TUESDAY, tracked=())
+    found.place.run(MONDAY, TUESDAY, tracked=tracked)
     assert found.history("I:AAVE100")["close"].to_list() == [99.5, 99.2175]
     ((session, removed, added),) = found.place.corrections()
     assert (session, len(removed), len(added)) == (MONDAY, 1, 1)
