@@ -22,10 +22,11 @@ from ingest.adopted_csv import TickerCsv, Witnesses, ticker_named
 from ingest.adopted_day import Day, bars_of, read_bytes, read_day
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
+from ingest.job import Job
 from ingest.manifest import Held, Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.plan import Decision
-from ingest.prepare import Job, prepare
+from ingest.prepare import prepare
 from ingest.projecting import follow
 from ingest.request import Request
 from ingest.runs import opened_store

@@ -234,10 +234,11 @@ async def _download(asker: Asker, session: date, item: RemoteObject, max_unpacke
     body = await asker.fetch(session, item)
     seconds = time.monotonic() - began
     try:
-        rows = blockgzip.unpack(body.data, max_unpacked).count(b"\n") - 1
+        with body.open() as file:
+            rows = sum(piece.count(b"\n") for piece in blockgzip.unpacked(file, max_unpacked, 1 << 20)) - 1
     except UnreadableFile as error:
         return Check("download", False, f"{session}: {error}", "the vendor replaces such files: try again tomorrow")
-    return Check("download", True, f"{session}: {rows:,} rows, {len(body.data) / 1e6:.2f} MB in {seconds:.1f} s")
+    return Check("download", True, f"{session}: {rows:,} rows, {body.size / 1e6:.2f} MB in {seconds:.1f} s")
 
 
 def _yahoo() -> Check:

@@ -100,15 +100,26 @@ def difference(session: date, etags: tuple[str, str], before: Rows, after: Rows)
     Where the columns merely stand in another order, the old rows are told in the new one.
     """
     if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
-        before = _arranged(before, after.columns)
+        before = arranged(before, after.columns)
     removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
+    return correction(session, etags, (before.columns, after.columns), removed, added)
+
+
+def correction(
+    session: date,
+    etags: tuple[str, str],
+    columns: tuple[tuple[str, ...], tuple[str, ...]],
+    removed: tuple[str, ...],
+    added: tuple[str, ...],
+) -> Correction | None:
+    """The same of lines that are known to differ; `columns`, too, are the old and the new ones."""
     if (same_etag := etags[0] == etags[1]) and not (removed or added):
         return None
     kind: CorrectionKind = "same etag" if same_etag else "new etag" if removed or added else "equal rows"
-    return Correction(session, *etags, after.columns, removed, added, kind, before.columns)
+    return Correction(session, *etags, columns[1], removed, added, kind, columns[0])
 
 
-def _arranged(rows: Rows, columns: Sequence[str]) -> Rows:
+def arranged(rows: Rows, columns: Sequence[str]) -> Rows:
     """The same rows under columns in another order; what a row lacks is empty in it."""
     places = [rows.columns.index(name) for name in columns]
     arranged: Counter[str] = Counter()

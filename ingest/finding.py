@@ -1,6 +1,6 @@
 """What is noteworthy about a session's file. A finding is kept and told; the rows that it is about stay as they are."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ MISFITS: Final = "rows with too few or too many fields"
 NAMELESS: Final = "rows without a ticker"
 IDENTICAL: Final = "identical repeat"
 CONFLICTING: Final = "conflicting repeat"
+UNSORTED: Final = "a large file not sorted by ticker: repeats were not looked for"
 NO_ROWS: Final = "no rows"
 CROSSED: Final = "low above high"
 OUTSIDE: Final = "open or close outside low to high"
@@ -20,6 +21,7 @@ NEGATIVE_VOLUME: Final = "negative volume"
 OTHER_DATE: Final = "stamps of another date than the key's"
 NO_STAMP: Final = "stamps that are no time"
 FAR_COUNT: Final = "number of rows far from the neighbours'"
+UNLISTED: Final = "changed rows of a correction that are not listed"
 NOT_MD5: Final = "the ETag is not the md5 of the bytes"
 
 KINDS = (
@@ -28,6 +30,7 @@ KINDS = (
     NAMELESS,
     IDENTICAL,
     CONFLICTING,
+    UNSORTED,
     NO_ROWS,
     CROSSED,
     OUTSIDE,
@@ -37,6 +40,7 @@ KINDS = (
     OTHER_DATE,
     NO_STAMP,
     FAR_COUNT,
+    UNLISTED,
     NOT_MD5,
 )
 """All kinds."""
@@ -73,3 +77,23 @@ def example(name: str) -> str:
 def named(kind: str, names: Collection[str]) -> tuple[Finding, ...]:
     """A finding on all that is named; none where nothing is."""
     return (Finding(kind, len(names), tuple(map(example, tuple(names)[:MAX_EXAMPLES]))),) if names else ()
+
+
+class Findings:
+    """Findings on a file that is looked at chunk by chunk, added up by their kind."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Finding] = {}
+
+    def add(self, more: Iterable[Finding]) -> None:
+        """Take what was found in the next chunk."""
+        for one in more:
+            before = self._found.get(one.kind, Finding(one.kind, 0))
+            examples = (*before.examples, *one.examples)
+            if one.kind == OTHER_DATE:  # its examples are dates, of which each chunk may have the same
+                examples = tuple(sorted(set(examples)))
+            self._found[one.kind] = Finding(one.kind, before.count + one.count, examples[:MAX_EXAMPLES])
+
+    def all(self) -> tuple[Finding, ...]:
+        """All of them, in the order of the kinds."""
+        return tuple(self._found[kind] for kind in KINDS if kind in self._found)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from ingest.sources.base import Body
 
 if TYPE_CHECKING:  # polars: who counts outcomes does without
-    from ingest.prepare import Job, Prepared
+    from ingest.job import Job
+    from ingest.prepare import Prepared
 
 OutcomeKind = Literal["committed", "forbidden", "absent", "failed", "quarantined"]
 

@@ -27,9 +27,10 @@ from ingest.errors import (
     UnreadableFile,
     ungrouped,
 )
+from ingest.job import Job
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
-from ingest.prepare import Job, Prepared, prepare
+from ingest.prepare import Prepared, prepare
 from ingest.request import Request
 from ingest.settings import Limits
 from ingest.sources import spooling

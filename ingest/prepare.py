@@ -1,40 +1,38 @@
 """One day's body made into two staged parts and the record that is to commit them. Runs in a worker thread."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 
-from ingest import differences, finding
-from ingest.datasets import Dataset
-from ingest.differences import Rows
-from ingest.errors import CacheError
+from ingest import finding
 from ingest.finding import Finding
-from ingest.manifest import Correction, Replaced, SessionRecord
-from ingest.plan import Decision
-from ingest.quality import dates
+from ingest.job import Job
+from ingest.manifest import Correction, SessionRecord
+from ingest.quality import dates, times
+from ingest.replacing import corrected
 from ingest.sources.base import Body
-from ingest.split import Split, read_header, split
-from ingest.stamping import stamped
-from ingest.tiers import blockgzip, durable, parts
-from ingest.tiers.layout import PartFolders, Tier
-from ingest.tiers.parts import PackedPart
+from ingest.split import Cut, Split, split
+from ingest.stamping import note_of, stamped
+from ingest.streaming import Cutter, NotLines, Wish, opened, part_header
+from ingest.tiers import durable, parts, stamp
+from ingest.tiers.layout import TIERS, Tier
+from ingest.tiers.parts import PackedPart, PartWriter
+from ingest.unpacking import chunks_of, text_of
+
+_CUTS: tuple[Cut, Cut] = ("lines", "polars")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A fetch decision with all that its split needs.
+class _Day:
+    """What a file holds; `tracked_rows` are the numbers of its tracked rows, as the manifest keeps them."""
 
-    `tracked_set` is the manifest's number for its tickers, `replaced` what is held of its session, `accept` whether a
-    replacement may take away more than a tenth of those rows. A text of more than `max_unpacked` bytes is not read.
-    """
-
-    decision: Decision
-    tracked_set: int
-    dataset: Dataset
-    folders: PartFolders
-    max_unpacked: int
-    replaced: Replaced | None = None
-    accept: bool = False
+    columns: tuple[str, ...]
+    source_rows: int
+    tracked_rows: bytes
+    cut: Cut
+    findings: tuple[Finding, ...]
+    text_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,101 +51,105 @@ class Prepared:
 def prepare(job: Job, body: Body) -> Prepared:
     """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError.
 
-    Raises LosesRows for a replacement that lacks more than a tenth of what is held, unless the job accepts that.
+    What is large goes through in chunks. Raises LosesRows for a replacement that lacks more than a tenth of what is
+    held, unless the job accepts that.
     """
-    text = blockgzip.unpack(body.data, job.max_unpacked)
+    text = text_of(body, job.max_unpacked)
+    return _prepared_at_once(job, body, text) if text is not None else _prepared_in_chunks(job, body)
+
+
+def _prepared_at_once(job: Job, body: Body, text: bytes) -> Prepared:
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
     packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}
     if cut.archive:
         packed["archive"] = parts.pack(cut.archive)
-    plain = _record(job, body, cut, packed, hashlib.sha256(text).hexdigest())
-    correction = _correction(job, plain, text)
+    day = _Day(
+        cut.header.columns,
+        cut.source_rows,
+        cut.tracked_rows.astype("<u4").tobytes(),
+        cut.cut,
+        (*cut.findings, *_dates(job, cut)),
+        hashlib.sha256(text).hexdigest(),
+    )
+    plain = _record(job, body, day, packed)
+    plain, correction = corrected(job, plain, body, text)
     record, data = stamped(plain, packed["tracked"].data, job.dataset.name, decision.tracked)
     files = {tier: data if tier == "tracked" else part.data for tier, part in packed.items()}
     return Prepared(job, record, correction, _stage(job, files))
 
 
+def _prepared_in_chunks(job: Job, body: Body) -> Prepared:
+    for cut in _CUTS:
+        with ExitStack() as stack, suppress(NotLines):
+            return _streamed(job, body, cut, stack)
+    raise AssertionError("rows that polars writes are not asked for their lines")
+
+
+def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
+    decision = job.decision
+    wish = Wish(decision.tracked, decision.keep_rest, job.dataset, decision.session)
+    tiers = TIERS if decision.keep_rest else TIERS[:1]
+    header, chunks = opened(chunks_of(body, job.max_unpacked), job.dataset)
+    first = part_header(header, cut)
+    writers = {tier: PartWriter(stack.enter_context(durable.staging(job.path(tier))), first) for tier in tiers}
+    cutter = Cutter(header, wish, cut, writers)
+    for chunk in chunks:
+        cutter.add(chunk)
+    done = cutter.end()
+    day = _Day(header.columns, done.source_rows, done.tracked_rows, cut, done.findings, done.text_sha256)
+    plain = _record(job, body, day, done.parts)
+    plain, correction = corrected(job, plain, body, None)
+    tail = stamp.tail(note_of(plain, job.dataset.name, decision.tracked))
+    record = replace(plain, tracked_sha256=writers["tracked"].append(tail))
+    stack.close()  # both are durable from here on
+    return Prepared(job, record, correction, _changed(job, record))
+
+
 def _stage(job: Job, files: Mapping[Tier, bytes]) -> tuple[Tier, ...]:
     """Write what is not there already: of a replacement often one part alone has changed."""
-    paths = {tier: job.folders.path(job.decision.session, tier) for tier in files}
-    changed = tuple(tier for tier in files if not (job.replaced and parts.holds(paths[tier], files[tier])))
+    changed = tuple(tier for tier in files if not (job.replaced and parts.holds(job.path(tier), files[tier])))
     for tier in changed:
-        durable.stage(paths[tier], files[tier])
+        durable.stage(job.path(tier), files[tier])
     return changed
 
 
-def _record(job: Job, body: Body, cut: Split, packed: dict[Tier, PackedPart], text_sha256: str) -> SessionRecord:
+def _changed(job: Job, record: SessionRecord) -> tuple[Tier, ...]:
+    """The same of parts that are staged: what is there already is taken away again."""
+    same = [
+        tier for tier, sha256 in record.part_sha256.items() if job.replaced and parts.is_file(job.path(tier), sha256)
+    ]
+    for tier in same:
+        durable.unstage(job.path(tier))
+    return tuple(tier for tier in record.part_sha256 if tier not in same)
+
+
+def _record(job: Job, body: Body, day: _Day, packed: Mapping[Tier, PackedPart]) -> SessionRecord:
     tracked, archive = packed["tracked"], packed.get("archive")
-    rest = cut.source_rows - tracked.rows
+    rest = day.source_rows - tracked.rows
     return SessionRecord(
         session=job.decision.session,
         etag=body.etag,
-        size=len(body.data),
+        size=body.size,
         last_modified=body.last_modified,
-        source_rows=cut.source_rows,
+        source_rows=day.source_rows,
         tracked_rows=tracked.rows,
         archive_rows=archive.rows if archive else 0,
         dropped_rows=0 if archive else rest,
-        text_sha256=text_sha256,
+        text_sha256=day.text_sha256,
         tracked_sha256=tracked.sha256,
         archive_sha256=archive.sha256 if archive else None,
-        tracked_row_numbers=cut.tracked_rows.astype("<u4").tobytes(),
+        tracked_row_numbers=day.tracked_rows,
         tracked_set=job.tracked_set,
         archive_kept=archive is not None,
-        cut=cut.cut,
-        columns=cut.header.columns,
-        findings=_findings(job, body, cut),
+        cut=day.cut,
+        columns=day.columns,
+        findings=(*day.findings, *(() if body.etag_is_md5 else (Finding(finding.NOT_MD5),))),
         tracked_index=tracked.index.encode(),
         archive_index=archive.index.encode() if archive else None,
     )
 
 
-def _findings(job: Job, body: Body, cut: Split) -> tuple[Finding, ...]:
-    odd = () if body.etag_is_md5 else (Finding(finding.NOT_MD5),)
-    return (*cut.findings, *dates(cut.stamps, job.decision.session, job.dataset.zone), *odd)
-
-
-def _correction(job: Job, record: SessionRecord, text: bytes) -> Correction | None:
-    """The difference to what is held; None for a new session, and where what is held is not what it was.
-
-    Compared is what is held alone: where the rest was dropped, the rows of the tickers tracked at that time.
-    """
-    held, replaced = job.decision.held, job.replaced
-    if replaced is None:
-        return None
-    etags = (held.etag or "", record.etag)
-    if replaced.text_sha256 == record.text_sha256:
-        nothing = differences.rows_of(record.columns, ())
-        return differences.difference(record.session, etags, nothing, nothing) if held.etag else None
-    before, after = versions(job, replaced, text)
-    if before is None:  # damaged, which is what its replacement mends: only the numbers of rows can be compared
-        if not job.accept:
-            differences.refuse_loss(replaced.rows - after.lines.total(), replaced.rows)
-        return None
-    if not job.accept:
-        differences.check_loss(before, after)
-    return differences.difference(record.session, etags, before, after)
-
-
-def versions(job: Job, replaced: Replaced, text: bytes) -> tuple[Rows | None, Rows]:
-    """The rows held of a session, and those of a text that is to replace them, of the same tickers.
-
-    None in the place of the rows held where their parts are not what was written. Raises UnreadableFile.
-    """
-    held = job.decision.held
-    again = split(text, held.tracked, held.archive_kept, job.dataset)
-    after = differences.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
-    old = _held_texts(job, replaced)
-    return (differences.rows_of(read_header(old[0], job.dataset).columns, old) if old else None), after
-
-
-def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:
-    """Texts of the parts held; None where one of them is not the file that the manifest knows."""
-    try:
-        return [
-            parts.read_known(job.folders.path(job.decision.session, tier), sha256)
-            for tier, sha256 in replaced.part_sha256.items()
-        ]
-    except CacheError:
-        return None
+def _dates(job: Job, cut: Split) -> Iterator[Finding]:
+    session, zone = job.decision.session, job.dataset.zone
+    return dates(cut.stamps, session, zone) if cut.times is None else times(cut.times, session, zone)

@@ -77,6 +77,23 @@ def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Findi
         yield Finding(finding.NO_STAMP, none)
 
 
+def times(stamps: pl.Series, session: date, zone: str) -> Iterator[Finding]:
+    """The same of stamps as numbers, null where one is none: there may be millions of them."""
+    first, last = (_ns_of(day, zone) for day in (session, session + timedelta(days=1)))
+    odd = stamps.drop_nulls()
+    if len(odd) and not (first <= odd.min() < last and odd.max() < last):  # type: ignore[operator]  # of int64
+        odd = odd.filter((odd < first) | (odd >= last))
+        days = odd.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone).dt.date()
+        yield Finding(finding.OTHER_DATE, len(odd), tuple(map(str, days.unique().sort()[:MAX_EXAMPLES])))
+    if stamps.null_count():
+        yield Finding(finding.NO_STAMP, stamps.null_count())
+
+
+def _ns_of(day: date, zone: str) -> int:
+    """Midnight of a day, as nanoseconds since the epoch."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp()) * _NS_PER_S
+
+
 @lru_cache(maxsize=4096)
 def date_of(stamp: str, zone: str) -> date | None:
     """Date that a stamp tells, a date as text or nanoseconds since the epoch in a time zone; None where it is none."""

@@ -5,7 +5,6 @@ it says; the source's listing then tells, by the ETag, whether it still has that
 lost with a manifest: corrections, what Yahoo said, which files were refused, earlier runs.
 """
 
-import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import date
@@ -14,7 +13,7 @@ from pathlib import Path
 from ingest import stamping
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest, SessionRecord
-from ingest.tiers import durable
+from ingest.tiers import durable, parts
 from ingest.tiers.layout import PartFolders, session_of
 
 
@@ -53,23 +52,20 @@ def days_of(folder: Path) -> frozenset[date]:
 
 def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> Iterator[stamping.Stamped]:
     for day in days:
-        data = _read(folders.path(day, "tracked"))
-        found = stamping.read(data) if data else None
+        found = _said(folders.path(day, "tracked"))
         if found and (found.dataset, found.record.session) == (dataset.name, day) and is_whole(folders, found.record):
             yield found
 
 
 def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
     """Whether both parts are the files of this record."""
-    return all(
-        hashlib.sha256(_read(folders.path(record.session, tier)) or b"").hexdigest() == sha256
-        for tier, sha256 in record.part_sha256.items()
-    )
+    return all(parts.is_file(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
 
 
-def _read(path: Path) -> bytes | None:
-    """A part; None where it is not there or cannot be read: its day is then fetched again."""
+def _said(path: Path) -> stamping.Stamped | None:
+    """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return stamping.read(file)
     except OSError:
         return None

@@ -10,13 +10,15 @@ from ingest import lock
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.finding import Finding
-from ingest.manifest import Held, Manifest, Replaced
+from ingest.job import Job
+from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
 from ingest.neighbours import compare_counts
 from ingest.plan import Decision
-from ingest.prepare import Job, prepare, versions
+from ingest.prepare import prepare
 from ingest.projecting import follow
+from ingest.replacing import is_large, large_versions, versions
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.settings import Settings
@@ -25,6 +27,7 @@ from ingest.store import Store, kept_at
 from ingest.tickers import some
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.layout import PartFolders, quarantine_folder
+from ingest.unpacking import text_of
 from ingest.window import Window
 
 _GZIP = b"\x1f\x8b"
@@ -186,20 +189,28 @@ def _loss(settings: Settings, one: Quarantined, data: bytes, dataset: Dataset) -
     limit = settings.limits.max_unpacked_bytes
     folders = PartFolders.of(settings, dataset)
     decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
+    # Nothing is committed, so there is no number of a tracked set.
+    job = Job(decision, 0, dataset, folders, limit, replaced)
     try:
-        # Nothing is committed, so there is no number of a tracked set.
-        job = Job(decision, 0, dataset, folders, limit, replaced)
-        before, after = versions(job, replaced, blockgzip.unpack(data, limit))
+        before, after = _tickers(job, _body(one, data))
     except UnreadableFile as error:
         raise _unreadable(one.session, error) from error
     if before is None:
-        return _fewer(replaced, after.lines)
-    lost = before.tickers - after.tickers
-    return Loss(lost.total(), before.lines.total(), tuple(sorted(lost)))
+        return Loss(max(0, replaced.rows - after.total()), replaced.rows, ())
+    lost = before - after
+    return Loss(lost.total(), before.total(), tuple(sorted(lost)))
 
 
-def _fewer(replaced: Replaced, lines: Counter[str]) -> Loss:
-    return Loss(max(0, replaced.rows - lines.total()), replaced.rows, ())
+def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
+    """Rows by ticker of what is held and of what would replace it; None where the parts held are damaged."""
+    text = text_of(body, job.max_unpacked)
+    if job.replaced is None:
+        raise AssertionError(f"{job.decision.session} is not held")
+    if text is None or is_large(job, job.replaced):
+        old, new = large_versions(job, job.replaced, body)
+        return old.tickers() if old else None, new.tickers()
+    before, after = versions(job, job.replaced, text)
+    return before.tickers if before else None, after.tickers
 
 
 def _opening(data: bytes) -> tuple[str, ...]:

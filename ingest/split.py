@@ -16,10 +16,12 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest import finding
+from ingest.chunks import line_edges
 from ingest.datasets import Dataset
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.quality import numbers
+from ingest.repeats import TIME, keys_of, may_repeat, repeats
 from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
@@ -27,9 +29,9 @@ Mask = npt.NDArray[np.bool_]
 
 _MAX_COLUMNS = 1000
 _MAX_HEADER_BYTES = 1 << 20
-_MAX_LINES = 1_000_000
-"""What has more than this is no file of days, which has some 12,000 lines: the parser's memory grows with each of them,
-some 300 bytes a line, also where a few packed bytes stand for all of them."""
+MAX_LINES = 1_000_000
+"""Of a text that is split at once: the parser's memory grows with each of them, some 300 bytes a line, also where a few
+packed bytes stand for all of them. What has more is split in chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Header:
 class Split:
     """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending.
 
-    `stamps` counts the rows that have each stamp, as text; `findings` tell of all but these.
+    `stamps` counts the rows that have each stamp, as text; where these are the beginnings of intraday bars, `times` has
+    them as numbers. `findings` tell of all but these.
     """
 
     header: Header
@@ -61,21 +64,21 @@ class Split:
     cut: Cut
     stamps: Mapping[str, int]
     findings: tuple[Finding, ...]
+    times: pl.Series | None = None
 
 
 def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Split:
     """Cut a day's text; raises UnreadableFile, saying why, where it is not a file of this dataset."""
     header = read_header(text, dataset)
-    _check_lines(text)
-    frame = parse(text, header, tracked)
+    frame = parse(text, header, tracked, timed=dataset.is_intraday)
     tickers, mask = frame["ticker"], frame["tracked"].to_numpy()
     ordered = not tickers.has_nulls() and tickers.is_sorted()
-    edges = _line_edges(text, len(header.line))
+    edges = line_edges(text, len(header.line))
     by_lines = len(edges) - 1 == frame.height
     cut = (
         partial(_cut_lines, text, header, edges, tickers, ordered)
         if by_lines
-        else partial(_cut_rows, _as_text(text, header))
+        else partial(_cut_rows, as_text(text, header))
     )
     return Split(
         header=header,
@@ -84,12 +87,13 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         source_rows=frame.height,
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
-        stamps=_stamps(text, header, frame.height),
+        stamps={} if dated_by_time(header, frame) else stamps(text, header, frame.height),
+        times=frame[TIME] if dated_by_time(header, frame) else None,
         findings=(
             *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
-            *_repeats(frame, header.numbers, ordered),
-            *_nameless(tickers),
-            *_misshapen(text, header, edges),
+            *_repeats(frame, header, ordered, dataset),
+            *nameless(tickers),
+            *misshapen(text, header, edges),
             *numbers(frame, dataset.signed),
         ),
     )
@@ -119,23 +123,33 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp)
 
 
-def _check_lines(text: bytes) -> None:
-    # An ordinary day is not even counted.
-    if len(text) > 2 * _MAX_LINES and (lines := text.count(b"\n")) > _MAX_LINES:
-        raise UnreadableFile(f"it has {lines:,} lines; a file of days has {_MAX_LINES:,} at most")
+def has_many_lines(text: bytes) -> bool:
+    """Whether a text has more lines than are split at once; an ordinary day's are not even counted."""
+    return len(text) > 2 * MAX_LINES and text.count(b"\n") > MAX_LINES
 
 
-def parse(text: bytes, header: Header, tracked: frozenset[str]) -> pl.DataFrame:
+def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = False) -> pl.DataFrame:
     """Parse the rows: ticker, prices and volume as floats (it may have decimals), and whether tracked.
 
-    A full schema keeps tickers such as NA, TRUE and 1E5 what they are.
+    Where it is `timed`, the beginnings of the bars, too, as integers, null where one is none. A full schema keeps
+    tickers such as NA, TRUE and 1E5 what they are.
     """
     schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
-    is_tracked = pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
-    return read_rows(text, schema, ["ticker", *header.numbers, is_tracked.alias("tracked")])
+    columns: list[str | pl.Expr] = ["ticker", *header.numbers, is_tracked(tracked).alias("tracked")]
+    if not timed or TIME not in header.columns:
+        return read_rows(text, schema, columns)
+    try:
+        return read_rows(text, {**schema, TIME: pl.Int64}, [*columns, TIME])
+    except UnreadableFile:  # a time that is no number must not make a file unreadable
+        return read_rows(text, schema, [*columns, pl.col(TIME).cast(pl.Int64, strict=False)])
 
 
-def _stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
+def is_tracked(tracked: frozenset[str]) -> pl.Expr:
+    """Whether a row is to go into the tracked part."""
+    return pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
+
+
+def stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
     """Rows by stamp, as text: one that is no number must not make a file unreadable.
 
     Nearly always all rows of a session have the same one, which is seen without parsing.
@@ -152,6 +166,11 @@ def _stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
     return dict(found.to_series().value_counts().iter_rows())
 
 
+def dated_by_time(header: Header, frame: pl.DataFrame) -> bool:
+    """Whether the beginnings of the bars, parsed, are what tells the dates of the rows."""
+    return header.stamp == TIME and TIME in frame.columns
+
+
 def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
     """Parse these columns of a text with its header; raises UnreadableFile with polars' own words."""
     if (
@@ -162,13 +181,6 @@ def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Seq
         return pl.scan_csv(text, schema=schema).select(columns).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError) as error:
         raise UnreadableFile(f"the rows cannot be parsed: {str(error).splitlines()[0][:300]}") from error
-
-
-def _line_edges(text: bytes, begin: int) -> Offsets:
-    """Offsets of the lines after the header: n lines have n + 1 edges; a missing last newline makes no difference."""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8)[begin:] == ord("\n")) + (begin + 1)
-    edges = np.concatenate(([begin], ends))
-    return edges if edges[-1] == len(text) else np.append(edges, len(text))
 
 
 def _cut_lines(text: bytes, header: Header, edges: Offsets, tickers: pl.Series, ordered: bool, mask: Mask) -> PartText:
@@ -187,11 +199,12 @@ def _cut_rows(rows: pl.DataFrame, mask: Mask) -> PartText:
     return PartText(kept.write_csv().encode(), np.zeros(0, np.int64), kept["ticker"], ordered=False)
 
 
-def _as_text(text: bytes, header: Header) -> pl.DataFrame:
+def as_text(text: bytes, header: Header) -> pl.DataFrame:
+    """All fields of all rows as the texts that they are."""
     return read_rows(text, dict.fromkeys(header.columns, pl.String), header.columns)
 
 
-def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ...]:
+def misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ...]:
     """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
 
     Fields in quotes may hold commas, so a text with quotes is not counted; all commas together are counted first.
@@ -207,7 +220,8 @@ def _misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ..
     return (Finding(finding.MISFITS, int(wrong)),) if wrong else ()
 
 
-def _nameless(tickers: pl.Series) -> tuple[Finding, ...]:
+def nameless(tickers: pl.Series) -> tuple[Finding, ...]:
+    """Rows without a ticker."""
     return (Finding(finding.NAMELESS, tickers.null_count()),) if tickers.null_count() else ()
 
 
@@ -217,12 +231,8 @@ def _as_series(tracked: frozenset[str]) -> pl.Series:
     return pl.Series(sorted(tracked), dtype=pl.String).implode()
 
 
-def _repeats(frame: pl.DataFrame, numbers: Sequence[str], ordered: bool) -> tuple[Finding, ...]:
-    """Findings on tickers that have more than one row: whether the repeats are identical or in conflict."""
-    tickers = frame["ticker"]
-    if not (tickers[1:] == tickers[:-1]).any() if ordered else tickers.n_unique() == frame.height:
-        return ()
-    repeated = frame.filter(pl.col("ticker").is_not_null() & pl.col("ticker").is_duplicated())
-    counts = repeated.group_by("ticker", maintain_order=True).agg(same=pl.struct(numbers).n_unique() == 1)
-    told = {same: [ticker for ticker, alike in counts.iter_rows() if alike is same] for same in (True, False)}
-    return (*finding.named(finding.IDENTICAL, told[True]), *finding.named(finding.CONFLICTING, told[False]))
+def _repeats(frame: pl.DataFrame, header: Header, ordered: bool, dataset: Dataset) -> tuple[Finding, ...]:
+    """Findings on tickers that have more than one row, or more than one of the same time."""
+    keys = keys_of(dataset, header.columns)
+    found = keys and may_repeat(frame, keys, ordered)
+    return repeats(frame, keys, dataset.numbers) if found else ()

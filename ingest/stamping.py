@@ -9,12 +9,14 @@ import hashlib
 import json
 import zlib
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 from ingest.manifest import SessionRecord
 from ingest.tiers import stamp
 from ingest.tiers.layout import MemberIndex
 
 _VERSION = 1
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,20 @@ class Stamped:
 def stamped(record: SessionRecord, data: bytes, dataset: str, tickers: frozenset[str]) -> tuple[SessionRecord, bytes]:
     """A tracked part with its record put in, and the record of that.
 
-    A note too long for its field (tens of thousands of tracked tickers, say) is left out.
+    A note too long for the first header (tens of thousands of tracked tickers, say) stands at the end.
     """
+    note = note_of(record, dataset, tickers)
+    if len(note) <= stamp.MAX_BYTES:
+        return _noted(record, data, note)
+    with_note = data + stamp.tail(note)
+    return replace(record, tracked_sha256=hashlib.sha256(with_note).hexdigest()), with_note
+
+
+def note_of(record: SessionRecord, dataset: str, tickers: frozenset[str]) -> bytes:
+    """What a tracked part is to say of itself; `record` is that of the part without it."""
     # What depends on when it was uploaded stays out: equal files make equal parts.
     told = replace(record, tracked_set=0, last_modified="").to_json()
-    note = zlib.compress(json.dumps([_VERSION, dataset, sorted(tickers), told]).encode())
-    return (_noted(record, data, note)) if len(note) <= stamp.MAX_BYTES else (record, data)
+    return zlib.compress(json.dumps([_VERSION, dataset, sorted(tickers), told]).encode())
 
 
 def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionRecord, bytes]:
@@ -50,21 +60,48 @@ def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionReco
     return replace(record, tracked_sha256=hashlib.sha256(with_note).hexdigest(), tracked_index=shifted), with_note
 
 
-def read(data: bytes) -> Stamped | None:
-    """What a tracked part says of itself; None where it says nothing, or is not what it says."""
-    taken = stamp.take(data)
+def read(file: BinaryIO) -> Stamped | None:
+    """What a tracked part says of itself; None where it says nothing, or is not what it says.
+
+    Where the note is at the end, as it is in large parts, no more than a piece of the file is held in memory.
+    """
     try:
-        return _understood(*taken) if taken else None
+        found = stamp.take_tail(file)
+        return _with_tail(file, *found) if found else _with_front(file)
     # A note may hold anything: of another version, of another tool, damaged.
     except (zlib.error, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 
 
-def _understood(note: bytes, plain: bytes) -> Stamped | None:
+def _with_front(file: BinaryIO) -> Stamped | None:
+    file.seek(0)
+    if not stamp.may_begin(file.read(stamp.OPENING_BYTES)):
+        return None
+    file.seek(0)
+    if (taken := stamp.take(file.read())) is None:
+        return None
+    note, plain = taken
+    said = _understood(note)
+    if said is None or hashlib.sha256(plain).hexdigest() != said.record.tracked_sha256:
+        return None
+    return replace(said, record=_noted(said.record, plain, note)[0])
+
+
+def _with_tail(file: BinaryIO, note: bytes, length: int) -> Stamped | None:
+    said = _understood(note)
+    file.seek(0)
+    found = hashlib.sha256()
+    while length and (piece := file.read(min(length, _PIECE))):
+        found.update(piece)
+        length -= len(piece)
+    if said is None or found.hexdigest() != said.record.tracked_sha256:
+        return None
+    found.update(file.read())
+    return replace(said, record=replace(said.record, tracked_sha256=found.hexdigest()))
+
+
+def _understood(note: bytes) -> Stamped | None:
     version, dataset, tickers, told = json.loads(zlib.decompress(note))
     if version != _VERSION:
         return None
-    record = SessionRecord.from_json(told)
-    if hashlib.sha256(plain).hexdigest() != record.tracked_sha256:
-        return None
-    return Stamped(dataset, frozenset(tickers), _noted(record, plain, note)[0])
+    return Stamped(dataset, frozenset(tickers), SessionRecord.from_json(told))

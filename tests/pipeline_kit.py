@@ -23,7 +23,6 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import botocore.loaders
 import botocore.session
-import numpy as np
 from aiobotocore.httpsession import AIOHTTPSession
 
 from ingest import events, runs
@@ -35,7 +34,7 @@ from ingest.overview import Status, status
 from ingest.request import Request
 from ingest.sessions import Calendar
 from ingest.settings import Archive, Cache, Fallback, Limits, Settings, Source
-from ingest.tiers import blockgzip
+from ingest.tiers import blockgzip, rownumbers
 from ingest.window import Window
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -356,10 +355,9 @@ class Place:
             self.dataset.name,
             day.isoformat(),
         )
-        places = set(np.frombuffer(numbers[0], "<u4").tolist())
         lines = {tier: iter(found) for tier, found in text.items()}
-        count = sum(map(len, text.values()))
-        rows = [next(lines["tracked" if n in places else "archive"]) for n in range(count)]
+        stretches = rownumbers.decode(numbers[0]).each(sum(map(len, text.values())))
+        rows = [next(lines["tracked" if inside else "archive"]) for inside, count in stretches for _ in range(count)]
         return tracked[0] + b"\n" + b"".join(rows)
 
     def query(self, sql, *values):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from dataclasses import replace
@@ -11,15 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest import stamping
 from ingest.datasets import STOCKS_DAY
 from ingest.finding import Finding
 from ingest.manifest import SessionRecord
 from ingest.split import split
-from ingest.stamping import read, stamped
+from ingest.stamping import stamped
 from ingest.tiers import blockgzip, parts, stamp
 from ingest.tiers.layout import MemberIndex
 
 DAY = date(2025, 3, 4)
+
+
+def read(data):
+    return stamping.read(io.BytesIO(data))
+
+
 HEADER = "ticker,volume,open,close,high,low"
 tickers = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters=',"'), min_size=1, max_size=6)
 
@@ -161,9 +169,15 @@ def test_a_record_with_a_field_that_cannot_be_says_nothing(tickers, change):
     assert read(stamp.put(data, note)) is None
 
 
-def test_a_note_that_is_too_long_is_left_out():
+def test_a_note_that_is_too_long_for_the_first_header_stands_at_the_end():
     plain, data = made(["A"], ["A"])
     many = frozenset(hashlib.sha256(str(n).encode()).hexdigest() for n in range(3_000))
-    assert stamped(plain, data, "set", many) == (plain, data)
-    fewer = frozenset(list(many)[:500])
-    assert read(stamped(plain, data, "set", fewer)[1]).tickers == fewer
+    record, noted = stamped(plain, data, "set", many)
+    assert noted.startswith(data)
+    assert read(noted).tickers == many
+    assert read(noted).record == replace(record, tracked_set=0, last_modified="")
+    assert record.tracked_sha256 == hashlib.sha256(noted).hexdigest()
+    assert record.tracked_index == plain.tracked_index
+    assert gzip.decompress(noted) == blockgzip.unpack(noted) == blockgzip.unpack(data)
+    for wrong in (noted[:-1], noted + b"\0", noted[:50] + b"?" + noted[51:], noted[:-500] + b"?" + noted[-499:]):
+        assert read(wrong) is None

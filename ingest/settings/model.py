@@ -112,7 +112,7 @@ class Limits(Section):
     """What a run may take; bytes."""
 
     max_bytes_in_flight: Bytes = Field(default=64 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
-    max_unpacked_bytes: Bytes = Field(default=512 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
+    max_unpacked_bytes: Bytes = Field(default=8192 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
 
 
 class Fallback(Section):

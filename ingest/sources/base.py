@@ -4,8 +4,9 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from ingest.tiers import durable
 from ingest.tiers.spool import Stretch
@@ -39,6 +40,13 @@ class Body:
     last_modified: str
     etag_is_md5: bool = True
     path: Path | None = None
+
+    def open(self) -> BinaryIO:
+        """Its bytes as a file. Raises CacheError where its own is gone."""
+        if self.path is None:
+            return BytesIO(self.data)
+        with durable.translated("read", self.path):
+            return self.path.open("rb")
 
     @property
     def size(self) -> int:

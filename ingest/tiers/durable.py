@@ -7,13 +7,15 @@ temporary file, whose name ends in `.tmp` and which `sweep` removes.
 
 import hashlib
 import os
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from ingest.errors import CacheError
+from ingest.errors import CacheError, IngestError
 
 SUFFIX = ".tmp"
+Write = Callable[[bytes | bytearray | memoryview], None]
 _MAX_NAME_BYTES = 255
 
 
@@ -39,11 +41,38 @@ def stage(path: Path, data: bytes) -> Path:
 
     Raises CacheError where the disk is full, read-only or out of order.
     """
-    staged = temporary(path)
-    with translated("write", path), _opened(staged, os.O_CREAT | os.O_TRUNC) as descriptor:
+    with staging(path) as write:
+        write(data)
+    return temporary(path)
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[Write]:
+    """Write the target's temporary file bit by bit; its content is durable when the block has ended well.
+
+    Where the block ends with an error of ours the temporary file is removed. Raises CacheError as `stage` does.
+    """
+    try:
+        with ExitStack() as stack:
+            with translated("write", path):
+                descriptor = stack.enter_context(_opened(temporary(path), os.O_CREAT | os.O_TRUNC))
+            yield partial(_write_to, path, descriptor)
+            with translated("write", path):
+                os.fsync(descriptor)
+    except IngestError:
+        with suppress(CacheError):  # what is wrong has been said
+            unstage(path)
+        raise
+
+
+def _write_to(path: Path, descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    with translated("write", path):
         _write(descriptor, data)
-        os.fsync(descriptor)
-    return staged
+
+
+def unstage(path: Path) -> None:
+    """Remove the target's temporary file: what is under the name stays."""
+    remove(temporary(path))
 
 
 def put(path: Path, data: bytes) -> None:
@@ -74,7 +103,7 @@ def _opened(path: Path, more: int = 0) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write(descriptor: int, data: bytes | bytearray) -> None:
+def _write(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

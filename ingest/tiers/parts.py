@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.errors import CacheError, UnreadableFile
-from ingest.tiers import blockgzip
+from ingest.tiers import blockgzip, durable
 from ingest.tiers.layout import MemberIndex
 
 if TYPE_CHECKING:
@@ -62,6 +62,78 @@ def pack(part: PartText) -> PackedPart:
             ordered=part.ordered,
         ),
     )
+
+
+class PartWriter:
+    """Packs and writes a part as its lines come, in members of `blockgzip.LARGE_BLOCK` bytes of text.
+
+    What is held in memory is one member. Where members end depends on the lines alone, not on how they come.
+    """
+
+    def __init__(self, write: durable.Write, header: bytes) -> None:
+        self._write = write
+        self._pending = bytearray(header)
+        self._offsets, self._firsts = [0], list[str]()
+        self._hash = hashlib.sha256()
+        self.rows = 0
+
+    def add(self, text: bytes, edges: Offsets, tickers: "pl.Series") -> None:
+        """Take lines that are rows: n of them have n + 1 `edges` in the text, and a ticker each."""
+        view, row, rows = memoryview(text), 0, len(tickers)
+        self.rows += rows
+        while row < rows:
+            self._begin(tickers[row] or "")
+            begin = int(edges[row])
+            row = min(rows, int(np.searchsorted(edges, begin + self._room)))
+            self._take(view[begin : int(edges[row])])
+
+    def add_rows(self, text: bytes, rows: int) -> None:
+        """Take rows whose lines are not known: nothing can be looked up in such a part."""
+        self.rows += rows
+        if text:
+            self._begin("")
+            self._take(memoryview(text))
+
+    def end(self, ordered: bool) -> PackedPart:
+        """Write what is left; `ordered` says whether all rows were sorted by ticker, bytewise."""
+        if self._pending or not self._firsts:
+            self._begin("")
+            self._pack(b"")
+        return PackedPart(b"", self.rows, self._hash.hexdigest(), self._index(ordered))
+
+    def append(self, tail: bytes) -> str:
+        """Write members without a text behind the part, of which its index knows nothing; returns the file's sha256."""
+        self._put(tail)
+        return self._hash.hexdigest()
+
+    @property
+    def _room(self) -> int:
+        """Bytes that the member which is open has room for: at least one line."""
+        return max(1, blockgzip.LARGE_BLOCK - len(self._pending))
+
+    def _begin(self, ticker: str) -> None:
+        """Note the ticker of the next row where a member begins with it, of the first one after the header."""
+        if len(self._firsts) < len(self._offsets):
+            self._firsts.append(ticker)
+
+    def _take(self, lines: memoryview) -> None:
+        if len(self._pending) + len(lines) < blockgzip.LARGE_BLOCK:
+            self._pending += lines
+        else:
+            self._pack(lines)
+
+    def _pack(self, lines: bytes | memoryview) -> None:
+        member = blockgzip.member(b"".join([self._pending, lines]) if self._pending else lines)
+        self._pending = bytearray()
+        self._put(member)
+        self._offsets.append(self._offsets[-1] + len(member))
+
+    def _put(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._write(data)
+
+    def _index(self, ordered: bool) -> MemberIndex:
+        return MemberIndex(tuple(self._offsets), tuple(self._firsts), ordered)
 
 
 def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> bytes:
@@ -128,3 +200,17 @@ def holds(path: Path, data: bytes) -> bool:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False
+
+
+def is_file(path: Path, sha256: str) -> bool:
+    """Whether the file of this hash is under a name; it is read piece by piece."""
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, of which a piece at a time is in memory. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,18 +1,34 @@
 """A note inside a gzip file: what is to be known of its content, in a field that readers of gzip pass over.
 
 RFC 1952, section 2.3.1.1: the header of a member may have an extra field of subfields, each with two letters of its
-own. The text, and where each member begins after it, stay what they were.
+own. The text, and where each member begins after it, stay what they were. A note stands in the first header, or where
+that is written before the note is known, or has no room for it, in members without a text at the file's end.
 """
 
+import os
 import struct
+from collections.abc import Iterator
+from typing import BinaryIO
 
-_ID = b"IN"
+_ID, _END_ID = b"IN", b"IE"
 _EXTRA = 4
 _PLAIN_HEADER = 10
 _SUBFIELD = struct.Struct("<H2sH")
 """Length of all extra fields, then letters and length of ours."""
 
 MAX_BYTES = 0xFFFF - 4
+
+_OPENING = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x00\xff"
+_NO_TEXT = b"\x03\x00" + bytes(8)
+"""An empty deflate stream, and the check sum and the length of nothing."""
+
+_PIECE = 30_000
+"""Bytes of note in each member at the end: DuckDB reads no header of more than 32,768 there."""
+
+_LENGTH = struct.Struct("<Q")
+_LAST = len(_OPENING) + _SUBFIELD.size + _LENGTH.size + len(_NO_TEXT)
+_MAX_TAIL = 1 << 28
+"""More is no note: nobody tracks so many tickers."""
 
 
 def put(data: bytes, note: bytes) -> bytes:
@@ -25,6 +41,14 @@ def put(data: bytes, note: bytes) -> bytes:
     return b"".join([data[:3], bytes([_EXTRA]), data[4:_PLAIN_HEADER], field, note, data[_PLAIN_HEADER:]])
 
 
+OPENING_BYTES = 4
+
+
+def may_begin(opening: bytes) -> bool:
+    """Whether a file whose first `OPENING_BYTES` these are may have a note in its first member."""
+    return opening == b"\x1f\x8b\x08\x04"
+
+
 def take(data: bytes) -> tuple[bytes, bytes] | None:
     """The note of a file and the file as it was without; None where there is none."""
     start = _PLAIN_HEADER + _SUBFIELD.size
@@ -35,3 +59,51 @@ def take(data: bytes) -> tuple[bytes, bytes] | None:
         return None
     plain = b"".join([data[:3], b"\x00", data[4:_PLAIN_HEADER], data[start + length :]])
     return data[start : start + length], plain
+
+
+def tail(note: bytes) -> bytes:
+    """Members without a text that carry a note of any length, to be put at the end of a gzip file.
+
+    The last one has a fixed length and says how many bytes there are of the others.
+    """
+    pieces = b"".join(_member(_ID, note[at : at + _PIECE]) for at in range(0, len(note), _PIECE))
+    return pieces + _member(_END_ID, _LENGTH.pack(len(pieces)))
+
+
+def _member(letters: bytes, value: bytes) -> bytes:
+    return b"".join([_OPENING, _SUBFIELD.pack(len(value) + 4, letters, len(value)), value, _NO_TEXT])
+
+
+def take_tail(file: BinaryIO) -> tuple[bytes, int] | None:
+    """The note at the end of a file and where its members begin, which is the file's length without; None without one.
+
+    No more of the file is read than that.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LAST))
+    found = _value(file.read(_LAST), _END_ID)
+    length = _LENGTH.unpack(found)[0] if found and len(found) == _LENGTH.size else _MAX_TAIL + 1
+    if length > min(_MAX_TAIL, size - _LAST):
+        return None
+    file.seek(size - _LAST - length)
+    pieces = list(_pieces(file.read(length)))
+    return None if None in pieces else (b"".join(piece for piece in pieces if piece), size - _LAST - length)
+
+
+def _pieces(members: bytes) -> Iterator[bytes | None]:
+    """The pieces of note in members one after the other; None for what is none."""
+    at, start = 0, len(_OPENING) + _SUBFIELD.size
+    while at < len(members):
+        if len(members) < at + start:
+            yield None
+            return
+        length = _SUBFIELD.unpack(members[at + len(_OPENING) : at + start])[2]
+        end = at + start + length + len(_NO_TEXT)
+        yield _value(members[at:end], _ID)
+        at = end
+
+
+def _value(member: bytes, letters: bytes) -> bytes | None:
+    start = len(_OPENING) + _SUBFIELD.size
+    value = member[start : -len(_NO_TEXT)]
+    return value if member == _member(letters, value) and len(member) > start else None

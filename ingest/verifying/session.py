@@ -1,20 +1,17 @@
 """One session held against its parts: that they are the files that were written, and that no row is lost in them."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from ingest import stamping
 from ingest.errors import UnreadableFile
 from ingest.manifest import SessionRecord
-from ingest.tiers import blockgzip
+from ingest.tiers import parts, rownumbers, stamp
 from ingest.tiers.layout import MemberIndex, PartFolders, Tier
 from ingest.verifying.problems import Problem
+from ingest.verifying.texts import PartLines, sha256_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +28,25 @@ def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, r
 
     `tracked` are the tickers that the manifest says it was cut by.
     """
-    read: dict[Tier, bytes] = {}
+    read: dict[Tier, int] = {}
     problems = [Problem("damaged", "manifest", why, record.session) for why in _contradictions(record)]
     for tier in record.part_sha256:
         path = folders.path(record.session, tier)
         name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         try:
-            read[tier] = path.read_bytes()
+            read[tier] = path.stat().st_size
+            problems += [Problem("damaged", name, why, record.session) for why in _wrong(record, tier, path)]
         except FileNotFoundError:
             problems.append(Problem("missing", name, "the file is gone", record.session))
         except OSError as error:
             problems.append(Problem("damaged", name, f"it cannot be read: {error.strerror}", record.session))
-        else:
-            problems += [Problem("damaged", name, why, record.session) for why in _wrong(record, tier, read[tier])]
     whole = not problems
-    if whole and not _says_the_same(record, tracked, read["tracked"]):
+    if whole and not _says_the_same(record, tracked, folders.path(record.session, "tracked")):
         why = "it is not what the tracked part says of itself"
         problems.append(Problem("damaged", "manifest", why, record.session))
     if whole and deep:
-        problems += [Problem("damaged", str(record.session), why, record.session) for why in _lost(record, read)]
-    return Look(tuple(problems), len(read), sum(map(len, read.values())))
+        problems += [Problem("damaged", str(record.session), why, record.session) for why in _lost(record, folders)]
+    return Look(tuple(problems), len(read), sum(read.values()))
 
 
 def _contradictions(record: SessionRecord) -> Iterator[str]:
@@ -60,16 +56,17 @@ def _contradictions(record: SessionRecord) -> Iterator[str]:
         yield f"{record.source_rows:,} rows came, and its parts have {parts:,}"
     if record.archive_kept != (record.archive_sha256 is not None) or (record.archive_kept and record.dropped_rows):
         yield "it says both that the rest was kept and that it was not"
-    if len(record.tracked_row_numbers) != 4 * record.tracked_rows or not _ascend(record):
+    if not _ascend(record):
         yield "the numbers of its tracked rows are not those of so many rows, ascending"
 
 
-def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: bytes) -> bool:
+def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: Path) -> bool:
     """Whether a tracked part that says something of itself says this; one of an older version says nothing.
 
     An ETag that was forgotten is no contradiction: its session is to be fetched again.
     """
-    said = stamping.read(part)
+    with part.open("rb") as file:
+        said = stamping.read(file)
     if said is None:
         return True
     unsaid = replace(record, tracked_set=0, last_modified="", etag=record.etag or said.record.etag)
@@ -77,55 +74,56 @@ def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: bytes) 
 
 
 def _ascend(record: SessionRecord) -> bool:
-    numbers = _row_numbers(record)
-    return not len(numbers) or bool((np.diff(numbers) > 0).all() and numbers[-1] < record.source_rows)
+    try:
+        runs = rownumbers.decode(record.tracked_row_numbers)
+    except ValueError:
+        return False
+    return runs.rows == record.tracked_rows and runs.ascend_below(record.source_rows)
 
 
-def _row_numbers(record: SessionRecord) -> npt.NDArray[np.int64]:
-    whole = record.tracked_row_numbers[: len(record.tracked_row_numbers) // 4 * 4]
-    return np.frombuffer(whole, "<u4").astype(np.int64)
-
-
-def _wrong(record: SessionRecord, tier: Tier, data: bytes) -> Iterator[str]:
-    if hashlib.sha256(data).hexdigest() != record.part_sha256[tier]:
-        yield f"it is not the file that was written: its {len(data):,} bytes have another sha256"
+def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
+    size = path.stat().st_size
+    if parts.sha256_of(path) != record.part_sha256[tier]:
+        yield f"it is not the file that was written: its {size:,} bytes have another sha256"
         return
     try:
         index = MemberIndex.decode(record.part_index[tier])
-        whole = index.offsets[0] == 0 and index.offsets[-1] == len(data)
+        whole = index.offsets[0] == 0 and index.offsets[-1] in (size, _without_note(path))
         if not whole or len(index.firsts) != len(index.offsets) - 1 or any(a >= b for a, b in pairwise(index.offsets)):
             yield "its index in the manifest does not fit it"
     except (ValueError, TypeError, LookupError):
         yield "its index in the manifest cannot be read"
 
 
-def _lost(record: SessionRecord, read: Mapping[Tier, bytes]) -> Iterator[str]:
+def _without_note(path: Path) -> int | None:
+    """Length of a part without the note at its end; None where there is none."""
+    with path.open("rb") as file:
+        found = stamp.take_tail(file)
+    return found[1] if found else None
+
+
+def _lost(record: SessionRecord, folders: PartFolders) -> Iterator[str]:
     """What the texts say: members that are not where the index has them, rows that are not those that came."""
-    texts: dict[Tier, bytes] = {}
-    for tier, data in read.items():
-        try:
-            members = _members(data, MemberIndex.decode(record.part_index[tier]))
-        except UnreadableFile as error:
-            yield f"its {tier} part cannot be unpacked: {error}"
-            continue
-        texts[tier] = b"".join(members)
-        if not _begin_as_indexed(members, MemberIndex.decode(record.part_index[tier]), record.columns):
+    read: dict[Tier, PartLines] = {}
+    try:
+        for tier, index in record.part_index.items():
+            read[tier] = PartLines(folders.path(record.session, tier), MemberIndex.decode(index))
+        wrong = list(_rows_lost(record, read))
+    except (UnreadableFile, OSError) as error:
+        yield f"its parts cannot be unpacked: {error}"
+        return
+    for tier, part in read.items():
+        if not _begin_as_indexed(part, record.columns):
             yield f"the members of its {tier} part do not begin with the tickers of the index"
-    if len(texts) == len(read):
-        yield from _rows_lost(record, texts)
+    yield from wrong
 
 
-def _members(data: bytes, index: MemberIndex) -> list[bytes]:
-    return [blockgzip.unpack(data[begin:end]) for begin, end in pairwise(index.offsets)]
-
-
-def _begin_as_indexed(members: list[bytes], index: MemberIndex, columns: tuple[str, ...]) -> bool:
+def _begin_as_indexed(part: PartLines, columns: tuple[str, ...]) -> bool:
     """Whether each member begins with its ticker: asked of ordered parts, the only ones that are looked up in."""
-    if not index.ordered:
+    if not part.index.ordered:
         return True
-    starts = [members[0].partition(b"\n")[2], *members[1:]]
-    lines = [start.partition(b"\n")[0] + b"\n" for start in starts]
-    return _tickers(b"".join(lines), columns) == list(index.firsts)
+    lines = [first.removesuffix(b"\n") + b"\n" for first in part.firsts]
+    return _tickers(b"".join(lines), columns) == list(part.index.firsts)
 
 
 def _tickers(rows: bytes, columns: tuple[str, ...]) -> list[str] | None:
@@ -140,32 +138,21 @@ def _tickers(rows: bytes, columns: tuple[str, ...]) -> list[str] | None:
         return None
 
 
-def _rows_lost(record: SessionRecord, texts: Mapping[Tier, bytes]) -> Iterator[str]:
+def _rows_lost(record: SessionRecord, read: Mapping[Tier, PartLines]) -> Iterator[str]:
+    by_lines = record.cut == "lines"
+    text_sha256 = record.text_sha256
+    if by_lines and record.archive_kept:
+        runs = rownumbers.decode(record.tracked_row_numbers)
+        text_sha256 = sha256_together(read["tracked"], read["archive"], runs, record.source_rows)
     counts = {"tracked": record.tracked_rows, "archive": record.archive_rows}
-    for tier, text in texts.items():
-        rows = len(_lines(text)) if record.cut == "lines" else _parsed_rows(text, record.columns)
+    for tier, part in read.items():
+        rows = part.count() if by_lines else _parsed_rows(part, record.columns)
         if rows != counts[tier]:
             yield f"its {tier} part has {rows:,} rows, and {counts[tier]:,} were written"
             return
-    if record.archive_kept and record.cut == "lines":
-        text = put_together(texts["tracked"], texts["archive"], _row_numbers(record))
-        if hashlib.sha256(text).hexdigest() != record.text_sha256:
-            yield "its parts put together are not the text that came"
+    if text_sha256 != record.text_sha256:
+        yield "its parts put together are not the text that came"
 
 
-def _lines(text: bytes) -> list[bytes]:
-    """Lines below the header, each with its end; the last may have none."""
-    lines = text[text.find(b"\n") + 1 or len(text) :].split(b"\n")
-    return [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
-
-
-def _parsed_rows(text: bytes, columns: tuple[str, ...]) -> int:
-    return len(_tickers(text[text.find(b"\n") + 1 or len(text) :], columns) or ())
-
-
-def put_together(tracked: bytes, archive: bytes, tracked_rows: npt.NDArray[np.int64]) -> bytes:
-    """The source's text out of both parts (invariant 1): `tracked_rows` are the numbers of the tracked part's rows."""
-    ours, others = _lines(tracked), _lines(archive)
-    at, rest = dict(zip(tracked_rows.tolist(), ours, strict=True)), iter(others)
-    body = [at[number] if number in at else next(rest) for number in range(len(ours) + len(others))]
-    return tracked[: tracked.find(b"\n") + 1 or len(tracked)] + b"".join(body)
+def _parsed_rows(part: PartLines, columns: tuple[str, ...]) -> int:
+    return sum(len(_tickers(chunk, columns) or ()) for chunk in part.chunks())

@@ -1,0 +1,71 @@
+"""A text that comes in pieces of any size, in chunks that end where a line does and no quote is open."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ingest.errors import UnreadableFile
+
+CHUNK = 4 << 20
+"""Bytes of text in a chunk: what is parsed and cut at once. Half of it, or twice as much, takes as long."""
+
+_MOST_LINES = CHUNK // 16
+"""Lines in a chunk: a parser's memory grows with each of them, also with those that are empty."""
+
+MAX_LINE = 64 << 20
+"""No row is longer, and no quote is open for longer: else a file without a line end would have to be held whole."""
+
+
+def chunks(pieces: Iterable[bytes], size: int = CHUNK) -> Iterator[bytes]:
+    """Chunks of at least `size` bytes, but for the last one; that alone may end without a line end.
+
+    Raises UnreadableFile for a line that is longer than `MAX_LINE`, or a quote that is open for so long.
+    """
+    waiting: list[bytes] = []
+    length, wanted = 0, size
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= wanted:
+            text = b"".join(waiting)
+            if end := last_end(text):
+                yield from _of_few_lines(text[:end])
+            waiting, length = [text[end:]], len(text) - end
+            # Where no end was found, twice as much is to come before it is looked for again.
+            wanted = max(size, 2 * length) if not end else size
+            _check(length)
+    if length:
+        yield from _of_few_lines(b"".join(waiting))
+
+
+def _of_few_lines(text: bytes) -> Iterator[bytes]:
+    """The same text, in halves of halves where it has too many lines."""
+    lines = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    if lines > _MOST_LINES and (half := last_end(text[: len(text) // 2])):
+        yield from _of_few_lines(text[:half])
+        yield from _of_few_lines(text[half:])
+    else:
+        yield text
+
+
+def last_end(text: bytes) -> int:
+    """Offset behind the last line end outside quotes; 0 where there is none."""
+    if b'"' not in text:
+        return text.rfind(b"\n") + 1
+    data = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(data == ord("\n")) + 1
+    outside = np.searchsorted(np.flatnonzero(data == ord('"')), ends) % 2 == 0
+    return int(ends[outside].max(initial=0))
+
+
+def line_edges(text: bytes, begin: int) -> npt.NDArray[np.int64]:
+    """Offsets of the lines from `begin` on: n lines have n + 1 edges; a missing last newline makes no difference."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8)[begin:] == ord("\n")) + (begin + 1)
+    edges = np.concatenate(([begin], ends))
+    return edges if edges[-1] == len(text) else np.append(edges, len(text))
+
+
+def _check(length: int) -> None:
+    if length > MAX_LINE:
+        raise UnreadableFile(f"there is a line, or an open quote, of more than {MAX_LINE >> 20} MiB, which no row is")

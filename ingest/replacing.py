@@ -1,0 +1,132 @@
+"""What a file would change of the session that is held: found before anything is replaced."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ingest import differences, finding
+from ingest.comparing import TURN, Version, compare
+from ingest.datasets import Dataset
+from ingest.differences import Rows
+from ingest.errors import CacheError
+from ingest.finding import Finding
+from ingest.job import Job
+from ingest.manifest import Correction, Replaced, SessionRecord
+from ingest.sources.base import Body
+from ingest.split import read_header, split
+from ingest.streaming import opened
+from ingest.tiers import parts
+from ingest.tiers.layout import Tier
+from ingest.unpacking import chunks_in, chunks_of
+
+_MAX_HELD = 16 << 20
+"""Packed bytes of parts whose rows are compared at once, each in a string of its own."""
+
+_NO_LIMIT = 1 << 62
+"""Of what we wrote ourselves."""
+
+_Chunks = Callable[[], Iterator[bytes]]
+
+
+def corrected(
+    job: Job, record: SessionRecord, body: Body, text: bytes | None
+) -> tuple[SessionRecord, Correction | None]:
+    """The difference to what is held; None for a new session, and where what is held is not what it was.
+
+    Compared is what is held alone: where the rest was dropped, the rows of the tickers tracked at that time. `text` is
+    None for a body that is read in chunks; where more rows have changed than can be listed, the record returned says
+    so. Raises LosesRows.
+    """
+    held, replaced = job.decision.held, job.replaced
+    if replaced is None:
+        return record, None
+    etags = (held.etag or "", record.etag)
+    if replaced.text_sha256 == record.text_sha256:
+        nothing = differences.rows_of(record.columns, ())
+        return record, differences.difference(record.session, etags, nothing, nothing) if held.etag else None
+    if text is None or is_large(job, replaced):
+        with TURN:
+            return _corrected_in_chunks(job, replaced, record, body)
+    before, after = versions(job, replaced, text)
+    if before is None:
+        _refuse_fewer(job, replaced, after.lines.total())
+        return record, None
+    if not job.accept:
+        differences.check_loss(before, after)
+    return record, differences.difference(record.session, etags, before, after)
+
+
+def _corrected_in_chunks(
+    job: Job, replaced: Replaced, record: SessionRecord, body: Body
+) -> tuple[SessionRecord, Correction | None]:
+    before, after = large_versions(job, replaced, body)
+    come = after.tickers()
+    if before is None:
+        _refuse_fewer(job, replaced, come.total())
+        return record, None
+    if not job.accept:
+        gone = before.tickers()
+        differences.refuse_loss((gone - come).total(), gone.total())
+    found = compare(before, after)
+    etags, columns = (job.decision.held.etag or "", record.etag), (before.columns, after.columns)
+    more = (Finding(finding.UNLISTED, found.left_out),) if found.left_out else ()
+    told = replace(record, findings=(*record.findings, *more))
+    return told, differences.correction(record.session, etags, columns, found.removed, found.added)
+
+
+def _refuse_fewer(job: Job, replaced: Replaced, rows: int) -> None:
+    """What is held is damaged, which its replacement mends: only the numbers of rows can be compared."""
+    if not job.accept:
+        differences.refuse_loss(replaced.rows - rows, replaced.rows)
+
+
+def versions(job: Job, replaced: Replaced, text: bytes) -> tuple[Rows | None, Rows]:
+    """The rows held of a session, and those of a text that is to replace them, of the same tickers.
+
+    None in the place of the rows held where their parts are not what was written. Raises UnreadableFile.
+    """
+    held = job.decision.held
+    again = split(text, held.tracked, held.archive_kept, job.dataset)
+    after = differences.rows_of(again.header.columns, (part.text for part in (again.tracked, again.archive) if part))
+    old = _held_texts(job, replaced)
+    return (differences.rows_of(read_header(old[0], job.dataset).columns, old) if old else None), after
+
+
+def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:
+    """Texts of the parts held; None where one of them is not the file that the manifest knows."""
+    try:
+        return [parts.read_known(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()]
+    except CacheError:
+        return None
+
+
+def is_large(job: Job, replaced: Replaced) -> bool:
+    """Whether what is held is too large to be compared at once."""
+    paths = map(job.path, replaced.part_sha256)
+    return sum(path.stat().st_size for path in paths if path.is_file()) > _MAX_HELD
+
+
+def large_versions(job: Job, replaced: Replaced, body: Body) -> tuple[Version | None, Version]:
+    """The same as `versions` of what is large. Raises UnreadableFile, CacheError."""
+    held, dataset = job.decision.held, job.dataset
+    tracked = None if held.archive_kept else held.tracked
+    after = _version([lambda: chunks_of(body, job.max_unpacked)], dataset, tracked)
+    if not all(parts.is_file(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
+        return None, after
+    return _version([_part(job, tier) for tier in replaced.part_sha256], dataset, None), after
+
+
+def _part(job: Job, tier: Tier) -> _Chunks:
+    return lambda: chunks_in(job.path(tier), _NO_LIMIT)
+
+
+def _version(sources: list[_Chunks], dataset: Dataset, tracked: frozenset[str] | None) -> Version:
+    """A version in several texts; where `tracked` is given, of its rows those of these tickers."""
+
+    def texts() -> Iterator[bytes]:
+        for source in sources:
+            header, rest = opened(source(), dataset)
+            for chunk in rest:
+                text = header.line + chunk
+                yield text if tracked is None else split(text, tracked, False, dataset).tracked.text
+
+    return Version(opened(sources[0](), dataset)[0].columns, texts)

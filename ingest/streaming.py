@@ -1,0 +1,166 @@
+"""A large file's text, cut into its two parts chunk by chunk: memory is bounded by the chunks, not by the file.
+
+The parts are what `split` makes of a whole text: the vendor's own lines, unchanged (invariant 1). Where lines turn out
+not to be rows, the caller begins again, and polars writes the rows.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+
+import numpy as np
+import polars as pl
+
+from ingest import finding
+from ingest.chunks import line_edges
+from ingest.datasets import Dataset
+from ingest.finding import Finding, Findings
+from ingest.quality import dates, numbers, times
+from ingest.repeats import TIME, Repeats, keys_of
+from ingest.split import (
+    Cut,
+    Header,
+    Mask,
+    as_text,
+    dated_by_time,
+    misshapen,
+    nameless,
+    parse,
+    read_header,
+    stamps,
+)
+from ingest.tiers.layout import Tier
+from ingest.tiers.parts import Offsets, PackedPart, PartWriter
+from ingest.tiers.rownumbers import Collector
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a file is to be cut, and of which session and dataset it is."""
+
+    tracked: frozenset[str]
+    keep_rest: bool
+    dataset: Dataset
+    session: date
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A file, cut: its parts are written. `tracked_rows` are the numbers of their rows, as the manifest keeps them."""
+
+    header: Header
+    source_rows: int
+    tracked_rows: bytes
+    cut: Cut
+    findings: tuple[Finding, ...]
+    text_sha256: str
+    parts: Mapping[Tier, PackedPart]
+
+
+class NotLines(Exception):
+    """Lines are not rows: the file is to be cut by rows, from its beginning."""
+
+
+class Cutter:
+    """Cuts chunks as they come; `writers` make the parts, that of the archive where the rest is to be kept."""
+
+    def __init__(self, header: Header, wish: Wish, cut: Cut, writers: Mapping[Tier, PartWriter]) -> None:
+        self._header, self._wish, self._cut, self._writers = header, wish, cut, writers
+        self._findings = Findings()
+        self._findings.add(finding.named(finding.UNKNOWN_COLUMN, header.unknown))
+        self._repeats = Repeats(keys_of(wish.dataset, header.columns), wish.dataset.numbers)
+        self._rows = Collector()
+        self._hash = hashlib.sha256(header.line)
+        self._last: str | None = ""
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next lines, without the header. Raises UnreadableFile, NotLines."""
+        self._hash.update(chunk)
+        text = self._header.line + chunk
+        frame = parse(text, self._header, self._wish.tracked, timed=True)
+        edges = line_edges(text, len(self._header.line))
+        self._find(text, frame, edges)
+        mask = frame["tracked"].to_numpy()
+        self._rows.add(mask)
+        if self._cut == "polars":
+            self._cut_rows(text, mask)
+        elif len(edges) - 1 != frame.height:
+            raise NotLines
+        else:
+            self._cut_lines(chunk, edges - len(self._header.line), frame["ticker"], mask)
+
+    def end(self) -> Streamed:
+        """Finish both parts."""
+        self._findings.add(self._repeats.end())
+        if not self._rows.rows:
+            self._findings.add([Finding(finding.NO_ROWS)])
+        ordered = self._last is not None and self._cut == "lines"
+        return Streamed(
+            header=self._header,
+            source_rows=self._rows.rows,
+            tracked_rows=self._rows.encode(),
+            cut=self._cut,
+            findings=self._findings.all(),
+            text_sha256=self._hash.hexdigest(),
+            parts={tier: writer.end(ordered) for tier, writer in self._writers.items()},
+        )
+
+    def _find(self, text: bytes, frame: pl.DataFrame, edges: Offsets) -> None:
+        if frame.is_empty():
+            return
+        self._follow(frame["ticker"])
+        found = [
+            self._repeats.add(frame, self._last is not None),
+            nameless(frame["ticker"]),
+            misshapen(text, self._header, edges),
+            numbers(frame, self._wish.dataset.signed),
+            self._dates(text, frame),
+        ]
+        self._findings.add(chain.from_iterable(found))
+
+    def _dates(self, text: bytes, frame: pl.DataFrame) -> Iterator[Finding]:
+        session, zone = self._wish.session, self._wish.dataset.zone
+        if dated_by_time(self._header, frame):
+            return times(frame[TIME], session, zone)
+        return dates(stamps(text, self._header, frame.height), session, zone)
+
+    def _follow(self, tickers: pl.Series) -> None:
+        """Keep the last ticker as long as all are sorted; None from there on."""
+        if self._last is not None:
+            whole = not tickers.has_nulls() and tickers.is_sorted() and tickers[0] >= self._last
+            self._last = tickers[-1] if whole else None
+
+    def _cut_lines(self, chunk: bytes, edges: Offsets, tickers: pl.Series, mask: Mask) -> None:
+        for tier, writer in self._writers.items():
+            chosen = mask if tier == "tracked" else ~mask
+            if chosen.all():
+                writer.add(chunk, edges, tickers)
+            elif chosen.any():
+                view = memoryview(chunk)
+                bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
+                stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
+                lengths = np.diff(edges)[chosen]
+                within = np.concatenate(([0], np.cumsum(lengths)))
+                writer.add(b"".join(stretches), within, tickers.filter(pl.Series(chosen)))
+
+    def _cut_rows(self, text: bytes, mask: Mask) -> None:
+        rows = as_text(text, self._header)
+        for tier, writer in self._writers.items():
+            kept = rows.filter(pl.Series(mask if tier == "tracked" else ~mask))
+            writer.add_rows(kept.write_csv(include_header=False).encode(), kept.height)
+
+
+def opened(chunks: Iterable[bytes], dataset: Dataset) -> tuple[Header, Iterable[bytes]]:
+    """The header of a text in chunks, and the chunks of its rows. Raises UnreadableFile."""
+    each = iter(chunks)
+    first = next(each, b"")
+    header = read_header(first, dataset)
+    rest = first[len(header.line) :]
+    return header, chain([rest] if rest else [], each)
+
+
+def part_header(header: Header, cut: Cut) -> bytes:
+    """The first line of both parts: the file's own, or where polars writes the rows, as polars writes it."""
+    return header.line if cut == "lines" else as_text(header.line, header).write_csv().encode()
