@@ -17,7 +17,7 @@ MAX_LINE = 64 << 20
 """No row is longer, and no quote is open for longer: else a file without a line end would have to be held whole."""
 
 
-def chunks(pieces: Iterable[bytes], size: int = CHUNK) -> Iterator[bytes]:
+def chunks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Chunks of at least `size` bytes, but for the last one; that alone may end without a line end.
 
     Raises UnreadableFile for a line that is longer than `MAX_LINE`, or a quote that is open for so long.

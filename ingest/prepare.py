@@ -16,6 +16,7 @@ from ingest.split import Cut, Split, split
 from ingest.stamping import note_of, stamped
 from ingest.streaming import Cutter, NotLines, Wish, opened, part_header
 from ingest.tiers import durable, parts, stamp
+from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import TIERS, Tier
 from ingest.tiers.parts import PackedPart, PartWriter
 from ingest.unpacking import chunks_of, text_of
@@ -116,12 +117,11 @@ def _stage(job: Job, files: Mapping[Tier, bytes]) -> tuple[Tier, ...]:
 
 def _changed(job: Job, record: SessionRecord) -> tuple[Tier, ...]:
     """The same of parts that are staged: what is there already is taken away again."""
-    same = [
-        tier for tier, sha256 in record.part_sha256.items() if job.replaced and parts.is_file(job.path(tier), sha256)
-    ]
+    known = record.part_sha256
+    same = [tier for tier in known if job.replaced and is_file(job.path(tier), known[tier])]
     for tier in same:
         durable.unstage(job.path(tier))
-    return tuple(tier for tier in record.part_sha256 if tier not in same)
+    return tuple(tier for tier in known if tier not in same)
 
 
 def _record(job: Job, body: Body, day: _Day, packed: Mapping[Tier, PackedPart]) -> SessionRecord:

@@ -13,7 +13,8 @@ from pathlib import Path
 from ingest import stamping
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest, SessionRecord
-from ingest.tiers import durable, parts
+from ingest.tiers import durable
+from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import PartFolders, session_of
 
 
@@ -59,7 +60,7 @@ def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> 
 
 def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
     """Whether both parts are the files of this record."""
-    return all(parts.is_file(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
+    return all(is_file(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
 
 
 def _said(path: Path) -> stamping.Stamped | None:

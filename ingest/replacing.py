@@ -15,6 +15,7 @@ from ingest.sources.base import Body
 from ingest.split import read_header, split
 from ingest.streaming import opened
 from ingest.tiers import parts
+from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import Tier
 from ingest.unpacking import chunks_in, chunks_of
 
@@ -110,7 +111,7 @@ def large_versions(job: Job, replaced: Replaced, body: Body) -> tuple[Version | 
     held, dataset = job.decision.held, job.dataset
     tracked = None if held.archive_kept else held.tracked
     after = _version([lambda: chunks_of(body, job.max_unpacked)], dataset, tracked)
-    if not all(parts.is_file(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
+    if not all(is_file(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
         return None, after
     return _version([_part(job, tier) for tier in replaced.part_sha256], dataset, None), after
 

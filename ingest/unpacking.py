@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.chunks import chunks
+from ingest.chunks import CHUNK, chunks
 from ingest.sources.base import Body
 from ingest.split import has_many_lines
 from ingest.tiers import blockgzip, durable
@@ -31,10 +31,10 @@ def chunks_of(body: Body, max_unpacked: int) -> Iterator[bytes]:
     """Text of a body in chunks that end at line ends. Raises UnreadableFile, and CacheError for a file of its own."""
     if body.path:
         return chunks_in(body.path, max_unpacked)
-    return chunks(blockgzip.unpacked(body.open(), max_unpacked, _PIECE))
+    return chunks(blockgzip.unpacked(body.open(), max_unpacked, _PIECE), CHUNK)
 
 
 def chunks_in(path: Path, max_unpacked: int) -> Iterator[bytes]:
     """The same of a packed file."""
     with durable.translated("read", path), path.open("rb") as file:
-        yield from chunks(blockgzip.unpacked(file, max_unpacked, _PIECE))
+        yield from chunks(blockgzip.unpacked(file, max_unpacked, _PIECE), CHUNK)

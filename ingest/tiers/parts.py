@@ -200,17 +200,3 @@ def holds(path: Path, data: bytes) -> bool:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False
-
-
-def is_file(path: Path, sha256: str) -> bool:
-    """Whether the file of this hash is under a name; it is read piece by piece."""
-    try:
-        return sha256_of(path) == sha256
-    except OSError:
-        return False
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file, of which a piece at a time is in memory. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,8 @@ from pathlib import Path
 from ingest import stamping
 from ingest.errors import UnreadableFile
 from ingest.manifest import SessionRecord
-from ingest.tiers import parts, rownumbers, stamp
+from ingest.tiers import rownumbers, stamp
+from ingest.tiers.hashing import sha256_of
 from ingest.tiers.layout import MemberIndex, PartFolders, Tier
 from ingest.verifying.problems import Problem
 from ingest.verifying.texts import PartLines, sha256_together
@@ -83,7 +84,7 @@ def _ascend(record: SessionRecord) -> bool:
 
 def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
     size = path.stat().st_size
-    if parts.sha256_of(path) != record.part_sha256[tier]:
+    if sha256_of(path) != record.part_sha256[tier]:
         yield f"it is not the file that was written: its {size:,} bytes have another sha256"
         return
     try:

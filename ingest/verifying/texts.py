@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.chunks import chunks, line_edges
+from ingest.chunks import CHUNK, chunks, line_edges
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import MemberIndex
 from ingest.tiers.rownumbers import Runs
@@ -62,7 +62,7 @@ class PartLines:
 
     def chunks(self) -> Iterator[bytes]:
         """What is left of the text, in chunks that end where no quote is open."""
-        return chunks(bytes(stretch) for stretch in self.take(1 << 62))
+        return chunks((bytes(stretch) for stretch in self.take(1 << 62)), CHUNK)
 
     def count(self) -> int:
         """Read all that is left; returns the lines taken in all."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.errors import CacheError
+from ingest.errors import CacheError, UnreadableFile
 from ingest.tiers import durable
 
 
@@ -169,4 +169,56 @@ def test_what_is_taken_over_is_durable_before_it_has_the_name(tmp_path: Path, mo
 def test_a_file_that_is_not_there_is_not_made_by_writing_into_it(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match=r"cannot write .*a\.part: No such file"):
         durable.write_at(tmp_path / "a.part", 0, b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_bit_by_bit_is_durable_when_the_block_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    target = tmp_path / "a.csv"
+    target.write_bytes(b"old")
+    with durable.staging(target) as write:
+        for piece in (b"ab", bytearray(b"cd"), memoryview(b"ef")):
+            write(piece)
+        assert synced == []
+    assert (synced, target.read_bytes(), durable.temporary(target).read_bytes()) == ([6], b"old", b"abcdef")
+    durable.unstage(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_an_error_of_ours_leaves_no_temporary_file_and_the_old_one(tmp_path: Path) -> None:
+    def half(path: Path) -> None:
+        with durable.staging(path) as write:
+            write(b"new")
+            raise UnreadableFile("half a file")
+
+    target = tmp_path / "a.csv"
+    target.write_bytes(b"old")
+    with pytest.raises(UnreadableFile, match="half"):
+        half(target)
+    assert ([path.name for path in tmp_path.iterdir()], target.read_bytes()) == (["a.csv"], b"old")
+
+
+def test_a_full_disk_in_the_middle_is_said_and_gives_its_room_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(path: Path) -> None:
+        with durable.staging(path) as write:
+            write(b"some")
+            monkeypatch.setattr(os, "write", full)
+            write(b"more")
+
+    with pytest.raises(CacheError, match=r"cannot write .*a\.csv: No space"):
+        fill(tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []

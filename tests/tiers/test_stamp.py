@@ -1,11 +1,13 @@
 """A note inside a gzip file: readers of gzip pass over it, and it comes back as it was put."""
 
 import gzip
+import io
 import shutil
 import subprocess
 import zlib
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,45 @@ def test_a_note_beside_another_tools_field_is_left_alone():
     both = bytes(noted[:20]) + other + bytes(noted[20:])
     assert gzip.decompress(both) == b"text"
     assert stamp.take(both) is None
+
+
+long_notes = notes | st.sampled_from([bytes(range(256)) * 400, bytes(30_000), bytes(60_001)])
+
+
+@given(st.lists(texts, min_size=1, max_size=3), long_notes)
+def test_a_note_at_the_end_comes_back_and_changes_no_text(members, note):
+    plain = b"".join(map(packed, members))
+    noted = plain + stamp.tail(note)
+    assert stamp.take_tail(io.BytesIO(noted)) == (note, len(plain))
+    assert gzip.decompress(noted) == blockgzip.unpack(noted) == b"".join(members)
+    assert b"".join(blockgzip.unpacked(io.BytesIO(noted), 10**6, 1000)) == b"".join(members)
+
+
+def test_the_programs_of_the_world_read_a_file_with_a_note_at_its_end(tmp_path):
+    text = b"ticker,close\n" + b"AAPL,1\n" * 20_000
+    file = tmp_path / "part.csv.gz"
+    file.write_bytes(blockgzip.pack(text, np.arange(13, len(text), 7)).data + stamp.tail(bytes(range(256)) * 1000))
+    assert pl.read_csv(file).height == pl.scan_csv(file).collect().height == 20_000
+    if found := shutil.which("gzip"):
+        done = subprocess.run([found, "-dc", file], capture_output=True, check=True)
+        assert (done.stdout, done.stderr) == (text, b"")
+
+
+@given(st.data())
+def test_a_note_at_the_end_that_was_damaged_is_none(data):
+    noted = packed(b"text") + stamp.tail(b"a note" * 20)
+    at = data.draw(st.integers(len(packed(b"text")), len(noted) - 1))
+    wrong = bytearray(noted)
+    wrong[at] ^= data.draw(st.integers(1, 255))
+    taken = stamp.take_tail(io.BytesIO(bytes(wrong)))
+    # A byte of the note itself is seen by who unpacks it.
+    assert taken is None or (taken[0] != b"a note" * 20 and len(taken[0]) == 120)
+    assert stamp.take_tail(io.BytesIO(noted[:at])) is None
+    assert stamp.take_tail(io.BytesIO(noted + b"?")) is None
+
+
+@given(st.binary(max_size=200))
+def test_what_has_no_note_at_its_end_says_so(data):
+    assert stamp.take_tail(io.BytesIO(data)) is None
+    assert stamp.take_tail(io.BytesIO(packed(data))) is None
+    assert stamp.take_tail(io.BytesIO(data + stamp.tail(b"note")[-42:])) in (None, (b"", len(data)))

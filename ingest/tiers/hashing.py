@@ -1,0 +1,18 @@
+"""sha256 of files, of which a piece at a time is in memory."""
+
+import hashlib
+from pathlib import Path
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_file(path: Path, sha256: str) -> bool:
+    """Whether the file of this hash is under a name."""
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False
