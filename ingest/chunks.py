@@ -17,34 +17,48 @@ MAX_LINE = 64 << 20
 """No row is longer, and no quote is open for longer: else a file without a line end would have to be held whole."""
 
 
-def chunks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"") -> Iterator[bytes]:
     """Chunks of at least `size` bytes, but for the last one; that alone may end without a line end.
 
-    Raises UnreadableFile for a line that is longer than `MAX_LINE`, or a quote that is open for so long.
+    `head` stands before each of them. Raises UnreadableFile for a line that is longer than `MAX_LINE`, or a quote that
+    is open for so long.
     """
     waiting: list[bytes] = []
     length, wanted = 0, size
     for piece in pieces:
         waiting.append(piece)
         length += len(piece)
-        if length >= wanted:
-            text = b"".join(waiting)
-            if end := last_end(text):
-                yield from _of_few_lines(text[:end])
-            waiting, length = [text[end:]], len(text) - end
-            # Where no end was found, twice as much is to come before it is looked for again.
-            wanted = max(size, 2 * length) if not end else size
-            _check(length)
+        if length < wanted:
+            continue
+        *whole, rest = _divided(waiting)
+        if whole:
+            yield from _of_few_lines(b"".join([head, *whole]), len(head))
+        waiting, length = [rest], len(rest)
+        # Where no end was found, twice as much is to come before it is looked for again.
+        wanted = size if whole else 2 * length
+        _check(length)
     if length:
-        yield from _of_few_lines(b"".join(waiting))
+        yield from _of_few_lines(b"".join([head, *waiting]), len(head))
 
 
-def _of_few_lines(text: bytes) -> Iterator[bytes]:
-    """The same text, in halves of halves where it has too many lines."""
+def _divided(pieces: list[bytes]) -> list[bytes]:
+    """The same text, of which the last piece, and no other, is what comes behind the last line end outside quotes."""
+    if any(b'"' in piece for piece in pieces) or b"\n" not in pieces[-1]:
+        text = b"".join(pieces)
+        end = last_end(text)
+        return [text[:end], text[end:]] if end else [text]
+    *others, last = pieces
+    end = last.rfind(b"\n") + 1
+    return [*others, last[:end], last[end:]]
+
+
+def _of_few_lines(text: bytes, begin: int) -> Iterator[bytes]:
+    """The same text, in halves of halves where it has too many lines; up to `begin` is what stands before each."""
     lines = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    if lines > _MOST_LINES and (half := last_end(text[: len(text) // 2])):
-        yield from _of_few_lines(text[:half])
-        yield from _of_few_lines(text[half:])
+    half = last_end(text[: (begin + len(text)) // 2]) if lines > _MOST_LINES else 0
+    if half > begin:
+        yield from _of_few_lines(text[:half], begin)
+        yield from _of_few_lines(text[:begin] + text[half:], begin)
     else:
         yield text
 

@@ -19,7 +19,7 @@ from ingest.tiers import durable, parts, stamp
 from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import TIERS, Tier
 from ingest.tiers.parts import PackedPart, PartWriter
-from ingest.unpacking import chunks_of, text_of
+from ingest.unpacking import pieces_of, text_of
 
 _CUTS: tuple[Cut, Cut] = ("lines", "polars")
 
@@ -91,7 +91,7 @@ def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
     decision = job.decision
     wish = Wish(decision.tracked, decision.keep_rest, job.dataset, decision.session)
     tiers = TIERS if decision.keep_rest else TIERS[:1]
-    header, chunks = opened(chunks_of(body, job.max_unpacked), job.dataset)
+    header, chunks = opened(pieces_of(body, job.max_unpacked), job.dataset)
     first = part_header(header, cut)
     writers = {tier: PartWriter(stack.enter_context(durable.staging(job.path(tier))), first) for tier in tiers}
     cutter = Cutter(header, wish, cut, writers)

@@ -40,8 +40,10 @@ def may_repeat(frame: pl.DataFrame, keys: Sequence[str], ordered: bool) -> bool:
         return bool((tickers[1:] == tickers[:-1]).any()) if ordered else tickers.n_unique() < frame.height
     if not ordered:
         return True
-    times = frame[keys[1]].fill_null(0).to_numpy()
-    back = np.flatnonzero(times[1:] <= times[:-1])
+    times = frame[keys[1]]
+    if times.null_count():
+        return True
+    back = np.flatnonzero((times[1:] <= times[:-1]).to_numpy())
     return bool((tickers.gather(back) == tickers.gather(back + 1)).any())
 
 

@@ -17,7 +17,7 @@ from ingest.streaming import opened
 from ingest.tiers import parts
 from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import Tier
-from ingest.unpacking import chunks_in, chunks_of
+from ingest.unpacking import pieces_in, pieces_of
 
 _MAX_HELD = 16 << 20
 """Packed bytes of parts whose rows are compared at once, each in a string of its own."""
@@ -25,7 +25,7 @@ _MAX_HELD = 16 << 20
 _NO_LIMIT = 1 << 62
 """Of what we wrote ourselves."""
 
-_Chunks = Callable[[], Iterator[bytes]]
+_Pieces = Callable[[], Iterator[bytes]]
 
 
 def corrected(
@@ -110,24 +110,22 @@ def large_versions(job: Job, replaced: Replaced, body: Body) -> tuple[Version | 
     """The same as `versions` of what is large. Raises UnreadableFile, CacheError."""
     held, dataset = job.decision.held, job.dataset
     tracked = None if held.archive_kept else held.tracked
-    after = _version([lambda: chunks_of(body, job.max_unpacked)], dataset, tracked)
+    after = _version([lambda: pieces_of(body, job.max_unpacked)], dataset, tracked)
     if not all(is_file(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
         return None, after
     return _version([_part(job, tier) for tier in replaced.part_sha256], dataset, None), after
 
 
-def _part(job: Job, tier: Tier) -> _Chunks:
-    return lambda: chunks_in(job.path(tier), _NO_LIMIT)
+def _part(job: Job, tier: Tier) -> _Pieces:
+    return lambda: pieces_in(job.path(tier), _NO_LIMIT)
 
 
-def _version(sources: list[_Chunks], dataset: Dataset, tracked: frozenset[str] | None) -> Version:
+def _version(sources: list[_Pieces], dataset: Dataset, tracked: frozenset[str] | None) -> Version:
     """A version in several texts; where `tracked` is given, of its rows those of these tickers."""
 
     def texts() -> Iterator[bytes]:
         for source in sources:
-            header, rest = opened(source(), dataset)
-            for chunk in rest:
-                text = header.line + chunk
+            for text in opened(source(), dataset)[1]:
                 yield text if tracked is None else split(text, tracked, False, dataset).tracked.text
 
     return Version(opened(sources[0](), dataset)[0].columns, texts)

@@ -28,7 +28,7 @@ Cut = Literal["lines", "polars"]
 Mask = npt.NDArray[np.bool_]
 
 _MAX_COLUMNS = 1000
-_MAX_HEADER_BYTES = 1 << 20
+MAX_HEADER_BYTES = 1 << 20
 MAX_LINES = 1_000_000
 """Of a text that is split at once: the parser's memory grows with each of them, some 300 bytes a line, also where a few
 packed bytes stand for all of them. What has more is split in chunks."""
@@ -101,9 +101,9 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
 
 def read_header(text: bytes, dataset: Dataset) -> Header:
     """Read the header by name; raises UnreadableFile naming the columns that are missing or repeated."""
-    end = text.find(b"\n", 0, _MAX_HEADER_BYTES) + 1 or len(text)
-    if end > _MAX_HEADER_BYTES:
-        raise UnreadableFile(f"the first line is longer than {_MAX_HEADER_BYTES:,} bytes, which no header is")
+    end = text.find(b"\n", 0, MAX_HEADER_BYTES) + 1 or len(text)
+    if end > MAX_HEADER_BYTES:
+        raise UnreadableFile(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes, which no header is")
     line = text[:end]
     try:
         columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True), [])

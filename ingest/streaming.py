@@ -13,13 +13,15 @@ from itertools import chain
 import numpy as np
 import polars as pl
 
+from ingest import chunks as chunking
 from ingest import finding
-from ingest.chunks import line_edges
+from ingest.chunks import chunks, line_edges
 from ingest.datasets import Dataset
 from ingest.finding import Finding, Findings
 from ingest.quality import dates, numbers, times
 from ingest.repeats import TIME, Repeats, keys_of
 from ingest.split import (
+    MAX_HEADER_BYTES,
     Cut,
     Header,
     Mask,
@@ -75,10 +77,9 @@ class Cutter:
         self._hash = hashlib.sha256(header.line)
         self._last: str | None = ""
 
-    def add(self, chunk: bytes) -> None:
-        """Take the next lines, without the header. Raises UnreadableFile, NotLines."""
-        self._hash.update(chunk)
-        text = self._header.line + chunk
+    def add(self, text: bytes) -> None:
+        """Take the next lines, below the header. Raises UnreadableFile, NotLines."""
+        self._hash.update(memoryview(text)[len(self._header.line) :])
         frame = parse(text, self._header, self._wish.tracked, timed=True)
         edges = line_edges(text, len(self._header.line))
         self._find(text, frame, edges)
@@ -89,7 +90,7 @@ class Cutter:
         elif len(edges) - 1 != frame.height:
             raise NotLines
         else:
-            self._cut_lines(chunk, edges - len(self._header.line), frame["ticker"], mask)
+            self._cut_lines(text, edges, frame["ticker"], mask)
 
     def end(self) -> Streamed:
         """Finish both parts."""
@@ -132,13 +133,13 @@ class Cutter:
             whole = not tickers.has_nulls() and tickers.is_sorted() and tickers[0] >= self._last
             self._last = tickers[-1] if whole else None
 
-    def _cut_lines(self, chunk: bytes, edges: Offsets, tickers: pl.Series, mask: Mask) -> None:
+    def _cut_lines(self, text: bytes, edges: Offsets, tickers: pl.Series, mask: Mask) -> None:
         for tier, writer in self._writers.items():
             chosen = mask if tier == "tracked" else ~mask
             if chosen.all():
-                writer.add(chunk, edges, tickers)
+                writer.add(text, edges, tickers)
             elif chosen.any():
-                view = memoryview(chunk)
+                view = memoryview(text)
                 bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
                 stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
                 lengths = np.diff(edges)[chosen]
@@ -152,13 +153,18 @@ class Cutter:
             writer.add_rows(kept.write_csv(include_header=False).encode(), kept.height)
 
 
-def opened(chunks: Iterable[bytes], dataset: Dataset) -> tuple[Header, Iterable[bytes]]:
-    """The header of a text in chunks, and the chunks of its rows. Raises UnreadableFile."""
-    each = iter(chunks)
-    first = next(each, b"")
+def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -> tuple[Header, Iterator[bytes]]:
+    """The header of a text that comes in pieces, and its rows in chunks, each below the header; raises UnreadableFile.
+
+    `size` is that of the chunks in bytes.
+    """
+    each = iter(pieces)
+    first = b""
+    while b"\n" not in first and len(first) <= MAX_HEADER_BYTES and (piece := next(each, b"")):
+        first += piece
     header = read_header(first, dataset)
     rest = first[len(header.line) :]
-    return header, chain([rest] if rest else [], each)
+    return header, chunks(chain([rest] if rest else [], each), size or chunking.CHUNK, header.line)
 
 
 def part_header(header: Header, cut: Cut) -> bytes:

@@ -1,9 +1,8 @@
-"""The text of a body: at once, where it is as small as a file of days, else in chunks."""
+"""The text of a body: at once, where it is as small as a file of days, else piece by piece."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.chunks import CHUNK, chunks
 from ingest.sources.base import Body
 from ingest.split import has_many_lines
 from ingest.tiers import blockgzip, durable
@@ -27,14 +26,14 @@ def text_of(body: Body, max_unpacked: int) -> bytes | None:
     return None if has_many_lines(text) else text
 
 
-def chunks_of(body: Body, max_unpacked: int) -> Iterator[bytes]:
-    """Text of a body in chunks that end at line ends. Raises UnreadableFile, and CacheError for a file of its own."""
+def pieces_of(body: Body, max_unpacked: int) -> Iterator[bytes]:
+    """Text of a body, piece by piece. Raises UnreadableFile, and CacheError for a body in a file."""
     if body.path:
-        return chunks_in(body.path, max_unpacked)
-    return chunks(blockgzip.unpacked(body.open(), max_unpacked, _PIECE), CHUNK)
+        return pieces_in(body.path, max_unpacked)
+    return blockgzip.unpacked(body.open(), max_unpacked, _PIECE)
 
 
-def chunks_in(path: Path, max_unpacked: int) -> Iterator[bytes]:
+def pieces_in(path: Path, max_unpacked: int) -> Iterator[bytes]:
     """The same of a packed file."""
     with durable.translated("read", path), path.open("rb") as file:
-        yield from chunks(blockgzip.unpacked(file, max_unpacked, _PIECE), CHUNK)
+        yield from blockgzip.unpacked(file, max_unpacked, _PIECE)

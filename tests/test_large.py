@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, TRACKED, Place, flat, key, market_day, pack, packed_day, trading_days, window
 
+from ingest import chunks as chunking
 from ingest import comparing, events, finding, prepare, replacing, stamping, unpacking
 from ingest.comparing import Version, compare
 from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE
@@ -35,7 +36,7 @@ SPAN = window(DAYS)
 def large(monkeypatch):
     """Everything is large: its text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
     monkeypatch.setattr(unpacking, "_MAX_TEXT", 0)
-    monkeypatch.setattr(unpacking, "CHUNK", 2000)
+    monkeypatch.setattr(chunking, "CHUNK", 2000)
     monkeypatch.setattr(unpacking, "_PIECE", 700)
     monkeypatch.setattr(replacing, "_MAX_HELD", 0)
     monkeypatch.setattr(blockgzip, "LARGE_BLOCK", 1500)
@@ -216,7 +217,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
 
     polars' memory is not seen so; `python -m benchmarks.large` measures it.
     """
-    monkeypatch.setattr(unpacking, "CHUNK", 1 << 20)
+    monkeypatch.setattr(chunking, "CHUNK", 1 << 20)
     taken = []
     for size in (5, 20):
         path = tmp_path / f"spool{size}"

@@ -34,7 +34,7 @@ def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session
     for cut in ("lines", "polars"):
         files = {tier: io.BytesIO() for tier in ("tracked", "archive")[: 1 + keep_rest]}
         pieces = (text[at : at + 16] for at in range(0, len(text), 16))
-        header, rest = opened(chunks(pieces, max(size, text.find(b"\n") + 1 or len(text))), dataset)
+        header, rest = opened(pieces, dataset, size)
         writers = {tier: PartWriter(file.write, part_header(header, cut)) for tier, file in files.items()}
         cutter = Cutter(header, Wish(frozenset(tracked), keep_rest, dataset, session), cut, writers)
         try:
