@@ -313,3 +313,14 @@ def days_of(dataset: Dataset) -> Dataset | None:
     """The day bars of the same market; None where the catalogue has none."""
     market = dataset.name.partition("/")[0]
     return next((one for one in CATALOGUE.values() if not one.is_intraday and one.name.startswith(f"{market}/")), None)
+
+
+def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
+    """The dataset that a ticker's sigil names (`X:BTC-USD` is crypto), of stocks where it has none.
+
+    Its day bars for the interval "1d"; for any other its minute bars, of which shorter ones are made.
+    """
+    is_intraday = interval != "1d"
+    fitting = [one for one in CATALOGUE.values() if one.sigil and one.is_intraday is is_intraday]
+    plain = STOCKS_MINUTE if is_intraday else STOCKS_DAY
+    return next((one for one in fitting if ticker.startswith(one.sigil)), plain)

@@ -9,7 +9,7 @@ from typing import Literal
 from ingest.manifest.records import Held, RemoteState
 from ingest.permission import Permission
 from ingest.sources.base import RemoteObject
-from ingest.tickers import some
+from ingest.tickers import covered, some
 
 Action = Literal["fetch", "skip"]
 
@@ -147,7 +147,7 @@ def _why_split_again(held: Held, wishes: Wishes) -> str | None:
         return None
     if wishes.save_others:
         return "lacks archive"
-    lacking = sorted(wishes.tracked - held.tracked)
+    lacking = sorted(wishes.tracked - covered(held.tracked, wishes.tracked))
     return f"lacks {some(lacking, 3)}" if lacking else None
 
 

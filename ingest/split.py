@@ -8,7 +8,8 @@ safe: polars writes the parts then, and `cut` says so.
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
+from operator import or_
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.quality import numbers
 from ingest.repeats import TIME, keys_of, may_repeat, repeats
+from ingest.tickers import regexes
 from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
@@ -145,8 +147,11 @@ def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = Fa
 
 
 def is_tracked(tracked: frozenset[str]) -> pl.Expr:
-    """Whether a row is to go into the tracked part."""
-    return pl.col("ticker").is_in(_as_series(tracked)).fill_null(value=False)
+    """Whether the column `ticker` holds one of these names, or one that a pattern among them matches; never null."""
+    ticker = pl.col("ticker")
+    matches = [ticker.str.contains(regex) for regex in regexes(tracked)]
+    return reduce(or_, matches, ticker.is_in(_as_series(tracked))).fill_null(value=False)
+
 
 
 def stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:

@@ -3,13 +3,18 @@
 Case counts in tickers (`TpC` and `TPC` live at the same time) and does not in many file systems, and a ticker from
 outside may hold anything. A file name therefore has nothing in it but ASCII letters, digits and `. - _ %`, and two
 tickers never share one, with or without case.
+
+A list may hold patterns, too: in `O:SPY*` and `X:???-USD` a `*` is any run of characters and a `?` any one. No ticker
+holds either, so a pattern is told by them, and is kept among the names as it is written.
 """
 
+import fnmatch
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ingest.errors import UsageError
@@ -17,6 +22,8 @@ from ingest.errors import UsageError
 MAX_NAME_BYTES = 255
 _MAX_LIST_BYTES = 16 << 20
 _SHOWN = 60
+_AT_ONCE = 500
+"""Patterns in one regular expression: with thousands its automaton does not fit into its cache any more."""
 
 # What Windows takes for a device, whatever follows the first dot; its COM¹ and CONIN$ never survive the encoding.
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])\.")
@@ -43,6 +50,58 @@ class TrackedLists:
     def empty(self) -> bool:
         """Whether nothing is tracked."""
         return not self.tickers
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name of a list stands for all tickers that match it."""
+    return "*" in name or "?" in name
+
+
+def patterns_in(names: Iterable[str]) -> frozenset[str]:
+    """The patterns among names of lists."""
+    return frozenset(filter(is_pattern, names))
+
+
+@lru_cache(maxsize=64)
+def covered(names: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
+    """Those of the wanted names that are among `names`, or that a pattern among these matches.
+
+    A wanted name may be a pattern: it is covered where all its tickers are sure to be.
+    """
+    there = wanted & names
+    if expression := _expression(names):
+        return there | {name for name in wanted - there if expression.match(name)}
+    return there
+
+
+def covers(names: frozenset[str], name: str) -> bool:
+    """Whether a name is among `names`, or a pattern among these matches it, as a whole and with its case."""
+    return name in names or bool((expression := _expression(names)) and expression.match(name))
+
+
+@lru_cache(maxsize=64)
+def regexes(names: frozenset[str]) -> tuple[str, ...]:
+    """The patterns among names for an engine that knows no way back, such as polars': a ticker matches one of these."""
+    parts = [
+        "".join({"*": "(?s:.*)", "?": "[^*]"}.get(char, re.escape(char)) for char in pattern)
+        for pattern in sorted(patterns_in(names))
+    ]
+    return tuple(f"^(?:{'|'.join(parts[at : at + _AT_ONCE])})$" for at in range(0, len(parts), _AT_ONCE))
+
+
+def prefix_of(pattern: str) -> str:
+    """How all tickers begin that match a pattern."""
+    return re.split(r"[*?]", pattern, maxsplit=1)[0]
+
+
+@lru_cache(maxsize=64)
+def _expression(names: frozenset[str]) -> re.Pattern[str] | None:
+    """The patterns among names for Python: `translate` makes what never goes back over a star.
+
+    A `?` does not match a star: so a pattern that is matched is one of which all tickers are.
+    """
+    patterns = [one.replace("[", "[[]").replace("?", "[!*]") for one in sorted(patterns_in(names))]
+    return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else None
 
 
 def some(tickers: Sequence[str], most: int = 5) -> str:
@@ -103,7 +162,7 @@ def tracked(
     wanted = {ticker for path, data in found.items() if data is not None for ticker in _tickers(path, data)}
     wanted.update(ticker for path in required for ticker in read_list(path))
     wanted.update(_checked(ticker, "the setting [tracked] tickers") for ticker in extra)
-    named = {ticker: name_of(ticker) is not None for ticker in sorted(wanted)}
+    named = {ticker: is_pattern(ticker) or name_of(ticker) is not None for ticker in sorted(wanted)}
     return TrackedLists(
         tickers=tuple(ticker for ticker, fits in named.items() if fits),
         missing=tuple(path for path, data in found.items() if data is None),

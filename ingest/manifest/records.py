@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ingest.finding import Finding
+from ingest.tickers import covers
 from ingest.tiers.layout import Tier
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ class Coverage:
 
     def of(self, ticker: str) -> frozenset[date]:
         """Sessions in which a ticker that has no row was not traded."""
-        kept = {day for day, tracked in self.partial.items() if ticker in tracked}
+        kept = {day for day, tracked in self.partial.items() if covers(tracked, ticker)}
         return self.whole | kept if kept else self.whole
 
     def has(self, ticker: str, session: date) -> bool:
         """Whether a session can tell of a ticker."""
-        return session in self.whole or ticker in self.partial.get(session, frozenset())
+        return session in self.whole or covers(self.partial.get(session, frozenset()), ticker)
 
 
 class _Stored:

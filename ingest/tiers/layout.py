@@ -11,6 +11,7 @@ from typing import Literal, Self
 from ingest.datasets import Dataset
 from ingest.errors import ManifestDamaged
 from ingest.settings import Settings
+from ingest.tickers import covered
 from ingest.tiers import durable
 
 Tier = Literal["tracked", "archive"]
@@ -156,4 +157,5 @@ class PartsOf:
         """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""
         if tier not in self.index:
             return frozenset()
-        return wanted & self.tracked if tier == "tracked" else wanted - self.tracked
+        inside = covered(self.tracked, wanted)
+        return inside if tier == "tracked" else wanted - inside
