@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from ingest import monthly
+from ingest import monthly, resolving
 from ingest.datasets import Dataset
 from ingest.events import Projected
 from ingest.manifest import Manifest
@@ -52,11 +52,15 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
-def follow(manifest: Manifest, settings: Settings, dataset: Dataset, tickers: Iterable[str]) -> None:
-    """Make these tickers the ones that are tracked, and their CSVs what is held; asks no one. Raises CacheError."""
-    manifest.follow(tickers)
-    csvs = CsvFolder(csv_folder(settings, dataset), dataset)
-    project(manifest, PartFolders.of(settings, dataset), csvs, settings.fallback.into_csv)
+def follow(manifest: Manifest, settings: Settings, dataset: Dataset, names: Iterable[str]) -> resolving.Followed:
+    """Make these tickers, and those that match these patterns, the ones that are tracked; asks no one.
+
+    Their CSVs are made what is held. Raises CacheError.
+    """
+    folders = PartFolders.of(settings, dataset)
+    followed = resolving.follow(manifest, folders, dataset, names)
+    project(manifest, folders, CsvFolder(csv_folder(settings, dataset), dataset), settings.fallback.into_csv)
+    return followed
 
 
 def contents(

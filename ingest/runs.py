@@ -13,7 +13,7 @@ from datetime import date
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from ingest import events, lock, rebuilding
+from ingest import events, lock, rebuilding, resolving
 from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
@@ -85,6 +85,7 @@ class _Run:
         self._plan: Plan | None = None
         self._outcomes: dict[date, OutcomeKind] = {}
         self._requests = 0
+        self._followed: frozenset[str] = frozenset()
 
     async def work(self) -> None:
         """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
@@ -101,14 +102,17 @@ class _Run:
         except SourceError:
             await self._with_what_there_is()
             raise
+        await self._bring_up_to_date()
+
+    async def _bring_up_to_date(self) -> None:
+        await self._follow()
         await self._fill()
         await self._project()
 
     async def _with_what_there_is(self) -> None:
         """Bring the CSVs up to date though the source has failed, which stays the first to be told."""
         try:
-            await self._fill()
-            await self._project()
+            await self._bring_up_to_date()
         except CacheError as error:
             self._sink(events.Notice(str(error), "warning"))
 
@@ -179,13 +183,23 @@ class _Run:
             self._sink(events.Notice(only_copies(lost, permission), "warning"))
         manifest.permit(permission)
 
+    async def _follow(self) -> None:
+        """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
+        manifest, request = self._store.manifest, self._request
+        asked = (manifest, self._store.folders, request.dataset, request.tracked)
+        followed = await anyio.to_thread.run_sync(resolving.follow, *asked)
+        self._followed = followed.tickers
+        if manifest.committed():
+            for words, is_warning in followed.notices():
+                self._sink(events.Notice(words, "warning" if is_warning else "info"))
+
     async def _fill(self) -> None:
         """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
         request = self._request
         wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
-        if wanted and request.tracked:
+        if wanted and self._followed:
             filling = Filling(self._store.manifest, self._settings, request.dataset, self._sink)
-            await filling.fill(request.tracked, request.window.start, request.window.end, self._stop)
+            await filling.fill(self._followed, request.window.start, request.window.end, self._stop)
 
     async def _project(self) -> None:
         from ingest.projecting import project
@@ -194,7 +208,6 @@ class _Run:
         csvs = CsvFolder(csv_folder(self._settings, dataset), dataset)
         for session, found in compare_counts(manifest).items():
             self._sink(events.Found(session, (found,)))
-        manifest.follow(self._request.tracked)
         into_csv = self._settings.fallback.into_csv
         if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, csvs, into_csv):
             self._sink(projected)

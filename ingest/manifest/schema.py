@@ -212,7 +212,15 @@ DROP TABLE projections;
 ALTER TABLE csvs RENAME TO projections;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS)
+_PATTERNS = """
+CREATE TABLE patterns (
+    dataset TEXT NOT NULL,
+    pattern TEXT NOT NULL,                    -- of the lists; its tickers are known in all sessions that are projected
+    PRIMARY KEY (dataset, pattern)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

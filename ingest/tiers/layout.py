@@ -117,6 +117,14 @@ class MemberIndex:
             found.update(range(first, max(bisect_right(self.firsts, ticker), first + 1)))
         return sorted(found)
 
+    def beginning(self, prefix: str) -> range:
+        """Numbers of the members that may hold tickers that begin with this."""
+        if not self.ordered:
+            return range(len(self.offsets) - 1)
+        first = max(bisect_left(self.firsts, prefix) - 1, 0)
+        end = bisect_right(self.firsts, prefix, key=lambda ticker: ticker[: len(prefix)])
+        return range(first, max(end, first + 1))
+
 
 class Indexes(Mapping[Tier, MemberIndex]):
     """The indexes of a session's parts as stored, each decoded when it is looked at: mostly one of the two is."""

@@ -127,3 +127,12 @@ def parse(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType
             raise
         raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error
     return rows.rename({number: names[number] for number in kept})
+
+
+def tickers_of(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
+    """The column `ticker` of a text without a header. Raises CacheError where it cannot be parsed."""
+    check_columns(columns)
+    try:
+        return parse(text, columns, {"ticker": pl.String()})
+    except pl.exceptions.PolarsError as error:
+        raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error

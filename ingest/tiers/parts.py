@@ -1,7 +1,7 @@
 """The two parts of a session: packed, and read back whole or by ticker."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -141,15 +141,19 @@ def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> byte
 
     Other tickers' lines stand among them. Raises CacheError where the part is missing or damaged.
     """
-    members = index.members(tickers)
+    return read_members(path, index, index.members(tickers))
+
+
+def read_members(path: Path, index: MemberIndex, members: Sequence[int]) -> bytes:
+    """Text of these members, ascending, without the header. Raises CacheError as `read_lines` does."""
     try:
         text = blockgzip.unpack(_read_members(path, index, members))
     except (OSError, UnreadableFile) as error:
         raise CacheError(f"cannot read the part {path}: {error}") from error
-    return text[text.find(b"\n") + 1 or len(text) :] if members[:1] == [0] else text
+    return text[text.find(b"\n") + 1 or len(text) :] if members and members[0] == 0 else text
 
 
-def _read_members(path: Path, index: MemberIndex, members: list[int]) -> bytes:
+def _read_members(path: Path, index: MemberIndex, members: Iterable[int]) -> bytes:
     # Without a buffer: each range is one read.
     with path.open("rb", buffering=0) as file:
         return b"".join([_read_range(file, begin, end) for begin, end in _ranges(index, members)])

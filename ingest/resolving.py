@@ -1,0 +1,103 @@
+"""What the patterns of the lists stand for: the tickers of the sessions held that match them.
+
+A pattern that is new in the lists is looked for in all sessions, in those parts and members that may hold what it
+matches; later only sessions that no projection has seen are looked at. So a run's work follows what is new.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from ingest.datasets import Dataset
+from ingest.manifest import Manifest
+from ingest.manifest.patterns import Patterns
+from ingest.tickers import covered, patterns_in, prefix_of, some
+from ingest.tiers.layout import TIERS, MemberIndex, PartFolders, PartsOf, Tier
+from ingest.tiers.parts import read_members
+
+_MANY = 1000
+"""CSVs of one pattern that may be more than was meant."""
+
+_MEMBERS = 256
+"""Members unpacked at once, of some 32 KB of text each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The tickers that have a CSV now.
+
+    `matched` counts those of each pattern that is new in the lists. `unnameable` are tickers that match one and whose
+    file name would be too long.
+    """
+
+    tickers: frozenset[str]
+    matched: Mapping[str, int] = field(default_factory=dict)
+    unnameable: tuple[str, ...] = ()
+
+    def notices(self) -> Iterator[tuple[str, bool]]:
+        """What is to be said of new patterns, in words, and whether it is a warning."""
+        for pattern, count in self.matched.items():
+            if not count:
+                yield f"no session held has a ticker that matches {pattern}: a pattern matches whole tickers", True
+            else:
+                tickers = "ticker that matches has" if count == 1 else "tickers that match have"
+                yield f"{pattern}: {count:,} {tickers} a CSV each", count >= _MANY
+        if self.unnameable:
+            yield f"too long for a file name, so without a CSV: {some([one[:40] for one in self.unnameable])}", True
+
+
+def follow(manifest: Manifest, folders: PartFolders, dataset: Dataset, names: Iterable[str]) -> Followed:
+    """Make tickers and all that match these patterns the ones that are tracked. Raises CacheError.
+
+    A ticker that was found once stays tracked as long as a pattern matches it, whatever later sessions hold.
+    """
+    wanted = frozenset(names)
+    patterns, resolved = patterns_in(wanted), Patterns(manifest).resolved()
+    found = _resolve(manifest, folders, patterns, patterns - resolved) if patterns else frozenset()
+    fitting = frozenset(ticker for ticker in found if dataset.csv_name(ticker) is not None)
+    tickers = (wanted - patterns) | fitting
+    manifest.follow(tickers)
+    if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
+        Patterns(manifest).remember(patterns)
+    matched = {one: len(covered(frozenset({one}), tickers)) for one in sorted(patterns - resolved)}
+    return Followed(tickers, matched, tuple(sorted(found - fitting)))
+
+
+def _resolve(manifest: Manifest, folders: PartFolders, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:
+    """Tickers that match: those known, those of sessions that no projection has seen, for `new` ones of all others."""
+    pending = manifest.pending()
+    seen = set(manifest.committed()) - pending if new else set[date]()
+    found = set(covered(patterns, frozenset(manifest.projections())))
+    for sessions, looked_for in ((pending, patterns), (seen, new)):
+        for parts in manifest.parts(sessions):
+            found |= _found_in(folders, parts, looked_for)
+    return frozenset(found)
+
+
+def _found_in(folders: PartFolders, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
+    """Tickers of a session that match: what it was split by tells in which part they can be."""
+    found = set[str]()
+    for tier in TIERS:
+        looked_for = patterns if tier == "tracked" else patterns - covered(parts.tracked, patterns)
+        if looked_for and tier in parts.index:
+            found |= _matching(folders, parts, tier, looked_for)
+    return found
+
+
+def _matching(folders: PartFolders, parts: PartsOf, tier: Tier, patterns: frozenset[str]) -> set[str]:
+    """Tickers of one part that match, read some members at a time: a part may hold gigabytes of text."""
+    from ingest.split import is_tracked  # polars: a run with nothing to do does without
+    from ingest.tiers.lines import tickers_of
+
+    path, index, found = folders.path(parts.session, tier), parts.index[tier], set[str]()
+    for members in _some_members(parts, index, patterns):
+        names = tickers_of(read_members(path, index, members), parts.columns)
+        found.update(name for name in names.filter(is_tracked(patterns)).to_series().unique() if name)
+    return found
+
+
+def _some_members(parts: PartsOf, index: MemberIndex, patterns: frozenset[str]) -> Iterator[Sequence[int]]:
+    members = sorted({member for pattern in patterns for member in index.beginning(prefix_of(pattern))})
+    # A part that is not cut by lines may have a row that goes on in the next member.
+    size = _MEMBERS if parts.cut == "lines" else max(1, len(members))
+    return (members[at : at + size] for at in range(0, len(members), size))
