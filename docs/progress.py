@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ingest import events
 from ingest.commands.rendering.terminal import Terminal
+from ingest.datasets import STOCKS_DAY
 
 TOTAL, DONE = 502, 318
 DAY = date(2024, 11, 25)
@@ -41,6 +42,7 @@ def main() -> None:
 def _finished() -> events.Finished:
     return events.Finished(
         run=1,
+        dataset=STOCKS_DAY.name,
         start=date(2024, 11, 23),
         end=date(2026, 11, 23),
         exit_code=0,
@@ -62,6 +64,8 @@ def _finished() -> events.Finished:
         dropped_rows=0,
         corrections=0,
         files_projected=53,
+        yahoo_rows=0,
+        findings={},
     )
 
 

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
-from ingest import events, overview, runs, settings
-from ingest.datasets import STOCKS_DAY
+import anyio
+
+from ingest import events, overview, runs, series, settings
+from ingest.datasets import STOCKS_DAY, named
 from ingest.errors import UsageError
 from ingest.overview import Status
-from ingest.request import Flags, request_of
+from ingest.request import Flags, requests_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from ingest.verifying import Verified
 
 
+@overload
 def run(
     months: int | None = None,
     start: date | None = None,
     end: date | None = None,
     *,
+    dataset: str = STOCKS_DAY.short,
+    datasets: None = None,
     tickers: Iterable[str] | None = None,
     refresh: bool = False,
     all_permitted: bool = False,
@@ -33,13 +38,53 @@ def run(
     accept: bool = False,
     config: Path | str | None = None,
     on_event: events.Sink = lambda event: None,
-) -> events.Finished:
+) -> events.Finished: ...
+
+
+@overload
+def run(
+    months: int | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    datasets: Iterable[str],
+    tickers: Iterable[str] | None = None,
+    refresh: bool = False,
+    all_permitted: bool = False,
+    max_files: int | None = None,
+    max_bytes: int | None = None,
+    accept: bool = False,
+    config: Path | str | None = None,
+    on_event: events.Sink = lambda event: None,
+) -> Sequence[events.Finished]: ...
+
+
+def run(
+    months: int | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    dataset: str = STOCKS_DAY.short,
+    datasets: Iterable[str] | None = None,
+    tickers: Iterable[str] | None = None,
+    refresh: bool = False,
+    all_permitted: bool = False,
+    max_files: int | None = None,
+    max_bytes: int | None = None,
+    accept: bool = False,
+    config: Path | str | None = None,
+    on_event: events.Sink = lambda event: None,
+) -> events.Finished | Sequence[events.Finished]:
     """Bring the cache to what is asked for, as `ingest run` does; returns the summary.
 
+    `dataset` names what is fetched; with `datasets` several are, one after the other, and the summaries are returned of
+    all that the keys may list. Names are short ("crypto-day") or full ("global_crypto/day_aggs_v1").
+
     `months` calendar months back from today, or `start` to `end`, both inclusive, or all that the keys' plan allows;
-    of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers` are tracked in place of
-    those of the settings. `accept` applies republished files even where they take away more than a tenth of a session's
-    rows. May be called where an event loop is running (a notebook). Raises IngestError.
+    of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers`, which may be patterns
+    ("O:SPY*"), are tracked in place of those of the settings. `accept` applies republished files even where they take
+    away more than a tenth of a session's rows. May be called where an event loop is running (a notebook). Raises
+    IngestError.
     """
     flags = Flags(
         months=months,
@@ -52,10 +97,13 @@ def run(
         accept=accept,
     )
     chosen = settings.load(_file(config), flags.settings())
-    request = request_of(flags, chosen, on_event)
+    kinds = dict.fromkeys(named(one) for one in ([dataset] if datasets is None else datasets))
+    requests = requests_of(flags, chosen, list(kinds))
     if tickers is not None:
-        request = replace(request, tracked=frozenset(tickers))
-    return runs.run_apart(chosen, request, on_event)
+        tracked = frozenset(_tickers(tickers))
+        requests = tuple(replace(one, tracked=tracked) for one in requests)
+    done = runs.apart(lambda: series.run_each(chosen, requests, on_event, anyio.Event()))
+    return done.finished if datasets is not None else done.finished[0]
 
 
 def get_smart_data(
@@ -167,6 +215,8 @@ def corrections(
     start: date | str | None = None,
     end: date | str | None = None,
     config: Path | str | None = None,
+    *,
+    dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
     """What files that the vendor published again have changed, a row a value.
 
@@ -178,7 +228,8 @@ def corrections(
 
     from ingest.corrected import corrected
 
-    found = corrected(settings.load(_file(config)), ticker, _day("start", start), _day("end", end))
+    window = (_day("start", start), _day("end", end))
+    found = corrected(settings.load(_file(config)), ticker, *window, named(dataset))
     rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
     texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]
     return pl.DataFrame(rows, [("date", pl.Date), *texts], orient="row")
@@ -189,6 +240,8 @@ def findings(
     start: date | str | None = None,
     end: date | str | None = None,
     config: Path | str | None = None,
+    *,
+    dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
     """What is noteworthy about the sessions held: columns date, kind, count and examples (a list of texts).
 
@@ -196,7 +249,8 @@ def findings(
     """
     import polars as pl
 
-    found = overview.findings(settings.load(_file(config)), kind, _day("start", start), _day("end", end))
+    window = (_day("start", start), _day("end", end))
+    found = overview.findings(settings.load(_file(config)), kind, *window, named(dataset))
     rows = [(session, one.kind, one.count, list(one.examples)) for session, one in found]
     schema: dict[str, pl.DataType] = {
         "date": pl.Date(),
@@ -207,11 +261,14 @@ def findings(
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def verify(deep: bool = False, config: Path | str | None = None) -> "Verified":
-    """Hold the cache's files against its manifest, as `ingest verify` does; nothing is written. Raises CacheError."""
+def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> "Verified":
+    """Hold the cache's files of a dataset against its manifest, as `ingest verify` does; nothing is written.
+
+    Raises UsageError and CacheError.
+    """
     from ingest import verifying
 
-    return verifying.verify(settings.load(_file(config)), deep)
+    return verifying.verify(settings.load(_file(config)), deep, named(dataset))
 
 
 def _tickers(tickers: Iterable[str]) -> list[str]:
@@ -249,6 +306,6 @@ def _required(name: str, value: date | str) -> date:
         raise UsageError(f"{name} {value!r}: a date, or text such as 2025-11-11") from error
 
 
-def status(config: Path | str | None = None) -> Status:
-    """State of the cache that the settings name, as `ingest status` shows it. Raises IngestError."""
-    return overview.status(settings.load(_file(config)))
+def status(config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> Status:
+    """State of a dataset in the cache that the settings name, as `ingest status` shows it. Raises IngestError."""
+    return overview.status(settings.load(_file(config)), named(dataset))

@@ -9,8 +9,9 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -55,24 +56,29 @@ _LITTLE_DISK = 1_000_000_000
 class Check:
     """What one check found. Where it did not pass, `found` says what is wrong and `advice` what to do.
 
-    One that passed may have advice, too.
+    One that passed may have advice, too. `dataset` is the short name of the one that it is about, where several are
+    looked at.
     """
 
     name: str
     passed: bool
     found: str
     advice: str = ""
+    dataset: str = ""
 
 
 Report = Callable[[Check], None]
 
 
-async def check(settings: Settings, report: Report, dataset: Dataset = STOCKS_DAY) -> None:
-    """Look at everything in turn; each result is reported as soon as it is there. Raises nothing of ours."""
+async def check(settings: Settings, report: Report, datasets: Sequence[Dataset] = (STOCKS_DAY,)) -> None:
+    """Look at everything in turn; each result is reported as soon as it is there. Raises nothing of ours.
+
+    What lies in the source is looked at for each dataset.
+    """
     report(_settings(settings))
-    report(_cache(settings, dataset))
+    report(_cache(settings, datasets))
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
-    await _source(quick, dataset, report)
+    await _source(quick, datasets, report)
     report(await anyio.to_thread.run_sync(_yahoo))
 
 
@@ -85,11 +91,13 @@ def _settings(settings: Settings) -> Check:
     return Check("settings", True, f"{'; '.join(found)} (see `ingest config show`)")
 
 
-def _cache(settings: Settings, dataset: Dataset) -> Check:
+def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
     root = settings.cache.root
     try:
         refuse_network(root)
-        return _space(root, _health(settings, dataset))
+        found = {dataset.short: _health(settings, dataset) for dataset in datasets}
+        told = "; ".join(f"{name}: {health}" for name, health in found.items())
+        return _space(root, told if len(found) > 1 else next(iter(found.values())))
     except (IngestError, OSError) as error:
         return Check("cache", False, str(error), "see [cache] root")
 
@@ -104,7 +112,7 @@ def _health(settings: Settings, dataset: Dataset) -> str:
     missing = missing_parts(PartFolders.of(settings, dataset), held)
     lost = permission.lost(committed)
     found = [f"{len(committed):,} sessions held"]
-    found += [f"missing files: of {len(missing):,} (`ingest run` fetches them again)"] if missing else []
+    found += [f"missing files: of {len(missing):,} (`ingest run{dataset.flag}` fetches them again)"] if missing else []
     found += [f"older than what your plan allows: {len(lost):,} (back them up)"] if lost else []
     return ", ".join(found)
 
@@ -122,26 +130,42 @@ def _space(root: Path, health: str) -> Check:
     return Check("cache", True, found)
 
 
-async def _source(settings: Settings, dataset: Dataset, report: Report) -> None:
+async def _source(settings: Settings, datasets: Sequence[Dataset], report: Report) -> None:
     """All that needs the source, as far as one rests on the other."""
     keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
     try:
         async with asking(settings, lambda event: None, anyio.Event()) as asker:
             report(Check("keys", True, keys))
-            await _connected(settings, dataset, asker, report)
+            await _connected(settings, datasets, asker, report)
     except UsageError as error:
         report(Check("keys", False, f"none can be read from {keys}", str(error)))
 
 
-async def _connected(settings: Settings, dataset: Dataset, asker: Asker, report: Report) -> None:
+async def _connected(settings: Settings, datasets: Sequence[Dataset], asker: Asker, report: Report) -> None:
     began = time.monotonic()
     try:
-        skew = await asker.clock_skew(dataset.prefix)
+        skew = await asker.clock_skew(datasets[0].prefix)
         report(Check("connection", True, f"{settings.source.endpoint_url}, {(time.monotonic() - began) * 1e3:.0f} ms"))
-        report(_clock(skew))
-        listing = await listed(asker, dataset, dataset.first_session, today())
     except SourceError as error:
         report(Check("connection", False, str(error), _first_aid(settings, error)))
+        return
+    report(_clock(skew))
+    for dataset in datasets:
+        about = partial(_about, dataset, report) if len(datasets) > 1 else report
+        await _published(settings, dataset, asker, about)
+
+
+def _about(dataset: Dataset, report: Report, one: Check) -> None:
+    """Report of one of several datasets."""
+    report(replace(one, dataset=dataset.short))
+
+
+async def _published(settings: Settings, dataset: Dataset, asker: Asker, report: Report) -> None:
+    """What the source has of a dataset, and what of it is allowed."""
+    try:
+        listing = await listed(asker, dataset, dataset.first_session, today())
+    except SourceError as error:
+        report(Check("listing", False, str(error), _first_aid(settings, error)))
         return
     report(_listing(listing))
     if listing:

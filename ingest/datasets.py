@@ -15,7 +15,7 @@ from typing import Literal
 
 from ingest.errors import UsageError
 from ingest.symbols import Spelling, crypto_symbol, forex_symbol, index_symbol, stock_symbol
-from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
+from ingest.tickers import MAX_NAME_BYTES, file_stem, prefix_of, ticker_of
 
 Interval = Literal["1d", "1m"]
 Unit = Literal["shares", "contracts", "coins", "quotes"]
@@ -86,6 +86,11 @@ class Dataset:
     def prefix(self) -> str:
         """Prefix of all its keys, without a slash at the end."""
         return self.name
+
+    @property
+    def flag(self) -> str:
+        """What a command is to be called with for it, after a blank; nothing for the one that commands take anyway."""
+        return "" if self.primary else f" --dataset {self.short}"
 
     def key(self, session: date) -> str:
         """Key of the object that holds a session."""
@@ -324,3 +329,21 @@ def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
     fitting = [one for one in CATALOGUE.values() if one.sigil and one.is_intraday is is_intraday]
     plain = STOCKS_MINUTE if is_intraday else STOCKS_DAY
     return next((one for one in fitting if ticker.startswith(one.sigil)), plain)
+
+
+def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
+    """The one dataset that these tickers' sigils name. Raises UsageError where they name several."""
+    found = {of_ticker(ticker, interval): ticker for ticker in tickers}
+    if len(found) > 1:
+        told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
+        raise UsageError(f"{told}: take them apart, or name one dataset with --dataset")
+    return next(iter(found), STOCKS_MINUTE if interval != "1d" else STOCKS_DAY)
+
+
+def strangers(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Tickers and patterns that no ticker of a dataset can be: all of its own begin with its sigil."""
+    return [name for name in names if not _may_begin(prefix_of(name), name, dataset.sigil)]
+
+
+def _may_begin(prefix: str, name: str, sigil: str) -> bool:
+    return prefix.startswith(sigil) or (prefix != name and sigil.startswith(prefix))

@@ -169,7 +169,7 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a run.
+    """The end of a run of a dataset.
 
     `committed` to `quarantined` count the sessions of the window as they stand after the run, `fetched` those that
     this run committed, `not_attempted` those that it was to fetch and did not come to. The rest is of this run alone:
@@ -178,6 +178,7 @@ class Finished:
     """
 
     run: int
+    dataset: str
     start: date
     end: date
     exit_code: int

@@ -1,12 +1,12 @@
 """What a cache holds: the answer to `ingest status`. Reads the manifest and the folders; asks no one else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
 from ingest.finding import Finding
 from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
@@ -102,6 +102,13 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
             quarantine=tuple(Judgements(manifest).in_quarantine()),
             unknown_parts=0 if committed else _parts(settings, dataset),
         )
+
+
+def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
+    """These datasets, and after them all others of which sessions are held. Raises CacheError."""
+    with Manifest.read(settings.manifest_path, datasets[0].name) as manifest:
+        held = manifest.others_held()
+    return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
 
 
 def findings(

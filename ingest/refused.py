@@ -79,7 +79,7 @@ def in_quarantine(
     if strangers := sorted(set(sessions) - {one.session for one in found}):
         verb = "is" if len(strangers) == 1 else "are"
         named = some([str(session) for session in strangers])
-        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list` shows what is")
+        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list{dataset.flag}` shows what is")
     return [one for one in found if not sessions or one.session in sessions]
 
 
@@ -87,7 +87,7 @@ def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Re
     """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
     path = kept_at(quarantine_folder(settings, dataset), session)
-    data = _kept(path, one)
+    data = _kept(dataset, path, one)
     loss = _loss(settings, one, data, dataset) if one.acceptable else None
     return Refused(one, str(path), _opening(data), loss)
 
@@ -98,7 +98,7 @@ def accept(settings: Settings, request: Request, sessions: Collection[date]) -> 
     Of the request the tracked tickers count. Raises UsageError where one is not in quarantine or cannot be read, and
     CacheError where its bytes are gone, before anything is applied; CacheLocked.
     """
-    _check(quarantine_folder(settings, request.dataset), in_quarantine(settings, sessions, request.dataset))
+    _check(settings, request.dataset, in_quarantine(settings, sessions, request.dataset))
     with lock.hold(settings.cache.root):
         request = replace(request, window=Window(min(sessions), max(sessions)))
         with opened_store(settings, request) as store:
@@ -112,18 +112,18 @@ def accept(settings: Settings, request: Request, sessions: Collection[date]) -> 
     return done
 
 
-def _check(folder: Path, chosen: Sequence[Quarantined]) -> None:
+def _check(settings: Settings, dataset: Dataset, chosen: Sequence[Quarantined]) -> None:
     for one in chosen:
         if not one.acceptable:
-            raise _unreadable(one.session, one.reason)
+            raise _unreadable(dataset, one.session, one.reason)
     for one in chosen:
-        _check_size(kept_at(folder, one.session), one)
+        _check_size(dataset, kept_at(quarantine_folder(settings, dataset), one.session), one)
 
 
-def _unreadable(session: date, why: object) -> UsageError:
+def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
     return UsageError(
-        f"{session} cannot be accepted, as its file cannot be read: {why}; `ingest quarantine retry {session}` "
-        "fetches it again"
+        f"{session} cannot be accepted, as its file cannot be read: {why}; "
+        f"`ingest quarantine retry {session}{dataset.flag}` fetches it again"
     )
 
 
@@ -137,7 +137,7 @@ class _Accepting:
 
     def take(self, one: Quarantined) -> Accepted:
         """Make the file the one that is held, as a run would."""
-        data = _kept(self._store.quarantine_path(one.session), one)
+        data = _kept(self._request.dataset, self._store.quarantine_path(one.session), one)
         held = self._states.get(one.session, Held())
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
@@ -149,7 +149,7 @@ class _Accepting:
         try:
             prepared = prepare(job, _body(one, data))
         except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
-            raise _unreadable(one.session, error) from error
+            raise _unreadable(self._request.dataset, one.session, error) from error
         self._store.commit([prepared])
         change, found = prepared.correction, prepared.record.findings
         if change is None:
@@ -162,19 +162,20 @@ def _body(one: Quarantined, data: bytes) -> Body:
     return Body(data, one.etag, one.last_modified or "", etag_is_md5=is_md5_of(one.etag, data))
 
 
-def _check_size(path: Path, one: Quarantined) -> None:
+def _check_size(dataset: Dataset, path: Path, one: Quarantined) -> None:
     with durable.translated("look at", path):
         size = path.stat().st_size if path.is_file() else None
     if size is None or one.size not in (None, size):
         what = "is gone" if size is None else f"has {size:,} bytes in place of {one.size:,}"
         raise CacheError(
-            f"the file kept in quarantine {what}: {path}; `ingest quarantine retry {one.session}` fetches it again"
+            f"the file kept in quarantine {what}: {path}; "
+            f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again"
         )
 
 
-def _kept(path: Path, one: Quarantined) -> bytes:
+def _kept(dataset: Dataset, path: Path, one: Quarantined) -> bytes:
     """The bytes that were refused; raises CacheError where they are not there any more."""
-    _check_size(path, one)
+    _check_size(dataset, path, one)
     with durable.translated("read", path):
         return path.read_bytes()
 
@@ -194,7 +195,7 @@ def _loss(settings: Settings, one: Quarantined, data: bytes, dataset: Dataset) -
     try:
         before, after = _tickers(job, _body(one, data))
     except UnreadableFile as error:
-        raise _unreadable(one.session, error) from error
+        raise _unreadable(dataset, one.session, error) from error
     if before is None:
         return Loss(max(0, replaced.rows - after.total()), replaced.rows, ())
     lost = before - after

@@ -1,18 +1,18 @@
 """What is asked of a run, out of flags, settings and lists."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ingest import events
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.datasets import STOCKS_DAY, Dataset, named, strangers
 from ingest.errors import UsageError
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.settings.values import parse_size
-from ingest.tickers import TrackedLists, tracked
+from ingest.tickers import TrackedLists, some, tracked
 from ingest.window import Window, choose
 
 
@@ -22,7 +22,8 @@ class Request:
 
     `max_files` and `max_bytes` (packed) limit what this run fetches. `confirmed` says that a large download was agreed
     to, `fallback` that Yahoo may be asked, where the settings let it. `accept` lets a republished file take away more
-    than a tenth of a session's rows. Where `only` names sessions, no others are fetched.
+    than a tenth of a session's rows. Where `only` names sessions, no others are fetched. `notices` are what could not
+    be followed, to be told when it begins.
     """
 
     window: Window
@@ -35,6 +36,16 @@ class Request:
     accept: bool = False
     only: frozenset[date] | None = None
     dataset: Dataset = STOCKS_DAY
+    notices: tuple[events.Event, ...] = ()
+
+    def said(self) -> Iterator[events.Event]:
+        """What is to be told before anything else: of the lists, and of the window."""
+        yield from self.notices
+        yield from map(events.Notice, self.window.notices)
+
+    def told(self) -> "Request":
+        """The same request for who has been told already."""
+        return replace(self, notices=(), window=replace(self.window, notices=()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,9 @@ class Flags:
 def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dataset = STOCKS_DAY) -> Request:
     """The window and the tickers; tells `sink` what could not be followed. Raises UsageError."""
     window = _window(flags, settings, dataset)
-    optional = () if flags.lists else settings.list_paths
-    lists = tracked(dataset.csv_name, optional, extra=settings.tracked.tickers, required=flags.lists)
-    for notice in _notices(lists, settings):
+    optional = () if flags.lists else settings.lists_of(dataset)
+    lists = tracked(dataset.csv_name, optional, extra=settings.tickers_of(dataset), required=flags.lists)
+    for notice in _notices(lists, settings, dataset):
         sink(notice)
     return Request(
         window=window,
@@ -82,6 +93,25 @@ def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dat
         accept=flags.accept,
         dataset=dataset,
     )
+
+
+def requests_of(flags: Flags, settings: Settings, datasets: Sequence[Dataset]) -> tuple[Request, ...]:
+    """A request for each of these datasets; each tells what could not be followed when it begins. Raises UsageError."""
+    markets = {dataset.name.partition("/")[0] for dataset in datasets}
+    if flags.lists and len(markets) > 1:
+        raise UsageError(f"--tickers goes with the datasets of one market, not with {' and '.join(sorted(markets))}")
+    return tuple(_telling(flags, settings, dataset) for dataset in datasets)
+
+
+def _telling(flags: Flags, settings: Settings, dataset: Dataset) -> Request:
+    said: list[events.Event] = []
+    request = request_of(flags, settings, said.append, dataset)
+    return replace(request, notices=tuple(said))
+
+
+def datasets_asked(names: Iterable[str], settings: Settings) -> tuple[Dataset, ...]:
+    """The datasets of these names, each once; those of [run] datasets where none is given. Raises UsageError."""
+    return tuple(dict.fromkeys(map(named, tuple(names) or settings.run.datasets)))
 
 
 def _window(flags: Flags, settings: Settings, dataset: Dataset) -> Window:
@@ -102,15 +132,17 @@ def _size(text: str | None) -> int | None:
         raise UsageError(f'--max-bytes {text!r}: must be a number of bytes or a size such as "64 MiB"') from error
 
 
-def _notices(lists: TrackedLists, settings: Settings) -> Iterable[events.Notice]:
+def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Iterable[events.Notice]:
     for path in lists.missing:
         yield events.Notice(f"no list {path}: it is optional; one ticker a line, if you want it")
     for ticker in lists.unnameable:
         yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")
+    if strange := strangers(dataset, lists.tickers):
+        yield events.Notice(f"{some(strange)}: all tickers of {dataset.short} begin with {dataset.sigil}", "warning")
     if not lists.tickers:
-        yield events.Notice(_how_to_track(settings))
+        yield events.Notice(_how_to_track(settings, dataset))
 
 
-def _how_to_track(settings: Settings) -> str:
-    where = settings.list_paths[0] if settings.list_paths else "a file named in [tracked] lists"
+def _how_to_track(settings: Settings, dataset: Dataset) -> str:
+    where = next(iter(settings.lists_of(dataset)), "a file named in [tracked] lists")
     return f"no ticker is tracked, all go into the archive: write some into {where}, one a line, or use --tickers FILE"

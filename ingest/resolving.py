@@ -13,7 +13,6 @@ from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns
 from ingest.tickers import covered, patterns_in, prefix_of, some
 from ingest.tiers.layout import TIERS, MemberIndex, PartFolders, PartsOf, Tier
-from ingest.tiers.parts import read_members
 
 _MANY = 1000
 """CSVs of one pattern that may be more than was meant."""
@@ -86,8 +85,9 @@ def _found_in(folders: PartFolders, parts: PartsOf, patterns: frozenset[str]) ->
 
 def _matching(folders: PartFolders, parts: PartsOf, tier: Tier, patterns: frozenset[str]) -> set[str]:
     """Tickers of one part that match, read some members at a time: a part may hold gigabytes of text."""
-    from ingest.split import is_tracked  # polars: a run with nothing to do does without
+    from ingest.split import is_tracked  # polars and numpy: a run with nothing to do does without
     from ingest.tiers.lines import tickers_of
+    from ingest.tiers.parts import read_members
 
     path, index, found = folders.path(parts.session, tier), parts.index[tier], set[str]()
     for members in _some_members(parts, index, patterns):

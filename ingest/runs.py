@@ -4,11 +4,12 @@ import importlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import wait
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import date
+from typing import Any, TypeVar
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -33,9 +34,11 @@ from ingest.tiers import durable, spool
 from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder, spool_folder
 from ingest.tiers.projection import CsvFolder
 
+_Result = TypeVar("_Result")
+
 _TURN_S = 0.1
 
-_SHORTLY_S = 1.0
+SHORTLY_S = 1.0
 """A reader that keeps what Yahoo answered holds the cache for a moment: no reason to give a run up."""
 
 
@@ -45,7 +48,13 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
     When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
     SourceUnavailable, CacheError or CacheLocked, after the summary; whatever was committed until then stays.
     """
-    with lock.hold(settings.cache.root, _SHORTLY_S), opened_store(settings, request) as store:
+    with lock.hold(settings.cache.root, SHORTLY_S):
+        return await run_held(settings, request, sink, stop)
+
+
+async def run_held(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
+    """As `run`, for who holds the cache's lock."""
+    with opened_store(settings, request) as store:
         going = _Run(settings, request, store, sink, stop)
         failure: IngestError | None = None
         try:
@@ -65,8 +74,13 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
 
 def run_apart(settings: Settings, request: Request, sink: events.Sink) -> events.Finished:
     """As `run`, in a thread: where this is called an event loop may be running (a notebook). Ctrl-C cancels it."""
+    return apart(lambda: run(settings, request, sink, anyio.Event()))
+
+
+def apart(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+    """Await work in a thread with an event loop of its own; Ctrl-C cancels it."""
     with start_blocking_portal() as portal:
-        future = portal.start_task_soon(lambda: run(settings, request, sink, anyio.Event()))
+        future: Future[_Result] = portal.start_task_soon(work)
         # In turns: where polars has taken SIGINT for itself, a wait without an end does not notice it.
         while not wait([future], _TURN_S).done:
             pass
@@ -92,8 +106,8 @@ class _Run:
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
         self._sink(events.RunStarted(self._store.run, dataset, window.start, window.end, tracked))
-        for notice in window.notices:
-            self._sink(events.Notice(notice))
+        for notice in self._request.said():
+            self._sink(notice)
         manifest, folders = self._store.manifest, self._store.folders
         if words := rebuilding.rebuild(manifest, folders, self._request.dataset, self._store.run):
             self._sink(events.Notice(words, "warning"))
@@ -233,8 +247,8 @@ def _rowless(tickers: list[str]) -> str:
 
 async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:
     """The plan of such a run, from a fresh listing; nothing is written or downloaded. Raises SourceError."""
-    for notice in request.window.notices:
-        sink(events.Notice(notice))
+    for notice in request.said():
+        sink(notice)
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
         async with asking(settings, sink, anyio.Event()) as asker:
             found = await survey(asker, manifest, settings, request)

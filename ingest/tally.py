@@ -19,10 +19,13 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
         self._said: set[str] = set()
+        self._dataset = ""
 
     def __call__(self, event: events.Event) -> None:
         """Count an event and pass it on."""
         match event:
+            case events.RunStarted():
+                self._dataset = event.dataset
             case events.Fetched():
                 self._counts["bytes"] += event.bytes - event.resumed
             case events.Projected():
@@ -65,6 +68,7 @@ class Tally:
         standing = ("committed", "forbidden", "unpublished", "absent", "failed", "quarantined", "not_attempted")
         return events.Finished(
             run=run,
+            dataset=self._dataset,
             start=window.start,
             end=window.end,
             exit_code=exit_code,

@@ -1,25 +1,27 @@
 """Which tickers are tracked: changes a list file, and brings the tracked CSVs after it at once, without any network."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from ingest import lock
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.datasets import Dataset, strangers
 from ingest.errors import UsageError
 from ingest.manifest import Manifest
 from ingest.projecting import follow
 from ingest.settings import Settings
-from ingest.tickers import read_list, tracked
+from ingest.tickers import covered, covers, is_pattern, read_list, tracked
 from ingest.tiers import durable
+from ingest.tiers.projection import Projection
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedTicker:
     """What is held of a tracked ticker: rows of its CSV and their span, and sessions that are held without it.
 
-    `lacking` counts sessions of which the rest was not kept when the ticker was not in the lists.
+    `lacking` counts sessions of which the rest was not kept when the ticker was not in the lists. Of a pattern
+    `matches` counts the tickers that it stands for, and `rows` those of all their CSVs.
     """
 
     ticker: str
@@ -29,54 +31,70 @@ class TrackedTicker:
     lacking: int
     lacking_first: date | None = None
     lacking_last: date | None = None
+    matches: int | None = None
 
 
-def chosen_list(settings: Settings, named: Path | None) -> Path:
-    """The list file to change: the one that is named, else the first of the settings. Raises UsageError."""
+def chosen_list(settings: Settings, dataset: Dataset, named: Path | None) -> Path:
+    """The list file to change: the one that is named, else the dataset's first of the settings. Raises UsageError."""
     if named is not None:
         return named.absolute()
-    if not settings.list_paths:
-        raise UsageError("no list is set: name one with --list, or in [tracked] lists")
-    return settings.list_paths[0]
+    lists = settings.lists_of(dataset)
+    if not lists:
+        raise UsageError(f"no list is set: name one with --list, or in {setting_of(dataset)}")
+    return lists[0]
 
 
-def add(settings: Settings, file: Path, tickers: Sequence[str]) -> tuple[list[str], list[TrackedTicker]]:
+def setting_of(dataset: Dataset) -> str:
+    """The setting that names a dataset's lists."""
+    return "[tracked] lists" if dataset.primary else f"[tracked.datasets] {dataset.short}"
+
+
+def add(
+    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]
+) -> tuple[list[str], list[TrackedTicker]]:
     """Append tickers to a list and project them; returns those that were new in it, and what is held of all asked for.
 
     Raises UsageError for what is no ticker or too long for a file name, CacheLocked or CacheError.
     """
-    _check(STOCKS_DAY, tickers)
+    _check(dataset, tickers)
     with durable.translated("look at", file):
         there = file.exists()
     present = set(read_list(file)) if there else set()
     new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
-    return new, _changed(settings, file, lambda text: _appended(text, new), tickers)
+    return new, _changed(settings, dataset, file, lambda text: _appended(text, new), tickers)
 
 
-def remove(settings: Settings, file: Path, tickers: Sequence[str]) -> list[TrackedTicker]:
+def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]) -> list[TrackedTicker]:
     """Take tickers out of a list; their CSVs stay as they are. Raises UsageError for one that is not in it."""
     present = set(read_list(file))
     if absent := [ticker for ticker in tickers if ticker not in present]:
         raise UsageError(f"{absent[0]} is not in {file}")
-    return _changed(settings, file, lambda text: _without(text, set(tickers)), tickers)
+    return _changed(settings, dataset, file, lambda text: _without(text, set(tickers)), tickers)
 
 
-def held(settings: Settings, tickers: Collection[str]) -> list[TrackedTicker]:
-    """What is held of tickers, as it stands. Raises CacheError."""
-    with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        return _held(manifest, tickers)
+def held(settings: Settings, dataset: Dataset) -> list[TrackedTicker]:
+    """What is held of the tickers and patterns of a dataset's lists, as it stands. Raises UsageError and CacheError."""
+    names = _listed(settings, dataset)
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return _held(manifest, names)
+
+
+def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
+    return tracked(dataset.csv_name, settings.lists_of(dataset), extra=settings.tickers_of(dataset)).tickers
 
 
 def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
     tracked(dataset.csv_name, extra=tickers)  # raises for what is no ticker
+    if strange := strangers(dataset, tickers):
+        raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
     if comments := [ticker for ticker in tickers if "#" in ticker]:
         raise UsageError(f"{comments[0]!r}: a # starts a comment in a list, so no ticker of it can hold one")
-    if long := [ticker for ticker in tickers if dataset.csv_name(ticker) is None]:
+    if long := [ticker for ticker in tickers if not is_pattern(ticker) and dataset.csv_name(ticker) is None]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name: it can't be tracked")
 
 
 def _changed(
-    settings: Settings, file: Path, change: Callable[[str], str], tickers: Collection[str]
+    settings: Settings, dataset: Dataset, file: Path, change: Callable[[str], str], tickers: Collection[str]
 ) -> list[TrackedTicker]:
     """Change a list under the cache's lock, then project: a run that holds the cache is not disturbed."""
     with lock.hold(settings.cache.root):
@@ -84,40 +102,41 @@ def _changed(
             text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
         durable.make_folder(file.parent)
         durable.replace(file, change(text).encode())
-        return _projected(settings, tickers)
+        return _projected(settings, dataset, tickers)
 
 
-def _projected(settings: Settings, tickers: Collection[str]) -> list[TrackedTicker]:
+def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> list[TrackedTicker]:
     if not settings.manifest_path.exists():
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
-    lists = tracked(STOCKS_DAY.csv_name, settings.list_paths, extra=settings.tracked.tickers)
-    with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        follow(manifest, settings, STOCKS_DAY, lists.tickers)
+    names = _listed(settings, dataset)
+    with Manifest.open(settings.manifest_path, dataset.name) as manifest:
+        follow(manifest, settings, dataset, names)
         return _held(manifest, tickers)
 
 
-def _held(manifest: Manifest, tickers: Collection[str]) -> list[TrackedTicker]:
+def _held(manifest: Manifest, names: Collection[str]) -> list[TrackedTicker]:
     known, sessions = manifest.projections(), manifest.sessions()
-    found = []
-    for ticker in tickers:
-        lacking = [
-            day
-            for day, one in sessions.items()
-            if one.held == "committed" and not one.archive_kept and ticker not in one.tracked
-        ]
-        row = known.get(ticker)
-        found.append(
-            TrackedTicker(
-                ticker=ticker,
-                rows=(row.rows or 0) if row else 0,
-                first=row.first if row else None,
-                last=row.last if row else None,
-                lacking=len(lacking),
-                lacking_first=min(lacking, default=None),
-                lacking_last=max(lacking, default=None),
-            )
-        )
-    return found
+    partial = {day: one.tracked for day, one in sessions.items() if one.held == "committed" and not one.archive_kept}
+    return [_one(name, _meant(name, known), partial) for name in names]
+
+
+def _meant(name: str, known: Mapping[str, Projection]) -> Sequence[Projection]:
+    """The CSVs of a ticker, or of all that match a pattern."""
+    return [known[one] for one in covered(frozenset({name}), frozenset(known))]
+
+
+def _one(name: str, rows: Sequence[Projection], partial: Mapping[date, frozenset[str]]) -> TrackedTicker:
+    lacking = [day for day, tracked_then in partial.items() if not covers(tracked_then, name)]
+    return TrackedTicker(
+        ticker=name,
+        rows=sum(row.rows or 0 for row in rows),
+        first=min((row.first for row in rows if row.first), default=None),
+        last=max((row.last for row in rows if row.last), default=None),
+        lacking=len(lacking),
+        lacking_first=min(lacking, default=None),
+        lacking_last=max(lacking, default=None),
+        matches=len(rows) if is_pattern(name) else None,
+    )
 
 
 def _appended(text: str, tickers: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from ingest.datasets import STOCKS_DAY, named
 from ingest.errors import UsageError, printable
 from ingest.settings import FILE_NAME, SECTIONS, Cache, Settings, load, variable
 
@@ -113,12 +114,15 @@ class TestPriorities:
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
         for section, names in SECTIONS.items():
             for name in names:
+                values["datasets"] = '["crypto-day"]' if section == "run" else '{"crypto-day": ["/c.txt"]}'
                 value = values.get(name, name.replace("_", "-") if name in texts else "7")
                 monkeypatch.setenv(variable(section, name), value)
         settings = load()
         assert all(origin.startswith("environment variable INGEST_") for origin in origins(settings).values())
         assert settings.source.endpoint_url == "http://127.0.0.1:9000"
         assert settings.tracked.tickers == ("TpC", "BRK.B")
+        assert settings.tracked.datasets == {"crypto-day": (Path("/c.txt"),)}
+        assert settings.run.datasets == ("crypto-day",)
         assert settings.archive.save_others is False
         assert (settings.fallback.enabled, settings.fallback.into_csv) == (False, True)
         assert settings.source.connect_timeout_s == 7.0
@@ -196,7 +200,7 @@ class TestPaths:
         assert settings.archive_path == Path("/big/archive")
         assert settings.manifest_path == tmp_path / "data" / "manifest.sqlite"
         assert settings.quarantine_path == tmp_path / "data" / "quarantine"
-        assert settings.list_paths == (tmp_path / "etc" / "l" / "a.txt", Path("/b.txt"))
+        assert settings.tracked.lists == (tmp_path / "etc" / "l" / "a.txt", Path("/b.txt"))
 
     def test_defaults_and_the_environment_count_from_it_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -207,13 +211,23 @@ class TestPaths:
         monkeypatch.setenv("INGEST_TRACKED__LISTS", '["a.txt"]')
         settings = load(file)
         assert settings.cache.root == tmp_path / "etc" / "elsewhere"
-        assert settings.list_paths == (tmp_path / "etc" / "a.txt",)
+        assert settings.tracked.lists == (tmp_path / "etc" / "a.txt",)
 
     def test_those_of_flags_count_from_the_working_folder(self, here: Path, tmp_path: Path) -> None:
         file = write(tmp_path / "etc", "")
         settings = load(file, {"cache": {"root": Path("mine")}, "tracked": {"lists": ["a.txt"]}})
         assert settings.cache.root == here / "mine"
-        assert settings.list_paths == (here / "a.txt",)
+        assert settings.tracked.lists == (here / "a.txt",)
+
+    def test_each_dataset_has_lists_of_its_own(self, here: Path, tmp_path: Path) -> None:
+        text = '[tracked]\nlists = ["a.txt"]\ntickers = ["T"]\n[tracked.datasets]\n"us_options_opra/day_aggs_v1" = '
+        text += '["o.txt"]'
+        settings = load(write(tmp_path / "etc", text))
+        assert settings.lists_of(named("options-day")) == (tmp_path / "etc" / "o.txt",)
+        assert settings.lists_of(named("crypto-day")) == (tmp_path / "etc" / "crypto-day.txt",)
+        assert settings.lists_of(STOCKS_DAY) == (tmp_path / "etc" / "a.txt",)
+        assert (settings.tickers_of(STOCKS_DAY), settings.tickers_of(named("stocks-minute"))) == (("T",), ())
+        assert load().lists_of(named("crypto-day")) == (here / "crypto-day.txt",)
 
     def test_home_is_expanded(self, tmp_path: Path) -> None:
         assert load(flags={"cache": {"root": "~/stocks"}}).cache.root == tmp_path / "home" / "stocks"
@@ -282,6 +296,15 @@ WRONG = [
     ("limits", "max_unpacked_bytes", True),
     ("run", "months", 0),
     ("run", "months", 1201),
+    ("run", "datasets", []),
+    ("run", "datasets", "stocks-day"),
+    ("run", "datasets", ["stock-day"]),
+    ("run", "datasets", [1]),
+    ("tracked", "datasets", ["a.txt"]),
+    ("tracked", "datasets", {"stock-day": ["a.txt"]}),
+    ("tracked", "datasets", {"stocks-day": ["a.txt"]}),
+    ("tracked", "datasets", {"crypto-day": "a.txt"}),
+    ("tracked", "datasets", {"crypto-day": ["a.txt", ""]}),
 ]
 
 
@@ -322,6 +345,17 @@ class TestWrongValues:
     def test_items_are_counted_from_one(self) -> None:
         text = refused(flags={"tracked": {"tickers": ["AAPL", "MS FT"]}})
         assert text.startswith("[tracked] tickers item 2 = 'MS FT'")
+
+    def test_a_dataset_that_does_not_exist_is_named_with_what_is_near(self) -> None:
+        text = refused(flags={"run": {"datasets": ["crypto-day", "stock-day"]}})
+        assert text.startswith("[run] datasets item 2 = 'stock-day'")
+        assert "did you mean stocks-day" in text
+        lists = {"options-day": ["a.txt", ""]}
+        assert refused(flags={"tracked": {"datasets": lists}}).startswith("[tracked] datasets options-day item 2 = ''")
+
+    def test_a_dataset_that_is_named_twice_is_taken_once(self) -> None:
+        names = ["crypto-day", "us_stocks_sip/day_aggs_v1", "stocks-day"]
+        assert load(flags={"run": {"datasets": names}}).run.datasets == ("crypto-day", "stocks-day")
 
     def test_long_values_are_cut(self) -> None:
         assert len(refused(flags={"source": {"region": "x" * 5000}})) < 300

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ from rich.console import Console
 
 from ingest import settings
 from ingest.checking import Check, check
+from ingest.request import datasets_asked
 
 NOT_READY = 4
 
 
-def check_command(config: Path | None, as_json: bool) -> int:
+def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Look at everything that a run needs, a line each; returns the exit code. Raises UsageError."""
     found: list[Check] = []
     chosen = settings.load(config)
@@ -27,7 +29,7 @@ def check_command(config: Path | None, as_json: bool) -> int:
         if not as_json:
             _show(console, one)
 
-    anyio.run(partial(check, chosen, report))
+    anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
     if as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in found], ensure_ascii=False) + "\n")
     return 0 if all(one.passed for one in found) else NOT_READY
@@ -36,6 +38,8 @@ def check_command(config: Path | None, as_json: bool) -> int:
 def _show(console: Console, one: Check) -> None:
     mark = "[green]pass [/green]" if one.passed else "[red]to do[/red]"
     console.print(f"{mark} [bold]{one.name:<10}[/bold]", end=" ")
+    if one.dataset:
+        console.print(f"{one.dataset}:", end=" ")
     console.print(one.found, markup=False, soft_wrap=True)
     if one.advice:
         console.print(indent(one.advice, " " * 17), markup=False, soft_wrap=True, style="yellow")

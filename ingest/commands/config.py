@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -45,4 +45,6 @@ def path_command(config: Path | None) -> int:
 
 def _value(value: Any) -> str:
     """JSON's text, numbers, booleans and lists are TOML's, too."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_value(name)} = {_value(inner)}' for name, inner in value.items())}}}"
     return json.dumps(value, default=str, ensure_ascii=False)

@@ -12,25 +12,34 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings
-from ingest.commands.rendering.words import counted
+from ingest.commands.rendering.words import counted, heading
 from ingest.corrected import corrected
 from ingest.differences import Change
 from ingest.errors import printable
+from ingest.request import datasets_asked
 
 _SHOWN = 200
 _WIDE = 60
 
 
 def corrections_command(
-    ticker: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
+    datasets: Sequence[str],
+    ticker: str | None,
+    start: date | None,
+    end: date | None,
+    as_json: bool,
+    config: Path | None,
 ) -> int:
     """Print what republished files have changed; returns the exit code. Raises IngestError."""
-    found = corrected(settings.load(config), ticker, start, end)
-    if as_json:
-        for change in found:
-            sys.stdout.write(json.dumps(_plain(change), ensure_ascii=False) + "\n")
-    else:
-        _show(Console(highlight=False), found)
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        found = corrected(chosen, ticker, start, end, kind)
+        if as_json:
+            for change in found:
+                sys.stdout.write(json.dumps({"dataset": kind.name, **_plain(change)}, ensure_ascii=False) + "\n")
+        else:
+            _show(Console(highlight=False), heading(kind, kinds), found)
     return 0
 
 
@@ -46,7 +55,9 @@ def _plain(change: Change) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, found: Sequence[Change]) -> None:
+def _show(console: Console, heading: str, found: Sequence[Change]) -> None:
+    if heading:
+        console.print(heading)
     table = Table("date", "ticker", "column", "old", "new", "applied (UTC)", "how", box=None)
     for change in found[-_SHOWN:]:
         table.add_row(*(Text(cell) for cell in _cells(change)))

@@ -12,7 +12,7 @@ from rich.console import Console
 from ingest import settings, stored
 from ingest.adjust import Adjust
 from ingest.commands.telling import warnings_told
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import named, of_tickers
 from ingest.errors import UsageError, printable
 from ingest.exporting import Exported, Format, export, formulas
 from ingest.tickers import some
@@ -23,6 +23,7 @@ _COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source"
 
 def export_command(
     tickers: Sequence[str],
+    dataset: str | None,
     kind: str,
     folder: Path,
     window: tuple[date | None, date | None],
@@ -36,7 +37,14 @@ def export_command(
     chosen = settings.load(config)
     with warnings_told():
         rows = stored.history(
-            chosen, STOCKS_DAY, tickers, *window, cast("Adjust", adjust), _COLUMNS, True, across_seams
+            chosen,
+            named(dataset) if dataset else of_tickers(tickers),
+            tickers,
+            *window,
+            cast("Adjust", adjust),
+            _COLUMNS,
+            True,
+            across_seams,
         )
     written = list(export(rows, tickers, folder, cast("Format", kind)))
     _warn_of_formulas(rows)

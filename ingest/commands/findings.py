@@ -13,30 +13,38 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings
-from ingest.commands.rendering.words import counted
+from ingest.commands.rendering.words import counted, heading
 from ingest.errors import UsageError, printable
 from ingest.finding import KINDS, Finding
 from ingest.overview import findings
+from ingest.request import datasets_asked
 
 _SHOWN = 200
 _NAMED = 5
 
 
-def findings_command(kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None) -> int:
+def findings_command(
+    datasets: Sequence[str], kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
+) -> int:
     """Print what is noteworthy about the sessions held; returns the exit code. Raises IngestError."""
     if kind is not None and kind not in KINDS:
         raise UsageError(f"--kind {kind!r} is none: {', '.join(KINDS)}")
-    found = findings(settings.load(config), kind, start, end)
-    if as_json:
-        for session, one in found:
-            line = {"date": session.isoformat(), **asdict(one)}
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-    else:
-        _show(Console(highlight=False), found)
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for dataset in kinds:
+        found = findings(chosen, kind, start, end, dataset)
+        if as_json:
+            for session, one in found:
+                line = {"dataset": dataset.name, "date": session.isoformat(), **asdict(one)}
+                sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        else:
+            _show(Console(highlight=False), heading(dataset, kinds), found)
     return 0
 
 
-def _show(console: Console, found: Sequence[tuple[date, Finding]]) -> None:
+def _show(console: Console, heading: str, found: Sequence[tuple[date, Finding]]) -> None:
+    if heading:
+        console.print(heading)
     if not found:
         console.print("Nothing noteworthy was found in the sessions that are asked for.")
         return

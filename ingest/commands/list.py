@@ -13,26 +13,30 @@ from rich.table import Table
 
 from ingest import settings
 from ingest.commands.rendering import choose_rendering
-from ingest.commands.rendering.words import counted, size
+from ingest.commands.rendering.words import counted, heading, size
 from ingest.listing import Listed, list_window
-from ingest.request import Flags, request_of
+from ingest.request import Flags, datasets_asked, request_of
 
 
-def list_command(flags: Flags, config: Path | None, as_json: bool) -> int:
+def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print what the source lists for a window; returns the exit code. Raises IngestError."""
     chosen = settings.load(config, flags.settings())
-    with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(flags, chosen, warnings.event)
-        found = anyio.run(partial(list_window, chosen, request, warnings.event))
-    if as_json:
-        for one in found:
-            sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
-    else:
-        _show(Console(highlight=False), found)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        with choose_rendering(json=False, quiet=True) as warnings:
+            request = request_of(flags, chosen, warnings.event, kind)
+            found = anyio.run(partial(list_window, chosen, request, warnings.event))
+        if as_json:
+            for one in found:
+                sys.stdout.write(json.dumps({"dataset": kind.name, **asdict(one)}, default=str) + "\n")
+        else:
+            _show(Console(highlight=False), heading(kind, kinds), found)
     return 0
 
 
-def _show(console: Console, found: Sequence[Listed]) -> None:
+def _show(console: Console, heading: str, found: Sequence[Listed]) -> None:
+    if heading:
+        console.print(heading)
     table = Table("session", "size", "published (UTC)", "held", "permitted", box=None)
     for one in found:
         held = {"none": "no", "committed": "yes"}.get(one.held, one.held)

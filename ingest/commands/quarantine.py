@@ -13,12 +13,13 @@ from rich.text import Text
 
 from ingest import refused, settings
 from ingest.commands.rendering import choose_rendering
-from ingest.commands.rendering.words import counted, size
+from ingest.commands.rendering.words import counted, heading, size
 from ingest.commands.run import execute
+from ingest.datasets import STOCKS_DAY, Dataset, named
 from ingest.errors import printable
 from ingest.manifest.records import Quarantined
 from ingest.refused import Accepted, Loss, Refused
-from ingest.request import Flags, request_of
+from ingest.request import Flags, datasets_asked, request_of
 from ingest.window import Window
 
 _NOTHING = "Nothing is in quarantine: each file that was fetched could be read, and was applied."
@@ -26,60 +27,71 @@ _SHOWN = 20
 """Tickers that are shown to a person; --json has all."""
 
 
-def list_command(config: Path | None, as_json: bool) -> int:
+def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print what is in quarantine; returns the exit code. Raises IngestError."""
-    found = refused.in_quarantine(settings.load(config))
-    if as_json:
-        for one in found:
-            sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")
-    else:
-        _list(_console(), found)
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        found = refused.in_quarantine(chosen, dataset=kind)
+        if as_json:
+            for one in found:
+                line = {"dataset": kind.name, **asdict(one)}
+                sys.stdout.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+        else:
+            _list(_console(), heading(kind, kinds), found, kind)
     return 0
 
 
-def show_command(session: date, config: Path | None, as_json: bool) -> int:
+def show_command(dataset: str | None, session: date, config: Path | None, as_json: bool) -> int:
     """Print what is known of one refused file; returns the exit code. Raises IngestError."""
-    found = refused.look(settings.load(config), session)
+    kind = _dataset(dataset)
+    found = refused.look(settings.load(config), session, kind)
     if as_json:
         shown = asdict(found)
         sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str, ensure_ascii=False) + "\n")
     else:
-        _show(_console(), found)
+        _show(_console(), found, kind)
     return 0
 
 
-def retry_command(sessions: Collection[date], config: Path | None) -> int:
+def retry_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
     """Fetch refused files again, all where none is named; returns the exit code of the run. Raises IngestError."""
-    chosen = settings.load(config)
-    wanted = frozenset(one.session for one in refused.in_quarantine(chosen, sessions))
+    chosen, kind = settings.load(config), _dataset(dataset)
+    wanted = frozenset(one.session for one in refused.in_quarantine(chosen, sessions, kind))
     if not wanted:
         _console().print(_NOTHING)
         return 0
     with choose_rendering(json=False, quiet=False) as rendering:
-        request = request_of(Flags(refresh=True), chosen, rendering.event)
+        request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
         window = Window(min(wanted), max(wanted))
         return execute(chosen, replace(request, window=window, only=wanted), rendering)
 
 
-def accept_command(sessions: Collection[date], config: Path | None) -> int:
+def accept_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
     """Apply the kept bytes of refused files, and say what changed; returns the exit code. Raises IngestError."""
-    chosen = settings.load(config)
+    chosen, kind = settings.load(config), _dataset(dataset)
     with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(Flags(), chosen, warnings.event)
+        request = request_of(Flags(), chosen, warnings.event, kind)
     done = refused.accept(chosen, request, sessions)
     console = _console()
     for one in done:
-        _say(console, one)
+        _say(console, one, kind)
     for session in sorted(set(sessions) - {one.session for one in done}):
         console.print(f"{session}: an acceptance that was broken off before is finished.")
     return 0
+
+
+def _dataset(name: str | None) -> Dataset:
+    return named(name) if name else STOCKS_DAY
 
 
 def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
-def _list(console: Console, found: Sequence[Quarantined]) -> None:
+def _list(console: Console, heading: str, found: Sequence[Quarantined], dataset: Dataset) -> None:
+    if heading:
+        console.print(heading)
     if not found:
         console.print(_NOTHING)
         return
@@ -88,10 +100,16 @@ def _list(console: Console, found: Sequence[Quarantined]) -> None:
     for one in found:
         table.add_row(str(one.session), _size(one), _at(one), *_yes_no(one), Text(printable(one.reason)))
     console.print(table, soft_wrap=False)
-    console.print(f"{counted(len(found), 'file')} in quarantine; `ingest quarantine show SESSION` tells more of one.")
-    console.print("`ingest quarantine retry` fetches them again, where the fault may have been on the way.")
+    console.print(
+        f"{counted(len(found), 'file')} in quarantine; `ingest quarantine show SESSION{dataset.flag}` tells more."
+    )
+    console.print(
+        f"`ingest quarantine retry{dataset.flag}` fetches them again, where the fault may have been on the way."
+    )
     if any(one.acceptable for one in found):
-        console.print("`ingest quarantine accept SESSION…` applies what is acceptable, and fetches nothing.")
+        console.print(
+            f"`ingest quarantine accept SESSION…{dataset.flag}` applies what is acceptable, and fetches nothing."
+        )
     if any(one.held for one in found):
         console.print("Where an older version is held, it stays in use until then.")
 
@@ -108,7 +126,7 @@ def _yes_no(one: Quarantined) -> tuple[str, str]:
     return "yes" if one.acceptable else "no", "yes" if one.held else "no"
 
 
-def _show(console: Console, found: Refused) -> None:
+def _show(console: Console, found: Refused, dataset: Dataset) -> None:
     one = found.file
     accepted, held = _yes_no(one)
     facts = {
@@ -129,8 +147,8 @@ def _show(console: Console, found: Refused) -> None:
     if found.loss:
         console.print(f"accepting it takes away {_lost(found.loss)}.")
     if one.acceptable:
-        console.print(f"`ingest quarantine accept {one.session}` applies it.")
-    console.print(f"`ingest quarantine retry {one.session}` fetches it again.")
+        console.print(f"`ingest quarantine accept {one.session}{dataset.flag}` applies it.")
+    console.print(f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again.")
 
 
 def _lost(loss: Loss) -> str:
@@ -142,11 +160,11 @@ def _lost(loss: Loss) -> str:
     return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
 
 
-def _say(console: Console, one: Accepted) -> None:
+def _say(console: Console, one: Accepted, dataset: Dataset) -> None:
     if one.went is None or one.came is None:
         console.print(f"{one.session}: applied; what was held is damaged, so what changed cannot be told.")
     else:
         changed = f"{counted(one.went, 'row')} went and {one.came:,} came"
-        console.print(f"{one.session}: applied; {changed} (`ingest corrections` lists them).")
+        console.print(f"{one.session}: applied; {changed} (`ingest corrections{dataset.flag}` lists them).")
     for finding in one.findings:
         console.print(f"{one.session}: {finding}")

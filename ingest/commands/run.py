@@ -2,46 +2,69 @@
 
 import gc
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from ingest import runs, settings
+from ingest import runs, series, settings
 from ingest.commands.interrupts import interruptible
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.base import Rendering
 from ingest.errors import NotConfirmed
-from ingest.request import Flags, Request, request_of
+from ingest.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
 
 INTERRUPTED = 130
 
 
-def run_command(flags: Flags, config: Path | None, dry_run: bool, json: bool, quiet: bool) -> int:
-    """Run as the flags say; returns the exit code. Raises IngestError."""
+def run_command(
+    flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
+) -> int:
+    """Run as the flags say, for one dataset after the other; returns the worst exit code. Raises IngestError."""
     chosen = settings.load(config, flags.settings())
     with choose_rendering(json, quiet) as rendering:
-        request = request_of(flags, chosen, rendering.event)
+        requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
         if dry_run:
-            rendering.plan(anyio.run(partial(runs.preview, chosen, request, rendering.event)))
-            return 0
-        try:
-            return execute(chosen, request, rendering)
-        except NotConfirmed as error:
-            if not rendering.confirm(error.estimate):
-                raise
-        # What the window's notices say has been said.
-        window = replace(request.window, notices=())
-        return execute(chosen, replace(request, window=window, confirmed=True), rendering)
+            return _preview(chosen, requests, rendering)
+        code, unconfirmed = _execute(chosen, requests, rendering)
+        agreed = [request for request, error in unconfirmed if rendering.confirm(_named(request, error, requests))]
+        if agreed and code != INTERRUPTED:
+            code = max(code, _execute(chosen, [replace(one.told(), confirmed=True) for one in agreed], rendering)[0])
+        for request, error in unconfirmed:
+            if request not in agreed:
+                raise error
+    return code
+
+
+def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:
+    for request in requests:
+        plan = anyio.run(partial(runs.preview, chosen, request, rendering.event))
+        rendering.plan(plan, request.dataset.name)
+    return 0
+
+
+def _named(request: Request, error: NotConfirmed, requests: Sequence[Request]) -> str:
+    return f"{request.dataset.short}: {error.estimate}" if len(requests) > 1 else error.estimate
 
 
 def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
     """Run until done or interrupted; returns the exit code. Raises IngestError."""
+    code, unconfirmed = _execute(chosen, [request], rendering)
+    for _, error in unconfirmed:
+        raise error
+    return code
+
+
+def _execute(
+    chosen: Settings, requests: Sequence[Request], rendering: Rendering
+) -> tuple[int, Sequence[tuple[Request, NotConfirmed]]]:
+    """The exit code of all runs, and what nobody has agreed to yet."""
     _tune()
-    finished = anyio.run(interruptible, partial(runs.run, chosen, request, rendering.event))
-    return finished.exit_code if finished else INTERRUPTED
+    done = anyio.run(interruptible, partial(series.run_each, chosen, requests, rendering.event))
+    return (done.exit_code, done.unconfirmed) if done else (INTERRUPTED, ())
 
 
 def _tune() -> None:

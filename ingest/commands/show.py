@@ -17,6 +17,7 @@ from ingest.adjust import Adjust
 from ingest.commands.chart import chart, short
 from ingest.commands.rendering.words import counted
 from ingest.commands.telling import warnings_told
+from ingest.datasets import Dataset, named, of_ticker
 from ingest.errors import NotFound, UsageError
 from ingest.lookalike import sources
 from ingest.measures import USUAL, Measures, Move, measures_of
@@ -33,7 +34,10 @@ _ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjus
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`."""
+    """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`.
+
+    `market` names a dataset; None: the one that the ticker's sigil tells.
+    """
 
     ticker: str
     period: str
@@ -43,6 +47,7 @@ class Wish:
     adjust: Adjust
     fetch: bool
     across_seams: bool
+    market: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +78,20 @@ def show_command(wish: Wish, look: Look, config: Path | None) -> int:
 def _rows(chosen: settings.Settings, wish: Wish) -> pl.DataFrame:
     """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
-    first, last = smart.window_of(wish.period, wish.start, after)
+    first, last = smart.window_of(wish.period, wish.start, after, _dataset(wish))
     read = _of_massive if wish.data_source == "massive" else _of_yahoo
     rows = read(chosen, wish, first, last).fill_nan(None)
     whole = bool((rows["volume"].fill_null(0) % 1 == 0).all())
     return rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows
 
 
+def _dataset(wish: Wish) -> Dataset:
+    return named(wish.market) if wish.market else of_ticker(wish.ticker)
+
+
 def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
     adjusts = wish.adjust != "none"
-    query = smart.Query(wish.ticker, first, last, auto_adjust=adjusts, actions=False, fetch=wish.fetch)
+    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=_dataset(wish))
     rows, actions = smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams)
     return adjusted.apply(_with_dollars(rows), {wish.ticker: actions} if actions else {}, wish.adjust)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,25 +10,38 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import settings
-from ingest.commands.rendering.words import counted, size
-from ingest.overview import Status, status
+from ingest.commands.rendering.words import counted, flag_of, size
+from ingest.overview import Status, shown, status
+from ingest.request import datasets_asked
 
 STALE = 3
 _KINDS = 5
 """Kinds of findings that are named."""
 
 
-def status_command(config: Path | None, as_json: bool, max_age: int | None) -> int:
-    """Print the state of the cache; returns the exit code. Raises IngestError."""
-    found = status(settings.load(config))
-    if as_json:
-        sys.stdout.write(json.dumps(asdict(found), default=str, ensure_ascii=False) + "\n")
-    else:
-        show(found)
-    if max_age is None or (found.age_sessions is not None and found.age_sessions <= max_age):
-        return 0
-    sys.stderr.write(f"stale: {_age(found)}, {max_age} allowed\n")
-    return STALE
+def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, max_age: int | None) -> int:
+    """Print the state of the cache, a dataset after the other; returns the exit code. Raises IngestError.
+
+    Where none is named, what is held of others than those of [run] datasets is shown, too, and may be of any age.
+    """
+    chosen = settings.load(config)
+    asked = datasets_asked(datasets, chosen)
+    found = [status(chosen, dataset) for dataset in (asked if datasets else shown(chosen, asked))]
+    for number, one in enumerate(found):
+        if as_json:
+            sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")
+        else:
+            sys.stdout.write("\n" if number else "")
+            show(one)
+    stale = [one for one in found[: len(asked)] if max_age is not None and not _is_fresh(one, max_age)]
+    for one in stale:
+        which = f" {one.dataset}:" if len(asked) > 1 else ""
+        sys.stderr.write(f"stale:{which} {_age(one)}, {max_age} allowed\n")
+    return STALE if stale else 0
+
+
+def _is_fresh(found: Status, max_age: int) -> bool:
+    return found.age_sessions is not None and found.age_sessions <= max_age
 
 
 def _age(found: Status) -> str:
@@ -42,9 +56,9 @@ def show(found: Status) -> None:
     console.print(f"[bold]{found.dataset}[/bold] in {found.root}")
     if found.unknown_parts:
         parts = counted(found.unknown_parts, "session")
-        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run` takes them up.")
+        console.print(f"There are parts of {parts} that the manifest does not know: {_run(found)} takes them up.")
     elif found.first is None:
-        console.print("Nothing is held yet: `ingest run` fetches, `ingest demo` shows it without keys.")
+        console.print(f"Nothing is held yet: {_run(found)} fetches, `ingest demo` shows it without keys.")
     else:
         console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
     _show_sessions(console, found)
@@ -55,7 +69,7 @@ def show(found: Status) -> None:
     console.print(sizes)
     console.print(
         f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
-        f"{counted(found.corrections, 'correction')}{_see('corrections', found.corrections)}."
+        f"{counted(found.corrections, 'correction')}{_see(found, 'corrections', found.corrections)}."
     )
     _show_judgements(console, found)
     _show_permission(console, found)
@@ -65,8 +79,12 @@ def show(found: Status) -> None:
     _show_runs(console, found)
 
 
-def _see(command: str, count: int) -> str:
-    return f" (`ingest {command}`)" if count else ""
+def _run(found: Status) -> str:
+    return f"`ingest run{flag_of(found.dataset)}`"
+
+
+def _see(found: Status, command: str, count: int) -> str:
+    return f" (`ingest {command}{flag_of(found.dataset)}`)" if count else ""
 
 
 def _show_judgements(console: Console, found: Status) -> None:
@@ -75,10 +93,14 @@ def _show_judgements(console: Console, found: Status) -> None:
     more = [counted(len(found.found) - _KINDS, "other kind")] if len(found.found) > _KINDS else []
     told = f": {'; '.join([*kinds, *more])}" if kinds else ""
     sessions = counted(found.findings, "session")
-    console.print(f"{sessions} with findings{told}{_see('findings', found.findings)}.", markup=False, soft_wrap=True)
+    console.print(
+        f"{sessions} with findings{told}{_see(found, 'findings', found.findings)}.", markup=False, soft_wrap=True
+    )
     if found.quarantine:
         refused = counted(len(found.quarantine), "file")
-        console.print(f"{refused} in quarantine: `ingest quarantine list` says why.", style="yellow")
+        console.print(
+            f"{refused} in quarantine: `ingest quarantine list{flag_of(found.dataset)}` says why.", style="yellow"
+        )
 
 
 def _show_permission(console: Console, found: Status) -> None:

@@ -11,76 +11,98 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings, tracking
-from ingest.datasets import STOCKS_DAY
-from ingest.tickers import read_list, tracked
+from ingest.commands.rendering.words import heading
+from ingest.datasets import Dataset, named, of_tickers
+from ingest.request import datasets_asked
+from ingest.tickers import read_list
 from ingest.tracking import TrackedTicker
 
 
-def add_command(tickers: Sequence[str], named: Path | None, config: Path | None) -> int:
-    """Add tickers to a list; returns the exit code. Raises IngestError."""
-    chosen = settings.load(config)
-    file = tracking.chosen_list(chosen, named)
-    new, found = tracking.add(chosen, file, tickers)
+def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
+    """Add tickers to a list of a dataset; returns the exit code. Raises IngestError."""
+    chosen, kind = settings.load(config), _dataset(dataset, tickers)
+    file = tracking.chosen_list(chosen, kind, file)
+    new, found = tracking.add(chosen, kind, file, tickers)
     console = Console(highlight=False, markup=False)
     console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
-    _warn_unread(console, file, chosen.list_paths)
+    _warn_unread(console, file, chosen.lists_of(kind), kind)
     for one in found:
-        console.print(_history(one), soft_wrap=True)
+        console.print(_history(one, kind), soft_wrap=True)
     return 0
 
 
-def import_command(source: Path, named: Path | None, config: Path | None) -> int:
+def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None) -> int:
     """Add all tickers of another list; returns the exit code. Raises IngestError."""
-    return add_command(read_list(source), named, config)
+    return add_command(dataset, read_list(source), file, config)
 
 
-def remove_command(tickers: Sequence[str], named: Path | None, config: Path | None) -> int:
+def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
     """Take tickers out of a list; returns the exit code. Raises IngestError."""
-    chosen = settings.load(config)
-    file = tracking.chosen_list(chosen, named)
-    tracking.remove(chosen, file, tickers)
+    chosen, kind = settings.load(config), _dataset(dataset, tickers)
+    file = tracking.chosen_list(chosen, kind, file)
+    tracking.remove(chosen, kind, file, tickers)
     console = Console(highlight=False, markup=False)
     console.print(f"{len(set(tickers))} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
     return 0
 
 
-def list_command(as_json: bool, config: Path | None) -> int:
+def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) -> int:
     """Show what is tracked; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    found = tracking.held(chosen, tracked(STOCKS_DAY.csv_name, chosen.list_paths, extra=chosen.tracked.tickers).tickers)
-    if as_json:
-        for one in found:
-            sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")
-        return 0
-    _show(found)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        found = tracking.held(chosen, kind)
+        if as_json:
+            for one in found:
+                line = {"dataset": kind.name, **asdict(one)}
+                sys.stdout.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+        else:
+            _show(heading(kind, kinds), found)
     return 0
 
 
-def _show(found: Sequence[TrackedTicker]) -> None:
+def _dataset(name: str | None, tickers: Iterable[str]) -> Dataset:
+    return named(name) if name else of_tickers(tickers)
+
+
+def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
     console = Console(highlight=False, markup=False)
+    if heading:
+        console.print(heading)
     table = Table("ticker", "rows", "from", "to", "sessions without it", box=None, padding=(0, 2, 0, 0))
     for one in found:
         table.add_row(
-            Text(one.ticker),
+            Text(_name(one)),
             f"{one.rows:,}",
             one.first or "",
             one.last or "",
             f"{one.lacking:,}" if one.lacking else "",
         )
     console.print(table)
-    console.print(f"{len(found):,} tickers are tracked.")
+    console.print(_counted(found))
 
 
-def _history(one: TrackedTicker) -> str:
+def _counted(found: Sequence[TrackedTicker]) -> str:
+    plain = sum(one.matches is None for one in found)
+    if plain == len(found):
+        return f"{plain:,} tickers are tracked."
+    matching = sum(one.matches or 0 for one in found)
+    return f"{plain:,} tickers are tracked by name, and what matches {len(found) - plain:,} patterns: {matching:,}."
+
+
+def _name(one: TrackedTicker) -> str:
+    return one.ticker if one.matches is None else f"{one.ticker} ({one.matches:,} match)"
+
+
+def _history(one: TrackedTicker, dataset: Dataset) -> str:
     rows = f"{one.rows:,} rows, {one.first} to {one.last}" if one.rows else "no row is held"
     if not one.lacking:
-        return f"{one.ticker}: {rows}"
-    fetch = f"`ingest run --start {one.lacking_first} --end {one.lacking_last}` fetches them again"
-    return f"{one.ticker}: {rows}; {one.lacking:,} sessions were kept without it: {fetch}"
+        return f"{_name(one)}: {rows}"
+    fetch = f"`ingest run{dataset.flag} --start {one.lacking_first} --end {one.lacking_last}` fetches them again"
+    return f"{_name(one)}: {rows}; {one.lacking:,} sessions were kept without it: {fetch}"
 
 
-def _warn_unread(console: Console, file: Path, lists: Iterable[Path]) -> None:
+def _warn_unread(console: Console, file: Path, lists: Iterable[Path], dataset: Dataset) -> None:
     if file not in lists:
-        console.print(
-            f"{file} is not among [tracked] lists: name it there, or runs do not read it.", soft_wrap=True, markup=False
-        )
+        where = tracking.setting_of(dataset)
+        console.print(f"{file} is not among {where}: name it there, or runs do not read it.", soft_wrap=True)

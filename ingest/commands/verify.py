@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -14,11 +14,12 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.commands.rendering import choose_rendering
-from ingest.commands.rendering.words import counted, size
+from ingest.commands.rendering.words import counted, heading, size
 from ingest.commands.run import execute
+from ingest.datasets import Dataset
 from ingest.errors import printable
 from ingest.repairing import repair
-from ingest.request import Flags, Request, request_of
+from ingest.request import Flags, Request, datasets_asked, request_of
 from ingest.settings import Settings
 from ingest.verifying import Verified, verify
 from ingest.window import Window
@@ -28,23 +29,35 @@ _SHOWN = 20
 """Problems of one kind that are shown to a person; --json has all."""
 
 
-def verify_command(config: Path | None, deep: bool, mend: bool, as_json: bool) -> int:
+def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, mend: bool, as_json: bool) -> int:
     """Print what is wrong with the cache, and mend it where that is asked for; returns the exit code.
 
     Raises IngestError.
     """
     chosen = settings.load(config)
-    deeds = _mend(chosen, deep, as_json) if mend else []
-    found = verify(chosen, deep)
+    kinds = datasets_asked(datasets, chosen)
+    codes = []
+    for kind in kinds:
+        if not as_json and (words := heading(kind, kinds)):
+            sys.stdout.write(f"{words}\n")
+        codes.append(_verify(chosen, kind, deep, mend, as_json))
+    return max(codes)
+
+
+def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json: bool) -> int:
+    deeds = _mend(chosen, dataset, deep, as_json) if mend else []
+    found = verify(chosen, deep, dataset)
     if as_json:
-        whole = asdict(found) | {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
+        whole = (
+            {"dataset": dataset.name} | asdict(found) | {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
+        )
         sys.stdout.write(json.dumps(whole, default=str, ensure_ascii=False) + "\n")
     else:
         _show(Console(highlight=False), found, mend)
     return BROKEN if found.broken else 0
 
 
-def _mend(chosen: Settings, deep: bool, as_json: bool) -> list[str]:
+def _mend(chosen: Settings, dataset: Dataset, deep: bool, as_json: bool) -> list[str]:
     """Repair, then run for the sessions that are to be fetched again; returns what was done, in words."""
     deeds: list[str] = []
 
@@ -54,7 +67,7 @@ def _mend(chosen: Settings, deep: bool, as_json: bool) -> list[str]:
             sys.stdout.write(f"{printable(words)}\n")
 
     with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(Flags(), chosen, warnings.event)
+        request = request_of(Flags(), chosen, warnings.event, dataset)
     if lost := repair(chosen, request, deep, say):
         say(_fetched(chosen, request, lost, as_json))
     return deeds

@@ -335,6 +335,12 @@ class Manifest(Database):
         return Totals(*(value or 0 for value in self.rows(query)[0]))
 
     @understood
+    def others_held(self) -> frozenset[str]:
+        """The other datasets of which sessions are committed."""
+        rows = self.rows("SELECT DISTINCT dataset FROM sessions WHERE dataset <> ? AND held = 'committed'")
+        return frozenset(str(row[0]) for row in rows)
+
+    @understood
     def committed(self) -> list[date]:
         """All committed sessions, oldest first."""
         rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")

@@ -118,11 +118,17 @@ def _merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
 
 
 def _anchored(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
-    folders = [layer_of(layers, *setting) for setting in (("cache", "root"), ("tracked", "lists"))]
-    root_folder, list_folder = (layer.folder if layer else Path() for layer in folders)
-    cache = settings.cache.model_copy(update={"root": place(root_folder, settings.cache.root)})
-    lists = tuple(place(list_folder, path) for path in settings.tracked.lists)
-    tracked = settings.tracked.model_copy(update={"lists": lists})
+    places = (("cache", "root"), ("tracked", "lists"), ("tracked", "datasets"))
+    root, lists, others = (layer.folder if (layer := layer_of(layers, *one)) else Path() for one in places)
+    cache = settings.cache.model_copy(update={"root": place(root, settings.cache.root)})
+    tracked = settings.tracked.model_copy(
+        update={
+            "lists": tuple(place(lists, path) for path in settings.tracked.lists),
+            "datasets": {
+                name: tuple(place(others, path) for path in paths) for name, paths in settings.tracked.datasets.items()
+            },
+        }
+    )
     anchored = settings.model_copy(update={"cache": cache, "tracked": tracked})
     anchored._layers = layers
     return anchored

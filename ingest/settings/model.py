@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ingest.settings.values import Bucket, Bytes, File, Profile, Region, Seconds, Ticker, Url, Whole
+from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.settings.values import Bucket, Bytes, DatasetName, File, Profile, Region, Seconds, Ticker, Url, Whole
 
 ENV_PREFIX = "INGEST_"
 ENV_DELIMITER = "__"
@@ -92,7 +93,10 @@ class Cache(Section):
 
 
 class Tracked(Section):
-    """Which tickers get a CSV of their own: files with one a line, and tickers named right here."""
+    """Which tickers get a CSV of their own: files with one a line, and tickers named right here.
+
+    `lists` and `tickers` are those of the daily bars of stocks, `datasets` names the files of all others.
+    """
 
     lists: tuple[File, ...] = Field(
         default=(Path("stocks.txt"), Path("ibd.txt")), description='a list of file names, such as ["stocks.txt"]'
@@ -100,6 +104,16 @@ class Tracked(Section):
     tickers: tuple[Ticker, ...] = Field(
         default=(), description='a list of tickers without blanks or commas, such as ["AAPL", "BRK.B"]'
     )
+    datasets: Mapping[DatasetName, tuple[File, ...]] = Field(
+        default={}, description='a list of file names for each dataset, such as {"options-day" = ["options.txt"]}'
+    )
+
+    @field_validator("datasets")
+    @classmethod
+    def _others(cls, lists: Mapping[str, tuple[Path, ...]]) -> Mapping[str, tuple[Path, ...]]:
+        if STOCKS_DAY.short in lists:
+            raise ValueError(f"those of {STOCKS_DAY.short} are [tracked] lists")
+        return lists
 
 
 class Archive(Section):
@@ -127,6 +141,17 @@ class Run(Section):
     """What `ingest run` does unless told otherwise; calendar months back from today."""
 
     months: Whole = _whole(24, 1, 1200)
+    datasets: tuple[DatasetName, ...] = Field(
+        default=(STOCKS_DAY.short,),
+        description='a list of datasets, such as ["stocks-day", "crypto-day"]',
+    )
+
+    @field_validator("datasets")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("name one at least")
+        return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +252,16 @@ class Settings(BaseSettings):
         """The folder of large files that are on their way."""
         return self.cache.root / "spool"
 
-    @property
-    def list_paths(self) -> tuple[Path, ...]:
-        """The files of tickers; they may be missing."""
-        return self.tracked.lists
+    def lists_of(self, dataset: Dataset) -> tuple[Path, ...]:
+        """The files of a dataset's tickers; they may be missing. Where none is set: `crypto-day.txt`, say."""
+        if dataset.primary:
+            return self.tracked.lists
+        folder = self._layers[-1].folder if self._layers else Path()
+        return self.tracked.datasets.get(dataset.short, (place(folder, Path(f"{dataset.short}.txt")),))
+
+    def tickers_of(self, dataset: Dataset) -> tuple[str, ...]:
+        """The tickers of a dataset that are named in the settings themselves."""
+        return self.tracked.tickers if dataset.primary else ()
 
     def each(self) -> Iterator[Setting]:
         """Every setting in the order of config.toml, with its value and where that came from."""

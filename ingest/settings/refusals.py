@@ -113,13 +113,13 @@ def _advice(name: str, known: list[str]) -> str:
 
 def wrong_value(layers: tuple[Layer, ...], error: Any) -> str:
     """One of pydantic's errors, with the setting's name, its value, where it stands and what is allowed."""
-    section, name, *item = map(str, error["loc"])
+    section, name, *inner = error["loc"]
     layer = layer_of(layers, section, name)
     origin = layer.origin(section, name) if layer else ""
     allowed = SECTIONS[section][name].description
     how = ", as JSON" if layer and layer.kind == "environment" and "list of" in str(allowed) else ""
     reason = error.get("ctx", {}).get("error", "") if error["type"] == "value_error" else ""
-    which = f" item {int(item[0]) + 1}" if item else ""
+    which = "".join(f" item {one + 1}" if isinstance(one, int) else f" {one}" for one in inner if one != "[key]")
     text = f"[{section}] {name}{which} = {_shown(error['input'])} ({origin}): must be {allowed}{how}"
     return f"{text}; {reason}" if reason else text
 

@@ -7,6 +7,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+from ingest.datasets import named
+from ingest.errors import UsageError
+
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([KMGT])(I?)B|B)?", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -72,6 +75,14 @@ def _endpoint(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rstrip(':')}"
 
 
+def _short(name: str) -> str:
+    """The short name of a dataset, however it was named."""
+    try:
+        return named(name).short
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
 Whole = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, BeforeValidator(_no_bool)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
@@ -81,3 +92,4 @@ Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 Profile = Annotated[str, StringConstraints(pattern=r"^[^\p{Cc}\[\]]{1,128}$")]
 Ticker = Annotated[str, StringConstraints(pattern=r"^[^\s\p{Cc},;#]+$")]
+DatasetName = Annotated[str, AfterValidator(_short)]

@@ -165,5 +165,5 @@ class PartsOf:
         """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""
         if tier not in self.index:
             return frozenset()
-        inside = covered(self.tracked, wanted)
+        inside = covered(self.tracked, frozenset(wanted))
         return inside if tier == "tracked" else wanted - inside

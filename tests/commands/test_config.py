@@ -26,13 +26,16 @@ def ingest(tmp_path):
 
 
 def test_what_is_shown_is_a_config_toml_that_says_the_same(ingest, tmp_path, monkeypatch):
-    shown = ingest("show", INGEST_SOURCE__CONCURRENCY="7").stdout
+    lists = '{"options-day": ["/o.txt"], "crypto-day": []}'
+    shown = ingest("show", INGEST_SOURCE__CONCURRENCY="7", INGEST_TRACKED__DATASETS=lists).stdout
     assert tomllib.loads(shown)["source"]["concurrency"] == 7
+    assert tomllib.loads(shown)["tracked"]["datasets"] == {"options-day": ["/o.txt"], "crypto-day": []}
     (tmp_path / "config.toml").write_text(shown)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INGEST_CONFIG", raising=False)
     assert load().source.concurrency == 7
-    assert load().model_dump() | {"source": None} == load_defaults(tmp_path) | {"source": None}
+    changed = {"source": None, "tracked": None}
+    assert load().model_dump() | changed == load_defaults(tmp_path) | changed
 
 
 def load_defaults(folder):

@@ -11,6 +11,7 @@ from ingest import events
 from ingest.commands.rendering.jsonlines import JsonLines
 from ingest.commands.rendering.lines import Lines, Quiet
 from ingest.commands.rendering.terminal import Terminal
+from ingest.datasets import STOCKS_DAY
 from ingest.plan import Decision, Plan
 from ingest.sources.base import RemoteObject
 
@@ -39,6 +40,7 @@ ALL_KINDS: list[events.Event] = [
 
 def finished(**changes: object) -> events.Finished:
     values = dict.fromkeys(events.Finished.__dataclass_fields__, 0) | {
+        "dataset": STOCKS_DAY.name,
         "start": DAYS[0],
         "end": DAYS[-1],
         "interrupted": False,
@@ -188,15 +190,16 @@ def test_the_summary_says_how_it_ended(changes: dict[str, object], words: str) -
 
 def test_a_plan_shows_reasons_counts_and_spans_everywhere() -> None:
     terminal, out = on_a_terminal()
-    terminal.plan(plan())
+    terminal.plan(plan(), STOCKS_DAY.name)
     log, program = io.StringIO(), io.StringIO()
-    Lines(log).plan(plan())
-    JsonLines(program).plan(plan())
+    Lines(log).plan(plan(), STOCKS_DAY.name)
+    JsonLines(program).plan(plan(), STOCKS_DAY.name)
     for text in (out.getvalue(), log.getvalue()):
         assert "2025-11-10 to 2025-11-11" in text
         assert "400.0 kB" in text
     assert json.loads(program.getvalue().splitlines()[-1]) == {
         "event": "plan",
+        "dataset": STOCKS_DAY.name,
         "fetch": 2,
         "bytes": 400_000,
         "reasons": {"fetch: new": 2, "skip: unpublished": 1},

@@ -10,7 +10,6 @@ from ingest import resolving
 from ingest.datasets import named
 from ingest.demo import loopback
 from ingest.demo.market import pack
-from ingest.tiers.parts import read_members
 
 CRYPTO, OPTIONS = named("crypto-day"), named("options-day")
 DAYS = [date(2025, 3, day) for day in (7, 8, 9, 10)]
@@ -131,21 +130,22 @@ def test_only_new_sessions_and_the_members_that_may_match_are_read(bucket, tmp_p
     rows = [*others, ("O:SPY250321C00500000", 7), ("O:SPY250321P00500000", 8)]
     for session in (day, later):
         put(bucket, OPTIONS, session, rows)
-    read = []
+    read, matching = [], resolving._matching
 
-    def reading(path, index, members):
-        read.append((path.parent.name, len(members) / len(index.firsts)))
-        return read_members(path, index, members)
+    def looking(folders, parts, tier, patterns):
+        index = parts.index[tier]
+        read.append((parts.session, tier, len(index.beginning("O:SPY")) / len(index.firsts)))
+        return matching(folders, parts, tier, patterns)
 
-    with patch.object(resolving, "read_members", reading):
+    with patch.object(resolving, "_matching", looking):
         place.run(day, day, tracked={"O:AAPL250321C00000000"})
         assert read == []
         place.run(day, day, tracked={"O:SPY*"})
-        assert [tier for tier, _ in read] == ["sessions", "day_aggs_v1"]
-        assert read[1][1] < 0.4
+        assert [(session, tier) for session, tier, _ in read] == [(day, "tracked"), (day, "archive")]
+        assert read[1][2] < 0.4
         read.clear()
         place.run(day, later, tracked={"O:SPY*"})
-        assert [tier for tier, _ in read] == ["sessions"]
+        assert [(session, tier) for session, tier, _ in read] == [(later, "tracked")]
     assert csvs(place) == ["AAPL250321C00000000", "SPY250321C00500000", "SPY250321P00500000"]
     assert list(place.csv("SPY250321P00500000")) == [str(day), str(later)]
 

@@ -13,8 +13,8 @@ class Rendering(Protocol):
         """Show one event."""
         ...
 
-    def plan(self, plan: Plan) -> None:
-        """Show what a run would do."""
+    def plan(self, plan: Plan, dataset: str) -> None:
+        """Show what a run of a dataset would do."""
         ...
 
     def confirm(self, estimate: str) -> bool:

@@ -4,34 +4,47 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from ingest.events import Event, name_of
+from ingest.events import Event, RunStarted, name_of
 from ingest.plan import Plan
 
 
 class JsonLines:
-    """Writes events as `{"event": "committed", "session": "2025-11-11", …}`."""
+    """Writes events as `{"event": "committed", "dataset": "…", "session": "2025-11-11", …}`."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._dataset = ""
 
     def event(self, event: Event) -> None:
-        """Write one event."""
-        self._write({"event": name_of(event)} | asdict(event))
+        """Write one event, with the dataset whose run has begun last."""
+        if isinstance(event, RunStarted):
+            self._dataset = event.dataset
+        dataset = {"dataset": self._dataset} if self._dataset else {}
+        self._write({"event": name_of(event)} | dataset | asdict(event))
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: Plan, dataset: str) -> None:
         """Write each decision, then the sums."""
         for decision in plan.decisions:
             size = decision.item.size if decision.item else None
             self._write(
                 {
                     "event": "decision",
+                    "dataset": dataset,
                     "session": decision.session,
                     "action": decision.action,
                     "reason": decision.reason,
                     "bytes": size,
                 }
             )
-        self._write({"event": "plan", "fetch": len(plan.fetches), "bytes": plan.bytes, "reasons": plan.reasons()})
+        self._write(
+            {
+                "event": "plan",
+                "dataset": dataset,
+                "fetch": len(plan.fetches),
+                "bytes": plan.bytes,
+                "reasons": plan.reasons(),
+            }
+        )
 
     def confirm(self, estimate: str) -> bool:
         """Nobody is there to ask."""

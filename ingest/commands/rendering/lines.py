@@ -26,6 +26,7 @@ class Lines:
         """Write what is worth a line."""
         match event:
             case events.RunStarted():
+                self._planned = self._done = self._bytes = self._total_bytes = 0
                 self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
             case events.Planned():
                 self._planned += event.fetch
@@ -46,8 +47,9 @@ class Lines:
             case _:
                 self._other(event)
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: Plan, dataset: str) -> None:
         """Write the plan, a line a group."""
+        self._out.write(f"{dataset}\n")
         for row in words.plan_rows(plan):
             self._out.write("  ".join(cell for cell in row if cell) + "\n")
         self._out.write(f"to fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
@@ -94,7 +96,7 @@ class Quiet:
         if (alarm := words.warning(event)) and not isinstance(event, events.ConcurrencyChanged):
             self._out.write(f"{alarm}\n")
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: Plan, dataset: str) -> None:
         """Write the one number that a script may want."""
         self._out.write(f"{len(plan.fetches)}\n")
 

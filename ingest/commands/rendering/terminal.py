@@ -59,7 +59,7 @@ class Terminal:
         """Take one event into the bars."""
         match event:
             case events.RunStarted():
-                self._live.start()
+                self._begin()
                 self._status = f"listing {event.dataset}, {event.start} to {event.end}"
             case events.Planned():
                 self._planned(event)
@@ -74,9 +74,18 @@ class Terminal:
             case _:
                 self._other(event)
 
-    def plan(self, plan: Plan) -> None:
+    def _begin(self) -> None:
+        """Start the bars, anew where a run of another dataset has ended."""
+        self._counts.clear()
+        self._in_flight.clear()
+        self._yahoo = ""
+        self._progress.reset(self._task, total=None, description="planning")
+        self._live.start()
+
+    def plan(self, plan: Plan, dataset: str) -> None:
         """Show the plan as a table."""
-        table = Table("", "reason", "sessions", "span", "size", title="Plan", title_justify="left")
+        title = f"Plan of {dataset}"
+        table = Table("", "reason", "sessions", "span", "size", title=title, title_justify="left")
         for row in words.plan_rows(plan):
             table.add_row(*row)
         self._console.print(table)

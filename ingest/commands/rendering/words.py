@@ -1,8 +1,9 @@
 """Numbers and events in words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ingest import events
+from ingest.datasets import CATALOGUE, Dataset
 from ingest.plan import Plan
 
 
@@ -20,6 +21,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def flag_of(name: str) -> str:
+    """What a command is to be called with for the dataset of this full name."""
+    return next((one.flag for one in CATALOGUE.values() if one.name == name), "")
+
+
+def heading(dataset: Dataset, of: Collection[Dataset]) -> str:
+    """What stands above a dataset's part of an output: nothing where there is no other."""
+    return f"{dataset.short} ({dataset.name})" if len(of) > 1 else ""
+
+
 def is_telling(done: events.Finished) -> bool:
     """Whether the summary tells more than the error that ended the run before it came to anything."""
     return done.exit_code in (0, 3, 130) or bool(done.fetched)
@@ -27,7 +38,9 @@ def is_telling(done: events.Finished) -> bool:
 
 def summary(done: events.Finished) -> list[tuple[str, str]]:
     """The summary as label and value, without what is zero and of no interest."""
+    flag = flag_of(done.dataset)
     rows = [
+        ("dataset", done.dataset),
         ("window", f"{done.start} to {done.end}"),
         ("fetched", f"{counted(done.fetched, 'session')}, {size(done.bytes)}, {done.requests:,} requests"),
         ("held in the window", counted(done.committed, "session")),
@@ -36,9 +49,9 @@ def summary(done: events.Finished) -> list[tuple[str, str]]:
     if done.fetched:
         rows.append(("rows", f"{done.source_rows:,} = {_parts(done)}"))
     if done.corrections:
-        rows.append(("corrected", f"{counted(done.corrections, 'session')} (`ingest corrections` lists them)"))
+        rows.append(("corrected", f"{counted(done.corrections, 'session')} (`ingest corrections{flag}` lists them)"))
     if done.findings:
-        rows.append(("findings", f"{_found(done.findings)} (`ingest findings` lists them)"))
+        rows.append(("findings", f"{_found(done.findings)} (`ingest findings{flag}` lists them)"))
     if done.files_projected:
         rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
     if done.yahoo_rows:

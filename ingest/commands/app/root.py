@@ -1,0 +1,31 @@
+"""The program itself, its version, and what holds for all commands."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="ingest",
+    help="Bulk ingestion of Massive.com daily flat files: each day is downloaded once and split into a CSV for every "
+    "ticker that you track and a compressed archive of all others.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ingest {version('ingest')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""

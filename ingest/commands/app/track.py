@@ -1,0 +1,53 @@
+"""`ingest track …`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.commands.app.options import Config, DatasetOfTicker, Datasets, Json, ListFile, Tickers
+from ingest.commands.app.root import app
+
+track_app = typer.Typer(help="The tickers that get a CSV of their own.", no_args_is_help=True)
+app.add_typer(track_app, name="track")
+
+
+@track_app.command("add")
+def track_add(
+    tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
+) -> None:
+    """Add tickers, or patterns such as "O:SPY*", to a list; their CSVs are made of what is held, with no network."""
+    from ingest.commands.track import add_command
+
+    raise typer.Exit(add_command(dataset, tickers, list_file, config))
+
+
+@track_app.command("remove")
+def track_remove(
+    tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
+) -> None:
+    """Take tickers out of a list; their CSVs stay, and their new rows go to the archive."""
+    from ingest.commands.track import remove_command
+
+    raise typer.Exit(remove_command(dataset, tickers, list_file, config))
+
+
+@track_app.command("list")
+def track_list(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
+    """Show the tickers that are tracked, how far their history reaches, and what lacks them."""
+    from ingest.commands.track import list_command
+
+    raise typer.Exit(list_command(dataset or [], json, config))
+
+
+@track_app.command("import")
+def track_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of tickers, one a line; # starts a comment.")],
+    dataset: DatasetOfTicker = None,
+    list_file: ListFile = None,
+    config: Config = None,
+) -> None:
+    """Add all tickers of another file to a list."""
+    from ingest.commands.track import import_command
+
+    raise typer.Exit(import_command(dataset, file, list_file, config))
