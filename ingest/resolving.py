@@ -4,6 +4,7 @@ A pattern that is new in the lists is looked for in all sessions, in those parts
 matches; later only sessions that no projection has seen are looked at. So a run's work follows what is new.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,11 +12,14 @@ from datetime import date
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns
-from ingest.tickers import covered, patterns_in, prefix_of, some
+from ingest.tickers import covered, covers, patterns_in, prefix_of, some
 from ingest.tiers.layout import TIERS, MemberIndex, PartFolders, PartsOf, Tier
 
 _MANY = 1000
 """CSVs of one pattern that may be more than was meant."""
+
+_EACH = 5
+"""New patterns that are told one by one."""
 
 _MEMBERS = 256
 """Members unpacked at once, of some 32 KB of text each."""
@@ -35,12 +39,14 @@ class Followed:
 
     def notices(self) -> Iterator[tuple[str, bool]]:
         """What is to be said of new patterns, in words, and whether it is a warning."""
-        for pattern, count in self.matched.items():
-            if not count:
-                yield f"no session held has a ticker that matches {pattern}: a pattern matches whole tickers", True
-            else:
-                tickers = "ticker that matches has" if count == 1 else "tickers that match have"
-                yield f"{pattern}: {count:,} {tickers} a CSV each", count >= _MANY
+        if without := [pattern for pattern, count in self.matched.items() if not count]:
+            yield f"no session held has a ticker that matches {some(without)}: a pattern matches whole tickers", True
+        found = {pattern: count for pattern, count in self.matched.items() if count}
+        if len(found) > _EACH:
+            found = {f"{len(found):,} patterns": sum(found.values())}
+        for what, count in found.items():
+            tickers = "ticker that matches has" if count == 1 else "tickers that match have"
+            yield f"{what}: {count:,} {tickers} a CSV each", count >= _MANY
         if self.unnameable:
             yield f"too long for a file name, so without a CSV: {some([one[:40] for one in self.unnameable])}", True
 
@@ -52,21 +58,31 @@ def follow(manifest: Manifest, folders: PartFolders, dataset: Dataset, names: It
     """
     wanted = frozenset(names)
     patterns, resolved = patterns_in(wanted), Patterns(manifest).resolved()
-    found = _resolve(manifest, folders, patterns, patterns - resolved) if patterns else frozenset()
-    fitting = frozenset(ticker for ticker in found if dataset.csv_name(ticker) is not None)
-    tickers = (wanted - patterns) | fitting
+    known = covered(patterns, frozenset(manifest.projections())) if patterns else frozenset()
+    found = _resolve(manifest, folders, patterns, patterns - resolved) - known if patterns else frozenset()
+    unnameable = frozenset(ticker for ticker in found if dataset.csv_name(ticker) is None)
+    tickers = (wanted - patterns) | known | (found - unnameable)
     manifest.follow(tickers)
     if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
         Patterns(manifest).remember(patterns)
-    matched = {one: len(covered(frozenset({one}), tickers)) for one in sorted(patterns - resolved)}
-    return Followed(tickers, matched, tuple(sorted(found - fitting)))
+    ordered = sorted(tickers) if patterns - resolved else []
+    matched = {one: _count(one, ordered) for one in sorted(patterns - resolved)}
+    return Followed(tickers, matched, tuple(sorted(unnameable)))
+
+
+def _count(pattern: str, ordered: Sequence[str]) -> int:
+    """How many of the tickers, ascending, match."""
+    prefix = prefix_of(pattern)
+    first = bisect_left(ordered, prefix)
+    end = bisect_right(ordered, prefix, first, key=lambda ticker: ticker[: len(prefix)])
+    return sum(covers(frozenset({pattern}), ticker) for ticker in ordered[first:end])
 
 
 def _resolve(manifest: Manifest, folders: PartFolders, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:
-    """Tickers that match: those known, those of sessions that no projection has seen, for `new` ones of all others."""
+    """Tickers that match, of sessions that no projection has seen, and for `new` patterns of all others."""
     pending = manifest.pending()
     seen = set(manifest.committed()) - pending if new else set[date]()
-    found = set(covered(patterns, frozenset(manifest.projections())))
+    found = set[str]()
     for sessions, looked_for in ((pending, patterns), (seen, new)):
         for parts in manifest.parts(sessions):
             found |= _found_in(folders, parts, looked_for)

@@ -69,14 +69,14 @@ def covered(names: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
     A wanted name may be a pattern: it is covered where all its tickers are sure to be.
     """
     there = wanted & names
-    if expression := _expression(names):
-        return there | {name for name in wanted - there if expression.match(name)}
+    if matches := _matcher(names):
+        return there | {name for name in wanted - there if matches(name)}
     return there
 
 
 def covers(names: frozenset[str], name: str) -> bool:
     """Whether a name is among `names`, or a pattern among these matches it, as a whole and with its case."""
-    return name in names or bool((expression := _expression(names)) and expression.match(name))
+    return name in names or bool((matches := _matcher(names)) and matches(name))
 
 
 @lru_cache(maxsize=64)
@@ -95,13 +95,30 @@ def prefix_of(pattern: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _expression(names: frozenset[str]) -> re.Pattern[str] | None:
-    """The patterns among names for Python: `translate` makes what never goes back over a star.
+def _matcher(names: frozenset[str]) -> Callable[[str], bool] | None:
+    """The patterns among names for Python; None where there are none.
+
+    Nearly all are a beginning and a star: many of those are looked up, and not tried one after the other.
+    """
+    patterns = patterns_in(names)
+    simple = frozenset(one for one in patterns if one == f"{prefix_of(one)}*")
+    beginnings = frozenset(map(prefix_of, simple))
+    lengths = sorted(set(map(len, beginnings)))
+    expression = _expression(patterns - simple)
+
+    def matches(name: str) -> bool:
+        return any(name[:length] in beginnings for length in lengths) or bool(expression and expression.match(name))
+
+    return matches if patterns else None
+
+
+def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    """Any of these patterns: `translate` makes what never goes back over a star.
 
     A `?` does not match a star: so a pattern that is matched is one of which all tickers are.
     """
-    patterns = [one.replace("[", "[[]").replace("?", "[!*]") for one in sorted(patterns_in(names))]
-    return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else None
+    literal = [one.replace("[", "[[]").replace("?", "[!*]") for one in sorted(patterns)]
+    return re.compile("|".join(map(fnmatch.translate, literal))) if literal else None
 
 
 def some(tickers: Sequence[str], most: int = 5) -> str:

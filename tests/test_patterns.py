@@ -41,6 +41,7 @@ def is_among(names, ticker):
 
 @example(frozenset({"O:SPY*"}), ["O:SPY251219C00650000", "O:SP", "XO:SPY", "O:spy", "O:SPY", "O:SPY*"])
 @example(frozenset({"X:*-USD", "[A]*"}), ["X:BTC-USD", "X:BTC-USDT", "A", "[A]", "X:-USD"])
+@example(frozenset({"AB*", "AB?", "A?"}), ["ABA", "AB", "AC", "ACC", "A*"])
 @example(frozenset({"?A"}), ["*A", "A", "\nA", "éA"])
 @given(NAMES, st.lists(CLOSE.filter(bool), min_size=1, max_size=6))
 def test_a_pattern_matches_whole_tickers_alike_in_python_and_in_polars(names, tickers):
