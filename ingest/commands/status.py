@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ingest import settings
 from ingest.commands.rendering.words import counted, flag_of, size
@@ -63,7 +63,7 @@ def show(found: Status) -> None:
         console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
     _show_sessions(console, found)
     _show_gaps(console, found)
-    sizes = Table("tier", "files", "size", "folder", box=None)
+    sizes = Table("tier", "files", "size", Column("folder", overflow="fold"), box=None)
     for tier in found.tiers:
         sizes.add_row(tier.name, f"{tier.files:,}", size(tier.bytes), tier.path)
     console.print(sizes)

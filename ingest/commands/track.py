@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings, tracking
-from ingest.commands.rendering.words import heading
+from ingest.commands.rendering.words import counted, heading
 from ingest.datasets import Dataset, named, of_tickers
 from ingest.request import datasets_asked
 from ingest.tickers import read_list
@@ -83,11 +83,11 @@ def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
 
 
 def _counted(found: Sequence[TrackedTicker]) -> str:
-    plain = sum(one.matches is None for one in found)
-    if plain == len(found):
-        return f"{plain:,} tickers are tracked."
-    matching = sum(one.matches or 0 for one in found)
-    return f"{plain:,} tickers are tracked by name, and what matches {len(found) - plain:,} patterns: {matching:,}."
+    names = [one for one in found if one.matches is None]
+    if len(names) == len(found):
+        return f"{len(found):,} tickers are tracked."
+    patterns = counted(len(found) - len(names), "pattern")
+    return f"{counted(len(names), 'ticker')} tracked by name, and all that match {patterns}."
 
 
 def _name(one: TrackedTicker) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import date
 
 import pytest
@@ -212,3 +213,38 @@ def test_a_run_that_came_to_nothing_leaves_the_word_to_its_error() -> None:
     log = io.StringIO()
     Lines(log).event(finished(exit_code=4, fetched=0))
     assert out.getvalue().strip("\x1b[?25hl \n") == log.getvalue() == ""
+
+
+def test_a_summary_stays_when_the_next_dataset_begins() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None, highlight=False)
+    with Terminal(console) as terminal:
+        for name in ("one", "two"):
+            terminal.event(events.RunStarted(1, name, DAYS[0], DAYS[-1], 2))
+            terminal.event(PLANNED)
+            terminal.event(events.FetchStarted(DAYS[0], 200_000))
+            terminal.event(COMMITTED)
+            terminal.event(finished(dataset=name))
+    shown = on_screen(out.getvalue())
+    assert [line for line in shown if line in ("Complete.", "dataset             one", "dataset             two")] == [
+        "dataset             one",
+        "Complete.",
+        "dataset             two",
+        "Complete.",
+    ]
+
+
+def on_screen(text: str) -> list[str]:
+    """What a terminal shows in the end, where the cursor went up and lines were wiped out and overwritten."""
+    lines, row = [""], 0
+    for code in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
+        if code == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif code == "\x1b[2K":
+            lines[row] = ""
+        elif code.startswith("\x1b[") and code.endswith("A"):
+            row -= int(code[2:-1] or 1)
+        elif not code.startswith("\x1b") and code != "\r":
+            lines[row] += code
+    return [line.rstrip() for line in lines]

@@ -10,6 +10,7 @@ from ingest import resolving
 from ingest.datasets import named
 from ingest.demo import loopback
 from ingest.demo.market import pack
+from ingest.verifying import verify
 
 CRYPTO, OPTIONS = named("crypto-day"), named("options-day")
 DAYS = [date(2025, 3, day) for day in (7, 8, 9, 10)]
@@ -148,6 +149,17 @@ def test_only_new_sessions_and_the_members_that_may_match_are_read(bucket, tmp_p
         assert [(session, tier) for session, tier, _ in read] == [(later, "tracked")]
     assert csvs(place) == ["AAPL250321C00000000", "SPY250321C00500000", "SPY250321P00500000"]
     assert list(place.csv("SPY250321P00500000")) == [str(day), str(later)]
+
+
+def test_a_cache_cut_by_patterns_is_whole_and_is_mended(place):
+    place.run(*SPAN, tracked={"X:*-USD"})
+    before = place.tiers()
+    assert verify(place.settings(), deep=True, dataset=CRYPTO).problems == ()
+    (place.tracked / "BTC-USD_1d_data.csv").write_text("no rows")
+    (place.archive / f"{DAYS[1]}.csv.gz").unlink()
+    assert len(verify(place.settings(), deep=True, dataset=CRYPTO).broken) == 2
+    ran = place.run(*SPAN, tracked={"X:*-USD"})
+    assert (ran.gets, place.tiers()) == ([DAYS[1]], before)
 
 
 def test_so_many_csvs_that_it_may_be_a_slip_are_a_warning(place):

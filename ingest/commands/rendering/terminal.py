@@ -45,7 +45,11 @@ class Terminal:
         self._since = self._clock()
         self._status = ""
         self._yahoo = ""
-        self._live = Live(console=self._console, get_renderable=self.frame, refresh_per_second=8, transient=True)
+        self._live = self._bars()
+
+    def _bars(self) -> Live:
+        """Bars that are not shown yet: one that was stopped would, started again, wipe out what was said since."""
+        return Live(console=self._console, get_renderable=self.frame, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +84,7 @@ class Terminal:
         self._in_flight.clear()
         self._yahoo = ""
         self._progress.reset(self._task, total=None, description="planning")
+        self._live = self._bars()
         self._live.start()
 
     def plan(self, plan: Plan, dataset: str) -> None:
