@@ -153,7 +153,6 @@ def is_tracked(tracked: frozenset[str]) -> pl.Expr:
     return reduce(or_, matches, ticker.is_in(_as_series(tracked))).fill_null(value=False)
 
 
-
 def stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
     """Rows by stamp, as text: one that is no number must not make a file unreadable.
 
