@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from unittest.mock import patch
 
@@ -10,7 +10,6 @@ import anyio
 import botocore.session
 from pipeline_kit import LOADER
 
-from ingest import prepare
 from ingest.errors import IngestError
 from ingest.settings import Source
 from ingest.sources import spooling
@@ -105,9 +104,3 @@ def whole_ranges(size):
 
 def tag_of(data):
     return f'"{hashlib.md5(data).hexdigest()}"'
-
-
-def prepare_spooled(job, body):
-    if body.path:
-        body = replace(body, data=body.path.read_bytes(), path=None)
-    return prepare.prepare(job, body)

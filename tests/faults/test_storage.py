@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import pytest
 from disk import is_ignored
-from large_kit import prepare_spooled, shrink
+from large_kit import shrink
 from pipeline_kit import Place, market_day
 from story import DAYS
 
@@ -386,7 +386,6 @@ def test_a_disk_that_is_read_only_is_said_and_what_is_held_stays(small_disk, eve
 def test_a_disk_that_breaks_while_a_large_file_comes_down(story_server, environment, tmp_path, monkeypatch, nth, stays):
     """The run ends and says so; the next one goes on with what has come."""
     shrink(monkeypatch)
-    monkeypatch.setattr("ingest.pipeline.prepare", prepare_spooled)
     place, day = Place(tmp_path / "cache", story_server.endpoint_url), DAYS[1]
     with BrokenDisk(place.root / "spool", nth, errno.ENOSPC, stays).inserted() as disk:
         ran = place.run(day, day, fails=CacheError)

@@ -4,7 +4,7 @@ from datetime import date
 
 import anyio
 import pytest
-from large_kit import noted, prepare_spooled, shrink, spool_of
+from large_kit import noted, shrink, spool_of
 from pipeline_kit import (
     TRACKED,
     Place,
@@ -31,7 +31,6 @@ OTHER = trading_days(date(2025, 6, 2), 1)[0]
 
 @pytest.fixture(autouse=True)
 def small(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.pipeline.prepare", prepare_spooled)
     shrink(monkeypatch)
 
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 from botocore.exceptions import ClientError
-from large_kit import prepare_spooled, shrink, tag_of
+from large_kit import shrink, tag_of
 from pipeline_kit import key, market_day, packed_day
 from runs_kit import DAYS
 
@@ -18,7 +18,6 @@ KEY, SIZE = key(DAY), len(packed_day(DAY))
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr("ingest.pipeline.prepare", prepare_spooled)
     shrink(monkeypatch)
 
 
