@@ -22,10 +22,12 @@ from ingest.replacing import is_large, large_versions, versions
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.settings import Settings
-from ingest.sources.base import Body, is_md5_of
+from ingest.sources.base import Body, looks_like_md5
+from ingest.sources.spooling import LARGE
 from ingest.store import Store, kept_at
 from ingest.tickers import some
 from ingest.tiers import blockgzip, durable
+from ingest.tiers.hashing import md5_of
 from ingest.tiers.layout import PartFolders, quarantine_folder
 from ingest.unpacking import text_of
 from ingest.window import Window
@@ -87,9 +89,9 @@ def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Re
     """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
     path = kept_at(quarantine_folder(settings, dataset), session)
-    data = _kept(dataset, path, one)
-    loss = _loss(settings, one, data, dataset) if one.acceptable else None
-    return Refused(one, str(path), _opening(data), loss)
+    body = _kept(dataset, path, one)
+    loss = _loss(settings, one, body, dataset) if one.acceptable else None
+    return Refused(one, str(path), _opening(path), loss)
 
 
 def accept(settings: Settings, request: Request, sessions: Collection[date]) -> Sequence[Accepted]:
@@ -137,7 +139,7 @@ class _Accepting:
 
     def take(self, one: Quarantined) -> Accepted:
         """Make the file the one that is held, as a run would."""
-        data = _kept(self._request.dataset, self._store.quarantine_path(one.session), one)
+        body = _kept(self._request.dataset, self._store.quarantine_path(one.session), one)
         held = self._states.get(one.session, Held())
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
@@ -147,7 +149,7 @@ class _Accepting:
         number = self._manifest.tracked_set(tracked)
         job = Job(decision, number, self._request.dataset, self._store.folders, limit, replaced, accept=True)
         try:
-            prepared = prepare(job, _body(one, data))
+            prepared = prepare(job, body)
         except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
             raise _unreadable(self._request.dataset, one.session, error) from error
         self._store.commit([prepared])
@@ -155,11 +157,6 @@ class _Accepting:
         if change is None:
             return Accepted(one.session, None, None, found)
         return Accepted(one.session, len(change.removed), len(change.added), found)
-
-
-def _body(one: Quarantined, data: bytes) -> Body:
-    """The bytes as the source gave them."""
-    return Body(data, one.etag, one.last_modified or "", etag_is_md5=is_md5_of(one.etag, data))
 
 
 def _check_size(dataset: Dataset, path: Path, one: Quarantined) -> None:
@@ -173,14 +170,21 @@ def _check_size(dataset: Dataset, path: Path, one: Quarantined) -> None:
         )
 
 
-def _kept(dataset: Dataset, path: Path, one: Quarantined) -> bytes:
-    """The bytes that were refused; raises CacheError where they are not there any more."""
+def _kept(dataset: Dataset, path: Path, one: Quarantined) -> Body:
+    """The bytes that were refused, as the source gave them; those of a large file stay in it.
+
+    Raises CacheError where they are not there any more.
+    """
     _check_size(dataset, path, one)
+    modified = one.last_modified or ""
     with durable.translated("read", path):
-        return path.read_bytes()
+        is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag
+        if path.stat().st_size >= LARGE:
+            return Body(b"", one.etag, modified, is_md5, path)
+        return Body(path.read_bytes(), one.etag, modified, is_md5)
 
 
-def _loss(settings: Settings, one: Quarantined, data: bytes, dataset: Dataset) -> Loss | None:
+def _loss(settings: Settings, one: Quarantined, body: Body, dataset: Dataset) -> Loss | None:
     """What accepting it would take away; None where nothing is held of it."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         held = manifest.sessions().get(one.session, Held())
@@ -193,7 +197,7 @@ def _loss(settings: Settings, one: Quarantined, data: bytes, dataset: Dataset) -
     # Nothing is committed, so there is no number of a tracked set.
     job = Job(decision, 0, dataset, folders, limit, replaced)
     try:
-        before, after = _tickers(job, _body(one, data))
+        before, after = _tickers(job, body)
     except UnreadableFile as error:
         raise _unreadable(dataset, one.session, error) from error
     if before is None:
@@ -214,8 +218,10 @@ def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
     return before.tickers if before else None, after.tickers
 
 
-def _opening(data: bytes) -> tuple[str, ...]:
+def _opening(path: Path) -> tuple[str, ...]:
     """The first lines, as far as the file unpacks; of what is no gzip, the first lines as they are."""
-    text = blockgzip.opening(data, _MOST_BYTES) if data.startswith(_GZIP) else data[:_MOST_BYTES]
+    with durable.translated("read", path), path.open("rb") as file:
+        data = file.read(_MOST_BYTES)
+    text = blockgzip.opening(data, _MOST_BYTES) if data.startswith(_GZIP) else data
     lines = text.decode(errors="backslashreplace").splitlines()[:_MOST_LINES]
     return tuple(printable(line)[:_MOST_CHARACTERS] for line in lines)

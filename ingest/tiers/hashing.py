@@ -1,6 +1,7 @@
-"""sha256 of files, of which a piece at a time is in memory."""
+"""Hashes of files, of which a piece at a time is in memory."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 
@@ -8,6 +9,12 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal sha256 of a file. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5_of(path: Path) -> str:
+    """Hexadecimal md5 of a file: what S3 gives as ETag of most objects. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def is_file(path: Path, sha256: str) -> bool:

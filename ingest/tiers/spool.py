@@ -6,7 +6,6 @@ crash of the machine the note may promise bytes that are gone, which the checksu
 of each gzip member), and the object is fetched anew.
 """
 
-import hashlib
 import json
 import threading
 import time
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ingest.tiers import durable
+from ingest.tiers.hashing import md5_of
 from ingest.tiers.layout import part_name, session_of
 
 _SUFFIX = ".part"
 _NOTE = ".json"
-_READ = 1 << 20
 _KEPT_S = 7 * 24 * 3600.0
 
 
@@ -107,11 +106,8 @@ class Spool:
 
     def md5(self) -> str:
         """The md5 of all its bytes, in hexadecimal."""
-        digest = hashlib.md5(usedforsecurity=False)
-        with durable.translated("read", self.path), self.path.open("rb") as file:
-            while chunk := file.read(_READ):
-                digest.update(chunk)
-        return digest.hexdigest()
+        with durable.translated("read", self.path):
+            return md5_of(self.path)
 
 
 def discard(path: Path) -> None:

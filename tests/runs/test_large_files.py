@@ -19,6 +19,7 @@ from pipeline_kit import (
 from ingest import events, runs
 from ingest.demo import loopback
 from ingest.demo.faults import INTERNAL_ERROR, FlipByte
+from ingest.demo.market import pack
 from ingest.errors import CacheError
 from ingest.request import Request
 from ingest.window import Window
@@ -192,3 +193,20 @@ def test_four_large_files_are_in_flight_together_under_the_default_budget(place,
 
     assert place.run(*window(days), sink=count).finished.committed == 8
     assert max(most) == 4
+
+
+def test_a_large_file_that_takes_rows_away_is_accepted_from_where_it_lies(server, place, monkeypatch):
+    monkeypatch.setattr("ingest.refused.LARGE", 1)
+    place.run(*SPAN)
+    fewer = b"".join(market_day(DAY).splitlines(keepends=True)[:100])
+    server.put(KEY, pack(fewer))
+    assert place.run(*SPAN).finished.quarantined == 1
+    kept = place.root / "quarantine" / f"{DAY}.csv.gz"
+    assert kept.read_bytes() == pack(fewer)
+    assert spooled(place) == []
+    asked = len(server.requests)
+    shown = place.here("quarantine", "show", DAY)
+    assert (shown.code, market_day(DAY).decode().splitlines()[0] in shown.out) == (0, True)
+    assert place.here("quarantine", "accept", DAY).code == 0
+    assert place.reassembled(DAY) == fewer
+    assert (kept.exists(), len(server.requests)) == (False, asked)
