@@ -119,7 +119,9 @@ def test_a_stamp_lies_in_its_session(dataset):
     assert dataset.is_intraday or stamps.n_unique() == 1
 
 
-@pytest.mark.parametrize("name", REAL_BYTES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (size > 10**6)) for name, size in REAL_BYTES.items()]
+)
 def test_a_full_file_is_as_large_as_the_vendors(name):
     text = files_of(named(name)).text(DAY)
     assert len(pack(text)) == pytest.approx(REAL_BYTES[name], rel=0.15)
