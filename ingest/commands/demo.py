@@ -1,5 +1,6 @@
 """`ingest demo`: the same code path as `ingest run`, against a server of its own."""
 
+import json
 import os
 import shutil
 import time
@@ -45,6 +46,9 @@ _CONFIG = """\
 # Written by `ingest demo`: its own cache, so that `ingest status --config {folder}/config.toml` shows it.
 [cache]
 root = "."
+
+[run]
+datasets = {datasets}
 
 [tracked]
 lists = ["stocks.txt"]
@@ -192,7 +196,9 @@ def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
         (folder / _list_of(part.dataset)).write_text(
             f"# the tickers of {part.dataset.short} that the demo tracks\n{tickers}\n"
         )
-    (folder / "config.toml").write_text(_CONFIG.format(folder=folder))
+    (folder / "config.toml").write_text(
+        _CONFIG.format(folder=folder, datasets=json.dumps([part.dataset.short for part in parts]))
+    )
 
 
 def _show(console: Console, chosen: Settings, part: _Part) -> None:

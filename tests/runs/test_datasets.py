@@ -265,3 +265,25 @@ def test_what_an_entry_requires_is_required(moon, loopback_keys, tmp_path):
         place = Place(tmp_path / "cache", server.endpoint_url, dataset=moon)
         assert place.run(day, day).committed == []
     assert place.state(day)[0] == "quarantined"
+
+
+def test_every_command_knows_a_dataset_by_its_entry(moon, loopback_keys, tmp_path):
+    days = [date(2026, 2, 21), date(2026, 2, 22)]
+    files = files_of(moon, ROWS)
+    ticker = files.always(days[-1])[0]
+    (tmp_path / "moon.txt").write_text(f"{ticker}\n")
+    window = ("--start", days[0], "--end", days[-1])
+    with loopback.serve(dict(files.objects(days))) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url, dataset=moon)
+        of_it = ("--dataset", moon.short)
+        ran = place.here("run", *of_it, *window, "--tickers", tmp_path / "moon.txt", "--yes")
+        assert (ran.code, ran.err) == (0, "")
+        assert "Complete." in ran.out
+        listed = place.here("list", *of_it, *window, "--json")
+        assert listed.out.count('"committed"') == 2
+    assert moon.name in place.here("status", *of_it).out
+    assert place.here("verify", *of_it, "--deep").code == 0
+    shown = place.here("show", ticker, "--no-fetch", "--start", days[0], "--end", days[-1])
+    first = rows_of(files.text(days[0]), ticker)[0]
+    assert (shown.code, shown.err) == (0, "")
+    assert first["close"] in shown.out
