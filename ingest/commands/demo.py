@@ -16,7 +16,7 @@ from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted
 from ingest.commands.run import execute
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY, Dataset, named
+from ingest.datasets import STOCKS_DAY, Dataset, days_of, named
 from ingest.demo import server
 from ingest.demo.child import sigterm_as_exit
 from ingest.demo.files import files_of
@@ -160,7 +160,8 @@ def _nothing_happened(folder: Path, part: _Part) -> None:
         return
     chosen = settings.load(folder / "config.toml")
     asking = Asking(known=True, first=part.dataset.first_session, last=sessions.today())
-    with Manifest.open(chosen.manifest_path, part.dataset.name) as manifest:
+    # Those of minutes stand beside the day bars.
+    with Manifest.open(chosen.manifest_path, (days_of(part.dataset) or part.dataset).name) as manifest:
         for ticker in part.tickers:
             Quotes(manifest).keep(ticker, asking, Actions(), [])
 
