@@ -23,7 +23,7 @@ def run(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="A list of tickers to track, one a line; in place of [tracked]. Repeatable. "
+            help="A list of tickers to track, one a line; in place of \\[tracked]. Repeatable. "
             "It stands for each dataset, where several are of one market.",
         ),
     ] = None,
@@ -57,10 +57,11 @@ def run(
 ) -> None:
     """Download what is new and split it into both tiers; what is done is skipped.
 
-    Several datasets are taken one after the other. Ctrl-C finishes what is in flight; the next run goes on from there.
-    Exit codes: 0 complete, 2 wrong flag or setting, 3 some sessions failed, 4 the source is down or refuses the keys,
-    5 the cache cannot be written, 6 another run is going on, 130 interrupted. 4, 5, 6 and 130 end all, also what
-    follows of several datasets; of 3 and 0 the worst of them counts.
+    Ctrl-C finishes what is in flight; the next run goes on from there. Exit codes: 0 complete, 2 wrong flag or
+    setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
+    6 another run is going on, 130 interrupted.
+
+    Several datasets are taken one after the other: 4, 5, 6 and 130 end all, else the worst code of any counts.
     """
     from ingest.commands.run import run_command
     from ingest.request import Flags

@@ -27,7 +27,7 @@ Datasets = Annotated[
         "-d",
         metavar="NAME",
         autocompletion=datasets_beginning,
-        help=f"{_NAMES}. Repeatable. (default: [run] datasets)",
+        help=f"{_NAMES}. Repeatable. (default: those of \\[run] datasets)",
     ),
 ]
 Dataset = Annotated[

@@ -20,7 +20,7 @@ def status(
 ) -> None:
     """Show what the cache holds, what it lacks and why, its size, and the last runs.
 
-    Without --dataset: of [run] datasets, and of all others of which something is held.
+    Without --dataset: of those that runs take, and of all others of which something is held.
     """
     from ingest.commands.status import status_command
 

@@ -27,6 +27,7 @@ class Lines:
         match event:
             case events.RunStarted():
                 self._planned = self._done = self._bytes = self._total_bytes = 0
+                self._coming.clear()
                 self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
             case events.Planned():
                 self._planned += event.fetch

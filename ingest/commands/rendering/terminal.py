@@ -82,6 +82,7 @@ class Terminal:
         """Start the bars, anew where a run of another dataset has ended."""
         self._counts.clear()
         self._in_flight.clear()
+        self._coming.clear()
         self._yahoo = ""
         self._progress.reset(self._task, total=None, description="planning")
         self._live = self._bars()
