@@ -1,13 +1,14 @@
 """Trading calendars, advisory: the source's listing says which days exist, this says why one may not.
 
-The days on which an exchange is closed stand in `closures/`, made and checked by exchange_calendars (see
-`tests/closures.py`): computing them takes a second and 75 MB, which no run should pay for.
+The days on which an exchange is closed, and those on which it closes early, stand in `closures/`, made and checked by
+exchange_calendars (see `tests/closures.py`): computing them takes a second and 75 MB, which no run should pay for.
 """
 
 import calendar
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from datetime import time as clock
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,22 +23,31 @@ _MONDAY_TO_FRIDAY = frozenset(range(5))
 _WEEKS: Mapping[str, frozenset[int]] = {"daily": frozenset(range(7)), "forex": frozenset({0, 1, 2, 3, 4, 6})}
 """Markets without closures: crypto never rests, and currencies from Friday's close in New York to Sunday's opening."""
 
+_HOURS: Mapping[str, tuple[clock, clock]] = {"XNYS": (clock(9, 30), clock(16))}
+"""Regular hours, New York's time, of the exchanges that have extended ones before and after."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Questions about the sessions of a market: on these days of the week (Monday is 0), but for the `closures`.
 
-    There are none before 2003-09-10, where the first files begin, and none after 2100.
+    There are none before 2003-09-10, where the first files begin, and none after 2100. `hours` are the regular ones, in
+    New York, None where bars are traded around the clock; `early` the closes of the days that end before.
     """
 
     closures: frozenset[date]
     week: frozenset[int] = _MONDAY_TO_FRIDAY
+    hours: tuple[clock, clock] | None = None
+    early: Mapping[date, clock] = field(default_factory=dict)
 
     @classmethod
     def of(cls, market: str) -> "Calendar":
         """The calendar of a market: "daily", "forex", or an exchange by a code of exchange_calendars (`XNYS`)."""
         week = _WEEKS.get(market)
-        return cls(frozenset(), week) if week else cls(_closures(market))
+        if week:
+            return cls(frozenset(), week)
+        hours = _HOURS.get(market)
+        return cls(_closures(market), hours=hours, early=_early_closes(market) if hours else {})
 
     def is_session(self, day: date) -> bool:
         """Whether the market is, was or will be open on `day`."""
@@ -48,6 +58,10 @@ class Calendar:
         first, last = max(start, FIRST_SESSION), min(end, LAST_DAY)
         days = (first + timedelta(days=number) for number in range((last - first).days + 1))
         return tuple(day for day in days if self.is_session(day))
+
+    def close(self, session: date) -> clock | None:
+        """When the regular hours of a session end, New York's time; None where there is trading around the clock."""
+        return self.hours and self.early.get(session, self.hours[1])
 
     def gaps(self, held: Collection[date]) -> Iterator[tuple[date, date, int]]:
         """Stretches of sessions that are not held, between the oldest and the newest held: first, last, how many."""
@@ -66,8 +80,17 @@ class Calendar:
 
 @cache
 def _closures(exchange: str) -> frozenset[date]:
-    lines = (FOLDER / f"{exchange}.txt").read_text().splitlines()
-    return frozenset(date.fromisoformat(line) for line in lines if not line.startswith("#"))
+    return frozenset(date.fromisoformat(line) for line in _lines(exchange))
+
+
+@cache
+def _early_closes(exchange: str) -> Mapping[date, clock]:
+    pairs = (line.split() for line in _lines(f"{exchange}_early"))
+    return {date.fromisoformat(day): clock.fromisoformat(close) for day, close in pairs}
+
+
+def _lines(table: str) -> Iterator[str]:
+    return (line for line in (FOLDER / f"{table}.txt").read_text().splitlines() if not line.startswith("#"))
 
 
 def today(now: datetime | None = None) -> date:

@@ -1,10 +1,10 @@
 """The trading calendar: known closures, windows in months, New York's date."""
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
-from closures import computed
+from closures import computed, early_closes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,6 +118,29 @@ class TestClosures:
 
     def test_the_table_is_what_exchange_calendars_computes(self) -> None:
         assert sorted(CALENDAR.closures) == list(computed("XNYS")), "run `python -m tests.closures`"
+
+
+class TestHours:
+    @pytest.mark.parametrize(
+        ("day", "close"),
+        [
+            (date(2025, 11, 28), time(13)),  # the day after Thanksgiving
+            (date(2025, 12, 24), time(13)),
+            (date(2025, 7, 3), time(13)),
+            (date(2025, 11, 26), time(16)),
+            (date(2021, 12, 24), time(16)),  # a holiday, on which nothing closes early
+        ],
+    )
+    def test_the_close_of_new_york(self, day: date, close: time) -> None:
+        assert CALENDAR.close(day) == close
+
+    def test_the_table_of_early_closes_is_what_exchange_calendars_computes(self) -> None:
+        assert dict(CALENDAR.early) == dict(early_closes("XNYS")), "run `python -m tests.closures`"
+        assert all(CALENDAR.is_session(day) for day in CALENDAR.early)
+
+    @pytest.mark.parametrize("market", ["daily", "forex", "CMES"])
+    def test_markets_around_the_clock_have_none(self, market: str) -> None:
+        assert Calendar.of(market).close(date(2025, 11, 28)) is None
 
 
 class TestCalendar:

@@ -67,7 +67,7 @@ class TestTheWheel:
 
     def test_it_holds_nothing_but_code_and_the_tables_of_closures(self, wheel: zipfile.ZipFile) -> None:
         others = [name for name in wheel.namelist() if not name.endswith(".py") and ".dist-info/" not in name]
-        assert others == ["ingest/closures/CMES.txt", "ingest/closures/XNYS.txt"]
+        assert others == [f"ingest/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
 
     def test_it_brings_the_command_and_the_licence(self, wheel: zipfile.ZipFile) -> None:
         (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
