@@ -1,6 +1,7 @@
 """Splits and dividends of stored rows: kept, asked for anew where they are old, and applied."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 
 import polars as pl
@@ -8,8 +9,10 @@ import polars as pl
 from ingest import adjusted, fallback, reading
 from ingest.adjust import Adjust
 from ingest.corporate import Actions
+from ingest.datasets import days_of
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError
 from ingest.freshness import is_known, newest_session
+from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking
 from ingest.manifest.records import Coverage
 from ingest.reading import Stock
@@ -86,6 +89,17 @@ def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
     return rows.group_by("ticker", maintain_order=True).agg(pl.col("date").min()).iter_rows()
 
 
+@contextmanager
+def daily(stock: Stock, settings: Settings) -> Iterator[Stock]:
+    """The day bars of the same market: splits and dividends are kept with them, and compared with their closes."""
+    days = days_of(stock.dataset)
+    if days is None or not stock.dataset.is_intraday:
+        yield stock
+        return
+    with Manifest.read(settings.manifest_path, days.name) as manifest:
+        yield reading.stock_of(manifest, settings, days)
+
+
 def check_seams(rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions]) -> None:
     """Raise AcrossSeam where prices would be adjusted across one."""
     for seam in adjusted.seams(rows, coverage):
@@ -117,7 +131,8 @@ def adjusted_rows(
     rows = reading.rows(stock, tickers, start, end, trades)
     if adjust == "none" or rows.is_empty() or not stock.dataset.splits:
         return rows, notices
-    actions = actions_of(stock, settings, rows, yahoo, notices)
+    with daily(stock, settings) as days:
+        actions = actions_of(days, settings, rows, yahoo, notices)
     if not across_seams:
         check_seams(rows, stock.manifest.coverage(), actions)
     notices.extend(doubts(rows, actions))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import anyio
 
 from ingest import events, overview, runs, series, settings
-from ingest.datasets import STOCKS_DAY, named
+from ingest.datasets import STOCKS_DAY, bars_of, days_of, named, of_ticker
 from ingest.errors import UsageError
 from ingest.overview import Status
 from ingest.request import Flags, requests_of
@@ -117,19 +117,29 @@ def get_smart_data(
     actions: bool = False,
     fetch: bool = True,
     *,
+    dataset: str | None = None,
+    prepost: bool = False,
     across_seams: bool = False,
     config: Path | str | None = None,
 ) -> "pd.DataFrame":
-    """Daily bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
+    """Bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
 
-    With `data_source="massive"` what is stored comes first; daily files that are lacking are downloaded into both tiers
-    (not with `fetch=False`, and no more than [fallback] max_implicit_files); for what Massive does not have Yahoo is
-    asked. With "yfinance" Yahoo alone is asked, and its rows are kept. `start` and `end` (exclusive) beat `period`.
+    `dataset` names the market (by its day or minute bars); else the ticker's sigil tells: `X:BTC-USD` is crypto, one
+    without is a stock. With `data_source="massive"` what is stored comes first; daily files that are lacking are
+    downloaded into both tiers (not with `fetch=False`, no more than [fallback] max_implicit_files, and no more than
+    1 GB); for what Massive does not have Yahoo is asked. With "yfinance" Yahoo alone is asked, and its rows are kept.
+    `start` and `end` (exclusive) beat `period`.
 
     Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`, prices in dollars for a share of today's
     (all later splits undone; with `auto_adjust` dividends, too), volume in such shares, rounded half to even. Index
     `Date`, midnight in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry the rounding
     of its float32: prices as traded come back exactly up to two decimals below 65,536, else within 2e-7 of their value.
+
+    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives bars within days, with the edges of yfinance's (see
+    `ingest.aggregate`); with `prepost` those of extended hours, too. With "massive" they are made of the market's
+    minute files, each a hundred times as large as one of days. Yahoo is not asked for minutes: sessions that are
+    missing are warned of. Index `Datetime`, in New York (crypto: UTC, forex: London). As Yahoo's they are adjusted for
+    splits alone, and `Adj Close` is the close.
 
     Raises NotFound where there is nothing, ActionsUnknown where prices cannot be adjusted, AcrossSeam, UsageError, and
     other errors below IngestError; warns (IngestWarning) of what is missing. May be called in a notebook.
@@ -139,17 +149,23 @@ def get_smart_data(
     chosen = settings.load(_file(config))
     (ticker,) = _tickers([ticker])
     first, last = _day("start", start), _day("end", end)
-    begin, final = smart.window_of(period, first, last)
+    market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
+    begin, final = smart.window_of(period, first, last, market)
     if data_source == "yfinance":
         if not fetch:
             raise UsageError('fetch=False gives what is stored: it goes with data_source="massive"')
         window = {"start": begin, "end": last} if first or last else {"period": period}
-        return smart.yahoo_frame(chosen, ticker, auto_adjust, actions, interval=interval, **window)
+        how = {"interval": interval, "prepost": prepost, **window}
+        return smart.yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)
     if data_source != "massive":
         raise UsageError(f'data_source {data_source!r}: "massive" or "yfinance"')
-    if interval != "1d":
-        raise UsageError(f'interval {interval!r}: of Massive there are daily bars, "1d", alone')
-    return smart.massive_frame(chosen, smart.Query(ticker, begin, final, auto_adjust, actions, fetch), across_seams)
+    query = smart.Query(ticker, begin, final, auto_adjust, actions, fetch, market)
+    if interval == "1d":
+        return smart.massive_frame(chosen, query, across_seams)
+    from ingest import intraday
+    from ingest.aggregate import bar_size
+
+    return intraday.massive_frame(chosen, query, bar_size(interval), prepost, across_seams)
 
 
 def history(
@@ -161,14 +177,17 @@ def history(
     fetch: bool = True,
     across_seams: bool = False,
     config: Path | str | None = None,
+    dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
     """Stored rows of one or many tickers from `start` to `end`, both inclusive; all that is held where they are None.
 
     Columns ticker, date, open, high, low, close, volume, source ("massive" or "yahoo"), sorted by ticker and date;
-    `columns` chooses among these and transactions. Prices in dollars as traded, or with `adjust` "splits" or "all" for
-    a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are older
-    than the newest session that is over (never with `fetch=False`). Raises UsageError, AcrossSeam, ActionsUnknown or
-    CacheError.
+    `columns` chooses among these and transactions. Of minutes (`dataset="stocks-minute"`) there is time, too, when a
+    minute begins, after the date of its session: Datetime("us") in New York, of forex and crypto in UTC; extended hours
+    are among them. Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or
+    "all" for a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are
+    older than the newest session that is over (never with `fetch=False`). Raises UsageError, AcrossSeam, ActionsUnknown
+    or CacheError.
     """
     from ingest import stored
 
@@ -176,7 +195,7 @@ def history(
     return stored.history(
         *(
             settings.load(_file(config)),
-            STOCKS_DAY,
+            named(dataset),
             wanted,
             _day("start", start),
             _day("end", end),
@@ -188,26 +207,30 @@ def history(
     )
 
 
-def day(session: date | str, config: Path | str | None = None) -> "pl.DataFrame":
-    """All rows of a session, as traded, sorted by ticker, with the columns of `history` and transactions.
+def day(session: date | str, config: Path | str | None = None, dataset: str = STOCKS_DAY.short) -> "pl.DataFrame":
+    """All rows of a session, as traded, sorted by ticker and time, with the columns of `history` and transactions.
 
-    Raises NotFound where the session is not held, and CacheError.
+    Raises NotFound where the session is not held, UsageError for a dataset that there is not, and CacheError.
     """
     from ingest import stored
 
-    return stored.day(settings.load(_file(config)), STOCKS_DAY, _required("session", session))
+    return stored.day(settings.load(_file(config)), named(dataset), _required("session", session))
 
 
 def scan(
-    start: date | str | None = None, end: date | str | None = None, config: Path | str | None = None
+    start: date | str | None = None,
+    end: date | str | None = None,
+    config: Path | str | None = None,
+    dataset: str = STOCKS_DAY.short,
 ) -> "pl.LazyFrame":
     """All stored rows from `start` to `end`, both inclusive, as traded and lazily: columns as `day`.
 
-    Filters upon date and ticker are pushed down to what is read. What is held is looked up when it is collected.
+    Filters upon date and ticker are pushed down to what is read, those upon time are not. What is held is looked up
+    when it is collected.
     """
     from ingest import stored
 
-    return stored.scan(settings.load(_file(config)), STOCKS_DAY, _day("start", start), _day("end", end))
+    return stored.scan(settings.load(_file(config)), named(dataset), _day("start", start), _day("end", end))
 
 
 def corrections(

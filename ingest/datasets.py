@@ -340,6 +340,24 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
     return next(iter(found), STOCKS_MINUTE if interval != "1d" else STOCKS_DAY)
 
 
+def bars_of(dataset: Dataset, interval: str) -> Dataset:
+    """The bars of a dataset's market that those of an interval are made of: its days, or its minutes.
+
+    Raises UsageError where the catalogue has none.
+    """
+    if dataset.is_intraday is (interval != "1d"):
+        return dataset
+    found = days_of(dataset) if interval == "1d" else minutes_of(dataset)
+    if found is None:
+        raise UsageError(f"interval {interval!r}: the catalogue has no such bars of the market of {dataset.short}")
+    return found
+
+
+def interval_of(dataset: str | None, interval: str | None) -> str:
+    """The interval that was named, else that of the dataset that was, else a day. Raises UsageError."""
+    return interval or (named(dataset).interval if dataset else "1d")
+
+
 def strangers(dataset: Dataset, names: Iterable[str]) -> list[str]:
     """Tickers and patterns that no ticker of a dataset can be: all of its own begin with its sigil."""
     return [name for name in names if not _may_begin(prefix_of(name), name, dataset.sigil)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -37,20 +37,44 @@ def frame_of(
     if not auto_adjust:
         adjusted_close = rows["close"].to_numpy() * dividends / splits
         columns["Adj Close"] = adjusted_close if actions else np.full(rows.height, np.nan)
-    volume = rows["volume"].cast(pl.Float64).to_numpy() * splits
-    columns["Volume"] = volume if dataset.unit == "coins" else np.round(np.nan_to_num(volume)).astype(np.int64)
+    columns["Volume"] = _volume(rows, splits, dataset)
     if with_actions:
         columns |= _events(rows, actions or Actions(), splits)
-    frame = pd.DataFrame(columns, index=_index(rows, dataset.yahoo_zone))
+    # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
+    days = pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list()))
+    frame = pd.DataFrame(columns, index=days.tz_localize(dataset.yahoo_zone).rename("Date"))
     frame.attrs["sources"] = sources(rows)
     return frame
 
 
-def _index(rows: pl.DataFrame, zone: str) -> "pd.DatetimeIndex":
+def intraday_frame_of(
+    bars: pl.DataFrame, actions: Actions | None, auto_adjust: bool, with_actions: bool, dataset: Dataset
+) -> "pd.DataFrame":
+    """Bars of one ticker within days: prices divided by later splits, whether `auto_adjust` or not.
+
+    Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
+    Without `actions` prices are as traded. Events stand at the first bar of their date. Index: `Datetime`, when a bar
+    begins, in the zone that yfinance has for the dataset; `attrs["sources"]` as of `frame_of`.
+    """
     import pandas as pd
 
-    # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
-    return pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list())).tz_localize(zone).rename("Date")
+    splits, _ = adjusted.factors(bars, {ticker: actions for ticker in bars["ticker"].unique() if actions})
+    columns = {name.title(): bars[name].to_numpy() / splits for name in ("open", "high", "low", "close")}
+    if not auto_adjust:
+        columns["Adj Close"] = columns["Close"]
+    columns["Volume"] = _volume(bars, splits, dataset)
+    if with_actions:
+        columns |= _events(bars, actions or Actions(), splits)
+    # By way of seconds, as yfinance does, so that the unit is the one of the installed pandas.
+    index = pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC")
+    frame = pd.DataFrame(columns, index=index.tz_convert(dataset.yahoo_zone).rename("Datetime"))
+    frame.attrs["sources"] = sources(bars)
+    return frame
+
+
+def _volume(rows: pl.DataFrame, splits: "np.ndarray[tuple[int], np.dtype[np.float64]]", dataset: Dataset) -> Any:
+    volume = rows["volume"].cast(pl.Float64).to_numpy() * splits
+    return volume if dataset.unit == "coins" else np.round(np.nan_to_num(volume)).astype(np.int64)
 
 
 def _events(
@@ -58,7 +82,7 @@ def _events(
 ) -> Mapping[str, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
     days = rows["date"].to_list()
     found = {"Dividends": np.zeros(len(days)), "Stock Splits": np.zeros(len(days))}
-    place = {day: at for at, day in enumerate(days)}
+    place = {day: at for at, day in reversed(list(enumerate(days)))}
     for dividend in actions.dividends:
         if (at := place.get(dividend.ex_date)) is not None:
             found["Dividends"][at] += dividend.amount / splits[at]

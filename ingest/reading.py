@@ -1,7 +1,8 @@
 """What is stored, read back: raw rows of some tickers, of a whole session, or a lazy scan of both tiers.
 
 Each row says its source. Massive's come from the tracked CSVs where these are up to date, else from the parts; Yahoo's
-stand in the manifest and are handed out only for sessions of which no file of Massive's is held.
+stand in the manifest and are handed out only for sessions of which no file of Massive's is held. Rows within days are
+Massive's alone, from the parts.
 """
 
 import time
@@ -20,7 +21,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
 from ingest.tiers import projection
-from ingest.tiers.bars import BARS, all_bars, bars, schema_of
+from ingest.tiers.bars import BARS, all_bars, bars, firsts, order_of, schema_of
 from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder, Projection
 
@@ -31,7 +32,7 @@ ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 
 
 def rows_schema(dataset: Dataset) -> pl.Schema:
-    """`ROWS`, with the dataset's own numbers before the source."""
+    """`ROWS` with the dataset's own numbers; within days with `time`, when a bar begins, after the date."""
     return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
 
 
@@ -76,14 +77,14 @@ def stock_of(manifest: Manifest, settings: Settings, dataset: Dataset) -> Stock:
 
 
 def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
-    """Raw rows of these tickers from `start` to `end`, both inclusive, as `stock.schema`, sorted by ticker and date.
+    """Raw rows of these tickers from `start` to `end`, both inclusive, as `stock.schema`, sorted by ticker and time.
 
     `trades`: numbers are wanted that the CSVs lack. Raises CacheError where a part can't be read.
     """
     held = [day for day in stock.manifest.committed() if start <= day <= end]
     found = massive(stock, frozenset(tickers), held, trades)
     yahoo = _yahoo(stock, stock.quotes.rows(tickers, start, end))
-    return pl.concat([found, yahoo]).sort("ticker", "date") if yahoo.height else found
+    return pl.concat([found, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else found
 
 
 def sessions(stock: Stock) -> list[date]:
@@ -92,7 +93,7 @@ def sessions(stock: Stock) -> list[date]:
 
 
 def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> pl.DataFrame:
-    """Raw rows on these sessions (ascending), of some tickers or of all, sorted by date and ticker."""
+    """Raw rows on these sessions (ascending), of some tickers or of all, sorted by date, ticker and time."""
     if tickers is None:
         frames = [session(stock, day) for day in days]
         return pl.concat([pl.DataFrame(schema=stock.schema), *frames])
@@ -100,21 +101,24 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
     held = [day for day in stock.manifest.committed() if day in wanted]
     yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
     found = pl.concat([massive(stock, frozenset(tickers), held, trades=True), _yahoo(stock, yahoo)])
-    return found.sort("date", "ticker")
+    return found.sort("date", *order_of(stock.dataset))
 
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
-    """All rows of a session, as `stock.schema`, sorted by ticker; empty where nothing is held. Raises CacheError."""
+    """All rows of a session, sorted by ticker and time; empty where nothing is held of it. Raises CacheError."""
     parts = stock.manifest.parts
     held = _steadily(stock, lambda: [all_bars(stock.folders, one, stock.dataset) for one in parts([day])])
-    rows = [_from(stock, frame, "massive") for frame in held]
-    return pl.concat([*rows, _yahoo(stock, stock.quotes.rows_of(day))]).sort("ticker")
+    found = pl.concat([pl.DataFrame(schema=stock.schema), *(_from(stock, one, "massive") for one in held)])
+    yahoo = _yahoo(stock, stock.quotes.rows_of(day))
+    return pl.concat([found, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else found
 
 
 def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
     """Rows of these tickers on sessions (ascending) that are held. Raises CacheError."""
     if not held:
         return pl.DataFrame(schema=stock.schema)
+    if stock.dataset.is_intraday:
+        return _from(stock, _from_parts(stock, tickers, held), "massive")
     ready = {} if trades else _ready(stock, tickers, held)
     frames = [_csv(stock.csvs, state, held) for state in ready.values()]
     found = {ticker: frame for ticker, frame in zip(ready, frames, strict=True) if frame is not None}
@@ -178,11 +182,16 @@ def _bars(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.Dat
     pieces = [parts[at : at + size] for at in range(0, len(parts), size)]
     with ThreadPoolExecutor(_THREADS) as threads:
         frames = list(threads.map(lambda piece: bars(stock.folders, piece, tickers, stock.dataset), pieces))
-    return pl.concat(frames)
+    return firsts(pl.concat(frames), stock.dataset)
 
 
 def _yahoo(stock: Stock, found: Sequence[QuoteRow]) -> pl.DataFrame:
-    """Yahoo's rows, but for sessions of which a file of Massive's could tell: who is not in that did not trade."""
+    """Yahoo's rows, but for sessions of which a file of Massive's could tell: who is not in that did not trade.
+
+    It is asked for daily bars alone.
+    """
+    if stock.dataset.is_intraday:
+        return pl.DataFrame(schema=stock.schema)
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     schema = {name: BARS[name] for name in names}
     coverage = stock.manifest.coverage() if found else None

@@ -15,7 +15,7 @@ from ingest.manifest import Manifest
 from ingest.settings import Settings
 
 _BATCH = 32
-"""Sessions read at once: about 300,000 rows where all tickers are wanted."""
+"""Sessions read at once: about 300,000 rows where all tickers are wanted. Of minutes a single one has many more."""
 
 
 def scan(settings: Settings, dataset: Dataset, start: date, end: date) -> pl.LazyFrame:
@@ -47,8 +47,9 @@ def _frames(
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, dataset)
         days = wish.passing([day for day in reading.sessions(stock) if start <= day <= end])
-        for at in range(0, len(days), _BATCH):
-            yield reading.on(stock, days[at : at + _BATCH], wish.tickers)
+        batch = 1 if dataset.is_intraday and wish.tickers is None else _BATCH
+        for at in range(0, len(days), batch):
+            yield reading.on(stock, days[at : at + batch], wish.tickers)
 
 
 @dataclass(frozen=True, slots=True)

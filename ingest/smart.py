@@ -1,7 +1,5 @@
 """`get_smart_data`: what is stored first, what is lacking in bulk from Massive, and Yahoo where Massive has nothing."""
 
-import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +16,7 @@ from ingest.errors import (
     CacheLocked,
     Disagreement,
     IngestError,
-    IngestWarning,
+    NotConfirmed,
     NotFound,
     SourceError,
     UsageError,
@@ -33,6 +31,7 @@ from ingest.request import Flags, Request, request_of
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo, as_traded, shared
+from ingest.warned import warn as _warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,14 +88,14 @@ def fetch(
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
     """
     if query.fetch:
-        _fetch(settings, query)
+        bring(settings, query)
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, query.dataset)
         yahoo = shared() if query.fetch and settings.fallback.enabled and query.asks_yahoo else None
         rows, answer = _filled(stock, settings, query, yahoo)
         if rows.is_empty():
             raise NotFound(_nothing(query))
-        actions = _actions(stock, settings, query, rows, answer, yahoo) if events else None
+        actions = events_of(stock, settings, query, rows, answer, yahoo) if events else None
         if actions and not across_seams:
             check_seams(rows, manifest.coverage(), {query.ticker: actions})
         for doubt in doubts(rows, {query.ticker: actions}) if actions else ():
@@ -117,29 +116,33 @@ def _nothing(query: Query) -> str:
 # Massive
 
 
-def _fetch(settings: Settings, query: Query) -> None:
-    """Bring what is lacking into the tiers, each day's file once; warns where that cannot be."""
+def bring(settings: Settings, query: Query) -> None:
+    """Bring what is lacking into the tiers, each day's file once; warns where that cannot be, or would be a lot."""
     lacking = _lacking(settings, query)
     if not lacking:
         return
     if len(lacking) > settings.fallback.max_implicit_files:
-        _warn(
-            f"{len(lacking):,} daily files are lacking, more than [fallback] max_implicit_files; fetch them with "
-            f"`ingest run --start {lacking[0]} --end {lacking[-1]}`"
-        )
+        limit = "more than [fallback] max_implicit_files"
+        _warn(f"{len(lacking):,} files are lacking, {limit}; {_command(query, lacking)}")
         return
     try:
         _run(settings, query.dataset, lacking)
     except CacheLocked:
-        _warn("a run is going on: this is what is stored, and Yahoo's for the rest")
+        _warn("a run is going on: nothing is fetched of Massive's meanwhile")
+    except NotConfirmed as error:
+        _warn(f"nothing is fetched of Massive's, it is too much: {error.estimate}; {_command(query, lacking)}")
     except IngestError as error:
         _warn(f"Massive gave nothing: {error}")
+
+
+def _command(query: Query, lacking: Sequence[date]) -> str:
+    return f"fetch them with `ingest run{query.dataset.flag} --start {lacking[0]} --end {lacking[-1]}`"
 
 
 def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
-        Flags(start=lacking[0], end=lacking[-1], fallback=False), settings, lambda event: None, dataset
+        Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, lambda event: None, dataset
     )
     runs.run_apart(quick, request, lambda event: None)
 
@@ -208,11 +211,11 @@ def _warn_of_newest(query: Query, rows: pl.DataFrame, lacking: Sequence[date], y
         _warn(f"{len(newer):,} sessions from {newer[0]} on are missing: {why}")
 
 
-def _actions(
+def events_of(
     stock: Stock, settings: Settings, query: Query, rows: pl.DataFrame, answer: Answer | None, yahoo: Yahoo | None
 ) -> Actions | None:
     """Splits and dividends; None where they cannot be had, and raw prices were asked for."""
-    if not query.dataset.splits:
+    if not stock.dataset.splits:
         return Actions()
     first = rows["date"].min()
     if answer and isinstance(first, date) and answer.start <= first:
@@ -277,15 +280,3 @@ def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date
     span = [(str(frame.index[0].date()), str(frame.index[-1].date()))] if len(frame) else []
     frame.attrs["sources"] = {"yahoo": span}
     return frame
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, IngestWarning, stacklevel=_depth())
-
-
-def _depth() -> int:
-    """How many calls of this package lie between the warning and whoever called it."""
-    depth, frame = 2, sys._getframe(2)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("ingest."):
-        depth, frame = depth + 1, frame.f_back
-    return depth

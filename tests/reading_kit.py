@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import pandas as pd
 from pipeline_kit import Place
 from yahoo_kit import Security, yahoo
 
@@ -50,6 +51,15 @@ def walk(days, first=100.0, volume=10_000, splits=None, step=0.37):
 
 def security(days, splits=None, dividends=None, **named):
     return Security(walk(days, splits=splits, **named), splits or {}, dividends or {})
+
+
+def same(mine, theirs):
+    """Equal frames but for Yahoo's float32 in the prices."""
+    assert list(mine.columns) == list(theirs.columns)
+    assert mine.dtypes.tolist() == theirs.dtypes.tolist()
+    assert (mine.index.name, mine.index.dtype) == (theirs.index.name, theirs.index.dtype)
+    pd.testing.assert_index_equal(mine.index, theirs.index)
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=False, rtol=3e-7, atol=1e-6)
 
 
 class World:

@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from pipeline_kit import key, write_keys
-from reading_kit import security, world
+from reading_kit import same, security, world
 from yahoo_kit import fresh_yfinance, past_sessions, plain_history
 
 import ingest
@@ -48,15 +48,6 @@ def smart(here, ticker="AAPL", lists=("AAPL",), settings=None, **arguments):
     return ingest.get_smart_data(
         ticker, data_source="massive", config=here.config(lists, **(settings or {})), **arguments
     )
-
-
-def same(mine, theirs):
-    """Equal frames but for Yahoo's float32 in the prices."""
-    assert list(mine.columns) == list(theirs.columns)
-    assert mine.dtypes.tolist() == theirs.dtypes.tolist()
-    assert (mine.index.name, mine.index.dtype) == (theirs.index.name, theirs.index.dtype)
-    pd.testing.assert_index_equal(mine.index, theirs.index)
-    pd.testing.assert_frame_equal(mine, theirs, check_exact=False, rtol=3e-7, atol=1e-6)
 
 
 @pytest.mark.parametrize("period", ["1mo", "3mo", "6mo", "5d", "1d", "ytd", "2wk", "40d"])
@@ -244,7 +235,9 @@ def test_volume_is_rounded_half_to_even(here):
     ("arguments", "words"),
     [
         ({"period": "6m"}, "'6m'"),
-        ({"interval": "1h"}, "'1h'"),
+        ({"interval": "1wk"}, "'1wk'"),
+        ({"interval": "2m"}, "'2m'"),
+        ({"dataset": "stock-day"}, "did you mean stocks-day"),
         ({"start": "yesterday"}, "'yesterday'"),
         ({"start": DAYS[5], "end": DAYS[5]}, "no session"),
         ({"end": "0001-01-01"}, "no session"),

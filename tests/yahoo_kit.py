@@ -24,6 +24,7 @@ from ingest import sessions
 from ingest.datasets import STOCKS_DAY
 from ingest.freshness import newest_session
 
+NEW_YORK = ZoneInfo("America/New_York")
 _PERIODS = (("period1", "0"), ("period2", "99999999999"))
 _REQUEST = requests.Session.request
 _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
@@ -33,7 +34,8 @@ _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "descriptio
 class Security:
     """Bars by day as (open, high, low, close, volume), splits by ex-date as (new, old), dividends by ex-date.
 
-    `zone` and `opens` say when its days begin at Yahoo.
+    `zone` and `opens` say when its days begin at Yahoo. `within` has bars within days by Yahoo's interval and their
+    begin; None where Yahoo has a row without numbers.
     """
 
     bars: dict[date, tuple[float, float, float, float, float]]
@@ -41,6 +43,7 @@ class Security:
     dividends: dict[date, float] = field(default_factory=dict)
     zone: str = "America/New_York"
     opens: clock = clock(9, 30)
+    within: dict[str, dict[datetime, tuple[float, float, float, float, float] | None]] = field(default_factory=dict)
 
     def opening(self, day):
         """The stamp of a day's bar."""
@@ -109,6 +112,50 @@ def chart(ticker, security, first, last):
     return {"chart": {"result": [result], "error": None}}
 
 
+def intraday_chart(ticker, security, interval, prepost, first, last):
+    """The answer for bars within days: no adjusted close, and the hours of each day."""
+    known = security.within[interval]
+    begins = [at for at in sorted(known) if first <= at.timestamp() < last and (prepost or is_regular(at))]
+    names = ("open", "high", "low", "close", "volume")
+    factors = {at: security.later_splits(at.date()) for at in begins}
+    quote = {name: [_within(known[at], place, factors[at]) for at in begins] for place, name in enumerate(names)}
+    days = sorted({at.date() for at in begins})
+    meta = _meta(ticker, security) | {"dataGranularity": interval}
+    meta["tradingPeriods"] = _periods(days, prepost)
+    result = {"meta": meta, "timestamp": [int(at.timestamp()) for at in begins], "indicators": {"quote": [quote]}}
+    if events := _events(security, first, last):
+        result["events"] = events
+    return {"chart": {"result": [result], "error": None}}
+
+
+def _within(bar, place, factor):
+    if bar is None:
+        return None
+    return round(bar[place] * factor) if place == 4 else _single(bar[place] / factor)
+
+
+def is_regular(at):
+    return clock(9, 30) <= at.astimezone(NEW_YORK).time() < closing(at.date())
+
+
+def closing(day):
+    return sessions.Calendar.of("XNYS").close(day)
+
+
+def _periods(days, prepost):
+    edges = [[clock(4), clock(9, 30), closing(day), clock(20)] for day in days]
+    stamps = [
+        [int(datetime.combine(day, at, NEW_YORK).timestamp()) for at in one]
+        for day, one in zip(days, edges, strict=True)
+    ]
+    zone = {"timezone": "EST", "gmtoffset": -18000}
+    named = {
+        name: [[{"start": one[at], "end": one[at + 1], **zone}] for one in stamps]
+        for at, name in enumerate(("pre", "regular", "post"))
+    }
+    return named if prepost else named["regular"]
+
+
 def _events(security, first, last):
     opening = security.opening
     splits = {
@@ -170,6 +217,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(fault, "<html>no</html>")
         elif ticker not in self.server.securities:
             self._answer(404, json.dumps(_UNKNOWN))
+        elif (interval := query["interval"][0]) in (security := self.server.securities[ticker]).within:
+            prepost = query["includePrePost"][0].lower() == "true"
+            self._answer(200, json.dumps(intraday_chart(ticker, security, interval, prepost, first, last)))
         else:
             self._answer(200, json.dumps(chart(ticker, self.server.securities[ticker], first, last)))
 
