@@ -17,7 +17,7 @@ Format = Literal["csv", "parquet"]
 _FORMULA = r"^[=+\-@\t\r]"
 """How a text begins that spreadsheets take for a formula and run, as OWASP lists them under "CSV injection"."""
 
-_LONGEST = MAX_NAME_BYTES - len("_1d.parquet")
+_LONGEST = MAX_NAME_BYTES - len("_15m.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,13 @@ class Exported:
     rows: int
 
 
-def export(rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format) -> Iterator[Exported]:
+def export(
+    rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d"
+) -> Iterator[Exported]:
     """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; a file that is there is replaced whole.
 
-    Columns date, open, high, low, close, volume, source. Raises NotFound where no ticker has any, UsageError for a
-    folder that is a file, CacheError where it cannot be written.
+    Columns date, time (within days alone), open, high, low, close, volume, source. Raises NotFound where no ticker has
+    any, UsageError for a folder that is a file, CacheError where it cannot be written.
     """
     with durable.translated("look at", folder):
         is_file = folder.exists() and not folder.is_dir()
@@ -45,7 +47,7 @@ def export(rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Forma
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())
     for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
-        path = folder / f"{file_stem(str(ticker))}_1d.{kind}"
+        path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
         durable.replace(path, _packed(frame, kind))
         yield Exported(str(ticker), path, frame.height)
 
@@ -60,7 +62,7 @@ def formulas(rows: pl.DataFrame) -> tuple[str, ...]:
 def _packed(frame: pl.DataFrame, kind: Format) -> bytes:
     buffer = BytesIO()
     if kind == "csv":
-        frame.write_csv(buffer)
+        frame.write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
     else:
         frame.write_parquet(buffer)
     return buffer.getvalue()

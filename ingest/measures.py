@@ -24,7 +24,7 @@ _PRICES = ("open", "high", "low", "close")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The change of a close from the one before: a fraction of it."""
+    """The change of a close from the one before: a fraction of it; `date` is a datetime for bars within days."""
 
     date: date
     change: float
@@ -32,10 +32,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Of rows from `first` to `last`; `total_return` is from the first close to the last one.
+    """Of rows from `first` to `last`; of bars within days these are times, and volatilities are None.
 
-    `on_balance_volume` counts from the first row, where it is 0. `volume_ratio` is the last volume ÷ the mean of the 20
-    before it. Moves are the largest first, at most three each way.
+    `total_return` is from the first close to the last one. `on_balance_volume` counts from the first row, where it is
+    0. `volume_ratio` is the last volume ÷ the mean of the 20 before it. Moves are the largest first, at most three each
+    way.
     """
 
     first: date
@@ -55,25 +56,28 @@ class Measures:
 
 
 def measures_of(rows: pl.DataFrame) -> Measures | None:
-    """Measure rows with the columns date, open, high, low, close, volume and dollars (traded), ascending by date.
+    """Measure rows with the columns date, open, high, low, close, volume and dollars (traded), ascending.
 
-    Rows without four prices above 0 are left out; None where no row is left.
+    With a column time they are bars within days: volatilities are left out, since no bar sees what happens overnight,
+    and what begins at 09:30 is not to be compared with what does at noon. Rows without four prices above 0 are left
+    out; None where no row is left.
     """
     sound = pl.all_horizontal((pl.col(name).is_finite() & (pl.col(name) > 0)) for name in _PRICES)
     rows = rows.filter(sound)
     if rows.is_empty():
         return None
     opens, highs, lows, closes, volumes, dollars = (_floats(rows, name) for name in (*_PRICES, "volume", "dollars"))
-    days = rows["date"].to_list()
+    within_days = "time" in rows.columns
+    days = rows["time" if within_days else "date"].to_list()
     up, down = largest_moves(days, closes)
     return Measures(
         first=days[0],
         last=days[-1],
-        sessions=rows.height,
+        sessions=rows["date"].n_unique(),
         total_return=float(closes[-1] / closes[0] - 1) if rows.height > 1 else None,
-        volatility_close=close_to_close(closes),
-        volatility_parkinson=parkinson(highs, lows),
-        volatility_garman_klass=garman_klass(opens, highs, lows, closes),
+        volatility_close=None if within_days else close_to_close(closes),
+        volatility_parkinson=None if within_days else parkinson(highs, lows),
+        volatility_garman_klass=None if within_days else garman_klass(opens, highs, lows, closes),
         average_volume=float(volumes.mean()),
         average_dollar_volume=float(dollars.mean()),
         last_volume=float(volumes[-1]),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,10 @@ _UNITS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
 def chart(rows: pl.DataFrame, width: int, title: str, colour: bool) -> str:
-    """Draw rows with the columns date, close and volume, in so many columns (at least 40 read well).
+    """Draw rows with the columns date or time, close and volume, in so many columns (at least 40 read well).
 
-    Sessions stand side by side, without gaps for nights and weekends; those without a close are left out. Empty where
-    none is left. Its last line has no end.
+    Sessions, or bars, stand side by side, without gaps for nights and weekends; those without a close are left out.
+    Empty where none is left. Its last line has no end.
     """
     import plotext
 
@@ -58,14 +59,15 @@ def _draw_prices(panel: Any, rows: pl.DataFrame, title: str) -> None:
 
 
 def _draw_volumes(panel: Any, rows: pl.DataFrame, width: int) -> None:
-    days, canvas = rows["date"].to_list(), width - _LABEL - 2
+    days, canvas = rows["time" if "time" in rows.columns else "date"].to_list(), width - _LABEL - 2
     volumes, size = _bins(rows["volume"].fill_nan(None).fill_null(0).to_numpy(), 2 * canvas)
-    title = "volume" if size == 1 else f"volume, mean of each {size} sessions"
+    noun = "bars" if "time" in rows.columns else "sessions"
+    title = "volume" if size == 1 else f"volume, mean of each {size} {noun}"
     _dress(panel, title, _steps(0.0, max(*volumes, 1.0), _VOLUME_TICKS), short)
     centres = [min(n * size + (size - 1) / 2, len(days) - 1) for n in range(len(volumes))]
     panel.draw(panel.signal(centres, volumes, marker="hd").fillx())
     places = sorted({round(at) for at in _steps(0, len(days) - 1, canvas // _DATE_EVERY + 1)})
-    panel.ruler("x").lim(0, max(len(days) - 1, 1)).ticks(places, [str(days[at]) for at in places])
+    panel.ruler("x").lim(0, max(len(days) - 1, 1)).ticks(places, [stamped(days[at]) for at in places])
 
 
 def _bins(values: Floats, most: int) -> tuple[list[float], int]:
@@ -82,6 +84,11 @@ def _dress(panel: Any, title: str, ticks: Sequence[float], words: Callable[[floa
 
 def _steps(first: float, last: float, count: int) -> list[float]:
     return [float(step) for step in np.linspace(first, last, count)]
+
+
+def stamped(day: date) -> str:
+    """A date; of a time within a day all but the year and the seconds."""
+    return f"{day:%m-%d %H:%M}" if isinstance(day, datetime) else day.isoformat()
 
 
 def short(amount: float) -> str:

@@ -11,14 +11,14 @@ from rich.console import Console
 
 from ingest import settings, stored
 from ingest.adjust import Adjust
+from ingest.aggregate import aggregate, bar_size
 from ingest.commands.telling import warnings_told
-from ingest.datasets import named, of_tickers
+from ingest.datasets import bars_of, named, of_tickers
 from ingest.errors import UsageError, printable
 from ingest.exporting import Exported, Format, export, formulas
 from ingest.tickers import some
 
 _SHOWN = 40
-_COLUMNS = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
 
 
 def export_command(
@@ -30,23 +30,20 @@ def export_command(
     adjust: str,
     across_seams: bool,
     config: Path | None,
+    interval: str = "1d",
+    prepost: bool = False,
 ) -> int:
     """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError."""
     if kind not in ("csv", "parquet"):
         raise UsageError(f"--format {kind!r}: csv or parquet")
+    size = None if interval == "1d" else bar_size(interval)
+    kept = bars_of(named(dataset), interval) if dataset else of_tickers(tickers, interval)
     chosen = settings.load(config)
     with warnings_told():
-        rows = stored.history(
-            chosen,
-            named(dataset) if dataset else of_tickers(tickers),
-            tickers,
-            *window,
-            cast("Adjust", adjust),
-            _COLUMNS,
-            True,
-            across_seams,
-        )
-    written = list(export(rows, tickers, folder, cast("Format", kind)))
+        rows = stored.history(chosen, kept, tickers, *window, cast("Adjust", adjust), None, True, across_seams)
+    if size:
+        rows = aggregate(rows, size, kept, prepost)
+    written = list(export(rows, tickers, folder, cast("Format", kind), interval))
     _warn_of_formulas(rows)
     return _told(written, tickers)
 

@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,13 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from ingest import adjusted, settings, smart
+from ingest import adjusted, intraday, settings, smart
 from ingest.adjust import Adjust
-from ingest.commands.chart import chart, short
+from ingest.aggregate import bar_size
+from ingest.commands.chart import chart, short, stamped
 from ingest.commands.rendering.words import counted
 from ingest.commands.telling import warnings_told
-from ingest.datasets import Dataset, named, of_ticker
+from ingest.datasets import Dataset, bars_of, named, of_ticker
 from ingest.errors import NotFound, UsageError
 from ingest.lookalike import sources
 from ingest.measures import USUAL, Measures, Move, measures_of
@@ -28,7 +29,8 @@ DataSource = Literal["massive", "yfinance"]
 _WIDTH = 80
 _SPANS = 4
 _PRICES = ("open", "high", "low", "close")
-_WRITTEN = ("date", *_PRICES, "volume", "source")
+_WRITTEN = ("date", "time", *_PRICES, "volume", "source")
+_ISO = "%Y-%m-%dT%H:%M:%S%:z"
 _ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjusted for splits and dividends"}
 
 
@@ -36,7 +38,8 @@ _ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjus
 class Wish:
     """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`.
 
-    `market` names a dataset; None: the one that the ticker's sigil tells.
+    `market` names a dataset of it; None: the one that the ticker's sigil tells. Of an `interval` within days those of
+    extended hours with `prepost` alone.
     """
 
     ticker: str
@@ -48,6 +51,15 @@ class Wish:
     fetch: bool
     across_seams: bool
     market: str | None = None
+    interval: str = "1d"
+    prepost: bool = False
+
+    @property
+    def dataset(self) -> Dataset:
+        """The bars that these are made of."""
+        if self.market:
+            return bars_of(named(self.market), self.interval)
+        return of_ticker(self.ticker, self.interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ def show_command(wish: Wish, look: Look, config: Path | None) -> int:
     with warnings_told():
         rows = _rows(settings.load(config), wish)
     if look.csv:
-        sys.stdout.write(rows.select(_WRITTEN).write_csv())
+        sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
     elif look.json:
         sys.stdout.write(_json(wish, rows) + "\n")
     else:
@@ -78,20 +90,30 @@ def show_command(wish: Wish, look: Look, config: Path | None) -> int:
 def _rows(chosen: settings.Settings, wish: Wish) -> pl.DataFrame:
     """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
-    first, last = smart.window_of(wish.period, wish.start, after, _dataset(wish))
-    read = _of_massive if wish.data_source == "massive" else _of_yahoo
-    rows = read(chosen, wish, first, last).fill_nan(None)
+    first, last = smart.window_of(wish.period, wish.start, after, wish.dataset)
+    rows = _reader(wish)(chosen, wish, first, last).fill_nan(None)
     whole = bool((rows["volume"].fill_null(0) % 1 == 0).all())
     return rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows
 
 
-def _dataset(wish: Wish) -> Dataset:
-    return named(wish.market) if wish.market else of_ticker(wish.ticker)
+def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], pl.DataFrame]:
+    if wish.interval == "1d":
+        return _of_massive if wish.data_source == "massive" else _of_yahoo
+    if wish.data_source != "massive":
+        raise UsageError(f"--interval {wish.interval}: of yfinance daily bars alone are shown")
+    return _within_days
+
+
+def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
+    adjusts, size = wish.adjust != "none", bar_size(wish.interval)
+    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
+    bars, actions = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
+    return adjusted.apply(_with_dollars(bars), {wish.ticker: actions} if actions else {}, wish.adjust)
 
 
 def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
     adjusts = wish.adjust != "none"
-    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=_dataset(wish))
+    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
     rows, actions = smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams)
     return adjusted.apply(_with_dollars(rows), {wish.ticker: actions} if actions else {}, wish.adjust)
 
@@ -99,7 +121,8 @@ def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) 
 def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
     if not wish.fetch:
         raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
-    daily = as_traded(smart.yahoo_frame(chosen, wish.ticker, auto_adjust=False, actions=True, start=first))
+    frame = smart.yahoo_frame(chosen, wish.ticker, auto_adjust=False, actions=True, dataset=wish.dataset, start=first)
+    daily = as_traded(frame)
     named = daily.bars.with_columns(ticker=pl.lit(wish.ticker), source=pl.lit("yahoo"))
     rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
     rows = rows.filter(pl.col("date").is_between(first, last))
@@ -121,11 +144,16 @@ def _json(wish: Wish, rows: pl.DataFrame) -> str:
     found = {
         "ticker": wish.ticker,
         "adjust": wish.adjust,
-        "rows": rows.select(_WRITTEN).to_dicts(),
+        "interval": wish.interval,
+        "rows": rows.select(_written(rows)).to_dicts(),
         "sources": sources(rows),
         "measures": asdict(measures) if measures else None,
     }
-    return json.dumps(found, default=str, ensure_ascii=False, allow_nan=False)
+    return json.dumps(found, default=lambda value: value.isoformat(), ensure_ascii=False, allow_nan=False)
+
+
+def _written(rows: pl.DataFrame) -> list[str]:
+    return [name for name in _WRITTEN if name in rows.columns]
 
 
 # For people
@@ -133,9 +161,9 @@ def _json(wish: Wish, rows: pl.DataFrame) -> str:
 
 def _show(wish: Wish, look: Look, rows: pl.DataFrame) -> None:
     console = Console(highlight=False, markup=False)
-    first, last = rows["date"][0], rows["date"][-1]
-    console.print(f"{wish.ticker}: {counted(rows.height, 'session')}, {first} to {last}", style="bold")
-    console.print(f"prices in dollars, {_ADJUSTED[wish.adjust]}")
+    console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
+    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.is_intraday else ""
+    console.print(f"prices in dollars, {_ADJUSTED[wish.adjust]}{times}")
     for source, spans in sources(rows).items():
         console.print(f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
@@ -144,6 +172,14 @@ def _show(wish: Wish, look: Look, rows: pl.DataFrame) -> None:
     if measures := measures_of(rows):
         console.print()
         console.print(_numbers(measures))
+
+
+def _extent(wish: Wish, rows: pl.DataFrame) -> str:
+    sessions, first, last = counted(rows["date"].n_unique(), "session"), *rows["date"].gather([0, -1]).to_list()
+    if "time" not in rows.columns:
+        return f"{sessions}, {first} to {last}"
+    bars = "1 bar" if rows.height == 1 else f"{rows.height:,} bars"
+    return f"{bars} of {wish.interval} in {sessions}, {first} to {last}"
 
 
 def _spans(spans: Sequence[tuple[str, str]]) -> str:
@@ -168,12 +204,13 @@ def _table(rows: pl.DataFrame, count: int) -> Table:
     shown = rows.with_columns(change=changes).tail(count or rows.height)
     digits = 4 if (rows["close"] < 1).any() else 2
     table = Table(box=None)
-    for name in ("date", *_PRICES, "change", "volume", "source"):
-        table.add_column(name, justify="left" if name in ("date", "source") else "right", no_wrap=True)
+    stamp = "time" if "time" in rows.columns else "date"
+    for name in (stamp, *_PRICES, "change", "volume", "source"):
+        table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
     for row in shown.iter_rows(named=True):
         prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
         volume = "" if row["volume"] is None else f"{row['volume']:,.0f}"
-        table.add_row(str(row["date"]), *prices, _percent(row["change"]), volume, row["source"])
+        table.add_row(stamped(row[stamp]), *prices, _percent(row["change"]), volume, row["source"])
     return table
 
 
@@ -185,15 +222,10 @@ def _numbers(measures: Measures) -> Table:
 
 
 def _lines(found: Measures) -> Mapping[str, str]:
-    volatilities = {
-        "close to close": found.volatility_close,
-        "Parkinson": found.volatility_parkinson,
-        "Garman-Klass": found.volatility_garman_klass,
-    }
     usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"
     return {
         "return": _percent(found.total_return) or "-",
-        "volatility a year": ", ".join(f"{name} {_share(value)}" for name, value in volatilities.items()),
+        "volatility a year": _volatilities(found),
         "average volume": f"{short(found.average_volume)} shares, {short(found.average_dollar_volume)} dollars",
         "last volume": f"{short(found.last_volume)}{usual}",
         "on-balance volume": short(found.on_balance_volume),
@@ -202,8 +234,19 @@ def _lines(found: Measures) -> Mapping[str, str]:
     }
 
 
+def _volatilities(found: Measures) -> str:
+    if isinstance(found.first, datetime):
+        return "not of bars within days: what happens overnight is in none of them"
+    volatilities = {
+        "close to close": found.volatility_close,
+        "Parkinson": found.volatility_parkinson,
+        "Garman-Klass": found.volatility_garman_klass,
+    }
+    return ", ".join(f"{name} {_share(value)}" for name, value in volatilities.items())
+
+
 def _moves(moves: Sequence[Move]) -> str:
-    return ", ".join(f"{move.date} {_percent(move.change)}" for move in moves) or "-"
+    return ", ".join(f"{stamped(move.date)} {_percent(move.change)}" for move in moves) or "-"
 
 
 def _percent(change: float | None) -> str:

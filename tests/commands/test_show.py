@@ -128,7 +128,7 @@ def test_csv_is_all_rows_and_nothing_else(show):
 
 def test_json_has_rows_sources_and_measures(show):
     done = found(show, rows=1, plot=True)
-    assert list(done) == ["ticker", "adjust", "rows", "sources", "measures"]
+    assert list(done) == ["ticker", "adjust", "interval", "rows", "sources", "measures"]
     assert list(done["rows"][0]) == NAMES
     assert done["sources"] == {"massive": [[str(DAYS[100]), str(DAYS[-1])]]}
     adjusted = AAPL.adjusted_closes()

@@ -70,6 +70,16 @@ ListFile = Annotated[
     typer.Option("--list", metavar="FILE", help="The list to change. (default: the first that is set)"),
 ]
 Adjusted = Annotated[str, typer.Option("--adjust", metavar="none|splits|all", help="What prices are adjusted for.")]
+Interval = Annotated[
+    str | None,
+    typer.Option(
+        "--interval",
+        "-i",
+        metavar="1m|5m|15m|30m|1h|1d",
+        help="What a row covers; within days it is made of minutes. (default: 1d, or what --dataset has)",
+    ),
+]
+Prepost = Annotated[bool, typer.Option("--prepost", help="Bars before and after the regular hours, too.")]
 AcrossSeams = Annotated[
     bool, typer.Option("--across-seams", help="Adjust across months without rows: it is one company all along.")
 ]

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from ingest.commands.app.options import AcrossSeams, Adjusted, Config, DatasetOfTicker, End, Start, Tickers
+from ingest.commands.app.options import (
+    AcrossSeams,
+    Adjusted,
+    Config,
+    DatasetOfTicker,
+    End,
+    Interval,
+    Prepost,
+    Start,
+    Tickers,
+)
 from ingest.commands.app.root import app
 
 
@@ -15,8 +25,13 @@ def show(
     ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As the vendor spells it: AAPL, BRK.B, BACpL.")],
     dataset: DatasetOfTicker = None,
     period: Annotated[
-        str, typer.Option("--period", "-p", help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number.")
-    ] = "6mo",
+        str | None,
+        typer.Option(
+            "--period",
+            "-p",
+            help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number. (default: 6mo, within days 5d)",
+        ),
+    ] = None,
     start: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --period."),
@@ -26,6 +41,8 @@ def show(
         Literal["massive", "yfinance"],
         typer.Option(help="massive: what is stored or can be fetched, Yahoo for the rest; yfinance: Yahoo alone."),
     ] = "massive",
+    interval: Interval = None,
+    prepost: Prepost = False,
     adjust: Annotated[
         Literal["none", "splits", "all"],
         typer.Option(help="Prices as traded, adjusted for splits, or for splits and dividends."),
@@ -47,10 +64,12 @@ def show(
     Lacking days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
     """
     from ingest.commands.show import Look, Wish, show_command
+    from ingest.datasets import interval_of
 
+    interval = interval_of(dataset, interval)
     wish = Wish(
         ticker=ticker,
-        period=period,
+        period=period or ("6mo" if interval == "1d" else "5d"),
         start=start.date() if start else None,
         end=end.date() if end else None,
         data_source=data_source,
@@ -58,6 +77,8 @@ def show(
         fetch=not no_fetch,
         across_seams=across_seams,
         market=dataset,
+        interval=interval,
+        prepost=prepost,
     )
     raise typer.Exit(show_command(wish, Look(rows, plot, csv, json), config))
 
@@ -73,6 +94,8 @@ def export(
     start: Start = None,
     end: End = None,
     adjust: Adjusted = "none",
+    interval: Interval = None,
+    prepost: Prepost = False,
     across_seams: AcrossSeams = False,
     config: Config = None,
 ) -> None:
@@ -81,6 +104,8 @@ def export(
     Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is held or splits cannot be had.
     """
     from ingest.commands.export import export_command
+    from ingest.datasets import interval_of
 
     window = (start.date() if start else None, end.date() if end else None)
-    raise typer.Exit(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config))
+    bars = (interval_of(dataset, interval), prepost)
+    raise typer.Exit(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *bars))
