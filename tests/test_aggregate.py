@@ -220,7 +220,7 @@ def traded(day, volumes):
 
 
 @given(_SESSIONS, _TRADED, st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_finer_bars_make_the_same_coarser_ones(day, volumes, prepost):
     rows = traded(day, volumes)
     for fine, coarse in (("5m", "1h"), ("15m", "30m"), ("30m", "1h"), ("1m", "15m")):
@@ -229,7 +229,7 @@ def test_finer_bars_make_the_same_coarser_ones(day, volumes, prepost):
 
 
 @given(_SESSIONS, _TRADED, st.sampled_from(list(MINUTES)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_nothing_is_lost_and_no_bar_spans_an_edge(day, volumes, size):
     made = aggregate(traded(day, volumes), size, STOCKS_MINUTE, prepost=True)
     assert (made["volume"].sum(), made["transactions"].sum()) == (sum(volumes.values()), len(volumes))
@@ -248,7 +248,7 @@ def test_nothing_is_lost_and_no_bar_spans_an_edge(day, volumes, size):
 
 
 @given(st.integers(0, 366 * 24 * 60), st.sampled_from(list(MINUTES)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_around_the_clock_a_bar_begins_at_most_its_length_before_its_minute(moment, size):
     minute = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=moment)
     for dataset in (CRYPTO, FOREX, FUTURES):
