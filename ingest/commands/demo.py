@@ -216,10 +216,11 @@ def _show(console: Console, chosen: Settings, part: _Part) -> None:
 
 def _what_next(folder: Path, parts: Sequence[_Part]) -> str:
     first, of_it = parts[0], _flag(parts[0])
+    bars = "-i 1h -p 5d" if first.dataset.is_intraday else "-p 1mo"
     return f"""\
 What the demo left: {folder}. Look at it:
   ingest status{of_it} --config {folder}/config.toml
-  ingest show {first.tickers[0]} -p 1mo --no-fetch{of_it} --config {folder}/config.toml
+  ingest show {first.tickers[0]} {bars} --no-fetch{of_it} --config {folder}/config.toml
 With keys of your own, from the dashboard of Massive.com:
   1. write them into ~/.aws/credentials:
        \\[massive]
