@@ -1,6 +1,7 @@
 """`ingest show`: one ticker's rows, where they came from, its volume and volatility, and a chart."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -163,15 +164,25 @@ def _show(wish: Wish, look: Look, rows: pl.DataFrame) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
     times = f"; times of {wish.dataset.time_zone}" if wish.dataset.is_intraday else ""
-    console.print(f"prices in dollars, {_ADJUSTED[wish.adjust]}{times}")
+    adjusted_for = _ADJUSTED[wish.adjust if wish.dataset.splits else "none"]
+    console.print(f"prices in {_currency(wish)}, {adjusted_for}{times}")
     for source, spans in sources(rows).items():
         console.print(f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
-    console.print(_table(rows, look.rows))
+    console.print(_table(wish.dataset, rows, look.rows))
     if measures := measures_of(rows):
         console.print()
-        console.print(_numbers(measures))
+        console.print(_numbers(wish, measures))
+
+
+def _currency(wish: Wish) -> str:
+    """What prices are in: a pair says it itself, an index has points, and of futures the exchange knows."""
+    if wish.dataset.unit in ("coins", "quotes"):
+        return wish.ticker.rpartition("-")[2]
+    if wish.dataset.signed:
+        return "the exchange's units"
+    return "dollars" if wish.dataset.unit else "points"
 
 
 def _extent(wish: Wish, rows: pl.DataFrame) -> str:
@@ -199,38 +210,56 @@ def _plot(console: Console, wish: Wish, rows: pl.DataFrame) -> None:
         console.file.write(f"\n{text}\n\n")
 
 
-def _table(rows: pl.DataFrame, count: int) -> Table:
+def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
     changes = rows["close"].pct_change()
     shown = rows.with_columns(change=changes).tail(count or rows.height)
-    digits = 4 if (rows["close"] < 1).any() else 2
+    digits = _digits(dataset, rows)
     table = Table(box=None)
     stamp = "time" if "time" in rows.columns else "date"
-    for name in (stamp, *_PRICES, "change", "volume", "source"):
+    volumes = ["volume"] if dataset.has_volume else []
+    for name in (stamp, *_PRICES, "change", *volumes, "source"):
         table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
     for row in shown.iter_rows(named=True):
         prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
-        volume = "" if row["volume"] is None else f"{row['volume']:,.0f}"
-        table.add_row(stamped(row[stamp]), *prices, _percent(row["change"]), volume, row["source"])
+        counted_volumes = ["" if row[name] is None else f"{row[name]:,.0f}" for name in volumes]
+        table.add_row(stamped(row[stamp]), *prices, _percent(row["change"]), *counted_volumes, row["source"])
     return table
 
 
-def _numbers(measures: Measures) -> Table:
+def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:
+    """Decimals of prices: those of securities in cents; a pair may cost anything, and five digits tell it apart."""
+    if dataset.unit not in ("coins", "quotes"):
+        return 4 if (rows["close"] < 1).any() else 2
+    least = rows["close"].filter(rows["close"] > 0).min()
+    return 2 if least is None else max(2, 4 - math.floor(math.log10(float(least))))  # type: ignore[arg-type]
+
+
+def _numbers(wish: Wish, measures: Measures) -> Table:
     table = Table.grid(padding=(0, 2))
-    for label, text in _lines(measures).items():
+    for label, text in _lines(wish, measures).items():
         table.add_row(label, text)
     return table
 
 
-def _lines(found: Measures) -> Mapping[str, str]:
-    usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"
+def _lines(wish: Wish, found: Measures) -> Mapping[str, str]:
     return {
         "return": _percent(found.total_return) or "-",
         "volatility a year": _volatilities(found),
-        "average volume": f"{short(found.average_volume)} shares, {short(found.average_dollar_volume)} dollars",
-        "last volume": f"{short(found.last_volume)}{usual}",
-        "on-balance volume": short(found.on_balance_volume),
+        **(_volumes(wish, found) if wish.dataset.unit else {}),
         "largest rises": _moves(found.largest_up),
         "largest falls": _moves(found.largest_down),
+    }
+
+
+def _volumes(wish: Wish, found: Measures) -> Mapping[str, str]:
+    """Volume × price is money where one of what is counted costs the price: not of contracts, nor of quotes."""
+    unit = wish.dataset.unit
+    money = f", {short(found.average_dollar_volume)} {_currency(wish)}" if unit in ("shares", "coins") else ""
+    usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"
+    return {
+        "average volume": f"{short(found.average_volume)} {unit}{money}",
+        "last volume": f"{short(found.last_volume)}{usual}",
+        "on-balance volume": short(found.on_balance_volume),
     }
 
 

@@ -1,0 +1,63 @@
+"""`ingest show` of other datasets than stocks: what their prices are in, and what their volume counts."""
+
+from datetime import date
+
+import pytest
+from pipeline_kit import Place
+
+from ingest.datasets import named
+from ingest.demo import loopback
+from ingest.demo.files import files_of
+from ingest.sessions import Calendar
+
+SPAN = date(2025, 11, 10), date(2025, 11, 14)
+
+
+@pytest.fixture
+def show(loopback_keys, tmp_path):
+    """Lines of the command, by dataset and ticker."""
+
+    def run(name, ticker):
+        dataset = named(name)
+        objects = files_of(dataset, 20).objects(Calendar.of(dataset.calendar).between(*SPAN))
+        with loopback.serve(dict(objects)) as server:
+            place = Place(tmp_path / "cache", server.endpoint_url, dataset=dataset)
+            place.run(*SPAN, tracked=[ticker])
+        told = place.here("show", ticker, "-d", name, "--no-fetch", "--start", SPAN[0], "--end", SPAN[1], COLUMNS="120")
+        assert (told.code, told.err) == (0, "")
+        return told.out.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "ticker", "priced", "counted"),
+    [
+        ("options-day", "O:AAPL270115C00255000", "dollars", "contracts"),
+        ("crypto-day", "X:BTC-EUR", "EUR", "coins"),
+        ("forex-day", "C:USD-JPY", "JPY", "quotes"),
+        ("futures-cme-day", "ESZ5", "the exchange's units", "contracts"),
+    ],
+)
+def test_it_says_what_prices_are_in_and_what_the_volume_counts(show, name, ticker, priced, counted):
+    lines = show(name, ticker)
+    assert lines[1] == f"prices in {priced}, as traded"
+    (average,) = (line.split("  ")[-1].strip() for line in (one.rstrip() for one in lines) if "average volume" in line)
+    volume, _, money = average.partition(", ")
+    assert volume.endswith(f" {counted}")
+    assert money.endswith(f" {priced}") is (counted == "coins")
+
+
+def test_an_index_has_points_and_no_volume(show):
+    lines = show("indices-day", "I:SPX")
+    assert lines[1] == "prices in points, as traded"
+    assert not [line for line in lines if "volume" in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "ticker", "decimals"), [("forex-day", "C:EUR-USD", 4), ("crypto-day", "X:SHIB-USD", 9)]
+)
+def test_prices_of_pairs_have_digits_enough_to_tell_them_apart(show, name, ticker, decimals):
+    rows = [line.split() for line in show(name, ticker) if line.startswith(" 2025-")]
+    assert {len(price.partition(".")[2]) for row in rows for price in row[1:5]} == {decimals}
+    assert len({row[4] for row in rows}) == len(rows)
