@@ -1,6 +1,5 @@
 """The cache as a run writes it: parts published, manifest committed, replacements carried through."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ from ingest.manifest.records import Quarantined
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.sources.base import Body
 from ingest.tiers import durable, spool
+from ingest.tiers.hashing import sha256_of
 from ingest.tiers.layout import TIERS, PartFolders, part_name
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Store:
             with durable.translated("read", path):
                 if durable.temporary(path).exists():
                     durable.publish(path)
-                if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                if not path.exists() or sha256_of(path) != sha256:
                     return False
         return True
 

@@ -267,7 +267,7 @@ def test_a_part_that_cannot_be_read_while_a_replacement_is_carried_through_is_na
     with patch.object(Store, "_publish", side_effect=CacheError("the run ends after its intent")):
         eventful.finish(place, fails=CacheError)
     part = place.part(DAYS[0])
-    monkeypatch.setattr(Path, "read_bytes", refusing(part)(Path.read_bytes))
+    monkeypatch.setattr(Path, "open", refusing(part)(Path.open))
     ran = eventful.finish(place, fails=CacheError)
     assert str(ran.error) == f"cannot read {part}: {os.strerror(errno.EIO)}"
     monkeypatch.undo()
