@@ -13,11 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.measure import Sample, measure, python
 from benchmarks.minutes import minute_file
+
+if TYPE_CHECKING:
+    from ingest.tiers.layout import PartFolders
 
 _SIDE_BY_SIDE = 4
 _TRACKED = 53
@@ -167,10 +171,8 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
     return lines
 
 
-def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:  # type: ignore[name-defined]  # noqa: F821
+def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:
     """A cache with the same file under many dates; returns a ticker in its middle."""
-    from datetime import timedelta
-
     from ingest.datasets import STOCKS_MINUTE
     from ingest.job import Job
     from ingest.manifest import Held, Manifest
@@ -183,7 +185,7 @@ def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:  # type: 
     path.write_bytes(_packed(minute_file(rows)))
     folders.create()
     with Manifest.open(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
-        store = Store(manifest, folders, folder / "quarantine", manifest.begin_run(_FIRST, _FIRST))
+        store = Store(manifest, folders, folder / "quarantine", folder / "spool", manifest.begin_run(_FIRST, _FIRST))
         number = manifest.tracked_set(frozenset())
         for day in range(_DAYS):
             session = _FIRST + timedelta(days=day)

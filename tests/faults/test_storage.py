@@ -242,10 +242,10 @@ def refusing(*refused):
     """A method of Path that fails for some paths."""
 
     def wrap(original):
-        def method(path, *more):
+        def method(path, *more, **named):
             if path in refused:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return original(path, *more)
+            return original(path, *more, **named)
 
         return method
 
