@@ -2,10 +2,12 @@
 
 import gzip
 import io
+import os
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from datetime import date
+from itertools import count
 
 import numpy as np
 import polars as pl
@@ -178,6 +180,31 @@ def test_a_file_that_is_found_unreadable_at_its_end_leaves_nothing_behind(place,
     assert [event.session for event in ran.of(events.Quarantined)] == DAYS[:1]
     assert ran.committed == DAYS[1:]
     assert leftovers(place) == []
+
+
+class Killed(BaseException):
+    """The process is as good as dead."""
+
+
+@pytest.mark.parametrize("nth", [1, 4, 9])
+def test_killed_while_parts_grow_the_next_run_makes_the_same_of_it(place, server, tmp_path, large, monkeypatch, nth):
+    other = Place(tmp_path / "other", server.endpoint_url)
+    other.run(*SPAN)
+    with monkeypatch.context() as dying:
+        written = count()
+        write = os.write
+
+        def killing(descriptor, data):
+            if next(written) >= nth:
+                raise Killed
+            return write(descriptor, data)
+
+        dying.setattr(os, "write", killing)
+        with pytest.raises((Killed, BaseExceptionGroup)):
+            place.run(*SPAN)
+    assert leftovers(place)
+    place.run(*SPAN)
+    assert place.tiers() == other.tiers()
 
 
 def job(tmp_path, dataset=STOCKS_DAY, **more):
