@@ -7,7 +7,7 @@ are those bits, 8 bytes a row, and the lines that differ; so no two sessions are
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,10 @@ class Version:
 
     def tickers(self) -> Counter[str]:
         """Rows by ticker."""
-        return sum((rows.tickers for rows in self.rows()), Counter())
+        counts: Counter[str] = Counter()
+        for text in self.texts():
+            counts.update(_tickers(text, self.columns))
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,21 @@ def compare(before: Version, after: Version) -> Difference:
     return Difference(removed, added, total - len(removed) - len(added))
 
 
+def _tickers(text: bytes, columns: tuple[str, ...]) -> Mapping[str, int]:
+    if not _is_plain(text):
+        return differences.rows_of(columns, [text]).tickers
+    place = columns.index("ticker")
+    fields = _lines(text).str.splitn(",", place + 2).struct.field(f"field_{place}")
+    return dict(fields.fill_null("").value_counts().iter_rows())
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether lines are rows, and commas are between fields."""
+    return b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
+
+
 def _lines(text: bytes) -> pl.Series:
-    if b'"' in text or text.count(b"\r") != text.count(b"\r\n"):
+    if not _is_plain(text):
         return _series(differences.rows_of((), [text]))
     lines = pl.read_lines(text).to_series()[1:]
     return lines.filter(lines.str.strip_chars(",") != "")
