@@ -323,12 +323,13 @@ def days_of(dataset: Dataset) -> Dataset | None:
 def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
     """The dataset that a ticker's sigil names (`X:BTC-USD` is crypto), of stocks where it has none.
 
-    Its day bars for the interval "1d"; for any other its minute bars, of which shorter ones are made.
+    A sigil stands before a capital, a digit or a pattern: `C:\\x` is no currency. Its day bars for the interval "1d"; for
+    any other its minute bars, of which longer ones are made.
     """
     is_intraday = interval != "1d"
     fitting = [one for one in CATALOGUE.values() if one.sigil and one.is_intraday is is_intraday]
     plain = STOCKS_MINUTE if is_intraday else STOCKS_DAY
-    return next((one for one in fitting if ticker.startswith(one.sigil)), plain)
+    return next((one for one in fitting if re.match(re.escape(one.sigil) + "[A-Z0-9*?]", ticker)), plain)
 
 
 def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:

@@ -190,7 +190,7 @@ def usual_time(nursery, story):
 def test_a_first_run_killed_at_any_of_20_random_times_is_finished_by_the_next(nursery, first):
     usual_s = usual_time(nursery, first)
     statuses = [kill_at_some_time(nursery, first, seed, usual_s) for seed in range(20)]
-    assert statuses.count(-9) >= 10
+    assert statuses.count(-9) >= 5
 
 
 def test_a_run_that_recovers_may_be_killed_itself(nursery, eventful):
