@@ -323,8 +323,8 @@ def days_of(dataset: Dataset) -> Dataset | None:
 def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
     """The dataset that a ticker's sigil names (`X:BTC-USD` is crypto), of stocks where it has none.
 
-    A sigil stands before a capital, a digit or a pattern, not in a path of Windows. Its day bars for the interval "1d"; for
-    any other its minute bars, of which longer ones are made.
+    A sigil stands before a capital, a digit or a pattern, not in a path of Windows. Its day bars for the interval "1d";
+    for any other its minute bars, of which longer ones are made.
     """
     is_intraday = interval != "1d"
     fitting = [one for one in CATALOGUE.values() if one.sigil and one.is_intraday is is_intraday]
