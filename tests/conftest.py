@@ -6,6 +6,7 @@ ones for each call. `writer` may do anything anywhere: use it to fill, not to re
 """
 
 import itertools
+import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,8 +20,9 @@ from pipeline_kit import write_keys
 from ingest.demo import seaweed as weed
 
 # How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("without deadline", deadline=None)
-hypothesis.settings.load_profile("without deadline")
+hypothesis.settings.register_profile("usual", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 _NUMBERS = itertools.count(1)
 
