@@ -1,6 +1,7 @@
 """A text that comes in pieces of any size, in chunks that end where a line does and no quote is open."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,19 @@ def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"") -> Iterator[by
         _check(length)
     if length:
         yield from _of_few_lines(b"".join([head, *waiting]), len(head))
+
+
+def ahead(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same texts, each made in a second thread while the one before is worked upon.
+
+    A large file that is alone would leave a core idle. What making one raises is raised where it would be taken.
+    """
+    each = iter(texts)
+    with ThreadPoolExecutor(1, "chunks") as maker:
+        waiting = maker.submit(next, each, None)
+        while (text := waiting.result()) is not None:
+            waiting = maker.submit(next, each, None)
+            yield text
 
 
 def _divided(pieces: list[bytes]) -> list[bytes]:

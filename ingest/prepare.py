@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from ingest import finding
+from ingest.chunks import ahead
 from ingest.finding import Finding
 from ingest.job import Job
 from ingest.manifest import Correction, SessionRecord
@@ -95,7 +96,7 @@ def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
     first = part_header(header, cut)
     writers = {tier: PartWriter(stack.enter_context(durable.staging(job.path(tier))), first) for tier in tiers}
     cutter = Cutter(header, wish, cut, writers)
-    for chunk in chunks:
+    for chunk in ahead(chunks):
         cutter.add(chunk)
     done = cutter.end()
     day = _Day(header.columns, done.source_rows, done.tracked_rows, cut, done.findings, done.text_sha256)

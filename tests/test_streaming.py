@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import threading
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from test_split import BOM, HEADER, awkward, days
 
 from ingest import chunks as chunking
 from ingest import finding
-from ingest.chunks import chunks
+from ingest.chunks import ahead, chunks
 from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding, Findings
@@ -269,3 +270,35 @@ class TestRowNumbers:
     def test_what_is_neither_form_is_refused(self, blob):
         with pytest.raises(ValueError):  # noqa: PT011 - of numpy
             rownumbers.decode(blob)
+
+
+class TestAhead:
+    def test_they_come_in_order_and_one_at_most_is_made_before_it_is_asked_for(self):
+        made = []
+
+        def texts():
+            for n in range(20):
+                made.append(n)
+                yield b"%d" % n
+
+        for n, text in enumerate(ahead(texts())):
+            assert text == b"%d" % n
+            assert len(made) <= n + 2
+        assert n == 19
+
+    def test_an_error_comes_where_its_text_would(self):
+        def texts():
+            yield b"one"
+            raise UnreadableFile("torn")
+
+        each = ahead(texts())
+        assert next(each) == b"one"
+        with pytest.raises(UnreadableFile, match="torn"):
+            next(each)
+
+    def test_who_takes_no_more_leaves_no_thread_behind(self):
+        before = threading.active_count()
+        each = ahead(b"text" for _ in range(5))
+        next(each)
+        each.close()
+        assert threading.active_count() == before
