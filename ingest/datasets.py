@@ -7,11 +7,11 @@ which days exist.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ingest.errors import UsageError
 from ingest.symbols import Spelling, crypto_symbol, forex_symbol, index_symbol, stock_symbol
@@ -167,45 +167,36 @@ class Dataset:
         return self.spelling(ticker) if self.spelling else None
 
 
-def _pair(market: str, short: str, first_day: date, first_minute: date, **more: object) -> Iterable[Dataset]:
-    """The day and the minute bars of a market."""
-    yield Dataset(f"{market}/day_aggs_v1", f"{short}-day", "1d", first_session=first_day, **more)  # type: ignore[arg-type]
-    yield Dataset(f"{market}/minute_aggs_v1", f"{short}-minute", "1m", first_session=first_minute, **more)  # type: ignore[arg-type]
+def _minutes(day: Dataset, short: str, **more: Any) -> Dataset:
+    """The minute bars of a market: what holds for its days, but for what is said."""
+    name = f"{day.name.partition('/')[0]}/minute_aggs_v1"
+    return replace(day, name=name, short=short, interval="1m", primary=False, **more)
 
 
-def _futures(venue: str) -> Iterable[Dataset]:
+def _futures(venue: str) -> tuple[Dataset, Dataset]:
     """The session and the minute bars of a venue: their date is that of the session's end, in Chicago.
 
     A session opens on the evening before, so `window_start` is of another date; an older page's example has it in
     milliseconds. Both kinds of file are given all columns that either page names, since the pages have changed. Spreads
     between contracts have prices of either sign, and oil had on 2020-04-20.
     """
-    for kind, name, interval, extras in (
-        ("session_aggs_v1", "day", "1d", ("settlement_price", "dollar_volume")),
-        ("minute_aggs_v1", "minute", "1m", ("dollar_volume",)),
-    ):
-        yield Dataset(
-            name=f"us_futures_{venue}/{kind}",
-            short=f"futures-{venue}-{name}",
-            interval="1d" if interval == "1d" else "1m",
-            calendar="CMES",
-            zone="America/Chicago",
-            clock="America/New_York",
-            first_session=date(2017, 4, 3),
-            optional=(
-                "window_start",
-                "transactions",
-                "dollar_volume",
-                "session_end_date",
-                "settlement_price",
-                "exchange",
-            ),
-            extras=extras,
-            stamp="session_end_date",
-            unit="contracts",
-            signed=True,
-            settled=timedelta(hours=18),
-        )
+    own = ("dollar_volume", "session_end_date", "settlement_price", "exchange")
+    day = Dataset(
+        name=f"us_futures_{venue}/session_aggs_v1",
+        short=f"futures-{venue}-day",
+        interval="1d",
+        calendar="CMES",
+        zone="America/Chicago",
+        clock="America/New_York",
+        first_session=date(2017, 4, 3),
+        optional=("window_start", "transactions", *own),
+        extras=("settlement_price", "dollar_volume"),
+        stamp="session_end_date",
+        unit="contracts",
+        signed=True,
+        settled=timedelta(hours=18),
+    )
+    return day, _minutes(day, f"futures-{venue}-minute", extras=("dollar_volume",))
 
 
 STOCKS_DAY = Dataset(
@@ -219,75 +210,73 @@ STOCKS_DAY = Dataset(
     splits=True,
     primary=True,
 )
-STOCKS_MINUTE = Dataset(
-    name="us_stocks_sip/minute_aggs_v1",
-    short="stocks-minute",
-    interval="1m",
+STOCKS_MINUTE = _minutes(STOCKS_DAY, "stocks-minute")
+
+# Contracts are adjusted by the exchange, which gives them other names; Yahoo has no history of them.
+_OPTIONS_DAY = Dataset(
+    name="us_options_opra/day_aggs_v1",
+    short="options-day",
+    interval="1d",
     calendar="XNYS",
     zone="America/New_York",
-    first_session=date(2003, 9, 10),
-    spelling=stock_symbol,
-    splits=True,
+    first_session=date(2014, 6, 2),
+    unit="contracts",
+    sigil="O:",
+)
+
+# Indices of coins and of Asia are among them, and have files on weekdays alone: a guess.
+_INDICES_DAY = Dataset(
+    name="us_indices/day_aggs_v1",
+    short="indices-day",
+    interval="1d",
+    calendar="XNYS",
+    zone="America/New_York",
+    first_session=date(2023, 2, 14),
+    required=("ticker", *PRICES),
+    optional=("window_start",),
+    unit=None,
+    sigil="I:",
+    spelling=index_symbol,
+)
+
+# Bars of quotes: no page says what the volume counts. Listings have a file for each day but Saturdays; that its days
+# are those of UTC is how others read them. Yahoo's days are London's, an hour off in summer.
+_FOREX_DAY = Dataset(
+    name="global_forex/day_aggs_v1",
+    short="forex-day",
+    interval="1d",
+    calendar="forex",
+    zone="UTC",
+    first_session=date(2009, 9, 25),
+    unit="quotes",
+    settled=_UTC_DAY,
+    sigil="C:",
+    spelling=forex_symbol,
+    yahoo_clock="Europe/London",
+)
+
+# The vendor's page begins on 2013-11-01; a listing was seen that goes back to 2010. Yahoo's prices are a mean of more
+# exchanges than Massive has.
+_CRYPTO_DAY = Dataset(
+    name="global_crypto/day_aggs_v1",
+    short="crypto-day",
+    interval="1d",
+    calendar="daily",
+    zone="UTC",
+    first_session=date(2010, 1, 1),
+    unit="coins",
+    settled=_UTC_DAY,
+    sigil="X:",
+    spelling=crypto_symbol,
+    tolerance=0.05,
 )
 
 _ENTRIES = (
-    STOCKS_DAY,
-    STOCKS_MINUTE,
-    # Contracts are adjusted by the exchange, which gives them other names; Yahoo has no history of them.
-    *_pair(
-        "us_options_opra",
-        "options",
-        date(2014, 6, 2),
-        date(2014, 6, 2),
-        calendar="XNYS",
-        zone="America/New_York",
-        unit="contracts",
-        sigil="O:",
-    ),
-    # Indices of coins and of Asia are among them, and have files on weekdays alone: a guess.
-    *_pair(
-        "us_indices",
-        "indices",
-        date(2023, 2, 14),
-        date(2023, 2, 14),
-        calendar="XNYS",
-        zone="America/New_York",
-        required=("ticker", *PRICES),
-        optional=("window_start",),
-        unit=None,
-        sigil="I:",
-        spelling=index_symbol,
-    ),
-    # Bars of quotes: no page says what the volume counts. Listings have a file for each day but Saturdays; that its
-    # days are those of UTC is how others read them. Yahoo's days are London's, an hour off in summer.
-    *_pair(
-        "global_forex",
-        "forex",
-        date(2009, 9, 25),
-        date(2009, 9, 25),
-        calendar="forex",
-        zone="UTC",
-        unit="quotes",
-        settled=_UTC_DAY,
-        sigil="C:",
-        spelling=forex_symbol,
-        yahoo_clock="Europe/London",
-    ),
-    # The vendor's page begins on 2013-11-01; a listing was seen that goes back to 2010. Yahoo's prices are a mean of
-    # more exchanges than Massive has.
-    *_pair(
-        "global_crypto",
-        "crypto",
-        date(2010, 1, 1),
-        date(2010, 1, 1),
-        calendar="daily",
-        zone="UTC",
-        unit="coins",
-        settled=_UTC_DAY,
-        sigil="X:",
-        spelling=crypto_symbol,
-        tolerance=0.05,
-    ),
+    *(STOCKS_DAY, STOCKS_MINUTE),
+    *(_OPTIONS_DAY, _minutes(_OPTIONS_DAY, "options-minute")),
+    *(_INDICES_DAY, _minutes(_INDICES_DAY, "indices-minute")),
+    *(_FOREX_DAY, _minutes(_FOREX_DAY, "forex-minute")),
+    *(_CRYPTO_DAY, _minutes(_CRYPTO_DAY, "crypto-minute")),
     *(dataset for venue in ("cme", "cbot", "comex", "nymex") for dataset in _futures(venue)),
 )
 
@@ -310,14 +299,18 @@ def named(text: str) -> Dataset:
 
 def minutes_of(dataset: Dataset) -> Dataset | None:
     """The minute bars of the same market; None where the catalogue has none."""
-    market = dataset.name.partition("/")[0]
-    return next((one for one in CATALOGUE.values() if one.is_intraday and one.name.startswith(f"{market}/")), None)
+    return _of_market(dataset, is_intraday=True)
 
 
 def days_of(dataset: Dataset) -> Dataset | None:
     """The day bars of the same market; None where the catalogue has none."""
-    market = dataset.name.partition("/")[0]
-    return next((one for one in CATALOGUE.values() if not one.is_intraday and one.name.startswith(f"{market}/")), None)
+    return _of_market(dataset, is_intraday=False)
+
+
+def _of_market(dataset: Dataset, is_intraday: bool) -> Dataset | None:
+    market = f"{dataset.name.partition('/')[0]}/"
+    fitting = (one for one in CATALOGUE.values() if one.is_intraday is is_intraday and one.name.startswith(market))
+    return next(fitting, None)
 
 
 def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
