@@ -46,7 +46,8 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     if not due and not stock.pending:
         return None
     made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, group)]
-    durable.sync_folder(folder.path)
+    if folder.path.is_dir():  # a dataset of which nothing is held yet has no folder, and no CSV to make durable
+        durable.sync_folder(folder.path)
     manifest.projected((new for _, new in made), stock.pending)
     changed = [new for old, new in made if old.sha256 != new.sha256]
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)

@@ -101,3 +101,10 @@ def test_what_looks_like_markup_is_a_ticker_like_others(place):
 def test_a_comment_is_no_ticker(place):
     before = stocks(place)
     assert (track(place, "add", "A#B").returncode, stocks(place)) == (2, before)
+
+
+def test_a_ticker_of_a_dataset_of_which_nothing_is_held_yet_goes_into_its_list(place):
+    done = track(place, "add", "C:EUR-USD", "C:*-JPY")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (place.root.parent / "forex-day.txt").read_text() == "C:EUR-USD\nC:*-JPY\n"
+    assert "C:EUR-USD: no row is held" in done.stdout
