@@ -28,6 +28,8 @@ from ingest.sources.yahoo import as_traded
 DataSource = Literal["massive", "yfinance"]
 
 _WIDTH = 80
+_WIDEST = 1000
+_LONG = 1e10
 _SPANS = 4
 _PRICES = ("open", "high", "low", "close")
 _WRITTEN = ("date", "time", *_PRICES, "volume", "source")
@@ -170,7 +172,7 @@ def _show(wish: Wish, look: Look, rows: pl.DataFrame) -> None:
         console.print(f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
-    console.print(_table(wish.dataset, rows, look.rows))
+    _print_uncut(console, _table(wish.dataset, rows, look.rows))
     if measures := measures_of(rows):
         console.print()
         console.print(_numbers(wish, measures))
@@ -210,20 +212,35 @@ def _plot(console: Console, wish: Wish, rows: pl.DataFrame) -> None:
         console.file.write(f"\n{text}\n\n")
 
 
+def _print_uncut(console: Console, table: Table) -> None:
+    """A number with its end cut off is another number: what does not fit is left to the terminal, which wraps it."""
+    needed = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+    wide = Console(highlight=False, markup=False, width=max(needed, console.width))
+    wide.print(table)
+
+
 def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
     changes = rows["close"].pct_change()
     shown = rows.with_columns(change=changes).tail(count or rows.height)
     digits = _digits(dataset, rows)
-    table = Table(box=None)
+    table = Table(box=None, pad_edge=False)
     stamp = "time" if "time" in rows.columns else "date"
     volumes = ["volume"] if dataset.has_volume else []
-    for name in (stamp, *_PRICES, "change", *volumes, "source"):
+    origins = ["source"] if rows["source"].n_unique() > 1 else []  # a single one is said above, and takes no room here
+    for name in (stamp, *_PRICES, "change", *volumes, *origins):
         table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
     for row in shown.iter_rows(named=True):
         prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
-        counted_volumes = ["" if row[name] is None else f"{row[name]:,.0f}" for name in volumes]
-        table.add_row(stamped(row[stamp]), *prices, _percent(row["change"]), *counted_volumes, row["source"])
+        counted_volumes = ["" if row[name] is None else _volume(row[name]) for name in volumes]
+        table.add_row(
+            stamped(row[stamp]), *prices, _percent(row["change"]), *counted_volumes, *(row[name] for name in origins)
+        )
     return table
+
+
+def _volume(count: float) -> str:
+    """In full, but where coins go by the billion."""
+    return short(count) if count >= _LONG else f"{count:,.0f}"
 
 
 def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:

@@ -8,9 +8,11 @@ from pipeline_kit import Place
 from ingest.datasets import named
 from ingest.demo import loopback
 from ingest.demo.files import files_of
+from ingest.demo.market import pack
 from ingest.sessions import Calendar
 
 SPAN = date(2025, 11, 10), date(2025, 11, 14)
+CRYPTO = named("crypto-day")
 
 
 @pytest.fixture
@@ -58,6 +60,20 @@ def test_an_index_has_points_and_no_volume(show):
     ("name", "ticker", "decimals"), [("forex-day", "C:EUR-USD", 4), ("crypto-day", "X:SHIB-USD", 9)]
 )
 def test_prices_of_pairs_have_digits_enough_to_tell_them_apart(show, name, ticker, decimals):
-    rows = [line.split() for line in show(name, ticker) if line.startswith(" 2025-")]
+    rows = [line.split() for line in show(name, ticker) if line.startswith("2025-")]
     assert {len(price.partition(".")[2]) for row in rows for price in row[1:5]} == {decimals}
     assert len({row[4] for row in rows}) == len(rows)
+
+
+def test_eighty_columns_cut_no_number_of_a_coin_that_costs_next_to_nothing(loopback_keys, tmp_path):
+    days = Calendar.of(CRYPTO.calendar).between(*SPAN)
+    header = "ticker,volume,open,close,high,low,window_start,transactions"
+    text = f"{header}\nX:SHIB-USD,374613847600.5,0.000030301,0.000030804,0.000030902,0.000029803,1,9\n"
+    with loopback.serve({CRYPTO.key(day): pack(text.encode()) for day in days}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url, dataset=CRYPTO)
+        place.run(*SPAN, tracked=["X:SHIB-USD"])
+    flags = ("--no-fetch", "--start", SPAN[0], "--end", SPAN[1])
+    row = "2025-11-10  0.000030301  0.000030902  0.000029803  0.000030804          374.6bn"
+    for columns in ("80", "40"):
+        lines = place.here("show", "X:SHIB-USD", *flags, COLUMNS=columns).out.splitlines()
+        assert row in lines
