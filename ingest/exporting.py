@@ -30,19 +30,20 @@ class Exported:
 
 
 def export(
-    rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d"
+    rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d", *, fetched_by: str
 ) -> Iterator[Exported]:
     """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; a file that is there is replaced whole.
 
     Columns date, time (within days alone), open, high, low, close, volume, source. Raises NotFound where no ticker has
-    any, UsageError for a folder that is a file, CacheError where it cannot be written.
+    any, which names `fetched_by`, the command that fetches them; UsageError for a folder that is a file, CacheError
+    where it cannot be written.
     """
     with durable.translated("look at", folder):
         is_file = folder.exists() and not folder.is_dir()
     if is_file:
         raise UsageError(f"--out {folder} is a file: name a folder")
     if rows.is_empty():
-        raise NotFound(f"nothing is held of {', '.join(tickers[:5])} in this window: `ingest run` fetches it")
+        raise NotFound(f"nothing is held of {', '.join(tickers[:5])} in this window: `{fetched_by}` fetches it")
     if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())

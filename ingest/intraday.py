@@ -75,5 +75,5 @@ def _nothing(query: Query, minutes: pl.DataFrame) -> str:
     span = f"{query.ticker} from {query.start} to {query.end}"
     if minutes.height:
         return f"there is nothing of {span} in regular hours, only before and after them: prepost=True, --prepost"
-    how = "" if query.fetch else " (fetch=False: nothing was asked for)"
-    return f"there is nothing of {span} in {query.dataset.short}{how}: tickers are spelled as the vendor does"
+    how = "" if query.fetch else " (fetch=False: nobody was asked)"
+    return f"there is nothing of {span} in {query.dataset.short}{how}; {smart.spelling(query)}"

@@ -10,7 +10,7 @@ import polars as pl
 from ingest import fallback, reading, runs
 from ingest.actions import actions_of, check_seams, doubts
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.datasets import STOCKS_DAY, Dataset, strangers
 from ingest.errors import (
     ActionsUnknown,
     CacheLocked,
@@ -104,13 +104,22 @@ def fetch(
 
 
 def _nothing(query: Query) -> str:
-    how = "" if query.fetch else " (fetch=False: nothing was asked for)"
-    unknown = not query.dataset.yahoo_symbol(query.ticker)
-    where = f"is stored; {fallback.unasked(query.dataset, query.ticker)}" if unknown else "neither stored nor at Yahoo"
-    return (
-        f"there is nothing of {query.ticker} from {query.start} to {query.end}, {where}{how}: "
-        "tickers are spelled as the vendor does, capitals and all"
-    )
+    span = f"{query.ticker} from {query.start} to {query.end}"
+    if not query.fetch:
+        found = f"there is nothing of {span} in {query.dataset.short} (fetch=False: nobody was asked)"
+    elif query.dataset.yahoo_symbol(query.ticker):
+        found = f"there is nothing of {span}, neither in {query.dataset.short} nor at Yahoo"
+    else:
+        unasked = fallback.unasked(query.dataset, query.ticker)
+        found = f"there is nothing of {span} in {query.dataset.short}, and {unasked}"
+    return f"{found}; {spelling(query)}"
+
+
+def spelling(query: Query) -> str:
+    """In words, how tickers of the dataset that was read are spelled, after one of which nothing was found."""
+    if strangers(query.dataset, [query.ticker]):
+        return f"all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
+    return "tickers are spelled as the vendor does, capitals and all"
 
 
 # Massive
@@ -123,20 +132,22 @@ def bring(settings: Settings, query: Query) -> None:
         return
     if len(lacking) > settings.fallback.max_implicit_files:
         limit = "more than [fallback] max_implicit_files"
-        _warn(f"{len(lacking):,} files are lacking, {limit}; {_command(query, lacking)}")
+        _warn(f"{len(lacking):,} files are lacking, {limit}; {_command(settings, query, lacking)}")
         return
     try:
         _run(settings, query.dataset, lacking)
     except CacheLocked:
         _warn("a run is going on: nothing is fetched of Massive's meanwhile")
     except NotConfirmed as error:
-        _warn(f"nothing is fetched of Massive's, it is too much: {error.estimate}; {_command(query, lacking)}")
+        _warn(
+            f"nothing is fetched of Massive's, it is too much: {error.estimate}; {_command(settings, query, lacking)}"
+        )
     except IngestError as error:
         _warn(f"Massive gave nothing: {error}")
 
 
-def _command(query: Query, lacking: Sequence[date]) -> str:
-    return f"fetch them with `ingest run{query.dataset.flag} --start {lacking[0]} --end {lacking[-1]}`"
+def _command(settings: Settings, query: Query, lacking: Sequence[date]) -> str:
+    return f"fetch them with `ingest run{settings.flag_of(query.dataset)} --start {lacking[0]} --end {lacking[-1]}`"
 
 
 def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:

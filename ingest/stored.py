@@ -65,9 +65,8 @@ def day(settings: Settings, dataset: Dataset, session: date) -> pl.DataFrame:
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         rows = reading.session(reading.stock_of(manifest, settings, dataset), session)
     if rows.is_empty():
-        raise NotFound(
-            f"{session} is not held: `ingest run{dataset.flag} --start {session} --end {session}` fetches it"
-        )
+        flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
+        raise NotFound(f"{session} is not held: `ingest run{flags}` fetches it")
     return rows
 
 

@@ -489,3 +489,16 @@ def test_importing_settings_imports_nothing_heavy() -> None:
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("datasets", "flags"),
+    [
+        (["stocks-day"], ("", " --dataset crypto-day")),
+        (["crypto-day"], (" --dataset stocks-day", "")),
+        (["stocks-day", "crypto-day"], (" --dataset stocks-day", " --dataset crypto-day")),
+    ],
+)
+def test_a_command_names_a_dataset_unless_it_takes_that_one_alone(datasets: list[str], flags: tuple[str, str]) -> None:
+    chosen = load(flags={"run": {"datasets": datasets}})
+    assert (chosen.flag_of(STOCKS_DAY), chosen.flag_of(named("crypto-day"))) == flags

@@ -43,7 +43,8 @@ def export_command(
         rows = stored.history(chosen, kept, tickers, *window, cast("Adjust", adjust), None, True, across_seams)
     if size:
         rows = aggregate(rows, size, kept, prepost)
-    written = list(export(rows, tickers, folder, cast("Format", kind), interval))
+    fetched_by = f"ingest run{chosen.flag_of(kept)}"
+    written = list(export(rows, tickers, folder, cast("Format", kind), interval, fetched_by=fetched_by))
     _warn_of_formulas(rows)
     return _told(written, tickers)
 

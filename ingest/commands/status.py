@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ingest import settings
-from ingest.commands.rendering.words import counted, flag_of, size
+from ingest.commands.rendering.words import counted, size
+from ingest.datasets import named
 from ingest.overview import Status, shown, status
 from ingest.request import datasets_asked
 
@@ -32,7 +33,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
             sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")
         else:
             sys.stdout.write("\n" if number else "")
-            show(one)
+            show(one, chosen.flag_of(named(one.dataset)))
     stale = [one for one in found[: len(asked)] if max_age is not None and not _is_fresh(one, max_age)]
     for one in stale:
         which = f" {one.dataset}:" if len(asked) > 1 else ""
@@ -50,15 +51,15 @@ def _age(found: Status) -> str:
     return f"the newest session held, {found.last}, is {counted(found.age_sessions, 'session')} old"
 
 
-def show(found: Status) -> None:
-    """Print tables for a person."""
+def show(found: Status, flag: str) -> None:
+    """Print tables for a person; `flag` is what other commands are to be called with for this dataset."""
     console = Console(highlight=False)
     console.print(f"[bold]{found.dataset}[/bold] in {found.root}")
     if found.unknown_parts:
         parts = counted(found.unknown_parts, "session")
-        console.print(f"There are parts of {parts} that the manifest does not know: {_run(found)} takes them up.")
+        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run{flag}` takes them up.")
     elif found.first is None:
-        console.print(f"Nothing is held yet: {_run(found)} fetches, `ingest demo` shows it without keys.")
+        console.print(f"Nothing is held yet: `ingest run{flag}` fetches, `ingest demo` shows it without keys.")
     else:
         console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
     _show_sessions(console, found)
@@ -69,9 +70,9 @@ def show(found: Status) -> None:
     console.print(sizes)
     console.print(
         f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
-        f"{counted(found.corrections, 'correction')}{_see(found, 'corrections', found.corrections)}."
+        f"{counted(found.corrections, 'correction')}{_see('corrections', flag, found.corrections)}."
     )
-    _show_judgements(console, found)
+    _show_judgements(console, found, flag)
     _show_permission(console, found)
     if found.yahoo_asked:
         known = f"splits and dividends of {counted(found.yahoo_tickers, 'ticker')}, as of {found.yahoo_asked} or later"
@@ -79,28 +80,22 @@ def show(found: Status) -> None:
     _show_runs(console, found)
 
 
-def _run(found: Status) -> str:
-    return f"`ingest run{flag_of(found.dataset)}`"
+def _see(command: str, flag: str, count: int) -> str:
+    return f" (`ingest {command}{flag}`)" if count else ""
 
 
-def _see(found: Status, command: str, count: int) -> str:
-    return f" (`ingest {command}{flag_of(found.dataset)}`)" if count else ""
-
-
-def _show_judgements(console: Console, found: Status) -> None:
+def _show_judgements(console: Console, found: Status, flag: str) -> None:
     """What was found in the files, and which of them were refused."""
     kinds = [f"{one.kind} in {one.sessions:,}" for one in found.found[:_KINDS]]
     more = [counted(len(found.found) - _KINDS, "other kind")] if len(found.found) > _KINDS else []
     told = f": {'; '.join([*kinds, *more])}" if kinds else ""
     sessions = counted(found.findings, "session")
     console.print(
-        f"{sessions} with findings{told}{_see(found, 'findings', found.findings)}.", markup=False, soft_wrap=True
+        f"{sessions} with findings{told}{_see('findings', flag, found.findings)}.", markup=False, soft_wrap=True
     )
     if found.quarantine:
         refused = counted(len(found.quarantine), "file")
-        console.print(
-            f"{refused} in quarantine: `ingest quarantine list{flag_of(found.dataset)}` says why.", style="yellow"
-        )
+        console.print(f"{refused} in quarantine: `ingest quarantine list{flag}` says why.", style="yellow")
 
 
 def _show_permission(console: Console, found: Status) -> None:

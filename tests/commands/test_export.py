@@ -45,6 +45,17 @@ def test_tickers_of_which_nothing_is_held_are_named(place):
     assert (some.returncode, some.stderr) == (3, "warning: nothing is held of NOSUCH\n")
     none = place.cli("export", "NOSUCH", "--out", "files")
     assert (none.returncode, "nothing is held of NOSUCH" in none.stderr) == (4, True)
+    assert "`ingest run` fetches it" in none.stderr
+
+
+def test_the_command_that_fetches_names_the_dataset_where_it_would_take_another(place):
+    done = place.here("export", "X:BTC-USD", "--out", "files")
+    assert (done.code, "`ingest run --dataset crypto-day` fetches it" in done.err) == (4, True)
+    others = {"INGEST_RUN__DATASETS": '["crypto-day"]'}
+    done = place.here("export", "NOSUCH", "--out", "files", **others)
+    assert (done.code, "`ingest run --dataset stocks-day` fetches it" in done.err) == (4, True)
+    done = place.here("export", "X:BTC-USD", "--out", "files", **others)
+    assert (done.code, "`ingest run` fetches it" in done.err) == (4, True)
 
 
 def test_without_splits_nothing_is_adjusted(place):

@@ -77,3 +77,19 @@ def test_eighty_columns_cut_no_number_of_a_coin_that_costs_next_to_nothing(loopb
     for columns in ("80", "40"):
         lines = place.here("show", "X:SHIB-USD", *flags, COLUMNS=columns).out.splitlines()
         assert row in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("BTC-USD",), "in stocks-day (fetch=False: nobody was asked); tickers are spelled as the vendor does"),
+        (
+            ("AAPL", "-d", "crypto-day"),
+            "in crypto-day (fetch=False: nobody was asked); all tickers of crypto-day begin",
+        ),
+        (("O:A", "-i", "1h"), "in options-minute (fetch=False: nobody was asked); tickers are spelled"),
+    ],
+)
+def test_where_nothing_is_stored_it_names_the_dataset_that_was_read(tmp_path, arguments, words):
+    told = Place(tmp_path / "cache", "http://127.0.0.1:9").here("show", *arguments, "--no-fetch")
+    assert (told.code, words in told.err) == (4, True)
