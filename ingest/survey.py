@@ -50,7 +50,9 @@ class Survey:
         if refused and self.permission.first is None:
             yield f"your plan allows none of the {len(refused):,} files listed in this window that are not held"
         elif refused:
-            yield f"your plan allows {self.permission}: {len(refused):,} listed sessions of this window are outside"
+            verb = "is" if len(refused) == 1 else "are"
+            told = f"{len(refused):,} listed session{'' if verb == 'is' else 's'} of this window {verb} outside"
+            yield f"your plan allows {self.permission}: {told}"
 
 
 @asynccontextmanager

@@ -227,5 +227,5 @@ With keys of your own, from the dashboard of Massive.com:
        aws_access_key_id = YOUR_ACCESS_KEY
        aws_secret_access_key = YOUR_SECRET_KEY
   2. write the tickers that you follow into {_list_of(first.dataset)}, one a line
-  3. ingest check
-  4. ingest run{of_it} --months 24"""
+  3. ingest check{of_it}
+  4. ingest run{of_it} --months {1 if first.dataset.is_intraday else 24}"""

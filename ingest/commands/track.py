@@ -17,6 +17,9 @@ from ingest.request import datasets_asked
 from ingest.tickers import read_list
 from ingest.tracking import TrackedTicker
 
+_MINUTE = len("2025-11-11 09:30")
+"""Of minutes so much of a time is shown, which leaves room for tickers on eighty columns."""
+
 
 def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
     """Add tickers to a list of a dataset; returns the exit code. Raises IngestError."""
@@ -27,7 +30,7 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
     console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
     _warn_unread(console, file, chosen.lists_of(kind), kind)
     for one in found:
-        console.print(_history(one, kind), soft_wrap=True)
+        console.print(_history(one, chosen.flag_of(kind)), soft_wrap=True)
     return 0
 
 
@@ -74,8 +77,8 @@ def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
         table.add_row(
             Text(_name(one)),
             f"{one.rows:,}",
-            one.first or "",
-            one.last or "",
+            (one.first or "")[:_MINUTE],
+            (one.last or "")[:_MINUTE],
             f"{one.lacking:,}" if one.lacking else "",
         )
     console.print(table)
@@ -94,11 +97,11 @@ def _name(one: TrackedTicker) -> str:
     return one.ticker if one.matches is None else f"{one.ticker} ({one.matches:,} match)"
 
 
-def _history(one: TrackedTicker, dataset: Dataset) -> str:
+def _history(one: TrackedTicker, flag: str) -> str:
     rows = f"{one.rows:,} rows, {one.first} to {one.last}" if one.rows else "no row is held"
     if not one.lacking:
         return f"{_name(one)}: {rows}"
-    fetch = f"`ingest run{dataset.flag} --start {one.lacking_first} --end {one.lacking_last}` fetches them again"
+    fetch = f"`ingest run{flag} --start {one.lacking_first} --end {one.lacking_last}` fetches them again"
     return f"{_name(one)}: {rows}; {one.lacking:,} sessions were kept without it: {fetch}"
 
 
