@@ -1,5 +1,6 @@
 """The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -10,7 +11,7 @@ import anyio
 
 from ingest import events, overview, runs, series, settings
 from ingest.datasets import STOCKS_DAY, bars_of, days_of, named, of_ticker
-from ingest.errors import UsageError
+from ingest.errors import IngestWarning, UsageError
 from ingest.overview import Status
 from ingest.request import Flags, requests_of
 
@@ -186,16 +187,16 @@ def history(
     minute begins, after the date of its session: Datetime("us") in New York, of forex and crypto in UTC; extended hours
     are among them. Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or
     "all" for a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are
-    older than the newest session that is over (never with `fetch=False`). Raises UsageError, AcrossSeam, ActionsUnknown
-    or CacheError.
+    older than the newest session that is over (never with `fetch=False`). Warns where nothing is held of a ticker whose
+    name is one of another dataset. Raises UsageError, AcrossSeam, ActionsUnknown or CacheError.
     """
     from ingest import stored
 
-    wanted = _tickers([tickers] if isinstance(tickers, str) else tickers)
-    return stored.history(
+    wanted, kept = _tickers([tickers] if isinstance(tickers, str) else tickers), named(dataset)
+    rows = stored.history(
         *(
             settings.load(_file(config)),
-            named(dataset),
+            kept,
             wanted,
             _day("start", start),
             _day("end", end),
@@ -205,6 +206,11 @@ def history(
             across_seams,
         )
     )
+    if rows.is_empty() and (strange := [one for one in wanted if of_ticker(one).sigil not in ("", kept.sigil)]):
+        of = of_ticker(strange[0], kept.interval)
+        words = f"{kept.short} has nothing of {strange[0]}, whose name is one of {of.short}: say dataset={of.short!r}"
+        warnings.warn(words, IngestWarning, stacklevel=2)
+    return rows
 
 
 def day(session: date | str, config: Path | str | None = None, dataset: str = STOCKS_DAY.short) -> "pl.DataFrame":

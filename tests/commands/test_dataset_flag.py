@@ -17,7 +17,7 @@ from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset, named
 from ingest.demo import loopback
 from ingest.demo.faults import Status
 from ingest.demo.market import pack
-from ingest.errors import CacheLocked, UsageError
+from ingest.errors import CacheLocked, IngestWarning, UsageError
 from ingest.finding import IDENTICAL
 from ingest.request import Request
 from ingest.window import Window
@@ -331,6 +331,15 @@ def test_a_dataset_of_a_name_that_is_wrong_is_a_usage_error_in_python(place):
         for call in (ingest.run, ingest.status, ingest.findings, ingest.corrections, ingest.verify):
             with pytest.raises(UsageError, match="there is no dataset 'stock-day'"):
                 call(dataset="stock-day")
+
+
+def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(place):
+    words = "stocks-day has nothing of X:BTC-USD, whose name is one of crypto-day: say dataset='crypto-day'"
+    with patch.dict(os.environ, place.environment(), clear=True):
+        with pytest.warns(IngestWarning, match=words):
+            assert ingest.history("X:BTC-USD").is_empty()
+        assert ingest.history("BTC-USD").is_empty()
+        assert ingest.history("X:BTC-USD", dataset="crypto-day").is_empty()
 
 
 def test_the_invented_dataset_of_a_test_is_offered_and_taken(place, server):
