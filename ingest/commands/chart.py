@@ -22,6 +22,9 @@ _LABEL = 10
 _DATE_EVERY = 16
 """Columns for a date: ten, and room between two."""
 
+_WHOLE = 100
+"""From here on decimals are left out."""
+
 _UNITS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
@@ -92,8 +95,8 @@ def stamped(day: date) -> str:
 
 
 def short(amount: float) -> str:
-    """A number of at most four digits and its unit: 999, 1.2k, 34.6m, 1.9bn."""
+    """A number of at most four digits and its unit: 0.0879, 12.5, 999, 1.2k, 34.6m, 1.9bn."""
     for unit, name in _UNITS:
         if abs(amount) >= unit:
             return f"{amount / unit:,.1f}{name}"
-    return f"{amount:,.0f}"
+    return f"{amount:.0f}" if abs(amount) >= _WHOLE or amount == round(amount) else f"{amount:.3g}"

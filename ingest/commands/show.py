@@ -29,7 +29,8 @@ DataSource = Literal["massive", "yfinance"]
 
 _WIDTH = 80
 _WIDEST = 1000
-_LONG = 1e10
+_FEW, _LONG = 100, 1e10
+"""Volumes outside of these are shortened: coins may cost a fortune or next to nothing."""
 _SPANS = 4
 _PRICES = ("open", "high", "low", "close")
 _WRITTEN = ("date", "time", *_PRICES, "volume", "source")
@@ -231,16 +232,17 @@ def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
         table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
     for row in shown.iter_rows(named=True):
         prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
-        counted_volumes = ["" if row[name] is None else _volume(row[name]) for name in volumes]
+        counted_volumes = ["" if row[name] is None else _volume(row[name], dataset) for name in volumes]
         table.add_row(
             stamped(row[stamp]), *prices, _percent(row["change"]), *counted_volumes, *(row[name] for name in origins)
         )
     return table
 
 
-def _volume(count: float) -> str:
-    """In full, but where coins go by the billion."""
-    return short(count) if count >= _LONG else f"{count:,.0f}"
+def _volume(count: float, dataset: Dataset) -> str:
+    """In full, but where coins go by the billion, or by less than one."""
+    is_odd = dataset.unit == "coins" and not _FEW <= count < _LONG
+    return short(count) if is_odd else f"{count:,.0f}"
 
 
 def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:

@@ -262,7 +262,18 @@ def test_colour_where_it_is_wanted():
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(0, "0"), (999, "999"), (1200, "1.2k"), (-34.56e6, "-34.6m"), (1.94e9, "1.9bn")]
+    ("amount", "text"),
+    [
+        (0, "0"),
+        (0.08794, "0.0879"),
+        (-7.62, "-7.62"),
+        (93, "93"),
+        (999.5, "1000"),
+        (999, "999"),
+        (1200, "1.2k"),
+        (-34.56e6, "-34.6m"),
+        (1.94e9, "1.9bn"),
+    ],
 )
 def test_short_numbers(amount, text):
     assert short(amount) == text

@@ -65,18 +65,31 @@ def test_prices_of_pairs_have_digits_enough_to_tell_them_apart(show, name, ticke
     assert len({row[4] for row in rows}) == len(rows)
 
 
-def test_eighty_columns_cut_no_number_of_a_coin_that_costs_next_to_nothing(loopback_keys, tmp_path):
+@pytest.mark.parametrize(
+    ("numbers", "row"),
+    [
+        (
+            "374613847600.5,0.000030301,0.000030804,0.000030902,0.000029803",
+            "0.000030301  0.000030902  0.000029803  0.000030804          374.6bn",
+        ),
+        (
+            "0.08794172,74010.86,74178.01,74186.42,73997.34",
+            "74,010.86  74,186.42  73,997.34  74,178.01          0.0879",
+        ),
+        ("1053.04,74010.86,74178.01,74186.42,73997.34", "74,010.86  74,186.42  73,997.34  74,178.01           1,053"),
+    ],
+)
+def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback_keys, tmp_path, numbers, row):
     days = Calendar.of(CRYPTO.calendar).between(*SPAN)
     header = "ticker,volume,open,close,high,low,window_start,transactions"
-    text = f"{header}\nX:SHIB-USD,374613847600.5,0.000030301,0.000030804,0.000030902,0.000029803,1,9\n"
+    text = f"{header}\nX:BTC-USD,{numbers},1,9\n"
     with loopback.serve({CRYPTO.key(day): pack(text.encode()) for day in days}) as server:
         place = Place(tmp_path / "cache", server.endpoint_url, dataset=CRYPTO)
-        place.run(*SPAN, tracked=["X:SHIB-USD"])
+        place.run(*SPAN, tracked=["X:BTC-USD"])
     flags = ("--no-fetch", "--start", SPAN[0], "--end", SPAN[1])
-    row = "2025-11-10  0.000030301  0.000030902  0.000029803  0.000030804          374.6bn"
     for columns in ("80", "40"):
-        lines = place.here("show", "X:SHIB-USD", *flags, COLUMNS=columns).out.splitlines()
-        assert row in lines
+        lines = place.here("show", "X:BTC-USD", *flags, COLUMNS=columns).out.splitlines()
+        assert f"2025-11-10  {row}" in lines
 
 
 @pytest.mark.parametrize(
