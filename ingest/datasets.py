@@ -38,11 +38,11 @@ class Dataset:
     prices settled, when `settled` has passed since its date began there. Times of day are told in `clock`, and in
     `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
 
-    `required` names the columns without which a file cannot be read, `optional` those that are known and may be
-    lacking; any other column is kept in the parts and reported once. `extras` are those of them that hold numbers and
-    are handed out beside prices, volume and trades. `stamp` names the column that tells the date of a row: it is held
-    against the key's. `unit` is what the volume counts, None where there is none. Where `signed`, prices may be zero or
-    negative.
+    `required` names the columns without which a file cannot be read (of bars within a day see `needed`), `optional`
+    those that are known and may be lacking; any other column is kept in the parts and reported once. `extras` are those
+    of them that hold numbers and are handed out beside prices, volume and trades. `stamp` names the column that tells
+    the date of a row: it is held against the key's. `unit` is what the volume counts, None where there is none. Where
+    `signed`, prices may be zero or negative.
 
     `sigil` begins each of its tickers, and is left out of file names, since the folder says it. `spelling` gives
     Yahoo's symbol of a ticker, None where Yahoo is never asked; `tolerance` is how far the closes of one session may
@@ -121,6 +121,11 @@ class Dataset:
     def numbers(self) -> tuple[str, ...]:
         """Columns that hold a number in each row: the prices, and the volume where there is one."""
         return tuple(name for name in ("open", "high", "low", "close", "volume") if name in self.required)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns without which a file cannot be read: a bar within a day is none without its time."""
+        return (*self.required, "window_start") if self.is_intraday else self.required
 
     @property
     def is_intraday(self) -> bool:

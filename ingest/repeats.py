@@ -16,11 +16,9 @@ _MAX_WAITING = 200_000
 """Rows of one ticker that are held until the next one comes; a day of minutes has 1,440."""
 
 
-def keys_of(dataset: Dataset, columns: Sequence[str]) -> tuple[str, ...]:
-    """Columns that no two rows of a session should share; none where a file does not say the time of its bars."""
-    if not dataset.is_intraday:
-        return ("ticker",)
-    return ("ticker", TIME) if TIME in columns else ()
+def keys_of(dataset: Dataset) -> tuple[str, ...]:
+    """Columns that no two rows of a session should share."""
+    return ("ticker", TIME) if dataset.is_intraday else ("ticker",)
 
 
 def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> tuple[Finding, ...]:
@@ -63,7 +61,7 @@ class Repeats:
 
     def add(self, frame: pl.DataFrame, ordered: bool) -> Iterator[Finding]:
         """Take the next rows; `ordered` says whether all rows so far are sorted by ticker."""
-        if not self._keys or self._unseen:
+        if self._unseen:
             return
         if not ordered or self._rows > _MAX_WAITING:
             self._unseen = True

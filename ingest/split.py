@@ -93,7 +93,7 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         times=frame[TIME] if dated_by_time(header, frame) else None,
         findings=(
             *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
-            *_repeats(frame, header, ordered, dataset),
+            *_repeats(frame, ordered, dataset),
             *nameless(tickers),
             *misshapen(text, header, edges),
             *numbers(frame, dataset.signed),
@@ -115,7 +115,7 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
         raise UnreadableFile(f"the header has a quote within a name: {','.join(columns)[:200]!r}")
     if len(columns) > _MAX_COLUMNS:
         raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
-    missing = [name for name in dataset.required if name not in columns]
+    missing = [name for name in dataset.needed if name not in columns]
     if missing:
         raise UnreadableFile(f"the header lacks {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")
     if len(set(columns)) < len(columns):
@@ -235,8 +235,7 @@ def _as_series(tracked: frozenset[str]) -> pl.Series:
     return pl.Series(sorted(tracked), dtype=pl.String).implode()
 
 
-def _repeats(frame: pl.DataFrame, header: Header, ordered: bool, dataset: Dataset) -> tuple[Finding, ...]:
+def _repeats(frame: pl.DataFrame, ordered: bool, dataset: Dataset) -> tuple[Finding, ...]:
     """Findings on tickers that have more than one row, or more than one of the same time."""
-    keys = keys_of(dataset, header.columns)
-    found = keys and may_repeat(frame, keys, ordered)
-    return repeats(frame, keys, dataset.numbers) if found else ()
+    keys = keys_of(dataset)
+    return repeats(frame, keys, dataset.numbers) if may_repeat(frame, keys, ordered) else ()

@@ -72,7 +72,7 @@ class Cutter:
         self._header, self._wish, self._cut, self._writers = header, wish, cut, writers
         self._findings = Findings()
         self._findings.add(finding.named(finding.UNKNOWN_COLUMN, header.unknown))
-        self._repeats = Repeats(keys_of(wish.dataset, header.columns), wish.dataset.numbers)
+        self._repeats = Repeats(keys_of(wish.dataset), wish.dataset.numbers)
         self._rows = Collector()
         self._hash = hashlib.sha256(header.line)
         self._last: str | None = ""

@@ -11,10 +11,11 @@ from reading_kit import same, security, world
 from yahoo_kit import fresh_yfinance, is_regular, past_sessions, plain_history
 
 import ingest
+from ingest import events
 from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.demo import loopback
 from ingest.demo.market import pack
-from ingest.errors import ActionsUnknown, CacheError, IngestWarning, NotFound, UsageError
+from ingest.errors import ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.sessions import Calendar
 
 __all__ = ["fresh_yfinance"]
@@ -174,10 +175,14 @@ def test_rows_without_a_stamp_are_nobodys_and_odd_numbers_are_numbers(place):
 
 
 def test_a_file_that_does_not_say_when_is_no_file_of_minutes(place):
-    publish(place.server, change=lambda text: text.replace(b"window_start", b"started"))
-    how = filled(place)
-    with pytest.raises(CacheError, match="window_start"):
-        ingest.history("AAPL", **how)
+    """It is refused, and takes nothing from the sessions around it."""
+    day, *others = MINUTE_DAYS
+    place.server.put(STOCKS_MINUTE.key(day), pack(minutes_text({"AAPL": some_minutes(day)}).replace(b"window_", b"")))
+    ran = place.run(MINUTE_DAYS[0], MINUTE_DAYS[-1])
+    (refused,) = ran.of(events.Quarantined)
+    assert (refused.session, ran.committed) == (day, others)
+    assert refused.reason.startswith("the header lacks window_start")
+    assert ingest.history("AAPL", config=config_of(place), dataset="stocks-minute")["date"].unique().to_list() == others
 
 
 def test_the_session_is_that_of_the_key(place):

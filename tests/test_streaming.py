@@ -153,11 +153,6 @@ class TestRepeatsOfBars:
         }
         same(text, "A", size, dataset=STOCKS_MINUTE)
 
-    def test_without_a_time_none_is_told(self):
-        text = b"ticker,volume,open,close,high,low\n" + b"A,1,1,1,1,1\n" * 2
-        assert at_once(text, "A", dataset=STOCKS_MINUTE)[1] == ()
-        same(text, "A", 40, dataset=STOCKS_MINUTE)
-
     def test_a_ticker_with_more_rows_than_are_held_is_not_looked_at(self, monkeypatch):
         monkeypatch.setattr("ingest.repeats._MAX_WAITING", 20)
         text = b"".join(minutes({"A": range(200), "B": [1, 1]}))
