@@ -18,6 +18,10 @@ _MAX_ROWS = 20_000
 """Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
 neither with them nor with the sessions."""
 
+_LEAST = 1 / 20
+"""Rows a session to reckon with where the tickers before had fewer. A pattern may match a hundred thousand contracts of
+some weeks each: were they all reckoned with in each session, each session would be read for every few of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Stock:
@@ -45,7 +49,11 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
     if not due and not stock.pending:
         return None
-    made = [state for group in _groups(due, len(stock.everything)) for state in _make(manifest, stock, group)]
+    made, usual = list[tuple[Projection, Projection]](), _Usual(len(stock.everything))
+    for group in _groups(due, usual):
+        states = list(_make(manifest, stock, group))
+        usual.saw(states)
+        made += states
     if folder.path.is_dir():  # a dataset of which nothing is held yet has no folder, and no CSV to make durable
         durable.sync_folder(folder.path)
     manifest.projected((new for _, new in made), stock.pending)
@@ -74,7 +82,7 @@ def contents(
     everything = manifest.committed()
     for yahoo in (False, True):
         stock = _Stock(folders, folder, everything, (), yahoo)
-        for group in _groups([row for row in rows if row.yahoo == yahoo], len(everything)):
+        for group in _groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything))):
             lines = _lines(stock, manifest.parts(everything), group)
             for row in group:
                 yield row, _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), b"", ())
@@ -88,9 +96,32 @@ def _active(manifest: Manifest) -> list[Projection]:
     return [row for row in manifest.projections().values() if row.active]
 
 
-def _groups(rows: Sequence[Projection], sessions: int) -> Iterator[Sequence[Projection]]:
-    size = max(1, _MAX_ROWS // max(1, sessions))
-    return (rows[i : i + size] for i in range(0, len(rows), size))
+class _Usual:
+    """How many rows a ticker has, as far as can be known before they are read: at first one a session."""
+
+    def __init__(self, sessions: int) -> None:
+        self._least = max(1.0, sessions * _LEAST)
+        self._usual = float(sessions)
+
+    def saw(self, states: Sequence[tuple[Projection, Projection]]) -> None:
+        """Take what the last group turned out to have for what the next one has."""
+        self._usual = sum(new.rows or 0 for _, new in states) / len(states)
+
+    def of(self, row: Projection) -> float:
+        """Rows to reckon with: as many as there were, of a new ticker as many as those before it have."""
+        return max(self._least, self._usual if row.rows is None else row.rows)
+
+
+def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Projection]]:
+    group, size = list[Projection](), 0.0
+    for row in rows:
+        if group and size + usual.of(row) > _MAX_ROWS:
+            yield group
+            group, size = [], 0.0
+        group.append(row)
+        size += usual.of(row)
+    if group:
+        yield group
 
 
 def _make(manifest: Manifest, stock: _Stock, group: Sequence[Projection]) -> Iterator[tuple[Projection, Projection]]:

@@ -6,10 +6,11 @@ from unittest.mock import patch
 import pytest
 from pipeline_kit import Place, assert_same, flat
 
-from ingest import resolving
+from ingest import projecting, resolving
 from ingest.datasets import named
 from ingest.demo import loopback
 from ingest.demo.market import pack
+from ingest.tiers import rows
 from ingest.verifying import verify
 
 CRYPTO, OPTIONS = named("crypto-day"), named("options-day")
@@ -167,3 +168,17 @@ def test_so_many_csvs_that_it_may_be_a_slip_are_a_warning(place):
         ran = place.run(*SPAN, tracked={"X:*-USD"})
     (told,) = [one for one in ran.events if getattr(one, "message", "").startswith("X:*-USD")]
     assert told.level == "warning"
+
+
+def test_contracts_of_a_few_sessions_each_are_made_in_few_passes_over_the_sessions(bucket, tmp_path, monkeypatch):
+    """Reckoned with in each session, as the first one is, each would be a pass of its own."""
+    for row, day in enumerate(DAYS):
+        put(bucket, OPTIONS, day, [(f"O:SPY{row}C{number:08}", 1) for number in range(50)])
+    passes = []
+    extract = rows.extract
+    monkeypatch.setattr(rows, "extract", lambda *asked: passes.append(asked[2]) or extract(*asked))
+    monkeypatch.setattr(projecting, "_MAX_ROWS", len(DAYS) * 5)
+    place = Place(tmp_path / "cache", bucket.endpoint_url, dataset=OPTIONS)
+    place.run(*SPAN, tracked={"O:SPY*"})
+    assert len(csvs(place)) == 200
+    assert list(map(len, passes)) == [5, *[20] * 9, 15]
