@@ -123,8 +123,9 @@ def _written(folder: CsvFolder, row: Projection, content: bytes) -> Projection:
 def _sync(folder: CsvFolder, made: Iterable[tuple[Projection, Projection]]) -> None:
     """Make what was replaced or removed durable, each folder once."""
     replaced = {new.ticker for old, new in made if (old.sha256, old.mtime_ns) != (new.sha256, new.mtime_ns)}
-    for ticker in sorted(replaced):
-        durable.sync_folder(folder.file(ticker))
+    for path in map(folder.file, sorted(replaced)):
+        if path.is_dir():  # somebody may have removed it, and with no rows left it is not made again
+            durable.sync_folder(path)
 
 
 def _sums(manifest: Manifest) -> list[Projection]:

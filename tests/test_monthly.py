@@ -400,3 +400,15 @@ def test_a_manifest_that_is_gone_is_built_anew_and_so_are_the_months(filled):
     assert filled.run(*window(DAYS), LISTED).gets == []
     assert filled.tiers() == whole
     assert found(filled, deep=True) == []
+
+
+def test_a_folder_that_somebody_removed_is_not_missed_where_its_rows_are_gone_as_well(server, place):
+    day, others = NOVEMBER[0], [f"M{number:02}" for number in range(60)]
+    lines = [line for ticker in others for line in bars(ticker, opening(day), 1)]
+    for texts in ([*bars("AAPL", opening(day), 3), *lines], lines):
+        server.objects.update(objects([(day, text_of(texts))]))
+        own = Place(place.root, server.endpoint_url, dataset=STOCKS_MINUTE)
+        own.run(day, day, tracked={"AAPL"})
+        shutil.rmtree(own.tracked / "AAPL_1m_data", ignore_errors=True)
+    assert own.months("AAPL") == {}
+    assert verify(own.settings(), dataset=STOCKS_MINUTE).problems == ()
