@@ -64,7 +64,8 @@ def day(settings: Settings, dataset: Dataset, session: date) -> pl.DataFrame:
     """See `ingest.api.day`."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         rows = reading.session(reading.stock_of(manifest, settings, dataset), session)
-    if rows.is_empty():
+        is_held = bool(rows.height) or session in manifest.committed()  # a file may have no rows
+    if not is_held:
         flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
         raise NotFound(f"{session} is not held: `ingest run{flags}` fetches it")
     return rows

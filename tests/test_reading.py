@@ -1,13 +1,14 @@
 """Reading parts beside a run that replaces them."""
 
 import pytest
-from pipeline_kit import Place, market_objects
+from pipeline_kit import Place, flat, key, market_objects
 from runs_kit import DAYS, SPAN
 
-from ingest import reading
+from ingest import reading, stored
 from ingest.datasets import CATALOGUE, STOCKS_DAY
 from ingest.demo import loopback
-from ingest.errors import CacheError
+from ingest.demo.market import pack
+from ingest.errors import CacheError, NotFound
 from ingest.lock import hold
 from ingest.manifest import Manifest
 from ingest.tiers import projection
@@ -58,3 +59,12 @@ def test_a_csv_without_volume_is_read_as_one_that_does_not_say(tmp_path):
     rows = reading._csv(folder, state, DAYS[:1])
     assert rows.rows() == [("I:SPX", DAYS[0], 10.5, 10.75, 10.25, 10.6, None, None)]
     assert rows.schema == reading.BARS
+
+
+def test_a_session_without_rows_is_held_all_the_same(loopback_keys, tmp_path):
+    with loopback.serve({key(DAYS[0]): pack(flat([]))}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[0])
+    assert stored.day(place.settings(), STOCKS_DAY, DAYS[0]).is_empty()
+    with pytest.raises(NotFound, match="is not held"):
+        stored.day(place.settings(), STOCKS_DAY, DAYS[1])
