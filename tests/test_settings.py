@@ -502,3 +502,8 @@ def test_importing_settings_imports_nothing_heavy() -> None:
 def test_a_command_names_a_dataset_unless_it_takes_that_one_alone(datasets: list[str], flags: tuple[str, str]) -> None:
     chosen = load(flags={"run": {"datasets": datasets}})
     assert (chosen.flag_of(STOCKS_DAY), chosen.flag_of(named("crypto-day"))) == flags
+
+
+def test_a_dataset_of_two_names_has_its_lists_under_one(here: Path) -> None:
+    write(here, '[tracked.datasets]\ncrypto-day = ["a.txt"]\n"global_crypto/day_aggs_v1" = ["b.txt"]\n')
+    assert "global_crypto/day_aggs_v1 and crypto-day are one dataset: name it once" in refused()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
 from ingest.settings.values import Bucket, Bytes, DatasetName, File, Profile, Region, Seconds, Ticker, Url, Whole
 
 ENV_PREFIX = "INGEST_"
@@ -107,6 +107,15 @@ class Tracked(Section):
     datasets: Mapping[DatasetName, tuple[File, ...]] = Field(
         default={}, description='a list of file names for each dataset, such as {"options-day" = ["options.txt"]}'
     )
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _named_once(cls, lists: Any) -> Any:
+        # Both names are made the short one: the lists of one of them would be left out without a word.
+        for one in CATALOGUE.values() if isinstance(lists, Mapping) else ():
+            if one.name != one.short and one.name in lists and one.short in lists:
+                raise ValueError(f"{one.name} and {one.short} are one dataset: name it once, with all its lists")
+        return lists
 
     @field_validator("datasets")
     @classmethod
