@@ -128,7 +128,7 @@ def test_a_disk_that_fails_ends_the_run_and_loses_nothing(eventful, first):
     assert {name for made in calls.values() for name in made} == set(CALLS)
     errors = itertools.cycle(ERRORS)
     for story, made in calls.items():
-        for nth in range(1, len(made) + 1, 2 if story is eventful else 3):
+        for nth in range(1, len(made) + 1, 4 if story is eventful else 6):
             fail_at(story, nth, next(errors), stays=True)
 
 
@@ -207,7 +207,7 @@ def transactions_of(story):
 def test_a_manifest_that_cannot_be_written_ends_the_run_and_loses_nothing(eventful):
     ways = itertools.cycle(itertools.product(MANIFEST_FAULTS, STATEMENTS))
     for nth in transactions_of(eventful):
-        for fault, refused in itertools.islice(ways, 2):
+        for fault, refused in itertools.islice(ways, 1):
             fail_transaction(eventful, nth, fault, refused)
 
 
