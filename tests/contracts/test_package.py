@@ -76,10 +76,10 @@ class TestTheWheel:
 
 
 class TestFrontDoors:
-    def test_the_checkouts_front_door_is_not_importable_elsewhere(self, tmp_path: Path) -> None:
-        found = _run(sys.executable, "-c", "import ingest; print('found'); import cli", cwd=tmp_path)
-        assert found.stdout == "found\n"
-        assert "No module named 'cli'" in found.stderr
+    def test_the_folder_above_a_clone_does_not_hide_the_package(self, tmp_path: Path) -> None:
+        (tmp_path / "ingest").mkdir()  # as the clone's own folder, which is no package
+        found = _run(sys.executable, "-c", "import ingest; print(ingest.history.__name__)", cwd=tmp_path)
+        assert (found.stdout, found.stderr) == ("history\n", "")
 
     def test_all_of_them_are_the_same_program(self, tmp_path: Path) -> None:
         script = Path(sysconfig.get_path("scripts"), "ingest.exe" if sys.platform == "win32" else "ingest")
