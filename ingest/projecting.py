@@ -29,7 +29,7 @@ class _Stock:
 
     folders: PartFolders
     csvs: CsvFolder
-    everything: Sequence[date]
+    everything: frozenset[date]
     pending: Sequence[date]
     yahoo: bool
 
@@ -45,7 +45,7 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     if folder.dataset.is_intraday:
         return monthly.project(manifest, folders, folder)
     started = time.monotonic()
-    stock = _Stock(folders, folder, manifest.committed(), sorted(manifest.pending()), yahoo)
+    stock = _Stock(folders, folder, frozenset(manifest.committed()), sorted(manifest.pending()), yahoo)
     due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
     if not due and not stock.pending:
         return None
@@ -79,7 +79,7 @@ def contents(
     if folder.dataset.is_intraday:
         yield from monthly.contents(manifest, folders, folder, rows)
         return
-    everything = manifest.committed()
+    everything = frozenset(manifest.committed())
     for yahoo in (False, True):
         stock = _Stock(folders, folder, everything, (), yahoo)
         for group in _groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything))):
@@ -159,10 +159,9 @@ def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str,
     """Yahoo's rows of sessions that are not held, as lines of a CSV by their dates."""
     from ingest.manifest.quotes import Quotes
 
-    held = set(stock.everything)
     rows = Quotes(manifest).rows([ticker], date.min, date.max)
-    dataset = stock.csvs.dataset
-    return {row[1].isoformat(): _line(row[1], row[2:], dataset.has_volume) for row in rows if row[1] not in held}
+    lacking = (row for row in rows if row[1] not in stock.everything)
+    return {row[1].isoformat(): _line(row[1], row[2:], stock.csvs.dataset.has_volume) for row in lacking}
 
 
 def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:

@@ -132,11 +132,11 @@ def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[
     """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
     if stock.dataset.is_intraday or stock.manifest.pending() & set(held):
         return {}
-    states = stock.manifest.projections()
+    states = stock.manifest.projections(tickers)
     return {
-        ticker: states[ticker]
-        for ticker in sorted(tickers & states.keys())
-        if states[ticker].active and not states[ticker].dirty and projection.looks_intact(stock.csvs, states[ticker])
+        ticker: state
+        for ticker, state in states.items()
+        if state.active and not state.dirty and projection.looks_intact(stock.csvs, state)
     }
 
 
@@ -194,7 +194,8 @@ def _yahoo(stock: Stock, found: Sequence[QuoteRow]) -> pl.DataFrame:
         return pl.DataFrame(schema=stock.schema)
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     schema = {name: BARS[name] for name in names}
-    coverage = stock.manifest.coverage() if found else None
+    days = [row[1] for row in found]
+    coverage = stock.manifest.coverage(min(days), max(days)) if found else None
     rows = [row for row in found if coverage and not coverage.has(row[0], row[1])]
     return _from(stock, pl.DataFrame(rows, schema=schema, orient="row"), "yahoo")
 

@@ -5,10 +5,11 @@ is done. `synchronous=FULL` makes each one durable before it returns, so whateve
 begins.
 """
 
+import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -20,11 +21,14 @@ from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import schema
 from ingest.manifest.location import refuse_network
 
-_LACKS = re.compile(r"^no such (table|column)|has no column named|already exists$|^unsupported file format$")
+_LACKS = re.compile(r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$")
 """What SQLite says of a manifest that lacks what its version has, or whose version is none."""
 
 _WRITE_VERSION = slice(18, 20)
 """In SQLite's header: a file in which these are above 2 can be read, and not be written."""
+
+THESE = "ticker IN (SELECT value FROM json_each(?))"
+"""A condition whose value is `listed`: tickers are looked up in the keys, so one ticker costs its own rows alone."""
 
 _Read = TypeVar("_Read", bound=Callable[..., Any])
 
@@ -32,6 +36,11 @@ _Read = TypeVar("_Read", bound=Callable[..., Any])
 def now() -> str:
     """The time, UTC, as the manifest writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def listed(tickers: Iterable[str]) -> str:
+    """Tickers as the value of `THESE`, however many; without those with a NUL, at which SQLite would cut them."""
+    return json.dumps(sorted({ticker for ticker in tickers if "\0" not in ticker}))
 
 
 class Database:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from ingest.corporate import Actions, Dividend, Split
-from ingest.manifest.database import Database, now, understood
+from ingest.manifest.database import THESE, Database, listed, now, understood
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
 """Ticker, session, open, high, low, close (raw), volume (raw, shares; None where it counts something else)."""
@@ -36,45 +36,43 @@ class Quotes:
     @understood
     def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
         """What was asked for, by ticker; those that never were are not in it."""
-        wanted = set(tickers)
-        rows = self.database.rows("SELECT ticker, known, first, last, asked_at, message FROM askings WHERE dataset = ?")
+        query = f"SELECT ticker, known, first, last, asked_at, message FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
         return {
             ticker: Asking(bool(known), date.fromisoformat(first), date.fromisoformat(last), at, message)
-            for ticker, known, first, last, at, message in rows
-            if ticker in wanted
+            for ticker, known, first, last, at, message in self.database.rows(query, listed(tickers))
         }
 
     @understood
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
         """Splits and dividends by ticker, by ex-date; those of which there are none are not in it."""
-        wanted = set(tickers)
         found: dict[str, tuple[list[Split], list[Dividend]]] = {}
-        query = "SELECT ticker, ex_date, kind, value, close_before FROM actions WHERE dataset = ? ORDER BY ex_date"
-        for ticker, day, kind, value, before in self.database.rows(query):
-            if ticker in wanted:
-                splits, dividends = found.setdefault(ticker, ([], []))
-                if kind == "split":
-                    splits.append(Split(date.fromisoformat(day), value))
-                else:
-                    dividends.append(Dividend(date.fromisoformat(day), value, before))
+        query = (
+            f"SELECT ticker, ex_date, kind, value, close_before FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
+            "ORDER BY ticker, ex_date"
+        )
+        for ticker, day, kind, value, before in self.database.rows(query, listed(tickers)):
+            splits, dividends = found.setdefault(ticker, ([], []))
+            if kind == "split":
+                splits.append(Split(date.fromisoformat(day), value))
+            else:
+                dividends.append(Dividend(date.fromisoformat(day), value, before))
         return {ticker: Actions(tuple(splits), tuple(dividends)) for ticker, (splits, dividends) in found.items()}
 
     @understood
     def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
         """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
-        wanted = set(tickers)
         query = (
-            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "
-            "WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY ticker, session"
+            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "  # noqa: S608
+            f"WHERE dataset = ? AND {THESE} AND session BETWEEN ? AND ? ORDER BY ticker, session"
         )
-        found = self.database.rows(query, start.isoformat(), end.isoformat())
-        return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found if row[0] in wanted]
+        found = self.database.rows(query, listed(tickers), start.isoformat(), end.isoformat())
+        return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found]
 
     @understood
     def rows_of(self, session: date) -> list[QuoteRow]:
         """All rows of a session, by ticker."""
-        query = (
-            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "
+        query = (  # SQLite, which has no statistics, would go through all rows by the primary key
+            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows INDEXED BY yahoo_rows_by_session "
             "WHERE dataset = ? AND session = ? ORDER BY ticker"
         )
         found = self.database.rows(query, session.isoformat())
@@ -83,7 +81,13 @@ class Quotes:
     @understood
     def sessions(self) -> list[date]:
         """Sessions of which there are rows."""
-        found = self.database.rows("SELECT DISTINCT session FROM yahoo_rows WHERE dataset = ? ORDER BY session")
+        # From each session to the next one in the index: not a look at each ticker's row of it, as DISTINCT takes.
+        query = (
+            "WITH RECURSIVE next(session) AS (SELECT min(session) FROM yahoo_rows WHERE dataset = ?1 UNION ALL "
+            "SELECT (SELECT min(y.session) FROM yahoo_rows y WHERE y.dataset = ?1 AND y.session > next.session) "
+            "FROM next WHERE session IS NOT NULL) SELECT session FROM next WHERE session IS NOT NULL"
+        )
+        found = self.database.rows(query)
         return [date.fromisoformat(day) for (day,) in found]
 
     @understood

@@ -220,7 +220,9 @@ CREATE TABLE patterns (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS)
+_BY_SESSION = "CREATE INDEX yahoo_rows_by_session ON yahoo_rows (dataset, session);"
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

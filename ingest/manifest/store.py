@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ingest.manifest.database import Database, now, translated, understood
+from ingest.manifest.database import THESE, Database, listed, now, translated, understood
 from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
 from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
 from ingest.permission import Permission
@@ -245,19 +245,24 @@ class Manifest(Database):
     # Projections
 
     @understood
-    def projections(self) -> dict[str, Projection]:
-        """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months."""
-        return {row.ticker: row for row in self._projections("=")}
+    def projections(self, tickers: Iterable[str] | None = None) -> dict[str, Projection]:
+        """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months.
+
+        Of `tickers` alone, where these are given.
+        """
+        if tickers is None:
+            return {row.ticker: row for row in self._projections("period = ''")}
+        return {row.ticker: row for row in self._projections(f"period = '' AND {THESE}", listed(tickers))}
 
     @understood
     def months(self) -> dict[tuple[str, str], Projection]:
         """State of every month's CSV of minutes that there is or was, by ticker and month."""
-        return {(row.ticker, row.period): row for row in self._projections("<>")}
+        return {(row.ticker, row.period): row for row in self._projections("period <> ''")}
 
-    def _projections(self, whether: str) -> Iterator[Projection]:
+    def _projections(self, which: str, *values: str) -> Iterator[Projection]:
         names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns"
-        where = f"dataset = ? AND period {whether} ''"
-        rows = self.rows(f"SELECT {names} FROM projections WHERE {where} ORDER BY ticker, period")  # noqa: S608
+        query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
+        rows = self.rows(query, *values)
         for active, dirty, yahoo, period, ticker, *told in rows:
             if period:
                 date.fromisoformat(f"{period}-01")  # it is a part of a path: what is no month is damage
@@ -347,10 +352,14 @@ class Manifest(Database):
         return [date.fromisoformat(row[0]) for row in rows]
 
     @understood
-    def coverage(self) -> Coverage:
-        """Which committed sessions can tell of which tickers."""
-        query = "SELECT session, tracked_set, archive_kept FROM sessions WHERE dataset = ? AND held = 'committed'"
-        rows = [(date.fromisoformat(day), number, kept) for day, number, kept in self.rows(query)]
+    def coverage(self, first: date = date.min, last: date = date.max) -> Coverage:
+        """Which committed sessions from `first` to `last`, both inclusive, can tell of which tickers."""
+        query = (
+            "SELECT session, tracked_set, archive_kept FROM sessions "
+            "WHERE dataset = ? AND session BETWEEN ? AND ? AND held = 'committed'"
+        )
+        found = self.rows(query, first.isoformat(), last.isoformat())
+        rows = [(date.fromisoformat(day), number, kept) for day, number, kept in found]
         partial = {day: self._tracked(number) for day, number, kept in rows if not kept}
         return Coverage(frozenset(day for day, _, kept in rows if kept), partial)
 

@@ -1,0 +1,121 @@
+"""Yahoo's part of a manifest: what is asked of a ticker costs that ticker's rows, not those of all others."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from steps_kit import steps_of
+
+import ingest
+from ingest import projecting
+from ingest.corporate import Actions, Dividend, Split
+from ingest.datasets import STOCKS_DAY
+from ingest.manifest import Manifest
+from ingest.manifest.quotes import Asking, Quotes
+from ingest.tiers.layout import PartFolders
+from ingest.tiers.projection import CsvFolder
+
+DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(10)]
+FEW, MANY = 40, 320
+ACTIONS = Actions((Split(DAYS[3], 2.0),), (Dividend(DAYS[5], 0.5, 10.0),))
+
+
+def _tickers(count: int) -> list[str]:
+    return [f"T{n:04}" for n in range(count)]
+
+
+def _filled(root: Path, count: int) -> Path:
+    """A cache in which Yahoo has told of so many tickers, all tracked; nothing is held of Massive's."""
+    with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        manifest._db.execute("PRAGMA synchronous = OFF")
+        manifest.follow(_tickers(count))
+        for ticker in _tickers(count):
+            rows = [(ticker, day, 1.0, 2.0, 0.5, 1.5, 100.0) for day in DAYS]
+            Quotes(manifest).keep(ticker, Asking(True, DAYS[0], DAYS[-1]), ACTIONS, rows)
+    return root
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    return {count: _filled(tmp_path_factory.mktemp("cache"), count) for count in (FEW, MANY)}
+
+
+def _asked(root: Path, ask: Callable[[Quotes], object]) -> int:
+    def action() -> None:
+        with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+            ask(Quotes(manifest))
+
+    return steps_of(action)
+
+
+QUESTIONS: dict[str, Callable[[Quotes], object]] = {
+    "asked": lambda quotes: quotes.asked(["T0007"]),
+    "actions": lambda quotes: quotes.actions(["T0007"]),
+    "rows": lambda quotes: quotes.rows(["T0007"], DAYS[0], DAYS[-1]),
+    "sessions": lambda quotes: quotes.sessions(),
+    "keep": lambda quotes: quotes.keep("T0007", Asking(True, DAYS[0], DAYS[-1]), ACTIONS, []),
+    "refuse": lambda quotes: quotes.refuse("T0007", DAYS[0], DAYS[-1], "no"),
+    "nothing new": lambda quotes: quotes.nothing_new("T0007", DAYS[-1]),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_one_ticker_costs_the_same_however_many_there_are(caches: dict[int, Path], question: str) -> None:
+    few, many = (_asked(caches[count], QUESTIONS[question]) for count in (FEW, MANY))
+    assert many < 1.3 * few + 20
+
+
+def test_a_session_costs_its_own_rows(tmp_path: Path) -> None:
+    root = _filled(tmp_path, FEW)
+    before = _asked(root, lambda quotes: quotes.rows_of(DAYS[3]))
+    with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        rows = [("T0001", DAYS[-1] + timedelta(days=n), 1.0, 2.0, 0.5, 1.5, 100.0) for n in range(1, 2000)]
+        Quotes(manifest).keep("T0001", Asking(True, DAYS[0], DAYS[-1]), ACTIONS, rows)
+    assert _asked(root, lambda quotes: quotes.rows_of(DAYS[3])) < 1.3 * before + 20
+
+
+def test_all_of_a_ticker_is_found_among_others(caches: dict[int, Path]) -> None:
+    with Manifest.read(caches[FEW] / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        quotes = Quotes(manifest)
+        assert set(quotes.asked(["T0003", "T0001", "NONE"])) == {"T0001", "T0003"}
+        assert quotes.actions(["T0003", "NONE"]) == {"T0003": ACTIONS}
+        found = quotes.rows(["T0003", "T0001", "T0003"], DAYS[1], DAYS[2])
+        assert [row[:2] for row in found] == [(name, day) for name in ("T0001", "T0003") for day in DAYS[1:3]]
+        assert quotes.sessions() == DAYS
+        assert [row[0] for row in quotes.rows_of(DAYS[4])] == _tickers(FEW)
+        assert (quotes.asked([]), quotes.actions([]), quotes.rows([], DAYS[0], DAYS[-1])) == ({}, {}, [])
+        assert Quotes(Manifest(manifest._db, manifest.path, "other", False)).sessions() == []
+
+
+def test_names_from_outside_stay_values(tmp_path: Path) -> None:
+    """A quote, what JSON escapes, and a number in a ticker's place; one with a NUL is not taken for another."""
+    names = ['A"B', "A'B", "A\\B", "A", "1E5", "Ünïcode", "💥", "\u2028"]
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        for name in names:
+            Quotes(manifest).keep(name, Asking(True, DAYS[0], DAYS[-1]), ACTIONS, [])
+        assert set(Quotes(manifest).asked(names)) == set(names)
+        assert Quotes(manifest).asked(["A\0B"]) == {}
+
+
+def test_csvs_with_yahoos_rows_cost_each_ticker_alike(caches: dict[int, Path], tmp_path: Path) -> None:
+    def project(count: int) -> int:
+        folders = PartFolders(tmp_path / "tracked", tmp_path / "archive")
+        with Manifest.open(caches[count] / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+            stock = projecting._Stock(folders, CsvFolder(tmp_path, STOCKS_DAY), frozenset(), (), yahoo=True)
+            for ticker in _tickers(count):
+                assert len(projecting._yahoo_lines(manifest, ticker, stock)) == len(DAYS)
+        return 0
+
+    few, many = (steps_of(lambda count=count: project(count)) for count in (FEW, MANY))
+    assert many < 1.3 * few * MANY / FEW
+
+
+def test_the_history_of_one_ticker_costs_its_own_rows(caches: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def history(count: int) -> None:
+        monkeypatch.setenv("INGEST_CACHE__ROOT", str(caches[count]))
+        found = ingest.history("T0007", DAYS[0], DAYS[-1], adjust="all", fetch=False)
+        assert found.height == len(DAYS)
+
+    few, many = (steps_of(lambda count=count: history(count)) for count in (FEW, MANY))
+    assert many < 1.3 * few + 20
