@@ -4,7 +4,6 @@ A pattern that is new in the lists is looked for in all sessions, in those parts
 matches; later only sessions that no projection has seen are looked at. So a run's work follows what is new.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,7 +11,7 @@ from datetime import date
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns
-from ingest.tickers import covered, covers, patterns_in, prefix_of, some
+from ingest.tickers import covered, matching, patterns_in, prefix_of, some
 from ingest.tiers.layout import TIERS, MemberIndex, PartFolders, PartsOf, Tier
 
 _MANY = 1000
@@ -66,16 +65,8 @@ def follow(manifest: Manifest, folders: PartFolders, dataset: Dataset, names: It
     if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
         Patterns(manifest).remember(patterns)
     ordered = sorted(tickers) if patterns - resolved else []
-    matched = {one: _count(one, ordered) for one in sorted(patterns - resolved)}
+    matched = {one: len(matching(one, ordered)) for one in sorted(patterns - resolved)}
     return Followed(tickers, matched, tuple(sorted(unnameable)))
-
-
-def _count(pattern: str, ordered: Sequence[str]) -> int:
-    """How many of the tickers, ascending, match."""
-    prefix = prefix_of(pattern)
-    first = bisect_left(ordered, prefix)
-    end = bisect_right(ordered, prefix, first, key=lambda ticker: ticker[: len(prefix)])
-    return sum(covers(frozenset({pattern}), ticker) for ticker in ordered[first:end])
 
 
 def _resolve(manifest: Manifest, folders: PartFolders, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:

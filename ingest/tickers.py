@@ -12,6 +12,7 @@ import fnmatch
 import os
 import re
 import stat
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,6 +78,14 @@ def covered(names: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
 def covers(names: frozenset[str], name: str) -> bool:
     """Whether a name is among `names`, or a pattern among these matches it, as a whole and with its case."""
     return name in names or bool((matches := _matcher(names)) and matches(name))
+
+
+def matching(pattern: str, ordered: Sequence[str]) -> Sequence[str]:
+    """Those of the tickers, ascending, that a pattern matches; only those that begin as it does are looked at."""
+    prefix, matches = prefix_of(pattern), _matcher(frozenset({pattern}))
+    first = bisect_left(ordered, prefix)
+    end = bisect_right(ordered, prefix, first, key=lambda ticker: ticker[: len(prefix)])
+    return [ticker for ticker in ordered[first:end] if matches and matches(ticker)]
 
 
 @lru_cache(maxsize=64)

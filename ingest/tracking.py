@@ -1,5 +1,6 @@
 """Which tickers are tracked: changes a list file, and brings the tracked CSVs after it at once, without any network."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,10 +9,10 @@ from pathlib import Path
 from ingest import lock
 from ingest.datasets import Dataset, strangers
 from ingest.errors import UsageError
-from ingest.manifest import Manifest
+from ingest.manifest import Held, Manifest
 from ingest.projecting import follow
 from ingest.settings import Settings
-from ingest.tickers import covered, covers, is_pattern, read_list, tracked
+from ingest.tickers import covers, is_pattern, matching, read_list, tracked
 from ingest.tiers import durable
 from ingest.tiers.projection import Projection
 
@@ -114,27 +115,49 @@ def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -
         return _held(manifest, tickers)
 
 
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """Sessions that are held without the rest, all cut by the same tickers."""
+
+    tracked: frozenset[str]
+    count: int
+    first: date
+    last: date
+
+
 def _held(manifest: Manifest, names: Collection[str]) -> list[TrackedTicker]:
-    known, sessions = manifest.projections(), manifest.sessions()
-    partial = {day: one.tracked for day, one in sessions.items() if one.held == "committed" and not one.archive_kept}
-    return [_one(name, _meant(name, known), partial) for name in names]
+    partial = _partial(manifest.sessions())
+    known = manifest.projections()
+    ordered = sorted(known) if any(map(is_pattern, names)) else []
+    return [_one(name, _meant(name, known, ordered), partial) for name in names]
 
 
-def _meant(name: str, known: Mapping[str, Projection]) -> Sequence[Projection]:
+def _partial(sessions: Mapping[date, Held]) -> Sequence[_Partial]:
+    """A list changes now and then, so there are far fewer sets of tickers than sessions."""
+    days = defaultdict[frozenset[str], list[date]](list)
+    for day, one in sessions.items():
+        if one.held == "committed" and not one.archive_kept:
+            days[one.tracked].append(day)
+    return [_Partial(tracked, len(of_set), min(of_set), max(of_set)) for tracked, of_set in days.items()]
+
+
+def _meant(name: str, known: Mapping[str, Projection], ordered: Sequence[str]) -> Sequence[Projection]:
     """The CSVs of a ticker, or of all that match a pattern."""
-    return [known[one] for one in covered(frozenset({name}), frozenset(known))]
+    if not is_pattern(name):
+        return [known[name]] if name in known else []
+    return [known[ticker] for ticker in matching(name, ordered)]
 
 
-def _one(name: str, rows: Sequence[Projection], partial: Mapping[date, frozenset[str]]) -> TrackedTicker:
-    lacking = [day for day, tracked_then in partial.items() if not covers(tracked_then, name)]
+def _one(name: str, rows: Sequence[Projection], partial: Sequence[_Partial]) -> TrackedTicker:
+    lacking = [one for one in partial if not covers(one.tracked, name)]
     return TrackedTicker(
         ticker=name,
         rows=sum(row.rows or 0 for row in rows),
         first=min((row.first for row in rows if row.first), default=None),
         last=max((row.last for row in rows if row.last), default=None),
-        lacking=len(lacking),
-        lacking_first=min(lacking, default=None),
-        lacking_last=max(lacking, default=None),
+        lacking=sum(one.count for one in lacking),
+        lacking_first=min((one.first for one in lacking), default=None),
+        lacking_last=max((one.last for one in lacking), default=None),
         matches=len(rows) if is_pattern(name) else None,
     )
 
