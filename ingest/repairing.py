@@ -44,7 +44,7 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
 def _set_aside_if_damaged(settings: Settings, request: Request, say: Say) -> Path | None:
     """Returns where it is now; None where it is whole, which is seen without unpacking a part."""
     found = look(settings, dataset=request.dataset)
-    if not any(one.kind == "damaged" and one.what == "manifest" and one.session is None for one in found.problems):
+    if not any(one.kind == "damaged" and one.about == "manifest" for one in found.problems):
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     manifest = settings.manifest_path
@@ -92,11 +92,7 @@ class _Mending:
 
     def _parts(self, found: Verified) -> frozenset[date]:
         """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
-        doubtful = {
-            one.session
-            for one in found.problems
-            if one.session and one.kind != "gap" and not _in_quarantine(self._settings, one.what)
-        }
+        doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
         folders, dataset = self._store.folders, self._request.dataset
         if not self._manifest.committed():  # no part says enough: no look names them
             doubtful |= rebuilding.days_of(folders.tracked)
@@ -109,7 +105,7 @@ class _Mending:
 
     def _refused(self, found: Verified) -> frozenset[date]:
         """Forget refused files that are not there any more; returns their sessions."""
-        gone = {one.session for one in found.broken if one.session and _in_quarantine(self._settings, one.what)}
+        gone = {one.session for one in found.broken if one.session and one.about == "quarantine"}
         Judgements(self._manifest).release(gone)
         self._each(sorted(gone), "its file in quarantine is gone: to be fetched again")
         return frozenset(gone)
@@ -128,7 +124,3 @@ class _Mending:
     def _say(self, words: str) -> None:
         self.deeds += 1
         self._tell(words)
-
-
-def _in_quarantine(settings: Settings, what: str) -> bool:
-    return what.startswith(f"{settings.quarantine_path.name}/")

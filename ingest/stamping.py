@@ -7,11 +7,13 @@ is seen byte for byte.
 
 import hashlib
 import json
+import struct
 import zlib
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ingest.manifest import SessionRecord
+from ingest.manifest.kinds import strings, text
 from ingest.tiers import stamp
 from ingest.tiers.layout import MemberIndex
 
@@ -69,7 +71,7 @@ def read(file: BinaryIO) -> Stamped | None:
         found = stamp.take_tail(file)
         return _with_tail(file, *found) if found else _with_front(file)
     # A note may hold anything: of another version, of another tool, damaged.
-    except (zlib.error, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (zlib.error, struct.error, ValueError, RecursionError):
         return None
 
 
@@ -101,7 +103,8 @@ def _with_tail(file: BinaryIO, note: bytes, length: int) -> Stamped | None:
 
 
 def _understood(note: bytes) -> Stamped | None:
-    version, dataset, tickers, told = json.loads(zlib.decompress(note))
-    if version != _VERSION:
+    raw = json.loads(zlib.decompress(note))
+    if type(raw) is not list or len(raw) != 4 or raw[0] != _VERSION:
         return None
-    return Stamped(dataset, frozenset(tickers), SessionRecord.from_json(told))
+    _, dataset, tickers, told = raw
+    return Stamped(text(dataset), frozenset(strings(tickers)), SessionRecord.from_json(told))

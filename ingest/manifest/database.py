@@ -9,28 +9,32 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
-from functools import wraps
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self
 from weakref import WeakSet
 
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import schema
+from ingest.manifest.flaws import Flaw, flaws
+from ingest.manifest.kinds import Kinds, Unfit, fitted
 from ingest.manifest.location import refuse_network
 
-_LACKS = re.compile(r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$")
-"""What SQLite says of a manifest that lacks what its version has, or whose version is none."""
+_LACKS = re.compile(
+    r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$|^malformed JSON$"
+)
+"""What SQLite says of a manifest that lacks what its version has, whose version is none, or whose texts are no JSON."""
 
 _WRITE_VERSION = slice(18, 20)
 """In SQLite's header: a file in which these are above 2 can be read, and not be written."""
 
+_MOST_FLAWS = 1000
+
 THESE = "ticker IN (SELECT value FROM json_each(?))"
 """A condition whose value is `listed`: tickers are looked up in the keys, so one ticker costs its own rows alone."""
-
-_Read = TypeVar("_Read", bound=Callable[..., Any])
 
 
 def now() -> str:
@@ -87,25 +91,16 @@ class Database:
             for cursor in list(self._reading):
                 cursor.close()
 
-    def check(self) -> None:
-        """Look through the whole file; raises ManifestDamaged where SQLite, or what it is to hold, is in disorder."""
-        with translated(self.path):
-            # Not quick_check: that passes over indexes which lack rows, and what is looked up in them is not found.
-            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
-            wrong = next(self._of_another_type(), None) if found == "ok" else found
-            if self.path.exists() and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
-                wrong = "its header says that it cannot be written"
-        if wrong:
-            raise ManifestDamaged(self.path, wrong)
+    def flaws(self) -> list[Flaw]:
+        """What is in disorder in the whole file, of all datasets; some of it where there is much.
 
-    def _of_another_type(self) -> Iterator[str]:
-        """Values that are not what their columns hold, which SQLite itself allows: one flipped bit makes such a one."""
-        columns = "SELECT m.name, c.name, c.type FROM sqlite_schema m, pragma_table_info(m.name) c"
-        for table, name, declared in self._db.execute(f"{columns} WHERE m.type = 'table'").fetchall():
-            if declared in ("TEXT", "INTEGER"):
-                query = f'SELECT 1 FROM "{table}" WHERE typeof("{name}") NOT IN (?, \'null\') LIMIT 1'  # noqa: S608
-                if self._db.execute(query, (declared.lower(),)).fetchone():
-                    yield f"{table}.{name} holds what is no {declared.lower()}"
+        Raises ManifestDamaged where SQLite cannot even read it.
+        """
+        with translated(self.path):
+            found = list(islice(flaws(self._db), _MOST_FLAWS))
+            if self.path.exists() and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
+                found.append(Flaw("its header says that it cannot be written"))
+        return found
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -125,6 +120,17 @@ class Database:
         with translated(self.path):
             return self._db.execute(query, (self.dataset, *values)).fetchall()
 
+    def typed(self, kinds: Kinds, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The same rows, each value as what its column holds. Raises ManifestDamaged where one is something else."""
+        return [self.fitted(kinds, row) for row in self.rows(query, *values)]
+
+    def fitted(self, kinds: Kinds, row: Sequence[Any]) -> tuple[Any, ...]:
+        """A row, each value as what its column holds. Raises ManifestDamaged where one is something else."""
+        try:
+            return fitted(kinds, row)
+        except Unfit as error:
+            raise ManifestDamaged(self.path, error) from error
+
     def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """The same rows, one after the other: not all of them are in memory at once."""
         with translated(self.path):
@@ -133,19 +139,6 @@ class Database:
             # `yield from` would close the cursor with the generator, which may be when the database is closed already.
             for row in cursor:  # noqa: UP028
                 yield row
-
-
-def understood(read: _Read) -> _Read:
-    """Of a method that makes values of what is stored: what cannot be one is damage, which it raises as such."""
-
-    @wraps(read)
-    def method(self: Any, *arguments: Any, **named: Any) -> Any:
-        try:
-            return read(self, *arguments, **named)
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise ManifestDamaged(getattr(self, "database", self).path, error) from error
-
-    return cast("_Read", method)
 
 
 def _header(path: Path) -> bytes:

@@ -8,8 +8,19 @@ from datetime import date
 from typing import Any
 
 from ingest.finding import FAR_COUNT, Finding
-from ingest.manifest.database import Database, now, understood
+from ingest.manifest.database import Database, now
+from ingest.manifest.kinds import Kinds, count, day, flag, text
 from ingest.manifest.records import Correction, FindingCount, KeptCorrection, Quarantined
+from ingest.manifest.tables import columns, committed
+
+_CORRECTION = columns(
+    *("corrections", "session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at")
+)
+_FINDING = columns("findings", "session", "kind", "count", "examples")
+_FINDING_COUNT: Kinds = {"kind": text, "sessions": count, "rows": count, "first": day, "last": day}
+_QUARANTINED = columns("quarantine", "session", "etag", "size", "last_modified", "reason", "acceptable", "at") | {
+    "held": flag
+}
 
 
 def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings: Iterable[Finding]) -> None:
@@ -51,20 +62,16 @@ class Judgements:
         return list(self.each_correction(start, end))
 
     def each_correction(self, start: date = date.min, end: date = date.max) -> Iterator[KeptCorrection]:
-        """The same, one after the other; one that cannot be understood raises ManifestDamaged, and ends nothing."""
+        """The same, one after the other."""
         query = (
             "SELECT session, old_etag, new_etag, columns, removed, added, kind, old_columns, at FROM corrections "
             "WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY id"
         )
         return map(self._correction_of, self.database.each(query, start.isoformat(), end.isoformat()))
 
-    @understood
     def _correction_of(self, row: tuple[Any, ...]) -> KeptCorrection:
-        day, old, new, *lists, kind, before, at = row
-        columns, removed, added = (tuple(json.loads(text)) for text in lists)
-        known = tuple(json.loads(before)) if before else ()
-        one = Correction(date.fromisoformat(day), old, new, columns, removed, added, kind, known or columns)
-        return KeptCorrection(one, at)
+        day, old, new, columns, removed, added, kind, before, at = self.database.fitted(_CORRECTION, row)
+        return KeptCorrection(Correction(day, old, new, columns, removed, added, kind, before or columns), at)
 
     def restore(self, kept: Iterable[KeptCorrection], run: int) -> None:
         """Record corrections that another manifest had, with their times."""
@@ -73,7 +80,6 @@ class Judgements:
                 CORRECTION, [correction_row(self.database.dataset, one.correction, run, one.at) for one in kept]
             )
 
-    @understood
     def findings(self, start: date = date.min, end: date = date.max) -> list[tuple[date, Finding]]:
         """What was found in the sessions from `start` to `end`, both inclusive, by session and kind."""
         query = (
@@ -81,27 +87,22 @@ class Judgements:
             "ORDER BY session, kind"
         )
         return [
-            (date.fromisoformat(day), Finding(kind, count, tuple(json.loads(examples))))
-            for day, kind, count, examples in self.database.rows(query, start.isoformat(), end.isoformat())
+            (day, Finding(kind, count, examples))
+            for day, kind, count, examples in self.database.typed(_FINDING, query, start.isoformat(), end.isoformat())
         ]
 
-    @understood
     def finding_counts(self) -> list[FindingCount]:
         """Sessions by kind of finding, the most frequent first."""
-        rows = self.database.rows(
+        query = (
             "SELECT kind, count(*), sum(count), min(session), max(session) FROM findings WHERE dataset = ? "
             "GROUP BY kind ORDER BY count(*) DESC, kind"
         )
-        return [
-            FindingCount(kind, sessions, count, date.fromisoformat(first), date.fromisoformat(last))
-            for kind, sessions, count, first, last in rows
-        ]
+        return [FindingCount(*row) for row in self.database.typed(_FINDING_COUNT, query)]
 
-    @understood
     def row_counts(self) -> dict[date, int]:
         """Rows of the source's file of each committed session."""
-        rows = self.database.rows("SELECT session, source_rows FROM sessions WHERE dataset = ? AND held = 'committed'")
-        return {date.fromisoformat(day): count for day, count in rows}
+        query = "SELECT session, source_rows FROM sessions WHERE dataset = ? AND held = 'committed'"
+        return dict(self.database.typed(committed("session", "source_rows"), query))
 
     def find_far_counts(self, found: Mapping[date, Finding]) -> None:
         """Record which sessions have a number of rows far from their neighbours', in the place of what was known."""
@@ -133,15 +134,11 @@ class Judgements:
         with self.database.transaction() as db:
             db.executemany("DELETE FROM quarantine WHERE dataset = ? AND session = ?", keys)
 
-    @understood
     def in_quarantine(self) -> list[Quarantined]:
         """Files that were refused and are kept, by session."""
-        rows = self.database.rows(
+        query = (
             "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, s.held = 'committed' "
             "FROM quarantine q JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
             "WHERE q.dataset = ? ORDER BY q.session"
         )
-        return [
-            Quarantined(date.fromisoformat(day), etag, size, modified, reason, bool(acceptable), at, bool(held))
-            for day, etag, size, modified, reason, acceptable, at, held in rows
-        ]
+        return [Quarantined(*row) for row in self.database.typed(_QUARANTINED, query)]

@@ -4,6 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ingest.manifest.database import Database
+from ingest.manifest.tables import columns
+
+_PATTERN = columns("patterns", "pattern")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,9 @@ class Patterns:
 
     def resolved(self) -> frozenset[str]:
         """Patterns whose tickers are known, those of sessions apart that no projection has seen."""
-        return frozenset(row[0] for row in self.database.rows("SELECT pattern FROM patterns WHERE dataset = ?"))
+        return frozenset(
+            one for (one,) in self.database.typed(_PATTERN, "SELECT pattern FROM patterns WHERE dataset = ?")
+        )
 
     def remember(self, patterns: Collection[str]) -> None:
         """Make these, and no others, the ones that were resolved: one that leaves the lists is new if it returns."""

@@ -5,7 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from ingest.corporate import Actions, Dividend, Split
-from ingest.manifest.database import THESE, Database, listed, now, understood
+from ingest.manifest.database import THESE, Database, listed, now
+from ingest.manifest.tables import columns
+
+_ASKING = columns("askings", "ticker", "known", "first", "last", "asked_at", "message")
+_ACTION = columns("actions", "ticker", "ex_date", "kind", "value", "close_before")
+_ROW = columns("yahoo_rows", "ticker", "session", "open", "high", "low", "close", "volume")
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
 """Ticker, session, open, high, low, close (raw), volume (raw, shares; None where it counts something else)."""
@@ -33,16 +38,11 @@ class Quotes:
 
     database: Database
 
-    @understood
     def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
         """What was asked for, by ticker; those that never were are not in it."""
         query = f"SELECT ticker, known, first, last, asked_at, message FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
-        return {
-            ticker: Asking(bool(known), date.fromisoformat(first), date.fromisoformat(last), at, message)
-            for ticker, known, first, last, at, message in self.database.rows(query, listed(tickers))
-        }
+        return {ticker: Asking(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))}
 
-    @understood
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
         """Splits and dividends by ticker, by ex-date; those of which there are none are not in it."""
         found: dict[str, tuple[list[Split], list[Dividend]]] = {}
@@ -50,35 +50,37 @@ class Quotes:
             f"SELECT ticker, ex_date, kind, value, close_before FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
             "ORDER BY ticker, ex_date"
         )
-        for ticker, day, kind, value, before in self.database.rows(query, listed(tickers)):
+        for ticker, day, kind, value, before in self.database.typed(_ACTION, query, listed(tickers)):
             splits, dividends = found.setdefault(ticker, ([], []))
             if kind == "split":
-                splits.append(Split(date.fromisoformat(day), value))
+                splits.append(Split(day, value))
             else:
-                dividends.append(Dividend(date.fromisoformat(day), value, before))
+                dividends.append(Dividend(day, value, before))
         return {ticker: Actions(tuple(splits), tuple(dividends)) for ticker, (splits, dividends) in found.items()}
 
-    @understood
     def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
         """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
         query = (
             "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "  # noqa: S608
             f"WHERE dataset = ? AND {THESE} AND session BETWEEN ? AND ? ORDER BY ticker, session"
         )
-        found = self.database.rows(query, listed(tickers), start.isoformat(), end.isoformat())
-        return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found]
+        span = (start.isoformat(), end.isoformat())
+        return self._rows(query, listed(tickers), *span)
 
-    @understood
     def rows_of(self, session: date) -> list[QuoteRow]:
         """All rows of a session, by ticker."""
         query = (  # SQLite, which has no statistics, would go through all rows by the primary key
             "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows INDEXED BY yahoo_rows_by_session "
             "WHERE dataset = ? AND session = ? ORDER BY ticker"
         )
-        found = self.database.rows(query, session.isoformat())
-        return [(row[0], date.fromisoformat(row[1]), *row[2:]) for row in found]
+        return self._rows(query, session.isoformat())
 
-    @understood
+    def _rows(self, query: str, *values: str) -> list[QuoteRow]:
+        return [
+            (ticker, day, opened, high, low, close, volume)
+            for ticker, day, opened, high, low, close, volume in self.database.typed(_ROW, query, *values)
+        ]
+
     def sessions(self) -> list[date]:
         """Sessions of which there are rows."""
         # From each session to the next one in the index: not a look at each ticker's row of it, as DISTINCT takes.
@@ -87,14 +89,12 @@ class Quotes:
             "SELECT (SELECT min(y.session) FROM yahoo_rows y WHERE y.dataset = ?1 AND y.session > next.session) "
             "FROM next WHERE session IS NOT NULL) SELECT session FROM next WHERE session IS NOT NULL"
         )
-        found = self.database.rows(query)
-        return [date.fromisoformat(day) for (day,) in found]
+        return [day for (day,) in self.database.typed(columns("yahoo_rows", "session"), query)]
 
-    @understood
     def known_until(self) -> list[date]:
         """For each ticker that Yahoo has: up to when its actions are known."""
-        found = self.database.rows("SELECT last FROM askings WHERE dataset = ? AND known")
-        return [date.fromisoformat(last) for (last,) in found]
+        query = "SELECT last FROM askings WHERE dataset = ? AND known"
+        return [last for (last,) in self.database.typed(columns("askings", "last"), query)]
 
     def count(self) -> int:
         """Number of rows."""

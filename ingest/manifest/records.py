@@ -3,11 +3,25 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from ingest.finding import Finding
+from ingest.manifest.kinds import (
+    Kind,
+    Unfit,
+    count,
+    day,
+    maybe,
+    one_of,
+    packed,
+    parsed,
+    strings,
+    text,
+    truth,
+    whole,
+)
 from ingest.tickers import covers
 from ingest.tiers.layout import Tier
 
@@ -78,10 +92,13 @@ class _Stored:
         return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__}, default=_plain)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Inverse of `to_json`."""
-        raw: dict[str, Any] = json.loads(text)
-        return cls(**{name: _typed(name, value) for name, value in raw.items()})
+    def from_json(cls, value: Any) -> Self:
+        """Inverse of `to_json`; raises Unfit for what is none."""
+        raw, known = parsed(value), cls.__dataclass_fields__  # type: ignore[attr-defined]
+        needed = {name for name, one in known.items() if one.default is MISSING}
+        if type(raw) is not dict or not needed <= raw.keys() <= known.keys():
+            raise Unfit(value, f"a {cls.__name__}")
+        return cls(**{name: _KINDS[name](one) for name, one in raw.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +224,27 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"cannot store {type(value).__name__}")
 
 
-_BYTES = {"tracked_row_numbers", "tracked_index", "archive_index"}
+def _findings(value: Any) -> tuple[Finding, ...]:
+    if type(value) is not list or any(type(one) is not dict or one.keys() != _FINDING for one in value):
+        raise Unfit(value, "a list of findings")
+    return tuple(Finding(text(one["kind"]), count(one["count"]), strings(one["examples"])) for one in value)
 
 
-def _typed(name: str, value: Any) -> Any:
-    if name == "session":
-        return date.fromisoformat(value)
-    if name in _BYTES:
-        return None if value is None else base64.b64decode(value)
-    if name == "findings":
-        return tuple(Finding(one["kind"], one["count"], tuple(one["examples"])) for one in value)
-    return tuple(value) if isinstance(value, list) else value
+_FINDING = {"kind", "count", "examples"}
+
+
+_KINDS: Mapping[str, Kind[Any]] = {
+    **dict.fromkeys(("etag", "last_modified", "text_sha256", "tracked_sha256", "old_etag", "new_etag"), text),
+    **dict.fromkeys(("size", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"), count),
+    **dict.fromkeys(("columns", "removed", "added", "old_columns"), strings),
+    **dict.fromkeys(("tracked_row_numbers", "tracked_index"), packed),
+    "session": day,
+    "archive_sha256": maybe(text),
+    "tracked_set": whole,
+    "archive_kept": truth,
+    "cut": one_of("lines", "polars"),
+    "findings": _findings,
+    "archive_index": maybe(packed),
+    "kind": one_of(*get_args(CorrectionKind)),
+}
+"""What the fields of records may be in JSON."""

@@ -5,13 +5,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ingest.manifest.database import THESE, Database, listed, now, translated, understood
+from ingest.errors import ManifestDamaged
+from ingest.manifest.database import THESE, Database, listed, now, translated
 from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
+from ingest.manifest.kinds import blob, count, day, maybe
 from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
+from ingest.manifest.tables import columns, committed, joined
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
 from ingest.tiers.projection import Projection, period_of
@@ -33,6 +35,21 @@ INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run,
                                  {", ".join(_COMMIT_COLUMNS)})
 VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
 """  # noqa: S608 - names from this file alone
+
+_STATE = columns("sessions", "session", "held", "remote", "reason", "remote_etag", "etag") | {
+    **columns("sessions", "tracked_set", "archive_kept"),
+    **joined("quarantine", "etag", "acceptable"),
+}
+_INDEXES = {f"members.member_index of {tier}": maybe(blob) for tier in TIERS}
+_RECORD = committed("session", *_COMMIT_COLUMNS, "columns") | _INDEXES
+_PARTS = committed("session", "tracked_set", "cut", "columns") | _INDEXES
+_PERMISSION = columns("permission_windows", "first", "last", "below", "above")
+_REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
+_PROJECTION = columns(
+    *("projections", "active", "dirty", "yahoo", "period", "ticker", "first", "last", "rows", "sha256", "size"),
+    "mtime_ns",
+)
+_COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
 
 
 class Manifest(Database):
@@ -61,12 +78,13 @@ class Manifest(Database):
                 (now(), exit_code, json.dumps(summary, default=str), run),
             )
 
-    @understood
     def last_runs(self, count: int) -> list[dict[str, Any]]:
         """The newest runs first: window, times, exit code (None: killed or still going on)."""
         names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
         query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? ORDER BY run DESC LIMIT ?"  # noqa: S608
-        return [dict(zip(names, row, strict=True)) for row in self.rows(query, count)]
+        rows = self.typed(columns("runs", *names), query, count)
+        told = ((str(value) if isinstance(value, date) else value for value in row) for row in rows)
+        return [dict(zip(names, row, strict=True)) for row in told]
 
     def measured_rate(self) -> float | None:
         """Bytes a second that the newest run of some size downloaded, all its work included; None before any."""
@@ -79,19 +97,16 @@ class Manifest(Database):
 
     # Sessions
 
-    @understood
     def sessions(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in the order of the dates."""
-        rows = self.rows(
+        query = (
             "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag, "
             "q.acceptable FROM sessions s LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
             "WHERE s.dataset = ? ORDER BY s.session"
         )
         return {
-            date.fromisoformat(day): Held(
-                held, remote, reason, told, etag, self._tracked(number), bool(kept), refused, bool(acceptable)
-            )
-            for day, held, remote, reason, told, etag, number, kept, refused, acceptable in rows
+            day: Held(held, remote, reason, told, etag, self._tracked(number), bool(kept), refused, bool(acceptable))
+            for day, held, remote, reason, told, etag, number, kept, refused, acceptable in self.typed(_STATE, query)
         }
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:
@@ -146,31 +161,27 @@ class Manifest(Database):
         """The same, each with the tickers of its tracked set."""
         return map(self._with_tickers, self.records())
 
-    @understood
     def _with_tickers(self, record: SessionRecord) -> tuple[SessionRecord, frozenset[str]]:
         return record, self._tracked(record.tracked_set)
 
-    @understood
     def _record_of(self, row: Sequence[Any]) -> SessionRecord:
-        day, *values, columns, tracked, archive = row
+        session, *values, names, tracked, archive = self.fitted(_RECORD, row)
         told = dict(zip(_COMMIT_COLUMNS, values, strict=True))
         told |= {"etag": told["etag"] or "", "last_modified": told["last_modified"] or ""}
-        told |= {"archive_kept": bool(told["archive_kept"]), "tracked_row_numbers": bytes(told["tracked_row_numbers"])}
         indexes = {"tracked_index": tracked or b"", "archive_index": archive}
-        return SessionRecord(date.fromisoformat(day), **told, columns=_columns(columns), findings=(), **indexes)
+        return SessionRecord(session, **told, columns=names, findings=(), **indexes)
 
     # Permission
 
-    @understood
     def permission(self) -> Permission:
         """What the keys' plan was found to allow; nothing is known in a new manifest."""
-        rows = self.rows("SELECT first, last, below, above FROM permission_windows WHERE dataset = ?")
-        return Permission(*(date.fromisoformat(text) if text else None for text in rows[0])) if rows else Permission()
+        query = "SELECT first, last, below, above FROM permission_windows WHERE dataset = ?"
+        return next((Permission(*row) for row in self.typed(_PERMISSION, query)), Permission())
 
     def permission_asked_at(self) -> str | None:
         """When that was last learned, ISO 8601, UTC."""
-        rows = self.rows("SELECT asked_at FROM permission_windows WHERE dataset = ?")
-        return str(rows[0][0]) if rows else None
+        query = "SELECT asked_at FROM permission_windows WHERE dataset = ?"
+        return next((at for (at,) in self.typed(columns("permission_windows", "asked_at"), query)), None)
 
     def permit(self, permission: Permission) -> None:
         """Record what the keys' plan allows, as learned now."""
@@ -183,14 +194,13 @@ class Manifest(Database):
 
     # Replacements
 
-    @understood
     def replaced(self, sessions: Iterable[date]) -> dict[date, Replaced]:
         """What is held of these sessions, of those that are committed."""
         query = (
             "SELECT tracked_rows + archive_rows, text_sha256, tracked_sha256, archive_sha256 FROM sessions "
             "WHERE dataset = ? AND session = ? AND held = 'committed'"
         )
-        found = {day: self.rows(query, day.isoformat()) for day in sessions}
+        found = {day: self.typed(_REPLACED, query, day.isoformat()) for day in sessions}
         return {
             day: Replaced(rows, text, {tier: one for tier, one in zip(TIERS, parts, strict=True) if one})
             for day, [(rows, text, *parts)] in ((day, held) for day, held in found.items() if held)
@@ -205,13 +215,11 @@ class Manifest(Database):
         with self.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
 
-    @understood
     def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
         """Replacements that a killed run had begun."""
-        rows = self.rows("SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session")
+        query = "SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session"
         return [
-            (SessionRecord.from_json(record), Correction.from_json(correction) if correction else None)
-            for record, correction in rows
+            (record, correction) for record, correction in self.typed(columns("intents", "record", "correction"), query)
         ]
 
     def distrust(self, sessions: Iterable[date]) -> None:
@@ -232,19 +240,20 @@ class Manifest(Database):
             number: int = db.execute("SELECT id FROM tracked_sets WHERE tickers = ?", (text,)).fetchone()[0]
         return number
 
-    @understood
     def _tracked(self, number: int | None) -> frozenset[str]:
         if number is None:
             return frozenset()
         if number not in self._sets:
             with translated(self.path):
                 row = self._db.execute("SELECT tickers FROM tracked_sets WHERE id = ?", (number,)).fetchone()
-            self._sets[number] = frozenset(filter(None, row[0].split("\n")))
+            if row is None:
+                raise ManifestDamaged(self.path, f"there is no tracked set {number}")
+            (tickers,) = self.fitted(columns("tracked_sets", "tickers"), row)
+            self._sets[number] = frozenset(filter(None, tickers.split("\n")))
         return self._sets[number]
 
     # Projections
 
-    @understood
     def projections(self, tickers: Iterable[str] | None = None) -> dict[str, Projection]:
         """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months.
 
@@ -254,7 +263,6 @@ class Manifest(Database):
             return {row.ticker: row for row in self._projections("period = ''")}
         return {row.ticker: row for row in self._projections(f"period = '' AND {THESE}", listed(tickers))}
 
-    @understood
     def months(self) -> dict[tuple[str, str], Projection]:
         """State of every month's CSV of minutes that there is or was, by ticker and month."""
         return {(row.ticker, row.period): row for row in self._projections("period <> ''")}
@@ -262,11 +270,8 @@ class Manifest(Database):
     def _projections(self, which: str, *values: str) -> Iterator[Projection]:
         names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns"
         query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
-        rows = self.rows(query, *values)
-        for active, dirty, yahoo, period, ticker, *told in rows:
-            if period:
-                date.fromisoformat(f"{period}-01")  # it is a part of a path: what is no month is damage
-            yield Projection(ticker, bool(active), bool(dirty), *(*told, bool(yahoo), period))
+        for active, dirty, yahoo, period, ticker, *told in self.typed(_PROJECTION, query, *values):
+            yield Projection(ticker, active, dirty, *(*told, yahoo, period))
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
@@ -310,25 +315,19 @@ class Manifest(Database):
                 [(self.dataset, session.isoformat()) for session in sessions],
             )
 
-    @understood
     def pending(self) -> frozenset[date]:
         """Committed sessions that no projection has seen."""
-        rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected")
-        return frozenset(date.fromisoformat(row[0]) for row in rows)
+        query = "SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected"
+        return frozenset(self._days(query))
 
-    @understood
     def session_counts(self) -> list[SessionCount]:
         """Sessions by held state, remote state and reason."""
-        rows = self.rows(
+        query = (
             "SELECT held, remote, reason, count(*), min(session), max(session) FROM sessions WHERE dataset = ? "
             "GROUP BY held, remote, reason ORDER BY held, remote, reason"
         )
-        return [
-            SessionCount(held, remote, reason, count, date.fromisoformat(first), date.fromisoformat(last))
-            for held, remote, reason, count, first, last in rows
-        ]
+        return [SessionCount(*row) for row in self.typed(_COUNTS, query)]
 
-    @understood
     def totals(self) -> Totals:
         """Sums over the committed sessions."""
         query = (
@@ -337,29 +336,29 @@ class Manifest(Database):
             "(SELECT count(*) FROM corrections c WHERE c.dataset = s.dataset AND kind <> 'equal rows') "
             "FROM sessions s WHERE dataset = ? AND held = 'committed'"
         )
-        return Totals(*(value or 0 for value in self.rows(query)[0]))
+        return Totals(*self.typed(dict.fromkeys(("rows", "findings", "corrections"), count), query)[0])
 
-    @understood
     def others_held(self) -> frozenset[str]:
         """The other datasets of which sessions are committed."""
-        rows = self.rows("SELECT DISTINCT dataset FROM sessions WHERE dataset <> ? AND held = 'committed'")
-        return frozenset(str(row[0]) for row in rows)
+        query = "SELECT DISTINCT dataset FROM sessions WHERE dataset <> ? AND held = 'committed'"
+        return frozenset(name for (name,) in self.typed(columns("sessions", "dataset"), query))
 
-    @understood
     def committed(self) -> list[date]:
         """All committed sessions, oldest first."""
-        rows = self.rows("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
-        return [date.fromisoformat(row[0]) for row in rows]
+        return self._days("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
 
-    @understood
+    def _days(self, query: str) -> list[date]:
+        return [session for (session,) in self.typed(columns("sessions", "session"), query)]
+
     def coverage(self, first: date = date.min, last: date = date.max) -> Coverage:
         """Which committed sessions from `first` to `last`, both inclusive, can tell of which tickers."""
         query = (
             "SELECT session, tracked_set, archive_kept FROM sessions "
             "WHERE dataset = ? AND session BETWEEN ? AND ? AND held = 'committed'"
         )
-        found = self.rows(query, first.isoformat(), last.isoformat())
-        rows = [(date.fromisoformat(day), number, kept) for day, number, kept in found]
+        rows = self.typed(
+            committed("session", "tracked_set", "archive_kept"), query, first.isoformat(), last.isoformat()
+        )
         partial = {day: self._tracked(number) for day, number, kept in rows if not kept}
         return Coverage(frozenset(day for day, _, kept in rows if kept), partial)
 
@@ -374,16 +373,10 @@ class Manifest(Database):
             "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
             "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ? ORDER BY s.session"
         )
-        for day, number, cut, columns, *blobs in self.each(query, min(wanted), max(wanted)):
-            if day in wanted:
-                yield self._parts_of(day, number, cut, columns, blobs)
+        for row in self.each(query, min(wanted), max(wanted)):
+            if row[0] in wanted:
+                yield self._parts_of(*self.fitted(_PARTS, row))
 
-    @understood
-    def _parts_of(self, day: str, number: int, cut: str, columns: str, blobs: Sequence[bytes | None]) -> PartsOf:
+    def _parts_of(self, session: date, number: int, cut: str, names: tuple[str, ...], *blobs: bytes | None) -> PartsOf:
         index = Indexes({tier: blob for tier, blob in zip(TIERS, blobs, strict=True) if blob}, self.path)
-        return PartsOf(date.fromisoformat(day), self._tracked(number), cut, _columns(columns), index)
-
-
-@lru_cache(maxsize=64)
-def _columns(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+        return PartsOf(session, self._tracked(number), cut, names, index)

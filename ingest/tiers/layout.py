@@ -102,8 +102,18 @@ class MemberIndex:
 
     @classmethod
     def decode(cls, blob: bytes) -> Self:
-        """Inverse of `encode`."""
-        offsets, firsts, ordered = json.loads(blob)
+        """Inverse of `encode`; raises ValueError for what is none."""
+        raw = json.loads(blob)
+        if type(raw) is not list or [type(one) for one in raw] != [list, list, bool]:
+            raise ValueError("no index")
+        offsets, firsts, ordered = raw
+        if (
+            not offsets
+            or {*map(type, offsets)} != {int}
+            or len(firsts) != len(offsets) - 1
+            or {*map(type, firsts)} - {str}
+        ):
+            raise ValueError("no index")
         return cls(tuple(offsets), tuple(firsts), ordered)
 
     def members(self, tickers: Collection[str]) -> list[int]:
@@ -138,7 +148,7 @@ class Indexes(Mapping[Tier, MemberIndex]):
         """Raises ManifestDamaged where it is none."""
         try:
             return MemberIndex.decode(self._blobs[tier])
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise ManifestDamaged(self._manifest, f"the index of a part: {error}") from error
 
     def __contains__(self, tier: object) -> bool:

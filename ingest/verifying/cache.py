@@ -80,10 +80,16 @@ def look(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) 
     empty = Verified(str(settings.cache.root), deep)
     try:
         with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-            manifest.check()
+            if flaws := manifest.flaws():
+                return replace(
+                    empty,
+                    problems=tuple(
+                        Problem("damaged", "manifest", "manifest", one.reason, one.session) for one in flaws
+                    ),
+                )
             return _Cache(settings, manifest, dataset, deep).look(empty)
     except ManifestDamaged as error:
-        return replace(empty, problems=(Problem("damaged", "manifest", str(error)),))
+        return replace(empty, problems=(Problem("damaged", "manifest", "manifest", str(error)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class _Cache:
         folders = PartFolders.of(self.settings, self.dataset)
         if not records and (parts := folders.present("tracked")):
             why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
-            return replace(found, problems=(Problem("missing", "manifest", why),))
+            return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
         held = self.manifest.sessions()
         sets = [held[record.session].tracked for record in records]
         followed = [row for row in self.manifest.projections().values() if row.active]
@@ -152,9 +158,11 @@ class _Cache:
             path = kept_at(quarantine_folder(self.settings, self.dataset), one.session)
             name = f"{path.parent.name}/{path.name}"
             if not path.exists():
-                yield Problem("missing", name, "the file in quarantine is gone", one.session)
+                yield Problem("missing", "quarantine", name, "the file in quarantine is gone", one.session)
             elif one.size is not None and path.stat().st_size != one.size:
-                yield Problem("damaged", name, f"it has not the {one.size:,} bytes that were refused", one.session)
+                yield Problem(
+                    "damaged", "quarantine", name, f"it has not the {one.size:,} bytes that were refused", one.session
+                )
 
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
         committed = [day for day, one in held.items() if one.held == "committed"]
@@ -162,7 +170,7 @@ class _Cache:
             state = held.get(first)
             said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
-            yield Problem("gap", span, f"{count:,} {noun} not held; {said}", first)
+            yield Problem("gap", "window", span, f"{count:,} {noun} not held; {said}", first)
 
     def _notes(self, dirty: int) -> Iterator[str]:
         if intents := self.manifest.intents():

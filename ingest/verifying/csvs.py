@@ -58,4 +58,4 @@ def compare(
 
 def _problem(kind: Kind, row: Projection, folder: CsvFolder, why: str) -> Problem:
     name = folder.file(row.ticker, row.period).relative_to(folder.path).as_posix()
-    return Problem(kind, name, why, ticker=row.ticker, period=row.period or None)
+    return Problem(kind, "csv", name, why, ticker=row.ticker, period=row.period or None)

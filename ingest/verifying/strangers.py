@@ -11,7 +11,7 @@ from ingest.settings import Settings
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders, csv_folder, part_name, quarantine_folder, session_of
 from ingest.tiers.projection import CsvFolder
-from ingest.verifying.problems import Problem
+from ingest.verifying.problems import About, Problem
 
 _UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
 
@@ -24,13 +24,15 @@ def look(settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {tracked.file(ticker).name for ticker in manifest.projections()}
     refused = {part_name(one.session) for one in Judgements(manifest).in_quarantine()}
-    yield from _unknown(folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
-    yield from _unknown(folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
-    yield from _unknown(tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
+    yield from _unknown("session", folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
+    yield from _unknown("session", folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
+    yield from _unknown("csv", tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
     yield from _months(tracked, manifest)
-    yield from _unknown(quarantine, "*.csv.gz", refused, "no session has it in quarantine")
+    yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "no session has it in quarantine")
     for folder in (folders.tracked, folders.archive, *tracked.folders(), quarantine):
-        yield from _unknown(folder, f".*{durable.SUFFIX}", (), "a run that was killed has left it; the next removes it")
+        yield from _unknown(
+            "leftover", folder, f".*{durable.SUFFIX}", (), "a run that was killed has left it; the next removes it"
+        )
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
@@ -42,12 +44,12 @@ def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
         if row.sha256:
             known.setdefault(tracked.file(row.ticker), set()).add(tracked.file(row.ticker, row.period).name)
     for folder, names in known.items():
-        yield from _unknown(folder, "*.csv", names, "its ticker has no rows in a month that is called so")
+        yield from _unknown("csv", folder, "*.csv", names, "its ticker has no rows in a month that is called so")
 
 
-def _unknown(folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:
+def _unknown(about: About, folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:
     with durable.translated("look into", folder):
         names = sorted(path.name for path in folder.glob(pattern))
     for name in names:
         if name not in known:
-            yield Problem("orphan", f"{folder.name}/{name}", why, session_of(name))
+            yield Problem("orphan", about, f"{folder.name}/{name}", why, session_of(name))

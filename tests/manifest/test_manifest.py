@@ -363,10 +363,12 @@ class TestAnswers:
 
 texts = st.text(max_size=20)
 lines = st.lists(texts, max_size=4).map(tuple)
+counts = st.integers(0)
 records = st.builds(
     SessionRecord,
     session=st.dates(),
     etag=texts,
+    **dict.fromkeys(("size", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"), counts),
     cut=st.sampled_from(["lines", "polars"]),
     columns=lines,
     findings=st.lists(st.builds(Finding, texts, st.integers(1), lines), max_size=3).map(tuple),

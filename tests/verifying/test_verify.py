@@ -37,7 +37,9 @@ def resealed(place, tier, change):
     sha256, size = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
     place.execute(f"UPDATE sessions SET {tier}_sha256 = '{sha256}' WHERE session = '{DAYS[2]}'")
     index = f'[[0,{size}],["AAPL"],false]'
-    place.execute(f"UPDATE members SET member_index = '{index}' WHERE session = '{DAYS[2]}' AND tier = '{tier}'")
+    place.execute(
+        f"UPDATE members SET member_index = CAST('{index}' AS BLOB) WHERE session = '{DAYS[2]}' AND tier = '{tier}'"
+    )
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -104,7 +106,7 @@ def test_a_manifest_that_contradicts_itself_is_named(place, change):
 )
 def test_values_of_another_type_are_damage(place, change):
     place.execute(f"UPDATE {change}")
-    assert problems(place) == [("damaged", "manifest")]
+    assert set(problems(place)) == {("damaged", "manifest")}
 
 
 def test_an_index_that_lacks_rows_is_damage(place):
@@ -140,14 +142,18 @@ def test_a_part_of_an_older_version_says_nothing_and_an_etag_may_be_forgotten(pl
     assert len(offsets) == 2
     sha256 = hashlib.sha256(plain).hexdigest()
     place.execute(f"UPDATE sessions SET tracked_sha256 = '{sha256}', size = 5 WHERE session = '{DAYS[2]}'")
-    place.execute(f"UPDATE members SET member_index = '{index}' WHERE session = '{DAYS[2]}' AND tier = 'tracked'")
+    place.execute(
+        f"UPDATE members SET member_index = CAST('{index}' AS BLOB) WHERE session = '{DAYS[2]}' AND tier = 'tracked'"
+    )
     place.execute("UPDATE sessions SET etag = NULL")
     assert problems(place, deep=True) == []
 
 
 @pytest.mark.parametrize("index", ['[[0,5],["A"],true]', "[]", "nonsense", '[[0,5,3,9],["A"],true]'])
 def test_an_index_that_does_not_fit_is_named(place, index):
-    place.execute(f"UPDATE members SET member_index = '{index}' WHERE session = '{DAYS[2]}' AND tier = 'archive'")
+    place.execute(
+        f"UPDATE members SET member_index = CAST('{index}' AS BLOB) WHERE session = '{DAYS[2]}' AND tier = 'archive'"
+    )
     assert problems(place) == [("damaged", f"massive_cache/{DAYS[2]}.csv.gz")]
 
 
@@ -155,7 +161,9 @@ def test_members_that_begin_with_another_ticker_are_seen_by_a_deep_look(place):
     ((index,),) = place.query("SELECT member_index FROM members WHERE session = ? AND tier = 'archive'", str(DAYS[2]))
     offsets, firsts, ordered = json.loads(index)
     changed = json.dumps([offsets, ["ZZZ", *firsts[1:]], ordered])
-    place.execute(f"UPDATE members SET member_index = '{changed}' WHERE session = '{DAYS[2]}' AND tier = 'archive'")
+    place.execute(
+        f"UPDATE members SET member_index = CAST('{changed}' AS BLOB) WHERE session = '{DAYS[2]}' AND tier = 'archive'"
+    )
     assert problems(place) == [("damaged", "manifest")]
     assert problems(place, deep=True) == [("damaged", "manifest"), ("damaged", str(DAYS[2]))]
 
@@ -240,7 +248,7 @@ def test_fields_that_are_odd_and_whole_are_no_damage(place, server, tmp_path):
     assert problems(other, deep=True) == []
 
 
-@pytest.mark.parametrize("columns", ['["ticket"]', "[]", "[1, 2]", '["ticker", "ticker"]'])
+@pytest.mark.parametrize("columns", ['["ticket"]', "[]", '["ticker", "ticker"]'])
 def test_columns_that_are_others_are_seen_by_a_deep_look(place, columns):
     place.execute(f"UPDATE sessions SET columns = '{columns}' WHERE session = '{DAYS[2]}'")
     assert ("damaged", str(DAYS[2])) in problems(place, deep=True)
@@ -279,6 +287,7 @@ def test_json_has_all_that_was_found(place):
     assert (told.code, found["ok"], found["sessions"], found["deep"]) == (3, False, len(DAYS), False)
     assert problem == {
         "kind": "missing",
+        "about": "session",
         "what": f"data_cache/sessions/{DAYS[1]}.csv.gz",
         "reason": "the file is gone",
         "session": str(DAYS[1]),
