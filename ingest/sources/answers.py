@@ -19,13 +19,12 @@ from ingest.errors import (
     SourceError,
     SourceRefused,
     Throttled,
-    printable,
 )
 from ingest.sources.credentials import hidden, secrets_of
+from ingest.sources.intermediaries import NOT_S3, excerpt
 
 _BY_CODE: Mapping[str, type[SourceError]] = {
     "AccessDenied": Forbidden,
-    "AllAccessDisabled": Forbidden,
     "AuthorizationHeaderMalformed": SourceRefused,
     "ExpiredToken": SourceRefused,
     "InternalError": Disrupted,
@@ -44,7 +43,14 @@ _BY_CODE: Mapping[str, type[SourceError]] = {
     "Throttling": Throttled,
     "TooManyRequests": Throttled,
 }
-_BY_STATUS: Mapping[int, type[SourceError]] = {403: Forbidden, 404: NotFound, 429: Throttled, 503: Throttled}
+_BY_STATUS: Mapping[int, type[SourceError]] = {
+    404: NotFound,
+    408: Disrupted,
+    425: Disrupted,
+    429: Throttled,
+    503: Throttled,
+}
+"""What a status means whose code is none of those: a 403 may be anything but a word about the plan."""
 
 _ADVICE = {
     "InvalidAccessKeyId": "the source does not know this access key: take the S3 keys (not the API key) from the "
@@ -69,12 +75,11 @@ _TRANSPORT = (
     OSError,
 )
 
+_PROXY_REFUSES = {*range(400, 500)} - {408, 425, 429}
+
 _UNTRUSTED = (
-    "the TLS certificate of the source is not trusted; an authority of your own is named by the environment variable "
-    "AWS_CA_BUNDLE"
+    "its TLS certificate is not trusted; an authority of your own is named by the environment variable AWS_CA_BUNDLE"
 )
-NOT_S3 = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
-_SHOWN = 300
 
 
 @contextmanager
@@ -95,11 +100,40 @@ def _translating(what: str) -> Iterator[None]:
     except boto.ClientError as error:
         raise _translated(error, what) from error
     except _TRANSPORT as error:
-        if isinstance(cause := _cause(error), ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
-            raise SourceRefused(f"{what}: {_UNTRUSTED}: {cause}") from error
+        if refused := _refusal(_cause(error)):
+            raise SourceRefused(f"{what}: {refused}") from error
         raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
     except boto.BotoCoreError as error:  # keys that are told by a program, or by another service, when first used
         raise SourceRefused(f"{what}: {error}") from error
+
+
+@contextmanager
+def answering(what: str) -> Iterator[None]:
+    """Around a call of botocore's, and nothing of ours: whatever it stumbles over in an answer is Disrupted.
+
+    What is known of who answered (see `intermediaries`) is told with what was asked.
+    """
+    try:
+        yield
+    except IngestError as error:
+        raise type(error)(f"{what}: {error}") from error
+    except (boto.ClientError, boto.BotoCoreError, *_TRANSPORT):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {excerpt(str(error), 100)}"
+        raise Disrupted(f"{what}: the answer cannot be understood ({said}); {NOT_S3}") from error
+
+
+def _refusal(cause: object) -> str | None:
+    """In words, a failure of the transport that no other attempt mends: nobody vouches for it, or a proxy refuses."""
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return f"{cause.host}:{cause.port}: {_UNTRUSTED}: {cause.certificate_error}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{_UNTRUSTED}: {cause}"
+    if isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status in _PROXY_REFUSES:
+        said = f"{cause.status} {excerpt(cause.message)}".strip()
+        return f"the proxy refuses to lead to the source ({said}): see HTTPS_PROXY and NO_PROXY in the environment"
+    return None
 
 
 def _hide(error: IngestError, secrets: Collection[str]) -> None:
@@ -136,11 +170,11 @@ def iso(http_date: str | None) -> str:
 
 
 def _translated(error: boto.ClientError, what: str) -> IngestError:
-    code = printable(str(error.response.get("Error", {}).get("Code", "")))[:_SHOWN]
+    code = excerpt(str(error.response.get("Error", {}).get("Code") or error.response.get("Code", "")))
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     status = status_of(error)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Disrupted if status >= 500 else SourceRefused)
-    words = printable(str(error.response.get("Error", {}).get("Message") or "no message"))[:_SHOWN]
+    words = excerpt(str(error.response.get("Error", {}).get("Message") or "no message"))
     if kind is SourceRefused:
         words = _advice(code, headers) or f"{words}; {NOT_S3}"
     message = f"{what}: {code or status}: {words}"

@@ -3,27 +3,24 @@
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import AioSession
 from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.settings import Source as SourceSettings
 from ingest.sources import ranges
-from ingest.sources.answers import NOT_S3, ahead_of, iso, status_of, translating
+from ingest.sources.answers import ahead_of, answering, iso, status_of, translating
 from ingest.sources.base import Body, RemoteObject, Write, is_md5_of
 from ingest.sources.credentials import credentials_file
+from ingest.sources.intermediaries import NOT_S3, closing_what_fails, know_who_answers
+from ingest.sources.transport import Session
 from ingest.tiers.spool import Stretch
 
-_BAD_REQUEST = 400
-_NO_SUCH_RANGE = 416
+_BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
 _CHUNK = 1 << 20
 
 _MAX_PAGES = 1000
@@ -67,15 +64,12 @@ class MassiveSource:
     async def _page(self, prefix: str, more: Mapping[str, object]) -> Mapping[str, Any]:
         with self._asking(f"listing {prefix}"):
             try:
-                page: Mapping[str, Any] = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
-            except (LookupError, ValueError) as error:  # botocore's own, where a key is missing or a size is no number
-                raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
+                return await self._call(f"listing {prefix}", "list_objects_v2", Prefix=prefix, **more)
             except boto.ClientError as error:
                 # Nobody promises for how long a token is good.
                 if "ContinuationToken" in more and status_of(error) == _BAD_REQUEST:
                     raise Disrupted(f"listing {prefix}: {error}") from error
                 raise
-        return page
 
     async def clock_skew(self, prefix: str) -> float | None:
         """Seconds that this computer's clock is ahead of the source's, by the shortest of listings.
@@ -89,7 +83,7 @@ class MassiveSource:
     async def probe(self, item: RemoteObject) -> None:
         """Whether the keys may read an object, at the price of its first byte."""
         with self._asking(item.key), _empty_may_be_read():
-            answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, Range="bytes=0-0")
+            answer = await self._call(item.key, "get_object", Key=item.key, Range="bytes=0-0")
             async with answer["Body"] as stream:
                 start = await _whole(stream.content, item.key, _MAX_GROWN)
             _check_object(item, answer, start)
@@ -97,7 +91,7 @@ class MassiveSource:
     async def fetch(self, item: RemoteObject) -> Body:
         """One object, whole: its length is checked, and its md5 where the ETag is one."""
         with self._asking(item.key):
-            answer = await self._client.get_object(Bucket=self._bucket, Key=item.key)
+            answer = await self._call(item.key, "get_object", Key=item.key)
             async with answer["Body"] as stream:
                 same = str(answer.get("ETag", "")).strip('"') == item.etag
                 data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_GROWN))
@@ -110,7 +104,7 @@ class MassiveSource:
         on. Raises Disrupted where its size is not what was listed, or beyond all measure.
         """
         with self._asking(item.key):
-            answer = await self._client.head_object(Bucket=self._bucket, Key=item.key)
+            answer = await self._head(item)
             _check_object(item, answer, b"")
             etag, size = str(answer["ETag"]).strip('"'), int(answer.get("ContentLength", -1))
         if (etag, size) == (item.etag, item.size):
@@ -120,11 +114,21 @@ class MassiveSource:
             raise Disrupted(f"{item.key}: it has {size:,} bytes, which is not what was listed")
         return RemoteObject(item.key, size, etag, iso(answer.get("LastModified")))
 
+    async def _head(self, item: RemoteObject) -> Mapping[str, Any]:
+        """What HEAD says of an object. Its refusal has no body that says whose it is: so a GET is asked for that."""
+        try:
+            return await self._call(item.key, "head_object", Key=item.key)
+        except boto.ClientError as error:
+            if status_of(error) not in (_FORBIDDEN, _NOT_FOUND):
+                raise
+            await self.probe(item)
+            raise Disrupted(f"{item.key}: HEAD is refused ({status_of(error)}), and GET is not") from error
+
     async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
         """A stretch of an object as it comes; see `Source.fetch_stretch`."""
         asked = ranges.asked_for(item, stretch, self._matched)
         with self._asking(item.key), ranges.replaced_is_told(item.key):
-            answer = await self._client.get_object(Bucket=self._bucket, Key=item.key, **asked)
+            answer = await self._call(item.key, "get_object", Key=item.key, **asked)
             await ranges.pour(answer, item, stretch, write, alone)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
@@ -152,10 +156,16 @@ class MassiveSource:
             raise Disrupted(f"{key}: the body's md5 is not the ETag")
         return False
 
+    async def _call(self, what: str, operation: str, **asked: object) -> Mapping[str, Any]:
+        """One request, counted; what is no answer is Disrupted, and botocore's errors come through."""
+        self.requests += 1
+        with answering(what), closing_what_fails():
+            answer: Mapping[str, Any] = await getattr(self._client, operation)(Bucket=self._bucket, **asked)
+        return answer
+
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Count a request, and translate what it may raise."""
-        self.requests += 1
+        """Translate what a request, and reading its answer, may raise."""
         with translating(what, self._keys):
             yield
 
@@ -168,26 +178,6 @@ def _empty_may_be_read() -> Iterator[None]:
     except boto.ClientError as error:
         if status_of(error) != _NO_SUCH_RANGE:
             raise
-
-
-def _address(url: str) -> tuple[str | None, int | None]:
-    """Host and port, whether or not a default port is written out."""
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-class _OneHost(AIOHTTPSession):  # type: ignore[misc]
-    """Takes no answer from a host that it was sent on to: the signature is not for it, so its 403 says nothing."""
-
-    async def send(self, request: Any) -> Any:
-        """Send one request; raises SourceRefused where another host answers it."""
-        response = await super().send(request)
-        if _address(request.url) != _address(response.url):
-            asked, answered = urlsplit(request.url).netloc, urlsplit(response.url).netloc
-            raise SourceRefused(
-                f"{asked} sends us on to {answered}: set [source] endpoint_url to the S3 gateway itself"
-            )
-        return response
 
 
 @asynccontextmanager
@@ -205,6 +195,7 @@ async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
             raise UsageError(_unusable(error)) from error
         _share_endpoint(client)
         ranges.accept_if_range(client)
+        know_who_answers(client)
         yield MassiveSource(client, settings.bucket, keys)
 
 
@@ -230,7 +221,6 @@ def _config(settings: SourceSettings) -> AioConfig:
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         max_pool_connections=settings.concurrency,
-        http_session_cls=_OneHost,
         request_checksum_calculation=settings.checksums,
         response_checksum_validation=settings.checksums,
         # One attempt: retries are decided where the whole read of a body can be repeated.
@@ -245,13 +235,13 @@ def _config(settings: SourceSettings) -> AioConfig:
 
 
 async def _session(settings: SourceSettings) -> tuple[Any, Any]:
-    core = AioSession(profile=settings.profile)
+    core = Session(profile=settings.profile)
     # A profile without keys is an error here: don't look for those of a cloud machine on its network.
     core.set_config_variable("metadata_service_num_attempts", 0)
     # Times stay text: dateutil, botocore's choice, takes a tenth of the time of a request to parse two of them.
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     try:
-        _check_authority(core)
+        _ = core.trust  # whoever is asked for keys is to be verified, too
         keys = await core.get_credentials()
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
@@ -267,12 +257,6 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     if keys is None:
         raise UsageError(_no_keys(settings.profile))
     return aioboto3.Session(botocore_session=core), keys
-
-
-def _check_authority(core: Any) -> None:
-    bundle = core.get_config_variable("ca_bundle")
-    if bundle and not Path(bundle).exists():
-        raise UsageError(f"AWS_CA_BUNDLE (or ca_bundle) names {bundle}, which is not there: mend it, or take it away")
 
 
 def _no_keys(profile: str) -> str:

@@ -1,0 +1,154 @@
+"""Who answered: S3, or something on the way to it (a redirect, a firewall's page, a proxy that packs what passes).
+
+Only S3's own word counts. What packs an answer is seen through; what answers in S3's place ends the run, and is named.
+An answer is looked at before botocore parses it, which takes any 403 for one of S3, and what it cannot parse for a 500.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+from ingest.errors import Disrupted, SourceRefused, printable
+
+NOT_S3: Final = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
+
+MAX_UNPACKED = 64 << 20
+"""Bytes of a listing or an error, unpacked."""
+
+_OWN_MEANING = {408, 412, 416, 425, 429}
+"""Refusals that HTTP itself defines: they mean what they say, whoever gives them."""
+
+_STREAM: ContextVar[Any] = ContextVar("the body of an answer that is streamed")
+
+_GZIP = b"\x1f\x8b"
+_LOOKED_AT = 4096
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
+_UNENDED = re.compile(r"[^\s<>\"'(),;]*$")
+
+
+def know_who_answers(client: Any) -> None:
+    """Have an S3 client refuse answers that are not of S3, and follow none that sends it elsewhere."""
+    client.meta.events.register_first("before-parse.s3.*", _look_at)
+    client.meta.events.register("before-call.s3", _stay)
+
+
+@contextmanager
+def closing_what_fails() -> Iterator[None]:
+    """Within this, an answer that botocore stumbles over before it hands out the body gives its connection back."""
+    before = _STREAM.set(None)
+    try:
+        yield
+    except BaseException:
+        if stream := _STREAM.get():
+            stream.close()
+        raise
+    finally:
+        _STREAM.reset(before)
+
+
+def _stay(context: dict[str, Any], **_: object) -> None:
+    """As if the request had been sent on already: botocore would ask again in the region that an answer names."""
+    context["s3_redirect"] = {"redirected": True}
+
+
+def _look_at(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
+    """Unpack an answer that is not streamed, and refuse one that is not of S3."""
+    status, body = response_dict["status_code"], response_dict["body"]
+    if not isinstance(body, bytes):
+        _STREAM.set(body)
+        return
+    body = response_dict["body"] = _unpacked(body)
+    headers = response_dict["headers"]
+    if 300 <= status < 400:
+        raise SourceRefused(_sent_on(status, headers, body))
+    is_head = operation_model.http["method"] == "HEAD"
+    if 400 <= status < 500 and status not in _OWN_MEANING and not is_head and _code(body) is None:
+        raise SourceRefused(f"{status}, and not by S3 ({described(headers, body)}): {_IN_BETWEEN}")
+    if status < 300 and operation_model.name == "ListObjectsV2" and _root(body) not in ("ListBucketResult", "Error"):
+        raise Disrupted(f"the answer is no listing ({described(headers, body)}); {NOT_S3}")
+
+
+_IN_BETWEEN = "a firewall or a proxy stands in between, or [source] endpoint_url is no S3 gateway"
+
+
+def _unpacked(body: bytes) -> bytes:
+    """A body without the gzip that a proxy has put around it. Raises Disrupted where that is not whole."""
+    if not body.startswith(_GZIP):
+        return body
+    packed = zlib.decompressobj(wbits=31)
+    try:
+        found = packed.decompress(body, MAX_UNPACKED)
+    except zlib.error as error:
+        raise Disrupted(f"the answer is packed with gzip, and damaged: {error}") from error
+    if not packed.eof:
+        raise Disrupted(f"the answer is packed with gzip, and not whole, or longer than {MAX_UNPACKED:,} bytes")
+    return found
+
+
+def _sent_on(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """In words, an answer that sends us on, and what to set."""
+    where = headers.get("location") or _texts(body).get("Endpoint")
+    said = f"{status} {_code(body) or ''}".strip()
+    region = headers.get("x-amz-bucket-region")
+    set_region = f", and region to {excerpt(region)}" if region else ""
+    if not where:
+        return f"{said}: the source sends us on and does not say where to ({described(headers, body)}); {NOT_S3}"
+    return (
+        f"{said}: the source sends us on to {excerpt(where)}, which is not followed: set [source] endpoint_url to the "
+        f"S3 gateway itself{set_region}"
+    )
+
+
+def described(headers: Mapping[str, str], body: bytes) -> str:
+    """Who sent an answer, of what kind, and how it begins."""
+    server = headers.get("server") or headers.get("via")
+    kind = headers.get("content-type", "").partition(";")[0]
+    start = body[:_LOOKED_AT].decode("utf-8", "replace")
+    title = _TITLE.search(start)
+    begins = excerpt(title[1] if title and title[1].strip() else start, 120)
+    return ", ".join(
+        [
+            f"server {excerpt(server, 60)}" if server else "no server named",
+            excerpt(kind, 60) if kind else "of no type",
+            f'"{begins}"' if begins else "empty",
+        ]
+    )
+
+
+def excerpt(text: str, most: int = 300) -> str:
+    """The beginning of a text in one printable line, cut between words: half a key would not be known for one."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= most else f"{_UNENDED.sub('', line[:most])}…"
+
+
+def _parsed(body: bytes) -> ET.Element | None:
+    try:
+        return ET.fromstring(body)  # noqa: S314 - as botocore does; expat bounds what entities grow to
+    except ET.ParseError:
+        return None
+
+
+def _root(body: bytes) -> str:
+    root = _parsed(body)
+    return "" if root is None else _local(root.tag)
+
+
+def _texts(body: bytes) -> Mapping[str, str]:
+    """The elements of an S3 error; nothing where a body is none."""
+    root = _parsed(body)
+    if root is None or _local(root.tag) != "Error":
+        return {}
+    return {_local(child.tag): (child.text or "").strip() for child in root}
+
+
+def _code(body: bytes) -> str | None:
+    """The code of an S3 error; None where a body is none."""
+    return _texts(body).get("Code") or None
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
