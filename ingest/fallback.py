@@ -5,8 +5,7 @@ company there, and Yahoo sometimes lacks a split. What disagrees is refused; wha
 kept.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -15,7 +14,7 @@ import polars as pl
 from ingest import lock, reading
 from ingest.corporate import Actions
 from ingest.datasets import Dataset
-from ingest.errors import CacheLocked, Disagreement, NotFound, SourceError
+from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError
 from ingest.freshness import newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, QuoteRow
@@ -23,6 +22,7 @@ from ingest.manifest.records import Coverage
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
+from ingest.warned import warn
 
 _SAMPLE = 3
 _MARGIN = timedelta(days=12)
@@ -118,17 +118,13 @@ def _sample(days: Sequence[date], actions: Actions) -> list[date]:
 
 
 def keep(settings: Settings, dataset: Dataset, answer: Answer) -> None:
-    """Keep an answer that was compared; not while a run holds the cache."""
-    with _writing(settings, dataset) as stock:
-        if stock:
-            store(stock, answer)
+    """Keep an answer that was compared; not while a run holds the cache. Warns where it cannot be written."""
+    _write(settings, dataset, lambda stock: store(stock, answer))
 
 
 def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date, error: SourceError) -> None:
-    """Remember that Yahoo does not have a ticker, or another one of that name; not while a run holds the cache."""
-    with _writing(settings, dataset) as stock:
-        if stock:
-            store_refusal(stock, ticker, start, error)
+    """Remember that Yahoo does not have a ticker, or another one of that name; as `keep` does."""
+    _write(settings, dataset, lambda stock: store_refusal(stock, ticker, start, error))
 
 
 def store(stock: Stock, answer: Answer) -> int:
@@ -154,13 +150,15 @@ def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) ->
         quotes.refuse(ticker, start, newest, str(error))
 
 
-@contextmanager
-def _writing(settings: Settings, dataset: Dataset) -> Iterator[Stock | None]:
+def _write(settings: Settings, dataset: Dataset, keep: Callable[[Stock], object]) -> None:
+    """Keep something, for the next one who asks: who has only the right to read is answered all the same."""
     try:
         with lock.hold(settings.cache.root), Manifest.open(settings.manifest_path, dataset.name) as manifest:
-            yield reading.stock_of(manifest, settings, dataset)
+            keep(reading.stock_of(manifest, settings, dataset))
     except CacheLocked:
-        yield None
+        pass  # a run is going on, and asks Yahoo itself
+    except CacheError as error:
+        warn(f"what Yahoo says is not kept: {error}")
 
 
 def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:

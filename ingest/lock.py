@@ -3,17 +3,19 @@
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 
+from ingest import rights
 from ingest.errors import CacheError, CacheLocked
 from ingest.manifest.database import now
 from ingest.tiers import durable
 
-_NOTE = "ingest.lock.json"
+_LOCK, _NOTE = "ingest.lock", "ingest.lock.json"
 
 
 def note_of(root: Path) -> bool:
@@ -29,9 +31,8 @@ def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
     beside it is for people and may be out of date, so it decides nothing.
     """
     durable.make_folder(root)
-    lock = filelock.FileLock(root / "ingest.lock", timeout=wait_s)
     note = root / _NOTE
-    _acquire(lock, note)
+    lock = _acquired(root / _LOCK, note, wait_s)
     try:
         yield
     finally:
@@ -40,15 +41,35 @@ def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(lock: filelock.BaseFileLock, note: Path) -> None:
-    root = note.parent
+def _acquired(path: Path, note: Path, wait_s: float) -> filelock.BaseFileLock:
+    root = path.parent
     try:
+        lock = filelock.FileLock(path, timeout=wait_s, mode=_mode(path))
         lock.acquire()
-        note.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": now()}))
     except filelock.Timeout as error:
         raise CacheLocked(f"another run holds the cache {root}: {_holder(note)}. Wait for it, or end it.") from error
     except OSError as error:
-        raise CacheError(f"cannot lock the cache {root}: {error.strerror or error}") from error
+        said = f"cannot lock the cache {root}: {error.strerror or error}"
+        raise CacheError(rights.with_missing(said, path, write=True)) from error
+    try:
+        note.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": now()}))
+    except OSError as error:
+        lock.release()
+        said = f"cannot lock the cache {root}: {error.strerror or error}"
+        raise CacheError(rights.with_missing(said, note, write=True)) from error
+    return lock
+
+
+def _mode(path: Path) -> int:
+    """Mode of the lock's file, which is made here where it is not there.
+
+    filelock would give it a mode of its own, whatever the umask says, and a group could not share the lock.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def _holder(note: Path) -> str:

@@ -189,3 +189,23 @@ def test_a_lock_of_an_earlier_start_of_the_machine_blocks_nobody(tmp_path: Path)
     (tmp_path / "ingest.lock.json").write_text(json.dumps(note))
     with lock.hold(tmp_path):
         assert json.loads((tmp_path / "ingest.lock.json").read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_the_umask_says_who_may_share_the_lock(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        with lock.hold(tmp_path):
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"ingest.lock": mode, "ingest.lock.json": mode}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make links")
+def test_a_link_in_the_place_of_the_lock_makes_no_file_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "ingest.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CacheError, match="cannot lock the cache"), lock.hold(tmp_path):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

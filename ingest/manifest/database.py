@@ -9,16 +9,17 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
+from ingest import rights
 from ingest.errors import CacheError, ManifestDamaged
-from ingest.manifest import schema
+from ingest.manifest import opening, schema
 from ingest.manifest.flaws import Flaw, flaws
 from ingest.manifest.kinds import Kinds, Unfit, fitted
 from ingest.manifest.location import refuse_network
@@ -35,6 +36,8 @@ _MOST_FLAWS = 1000
 
 THESE = "ticker IN (SELECT value FROM json_each(?))"
 """A condition whose value is `listed`: tickers are looked up in the keys, so one ticker costs its own rows alone."""
+
+_Result = TypeVar("_Result")
 
 
 def now() -> str:
@@ -56,6 +59,8 @@ class Database:
         self.path = path
         self.dataset = dataset
         self._reading: WeakSet[sqlite3.Cursor] = WeakSet()
+        self._view: opening.View | None = None
+        self._views = 0
 
     @classmethod
     @contextmanager
@@ -64,7 +69,7 @@ class Database:
         refuse_network(path.parent)
         with ExitStack() as opened:
             # What is raised while it is open is not the manifest's own fault.
-            with translated(path):
+            with translated(path, write=True):
                 connection = opened.enter_context(closing(_connected(path)))
                 schema.migrate(connection, path)
             yield opened.enter_context(cls(connection, path, dataset, writable=True)._reads_ended())
@@ -74,13 +79,18 @@ class Database:
     def read(cls, path: Path, dataset: str) -> Iterator[Self]:
         """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
 
-        One of an older version is read as a copy in memory that is brought up to date: only a run, which holds the
-        lock, changes the file.
+        No right to write is needed (see `opening`). One of an older version is read as a copy in memory that is brought
+        up to date: only a run, which holds the lock, changes the file.
         """
-        with ExitStack() as opened:
-            with translated(path):
-                connection = opened.enter_context(closing(_current(path)))
-            yield opened.enter_context(cls(connection, path, dataset, writable=False)._reads_ended())
+        with translated(path):
+            view = _current(path)
+        database = cls(view.connection, path, dataset, writable=False)
+        database._view = view
+        try:
+            with database._reads_ended():
+                yield database
+        finally:
+            database._db.close()
 
     @contextmanager
     def _reads_ended(self) -> Iterator[Self]:
@@ -97,7 +107,7 @@ class Database:
         Raises ManifestDamaged where SQLite cannot even read it.
         """
         with translated(self.path):
-            found = list(islice(flaws(self._db), _MOST_FLAWS))
+            found = self._settled(lambda: list(islice(flaws(self._db), _MOST_FLAWS)))
             if self.path.exists() and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
                 found.append(Flaw("its header says that it cannot be written"))
         return found
@@ -105,7 +115,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and durable before this returns. Raises CacheError."""
-        with translated(self.path):
+        with translated(self.path, write=True):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -117,8 +127,12 @@ class Database:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query whose first parameter is the dataset. Raises CacheError."""
+        return self.ask(query, (self.dataset, *values))
+
+    def ask(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Rows of any query. Raises CacheError."""
         with translated(self.path):
-            return self._db.execute(query, (self.dataset, *values)).fetchall()
+            return self._settled(lambda: self._db.execute(query, values).fetchall())
 
     def typed(self, kinds: Kinds, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The same rows, each value as what its column holds. Raises ManifestDamaged where one is something else."""
@@ -132,13 +146,79 @@ class Database:
             raise ManifestDamaged(self.path, error) from error
 
     def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """The same rows, one after the other: not all of them are in memory at once."""
+        """The same rows, one after the other: not all of them are in memory at once.
+
+        Raises CacheError where the file is read without locks, and changes meanwhile.
+        """
         with translated(self.path):
             cursor = self._db.execute(query, (self.dataset, *values))
             self._reading.add(cursor)
             # `yield from` would close the cursor with the generator, which may be when the database is closed already.
-            for row in cursor:  # noqa: UP028
+            for row in cursor:
+                if self._has_moved:
+                    raise opening.changing(self.path)
                 yield row
+
+    def moment(self) -> object:
+        """Equal to what it was before where nobody else has committed anything since."""
+        with translated(self.path):
+            if self._view and self._view.seen:
+                return self._views, opening.Stamp.of(self._view.path)
+            return self._views, self._db.execute("PRAGMA data_version").fetchone()[0]
+
+    def refresh(self) -> None:
+        """See what was committed since, where a copy is read."""
+        if self._view and self._view.has_moved:
+            with translated(self.path):
+                self._look_again()
+
+    def at_once(self, read: Callable[[], _Result]) -> _Result:
+        """What several queries say of one moment, whatever is committed between them. Raises CacheError."""
+        for _ in range(opening.TRIES):
+            views, connection = self._views, self._db
+            with self._pinned(connection):
+                found = read()
+            if self._views == views:
+                return found
+        raise opening.changing(self.path)
+
+    @contextmanager
+    def _pinned(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A transaction that only reads; none in one that is open."""
+        if connection.in_transaction:
+            yield
+            return
+        with translated(self.path):
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db is connection:  # else it was closed, as the file had changed
+                connection.execute("ROLLBACK")
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether what was just read without locks may be torn."""
+        return self._view is not None and self._view.in_place and self._view.has_moved
+
+    def _settled(self, read: Callable[[], _Result]) -> _Result:
+        """Read; where no lock kept others from changing the file meanwhile, once more."""
+        for _ in range(opening.TRIES):
+            try:
+                found = read()
+            except sqlite3.DatabaseError:
+                if not self._has_moved:
+                    raise
+            else:
+                if not self._has_moved:
+                    return found
+            self._look_again()
+        raise opening.changing(self.path)
+
+    def _look_again(self) -> None:
+        view, before = _current(self.path), self._db
+        self._view, self._db, self._views = view, view.connection, self._views + 1
+        before.close()
 
 
 def _header(path: Path) -> bytes:
@@ -147,57 +227,48 @@ def _header(path: Path) -> bytes:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # SQLite gives the log and what readers share the mode of this file: the umask decides who else may use them.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
     # The committer works in a thread; it is the only one that uses the connection while it does.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    with _closed_on_error(connection):
+    with opening.closed_on_error(connection):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
     return connection
 
 
-@contextmanager
-def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
-    """What stays open keeps the log of the manifest, and whoever comes next from removing it."""
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _current(path: Path) -> sqlite3.Connection:
+def _current(path: Path) -> opening.View:
     """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    # A run that was killed as it made the file leaves it empty.
-    if path.exists() and path.stat().st_size:
-        # A lazy scan moves between threads; only one at a time reads.
-        where = f"{path.resolve().as_uri()}?mode=ro"
-        connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
-        with _closed_on_error(connection):
-            current = schema.is_current(connection, path)
-        if current:
-            copy.close()
-            return connection
-        with closing(connection):
-            connection.backup(copy)
-    schema.migrate(copy, path)
-    return copy
+    seen = opening.Stamp.of(path)
+    found = opening.view(path)
+    with opening.closed_on_error(found.connection):
+        if schema.is_current(found.connection, path):
+            return found
+    with closing(found.connection):
+        copy = opening.memory()
+        with opening.closed_on_error(copy):
+            found.connection.backup(copy)
+            schema.migrate(copy, path)
+    return opening.View(copy, found.path, seen)
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise what SQLite or the system says of a manifest as a CacheError; what means damage as ManifestDamaged."""
+def translated(path: Path, write: bool = False) -> Iterator[None]:
+    """Raise what SQLite or the system says of a manifest as a CacheError; what means damage as ManifestDamaged.
+
+    Where a right is missing to read it, or to `write` it, the error says which.
+    """
     try:
         yield
     except sqlite3.DatabaseError as error:
         if _is_damage(error):
             raise ManifestDamaged(path, error) from error
-        raise CacheError(f"the manifest {path}: {error}") from error
+        raise CacheError(rights.with_missing(f"the manifest {path}: {error}", path, write)) from error
     except UnicodeDecodeError as error:  # SQLite's own message quotes what it could not read
         raise ManifestDamaged(path, error) from error
     except OSError as error:
-        raise CacheError(f"the manifest {path}: {error.strerror or error}") from error
+        said = f"the manifest {path}: {error.strerror or error}"
+        raise CacheError(rights.with_missing(said, path, write)) from error
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import ManifestDamaged
-from ingest.manifest.database import THESE, Database, listed, now, translated
+from ingest.manifest.database import THESE, Database, listed, now
 from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
 from ingest.manifest.kinds import blob, count, day, maybe
 from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
@@ -244,11 +244,10 @@ class Manifest(Database):
         if number is None:
             return frozenset()
         if number not in self._sets:
-            with translated(self.path):
-                row = self._db.execute("SELECT tickers FROM tracked_sets WHERE id = ?", (number,)).fetchone()
-            if row is None:
+            rows = self.ask("SELECT tickers FROM tracked_sets WHERE id = ?", (number,))
+            if not rows:
                 raise ManifestDamaged(self.path, f"there is no tracked set {number}")
-            (tickers,) = self.fitted(columns("tracked_sets", "tickers"), row)
+            (tickers,) = self.fitted(columns("tracked_sets", "tickers"), rows[0])
             self._sets[number] = frozenset(filter(None, tickers.split("\n")))
         return self._sets[number]
 

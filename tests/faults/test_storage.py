@@ -26,6 +26,7 @@ from ingest import events
 from ingest.errors import CacheError
 from ingest.manifest import Manifest
 from ingest.manifest.database import Database
+from ingest.overview import status
 from ingest.store import Store
 
 ERRORS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.EIO)]
@@ -380,6 +381,22 @@ def test_a_disk_that_is_read_only_is_said_and_what_is_held_stays(small_disk, eve
     assert "Read-only file system" in str(ran.error)
     small_disk.make("rw")
     ends_well_on_a_healthy_disk(eventful, place, ran)
+
+
+@pytest.mark.parametrize("left", [(""), ("", "-wal")])
+@pytest.mark.parametrize("room", [0, 1, 3, 7])
+def test_the_status_of_a_full_disk_can_be_read(small_disk, eventful, left, room):
+    """Also where a run that was killed has left its log. `room` are free pages, too few for what readers share."""
+    place = Place(small_disk.folder / "cache", eventful.before.endpoint_url)
+    shutil.copytree(eventful.before.root, place.root)
+    with Manifest.open(eventful.before.root / "manifest.sqlite", place.dataset.name) as writer:
+        writer.begin_run(DAYS[0], DAYS[1])
+        for end in left:
+            shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
+    small_disk.resize(shutil.disk_usage(small_disk.folder).used + room * os.sysconf("SC_PAGE_SIZE"))
+    state = status(place.settings())
+    assert (state.last, state.sessions[0].count) == (DAYS[1], 2)
+    small_disk.resize("8m")
 
 
 @pytest.mark.parametrize(("nth", "stays"), [(1, True), (4, True), (7, False), (20, True)])

@@ -83,16 +83,16 @@ def _raw(path: Path, query: str) -> list[tuple[object, ...]]:
 
 class TestTheFile:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
-    def test_it_is_its_owners_alone(self, path: Path) -> None:
-        before = os.umask(0)
+    @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+    def test_the_umask_says_whose_it_is(self, path: Path, umask: int, mode: int) -> None:
+        before = os.umask(umask)
         try:
             with Manifest.open(path, DATASET) as manifest:
                 manifest.begin_run(DAY, DAY)
                 modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         finally:
             os.umask(before)
-        assert modes["manifest.sqlite"] == 0o600
-        assert set(modes.values()) == {0o600}
+        assert modes == {f"manifest.sqlite{end}": mode for end in ("", "-wal", "-shm")}
 
     def test_transactions_are_durable_before_they_return(self, manifest: Manifest) -> None:
         database = manifest._db
