@@ -101,7 +101,7 @@ def _series(rows: Rows) -> pl.Series:
 def _hashes(version: Version, columns: tuple[str, ...]) -> Hashes:
     """64 bits of each line, sorted."""
     found = [np.zeros(0, np.uint64), *(_bits(lines) for lines in version.lines(columns))]
-    hashes = np.concatenate(found)
+    hashes: Hashes = np.concatenate(found)
     hashes.sort()
     return hashes
 

@@ -47,8 +47,7 @@ NAMED = [name for name in COMMANDS if name]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
-    command = (sys.executable, "-m", "pip", "wheel", ROOT, "--no-deps", "--quiet", "-w", folder)
-    built = _run(*command, cwd=folder)
+    built = _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     assert built.returncode == 0, f"{built.stdout}\n{built.stderr}"
     (path,) = folder.glob("*.whl")
     return zipfile.ZipFile(path)
@@ -65,9 +64,12 @@ class TestTheWheel:
         assert {name for name in wheel.namelist() if name.endswith(".py")} == modules
         assert {"ingest/__main__.py", "ingest/tiers/parts.py", "ingest/manifest/store.py"} <= modules
 
-    def test_it_holds_nothing_but_code_and_the_tables_of_closures(self, wheel: zipfile.ZipFile) -> None:
+    def test_it_holds_nothing_but_code_the_tables_of_closures_and_the_mark_of_its_types(
+        self, wheel: zipfile.ZipFile
+    ) -> None:
         others = [name for name in wheel.namelist() if not name.endswith(".py") and ".dist-info/" not in name]
-        assert others == [f"ingest/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
+        tables = [f"ingest/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
+        assert sorted(others) == [*tables, "ingest/py.typed"]
 
     def test_it_brings_the_command_and_the_licence(self, wheel: zipfile.ZipFile) -> None:
         (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]

@@ -6,10 +6,11 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -201,6 +202,36 @@ class TestTheFile:
         path.mkdir()
         with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET):  # type: ignore[operator]
             pass
+
+    @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
+    @pytest.mark.parametrize("content", ["nonsense", "newer", "older", "current"])
+    def test_no_connection_is_left_open(
+        self, way: object, content: str, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Manifest.open(path, DATASET):
+            pass
+        if content == "nonsense":
+            path.write_bytes(b"not a database" * 90)
+        elif content == "older":
+            path.write_bytes(b"")
+            with closing(sqlite3.connect(path)) as database:
+                database.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        elif content == "newer":
+            _raw(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        opened: list[sqlite3.Connection] = []
+        connect = sqlite3.connect
+
+        def noted(*given: Any, **named: Any) -> sqlite3.Connection:
+            opened.append(connect(*given, **named))
+            return opened[-1]
+
+        monkeypatch.setattr(sqlite3, "connect", noted)
+        with suppress(CacheError), way(path, DATASET) as manifest:  # type: ignore[operator]
+            manifest.sessions()
+        assert opened
+        for one in opened:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                one.execute("SELECT 1")
 
     def test_a_missing_one_reads_as_empty_and_is_not_made(self, path: Path) -> None:
         with Manifest.read(path, DATASET) as manifest:
