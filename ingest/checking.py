@@ -5,6 +5,7 @@ is left out: the one that failed says why.
 """
 
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -33,12 +34,12 @@ from ingest.errors import (
 )
 from ingest.manifest import Manifest
 from ingest.manifest.location import refuse_network
-from ingest.permission import Permission, only_copies, plan_name
+from ingest.permission import REFUSED, Permission, only_copies, plan_name
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.sources.base import RemoteObject
-from ingest.sources.credentials import keys_file, odd_kind
+from ingest.sources.credentials import keys_file, odd_kind, open_to_others
 from ingest.survey import Listing, asking, listed, missing_parts
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import PartFolders
@@ -133,12 +134,18 @@ def _space(root: Path, health: str) -> Check:
 async def _source(settings: Settings, datasets: Sequence[Dataset], report: Report) -> None:
     """All that needs the source, as far as one rests on the other."""
     keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
+    exposed = [_exposed(file, mode) for file, mode in open_to_others()]
     try:
         async with asking(settings, lambda event: None, anyio.Event()) as asker:
-            report(Check("keys", True, keys))
+            report(Check("keys", True, keys, "; ".join(exposed)))
             await _connected(settings, datasets, asker, report)
     except UsageError as error:
-        report(Check("keys", False, f"none can be read from {keys}", str(error)))
+        report(Check("keys", False, f"none can be read from {keys}", "\n".join([str(error), *exposed])))
+
+
+def _exposed(file: Path, mode: int) -> str:
+    path = shlex.quote(str(file))
+    return f"other users of this machine can get at the keys in {file} (mode {mode:03o}): chmod 600 {path}"
 
 
 async def _connected(settings: Settings, datasets: Sequence[Dataset], asker: Asker, report: Report) -> None:
@@ -228,10 +235,11 @@ def _permission(permission: Permission, listing: Listing, held: Sequence[date]) 
         return Check("plan", False, "none of the files asked for gave an answer", "try again later")
     name = plan_name(permission, today(), min(listing))
     if permission.first is None:
-        return Check("plan", False, name, "flat files are part of the plans Starter and above")
+        return Check("plan", False, name, f"flat files are part of the plans Starter and above; a 403 means {REFUSED}")
     lost = permission.lost(held)
-    advice = only_copies(lost, permission) if lost else ""
-    return Check("plan", True, f"{permission.first} to {permission.last}: {name}", advice)
+    advice = [only_copies(lost, permission)] if lost else []
+    advice += [f"the others are {REFUSED}"] if permission.below or permission.above else []
+    return Check("plan", True, f"{permission.first} to {permission.last}: {name}", "; ".join(advice))
 
 
 def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> None:

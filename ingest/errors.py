@@ -9,7 +9,7 @@
     │   ├── SourceUnavailable            it cannot be reached
     │   ├── Throttled                    it asks us to slow down; may be retried
     │   ├── Disrupted                    a transport or server fault; may be retried
-    │   ├── Forbidden                    403: this object is not in the plan
+    │   ├── Forbidden                    S3's AccessDenied: this object is not in the plan
     │   ├── Replaced                     this object is not the one that was listed any more
     │   ├── Unranged                     it sends whole objects where a part was asked for
     │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that nobody has

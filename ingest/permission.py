@@ -9,6 +9,9 @@ from ingest.sessions import months_back
 PLANS = {5: "Starter", 10: "Developer"}
 """Years of history, and the plan that has them; Advanced and Business have all."""
 
+REFUSED = "not in your plan or its history, not published yet, or agreements with an exchange that are not signed"
+"""What the vendor's 403 may mean."""
+
 _NEAR = timedelta(days=10)
 """How far a floor may be from whole years: holidays, and a plan that counts its days in another way."""
 

@@ -14,7 +14,7 @@ from ingest.edges import current
 from ingest.errors import ungrouped
 from ingest.manifest import Held, Manifest
 from ingest.manifest.records import RemoteState
-from ingest.permission import Permission
+from ingest.permission import REFUSED, Permission
 from ingest.plan import Plan, Wishes, make_plan
 from ingest.request import Request
 from ingest.sessions import Calendar
@@ -48,11 +48,12 @@ class Survey:
         wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
         refused = [day for day in wanted if self.permission.allows(day) is False]
         if refused and self.permission.first is None:
-            yield f"your plan allows none of the {len(refused):,} files listed in this window that are not held"
+            count = f"{len(refused):,} files listed in this window that are not held"
+            yield f"your plan allows none of the {count}: {REFUSED}"
         elif refused:
             verb = "is" if len(refused) == 1 else "are"
             told = f"{len(refused):,} listed session{'' if verb == 'is' else 's'} of this window {verb} outside"
-            yield f"your plan allows {self.permission}: {told}"
+            yield f"your plan allows {self.permission}: {told} ({REFUSED})"
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from pipeline_kit import Place, key, market_objects, trading_days, write_keys
 
 from ingest import events, lock
 from ingest.checking import check
+from ingest.commands.rendering.words import summary
 from ingest.demo import faults, loopback
 from ingest.demo.faults import FlipByte, ResetBefore, Status
 from ingest.errors import Disrupted, IngestError, SourceRefused
@@ -278,6 +279,48 @@ def test_keys_in_the_other_file_are_said_to_be_there(tmp_path, loopback_keys, mo
         results = found(Place(tmp_path / "cache", server.endpoint_url))
     assert results["keys"].found == f"[massive] in {config}"
     assert "key of the REST API" in results["connection"].advice
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o660])
+def test_keys_that_other_users_can_get_at_are_told(tmp_path, loopback_keys, mode):
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        loopback_keys.chmod(mode)
+        results, told = found(place), place.cli("check")
+        loopback_keys.chmod(0o600)
+        well = found(place)
+    assert failing(results) == []
+    assert f"{loopback_keys} (mode {mode:03o}): chmod 600 {loopback_keys}" in results["keys"].advice
+    assert f"chmod 600 {loopback_keys}" in told.stdout
+    assert well["keys"].advice == ""
+
+
+def test_the_other_file_counts_where_it_has_keys(tmp_path, loopback_keys, monkeypatch):
+    config = tmp_path / "a config"
+    config.write_text("[profile massive]\nregion = us-east-1\n")
+    config.chmod(0o644)
+    loopback_keys.chmod(0o600)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    with serving() as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        assert found(place)["keys"].advice == ""
+        config.write_text(loopback_keys.read_text().replace("[massive]", "[profile massive]"))
+        assert found(place)["keys"].advice.endswith(f"chmod 600 '{config}'")
+        config.chmod(0o000)
+        assert "keys" in found(place)
+
+
+def test_the_three_reasons_of_a_403_are_told(tmp_path):
+    reasons = ("plan or its history", "not published yet", "not signed")
+    for refused in (DAYS, DAYS[:4], DAYS[-1:]):
+        with serving(forbidden={key(day) for day in refused}) as server:
+            place = Place(tmp_path / f"cache {len(refused)}", server.endpoint_url)
+            advice, ran = found(place)["plan"].advice, place.run(DAYS[0], DAYS[-1])
+            told = place.cli("run", "--start", DAYS[0], "--end", DAYS[-1])
+        assert [words for words in reasons if words not in advice] == []
+        (line,) = [value for label, value in summary(ran.finished) if label == "forbidden"]
+        assert [words for words in reasons if words not in line] == []
+        assert [words for words in reasons if words not in told.stdout] == []
 
 
 def test_a_plan_without_flat_files(tmp_path):

@@ -34,6 +34,22 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """An answer that is not of S3: of a firewall, a proxy, a web server."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The right answer with these headers in place of its own; None takes one away."""
+
+    headers: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class XmlError200:
     """An error of S3 in a body under status 200, as a server sends that failed after its headers."""
 
@@ -121,6 +137,8 @@ class Latency:
 
 Fault = (
     Status
+    | Foreign
+    | Headers
     | XmlError200
     | FlipByte
     | ShortLength

@@ -32,6 +32,8 @@ from ingest.demo.faults import (
     Capped,
     Fault,
     FlipByte,
+    Foreign,
+    Headers,
     Heedless,
     Latency,
     LongBody,
@@ -261,12 +263,24 @@ async def _run(
 
 
 def _spoilt(answer: _Answer, fault: Fault | None) -> _Answer:
-    """The answer, with what a fault changes in it."""
+    """The answer, or another in its place, with what a fault changes in it."""
     match fault:
         case Status(code, s3_code, headers):
             return _error(code, s3_code, dict(headers))
+        case Foreign(status, page, headers):
+            return _Answer(status, page, dict(headers))
         case XmlError200(s3_code):
             return replace(_error(500, s3_code), status=200)
+        case Headers(changed):
+            kept = {**answer.headers, **dict(changed)}
+            return replace(answer, headers={name: text for name, text in kept.items() if text is not None})
+        case _:
+            return _bent(answer, fault)
+
+
+def _bent(answer: _Answer, fault: Fault | None) -> _Answer:
+    """The answer with other bytes than it should have."""
+    match fault:
         case FlipByte(at) if answer.body:
             body = bytearray(answer.body)
             body[at if -len(body) <= at < len(body) else -1] ^= 0xFF

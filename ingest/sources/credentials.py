@@ -3,7 +3,8 @@
 import configparser
 import os
 import re
-from collections.abc import Collection, Mapping
+import stat
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ _ODD: Mapping[str, str] = {
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}|Signature=[0-9a-fA-F]+|Credential=[^\s,<&]+|AWS4-HMAC-SHA256[^<\r\n]*")
 """What a request is signed with; answers of S3 to a wrong signature repeat it."""
+
+_OTHERS = 0o066
+"""Bits of a mode by which others than a file's owner read or write it."""
 
 _HIDDEN = "(not shown)"
 _SHORTEST = 8
@@ -32,8 +36,13 @@ def secrets_of(keys: Any) -> Collection[str]:
 def hidden(text: str, secrets: Collection[str]) -> str:
     """A text without keys and signatures."""
     for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
+        text = re.sub("".join(map(_spellings, secret)), _HIDDEN, text, flags=re.IGNORECASE)
     return _SIGNATURE.sub(_HIDDEN, text)
+
+
+def _spellings(char: str) -> str:
+    """A character as pages write it: as it is, or escaped for an address, for HTML or for JSON."""
+    return rf"(?:\\?{re.escape(char)}|%{ord(char):02x}|&#{ord(char)};|&#x{ord(char):x};)"
 
 
 def credentials_file() -> Path:
@@ -58,6 +67,23 @@ def keys_file(profile: str) -> Path:
     if not _section(credentials_file(), profile) and _section(_config_file(), f"profile {profile}"):
         return _config_file()
     return credentials_file()
+
+
+def open_to_others() -> Sequence[tuple[Path, int]]:
+    """Files with keys that other users may read or change, each with its mode; none on Windows, which has no modes."""
+    modes = [(file, _mode(file)) for file in (credentials_file(), _config_file()) if _has_keys(file)]
+    return [(file, mode) for file, mode in modes if mode & _OTHERS and os.name != "nt"]
+
+
+def _mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def _has_keys(file: Path) -> bool:
+    try:
+        return b"aws_secret_access_key" in file.read_bytes()
+    except OSError:
+        return False
 
 
 def odd_kind(profile: str) -> str | None:

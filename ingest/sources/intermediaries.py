@@ -27,7 +27,7 @@ _STREAM: ContextVar[Any] = ContextVar("the body of an answer that is streamed")
 _GZIP = b"\x1f\x8b"
 _LOOKED_AT = 4096
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
-_UNENDED = re.compile(r"[^\s<>\"'(),;]*$")
+_UNENDED = re.compile(r'[^\s<>"]*$')
 
 
 def know_who_answers(client: Any) -> None:

@@ -8,7 +8,7 @@ from pipeline_kit import Place, key, market_objects, trading_days, window, write
 
 from ingest import events
 from ingest.demo import seaweed as weed
-from ingest.permission import Permission
+from ingest.permission import REFUSED, Permission
 
 DAYS = trading_days(date(2025, 3, 3), 40)
 
@@ -53,7 +53,9 @@ def test_a_first_run_finds_the_edges_and_fetches_what_is_between_them(place, all
     assert 2 < len(ran.probes) <= 13
     assert ran.finished.requests == len(ran.wire.sent)
     assert permission(place) == Permission(DAYS[12], DAYS[35], DAYS[11], DAYS[36])
-    assert ran.notices == [f"your plan allows {DAYS[12]} to {DAYS[35]}: 16 listed sessions of this window are outside"]
+    assert ran.notices == [
+        f"your plan allows {DAYS[12]} to {DAYS[35]}: 16 listed sessions of this window are outside ({REFUSED})"
+    ]
     assert place.state(DAYS[0]) == place.state(DAYS[39]) == ("none", "forbidden")
 
 
@@ -138,7 +140,7 @@ def test_a_plan_without_any_file_is_said_and_asked_at_its_edges(place, allow):
     ran = place.run(*window(DAYS))
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 0, 40)
     assert len(ran.probes) + len(ran.gets) <= 12
-    assert ran.notices == ["your plan allows none of the 40 files listed in this window that are not held"]
+    assert ran.notices == [f"your plan allows none of the 40 files listed in this window that are not held: {REFUSED}"]
     again = place.run(*window(DAYS))
     assert (again.gets, len(again.probes) <= 8) == ([], True)
 

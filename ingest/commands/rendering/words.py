@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ingest import events
 from ingest.datasets import CATALOGUE, Dataset
+from ingest.permission import REFUSED
 from ingest.plan import Plan
 
 
@@ -72,7 +73,7 @@ def _parts(done: events.Finished) -> str:
 
 _FETCH = "fetch: "
 _MEANING = {
-    "forbidden": "forbidden (not in your plan)",
+    "forbidden": "forbidden",
     "unpublished": "not published yet",
     "absent": "never published",
     "failed": "failed (tried again by the next run)",
@@ -83,7 +84,8 @@ _MEANING = {
 
 def _states(done: events.Finished) -> Iterable[tuple[str, str]]:
     counts = {name: getattr(done, name) for name in _MEANING}
-    return [(_MEANING[name], counted(count, "session")) for name, count in counts.items() if count]
+    told = {"forbidden": f" ({REFUSED})"}
+    return [(_MEANING[name], counted(n, "session") + told.get(name, "")) for name, n in counts.items() if n]
 
 
 def outcome(done: events.Finished) -> str:
