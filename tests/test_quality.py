@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from ingest import finding
 from ingest.finding import MAX_EXAMPLES, Finding
-from ingest.quality import FEWEST, MOST, NEIGHBOURS, date_of, dates, far_counts, numbers
+from ingest.quality import FEWEST, MOST, NEIGHBOURS, date_of, dates, far_counts, numbers, times
 from ingest.sessions import NEW_YORK
 
 ZONE = str(NEW_YORK)
 DAY = date(2025, 3, 10)
+DAY_LONG = timedelta(days=1)
 NS = 1_000_000_000
 SCHEMA = {"ticker": pl.String, **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64)}
 TICKERS = st.sampled_from(["AAPL", "MSFT", "BACpL", "", None, "\u202eX", "a" * 100])
@@ -135,6 +136,23 @@ def test_a_date_is_new_yorks_from_its_first_to_its_last_nanosecond(day):
         day,
         day + timedelta(days=1),
     ]
+
+
+@pytest.mark.parametrize("day", [date(2025, 3, 9), date(2025, 11, 2), date(2025, 7, 1)])
+def test_of_stamps_as_numbers_midnight_is_the_first_of_its_day_and_the_next_one_is_not(day):
+    """Bars of days are stamped with midnight itself; a day in which clocks change has 23 or 25 hours."""
+    first, next_ = (
+        int(datetime(*of.timetuple()[:3], tzinfo=NEW_YORK).timestamp()) * NS for of in (day, day + DAY_LONG)
+    )
+
+    def odd(*stamps):
+        return [(one.kind, one.count, one.examples) for one in times(pl.Series(stamps, dtype=pl.Int64), day, ZONE)]
+
+    assert odd(first) == odd(first, next_ - 1) == []
+    for stamp, other in ((next_, day + DAY_LONG), (first - 1, day - DAY_LONG)):
+        told = [(finding.OTHER_DATE, 1, (str(other),))]
+        assert odd(stamp) == odd(first, stamp) == odd(stamp, next_ - 1) == told
+    assert odd(first, None) == [(finding.NO_STAMP, 1, ())]
 
 
 @given(ROWS)

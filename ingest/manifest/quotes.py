@@ -149,7 +149,9 @@ class Quotes:
     def _joined(self, ticker: str, asking: Asking) -> Asking:
         """The span asked for, joined with the one that was known before where the two overlap."""
         before = self.asked([ticker]).get(ticker)
-        if before is None or not before.known or not asking.known or asking.first > before.last:
+        if before is None or not before.known or not asking.known:
+            return asking
+        if asking.first > before.last or asking.last < before.first:
             return asking
         return replace(asking, first=min(asking.first, before.first), last=max(asking.last, before.last))
 

@@ -119,3 +119,60 @@ def test_the_history_of_one_ticker_costs_its_own_rows(caches: dict[int, Path], m
 
     few, many = (steps_of(lambda count=count: history(count)) for count in (FEW, MANY))
     assert many < 1.3 * few + 20
+
+
+def _kept(manifest: Manifest, first: int, last: int, actions: Actions = ACTIONS) -> None:
+    Quotes(manifest).keep("A", Asking(True, DAYS[first], DAYS[last]), actions, [])
+
+
+def _known(manifest: Manifest) -> tuple[date, date]:
+    asking = Quotes(manifest).asked(["A"])["A"]
+    return asking.first, asking.last
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "left"),
+    [
+        *(
+            (0, 9, Actions()),
+            (3, 5, Actions()),
+            (4, 9, Actions(ACTIONS.splits)),
+            (0, 4, Actions((), ACTIONS.dividends)),
+        ),
+        *((5, 5, Actions(ACTIONS.splits)), (3, 3, Actions((), ACTIONS.dividends)), (4, 4, ACTIONS), (6, 9, ACTIONS)),
+    ],
+)
+def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
+    tmp_path: Path, first: int, last: int, left: Actions
+) -> None:
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        _kept(manifest, 0, 9)
+        Quotes(manifest).keep("B", Asking(True, DAYS[0], DAYS[-1]), ACTIONS, [])
+        _kept(manifest, first, last, Actions())
+        expected = {"B": ACTIONS} | ({"A": left} if left != Actions() else {})
+        assert Quotes(manifest).actions(["A", "B"]) == expected
+
+
+def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
+    corrected = Actions((Split(DAYS[3], 3.0),), (Dividend(DAYS[6], 0.25, 11.0),))
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        _kept(manifest, 0, 9)
+        _kept(manifest, 0, 9, corrected)
+        assert Quotes(manifest).actions(["A"]) == {"A": corrected}
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "known"),
+    [
+        *(((0, 4), (3, 9), (0, 9)), ((3, 9), (0, 4), (0, 9)), ((0, 4), (4, 9), (0, 9)), ((4, 9), (0, 4), (0, 9))),
+        *(((0, 9), (3, 5), (0, 9)), ((3, 5), (0, 9), (0, 9)), ((0, 2), (6, 9), (6, 9)), ((6, 9), (0, 2), (0, 2))),
+    ],
+)
+def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
+    tmp_path: Path, before: tuple[int, int], then: tuple[int, int], known: tuple[int, int]
+) -> None:
+    """Of the days between, nobody has asked: what happened in them is not known."""
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        for span in (before, then):
+            _kept(manifest, *span, Actions())
+        assert _known(manifest) == (DAYS[known[0]], DAYS[known[1]])

@@ -200,6 +200,23 @@ def test_an_object_that_is_replaced_between_its_ranges_is_never_mixed(server, pa
     assert got.body.etag == tag_of(other).strip('"')
 
 
+@pytest.mark.parametrize("size", [SIZE + 1, SIZE - 1, SIZE + 4 * RANGE], ids=["longer", "shorter", "by whole ranges"])
+def test_another_total_under_the_same_etag_is_another_object_and_never_mixed(server, path, size):
+    """An ETag that is no md5 may stay, and a session fails: the next listing has the new size."""
+    other = random.Random(3).randbytes(size)
+    server.put(KEY, DATA, etag="0123-2")
+
+    def replace(request):
+        if request.nth == 3:
+            server.put(KEY, other, etag="0123-2")
+
+    server.faults = replace
+    got = download(server, KEY, path, concurrency=1, attempts=2)
+    assert type(got.error) is Disrupted
+    assert f"{size:,} bytes" in str(got.error)
+    assert_got(download(server, KEY, path), path, other)
+
+
 def test_an_object_that_is_replaced_all_the_time_is_given_up(server, path):
     def replace(request):
         if request.nth % 2 == 0:
