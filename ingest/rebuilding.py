@@ -40,7 +40,7 @@ def take_up(
         for one in _trusted(folders, dataset, sorted(days))
     ]
     if records:
-        manifest.commit(records, [], run)
+        manifest.commit(records, [], run, refused_stay=True)
     return tuple(record.session for record in records)
 
 

@@ -1,28 +1,26 @@
 """Puts a cache right: what its parts tell is taken from them, the rest is marked, for a run to fetch it again.
 
-Nothing of the user's is removed: a damaged manifest is set aside, orphans that say nothing of themselves stay.
+Nothing of the user's is removed: a damaged manifest is kept, orphans that say nothing of themselves stay.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 
-from ingest import lock, rebuilding, salvaging
-from ingest.manifest import Manifest
+from ingest import lock, rebuilding
+from ingest.datasets import STOCKS_DAY
+from ingest.errors import ManifestDamaged
+from ingest.manifest import Manifest, replacement
 from ingest.manifest.judgements import Judgements
 from ingest.neighbours import compare_counts
 from ingest.projecting import follow
 from ingest.request import Request
 from ingest.runs import opened_store
+from ingest.salvaging import renew
 from ingest.settings import Settings
 from ingest.store import Store
-from ingest.tiers import durable
 from ingest.verifying import Verified, look
 
 Say = Callable[[str], None]
-
-_LOGS_FIRST = ("-journal", "-wal", "-shm", "")
-"""Ends of the names of SQLite's files. A log that stayed behind would be played into the manifest that is made next."""
 
 
 def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozenset[date]:
@@ -31,29 +29,23 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
     `say` gets each thing that is done, in words. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root):
-        damaged = _set_aside_if_damaged(settings, request, say)
+        replacement.finish(settings.manifest_path)
+        if _is_damaged(settings):
+            renew(settings, say)
         with opened_store(settings, request) as store:
             mending = _Mending(settings, request, store, say)
-            if damaged:
-                mending.salvage(damaged)
             lost = mending.mend(deep)
             store.manifest.finish_run(store.run, 0, {"repaired": mending.deeds})
     return lost
 
 
-def _set_aside_if_damaged(settings: Settings, request: Request, say: Say) -> Path | None:
-    """Returns where it is now; None where it is whole, which is seen without unpacking a part."""
-    found = look(settings, dataset=request.dataset)
-    if not any(one.kind == "damaged" and one.about == "manifest" for one in found.problems):
-        return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    manifest = settings.manifest_path
-    aside = f"{manifest.name}.damaged-{stamp}"
-    for end in _LOGS_FIRST:
-        durable.move(manifest.with_name(manifest.name + end), manifest.with_name(aside + end))
-    durable.sync_folder(manifest.parent)
-    say(f"the damaged manifest was set aside as {aside}")
-    return manifest.with_name(aside)
+def _is_damaged(settings: Settings) -> bool:
+    """Whether the file says so itself, and not what anybody makes of it: a bug is no reason to replace a manifest."""
+    try:
+        with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+            return bool(manifest.flaws())
+    except ManifestDamaged:
+        return True
 
 
 class _Mending:
@@ -66,16 +58,6 @@ class _Mending:
     @property
     def _manifest(self) -> Manifest:
         return self._store.manifest
-
-    def salvage(self, damaged: Path) -> None:
-        """Take from the parts what they say, then from the damaged manifest what can be read and is not in them."""
-        store, dataset = self._store, self._request.dataset
-        rebuilding.take_up(self._manifest, store.folders, dataset, store.run, rebuilding.days_of(store.folders.tracked))
-        sessions, corrections = salvaging.salvage(damaged, self._manifest, store.folders, store.run)
-        if held := len(self._manifest.committed()):
-            self._say(f"{held:,} sessions were taken up from their parts, {sessions:,} of them by the damaged manifest")
-        if corrections:
-            self._say(f"{corrections:,} corrections were read from it")
 
     def mend(self, deep: bool) -> frozenset[date]:
         """Returns the sessions to be fetched again."""

@@ -1,82 +1,48 @@
-"""What can still be read of a damaged manifest, and is not in the parts: corrections, and sessions without a note.
+"""A new manifest out of a damaged one, of all datasets: row by row what can be read, then what the parts say.
 
-A record is believed where both parts are, byte for byte, the files that it names; what cannot be read is passed over.
+Nothing of the damaged one is changed, and it stays where it is until the new one is whole and durable: a repair that is
+killed before is begun again and comes to the same. Sessions of which no row can be read are taken up from their parts;
+those that an interrupted replacement is about are not: recovery carries that through.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_origin, get_type_hints
 
-from ingest.errors import CacheError, ManifestDamaged
-from ingest.manifest import Manifest, SessionRecord
-from ingest.manifest.judgements import Judgements
-from ingest.manifest.records import KeptCorrection
-from ingest.rebuilding import is_whole
+from ingest import rebuilding
+from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
+from ingest.manifest import Manifest, replacement, rows
+from ingest.settings import Settings
 from ingest.tiers.layout import PartFolders
 
-_Row = TypeVar("_Row")
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Salvaged:
-    """What was read: records with the tickers of their tracked sets, and corrections."""
-
-    sessions: tuple[tuple[SessionRecord, frozenset[str]], ...] = ()
-    corrections: tuple[KeptCorrection, ...] = ()
-
-
-def salvage(damaged: Path, manifest: Manifest, folders: PartFolders, run: int) -> tuple[int, int]:
-    """Take what can be read of a manifest that was set aside into another.
-
-    Returns how many sessions and how many corrections were taken. Raises CacheError where they cannot be written.
-    """
-    found = _read(damaged, manifest.dataset)
-    held = set(manifest.committed())
-    lacking = [
-        replace(record, tracked_set=manifest.tracked_set(tickers))
-        for record, tickers in found.sessions
-        if record.session not in held and is_whole(folders, record)
-    ]
-    if lacking:
-        manifest.commit(lacking, [], run)
-    Judgements(manifest).restore(found.corrections, run)
-    return len(lacking), len(found.corrections)
+def renew(settings: Settings, say: Say) -> None:
+    """Put a new manifest in the place of a damaged one; `say` gets what came of it, in words. Raises CacheError."""
+    path = settings.manifest_path
+    building = replacement.begin(path)
+    with Manifest.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
+        read = rows.take(path, db)
+    taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
+    aside = replacement.publish(path)
+    say(
+        f"the manifest was damaged: a new one was built of {read.kept.total():,} rows of it; it is kept as {aside.name}"
+    )
+    for table, count in read.unfit.items():
+        say(f"{count:,} rows of its table {table} are not what was written, and were left out")
+    if taken:
+        say(f"{taken:,} sessions were taken up from their parts")
 
 
-def _read(damaged: Path, dataset: str) -> Salvaged:
-    try:
-        with Manifest.read(damaged, dataset) as old:
-            sessions = tuple(one for one in _readable(old.records_with_tickers()) if _well_typed(one[0]))
-            corrections = tuple(
-                one for one in _readable(Judgements(old).each_correction()) if _well_typed(one.correction)
-            )
-            return Salvaged(sessions, corrections)
-    except CacheError:
-        return Salvaged()
-
-
-def _readable(rows: Iterator[_Row]) -> Iterator[_Row]:
-    """Those that can be read; where the file itself is damaged they end."""
-    while True:
-        try:
-            row = next(rows, None)
-        except ManifestDamaged:
-            continue
-        if row is None:
-            return
-        yield row
-
-
-def _well_typed(record: Any) -> bool:
-    """Whether all values are of their types: SQLite keeps whatever a flipped bit makes of them."""
-    hints = get_type_hints(type(record))
-    return all(isinstance(getattr(record, name), _plain(hint)) for name, hint in hints.items())
-
-
-def _plain(hint: Any) -> Any:
-    if isinstance(hint, (type, UnionType)) and get_origin(hint) in (None, UnionType):
-        return hint
-    origin = get_origin(hint)
-    return origin if isinstance(origin, type) else str
+def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
+    folders = PartFolders.of(settings, dataset)
+    if not (days := rebuilding.days_of(folders.tracked)):
+        return 0
+    with Manifest.open(building, dataset.name) as manifest:
+        days -= {*manifest.committed(), *(record.session for record, _ in manifest.intents())}
+        if not days:
+            return 0
+        run = manifest.begin_run(min(days), max(days))
+        taken = rebuilding.take_up(manifest, folders, dataset, run, days)
+        manifest.finish_run(run, 0, {"repaired": len(taken)})
+    return len(taken)

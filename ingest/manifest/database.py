@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from ingest import rights
 from ingest.errors import CacheError, ManifestDamaged
-from ingest.manifest import opening, schema
+from ingest.manifest import opening, replacement, schema
 from ingest.manifest.flaws import Flaw, flaws
 from ingest.manifest.kinds import Kinds, Unfit, fitted
 from ingest.manifest.location import refuse_network
@@ -67,9 +67,11 @@ class Database:
     def open(cls, path: Path, dataset: str) -> Iterator[Self]:
         """Open for writing; creates what is not there. Raises CacheError."""
         refuse_network(path.parent)
+        replacement.finish(path)
         with ExitStack() as opened:
             # What is raised while it is open is not the manifest's own fault.
             with translated(path, write=True):
+                _refuse_odd(path)
                 connection = opened.enter_context(closing(_connected(path)))
                 schema.migrate(connection, path)
             yield opened.enter_context(cls(connection, path, dataset, writable=True)._reads_ended())
@@ -83,6 +85,7 @@ class Database:
         up to date: only a run, which holds the lock, changes the file.
         """
         with translated(path):
+            _refuse_odd(path)
             view = _current(path)
         database = cls(view.connection, path, dataset, writable=False)
         database._view = view
@@ -221,6 +224,12 @@ class Database:
         before.close()
 
 
+def _refuse_odd(path: Path) -> None:
+    """Raise ManifestDamaged for a folder or a pipe, say, in the place of the file: SQLite would wait for one."""
+    if path.exists() and not path.is_file():
+        raise ManifestDamaged(path, "it is no file")
+
+
 def _header(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(100)
@@ -261,7 +270,7 @@ def translated(path: Path, write: bool = False) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if _is_damage(error):
+        if is_damage(error):
             raise ManifestDamaged(path, error) from error
         raise CacheError(rights.with_missing(f"the manifest {path}: {error}", path, write)) from error
     except UnicodeDecodeError as error:  # SQLite's own message quotes what it could not read
@@ -271,7 +280,7 @@ def translated(path: Path, write: bool = False) -> Iterator[None]:
         raise CacheError(rights.with_missing(said, path, write)) from error
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file's content is at fault, and not the disk, its rights, or who else has it open."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:

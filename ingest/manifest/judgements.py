@@ -73,13 +73,6 @@ class Judgements:
         day, old, new, columns, removed, added, kind, before, at = self.database.fitted(_CORRECTION, row)
         return KeptCorrection(Correction(day, old, new, columns, removed, added, kind, before or columns), at)
 
-    def restore(self, kept: Iterable[KeptCorrection], run: int) -> None:
-        """Record corrections that another manifest had, with their times."""
-        with self.database.transaction() as db:
-            db.executemany(
-                CORRECTION, [correction_row(self.database.dataset, one.correction, run, one.at) for one in kept]
-            )
-
     def findings(self, start: date = date.min, end: date = date.max) -> list[tuple[date, Finding]]:
         """What was found in the sessions from `start` to `end`, both inclusive, by session and kind."""
         query = (
@@ -137,8 +130,9 @@ class Judgements:
     def in_quarantine(self) -> list[Quarantined]:
         """Files that were refused and are kept, by session."""
         query = (
-            "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, s.held = 'committed' "
-            "FROM quarantine q JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
+            "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, "
+            "s.held IS 'committed' "
+            "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
             "WHERE q.dataset = ? ORDER BY q.session"
         )
         return [Quarantined(*row) for row in self.database.typed(_QUARANTINED, query)]

@@ -122,22 +122,33 @@ class Manifest(Database):
                     rows,
                 )
 
-    def commit(self, records: Sequence[SessionRecord], corrections: Sequence[Correction], run: int) -> None:
-        """Make sessions done, in one transaction. Their parts must be durable before this is called."""
+    def commit(
+        self,
+        records: Sequence[SessionRecord],
+        corrections: Sequence[Correction],
+        run: int,
+        *,
+        refused_stay: bool = False,
+    ) -> None:
+        """Make sessions done, in one transaction. Their parts must be durable before this is called.
+
+        Files of theirs in quarantine are forgotten, unless `refused_stay`.
+        """
+        replaced = ("members", "findings", *(() if refused_stay else ("quarantine",)))
         with self.transaction() as db:
             for record in records:
-                self._commit_one(db, record, run)
+                self._commit_one(db, record, run, replaced)
             db.executemany(CORRECTION, [correction_row(self.dataset, one, run, now()) for one in corrections])
             db.executemany(
                 "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty AND period = ?",
                 [(self.dataset, period) for period in sorted({"", *(period_of(one.session) for one in records)})],
             )
 
-    def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int) -> None:
+    def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int, replaced: Sequence[str]) -> None:
         key = (self.dataset, record.session.isoformat())
         values = [getattr(record, name) for name in _COMMIT_COLUMNS]
         db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), *values))
-        for table in ("members", "findings", "quarantine"):
+        for table in replaced:
             db.execute(f"DELETE FROM {table} WHERE dataset = ? AND session = ?", key)  # noqa: S608 - names from here
         write_findings(db, self.dataset, record.session, record.findings)
         indexes = (("tracked", record.tracked_index), ("archive", record.archive_index))

@@ -162,7 +162,7 @@ def _session(row: Row) -> None:
     if row["held"] != "committed":
         return
     for name in COMMITTED:
-        if row[name] is None:
+        if row.get(name) is None:
             raise Unfit(None, f"a value that {name} of a committed session may have")
 
 
