@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from killing import nursery_of
 from monthly_kit import NOVEMBER, OCTOBER, bars, objects, opening, text_of
 from pipeline_kit import key, market_objects, window, write_keys
 from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story
@@ -66,3 +67,9 @@ def orphaned(story_server, environment, eventful, tmp_path_factory):
     story.before.run(*window(DAYS[:2]), tracked=LISTED, concurrency=1)
     (story.before.root / "manifest.sqlite").unlink()
     return story.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def nursery(story_server, environment):
+    with nursery_of(story_server.endpoint_url, environment) as running:
+        yield running

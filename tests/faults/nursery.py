@@ -1,7 +1,8 @@
 """A process that has imported everything and forks a run for each order on its stdin: some of them to be killed.
 
 An order is a line of JSON: the cache, the source, the window, and when to die: at the n-th durable step (`at_step`), as
-an event is reported for the n-th time (`at_event`: its name and n), or so many seconds after the fork (`after_s`). The
+an event is reported for the n-th time (`at_event`: its name and n), or so many seconds after the fork (`after_s`). With
+`deed` "repair" the process does what `verify --repair` does, up to what it fetches. The
 answer is a line of JSON: whether the run was killed, the names of the durable steps and of the events that it came to,
 and how long it took.
 
@@ -27,7 +28,7 @@ import anyio
 import botocore.loaders
 import botocore.session
 
-from ingest import pipeline, projecting, runs  # noqa: F401 - what a run imports when it needs it
+from ingest import pipeline, projecting, repairing, runs  # noqa: F401 - what a run imports when it needs it
 from ingest.datasets import named
 from ingest.events import name_of
 from ingest.manifest import Manifest
@@ -111,9 +112,43 @@ class Events:
             die()
 
 
+def wrap_names(steps):
+    """Put a step before each change of a name on the disk and each sync: a repair is made of these and transactions."""
+
+    def before(name):
+        call = getattr(os, name)
+
+        def taken(*arguments, **named):
+            steps.take(name)
+            return call(*arguments, **named)
+
+        setattr(os, name, taken)
+
+    for name in ("link", "rename", "replace", "unlink", "fsync"):
+        before(name)
+
+
+def mend(order, log):
+    steps = Steps(log, order.get("at_step"))
+    steps.wrap()
+    wrap_names(steps)
+    settings, request = asked(order)
+    repairing.repair(settings, request, False, lambda words: None)
+    return 0
+
+
 def run(order, log):
     Steps(log, order.get("at_step")).wrap()
     sink = Events(log, order.get("at_event"))
+    settings, request = asked(order)
+
+    async def work():
+        return await runs.run(settings, request, sink, anyio.Event())
+
+    return anyio.run(work).exit_code
+
+
+def asked(order):
     settings = Settings(
         source=Source(endpoint_url=order["url"], concurrency=order["concurrency"]),
         cache=Cache(root=Path(order["root"])),
@@ -122,11 +157,7 @@ def run(order, log):
     )
     start, end = map(date.fromisoformat, order["window"])
     request = Request(Window(start, end), frozenset(order["tracked"]), accept=True, dataset=named(order["dataset"]))
-
-    async def work():
-        return await runs.run(settings, request, sink, anyio.Event())
-
-    return anyio.run(work).exit_code
+    return settings, request
 
 
 def obey(order):
@@ -138,7 +169,7 @@ def obey(order):
         code = 1
         try:
             os.close(read)
-            code = run(order, write)
+            code = DEEDS[order.get("deed", "run")](order, write)
         finally:
             os._exit(code)
     os.close(write)
@@ -158,6 +189,9 @@ def obey(order):
         "events": [name.removeprefix(EVENT) for name in said if name.startswith(EVENT)],
         "seconds": time.monotonic() - started,
     }
+
+
+DEEDS = {"run": run, "repair": mend}
 
 
 def warm():

@@ -3,51 +3,13 @@
 The runs that die are forked by `nursery.py`; the source is the loopback server in this process.
 """
 
-import json
 import random
-import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from pipeline_kit import window
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
-
-
-class Nursery:
-    """Orders runs of a process that waits for them."""
-
-    def __init__(self, process, url):
-        self._process, self._url = process, url
-
-    def run(self, place, days, tracked, save_others=True, concurrency=1, **death):
-        start, end = map(str, window(days))
-        order = {
-            "root": str(place.root),
-            "url": self._url,
-            "window": [start, end],
-            "tracked": sorted(tracked),
-            "save_others": save_others,
-            "concurrency": concurrency,
-            "dataset": place.dataset.short,
-        }
-        self._process.stdin.write(json.dumps(order | death) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        assert answer["status"] in (0, -9), answer
-        return answer
-
-
-@pytest.fixture(scope="module")
-def nursery(story_server, environment):
-    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("nursery.py"))]
-    single = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, env=environment | single, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Nursery(process, story_server.endpoint_url)
 
 
 def kill_at_every_step(nursery, story, apart=1):
