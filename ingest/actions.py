@@ -128,13 +128,16 @@ def adjusted_rows(
     What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
     """
     notices: Notices = []
+    if adjust == "none" or not stock.dataset.splits:
+        return reading.rows(stock, tickers, start, end, trades), notices
+    coverage = stock.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
     rows = reading.rows(stock, tickers, start, end, trades)
-    if adjust == "none" or rows.is_empty() or not stock.dataset.splits:
+    if rows.is_empty():
         return rows, notices
     with daily(stock, settings) as days:
         actions = actions_of(days, settings, rows, yahoo, notices)
     if not across_seams:
-        check_seams(rows, stock.manifest.coverage(), actions)
+        check_seams(rows, coverage, actions)
     notices.extend(doubts(rows, actions))
     return adjusted.apply(rows, actions, adjust), notices
 

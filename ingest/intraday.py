@@ -42,13 +42,14 @@ def fetch(
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, query.dataset)
         _warn_of_missing(stock, query)
+        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
         minutes = reading.rows(stock, [query.ticker], query.start, query.end)
         bars = aggregate(minutes, size, query.dataset, prepost)
         if bars.is_empty():
             raise NotFound(_nothing(query, minutes))
         actions = _events(settings, stock, query, bars) if events else None
         if actions and not across_seams:
-            check_seams(bars, manifest.coverage(), {query.ticker: actions})
+            check_seams(bars, coverage, {query.ticker: actions})
     for doubt in doubts(bars, {query.ticker: actions}) if actions else ():
         warn(doubt)
     return bars, actions

@@ -71,37 +71,41 @@ class Status:
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
     """State of the cache that the settings name; raises CacheError where its manifest cannot be read."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        committed = manifest.committed()
-        first, last = (committed[0], committed[-1]) if committed else (None, None)
-        calendar = Calendar.of(dataset.calendar)
-        followed = [row for row in manifest.projections().values() if row.active]
-        totals, quotes = manifest.totals(), Quotes(manifest)
-        known = quotes.known_until()
-        return Status(
-            dataset=dataset.name,
-            root=str(settings.cache.root),
-            first=first,
-            last=last,
-            age_sessions=_age(calendar, last),
-            sessions=tuple(manifest.session_counts()),
-            gaps=tuple(calendar.gaps(committed)),
-            source_rows=totals.source_rows,
-            findings=totals.findings,
-            corrections=totals.corrections,
-            tracked_tickers=len(followed),
-            dirty_files=sum(row.dirty for row in followed),
-            permission=manifest.permission(),
-            permission_asked_at=manifest.permission_asked_at(),
-            only_copies=len(manifest.permission().lost(committed)),
-            yahoo_rows=quotes.count(),
-            yahoo_tickers=len(known),
-            yahoo_asked=min(known, default=None),
-            tiers=tuple(_sizes(settings, dataset)),
-            runs=tuple(manifest.last_runs(5)),
-            found=tuple(Judgements(manifest).finding_counts()),
-            quarantine=tuple(Judgements(manifest).in_quarantine()),
-            unknown_parts=0 if committed else _parts(settings, dataset),
-        )
+        return manifest.at_once(lambda: _status(settings, dataset, manifest))
+
+
+def _status(settings: Settings, dataset: Dataset, manifest: Manifest) -> Status:
+    committed = manifest.committed()
+    first, last = (committed[0], committed[-1]) if committed else (None, None)
+    calendar = Calendar.of(dataset.calendar)
+    followed = [row for row in manifest.projections().values() if row.active]
+    totals, quotes = manifest.totals(), Quotes(manifest)
+    known = quotes.known_until()
+    return Status(
+        dataset=dataset.name,
+        root=str(settings.cache.root),
+        first=first,
+        last=last,
+        age_sessions=_age(calendar, last),
+        sessions=tuple(manifest.session_counts()),
+        gaps=tuple(calendar.gaps(committed)),
+        source_rows=totals.source_rows,
+        findings=totals.findings,
+        corrections=totals.corrections,
+        tracked_tickers=len(followed),
+        dirty_files=sum(row.dirty for row in followed),
+        permission=manifest.permission(),
+        permission_asked_at=manifest.permission_asked_at(),
+        only_copies=len(manifest.permission().lost(committed)),
+        yahoo_rows=quotes.count(),
+        yahoo_tickers=len(known),
+        yahoo_asked=min(known, default=None),
+        tiers=tuple(_sizes(settings, dataset)),
+        runs=tuple(manifest.last_runs(5)),
+        found=tuple(Judgements(manifest).finding_counts()),
+        quarantine=tuple(Judgements(manifest).in_quarantine()),
+        unknown_parts=0 if committed else _parts(settings, dataset),
+    )
 
 
 def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
@@ -147,5 +151,13 @@ def _sizes(settings: Settings, dataset: Dataset) -> Iterable[TierSize]:
 
 def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:
     with durable.translated("look into", folder):
-        sizes = [path.stat().st_size for path in files]
+        sizes = [size for path in files if (size := _bytes(path)) is not None]
     return TierSize(name, str(folder), sum(sizes), len(sizes))
+
+
+def _bytes(path: Path) -> int | None:
+    """Size of a file; None where a run has removed it since the folder was read."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

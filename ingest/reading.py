@@ -5,27 +5,22 @@ stand in the manifest and are handed out only for sessions of which no file of M
 Massive's alone, from the parts.
 """
 
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
 
 import polars as pl
 
 from ingest.datasets import Dataset
-from ingest.errors import CacheError
-from ingest.lock import note_of
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
 from ingest.settings import Settings
+from ingest.steady import Read, steadily
 from ingest.tiers import projection
 from ingest.tiers.bars import BARS, all_bars, bars, firsts, order_of, schema_of
-from ingest.tiers.layout import PartFolders, csv_folder
+from ingest.tiers.layout import PartFolders, PartsOf, csv_folder
 from ingest.tiers.projection import CsvFolder, Projection
-
-_Result = TypeVar("_Result")
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
@@ -41,7 +36,6 @@ IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", 
 """Columns that can be had without the parts."""
 
 _THREADS = 2
-_WAITS_S = (0.0, 0.05, 0.2, 1.0)
 _MANY = 16
 """So many tickers, in so many sessions, are worth a second thread; of few tickers each read is too short for it."""
 
@@ -81,15 +75,26 @@ def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades:
 
     `trades`: numbers are wanted that the CSVs lack. Raises CacheError where a part can't be read.
     """
-    held = [day for day in stock.manifest.committed() if start <= day <= end]
-    found = massive(stock, frozenset(tickers), held, trades)
-    yahoo = _yahoo(stock, stock.quotes.rows(tickers, start, end))
+    wanted = frozenset(tickers)
+
+    def told() -> tuple[list[date], Mapping[str, Projection], pl.DataFrame]:
+        held = stock.manifest.committed(start, end)
+        yahoo = _yahoo(stock, stock.quotes.rows(tickers, start, end))
+        return held, {} if trades else _ready(stock, wanted, held), yahoo
+
+    before = stock.manifest.moment()
+    held, ready, yahoo = stock.manifest.at_once(told)
+    found = _massive(stock, wanted, held, ready)
+    if ready and stock.manifest.moment() != before:
+        # Some may be of CSVs as they were, and others of parts that were replaced since.
+        again = stock.manifest.at_once(lambda: _ready(stock, wanted, held))
+        found = found if again == ready else _massive(stock, wanted, held, {})
     return pl.concat([found, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else found
 
 
 def sessions(stock: Stock) -> list[date]:
     """All sessions of which anything is held, of Massive's or of Yahoo's, ascending."""
-    return sorted({*stock.manifest.committed(), *stock.quotes.sessions()})
+    return stock.manifest.at_once(lambda: sorted({*stock.manifest.committed(), *stock.quotes.sessions()}))
 
 
 def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> pl.DataFrame:
@@ -98,28 +103,48 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
         frames = [session(stock, day) for day in days]
         return pl.concat([pl.DataFrame(schema=stock.schema), *frames])
     wanted = set(days)
-    held = [day for day in stock.manifest.committed() if day in wanted]
-    yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
-    found = pl.concat([massive(stock, frozenset(tickers), held, trades=True), _yahoo(stock, yahoo)])
+
+    def told() -> tuple[list[date], pl.DataFrame]:
+        held = [day for day in stock.manifest.committed(days[0], days[-1]) if day in wanted]
+        yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
+        return held, _yahoo(stock, yahoo)
+
+    held, yahoo = stock.manifest.at_once(told)
+    found = pl.concat([_massive(stock, frozenset(tickers), held, {}), yahoo])
     return found.sort("date", *order_of(stock.dataset))
 
 
 def session(stock: Stock, day: date) -> pl.DataFrame:
     """All rows of a session, sorted by ticker and time; empty where nothing is held of it. Raises CacheError."""
-    parts = stock.manifest.parts
-    held = _steadily(stock, lambda: [all_bars(stock.folders, one, stock.dataset) for one in parts([day])])
-    found = pl.concat([pl.DataFrame(schema=stock.schema), *(_from(stock, one, "massive") for one in held)])
-    yahoo = _yahoo(stock, stock.quotes.rows_of(day))
-    return pl.concat([found, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else found
+
+    def told() -> tuple[list[date], pl.DataFrame]:
+        return stock.manifest.committed(day, day), _yahoo(stock, stock.quotes.rows_of(day))
+
+    held, yahoo = stock.manifest.at_once(told)
+    found = _of_parts(stock, held, lambda parts: pl.concat(_all_bars(stock, parts)))
+    massives = _from(stock, found, "massive")
+    return pl.concat([massives, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else massives
+
+
+def _all_bars(stock: Stock, parts: Sequence[PartsOf]) -> list[pl.DataFrame]:
+    empty = pl.DataFrame(schema=schema_of(stock.dataset))
+    return [empty, *(all_bars(stock.folders, one, stock.dataset) for one in parts)]
 
 
 def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
     """Rows of these tickers on sessions (ascending) that are held. Raises CacheError."""
+    ready = {} if trades else stock.manifest.at_once(lambda: _ready(stock, tickers, held))
+    return _massive(stock, tickers, held, ready)
+
+
+def _massive(
+    stock: Stock, tickers: frozenset[str], held: Sequence[date], ready: Mapping[str, Projection]
+) -> pl.DataFrame:
+    """The same; the CSVs of those that are `ready` say what the parts say."""
     if not held:
         return pl.DataFrame(schema=stock.schema)
     if stock.dataset.is_intraday:
         return _from(stock, _from_parts(stock, tickers, held), "massive")
-    ready = {} if trades else _ready(stock, tickers, held)
     frames = [_csv(stock.csvs, state, held) for state in ready.values()]
     found = {ticker: frame for ticker, frame in zip(ready, frames, strict=True) if frame is not None}
     others = tickers - found.keys()
@@ -130,7 +155,7 @@ def massive(stock: Stock, tickers: frozenset[str], held: Sequence[date], trades:
 
 def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
     """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
-    if stock.dataset.is_intraday or stock.manifest.pending() & set(held):
+    if stock.dataset.is_intraday or not (stock.manifest.pending() | stock.manifest.moving()).isdisjoint(held):
         return {}
     states = stock.manifest.projections(tickers)
     return {
@@ -149,33 +174,24 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
         rows = pl.read_csv(folder.file(state.ticker), schema={name: _CSV[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
+    if rows.height != state.rows or not projection.looks_intact(folder, state):
+        return None
     told = {"ticker": pl.lit(state.ticker)} | {name.lower(): pl.col(name) for name in names}
     columns = [told.get(name, pl.lit(None, kind)).alias(name) for name, kind in BARS.items()]
     return rows.filter(pl.col("Date").is_in(list(held))).select(columns)
 
 
-def _steadily(stock: Stock, read: Callable[[], _Result]) -> _Result:
-    """Read parts; where one cannot be read, again by what the manifest says then.
-
-    A run puts a replacement in its place a moment before the manifest has its index. Raises CacheError where that is
-    not the reason.
-    """
-    for wait_s in _WAITS_S:
-        try:
-            return read()
-        except CacheError:
-            if wait_s and not note_of(stock.manifest.path.parent):
-                raise
-            time.sleep(wait_s)
-    return read()
-
-
 def _from_parts(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
-    return _steadily(stock, lambda: _bars(stock, tickers, held))
+    return _of_parts(stock, held, lambda parts: _bars(stock, tickers, parts))
 
 
-def _bars(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> pl.DataFrame:
-    parts = list(stock.manifest.parts(held))
+def _of_parts(stock: Stock, held: Collection[date], read: Read) -> pl.DataFrame:
+    """What is read of the parts of sessions that are held, while a run may be replacing them."""
+    frames = steadily(stock.manifest, stock.folders, held, read)
+    return frames[0] if len(frames) == 1 else firsts(pl.concat(frames), stock.dataset)
+
+
+def _bars(stock: Stock, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl.DataFrame:
     if min(len(parts), len(tickers)) <= _MANY:
         return bars(stock.folders, parts, tickers, stock.dataset)
     size = -(-len(parts) // _THREADS)

@@ -1,6 +1,6 @@
 """`get_smart_data`: what is stored first, what is lacking in bulk from Massive, and Yahoo where Massive has nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -92,12 +92,13 @@ def fetch(
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, query.dataset)
         yahoo = shared() if query.fetch and settings.fallback.enabled and query.asks_yahoo else None
+        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
         rows, answer = _filled(stock, settings, query, yahoo)
         if rows.is_empty():
             raise NotFound(_nothing(query))
         actions = events_of(stock, settings, query, rows, answer, yahoo) if events else None
         if actions and not across_seams:
-            check_seams(rows, manifest.coverage(), {query.ticker: actions})
+            check_seams(rows, coverage, {query.ticker: actions})
         for doubt in doubts(rows, {query.ticker: actions}) if actions else ():
             _warn(doubt)
     return rows, actions
@@ -180,8 +181,10 @@ def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
 
 def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None) -> tuple[pl.DataFrame, Answer | None]:
     """Rows stored, with Yahoo's for sessions that are not held; and Yahoo's answer where it was asked."""
+    # Before the rows: a session that a run commits meanwhile is asked for in vain, and not missed.
+    covered = stock.manifest.coverage().of(query.ticker)
     rows = reading.rows(stock, [query.ticker], query.start, query.end)
-    lacking = _untold(stock, query, rows)
+    lacking = _untold(stock, query, rows, covered)
     asking = stock.quotes.asked([query.ticker]).get(query.ticker)
     if not lacking or yahoo is None or is_known(asking, lacking[0], lacking[-1]):
         _warn_of_newest(query, rows, lacking, yahoo)
@@ -202,13 +205,12 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
     return found, answer
 
 
-def _untold(stock: Stock, query: Query, rows: pl.DataFrame) -> Sequence[date]:
+def _untold(stock: Stock, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
     """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
     sessions = Calendar.of(query.dataset.calendar).between(query.start, query.end)
     wanted = frozenset([query.ticker])
     if rows.is_empty() and reading.massive(stock, wanted, stock.manifest.committed()).is_empty():
         return sessions
-    covered = stock.manifest.coverage().of(query.ticker)
     return [day for day in sessions if day not in covered]
 
 

@@ -9,7 +9,6 @@ from ingest.datasets import CATALOGUE, STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import CacheError, NotFound
-from ingest.lock import hold
 from ingest.manifest import Manifest
 from ingest.tiers import projection
 from ingest.tiers.projection import CsvFolder, Projection
@@ -26,23 +25,6 @@ def stock(loopback_keys, tmp_path):
 
 def read(stock):
     return reading.massive(stock, frozenset({"AAPL"}), DAYS, trades=True)
-
-
-@pytest.mark.parametrize("reads", [read, lambda stock: reading.session(stock, DAYS[2])])
-@pytest.mark.parametrize("failures", [1, 3])
-def test_a_part_that_a_run_has_just_replaced_is_read_again(stock, monkeypatch, reads, failures):
-    whole, left = reads(stock), [CacheError("the index is another part's")] * failures
-    parts = Manifest.parts
-
-    def replaced(manifest, sessions):
-        if left:
-            raise left.pop()
-        return parts(manifest, sessions)
-
-    monkeypatch.setattr(Manifest, "parts", replaced)
-    with hold(stock.manifest.path.parent):
-        assert reads(stock).equals(whole)
-    assert not left
 
 
 def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(stock):

@@ -11,7 +11,7 @@ from typing import Any
 from ingest.errors import ManifestDamaged
 from ingest.manifest.database import THESE, Database, listed, now
 from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
-from ingest.manifest.kinds import blob, count, day, maybe
+from ingest.manifest.kinds import blob, count, day, flag, maybe, text
 from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
 from ingest.manifest.tables import columns, committed, joined
 from ingest.permission import Permission
@@ -42,7 +42,13 @@ _STATE = columns("sessions", "session", "held", "remote", "reason", "remote_etag
 }
 _INDEXES = {f"members.member_index of {tier}": maybe(blob) for tier in TIERS}
 _RECORD = committed("session", *_COMMIT_COLUMNS, "columns") | _INDEXES
-_PARTS = committed("session", "tracked_set", "cut", "columns") | _INDEXES
+_VERSION = "printf('%s %s %s', s.run, s.committed_at, s.etag)"
+"""Another one after each commit, and after parts turned out not to be what they should."""
+_PARTS = (
+    {"version": text, "doubt": flag}
+    | committed("session", "tracked_set", "cut", "columns", "tracked_sha256", "archive_sha256")
+    | _INDEXES
+)
 _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 _REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
 _PROJECTION = columns(
@@ -353,12 +359,14 @@ class Manifest(Database):
         query = "SELECT DISTINCT dataset FROM sessions WHERE dataset <> ? AND held = 'committed'"
         return frozenset(name for (name,) in self.typed(columns("sessions", "dataset"), query))
 
-    def committed(self) -> list[date]:
-        """All committed sessions, oldest first."""
-        return self._days("SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session")
+    def committed(self, first: date = date.min, last: date = date.max) -> list[date]:
+        """All committed sessions from `first` to `last`, both inclusive, oldest first."""
+        where = "dataset = ? AND held = 'committed' AND session BETWEEN ? AND ?"
+        query = f"SELECT session FROM sessions WHERE {where} ORDER BY session"  # noqa: S608 - from here
+        return self._days(query, first.isoformat(), last.isoformat())
 
-    def _days(self, query: str) -> list[date]:
-        return [session for (session,) in self.typed(columns("sessions", "session"), query)]
+    def _days(self, query: str, *values: str) -> list[date]:
+        return [session for (session,) in self.typed(columns("sessions", "session"), query, *values)]
 
     def coverage(self, first: date = date.min, last: date = date.max) -> Coverage:
         """Which committed sessions from `first` to `last`, both inclusive, can tell of which tickers."""
@@ -378,15 +386,41 @@ class Manifest(Database):
         if not wanted:
             return
         query = (
-            "SELECT s.session, s.tracked_set, s.cut, s.columns, t.member_index, a.member_index FROM sessions s "
+            f"SELECT {_VERSION}, s.etag IS NULL, s.session, s.tracked_set, s.cut, s.columns, "  # noqa: S608 - from here
+            "s.tracked_sha256, s.archive_sha256, t.member_index, a.member_index FROM sessions s "
             "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
             "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
             "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ? ORDER BY s.session"
         )
         for row in self.each(query, min(wanted), max(wanted)):
-            if row[0] in wanted:
+            if row[2] in wanted:
                 yield self._parts_of(*self.fitted(_PARTS, row))
 
-    def _parts_of(self, session: date, number: int, cut: str, names: tuple[str, ...], *blobs: bytes | None) -> PartsOf:
-        index = Indexes({tier: blob for tier, blob in zip(TIERS, blobs, strict=True) if blob}, self.path)
-        return PartsOf(session, self._tracked(number), cut, names, index)
+    def _parts_of(
+        self, version: str, doubt: bool, session: date, number: int, cut: str, names: tuple[str, ...], *parts: Any
+    ) -> PartsOf:
+        hashes = {tier: sha256 for tier, sha256 in zip(TIERS, parts[:2], strict=True) if sha256}
+        index = Indexes({tier: blob for tier, blob in zip(TIERS, parts[2:], strict=True) if blob}, self.path)
+        return PartsOf(session, self._tracked(number), cut, names, index, hashes, version, doubt)
+
+    def versions(self, first: date, last: date) -> dict[date, str]:
+        """Of each session that is committed from `first` to `last` what `parts` says as its version."""
+        query = (
+            f"SELECT s.session, {_VERSION} FROM sessions s "  # noqa: S608 - from here
+            "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ?"
+        )
+        kinds = columns("sessions", "session") | {"version": text}
+        return dict(self.typed(kinds, query, first.isoformat(), last.isoformat()))
+
+    def intended(self) -> dict[date, PartsOf]:
+        """How to read the sessions whose parts are just being replaced, or were as a run was killed, once they are."""
+        return {record.session: self._intended(record) for record, _ in self.intents()}
+
+    def moving(self) -> frozenset[date]:
+        """Those sessions."""
+        return frozenset(self._days("SELECT session FROM intents WHERE dataset = ?"))
+
+    def _intended(self, record: SessionRecord) -> PartsOf:
+        index = Indexes(record.part_index, self.path)
+        tracked = self._tracked(record.tracked_set)
+        return PartsOf(record.session, tracked, record.cut, record.columns, index, record.part_sha256)

@@ -7,7 +7,7 @@ import polars as pl
 from ingest.datasets import Dataset
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
-from ingest.tiers.parts import read_text
+from ingest.tiers.parts import read_known
 
 _PRICED = ("open", "high", "low", "close", "volume")
 _START = "window_start"
@@ -46,7 +46,7 @@ def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[st
 
 def all_bars(folders: PartFolders, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
     """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
-    texts = [read_text(folders.path(parts.session, tier)) for tier in TIERS if tier in parts.index]
+    texts = [read_known(folders.file(parts, tier), parts.sha256[tier]) for tier in TIERS if tier in parts.index]
     frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, dataset) for text in texts]
     rows = pl.concat(frames).with_columns(pl.lit(parts.session).alias("date"))
     return firsts(rows.select(schema_of(dataset).names()), dataset)

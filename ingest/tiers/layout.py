@@ -3,16 +3,17 @@
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
 from ingest.datasets import Dataset
-from ingest.errors import ManifestDamaged
+from ingest.errors import CacheError, ManifestDamaged
 from ingest.settings import Settings
 from ingest.tickers import covered
 from ingest.tiers import durable
+from ingest.tiers.hashing import is_file
 
 Tier = Literal["tracked", "archive"]
 TIERS: tuple[Tier, Tier] = ("tracked", "archive")
@@ -71,6 +72,16 @@ class PartFolders:
     def path(self, session: date, tier: Tier) -> Path:
         """File of a session's part."""
         return self.folder(tier) / part_name(session)
+
+    def file(self, parts: "PartsOf", tier: Tier) -> Path:
+        """The file to read of a session's part: where it is staged still, that one.
+
+        Raises CacheError where it was found not to be what it should, and has not been fetched again.
+        """
+        path = parts.staged.get(tier) or self.path(parts.session, tier)
+        if parts.in_doubt and not is_file(path, parts.sha256[tier]):
+            raise CacheError(f"the part {path} is not the file that was written: the next run fetches it again")
+        return path
 
     def create(self) -> None:
         """Create both folders; raises CacheError."""
@@ -163,13 +174,21 @@ class Indexes(Mapping[Tier, MemberIndex]):
 
 @dataclass(frozen=True, slots=True)
 class PartsOf:
-    """How to read a committed session: its tracked set decides in which part a ticker's lines are."""
+    """How to read a committed session: its tracked set decides in which part a ticker's lines are.
+
+    `sha256` are the parts' own. `version` is another one after each commit of the session. `in_doubt`: its parts were
+    found not to be what they should. `staged` are those that are not under their names yet.
+    """
 
     session: date
     tracked: frozenset[str]
     cut: str
     columns: tuple[str, ...]
     index: Mapping[Tier, MemberIndex]
+    sha256: Mapping[Tier, str] = field(default_factory=dict)
+    version: str = ""
+    in_doubt: bool = False
+    staged: Mapping[Tier, Path] = field(default_factory=dict)
 
     def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:
         """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""

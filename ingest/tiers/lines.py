@@ -26,7 +26,7 @@ def texts(
     for parts in sessions:
         for tier in TIERS:
             if tickers := parts.tickers_in(tier, wanted):
-                text = read_lines(folders.path(parts.session, tier), parts.index[tier], tickers)
+                text = read_lines(folders.file(parts, tier), parts.index[tier], tickers)
                 yield parts.columns, _dated(_narrowed(text, tickers, parts), parts)
 
 

@@ -164,6 +164,8 @@ def _read_range(file: FileIO, begin: int, end: int) -> bytes:
     found = file.read(end - begin)
     while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
         found += more
+    if len(found) < end - begin:
+        raise UnreadableFile(f"it ends at byte {begin + len(found):,}, and its index says that there are {end:,}")
     return found
 
 
@@ -177,14 +179,6 @@ def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]
         else:
             ranges.append((begin, end))
     return ranges
-
-
-def read_text(path: Path) -> bytes:
-    """Text of a whole part, with its header. Raises CacheError where it is missing or damaged."""
-    try:
-        return blockgzip.unpack(path.read_bytes())
-    except (OSError, UnreadableFile) as error:
-        raise CacheError(f"cannot read the part {path}: {error}") from error
 
 
 def read_known(path: Path, sha256: str) -> bytes:

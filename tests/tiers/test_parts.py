@@ -118,7 +118,7 @@ def test_a_part_without_rows_has_no_lines(text: bytes, tmp_path: Path) -> None:
     packed = parts.pack(cut.tracked)
     path = tmp_path / "part.csv.gz"
     path.write_bytes(packed.data)
-    assert parts.read_text(path) == text
+    assert parts.read_known(path, packed.sha256) == text
     assert parts.read_lines(path, packed.index, ["A"]) == b""
 
 
@@ -132,7 +132,7 @@ def test_a_part_is_an_ordinary_gzip_file_and_always_the_same(tmp_path: Path) -> 
     path.write_bytes(first.data)
     with gzip.open(path) as file:
         assert file.read() == HEADER + b"".join(rows)
-    assert parts.read_text(path) == HEADER + b"".join(rows)
+    assert parts.read_known(path, first.sha256) == HEADER + b"".join(rows)
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "flipped", "folder"])
@@ -147,6 +147,6 @@ def test_a_part_that_is_missing_or_damaged_is_an_error_that_names_it(damage: str
             data[begin] ^= 0xFF
         path.write_bytes(packed.data[:-5] if damage == "short" else bytes(data))
     with pytest.raises(CacheError, match=r"part\.csv\.gz"):
-        parts.read_text(path)
+        parts.read_known(path, packed.sha256)
     with pytest.raises(CacheError, match=r"part\.csv\.gz"):
         parts.read_lines(path, packed.index, ["T00049"])
