@@ -5,12 +5,15 @@ from datetime import date
 
 import numpy as np
 import pytest
+import trustme
+from proxy_kit import proxying, server_tls
 from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 
 from ingest.corporate import Actions, Split
+from ingest.demo import loopback
 from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
 from ingest.sources import yahoo as source
-from ingest.sources.yahoo import PROBED, newest_session
+from ingest.sources.yahoo import PROBED, Yahoo, newest_session
 
 DAYS = past_sessions(60)
 __all__ = ["fresh_yfinance"]
@@ -126,3 +129,16 @@ def test_there_is_a_pause_between_two_tickers(monkeypatch):
 def test_a_ticker_without_rows_is_no_answer(monkeypatch):
     with yahoo(monkeypatch, {PROBED: Security(flat_bars([date(2003, 9, 10)]))}), pytest.raises(NotFound):
         newest_session()
+
+
+def test_behind_a_proxy_its_certificate_is_verified_too(fresh_yfinance, monkeypatch):
+    """The real yfinance, led by a proxy to a server that nobody vouches for: it asks that one nothing."""
+    names = ("query1_finance_yahoo_com", "query2_finance_yahoo_com", "fc_yahoo_com", "guce_yahoo_com")
+    tls = server_tls(trustme.CA(), *(name.replace("_", ".") for name in names))
+    with loopback.serve({}, tls=tls) as server:
+        with proxying(**dict.fromkeys(names, server.endpoint_url)) as proxy:
+            proxy.in_environment(monkeypatch)
+            with pytest.raises(Disrupted, match=r"(?i)certificate"):
+                Yahoo().daily("AAPL", date(2025, 3, 3))
+        assert server.requests == ()
+    assert {line.split()[0] for line in proxy.asked} == {"CONNECT"}
