@@ -12,6 +12,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.records import HeldState
 from ingest.request import Request
 from ingest.settings import Settings
+from ingest.sources.base import same_etag
 from ingest.survey import asking, listed, within
 
 
@@ -45,7 +46,7 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
             session=day,
             bytes=item.size,
             published=item.last_modified,
-            held=_held(held[day].held, held[day].etag == item.etag) if day in held else "none",
+            held=_held(held[day].held, same_etag(held[day].etag, item.etag)) if day in held else "none",
             permitted=known.allows(day) is True,
         )
         for day, item in listing.items()

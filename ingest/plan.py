@@ -8,7 +8,7 @@ from typing import Literal
 
 from ingest.manifest.records import Held, RemoteState
 from ingest.permission import Permission
-from ingest.sources.base import RemoteObject
+from ingest.sources.base import RemoteObject, same_etag
 from ingest.tickers import covered, some
 
 Action = Literal["fetch", "skip"]
@@ -137,7 +137,7 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bo
         return before or ("new etag" if held.held == "quarantined" else "new")
     if parts_missing:
         return "missing part"
-    if held.etag != item.etag:
+    if not same_etag(held.etag, item.etag):
         return "new etag" if held.etag else "damaged"
     return _why_split_again(held, wishes)
 
@@ -153,12 +153,12 @@ def _why_split_again(held: Held, wishes: Wishes) -> str | None:
 
 def _is_quarantined(item: RemoteObject, held: Held) -> bool:
     """Whether just these bytes were refused before: as a session's first, or in the place of those that are held."""
-    return held.quarantined == item.etag
+    return same_etag(held.quarantined, item.etag)
 
 
 def _still_refused(item: RemoteObject, held: Held) -> bool:
     """Whether the last answer, which was about just these bytes, stands until they are asked for again."""
-    return held.remote_etag == item.etag and held.remote in _REFUSALS
+    return held.remote in _REFUSALS and same_etag(held.remote_etag, item.etag)
 
 
 def _if_permitted(decision: Decision, permission: Permission) -> Decision:

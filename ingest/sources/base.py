@@ -1,6 +1,5 @@
 """The seam to a source of daily files: its values and its calls."""
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,11 +14,15 @@ Write = Callable[[int, bytes | bytearray], Awaitable[None]]
 """Takes bytes of an object, and where in it they begin."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_MD5_ANY_CASE = re.compile(r"[0-9a-fA-F]{32}(-[0-9]+)?")
+_TO_SECONDS = len("2025-11-11T16:03:11")
+_PACKED = re.compile(r"(?<=.)[-;:]{1,2}(gzip|deflate|df|br|zstd)$", re.IGNORECASE)
+"""What proxies and web servers that pack an answer append to its ETag."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteObject:
-    """One object of a listing. `size` is in bytes, `etag` without its quotes, `last_modified` ISO 8601, UTC."""
+    """One object of a listing. `size` is in bytes, `etag` as `etag_of` has it, `last_modified` ISO 8601, UTC."""
 
     key: str
     size: int
@@ -57,14 +60,35 @@ class Body:
             return self.path.stat().st_size
 
 
+def etag_of(header: object) -> str:
+    """An ETag in the one form in which all are compared and kept: that of a listing and that of a GET may differ.
+
+    It is without its quotes, without the mark of a weak one and what a proxy that packs has appended; an md5 is in
+    small letters.
+    """
+    etag = re.sub(r"^[Ww]/", "", str(header or "").strip()).strip('"')
+    etag = _PACKED.sub("", etag).strip('"')
+    return etag.lower() if _MD5_ANY_CASE.fullmatch(etag) else etag
+
+
+def same_etag(kept: str | None, listed: str) -> bool:
+    """Whether an ETag kept by whichever version of this project is one of a listing, which is in its one form."""
+    return kept == listed or (kept is not None and etag_of(kept) == listed)
+
+
+def is_as_listed(listed: RemoteObject, came: RemoteObject, md5: str) -> bool:
+    """Whether what came, with this md5, is the object that was listed, whatever ETag came with it.
+
+    Size and md5 say so, or size and the time of its last change, to the second.
+    """
+    when = listed.last_modified[:_TO_SECONDS]
+    same_time = when != "" and when == came.last_modified[:_TO_SECONDS]
+    return came.size == listed.size and (came.etag == listed.etag or md5 == listed.etag or same_time)
+
+
 def looks_like_md5(etag: str) -> bool:
     """Whether an ETag may be the md5 of its object: that of one which was stored in several parts is not."""
     return _MD5.fullmatch(etag) is not None
-
-
-def is_md5_of(etag: str, data: bytes) -> bool:
-    """Whether an ETag that looks like an md5 is that of the bytes; one that does not is of another kind, and fits."""
-    return not looks_like_md5(etag) or hashlib.md5(data, usedforsecurity=False).hexdigest() == etag
 
 
 class Source(Protocol):

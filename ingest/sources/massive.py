@@ -1,7 +1,7 @@
 """Massive's flat files over S3: one client for the run, one attempt a call."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.settings import Source as SourceSettings
 from ingest.sources import ranges
 from ingest.sources.answers import ahead_of, answering, iso, status_of, translating
-from ingest.sources.base import Body, RemoteObject, Write, is_md5_of
+from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.credentials import credentials_file
 from ingest.sources.intermediaries import NOT_S3, closing_what_fails, know_who_answers
 from ingest.sources.transport import Session
@@ -86,14 +86,15 @@ class MassiveSource:
             answer = await self._call(item.key, "get_object", Key=item.key, Range="bytes=0-0")
             async with answer["Body"] as stream:
                 start = await _whole(stream.content, item.key, _MAX_GROWN)
-            _check_object(item, answer, start)
+            if "ContentRange" not in answer:
+                _check_object(item, answer, start)
 
     async def fetch(self, item: RemoteObject) -> Body:
         """One object, whole: its length is checked, and its md5 where the ETag is one."""
         with self._asking(item.key):
             answer = await self._call(item.key, "get_object", Key=item.key)
             async with answer["Body"] as stream:
-                same = str(answer.get("ETag", "")).strip('"') == item.etag
+                same = etag_of(answer.get("ETag")) == item.etag
                 data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_GROWN))
             return self._checked(item, answer, data)
 
@@ -106,7 +107,7 @@ class MassiveSource:
         with self._asking(item.key):
             answer = await self._head(item)
             _check_object(item, answer, b"")
-            etag, size = str(answer["ETag"]).strip('"'), int(answer.get("ContentLength", -1))
+            etag, size = etag_of(answer["ETag"]), int(answer.get("ContentLength", -1))
         if (etag, size) == (item.etag, item.size):
             self._matched = False
             return item
@@ -132,27 +133,32 @@ class MassiveSource:
             await ranges.pour(answer, item, stretch, write, alone)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
-        _check_object(item, answer, data)
-        etag = str(answer["ETag"]).strip('"')
+        """The body, kept under the ETag of the listing where it is the object that was listed."""
+        came = RemoteObject(item.key, len(data), etag_of(answer.get("ETag")), iso(answer.get("LastModified")))
+        hashed = looks_like_md5(came.etag) or looks_like_md5(item.etag)
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if hashed else ""
+        listed = is_as_listed(item, came, md5)
+        if not (listed and md5 == item.etag):
+            _check_object(item, answer, data)
         # An object replaced since the listing has a length of its own.
-        expected = item.size if etag == item.etag else int(answer.get("ContentLength", len(data)))
+        expected = item.size if came.etag == item.etag else int(answer.get("ContentLength", len(data)))
         if len(data) != expected:
             raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
-        modified = item.last_modified if etag == item.etag else iso(answer.get("LastModified"))
-        return Body(data, etag, modified, etag_is_md5=self._is_md5(item.key, etag, data))
+        kept = item if listed else came
+        is_md5 = self._is_md5(item.key, {one for one in (came.etag, kept.etag) if looks_like_md5(one)}, md5)
+        return Body(data, kept.etag, kept.last_modified, etag_is_md5=is_md5)
 
-    def _is_md5(self, key: str, etag: str, data: bytes) -> bool:
-        """Compare the bytes with a plain ETag.
+    def _is_md5(self, key: str, told: Collection[str], md5: str) -> bool:
+        """Compare the bytes with the ETags that look like an md5.
 
-        Two attempts that bring the same bytes are believed over the ETag: some stores' ETags look like an md5 and
-        are something else, and gzip has a checksum of its own. Believed once: where the bytes turn out to be no gzip,
-        they are asked for twice again.
+        Two attempts that bring the same bytes are believed over them: some stores' ETags look like an md5 and are
+        something else, and gzip has a checksum of its own. Believed once: where the bytes turn out to be no gzip, they
+        are asked for twice again.
         """
-        if is_md5_of(etag, data):
+        if not told or md5 in told:
             return True
-        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if self._mismatched.pop(key, None) != digest:
-            self._mismatched[key] = digest
+        if self._mismatched.pop(key, None) != md5:
+            self._mismatched[key] = md5
             raise Disrupted(f"{key}: the body's md5 is not the ETag")
         return False
 
@@ -299,4 +305,4 @@ def _remote_object(entry: Mapping[str, Any]) -> RemoteObject:
     size = int(entry["Size"])
     if size < 0:
         raise ValueError("a negative size")
-    return RemoteObject(entry["Key"], size, entry["ETag"].strip('"'), entry["LastModified"])
+    return RemoteObject(entry["Key"], size, etag_of(entry["ETag"]), entry.get("LastModified", ""))

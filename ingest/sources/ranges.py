@@ -16,7 +16,7 @@ from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, Replaced, Unranged
 from ingest.sources.answers import status_of
-from ingest.sources.base import RemoteObject, Write
+from ingest.sources.base import RemoteObject, Write, etag_of
 from ingest.tiers.spool import Stretch
 
 _AT_ONCE = 1 << 20
@@ -97,7 +97,7 @@ def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, alon
         raise Disrupted(f"{item.key}: the answer is no object")
     is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _OK
     start, stop, total = _all(answer, item) if is_whole else _part(answer, item)
-    if (str(answer["ETag"]).strip('"'), total) != (item.etag, item.size):
+    if (etag_of(answer["ETag"]), total) != (item.etag, item.size):
         raise Replaced(f"{item.key}: it is not the object that was listed any more")
     if is_whole and not alone:
         raise Unranged(f"{item.key}: the source sends whole objects where a part is asked for")

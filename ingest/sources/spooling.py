@@ -16,7 +16,7 @@ from anyio.to_thread import run_sync
 from ingest import events
 from ingest.errors import Disrupted, Replaced, Stopped, Unranged, ungrouped
 from ingest.sources.asking import Asker
-from ingest.sources.base import Body, RemoteObject, Write, looks_like_md5
+from ingest.sources.base import Body, RemoteObject, Write, is_as_listed, looks_like_md5
 from ingest.tiers.spool import Known, Spool, Stretch
 
 LARGE = 8 << 20
@@ -49,7 +49,8 @@ class _Download:
     """One object on its way."""
 
     def __init__(self, asker: Asker, session: date, item: RemoteObject, path: Path) -> None:
-        self._asker, self._session, self._item, self._path = asker, session, item, path
+        self._asker, self._session, self._path = asker, session, path
+        self._listed = self._item = item
         self._alone = False
         self._mismatched: str | None = None
         self._told = self._started = time.monotonic()
@@ -115,15 +116,19 @@ class _Download:
     async def _checked(self, number: int) -> Body | None:
         """The body, where its md5 is the ETag or the ETag is none; None where it is to be fetched once more.
 
+        It is kept under the ETag of the listing where it is the object that was listed.
         Bytes that come twice over are believed, as those of small objects are.
         """
-        etag = self._item.etag
-        digest = await run_sync(self._spool.md5) if looks_like_md5(etag) else etag
-        if digest not in (etag, self._mismatched):
-            self._mismatched = digest
+        hashed = looks_like_md5(self._item.etag) or looks_like_md5(self._listed.etag)
+        md5 = await run_sync(self._spool.md5) if hashed else ""
+        kept = self._listed if is_as_listed(self._listed, self._item, md5) else self._item
+        told = {one for one in (self._item.etag, kept.etag) if looks_like_md5(one)}
+        fits = not told or md5 in told
+        if not fits and md5 != self._mismatched:
+            self._mismatched = md5
             await self._begin_anew(number, f"{self._item.key}: the md5 of what came is not the ETag")
             return None
-        return Body(b"", etag, self._item.last_modified, etag_is_md5=digest == etag, path=self._path)
+        return Body(b"", kept.etag, kept.last_modified, etag_is_md5=fits, path=self._path)
 
 
 class _Range:
