@@ -5,22 +5,34 @@ import sys
 
 gc.disable()  # what imports make is no garbage: looking for some takes a tenth of the start. A run enables it.
 
+from ingest.commands.output import exit_code, open_streams  # noqa: E402
 from ingest.errors import IngestError  # noqa: E402
 
 
 def main() -> None:
     """Run a command; an error meant for the user becomes one message and its exit code."""
+    answer = open_streams()
+    try:
+        sys.exit(exit_code(_command(), answer))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        gc.freeze()  # spares Python the search for garbage as it ends: 0.15 s where polars was imported
+
+
+def _command() -> int:
     try:
         from ingest.commands.app import app  # here, where Ctrl-C is no traceback
 
         app()
     except IngestError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        gc.freeze()  # spares Python the search for garbage as it ends: 0.15 s where polars was imported
+        return error.exit_code
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise
+        return ended.code or 0
+    return 0
 
 
 if __name__ == "__main__":

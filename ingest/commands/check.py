@@ -31,7 +31,7 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
 
     anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
     if as_json:
-        sys.stdout.write(json.dumps([asdict(one) for one in found], ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps([asdict(one) for one in found]) + "\n")
     return 0 if all(one.passed for one in found) else NOT_READY
 
 

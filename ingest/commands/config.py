@@ -17,7 +17,7 @@ def show_command(config: Path | None, as_json: bool) -> int:
     found = list(settings.load(config).each())
     if as_json:
         rows = [{"section": one.section, "name": one.name, "value": one.value, "origin": one.origin} for one in found]
-        sys.stdout.write(json.dumps(rows, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(rows, default=str) + "\n")
         return 0
     sys.stdout.write(as_toml(found))
     return 0
@@ -44,7 +44,7 @@ def path_command(config: Path | None) -> int:
 
 
 def _value(value: Any) -> str:
-    """JSON's text, numbers, booleans and lists are TOML's, too."""
+    """JSON's text, numbers, booleans and lists are TOML's, too; its escapes beyond U+FFFF are not."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{_value(name)} = {_value(inner)}' for name, inner in value.items())}}}"
     return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,7 +1,5 @@
 """`ingest corrections`."""
 
-import json
-import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -13,6 +11,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.commands.rendering.words import counted, heading
+from ingest.commands.telling import print_json
 from ingest.corrected import corrected
 from ingest.differences import Change
 from ingest.errors import printable
@@ -36,8 +35,7 @@ def corrections_command(
     for kind in kinds:
         found = corrected(chosen, ticker, start, end, kind)
         if as_json:
-            for change in found:
-                sys.stdout.write(json.dumps({"dataset": kind.name, **_plain(change)}, ensure_ascii=False) + "\n")
+            print_json({"dataset": kind.name, **_plain(change)} for change in found)
         else:
             _show(Console(highlight=False), heading(kind, kinds), found)
     return 0

@@ -1,7 +1,5 @@
 """`ingest findings`."""
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +12,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.commands.rendering.words import counted, heading
+from ingest.commands.telling import print_json
 from ingest.errors import UsageError, printable
 from ingest.finding import KINDS, Finding
 from ingest.overview import findings
@@ -34,9 +33,7 @@ def findings_command(
     for dataset in kinds:
         found = findings(chosen, kind, start, end, dataset)
         if as_json:
-            for session, one in found:
-                line = {"dataset": dataset.name, "date": session.isoformat(), **asdict(one)}
-                sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            print_json({"dataset": dataset.name, "date": session, **asdict(one)} for session, one in found)
         else:
             _show(Console(highlight=False), heading(dataset, kinds), found)
     return 0

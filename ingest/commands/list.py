@@ -1,7 +1,5 @@
 """`ingest list`."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,6 +12,7 @@ from rich.table import Table
 from ingest import settings
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted, heading, size
+from ingest.commands.telling import print_json
 from ingest.listing import Listed, list_window
 from ingest.request import Flags, datasets_asked, request_of
 
@@ -27,8 +26,7 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
             request = request_of(flags, chosen, warnings.event, kind)
             found = anyio.run(partial(list_window, chosen, request, warnings.event))
         if as_json:
-            for one in found:
-                sys.stdout.write(json.dumps({"dataset": kind.name, **asdict(one)}, default=str) + "\n")
+            print_json({"dataset": kind.name, **asdict(one)} for one in found)
         else:
             _show(Console(highlight=False), heading(kind, kinds), found)
     return 0

@@ -15,6 +15,7 @@ from ingest import refused, settings
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted, heading, size
 from ingest.commands.run import execute
+from ingest.commands.telling import print_json
 from ingest.datasets import STOCKS_DAY, Dataset, named
 from ingest.errors import printable
 from ingest.manifest.records import Quarantined
@@ -34,9 +35,7 @@ def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) ->
     for kind in kinds:
         found = refused.in_quarantine(chosen, dataset=kind)
         if as_json:
-            for one in found:
-                line = {"dataset": kind.name, **asdict(one)}
-                sys.stdout.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+            print_json({"dataset": kind.name, **asdict(one)} for one in found)
         else:
             _list(_console(), heading(kind, kinds), found, kind)
     return 0
@@ -48,7 +47,7 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
     found = refused.look(settings.load(config), session, kind)
     if as_json:
         shown = asdict(found)
-        sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str) + "\n")
     else:
         _show(_console(), found, kind)
     return 0

@@ -153,7 +153,7 @@ def _json(wish: Wish, rows: pl.DataFrame) -> str:
         "sources": sources(rows),
         "measures": asdict(measures) if measures else None,
     }
-    return json.dumps(found, default=lambda value: value.isoformat(), ensure_ascii=False, allow_nan=False)
+    return json.dumps(found, default=lambda value: value.isoformat(), allow_nan=False)
 
 
 def _written(rows: pl.DataFrame) -> list[str]:

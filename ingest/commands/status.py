@@ -30,7 +30,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
     found = [status(chosen, dataset) for dataset in (asked if datasets else shown(chosen, asked))]
     for number, one in enumerate(found):
         if as_json:
-            sys.stdout.write(json.dumps(asdict(one), default=str, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
         else:
             sys.stdout.write("\n" if number else "")
             show(one, chosen.flag_of(named(one.dataset)))

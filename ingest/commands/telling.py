@@ -1,9 +1,11 @@
-"""What reading warns of, as lines for people."""
+"""What reading warns of, as lines for people; values as lines of JSON for programs."""
 
+import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ingest.errors import IngestWarning
 
@@ -21,3 +23,14 @@ def warnings_told() -> Iterator[None]:
         for other in caught:
             if not issubclass(other.category, IngestWarning):
                 warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+
+
+def print_json(values: Iterable[Mapping[str, Any]]) -> None:
+    """Print a line for each value, as they come, until nobody reads them any more.
+
+    All of it is ASCII: it means the same whatever the output's encoding is.
+    """
+    for value in values:
+        if getattr(sys.stdout, "lost", None):
+            return
+        sys.stdout.write(json.dumps(value, default=str) + "\n")

@@ -1,7 +1,5 @@
 """`ingest track`."""
 
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +10,7 @@ from rich.text import Text
 
 from ingest import settings, tracking
 from ingest.commands.rendering.words import counted, heading
+from ingest.commands.telling import print_json
 from ingest.datasets import Dataset, named, of_tickers
 from ingest.request import datasets_asked
 from ingest.tickers import read_list
@@ -56,9 +55,7 @@ def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) ->
     for kind in kinds:
         found = tracking.held(chosen, kind)
         if as_json:
-            for one in found:
-                line = {"dataset": kind.name, **asdict(one)}
-                sys.stdout.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+            print_json({"dataset": kind.name, **asdict(one)} for one in found)
         else:
             _show(heading(kind, kinds), found)
     return 0

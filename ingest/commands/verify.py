@@ -51,7 +51,7 @@ def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json:
         whole = (
             {"dataset": dataset.name} | asdict(found) | {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
         )
-        sys.stdout.write(json.dumps(whole, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(whole, default=str) + "\n")
     else:
         _show(Console(highlight=False), found, mend)
     return BROKEN if found.broken else 0

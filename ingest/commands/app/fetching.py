@@ -7,6 +7,7 @@ import typer
 
 from ingest.commands.app.options import AllPermitted, Config, Datasets, End, Json, Months, Start
 from ingest.commands.app.root import app
+from ingest.commands.output import Deed
 
 
 @app.command()
@@ -81,7 +82,8 @@ def run(
         fallback=fallback,
         accept=accept,
     )
-    raise typer.Exit(run_command(flags, dataset or [], config, dry_run, json, quiet))
+    code = run_command(flags, dataset or [], config, dry_run, json, quiet)
+    raise typer.Exit(code if dry_run else Deed(code))
 
 
 @app.command()

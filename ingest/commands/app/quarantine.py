@@ -7,6 +7,7 @@ import typer
 
 from ingest.commands.app.options import Config, Dataset, Datasets, Json, Sessions, SomeSessions
 from ingest.commands.app.root import app
+from ingest.commands.output import Deed
 
 quarantine_app = typer.Typer(
     help="Files that were refused, and are kept: unreadable ones, and those that would take many rows away.",
@@ -56,7 +57,7 @@ def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, con
     """
     from ingest.commands.quarantine import retry_command
 
-    raise typer.Exit(retry_command(dataset, [one.date() for one in sessions or []], config))
+    raise typer.Exit(Deed(retry_command(dataset, [one.date() for one in sessions or []], config)))
 
 
 @quarantine_app.command("accept")
@@ -68,4 +69,4 @@ def quarantine_accept(sessions: Sessions, dataset: Dataset = None, config: Confi
     """
     from ingest.commands.quarantine import accept_command
 
-    raise typer.Exit(accept_command(dataset, [one.date() for one in sessions], config))
+    raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config)))

@@ -18,6 +18,7 @@ from ingest.commands.app.options import (
     Tickers,
 )
 from ingest.commands.app.root import app
+from ingest.commands.output import Deed
 
 
 @app.command()
@@ -108,4 +109,4 @@ def export(
 
     window = (start.date() if start else None, end.date() if end else None)
     bars = (interval_of(dataset, interval), prepost)
-    raise typer.Exit(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *bars))
+    raise typer.Exit(Deed(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *bars)))

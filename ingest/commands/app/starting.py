@@ -7,6 +7,7 @@ import typer
 
 from ingest.commands.app.options import Config, datasets_beginning
 from ingest.commands.app.root import app
+from ingest.commands.output import Deed
 
 
 @app.command()
@@ -24,7 +25,8 @@ def adopt(
     """
     from ingest.commands.adopt import adopt_command
 
-    raise typer.Exit(adopt_command(folder, config, dry_run, json))
+    code = adopt_command(folder, config, dry_run, json)
+    raise typer.Exit(code if dry_run else Deed(code))
 
 
 @app.command()
@@ -50,4 +52,4 @@ def demo(
     """Try it without keys: a real S3 server on this machine, filled with generated files, and a run against it."""
     from ingest.commands.demo import demo_command
 
-    raise typer.Exit(demo_command(months, dataset or (), folder))
+    raise typer.Exit(Deed(demo_command(months, dataset or (), folder)))

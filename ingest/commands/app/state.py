@@ -6,6 +6,7 @@ import typer
 
 from ingest.commands.app.options import Config, Datasets, End, First, Json
 from ingest.commands.app.root import app
+from ingest.commands.output import Deed
 
 
 @app.command()
@@ -80,4 +81,5 @@ def verify(
     """
     from ingest.commands.verify import verify_command
 
-    raise typer.Exit(verify_command(dataset or [], config, deep, repair, json))
+    code = verify_command(dataset or [], config, deep, repair, json)
+    raise typer.Exit(Deed(code) if repair else code)

@@ -7,6 +7,7 @@ import typer
 
 from ingest.commands.app.options import Config, DatasetOfTicker, Datasets, Json, ListFile, Tickers
 from ingest.commands.app.root import app
+from ingest.commands.output import Deed
 
 track_app = typer.Typer(help="The tickers that get a CSV of their own.", no_args_is_help=True)
 app.add_typer(track_app, name="track")
@@ -19,7 +20,7 @@ def track_add(
     """Add tickers, or patterns such as "O:SPY*", to a list; their CSVs are made of what is held, with no network."""
     from ingest.commands.track import add_command
 
-    raise typer.Exit(add_command(dataset, tickers, list_file, config))
+    raise typer.Exit(Deed(add_command(dataset, tickers, list_file, config)))
 
 
 @track_app.command("remove")
@@ -29,7 +30,7 @@ def track_remove(
     """Take tickers out of a list; their CSVs stay, and their new rows go to the archive."""
     from ingest.commands.track import remove_command
 
-    raise typer.Exit(remove_command(dataset, tickers, list_file, config))
+    raise typer.Exit(Deed(remove_command(dataset, tickers, list_file, config)))
 
 
 @track_app.command("list")
@@ -50,4 +51,4 @@ def track_import(
     """Add all tickers of another file to a list."""
     from ingest.commands.track import import_command
 
-    raise typer.Exit(import_command(dataset, file, list_file, config))
+    raise typer.Exit(Deed(import_command(dataset, file, list_file, config)))

@@ -51,5 +51,5 @@ class JsonLines:
         return False
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._out.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+        self._out.write(json.dumps(value, default=str) + "\n")
         self._out.flush()
