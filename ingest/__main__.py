@@ -31,7 +31,7 @@ def _command() -> int:
     except SystemExit as ended:
         if isinstance(ended.code, str):
             raise
-        return ended.code or 0
+        return 0 if ended.code is None else ended.code  # as it is: it may be a Deed
     return 0
 
 

@@ -171,7 +171,8 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
         return pl.DataFrame(schema=BARS)
     names = [name for name in _CSV if name != "Volume" or folder.dataset.has_volume]
     try:
-        rows = pl.read_csv(folder.file(state.ticker), schema={name: _CSV[name] for name in names})
+        # Its bytes: polars takes no path that is no UTF-8.
+        rows = pl.read_csv(folder.file(state.ticker).read_bytes(), schema={name: _CSV[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
     if rows.height != state.rows or not projection.looks_intact(folder, state):
