@@ -18,7 +18,7 @@ from ingest.datasets import STOCKS_DAY
 from ingest.errors import UnreadableFile
 from ingest.sessions import NEW_YORK
 from ingest.sources.base import Body
-from ingest.split import MAX_LINES, has_many_lines, parse, read_header, read_rows
+from ingest.split import MAX_LINES, parse, read_header, read_rows
 from ingest.tiers import blockgzip
 
 _MAX_BYTES = 64 << 20
@@ -81,7 +81,7 @@ def _unpacked(data: bytes) -> bytes:
 def _rows(text: bytes, session: date) -> pl.DataFrame:
     """The rows of a day of stocks; raises UnreadableFile where they are of something else, or of another day."""
     header = read_header(text, STOCKS_DAY)
-    if has_many_lines(text):
+    if text.count(b"\n") > MAX_LINES:
         raise UnreadableFile(f"more than {MAX_LINES:,} lines: not a file of days")
     rows = parse(text, header, frozenset()).drop_nulls("ticker")
     if rows.is_empty():

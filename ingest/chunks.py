@@ -11,7 +11,7 @@ from ingest.errors import UnreadableFile
 CHUNK = 4 << 20
 """Bytes of text in a chunk: what is parsed and cut at once. Half of it, or twice as much, takes as long."""
 
-_MOST_LINES = CHUNK // 16
+_MOST_LINES = CHUNK // 32
 """Lines in a chunk: a parser's memory grows with each of them, also with those that are empty."""
 
 MAX_LINE = 64 << 20
@@ -33,13 +33,13 @@ def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"") -> Iterator[by
             continue
         *whole, rest = _divided(waiting)
         if whole:
-            yield from _of_few_lines(b"".join([head, *whole]), len(head))
+            yield from of_few_lines(b"".join([head, *whole]), len(head))
         waiting, length = [rest], len(rest)
         # Where no end was found, twice as much is to come before it is looked for again.
         wanted = size if whole else 2 * length
         _check(length)
     if length:
-        yield from _of_few_lines(b"".join([head, *waiting]), len(head))
+        yield from of_few_lines(b"".join([head, *waiting]), len(head))
 
 
 def ahead(texts: Iterable[bytes]) -> Iterator[bytes]:
@@ -66,13 +66,13 @@ def _divided(pieces: list[bytes]) -> list[bytes]:
     return [*others, last[:end], last[end:]]
 
 
-def _of_few_lines(text: bytes, begin: int) -> Iterator[bytes]:
+def of_few_lines(text: bytes, begin: int, most: int = _MOST_LINES) -> Iterator[bytes]:
     """The same text, in halves of halves where it has too many lines; up to `begin` is what stands before each."""
     lines = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    half = last_end(text[: (begin + len(text)) // 2]) if lines > _MOST_LINES else 0
+    half = last_end(text[: (begin + len(text)) // 2]) if lines > most else 0
     if half > begin:
-        yield from _of_few_lines(text[:half], begin)
-        yield from _of_few_lines(text[:begin] + text[half:], begin)
+        yield from of_few_lines(text[:half], begin, most)
+        yield from of_few_lines(text[:begin] + text[half:], begin, most)
     else:
         yield text
 

@@ -39,6 +39,7 @@ from ingest.sources.base import Body, RemoteObject
 from ingest.sources.pacing import ByteBudget, UnderWay
 from ingest.store import Store
 from ingest.tiers import spool
+from ingest.unpacking import AT_ONCE, ORDINARY, Costly
 
 _Ended = tuple[Outcome, int]
 
@@ -178,11 +179,17 @@ class Pipeline:
             return await spooling.fetch(self._asker, session, item, path)
         return await self._asker.fetch(session, item)
 
-    async def _split(self, job: Job, body: Body) -> Outcome:
+    async def _split(self, job: Job, body: Body, granted: int = ORDINARY) -> Outcome:
+        """Split a file. One that takes more memory than is granted is split again when that is to be had."""
+        granted = AT_ONCE if body.path else granted  # in chunks, and no more of them than there are cores
         workers = self._spooled_workers if body.path else self._workers
         try:
             with anyio.CancelScope(shield=True):
-                prepared = await anyio.to_thread.run_sync(prepare, job, body, limiter=workers)
+                try:
+                    prepared = await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)
+                except Costly as error:
+                    async with self._budget.more(error.cost):
+                        return await self._split(job, body, error.cost)
         except UnreadableFile as error:
             acceptable = isinstance(error, LosesRows)
             return Outcome(job, "quarantined", str(error), refused=body, acceptable=acceptable, spooled=body.path)

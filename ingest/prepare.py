@@ -20,7 +20,7 @@ from ingest.tiers import durable, parts, stamp
 from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import TIERS, Tier
 from ingest.tiers.parts import PackedPart, PartWriter
-from ingest.unpacking import pieces_of, text_of
+from ingest.unpacking import AT_ONCE, pieces_of, text_of
 
 _CUTS: tuple[Cut, Cut] = ("lines", "polars")
 
@@ -50,17 +50,18 @@ class Prepared:
     staged: tuple[Tier, ...]
 
 
-def prepare(job: Job, body: Body) -> Prepared:
+def prepare(job: Job, body: Body, granted: int = AT_ONCE) -> Prepared:
     """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError.
 
-    What is large goes through in chunks. Raises LosesRows for a replacement that lacks more than a tenth of what is
+    What is large goes through in chunks. Raises Costly, before anything is staged, where it takes more than the
+    `granted` bytes of memory. Raises LosesRows for a replacement that lacks more than a tenth of what is
     held, unless the job accepts that.
     """
-    text = text_of(body, job.max_unpacked)
-    return _prepared_at_once(job, body, text) if text is not None else _prepared_in_chunks(job, body)
+    text = text_of(body, job.max_unpacked, granted)
+    return _prepared_at_once(job, body, text, granted) if text is not None else _prepared_in_chunks(job, body)
 
 
-def _prepared_at_once(job: Job, body: Body, text: bytes) -> Prepared:
+def _prepared_at_once(job: Job, body: Body, text: bytes, granted: int) -> Prepared:
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
     packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}
@@ -75,7 +76,7 @@ def _prepared_at_once(job: Job, body: Body, text: bytes) -> Prepared:
         hashlib.sha256(text).hexdigest(),
     )
     plain = _record(job, body, day, packed)
-    plain, correction = corrected(job, plain, body, text)
+    plain, correction = corrected(job, plain, body, text, granted)
     record, data = stamped(plain, packed["tracked"].data, job.dataset.name, decision.tracked)
     files = {tier: data if tier == "tracked" else part.data for tier, part in packed.items()}
     return Prepared(job, record, correction, _stage(job, files))

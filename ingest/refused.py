@@ -18,7 +18,7 @@ from ingest.neighbours import compare_counts
 from ingest.plan import Decision
 from ingest.prepare import prepare
 from ingest.projecting import follow
-from ingest.replacing import is_large, large_versions, versions
+from ingest.replacing import cost_of_comparing, large_versions, versions
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.settings import Settings
@@ -211,7 +211,7 @@ def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
     text = text_of(body, job.max_unpacked)
     if job.replaced is None:
         raise AssertionError(f"{job.decision.session} is not held")
-    if text is None or is_large(job, job.replaced):
+    if text is None or cost_of_comparing(job, job.replaced, text) is None:
         old, new = large_versions(job, job.replaced, body)
         return old.tickers() if old else None, new.tickers()
     before, after = versions(job, job.replaced, text)

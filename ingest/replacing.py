@@ -1,13 +1,14 @@
 """What a file would change of the session that is held: found before anything is replaced."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from ingest import differences, finding
 from ingest.comparing import TURN, Version, compare
 from ingest.datasets import Dataset
 from ingest.differences import Rows
-from ingest.errors import CacheError
+from ingest.errors import CacheError, UnreadableFile
 from ingest.finding import Finding
 from ingest.job import Job
 from ingest.manifest import Correction, Replaced, SessionRecord
@@ -17,10 +18,10 @@ from ingest.streaming import opened
 from ingest.tiers import parts
 from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import Tier
-from ingest.unpacking import pieces_in, pieces_of
+from ingest.unpacking import AT_ONCE, IN_CHUNKS, Costly, cost_of, pieces_in, pieces_of
 
-_MAX_HELD = 16 << 20
-"""Packed bytes of parts whose rows are compared at once, each in a string of its own."""
+_COMPARED = 3
+"""Times what a text costs: each row of both versions is in a string of its own, and the new one is cut again."""
 
 _NO_LIMIT = 1 << 62
 """Of what we wrote ourselves."""
@@ -29,13 +30,13 @@ _Pieces = Callable[[], Iterator[bytes]]
 
 
 def corrected(
-    job: Job, record: SessionRecord, body: Body, text: bytes | None
+    job: Job, record: SessionRecord, body: Body, text: bytes | None, granted: int = AT_ONCE
 ) -> tuple[SessionRecord, Correction | None]:
     """The difference to what is held; None for a new session, and where what is held is not what it was.
 
     Compared is what is held alone: where the rest was dropped, the rows of the tickers tracked at that time. `text` is
     None for a body that is read in chunks; where more rows have changed than can be listed, the record returned says
-    so. Raises LosesRows.
+    so. Raises LosesRows, and Costly.
     """
     held, replaced = job.decision.held, job.replaced
     if replaced is None:
@@ -44,7 +45,10 @@ def corrected(
     if replaced.text_sha256 == record.text_sha256:
         nothing = differences.rows_of(record.columns, ())
         return record, differences.difference(record.session, etags, nothing, nothing) if held.etag else None
-    if text is None or is_large(job, replaced):
+    cost = cost_of_comparing(job, replaced, text)
+    if (need := IN_CHUNKS if cost is None else cost) > granted:
+        raise Costly(need)
+    if text is None or cost is None:
         with TURN:
             return _corrected_in_chunks(job, replaced, record, body)
     before, after = versions(job, replaced, text)
@@ -100,10 +104,19 @@ def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:
         return None
 
 
-def is_large(job: Job, replaced: Replaced) -> bool:
-    """Whether what is held is too large to be compared at once."""
-    paths = map(job.path, replaced.part_sha256)
-    return sum(path.stat().st_size for path in paths if path.is_file()) > _MAX_HELD
+def cost_of_comparing(job: Job, replaced: Replaced, text: bytes | None) -> int | None:
+    """Bytes of memory that it takes to compare at once; None where that is too much, or the text is in chunks."""
+    if text is None:
+        return None
+    cost = _COMPARED * max(cost_of([text]), cost_of(_held_pieces(job, replaced)))
+    return cost if cost <= AT_ONCE else None
+
+
+def _held_pieces(job: Job, replaced: Replaced) -> Iterator[bytes]:
+    """Texts of the parts held, as far as they can be read: that they are damaged is found out by their hashes."""
+    for tier in replaced.part_sha256:
+        with suppress(UnreadableFile, CacheError):
+            yield from _part(job, tier)()
 
 
 def large_versions(job: Job, replaced: Replaced, body: Body) -> tuple[Version | None, Version]:

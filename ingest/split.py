@@ -6,7 +6,7 @@ safe: polars writes the parts then, and `cut` says so.
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 from operator import or_
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest import finding
-from ingest.chunks import line_edges
+from ingest.chunks import line_edges, of_few_lines
 from ingest.datasets import Dataset
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
@@ -31,9 +31,14 @@ Mask = npt.NDArray[np.bool_]
 
 _MAX_COLUMNS = 1000
 MAX_HEADER_BYTES = 1 << 20
-MAX_LINES = 1_000_000
-"""Of a text that is split at once: the parser's memory grows with each of them, some 300 bytes a line, also where a few
-packed bytes stand for all of them. What has more is split in chunks."""
+LINE_COST = 400
+"""Bytes of memory for each line of a text that is split at once, however short it is."""
+
+MAX_LINES = (160 << 20) // LINE_COST
+"""Of a text that is split at once, which is what so many lines cost. What has more is split in chunks."""
+
+_MAX_CELLS = 500_000
+"""Fields that are held as texts at once, some 20 bytes each, be they empty: a header may name a thousand columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
     cut = (
         partial(_cut_lines, text, header, edges, tickers, ordered)
         if by_lines
-        else partial(_cut_rows, as_text(text, header))
+        else partial(_cut_rows, text, header, tickers)
     )
     return Split(
         header=header,
@@ -123,11 +128,6 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     known = {*dataset.required, *dataset.optional}
     unknown = tuple(name for name in columns if name not in known)
     return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp)
-
-
-def has_many_lines(text: bytes) -> bool:
-    """Whether a text has more lines than are split at once; an ordinary day's are not even counted."""
-    return len(text) > 2 * MAX_LINES and text.count(b"\n") > MAX_LINES
 
 
 def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = False) -> pl.DataFrame:
@@ -197,15 +197,25 @@ def _cut_lines(text: bytes, header: Header, edges: Offsets, tickers: pl.Series, 
     return PartText(b"".join([header.line, *stretches]), starts, tickers.filter(pl.Series(mask)), ordered)
 
 
-def _cut_rows(rows: pl.DataFrame, mask: Mask) -> PartText:
+def _cut_rows(text: bytes, header: Header, tickers: pl.Series, mask: Mask) -> PartText:
     """Write rows anew, each field as the text that it was; no line of such a part is known to be a row."""
-    kept = rows.filter(pl.Series(mask))
-    return PartText(kept.write_csv().encode(), np.zeros(0, np.int64), kept["ticker"], ordered=False)
+    lines = b"".join([written_header(header), *(part for _, part in rewritten(text, header, mask))])
+    return PartText(lines, np.zeros(0, np.int64), tickers.filter(pl.Series(mask)), ordered=False)
 
 
-def as_text(text: bytes, header: Header) -> pl.DataFrame:
-    """All fields of all rows as the texts that they are."""
-    return read_rows(text, dict.fromkeys(header.columns, pl.String), header.columns)
+def written_header(header: Header) -> bytes:
+    """The header as polars writes it."""
+    return pl.DataFrame(schema=dict.fromkeys(header.columns, pl.String)).write_csv().encode()
+
+
+def rewritten(text: bytes, header: Header, mask: Mask) -> Iterator[tuple[int, bytes]]:
+    """The rows that are chosen, as polars writes them, and how many; few rows at a time are texts in memory."""
+    done, most = 0, max(1, _MAX_CELLS // len(header.columns))
+    for piece in of_few_lines(text, len(header.line), most):
+        rows = read_rows(piece, dict.fromkeys(header.columns, pl.String), header.columns)
+        kept = rows.filter(pl.Series(mask[done : done + rows.height]))
+        done += rows.height
+        yield kept.height, kept.write_csv(include_header=False).encode()
 
 
 def misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ...]:

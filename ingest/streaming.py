@@ -25,13 +25,14 @@ from ingest.split import (
     Cut,
     Header,
     Mask,
-    as_text,
     dated_by_time,
     misshapen,
     nameless,
     parse,
     read_header,
+    rewritten,
     stamps,
+    written_header,
 )
 from ingest.tiers.layout import Tier
 from ingest.tiers.parts import Offsets, PackedPart, PartWriter
@@ -147,10 +148,10 @@ class Cutter:
                 writer.add(b"".join(stretches), within, tickers.filter(pl.Series(chosen)))
 
     def _cut_rows(self, text: bytes, mask: Mask) -> None:
-        rows = as_text(text, self._header)
         for tier, writer in self._writers.items():
-            kept = rows.filter(pl.Series(mask if tier == "tracked" else ~mask))
-            writer.add_rows(kept.write_csv(include_header=False).encode(), kept.height)
+            chosen = mask if tier == "tracked" else ~mask
+            for rows, lines in rewritten(text, self._header, chosen):
+                writer.add_rows(lines, rows)
 
 
 def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -> tuple[Header, Iterator[bytes]]:
@@ -169,4 +170,4 @@ def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -
 
 def part_header(header: Header, cut: Cut) -> bytes:
     """The first line of both parts: the file's own, or where polars writes the rows, as polars writes it."""
-    return header.line if cut == "lines" else as_text(header.line, header).write_csv().encode()
+    return header.line if cut == "lines" else written_header(header)

@@ -37,10 +37,10 @@ SPAN = window(DAYS)
 @pytest.fixture
 def large(monkeypatch):
     """Everything is large: its text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
-    monkeypatch.setattr(unpacking, "_MAX_TEXT", 0)
+    monkeypatch.setattr(unpacking, "AT_ONCE", 0)
     monkeypatch.setattr(chunking, "CHUNK", 2000)
     monkeypatch.setattr(unpacking, "_PIECE", 700)
-    monkeypatch.setattr(replacing, "_MAX_HELD", 0)
+    monkeypatch.setattr(replacing, "AT_ONCE", 0)
     monkeypatch.setattr(blockgzip, "LARGE_BLOCK", 1500)
 
 

@@ -1,5 +1,8 @@
 """How much at once: bytes in flight, downloads in flight, and whether any is."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 
 
@@ -49,6 +52,7 @@ class ByteBudget:
 
     def __init__(self, max_bytes: int) -> None:
         self._max = self._free = max_bytes
+        self._more = 0
         self._changed = _Doorbell()
 
     async def acquire(self, count: int) -> int:
@@ -63,6 +67,23 @@ class ByteBudget:
         """Give bytes back."""
         self._free += taken
         self._changed.ring()
+
+    @asynccontextmanager
+    async def more(self, count: int) -> AsyncIterator[None]:
+        """So many bytes on top of what the caller holds, within the block.
+
+        All who wait here hold bytes, and would wait for each other: where nobody has more, one is let through, be so
+        many bytes free or not. So what is in flight exceeds the budget by one caller's at most.
+        """
+        while self._more and self._free < count:
+            await self._changed.wait()
+        self._more += 1
+        self._free -= count
+        try:
+            yield
+        finally:
+            self._more -= 1
+            self.release(count)
 
 
 class AdaptiveLimit:

@@ -1,6 +1,8 @@
 """Bytes in flight never pass the budget, and downloads in flight follow the source's health."""
 
 from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import wraps
 
 import anyio
 import pytest
@@ -219,3 +221,56 @@ class TestAdaptiveLimit:
             assert limit.in_flight == 9
 
         anyio.run(run)
+
+
+def _in_a_loop(test: Callable[[object], Awaitable[None]]) -> Callable[[object], None]:
+    @wraps(test)
+    def run(self: object) -> None:
+        anyio.run(test, self)
+
+    return run
+
+
+class TestMore:
+    @_in_a_loop
+    async def test_who_holds_bytes_is_let_through_alone_and_the_others_after_it(self):
+        """Four who hold all of a budget want more than there is: none waits for ever, and no two have more at once."""
+        budget, having, most = ByteBudget(100), [0], []
+
+        async def one() -> None:
+            taken = await budget.acquire(25)
+            await anyio.sleep(0)
+            async with budget.more(90):
+                having[0] += 1
+                most.append(having[0])
+                await anyio.sleep(0.001)
+                having[0] -= 1
+            budget.release(taken)
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(one)
+        assert most == [1] * 8
+        assert await budget.acquire(1000) == 100, "all of it was given back"
+
+    @_in_a_loop
+    async def test_as_many_have_more_as_there_is_room_for(self):
+        budget = ByteBudget(100)
+        async with budget.more(60), budget.more(40):
+            with anyio.move_on_after(0.01) as waited:
+                await budget.acquire(1)
+            assert waited.cancelled_caught
+        assert await budget.acquire(100) == 100
+
+    @_in_a_loop
+    async def test_what_is_cancelled_or_fails_gives_back(self):
+        budget = ByteBudget(100)
+        with pytest.raises(ZeroDivisionError):
+            async with budget.more(300):
+                raise ZeroDivisionError
+        async with budget.more(80):
+            with anyio.move_on_after(0.01):
+                async with budget.more(80):
+                    raise AssertionError
+        assert await budget.acquire(100) == 100
