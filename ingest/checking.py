@@ -40,6 +40,7 @@ from ingest.settings import Settings
 from ingest.sources.asking import Asker
 from ingest.sources.base import RemoteObject
 from ingest.sources.credentials import keys_file, odd_kind, open_to_others
+from ingest.store import Store
 from ingest.survey import Listing, asking, listed, missing_parts
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import PartFolders
@@ -253,8 +254,9 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
     with (
         suppress(CacheLocked, CacheError),
         lock.hold(settings.cache.root),
-        Manifest.open(path, dataset.name) as manifest,
+        Store.opened(settings, dataset) as store,
     ):
+        manifest = store.manifest
         held = manifest.committed()
         if len(permission.lost(held)) <= len(manifest.permission().lost(held)):
             manifest.permit(permission)

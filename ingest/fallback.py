@@ -16,12 +16,12 @@ from ingest.corporate import Actions
 from ingest.datasets import Dataset
 from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError
 from ingest.freshness import newest_session
-from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, QuoteRow
 from ingest.manifest.records import Coverage
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
+from ingest.store import Store
 from ingest.warned import warn
 
 _SAMPLE = 3
@@ -153,8 +153,8 @@ def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) ->
 def _write(settings: Settings, dataset: Dataset, keep: Callable[[Stock], object]) -> None:
     """Keep something, for the next one who asks: who has only the right to read is answered all the same."""
     try:
-        with lock.hold(settings.cache.root), Manifest.open(settings.manifest_path, dataset.name) as manifest:
-            keep(reading.stock_of(manifest, settings, dataset))
+        with lock.hold(settings.cache.root), Store.opened(settings, dataset) as store:
+            keep(reading.stock_of(store.manifest, settings, dataset))
     except CacheLocked:
         pass  # a run is going on, and asks Yahoo itself
     except CacheError as error:

@@ -76,13 +76,34 @@ def in_quarantine(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
 ) -> Sequence[Quarantined]:
     """What is in quarantine, or of it these sessions; raises UsageError where one is not, CacheError."""
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        found = Judgements(manifest).in_quarantine()
-    if strangers := sorted(set(sessions) - {one.session for one in found}):
-        verb = "is" if len(strangers) == 1 else "are"
-        named = some([str(session) for session in strangers])
-        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list{dataset.flag}` shows what is")
+    found, _ = _looked_up(settings, dataset)
+    _refuse_strangers(dataset, set(sessions) - {one.session for one in found})
     return [one for one in found if not sessions or one.session in sessions]
+
+
+def waiting(
+    settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
+) -> Sequence[Quarantined]:
+    """The same, to do something about them: those that are held by now, and not in quarantine, are done already.
+
+    Raises UsageError for one that is neither, CacheError.
+    """
+    found, held = _looked_up(settings, dataset)
+    _refuse_strangers(dataset, set(sessions) - {one.session for one in found} - held)
+    return [one for one in found if not sessions or one.session in sessions]
+
+
+def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[Quarantined], frozenset[date]]:
+    """What is in quarantine, and the sessions that are held."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return manifest.at_once(lambda: (Judgements(manifest).in_quarantine(), frozenset(manifest.committed())))
+
+
+def _refuse_strangers(dataset: Dataset, strangers: Collection[date]) -> None:
+    if strangers:
+        verb = "is" if len(strangers) == 1 else "are"
+        named = some([str(session) for session in sorted(strangers)])
+        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list{dataset.flag}` shows what is")
 
 
 def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
@@ -97,21 +118,33 @@ def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Re
 def accept(settings: Settings, request: Request, sessions: Collection[date]) -> Sequence[Accepted]:
     """Apply the kept bytes of these sessions, though they take rows away; nothing is fetched.
 
-    Of the request the tracked tickers count. Raises UsageError where one is not in quarantine or cannot be read, and
-    CacheError where its bytes are gone, before anything is applied; CacheLocked.
+    Of the request the tracked tickers count. Those that are held, and not in quarantine, are done already, by an
+    acceptance that was broken off, say: they are not among what is returned. Raises UsageError where one is neither, or
+    cannot be read, and CacheError where its bytes are gone, before anything is applied; CacheLocked.
     """
-    _check(settings, request.dataset, in_quarantine(settings, sessions, request.dataset))
+    _check(settings, request.dataset, waiting(settings, sessions, request.dataset))
     with lock.hold(settings.cache.root):
         request = replace(request, window=Window(min(sessions), max(sessions)))
         with opened_store(settings, request) as store:
-            # What an acceptance that was killed had begun is carried through by now, and not in quarantine any more.
-            waiting = [one for one in Judgements(store.manifest).in_quarantine() if one.session in sessions]
+            left = [one for one in Judgements(store.manifest).in_quarantine() if one.session in sessions]
+            for session in set(sessions) - {one.session for one in left}:
+                durable.remove(store.quarantine_path(session))  # which who was killed may have had no time for
             accepting = _Accepting(settings, request, store)
-            done = [accepting.take(one) for one in waiting]
+            done = [accepting.take(one) for one in left]
             compare_counts(store.manifest)
             follow(store.manifest, settings, request.dataset, request.tracked)
             store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
     return done
+
+
+def settle(settings: Settings, request: Request) -> None:
+    """Bring what follows from sessions that are held after them: who fetched or accepted them may have been killed.
+
+    Asks no one. Raises CacheError, CacheLocked.
+    """
+    with lock.hold(settings.cache.root), Store.opened(settings, request.dataset) as store:
+        compare_counts(store.manifest)
+        follow(store.manifest, settings, request.dataset, request.tracked)
 
 
 def _check(settings: Settings, dataset: Dataset, chosen: Sequence[Quarantined]) -> None:

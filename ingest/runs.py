@@ -31,7 +31,7 @@ from ingest.survey import asking, survey
 from ingest.tally import Tally, standing
 from ingest.tickers import some
 from ingest.tiers import durable, spool
-from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder, spool_folder
+from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder
 
 _Result = TypeVar("_Result")
@@ -273,12 +273,9 @@ def _exit_code(states: dict[str, int], interrupted: bool) -> int:
 def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
     """The cache, opened for writing, with whatever a killed run left behind put right."""
     dataset = request.dataset
-    folders = PartFolders.of(settings, dataset)
-    folders.create()
-    with Manifest.open(settings.manifest_path, request.dataset.name) as manifest:
-        run = manifest.begin_run(request.window.start, request.window.end)
-        kept = (quarantine_folder(settings, dataset), spool_folder(settings, dataset))
-        store = Store(manifest, folders, *kept, run)
+    PartFolders.of(settings, dataset).create()
+    with Store.opened(settings, dataset) as opened:
+        store = replace(opened, run=opened.manifest.begin_run(request.window.start, request.window.end))
         store.recover()
         for folder in CsvFolder(csv_folder(settings, dataset), dataset).folders():
             durable.sweep(folder)

@@ -1,19 +1,22 @@
 """The cache as a run writes it: parts published, manifest committed, replacements carried through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from ingest.datasets import Dataset
 from ingest.manifest import Answer, Correction, Manifest, RemoteState, SessionRecord
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
 from ingest.outcomes import Outcome, OutcomeKind
+from ingest.settings import Settings
 from ingest.sources.base import Body
 from ingest.tiers import durable, spool
 from ingest.tiers.hashing import sha256_of
-from ingest.tiers.layout import TIERS, PartFolders, part_name
+from ingest.tiers.layout import TIERS, PartFolders, part_name, quarantine_folder, spool_folder
 
 if TYPE_CHECKING:
     from ingest.prepare import Prepared
@@ -36,6 +39,21 @@ class Store:
     quarantine: Path
     spool: Path
     run: int
+
+    @classmethod
+    @contextmanager
+    def opened(cls, settings: Settings, dataset: Dataset) -> Iterator[Self]:
+        """A cache opened for writing by who holds its lock, after what a killed run had begun was carried through.
+
+        Until a run of its own begins its `run` is the newest there was. Raises CacheError.
+        """
+        kept = (quarantine_folder(settings, dataset), spool_folder(settings, dataset))
+        with Manifest.open(settings.manifest_path, dataset.name) as manifest:
+            newest = next((int(run["run"]) for run in manifest.last_runs(1)), 0)
+            store = cls(manifest, PartFolders.of(settings, dataset), *kept, newest)
+            if manifest.moving():
+                store.recover()
+            yield store
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Make what came of a batch of sessions durable. Raises CacheError."""

@@ -12,6 +12,7 @@ from ingest.errors import UsageError
 from ingest.manifest import Held, Manifest
 from ingest.projecting import follow
 from ingest.settings import Settings
+from ingest.store import Store
 from ingest.tickers import covers, is_pattern, matching, read_list, tracked
 from ingest.tiers import durable
 from ingest.tiers.projection import Projection
@@ -58,19 +59,25 @@ def add(
     Raises UsageError for what is no ticker or too long for a file name, CacheLocked or CacheError.
     """
     _check(dataset, tickers)
-    with durable.translated("look at", file):
-        there = file.exists()
-    present = set(read_list(file)) if there else set()
-    new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
-    return new, _changed(settings, dataset, file, lambda text: _appended(text, new), tickers)
+    _present(file)  # a list that cannot be understood is said before anything is touched
+    with lock.hold(settings.cache.root):
+        present = _present(file)
+        new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
+        _rewrite(file, lambda text: _appended(text, new))
+        return new, _projected(settings, dataset, tickers)
 
 
-def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]) -> list[TrackedTicker]:
-    """Take tickers out of a list; their CSVs stay as they are. Raises UsageError for one that is not in it."""
-    present = set(read_list(file))
-    if absent := [ticker for ticker in tickers if ticker not in present]:
-        raise UsageError(f"{absent[0]} is not in {file}")
-    return _changed(settings, dataset, file, lambda text: _without(text, set(tickers)), tickers)
+def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]) -> list[str]:
+    """Take tickers out of a list; their CSVs stay as they are. Returns those that were in it.
+
+    Raises UsageError where there is no such list, CacheLocked or CacheError.
+    """
+    read_list(file)
+    with lock.hold(settings.cache.root):
+        present = set(read_list(file))
+        _rewrite(file, lambda text: _without(text, set(tickers)))
+        _projected(settings, dataset, tickers)
+    return [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
 
 
 def held(settings: Settings, dataset: Dataset) -> list[TrackedTicker]:
@@ -94,25 +101,29 @@ def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
         raise UsageError(f"{long[0][:40]}… is too long for a file name: it can't be tracked")
 
 
-def _changed(
-    settings: Settings, dataset: Dataset, file: Path, change: Callable[[str], str], tickers: Collection[str]
-) -> list[TrackedTicker]:
-    """Change a list under the cache's lock, then project: a run that holds the cache is not disturbed."""
-    with lock.hold(settings.cache.root):
-        with durable.translated("read", file):
-            text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
+def _present(file: Path) -> frozenset[str]:
+    with durable.translated("look at", file):
+        there = file.exists()
+    return frozenset(read_list(file)) if there else frozenset()
+
+
+def _rewrite(file: Path, change: Callable[[str], str]) -> None:
+    """Change a list, by who holds the cache's lock: a run that holds it is not disturbed."""
+    with durable.translated("read", file):
+        text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
+    changed = change(text)
+    if changed != text:
         durable.make_folder(file.parent)
-        durable.replace(file, change(text).encode())
-        return _projected(settings, dataset, tickers)
+        durable.replace(file, changed.encode())
 
 
 def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> list[TrackedTicker]:
     if not settings.manifest_path.exists():
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
     names = _listed(settings, dataset)
-    with Manifest.open(settings.manifest_path, dataset.name) as manifest:
-        follow(manifest, settings, dataset, names)
-        return _held(manifest, tickers)
+    with Store.opened(settings, dataset) as store:
+        follow(store.manifest, settings, dataset, names)
+        return _held(store.manifest, tickers)
 
 
 @dataclass(frozen=True, slots=True)

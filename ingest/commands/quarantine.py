@@ -56,12 +56,16 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
 def retry_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
     """Fetch refused files again, all where none is named; returns the exit code of the run. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
-    wanted = frozenset(one.session for one in refused.in_quarantine(chosen, sessions, kind))
-    if not wanted:
+    wanted = frozenset(one.session for one in refused.waiting(chosen, sessions, kind))
+    _say_done(_console(), set(sessions) - wanted)
+    if not wanted and not sessions:
         _console().print(_NOTHING)
         return 0
     with choose_rendering(json=False, quiet=False) as rendering:
         request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
+        if not wanted:
+            refused.settle(chosen, request)
+            return 0
         window = Window(min(wanted), max(wanted))
         return execute(chosen, replace(request, window=window, only=wanted), rendering)
 
@@ -75,8 +79,7 @@ def accept_command(dataset: str | None, sessions: Collection[date], config: Path
     console = _console()
     for one in done:
         _say(console, one, kind)
-    for session in sorted(set(sessions) - {one.session for one in done}):
-        console.print(f"{session}: an acceptance that was broken off before is finished.")
+    _say_done(console, set(sessions) - {one.session for one in done})
     return 0
 
 
@@ -157,6 +160,11 @@ def _lost(loss: Loss) -> str:
     shown = ", ".join(map(printable, loss.tickers[:_SHOWN]))
     more = f" and {len(loss.tickers) - _SHOWN:,} more" if len(loss.tickers) > _SHOWN else ""
     return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
+
+
+def _say_done(console: Console, sessions: Collection[date]) -> None:
+    for session in sorted(sessions):
+        console.print(f"{session}: done already; it is held, and not in quarantine.")
 
 
 def _say(console: Console, one: Accepted, dataset: Dataset) -> None:

@@ -13,7 +13,7 @@ from ingest.commands.rendering.words import counted, heading
 from ingest.commands.telling import print_json
 from ingest.datasets import Dataset, named, of_tickers
 from ingest.request import datasets_asked
-from ingest.tickers import read_list
+from ingest.tickers import read_list, some
 from ingest.tracking import TrackedTicker
 
 _MINUTE = len("2025-11-11 09:30")
@@ -42,9 +42,12 @@ def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | Non
     """Take tickers out of a list; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
-    tracking.remove(chosen, kind, file, tickers)
+    gone = tracking.remove(chosen, kind, file, tickers)
+    absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
     console = Console(highlight=False, markup=False)
-    console.print(f"{len(set(tickers))} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
+    console.print(f"{len(gone)} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
+    if absent:
+        console.print(f"Not in it: {some(absent)}.", soft_wrap=True)
     return 0
 
 

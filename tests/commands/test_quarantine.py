@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
+from datetime import date
 from unittest.mock import patch
 
 import pytest
@@ -17,7 +18,7 @@ from ingest.manifest.database import Database
 from ingest.tiers import durable
 from ingest.verifying import verify
 
-DAY, OTHER = DAYS[2], DAYS[4]
+DAY, OTHER, NEVER = DAYS[2], DAYS[4], date(2025, 6, 2)
 ROWS = [*((f"T{n:02}", f"{n + 1}") for n in range(38)), ("AAPL", "100.5"), ("TRUE", "7")]
 HELD = flat(ROWS)
 FEWER = flat(ROWS[5:])
@@ -387,15 +388,27 @@ def test_accept_of_what_cannot_be_read_any_more(place, server):
     assert place.here("quarantine", "accept", DAY).code == 0
 
 
-@pytest.mark.parametrize("command", ["show", "accept", "retry"])
-def test_a_session_that_is_not_in_quarantine_is_refused(held_back, command):
+@pytest.mark.parametrize(("command", "session"), [("show", OTHER), ("accept", NEVER), ("retry", NEVER)])
+def test_a_session_that_is_not_in_quarantine_is_refused(held_back, command, session):
     before = held_back.tiers()
-    told = held_back.here("quarantine", command, OTHER)
+    told = held_back.here("quarantine", command, *([] if command == "show" else [DAY]), session)
     assert (told.code, told.err) == (
         2,
-        f"error: {OTHER} is not in quarantine: `ingest quarantine list` shows what is\n",
+        f"error: {session} is not in quarantine: `ingest quarantine list` shows what is\n",
     )
     assert held_back.tiers() == before
+
+
+@pytest.mark.parametrize("command", ["accept", "retry"])
+def test_what_is_done_already_is_no_error_and_what_is_left_is_done(held_back, server, command):
+    """As after an acceptance that was killed between two sessions."""
+    if command == "retry":
+        server.put(key(DAY), pack(flat(ROWS)))
+    told = held_back.here("quarantine", command, OTHER, DAY)
+    assert (told.code, listed(held_back)) == (0, [])
+    assert f"{OTHER}: done already; it is held, and not in quarantine." in told.out
+    again = held_back.here("quarantine", command, OTHER, DAY)
+    assert (again.code, again.out.count("done already")) == (0, 2)
 
 
 def test_a_session_that_is_no_date_is_refused(place):
@@ -471,12 +484,10 @@ def test_an_acceptance_that_is_killed_anywhere_is_finished_by_the_next(held_back
         finally:
             for one in patches:
                 one.stop()
-        if listed(place):
-            assert place.here("quarantine", "accept", DAY).code == 0
+        assert place.here("quarantine", "accept", DAY).code == 0
         assert place.run(*SPAN).gets == []
         assert_same(place, whole)
         assert verify(place.settings(), deep=True).broken == ()
-        # Killed when all is committed, it leaves the kept file: an orphan, which does no harm.
-        assert kept(place).exists() == (steps[-1] == "remove")
+        assert not kept(place).exists()
     assert min(ends[name] for name in ("stage", "publish", "sync_folder", "remove", "transaction")) > 0
     assert len(whole.corrections()) == 1

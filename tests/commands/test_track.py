@@ -44,7 +44,9 @@ def test_one_that_leaves_keeps_its_csv(place):
     done = track(place, "remove", "AAPL")
     assert (done.returncode, stocks(place)) == (0, "# mine\n")
     assert len(place.csv("AAPL")) == 6
-    assert track(place, "remove", "AAPL").returncode == 2
+    again = track(place, "remove", "AAPL", "MSFT")  # what is done already is no error
+    assert (again.returncode, stocks(place)) == (0, "# mine\n")
+    assert again.stdout.splitlines()[-1] == "Not in it: AAPL, MSFT."
 
 
 def test_a_whole_list_is_imported(place):

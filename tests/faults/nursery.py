@@ -12,6 +12,7 @@ points are a run's events: a run reports them to a sink, so that the seam costs 
 """
 
 import gc
+import io
 import json
 import os
 import signal
@@ -29,6 +30,8 @@ import botocore.loaders
 import botocore.session
 
 from ingest import pipeline, projecting, repairing, runs  # noqa: F401 - what a run imports when it needs it
+from ingest.commands import adopt, quarantine, track  # noqa: F401 - what a command imports when it needs it
+from ingest.commands.app import app
 from ingest.datasets import named
 from ingest.events import name_of
 from ingest.manifest import Manifest
@@ -137,6 +140,15 @@ def mend(order, log):
     return 0
 
 
+def command(order, log):
+    """Of the command line, with nobody to read what it says."""
+    os.environ.update(order["environment"])
+    os.chdir(Path(order["root"]).parent)
+    sys.stdout = sys.stderr = io.StringIO()
+    Steps(log, order.get("at_step")).wrap()
+    return app(order["arguments"], standalone_mode=False) or 0
+
+
 def run(order, log):
     Steps(log, order.get("at_step")).wrap()
     sink = Events(log, order.get("at_event"))
@@ -191,7 +203,7 @@ def obey(order):
     }
 
 
-DEEDS = {"run": run, "repair": mend}
+DEEDS = {"run": run, "command": command, "repair": mend}
 
 
 def warm():
