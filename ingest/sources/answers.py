@@ -163,10 +163,8 @@ def _cause(error: Exception) -> object:
 
 def iso(http_date: str | None) -> str:
     """The time of an HTTP header in the form that listings have; empty where there is none."""
-    try:
-        return parsedate_to_datetime(http_date or "").strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    except ValueError:
-        return ""
+    found = _time(http_date)
+    return "" if found is None else found.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _translated(error: boto.ClientError, what: str) -> IngestError:
@@ -195,12 +193,13 @@ def ahead_of(http_date: str | None) -> float | None:
 
 
 def _time(http_date: str | None) -> datetime | None:
+    """A time in UTC, as it is in HTTP; None where a text is none that a clock can show."""
     try:
         found = parsedate_to_datetime(http_date or "")
+        # -0000, a time without a zone, is UTC in HTTP.
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    # -0000, a time without a zone, is UTC in HTTP.
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -1,11 +1,10 @@
-"""Who answered: S3, or something on the way to it (a redirect, a firewall's page, a proxy that packs what passes).
+"""Who answered: S3, or something on the way to it (a redirect, a firewall's page, a proxy that wants to know us).
 
-Only S3's own word counts. What packs an answer is seen through; what answers in S3's place ends the run, and is named.
+Only S3's own word counts: what answers in its place ends the run, and is named.
 An answer is looked at before botocore parses it, which takes any 403 for one of S3, and what it cannot parse for a 500.
 """
 
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,15 +15,14 @@ from ingest.errors import Disrupted, SourceRefused, printable
 
 NOT_S3: Final = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
 
-MAX_UNPACKED = 64 << 20
-"""Bytes of a listing or an error, unpacked."""
-
 _OWN_MEANING = {408, 412, 416, 425, 429}
 """Refusals that HTTP itself defines: they mean what they say, whoever gives them."""
 
 _STREAM: ContextVar[Any] = ContextVar("the body of an answer that is streamed")
 
-_GZIP = b"\x1f\x8b"
+_AS_BOTOCORE_SAYS = 500
+"""What botocore makes of a status 200 whose body is no XML."""
+
 _LOOKED_AT = 4096
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _UNENDED = re.compile(r'[^\s<>"]*$')
@@ -56,37 +54,23 @@ def _stay(context: dict[str, Any], **_: object) -> None:
 
 
 def _look_at(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
-    """Unpack an answer that is not streamed, and refuse one that is not of S3."""
+    """Refuse an answer that is not of S3."""
     status, body = response_dict["status_code"], response_dict["body"]
     if not isinstance(body, bytes):
         _STREAM.set(body)
         return
-    body = response_dict["body"] = _unpacked(body)
     headers = response_dict["headers"]
     if 300 <= status < 400:
         raise SourceRefused(_sent_on(status, headers, body))
     is_head = operation_model.http["method"] == "HEAD"
     if 400 <= status < 500 and status not in _OWN_MEANING and not is_head and _code(body) is None:
         raise SourceRefused(f"{status}, and not by S3 ({described(headers, body)}): {_IN_BETWEEN}")
-    if status < 300 and operation_model.name == "ListObjectsV2" and _root(body) not in ("ListBucketResult", "Error"):
+    is_listing = operation_model.name == "ListObjectsV2" and (status < 300 or status == _AS_BOTOCORE_SAYS)
+    if is_listing and _root(body) not in ("ListBucketResult", "Error"):
         raise Disrupted(f"the answer is no listing ({described(headers, body)}); {NOT_S3}")
 
 
 _IN_BETWEEN = "a firewall or a proxy stands in between, or [source] endpoint_url is no S3 gateway"
-
-
-def _unpacked(body: bytes) -> bytes:
-    """A body without the gzip that a proxy has put around it. Raises Disrupted where that is not whole."""
-    if not body.startswith(_GZIP):
-        return body
-    packed = zlib.decompressobj(wbits=31)
-    try:
-        found = packed.decompress(body, MAX_UNPACKED)
-    except zlib.error as error:
-        raise Disrupted(f"the answer is packed with gzip, and damaged: {error}") from error
-    if not packed.eof:
-        raise Disrupted(f"the answer is packed with gzip, and not whole, or longer than {MAX_UNPACKED:,} bytes")
-    return found
 
 
 def _sent_on(status: int, headers: Mapping[str, str], body: bytes) -> str:

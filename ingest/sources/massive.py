@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import aioboto3
 import aiohttp
@@ -54,9 +55,9 @@ class MassiveSource:
         for _ in range(_MAX_PAGES):
             page = await self._page(prefix, {"ContinuationToken": tokens[-1]} if tokens else {})
             found.update((item.key, item) for item in _entries(page, prefix))
-            if not page["IsTruncated"]:
+            if not (token := _next(page, prefix)):
                 return [found[key] for key in sorted(found)]
-            if (token := page["NextContinuationToken"]) in tokens:
+            if token in tokens:
                 raise Disrupted(f"listing {prefix}: a page came twice")
             tokens.append(token)
         raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {NOT_S3}")
@@ -291,18 +292,31 @@ def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) ->
 
 
 def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
-    """The objects of a page. What is no listing, a web page say, reads as one without objects."""
+    """The objects of a page. Raises Disrupted where it contradicts itself, or an object lacks what is needed of it."""
     try:
-        found = [_remote_object(entry) for entry in page.get("Contents", ())]
-        if not page["IsTruncated"] or page["NextContinuationToken"]:
-            return found
+        found = [_remote_object(entry, prefix) for entry in page.get("Contents", ())]
     except (LookupError, ValueError) as error:
         raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
-    raise Disrupted(f"listing {prefix}: the answer breaks off")
+    if not found and page.get("KeyCount", 0) > len(page.get("CommonPrefixes", ())):
+        raise Disrupted(f"listing {prefix}: {page['KeyCount']:,} keys are announced, and none is there; {NOT_S3}")
+    return found
 
 
-def _remote_object(entry: Mapping[str, Any]) -> RemoteObject:
+def _next(page: Mapping[str, Any], prefix: str) -> str | None:
+    """What leads to the page after this one, if there is one: a page need not say that it is the last."""
+    token: str | None = page.get("NextContinuationToken")
+    if page.get("IsTruncated") and not token:
+        raise Disrupted(f"listing {prefix}: the answer breaks off")
+    return token if page.get("IsTruncated", True) else None
+
+
+def _remote_object(entry: Mapping[str, Any], prefix: str) -> RemoteObject:
     size = int(entry["Size"])
     if size < 0:
         raise ValueError("a negative size")
-    return RemoteObject(entry["Key"], size, etag_of(entry["ETag"]), entry.get("LastModified", ""))
+    return RemoteObject(_key(entry["Key"], prefix), size, etag_of(entry["ETag"]), entry.get("LastModified", ""))
+
+
+def _key(listed: str, prefix: str) -> str:
+    """A key below the prefix that was asked for, also where it is encoded as for a URL and the page does not say so."""
+    return plain if not listed.startswith(prefix) and (plain := unquote(listed)).startswith(prefix) else listed

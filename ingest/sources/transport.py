@@ -10,6 +10,7 @@ among them, sends through this one. Nothing here writes to disk.
 import copy
 import os
 import ssl
+import zlib
 from collections.abc import Mapping
 from functools import cached_property, partial
 from ipaddress import ip_address
@@ -25,10 +26,12 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 
-from ingest.errors import SourceRefused, UsageError
+from ingest.errors import Disrupted, SourceRefused, UsageError
 
 _MAX_BODY = 64 << 20
-"""Bytes of a listing, of which a page has less than one million."""
+"""Bytes of a listing, unpacked; a page has less than one million."""
+
+_GZIP = b"\x1f\x8b"
 
 _MAX_ERROR = 1 << 20
 """Bytes that are read of an error."""
@@ -115,7 +118,7 @@ class Transport(AIOHTTPSession):  # type: ignore[misc]
         streamed, request.stream_output = request.stream_output, True
         response = await super().send(request)
         if not streamed or response.status_code >= 300:
-            response._content = await _bounded(response)
+            response._content = _unpacked(await _bounded(response))
         return response
 
 
@@ -134,3 +137,17 @@ async def _bounded(response: Any) -> bytes:
     if len(body) > _MAX_BODY:
         raise SourceRefused(f"more than {_MAX_BODY:,} bytes come where a listing was asked for")
     return bytes(body)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """A body without the gzip that a proxy has put around it. Raises Disrupted where that is not whole."""
+    if not body.startswith(_GZIP):
+        return body
+    packed = zlib.decompressobj(wbits=31)
+    try:
+        found = packed.decompress(body, _MAX_BODY)
+    except zlib.error as error:
+        raise Disrupted(f"the answer is packed with gzip, and damaged: {error}") from error
+    if not packed.eof:
+        raise Disrupted(f"the answer is packed with gzip, and not whole, or longer than {_MAX_BODY:,} bytes")
+    return found

@@ -142,7 +142,7 @@ def test_a_key_that_a_page_repeats_is_not_told_not_even_in_part(place, server, l
     loopback_keys.write_text(f"[massive]\naws_access_key_id = KEY-OF-NOBODY\naws_secret_access_key = {secret}\n")
     forms = (secret, secret.replace("/", "%2F").replace("+", "%2B"), secret.replace("+", "&#43;"))
     for form in forms:
-        for at in range(60, 140, 5):
+        for at in range(96, 128, 7):
             server.faults = to_objects(Foreign(403, b"<title>" + b"a" * at + f" {form} b</title>".encode()))
             ran = place.run(*window(DAYS[:1]), fails=SourceRefused)
             assert "x" * 8 not in str(ran.error)
