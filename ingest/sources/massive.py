@@ -294,7 +294,10 @@ def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) ->
 def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
     """The objects of a page. Raises Disrupted where it contradicts itself, or an object lacks what is needed of it."""
     try:
-        found = [_remote_object(entry, prefix) for entry in page.get("Contents", ())]
+        entries = page.get("Contents", ())
+        # Keys of which none is below the prefix that was asked for are encoded as for a URL, unsaid.
+        read = str if any(entry["Key"].startswith(prefix) for entry in entries) else unquote
+        found = [_remote_object(entry, read(entry["Key"])) for entry in entries]
     except (LookupError, ValueError) as error:
         raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
     if not found and page.get("KeyCount", 0) > len(page.get("CommonPrefixes", ())):
@@ -310,13 +313,8 @@ def _next(page: Mapping[str, Any], prefix: str) -> str | None:
     return token if page.get("IsTruncated", True) else None
 
 
-def _remote_object(entry: Mapping[str, Any], prefix: str) -> RemoteObject:
+def _remote_object(entry: Mapping[str, Any], key: str) -> RemoteObject:
     size = int(entry["Size"])
     if size < 0:
         raise ValueError("a negative size")
-    return RemoteObject(_key(entry["Key"], prefix), size, etag_of(entry["ETag"]), entry.get("LastModified", ""))
-
-
-def _key(listed: str, prefix: str) -> str:
-    """A key below the prefix that was asked for, also where it is encoded as for a URL and the page does not say so."""
-    return plain if not listed.startswith(prefix) and (plain := unquote(listed)).startswith(prefix) else listed
+    return RemoteObject(key, size, etag_of(entry["ETag"]), entry.get("LastModified", ""))
