@@ -65,8 +65,9 @@ def _look_at(operation_model: Any, response_dict: dict[str, Any], **_: object) -
     is_head = operation_model.http["method"] == "HEAD"
     if 400 <= status < 500 and status not in _OWN_MEANING and not is_head and _code(body) is None:
         raise SourceRefused(f"{status}, and not by S3 ({described(headers, body)}): {_IN_BETWEEN}")
-    is_listing = operation_model.name == "ListObjectsV2" and (status < 300 or status == _AS_BOTOCORE_SAYS)
-    if is_listing and _root(body) not in ("ListBucketResult", "Error"):
+    is_no_xml = status == _AS_BOTOCORE_SAYS and _code(body) is None
+    is_other = status < 300 and _root(body) not in ("ListBucketResult", "Error")
+    if operation_model.name == "ListObjectsV2" and (is_no_xml or is_other):
         raise Disrupted(f"the answer is no listing ({described(headers, body)}); {NOT_S3}")
 
 
@@ -117,8 +118,14 @@ def _parsed(body: bytes) -> ET.Element | None:
 
 
 def _root(body: bytes) -> str:
-    root = _parsed(body)
-    return "" if root is None else _local(root.tag)
+    """The name of a document's outermost element, which its beginning tells."""
+    parser = ET.XMLPullParser(["start"])
+    try:
+        parser.feed(body[:_LOOKED_AT])
+        begun: Any = next(iter(parser.read_events()), None)
+    except ET.ParseError:
+        return ""
+    return _local(begun[1].tag) if begun else ""
 
 
 def _texts(body: bytes) -> Mapping[str, str]:
