@@ -119,7 +119,7 @@ def _parsed(body: bytes) -> ET.Element | None:
 
 def _root(body: bytes) -> str:
     """The name of a document's outermost element, which its beginning tells."""
-    parser = ET.XMLPullParser(["start"])
+    parser: ET.XMLPullParser[Any] = ET.XMLPullParser(["start"])
     try:
         parser.feed(body[:_LOOKED_AT])
         begun: Any = next(iter(parser.read_events()), None)
