@@ -80,7 +80,7 @@ def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> i
     """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
     console = Console(highlight=False)
     chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
-    folder = folder.expanduser().absolute()
+    folder = _absolute(folder)
     parts = [_part(dataset, months, folder) for dataset in chosen]
     _refresh(folder, parts)
     began = time.monotonic()
@@ -98,6 +98,13 @@ def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> i
     if code == 0:
         console.print(_what_next(folder, parts), soft_wrap=True)
     return code
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"--dir {folder}: the home folder is not known") from error
 
 
 def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:

@@ -50,7 +50,10 @@ def find(config: Path | None = None) -> Path | None:
         return here
     from platformdirs import user_config_path  # rarely needed, and not free to import
 
-    personal = user_config_path("ingest", appauthor=False) / FILE_NAME
+    try:
+        personal = user_config_path("ingest", appauthor=False) / FILE_NAME
+    except RuntimeError:  # a user of whom no home folder is known has no config folder either
+        return None
     return personal if personal.is_file() else None
 
 

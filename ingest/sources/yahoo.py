@@ -69,7 +69,10 @@ class Yahoo:
         It is always asked through today: Yahoo divides each price by the splits that came after it.
         """
         frame = self.history(symbol, start=start, end=today() + timedelta(days=1), auto_adjust=False, actions=True)
-        return as_traded(frame)
+        try:
+            return as_traded(frame)
+        except Exception as error:  # a frame of another shape than yfinance's own: no reason to end a run
+            raise Disrupted(f"Yahoo, {symbol}: an answer that cannot be read ({error!r})") from error
 
     def history(self, symbol: str, **arguments: Any) -> "pd.DataFrame":
         """What `yfinance.Ticker(symbol).history(**arguments)` gives; raises as `daily` does, and never logs."""
@@ -117,15 +120,27 @@ def shared() -> Yahoo:
     return Yahoo()
 
 
-def _ask(symbol: str, arguments: dict[str, Any]) -> "pd.DataFrame":
-    import yfinance
-    from yfinance.data import YfData
+def _yfinance() -> Any:
+    """The module, set up for one question. Raises SourceUnavailable, whatever its import ends in.
 
-    # What goes wrong is raised: yfinance would log it, and hand out nothing, as if there were no such ticker.
-    yfinance.config.debug.hide_exceptions = False
+    It looks for a home folder as it is imported, and brings libraries that may not suit the machine.
+    """
+    try:
+        import yfinance
+        from yfinance.data import YfData
+
+        # What goes wrong is raised: yfinance would log it, and hand out nothing, as if there were no such ticker.
+        yfinance.config.debug.hide_exceptions = False
+        # It keeps bodies of errors, too, and would answer a second attempt with the first one's.
+        YfData.cache_get.cache_clear()
+    except (Exception, SystemExit) as error:
+        raise SourceUnavailable(f"yfinance cannot be used: {type(error).__name__}: {error}") from error
     logging.getLogger("yfinance").setLevel(logging.CRITICAL)
-    # It keeps bodies of errors, too, and would answer a second attempt with the first one's.
-    YfData.cache_get.cache_clear()
+    return yfinance
+
+
+def _ask(symbol: str, arguments: dict[str, Any]) -> "pd.DataFrame":
+    yfinance = _yfinance()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of yfinance's own use of pandas
