@@ -104,6 +104,8 @@ def run(
         tracked = frozenset(_tickers(tickers))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
     done = runs.apart(lambda: series.run_each(chosen, requests, on_event, anyio.Event()))
+    if done.failures:
+        raise done.failures[0]
     return done.finished if datasets is not None else done.finished[0]
 
 

@@ -264,8 +264,9 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
 
 async def _download(asker: Asker, session: date, item: RemoteObject, max_unpacked: int) -> Check:
     began = time.monotonic()
-    await asker.limit.acquire()
-    body = await asker.fetch(session, item)
+    async with asker.watching():
+        await asker.limit.acquire()
+        body = await asker.fetch(session, item)
     seconds = time.monotonic() - began
     try:
         with body.open() as file:

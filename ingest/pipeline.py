@@ -36,12 +36,12 @@ from ingest.settings import Limits
 from ingest.sources import spooling
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
-from ingest.sources.pacing import ByteBudget, UnderWay
+from ingest.sources.pacing import ByteBudget, Share, UnderWay
 from ingest.store import Store
 from ingest.tiers import spool
 from ingest.unpacking import AT_ONCE, ORDINARY, Costly
 
-_Ended = tuple[Outcome, int]
+_Ended = tuple[Outcome, Share]
 
 _IN_FLIGHT_PER_PACKED = 6
 """Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
@@ -131,28 +131,29 @@ class Pipeline:
 
     async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
         """Begin a session as soon as there is a place and room for it."""
-        taken = await self._budget.acquire(self._in_flight(_item(job.decision)))
+        share = Share(self._budget, self._in_flight(_item(job.decision)))
+        await share.take()
         await self._asker.limit.acquire()
-        downloads.start_soon(self._session, job, taken, send)
+        downloads.start_soon(self._session, job, share, send)
 
     def _in_flight(self, item: RemoteObject) -> int:
         return self._spooled if spooling.is_large(item) else item.size * _IN_FLIGHT_PER_PACKED
 
-    async def _session(self, job: Job, taken: int, send: MemoryObjectSendStream[_Ended]) -> None:
+    async def _session(self, job: Job, share: Share, send: MemoryObjectSendStream[_Ended]) -> None:
         with self._under_way:
             try:
-                outcome = await self._outcome(job)
+                outcome = await self._outcome(job, share)
             except Stopped:  # a large file, of which the next run will find what has come
-                self._budget.release(taken)
+                share.give_back()
                 return
             # What is here by the time that another session ends the run is committed all the same.
             with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
-                await send.send((outcome, taken))
+                await send.send((outcome, share))
 
-    async def _outcome(self, job: Job) -> Outcome:
+    async def _outcome(self, job: Job, share: Share) -> Outcome:
         """Fetch and split one session. A refusal of the keys and a broken disk end the run and so are raised."""
         try:
-            return await self._prepared(job)
+            return await self._prepared(job, share)
         except Forbidden:
             return Outcome(job, "forbidden", spooled=self._spool_path(job))
         except NotFound as error:
@@ -160,24 +161,24 @@ class Pipeline:
         except (Disrupted, Throttled) as error:
             return Outcome(job, "failed", str(error))
 
-    async def _prepared(self, job: Job) -> Outcome:
+    async def _prepared(self, job: Job, share: Share) -> Outcome:
         """A file that is unreadable is fetched once more, lest the fault was on the way."""
-        first = await self._split(job, await self._fetched(job))
+        first = await self._split(job, await self._fetched(job, share))
         if first.prepared or first.acceptable:
             return first
         if first.spooled:
             await anyio.to_thread.run_sync(spool.discard, first.spooled)
         await self._asker.limit.acquire()
-        return await self._split(job, await self._fetched(job))
+        return await self._split(job, await self._fetched(job, share))
 
     def _spool_path(self, job: Job) -> Path | None:
         return self._store.spool_path(job.decision.session) if spooling.is_large(_item(job.decision)) else None
 
-    async def _fetched(self, job: Job) -> Body:
+    async def _fetched(self, job: Job, share: Share) -> Body:
         session, item = job.decision.session, _item(job.decision)
         if path := self._spool_path(job):
-            return await spooling.fetch(self._asker, session, item, path)
-        return await self._asker.fetch(session, item)
+            return await spooling.fetch(self._asker, session, item, path, share)
+        return await self._asker.fetch(session, item, share)
 
     async def _split(self, job: Job, body: Body, granted: int = ORDINARY) -> Outcome:
         """Split a file. One that takes more memory than is granted is split again when that is to be had."""
@@ -203,9 +204,9 @@ class Pipeline:
                     await self._under_way.none()
                 batch = [first, *_waiting(receive)]
                 await anyio.to_thread.run_sync(self._store.record, [outcome for outcome, _ in batch])
-                for outcome, taken in batch:
+                for outcome, share in batch:
                     self.outcomes[outcome.job.decision.session] = outcome.kind
-                    self._budget.release(taken)
+                    share.give_back()
                     self._sink(_event(outcome, self._store))
 
 

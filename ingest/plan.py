@@ -63,8 +63,13 @@ class Plan:
 
     @property
     def fetches(self) -> tuple[Decision, ...]:
-        """What is to be downloaded, oldest first: what a plan allows rolls forward, so the oldest is lost first."""
-        return tuple(decision for decision in self.decisions if decision.action == "fetch")
+        """What is to be downloaded, oldest first: what a plan allows rolls forward, so the oldest is lost first.
+
+        What was refused or failed when it was last asked for comes after all else: what is in trouble each night must
+        not use up a run's limit, nor its patience.
+        """
+        wanted = (decision for decision in self.decisions if decision.action == "fetch")
+        return tuple(sorted(wanted, key=lambda one: one.held.remote in _REFUSALS))
 
     @property
     def bytes(self) -> int:
@@ -169,14 +174,11 @@ def _if_permitted(decision: Decision, permission: Permission) -> Decision:
 
 
 def limit(plan: Plan, max_files: int | None, max_bytes: int | None) -> Plan:
-    """The oldest fetches of a plan, as far as they keep to both limits (packed bytes); the rest is left for later.
-
-    What was refused or failed when it was last asked for comes after all else: it must not use up each run's limit.
-    """
+    """The first fetches of a plan, as far as they keep to both limits (packed bytes); the rest is left for later."""
     if max_files is None and max_bytes is None:
         return plan
     taken, size = set[date](), 0
-    for decision in sorted(plan.fetches, key=lambda one: one.held.remote in _REFUSALS):
+    for decision in plan.fetches:
         size += decision.item.size if decision.item else 0
         if (max_files is not None and len(taken) >= max_files) or (max_bytes is not None and size > max_bytes):
             break

@@ -25,9 +25,9 @@ from ingest.permission import Permission, only_copies
 from ingest.plan import Plan, limit
 from ingest.request import Request
 from ingest.settings import Settings
-from ingest.sources.asking import Asker
+from ingest.sources.asking import Asker, Line
 from ingest.store import Store
-from ingest.survey import asking, survey
+from ingest.survey import asking, connected, survey
 from ingest.tally import Tally, standing
 from ingest.tickers import some
 from ingest.tiers import durable, spool
@@ -46,16 +46,20 @@ async def run(settings: Settings, request: Request, sink: events.Sink, stop: any
     """Bring the cache to what the request asks for; reports to `sink` all the while.
 
     When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
-    SourceUnavailable, CacheError or CacheLocked, after the summary; whatever was committed until then stays.
+    SourceUnavailable or CacheError, after the summary; whatever was committed until then stays. Before there is
+    anything to sum up: UsageError where there are no keys, CacheLocked, Stopped.
     """
-    with lock.hold(settings.cache.root, SHORTLY_S):
-        return await run_held(settings, request, sink, stop)
+    async with connected(settings, stop) as line:
+        with lock.hold(settings.cache.root, SHORTLY_S):
+            return await run_held(settings, request, line, sink, stop)
 
 
-async def run_held(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
+async def run_held(
+    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
+) -> events.Finished:
     """As `run`, for who holds the cache's lock."""
     with opened_store(settings, request) as store:
-        going = _Run(settings, request, store, sink, stop)
+        going = _Run(settings, request, store, line, sink, stop)
         failure: IngestError | None = None
         try:
             await going.work()
@@ -91,8 +95,9 @@ class _Run:
     """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
 
     def __init__(
-        self, settings: Settings, request: Request, store: Store, sink: events.Sink, stop: anyio.Event
+        self, settings: Settings, request: Request, store: Store, line: Line, sink: events.Sink, stop: anyio.Event
     ) -> None:
+        self._line = line
         self._settings, self._request, self._store, self._stop = settings, request, store, stop
         self._started = time.monotonic()
         self._sink = Tally(sink)
@@ -152,21 +157,21 @@ class _Run:
 
     async def _fetch(self) -> None:
         manifest, request = self._store.manifest, self._request
-        async with asking(self._settings, self._sink, self._stop) as asker:
-            try:
-                found = await survey(asker, manifest, self._settings, request)
-                plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
-                manifest.answered(_new_answers(plan), self._store.run)
-                spool.sweep(self._store.spool, _still_wanted(found.plan))
-                self._permit(found.permission)
-                self._check_size(plan)
-                for words in found.outside():
-                    self._sink(events.Notice(words))
-                self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
-                if plan.fetches:
-                    await self._fetch_all(asker, found.permission, plan)
-            finally:
-                self._requests = asker.requests
+        asker = Asker(self._line, self._settings.source, self._sink, self._stop)
+        try:
+            found = await survey(asker, manifest, self._settings, request)
+            plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
+            manifest.answered(_new_answers(plan), self._store.run)
+            spool.sweep(self._store.spool, _still_wanted(found.plan))
+            self._permit(found.permission)
+            self._check_size(plan)
+            for words in found.outside():
+                self._sink(events.Notice(words))
+            self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
+            if plan.fetches:
+                await self._fetch_all(asker, found.permission, plan)
+        finally:
+            self._requests = asker.requests
 
     def _check_size(self, plan: Plan) -> None:
         """A large download is to be agreed to: raises NotConfirmed, with the estimate."""

@@ -1,7 +1,7 @@
 """What is found out before anything is fetched: the listing, what the keys' plan allows, and so what is to be done."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -19,8 +19,9 @@ from ingest.plan import Plan, Wishes, make_plan
 from ingest.request import Request
 from ingest.sessions import Calendar
 from ingest.settings import Settings
-from ingest.sources.asking import Asker
+from ingest.sources.asking import Asker, Line, ending_with
 from ingest.sources.base import RemoteObject
+from ingest.sources.liveness import Liveness
 from ingest.tiers.layout import TIERS, PartFolders
 
 SEARCH_FROM = 8
@@ -57,13 +58,22 @@ class Survey:
 
 
 @asynccontextmanager
-async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
-    """A connected source."""
+async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line]:
+    """A connected source: its keys are there. Raises UsageError where they are not, Stopped where none came in time."""
     from ingest.sources.massive import connect  # aioboto3: 0.4 s, and not for who only reads
 
     with ungrouped():
-        async with connect(settings.source) as source:
-            yield Asker(source, settings.source, sink, stop)
+        async with AsyncExitStack() as opened:
+            async with ending_with(stop):
+                source = await opened.enter_async_context(connect(settings.source))
+            yield Line(source, Liveness(settings.source))
+
+
+@asynccontextmanager
+async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
+    """A connected source, for one run or one question."""
+    async with connected(settings, stop) as line:
+        yield Asker(line, settings.source, sink, stop)
 
 
 async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Survey:

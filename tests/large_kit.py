@@ -13,8 +13,9 @@ from pipeline_kit import LOADER
 from ingest.errors import IngestError
 from ingest.settings import Source
 from ingest.sources import spooling
-from ingest.sources.asking import Asker
+from ingest.sources.asking import Asker, Line
 from ingest.sources.base import Body, RemoteObject
+from ingest.sources.liveness import Liveness
 from ingest.sources.massive import connect
 from ingest.tiers import spool
 
@@ -64,7 +65,7 @@ def fetch(endpoint_url, item, path, **settings):
 
     async def work():
         async with connect(source) as connected:
-            asker = Asker(connected, source, seen.append, anyio.Event())
+            asker = Asker(Line(connected, Liveness(source)), source, seen.append, anyio.Event())
             async with asker.watching():
                 await asker.limit.acquire()
                 return await spooling.fetch(asker, DAY, item, path)

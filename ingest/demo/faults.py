@@ -129,6 +129,14 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Trickle:
+    """The right answer, in pieces of so many bytes with so many seconds before each."""
+
+    piece: int = 1
+    every_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """The right answer, so much later."""
 
@@ -150,6 +158,7 @@ Fault = (
     | ResetBefore
     | ResetMidway
     | Silence
+    | Trickle
     | Latency
 )
 Script = Callable[[Request], Fault | None]

@@ -46,6 +46,7 @@ from ingest.demo.faults import (
     ShortLength,
     Silence,
     Status,
+    Trickle,
     XmlError200,
 )
 
@@ -76,6 +77,7 @@ class Server:
         access_keys: Collection[str] | None,
         page_size: int,
         clock_ahead_s: float,
+        bytes_per_s: float | None,
     ) -> None:
         self.endpoint_url = ""
         self.bucket = bucket
@@ -89,6 +91,7 @@ class Server:
         self._access_keys = access_keys
         self._page_size = page_size
         self._ahead = timedelta(seconds=clock_ahead_s)
+        self._line = _Line(bytes_per_s)
         self._log: list[Request] = []
         self._counts: Counter[str] = Counter()
         self._etags: dict[str, tuple[bytes, str]] = {}
@@ -119,7 +122,8 @@ class Server:
         try:
             fault = self.faults(request) if self.faults else None
             answer = self._refusal(bucket, incoming) or self._answer(_heeded(request, fault))
-            return await _send(incoming, self._dated(_spoilt(answer, fault)), fault, partial(self._note_sent, key))
+            note = partial(self._note_sent, key)
+            return await _send(incoming, self._dated(_spoilt(answer, fault)), fault, self._line, note)
         finally:
             self._at_once -= 1
 
@@ -223,15 +227,17 @@ def serve(
     page_size: int = _MAX_KEYS,
     clock_ahead_s: float = 0,
     tls: ssl.SSLContext | None = None,
+    bytes_per_s: float | None = None,
 ) -> Iterator[Server]:
     """Serve objects on a free port of loopback until the block is left; pages of listings hold up to `page_size` keys.
 
     Keys in `forbidden` are listed, and answer 403 to GET and HEAD. With `access_keys`, other access keys are refused.
-    The server's clock is `clock_ahead_s` seconds ahead of this computer's. With `tls` it speaks https.
+    The server's clock is `clock_ahead_s` seconds ahead of this computer's. With `tls` it speaks https. With
+    `bytes_per_s` all bodies together come over a line of that speed.
     """
     objects = {} if objects is None else objects
     forbidden = set() if forbidden is None else forbidden
-    server = Server(objects, bucket, forbidden, faults, access_keys, page_size, clock_ahead_s)
+    server = Server(objects, bucket, forbidden, faults, access_keys, page_size, clock_ahead_s, bytes_per_s)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_run(server, started, tls)), name="loopback", daemon=True)
     thread.start()
@@ -297,8 +303,24 @@ def _bent(answer: _Answer, fault: Fault | None) -> _Answer:
             return answer
 
 
+class _Line:
+    """What all bodies share: pieces take turns, each for as long as a line of that speed takes for it."""
+
+    def __init__(self, bytes_per_s: float | None) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._free_at = 0.0
+        self.piece = _BLOCK if bytes_per_s is None else 256
+
+    async def carry(self, count: int) -> None:
+        """Wait until so many bytes are through."""
+        if self._bytes_per_s is not None:
+            now = asyncio.get_running_loop().time()
+            self._free_at = max(self._free_at, now) + count / self._bytes_per_s
+            await asyncio.sleep(self._free_at - now)
+
+
 async def _send(
-    incoming: web.Request, answer: _Answer, fault: Fault | None, note: Callable[[int], None]
+    incoming: web.Request, answer: _Answer, fault: Fault | None, line: _Line, note: Callable[[int], None]
 ) -> web.StreamResponse:
     """Send an answer, with what a fault does to its transport; `note` is told how many bytes of the body are sent."""
     match fault:
@@ -312,9 +334,12 @@ async def _send(
     if incoming.method == "HEAD":
         return response
     body = memoryview(answer.body)[: _come_through(len(answer.body), fault)]
-    for start in range(0, len(body), _BLOCK):
-        await response.write(bytes(body[start : start + _BLOCK]))
-        note(len(body[start : start + _BLOCK]))
+    piece, pause_s = (fault.piece, fault.every_s) if isinstance(fault, Trickle) else (line.piece, 0.0)
+    for start in range(0, len(body), piece):
+        await asyncio.sleep(pause_s)
+        await line.carry(len(body[start : start + piece]))
+        await response.write(bytes(body[start : start + piece]))
+        note(len(body[start : start + piece]))
     return await _ended(incoming, response, fault)
 
 

@@ -69,7 +69,10 @@ class Source(Section):
     connect_timeout_s: Seconds = _seconds(10, 600)
     read_timeout_s: Seconds = _seconds(30, 600)
     attempts: Whole = _whole(6, 1, 20)
+    low_speed_bytes_per_s: Whole = _whole(2000, 1, 1_000_000)
     down_after_s: Seconds = _seconds(45, 3600)
+    max_wait_s: Seconds = _seconds(900, 86_400)
+    keys_timeout_s: Seconds = _seconds(60, 600)
 
 
 class Cache(Section):

@@ -13,7 +13,7 @@ from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.settings import Source as SourceSettings
-from ingest.sources import ranges
+from ingest.sources import heard, ranges
 from ingest.sources.answers import ahead_of, answering, iso, status_of, translating
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.credentials import credentials_file
@@ -279,6 +279,7 @@ async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
     """A body of up to so many bytes: what is longer is not what was asked for, and is not read on."""
     most, size, chunks = min(most, _MAX_BODY), 0, list[bytes]()
     async for chunk in content.iter_chunked(_CHUNK):
+        heard.received(len(chunk))
         size += len(chunk)
         if size > most:
             raise Disrupted(f"{key}: more than {most:,} bytes come, which is not what was listed")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import anyio
 
@@ -147,3 +148,94 @@ class AdaptiveLimit:
         regained = [level for level in self._fallen_from if level <= self.limit]
         self._fallen_from = [level for level in self._fallen_from if level > self.limit]
         return bool(regained)
+
+
+class Lease(Protocol):
+    """Something bounded that is held, and may be given back for a while."""
+
+    async def take(self) -> None:
+        """Wait for it."""
+        ...
+
+    def give_back(self) -> None:
+        """Let others have it; where it is not held nothing happens."""
+        ...
+
+
+class Share:
+    """Bytes of the budget, for one session."""
+
+    def __init__(self, budget: ByteBudget, count: int) -> None:
+        self._budget, self._count, self._taken = budget, count, 0
+
+    async def take(self) -> None:
+        """See `Lease`."""
+        self._taken = await self._budget.acquire(self._count)
+
+    def give_back(self) -> None:
+        """See `Lease`."""
+        taken, self._taken = self._taken, 0
+        if taken:
+            self._budget.release(taken)
+
+
+class Place:
+    """A place among the downloads."""
+
+    def __init__(self, limit: AdaptiveLimit, held: bool = False) -> None:
+        self._limit, self._held = limit, held
+
+    async def take(self) -> None:
+        """See `Lease`."""
+        await self._limit.acquire()
+        self._held = True
+
+    def give_back(self) -> None:
+        """See `Lease`."""
+        if self._held:
+            self._held = False
+            self._limit.release()
+
+
+class Common:
+    """A lease, held, that several tasks use together: it is given back only while all of them wait.
+
+    So none waits for a part of it while it holds another.
+    """
+
+    def __init__(self, lease: Lease, tasks: int) -> None:
+        self._lease, self._tasks, self._waiting, self._held = lease, tasks, 0, True
+        self._taking = anyio.Lock()
+
+    async def take(self) -> None:
+        """See `Lease`."""
+        async with self._taking:
+            if not self._held:
+                await self._lease.take()
+                self._held = True
+            self._waiting -= 1
+
+    def give_back(self) -> None:
+        """See `Lease`."""
+        self._waiting += 1
+        self._unless_used()
+
+    def leave(self) -> None:
+        """Note that a task has ended; what the last one leaves stays held."""
+        self._tasks -= 1
+        self._unless_used()
+
+    def _unless_used(self) -> None:
+        if self._held and 0 < self._tasks == self._waiting:
+            self._held = False
+            self._lease.give_back()
+
+
+@asynccontextmanager
+async def aside(*leases: Lease) -> AsyncIterator[None]:
+    """Within this others have what is held; it is taken again at the end, in this order, unless that is an error."""
+    for one in leases:
+        one.give_back()
+    yield
+    for one in leases:
+        await one.take()

@@ -15,6 +15,7 @@ import anyio
 from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, Replaced, Unranged
+from ingest.sources import heard
 from ingest.sources.answers import status_of
 from ingest.sources.base import RemoteObject, Write, etag_of
 from ingest.tiers.spool import Stretch
@@ -81,6 +82,7 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, 
         at, end = _place(answer, item, stretch, alone)
         async with _gathering(stretch.start, write) as gathered:
             async for chunk in stream.content.iter_any():
+                heard.received(len(chunk))
                 if at + len(chunk) > end:
                     raise Disrupted(f"{item.key}: more bytes come than were asked for")
                 await gathered.add(chunk[max(stretch.start - at, 0) : stretch.stop - at])

@@ -1,13 +1,15 @@
-"""Attempts, waits and the judgement that a source is down. Wraps a source's calls; is not in them."""
+"""Attempts, and the waits between them. Wraps a source's calls; is not in them."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
 import tenacity
 
-from ingest.errors import IngestError, SourceUnavailable, Throttled
+from ingest.errors import IngestError, Throttled
+from ingest.sources.liveness import Liveness
 
 _Result = TypeVar("_Result")
 OnRetry = Callable[[int, float, str], None]
@@ -19,108 +21,92 @@ ten seconds, 21 at most."""
 _PATIENCE = tenacity.wait_random_exponential(multiplier=0.5, max=20)
 """After a wish to slow down that does not say for how long: the first wait counts already."""
 
+_MOST_AT_A_TIME_S = 60.0
+"""The longest wait that a source may ask for by Retry-After."""
 
-class Liveness:
-    """Since when the source has given no answer; an answer is a success, a refusal or a request to slow down."""
+MOST_WAITED_S = 300.0
+"""Seconds that all waits of one call may take together: then it fails, whatever attempts are left."""
 
-    def __init__(self, down_after_s: float) -> None:
-        self.down_after_s = down_after_s
-        self._waiting = 0
-        self._silent_since = 0.0
+Aside = Callable[[], AbstractAsyncContextManager[None]]
+"""Gives back what is held of bounded things while a call waits, so that others may go on, and takes it again."""
 
-    def asking(self) -> None:
-        """Note that a request begins."""
-        if not self._waiting:
-            self._silent_since = anyio.current_time()
-        self._waiting += 1
 
-    def answered(self) -> None:
-        """Note a sign of life."""
-        self._silent_since = anyio.current_time()
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How calls are repeated: so often, unless the run is to `stop`, and with what is said before each wait."""
 
-    def told_to_wait(self, seconds: float) -> None:
-        """Note that the source asked for a pause: for so long its silence means nothing."""
-        self._silent_since = max(self._silent_since, anyio.current_time() + seconds)
+    attempts: int
+    liveness: Liveness
+    on_retry: OnRetry
+    stop: anyio.Event
+    most_waited_s: float = MOST_WAITED_S
 
-    def done(self) -> None:
-        """Note that a request, with all its attempts, has ended."""
-        self._waiting -= 1
+    async def call(self, what: str, call: Callable[[], Awaitable[_Result]], aside: Aside = nullcontext) -> _Result:
+        """Call until it succeeds, fails for good, or attempts or time are used up; raises the last error.
 
-    @property
-    def is_down(self) -> bool:
-        """Whether requests have waited too long for any answer."""
-        return bool(self._waiting) and anyio.current_time() - self._silent_since > self.down_after_s
-
-    async def watch(self) -> None:
-        """Return only by raising SourceUnavailable, when the source is down."""
-        while not self.is_down:
-            await anyio.sleep(0.25)
-        raise SourceUnavailable(
-            f"the source has not answered for {self.down_after_s:.0f} s; what was committed stays, run again later"
+        When the run is to stop no other attempt is made. Waits grow exponentially with full jitter, or are as long as
+        the source asked for (Retry-After), a minute at most.
+        """
+        one = _Call(self, what, call, aside)
+        retrying = tenacity.AsyncRetrying(
+            stop=self._is_enough,
+            wait=_wait,
+            retry=tenacity.retry_if_exception(_is_retryable),
+            before_sleep=one.before_sleep,
+            sleep=one.sleep,
+            reraise=True,
         )
+        with self.liveness.asked():
+            return await retrying(one)
+
+    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
+        waited = state.idle_for + state.upcoming_sleep
+        return self.stop.is_set() or state.attempt_number >= self.attempts or waited > self.most_waited_s
 
 
-async def with_retries(
-    call: Callable[[], Awaitable[_Result]], attempts: int, liveness: Liveness, on_retry: OnRetry, stop: anyio.Event
-) -> _Result:
-    """Call until it succeeds, fails for good, or the attempts are used up; raises the last error.
+class _Call(Generic[_Result]):
+    """One attempt after the other; tells of signs of life, and makes no other attempt once the run is to stop."""
 
-    When the run is to stop no other attempt is made. Waits grow exponentially with full jitter, or are as long as
-    the source asked for (Retry-After).
-    """
-
-    def before_sleep(state: tenacity.RetryCallState) -> None:
-        error = _error(state)
-        if isinstance(error, Throttled):
-            liveness.told_to_wait(state.upcoming_sleep)
-        on_retry(state.attempt_number, state.upcoming_sleep, str(error))
-
-    retrying = tenacity.AsyncRetrying(
-        stop=lambda state: stop.is_set() or state.attempt_number >= attempts,
-        wait=_wait,
-        retry=tenacity.retry_if_exception(_is_retryable),
-        before_sleep=before_sleep,
-        sleep=partial(_sleep, stop),
-        reraise=True,
-    )
-    liveness.asking()
-    try:
-        return await retrying(_Attempt(call, liveness, stop))
-    finally:
-        liveness.done()
-
-
-async def _sleep(stop: anyio.Event, seconds: float) -> None:
-    with anyio.move_on_after(seconds):
-        await stop.wait()
-
-
-class _Attempt(Generic[_Result]):
-    """One call after the other; tells of signs of life, and makes no other call once the run is to stop."""
-
-    def __init__(self, call: Callable[[], Awaitable[_Result]], liveness: Liveness, stop: anyio.Event) -> None:
-        self._call, self._liveness, self._stop = call, liveness, stop
+    def __init__(
+        self, persistence: Persistence, what: str, call: Callable[[], Awaitable[_Result]], aside: Aside
+    ) -> None:
+        self._persistence, self._liveness = persistence, persistence.liveness
+        self._what, self._call, self._aside = what, call, aside
         self._last: IngestError | None = None
+        self._answered = False
 
     async def __call__(self) -> _Result:
-        if self._last and self._stop.is_set():
+        if self._last and self._persistence.stop.is_set():
             raise self._last
         try:
-            result = await self._call()
+            with self._liveness.exchange(self._what) as exchange:
+                result = await self._call()
         except IngestError as error:
             self._last = error
-            if isinstance(error, Throttled) or not error.retryable:
-                self._liveness.answered()
+            self._answered = exchange.heard or isinstance(error, Throttled) or not error.retryable
+            if self._answered:
+                self._liveness.alive(well=not error.retryable)
             raise
-        self._liveness.answered()
+        self._liveness.alive(well=True)
         return result
+
+    def before_sleep(self, state: tenacity.RetryCallState) -> None:
+        """Say that another attempt is made, and when."""
+        self._persistence.on_retry(state.attempt_number, state.upcoming_sleep, str(_error(state)))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, unless the run is to stop. After an answer the source is not called silent for it."""
+        with self._liveness.waiting(seconds, excused=self._answered, cause=str(self._last)):
+            async with self._aside():
+                with anyio.move_on_after(seconds):
+                    await self._persistence.stop.wait()
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
     error = _error(state)
     if not isinstance(error, Throttled):
         return _BACKOFF(state)
-    return _PATIENCE(state) if error.retry_after_s is None else min(error.retry_after_s, 60.0)
+    return _PATIENCE(state) if error.retry_after_s is None else min(error.retry_after_s, _MOST_AT_A_TIME_S)
 
 
 def _is_retryable(error: BaseException) -> bool:

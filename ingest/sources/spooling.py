@@ -6,7 +6,7 @@ in the spool file, and is gone on with while the object is the same one, by ETag
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ingest import events
 from ingest.errors import Disrupted, Replaced, Stopped, Unranged, ungrouped
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject, Write, is_as_listed, looks_like_md5
+from ingest.sources.pacing import Common, Lease
 from ingest.tiers.spool import Known, Spool, Stretch
 
 LARGE = 8 << 20
@@ -36,20 +37,20 @@ def is_large(item: RemoteObject) -> bool:
     return item.size >= LARGE
 
 
-async def fetch(asker: Asker, session: date, item: RemoteObject, path: Path) -> Body:
-    """One large object into the file `path`, checked; for the place among the downloads see `Asker.fetch`.
+async def fetch(asker: Asker, session: date, item: RemoteObject, path: Path, *held: Lease) -> Body:
+    """One large object into the file `path`, checked; for the place and what is `held` for it see `Asker.fetch`.
 
     Raises SourceError, CacheError, or Stopped: then what has come is kept for the next run.
     """
     asker.limit.release()  # each range takes one of its own
-    return await _Download(asker, session, item, path).body()
+    return await _Download(asker, session, item, path, held).body()
 
 
 class _Download:
     """One object on its way."""
 
-    def __init__(self, asker: Asker, session: date, item: RemoteObject, path: Path) -> None:
-        self._asker, self._session, self._path = asker, session, path
+    def __init__(self, asker: Asker, session: date, item: RemoteObject, path: Path, held: Sequence[Lease]) -> None:
+        self._asker, self._session, self._path, self._held = asker, session, path, held
         self._listed = self._item = item
         self._alone = False
         self._mismatched: str | None = None
@@ -91,19 +92,23 @@ class _Download:
     async def _fill(self) -> None:
         most = self._item.size if self._alone else _RANGE
         waiting = self._spool.missing(most)
+        tasks = 1 if self._alone else _AT_ONCE
+        held = [Common(one, tasks) for one in self._held]
         async with anyio.create_task_group() as group:
-            for _ in range(1 if self._alone else _AT_ONCE):
-                group.start_soon(self._take, waiting)
+            for _ in range(tasks):
+                group.start_soon(self._take, waiting, held)
         if self._spool.there < self._item.size:
             raise Stopped("stopped before all of it had come")
 
-    async def _take(self, waiting: Iterator[Stretch]) -> None:
+    async def _take(self, waiting: Iterator[Stretch], held: Sequence[Common]) -> None:
         """Fetch one range after the other, until there is none left or the run is to stop."""
         for stretch in waiting:
             one = _Range(stretch, self._keep)
-            await self._asker.fetch_stretch(self._session, self._item, one.left, one.write, self._alone)
+            await self._asker.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
             if self._asker.stop.is_set():
-                return
+                break
+        for lease in held:
+            lease.leave()
 
     async def _keep(self, at: int, data: bytes | bytearray) -> None:
         """Write what has come, and tell how far it has come, a few times a second."""

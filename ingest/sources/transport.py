@@ -27,6 +27,7 @@ from aiobotocore.session import AioSession
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
+from ingest.sources import heard
 
 _MAX_BODY = 64 << 20
 """Bytes of a listing, unpacked; a page has less than one million."""
@@ -117,6 +118,7 @@ class Transport(AIOHTTPSession):  # type: ignore[misc]
         """Send one request. A body that is no object's is read here, and no further than such a body can reach."""
         streamed, request.stream_output = request.stream_output, True
         response = await super().send(request)
+        heard.answered(well=response.status_code < 300)
         if not streamed or response.status_code >= 300:
             response._content = _unpacked(await _bounded(response))
         return response
@@ -127,6 +129,7 @@ async def _bounded(response: Any) -> bytes:
     is_error, body = response.status_code >= 300, bytearray()
     try:
         async for chunk in response.raw.content.iter_chunked(1 << 16):
+            heard.received(len(chunk))
             body += chunk
             if len(body) > (_MAX_ERROR if is_error else _MAX_BODY):
                 response.raw.close()

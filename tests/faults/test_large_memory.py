@@ -41,7 +41,7 @@ async def one(asker, key):
 async def work():
     settings = Source(endpoint_url=url)
     async with connect(settings) as connected:
-        asker = Asker(connected, settings, lambda event: None, anyio.Event())
+        asker = Asker(Line(connected, Liveness(settings)), settings, lambda event: None, anyio.Event())
         await connected.look_up(RemoteObject(keys[0], int(size), etag, ""))
         peaks.append(peak())
         async with asker.watching(), anyio.create_task_group() as group:

@@ -1,6 +1,6 @@
-"""Attempts, waits and the judgement that a source is down; waits are recorded, not waited for."""
+"""Attempts and the waits between them; waits are recorded, not waited for."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -18,32 +18,27 @@ from ingest.errors import (
     Throttled,
     UnreadableFile,
 )
-from ingest.sources import retrying
-from ingest.sources.retrying import Liveness, with_retries
+from ingest.settings import Source
+from ingest.sources.liveness import Liveness
+from ingest.sources.retrying import OnRetry, Persistence
 
 Said = tuple[int, float, str]
 """Number of the attempt that failed, seconds to wait, cause."""
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that the judgement of a source sees; element 0 is now."""
-    now = [1000.0]
-    monkeypatch.setattr(retrying.anyio, "current_time", lambda: now[0])
-    return now
-
-
 class Hurry:
     """Stands in for the event that ends waits: it is never set, and every wait is over at once."""
-
-    def __init__(self, passing: Callable[[], None] = lambda: None) -> None:
-        self._passing = passing
 
     def is_set(self) -> bool:
         return False
 
-    async def wait(self) -> None:
-        self._passing()
+    async def wait(self) -> None: ...
+
+
+async def _persist(
+    call: Callable[[], Awaitable[str]], attempts: int, on_retry: OnRetry, stop: anyio.Event | Hurry
+) -> str:
+    return await Persistence(attempts, Liveness(Source()), on_retry, stop).call("it", call)  # type: ignore[arg-type]
 
 
 def _call(*outcomes: Exception | str) -> tuple[Callable[[], Awaitable[str]], list[int]]:
@@ -65,8 +60,7 @@ def _retry(call: Callable[[], Awaitable[str]], attempts: int = 6, said: list[Sai
     said = [] if said is None else said
 
     async def run() -> str:
-        on_retry = lambda *what: said.append(what)  # noqa: E731
-        return await with_retries(call, attempts, Liveness(60), on_retry, Hurry())  # type: ignore[arg-type]
+        return await _persist(call, attempts, lambda *what: said.append(what), Hurry())
 
     return anyio.run(run)
 
@@ -155,6 +149,13 @@ class TestRetryAfter:
         assert (waits[0], waits[2]) == (3.0, 9.0)
         assert 0 <= waits[1] <= 20
 
+    def test_all_the_waits_of_a_call_together_have_a_limit(self) -> None:
+        said: list[Said] = []
+        call, calls = _call(*[Throttled("slow down", 60.0)] * 20)
+        with pytest.raises(Throttled):
+            _retry(call, 20, said)
+        assert (len(calls), _waits(said)) == (6, [60.0] * 5)
+
 
 class TestStop:
     def test_a_run_that_is_to_stop_makes_no_other_attempt(self) -> None:
@@ -164,7 +165,7 @@ class TestStop:
             said: list[Said] = []
             call, calls = _call(Disrupted("reset"), "body")
             with pytest.raises(Disrupted):
-                await with_retries(call, 6, Liveness(60), lambda *what: said.append(what), stop)
+                await _persist(call, 6, lambda *what: said.append(what), stop)
             assert (len(calls), said) == (1, [])
 
         _run(run)
@@ -174,7 +175,7 @@ class TestStop:
             stop = anyio.Event()
             call, _ = _call(Throttled("slow down", 60.0), "body")
             with anyio.fail_after(5), suppress(Throttled):
-                await with_retries(call, 2, Liveness(600), lambda *_: stop.set(), stop)
+                await _persist(call, 2, lambda *_: stop.set(), stop)
 
         _run(run)
 
@@ -183,129 +184,7 @@ class TestStop:
             stop = anyio.Event()
             call, calls = _call(Throttled("slow down", 60.0), "body")
             with pytest.raises(Throttled):
-                await with_retries(call, 2, Liveness(600), lambda *_: stop.set(), stop)
+                await _persist(call, 2, lambda *_: stop.set(), stop)
             assert len(calls) == 1
-
-        _run(run)
-
-
-class TestLiveness:
-    def test_nothing_asked_is_not_down(self, clock: list[float]) -> None:
-        liveness = Liveness(45)
-        clock[0] += 1_000
-        assert not liveness.is_down
-
-    def test_silence_is_down_after_its_limit(self, clock: list[float]) -> None:
-        liveness = Liveness(45)
-        liveness.asking()
-        clock[0] += 45
-        assert not liveness.is_down
-        clock[0] += 1
-        assert liveness.is_down
-
-    def test_any_answer_starts_the_silence_anew(self, clock: list[float]) -> None:
-        liveness = Liveness(45)
-        liveness.asking()
-        liveness.asking()
-        clock[0] += 40
-        liveness.answered()
-        liveness.done()
-        clock[0] += 40
-        assert not liveness.is_down
-        clock[0] += 6
-        assert liveness.is_down
-
-    def test_a_later_request_does_not_hide_the_silence_of_an_earlier_one(self, clock: list[float]) -> None:
-        liveness = Liveness(45)
-        liveness.asking()
-        clock[0] += 40
-        liveness.asking()
-        clock[0] += 6
-        assert liveness.is_down
-
-    def test_silence_counts_from_the_first_request_after_a_pause(self, clock: list[float]) -> None:
-        liveness = Liveness(45)
-        liveness.asking()
-        liveness.done()
-        clock[0] += 1_000
-        liveness.asking()
-        assert not liveness.is_down
-
-    @pytest.mark.parametrize(
-        ("outcomes", "lives"),
-        [
-            (["body"], True),
-            ([Forbidden("403")], True),
-            ([NotFound("404")], True),
-            ([Throttled("503")], True),
-            ([Disrupted("reset")], False),
-        ],
-        ids=lambda value: type(value[0]).__name__ if isinstance(value, list) else None,
-    )
-    def test_an_answer_is_a_success_a_refusal_or_a_wish_to_slow_down(
-        self, outcomes: list[Exception | str], lives: bool, clock: list[float]
-    ) -> None:
-        async def run() -> None:
-            liveness = Liveness(45)
-            liveness.asking()  # another request, which still waits
-            call, _ = _call(*outcomes)
-            clock[0] += 44
-            with suppress(Forbidden, NotFound, Throttled, Disrupted):
-                await with_retries(call, 1, liveness, lambda *_: None, anyio.Event())
-            clock[0] += 2
-            assert liveness.is_down is not lives
-
-        anyio.run(run)
-
-    @pytest.mark.parametrize("outcomes", [["body"], [Forbidden("403")], [ValueError("a bug")]])
-    def test_a_request_that_has_ended_is_not_waited_for(
-        self, outcomes: Iterable[Exception | str], clock: list[float]
-    ) -> None:
-        async def run() -> None:
-            liveness = Liveness(45)
-            call, _ = _call(*outcomes)
-            with suppress(Forbidden, ValueError):
-                await with_retries(call, 1, liveness, lambda *_: None, anyio.Event())
-            clock[0] += 1_000
-            assert not liveness.is_down
-
-        anyio.run(run)
-
-    def test_the_wait_that_a_source_asked_for_is_not_its_silence(self, clock: list[float]) -> None:
-        liveness, down = Liveness(45), []
-
-        def a_minute_passes() -> None:
-            clock[0] += 60
-            down.append(liveness.is_down)
-
-        async def run() -> None:
-            call, _ = _call(Throttled("slow down", 60.0), "body")
-            stop = Hurry(a_minute_passes)
-            await with_retries(call, 2, liveness, lambda *_: None, stop)  # type: ignore[arg-type]
-
-        anyio.run(run)
-        assert down == [False]
-
-    def test_the_wait_after_a_fault_is_a_part_of_the_silence(self, clock: list[float]) -> None:
-        liveness, down = Liveness(45), []
-
-        def half_a_minute_passes() -> None:
-            clock[0] += 30
-            down.append(liveness.is_down)
-
-        async def run() -> None:
-            call, _ = _call(Disrupted("reset"), Disrupted("reset"), "body")
-            stop = Hurry(half_a_minute_passes)
-            await with_retries(call, 3, liveness, lambda *_: None, stop)  # type: ignore[arg-type]
-
-        anyio.run(run)
-        assert down == [False, True]
-
-    def test_watching_ends_with_the_source_and_says_for_how_long_it_was_silent(self) -> None:
-        async def run() -> None:
-            liveness = Liveness(0.01)
-            liveness.asking()
-            with pytest.raises(SourceUnavailable, match="not answered for 0 s"):
-                await liveness.watch()
 
         _run(run)

@@ -41,8 +41,9 @@ from ingest.demo.faults import (
 from ingest.errors import Disrupted, Forbidden, NotFound, Throttled
 from ingest.settings import Source
 from ingest.sources import spooling
-from ingest.sources.asking import Asker
+from ingest.sources.asking import Asker, Line
 from ingest.sources.base import RemoteObject
+from ingest.sources.liveness import Liveness
 
 KEY = "large"
 DATA = random.Random(1).randbytes(5300)
@@ -331,7 +332,7 @@ def test_a_source_that_is_slow_and_never_silent_is_not_down(path):
 
     async def work():
         settings = Source(down_after_s=0.3, concurrency=1)
-        asker = Asker(Slow(), settings, lambda event: None, anyio.Event())
+        asker = Asker(Line(Slow(), Liveness(settings)), settings, lambda event: None, anyio.Event())
         async with asker.watching():
             await asker.limit.acquire()
             return await spooling.fetch(asker, DAY, RemoteObject(KEY, RANGE, "0-2", ""), path)

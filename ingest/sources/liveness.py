@@ -1,0 +1,186 @@
+"""Whether the source is alive, whether one request is stuck, and how long a run has waited for nothing.
+
+Time is counted by the ticks of the loop itself: one that slept (a stopped process, a suspended laptop, a paused virtual
+machine) counts for half a second at most, so what was silent only because nobody listened is not taken for down.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from ingest.errors import Disrupted, SourceUnavailable
+from ingest.settings import Source as SourceSettings
+from ingest.sources import heard
+
+_TICK_S = 0.25
+_MOST_OF_A_TICK_S = 0.5
+
+_GRACE_S = 10.0
+"""Seconds without anything good from the source, beyond which the waits of requests count as waiting for nothing."""
+
+
+class Liveness:
+    """What has been heard of a source, and by which requests; shared by all that ask it."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._settings = settings
+        self._asking = self._waiting = 0
+        self._under_way: set[_Exchange] = set()
+        self._silent_since = self._good_at = self._waited_s = 0.0
+        self._ticked_at: float | None = None
+        self._trouble = ""
+        self.awake_s = 0.0
+        """Seconds in which this process was awake to listen."""
+        self.signs = 0
+        """Signs of life so far."""
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """While a request, with all its attempts and waits, is not done yet."""
+        if not self._asking:
+            self._silent_since, self._good_at = max(self._silent_since, self.awake_s), self.awake_s
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+
+    def alive(self, well: bool) -> None:
+        """Note a sign of life: a byte, or an answer, be it a refusal; `well` where it is what was asked for."""
+        self.signs += 1
+        self._silent_since = max(self._silent_since, self.awake_s)
+        if well:
+            self._good_at = self.awake_s
+
+    @contextmanager
+    def waiting(self, seconds: float, excused: bool, cause: str) -> Iterator[None]:
+        """While a request waits for its next attempt; silence meanwhile means nothing where it is `excused`."""
+        self._trouble = cause
+        if excused:
+            self._silent_since = max(self._silent_since, self.awake_s + seconds)
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    @contextmanager
+    def exchange(self, what: str) -> Iterator["_Exchange"]:
+        """One attempt, which has to be answered, and whose bytes have to come at a certain speed.
+
+        Raises Disrupted, which names `what` was asked for, where it is ended because that is not so.
+        """
+        one = _Exchange(self)
+        self._under_way.add(one)
+        try:
+            with one.scope, heard.listening(one):
+                yield one
+        finally:
+            self._under_way.discard(one)
+        if one.scope.cancelled_caught and one.fault:
+            raise Disrupted(f"{what}: {one.fault}")
+
+    @property
+    def is_down(self) -> bool:
+        """Whether requests have waited too long for any sign of life."""
+        return bool(self._asking) and self.awake_s - self._silent_since > self._settings.down_after_s
+
+    async def watch(self) -> None:
+        """Return only by raising SourceUnavailable: the source is down, or has made the run wait for too long.
+
+        Ends what is stuck all the while.
+        """
+        self._ticked_at = anyio.current_time()
+        while True:
+            await anyio.sleep(_TICK_S)
+            self.tick()
+            if self.is_down:
+                raise SourceUnavailable(
+                    f"the source has not answered for {self._settings.down_after_s:.0f} s; "
+                    "what was committed stays, run again later"
+                )
+            if self._waited_s > self._settings.max_wait_s:
+                raise SourceUnavailable(
+                    f"the source has answered with errors or requests to slow down alone for "
+                    f"{self._settings.max_wait_s:.0f} s ({self._trouble}); what was committed stays, run again later"
+                )
+
+    def tick(self) -> None:
+        """Let the time since the last tick count, as far as this process was awake."""
+        now = anyio.current_time()
+        passed = min(now - (now if self._ticked_at is None else self._ticked_at), _MOST_OF_A_TICK_S)
+        self._ticked_at = now
+        self.awake_s += passed
+        if self._waiting and self.awake_s - self._good_at > _GRACE_S:
+            self._waited_s += passed
+        if any(one.is_busy for one in self._under_way):  # nobody listens: a slow disk is no silence
+            self._silent_since = max(self._silent_since, self.awake_s)
+        for one in tuple(self._under_way):
+            one.look(self.awake_s, len(self._under_way), self._settings)
+
+
+class _Exchange:
+    """One attempt, as it is heard: until it is answered, and then in windows of `read_timeout_s` each.
+
+    In each window its share of `low_speed_bytes_per_s` has to come: what is slow because others have the line is not
+    stuck.
+    """
+
+    def __init__(self, liveness: Liveness) -> None:
+        self._liveness = liveness
+        self._since = liveness.awake_s
+        self._others = self._bytes = self._busy = 0
+        self._well = False
+        self.heard = False
+        """Whether it had any sign of life."""
+        self.scope = anyio.CancelScope()
+        self.fault = ""
+
+    def answered(self, well: bool) -> None:
+        """See `heard.Listener`."""
+        if not self.heard:
+            self._restart()
+        self.heard, self._well = True, well
+        self._liveness.alive(well)
+
+    def received(self, count: int) -> None:
+        """See `heard.Listener`."""
+        self.heard = True
+        self._bytes += count
+        self._liveness.alive(self._well)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """See `heard.Listener`."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._restart()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether what has come is being written."""
+        return self._busy > 0
+
+    def _restart(self) -> None:
+        self._since, self._bytes, self._others = self._liveness.awake_s, 0, 0
+
+    def look(self, now: float, under_way: int, settings: SourceSettings) -> None:
+        """End the attempt where it is stuck."""
+        self._others = max(self._others, under_way)
+        if self._busy or self.fault:
+            return
+        if not self.heard:
+            if now - self._since > (limit := settings.connect_timeout_s + settings.read_timeout_s):
+                self._end(f"no answer within {limit:.0f} s")
+        elif (passed := now - self._since) > settings.read_timeout_s:
+            if self._bytes < settings.low_speed_bytes_per_s * passed / self._others:
+                self._end(f"read timeout: {self._bytes:,} bytes in {passed:.0f} s, which is too slow")
+            self._restart()
+
+    def _end(self, fault: str) -> None:
+        self.fault = fault
+        self.scope.cancel()
