@@ -1,11 +1,13 @@
 """Which right is missing where the system refuses one: who asks, for which path, and which bit."""
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 
 _DEEDS = {os.R_OK: "read", os.W_OK: "write", os.X_OK: "enter"}
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _READ_ONLY = getattr(os, "ST_RDONLY", 1)
 
 
@@ -30,6 +32,11 @@ def with_missing(said: str, path: Path, write: bool = False) -> str:
     """What the system said of a path, and after it the right that is missing, if one is."""
     found = missing(path, write)
     return f"{said}: {found}" if found else said
+
+
+def explained(said: str, error: OSError, path: Path, write: bool = False) -> str:
+    """The same of an error, where it is about rights at all."""
+    return with_missing(said, path, write) if error.errno in _REFUSED else said
 
 
 def _may(path: Path, bit: int) -> bool:

@@ -12,20 +12,26 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from ingest import rights
 from ingest.errors import CacheError, IngestError
 
 SUFFIX = ".tmp"
 Write = Callable[[bytes | bytearray | memoryview], None]
 _MAX_NAME_BYTES = 255
+_READING = ("read", "look at", "look into")
 
 
 @contextmanager
 def translated(doing: str, path: Path) -> Iterator[None]:
-    """Raise what the file system refuses as a CacheError: what could not be done, to which path, and why."""
+    """Raise what the file system refuses as a CacheError: what could not be done, to which path, and why.
+
+    Where a right is missing it says which.
+    """
     try:
         yield
     except OSError as error:
-        raise CacheError(f"cannot {doing} {path}: {error.strerror or error}") from error
+        said = f"cannot {doing} {path}: {error.strerror or error}"
+        raise CacheError(rights.explained(said, error, path, write=doing not in _READING)) from error
 
 
 def temporary(path: Path) -> Path:

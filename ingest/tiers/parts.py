@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ingest import rights
 from ingest.errors import CacheError, UnreadableFile
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.layout import MemberIndex
@@ -149,8 +150,13 @@ def read_members(path: Path, index: MemberIndex, members: Sequence[int]) -> byte
     try:
         text = blockgzip.unpack(_read_members(path, index, members))
     except (OSError, UnreadableFile) as error:
-        raise CacheError(f"cannot read the part {path}: {error}") from error
+        raise _unreadable(path, error) from error
     return text[text.find(b"\n") + 1 or len(text) :] if members and members[0] == 0 else text
+
+
+def _unreadable(path: Path, error: OSError | UnreadableFile) -> CacheError:
+    said = f"cannot read the part {path}: {error}"
+    return CacheError(rights.explained(said, error, path) if isinstance(error, OSError) else said)
 
 
 def _read_members(path: Path, index: MemberIndex, members: Iterable[int]) -> bytes:
@@ -188,7 +194,7 @@ def read_known(path: Path, sha256: str) -> bytes:
         if hashlib.sha256(data).hexdigest() == sha256:
             return blockgzip.unpack(data)
     except (OSError, UnreadableFile) as error:
-        raise CacheError(f"cannot read the part {path}: {error}") from error
+        raise _unreadable(path, error) from error
     raise CacheError(f"the part {path} is not the file that was written")
 
 

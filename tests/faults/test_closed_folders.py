@@ -100,7 +100,9 @@ def test_who_reads_what_is_closed_is_told_so_in_one_line(reading, place, unprivi
     arguments, closed = READING[reading]
     name, mode = CLOSED[closed]
     (place.root / name).chmod(mode)
-    refused(run(place, unprivileged, *arguments), place)
+    line = refused(run(place, unprivileged, *arguments), place)
+    assert f"(uid {os.geteuid()}) may not " in line or f"user {os.geteuid()} may not" in line
+    assert "---------" in line
 
 
 def test_a_list_or_an_export_in_a_closed_folder_is_named(place, unprivileged):

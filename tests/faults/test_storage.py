@@ -22,12 +22,14 @@ from large_kit import shrink
 from pipeline_kit import Place, market_day
 from story import DAYS
 
-from ingest import events
+from ingest import events, stored
 from ingest.errors import CacheError
+from ingest.lock import hold
 from ingest.manifest import Manifest
 from ingest.manifest.database import Database
 from ingest.overview import status
 from ingest.store import Store
+from ingest.verifying import verify
 
 ERRORS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.EIO)]
 CALLS = ("open", "write", "fsync", "replace", "unlink", "mkdir")
@@ -397,6 +399,25 @@ def test_the_status_of_a_full_disk_can_be_read(small_disk, eventful, left, room)
     state = status(place.settings())
     assert (state.last, state.sessions[0].count) == (DAYS[1], 2)
     small_disk.resize("8m")
+
+
+@pytest.mark.parametrize("left", ["", "-wal"])
+def test_a_cache_on_a_file_system_that_is_mounted_read_only_is_read(small_disk, eventful, left):
+    """Also where a run that was killed has left its log."""
+    place = Place(small_disk.folder / "cache", eventful.before.endpoint_url)
+    shutil.copytree(eventful.before.root, place.root)
+    with Manifest.open(eventful.before.root / "manifest.sqlite", place.dataset.name) as writer:
+        writer.begin_run(DAYS[0], DAYS[1])
+        for end in ("", left):
+            shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
+    small_disk.make("ro")
+    assert (status(place.settings()).last, verify(place.settings()).broken) == (DAYS[1], ())
+    owned, found = (stored.day(one.settings(), one.dataset, DAYS[1]) for one in (eventful.before, place))
+    assert found.height > 200
+    assert found.equals(owned)
+    with pytest.raises(CacheError, match="is mounted read-only"), hold(place.root):
+        pass
+    small_disk.make("rw")
 
 
 @pytest.mark.parametrize(("nth", "stays"), [(1, True), (4, True), (7, False), (20, True)])
