@@ -18,17 +18,17 @@ def corrected(
     start: date | None = None,
     end: date | None = None,
     dataset: Dataset = STOCKS_DAY,
-) -> list[Change]:
+) -> Iterator[Change]:
     """Single values that were changed from `start` to `end`, both inclusive, by session, time and ticker.
 
-    A file that was published again with equal rows is one change without a ticker, which is left out where one is
-    asked for. Raises UsageError where the window is the wrong way round, and CacheError.
+    They come one after the other, as the manifest is read. A file that was published again with equal rows is one
+    change without a ticker, which is left out where one is asked for. Raises UsageError where the window is the wrong
+    way round, and CacheError.
     """
     first, last = span(start, end)
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        kept = Judgements(manifest).corrections(first, last)
-    found = [change for one in kept for change in _told(one) if ticker in (None, change.ticker)]
-    return sorted(found, key=lambda change: (change.session, change.at))
+        for one in Judgements(manifest).corrections(first, last, ticker):
+            yield from (change for change in _told(one) if ticker in (None, change.ticker))
 
 
 def _told(one: KeptCorrection) -> Iterator[Change]:

@@ -33,15 +33,17 @@ def take_up(
 ) -> tuple[date, ...]:
     """Commit those of these sessions whose parts are what their own word says, in one transaction; returns them.
 
-    Raises CacheError.
+    One record is in memory at a time. Raises CacheError.
     """
-    records = [
-        replace(one.record, tracked_set=manifest.tracked_set(one.tickers))
-        for one in _trusted(folders, dataset, sorted(days))
-    ]
-    if records:
-        manifest.commit(records, [], run, refused_stay=True)
-    return tuple(record.session for record in records)
+    taken = list[date]()
+
+    def records() -> Iterator[SessionRecord]:
+        for one in _trusted(folders, dataset, sorted(days)):
+            taken.append(one.record.session)
+            yield replace(one.record, tracked_set=manifest.tracked_set(one.tickers))
+
+    manifest.commit(records(), [], run, refused_stay=True)
+    return tuple(taken)
 
 
 def days_of(folder: Path) -> frozenset[date]:

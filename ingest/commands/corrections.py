@@ -1,6 +1,7 @@
 """`ingest corrections`."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,22 @@ def _plain(change: Change) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, heading: str, found: Sequence[Change]) -> None:
+def _show(console: Console, heading: str, found: Iterable[Change]) -> None:
     if heading:
         console.print(heading)
     table = Table("date", "ticker", "column", "old", "new", "applied (UTC)", "how", box=None)
-    for change in found[-_SHOWN:]:
+    last, count, sessions = deque[Change](maxlen=_SHOWN), 0, set[date]()
+    for count, change in enumerate(found, 1):  # noqa: B007 - how many there were
+        last.append(change)
+        sessions.add(change.session)
+    for change in last:
         table.add_row(*(Text(cell) for cell in _cells(change)))
-    if not found:
+    if not last:
         console.print("No file that was published again has changed anything that is asked for.")
         return
     console.print(table)
-    left = f", of which the last {_SHOWN} are shown (--json has all)" if len(found) > _SHOWN else ""
-    sessions = len({change.session for change in found})
-    console.print(f"{counted(len(found), 'change')} in {counted(sessions, 'session')}{left}.")
+    left = f", of which the last {_SHOWN} are shown (--json has all)" if count > _SHOWN else ""
+    console.print(f"{counted(count, 'change')} in {counted(len(sessions), 'session')}{left}.")
 
 
 def _cells(change: Change) -> tuple[str, ...]:

@@ -51,23 +51,35 @@ def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[An
     )
 
 
+def _lines(column: str) -> str:
+    """The lines of a correction in which the third parameter is to be found, all of them where that is NULL."""
+    chosen = f"SELECT value FROM json_each({column}) WHERE instr(value, ?3) ORDER BY key"  # noqa: S608 - from here
+    return f"CASE WHEN ?3 IS NULL THEN {column} ELSE (SELECT json_group_array(value) FROM ({chosen})) END"  # noqa: S608
+
+
 @dataclass(frozen=True, slots=True)
 class Judgements:
     """The part of a manifest that tells of the files' quality and of what became of replacements."""
 
     database: Database
 
-    def corrections(self, start: date = date.min, end: date = date.max) -> list[KeptCorrection]:
-        """What republished files have changed from `start` to `end`, both inclusive, in the order it was found."""
-        return list(self.each_correction(start, end))
+    def corrections(
+        self, start: date = date.min, end: date = date.max, ticker: str | None = None
+    ) -> Iterator[KeptCorrection]:
+        """What republished files have changed from `start` to `end`, both inclusive, by session and time.
 
-    def each_correction(self, start: date = date.min, end: date = date.max) -> Iterator[KeptCorrection]:
-        """The same, one after the other."""
+        One is in memory at a time, since each may list all lines of two versions of a day. Where a `ticker` is given,
+        lines in which its name is not to be found are left out by SQLite already.
+        """
         query = (
-            "SELECT session, old_etag, new_etag, columns, removed, added, kind, old_columns, at FROM corrections "
-            "WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY id"
+            f"SELECT session, old_etag, new_etag, columns, {_lines('removed')}, {_lines('added')}, kind, old_columns, "  # noqa: S608
+            "at FROM corrections WHERE dataset = ?1 AND id = ?2"
         )
-        return map(self._correction_of, self.database.each(query, start.isoformat(), end.isoformat()))
+        ids = "SELECT id FROM corrections WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY session, at, id"
+        name = None if ticker is None or "\0" in ticker else ticker.replace('"', '""')
+        for (number,) in self.database.rows(ids, start.isoformat(), end.isoformat()):
+            for row in self.database.rows(query, number, name):
+                yield self._correction_of(row)
 
     def _correction_of(self, row: tuple[Any, ...]) -> KeptCorrection:
         day, old, new, columns, removed, added, kind, before, at = self.database.fitted(_CORRECTION, row)

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ class Manifest(Database):
 
     def commit(
         self,
-        records: Sequence[SessionRecord],
+        records: Iterable[SessionRecord],
         corrections: Sequence[Correction],
         run: int,
         *,
@@ -140,14 +141,15 @@ class Manifest(Database):
 
         Files of theirs in quarantine are forgotten, unless `refused_stay`.
         """
-        replaced = ("members", "findings", *(() if refused_stay else ("quarantine",)))
+        replaced, periods = ("members", "findings", *(() if refused_stay else ("quarantine",))), set[str]()
         with self.transaction() as db:
             for record in records:
                 self._commit_one(db, record, run, replaced)
+                periods |= {"", period_of(record.session)}
             db.executemany(CORRECTION, [correction_row(self.dataset, one, run, now()) for one in corrections])
             db.executemany(
                 "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty AND period = ?",
-                [(self.dataset, period) for period in sorted({"", *(period_of(one.session) for one in records)})],
+                [(self.dataset, period) for period in sorted(periods)],
             )
 
     def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int, replaced: Sequence[str]) -> None:
@@ -250,9 +252,9 @@ class Manifest(Database):
     # Tracked sets
 
     def tracked_set(self, tickers: frozenset[str]) -> int:
-        """Number of a set of tickers, given on first sight."""
+        """Number of a set of tickers, given on first sight; within a transaction of the caller's, as a part of it."""
         text = "\n".join(sorted(tickers))
-        with self.transaction() as db:
+        with nullcontext(self._db) if self._db.in_transaction else self.transaction() as db:
             db.execute("INSERT OR IGNORE INTO tracked_sets (tickers) VALUES (?)", (text,))
             number: int = db.execute("SELECT id FROM tracked_sets WHERE tickers = ?", (text,)).fetchone()[0]
         return number

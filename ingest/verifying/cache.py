@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.lock import note_of
-from ingest.manifest import Held, Manifest
+from ingest.manifest import Held, Manifest, SessionRecord
 from ingest.manifest.judgements import Judgements
 from ingest.sessions import Calendar
 from ingest.settings import Settings
@@ -23,6 +24,9 @@ from ingest.verifying.problems import BROKEN, Problem
 
 _LOOK_AGAIN_S = 2.0
 """A run that is going on commits what it has published within less."""
+
+_AHEAD = 4
+"""Sessions that wait for each core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +108,22 @@ class _Cache:
         return CsvFolder(csv_folder(self.settings, self.dataset), self.dataset)
 
     def look(self, found: Verified) -> Verified:
-        records = list(self.manifest.records())
-        folders = PartFolders.of(self.settings, self.dataset)
-        if not records and (parts := folders.present("tracked")):
+        folders, held = PartFolders.of(self.settings, self.dataset), self.manifest.sessions()
+        found = self._sessions(found, folders, held)
+        if not found.sessions and (parts := folders.present("tracked")):
             why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
-        held = self.manifest.sessions()
-        sets = [held[record.session].tracked for record in records]
         followed = [row for row in self.manifest.projections().values() if row.active]
-        one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            looks = list(threads.map(one, records, sets))
         files = (*followed, *self.manifest.months().values())
         rows = [row for row in files if row.active and not row.dirty and row.sha256]
-        problems = [problem for look in looks for problem in look.problems]
         wrong = list(csvs.look(rows, self._csvs))
-        compared, notes = self._compare(folders, rows, bool(problems))
+        compared, notes = self._compare(folders, rows, bool(found.problems))
         known = {(problem.ticker, problem.period) for problem in wrong}
         return replace(
             found,
-            sessions=len(records),
-            rows=sum(record.source_rows for record in records),
-            files=sum(look.files for look in looks),
-            bytes=sum(look.bytes for look in looks),
             csvs=len(rows),
             problems=(
-                *problems,
+                *found.problems,
                 *wrong,
                 *(problem for problem in compared if (problem.ticker, problem.period) not in known),
                 *self._refused(),
@@ -138,6 +132,17 @@ class _Cache:
             ),
             notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
         )
+
+    def _sessions(self, found: Verified, folders: PartFolders, held: Mapping[date, Held]) -> Verified:
+        """Look at each session; of the records, which tell where members begin, some are in memory at a time."""
+        sessions = rows = files = size = 0
+        problems = list[Problem]()
+        one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
+        for record, look in _looked_at(one, self.manifest.records(), held):
+            sessions, rows = sessions + 1, rows + record.source_rows
+            files, size = files + look.files, size + look.bytes
+            problems += look.problems
+        return replace(found, sessions=sessions, rows=rows, files=files, bytes=size, problems=tuple(problems))
 
     def _compare(
         self, folders: PartFolders, rows: list[Projection], parts_broken: bool
@@ -177,3 +182,20 @@ class _Cache:
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"
+
+
+def _looked_at(
+    look: Callable[[SessionRecord, frozenset[str]], session.Look],
+    records: Iterable[SessionRecord],
+    held: Mapping[date, Held],
+) -> Iterator[tuple[SessionRecord, session.Look]]:
+    """Each record with what came of its session, in their order, looked at in as many threads as there are cores."""
+    cores = os.cpu_count() or 1
+    waiting = deque[tuple[SessionRecord, Future[session.Look]]]()
+    with ThreadPoolExecutor(cores) as threads:
+        for record in records:
+            waiting.append((record, threads.submit(look, record, held[record.session].tracked)))
+            if len(waiting) > _AHEAD * cores:
+                first, done = waiting.popleft()
+                yield first, done.result()
+        yield from ((first, done.result()) for first, done in waiting)
