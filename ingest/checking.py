@@ -35,6 +35,7 @@ from ingest.errors import (
 from ingest.manifest import Manifest
 from ingest.manifest.location import refuse_network
 from ingest.permission import REFUSED, Permission, only_copies, plan_name
+from ingest.provenance import refuse_other
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.asking import Asker
@@ -109,6 +110,7 @@ def _health(settings: Settings, dataset: Dataset) -> str:
     if not settings.manifest_path.exists():
         return "empty"
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        refuse_other(manifest, settings.source)
         held, permission = manifest.sessions(), manifest.permission()
     committed = [day for day, state in held.items() if state.held == "committed"]
     missing = missing_parts(PartFolders.of(settings, dataset), held)

@@ -10,6 +10,7 @@ from ingest import events
 from ingest.edges import current
 from ingest.manifest import Manifest
 from ingest.manifest.records import HeldState
+from ingest.provenance import refuse_other
 from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.base import same_etag
@@ -37,6 +38,7 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
     """
     window = request.window
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
+        refuse_other(manifest, settings.source)
         held, known = manifest.sessions(), manifest.permission()
     async with asking(settings, sink, anyio.Event()) as asker:
         listing = within(await listed(asker, request.dataset, window.start, window.end), window.start, window.end)

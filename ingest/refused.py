@@ -24,7 +24,7 @@ from ingest.runs import opened_store
 from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.sources.spooling import LARGE
-from ingest.store import Store, kept_at
+from ingest.store import Store, kept_at, wrong_with
 from ingest.tickers import some
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.hashing import md5_of
@@ -152,7 +152,7 @@ def _check(settings: Settings, dataset: Dataset, chosen: Sequence[Quarantined]) 
         if not one.acceptable:
             raise _unreadable(dataset, one.session, one.reason)
     for one in chosen:
-        _check_size(dataset, kept_at(quarantine_folder(settings, dataset), one.session), one)
+        _check_bytes(dataset, kept_at(quarantine_folder(settings, dataset), one.session), one)
 
 
 def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
@@ -192,13 +192,12 @@ class _Accepting:
         return Accepted(one.session, len(change.removed), len(change.added), found)
 
 
-def _check_size(dataset: Dataset, path: Path, one: Quarantined) -> None:
-    with durable.translated("look at", path):
-        size = path.stat().st_size if path.is_file() else None
-    if size is None or one.size not in (None, size):
-        what = "is gone" if size is None else f"has {size:,} bytes in place of {one.size:,}"
+def _check_bytes(dataset: Dataset, path: Path, one: Quarantined) -> None:
+    with durable.translated("read", path):
+        why = wrong_with(path, one)
+    if why:
         raise CacheError(
-            f"the file kept in quarantine {what}: {path}; "
+            f"the file kept in quarantine cannot be used: {path}: {why}; "
             f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again"
         )
 
@@ -208,7 +207,7 @@ def _kept(dataset: Dataset, path: Path, one: Quarantined) -> Body:
 
     Raises CacheError where they are not there any more.
     """
-    _check_size(dataset, path, one)
+    _check_bytes(dataset, path, one)
     modified = one.last_modified or ""
     with durable.translated("read", path):
         is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag

@@ -86,10 +86,10 @@ class _Mending:
         return lost
 
     def _refused(self, found: Verified) -> frozenset[date]:
-        """Forget refused files that are not there any more; returns their sessions."""
+        """Forget refused files that are gone or damaged; returns their sessions."""
         gone = {one.session for one in found.broken if one.session and one.about == "quarantine"}
         Judgements(self._manifest).release(gone)
-        self._each(sorted(gone), "its file in quarantine is gone: to be fetched again")
+        self._each(sorted(gone), "its file in quarantine is gone or damaged: to be fetched again")
         return frozenset(gone)
 
     def _csvs(self, found: Verified) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from ingest import events, lock, rebuilding, resolving
+from ingest import events, lock, provenance, rebuilding, resolving
 from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.estimate import ASK_FROM, estimate, in_words
 from ingest.filling import Filling
@@ -108,6 +108,7 @@ class _Run:
 
     async def work(self) -> None:
         """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
+        provenance.refuse_other(self._store.manifest, self._settings.source)
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
         self._sink(events.RunStarted(self._store.run, dataset, window.start, window.end, tracked))
@@ -161,6 +162,7 @@ class _Run:
         try:
             found = await survey(asker, manifest, self._settings, request)
             plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
+            provenance.adopt(manifest, self._settings.source)
             manifest.answered(_new_answers(plan), self._store.run)
             spool.sweep(self._store.spool, _still_wanted(found.plan))
             self._permit(found.permission)
@@ -255,6 +257,7 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
     for notice in request.said():
         sink(notice)
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
+        provenance.refuse_other(manifest, settings.source)
         async with asking(settings, sink, anyio.Event()) as asker:
             found = await survey(asker, manifest, settings, request)
             for words in found.outside():

@@ -13,9 +13,9 @@ from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.settings import Settings
-from ingest.sources.base import Body
+from ingest.sources.base import Body, looks_like_md5
 from ingest.tiers import durable, spool
-from ingest.tiers.hashing import sha256_of
+from ingest.tiers.hashing import md5_of, sha256_of
 from ingest.tiers.layout import TIERS, PartFolders, part_name, quarantine_folder, spool_folder
 
 if TYPE_CHECKING:
@@ -112,8 +112,10 @@ class Store:
             durable.replace(path, body.data)
         else:
             durable.take_over(path, body.path)
+        with durable.translated("read", path):
+            sha256 = sha256_of(path)
         kept = (body.etag, size, body.last_modified, outcome.reason or "", outcome.acceptable)
-        Judgements(self.manifest).quarantine(Quarantined(session, *kept), self.run)
+        Judgements(self.manifest).quarantine(Quarantined(session, *kept, sha256=sha256), self.run)
 
     def _publish(self, prepared: "Prepared") -> None:
         for tier in prepared.staged:
@@ -138,6 +140,19 @@ class Store:
 def kept_at(quarantine: Path, session: date) -> Path:
     """Where the bytes of a session's refused file are, below the folder of quarantine."""
     return quarantine / part_name(session)
+
+
+def wrong_with(path: Path, one: Quarantined) -> str | None:
+    """Why a kept file is not the one that was refused, in words; None where it is. Raises OSError."""
+    if not path.exists():
+        return "it is gone"
+    if one.size is not None and path.stat().st_size != one.size:
+        return f"it has {path.stat().st_size:,} bytes in place of the {one.size:,} that were refused"
+    if one.sha256 is None:
+        same = not looks_like_md5(one.etag) or md5_of(path) == one.etag
+    else:
+        same = sha256_of(path) == one.sha256
+    return None if same else "its bytes are not those that were refused"
 
 
 def _answer(outcome: Outcome) -> Answer:

@@ -44,6 +44,9 @@ MARKET = Market(seed=11, rows=220)
 LOADER = botocore.loaders.create_loader()
 """botocore's descriptions of S3, read once for all runs: each would take a tenth of a second for them."""
 
+SAME = "the tests' own source"
+"""What caches know their source by: the tests' servers have another port each time."""
+
 key = STOCKS_DAY.key
 
 _NAMES_IMPORTED = """
@@ -186,7 +189,7 @@ class Place:
     dataset: Dataset = STOCKS_DAY
 
     def settings(self, save_others=True, in_flight=None, max_unpacked=None, **source):
-        chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source | source
+        chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source | source
         chosen_limits = {"max_bytes_in_flight": in_flight, "max_unpacked_bytes": max_unpacked}
         limits = Limits(**{name: value for name, value in chosen_limits.items() if value is not None})
         return Settings(
@@ -247,7 +250,7 @@ class Place:
     def environment(self, **more):
         """What a command of this place needs in its environment."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("INGEST_")}
-        source = {"endpoint_url": self.endpoint_url, "bucket": self.bucket} | self.source
+        source = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source
         named = {f"INGEST_SOURCE__{name.upper()}": str(value) for name, value in source.items()}
         own = {
             "INGEST_CACHE__ROOT": str(self.root),

@@ -42,6 +42,9 @@ All other files have their full size."""
 
 _MARK = ".ingest-demo"
 
+_SOURCE = "ingest demo"
+"""What its cache knows its source by, whatever port that has: so no other source's files come into it."""
+
 _CONFIG = """\
 # Written by `ingest demo`: its own cache, so that `ingest status --config {folder}/config.toml` shows it.
 [cache]
@@ -180,7 +183,12 @@ def _flag(part: _Part) -> str:
 
 def _settings(source: server.DemoSource, folder: Path, part: _Part) -> Settings:
     flags: dict[str, dict[str, Any]] = {
-        "source": {"endpoint_url": source.endpoint_url, "bucket": source.bucket, "profile": server.PROFILE},
+        "source": {
+            "endpoint_url": source.endpoint_url,
+            "bucket": source.bucket,
+            "profile": server.PROFILE,
+            "same_as": _SOURCE,
+        },
         "cache": {"root": str(folder)},
         "run": {"months": part.flags.months},
     }

@@ -18,8 +18,10 @@ _CORRECTION = columns(
 )
 _FINDING = columns("findings", "session", "kind", "count", "examples")
 _FINDING_COUNT: Kinds = {"kind": text, "sessions": count, "rows": count, "first": day, "last": day}
-_QUARANTINED = columns("quarantine", "session", "etag", "size", "last_modified", "reason", "acceptable", "at") | {
-    "held": flag
+_QUARANTINED = {
+    **columns("quarantine", "session", "etag", "size", "last_modified", "reason", "acceptable", "at"),
+    "held": flag,
+    **columns("quarantine", "sha256"),
 }
 
 
@@ -119,11 +121,11 @@ class Judgements:
     def quarantine(self, refused: Quarantined, run: int) -> None:
         """Record a refused file. A session that is held stays committed: only the replacement is refused."""
         key = (self.database.dataset, refused.session.isoformat())
-        kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable)
+        kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable, run, now())
         with self.database.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, *kept, run, now()),
+                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, *kept, refused.sha256),
             )
             db.execute(
                 "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
@@ -143,7 +145,7 @@ class Judgements:
         """Files that were refused and are kept, by session."""
         query = (
             "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, "
-            "s.held IS 'committed' "
+            "s.held IS 'committed', q.sha256 "
             "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
             "WHERE q.dataset = ? ORDER BY q.session"
         )

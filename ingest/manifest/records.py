@@ -169,7 +169,8 @@ class Quarantined:
     """A file that was refused: its bytes are kept.
 
     `acceptable` says that it can be read and was held back for the rows that it would take away; `held` whether
-    another version of its session is held. `size` is in bytes, `at` ISO 8601, UTC.
+    another version of its session is held. `size` is in bytes, `at` ISO 8601, UTC; `sha256` that of the bytes, which
+    versions before this one did not record.
     """
 
     session: date
@@ -180,6 +181,7 @@ class Quarantined:
     acceptable: bool
     at: str = ""
     held: bool = False
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,16 @@ CREATE TABLE patterns (
 
 _BY_SESSION = "CREATE INDEX yahoo_rows_by_session ON yahoo_rows (dataset, session);"
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION)
+_SOURCE = """
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    name TEXT NOT NULL,                       -- endpoint and bucket of what is held, or [source] same_as
+    since TEXT NOT NULL
+);
+ALTER TABLE quarantine ADD COLUMN sha256 TEXT;  -- of the bytes that are kept; of those of older versions not known
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -211,6 +211,26 @@ class Manifest(Database):
                 (self.dataset, *(day and day.isoformat() for day in days), now()),
             )
 
+    # Source
+
+    def source(self) -> str | None:
+        """Name of the source whose files the cache holds, of all datasets; None where it is not known yet."""
+        found = self.ask("SELECT name FROM source", ())
+        return next((self.fitted(columns("source", "name"), row)[0] for row in found), None)
+
+    def holds_anything(self) -> bool:
+        """Whether files of any dataset are held, or kept in quarantine."""
+        held = "SELECT 1 FROM sessions WHERE held <> 'none' UNION ALL SELECT 1 FROM quarantine LIMIT 1"
+        return bool(self.ask(held, ()))
+
+    def adopt_source(self, name: str) -> None:
+        """Record whose files are held from now on. Where another source was known, its answers are forgotten."""
+        with self.transaction() as db:
+            if db.execute("SELECT 1 FROM source").fetchone():
+                db.execute("DELETE FROM sessions WHERE held = 'none'")
+                db.execute("DELETE FROM permission_windows")
+            db.execute("INSERT OR REPLACE INTO source VALUES (1, ?, ?)", (name, now()))
+
     # Replacements
 
     def replaced(self, sessions: Iterable[date]) -> dict[date, Replaced]:

@@ -139,7 +139,9 @@ TABLES: Mapping[str, Kinds] = {
         "acceptable": flag,
         "run": maybe(whole),
         "at": moment,
+        "sha256": maybe(text),
     },
+    "source": {"id": whole, "name": text, "since": moment},
     "patterns": {"dataset": text, "pattern": text},
 }
 

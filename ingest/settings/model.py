@@ -14,7 +14,20 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
-from ingest.settings.values import Bucket, Bytes, DatasetName, File, Profile, Region, Seconds, Ticker, Url, Whole
+from ingest.settings.values import (
+    Bucket,
+    Bytes,
+    DatasetName,
+    File,
+    Profile,
+    Region,
+    Seconds,
+    SourceName,
+    Ticker,
+    Url,
+    Whole,
+    source_name,
+)
 
 ENV_PREFIX = "INGEST_"
 ENV_DELIMITER = "__"
@@ -60,6 +73,10 @@ class Source(Section):
         description="https://HOST[:PORT] (http for 127.0.0.1, localhost and [::1] alone)",
     )
     bucket: Bucket = Field(default="flatfiles", description="the name of a bucket: 3 to 63 of a-z 0-9 . -")
+    same_as: SourceName = Field(
+        default="",
+        description='the source that the cache knows, as its refusal names it, such as "https://HOST/BUCKET"; or ""',
+    )
     profile: Profile = Field(default="massive", description="the name of a section of ~/.aws/credentials")
     region: Region = Field(default="us-east-1", description="the name of a region, such as us-east-1")
     checksums: Literal["when_required", "when_supported"] = Field(
@@ -73,6 +90,11 @@ class Source(Section):
     down_after_s: Seconds = _seconds(45, 3600)
     max_wait_s: Seconds = _seconds(900, 86_400)
     keys_timeout_s: Seconds = _seconds(60, 600)
+
+    @property
+    def name(self) -> str:
+        """What a cache knows this source by."""
+        return self.same_as or source_name(f"{self.endpoint_url}/{self.bucket}")
 
 
 class Cache(Section):

@@ -13,6 +13,8 @@ from ingest.errors import UsageError
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([KMGT])(I?)B|B)?", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_PORTS = {"http": 80, "https": 443}
+_FORMER = {"files.polygon.io": "files.massive.com"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -75,6 +77,29 @@ def _endpoint(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rstrip(':')}"
 
 
+def source_name(url: str) -> str:
+    """One name of a source for all spellings: `https://files.massive.com/flatfiles`; what is no URL is a name already.
+
+    The vendor's former host is the same as its present one.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        return url
+    host = _FORMER.get(parts.hostname.rstrip("."), parts.hostname.rstrip("."))
+    shown = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}"
+
+
+def _named_source(url: str) -> str:
+    if not url.isprintable():
+        raise ValueError("it has characters that cannot be printed")
+    try:
+        return source_name(url.strip())
+    except ValueError as error:
+        raise ValueError("this is no URL") from error
+
+
 def _short(name: str) -> str:
     """The short name of a dataset, however it was named."""
     try:
@@ -88,6 +113,7 @@ Seconds = Annotated[float, BeforeValidator(_no_bool)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 File = Annotated[Path, BeforeValidator(_path)]
 Url = Annotated[str, AfterValidator(_endpoint)]
+SourceName = Annotated[str, StringConstraints(max_length=500), AfterValidator(_named_source)]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 Profile = Annotated[str, StringConstraints(pattern=r"^[^\p{Cc}\[\]]{1,128}$")]

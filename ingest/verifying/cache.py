@@ -16,11 +16,11 @@ from ingest.manifest import Held, Manifest, SessionRecord
 from ingest.manifest.judgements import Judgements
 from ingest.sessions import Calendar
 from ingest.settings import Settings
-from ingest.store import kept_at
+from ingest.store import kept_at, wrong_with
 from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder
 from ingest.tiers.projection import CsvFolder, Projection
 from ingest.verifying import csvs, session, strangers
-from ingest.verifying.problems import BROKEN, Problem
+from ingest.verifying.problems import BROKEN, Kind, Problem
 
 _LOOK_AGAIN_S = 2.0
 """A run that is going on commits what it has published within less."""
@@ -158,16 +158,17 @@ class _Cache:
             return [], [f"{not_compared}: {error}"]
 
     def _refused(self) -> Iterator[Problem]:
-        """Files in quarantine whose bytes are not there any more."""
+        """Files in quarantine that are not what was refused."""
         for one in Judgements(self.manifest).in_quarantine():
             path = kept_at(quarantine_folder(self.settings, self.dataset), one.session)
             name = f"{path.parent.name}/{path.name}"
-            if not path.exists():
-                yield Problem("missing", "quarantine", name, "the file in quarantine is gone", one.session)
-            elif one.size is not None and path.stat().st_size != one.size:
-                yield Problem(
-                    "damaged", "quarantine", name, f"it has not the {one.size:,} bytes that were refused", one.session
-                )
+            try:
+                why = wrong_with(path, one)
+            except OSError as error:
+                why = f"it cannot be read: {error.strerror}"
+            if why:
+                kind: Kind = "damaged" if path.exists() else "missing"
+                yield Problem(kind, "quarantine", name, f"the file in quarantine: {why}", one.session)
 
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
         committed = [day for day, one in held.items() if one.held == "committed"]

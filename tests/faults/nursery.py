@@ -162,7 +162,7 @@ def run(order, log):
 
 def asked(order):
     settings = Settings(
-        source=Source(endpoint_url=order["url"], concurrency=order["concurrency"]),
+        source=Source(endpoint_url=order["url"], same_as="the tests' own source", concurrency=order["concurrency"]),
         cache=Cache(root=Path(order["root"])),
         archive=Archive(save_others=order["save_others"]),
         fallback=Fallback(enabled=False),

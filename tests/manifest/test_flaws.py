@@ -40,7 +40,8 @@ ROWS = {
     "actions": (DATASET, "A", DAY, "split", 2.0, 9.5),
     "askings": (DATASET, "A", 1, DAY, DAY, AT, ""),
     "findings": (DATASET, DAY, "low above high", 1, '["A"]'),
-    "quarantine": (DATASET, DAY, "e", 9, AT, "short", 1, 1, AT),
+    "quarantine": (DATASET, DAY, "e", 9, AT, "short", 1, 1, AT, "h"),
+    "source": (1, "https://files.massive.com/flatfiles", AT),
     "patterns": (DATASET, "A*"),
 }
 NEEDED = (

@@ -174,7 +174,7 @@ def test_a_refused_file_that_is_gone_is_fetched_again(place, server, whole):
     server.put(key(DAYS[2]), packed_day(DAYS[2]))
     (place.root / "quarantine" / f"{DAYS[2]}.csv.gz").unlink()
     code, deeds, _ = repaired(place)
-    assert (code, deeds[0]) == (0, f"{DAYS[2]}: its file in quarantine is gone: to be fetched again")
+    assert (code, deeds[0]) == (0, f"{DAYS[2]}: its file in quarantine is gone or damaged: to be fetched again")
     assert verify(place.settings(), deep=True).problems == ()
     assert place.query("SELECT * FROM quarantine") == []
     assert {name: data for name, data in place.tiers().items() if "sessions" not in name} == {
