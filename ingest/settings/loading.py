@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from ingest.errors import UsageError
+from ingest.settings.folders import refuse_overlaps
 from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, layer_of, place
 from ingest.settings.refusals import check_names, check_variables, refusal, wrong_value
 
@@ -24,7 +25,8 @@ def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | No
     name, such as {"source": {"concurrency": 8}}; None means that a flag was not given. Relative paths count from
     the folder of the file (without one, from the working folder), those in flags from the working folder.
 
-    Raises UsageError, which names each setting that is wrong, where it stands and what is allowed.
+    Raises UsageError, which names each setting that is wrong, where it stands and what is allowed; or two folders or
+    files of the cache of which one lies in the other.
     """
     try:
         layers = _layers(config, flags or {})
@@ -34,7 +36,9 @@ def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | No
         settings = Settings(**_merged(layers))
     except ValidationError as error:
         raise refusal(wrong_value(layers, one) for one in error.errors()) from error
-    return _anchored(settings, layers)
+    anchored = _anchored(settings, layers)
+    refuse_overlaps(anchored)
+    return anchored
 
 
 def find(config: Path | None = None) -> Path | None:

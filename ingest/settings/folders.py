@@ -1,0 +1,80 @@
+"""The folders and files that a cache owns must not lie in each other: one would overwrite what is in the other."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from ingest.datasets import CATALOGUE
+from ingest.errors import UsageError
+from ingest.settings.model import Settings
+
+_FILES = (
+    *(f"manifest.sqlite{end}" for end in ("", "-wal", "-shm", "-journal", ".building", ".repaired")),
+    *("ingest.lock", "ingest.lock.json"),
+)
+
+_Owned = tuple[str, Path]
+"""What it is called, and where it is."""
+
+
+def refuse_overlaps(settings: Settings) -> None:
+    """Raise UsageError, which names both, where two of them are one or lie in each other, be it by way of links."""
+    folders = _folders(settings)
+    files = [("file", settings.cache.root / name) for name in _FILES]
+    taken: list[tuple[_Owned, str]] = []
+    for one in (*files, *folders, *_linked(folders)):
+        real = _real(one[1])
+        for other, place in taken:
+            if not _together(one, other) and (_within(real, place) or _within(place, real)):
+                raise _overlap(one, other)
+        taken.append((one, real))
+
+
+def _together(one: _Owned, other: _Owned) -> bool:
+    """Whether they are files of one folder, or a folder of a dataset and one that is meant to be in it."""
+    if one[0] == other[0]:
+        return True
+    return " of " in one[0] and " of " in other[0] and one[1].is_relative_to(other[1])
+
+
+def _folders(settings: Settings) -> list[_Owned]:
+    return [
+        ("quarantine", settings.quarantine_path),
+        ("spool", settings.spool_path),
+        ("[cache] tracked_dir", settings.tracked_path),
+        ("[cache] archive_dir", settings.archive_path),
+    ]
+
+
+def _linked(folders: list[_Owned]) -> Iterator[_Owned]:
+    """Folders of datasets, and of the tracked parts, that lie elsewhere, since somebody has made links of them."""
+    for name, top in folders:
+        below = {dataset.folder(top) for dataset in CATALOGUE.values()} - {top}
+        if name == "[cache] tracked_dir":
+            below |= {folder / "sessions" for folder in (top, *below)}
+        for folder in sorted(below):
+            if folder.exists() and _real(folder) != _folded(Path(os.path.realpath(top)) / folder.relative_to(top)):
+                yield f"{folder.relative_to(top).as_posix()} of {name}", folder
+
+
+def _overlap(one: _Owned, other: _Owned) -> UsageError:
+    (name, path), (place, where) = one, other
+    return UsageError(
+        f"{name} ({path}) and {place} ({where}) lie in one another: files of the one would overwrite those of the "
+        "other; choose another folder"
+    )
+
+
+def _real(path: Path) -> str:
+    """Where it is once links are followed."""
+    return _folded(Path(os.path.realpath(path)))
+
+
+def _folded(path: Path) -> str:
+    """One text for all that a file system may take for one name: Data and data, an é in one character or in two."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+
+
+def _within(one: str, other: str) -> bool:
+    return Path(one).is_relative_to(other)
