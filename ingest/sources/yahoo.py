@@ -147,9 +147,24 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> "pd.DataFrame":
             frame: pd.DataFrame = yfinance.Ticker(symbol).history(timeout=TIMEOUT_S, **arguments)
     except Exception as error:  # yfinance passes on whatever its transport and its parsers raise
         raise _translated(symbol, error) from error
+    finally:
+        _close_its_databases()
     if frame.empty:
         raise NotFound(f"Yahoo has no rows of {symbol} for these days")
     return frame
+
+
+def _close_its_databases() -> None:
+    """What it keeps in SQLite (time zones, cookies) it opens in each thread that asks, and leaves open.
+
+    A thread that ends would leave its connection behind. The next question opens them again.
+    """
+    import peewee
+    from yfinance import cache
+
+    for kept in list(vars(cache).values()):
+        if isinstance(kept, peewee.Proxy) and kept.obj is not None:
+            kept.obj.close()
 
 
 def _translated(symbol: str, error: Exception) -> SourceError:

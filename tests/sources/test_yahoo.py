@@ -1,6 +1,8 @@
 """The real yfinance against a Yahoo on loopback."""
 
+import sqlite3
 import time
+from contextlib import suppress
 from datetime import date
 
 import numpy as np
@@ -27,6 +29,26 @@ def plain():
 def test_the_newest_session_is_the_one_that_yahoo_has(monkeypatch):
     with yahoo(monkeypatch, {PROBED: plain()}):
         assert newest_session() == DAYS[-1]
+
+
+@pytest.mark.parametrize("fault", [None, 404])
+def test_no_database_of_yfinance_stays_open_in_the_thread_that_asked(monkeypatch, fault):
+    opened, connect = [], sqlite3.connect
+
+    def noted(*arguments, **named):
+        opened.append(connect(*arguments, **named))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    with yahoo(monkeypatch, {PROBED: plain()}) as server:
+        server.faults["*"] = fault
+        for _ in range(2):
+            with suppress(NotFound, Disrupted):
+                newest_session()
+    assert opened
+    for one in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            one.execute("SELECT 1")
 
 
 @pytest.mark.parametrize("fault", [429, 500, 404, "drop"])
