@@ -50,6 +50,11 @@ def steadily(manifest: Manifest, folders: PartFolders, days: Collection[date], r
     raise CacheError(f"the parts of {min(left)} are replaced faster than they can be read: try again after the run")
 
 
+def underway(manifest: Manifest, folders: PartFolders) -> frozenset[date]:
+    """Sessions whose parts a run is replacing, or was as it was killed, and of which nothing is lost."""
+    return frozenset(session for session, parts in manifest.intended().items() if _files(folders, parts))
+
+
 def _told(manifest: Manifest, days: Collection[date]) -> tuple[list[PartsOf], Mapping[date, PartsOf]]:
     return list(manifest.parts(days)), manifest.intended()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
+from ingest import steady
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.lock import note_of
@@ -116,8 +117,10 @@ class _Cache:
         followed = [row for row in self.manifest.projections().values() if row.active]
         files = (*followed, *self.manifest.months().values())
         rows = [row for row in files if row.active and not row.dirty and row.sha256]
+        underway = steady.underway(self.manifest, folders)
+        found = replace(found, problems=tuple(one for one in found.problems if one.session not in underway))
         wrong = list(csvs.look(rows, self._csvs))
-        compared, notes = self._compare(folders, rows, bool(found.problems))
+        compared, notes = self._compare(folders, rows, bool(found.problems or underway))
         known = {(problem.ticker, problem.period) for problem in wrong}
         return replace(
             found,
@@ -149,7 +152,7 @@ class _Cache:
     ) -> tuple[list[Problem], list[str]]:
         if not self.deep:
             return [], []
-        not_compared = "the CSVs were not compared with the parts, as some of these are broken"
+        not_compared = "the CSVs were not compared with the parts, as some of these are broken or just being replaced"
         if parts_broken:
             return [], [not_compared]
         try:

@@ -143,8 +143,13 @@ AFTER = {
     "status": ("status",),
     "accept of the other one": ("quarantine", "accept", str(REFUSED[1])),
     "adopt": ("adopt", "theirs"),
+    "verify": ("verify",),
+    "verify --deep": ("verify", "--deep"),
     "verify --repair": ("verify", "--repair"),
 }
+
+
+READING = ("export", "show", "status", "verify", "verify --deep")
 
 
 @pytest.mark.parametrize("name", AFTER)
@@ -152,7 +157,7 @@ def test_whoever_comes_next_after_a_kill_works_at_once(name, broken_off, tmp_pat
     place = copied(broken_off, tmp_path / "next")
     told = again(place, *AFTER[name])
     assert told.code == 0, told
-    assert len(place.query("SELECT session FROM intents")) == (name in ("export", "show", "status"))
+    assert len(place.query("SELECT session FROM intents")) == (name in READING)
     rows = stored.day(place.settings(), STOCKS_DAY, REFUSED[0])
     assert rows["ticker"].to_list() == [ticker for ticker, _ in ROWS[5:]]
 
