@@ -22,6 +22,9 @@ Hashes = npt.NDArray[np.uint64]
 MAX_LINES = 100_000
 """Lines of a difference that are kept, of those that went and of those that came. More are counted."""
 
+_MAX_TEXT = 32 << 20
+"""Characters of those lines together: a line may be long."""
+
 TURN = threading.Lock()
 """Held by who compares."""
 
@@ -126,8 +129,8 @@ def _surplus_of(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.in
 
 
 def _picked(version: Version, columns: tuple[str, ...], hashes: Hashes, counts: npt.NDArray[np.int64]) -> Iterator[str]:
-    """The lines with these hashes, each so often as is counted, up to `MAX_LINES`."""
-    left = min(int(counts.sum()), MAX_LINES)
+    """The lines with these hashes, each so often as is counted, up to `MAX_LINES` and `_MAX_TEXT`."""
+    left, room = min(int(counts.sum()), MAX_LINES), _MAX_TEXT
     counts = counts.copy()
     for lines in version.lines(columns) if left else ():
         bits = _bits(lines)
@@ -135,7 +138,10 @@ def _picked(version: Version, columns: tuple[str, ...], hashes: Hashes, counts: 
         for row in np.flatnonzero(hashes[places] == bits).tolist():
             if counts[places[row]] > 0:
                 counts[places[row]] -= 1
-                left -= 1
-                yield lines[row]
+                line = lines[row]
+                left, room = left - 1, room - len(line)
+                if room < 0:
+                    return
+                yield line
             if not left:
                 return

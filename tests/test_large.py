@@ -294,6 +294,15 @@ class TestCompared:
             (finding.UNLISTED, 90)
         ]
 
+    def test_long_lines_are_listed_as_far_as_there_is_room(self, monkeypatch):
+        monkeypatch.setattr(comparing, "_MAX_TEXT", 2500)
+        old, new = (
+            Version(("ticker", "a"), lambda close=close: iter([b"ticker,a\n" + b"A,%d%s\n" % (close, b"0" * 997) * 9]))
+            for close in (1, 2)
+        )
+        found = compare(old, new)
+        assert (len(found.removed), len(found.added), found.left_out) == (2, 2, 14)
+
     def test_hashes_of_many_lines_are_compared_in_slices(self):
         rng = np.random.default_rng(1)
         ours = np.sort(rng.integers(0, 2**64, 5000, dtype=np.uint64))

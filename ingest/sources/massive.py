@@ -30,6 +30,9 @@ _MAX_PAGES = 1000
 _MAX_GROWN = 64 << 20
 """Bytes of an object that has replaced the one that was listed, unless that was half as large already."""
 
+_MAX_NEWER = 1 << 20
+"""The same of one that comes into memory, where room was made for what was listed: the next listing has its size."""
+
 _MAX_BODY = 1 << 30
 """Bytes of any object, whatever the listing says: it is held in memory."""
 
@@ -96,7 +99,7 @@ class MassiveSource:
             answer = await self._call(item.key, "get_object", Key=item.key)
             async with answer["Body"] as stream:
                 same = etag_of(answer.get("ETag")) == item.etag
-                data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_GROWN))
+                data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_NEWER))
             return self._checked(item, answer, data)
 
     async def look_up(self, item: RemoteObject) -> RemoteObject:

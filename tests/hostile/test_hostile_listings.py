@@ -138,13 +138,13 @@ def test_a_gigantic_size_is_asked_about_and_kept_to_by_max_bytes(place, size):
 def test_a_body_that_goes_on_and_on_is_not_read_to_its_end(place, chunked):
     sent = []
 
-    async def endless(incoming, answer, fault, note):
+    async def endless(incoming, answer, *more):
         if incoming.path.endswith(".gz"):
             return await _endless(incoming, answer, sent, None if chunked else 1 << 40)
-        return await ordinary(incoming, answer, fault, note)
+        return await ordinary(incoming, answer, *more)
 
     ordinary = loopback._send
-    with patch.object(loopback, "_send", endless), patch.object(massive, "_MAX_GROWN", 1 << 20):
+    with patch.object(loopback, "_send", endless):
         ran = place.run(DAY, DAY)
     assert (ran.finished.failed, ran.finished.exit_code) == (1, 3)
     assert "bytes come" in place.query("SELECT reason FROM sessions")[0][0]
