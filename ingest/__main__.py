@@ -1,8 +1,12 @@
 """`python -m ingest`, and what the `ingest` command calls."""
 
 import gc
+import os
 import sys
 
+# numpy's linear algebra is not used. Its threads cost a tenth of a second to start, and where they cannot be started
+# it sends this process SIGINT.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.disable()  # what imports make is no garbage: looking for some takes a tenth of the start. A run enables it.
 
 from ingest.commands.output import exit_code, open_streams  # noqa: E402
@@ -32,6 +36,13 @@ def _command() -> int:
         if isinstance(ended.code, str):
             raise
         return 0 if ended.code is None else ended.code  # as it is: it may be a Deed
+    except BaseException as error:
+        from ingest.commands.limits import USED_UP, used_up
+
+        if not (words := used_up(error)):
+            raise
+        sys.stderr.write(f"error: {words}\n")
+        return USED_UP
     return 0
 
 

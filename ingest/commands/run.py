@@ -11,6 +11,7 @@ import anyio
 
 from ingest import runs, series, settings
 from ingest.commands.interrupts import interruptible
+from ingest.commands.limits import within_limits
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.base import Rendering
 from ingest.errors import NotConfirmed
@@ -63,7 +64,7 @@ def _execute(
 ) -> tuple[int, Sequence[tuple[Request, NotConfirmed]]]:
     """The exit code of all runs, and what nobody has agreed to yet."""
     _tune()
-    done = anyio.run(interruptible, partial(series.run_each, chosen, requests, rendering.event))
+    done = anyio.run(interruptible, partial(series.run_each, within_limits(chosen), requests, rendering.event))
     return (done.exit_code, done.unconfirmed) if done else (INTERRUPTED, ())
 
 
@@ -72,8 +73,6 @@ def _tune() -> None:
     # Sessions are split side by side: within one small file more threads only wait for each other, while a single one
     # would parse one session at a time.
     os.environ.setdefault("POLARS_MAX_THREADS", "2")
-    # numpy's linear algebra is not used, and its threads cost a tenth of a second to start.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
