@@ -16,7 +16,6 @@ import polars as pl
 
 from ingest.errors import CacheError
 from ingest.manifest import Manifest
-from ingest.tiers import durable
 from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import PartFolders, PartsOf, Tier
 
@@ -87,7 +86,8 @@ def _files(folders: PartFolders, parts: PartsOf) -> Mapping[Tier, Path] | None:
     found: dict[Tier, Path] = {}
     for tier, sha256 in parts.sha256.items():
         path = folders.path(parts.session, tier)
-        there = next((one for one in (path, durable.temporary(path)) if is_file(one, sha256)), None)
+        staged = sorted(path.parent.glob(f".{path.name}*.tmp"))  # whichever process has left them
+        there = next((one for one in (path, *staged) if is_file(one, sha256)), None)
         if there is None:
             return None
         found[tier] = there
