@@ -48,6 +48,14 @@ def test_a_dividend_without_a_close_takes_the_one_before_it_here():
     assert dividend_factors(days(1, 2, 3), np.array([40.0, 50.0, 49.0]), actions) == pytest.approx([0.98, 0.98, 1])
 
 
+def test_a_dividends_own_close_counts_where_rows_are_missing_before_it():
+    """The last row that is here is of long before: it is not the close that the dividend was taken from."""
+    told, untold = (Actions(dividends=(Dividend(day(9), 1.0, close),)) for close in (40.0, None))
+    rows = (days(0, 9), np.array([100.0, 39.0]))
+    assert dividend_factors(*rows, told) == pytest.approx([1 - 1 / 40, 1])
+    assert dividend_factors(*rows, untold) == pytest.approx([1 - 1 / 100, 1])
+
+
 def test_a_split_on_the_ex_date_of_a_dividend_counts_for_the_close_before():
     actions = Actions((Split(day(1), 2.0),), (Dividend(day(1), 0.5, 100.0),))
     assert dividend_factors(days(0), np.array([100.0]), actions) == pytest.approx([1 - 0.5 / 50])

@@ -91,6 +91,13 @@ class TestBisection:
         found, asked = _search(days, lambda day: day >= _day(5) and day != _day(19))
         assert (found, len(asked) <= 14) == (_span(5, 39, below=4), True)
 
+    @pytest.mark.parametrize("silent", [range(19, 21), range(17, 23), range(25, 30)])
+    def test_silence_on_the_way_is_no_refusal(self, silent: range) -> None:
+        """However many in a row say nothing, what lies behind them is found."""
+        days = [_day(n) for n in range(40)]
+        found, _ = _search(days, lambda day: None if day in map(_day, silent) else day >= _day(5))
+        assert found == _span(5, 39, below=4)
+
     def test_who_gives_no_answer_teaches_nothing(self) -> None:
         days = [_day(n) for n in range(10)]
         assert _search(days, lambda day: None)[0] == NOTHING
@@ -119,6 +126,10 @@ class TestFinding:
     def test_a_floor_that_has_passed_what_was_known_does_not_stay(self) -> None:
         assert self._found(_span(10, 20, 9), yes=[15, 20], no=[14]) == _span(15, 20, 14)
         assert self._found(_span(10, 20, 9), yes=[30, 40], no=[29]) == _span(30, 40, 29)
+
+    def test_what_was_the_first_or_the_last_allowed_and_is_refused_now_is_not_both(self) -> None:
+        assert self._found(_span(10, 20, 9), yes=[11, 20], no=[10]) == _span(11, 20, 10)
+        assert self._found(_span(10, 20, above=21), yes=[10, 19], no=[20]) == _span(10, 19, above=20)
 
     def test_where_nothing_is_allowed_that_is_known(self) -> None:
         nothing = self._found(_span(10, 20), yes=[], no=[3, 30])

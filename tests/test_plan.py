@@ -215,6 +215,11 @@ class TestNotListed:
         decisions = self._plan([12], {2: DONE, 5: DONE})
         assert [(decisions[n].reason, decisions[n].remote) for n in (2, 5)] == [("committed", "holiday")] * 2
 
+    def test_a_holiday_on_any_weekday_has_its_reason(self) -> None:
+        plan = make_plan((MONDAY, _day(6)), {_day(30): _item(_day(30))}, {}, lambda day: False, WISHES)
+        assert [one.session for one in plan.decisions] == [_day(n) for n in range(5)]
+        assert {one.reason for one in plan.decisions} == {"holiday"}
+
     def test_an_earlier_failure_does_not_make_an_unlisted_session_a_fetch(self) -> None:
         decisions = self._plan([12], {0: Held("none", "failed", "reset", "e1"), 1: _forbidden()})
         assert [(decisions[n].action, decisions[n].remote) for n in (0, 1)] == [("skip", "absent")] * 2
@@ -312,3 +317,10 @@ class TestPermission:
             [_day(4), _day(6), _day(7)],
             [_day(n) for n in (2, 4, 6, 7)],
         ]
+
+    @pytest.mark.parametrize(("most", "taken"), [(0, 0), (99, 0), (100, 1), (199, 1), (200, 2), (499, 4), (500, 5)])
+    def test_a_limit_of_bytes_is_what_may_be_fetched_and_not_a_byte_more(self, most: int, taken: int) -> None:
+        listing = {_day(n): _item(_day(n), size=100) for n in range(5)}
+        plan = limit(make_plan((MONDAY, _day(4)), listing, {}, _is_session, WISHES), None, most)
+        assert [one.session for one in plan.fetches] == [_day(n) for n in range(taken)]
+        assert plan.bytes <= most

@@ -185,6 +185,12 @@ class TestNothingIsLost:
         assert _put_together(cut) == text
         assert Finding(finding.NAMELESS, 2) in cut.findings
 
+    @pytest.mark.parametrize("blank", [b"\n", b"\r\n"])
+    def test_a_blank_line_is_no_row_of_another_shape(self, blank: bytes) -> None:
+        cut = _split(HEADER + _row("A") + blank + _row("B"), "B")
+        assert Finding(finding.NAMELESS, 1) in cut.findings
+        assert finding.MISFITS not in {one.kind for one in cut.findings}
+
     def test_a_row_without_a_ticker_is_kept_and_said(self) -> None:
         text = HEADER + _row("A") + _row("") + _row("B")
         cut = _split(text, "A", "")
