@@ -1,6 +1,5 @@
 """The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -11,9 +10,10 @@ import anyio
 
 from ingest import events, overview, runs, series, settings
 from ingest.datasets import STOCKS_DAY, bars_of, days_of, named, of_ticker
-from ingest.errors import IngestWarning, UsageError
+from ingest.errors import UsageError
 from ingest.overview import Status
-from ingest.request import Flags, requests_of
+from ingest.request import Flags, Request, requests_of
+from ingest.warned import warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def run(
     of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers`, which may be patterns
     ("O:SPY*"), are tracked in place of those of the settings. `accept` applies republished files even where they take
     away more than a tenth of a session's rows. May be called where an event loop is running (a notebook). Raises
-    IngestError.
+    IngestError, and what `on_event` raises: it ends the run as a kill would, and the next one goes on.
     """
     flags = Flags(
         months=months,
@@ -103,10 +103,29 @@ def run(
     if tickers is not None:
         tracked = frozenset(_tickers(tickers))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
-    done = runs.apart(lambda: series.run_each(chosen, requests, on_event, anyio.Event()))
+    done = _run_each(chosen, requests, on_event)
     if done.failures:
         raise done.failures[0]
     return done.finished if datasets is not None else done.finished[0]
+
+
+def _run_each(chosen: settings.Settings, requests: Sequence[Request], on_event: events.Sink) -> series.Series:
+    """As `series.run_each`; what `on_event` raises comes out as it is, in no group of the tasks that it ended."""
+    raised: list[BaseException] = []
+
+    def tell(event: events.Event) -> None:
+        try:
+            on_event(event)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    try:
+        return runs.apart(lambda: series.run_each(chosen, requests, tell, anyio.Event()))
+    except BaseExceptionGroup:
+        if raised:
+            raise raised[0] from None
+        raise
 
 
 def get_smart_data(
@@ -211,7 +230,7 @@ def history(
     if rows.is_empty() and (strange := [one for one in wanted if of_ticker(one).sigil not in ("", kept.sigil)]):
         of = of_ticker(strange[0], kept.interval)
         words = f"{kept.short} has nothing of {strange[0]}, whose name is one of {of.short}: say dataset={of.short!r}"
-        warnings.warn(words, IngestWarning, stacklevel=2)
+        warn(words)
     return rows
 
 

@@ -1,6 +1,5 @@
 """What the Python functions hand out of the cache: history, a session, a scan."""
 
-import warnings
 from collections.abc import Sequence
 from datetime import date
 
@@ -10,11 +9,12 @@ from ingest import reading, scanning
 from ingest.actions import adjusted_rows
 from ingest.adjust import Adjust
 from ingest.datasets import Dataset
-from ingest.errors import IngestWarning, NotFound, UsageError
+from ingest.errors import NotFound, UsageError
 from ingest.manifest import Manifest
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
+from ingest.warned import warn
 
 
 def history(
@@ -44,7 +44,7 @@ def history(
             not reading.IN_CSV.issuperset(chosen),
         )
     for notice in notices:
-        warnings.warn(notice, IngestWarning, stacklevel=3)
+        warn(notice)
     return rows.select(chosen)
 
 

@@ -2,13 +2,16 @@
 
 import sys
 import warnings
+from contextlib import suppress
 
 from ingest.errors import IngestWarning
 
 
 def warn(message: str) -> None:
     """Warn (IngestWarning) of what could not be had."""
-    warnings.warn(message, IngestWarning, stacklevel=_depth())
+    depth = _depth()
+    with suppress(ValueError):  # a program may have closed its stderr: what it asked for is no worse for that
+        warnings.warn(message, IngestWarning, stacklevel=depth)
 
 
 def _depth() -> int:

@@ -94,7 +94,7 @@ def finish_and_compare(place, server, tmp_path):
     assert_same(place, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_path, number):
     server.faults = SLOW
     with started(place) as run:

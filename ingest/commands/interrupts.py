@@ -26,9 +26,16 @@ async def interruptible(work: Callable[[anyio.Event], Awaitable[_Result]]) -> _R
     return result
 
 
+def _ends() -> list[signal.Signals]:
+    """The signals that ask for an end: that of a closed terminal, too, unless `nohup` has it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)
+    heard = [hangup] if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL else []
+    return [signal.SIGINT, signal.SIGTERM, *heard]
+
+
 async def _listen(stop: anyio.Event, work: anyio.CancelScope) -> None:
     try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(*_ends()) as signals:
             async for _ in signals:
                 if stop.is_set():
                     work.cancel()

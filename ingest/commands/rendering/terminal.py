@@ -102,7 +102,7 @@ class Terminal:
         self._console.print(estimate)
         try:
             return Confirm.ask("Download all of it?", console=self._console, default=False)
-        except (EOFError, KeyboardInterrupt):
+        except (EOFError, KeyboardInterrupt, OSError, ValueError):  # the terminal is gone, or says no text
             return False
 
     def _other(self, event: events.Event) -> None:
