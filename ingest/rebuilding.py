@@ -14,7 +14,7 @@ from ingest import stamping
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest, SessionRecord
 from ingest.tiers import durable
-from ingest.tiers.hashing import is_file
+from ingest.tiers.hashing import is_file, not_a_file
 from ingest.tiers.layout import PartFolders, session_of
 
 
@@ -68,6 +68,8 @@ def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
 def _said(path: Path) -> stamping.Stamped | None:
     """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
     try:
+        if not_a_file(path):
+            return None
         with path.open("rb") as file:
             return stamping.read(file)
     except OSError:

@@ -3,8 +3,10 @@
 Nothing of the user's is removed: a damaged manifest is kept, orphans that say nothing of themselves stay.
 """
 
-from collections.abc import Callable, Iterable
-from datetime import date
+import os
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 from ingest import lock, rebuilding
 from ingest.datasets import STOCKS_DAY
@@ -18,7 +20,11 @@ from ingest.runs import opened_store
 from ingest.salvaging import renew
 from ingest.settings import Settings
 from ingest.store import Store
-from ingest.verifying import Verified, look
+from ingest.tiers import durable
+from ingest.tiers.hashing import not_a_file
+from ingest.tiers.layout import TIERS, csv_folder
+from ingest.tiers.projection import CsvFolder
+from ingest.verifying import Problem, Verified, look
 
 Say = Callable[[str], None]
 
@@ -65,12 +71,34 @@ class _Mending:
         if words:
             self._say(words)
         found = look(self._settings, deep, self._request.dataset)
+        for one in found.broken:
+            for path in self._places(one):
+                self._clear(path)
         lost = self._parts(found) | self._refused(found)
         self._csvs(found)
         if not lost:  # else the run that fetches them does it: a damaged part cannot be read
             compare_counts(self._manifest)
             follow(self._manifest, self._settings, self._request.dataset, self._request.tracked)
         return lost
+
+    def _places(self, problem: Problem) -> Iterator[Path]:
+        """The names of the files that a problem is about."""
+        if problem.about == "csv" and problem.ticker:
+            csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
+            yield csvs.file(problem.ticker, problem.period or "")
+        elif problem.about == "session" and problem.session:
+            yield from (self._store.folders.path(problem.session, tier) for tier in TIERS)
+        elif problem.about == "quarantine" and problem.session:
+            yield self._store.quarantine_path(problem.session)
+
+    def _clear(self, path: Path) -> None:
+        """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
+        with durable.translated("move", path):
+            if os.path.lexists(path) and not_a_file(path):
+                aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+                path.rename(aside)
+                durable.sync_folder(path.parent)
+                self._say(f"{path}: it is no file, and was moved to {aside.name}")
 
     def _parts(self, found: Verified) -> frozenset[date]:
         """Take up what parts say of themselves; returns the sessions of which they don't say enough."""

@@ -15,7 +15,7 @@ from ingest.outcomes import Outcome, OutcomeKind
 from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.tiers import durable, spool
-from ingest.tiers.hashing import md5_of, sha256_of
+from ingest.tiers.hashing import md5_of, not_a_file, sha256_of
 from ingest.tiers.layout import TIERS, PartFolders, part_name, quarantine_folder, spool_folder
 
 if TYPE_CHECKING:
@@ -144,7 +144,10 @@ def kept_at(quarantine: Path, session: date) -> Path:
 
 def wrong_with(path: Path, one: Quarantined) -> str | None:
     """Why a kept file is not the one that was refused, in words; None where it is. Raises OSError."""
-    if not path.exists():
+    try:
+        if why := not_a_file(path):
+            return why
+    except FileNotFoundError:
         return "it is gone"
     if one.size is not None and path.stat().st_size != one.size:
         return f"it has {path.stat().st_size:,} bytes in place of the {one.size:,} that were refused"

@@ -170,7 +170,7 @@ class _Cache:
             except OSError as error:
                 why = f"it cannot be read: {error.strerror}"
             if why:
-                kind: Kind = "damaged" if path.exists() else "missing"
+                kind: Kind = "damaged" if os.path.lexists(path) else "missing"
                 yield Problem(kind, "quarantine", name, f"the file in quarantine: {why}", one.session)
 
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from ingest.manifest import Manifest
 from ingest.projecting import contents
+from ingest.tiers.hashing import not_a_file
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import CsvFolder, Projection
 from ingest.verifying.problems import Kind, Problem
@@ -17,8 +18,12 @@ AFRESH = "a run, or --repair, makes it anew from the parts"
 def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
     """Compare CSVs with their hashes, and see that their dates ascend."""
     for row in rows:
+        path = folder.file(row.ticker, row.period)
         try:
-            content = folder.file(row.ticker, row.period).read_bytes()
+            if why := not_a_file(path):
+                yield _problem("damaged", row, folder, f"{why}; {AFRESH}")
+                continue
+            content = path.read_bytes()
         except FileNotFoundError:
             yield _problem("missing", row, folder, f"the file is gone; {AFRESH}")
             continue

@@ -9,7 +9,7 @@ from ingest import stamping
 from ingest.errors import UnreadableFile
 from ingest.manifest import SessionRecord
 from ingest.tiers import rownumbers, stamp
-from ingest.tiers.hashing import sha256_of
+from ingest.tiers.hashing import not_a_file, sha256_of
 from ingest.tiers.layout import MemberIndex, PartFolders, Tier
 from ingest.verifying.problems import Problem
 from ingest.verifying.texts import PartLines, sha256_together
@@ -35,6 +35,9 @@ def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, r
         path = folders.path(record.session, tier)
         name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         try:
+            if why := not_a_file(path):
+                problems.append(Problem("damaged", "session", name, why, record.session))
+                continue
             read[tier] = path.stat().st_size
             problems += [Problem("damaged", "session", name, why, record.session) for why in _wrong(record, tier, path)]
         except FileNotFoundError:
