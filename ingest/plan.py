@@ -90,13 +90,15 @@ def make_plan(
     wishes: Wishes,
     missing_parts: Collection[date] = (),
     permission: Permission = Permission(),  # noqa: B008 - a value
+    last_listed: date | None = None,
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
 
-    `missing_parts` are committed sessions whose files are not there; what the `permission` is known to refuse is not
-    asked for.
+    What is not listed is still to be published where it is later than `last_listed` (the last of the listing, where it
+    is not given), and else absent. `missing_parts` are committed sessions whose files are not there; what the
+    `permission` is known to refuse is not asked for.
     """
-    last_listed = max(listing, default=date.min)
+    last_listed = last_listed or max(listing, default=date.min)
     decisions = [
         _listed(day, listing[day], held.get(day, Held()), wishes, day in missing_parts)
         if day in listing

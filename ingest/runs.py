@@ -105,6 +105,7 @@ class _Run:
         self._outcomes: dict[date, OutcomeKind] = {}
         self._requests = 0
         self._followed: frozenset[str] = frozenset()
+        self._is_bare = False
 
     async def work(self) -> None:
         """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
@@ -145,7 +146,7 @@ class _Run:
             states=states,
             requests=self._requests,
             seconds=time.monotonic() - self._started,
-            exit_code=failure.exit_code if failure else _exit_code(states, self._stop.is_set()),
+            exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, self._stop.is_set()),
             interrupted=self._stop.is_set(),
         )
         try:
@@ -167,8 +168,9 @@ class _Run:
             spool.sweep(self._store.spool, _still_wanted(found.plan))
             self._permit(found.permission)
             self._check_size(plan)
-            for words in found.outside():
-                self._sink(events.Notice(words))
+            self._is_bare = found.is_bare
+            for notice in found.outside():
+                self._sink(notice)
             self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
             if plan.fetches:
                 await self._fetch_all(asker, found.permission, plan)
@@ -260,8 +262,8 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
         provenance.refuse_other(manifest, settings.source)
         async with asking(settings, sink, anyio.Event()) as asker:
             found = await survey(asker, manifest, settings, request)
-            for words in found.outside():
-                sink(events.Notice(words))
+            for notice in found.outside():
+                sink(notice)
             return limit(found.plan, request.max_files, request.max_bytes)
 
 
@@ -271,10 +273,10 @@ def _told_apart(outcomes: Mapping[date, OutcomeKind]) -> tuple[list[date], list[
     return allowed, [day for day, kind in outcomes.items() if kind == "forbidden"]
 
 
-def _exit_code(states: dict[str, int], interrupted: bool) -> int:
+def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
     if interrupted:
         return 130
-    return 3 if states.get("failed") or states.get("quarantined") else 0
+    return 3 if is_bare or states.get("failed") or states.get("quarantined") else 0
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 import anyio
@@ -17,12 +17,15 @@ from ingest.manifest.records import RemoteState
 from ingest.permission import REFUSED, Permission
 from ingest.plan import Plan, Wishes, make_plan
 from ingest.request import Request
-from ingest.sessions import Calendar
+from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.sources.asking import Asker, Line, ending_with
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
 from ingest.tiers.layout import TIERS, PartFolders
+
+LATE = 10
+"""So many sessions without a file are more than a vendor's delay."""
 
 SEARCH_FROM = 8
 """So many sessions are asked for one by one; where more are to be fetched it is searched first what is allowed."""
@@ -33,19 +36,50 @@ Listing = Mapping[date, RemoteObject]
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """From which session to which the source lists files of a dataset, as far as was looked; None where it has none."""
+
+    first: date | None
+    last: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """The source as it is now, seen through the window of a request. `listing` covers the window's years."""
 
+    dataset: Dataset
     listing: Listing
+    published: Published
     permission: Permission
     plan: Plan
 
-    def outside(self) -> Iterable[str]:
-        """In words, what of the window cannot be had: what is older than the listing, and what is not in the plan."""
-        oldest = min(self.listing, default=date.min)
-        older = [one.session for one in self.plan.decisions if one.remote == "absent" and one.session < oldest]
+    @property
+    def is_bare(self) -> bool:
+        """Whether the source has no file of the dataset at all: that is no night's lack of news."""
+        return self.published.first is None
+
+    def outside(self) -> Iterable[events.Notice]:
+        """What of the window cannot be had: what the source does not list, and what is not in the plan."""
+        if self.is_bare:
+            yield events.Notice(_nothing_of(self.dataset), "warning")
+            return
+        yield from self._unlisted()
+        yield from map(events.Notice, self._refused())
+
+    def _unlisted(self) -> Iterable[events.Notice]:
+        first, last = self.published.first or date.max, self.published.last or date.max
+        older = [one.session for one in self.plan.decisions if one.remote == "absent" and one.session < first]
         if older:
-            yield f"the source lists nothing from {older[0]} to {older[-1]}, {len(older):,} sessions of this window"
+            span = f"from {older[0]} to {older[-1]}, {len(older):,} sessions of this window"
+            yield events.Notice(f"the source lists nothing {span}: the next file that it lists is of {first}")
+        newer = [one.session for one in self.plan.decisions if one.remote == "unpublished"]
+        if len(newer) > LATE:
+            told = (
+                f"the newest file that the source lists is of {last}: {len(newer):,} sessions of this window are later"
+            )
+            yield events.Notice(f"{told}. Does it still publish {self.dataset.short}?", "warning")
+
+    def _refused(self) -> Iterable[str]:
         wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
         refused = [day for day in wanted if self.permission.allows(day) is False]
         if refused and self.permission.first is None:
@@ -55,6 +89,13 @@ class Survey:
             verb = "is" if len(refused) == 1 else "are"
             told = f"{len(refused):,} listed session{'' if verb == 'is' else 's'} of this window {verb} outside"
             yield f"your plan allows {self.permission}: {told} ({REFUSED})"
+
+
+def _nothing_of(dataset: Dataset) -> str:
+    return (
+        f"the source lists no file of {dataset.short}, of no year (below {dataset.prefix}/): see [source] bucket and "
+        "endpoint_url, and whether the vendor publishes it"
+    )
 
 
 @asynccontextmanager
@@ -80,6 +121,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
     dataset, held, known = request.dataset, manifest.sessions(), manifest.permission()
     listing = await listed(asker, dataset, request.window.start, request.window.end)
+    published = await _published(asker, request, listing)
     planned = partial(
         make_plan,
         window=(request.window.start, request.window.end),
@@ -88,13 +130,30 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
         is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
         missing_parts=missing_parts(PartFolders.of(settings, dataset), held),
+        last_listed=published.last or date.max,
     )
     unknown = len([one for one in planned().fetches if known.allows(one.session) is None])
     items = {**_held_items(dataset, held), **within(listing, request.window.start, request.window.end)}
     # A few files of which nothing is known are asked for as they are.
     if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
         known = await current(asker, items, known, search_anew=unknown > SEARCH_FROM)
-    return Survey(listing, known, planned(permission=known))
+    return Survey(dataset, listing, published, known, planned(permission=known))
+
+
+async def _published(asker: Asker, request: Request, listing: Listing) -> Published:
+    """The dataset's first and last session, as far as they decide what a day without a file means.
+
+    Where the listing has files up to this year, or up to the window's end, it says enough. Else what it does not list
+    may be still to come, gone by, or of a dataset that the source does not have: all of it is listed, a request for
+    each 1,000 files. So the first night of a year asks once more, and others do not.
+    """
+    dataset, end = request.dataset, request.window.end
+    later = Calendar.of(dataset.calendar).between(max(listing) + timedelta(days=1), end) if listing else ()
+    if listing and (end.year >= today().year or not any(later)):
+        return Published(min(listing), max(listing))
+    items = await asker.listing([f"{dataset.prefix}/"])
+    days = [day for item in items if (day := dataset.session_of(item.key)) and day <= today()]
+    return Published(min(days, default=None), max(days, default=None))
 
 
 def _held_items(dataset: Dataset, held: Mapping[date, Held]) -> Mapping[date, RemoteObject]:

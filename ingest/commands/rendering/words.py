@@ -75,7 +75,7 @@ _FETCH = "fetch: "
 _MEANING = {
     "forbidden": "forbidden",
     "unpublished": "not published yet",
-    "absent": "never published",
+    "absent": "not listed by the source",
     "failed": "failed (tried again by the next run)",
     "quarantined": "quarantined (`ingest quarantine list` says why)",
     "not_attempted": "not attempted (fetched by the next run)",
@@ -95,6 +95,8 @@ def outcome(done: events.Finished) -> str:
     if done.exit_code == 0:
         return "Nothing to do: all that can be had is held." if not done.fetched else "Complete."
     if done.exit_code == 3:
+        if not (done.failed or done.quarantined):
+            return "Finished, but the source lists no file of this dataset: see above."
         return "Finished, but some sessions failed or are quarantined: see above."
     return "Ended early: what was committed stays. Run again to go on."
 
