@@ -1,13 +1,17 @@
 """Views of many tickers: volumes go the other way than prices, and where a seam begins."""
 
+from contextlib import nullcontext
 from datetime import date, timedelta
 
 import polars as pl
 import pytest
 
+from ingest.actions import check_seams
 from ingest.adjust import without_repeats
 from ingest.adjusted import SEAM_SESSIONS, apply, seams
 from ingest.corporate import Actions, Split
+from ingest.differences import refuse_loss
+from ingest.errors import AcrossSeam, LosesRows
 from ingest.manifest.records import Coverage
 
 FIRST = date(2025, 1, 1)
@@ -40,3 +44,17 @@ def test_a_seam_has_no_rows_in_just_so_many_held_sessions(missed):
 def test_a_split_that_is_listed_again_within_a_week_counts_once():
     for apart, kept in ((7, 1), (8, 2)):
         assert len(without_repeats([Split(day(0), 4.0), Split(day(apart), 4.0)])) == kept
+
+
+@pytest.mark.parametrize(("ex", "refused"), [(0, False), (1, True), (SEAM_SESSIONS + 1, True), (99, True)])
+def test_nothing_is_adjusted_across_a_seam_for_what_happened_since_it_began(ex, refused):
+    coverage = Coverage(frozenset(map(day, range(SEAM_SESSIONS + 2))), {})
+    actions = {"A": Actions((Split(day(ex), 4.0),))}
+    with pytest.raises(AcrossSeam) if refused else nullcontext():
+        check_seams(rows(0, SEAM_SESSIONS + 1), coverage, actions)
+
+
+def test_a_tenth_of_the_rows_may_go_and_not_a_row_more():
+    refuse_loss(10, 100)
+    with pytest.raises(LosesRows):
+        refuse_loss(11, 100)
