@@ -165,8 +165,7 @@ def test_this_machine_is_reached_without_any_proxy(tmp_path, monkeypatch, name):
         proxy.in_environment(monkeypatch, "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY")
         place = Place(tmp_path / "cache", server.endpoint_url.replace("127.0.0.1", name), source={"attempts": 1})
         assert place.run(*window(DAYS)).committed == DAYS
-        done = place.cli("run", "--start", DAYS[0], "--end", DAYS[-1])
-        assert (done.returncode, proxy.asked) == (0, [])
+        assert proxy.asked == []
 
 
 def test_what_is_this_machine():
