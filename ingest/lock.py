@@ -10,12 +10,13 @@ from pathlib import Path
 
 import filelock
 
-from ingest import rights
+from ingest import files, rights
 from ingest.errors import CacheError, CacheLocked
 from ingest.manifest.database import now
 from ingest.tiers import durable
 
 _LOCK, _NOTE = "ingest.lock", "ingest.lock.json"
+_MOST_NOTED = 1 << 16
 
 
 def note_of(root: Path) -> bool:
@@ -52,7 +53,7 @@ def _acquired(path: Path, note: Path, wait_s: float) -> filelock.BaseFileLock:
         said = f"cannot lock the cache {root}: {error.strerror or error}"
         raise CacheError(rights.with_missing(said, path, write=True)) from error
     try:
-        note.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": now()}))
+        _write(note, json.dumps({"pid": os.getpid(), "host": platform.node(), "started": now()}).encode())
     except OSError as error:
         lock.release()
         said = f"cannot lock the cache {root}: {error.strerror or error}"
@@ -72,9 +73,17 @@ def _mode(path: Path) -> int:
         os.close(descriptor)
 
 
+def _write(note: Path, words: bytes) -> None:
+    """Anew, whatever is under the name: what somebody put there is not written into."""
+    if files.is_there(note):
+        note.unlink()
+    with files.created(note) as descriptor:
+        files.write_all(descriptor, words)
+
+
 def _holder(note: Path) -> str:
     try:
-        holder = json.loads(note.read_text())
+        holder = json.loads(files.read(note, _MOST_NOTED))
         return f"pid {holder['pid']} on {holder['host']}, since {holder['started']}"
     except (OSError, ValueError, TypeError, KeyError):
         return "no note of its pid"

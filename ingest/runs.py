@@ -287,8 +287,9 @@ def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
     with Store.opened(settings, dataset) as opened:
         store = replace(opened, run=opened.manifest.begin_run(request.window.start, request.window.end))
         store.recover()
-        for folder in CsvFolder(csv_folder(settings, dataset), dataset).folders():
-            durable.sweep(folder)
+        csvs = CsvFolder(csv_folder(settings, dataset), dataset)
+        for folder in csvs.folders():
+            durable.sweep(folder, csvs.has_name)
         yield store
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ingest import files
 from ingest.datasets import Dataset
 from ingest.manifest import Answer, Correction, Manifest, RemoteState, SessionRecord
 from ingest.manifest.judgements import Judgements
@@ -16,7 +17,7 @@ from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.tiers import durable, spool
 from ingest.tiers.hashing import md5_of, not_a_file, sha256_of
-from ingest.tiers.layout import TIERS, PartFolders, part_name, quarantine_folder, spool_folder
+from ingest.tiers.layout import TIERS, PartFolders, is_part_name, part_name, quarantine_folder, spool_folder
 
 if TYPE_CHECKING:
     from ingest.prepare import Prepared
@@ -93,7 +94,7 @@ class Store:
         for record, _ in finished:  # the run that was killed may have applied what was in quarantine
             durable.remove(self.quarantine_path(record.session))
         for folder in (*map(self.folders.folder, TIERS), self.quarantine):
-            durable.sweep(folder)
+            durable.sweep(folder, is_part_name)
         return len(finished)
 
     def quarantine_path(self, session: date) -> Path:
@@ -123,18 +124,32 @@ class Store:
 
     def _carry_through(self, record: SessionRecord) -> bool:
         """Publish what is still staged of a replacement; False where the result is not what was intended."""
-        for tier, sha256 in record.part_sha256.items():
-            path = self.folders.path(record.session, tier)
-            with durable.translated("read", path):
-                if durable.temporary(path).exists():
-                    durable.publish(path)
-                if not path.exists() or sha256_of(path) != sha256:
-                    return False
-        return True
+        return all(
+            _is_carried(self.folders.path(record.session, tier), sha) for tier, sha in record.part_sha256.items()
+        )
 
     def _sync(self) -> None:
         for tier in TIERS:
             durable.sync_folder(self.folders.folder(tier))
+
+
+def _is_carried(path: Path, sha256: str) -> bool:
+    """Whether a part is what was intended, or has become so: it is known by its hash among those that are staged."""
+    if _has(path, sha256):
+        return True
+    for left in durable.staged(path):
+        if _has(left, sha256):
+            durable.carry_on(path, left)
+            return True
+    return False
+
+
+def _has(path: Path, sha256: str) -> bool:
+    with durable.translated("read", path):
+        try:
+            return sha256_of(path) == sha256
+        except (FileNotFoundError, files.NotAFile):
+            return False
 
 
 def kept_at(quarantine: Path, session: date) -> Path:

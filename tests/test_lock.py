@@ -209,3 +209,16 @@ def test_a_link_in_the_place_of_the_lock_makes_no_file_elsewhere(tmp_path: Path)
     with pytest.raises(CacheError, match="cannot lock the cache"), lock.hold(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows rarely lets links be made")
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_the_place_of_the_note_is_not_written_through(tmp_path: Path, dangling: bool) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "cache"
+    root.mkdir()
+    if not dangling:
+        outside.write_text("mine")
+    (root / "ingest.lock.json").symlink_to(outside)
+    with lock.hold(root):
+        assert not (root / "ingest.lock.json").is_symlink()
+    assert (outside.read_text() if outside.exists() else None) == (None if dangling else "mine")

@@ -7,7 +7,6 @@ leaves the old manifest as it was, or a new one that `finish` puts in place; not
 """
 
 import os
-import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,13 +83,4 @@ def _keep(path: Path, aside: Path) -> None:
         try:
             os.link(path, aside)
         except OSError:
-            _copy(path, aside)
-
-
-def _copy(path: Path, aside: Path) -> None:
-    copy = _beside(aside, durable.SUFFIX)
-    with path.open("rb") as source, copy.open("wb") as target:
-        shutil.copyfileobj(source, target)
-        target.flush()
-        os.fsync(target.fileno())
-    copy.replace(aside)
+            durable.copy(aside, path)

@@ -1,24 +1,49 @@
 """Files that survive a crash whole.
 
 Order of a replacement: write a temporary file in the target's folder, fsync it, rename it over the target, fsync
-the folder. After a crash a name holds its old content or its new one; what a crash can leave behind is a
-temporary file, whose name ends in `.tmp` and which `sweep` removes.
+the folder. After a crash a name holds its old content or its new one; what a crash can leave behind is a temporary
+file, `.2025-11-11.csv.gz.ingest-0123456789abcdef.tmp`, which `sweep` removes. The hexadecimal token is that of the
+process: no other program's file has such a name, and no two processes write into one file.
 """
 
+import errno
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterator
+import re
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from ingest import rights
-from ingest.errors import CacheError, IngestError
+from ingest import files, rights
+from ingest.errors import CacheError
 
-SUFFIX = ".tmp"
 Write = Callable[[bytes | bytearray | memoryview], None]
 _MAX_NAME_BYTES = 255
 _READING = ("read", "look at", "look into")
+_COPIED = 1 << 20
+
+_OURS = re.compile(r"\..+\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
+_EARLIER = re.compile(r"\.(.+)\.tmp", re.DOTALL)
+"""The names of versions before this one, which other programs use as well (Syncthing does)."""
+
+_NO_FOLDER_SYNC = frozenset(
+    getattr(errno, name, errno.EINVAL) for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EBADF", "EPERM")
+)
+"""What file systems say that have no fsync of folders (FUSE, SMB): names are then as durable as they make them."""
+
+_token = ""
+
+
+def _renew_token() -> None:
+    global _token
+    _token = os.urandom(8).hex()
+
+
+_renew_token()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_token)
 
 
 @contextmanager
@@ -35,11 +60,30 @@ def translated(doing: str, path: Path) -> Iterator[None]:
 
 
 def temporary(path: Path) -> Path:
-    """The temporary name for a target; a fixed one, since only the holder of the lock writes."""
-    name = f".{path.name}{SUFFIX}"
-    if len(name.encode()) > _MAX_NAME_BYTES:  # the target's own name may have just as many bytes as a name can
-        name = f".{hashlib.sha256(path.name.encode()).hexdigest()}{SUFFIX}"
-    return path.with_name(name)
+    """The temporary name that this process has for a target."""
+    return path.with_name(f"{_beginning(path)}{_token}.tmp")
+
+
+def _beginning(path: Path) -> str:
+    """Of the temporary names of a target, up to the token; its own name may have as many bytes as a name can."""
+    fits = len(path.name.encode()) + len("..ingest-.tmp") + 16 <= _MAX_NAME_BYTES
+    name = path.name if fits else hashlib.sha256(path.name.encode()).hexdigest()
+    return f".{name}.ingest-"
+
+
+def staged(path: Path) -> list[Path]:
+    """Temporary files of a target, whichever process has left them, also of a version before this one.
+
+    Raises CacheError.
+    """
+    beginning, earlier = _beginning(path), f".{path.name}.tmp"
+    with translated("look into", path.parent):
+        names = files.names(path.parent)
+    return [
+        path.with_name(name)
+        for name in names
+        if name == earlier or (name.startswith(beginning) and _OURS.fullmatch(name))
+    ]
 
 
 def stage(path: Path, data: bytes) -> Path:
@@ -56,24 +100,36 @@ def stage(path: Path, data: bytes) -> Path:
 def staging(path: Path) -> Iterator[Write]:
     """Write the target's temporary file bit by bit; its content is durable when the block has ended well.
 
-    Where the block ends with an error of ours the temporary file is removed. Raises CacheError as `stage` does.
+    Where the block ends with an error the temporary file is removed. Raises CacheError as `stage` does.
     """
     try:
         with ExitStack() as stack:
             with translated("write", path):
-                descriptor = stack.enter_context(_opened(temporary(path), os.O_CREAT | os.O_TRUNC))
+                descriptor = stack.enter_context(_made(path))
             yield partial(_write_to, path, descriptor)
             with translated("write", path):
                 os.fsync(descriptor)
-    except IngestError:
+    except BaseException:
         with suppress(CacheError):  # what is wrong has been said
             unstage(path)
         raise
 
 
+@contextmanager
+def _made(path: Path) -> Iterator[int]:
+    """The target's temporary file, new: what this process left of an earlier attempt is no file to write into."""
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(files.created(temporary(path)))
+        except FileExistsError:
+            temporary(path).unlink()
+            descriptor = stack.enter_context(files.created(temporary(path)))
+        yield descriptor
+
+
 def _write_to(path: Path, descriptor: int, data: bytes | bytearray | memoryview) -> None:
     with translated("write", path):
-        _write(descriptor, data)
+        files.write_all(descriptor, data)
 
 
 def unstage(path: Path) -> None:
@@ -83,11 +139,10 @@ def unstage(path: Path) -> None:
 
 def put(path: Path, data: bytes) -> None:
     """Replace a file whole: a kill leaves the old one or the new one, a crash of the machine may leave neither."""
-    staged = temporary(path)
     with translated("write", path):
-        with _opened(staged, os.O_CREAT | os.O_TRUNC) as descriptor:
-            _write(descriptor, data)
-        staged.replace(path)
+        with _made(path) as descriptor:
+            files.write_all(descriptor, data)
+        temporary(path).replace(path)
 
 
 def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
@@ -95,46 +150,52 @@ def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
 
     Of use for what is known by its checksum and can be had again.
     """
-    with translated("write", path), _opened(path) as descriptor:
+    with translated("write", path), files.to_write(path) as descriptor:
         os.lseek(descriptor, offset, os.SEEK_SET)
-        _write(descriptor, data)
-
-
-@contextmanager
-def _opened(path: Path, more: int = 0) -> Iterator[int]:
-    descriptor = os.open(path, os.O_WRONLY | more | getattr(os, "O_BINARY", 0), 0o644)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _write(descriptor: int, data: bytes | bytearray | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+        files.write_all(descriptor, data)
 
 
 def take_over(path: Path, source: Path) -> None:
-    """Replace one file durably by another one, which may not be durable yet and is gone then. Nothing is copied."""
+    """Replace one file durably by another one, which may not be durable yet and is gone then.
+
+    It is copied only where the two are on different file systems. Raises CacheError.
+    """
     with translated("replace", path):
-        with _opened(source) as descriptor:
+        with files.to_write(source) as descriptor:
             os.fsync(descriptor)
-        source.replace(path)
+        try:
+            source.replace(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            copy(path, source)
     sync_folder(path.parent)
+    remove(source)  # where it was copied: only when the copy is durable
+
+
+def copy(path: Path, source: Path) -> None:
+    """Replace one file by another's content; durable once `sync_folder` has returned. Raises OSError, CacheError."""
+    with files.to_read(source) as file, staging(path) as write:
+        while piece := file.read(_COPIED):
+            write(piece)
+    publish(path)
 
 
 def publish(path: Path) -> None:
     """Rename the target's temporary file over it; durable once `sync_folder` has returned."""
+    carry_on(path, temporary(path))
+
+
+def carry_on(path: Path, left: Path) -> None:
+    """The same of a temporary file that another process has left."""
     with translated("replace", path):
-        temporary(path).replace(path)
+        left.replace(path)
 
 
 def move(path: Path, target: Path) -> None:
     """Rename a file, if it is there; durable once `sync_folder` has returned."""
-    with translated("rename", path):
-        if path.exists():
-            path.rename(target)
+    with translated("rename", path), suppress(FileNotFoundError):
+        path.rename(target)
 
 
 def remove(path: Path) -> None:
@@ -144,13 +205,19 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable. Windows has no such call and needs none for NTFS's journal."""
+    """Make renames and removals in a folder durable, where its file system can.
+
+    Windows has no such call and needs none for NTFS's journal.
+    """
     if os.name == "nt":
         return
     with translated("sync", folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(descriptor)
 
@@ -165,17 +232,33 @@ def replace(path: Path, data: bytes) -> None:
 def make_folder(folder: Path) -> None:
     """Create a folder with its parents, each durably in its own parent. Raises CacheError."""
     with translated("create the folder", folder):
-        if folder.is_dir():
+        if files.is_folder(folder):
             return
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
 
 
-def sweep(folder: Path, spare: Container[Path] = ()) -> int:
-    """Remove the temporary files that a killed run left in a folder; returns how many."""
+def leftovers(folder: Path, ours: Callable[[str], bool]) -> list[Path]:
+    """Temporary files that killed runs left in a folder; `ours` says whether a file of ours has a name there.
+
+    Raises CacheError.
+    """
     with translated("look into", folder):
-        leftovers = [path for path in folder.glob(f".*{SUFFIX}") if path not in spare]
-    for path in leftovers:
+        return [folder / name for name in files.names(folder) if _is_left(folder / name, ours)]
+
+
+def _is_left(path: Path, ours: Callable[[str], bool]) -> bool:
+    earlier = _EARLIER.fullmatch(path.name)
+    if not (_OURS.fullmatch(path.name) or (earlier and ours(earlier[1]))):
+        return False
+    found = files.state(path)
+    return found is not None and not stat.S_ISDIR(found.st_mode)
+
+
+def sweep(folder: Path, ours: Callable[[str], bool]) -> int:
+    """Remove the temporary files that killed runs left in a folder; returns how many. For who holds the lock."""
+    found = leftovers(folder, ours)
+    for path in found:
         remove(path)
-    return len(leftovers)
+    return len(found)

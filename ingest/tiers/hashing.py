@@ -5,16 +5,18 @@ import stat
 from functools import partial
 from pathlib import Path
 
+from ingest import files
+
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal sha256 of a file. Raises OSError."""
-    with path.open("rb") as file:
+    with files.to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def md5_of(path: Path) -> str:
     """Hexadecimal md5 of a file: what S3 gives as ETag of most objects. Raises OSError."""
-    with path.open("rb") as file:
+    with files.to_read(path) as file:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 

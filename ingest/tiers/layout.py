@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
+from ingest import files
 from ingest.datasets import Dataset
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.settings import Settings
@@ -48,6 +49,12 @@ def quarantine_folder(settings: Settings, dataset: Dataset) -> Path:
 def spool_folder(settings: Settings, dataset: Dataset) -> Path:
     """Where a dataset's large files lie while they are on their way."""
     return dataset.folder(settings.spool_path)
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a session's file has this name."""
+    session = session_of(name)
+    return session is not None and part_name(session) == name
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class PartFolders:
         """Names of the files in a tier's folder, by one read of the folder. Raises CacheError."""
         folder = self.folder(tier)
         with durable.translated("look into", folder):
-            return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+            return frozenset(files.names(folder))
 
 
 @dataclass(frozen=True, slots=True)

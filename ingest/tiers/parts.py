@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ingest import rights
+from ingest import files, rights
 from ingest.errors import CacheError, UnreadableFile
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.layout import MemberIndex
@@ -161,7 +161,7 @@ def _unreadable(path: Path, error: OSError | UnreadableFile) -> CacheError:
 
 def _read_members(path: Path, index: MemberIndex, members: Iterable[int]) -> bytes:
     # Without a buffer: each range is one read.
-    with path.open("rb", buffering=0) as file:
+    with files.unbuffered(path) as file:
         return b"".join([_read_range(file, begin, end) for begin, end in _ranges(index, members)])
 
 
@@ -190,7 +190,7 @@ def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]
 def read_known(path: Path, sha256: str) -> bytes:
     """Text of a part that is to have this hash. Raises CacheError where it is missing or is another file."""
     try:
-        data = path.read_bytes()
+        data = files.read(path)
         if hashlib.sha256(data).hexdigest() == sha256:
             return blockgzip.unpack(data)
     except (OSError, UnreadableFile) as error:
@@ -201,6 +201,6 @@ def read_known(path: Path, sha256: str) -> bytes:
 def holds(path: Path, data: bytes) -> bool:
     """Whether just these bytes are under a name."""
     try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
+        return files.size(path) == len(data) and files.read(path) == data
     except OSError:
         return False

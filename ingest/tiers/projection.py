@@ -7,16 +7,20 @@ knows, by its hash; so neither a kill nor an editor can put a wrong row into it.
 
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from ingest import files
 from ingest.datasets import Dataset
-from ingest.errors import CacheError
+from ingest.errors import CacheError, UsageError
 from ingest.tiers import durable
 
 _MONTH_FILE = ".csv"
+_MONTH_NAME = re.compile(r"\d{4}-\d{2}\.csv")
 _DATE = len("2025-11-11")
 
 
@@ -69,16 +73,31 @@ class CsvFolder:
         """All folders in which its CSVs lie. Raises CacheError."""
         yield self.path
         if self.dataset.is_intraday:
-            with durable.translated("look into", self.path):
-                found = sorted(self.path.glob(f"*{self.dataset.csv_suffix}"))
-            yield from found
+            yield from filter(files.is_folder, _matching(self.path, f"*{self.dataset.csv_suffix}"))
 
     def present(self) -> Iterator[Path]:
         """All its CSVs, known or not. Raises CacheError."""
-        names = f"*{self.dataset.csv_suffix}"
-        with durable.translated("look into", self.path):
-            found = list(self.path.glob(f"{names}/*{_MONTH_FILE}" if self.dataset.is_intraday else names))
-        yield from found
+        if not self.dataset.is_intraday:
+            yield from _matching(self.path, f"*{self.dataset.csv_suffix}")
+            return
+        _, *months = self.folders()
+        for folder in months:
+            yield from _matching(folder, f"*{_MONTH_FILE}")
+
+    def has_name(self, name: str) -> bool:
+        """Whether a CSV of its, of some ticker or month, has this name in its folder."""
+        if self.dataset.is_intraday:
+            return _MONTH_NAME.fullmatch(name) is not None
+        try:
+            ticker = self.dataset.ticker_of(name.removesuffix(self.dataset.csv_suffix))
+        except UsageError:
+            return False
+        return self.dataset.csv_name(ticker) == name
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    with durable.translated("look into", folder):
+        return [folder / name for name in files.names(folder, pattern)]
 
 
 def period_of(session: date) -> str:
@@ -90,11 +109,10 @@ def looks_intact(folder: CsvFolder, known: Projection) -> bool:
     """Whether the file has the size and time that it was written with: one `stat`, its content is not read."""
     path = folder.file(known.ticker, known.period)
     with durable.translated("look at", path):
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            return known.sha256 is None
-    return (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns)
+        found = files.state(path)
+    if found is None:
+        return known.sha256 is None
+    return stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns)
 
 
 def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, int]]:
@@ -103,10 +121,11 @@ def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, i
     with durable.translated("look into", path):
         try:
             with os.scandir(path) as entries:
-                files = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(_MONTH_FILE)]
+                named = [entry for entry in entries if entry.name.endswith(_MONTH_FILE)]
+                found = [(one.name, one.stat()) for one in named if one.is_file(follow_symlinks=False)]
         except FileNotFoundError:
             return {}
-    return {name.removesuffix(_MONTH_FILE): (stat.st_size, stat.st_mtime_ns) for name, stat in files}
+    return {name.removesuffix(_MONTH_FILE): (state.st_size, state.st_mtime_ns) for name, state in found}
 
 
 def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
@@ -114,9 +133,11 @@ def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
     path = folder.file(known.ticker)
     with durable.translated("read", path):
         try:
-            content = path.read_bytes()
+            content = files.read(path)
         except FileNotFoundError:
             return b"" if known.sha256 is None else None
+        except files.NotAFile:  # it is replaced, whatever it is
+            return None
     return content if hashlib.sha256(content).hexdigest() == known.sha256 else None
 
 
@@ -144,7 +165,7 @@ def write(folder: CsvFolder, known: Projection, content: bytes) -> Projection:
     durable.stage(path, content)
     durable.publish(path)
     with durable.translated("look at", path):
-        written = path.stat()
+        written = path.lstat()
     lines = content.splitlines()
     return replace(
         known,

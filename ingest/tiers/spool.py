@@ -14,12 +14,16 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from ingest import files
 from ingest.tiers import durable
 from ingest.tiers.hashing import md5_of
-from ingest.tiers.layout import part_name, session_of
+from ingest.tiers.layout import is_part_name, part_name, session_of
 
 _SUFFIX = ".part"
 _NOTE = ".json"
+_MOST_NOTED = 1 << 20
+"""Bytes of a note: some twenty a stretch."""
+
 _KEPT_S = 7 * 24 * 3600.0
 
 
@@ -122,11 +126,9 @@ def sweep(folder: Path, decided: Mapping[date, Known | None]) -> None:
     `decided` are the sessions of a run's window, each with the object that is still to be fetched. What belongs to
     sessions of another window is left alone for a week: a run of that window may go on with it.
     """
-    if not folder.is_dir():
-        return
-    durable.sweep(folder)
+    durable.sweep(folder, _is_name)
     with durable.translated("look into", folder):
-        names = {path.name.removesuffix(_NOTE) for path in folder.glob(f"*{_SUFFIX}*")}
+        names = {name.removesuffix(_NOTE) for name in files.names(folder, f"*{_SUFFIX}*")}
     for path in (folder / name for name in sorted(names)):
         session = session_of(path.name.removesuffix(_SUFFIX))
         wanted = decided.get(session) if session else None
@@ -136,7 +138,12 @@ def sweep(folder: Path, decided: Mapping[date, Known | None]) -> None:
 
 def _is_stale(path: Path) -> bool:
     with durable.translated("look at", path):
-        return not path.exists() or time.time() - path.stat().st_mtime > _KEPT_S
+        found = files.state(path)
+    return found is None or time.time() - found.st_mtime > _KEPT_S
+
+
+def _is_name(name: str) -> bool:
+    return is_part_name(name.removesuffix(_NOTE).removesuffix(_SUFFIX))
 
 
 def _note(path: Path) -> Path:
@@ -146,9 +153,10 @@ def _note(path: Path) -> Path:
 def _left(path: Path, known: Known) -> list[Stretch] | None:
     """What is there of this object; None where the file or its note is of another one, or cannot be."""
     with durable.translated("read", path):
-        if not (_note(path).is_file() and path.is_file()):
+        try:
+            noted, length = files.read(_note(path), _MOST_NOTED), files.size(path)
+        except (FileNotFoundError, files.NotAFile):
             return None
-        noted, length = _note(path).read_bytes(), path.stat().st_size
     try:
         etag, size, there = json.loads(noted)
         stretches = [Stretch(*one) for one in there]

@@ -1,15 +1,16 @@
 """Files that look like the cache's own, and that its manifest does not know."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
+from ingest import files
 from ingest.datasets import Dataset
 from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.settings import Settings
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders, csv_folder, part_name, quarantine_folder, session_of
+from ingest.tiers.layout import PartFolders, csv_folder, is_part_name, part_name, quarantine_folder, session_of
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying.problems import About, Problem
 
@@ -29,10 +30,16 @@ def look(settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping
     yield from _unknown("csv", tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
     yield from _months(tracked, manifest)
     yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "no session has it in quarantine")
-    for folder in (folders.tracked, folders.archive, *tracked.folders(), quarantine):
-        yield from _unknown(
-            "leftover", folder, f".*{durable.SUFFIX}", (), "a run that was killed has left it; the next removes it"
-        )
+    for folder in (folders.tracked, folders.archive, quarantine):
+        yield from _left(folder, is_part_name)
+    for folder in tracked.folders():
+        yield from _left(folder, tracked.has_name)
+
+
+def _left(folder: Path, ours: Callable[[str], bool]) -> Iterator[Problem]:
+    for path in durable.leftovers(folder, ours):
+        why = "a run that was killed has left it; the next removes it"
+        yield Problem("orphan", "leftover", f"{folder.name}/{path.name}", why)
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
@@ -49,7 +56,7 @@ def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
 
 def _unknown(about: About, folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:
     with durable.translated("look into", folder):
-        names = sorted(path.name for path in folder.glob(pattern))
+        names = files.names(folder, pattern)
     for name in names:
         if name not in known:
             yield Problem("orphan", about, f"{folder.name}/{name}", why, session_of(name))

@@ -81,7 +81,7 @@ def _check_parts(place):
             found = {sha256(path)}
             if session in intents:
                 wanted = intents[session][f"{tier}_sha256"]
-                found.add(sha256(durable.temporary(path)))
+                found.update(map(sha256, durable.staged(path)))
             assert wanted in found, f"the {tier} part of {session} is not what the manifest calls it"
 
 

@@ -116,7 +116,7 @@ def ran(tmp_path_factory):
         place.root.mkdir()
         with fenced(place.root, around=tmp) as written:
             done = place.run(*window(DAYS.values()), tracked=TRACKED, max_unpacked=LIMIT)
-        assert any(path.endswith(".csv.gz.tmp") for path in written)
+        assert any(".csv.gz.ingest-" in path for path in written)
         yield place, done
 
 

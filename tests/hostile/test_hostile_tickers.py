@@ -19,6 +19,7 @@ from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import IngestError, NotFound, UsageError
 from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
+from ingest.tiers import durable
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 TEXTS = {
@@ -104,7 +105,7 @@ def test_a_list_takes_it_or_says_why_not(place, ticker):
     file = place.root.parent / "mine.txt"
     file.write_bytes(b"AAPL\n")
     lists = {"INGEST_TRACKED__LISTS": json.dumps([str(file)]), "INGEST_TRACKED__TICKERS": "[]"}
-    with fenced(place.root, file, file.with_name(".mine.txt.tmp"), around=place.root.parent):
+    with fenced(place.root, file, durable.temporary(file), around=place.root.parent):
         told = command(place, "track", "add", "--", ticker, **lists)
         if told.code == 0:
             assert file.read_bytes().decode() == f"AAPL\n{ticker}\n"

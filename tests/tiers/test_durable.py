@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_name_as_long_as_names_can_be_is_written_and_swept(name: str, tmp_path
     durable.replace(target, b"data")
     assert target.read_bytes() == b"data"
     durable.stage(target, b"leftover")
-    assert durable.sweep(tmp_path) == 1
+    assert durable.sweep(tmp_path, nobodys) == 1
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -83,14 +84,125 @@ def test_temporary_names_of_long_targets_differ() -> None:
     assert all(len(name.encode()) <= 255 for name in names)
 
 
-def test_sweep_takes_leftovers_alone(tmp_path: Path) -> None:
-    kept = [tmp_path / name for name in ("a.csv", "a.tmp", ".hidden", "b.csv.gz")]
+def nobodys(name: str) -> bool:
+    return False
+
+
+OTHERS = [
+    *("a.csv", "a.tmp", ".hidden", "b.csv.gz", ".syncthing.a.csv.tmp", ".b.csv.gz.tmp", ".a.csv.ingest-1.tmp"),
+    *(".a.csv.ingest-0123456789ABCDEF.tmp", "a.csv.ingest-0123456789abcdef.tmp", ".ingest-0123456789abcdef.tmp"),
+]
+
+
+def test_sweep_takes_what_our_processes_have_left_alone(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in OTHERS]
     for path in kept:
         path.write_bytes(b"")
-    leftovers = [durable.stage(tmp_path / name, b"") for name in ("a.csv", "b.csv.gz", "c.csv")]
-    assert durable.sweep(tmp_path, spare=[leftovers[2]]) == 2
-    assert sorted(tmp_path.iterdir()) == sorted([*kept, leftovers[2]])
-    assert durable.sweep(tmp_path / "missing") == 0
+    (tmp_path / ".folder.ingest-0123456789abcdef.tmp").mkdir()
+    ours = [durable.stage(tmp_path / "a.csv", b""), tmp_path / ".a.csv.ingest-0123456789abcdef.tmp"]
+    ours += [tmp_path / ".a.csv.tmp", tmp_path / ".linked.ingest-0123456789abcdef.tmp"]
+    ours[1].write_bytes(b"of another process")
+    ours[2].write_bytes(b"of a version before")
+    ours[3].symlink_to(kept[0])
+    assert sorted(durable.leftovers(tmp_path, "a.csv".__eq__)) == sorted(ours)
+    assert durable.sweep(tmp_path, "a.csv".__eq__) == len(ours)
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / ".folder.ingest-0123456789abcdef.tmp"])
+    assert durable.sweep(tmp_path / "missing", nobodys) == 0
+
+
+def test_what_is_planted_under_a_temporary_name_is_not_written_into(tmp_path: Path) -> None:
+    outside, target = tmp_path / "outside", tmp_path / "cache" / "a.csv"
+    target.parent.mkdir()
+    outside.write_bytes(b"mine")
+    for name in (".a.csv.tmp", durable.temporary(target).name):
+        target.with_name(name).symlink_to(outside)
+    durable.replace(target, b"new")
+    durable.put(target, b"newer")
+    assert (outside.read_bytes(), target.read_bytes(), target.is_symlink()) == (b"mine", b"newer", False)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX's own")
+def test_a_process_that_is_forked_has_temporary_names_of_its_own(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        os.write(write, durable.temporary(tmp_path / "a").name.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read().decode() != durable.temporary(tmp_path / "a").name
+    os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_decides_on_modes(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        durable.make_folder(tmp_path / "made")
+        durable.replace(tmp_path / "a.csv", b"")
+        durable.put(tmp_path / "b.part", b"")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("made", "a.csv", "b.part")]
+    assert modes == [0o777 & ~umask, 0o666 & ~umask, 0o666 & ~umask]
+
+
+def failing(name: str, code: int, only: str) -> Callable[..., object]:
+    """A call of `os` that fails for descriptors or paths of one kind."""
+    original = getattr(os, name)
+
+    def call(first: int | str | Path, *more: object, **named: object) -> object:
+        is_folder = isinstance(first, int) and stat.S_ISDIR(os.fstat(first).st_mode)
+        if (only == "folders" and is_folder) or (only == "spool" and "spool" in str(first)):
+            raise OSError(code, os.strerror(code))
+        return original(first, *more, **named)
+
+    return call
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.ENOSYS])
+def test_a_file_system_without_fsync_of_folders_is_lived_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing("fsync", code, "folders"))
+    durable.make_folder(tmp_path / "made")
+    durable.replace(tmp_path / "made" / "a.csv", b"new")
+    assert (tmp_path / "made" / "a.csv").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_folder_whose_fsync_fails_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(os, "fsync", failing("fsync", code, "folders"))
+    with pytest.raises(CacheError, match=f"cannot sync .*: {os.strerror(code)}"):
+        durable.replace(tmp_path / "a.csv", b"new")
+
+
+def test_what_comes_from_another_file_system_is_copied_and_then_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "spool" / "a.part", tmp_path / "kept" / "a.csv.gz"
+    for folder in (source.parent, target.parent):
+        folder.mkdir()
+    source.write_bytes(bytes(range(256)) * 10_000)
+    target.write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", failing("replace", errno.EXDEV, "spool"))
+    durable.take_over(target, source)
+    assert target.read_bytes() == bytes(range(256)) * 10_000
+    assert (list(source.parent.iterdir()), list(target.parent.iterdir())) == ([], [target])
+
+
+def test_a_copy_that_fails_leaves_what_was_and_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "spool" / "a.part", tmp_path / "kept" / "a.csv.gz"
+    for folder in (source.parent, target.parent):
+        folder.mkdir()
+    source.write_bytes(b"new")
+    target.write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", failing("replace", errno.EXDEV, "spool"))
+    monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(CacheError, match="No space left"):
+        durable.take_over(target, source)
+    assert (source.read_bytes(), target.read_bytes()) == (b"new", b"old")
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def test_what_no_window_has_asked_for_in_a_week_is_swept_and_so_is_litter(tmp_pa
     old, new = left(tmp_path, DAYS[0]), left(tmp_path, DAYS[1])
     week = time.time() - 7.1 * 24 * 3600
     os.utime(old, (week, week))
-    (tmp_path / ".2025-03-03.csv.gz.part.json.tmp").write_text("torn")
+    (tmp_path / ".2025-03-03.csv.gz.part.json.tmp").write_text("torn, by an earlier version")
+    (tmp_path / ".2025-03-03.csv.gz.part.json.ingest-0123456789abcdef.tmp").write_text("torn")
     (tmp_path / "2025-03-07.csv.gz.part.json").write_text("without its file")
     (tmp_path / "mine.txt").write_text("not ours")
     spool.sweep(tmp_path, {})

@@ -195,7 +195,7 @@ def test_strangers_are_orphans_and_break_nothing(place, server):
     assert {(one.kind, one.what) for one in found.problems} == {
         ("orphan", f"sessions/{day}.csv.gz"),
         ("orphan", "data_cache/NOONE_1d_data.csv"),
-        ("orphan", f"sessions/.{DAYS[1]}.csv.gz.tmp"),
+        ("orphan", f"sessions/{durable.temporary(place.part(DAYS[1])).name}"),
     }
     assert found.broken == ()
     assert place.here("verify").code == 0
