@@ -8,6 +8,7 @@ from typing import Literal
 
 import polars as pl
 
+from ingest import files
 from ingest.errors import NotFound, UsageError
 from ingest.tickers import MAX_NAME_BYTES, file_stem
 from ingest.tiers import durable
@@ -39,7 +40,7 @@ def export(
     where it cannot be written.
     """
     with durable.translated("look at", folder):
-        is_file = folder.exists() and not folder.is_dir()
+        is_file = files.is_there(folder) and not files.is_folder(folder)
     if is_file:
         raise UsageError(f"--out {folder} is a file: name a folder")
     if rows.is_empty():
@@ -47,10 +48,13 @@ def export(
     if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())
-    for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
-        path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
-        durable.replace(path, _packed(frame, kind))
-        yield Exported(str(ticker), path, frame.height)
+    written = list[Exported]()
+    with durable.together() as batch:
+        for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
+            path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
+            batch.put(path, _packed(frame, kind))
+            written.append(Exported(str(ticker), path, frame.height))
+    yield from written
 
 
 def formulas(rows: pl.DataFrame) -> tuple[str, ...]:

@@ -39,8 +39,8 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Proj
         return None
     changed: list[Projection] = []
     for _, of_month in groupby(contents(manifest, folders, folder, due), lambda pair: pair[0].period):
-        made = [(row, _written(folder, row, content)) for row, content in of_month]
-        _sync(folder, made)
+        with durable.together() as batch:
+            made = [(row, _written(folder, row, content, batch)) for row, content in of_month]
         manifest.projected((new for _, new in made), ())
         changed += [new for old, new in made if old.sha256 != new.sha256]
     manifest.projected(_sums(manifest), pending)
@@ -110,22 +110,14 @@ def _made_of(
         yield row, folder.header + lines.encode() + b"\n" if lines else b""
 
 
-def _written(folder: CsvFolder, row: Projection, content: bytes) -> Projection:
+def _written(folder: CsvFolder, row: Projection, content: bytes, batch: durable.Batch) -> Projection:
     """The CSV's new state; a file that is right already is left alone."""
     sha256 = hashlib.sha256(content).hexdigest() if content else None
     if row.rows is not None and row.sha256 == sha256 and projection.looks_intact(folder, row):
         return replace(row, dirty=False)
     if content:
-        durable.make_folder(folder.file(row.ticker))
-    return projection.write(folder, row, content)
-
-
-def _sync(folder: CsvFolder, made: Iterable[tuple[Projection, Projection]]) -> None:
-    """Make what was replaced or removed durable, each folder once."""
-    replaced = {new.ticker for old, new in made if (old.sha256, old.mtime_ns) != (new.sha256, new.mtime_ns)}
-    for path in map(folder.file, sorted(replaced)):
-        if path.is_dir():  # somebody may have removed it, and with no rows left it is not made again
-            durable.sync_folder(path)
+        batch.make_folder(folder.file(row.ticker))
+    return projection.write(folder, row, content, batch)
 
 
 def _sums(manifest: Manifest) -> list[Projection]:

@@ -50,12 +50,11 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     if not due and not stock.pending:
         return None
     made, usual = list[tuple[Projection, Projection]](), _Usual(len(stock.everything))
-    for group in _groups(due, usual):
-        states = list(_make(manifest, stock, group))
-        usual.saw(states)
-        made += states
-    if folder.path.is_dir():  # a dataset of which nothing is held yet has no folder, and no CSV to make durable
-        durable.sync_folder(folder.path)
+    with durable.together() as batch:
+        for group in _groups(due, usual):
+            states = list(_make(manifest, stock, group, batch))
+            usual.saw(states)
+            made += states
     manifest.projected((new for _, new in made), stock.pending)
     changed = [new for old, new in made if old.sha256 != new.sha256]
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
@@ -124,8 +123,10 @@ def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Proj
         yield group
 
 
-def _make(manifest: Manifest, stock: _Stock, group: Sequence[Projection]) -> Iterator[tuple[Projection, Projection]]:
-    """Old and new state of each CSV of a group, files written."""
+def _make(
+    manifest: Manifest, stock: _Stock, group: Sequence[Projection], batch: durable.Batch
+) -> Iterator[tuple[Projection, Projection]]:
+    """Old and new state of each CSV of a group, which the batch is to replace."""
     folder = stock.csvs
     bases = {
         row.ticker: projection.read_base(folder, row) if row.rows is not None and row.yahoo == stock.yahoo else None
@@ -139,7 +140,7 @@ def _make(manifest: Manifest, stock: _Stock, group: Sequence[Projection]) -> Ite
         for row in rows:
             base = bases[row.ticker]
             content = _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
-            yield row, replace(_written(folder, row, content, base), yahoo=stock.yahoo)
+            yield row, replace(_written(folder, row, content, base, batch), yahoo=stock.yahoo)
 
 
 def _merged(
@@ -172,11 +173,13 @@ def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> s
     return ",".join([session.isoformat(), *texts, *volumes])
 
 
-def _written(folder: CsvFolder, row: Projection, content: bytes, base: bytes | None) -> Projection:
+def _written(
+    folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: durable.Batch
+) -> Projection:
     """The CSV's new state; a file that is right already is left alone."""
     if content == base and projection.looks_intact(folder, row):
         return replace(row, dirty=False)
-    return projection.write(folder, row, content)
+    return projection.write(folder, row, content, batch)
 
 
 def _lines(

@@ -156,16 +156,13 @@ def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: 
     return b"".join([header, *lines]) if lines else b""
 
 
-def write(folder: CsvFolder, known: Projection, content: bytes) -> Projection:
-    """Replace a CSV, or remove it where it has no rows; durable once its folder is synced. Returns its new state."""
+def write(folder: CsvFolder, known: Projection, content: bytes, batch: durable.Batch) -> Projection:
+    """Replace a CSV with a batch, or remove it where it has no rows. Returns its new state."""
     path = folder.file(known.ticker, known.period)
     if not content:
-        durable.remove(path)
+        batch.remove(path)
         return Projection(known.ticker, known.active, dirty=False, rows=0, yahoo=known.yahoo, period=known.period)
-    durable.stage(path, content)
-    durable.publish(path)
-    with durable.translated("look at", path):
-        written = path.lstat()
+    written = batch.put(path, content)
     lines = content.splitlines()
     return replace(
         known,

@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 from ingest.manifest import schema
 from ingest.manifest.database import Database
+from ingest.tiers import filesystem
 
 MANIFEST = "manifest.sqlite"
 FOLDER = "folder"
@@ -107,6 +108,7 @@ class Recorder:
         with ExitStack() as patches:
             for name, wrap in replaced.items():
                 patches.enter_context(patch.object(os, name, wrap(getattr(os, name))))
+            patches.enter_context(patch.object(filesystem, "sync", self._syncing_all))
             patches.enter_context(patch.object(Database, "transaction", self._deciding(Database.transaction)))
             patches.enter_context(patch.object(schema, "migrate", self._migrating(schema.migrate)))
             yield self
@@ -181,6 +183,17 @@ class Recorder:
                     self._note("sync", file=known, mtime_ns=os.fstat(descriptor).st_mtime_ns)
 
         return fsync
+
+    def _syncing_all(self, folder):
+        """One sync of the file system: all contents and all names below, in whatever order."""
+        with self._lock:
+            self._live()
+            for path, number in self._names.items():
+                self._note("sync", file=number, mtime_ns=path.stat().st_mtime_ns)
+            for path in [self.base, *self.base.rglob("*")]:
+                if path.is_dir():
+                    self._note("sync folder", path)
+            return True
 
     def _renaming(self, original):
         def rename(source, target, **named):

@@ -77,9 +77,9 @@ class Steps:
             Manifest.transaction,
         )
 
-        def staging(path, data):
+        def staging(path, data, **more):
             self.take("stage", lambda: durable.temporary(path).write_bytes(data[: len(data) // 2]))
-            return stage(path, data)
+            return stage(path, data, **more)
 
         def publishing(path):
             self.take("publish")

@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 import pytest
 from disk import Killed, Recorder, all_states
 
+from ingest.tiers import durable
+
 
 def recorded(story, place, run):
     """The operations of a run upon a place that has a folder of its own."""
@@ -143,6 +145,18 @@ def test_states_that_a_run_of_minutes_may_leave_are_recovered_from(states, month
     look_at(monthly, found, rng, limit=60)
     for state in rng.sample(found, 12):
         recover(monthly, state)
+
+
+def test_states_of_runs_that_sync_their_file_system_as_a_whole_are_recovered_from(eventful, monthly, monkeypatch):
+    monkeypatch.setattr(durable, "_FEW", 0)
+    rng = random.Random(6)
+    for story in (eventful, monthly):
+        recorder = recorded(story, story.fresh_copy("recorded/cache"), story.finish)
+        found = all_states(recorder)
+        assert sum(op.kind == "sync" for op in recorder.ops) > 20
+        look_at(story, found, rng, limit=60)
+        for state in rng.sample(found, 6):
+            recover(story, state)
 
 
 def test_the_power_may_fail_again_while_the_next_run_recovers(states, eventful):
