@@ -103,8 +103,8 @@ def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
     day = _Day(header.columns, done.source_rows, done.tracked_rows, cut, done.findings, done.text_sha256)
     plain = _record(job, body, day, done.parts)
     plain, correction = corrected(job, plain, body, None)
-    tail = stamp.tail(note_of(plain, job.dataset.name, decision.tracked))
-    record = replace(plain, tracked_sha256=writers["tracked"].append(tail))
+    note = note_of(plain, job.dataset.name, decision.tracked)
+    record = replace(plain, tracked_sha256=writers["tracked"].append(b"" if note is None else stamp.tail(note)))
     stack.close()  # both are durable from here on
     return Prepared(job, record, correction, _changed(job, record))
 

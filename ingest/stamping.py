@@ -19,6 +19,8 @@ from ingest.tiers.layout import MemberIndex
 
 _VERSION = 1
 _PIECE = 1 << 20
+_MAX_NESTED = 1 << 16
+"""Lists and objects in a note: each takes many times its text in memory, and a record has a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,23 @@ def stamped(record: SessionRecord, data: bytes, dataset: str, tickers: frozenset
     A note too long for the first header (tens of thousands of tracked tickers, say) stands at the end.
     """
     note = note_of(record, dataset, tickers)
+    if note is None:
+        return record, data
     if len(note) <= stamp.MAX_BYTES:
         return _noted(record, data, note)
     with_note = data + stamp.tail(note)
     return replace(record, tracked_sha256=hashlib.sha256(with_note).hexdigest()), with_note
 
 
-def note_of(record: SessionRecord, dataset: str, tickers: frozenset[str]) -> bytes:
-    """What a tracked part is to say of itself; `record` is that of the part without it."""
+def note_of(record: SessionRecord, dataset: str, tickers: frozenset[str]) -> bytes | None:
+    """What a tracked part is to say of itself; `record` is that of the part without it.
+
+    None where that would be longer than a note can be: such a part says nothing.
+    """
     # What depends on when it was uploaded stays out: equal files make equal parts.
     told = replace(record, tracked_set=0, last_modified="").to_json()
-    return zlib.compress(json.dumps([_VERSION, dataset, sorted(tickers), told]).encode())
+    said = json.dumps([_VERSION, dataset, sorted(tickers), told]).encode()
+    return zlib.compress(said) if len(said) <= stamp.MAX_UNPACKED else None
 
 
 def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionRecord, bytes]:
@@ -103,8 +111,17 @@ def _with_tail(file: BinaryIO, note: bytes, length: int) -> Stamped | None:
 
 
 def _understood(note: bytes) -> Stamped | None:
-    raw = json.loads(zlib.decompress(note))
+    raw = json.loads(_unpacked(note))
     if type(raw) is not list or len(raw) != 4 or raw[0] != _VERSION:
         return None
     _, dataset, tickers, told = raw
     return Stamped(text(dataset), frozenset(strings(tickers)), SessionRecord.from_json(told))
+
+
+def _unpacked(note: bytes) -> bytes:
+    """The text of a note. Raises ValueError for one that no part is given, of which no more is unpacked than may be."""
+    packed = zlib.decompressobj()
+    said = packed.decompress(note, stamp.MAX_UNPACKED)
+    if not packed.eof or said.count(b"[") + said.count(b"{") > _MAX_NESTED:
+        raise ValueError("too long for a note, or cut short")
+    return said

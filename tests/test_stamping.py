@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import tracemalloc
 import zlib
 from dataclasses import replace
 from datetime import date
@@ -181,3 +182,27 @@ def test_a_note_that_is_too_long_for_the_first_header_stands_at_the_end():
     assert gzip.decompress(noted) == blockgzip.unpack(noted) == blockgzip.unpack(data)
     for wrong in (noted[:-1], noted + b"\0", noted[:50] + b"?" + noted[51:], noted[:-500] + b"?" + noted[-499:]):
         assert read(wrong) is None
+
+
+BOMB = 64 << 20
+SPREAD = stamp.MAX_UNPACKED // 3 - 2
+
+
+@pytest.mark.parametrize("text", [b" " * BOMB, b"[" + b"[]," * SPREAD + b"1]"], ids=["long", "nested"])
+@pytest.mark.parametrize("where", ["front", "end"])
+def test_a_note_that_is_a_bomb_is_none_and_is_not_unpacked(text, where):
+    note = zlib.compress(text)
+    plain = made(["A", "B"], ["A"])[1]
+    data = stamp.put(plain, note) if where == "front" and len(note) <= stamp.MAX_BYTES else plain + stamp.tail(note)
+    tracemalloc.start()
+    try:
+        assert read(data) is None
+        assert tracemalloc.get_traced_memory()[1] < 5 * stamp.MAX_UNPACKED
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_part_whose_note_would_be_too_long_says_nothing(monkeypatch):
+    record, data = made(["A", "B"], ["A"])
+    monkeypatch.setattr(stamp, "MAX_UNPACKED", 100)
+    assert stamped(record, data, "us_stocks_sip/day_aggs_v1", frozenset({"A"})) == (record, data)

@@ -27,8 +27,12 @@ _PIECE = 30_000
 
 _LENGTH = struct.Struct("<Q")
 _LAST = len(_OPENING) + _SUBFIELD.size + _LENGTH.size + len(_NO_TEXT)
-_MAX_TAIL = 1 << 28
-"""More is no note: nobody tracks so many tickers."""
+MAX_UNPACKED = 1 << 24
+"""Bytes of a note's text: more is no note. Half a million tickers have less. It is read as a whole, so its length
+decides on the memory that it takes."""
+
+_MAX_TAIL = MAX_UNPACKED + (1 << 16)
+"""A note that is packed is no longer than its text, but for the headers that it stands in."""
 
 
 def put(data: bytes, note: bytes) -> bytes:
