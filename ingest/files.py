@@ -54,7 +54,7 @@ def read(path: Path, most: int | None = None, *, linked: bool = False) -> bytes:
     with to_read(path, linked=linked) as file:
         data = file.read() if most is None else file.read(most + 1)
     if most is not None and len(data) > most:
-        raise NotAFile(f"it is larger than {most:,} bytes")
+        raise NotAFile(f"it is larger than {most >> 20} MiB" if most >> 20 else f"it is larger than {most:,} bytes")
     return data
 
 

@@ -9,15 +9,14 @@ holds either, so a pattern is told by them, and is kept among the names as it is
 """
 
 import fnmatch
-import os
 import re
-import stat
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ingest import files
 from ingest.errors import UsageError
 
 MAX_NAME_BYTES = 255
@@ -213,21 +212,27 @@ def _decoded(code: str) -> str:
     return code.removeprefix("_")
 
 
+def backup_of(path: Path) -> Path:
+    """Where the content of a list is that is being written into, until the new one is durable."""
+    return path.with_name(f"{path.name}.ingest-backup")
+
+
 def _data(path: Path) -> bytes | None:
     try:
-        # Not blocked by a pipe that nobody writes to.
-        with os.fdopen(
-            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
-        ) as file:
-            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            data = file.read(_MAX_LIST_BYTES + 1) if regular else b""
+        data = files.read(path, _MAX_LIST_BYTES, linked=True)
+        backup = backup_of(Path(path).resolve())
+        is_changing = files.is_there(backup)
     except FileNotFoundError:
         return None
+    except files.NotAFile as error:
+        raise UsageError(f"the list {path} cannot be read: {error.strerror}") from error
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise UsageError(f"the list {path} cannot be read: {error}") from error
-    if not regular or len(data) > _MAX_LIST_BYTES:
-        fault = f"it is larger than {_MAX_LIST_BYTES >> 20} MiB" if regular else "it is no file"
-        raise UsageError(f"the list {path} cannot be read: {fault}")
+    if is_changing:
+        raise UsageError(
+            f"the list {path} is being changed, or the change was cut short: {backup} is what it was before. "
+            "Where no `ingest track` is going on, compare the two and remove that file"
+        )
     return data
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from ingest import lock
+from ingest import files, lock
 from ingest.datasets import Dataset, strangers
 from ingest.errors import UsageError
 from ingest.manifest import Held, Manifest
@@ -14,7 +14,7 @@ from ingest.projecting import follow
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.tickers import covers, is_pattern, matching, read_list, tracked
-from ingest.tiers import durable
+from ingest.tiers import durable, rewriting
 from ingest.tiers.projection import Projection
 
 
@@ -103,18 +103,19 @@ def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
 
 def _present(file: Path) -> frozenset[str]:
     with durable.translated("look at", file):
-        there = file.exists()
+        there = files.is_there(file.resolve())
     return frozenset(read_list(file)) if there else frozenset()
 
 
 def _rewrite(file: Path, change: Callable[[str], str]) -> None:
     """Change a list, by who holds the cache's lock: a run that holds it is not disturbed."""
     with durable.translated("read", file):
-        text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
+        there = files.is_there(file.resolve())
+        text = files.read(file, linked=True).decode("utf-8-sig") if there else ""
     changed = change(text)
     if changed != text:
         durable.make_folder(file.parent)
-        durable.replace(file, changed.encode())
+        rewriting.rewrite(file, changed.encode())
 
 
 def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> list[TrackedTicker]:

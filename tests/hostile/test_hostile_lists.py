@@ -73,7 +73,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(place, tmp_path, how):
     os.mkfifo(pipe)
     lists = {"INGEST_TRACKED__LISTS": json.dumps([str(pipe)])}
     if how == "read":
-        with pytest.raises(UsageError, match="it is no file"):
+        with pytest.raises(UsageError, match=r"it is a (pipe|device), not a file"):
             read_list(pipe)
         return
     asked = {
@@ -82,7 +82,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(place, tmp_path, how):
         "track": lambda: command(place, "track", "add", "AAPL", **lists),
     }
     told = asked[how]()
-    assert (told.code, "it is no file" in told.err) == (2, True)
+    assert (told.code, "it is a pipe, not a file" in told.err) == (2, True)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -92,7 +92,7 @@ def test_nor_one_that_is_never_closed(tmp_path):
     os.mkfifo(pipe)
     writer = os.open(pipe, os.O_RDWR)
     try:
-        with pytest.raises(UsageError, match="it is no file"):
+        with pytest.raises(UsageError, match=r"it is a (pipe|device), not a file"):
             read_list(pipe)
     finally:
         os.close(writer)
@@ -101,7 +101,7 @@ def test_nor_one_that_is_never_closed(tmp_path):
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
 def test_a_device(path):
     if os.path.exists(path):  # noqa: PTH110
-        with pytest.raises(UsageError, match="it is no file"):
+        with pytest.raises(UsageError, match=r"it is a (pipe|device), not a file"):
             tracked(STOCKS_DAY.csv_name, required=[path])
 
 
