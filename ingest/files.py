@@ -39,6 +39,11 @@ class NotAFile(OSError):
         super().__init__(errno.EINVAL, why)
 
 
+def why_unread(error: OSError) -> str:
+    """In words, why a file cannot be read."""
+    return error.strerror if isinstance(error, NotAFile) else f"it cannot be read: {error.strerror or error}"
+
+
 def to_read(path: Path, *, linked: bool = False) -> BufferedReader:
     """A file opened for reading. Raises OSError; NotAFile where it is no regular file."""
     return open(path, "rb", opener=partial(_opened, linked=linked))
@@ -68,6 +73,11 @@ def to_write(path: Path, *, linked: bool = False) -> Iterator[int]:
 def created(path: Path) -> Iterator[int]:
     """A descriptor to write a new file; raises OSError where anything, be it a dangling link, has the name."""
     yield from _descriptor(_opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+
+
+def ensure(path: Path) -> None:
+    """Make an empty file where there is none. Raises OSError; NotAFile where something else has the name."""
+    os.close(_opened(path, os.O_RDWR | os.O_CREAT))
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:

@@ -21,7 +21,8 @@ _MOST_NOTED = 1 << 16
 
 def note_of(root: Path) -> bool:
     """Whether a run says that it holds the cache; one that was killed may still say so."""
-    return (root / _NOTE).exists()
+    with durable.translated("look at", root):
+        return files.is_there(root / _NOTE)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ingest.permission import Permission
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders, csv_folder
+from ingest.tiers.layout import PartFolders, Tier, csv_folder
 from ingest.tiers.projection import CsvFolder
 from ingest.window import span
 
@@ -145,8 +145,12 @@ def _sizes(settings: Settings, dataset: Dataset) -> Iterable[TierSize]:
     folders = PartFolders.of(settings, dataset)
     csvs = CsvFolder(csv_folder(settings, dataset), dataset)
     yield _size("tracked CSVs", csvs.path, csvs.present())
-    yield _size("tracked parts", folders.tracked, folders.tracked.glob("*.csv.gz"))
-    yield _size("archive parts", folders.archive, folders.archive.glob("*.csv.gz"))
+    yield _size("tracked parts", folders.tracked, _parts_in(folders, "tracked"))
+    yield _size("archive parts", folders.archive, _parts_in(folders, "archive"))
+
+
+def _parts_in(folders: PartFolders, tier: Tier) -> Iterable[Path]:
+    return (folders.folder(tier) / name for name in folders.present(tier) if name.endswith(".csv.gz"))
 
 
 def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:

@@ -12,6 +12,7 @@ from datetime import date
 
 import polars as pl
 
+from ingest import files
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import QuoteRow, Quotes
@@ -172,7 +173,7 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
     names = [name for name in _CSV if name != "Volume" or folder.dataset.has_volume]
     try:
         # Its bytes: polars takes no path that is no UTF-8.
-        rows = pl.read_csv(folder.file(state.ticker).read_bytes(), schema={name: _CSV[name] for name in names})
+        rows = pl.read_csv(files.read(folder.file(state.ticker)), schema={name: _CSV[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
     if rows.height != state.rows or not projection.looks_intact(folder, state):

@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from ingest import stamping
+from ingest import files, stamping
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest, SessionRecord
 from ingest.tiers import durable
-from ingest.tiers.hashing import is_file, not_a_file
+from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import PartFolders, session_of
 
 
@@ -49,7 +49,7 @@ def take_up(
 def days_of(folder: Path) -> frozenset[date]:
     """Days of which a folder has a part. Raises CacheError."""
     with durable.translated("look into", folder):
-        names = [path.name for path in folder.glob("????-??-??.csv.gz")]
+        names = files.names(folder, "????-??-??.csv.gz")
     return frozenset(day for name in names if (day := session_of(name)))
 
 
@@ -68,9 +68,7 @@ def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
 def _said(path: Path) -> stamping.Stamped | None:
     """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
     try:
-        if not_a_file(path):
-            return None
-        with path.open("rb") as file:
+        with files.to_read(path) as file:
             return stamping.read(file)
     except OSError:
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ingest import lock
+from ingest import files, lock
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.finding import Finding
@@ -211,9 +211,9 @@ def _kept(dataset: Dataset, path: Path, one: Quarantined) -> Body:
     modified = one.last_modified or ""
     with durable.translated("read", path):
         is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag
-        if path.stat().st_size >= LARGE:
+        if files.size(path) >= LARGE:
             return Body(b"", one.etag, modified, is_md5, path)
-        return Body(path.read_bytes(), one.etag, modified, is_md5)
+        return Body(files.read(path), one.etag, modified, is_md5)
 
 
 def _loss(settings: Settings, one: Quarantined, body: Body, dataset: Dataset) -> Loss | None:
@@ -252,7 +252,7 @@ def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
 
 def _opening(path: Path) -> tuple[str, ...]:
     """The first lines, as far as the file unpacks; of what is no gzip, the first lines as they are."""
-    with durable.translated("read", path), path.open("rb") as file:
+    with durable.translated("read", path), files.to_read(path) as file:
         data = file.read(_MOST_BYTES)
     text = blockgzip.opening(data, _MOST_BYTES) if data.startswith(_GZIP) else data
     lines = text.decode(errors="backslashreplace").splitlines()[:_MOST_LINES]

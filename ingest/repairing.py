@@ -3,12 +3,11 @@
 Nothing of the user's is removed: a damaged manifest is kept, orphans that say nothing of themselves stay.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ingest import lock, rebuilding
+from ingest import files, lock, rebuilding
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import ManifestDamaged
 from ingest.manifest import Manifest, replacement
@@ -21,7 +20,6 @@ from ingest.salvaging import renew
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.tiers import durable
-from ingest.tiers.hashing import not_a_file
 from ingest.tiers.layout import TIERS, csv_folder
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying import Problem, Verified, look
@@ -94,7 +92,7 @@ class _Mending:
     def _clear(self, path: Path) -> None:
         """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
         with durable.translated("move", path):
-            if os.path.lexists(path) and not_a_file(path):
+            if files.is_there(path) and not files.is_file(path):
                 aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
                 path.rename(aside)
                 durable.sync_folder(path.parent)

@@ -86,8 +86,7 @@ def _files(folders: PartFolders, parts: PartsOf) -> Mapping[Tier, Path] | None:
     found: dict[Tier, Path] = {}
     for tier, sha256 in parts.sha256.items():
         path = folders.path(parts.session, tier)
-        staged = sorted(path.parent.glob(f".{path.name}*.tmp"))  # whichever process has left them
-        there = next((one for one in (path, *staged) if is_file(one, sha256)), None)
+        there = next((one for one in (path, *durable.staged(path)) if is_file(one, sha256)), None)
         if there is None:
             return None
         found[tier] = there

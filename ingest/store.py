@@ -16,7 +16,7 @@ from ingest.outcomes import Outcome, OutcomeKind
 from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.tiers import durable, spool
-from ingest.tiers.hashing import md5_of, not_a_file, sha256_of
+from ingest.tiers.hashing import md5_of, sha256_of
 from ingest.tiers.layout import TIERS, PartFolders, is_part_name, part_name, quarantine_folder, spool_folder
 
 if TYPE_CHECKING:
@@ -159,13 +159,11 @@ def kept_at(quarantine: Path, session: date) -> Path:
 
 def wrong_with(path: Path, one: Quarantined) -> str | None:
     """Why a kept file is not the one that was refused, in words; None where it is. Raises OSError."""
-    try:
-        if why := not_a_file(path):
-            return why
-    except FileNotFoundError:
+    if not files.is_there(path):
         return "it is gone"
-    if one.size is not None and path.stat().st_size != one.size:
-        return f"it has {path.stat().st_size:,} bytes in place of the {one.size:,} that were refused"
+    size = files.size(path)
+    if one.size not in (None, size):
+        return f"it has {size:,} bytes in place of the {one.size:,} that were refused"
     if one.sha256 is None:
         same = not looks_like_md5(one.etag) or md5_of(path) == one.etag
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest import files
 from ingest.sources.base import Body
 from ingest.split import LINE_COST, MAX_LINES
 from ingest.tiers import blockgzip, durable
@@ -82,5 +83,5 @@ def pieces_of(body: Body, max_unpacked: int) -> Iterator[bytes]:
 
 def pieces_in(path: Path, max_unpacked: int) -> Iterator[bytes]:
     """The same of a packed file."""
-    with durable.translated("read", path), path.open("rb") as file:
+    with durable.translated("read", path), files.to_read(path) as file:
         yield from blockgzip.unpacked(file, max_unpacked, _PIECE)

@@ -6,7 +6,6 @@ begins.
 """
 
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
-from ingest import rights
+from ingest import files, rights
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import opening, replacement, schema
 from ingest.manifest.flaws import Flaw, flaws
@@ -237,7 +236,7 @@ def _header(path: Path) -> bytes:
 
 def _connected(path: Path) -> sqlite3.Connection:
     # SQLite gives the log and what readers share the mode of this file: the umask decides who else may use them.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
+    files.ensure(path)
     # The committer works in a thread; it is the only one that uses the connection while it does.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     with opening.closed_on_error(connection):

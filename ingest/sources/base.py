@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from ingest import files
 from ingest.tiers import durable
 from ingest.tiers.spool import Stretch
 
@@ -49,7 +50,7 @@ class Body:
         if self.path is None:
             return BytesIO(self.data)
         with durable.translated("read", self.path):
-            return self.path.open("rb")
+            return files.to_read(self.path)
 
     @property
     def size(self) -> int:
@@ -57,7 +58,7 @@ class Body:
         if self.path is None:
             return len(self.data)
         with durable.translated("look at", self.path):
-            return self.path.stat().st_size
+            return files.size(self.path)
 
 
 def etag_of(header: object) -> str:

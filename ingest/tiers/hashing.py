@@ -1,7 +1,6 @@
 """Hashes of files, of which a piece at a time is in memory."""
 
 import hashlib
-import stat
 from functools import partial
 from pathlib import Path
 
@@ -23,17 +22,6 @@ def md5_of(path: Path) -> str:
 def is_file(path: Path, sha256: str) -> bool:
     """Whether the file of this hash, and no link to it, is under a name."""
     try:
-        if not_a_file(path):
-            return False
         return sha256_of(path) == sha256
     except OSError:
         return False
-
-
-def not_a_file(path: Path) -> str | None:
-    """What is under a name, in words, where that is a link, a folder or a pipe; None for a file. Raises OSError."""
-    mode = path.lstat().st_mode
-    if stat.S_ISREG(mode):
-        return None
-    named = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"))
-    return f"it is {next((name for is_one, name in named if is_one(mode)), 'a device')}, not a file"

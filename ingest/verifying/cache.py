@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
-from ingest import steady
+from ingest import files, steady
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.lock import note_of
@@ -168,9 +168,9 @@ class _Cache:
             try:
                 why = wrong_with(path, one)
             except OSError as error:
-                why = f"it cannot be read: {error.strerror}"
+                why = files.why_unread(error)
             if why:
-                kind: Kind = "damaged" if os.path.lexists(path) else "missing"
+                kind: Kind = "damaged" if files.is_there(path) else "missing"
                 yield Problem(kind, "quarantine", name, f"the file in quarantine: {why}", one.session)
 
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 
+from ingest import files
 from ingest.manifest import Manifest
 from ingest.projecting import contents
-from ingest.tiers.hashing import not_a_file
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import CsvFolder, Projection
 from ingest.verifying.problems import Kind, Problem
@@ -20,15 +20,12 @@ def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
     for row in rows:
         path = folder.file(row.ticker, row.period)
         try:
-            if why := not_a_file(path):
-                yield _problem("damaged", row, folder, f"{why}; {AFRESH}")
-                continue
-            content = path.read_bytes()
+            content = files.read(path)
         except FileNotFoundError:
             yield _problem("missing", row, folder, f"the file is gone; {AFRESH}")
             continue
         except OSError as error:
-            yield _problem("damaged", row, folder, f"it cannot be read: {error.strerror}")
+            yield _problem("damaged", row, folder, f"{files.why_unread(error)}; {AFRESH}")
             continue
         if why := _wrong(content, row):
             yield _problem("damaged", row, folder, f"{why}; {AFRESH}")

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from ingest import stamping
+from ingest import files, stamping
 from ingest.errors import UnreadableFile
 from ingest.manifest import SessionRecord
 from ingest.tiers import rownumbers, stamp
-from ingest.tiers.hashing import not_a_file, sha256_of
+from ingest.tiers.hashing import sha256_of
 from ingest.tiers.layout import MemberIndex, PartFolders, Tier
 from ingest.verifying.problems import Problem
 from ingest.verifying.texts import PartLines, sha256_together
@@ -35,15 +35,12 @@ def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, r
         path = folders.path(record.session, tier)
         name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         try:
-            if why := not_a_file(path):
-                problems.append(Problem("damaged", "session", name, why, record.session))
-                continue
-            read[tier] = path.stat().st_size
+            read[tier] = files.size(path)
             problems += [Problem("damaged", "session", name, why, record.session) for why in _wrong(record, tier, path)]
         except FileNotFoundError:
             problems.append(Problem("missing", "session", name, "the file is gone", record.session))
         except OSError as error:
-            problems.append(Problem("damaged", "session", name, f"it cannot be read: {error.strerror}", record.session))
+            problems.append(Problem("damaged", "session", name, files.why_unread(error), record.session))
     whole = not problems
     if whole and not _says_the_same(record, tracked, folders.path(record.session, "tracked")):
         why = "it is not what the tracked part says of itself"
@@ -71,7 +68,7 @@ def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: Path) -
 
     An ETag that was forgotten is no contradiction: its session is to be fetched again.
     """
-    with part.open("rb") as file:
+    with files.to_read(part) as file:
         said = stamping.read(file)
     if said is None:
         return True
@@ -88,7 +85,7 @@ def _ascend(record: SessionRecord) -> bool:
 
 
 def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
-    size = path.stat().st_size
+    size = files.size(path)
     if sha256_of(path) != record.part_sha256[tier]:
         yield f"it is not the file that was written: its {size:,} bytes have another sha256"
         return
@@ -104,7 +101,7 @@ def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
 
 def _without_note(path: Path) -> int | None:
     """Length of a part without the note at its end; None where there is none."""
-    with path.open("rb") as file:
+    with files.to_read(path) as file:
         found = stamp.take_tail(file)
     return found[1] if found else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest import files
 from ingest.chunks import CHUNK, chunks, line_edges
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import MemberIndex
@@ -51,7 +52,7 @@ class PartLines:
         return True
 
     def _unpacked(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
+        with files.to_read(self._path) as file:
             for number, (begin, end) in enumerate(pairwise(self.index.offsets)):
                 file.seek(begin)
                 text = blockgzip.unpack(file.read(end - begin))

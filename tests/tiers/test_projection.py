@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.datasets import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
 from ingest.errors import CacheError
-from ingest.tiers import projection
+from ingest.tiers import durable, projection
 from ingest.tiers.projection import CsvFolder, Projection
 
 START = date(2024, 1, 1)
@@ -89,9 +89,14 @@ def folder(path):
     return CsvFolder(path, STOCKS_DAY)
 
 
+def write(csvs: CsvFolder, known: Projection, content: bytes) -> Projection:
+    with durable.together() as batch:
+        return projection.write(csvs, known, content, batch)
+
+
 @pytest.fixture
 def written(tmp_path: Path) -> Projection:
-    return projection.write(folder(tmp_path), Projection("BACpL"), _csv(ROWS))
+    return write(folder(tmp_path), Projection("BACpL"), _csv(ROWS))
 
 
 def test_what_is_written_is_known_by_its_span_and_hash(written: Projection, tmp_path: Path) -> None:
@@ -141,7 +146,7 @@ def test_an_edit_that_hides_its_size_and_time_is_not_built_upon(written: Project
 
 
 def test_a_csv_without_rows_has_no_file(written: Projection, tmp_path: Path) -> None:
-    empty = projection.write(folder(tmp_path), written, b"")
+    empty = write(folder(tmp_path), written, b"")
     assert list(tmp_path.iterdir()) == []
     assert (empty.rows, empty.sha256, empty.first, empty.last, empty.dirty) == (0, None, None, None, False)
     assert projection.looks_intact(folder(tmp_path), empty)
@@ -149,7 +154,7 @@ def test_a_csv_without_rows_has_no_file(written: Projection, tmp_path: Path) -> 
 
 
 def test_a_file_where_none_should_be_is_not_taken_for_ours(tmp_path: Path) -> None:
-    empty = projection.write(folder(tmp_path), Projection("A"), b"")
+    empty = write(folder(tmp_path), Projection("A"), b"")
     folder(tmp_path).file("A").write_bytes(_csv(ROWS))
     assert not projection.looks_intact(folder(tmp_path), empty)
     assert projection.read_base(folder(tmp_path), empty) is None
@@ -167,8 +172,21 @@ def test_a_ticker_cannot_leave_the_folder(tmp_path: Path) -> None:
 def test_a_folder_in_the_place_of_a_csv_is_an_error_of_the_cache(tmp_path: Path) -> None:
     known = Projection("A", rows=1, sha256="0" * 64)
     folder(tmp_path).file("A").mkdir()
-    with pytest.raises(CacheError):
-        projection.read_base(folder(tmp_path), known)
+    assert projection.read_base(folder(tmp_path), known) is None
+    with pytest.raises(CacheError, match=r"cannot replace .*A_1d_data\.csv: Is a directory"):
+        write(folder(tmp_path), known, _csv(ROWS))
+    assert [path.name for path in tmp_path.iterdir()] == ["A_1d_data.csv"]
+
+
+def test_a_link_in_the_place_of_a_csv_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_bytes(b"mine")
+    known = Projection("A", rows=1, sha256=hashlib.sha256(b"mine").hexdigest())
+    folder(tmp_path).file("A").symlink_to(mine)
+    assert projection.read_base(folder(tmp_path), known) is None
+    write(folder(tmp_path), known, _csv(ROWS))
+    assert (mine.read_bytes(), folder(tmp_path).file("A").read_bytes()) == (b"mine", _csv(ROWS))
+    assert not folder(tmp_path).file("A").is_symlink()
 
 
 def test_a_month_has_a_file_in_the_folder_of_its_ticker(tmp_path: Path) -> None:
@@ -197,9 +215,9 @@ def test_a_month_is_known_by_its_span_and_is_removed_without_rows(tmp_path: Path
     minutes.file("A").mkdir()
     stamps = ["2025-11-02 01:30:00-04:00", "2025-11-02 01:00:00-05:00"]
     content = minutes.header + "".join(f"{stamp},1,1,1,1,1\n" for stamp in stamps).encode()
-    written = projection.write(minutes, Projection("A", period="2025-11"), content)
+    written = write(minutes, Projection("A", period="2025-11"), content)
     assert (written.first, written.last, written.rows, written.period) == (*stamps, 2, "2025-11")
     assert projection.looks_intact(minutes, written)
     assert list(minutes.present()) == [minutes.file("A", "2025-11")]
-    empty = projection.write(minutes, written, b"")
+    empty = write(minutes, written, b"")
     assert (empty.rows, empty.period, list(minutes.present())) == (0, "2025-11", [])

@@ -1,0 +1,45 @@
+"""Files of a cache and lists are opened by `ingest.files`: nothing planted is followed, waited for or written into."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2] / "ingest"
+
+OPENING = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "glob", "rglob", "iterdir"}
+OURS = {"Manifest", "Database", "Spool", "cls", "body", "files", "adopted_day", "httpx"}
+"""Owners of an `open` of their own."""
+
+ELSEWHERE = {
+    "files.py": "the opener",
+    "adopted_day.py": "other tools' files, with flags of its own",
+    "commands/demo.py": "the demo's own folder",
+    "commands/output.py": "standard output",
+    "demo/": "the demo's servers",
+    "lock.py": "the lock's own file, which filelock locks",
+    "manifest/": "SQLite's files",
+    "sessions.py": "tables of the package",
+    "settings/loading.py": "config.toml",
+    "sources/credentials.py": "the keys' file",
+    "tiers/durable.py": "folders, to be synced",
+    "tiers/filesystem.py": "folders, to be synced",
+}
+
+
+def opens(file):
+    """Calls in a file that open files, or look into folders, by themselves."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id == "open":
+            yield f"open in line {node.lineno}"
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in OPENING:
+            owner = node.func.value
+            if not (isinstance(owner, ast.Name) and owner.id in OURS):
+                yield f"{node.func.attr} in line {node.lineno}"
+
+
+def test_nothing_is_opened_past_the_opener():
+    found = {file.relative_to(ROOT).as_posix(): list(opens(file)) for file in sorted(ROOT.rglob("*.py"))}
+    past = {name: calls for name, calls in found.items() if calls and not name.startswith(tuple(ELSEWHERE))}
+    assert past == {}
+    assert all(any(calls for name, calls in found.items() if name.startswith(where)) for where in ELSEWHERE)
