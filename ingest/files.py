@@ -41,7 +41,7 @@ class NotAFile(OSError):
 
 def why_unread(error: OSError) -> str:
     """In words, why a file cannot be read."""
-    return error.strerror if isinstance(error, NotAFile) else f"it cannot be read: {error.strerror or error}"
+    return str(error.strerror) if isinstance(error, NotAFile) else f"it cannot be read: {error.strerror or error}"
 
 
 def to_read(path: Path, *, linked: bool = False) -> BufferedReader:

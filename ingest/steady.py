@@ -16,6 +16,7 @@ import polars as pl
 
 from ingest.errors import CacheError
 from ingest.manifest import Manifest
+from ingest.tiers import durable
 from ingest.tiers.hashing import is_file
 from ingest.tiers.layout import PartFolders, PartsOf, Tier
 
