@@ -54,7 +54,8 @@ def _linked(folders: list[_Owned]) -> Iterator[_Owned]:
         if name == "[cache] tracked_dir":
             below |= {folder / "sessions" for folder in (top, *below)}
         for folder in sorted(below):
-            if folder.exists() and _real(folder) != _folded(Path(os.path.realpath(top)) / folder.relative_to(top)):
+            lies = _folded(Path(os.path.realpath(top)) / folder.relative_to(top))
+            if os.path.exists(folder) and _real(folder) != lies:  # noqa: PTH110 - a name may be too long for Path's
                 yield f"{folder.relative_to(top).as_posix()} of {name}", folder
 
 

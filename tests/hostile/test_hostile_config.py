@@ -65,7 +65,8 @@ TAKEN = {
     ("a number", "connect_timeout_s"),
     ("a number", "read_timeout_s"),
     ("a number", "down_after_s"),
-    *(("a text", name) for name in ("profile", "root", "tracked_dir", "archive_dir")),
+    *(("a text", name) for name in ("profile", "root", "tracked_dir", "archive_dir", "same_as")),
+    ("an empty text", "same_as"),
 }
 
 
@@ -91,7 +92,7 @@ def test_nor_is_there_a_trace_for_one_in_the_environment(section, name, value, m
     except UsageError as error:
         assert variable(section, name) in str(error)  # noqa: PT017 - a folder may have an odd name
     else:
-        assert name in ("root", "tracked_dir", "archive_dir", "profile")
+        assert name in ("root", "tracked_dir", "archive_dir", "profile", "same_as")
 
 
 GOOD = "[run]\nmonths = 3 # für drei Monate\n"
