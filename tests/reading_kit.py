@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 import pandas as pd
-from pipeline_kit import Place
+from pipeline_kit import SAME, Place
 from yahoo_kit import Security, yahoo
 
 from ingest.datasets import STOCKS_DAY
@@ -71,7 +71,13 @@ class World:
     def config(self, lists=(), **fallback):
         """A config.toml for the Python functions; `fallback` are settings of that section."""
         lines = [
-            *("[source]", f'endpoint_url = "{self.place.endpoint_url}"', "attempts = 2", "down_after_s = 5"),
+            *(
+                "[source]",
+                f'endpoint_url = "{self.place.endpoint_url}"',
+                f'same_as = "{SAME}"',
+                "attempts = 2",
+                "down_after_s = 5",
+            ),
             *("[cache]", f'root = "{self.place.root}"'),
             *("[tracked]", f"tickers = {list(lists)!r}".replace("'", '"'), "lists = []", "[fallback]"),
             *(f"{name} = {str(value).lower()}" for name, value in fallback.items()),
