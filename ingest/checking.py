@@ -142,7 +142,7 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
         async with asking(settings, lambda event: None, anyio.Event()) as asker:
             report(Check("keys", True, keys, "; ".join(exposed)))
             await _connected(settings, datasets, asker, report)
-    except UsageError as error:
+    except (UsageError, SourceError) as error:
         report(Check("keys", False, f"none can be read from {keys}", "\n".join([str(error), *exposed])))
 
 

@@ -18,6 +18,7 @@ from ingest.sources.answers import ahead_of, answering, iso, status_of, translat
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.credentials import credentials_file
 from ingest.sources.intermediaries import NOT_S3, closing_what_fails, know_who_answers
+from ingest.sources.signing import TooSlow, keys_of
 from ingest.sources.transport import Session
 from ingest.tiers.spool import Stretch
 
@@ -252,7 +253,13 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     try:
         _ = core.trust  # whoever is asked for keys is to be verified, too
-        keys = await core.get_credentials()
+        keys = await keys_of(core, settings.keys_timeout_s)
+    except TooSlow:
+        raise UsageError(
+            f"the keys of [{settings.profile}] did not come within {settings.keys_timeout_s:g} s from the program "
+            "(credential_process) or the service that the profile names: run it by itself to see why, or let it have "
+            "longer, with [source] keys_timeout_s"
+        ) from None
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
     except boto.CredentialRetrievalError:  # botocore's words repeat what the program has printed, which may be keys
@@ -260,7 +267,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
             f"the keys of [{settings.profile}] cannot be read: the program that credential_process names fails; "
             f"run it by itself to see why, or see {credentials_file()}"
         ) from None
-    except (boto.BotoCoreError, OSError, ValueError, RuntimeError, KeyError) as error:
+    except (boto.BotoCoreError, boto.ClientError, OSError, ValueError, RuntimeError, KeyError, EOFError) as error:
         raise UsageError(
             f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
         ) from error
