@@ -1,5 +1,6 @@
 """Fills what a run's tracked tickers lack from Yahoo, and keeps their splits and dividends up to date."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ import anyio
 
 from ingest import events
 from ingest.datasets import Dataset
-from ingest.errors import Disagreement, NotFound, SourceError
+from ingest.errors import Disagreement, NotFound, SourceError, SourceUnavailable
 from ingest.freshness import due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
@@ -20,6 +21,10 @@ from ingest.tickers import some
 if TYPE_CHECKING:
     from ingest.reading import Stock
     from ingest.sources.yahoo import Yahoo
+
+
+_PATIENCE_S, _TICKER_S = 120.0, 5.0
+"""Seconds that all tickers together may take, and those of each on top: a Yahoo that crawls must not hold the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,12 @@ class Filling:
         waiting = due(Quotes(self.manifest), self.dataset, self._with_questions(tickers, start, last), start, last)
         if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
             self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
+        began = time.monotonic()
         for number, ticker in enumerate(waiting, 1):
             if stop.is_set():
+                return
+            if time.monotonic() - began > _PATIENCE_S + _TICKER_S * (number - 1):
+                self._give_up(waiting[number - 1 :], SourceUnavailable("it takes too long to answer"))
                 return
             try:
                 rows = await anyio.to_thread.run_sync(self._one, ticker, start)

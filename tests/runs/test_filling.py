@@ -56,6 +56,14 @@ def test_forbidden_and_unpublished_sessions_of_tracked_tickers_are_filled(here):
     assert (told.yahoo_rows, told.yahoo_tickers, told.yahoo_asked) == (8, 2, DAYS[-1])
 
 
+def test_a_yahoo_that_takes_too_long_is_left_alone_and_asked_by_the_next_run(here, monkeypatch):
+    monkeypatch.setattr("ingest.filling._PATIENCE_S", 0.0)
+    monkeypatch.setattr("ingest.filling._TICKER_S", 0.0)
+    ran = run(here)
+    assert (ran.finished.exit_code, ran.of(events.YahooAsked), here.yahoo.asked) == (0, [], [])
+    assert "Yahoo was not asked for AAPL, BRK.B: it takes too long to answer; the next run asks again" in ran.notices
+
+
 def test_tickers_without_a_spelling_at_yahoo_are_said(here):
     ran = here.place.run(*SPAN, tracked={"AAPL", "BCpC"})
     assert "not asked for at Yahoo, no spelling there is known: FTV.WD" not in ran.notices
