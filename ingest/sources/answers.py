@@ -145,8 +145,11 @@ def _hide(error: IngestError, secrets: Collection[str]) -> None:
 
 
 def _causes(error: BaseException) -> Iterator[str]:
+    """Each error below one, once: where several tasks raise the same error, a chain can come back to itself."""
+    seen = {id(error)}
     below = error.__cause__ or error.__context__
-    while below:
+    while below and id(below) not in seen:
+        seen.add(id(below))
         yield f"{below}"
         below = below.__cause__ or below.__context__
 
