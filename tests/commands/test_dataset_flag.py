@@ -163,7 +163,9 @@ class TestRun:
         told = place.here("run", *BOTH, *SPAN, "--tickers", "mine.txt")
         assert told.code == 2
         assert "goes with the datasets of one market" in told.err
-        assert place.here("run", "-d", "stocks-day", "-d", "stocks-minute", *SPAN, "--tickers", "mine.txt").code == 0
+        told = place.here("run", "-d", "stocks-day", "-d", "stocks-minute", *SPAN, "--tickers", "mine.txt")
+        assert told.code == 3, "there are no minutes at this source"
+        assert (tmp_path / "cache" / "data_cache" / "AAPL_1d_data.csv").exists()
 
     @pytest.mark.parametrize("command", ["run", "status", "list", "check", "verify", "findings", "corrections"])
     def test_a_dataset_that_does_not_exist_is_named_with_what_is_near(self, place, command):

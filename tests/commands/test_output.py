@@ -119,7 +119,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "export": (("AAPL", "--out", "out"), OWN),
     "findings": (("--json",), 141),
     "list": (SPAN, 141),
-    "quarantine accept": ((FIRST,), 2),
+    "quarantine accept": ((FIRST,), OWN),
     "quarantine list": ((), 141),
     "quarantine retry": ((), OWN),
     "quarantine show": ((FIRST,), 2),

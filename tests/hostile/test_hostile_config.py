@@ -65,6 +65,8 @@ TAKEN = {
     ("a number", "connect_timeout_s"),
     ("a number", "read_timeout_s"),
     ("a number", "down_after_s"),
+    ("a number", "max_wait_s"),
+    ("a number", "keys_timeout_s"),
     *(("a text", name) for name in ("profile", "root", "tracked_dir", "archive_dir", "same_as")),
     ("an empty text", "same_as"),
 }
