@@ -63,11 +63,12 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
 def follow(manifest: Manifest, settings: Settings, dataset: Dataset, names: Iterable[str]) -> resolving.Followed:
     """Make these tickers, and those that match these patterns, the ones that are tracked; asks no one.
 
-    Their CSVs are made what is held. Raises CacheError.
+    Their CSVs are made what is held; what a killed process left among them goes. Raises CacheError.
     """
-    folders = PartFolders.of(settings, dataset)
+    folders, csvs = PartFolders.of(settings, dataset), CsvFolder(csv_folder(settings, dataset), dataset)
+    csvs.sweep()
     followed = resolving.follow(manifest, folders, dataset, names)
-    project(manifest, folders, CsvFolder(csv_folder(settings, dataset), dataset), settings.fallback.into_csv)
+    project(manifest, folders, csvs, settings.fallback.into_csv)
     return followed
 
 

@@ -30,7 +30,7 @@ from ingest.store import Store
 from ingest.survey import asking, connected, survey
 from ingest.tally import Tally, standing
 from ingest.tickers import some
-from ingest.tiers import durable, spool
+from ingest.tiers import spool
 from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder
 
@@ -287,9 +287,7 @@ def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
     with Store.opened(settings, dataset) as opened:
         store = replace(opened, run=opened.manifest.begin_run(request.window.start, request.window.end))
         store.recover()
-        csvs = CsvFolder(csv_folder(settings, dataset), dataset)
-        for folder in csvs.folders():
-            durable.sweep(folder, csvs.has_name)
+        CsvFolder(csv_folder(settings, dataset), dataset).sweep()
         yield store
 
 

@@ -84,6 +84,11 @@ class CsvFolder:
         for folder in months:
             yield from _matching(folder, f"*{_MONTH_FILE}")
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half-made. For who holds the lock. Raises CacheError."""
+        for folder in self.folders():
+            durable.sweep(folder, self.has_name)
+
     def has_name(self, name: str) -> bool:
         """Whether a CSV of its, of some ticker or month, has this name in its folder."""
         if self.dataset.is_intraday:
