@@ -19,8 +19,9 @@ DAYS = trading_days(date(2025, 3, 3), 3)
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes of POSIX")
 
 TELLS = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 here = pathlib.Path(sys.argv[1])
+(here / "child").write_text(str(os.getpid()))
 times = len(list(here.glob("asked-*")))
 (here / f"asked-{times}").touch()
 time.sleep(300 * (times >= int(sys.argv[2])))
@@ -120,6 +121,8 @@ def test_a_program_behind_a_role_has_the_same_limit(place, loopback_keys, told_b
     ran = place.run(*window(DAYS), keys_timeout_s=0.5, fails=UsageError)
     assert "did not come within 0.5 s" in str(ran.error)
     assert not place.root.exists()
+    if Path("/proc").exists():
+        assert gone(int((tmp_path / "child").read_text()))
 
 
 def test_keys_that_are_told_again_in_the_midst_of_a_run_have_a_limit_too(place, told_by, tmp_path):
