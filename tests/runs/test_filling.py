@@ -5,7 +5,7 @@ import json
 import pytest
 from pipeline_kit import key
 from reading_kit import security, world
-from yahoo_kit import fresh_yfinance, past_sessions
+from yahoo_kit import Security, fresh_yfinance, past_sessions
 
 import ingest
 from ingest import events
@@ -104,6 +104,24 @@ def test_another_securitys_prices_are_refused_and_said_once(here):
     assert any("Yahoo's prices of AAPL are not Massive's" in notice for notice in ran.notices)
     assert kept(here) == {}
     assert [notice for notice in run(here).notices if "AAPL" in notice] == []
+
+
+def test_a_split_that_yahoo_dates_otherwise_is_found_though_all_else_agrees(here):
+    late = {day: (*(4 * price for price in AAPL.bars[day][:4]), AAPL.bars[day][4] / 4) for day in DAYS[20:23]}
+    here.yahoo.securities["AAPL"] = Security(AAPL.bars | late, {DAYS[23]: (4, 1)}, {})
+    here.server.forbidden.update(map(key, DAYS[:3]))
+    ran = run(here)
+    assert any(f"Yahoo's prices of AAPL are not Massive's: on {DAYS[22]}" in notice for notice in ran.notices)
+    assert kept(here) == {}
+
+
+def test_yahoo_is_asked_so_far_back_that_a_session_held_is_among_the_answers(here):
+    here.place.yahoo = False
+    run(here, DAYS[0], DAYS[5])
+    here.place.yahoo = True
+    here.server.forbidden.update(map(key, DAYS[20:]))
+    assert run(here, DAYS[35], DAYS[-1]).finished.yahoo_rows > 0
+    assert kept(here) == {day: AAPL.bars[day][3] for day in DAYS[6:]}
 
 
 def test_the_csvs_follow_the_setting_at_once(here):
