@@ -1,5 +1,6 @@
 """When Yahoo is asked, and when what it said before suffices."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,14 +17,18 @@ FIRST, LAST = date(2025, 3, 3), date(2025, 3, 14)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
 
-def asking(age: timedelta, known: bool = True, message: str = "", first: date = FIRST, last: date = LAST) -> Asking:
-    return Asking(known, first, last, (datetime.now(UTC) - age).isoformat(timespec="seconds"), message)
+When = Callable[[], Asking | None]
+"""An asking as old as it is said to be when the test begins, not when tests were collected."""
+
+
+def asking(age: timedelta, known: bool = True, message: str = "", first: date = FIRST, last: date = LAST) -> When:
+    return lambda: Asking(known, first, last, (datetime.now(UTC) - age).isoformat(timespec="seconds"), message)
 
 
 @pytest.mark.parametrize(
     ("before", "suffices"),
     [
-        (None, False),
+        (lambda: None, False),
         (asking(300 * DAY), True),
         (asking(MINUTE, first=FIRST + DAY), False),
         (asking(300 * DAY, last=LAST - DAY), False),
@@ -39,8 +44,8 @@ def asking(age: timedelta, known: bool = True, message: str = "", first: date = 
         (asking(MINUTE, known=False, message="no", first=FIRST + DAY), False),
     ],
 )
-def test_what_was_asked_before_suffices(before: Asking | None, suffices: bool) -> None:
-    assert is_known(before, FIRST, LAST) is suffices
+def test_what_was_asked_before_suffices(before: When, suffices: bool) -> None:
+    assert is_known(before(), FIRST, LAST) is suffices
 
 
 def test_a_refusal_of_a_known_ticker_is_for_a_day_and_of_another_for_a_week(tmp_path: Path) -> None:

@@ -306,14 +306,17 @@ def strike(place, call, *arguments):
     )
 
 
-def test_ctrl_c_amid_an_export_leaves_whole_files(place, server, tmp_path):
+@pytest.mark.parametrize(
+    ("call", "count"), [("ingest.tiers.durable Batch put 2", 0), ("ingest.exporting durable publish 2", 1)]
+)
+def test_ctrl_c_amid_an_export_leaves_whole_files(place, server, tmp_path, call, count):
     place.run(*SPAN)
     command = ("export", "AAPL", "BRK.B", "TRUE", "--out")
-    done = strike(place, "ingest.exporting durable replace 2", *command, tmp_path / "out")
+    done = strike(place, call, *command, tmp_path / "out")
     assert (done.returncode, done.stderr) == (130, "")
     assert place.cli(*command, tmp_path / "whole").returncode == 0
     written = sorted((tmp_path / "out").iterdir())
-    assert len(written) == 1
+    assert len(written) == count
     assert [(tmp_path / "whole" / path.name).read_bytes() for path in written] == [
         path.read_bytes() for path in written
     ]

@@ -168,10 +168,10 @@ def test_the_groups_in_which_tickers_are_taken_make_no_difference(filled, monkey
 def test_a_run_that_ends_between_two_months_need_not_make_the_first_again(place, monkeypatch):
     written = monthly._written
 
-    def full(folder, row, content):
+    def full(folder, row, *more):
         if row.period == "2025-11":
             raise CacheError("the disk is full")
-        return written(folder, row, content)
+        return written(folder, row, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(monthly, "_written", full)

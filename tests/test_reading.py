@@ -10,7 +10,7 @@ from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import CacheError, NotFound
 from ingest.manifest import Manifest
-from ingest.tiers import projection
+from ingest.tiers import durable, projection
 from ingest.tiers.projection import CsvFolder, Projection
 
 
@@ -37,7 +37,8 @@ def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(stock):
 def test_a_csv_without_volume_is_read_as_one_that_does_not_say(tmp_path):
     folder = CsvFolder(tmp_path, CATALOGUE["indices-day"])
     line = "2025-03-03,10.5,10.75,10.25,10.6\n"
-    state = projection.write(folder, Projection("I:SPX"), folder.header + line.encode())
+    with durable.together() as batch:
+        state = projection.write(folder, Projection("I:SPX"), folder.header + line.encode(), batch)
     rows = reading._csv(folder, state, DAYS[:1])
     assert rows.rows() == [("I:SPX", DAYS[0], 10.5, 10.75, 10.25, 10.6, None, None)]
     assert rows.schema == reading.BARS

@@ -27,15 +27,28 @@ TEXTS = {
 }
 KINDS = list(TEXTS)
 
+WATCH = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+child.returncode = os.waitstatus_to_exitcode(status)
+print(child.returncode, usage.ru_maxrss)
+"""
+"""A small process that starts the command: Linux counts what a parent held as its child's, too."""
+
 
 def peak_of(place: Place, *arguments: str) -> tuple[int, int]:
     """Exit code, and the most memory that a command took at once, in MiB."""
-    child = subprocess.Popen(
-        place.command(*arguments), env=place.environment(), cwd=place.root.parent, stdout=subprocess.DEVNULL
+    watched = subprocess.run(
+        [sys.executable, "-c", WATCH, *place.command(*arguments)],
+        env=place.environment(),
+        cwd=place.root.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    return child.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) // MIB
+    code, peak = map(int, watched.stdout.split())
+    return code, peak * (1 if sys.platform == "darwin" else 1024) // MIB
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="nobody says what a process took")

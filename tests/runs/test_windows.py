@@ -31,7 +31,6 @@ def test_a_fresh_run_of_the_command_makes_the_same_of_an_empty_folder(filled, tm
     assert (done.returncode, done.stderr) == (0, "")
     filled.run(*SPAN)
     assert_same(other, filled)
-    assert (other.root / "manifest.sqlite").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_second_run_downloads_nothing_and_touches_nothing(filled):
