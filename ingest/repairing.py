@@ -20,7 +20,7 @@ from ingest.salvaging import renew
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.tiers import durable
-from ingest.tiers.layout import TIERS, csv_folder
+from ingest.tiers.layout import TIERS, csv_folder, is_part_name
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying import Problem, Verified, look
 
@@ -65,6 +65,8 @@ class _Mending:
 
     def mend(self, deep: bool) -> frozenset[date]:
         """Returns the sessions to be fetched again."""
+        for path in self._blocked():
+            self._clear(path)
         words = rebuilding.rebuild(self._manifest, self._store.folders, self._request.dataset, self._store.run)
         if words:
             self._say(words)
@@ -78,6 +80,16 @@ class _Mending:
             compare_counts(self._manifest)
             follow(self._manifest, self._settings, self._request.dataset, self._request.tracked)
         return lost
+
+    def _blocked(self) -> Iterator[Path]:
+        """Folders under the names of parts and CSVs, which no file could replace, be it known of the name or not."""
+        folders = self._store.folders
+        for folder in (*map(folders.folder, TIERS), self._store.quarantine):
+            with durable.translated("look into", folder):
+                names = files.names(folder, "*.csv.gz")
+            yield from (folder / name for name in names if is_part_name(name) and files.is_folder(folder / name))
+        csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
+        yield from (path for path in csvs.present() if csvs.has_name(path.name) and files.is_folder(path))
 
     def _places(self, problem: Problem) -> Iterator[Path]:
         """The names of the files that a problem is about."""

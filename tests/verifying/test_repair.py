@@ -312,3 +312,22 @@ def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
     assert place.query("SELECT session, removed, added, at FROM corrections") == corrections
     assert verify(place.settings(), deep=True).problems == ()
     assert place.run(*SPAN).gets == []
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["without a manifest", "with CSVs to be brought up to date"])
+def test_folders_in_the_place_of_files_that_no_look_reaches_are_moved_out_of_the_way(place, whole, gone):
+    """Of sessions that are not known, and of CSVs that are to be made anyway."""
+    if gone:
+        (place.root / "manifest.sqlite").unlink()
+    else:
+        place.execute("UPDATE projections SET dirty = 1")
+    names = [place.part(DAYS[1]), place.part(DAYS[2], "archive"), place.tracked / "AAPL_1d_data.csv"]
+    for path in names:
+        path.unlink()
+        path.mkdir()
+    code, deeds, gets = repaired(place)
+    assert (code, gets) == (0, DAYS[1:3])
+    assert [sum(one.startswith(f"{path}: it is no file") for one in deeds) for path in names] == [1, 1, 1]
+    assert verify(place.settings(), deep=True).broken == ()
+    assert all(place.tiers()[name] == data for name, data in whole.tiers().items())
+    assert place.run(*SPAN).gets == []
