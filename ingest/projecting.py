@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ingest import monthly, resolving
 from ingest.datasets import Dataset
+from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.manifest import Manifest
 from ingest.settings import Settings
@@ -40,7 +41,8 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
     that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
     a kill in between only means that they are made anew. With `yahoo` they also hold its rows, as traded, of sessions
-    that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError.
+    that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError; where a part cannot be
+    read, only after all CSVs that are not made of it.
     """
     if folder.dataset.is_intraday:
         return monthly.project(manifest, folders, folder)
@@ -49,13 +51,17 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
     if not due and not stock.pending:
         return None
-    made, usual = list[tuple[Projection, Projection]](), _Usual(len(stock.everything))
+    made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(stock.everything)), _Left()
     with durable.together() as batch:
         for group in _groups(due, usual):
-            states = list(_make(manifest, stock, group, batch))
+            states = list(_make(manifest, stock, group, batch, left))
             usual.saw(states)
             made += states
+    if left.rows:  # no longer built upon: sessions that they have not seen are called projected
+        manifest.forget_csvs((row.ticker, row.period) for row in left.rows)
     manifest.projected((new for _, new in made), stock.pending)
+    if left.error:
+        raise left.error
     changed = [new for old, new in made if old.sha256 != new.sha256]
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
@@ -96,6 +102,14 @@ def _active(manifest: Manifest) -> list[Projection]:
     return [row for row in manifest.projections().values() if row.active]
 
 
+@dataclass(slots=True)
+class _Left:
+    """CSVs that could not be made, as a part cannot be read, and the first error of these."""
+
+    rows: list[Projection] = field(default_factory=list)
+    error: CacheError | None = None
+
+
 class _Usual:
     """How many rows a ticker has, as far as can be known before they are read: at first one a session."""
 
@@ -105,7 +119,8 @@ class _Usual:
 
     def saw(self, states: Sequence[tuple[Projection, Projection]]) -> None:
         """Take what the last group turned out to have for what the next one has."""
-        self._usual = sum(new.rows or 0 for _, new in states) / len(states)
+        if states:
+            self._usual = sum(new.rows or 0 for _, new in states) / len(states)
 
     def of(self, row: Projection) -> float:
         """Rows to reckon with: as many as there were, of a new ticker as many as those before it have."""
@@ -125,9 +140,12 @@ def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Proj
 
 
 def _make(
-    manifest: Manifest, stock: _Stock, group: Sequence[Projection], batch: durable.Batch
+    manifest: Manifest, stock: _Stock, group: Sequence[Projection], batch: durable.Batch, left: _Left
 ) -> Iterator[tuple[Projection, Projection]]:
-    """Old and new state of each CSV of a group, which the batch is to replace."""
+    """Old and new state of each CSV of a group, which the batch is to replace.
+
+    What is built upon needs only the sessions that are new: a part that was lost long ago keeps it from nothing.
+    """
     folder = stock.csvs
     bases = {
         row.ticker: projection.read_base(folder, row) if row.rows is not None and row.yahoo == stock.yahoo else None
@@ -137,7 +155,14 @@ def _make(
     upon = [row for row in group if bases[row.ticker] is not None]
     replaced = [day.isoformat() for day in stock.pending]
     for rows, sessions, gone in ((anew, stock.everything, []), (upon, stock.pending, replaced)):
-        lines = _lines(stock, manifest.parts(sessions), rows) if rows and sessions else {}
+        try:
+            lines = _lines(stock, manifest.parts(sessions), rows) if rows and sessions else {}
+        except ManifestDamaged:
+            raise
+        except CacheError as error:
+            left.rows += rows
+            left.error = left.error or error
+            continue
         for row in rows:
             base = bases[row.ticker]
             content = _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), base or b"", gone)

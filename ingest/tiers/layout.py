@@ -87,7 +87,9 @@ class PartFolders:
         """
         path = parts.staged.get(tier) or self.path(parts.session, tier)
         if parts.in_doubt and not is_file(path, parts.sha256[tier]):
-            raise CacheError(f"the part {path} is not the file that was written: the next run fetches it again")
+            raise CacheError(
+                f"the part {path} is not the file that was written: the next run fetches it again, if it can be had"
+            )
         return path
 
     def create(self) -> None:
