@@ -209,12 +209,16 @@ def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
     (folder / _MARK).touch()
     for part in parts:
         tickers = "\n".join(part.tickers)
-        (folder / _list_of(part.dataset)).write_text(
-            f"# the tickers of {part.dataset.short} that the demo tracks\n{tickers}\n"
+        _write(
+            folder / _list_of(part.dataset), f"# the tickers of {part.dataset.short} that the demo tracks\n{tickers}\n"
         )
-    (folder / "config.toml").write_text(
-        _CONFIG.format(folder=folder, datasets=json.dumps([part.dataset.short for part in parts]))
-    )
+    shorts = json.dumps([part.dataset.short for part in parts])
+    _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write it in UTF-8, whatever the locale's encoding is; of a folder whose name is no text, escaped."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _show(console: Console, chosen: Settings, part: _Part) -> None:
@@ -222,7 +226,7 @@ def _show(console: Console, chosen: Settings, part: _Part) -> None:
     path = csv_folder(chosen, part.dataset) / str(part.dataset.csv_name(part.tickers[0]))
     if part.dataset.is_intraday:
         path = max(path.glob("*.csv"))
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
     archive = max(PartFolders.of(chosen, part.dataset).archive.glob("*.csv.gz"))

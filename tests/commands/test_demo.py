@@ -111,3 +111,14 @@ def test_a_dataset_that_is_none_is_refused_before_anything_starts(tmp_path: Path
     assert done.returncode == 2
     assert "did you mean options-day" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+@pytest.mark.parametrize("name", ["d-ü".encode(), b"d-\xfc"], ids=["utf8", "latin1"])
+def test_a_folder_of_any_name_gets_a_config_that_can_be_read_whatever_the_encoding(tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    ascii_alone = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for command in ([*DEMO, "--dir", folder], [*DEMO[:3], "status", "--config", folder / "config.toml"]):
+        done = subprocess.run(command, env=ascii_alone, capture_output=True, timeout=100, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "config.toml").read_text(encoding="utf-8").startswith("# Written by `ingest demo`")
