@@ -17,7 +17,7 @@ from pathlib import Path
 
 import anyio
 
-from ingest import lock
+from ingest import files, lock
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.edges import current
 from ingest.errors import (
@@ -107,7 +107,7 @@ def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
 
 def _health(settings: Settings, dataset: Dataset) -> str:
     """What is held, and whether its files are there."""
-    if not settings.manifest_path.exists():
+    if not files.is_there(settings.manifest_path):
         return "empty"
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         refuse_other(manifest, settings.source)

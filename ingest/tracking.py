@@ -119,7 +119,9 @@ def _rewrite(file: Path, change: Callable[[str], str]) -> None:
 
 
 def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> list[TrackedTicker]:
-    if not settings.manifest_path.exists():
+    with durable.translated("look for", settings.manifest_path):
+        is_new = not files.is_there(settings.manifest_path)
+    if is_new:
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
     names = _listed(settings, dataset)
     with Store.opened(settings, dataset) as store:

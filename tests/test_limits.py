@@ -60,15 +60,20 @@ def test_too_few_open_files_are_named_and_the_next_run_goes_on(place: Place, mos
 
 FEW_THREADS = """
 import sys, threading, _thread
-left, start = [int(sys.argv.pop(1))], _thread.start_new_thread
+left = [int(sys.argv.pop(1))]
 
-def starting(*arguments, **named):
-    left[0] -= 1
-    if left[0] < 0:
-        raise RuntimeError("can't start new thread")
-    return start(*arguments, **named)
+def bounded(start):
+    def starting(*arguments, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("can't start new thread")
+        return start(*arguments, **named)
+    return starting
 
-_thread.start_new_thread = threading._start_new_thread = starting
+for name in ("start_new_thread", "start_joinable_thread"):  # the second from Python 3.13 on
+    if start := getattr(_thread, name, None):
+        setattr(_thread, name, bounded(start))
+        setattr(threading, f"_{name}", getattr(_thread, name))
 from ingest.__main__ import main
 main()
 """

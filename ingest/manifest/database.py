@@ -110,7 +110,7 @@ class Database:
         """
         with translated(self.path):
             found = self._settled(lambda: list(islice(flaws(self._db), _MOST_FLAWS)))
-            if self.path.exists() and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
+            if files.is_there(self.path) and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
                 found.append(Flaw("its header says that it cannot be written"))
         return found
 

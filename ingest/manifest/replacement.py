@@ -11,6 +11,7 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest import files
 from ingest.tiers import durable
 
 _BUILDING, _READY, _ASIDE = ".building", ".repaired", ".damaged"
@@ -46,7 +47,7 @@ def publish(path: Path) -> Path:
 def finish(path: Path) -> None:
     """Put a new manifest in place that is ready; remove one that a killed repair did not finish. Raises CacheError."""
     ready = _beside(path, _READY)
-    if ready.exists():
+    if _is_there(ready):
         aside = _aside(path, ready)
         for end in ("", "-journal", "-wal"):
             _keep(_beside(path, end), _beside(aside, end))
@@ -57,8 +58,13 @@ def finish(path: Path) -> None:
         with durable.translated("replace", path):
             ready.replace(path)
         durable.sync_folder(path.parent)
-    if _beside(path, _BUILDING).exists():
+    if _is_there(_beside(path, _BUILDING)):
         begin(path)
+
+
+def _is_there(path: Path) -> bool:
+    with durable.translated("look for", path):
+        return files.is_there(path)
 
 
 def _aside(path: Path, ready: Path) -> Path:
