@@ -7,10 +7,13 @@ touches one CSV a ticker, and that is small enough to be made from the parts eac
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import groupby
 from operator import attrgetter
+from typing import Self
 
+from ingest.errors import CacheError
 from ingest.events import Projected
 from ingest.manifest import Manifest
 from ingest.tiers import durable, projection
@@ -30,20 +33,28 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Proj
 
     Made are the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
     not the files that the manifest knows. Files are replaced before the manifest calls them clean, which it does month
-    by month: a run that follows a killed one goes on from there. Raises CacheError.
+    by month: a run that follows a killed one goes on from there. Raises CacheError; where a month cannot be made, only
+    after all others.
     """
     started = time.monotonic()
     pending = manifest.pending()
     due = list(_due(manifest, folder))
     if not due and not pending and not any(row.dirty for row in _active(manifest)):
         return None
-    changed: list[Projection] = []
-    for _, of_month in groupby(contents(manifest, folders, folder, due), lambda pair: pair[0].period):
-        with durable.together() as batch:
-            made = [(row, _written(folder, row, content, batch)) for row, content in of_month]
+    changed, failed = list[Projection](), None
+    held = _Held.of(manifest, folders, folder)
+    for of_month in _by_month(due):
+        try:
+            with durable.together() as batch:
+                made = [(row, _written(folder, row, content, batch)) for row, content in held.contents(of_month)]
+        except CacheError as error:  # its CSVs stay dirty
+            failed = failed or error
+            continue
         manifest.projected((new for _, new in made), ())
         changed += [new for old, new in made if old.sha256 != new.sha256]
-    manifest.projected(_sums(manifest), pending)
+    manifest.projected(_sums(manifest), () if failed else pending)
+    if failed:
+        raise failed
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
@@ -51,14 +62,39 @@ def contents(
     manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Iterable[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, month by month; nothing is written. Raises CacheError."""
-    committed = manifest.committed()
-    usual = {row.ticker: row.rows for row in manifest.months().values() if row.rows is not None}
-    for period, of_month in groupby(sorted(rows, key=attrgetter("period", "ticker")), attrgetter("period")):
-        sessions = [day for day in committed if period_of(day) == period]
-        parts = list(manifest.parts(sessions))
-        for group in _groups(of_month, usual, len(sessions)):
-            for row, content in _made_of(parts, folders, folder, group):
-                usual[row.ticker] = content.count(b"\n")
+    held = _Held.of(manifest, folders, folder)
+    for of_month in _by_month(rows):
+        yield from held.contents(of_month)
+
+
+def _by_month(rows: Iterable[Projection]) -> Iterator[list[Projection]]:
+    for _, of_month in groupby(sorted(rows, key=attrgetter("period", "ticker")), attrgetter("period")):
+        yield list(of_month)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What CSVs are made of; `usual` are the rows that tickers had in the month before."""
+
+    manifest: Manifest
+    folders: PartFolders
+    folder: CsvFolder
+    committed: Sequence[date]
+    usual: dict[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Self:
+        """As the manifest says."""
+        usual = {row.ticker: row.rows for row in manifest.months().values() if row.rows is not None}
+        return cls(manifest, folders, folder, manifest.committed(), usual)
+
+    def contents(self, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
+        """What CSVs of one month are to hold. Raises CacheError."""
+        sessions = [day for day in self.committed if period_of(day) == rows[0].period]
+        parts = list(self.manifest.parts(sessions))
+        for group in _groups(rows, self.usual, len(sessions)):
+            for row, content in _made_of(parts, self.folders, self.folder, group):
+                self.usual[row.ticker] = content.count(b"\n")
                 yield row, content
 
 

@@ -185,6 +185,21 @@ def test_a_run_that_ends_between_two_months_need_not_make_the_first_again(place,
     check(place, STOCKS, LISTED)
 
 
+def test_a_month_whose_part_cannot_be_had_again_keeps_no_other_from_being_made(server, tmp_path):
+    place = Place(tmp_path / "cache", server.endpoint_url, dataset=STOCKS_MINUTE)
+    place.run(*window(DAYS[:3]), LISTED)
+    server.forbidden |= {STOCKS_MINUTE.key(DAYS[0])}
+    place.part(DAYS[0]).unlink()
+    (place.tracked / f"AAPL{STOCKS_MINUTE.csv_suffix}" / "2025-10.csv").unlink()
+    ran = place.run(*window(DAYS), LISTED, fails=CacheError)
+    assert str(place.part(DAYS[0])) in str(ran.error)
+    assert set(place.months("AAPL")) == {"2025-11"}
+    assert place.query("SELECT DISTINCT dirty FROM projections WHERE period = '2025-11'") == [(0,)]
+    server.forbidden.clear()
+    place.run(*window(DAYS), LISTED)
+    check(place, STOCKS, LISTED)
+
+
 def test_groups_follow_what_tickers_had_in_the_month_before():
     rows = [monthly.Projection(ticker, period="2025-11") for ticker in "ABCDE"]
     sizes = [[row.ticker for row in group] for group in monthly._groups(rows, {}, 20)]

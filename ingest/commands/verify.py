@@ -17,7 +17,7 @@ from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted, heading, size
 from ingest.commands.run import execute
 from ingest.datasets import Dataset
-from ingest.errors import printable
+from ingest.errors import CacheError, SourceError, printable
 from ingest.manifest import Held, Manifest
 from ingest.repairing import repair
 from ingest.request import Flags, Request, datasets_asked, request_of
@@ -33,7 +33,7 @@ _SHOWN = 20
 def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, mend: bool, as_json: bool) -> int:
     """Print what is wrong with the cache, and mend it where that is asked for; returns the exit code.
 
-    Raises IngestError.
+    An error of one dataset keeps nobody from the others. Raises IngestError.
     """
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
@@ -41,7 +41,11 @@ def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, men
     for kind in kinds:
         if not as_json and (words := heading(kind, kinds)):
             sys.stdout.write(f"{words}\n")
-        codes.append(_verify(chosen, kind, deep, mend, as_json))
+        try:
+            codes.append(_verify(chosen, kind, deep, mend, as_json))
+        except (CacheError, SourceError) as error:  # the others are looked at all the same
+            sys.stderr.write(f"error: {kind.short}: {error}\n" if len(kinds) > 1 else f"error: {error}\n")
+            codes.append(error.exit_code)
     return max(codes)
 
 

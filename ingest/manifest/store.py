@@ -7,13 +7,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ingest.errors import ManifestDamaged
 from ingest.manifest.database import THESE, Database, listed, now
 from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
 from ingest.manifest.kinds import blob, count, day, flag, maybe, text
-from ingest.manifest.records import Answer, Correction, Coverage, Held, Replaced, SessionCount, SessionRecord, Totals
+from ingest.manifest.records import (
+    Answer,
+    Correction,
+    Coverage,
+    Held,
+    HeldState,
+    Replaced,
+    SessionCount,
+    SessionRecord,
+    Totals,
+)
 from ingest.manifest.tables import columns, committed, joined
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
@@ -31,6 +41,11 @@ _COMMIT_COLUMNS = (
     ),
     "cut",
 )
+_HIDDEN = f"""
+SELECT session, held FROM sessions WHERE dataset = ?1 AND typeof(session) <> 'text' UNION ALL
+SELECT session, held FROM sessions WHERE dataset = ?1 AND session BETWEEN ?2 AND ?3
+    AND (typeof(held) <> 'text' OR held NOT IN ({", ".join(map(repr, get_args(HeldState)))}))
+"""  # noqa: S608 - names from this file alone
 _COMMIT = f"""
 INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run, committed_at, columns,
                                  {", ".join(_COMMIT_COLUMNS)})
@@ -383,15 +398,21 @@ class Manifest(Database):
 
     def committed(self, first: date = date.min, last: date = date.max) -> list[date]:
         """All committed sessions from `first` to `last`, both inclusive, oldest first."""
+        self._none_is_hidden(first, last)
         where = "dataset = ? AND held = 'committed' AND session BETWEEN ? AND ?"
         query = f"SELECT session FROM sessions WHERE {where} ORDER BY session"  # noqa: S608 - from here
         return self._days(query, first.isoformat(), last.isoformat())
+
+    def _none_is_hidden(self, first: date, last: date) -> None:
+        """Raise ManifestDamaged for a session whose state or date cannot be: it would be left out as not committed."""
+        self.typed(columns("sessions", "session", "held"), _HIDDEN, first.isoformat(), last.isoformat())
 
     def _days(self, query: str, *values: str) -> list[date]:
         return [session for (session,) in self.typed(columns("sessions", "session"), query, *values)]
 
     def coverage(self, first: date = date.min, last: date = date.max) -> Coverage:
         """Which committed sessions from `first` to `last`, both inclusive, can tell of which tickers."""
+        self._none_is_hidden(first, last)
         query = (
             "SELECT session, tracked_set, archive_kept FROM sessions "
             "WHERE dataset = ? AND session BETWEEN ? AND ? AND held = 'committed'"
@@ -407,6 +428,7 @@ class Manifest(Database):
         wanted = {day.isoformat() for day in sessions}
         if not wanted:
             return
+        self._none_is_hidden(date.fromisoformat(min(wanted)), date.fromisoformat(max(wanted)))
         query = (
             f"SELECT {_VERSION}, s.etag IS NULL, s.session, s.tracked_set, s.cut, s.columns, "  # noqa: S608 - from here
             "s.tracked_sha256, s.archive_sha256, t.member_index, a.member_index FROM sessions s "

@@ -194,3 +194,11 @@ def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
         for reader in (manifest.sessions, Judgements(manifest).findings, lambda: Quotes(manifest).asked(["A"])):
             with pytest.raises(wrong, match="a bug"):
                 reader()
+
+
+@pytest.mark.parametrize("change", ["held = NULL", "held = 'x'", "held = x'00'", "session = NULL", "session = x'07'"])
+def test_a_session_that_a_filter_would_leave_out_is_damage_and_not_missing(whole, tmp_path, change):
+    with Manifest.read(damaged(whole, tmp_path, "sessions", change), DATASET) as manifest:
+        for read in (manifest.committed, manifest.coverage, lambda: list(manifest.parts([date.fromisoformat(DAY)]))):
+            with pytest.raises(ManifestDamaged, match=change.partition(" ")[0]):
+                read()

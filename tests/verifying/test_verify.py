@@ -297,6 +297,15 @@ def test_json_has_all_that_was_found(place):
     assert {"missing", "damaged"} == set(BROKEN)
 
 
+def test_a_dataset_that_cannot_be_looked_at_keeps_no_other_from_it(place):
+    (place.root / "massive_cache" / "global_crypto").write_text("in the place of a folder")
+    place.part(DAYS[0]).unlink()
+    told = place.here("verify", "-d", "crypto-day", "-d", "stocks-day")
+    assert told.code == 5
+    assert "error: crypto-day: cannot look into " in told.err
+    assert f"{DAYS[0]}.csv.gz" in told.out
+
+
 def test_many_problems_are_counted_for_people(place):
     for number in range(30):
         (place.tracked / f"X{number}_1d_data.csv").write_text("")
