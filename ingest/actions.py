@@ -80,7 +80,7 @@ def _unknown(unknown: Mapping[str, str]) -> str:
     ticker, cause = next(iter(unknown.items()))
     others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
     return (
-        f"splits and dividends of {ticker}{others} were never had, and cannot be had now ({cause}): nothing can be "
+        f"splits and dividends of {ticker}{others} are not known and cannot be had now ({cause}): nothing can be "
         'adjusted. For prices as traded take adjust="none", or auto_adjust=False'
     )
 

@@ -196,7 +196,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
         _warn(str(error))
         return rows, None
     except SourceError as error:
-        _warn(f"{len(lacking):,} sessions from {lacking[0]} to {lacking[-1]} are missing: {error}")
+        _warn(f"{_missing(lacking, f'from {lacking[0]} to {lacking[-1]}')}: {error}")
         return rows, None
     fallback.keep(settings, query.dataset, answer)
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
@@ -221,7 +221,11 @@ def _warn_of_newest(query: Query, rows: pl.DataFrame, lacking: Sequence[date], y
     why = "neither Massive nor Yahoo has them yet" if yahoo else nobody
     last = rows["date"].max()
     if isinstance(last, date) and (newer := [day for day in lacking if day > last]):
-        _warn(f"{len(newer):,} sessions from {newer[0]} on are missing: {why}")
+        _warn(f"{_missing(newer, f'from {newer[0]} on')}: {why}")
+
+
+def _missing(sessions: Sequence[date], span: str) -> str:
+    return f"1 session {span} is missing" if len(sessions) == 1 else f"{len(sessions):,} sessions {span} are missing"
 
 
 def events_of(

@@ -177,7 +177,7 @@ def test_contracts_that_come_and_go_have_no_seams(monkeypatch, tmp_path):
 def test_the_newest_session_of_contracts_is_missed_in_words_of_its_own(open_world):
     here, *_ = open_world(OPTIONS)
     del here.server.objects[OPTIONS.key(DAYS[OPTIONS][-1])]
-    with pytest.warns(IngestWarning, match="1 sessions from .* are missing: Massive does not have them yet"):
+    with pytest.warns(IngestWarning, match="1 session from .* is missing: Massive does not have them yet"):
         frame(here, OPTIONS, OPTION, DAYS[OPTIONS][0])
 
 

@@ -316,7 +316,7 @@ def test_newest_sessions_that_nobody_has_are_said_and_asked_for_again(here):
     del late.bars[DAYS[-1]]
     here.yahoo.securities["MSFT"] = late
     here.server.forbidden.update(map(key, DAYS[-3:]))
-    with pytest.warns(IngestWarning, match=f"1 sessions from {DAYS[-1]} on are missing"):
+    with pytest.warns(IngestWarning, match=f"1 session from {DAYS[-1]} on is missing"):
         assert len(smart(here, "MSFT", start=DAYS[100])) == 29
     here.yahoo.securities["MSFT"] = whole
     here.place.execute("UPDATE askings SET asked_at = '2025-01-01T00:00:00+00:00'")
