@@ -84,11 +84,11 @@ def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades:
         return held, {} if trades else _ready(stock, wanted, held), yahoo
 
     before = stock.manifest.moment()
-    held, ready, yahoo = stock.manifest.at_once(told)
+    held, ready, yahoo = stock.manifest.at_once(told, start, end)
     found = _massive(stock, wanted, held, ready)
     if ready and stock.manifest.moment() != before:
         # Some may be of CSVs as they were, and others of parts that were replaced since.
-        again = stock.manifest.at_once(lambda: _ready(stock, wanted, held))
+        again = stock.manifest.at_once(lambda: _ready(stock, wanted, held), start, end)
         found = found if again == ready else _massive(stock, wanted, held, {})
     return pl.concat([found, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else found
 
@@ -110,7 +110,7 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
         yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
         return held, _yahoo(stock, yahoo)
 
-    held, yahoo = stock.manifest.at_once(told)
+    held, yahoo = stock.manifest.at_once(told, days[0], days[-1])
     found = pl.concat([_massive(stock, frozenset(tickers), held, {}), yahoo])
     return found.sort("date", *order_of(stock.dataset))
 
@@ -121,7 +121,7 @@ def session(stock: Stock, day: date) -> pl.DataFrame:
     def told() -> tuple[list[date], pl.DataFrame]:
         return stock.manifest.committed(day, day), _yahoo(stock, stock.quotes.rows_of(day))
 
-    held, yahoo = stock.manifest.at_once(told)
+    held, yahoo = stock.manifest.at_once(told, day, day)
     found = _of_parts(stock, held, lambda parts: pl.concat(_all_bars(stock, parts)))
     massives = _from(stock, found, "massive")
     return pl.concat([massives, yahoo]).sort(order_of(stock.dataset)) if yahoo.height else massives
@@ -156,7 +156,9 @@ def _massive(
 
 def _ready(stock: Stock, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
     """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
-    if stock.dataset.is_intraday or not (stock.manifest.pending() | stock.manifest.moving()).isdisjoint(held):
+    if stock.dataset.is_intraday or not held:
+        return {}
+    if not (stock.manifest.pending(held[0], held[-1]) | stock.manifest.moving()).isdisjoint(held):
         return {}
     states = stock.manifest.projections(tickers)
     return {

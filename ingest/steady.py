@@ -35,7 +35,7 @@ def steadily(manifest: Manifest, folders: PartFolders, days: Collection[date], r
     for number in range(1, _ROUNDS + 1):
         manifest.refresh()
         before = manifest.moment()
-        parts, intended = manifest.at_once(partial(_told, manifest, left))
+        parts, intended = manifest.at_once(partial(_told, manifest, left), *_span(left))
         try:
             rows = read([_settled(folders, one, intended.get(one.session)) for one in parts])
         except CacheError:
@@ -59,13 +59,17 @@ def _told(manifest: Manifest, days: Collection[date]) -> tuple[list[PartsOf], Ma
     return list(manifest.parts(days)), manifest.intended()
 
 
+def _span(days: Collection[date]) -> tuple[date, date]:
+    return min(days, default=date.min), max(days, default=date.min)
+
+
 def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection[date]) -> frozenset[date]:
     """Those of the sessions whose files may have been others than they were read as."""
     if not parts:
         return frozenset()
     manifest.refresh()
     first, last = parts[0].session, parts[-1].session
-    versions, moving = manifest.at_once(lambda: (manifest.versions(first, last), manifest.moving()))
+    versions, moving = manifest.at_once(lambda: (manifest.versions(first, last), manifest.moving()), first, last)
     return frozenset(
         one.session
         for one in parts

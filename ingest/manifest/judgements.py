@@ -25,6 +25,10 @@ _QUARANTINED = {
 }
 
 
+_BETWEEN = "(session BETWEEN ? AND ? OR typeof(session) <> 'text')"
+"""A date that cannot be is in each span: it is read, and named as damage."""
+
+
 def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings: Iterable[Finding]) -> None:
     """Record findings of a session, in a transaction of the caller's."""
     db.executemany(
@@ -77,7 +81,7 @@ class Judgements:
             f"SELECT session, old_etag, new_etag, columns, {_lines('removed')}, {_lines('added')}, kind, old_columns, "  # noqa: S608
             "at FROM corrections WHERE dataset = ?1 AND id = ?2"
         )
-        ids = "SELECT id FROM corrections WHERE dataset = ? AND session BETWEEN ? AND ? ORDER BY session, at, id"
+        ids = f"SELECT id FROM corrections WHERE dataset = ? AND {_BETWEEN} ORDER BY session, at, id"  # noqa: S608
         name = None if ticker is None or "\0" in ticker else ticker.replace('"', '""')
         for (number,) in self.database.rows(ids, start.isoformat(), end.isoformat()):
             for row in self.database.rows(query, number, name):
@@ -90,7 +94,7 @@ class Judgements:
     def findings(self, start: date = date.min, end: date = date.max) -> list[tuple[date, Finding]]:
         """What was found in the sessions from `start` to `end`, both inclusive, by session and kind."""
         query = (
-            "SELECT session, kind, count, examples FROM findings WHERE dataset = ? AND session BETWEEN ? AND ? "
+            f"SELECT session, kind, count, examples FROM findings WHERE dataset = ? AND {_BETWEEN} "  # noqa: S608
             "ORDER BY session, kind"
         )
         return [

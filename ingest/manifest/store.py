@@ -3,11 +3,11 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from ingest.errors import ManifestDamaged
 from ingest.manifest.database import THESE, Database, listed, now
@@ -29,6 +29,8 @@ from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
 from ingest.tiers.projection import Projection, period_of
 
+_Result = TypeVar("_Result")
+
 _COMMIT_COLUMNS = (
     *("etag", "size", "last_modified", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"),
     *(
@@ -41,11 +43,17 @@ _COMMIT_COLUMNS = (
     ),
     "cut",
 )
-_HIDDEN = f"""
-SELECT session, held FROM sessions WHERE dataset = ?1 AND typeof(session) <> 'text' UNION ALL
-SELECT session, held FROM sessions WHERE dataset = ?1 AND session BETWEEN ?2 AND ?3
-    AND (typeof(held) <> 'text' OR held NOT IN ({", ".join(map(repr, get_args(HeldState)))}))
-"""  # noqa: S608 - names from this file alone
+_ODD = ("{} IS NULL", "{} < ''", "{} >= x''")
+"""What no text is, each to be looked up in an index: in SQLite's order numbers come before texts, and blobs after."""
+
+_HIDDEN = " UNION ALL ".join(
+    f"SELECT dataset, session, held FROM sessions WHERE {where}"  # noqa: S608 - names from this file alone
+    for where in (
+        *(odd.format("dataset") for odd in _ODD),
+        *(f"dataset = ?1 AND {odd.format('session')}" for odd in _ODD),
+        f"dataset = ?1 AND session BETWEEN ?2 AND ?3 AND (typeof(held) <> 'text' OR held NOT IN {get_args(HeldState)})",
+    )
+)
 _COMMIT = f"""
 INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run, committed_at, columns,
                                  {", ".join(_COMMIT_COLUMNS)})
@@ -80,6 +88,28 @@ class Manifest(Database):
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
         super().__init__(connection, path, dataset, writable)
         self._sets: dict[int, frozenset[str]] = {}
+        self._looked: tuple[object, date, date] = (None, date.max, date.min)
+
+    def at_once(self, read: Callable[[], _Result], first: date = date.min, last: date = date.max) -> _Result:
+        """What several queries say of one moment, whatever is committed between them.
+
+        They are about sessions from `first` to `last`. Raises CacheError, and ManifestDamaged for a session whose state
+        or date cannot be: queries by these would leave it out.
+        """
+
+        def looked() -> _Result:
+            self._none_is_hidden(first, last)
+            return read()
+
+        return super().at_once(looked)
+
+    def _none_is_hidden(self, first: date = date.min, last: date = date.max) -> None:
+        """Raise ManifestDamaged for a session whose state or date cannot be. Each moment is looked at once."""
+        moment, (seen, *span) = self.moment(), self._looked
+        if moment == seen and span[0] <= first and last <= span[1]:
+            return
+        self.typed(columns("sessions", "dataset", "session", "held"), _HIDDEN, first.isoformat(), last.isoformat())
+        self._looked = (moment, first, last)
 
     # Runs
 
@@ -235,7 +265,7 @@ class Manifest(Database):
 
     def holds_anything(self) -> bool:
         """Whether files of any dataset are held, or kept in quarantine."""
-        held = "SELECT 1 FROM sessions WHERE held <> 'none' UNION ALL SELECT 1 FROM quarantine LIMIT 1"
+        held = "SELECT 1 FROM sessions WHERE held IS NOT 'none' UNION ALL SELECT 1 FROM quarantine LIMIT 1"
         return bool(self.ask(held, ()))
 
     def adopt_source(self, name: str) -> None:
@@ -368,13 +398,16 @@ class Manifest(Database):
                 [(self.dataset, session.isoformat()) for session in sessions],
             )
 
-    def pending(self) -> frozenset[date]:
-        """Committed sessions that no projection has seen."""
-        query = "SELECT session FROM sessions WHERE dataset = ? AND held = 'committed' AND NOT projected"
-        return frozenset(self._days(query))
+    def pending(self, first: date = date.min, last: date = date.max) -> frozenset[date]:
+        """Committed sessions from `first` to `last`, both inclusive, that no projection has seen."""
+        self._none_is_hidden(first, last)
+        where = "dataset = ? AND held = 'committed' AND projected IS NOT 1 AND session BETWEEN ? AND ?"
+        query = f"SELECT session FROM sessions WHERE {where}"  # noqa: S608 - from here
+        return frozenset(self._days(query, first.isoformat(), last.isoformat()))
 
     def session_counts(self) -> list[SessionCount]:
         """Sessions by held state, remote state and reason."""
+        self._none_is_hidden()
         query = (
             "SELECT held, remote, reason, count(*), min(session), max(session) FROM sessions WHERE dataset = ? "
             "GROUP BY held, remote, reason ORDER BY held, remote, reason"
@@ -383,6 +416,7 @@ class Manifest(Database):
 
     def totals(self) -> Totals:
         """Sums over the committed sessions."""
+        self._none_is_hidden()
         query = (
             "SELECT coalesce(sum(source_rows), 0), "
             "(SELECT count(DISTINCT session) FROM findings f WHERE f.dataset = s.dataset), "
@@ -392,8 +426,9 @@ class Manifest(Database):
         return Totals(*self.typed(dict.fromkeys(("rows", "findings", "corrections"), count), query)[0])
 
     def others_held(self) -> frozenset[str]:
-        """The other datasets of which sessions are committed."""
-        query = "SELECT DISTINCT dataset FROM sessions WHERE dataset <> ? AND held = 'committed'"
+        """The other datasets of which sessions are committed, or may be: their state cannot be."""
+        known = "SELECT DISTINCT dataset FROM sessions WHERE dataset IS NOT ? AND held IS NOT 'none'"
+        query = f"{known} AND held IS NOT 'quarantined'"
         return frozenset(name for (name,) in self.typed(columns("sessions", "dataset"), query))
 
     def committed(self, first: date = date.min, last: date = date.max) -> list[date]:
@@ -402,10 +437,6 @@ class Manifest(Database):
         where = "dataset = ? AND held = 'committed' AND session BETWEEN ? AND ?"
         query = f"SELECT session FROM sessions WHERE {where} ORDER BY session"  # noqa: S608 - from here
         return self._days(query, first.isoformat(), last.isoformat())
-
-    def _none_is_hidden(self, first: date, last: date) -> None:
-        """Raise ManifestDamaged for a session whose state or date cannot be: it would be left out as not committed."""
-        self.typed(columns("sessions", "session", "held"), _HIDDEN, first.isoformat(), last.isoformat())
 
     def _days(self, query: str, *values: str) -> list[date]:
         return [session for (session,) in self.typed(columns("sessions", "session"), query, *values)]

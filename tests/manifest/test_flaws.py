@@ -196,9 +196,51 @@ def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
                 reader()
 
 
-@pytest.mark.parametrize("change", ["held = NULL", "held = 'x'", "held = x'00'", "session = NULL", "session = x'07'"])
-def test_a_session_that_a_filter_would_leave_out_is_damage_and_not_missing(whole, tmp_path, change):
+HIDDEN = ("held = NULL", "held = 'x'", "held = x'00'", "session = NULL", "session = x'07'", "dataset = NULL")
+
+
+@pytest.mark.parametrize("change", HIDDEN)
+def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out(whole, tmp_path, change):
     with Manifest.read(damaged(whole, tmp_path, "sessions", change), DATASET) as manifest:
-        for read in (manifest.committed, manifest.coverage, lambda: list(manifest.parts([date.fromisoformat(DAY)]))):
+        for read in (
+            *(manifest.committed, manifest.coverage, manifest.pending, manifest.session_counts, manifest.totals),
+            *(lambda: list(manifest.parts([date.fromisoformat(DAY)])), lambda: manifest.at_once(lambda: None)),
+            lambda: manifest.at_once(Judgements(manifest).in_quarantine),
+        ):
             with pytest.raises(ManifestDamaged, match=change.partition(" ")[0]):
                 read()
+        assert manifest.holds_anything()
+
+
+@pytest.mark.parametrize("change", HIDDEN)
+def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whole, tmp_path, change):
+    """`status` asks which other datasets are held; what it then says of this one is its damage."""
+    with Manifest.read(damaged(whole, tmp_path, "sessions", change), "global_crypto/day_aggs_v1") as manifest:
+        if change.startswith("dataset"):
+            with pytest.raises(ManifestDamaged, match=r"sessions\.dataset"):
+                manifest.others_held()
+        else:
+            assert manifest.others_held() == {DATASET}
+
+
+@pytest.mark.parametrize("table", ["corrections", "findings"])
+def test_a_date_that_cannot_be_is_in_each_span(whole, tmp_path, table):
+    path = damaged(whole, tmp_path, table, "session = x'07'")
+    with Manifest.read(path, DATASET) as manifest, pytest.raises(ManifestDamaged, match=f"{table}.session"):
+        list(getattr(Judgements(manifest), table)())
+
+
+def test_a_moment_is_looked_at_once_and_each_commit_makes_another(whole, tmp_path):
+    path = damaged(whole, tmp_path, "sessions", "held = held")
+    with Manifest.read(path, DATASET) as manifest:
+        scans = list[str]()
+        manifest._db.set_trace_callback(lambda sql: scans.append(sql) if "NOT IN ('none'" in sql else None)
+        day = date.fromisoformat(DAY)
+        for _ in range(2):
+            manifest.at_once(lambda: (manifest.committed(), list(manifest.parts([day])), manifest.totals()))
+            assert manifest.committed(day, day) == [day]
+        assert len(scans) == 1
+        with Manifest.open(path, DATASET) as other:
+            other.begin_run(day, day)
+        assert manifest.pending() == frozenset()
+        assert len(scans) == 2
