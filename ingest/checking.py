@@ -42,9 +42,10 @@ from ingest.sources.asking import Asker
 from ingest.sources.base import RemoteObject
 from ingest.sources.credentials import keys_file, odd_kind, open_to_others
 from ingest.store import Store
-from ingest.survey import Listing, asking, listed, missing_parts
+from ingest.survey import Listing, asking, listed
 from ingest.tiers import blockgzip
 from ingest.tiers.layout import PartFolders
+from ingest.wholeness import not_whole
 
 _SKEW_S = 60
 """Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
@@ -113,10 +114,11 @@ def _health(settings: Settings, dataset: Dataset) -> str:
         refuse_other(manifest, settings.source)
         held, permission = manifest.sessions(), manifest.permission()
     committed = [day for day, state in held.items() if state.held == "committed"]
-    missing = missing_parts(PartFolders.of(settings, dataset), held)
+    broken = not_whole(PartFolders.of(settings, dataset), held)
     lost = permission.lost(committed)
     found = [f"{len(committed):,} sessions held"]
-    found += [f"missing files: of {len(missing):,} (`ingest run{dataset.flag}` fetches them again)"] if missing else []
+    if broken:
+        found += [f"missing or damaged files: of {len(broken):,} (`ingest run{dataset.flag}` fetches them again)"]
     found += [f"older than what your plan allows: {len(lost):,} (back them up)"] if lost else []
     return ", ".join(found)
 

@@ -171,7 +171,8 @@ class Stopping:
 class Finished:
     """The end of a run of a dataset.
 
-    `committed` to `quarantined` count the sessions of the window as they stand after the run, `fetched` those that
+    `committed` to `quarantined`, and `damaged` (held, and a part is missing or not what it should be), count the
+    sessions of the window as they stand after the run, `fetched` those that
     this run committed, `not_attempted` those that it was to fetch and did not come to. The rest is of this run alone:
     `bytes` are packed bytes downloaded, `requests` all that went to the source, `yahoo_rows` those kept of Yahoo's;
     `findings` counts the sessions fetched by what was found in them.
@@ -202,6 +203,7 @@ class Finished:
     files_projected: int
     yahoo_rows: int
     findings: Mapping[str, int]
+    damaged: int = 0
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined

@@ -18,6 +18,7 @@ from ingest.settings import Settings
 from ingest.tiers import durable
 from ingest.tiers.layout import PartFolders, Tier, csv_folder
 from ingest.tiers.projection import CsvFolder
+from ingest.wholeness import not_whole
 from ingest.window import span
 
 
@@ -40,7 +41,8 @@ class Status:
     allow, `only_copies` counts the sessions held that it does not allow any more. `yahoo_rows` counts rows kept of
     Yahoo's, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of `yahoo_asked`.
     `found` counts the sessions with findings by kind, `quarantine` lists the files that were refused; `unknown_parts`
-    counts parts in a cache whose manifest knows of no session.
+    counts parts in a cache whose manifest knows of no session; `not_whole` are sessions held of which a part is
+    missing, or was found not to be what it should.
     """
 
     dataset: str
@@ -66,6 +68,7 @@ class Status:
     found: tuple[FindingCount, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
     unknown_parts: int = 0
+    not_whole: tuple[date, ...] = ()
 
 
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
@@ -105,6 +108,7 @@ def _status(settings: Settings, dataset: Dataset, manifest: Manifest) -> Status:
         found=tuple(Judgements(manifest).finding_counts()),
         quarantine=tuple(Judgements(manifest).in_quarantine()),
         unknown_parts=0 if committed else _parts(settings, dataset),
+        not_whole=tuple(_not_whole(settings, dataset, manifest)),
     )
 
 
@@ -135,6 +139,11 @@ def findings(
 def _parts(settings: Settings, dataset: Dataset) -> int:
     folders = PartFolders.of(settings, dataset)
     return sum(name.endswith(".csv.gz") for name in folders.present("tracked"))
+
+
+def _not_whole(settings: Settings, dataset: Dataset, manifest: Manifest) -> list[date]:
+    moving = manifest.moving()  # a run is just replacing their parts, or the next one ends what a killed one began
+    return [day for day in not_whole(PartFolders.of(settings, dataset), manifest.sessions()) if day not in moving]
 
 
 def _age(calendar: Calendar, last: date | None) -> int | None:

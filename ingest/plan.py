@@ -24,7 +24,8 @@ class Decision:
     """What is done about a session, and why.
 
     `tracked` and `keep_rest` say how a fetched session is to be split: never with less than is held of it.
-    `remote` is what the listing (or, for a forbidden one, the last answer) says of it.
+    `remote` is what the listing (or, for a forbidden one, the last answer) says of it. One that is `damaged` is held,
+    and known not to be whole.
     """
 
     session: date
@@ -35,6 +36,7 @@ class Decision:
     held: Held = field(default_factory=Held)
     tracked: frozenset[str] = frozenset()
     keep_rest: bool = True
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def make_plan(
     decisions = [
         _listed(day, listing[day], held.get(day, Held()), wishes, day in missing_parts)
         if day in listing
-        else _unlisted(day, held.get(day, Held()), is_session(day), last_listed)
+        else _unlisted(day, held.get(day, Held()), is_session(day), last_listed, day in missing_parts)
         for day in _days(*window)
         if wishes.asks_for(day) and (day in listing or day in held or is_session(day) or day.weekday() < 5)
     ]
@@ -113,10 +115,17 @@ def _days(start: date, end: date) -> Iterable[date]:
     return (start + timedelta(days=n) for n in range((end - start).days + 1))
 
 
-def _unlisted(day: date, held: Held, is_session: bool, last_listed: date) -> Decision:
+def _unlisted(day: date, held: Held, is_session: bool, last_listed: date, parts_missing: bool) -> Decision:
     remote: RemoteState = "holiday" if not is_session else "unpublished" if day > last_listed else "absent"
-    reason = "committed" if held.held == "committed" else remote
-    return Decision(day, "skip", reason, remote, held=held)
+    damaged = parts_missing or held.is_doubtful
+    return Decision(day, "skip", _as_it_is(held, damaged) or remote, remote, held=held, damaged=damaged)
+
+
+def _as_it_is(held: Held, damaged: bool) -> str | None:
+    """The reason of a session that is held and not fetched; None for others."""
+    if held.held != "committed":
+        return None
+    return "damaged" if damaged else "committed"
 
 
 def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> Decision:
@@ -130,6 +139,7 @@ def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_mis
         held=held,
         tracked=wishes.tracked | held.tracked,
         keep_rest=wishes.save_others or held.archive_kept,
+        damaged=parts_missing or held.is_doubtful,
     )
 
 
@@ -171,7 +181,7 @@ def _still_refused(item: RemoteObject, held: Held) -> bool:
 def _if_permitted(decision: Decision, permission: Permission) -> Decision:
     if decision.action == "skip" or permission.allows(decision.session) is not False:
         return decision
-    reason = "committed" if decision.held.held == "committed" else "forbidden"
+    reason = _as_it_is(decision.held, decision.damaged) or "forbidden"
     return replace(decision, action="skip", reason=reason, remote="forbidden")
 
 

@@ -4,7 +4,7 @@ import importlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -28,7 +28,7 @@ from ingest.settings import Settings
 from ingest.sources.asking import Asker, Line
 from ingest.store import Store
 from ingest.survey import asking, connected, survey
-from ingest.tally import Tally, standing
+from ingest.tally import Tally, damaged, standing
 from ingest.tickers import some
 from ingest.tiers import spool
 from ingest.tiers.layout import PartFolders, csv_folder
@@ -174,6 +174,8 @@ class _Run:
             self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
             if plan.fetches:
                 await self._fetch_all(asker, found.permission, plan)
+            if lost := damaged(plan, self._outcomes):
+                self._sink(events.Notice(_not_whole(lost, self._request), "warning"))
         finally:
             self._requests = asker.requests
 
@@ -254,6 +256,11 @@ def _rowless(tickers: list[str]) -> str:
     return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
 
 
+def _not_whole(days: Sequence[date], request: Request) -> str:
+    told = f"{some([str(day) for day in days])}: held, and a part is missing or damaged"
+    return f"{told}; the source does not give it again now. `ingest verify{request.dataset.flag}` says more"
+
+
 async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:
     """The plan of such a run, from a fresh listing; nothing is written or downloaded. Raises SourceError."""
     for notice in request.said():
@@ -276,7 +283,7 @@ def _told_apart(outcomes: Mapping[date, OutcomeKind]) -> tuple[list[date], list[
 def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
     if interrupted:
         return 130
-    return 3 if is_bare or states.get("failed") or states.get("quarantined") else 0
+    return 3 if is_bare or any(map(states.get, ("failed", "quarantined", "damaged"))) else 0
 
 
 @contextmanager

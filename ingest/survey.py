@@ -22,7 +22,8 @@ from ingest.settings import Settings
 from ingest.sources.asking import Asker, Line, ending_with
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
-from ingest.tiers.layout import TIERS, PartFolders
+from ingest.tiers.layout import PartFolders
+from ingest.wholeness import missing_parts
 
 LATE = 10
 """So many sessions without a file are more than a vendor's delay."""
@@ -171,16 +172,3 @@ async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> List
 def within(listing: Listing, start: date, end: date) -> Listing:
     """The part of a listing from `start` to `end`, both inclusive, ascending."""
     return {day: listing[day] for day in sorted(listing) if start <= day <= end}
-
-
-def missing_parts(folders: PartFolders, held: Mapping[date, Held]) -> set[date]:
-    """Committed sessions of which a part's file is gone."""
-    present = {tier: folders.present(tier) for tier in TIERS}
-    return {
-        day
-        for day, state in held.items()
-        if state.held == "committed"
-        and any(
-            folders.path(day, tier).name not in present[tier] for tier in (TIERS if state.archive_kept else TIERS[:1])
-        )
-    }

@@ -65,7 +65,16 @@ class Tally:
     ) -> events.Finished:
         """The summary, with the window's sessions by state as `standing` counts them."""
         counted = ("bytes", "fetched", "source_rows", "tracked_rows", "archive_rows", "dropped_rows")
-        standing = ("committed", "forbidden", "unpublished", "absent", "failed", "quarantined", "not_attempted")
+        standing = (
+            "committed",
+            "forbidden",
+            "unpublished",
+            "absent",
+            "failed",
+            "quarantined",
+            "not_attempted",
+            "damaged",
+        )
         return events.Finished(
             run=run,
             dataset=self._dataset,
@@ -90,9 +99,14 @@ def standing(plan: Plan | None, outcomes: Mapping[date, OutcomeKind]) -> dict[st
     return dict(Counter(_state(decision, outcomes.get(decision.session)) for decision in decisions))
 
 
+def damaged(plan: Plan, outcomes: Mapping[date, OutcomeKind]) -> list[date]:
+    """Sessions of the window that are held, are not whole, and could not be had again."""
+    return [one.session for one in plan.decisions if _state(one, outcomes.get(one.session)) == "damaged"]
+
+
 def _state(decision: Decision, outcome: OutcomeKind | None) -> str:
     if outcome in ("forbidden", "absent") and decision.held.held == "committed":
-        return "committed"  # the replacement cannot be had; what was held is kept
+        return "damaged" if decision.damaged else "committed"  # no replacement is to be had; what was held is kept
     if outcome:
         return outcome
     return "not_attempted" if decision.action == "fetch" or decision.reason == LATER else decision.reason

@@ -14,6 +14,7 @@ from ingest.commands.rendering.words import counted, size
 from ingest.datasets import named
 from ingest.overview import Status, shown, status
 from ingest.request import datasets_asked
+from ingest.tickers import some
 
 STALE = 3
 _KINDS = 5
@@ -63,6 +64,13 @@ def show(found: Status, flag: str) -> None:
     else:
         console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
     _show_sessions(console, found)
+    if found.not_whole:
+        days = some([str(day) for day in found.not_whole])
+        console.print(
+            f"Held, and a part is missing or damaged: {days}. `ingest run{flag}` fetches what is to be had.",
+            style="yellow",
+            soft_wrap=True,
+        )
     _show_gaps(console, found)
     sizes = Table("tier", "files", "size", Column("folder", overflow="fold"), box=None)
     for tier in found.tiers:

@@ -18,7 +18,6 @@ from ingest.commands.rendering.words import counted, heading, size
 from ingest.commands.run import execute
 from ingest.datasets import Dataset
 from ingest.errors import CacheError, SourceError, printable
-from ingest.manifest import Held, Manifest
 from ingest.repairing import repair
 from ingest.request import Flags, Request, datasets_asked, request_of
 from ingest.settings import Settings
@@ -82,11 +81,7 @@ def _fetched(chosen: Settings, request: Request, lost: Collection[date], quiet: 
     wanted = replace(request, window=Window(min(lost), max(lost)), only=frozenset(lost))
     with choose_rendering(json=False, quiet=quiet) as rendering:
         code = execute(chosen, wanted, rendering)
-    with Manifest.read(chosen.manifest_path, request.dataset.name) as manifest:
-        states = manifest.sessions()
-    # A session that is held counts as such for a run also where the source refuses what is to be mended.
-    are_here = code == 0 and all(states.get(day, Held()).etag for day in lost)
-    return f"{counted(len(lost), 'session')} asked for again: {'all are here' if are_here else 'not all could be had'}"
+    return f"{counted(len(lost), 'session')} asked for again: {'all are here' if code == 0 else 'not all could be had'}"
 
 
 def _show(console: Console, found: Verified, mended: bool) -> None:

@@ -54,6 +54,11 @@ class Held:
     quarantined: str | None = None
     acceptable: bool = False
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether parts that are called held were found not to be what they should: their ETag was forgotten."""
+        return self.held == "committed" and self.etag is None
+
 
 @dataclass(frozen=True, slots=True)
 class Replaced:

@@ -77,6 +77,7 @@ _MEANING = {
     "unpublished": "not published yet",
     "absent": "not listed by the source",
     "failed": "failed (tried again by the next run)",
+    "damaged": "held, and not whole (`ingest verify` says more)",
     "quarantined": "quarantined (`ingest quarantine list` says why)",
     "not_attempted": "not attempted (fetched by the next run)",
 }
@@ -95,9 +96,10 @@ def outcome(done: events.Finished) -> str:
     if done.exit_code == 0:
         return "Nothing to do: all that can be had is held." if not done.fetched else "Complete."
     if done.exit_code == 3:
-        if not (done.failed or done.quarantined):
-            return "Finished, but the source lists no file of this dataset: see above."
-        return "Finished, but some sessions failed or are quarantined: see above."
+        if done.failed or done.quarantined:
+            return "Finished, but some sessions failed or are quarantined: see above."
+        what = "some sessions held are not whole" if done.damaged else "the source lists no file of this dataset"
+        return f"Finished, but {what}: see above."
     return "Ended early: what was committed stays. Run again to go on."
 
 
