@@ -19,7 +19,7 @@ from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed
 from ingest.sources.credentials import credentials_file
 from ingest.sources.intermediaries import NOT_S3, closing_what_fails, know_who_answers
 from ingest.sources.signing import TooSlow, keys_of
-from ingest.sources.transport import Session
+from ingest.sources.transport import Session, check_way
 from ingest.tiers.spool import Stretch
 
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
@@ -193,7 +193,8 @@ def _empty_may_be_read() -> Iterator[None]:
 
 @asynccontextmanager
 async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
-    """Open one client for the run; raises UsageError where the profile or its keys are missing."""
+    """Open one client for the run; raises UsageError where the profile, its keys or the way to the source are not."""
+    check_way(settings.endpoint_url)
     session, keys = await _session(settings)
     async with AsyncExitStack() as opened:
         try:
@@ -262,10 +263,11 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
         ) from None
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
-    except boto.CredentialRetrievalError:  # botocore's words repeat what the program has printed, which may be keys
+    except boto.CredentialRetrievalError as error:  # botocore's words repeat what a program has printed: maybe keys
+        who = {"custom-process": "the program that credential_process names fails; run it by itself to see why"}
+        why = who.get(error.kwargs["provider"], "the service that the profile names does not hand them out")
         raise UsageError(
-            f"the keys of [{settings.profile}] cannot be read: the program that credential_process names fails; "
-            f"run it by itself to see why, or see {credentials_file()}"
+            f"the keys of [{settings.profile}] cannot be read: {why}, or see {credentials_file()}"
         ) from None
     except (boto.BotoCoreError, boto.ClientError, OSError, ValueError, RuntimeError, KeyError, EOFError) as error:
         raise UsageError(

@@ -9,25 +9,33 @@ among them, sends through this one. Nothing here writes to disk.
 
 import copy
 import os
+import re
 import ssl
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import inet_aton
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from aiobotocore.utils import _RefCountedSession
 from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.utils import get_environ_proxies
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.sources import heard
+
+_PROXIES = ("http", "https")
+_KIND = re.compile(r"[a-z][a-z0-9+.-]{0,15}")
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?")
 
 _MAX_BODY = 64 << 20
 """Bytes of a listing, unpacked; a page has less than one million."""
@@ -90,12 +98,56 @@ class Session(AioSession):  # type: ignore[misc]
             return trusted(bundle, "AWS_CA_BUNDLE (or ca_bundle)")
         return trusted(os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True), "REQUESTS_CA_BUNDLE")
 
+    def _create_credential_resolver(self) -> Any:
+        """Those of a container and of a cloud machine bring transports of their own, which are no clients'."""
+        resolver = super()._create_credential_resolver()
+        for provider in resolver.providers:
+            fetcher: Any = getattr(provider, "_fetcher", None) or getattr(provider, "_role_fetcher", None)
+            if isinstance(own := getattr(fetcher, "_session", None), AIOHTTPSession):
+                fetcher._session = _Shared.in_place_of(own, self.trust)
+        return resolver
+
+
+def check_way(url: str) -> None:
+    """Raise UsageError where the environment names a proxy on the way to an address that cannot be one."""
+    _Ways(get_environ_proxies(url)).proxy_url_for(url)
+
 
 class _Ways(ProxyConfiguration):  # type: ignore[misc]
-    """Through the environment's proxies, as botocore reads it, but to this machine directly."""
+    """Through the environment's proxies, but to this machine directly."""
 
     def proxy_url_for(self, url: str) -> str | None:
-        return None if is_this_machine(urlsplit(url).hostname or "") else super().proxy_url_for(url)
+        """The proxy to an address, if there is one; that of its scheme comes before that of all. Raises UsageError."""
+        parts = urlsplit(url)
+        for scheme in (parts.scheme, "all"):
+            if (named := self._proxies.get(scheme)) and not is_this_machine(parts.hostname or ""):
+                return _proxy_of(named, scheme)
+        return None
+
+
+def _proxy_of(named: str, scheme: str) -> str:
+    """The address of a proxy in full. What is named may hold a password: it is not repeated."""
+    full = named.strip()
+    full = full if "://" in full else f"http://{full.removeprefix('//')}"
+    kind = full.partition("://")[0].lower()
+    with suppress(ValueError):  # of a port that is no number, say
+        parts = urlsplit(full)
+        bare = (parts.path.strip("/"), parts.query, parts.fragment) == ("", "", "")
+        if kind in _PROXIES and _HOST.fullmatch(parts.hostname or "") and bare and parts.port != 0:
+            return parts.geturl()
+    of = f"a proxy of the kind {kind}://" if _KIND.fullmatch(kind) and kind not in _PROXIES else "no proxy"
+    raise UsageError(
+        f"{_variable_of(scheme)} names {of}: a proxy of HTTP is supported, as http://host:port or https://host:port, "
+        "with user:password@ before the host where it wants to know you (what is no letter or digit as %XX); SOCKS is "
+        "not. Hosts in NO_PROXY are reached without any"
+    )
+
+
+def _variable_of(scheme: str) -> str:
+    """The variable of the environment that names a proxy for a scheme, as it is spelled there."""
+    wanted = f"{scheme}_proxy"
+    spelled = [wanted, *(name for name in os.environ if name.lower() == wanted)]
+    return next((name for name in spelled if os.environ.get(name)), f"the system's setting {wanted}")
 
 
 class Transport(AIOHTTPSession):  # type: ignore[misc]
@@ -122,6 +174,17 @@ class Transport(AIOHTTPSession):  # type: ignore[misc]
         if not streamed or response.status_code >= 300:
             response._content = _unpacked(await _bounded(response))
         return response
+
+
+class _Shared(Transport, _RefCountedSession):  # type: ignore[misc]
+    """The same for those who ask a container's or a cloud machine's service for keys."""
+
+    @classmethod
+    def in_place_of(cls, own: AIOHTTPSession, trust: ssl.SSLContext) -> Self:
+        """With the time limits and the proxies of another one, whose trust is its own."""
+        shared = cls(trust=trust, proxies=own._proxy_config._proxies)
+        shared._timeout = own._timeout
+        return shared
 
 
 async def _bounded(response: Any) -> bytes:

@@ -1,13 +1,16 @@
 """Every way to the source keeps the same promises: direct, through a proxy, through a proxy that speaks TLS itself."""
 
+import gc
 import re
 import ssl
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import anyio
 import pytest
 import trustme
+from aiobotocore.httpsession import AIOHTTPSession
 from pipeline_kit import Place, market_objects, trading_days, window
 from proxy_kit import HOST, VARIABLES, bundle_of, proxying, server_tls
 
@@ -15,7 +18,7 @@ from ingest.demo import faults, loopback
 from ingest.demo.faults import Status
 from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.sources.massive import connect
-from ingest.sources.transport import is_this_machine
+from ingest.sources.transport import Session, Transport, is_this_machine
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +160,79 @@ def test_no_proxy_is_heeded(place, source, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "other.example,example.test")
         place.run(*window(DAYS), fails=Disrupted)  # there is no such host
     assert proxy.asked == []
+
+
+@pytest.mark.parametrize("behind", ["service", "role"])
+@pytest.mark.parametrize("name", ["127.0.0.1", "other.example.test"])
+def test_a_container_s_service_that_hands_out_keys_is_verified_by_its_name(
+    place, loopback_keys, tmp_path, authority, trusting, monkeypatch, behind, name
+):
+    """botocore lets it be of any name: who is trusted for another one would be given our token."""
+    role = "role_arn = arn:aws:iam::123456789012:role/x\ncredential_source = EcsContainer\n" if behind == "role" else ""
+    (tmp_path / "config").write_text(f"[profile massive]\n{role}")
+    loopback_keys.write_text("")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "YOUR_TOKEN")
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.RETRY_ATTEMPTS", 1)
+    with loopback.serve({}, tls=server_tls(authority, name)) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.endpoint_url}/keys")
+        ran = place.run(*window(DAYS), fails=UsageError)
+        assert bool(server.requests) == (name == "127.0.0.1")
+    assert ("certificate" in str(ran.error)) == (name != "127.0.0.1")
+
+
+def test_whoever_a_session_asks_for_keys_is_asked_by_our_transport(loopback_keys):
+    """All that is reachable from where keys come from: what botocore brings along compares no host name."""
+    core = Session(profile="massive")
+    seen, left, found = set(), [core.get_component("credential_provider")], []
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | Session):
+            continue
+        seen.add(id(one))
+        found += [one] if isinstance(one, AIOHTTPSession) else []
+        left += gc.get_referents(one)
+    assert len(found) >= 2
+    assert {type(one).__module__ for one in found} == {Transport.__module__}
+    assert all(isinstance(one, Transport) for one in found)
+
+
+NO_PROXIES = [
+    *("socks5://127.0.0.1:9", "SOCKS5h://user:hush-hush@127.0.0.1:9", "socks4a://127.0.0.1:9", "ftp://127.0.0.1"),
+    *("http://", "://127.0.0.1:9", "http://127.0.0.1:port", "127.0.0.1:99999", "http:127.0.0.1:9", "a proxy", "a,b"),
+    *("http://user:hush-hush/@127.0.0.1:9", "user:hush-hush#@127.0.0.1:9", "http://127.0.0.1:9/hush-hush", "<b>"),
+]
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_that_is_none_is_an_error_that_names_its_variable(place, monkeypatch, variable):
+    for named in NO_PROXIES:
+        monkeypatch.setenv(variable, named)
+        error = place.run(*window(DAYS), fails=UsageError).error
+        assert str(error).startswith(f"{variable} names "), named
+        assert "http://host:port" in str(error)
+        assert "hush" not in str(error)
+        kind = named.partition("://")[0].lower()
+        assert (f"of the kind {kind}://" in str(error)) == kind.startswith(("socks", "ftp"))
+    monkeypatch.setenv("NO_PROXY", HOST)
+    place.run(*window(DAYS), fails=Disrupted)  # there is no such host; no proxy was needed
+
+
+@pytest.mark.parametrize("spelled", ["http://{}", "HTTP://{}", "{}", "//{}", " http://user:word%40@{}/ "])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_may_be_spelled_in_many_ways(place, source, trusting, monkeypatch, spelled, variable):
+    with proxying(**{HOST.replace(".", "_"): source.endpoint_url}) as proxy:
+        monkeypatch.setenv(variable, spelled.format(f"127.0.0.1:{proxy.port}"))
+        place.preview(*window(DAYS))
+    assert set(proxy.asked) == {f"CONNECT {HOST}:443 HTTP/1.1"}
+
+
+def test_a_proxy_of_another_scheme_is_no_way_to_the_source(place, source, trusting, monkeypatch):
+    with proxying(**{HOST.replace(".", "_"): source.endpoint_url}) as proxy:
+        proxy.in_environment(monkeypatch)
+        monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:9")
+        monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+        place.preview(*window(DAYS))
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
