@@ -14,7 +14,7 @@ from ingest.provenance import refuse_other
 from ingest.request import Request
 from ingest.settings import Settings
 from ingest.sources.base import same_etag
-from ingest.survey import asking, listed, within
+from ingest.survey import asking, listed, nothing_of, published_of, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,16 @@ class Listed:
     permitted: bool
 
 
-async def list_window(settings: Settings, request: Request, sink: events.Sink) -> Sequence[Listed]:
-    """All files listed for the window, oldest first.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All files listed for a window, oldest first. `is_bare`: the source has none of the dataset, of no year."""
+
+    files: Sequence[Listed]
+    is_bare: bool
+
+
+async def list_window(settings: Settings, request: Request, sink: events.Sink) -> Window:
+    """What the source lists for the window of a request.
 
     What is allowed is asked at its edges, and searched where it is not known. Nothing is written. Raises SourceError.
     """
@@ -41,9 +49,13 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
         refuse_other(manifest, settings.source)
         held, known = manifest.sessions(), manifest.permission()
     async with asking(settings, sink, anyio.Event()) as asker:
-        listing = within(await listed(asker, request.dataset, window.start, window.end), window.start, window.end)
+        years = await listed(asker, request.dataset, window.start, window.end)
+        is_bare = not years and (await published_of(asker, request, years)).first is None
+        listing = within(years, window.start, window.end)
         known = await current(asker, listing, known, any(known.allows(day) is None for day in listing))
-    return [
+    if is_bare:
+        sink(nothing_of(request.dataset))
+    files = [
         Listed(
             session=day,
             bytes=item.size,
@@ -53,6 +65,7 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
         )
         for day, item in listing.items()
     ]
+    return Window(files, is_bare)
 
 
 def _held(state: HeldState, same: bool) -> str:

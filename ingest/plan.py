@@ -59,9 +59,10 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All decisions of a window, by date."""
+    """All decisions of a window, by date. `is_bare`: the source lists no file of the dataset, of no year."""
 
     decisions: tuple[Decision, ...]
+    is_bare: bool = False
 
     @property
     def fetches(self) -> tuple[Decision, ...]:

@@ -271,7 +271,7 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
             found = await survey(asker, manifest, settings, request)
             for notice in found.outside():
                 sink(notice)
-            return limit(found.plan, request.max_files, request.max_bytes)
+            return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
 
 
 def _told_apart(outcomes: Mapping[date, OutcomeKind]) -> tuple[list[date], list[date]]:

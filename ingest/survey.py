@@ -62,7 +62,7 @@ class Survey:
     def outside(self) -> Iterable[events.Notice]:
         """What of the window cannot be had: what the source does not list, and what is not in the plan."""
         if self.is_bare:
-            yield events.Notice(_nothing_of(self.dataset), "warning")
+            yield nothing_of(self.dataset)
             return
         yield from self._unlisted()
         yield from map(events.Notice, self._refused())
@@ -92,10 +92,11 @@ class Survey:
             yield f"your plan allows {self.permission}: {told} ({REFUSED})"
 
 
-def _nothing_of(dataset: Dataset) -> str:
-    return (
-        f"the source lists no file of {dataset.short}, of no year (below {dataset.prefix}/): see [source] bucket and "
-        "endpoint_url, and whether the vendor publishes it"
+def nothing_of(dataset: Dataset) -> events.Notice:
+    """The warning of a source that has no file of a dataset at all."""
+    said = f"the source lists no file of {dataset.short}, of no year (below {dataset.prefix}/)"
+    return events.Notice(
+        f"{said}: see [source] bucket and endpoint_url, and whether the vendor publishes it", "warning"
     )
 
 
@@ -122,7 +123,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
     dataset, held, known = request.dataset, manifest.sessions(), manifest.permission()
     listing = await listed(asker, dataset, request.window.start, request.window.end)
-    published = await _published(asker, request, listing)
+    published = await published_of(asker, request, listing)
     planned = partial(
         make_plan,
         window=(request.window.start, request.window.end),
@@ -141,7 +142,7 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     return Survey(dataset, listing, published, known, planned(permission=known))
 
 
-async def _published(asker: Asker, request: Request, listing: Listing) -> Published:
+async def published_of(asker: Asker, request: Request, listing: Listing) -> Published:
     """The dataset's first and last session, as far as they decide what a day without a file means.
 
     Where the listing has files up to this year, or up to the window's end, it says enough. Else what it does not list

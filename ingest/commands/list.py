@@ -12,6 +12,7 @@ from rich.table import Table
 from ingest import settings
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted, heading, size
+from ingest.commands.run import NOTHING_LISTED
 from ingest.commands.telling import print_json
 from ingest.listing import Listed, list_window
 from ingest.request import Flags, datasets_asked, request_of
@@ -21,15 +22,17 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
     """Print what the source lists for a window; returns the exit code. Raises IngestError."""
     chosen = settings.load(config, flags.settings())
     kinds = datasets_asked(datasets, chosen)
+    code = 0
     for kind in kinds:
         with choose_rendering(json=False, quiet=True) as warnings:
             request = request_of(flags, chosen, warnings.event, kind)
             found = anyio.run(partial(list_window, chosen, request, warnings.event))
         if as_json:
-            print_json({"dataset": kind.name, **asdict(one)} for one in found)
+            print_json({"dataset": kind.name, **asdict(one)} for one in found.files)
         else:
-            _show(Console(highlight=False), heading(kind, kinds), found)
-    return 0
+            _show(Console(highlight=False), heading(kind, kinds), found.files)
+        code = max(code, NOTHING_LISTED if found.is_bare else 0)
+    return code
 
 
 def _show(console: Console, heading: str, found: Sequence[Listed]) -> None:

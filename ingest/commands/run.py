@@ -19,6 +19,7 @@ from ingest.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
 
 INTERRUPTED = 130
+NOTHING_LISTED = 3
 
 
 def run_command(
@@ -41,10 +42,12 @@ def run_command(
 
 
 def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:
+    code = 0
     for request in requests:
         plan = anyio.run(partial(runs.preview, chosen, request, rendering.event))
         rendering.plan(plan, request.dataset.name)
-    return 0
+        code = max(code, NOTHING_LISTED if plan.is_bare else 0)
+    return code
 
 
 def _named(request: Request, error: NotConfirmed, requests: Sequence[Request]) -> str:

@@ -71,6 +71,21 @@ def test_a_dataset_of_which_nothing_is_listed_is_a_warning_and_exit_3(place, ser
     assert states(place.run(*window(DAYS))) == (0, 6, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "asked", [("list",), ("run", "--dry-run"), ("list", "--json"), ("run", "--dry-run", "--quiet")]
+)
+def test_who_only_looks_is_told_as_a_run_is(place, server, asked):
+    named = ("-d", "crypto-day", "-d", "stocks-day", "--start", DAYS[0], "--end", DAYS[-1])
+    told = place.here(*asked, *named)
+    assert (told.code, (told.out + told.err).count("lists no file of crypto-day, of no year")) == (3, 1)
+    assert "lists no file of stocks-day" not in told.out + told.err
+    # A window without files is none of a source without them.
+    told = place.here(*asked, "-d", "stocks-day", "--start", LAST_YEAR[0], "--end", LAST_YEAR[1])
+    assert (told.code, "lists no file" in told.out + told.err) == (0, False)
+    server.objects.clear()
+    assert place.here(*asked, "--start", DAYS[0], "--end", DAYS[-1]).code == 3
+
+
 def test_a_source_that_lists_nothing_any_more_takes_nothing_away(place, server):
     place.run(*window(DAYS))
     before = place.tiers()
