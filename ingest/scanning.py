@@ -28,28 +28,43 @@ def scan(settings: Settings, dataset: Dataset, start: date, end: date) -> pl.Laz
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        left = n_rows
-        for frame in _frames(settings, dataset, start, end, predicate):
+        for frame in _asked(settings, dataset, start, end, predicate, n_rows):
             found = frame if predicate is None else frame.filter(predicate)
-            found = found if columns is None else found.select(columns)
-            yield found if left is None else found.head(left)
-            left = None if left is None else left - found.height
-            if left is not None and left <= 0:
-                return
+            yield found if columns is None else found.select(columns)
 
     return register_io_source(source, schema=reading.rows_schema(dataset), explain_name="ingest")
 
 
-def _frames(
-    settings: Settings, dataset: Dataset, start: date, end: date, predicate: pl.Expr | None
+def _asked(
+    settings: Settings, dataset: Dataset, start: date, end: date, predicate: pl.Expr | None, n_rows: int | None
 ) -> Iterator[pl.DataFrame]:
-    wish = wish_of(predicate)
+    """Rows that a filter may let through; of the first `n_rows` where polars hands that over.
+
+    Its optimizer pushes slices down before filters, so the rows of `head(5).filter(…)` are counted before they are
+    filtered: the filter says nothing then of what is to be read. `filter(…).head(5)` comes without a number.
+    """
+    if n_rows is None:
+        return _frames(settings, dataset, start, end, wish_of(predicate), _BATCH)
+    return _first(n_rows, _frames(settings, dataset, start, end, Wish(None, None), 1))
+
+
+def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        yield frame.head(count)
+        count -= frame.height
+        if count <= 0:
+            return
+
+
+def _frames(
+    settings: Settings, dataset: Dataset, start: date, end: date, wish: "Wish", batch: int
+) -> Iterator[pl.DataFrame]:
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, dataset)
         days = wish.passing([day for day in reading.sessions(stock) if start <= day <= end])
-        batch = 1 if dataset.is_intraday and wish.tickers is None else _BATCH
-        for at in range(0, len(days), batch):
-            yield reading.on(stock, days[at : at + batch], wish.tickers)
+        size = 1 if dataset.is_intraday and wish.tickers is None else batch
+        for at in range(0, len(days), size):
+            yield reading.on(stock, days[at : at + size], wish.tickers)
 
 
 @dataclass(frozen=True, slots=True)
