@@ -3,12 +3,13 @@
 Nothing of the user's is removed: a damaged manifest is kept, orphans that say nothing of themselves stay.
 """
 
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ingest import files, lock, rebuilding
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import ManifestDamaged
 from ingest.manifest import Manifest, replacement
 from ingest.manifest.judgements import Judgements
@@ -20,7 +21,7 @@ from ingest.salvaging import renew
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.tiers import durable
-from ingest.tiers.layout import TIERS, csv_folder, is_part_name
+from ingest.tiers.layout import TIERS, PartFolders, csv_folder, is_part_name, quarantine_folder, spool_folder
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying import Problem, Verified, look
 
@@ -36,10 +37,11 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
         replacement.finish(settings.manifest_path)
         if _is_damaged(settings):
             renew(settings, say)
+        deeds = _make_room(settings, request.dataset, say)
         with opened_store(settings, request) as store:
             mending = _Mending(settings, request, store, say)
             lost = mending.mend(deep)
-            store.manifest.finish_run(store.run, 0, {"repaired": mending.deeds})
+            store.manifest.finish_run(store.run, 0, {"repaired": deeds + mending.deeds})
     return lost
 
 
@@ -50,6 +52,33 @@ def _is_damaged(settings: Settings) -> bool:
             return bool(manifest.flaws())
     except ManifestDamaged:
         return True
+
+
+def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
+    """Move files out of the way that stand where the dataset's folders belong; returns how many there were."""
+    parts = PartFolders.of(settings, dataset)
+    folders = (*map(parts.folder, TIERS), csv_folder(settings, dataset))
+    kept = (quarantine_folder(settings, dataset), spool_folder(settings, dataset))
+    below = {up for one in (*folders, *kept) for up in (one, *one.parents) if up.is_relative_to(settings.cache.root)}
+    return sum(_moved(path, say) for path in sorted(below - {settings.cache.root}) if _is_no_folder(path))
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether something else stands there. A link may lead to a disk that is only not there now."""
+    with durable.translated("look at", path):
+        found = files.state(path)
+    return found is not None and not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode))
+
+
+def _moved(path: Path, say: Say) -> bool:
+    """Move what is not of the kind that belongs there out of the way, under a name beside it."""
+    with durable.translated("move", path):
+        what = "file" if files.is_folder(path) or not files.is_file(path) else "folder"
+        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        path.rename(aside)
+        durable.sync_folder(path.parent)
+    say(f"{path}: it is no {what}, and was moved to {aside.name}")
+    return True
 
 
 class _Mending:
@@ -66,7 +95,7 @@ class _Mending:
     def mend(self, deep: bool) -> frozenset[date]:
         """Returns the sessions to be fetched again."""
         for path in self._blocked():
-            self._clear(path)
+            _moved(path, self._say)
         words = rebuilding.rebuild(self._manifest, self._store.folders, self._request.dataset, self._store.run)
         if words:
             self._say(words)
@@ -82,7 +111,7 @@ class _Mending:
         return lost
 
     def _blocked(self) -> Iterator[Path]:
-        """Folders under the names of parts and CSVs, which no file could replace, be it known of the name or not."""
+        """What no file, or no folder of months, could replace: other kinds of things under names of the cache's own."""
         folders = self._store.folders
         for folder in (*map(folders.folder, TIERS), self._store.quarantine):
             with durable.translated("look into", folder):
@@ -90,6 +119,7 @@ class _Mending:
             yield from (folder / name for name in names if is_part_name(name) and files.is_folder(folder / name))
         csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
         yield from (path for path in csvs.present() if csvs.has_name(path.name) and files.is_folder(path))
+        yield from filter(_is_no_folder, csvs.not_folders())
 
     def _places(self, problem: Problem) -> Iterator[Path]:
         """The names of the files that a problem is about."""
@@ -103,12 +133,10 @@ class _Mending:
 
     def _clear(self, path: Path) -> None:
         """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
-        with durable.translated("move", path):
-            if files.is_there(path) and not files.is_file(path):
-                aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-                path.rename(aside)
-                durable.sync_folder(path.parent)
-                self._say(f"{path}: it is no file, and was moved to {aside.name}")
+        with durable.translated("look at", path):
+            is_other = files.is_there(path) and not files.is_file(path)
+        if is_other:
+            _moved(path, self._say)
 
     def _parts(self, found: Verified) -> frozenset[date]:
         """Take up what parts say of themselves; returns the sessions of which they don't say enough."""

@@ -200,6 +200,26 @@ def test_a_month_whose_part_cannot_be_had_again_keeps_no_other_from_being_made(s
     check(place, STOCKS, LISTED)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not known yet"])
+def test_what_stands_where_months_belong_is_moved_aside_by_a_repair(place, known):
+    """Not by a run: it may be somebody's."""
+    tracked = LISTED if known else LISTED - {"AAPL"}
+    place.run(*window(DAYS), tracked)
+    folder = place.tracked / f"AAPL{STOCKS_MINUTE.csv_suffix}"
+    if known:
+        shutil.rmtree(folder)
+    folder.write_text("mine")
+    place.run(*window(DAYS), LISTED, refresh=True, fails=CacheError)
+    broken = verify(place.settings(), dataset=STOCKS_MINUTE).broken
+    assert [one.what for one in broken if "it is no folder" in one.reason] == [folder.name]
+    said = []
+    repair(place.settings(), Request(Window(*window(DAYS)), LISTED, dataset=STOCKS_MINUTE), False, said.append)
+    assert any(str(folder) in one and "it is no folder, and was moved to" in one for one in said)
+    (kept,) = place.tracked.glob(f"{folder.name}.damaged-*")
+    assert kept.read_text() == "mine"
+    check(place, STOCKS, LISTED)
+
+
 def test_groups_follow_what_tickers_had_in_the_month_before():
     rows = [monthly.Projection(ticker, period="2025-11") for ticker in "ABCDE"]
     sizes = [[row.ticker for row in group] for group in monthly._groups(rows, {}, 20)]

@@ -91,8 +91,16 @@ class CsvFolder:
 
     def has_name(self, name: str) -> bool:
         """Whether a CSV of its, of some ticker or month, has this name in its folder."""
+        return _MONTH_NAME.fullmatch(name) is not None if self.dataset.is_intraday else self.has_ticker(name)
+
+    def not_folders(self) -> Iterator[Path]:
+        """What stands where a ticker's folder of months belongs, and is none. Raises CacheError."""
         if self.dataset.is_intraday:
-            return _MONTH_NAME.fullmatch(name) is not None
+            named = filter(lambda path: self.has_ticker(path.name), _matching(self.path, f"*{self.dataset.csv_suffix}"))
+            yield from (path for path in named if not files.is_folder(path))
+
+    def has_ticker(self, name: str) -> bool:
+        """Whether it is the name that some ticker's CSV, or folder of months, has."""
         try:
             ticker = self.dataset.ticker_of(name.removesuffix(self.dataset.csv_suffix))
         except UsageError:

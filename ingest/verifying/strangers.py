@@ -43,15 +43,25 @@ def _left(folder: Path, ours: Callable[[str], bool]) -> Iterator[Problem]:
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
-    """CSVs of months that no session is in, in the folders of tickers that are known."""
+    """CSVs of months that no session is in, in the folders of tickers that are known, and what is no such folder."""
     known: dict[Path, set[str]] = {}
     if tracked.dataset.is_intraday:
         known = {tracked.file(ticker): set() for ticker in manifest.projections()}
     for row in manifest.months().values():
         if row.sha256:
             known.setdefault(tracked.file(row.ticker), set()).add(tracked.file(row.ticker, row.period).name)
-    for folder, names in known.items():
-        yield from _unknown("csv", folder, "*.csv", names, "its ticker has no rows in a month that is called so")
+    wrong = set(tracked.not_folders())
+    for folder in sorted(wrong):
+        yield Problem(
+            "damaged",
+            "csv",
+            folder.name,
+            "it is no folder, and a ticker's months have its name; --repair moves it aside",
+        )
+    for folder in sorted(known.keys() - wrong):
+        yield from _unknown(
+            "csv", folder, "*.csv", known[folder], "its ticker has no rows in a month that is called so"
+        )
 
 
 def _unknown(about: About, folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:

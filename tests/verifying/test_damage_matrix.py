@@ -9,6 +9,7 @@ from damage_kit import DATASETS, DAYS, LISTED, SPAN, cache, copied, execute, obj
 from pipeline_kit import write_keys
 
 from ingest.demo import loopback
+from ingest.errors import CacheError
 from ingest.repairing import repair
 from ingest.request import Request
 from ingest.verifying import verify
@@ -98,6 +99,41 @@ def test_damage_to_a_file_is_named_and_mended_in_every_dataset(filled, tmp_path,
     }
     if damage == "a folder":
         assert len(list(place.root.rglob("*.damaged-*/mine"))) == len(FILES)
+
+
+FOLDERS = {
+    "of tracked parts": lambda place: place.part(DAYS[0]).parent,
+    "of archive parts": lambda place: place.archive,
+    "of CSVs": lambda place: place.tracked,
+    "of a market's archive": lambda place: place.archive.parent,
+    "of refused files": lambda place: place.dataset.folder(place.root / "quarantine"),
+    "of what is on its way": lambda place: place.root / "spool",
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_file_in_the_place_of_a_folder_is_moved_aside_and_the_folder_made_anew(filled, tmp_path, name):
+    place = replace(copied(filled, tmp_path / "cache"), dataset=DATASETS[1])
+    folder = FOLDERS[name](place)
+    if folder.exists():
+        folder.rename(tmp_path / "elsewhere")
+    folder.write_text("mine")
+    said = []
+    repair(place.settings(), Request(Window(*SPAN), LISTED, dataset=place.dataset), False, said.append)
+    assert said[0].startswith(f"{folder}: it is no folder, and was moved to")
+    assert folder.is_dir() or not folder.exists()
+    (kept,) = folder.parent.glob(f"{folder.name}.damaged-*")
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_a_link_to_a_disk_that_is_not_there_is_left_alone(filled, tmp_path):
+    place = copied(filled, tmp_path / "cache")
+    place.archive.rename(tmp_path / "disk")
+    place.archive.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(CacheError, match="create the folder"):
+        mended(place)
+    assert place.archive.is_symlink()
 
 
 ROWS = {
