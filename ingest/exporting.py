@@ -1,5 +1,10 @@
-"""Stored rows of tickers as files of their own, a CSV or a Parquet file each."""
+"""Stored rows of tickers as files of their own, a CSV or a Parquet file each.
 
+A kill leaves whole files, old or new, and perhaps `.AAPL_1d.csv.ingest-….tmp` beside them, which the next export into
+the same folder removes.
+"""
+
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,11 +17,14 @@ from ingest import files
 from ingest.errors import NotFound, UsageError
 from ingest.tickers import MAX_NAME_BYTES, file_stem
 from ingest.tiers import durable
+from ingest.tiers.alone import writing_in
 
 Format = Literal["csv", "parquet"]
 
 _FORMULA = r"^[=+\-@\t\r]"
 """How a text begins that spreadsheets take for a formula and run, as OWASP lists them under "CSV injection"."""
+
+_LEFT = re.compile(r"\..+_\d+[a-z]+\.(csv|parquet)\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
 
 _LONGEST = MAX_NAME_BYTES - len("_15m.parquet")
 
@@ -49,7 +57,7 @@ def export(
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())
     written = list[Exported]()
-    with durable.together() as batch:
+    with writing_in(folder, _is_left), durable.together() as batch:
         for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
             path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
             batch.put(path, _packed(frame, kind))
@@ -62,6 +70,11 @@ def formulas(rows: pl.DataFrame) -> tuple[str, ...]:
     texts = [rows[name] for name, kind in rows.schema.items() if kind == pl.String]
     found = [column.filter(column.str.contains(_FORMULA).fill_null(value=False)).unique() for column in texts]
     return tuple(sorted({text for column in found for text in column}))
+
+
+def _is_left(name: str) -> bool:
+    """Whether an export that was killed has left a file of this name."""
+    return _LEFT.fullmatch(name) is not None
 
 
 def _packed(frame: pl.DataFrame, kind: Format) -> bytes:

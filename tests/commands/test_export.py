@@ -1,5 +1,7 @@
 """`ingest export`: a file a ticker, as CSV or Parquet."""
 
+import subprocess
+import sys
 from datetime import date
 
 import polars as pl
@@ -9,6 +11,7 @@ from pipeline_kit import Place, flat, key, market_objects, trading_days, window
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.exporting import formulas
+from ingest.tiers.alone import writing_in
 
 DAYS = trading_days(date(2025, 3, 3), 6)
 
@@ -38,6 +41,39 @@ def test_a_file_that_is_there_is_replaced(place, tmp_path):
     place.cli("export", "AAPL", "--out", "files", "--end", DAYS[0])
     assert len((tmp_path / "files" / "AAPL_1d.csv").read_text().splitlines()) == 2
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["AAPL_1d.csv"]
+
+
+KILLED = """
+import os, signal
+from ingest.tiers import durable
+durable.publish = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+from ingest.__main__ import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL, and locks of folders")
+def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place, tmp_path):
+    folder = tmp_path / "files"
+    arguments = ("export", "AAPL", "BACpL", "--out", "files")
+    ends = {"env": place.environment(), "cwd": tmp_path, "capture_output": True, "timeout": 60}
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], **ends)
+    assert done.returncode == -9
+    left = {path.name for path in folder.iterdir()}
+    assert len(left) == 2
+    assert all(name.endswith(".tmp") for name in left)
+    others = {
+        ".AAPL_1d.csv.tmp",
+        ".stocks.txt.ingest-0123456789abcdef.tmp",
+        ".AAPL_1d_data.csv.ingest-0123456789abcdef.tmp",
+    }
+    for name in others:
+        (folder / name).write_text("mine")
+    with writing_in(folder, lambda name: False):  # another export, which is going on
+        assert place.here(*arguments).code == 0
+        assert left < {path.name for path in folder.iterdir()}
+    assert place.here(*arguments).code == 0
+    assert {path.name for path in folder.iterdir()} == others | {"AAPL_1d.csv", "BAC_pL_1d.csv"}
 
 
 def test_tickers_of_which_nothing_is_held_are_named(place):

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "sessions.py": "tables of the package",
     "settings/loading.py": "config.toml",
     "sources/credentials.py": "the keys' file",
+    "tiers/alone.py": "folders, to be locked",
     "tiers/durable.py": "folders, to be synced",
     "tiers/filesystem.py": "folders, to be synced",
 }
