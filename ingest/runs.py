@@ -24,6 +24,7 @@ from ingest.outcomes import OutcomeKind
 from ingest.permission import Permission, only_copies
 from ingest.plan import Plan, limit
 from ingest.request import Request
+from ingest.room import spool_told
 from ingest.settings import Settings
 from ingest.sources.asking import Asker, Line
 from ingest.store import Store
@@ -58,6 +59,13 @@ async def run_held(
     settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
 ) -> events.Finished:
     """As `run`, for who holds the cache's lock."""
+    with spool_told(settings.spool_path):
+        return await _run_held(settings, request, line, sink, stop)
+
+
+async def _run_held(
+    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
+) -> events.Finished:
     with opened_store(settings, request) as store:
         going = _Run(settings, request, store, line, sink, stop)
         failure: IngestError | None = None

@@ -435,6 +435,30 @@ def test_a_disk_that_breaks_while_a_large_file_comes_down(story_server, environm
     assert len(disk.calls) >= nth
     assert ran.finished.exit_code == 5
     assert os.strerror(errno.ENOSPC) in str(ran.error)
+    held = sum(path.stat().st_blocks * 512 for path in (place.root / "spool").rglob("*") if path.is_file())
+    said = f"{place.root / 'spool'} holds {held:,} bytes of large files"
+    assert (said in str(ran.error)) == (held > 0)
     assert place.run(day, day).finished.exit_code == 0
     assert place.reassembled(day) == market_day(day)
     assert list((place.root / "spool").iterdir()) == []
+
+
+def test_a_full_disk_names_large_files_that_are_on_their_way_whatever_it_refuses(eventful, tmp_path, monkeypatch):
+    """Here the manifest; what another error refuses is not of them."""
+    place = Place(tmp_path / "cache", eventful.before.endpoint_url)
+    shutil.copytree(eventful.before.root, place.root)
+    kept = place.dataset.folder(place.root / "spool") / "2025-03-05.csv.gz.part"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x" * 8192)
+    for number, is_full in ((sqlite3.SQLITE_FULL, True), (sqlite3.SQLITE_IOERR, False)):
+        refused = sqlite3.OperationalError("refused")
+        refused.sqlite_errorcode = number
+
+        def failing(*arguments, refused=refused):
+            raise CacheError(f"the manifest: {refused}") from refused
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Manifest, "begin_run", failing)
+            with pytest.raises(CacheError) as raised:
+                place.run(DAYS[0], DAYS[1])
+        assert ("spool holds 8,192 bytes of large files" in str(raised.value)) == is_full
