@@ -8,7 +8,7 @@ import polars as pl
 
 from ingest import adjusted, fallback, reading
 from ingest.adjust import Adjust
-from ingest.corporate import Actions
+from ingest.corporate import Actions, Dividend
 from ingest.datasets import days_of
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError
 from ingest.freshness import is_known, newest_session
@@ -42,7 +42,8 @@ def actions_of(
                 notices.append(_old(ticker, asking, asking.message))
             continue
         try:
-            found[ticker] = _asked(stock, settings, ticker, first, asking, yahoo) or found.get(ticker, Actions())
+            asked_for = _asked(stock, settings, ticker, first, asking, yahoo, notices)
+            found[ticker] = asked_for or found.get(ticker, Actions())
         except SourceError as error:
             if asking and asking.known and asking.first <= first:
                 notices.append(_old(ticker, asking, str(error)))
@@ -54,7 +55,13 @@ def actions_of(
 
 
 def _asked(
-    stock: Stock, settings: Settings, ticker: str, first: date, asking: Asking | None, yahoo: Yahoo | None
+    stock: Stock,
+    settings: Settings,
+    ticker: str,
+    first: date,
+    asking: Asking | None,
+    yahoo: Yahoo | None,
+    notices: Notices,
 ) -> Actions | None:
     """What Yahoo answers; None where it has no rows of a ticker that is known, to which nothing has happened since."""
     if asking and not asking.known and is_known(asking, first, first):
@@ -69,6 +76,7 @@ def _asked(
             return None
         raise
     fallback.keep(settings, stock.dataset, answer)
+    notices.extend(answer.doubts)
     return answer.actions
 
 
@@ -138,13 +146,25 @@ def adjusted_rows(
         actions = actions_of(days, settings, rows, yahoo, notices)
     if not across_seams:
         check_seams(rows, coverage, actions)
-    notices.extend(doubts(rows, actions))
+    notices.extend(doubts(rows, actions, payouts=adjust == "all"))
     return adjusted.apply(rows, actions, adjust), notices
 
 
-def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
-    """What is to be said of splits that the prices as traded show no trace of."""
-    return [
+def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:
+    """What is to be said of splits that the raw prices show no trace of, and, with `payouts`, of odd ones."""
+    splits = [
         f"{ticker}: Yahoo has a split of {split.ratio:g} for 1 on {split.ex_date}, and the prices show no such jump"
         for ticker, split in adjusted.doubtful(rows, actions)
     ]
+    return [*splits, *differences(rows, actions)] if payouts else splits
+
+
+def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
+    """What is to be said of payouts that Yahoo's adjusted close takes out otherwise than it lists them."""
+    return [_difference(*one) for one in adjusted.differing(rows, actions)]
+
+
+def _difference(ticker: str, payout: Dividend) -> str:
+    lists = f"lists {payout.amount:g} paid" if payout.amount else "lists nothing paid"
+    takes = f"keeps {payout.kept:.6g} of the value"
+    return f"{ticker}: Yahoo {lists} on {payout.ex_date}, and its adjusted close {takes}: that is what is used"

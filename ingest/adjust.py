@@ -5,14 +5,15 @@ product of the ratios of all splits whose ex-date is after t (a 4:1 split has ra
 
     split-adjusted price = raw ÷ F       split-adjusted volume = raw × F
     adjusted close       = split-adjusted close × M,  M(t) = product over the ex-dates after t of
-                           1 − (raw dividend ÷ F(ex-date)) ÷ (split-adjusted close of the session before the ex-date)
+                           1 − (raw payout ÷ F(ex-date)) ÷ (split-adjusted close of the session before the ex-date)
 
-as Yahoo does it (https://help.yahoo.com/kb/SLN28256.html, after CRSP's standard). Open, high and low are scaled with
+with the dividends and capital gains of an ex-date added up, as Yahoo does it
+(https://help.yahoo.com/kb/SLN28256.html, after CRSP's standard). Open, high and low are scaled with
 the close.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 import numpy as np
@@ -35,25 +36,33 @@ def split_factors(days: Days, splits: Iterable[Split]) -> Floats:
 
 
 def dividend_factors(days: Days, closes: Floats, actions: Actions) -> Floats:
-    """M of each day, given raw closes; `days` are ascending.
+    """M of each day, given raw closes; `days` are ascending."""
+    shares = kept_shares(days, closes, actions)
+    return _product_after(days, [payout.ex_date for payout, _ in shares], [share for _, share in shares])
 
-    A dividend's own `close_before` is used where it is known, else the last close before its ex-date; one with neither
-    lies before all of these days, and changes none of them.
+
+def kept_shares(days: Days, closes: Floats, actions: Actions) -> list[tuple[Dividend, float]]:
+    """What is paid on each ex-date after the first of these days, and the share of its value that a security keeps.
+
+    A payout's own `close_before` is used where it is known, else the last close before its ex-date.
     """
-    ex_dates, kept = [], []
-    for dividend in actions.dividends:
-        at = int(np.searchsorted(days, np.datetime64(dividend.ex_date, "D"))) - 1
-        before = dividend.close_before or (float(closes[at]) if at >= 0 else None)
-        if before and np.isfinite(before):
-            ex_dates.append(dividend.ex_date)
-            kept.append(_kept(dividend, before, actions.splits))
-    return _product_after(days, ex_dates, kept)
+    found = []
+    for payout in actions.payouts:
+        at = int(np.searchsorted(days, np.datetime64(payout.ex_date, "D"))) - 1
+        if at < 0:
+            continue
+        before, since = payout.close_before, payout.ex_date - timedelta(days=1)
+        if before is None:
+            before, since = float(closes[at]), days[at].astype("datetime64[D]").item()
+        if payout.kept is not None:
+            found.append((payout, payout.kept))
+        elif before and np.isfinite(before):
+            found.append((payout, float(1 - payout.amount / (before / _ratio(actions.splits, since, payout.ex_date)))))
+    return found
 
 
-def _kept(dividend: Dividend, close_before: float, splits: Sequence[Split]) -> float:
-    """The share of its value that a security keeps; both prices are brought to the split adjustment of their days."""
-    on_the_day = np.prod([split.ratio for split in splits if split.ex_date == dividend.ex_date])
-    return float(1 - dividend.amount / (close_before / on_the_day))
+def _ratio(splits: Iterable[Split], after: date, through: date) -> float:
+    return float(np.prod([split.ratio for split in splits if after < split.ex_date <= through]))
 
 
 def _product_after(days: Days, ex_dates: Sequence[date], values: Sequence[float]) -> Floats:
@@ -90,7 +99,10 @@ def raw_volumes(volumes: Floats, factors: Floats) -> Floats:
 
 
 def without_repeats(splits: Sequence[Split], within_days: int = 7) -> tuple[Split, ...]:
-    """Splits (ascending) without those that repeat the ratio of one a few days before: Yahoo lists some twice."""
+    """Splits (ascending) without those that repeat the ratio of one a few days before: Yahoo lists some twice.
+
+    Others of the same day are one split, of their ratios' product.
+    """
     kept: list[Split] = []
     for split in splits:
         twin = any(
@@ -98,7 +110,10 @@ def without_repeats(splits: Sequence[Split], within_days: int = 7) -> tuple[Spli
         )
         if not twin:
             kept.append(split)
-    return tuple(kept)
+    ratios: dict[date, float] = {}
+    for split in kept:
+        ratios[split.ex_date] = ratios.get(split.ex_date, 1.0) * split.ratio
+    return tuple(Split(day, ratio) for day, ratio in ratios.items())
 
 
 def unmatched(days: Days, opens: Floats, closes: Floats, splits: Iterable[Split]) -> list[Split]:

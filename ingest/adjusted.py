@@ -7,8 +7,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ingest.adjust import Adjust, Days, Floats, dividend_factors, split_factors, unmatched
-from ingest.corporate import Actions, Split
+from ingest.adjust import Adjust, Days, Floats, dividend_factors, kept_shares, split_factors, unmatched
+from ingest.corporate import Actions, Dividend, Split
+from ingest.errors import ActionsUnknown
 from ingest.manifest.records import Coverage
 
 SEAM_SESSIONS = 42
@@ -71,26 +72,67 @@ def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
 def apply(rows: pl.DataFrame, actions: Mapping[str, Actions], adjust: Adjust) -> pl.DataFrame:
     """Raw rows, sorted by ticker and date, adjusted for splits, or for splits and dividends.
 
-    Prices are divided by F and multiplied by M (see `ingest.adjust`), volumes multiplied by F.
+    Prices are divided by F and multiplied by M (see `ingest.adjust`), volumes multiplied by F. Raises ActionsUnknown
+    where a dividend cannot be one.
     """
     if adjust == "none" or rows.is_empty():
         return rows
-    splits, dividends = factors(rows, actions)
-    scale = 1 / splits if adjust == "splits" else dividends / splits
+    splits = split_factors_of(rows, actions)
+    scale = 1 / splits if adjust == "splits" else dividend_factors_of(rows, actions) / splits
     return rows.with_columns(
         *(pl.col(name) * pl.Series(scale) for name in _PRICES), pl.col("volume") * pl.Series(splits)
     )
 
 
-def factors(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> tuple[Floats, Floats]:
-    """F and M of each row."""
-    days, closes = _days(rows), rows["close"].to_numpy()
-    splits, dividends = np.ones(len(days)), np.ones(len(days))
+def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
+    """F of each row."""
+    days = _days(rows)
+    factors = np.ones(len(days))
     for stretch in _stretches(rows):
         if known := actions.get(stretch.ticker):
-            splits[stretch.rows] = split_factors(days[stretch.rows], known.splits)
-            dividends[stretch.rows] = dividend_factors(days[stretch.rows], closes[stretch.rows], known)
-    return splits, dividends
+            factors[stretch.rows] = split_factors(days[stretch.rows], known.splits)
+    return factors
+
+
+def dividend_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
+    """M of each row. Raises ActionsUnknown for a ticker with a multiplier that is not in (0, 1]."""
+    for ticker, why in impossible(rows, actions).items():
+        raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {why}")
+    days, closes = _days(rows), rows["close"].to_numpy()
+    factors = np.ones(len(days))
+    for stretch in _stretches(rows):
+        if known := actions.get(stretch.ticker):
+            factors[stretch.rows] = dividend_factors(days[stretch.rows], closes[stretch.rows], known)
+    return factors
+
+
+def impossible(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, str]:
+    """Tickers with a payout that no price can bear, and in words which: its multiplier is not in (0, 1]."""
+    days, closes = _days(rows), rows["close"].to_numpy()
+    found: dict[str, str] = {}
+    for stretch in _stretches(rows):
+        known = actions.get(stretch.ticker, Actions())
+        for payout, share in kept_shares(days[stretch.rows], closes[stretch.rows], known):
+            if not 0 < share <= 1:
+                found.setdefault(stretch.ticker, f"{_paid(payout)} would leave {share:.4g} of its value")
+    return found
+
+
+def _paid(payout: Dividend) -> str:
+    close = f" on a close of {payout.close_before:g}" if payout.close_before else ""
+    return f"Yahoo lists {payout.amount:g} paid on {payout.ex_date}{close}, which"
+
+
+def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Dividend]]:
+    """Payouts after the first row that Yahoo's adjusted close, which counts, takes out otherwise than it lists them."""
+    days = _days(rows)
+    return [
+        (stretch.ticker, payout)
+        for stretch in _stretches(rows)
+        if stretch.ticker in actions
+        for payout in actions[stretch.ticker].payouts
+        if payout.kept is not None and np.datetime64(payout.ex_date, "D") > days[stretch.rows.start]
+    ]
 
 
 def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Split]]:

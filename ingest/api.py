@@ -185,9 +185,8 @@ def get_smart_data(
     if interval == "1d":
         return smart.massive_frame(chosen, query, across_seams)
     from ingest import intraday
-    from ingest.aggregate import bar_size
 
-    return intraday.massive_frame(chosen, query, bar_size(interval), prepost, across_seams)
+    return intraday.massive_frame(chosen, query, interval, prepost, across_seams)
 
 
 def history(

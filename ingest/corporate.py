@@ -1,7 +1,11 @@
-"""What companies do to their shares: splits and dividends, as values."""
+"""What companies and funds do to their shares: splits, dividends and capital gains, as values."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date
+
+FUNDS = ("ETF", "MUTUALFUND")
+"""Yahoo's instrument types that may hand on capital gains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +18,50 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dividend:
-    """Cash for a share as it was traded then; `close_before` is the raw close of the session before the ex-date."""
+    """Cash for a share as it was traded on the ex-date; so is a fund's capital gain.
+
+    `close_before` is the close of the session before, for a share as it was before the splits of the ex-date. `kept` is
+    the share of its value that the security keeps where Yahoo's adjusted close says another than amount and close do:
+    it counts for all that is paid on that day.
+    """
 
     ex_date: date
     amount: float
     close_before: float | None = None
+    kept: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What happened to a security, by ex-date, ascending."""
+    """What happened to a security, by ex-date, ascending; `instrument` is Yahoo's type of it, '' where not known."""
 
     splits: tuple[Split, ...] = ()
     dividends: tuple[Dividend, ...] = ()
+    gains: tuple[Dividend, ...] = ()
+    instrument: str = ""
+
+    @property
+    def payouts(self) -> tuple[Dividend, ...]:
+        """Dividends and gains, those of an ex-date added up: Yahoo takes out their sum."""
+        return summed((*self.dividends, *self.gains))
+
+    @property
+    def is_fund(self) -> bool:
+        """Whether it may hand on capital gains."""
+        return self.instrument in FUNDS if self.instrument else bool(self.gains)
+
+
+def summed(payouts: Iterable[Dividend]) -> tuple[Dividend, ...]:
+    """Payouts as one an ex-date, ascending."""
+    found: dict[date, Dividend] = {}
+    for one in payouts:
+        other = found.get(one.ex_date)
+        found[one.ex_date] = _added(other, one) if other else one
+    return tuple(found[day] for day in sorted(found))
+
+
+def _added(one: Dividend, other: Dividend) -> Dividend:
+    kept = other.kept if one.kept is None else one.kept
+    return replace(
+        one, amount=one.amount + other.amount, close_before=one.close_before or other.close_before, kept=kept
+    )

@@ -30,13 +30,17 @@ _MARGIN = timedelta(days=12)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's."""
+    """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
+
+    `doubts` says what is odd about it.
+    """
 
     ticker: str
     start: date
     rows: pl.DataFrame
     actions: Actions
     compared: bool
+    doubts: tuple[str, ...] = ()
 
 
 def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
@@ -66,10 +70,14 @@ def unasked(dataset: Dataset, ticker: str) -> str:
 
 
 def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None) -> Answer:
-    """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement."""
+    """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement.
+
+    Without a `start` there has to be a bar.
+    """
     rows = _rows(stock.dataset, ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
     begin = start or found.bars["date"][0]
-    return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions))
+    doubts = tuple(f"{ticker}: {doubt}" for doubt in found.doubts)
+    return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions), doubts)
 
 
 def _begin(stock: Stock, ticker: str, start: date) -> date:
@@ -132,7 +140,7 @@ def store(stock: Stock, answer: Answer) -> int:
 
     One that could not be compared is not kept.
     """
-    if not answer.compared:
+    if not answer.compared or answer.rows.is_empty():
         return 0
     rows = _lacking(answer, stock.manifest.coverage())
     last = min(newest_session(stock.dataset), max(answer.rows["date"]))  # newer ones may be had in an hour

@@ -72,7 +72,10 @@ class Filling:
 
         stock, yahoo = self._means()
         try:
-            return fallback.store(stock, fallback.ask(stock, yahoo, ticker, start))
+            answer = fallback.ask(stock, yahoo, ticker, start)
+            for doubt in answer.doubts:
+                self.sink(events.Notice(doubt, "warning"))
+            return fallback.store(stock, answer)
         except (NotFound, Disagreement) as error:
             fallback.store_refusal(stock, ticker, start, error)
             self.sink(events.Notice(str(error), "warning" if isinstance(error, Disagreement) else "info"))

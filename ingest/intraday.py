@@ -6,7 +6,7 @@ import polars as pl
 
 from ingest import reading, smart
 from ingest.actions import check_seams, daily, doubts
-from ingest.aggregate import BarSize, aggregate
+from ingest.aggregate import BarSize, aggregate, bar_size
 from ingest.corporate import Actions
 from ingest.errors import NotFound
 from ingest.lookalike import intraday_frame_of
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def massive_frame(
-    settings: Settings, query: Query, size: BarSize, prepost: bool, across_seams: bool = False
+    settings: Settings, query: Query, interval: str, prepost: bool, across_seams: bool = False
 ) -> "pd.DataFrame":
     """A ticker's frame of bars; the query's dataset is of minutes. Raises IngestError; warns of what is missing."""
-    bars, actions = fetch(settings, query, size, prepost, across_seams=across_seams)
-    return intraday_frame_of(bars, actions, query.auto_adjust, query.actions, query.dataset)
+    bars, actions = fetch(settings, query, bar_size(interval), prepost, across_seams=across_seams)
+    return intraday_frame_of(bars, actions, query.auto_adjust, query.actions, query.dataset, interval)
 
 
 def fetch(
@@ -50,7 +50,7 @@ def fetch(
         actions = _events(settings, stock, query, bars) if events else None
         if actions and not across_seams:
             check_seams(bars, coverage, {query.ticker: actions})
-    for doubt in doubts(bars, {query.ticker: actions}) if actions else ():
+    for doubt in doubts(bars, {query.ticker: actions}, payouts=False) if actions else ():
         warn(doubt)
     return bars, actions
 

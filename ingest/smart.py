@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ingest import fallback, reading, runs
-from ingest.actions import actions_of, check_seams, doubts
+from ingest import adjusted, fallback, reading, runs
+from ingest.actions import actions_of, check_seams, differences, doubts
 from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY, Dataset, strangers
 from ingest.errors import (
@@ -30,7 +30,7 @@ from ingest.reading import Stock
 from ingest.request import Flags, Request, request_of
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
-from ingest.sources.yahoo import Yahoo, as_traded, shared
+from ingest.sources.yahoo import Daily, Told, Yahoo, as_traded, shared
 from ingest.warned import warn as _warn
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
         _warn(f"{_missing(lacking, f'from {lacking[0]} to {lacking[-1]}')}: {error}")
         return rows, None
     fallback.keep(settings, query.dataset, answer)
+    for doubt in answer.doubts:
+        _warn(doubt)
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
     found = pl.concat([rows, theirs]).sort("date")
     _warn_of_newest(query, found, lacking, yahoo)
@@ -258,23 +260,48 @@ def yahoo_frame(
     dataset: Dataset = STOCKS_DAY,
     **window: Any,
 ) -> "pd.DataFrame":
-    """Yfinance's own frame of daily bars, of which those of sessions that are over are kept. Raises SourceError.
+    """Yfinance's own frame, of which daily bars of sessions that are over are kept. Raises SourceError.
 
-    `window`: `period`, or `start` and perhaps `end`. What is no ticker of stocks is asked for as Yahoo spells it.
+    `window`: `period`, or `start` and perhaps `end`; `interval`. What is no ticker of stocks is asked for as Yahoo
+    spells it. Warns of what is odd about its dividends; raises ActionsUnknown where prices cannot be adjusted for them.
     """
+    if window.get("interval", "1d") != "1d":
+        return _as_asked(_told(ticker, dataset, window).frame, auto_adjust, actions)
     end = window.pop("end", None)
+    told, daily = yahoo_daily(settings, ticker, dataset, **window)
+    if auto_adjust and (refused := adjusted.impossible(*_known(ticker, daily))):
+        raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {refused[ticker]}")
+    return _as_asked(told.frame, auto_adjust, actions, end)
+
+
+def yahoo_daily(settings: Settings, ticker: str, dataset: Dataset = STOCKS_DAY, **window: Any) -> tuple[Told, Daily]:
+    """Yahoo's daily bars through today, as told and as traded; those of sessions that are over are kept.
+
+    Raises and warns as `yahoo_frame`.
+    """
     if "start" in window:
         window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
-    known = dataset.yahoo_symbol(ticker)
-    symbol = known or (ticker if dataset.primary else fallback.symbol_of(dataset, ticker))
-    whole = shared().history(symbol, auto_adjust=False, actions=True, **window)
-    if known and window.get("interval", "1d") == "1d":
-        _keep(settings, dataset, ticker, whole)
-    return _as_asked(whole, auto_adjust, actions, end)
+    told = _told(ticker, dataset, window)
+    daily = as_traded(ticker, told)
+    rows, known = _known(ticker, daily)
+    refused = [f"{name}: {why}" for name, why in adjusted.impossible(rows, known).items()]
+    for doubt in (*(f"{ticker}: {doubt}" for doubt in daily.doubts), *differences(rows, known), *refused):
+        _warn(doubt)
+    if dataset.yahoo_symbol(ticker) and not daily.bars.is_empty():
+        _keep(settings, dataset, ticker, daily)
+    return told, daily
 
 
-def _keep(settings: Settings, dataset: Dataset, ticker: str, whole: "pd.DataFrame") -> None:
-    found = as_traded(whole)
+def _known(ticker: str, daily: Daily) -> tuple[pl.DataFrame, dict[str, Actions]]:
+    return daily.bars.with_columns(ticker=pl.lit(ticker)), {ticker: daily.actions}
+
+
+def _told(ticker: str, dataset: Dataset, window: dict[str, Any]) -> Told:
+    symbol = dataset.yahoo_symbol(ticker) or (ticker if dataset.primary else fallback.symbol_of(dataset, ticker))
+    return shared().history(symbol, auto_adjust=False, actions=True, **window)
+
+
+def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> None:
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, dataset)
         try:
@@ -285,7 +312,7 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, whole: "pd.DataFram
     fallback.keep(settings, dataset, answer)
 
 
-def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None) -> "pd.DataFrame":
+def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None = None) -> "pd.DataFrame":
     """The same as yfinance would give of it, without asking again."""
     frame = whole[whole.index.date < end].copy() if end else whole.copy()
     if auto_adjust:

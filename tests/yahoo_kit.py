@@ -34,16 +34,21 @@ _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "descriptio
 class Security:
     """Bars by day as (open, high, low, close, volume), splits by ex-date as (new, old), dividends by ex-date.
 
-    `zone` and `opens` say when its days begin at Yahoo. `within` has bars within days by Yahoo's interval and their
-    begin; None where Yahoo has a row without numbers.
+    `gains` are capital gains by ex-date, which Yahoo lists of funds. `listed` are dividends that it lists with another
+    amount than its adjusted close takes out. A bar that is None is a row without numbers, a day without one is a gap:
+    its events stay. `zone` and `opens` say when its days begin at Yahoo. `within` has bars within days by Yahoo's
+    interval and their begin; None where Yahoo has a row without numbers.
     """
 
-    bars: dict[date, tuple[float, float, float, float, float]]
+    bars: dict[date, tuple[float, float, float, float, float] | None]
     splits: dict[date, tuple[float, float]] = field(default_factory=dict)
     dividends: dict[date, float] = field(default_factory=dict)
     zone: str = "America/New_York"
     opens: clock = clock(9, 30)
     within: dict[str, dict[datetime, tuple[float, float, float, float, float] | None]] = field(default_factory=dict)
+    gains: dict[date, float] = field(default_factory=dict)
+    listed: dict[date, float] = field(default_factory=dict)
+    instrument: str = "EQUITY"
 
     def opening(self, day):
         """The stamp of a day's bar."""
@@ -52,15 +57,21 @@ class Security:
     def later_splits(self, day):
         return float(np.prod([new / old for ex, (new, old) in self.splits.items() if ex > day]))
 
+    def closes(self):
+        """Closes of each day that has one, divided by later splits."""
+        return {day: bar[3] / self.later_splits(day) for day, bar in sorted(self.bars.items()) if bar}
+
     def adjusted_closes(self):
-        """Yahoo's adjusted close of each day."""
-        days, kept, found = sorted(self.bars), 1.0, {}
-        for day, before in zip(reversed(days), [*reversed(days[:-1]), None], strict=False):
-            found[day] = self.bars[day][3] / self.later_splits(day) * kept
-            if day in self.dividends and before:
-                close = self.bars[before][3] / self.later_splits(before)
-                kept *= 1 - self.dividends[day] / self.later_splits(day) / close
-        return found
+        """Yahoo's adjusted close of each day that has a close."""
+        closes, kept = self.closes(), {}
+        for ex_date in {*self.dividends, *self.gains}:
+            if before := [day for day in closes if day < ex_date]:
+                paid = (self.dividends.get(ex_date, 0) + self.gains.get(ex_date, 0)) / self.later_splits(ex_date)
+                kept[ex_date] = 1 - paid / closes[before[-1]]
+        return {
+            day: close * float(np.prod([share for ex_date, share in kept.items() if ex_date > day]))
+            for day, close in closes.items()
+        }
 
 
 def flat_bars(days, close=100.0, volume=1000):
@@ -94,15 +105,15 @@ def chart(ticker, security, first, last):
     days = [day for day in sorted(security.bars) if first <= opening(day) < last]
     later = {day: security.later_splits(day) for day in days}
     names = ("open", "high", "low", "close")
-    quote = {name: [_single(security.bars[day][at] / later[day]) for day in days] for at, name in enumerate(names)} | {
-        "volume": [round(security.bars[day][4] * later[day]) for day in days]
-    }
+    bars = {day: security.bars[day] for day in days}
+    quote = {name: [bars[day] and _single(bars[day][at] / later[day]) for day in days] for at, name in enumerate(names)}
+    quote["volume"] = [bars[day] and round(bars[day][4] * later[day]) for day in days]
     closes = security.adjusted_closes()
     result = {
         "meta": _meta(ticker, security),
         "indicators": {
             "quote": [quote if days else {}],
-            "adjclose": [{"adjclose": [_single(closes[day]) for day in days]} if days else {}],
+            "adjclose": [{"adjclose": [bars[day] and _single(closes[day]) for day in days]} if days else {}],
         },
     }
     if days:
@@ -134,6 +145,15 @@ def _within(bar, place, factor):
     return round(bar[place] * factor) if place == 4 else _single(bar[place] / factor)
 
 
+def _beyond(interval, first, last):
+    """What Yahoo answers where more minutes are asked for than it gives."""
+    if interval == "1m" and last - first > 8 * 86400:
+        why = "Only 8 days worth of 1m granularity data are allowed to be fetched per request."
+        words = f"1m data not available for startTime={first} and endTime={last}. {why}"
+        return {"chart": {"result": None, "error": {"code": "Unprocessable Entity", "description": words}}}
+    return None
+
+
 def is_regular(at):
     return clock(9, 30) <= at.astimezone(NEW_YORK).time() < closing(at.date())
 
@@ -157,18 +177,27 @@ def _periods(days, prepost):
 
 
 def _events(security, first, last):
-    opening = security.opening
-    splits = {
-        str(opening(day)): {"date": opening(day), "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
-        for day, (new, old) in security.splits.items()
-        if first <= opening(day) < last
+    def listed(events, told):
+        stamps = {day: security.opening(day) for day in events}
+        return {
+            str(stamp): {"date": stamp, **told(day, events[day])}
+            for day, stamp in stamps.items()
+            if first <= stamp < last
+        }
+
+    def paid(day, cash):
+        return {"amount": round(cash / security.later_splits(day), 6)}
+
+    def split(day, ratio):
+        new, old = ratio
+        return {"numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
+
+    found = {
+        "splits": listed(security.splits, split),
+        "dividends": listed(security.dividends | security.listed, paid),
+        "capitalGains": listed(security.gains, paid),
     }
-    dividends = {
-        str(opening(day)): {"date": opening(day), "amount": round(cash / security.later_splits(day), 6)}
-        for day, cash in security.dividends.items()
-        if first <= opening(day) < last
-    }
-    return {name: found for name, found in (("splits", splits), ("dividends", dividends)) if found}
+    return {name: events for name, events in found.items() if events}
 
 
 def _meta(ticker, security):
@@ -176,7 +205,7 @@ def _meta(ticker, security):
         "symbol": ticker,
         "currency": "USD",
         "exchangeName": "NMS",
-        "instrumentType": "EQUITY",
+        "instrumentType": security.instrument,
         "gmtoffset": -18000,
         "timezone": "EST",
         "exchangeTimezoneName": security.zone,
@@ -219,6 +248,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, json.dumps(_UNKNOWN))
         elif (interval := query["interval"][0]) in (security := self.server.securities[ticker]).within:
             prepost = query["includePrePost"][0].lower() == "true"
+            if refusal := _beyond(interval, first, last):
+                self._answer(422, json.dumps(refusal))
+                return
             self._answer(200, json.dumps(intraday_chart(ticker, security, interval, prepost, first, last)))
         else:
             self._answer(200, json.dumps(chart(ticker, self.server.securities[ticker], first, last)))

@@ -23,7 +23,6 @@ from ingest.datasets import Dataset, bars_of, named, of_ticker
 from ingest.errors import NotFound, UsageError
 from ingest.lookalike import sources
 from ingest.measures import USUAL, Measures, Move, measures_of
-from ingest.sources.yahoo import as_traded
 
 DataSource = Literal["massive", "yfinance"]
 
@@ -125,8 +124,7 @@ def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) 
 def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
     if not wish.fetch:
         raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
-    frame = smart.yahoo_frame(chosen, wish.ticker, auto_adjust=False, actions=True, dataset=wish.dataset, start=first)
-    daily = as_traded(frame)
+    _, daily = smart.yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
     named = daily.bars.with_columns(ticker=pl.lit(wish.ticker), source=pl.lit("yahoo"))
     rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
     rows = rows.filter(pl.col("date").is_between(first, last))

@@ -1,15 +1,17 @@
 """What came from Yahoo, as the manifest keeps it: rows brought back to raw, actions, and when it was asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from ingest.corporate import Actions, Dividend, Split
 from ingest.manifest.database import THESE, Database, listed, now
 from ingest.manifest.tables import columns
 
 _ASKING = columns("askings", "ticker", "known", "first", "last", "asked_at", "message")
-_ACTION = columns("actions", "ticker", "ex_date", "kind", "value", "close_before")
+_ACTION = columns("actions", "ticker", "ex_date", "kind", "value", "close_before", "kept")
+_INSTRUMENT = columns("instruments", "ticker", "instrument")
 _ROW = columns("yahoo_rows", "ticker", "session", "open", "high", "low", "close", "volume")
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
@@ -44,19 +46,22 @@ class Quotes:
         return {ticker: Asking(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))}
 
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
-        """Splits and dividends by ticker, by ex-date; those of which there are none are not in it."""
-        found: dict[str, tuple[list[Split], list[Dividend]]] = {}
+        """What happened to securities by ticker, by ex-date; those of which nothing is known are not in it."""
+        wanted, dataset = listed(tickers), self.database
+        events: dict[str, dict[str, list[Any]]] = {}
         query = (
-            f"SELECT ticker, ex_date, kind, value, close_before FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
+            f"SELECT ticker, ex_date, kind, value, close_before, kept FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
             "ORDER BY ticker, ex_date"
         )
-        for ticker, day, kind, value, before in self.database.typed(_ACTION, query, listed(tickers)):
-            splits, dividends = found.setdefault(ticker, ([], []))
-            if kind == "split":
-                splits.append(Split(day, value))
-            else:
-                dividends.append(Dividend(day, value, before))
-        return {ticker: Actions(tuple(splits), tuple(dividends)) for ticker, (splits, dividends) in found.items()}
+        for ticker, day, kind, value, before, kept in dataset.typed(_ACTION, query, wanted):
+            event = Split(day, value) if kind == "split" else Dividend(day, value, before, kept)
+            events.setdefault(ticker, {}).setdefault(kind, []).append(event)
+        query = f"SELECT ticker, instrument FROM instruments WHERE dataset = ? AND {THESE}"  # noqa: S608
+        instruments = dict(dataset.typed(_INSTRUMENT, query, wanted))
+        return {
+            ticker: _actions(events.get(ticker, {}), instruments.get(ticker, ""))
+            for ticker in {**events, **instruments}
+        }
 
     def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
         """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
@@ -110,10 +115,12 @@ class Quotes:
                 (dataset, ticker, asking.first.isoformat(), asking.last.isoformat()),
             )
             db.executemany(
-                "INSERT OR REPLACE INTO actions (dataset, ticker, kind, ex_date, value, close_before) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO actions (dataset, ticker, kind, ex_date, value, close_before, kept) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(dataset, ticker, *event) for event in _events(actions)],
             )
+            if actions.instrument:
+                db.execute("INSERT OR REPLACE INTO instruments VALUES (?, ?, ?)", (dataset, ticker, actions.instrument))
             db.execute(
                 "INSERT OR REPLACE INTO askings VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (dataset, ticker, known.known, known.first.isoformat(), known.last.isoformat(), at, known.message),
@@ -156,9 +163,19 @@ class Quotes:
         return replace(asking, first=min(asking.first, before.first), last=max(asking.last, before.last))
 
 
-def _events(actions: Actions) -> list[tuple[str, str, float, float | None]]:
-    """Kind, ex-date, value, close before."""
+def _actions(events: Mapping[str, Sequence[Any]], instrument: str) -> Actions:
+    splits, dividends, gains = (tuple(events.get(kind, ())) for kind in ("split", "dividend", "gain"))
+    return Actions(splits, dividends, gains, instrument)
+
+
+def _events(actions: Actions) -> list[tuple[str, str, float, float | None, float | None]]:
+    """Kind, ex-date, value, close before, and the share that is kept."""
+    payouts = (("dividend", actions.dividends), ("gain", actions.gains))
     return [
-        *(("split", one.ex_date.isoformat(), one.ratio, None) for one in actions.splits),
-        *(("dividend", one.ex_date.isoformat(), one.amount, one.close_before) for one in actions.dividends),
+        *(("split", one.ex_date.isoformat(), one.ratio, None, None) for one in actions.splits),
+        *(
+            (kind, one.ex_date.isoformat(), one.amount, one.close_before, one.kept)
+            for kind, paid in payouts
+            for one in paid
+        ),
     ]

@@ -231,7 +231,31 @@ CREATE TABLE source (
 ALTER TABLE quarantine ADD COLUMN sha256 TEXT;  -- of the bytes that are kept; of those of older versions not known
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE)
+# Former versions read events from yfinance's table, which may have them a day early, and no capital gains: what they
+# kept is forgotten, and asked for again.
+_GAINS = """
+CREATE TABLE events (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('split', 'dividend', 'gain')),
+    value REAL NOT NULL,                      -- new shares for one old; or cash for a share as traded then
+    close_before REAL,                        -- of the session before, for a share before the splits of the ex-date
+    kept REAL,                                -- the share of its value that a security keeps, where Yahoo has another
+    PRIMARY KEY (dataset, ticker, ex_date, kind)
+) WITHOUT ROWID;
+DROP TABLE actions;
+ALTER TABLE events RENAME TO actions;
+CREATE TABLE instruments (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    instrument TEXT NOT NULL,                 -- Yahoo's type of the security: EQUITY, ETF, MUTUALFUND
+    PRIMARY KEY (dataset, ticker)
+) WITHOUT ROWID;
+DELETE FROM askings;
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _GAINS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -116,10 +116,12 @@ TABLES: Mapping[str, Kinds] = {
         "dataset": text,
         "ticker": text,
         "ex_date": day,
-        "kind": one_of("split", "dividend"),
+        "kind": one_of("split", "dividend", "gain"),
         "value": real,
         "close_before": maybe(real),
+        "kept": maybe(real),
     },
+    "instruments": {"dataset": text, "ticker": text, "instrument": text},
     "askings": {
         "dataset": text,
         "ticker": text,

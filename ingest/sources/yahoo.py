@@ -16,12 +16,15 @@ from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tenacity
 
-from ingest.adjust import raw_prices, raw_volumes, split_factors, without_repeats
+from ingest.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
 from ingest.corporate import Actions, Dividend, Split
 from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled
+from ingest.multipliers import Bars, confirmed
 from ingest.sessions import today
+from ingest.sources.chart import Listed, Overheard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,16 +44,25 @@ _REST_S = 600
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """yfinance's own table, and the events of Yahoo's answer that it is made of."""
+
+    frame: "pd.DataFrame"
+    listed: Listed
+
+
+@dataclass(frozen=True, slots=True)
 class Daily:
     """Daily bars as traded, and what happened to the security.
 
-    `bars` has the columns date, open, high, low, close, volume, ascending by date. `actions` are those with an ex-date
-    in the span that was asked for; `frame` is yfinance's own answer, with auto_adjust=False and actions=True.
+    `bars` has the columns date, open, high, low, close, volume, ascending by date; it is empty where Yahoo has rows
+    without prices alone. `actions` are those with an ex-date in the span that was asked for; `doubts` says what of them
+    is odd.
     """
 
     bars: "pl.DataFrame"
     actions: Actions
-    frame: "pd.DataFrame"
+    doubts: tuple[str, ...] = ()
 
 
 class Yahoo:
@@ -68,13 +80,13 @@ class Yahoo:
 
         It is always asked through today: Yahoo divides each price by the splits that came after it.
         """
-        frame = self.history(symbol, start=start, end=today() + timedelta(days=1), auto_adjust=False, actions=True)
-        try:
-            return as_traded(frame)
-        except Exception as error:  # a frame of another shape than yfinance's own: no reason to end a run
-            raise Disrupted(f"Yahoo, {symbol}: an answer that cannot be read ({error!r})") from error
+        told = self.history(symbol, start=start, end=today() + timedelta(days=1), auto_adjust=False, actions=True)
+        daily = as_traded(symbol, told)
+        if daily.bars.is_empty():
+            raise NotFound(f"Yahoo has no prices of {symbol} for these days")
+        return daily
 
-    def history(self, symbol: str, **arguments: Any) -> "pd.DataFrame":
+    def history(self, symbol: str, **arguments: Any) -> Told:
         """What `yfinance.Ticker(symbol).history(**arguments)` gives; raises as `daily` does, and never logs."""
         with self._door:
             if (left := self._rests_until - time.monotonic()) > 0:
@@ -83,9 +95,9 @@ class Yahoo:
                 )
             return self._counted(lambda: self._persistently(symbol, arguments))
 
-    def _counted(self, call: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
+    def _counted(self, call: Callable[[], Told]) -> Told:
         try:
-            frame = call()
+            told = call()
         except (Throttled, Disrupted):
             self._refusals += 1
             if self._refusals >= _REFUSALS:
@@ -95,9 +107,9 @@ class Yahoo:
             self._refusals = 0
             raise
         self._refusals = 0
-        return frame
+        return told
 
-    def _persistently(self, symbol: str, arguments: dict[str, Any]) -> "pd.DataFrame":
+    def _persistently(self, symbol: str, arguments: dict[str, Any]) -> Told:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=lambda state: _BACKOFF(state),
@@ -106,7 +118,7 @@ class Yahoo:
         )
         return retrying(self._once, symbol, arguments)
 
-    def _once(self, symbol: str, arguments: dict[str, Any]) -> "pd.DataFrame":
+    def _once(self, symbol: str, arguments: dict[str, Any]) -> Told:
         time.sleep(max(0.0, self._asked_at + self._pause_s - time.monotonic()))
         try:
             return _ask(symbol, arguments)
@@ -139,19 +151,24 @@ def _yfinance() -> Any:
     return yfinance
 
 
-def _ask(symbol: str, arguments: dict[str, Any]) -> "pd.DataFrame":
+def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
     yfinance = _yfinance()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of yfinance's own use of pandas
-            frame: pd.DataFrame = yfinance.Ticker(symbol).history(timeout=TIMEOUT_S, **arguments)
+            ticker = yfinance.Ticker(symbol)
+            ticker._data = overheard = Overheard(ticker._data)
+            frame: pd.DataFrame = ticker.history(timeout=TIMEOUT_S, **arguments)
     except Exception as error:  # yfinance passes on whatever its transport and its parsers raise
         raise _translated(symbol, error) from error
     finally:
         _close_its_databases()
     if frame.empty:
         raise NotFound(f"Yahoo has no rows of {symbol} for these days")
-    return frame
+    try:
+        return Told(frame, overheard.listed(frame))
+    except Exception as error:  # a chart of another shape than Yahoo's own: no reason to end a run
+        raise Disrupted(f"Yahoo, {symbol}: events that cannot be read ({error!r})") from error
 
 
 def _close_its_databases() -> None:
@@ -181,43 +198,53 @@ def _translated(symbol: str, error: Exception) -> SourceError:
     return Disrupted(words)
 
 
-def as_traded(frame: "pd.DataFrame") -> Daily:
-    """Undo Yahoo's adjustments in an answer that reaches through today (auto_adjust=False, actions=True)."""
+_UNCERTAIN = (
+    "this version of yfinance does not show Yahoo's own lists of events: one on a day of which Yahoo has no row counts "
+    "for the row before"
+)
+
+
+def as_traded(symbol: str, told: Told) -> Daily:
+    """Undo Yahoo's adjustments in an answer that reaches through today (auto_adjust=False). Raises Disrupted."""
+    try:
+        return _as_traded(told)
+    except Exception as error:  # a frame of another shape than yfinance's own: no reason to end a run
+        raise Disrupted(f"Yahoo, {symbol}: an answer that cannot be read ({error!r})") from error
+
+
+def _as_traded(told: Told) -> Daily:
     import polars as pl
 
+    listed, frame = told.listed, told.frame[told.frame["Close"] > 0]
     days = frame.index.tz_localize(None).to_numpy().astype("datetime64[D]")
-    splits = without_repeats(
-        [Split(day, float(ratio)) for day, ratio in _events(days, frame, "Stock Splits") if ratio > 0 and ratio != 1]
-    )
+    splits = without_repeats(listed.splits)
     factors = split_factors(days, splits)
-    prices = {
-        name: raw_prices(frame[name.title()].to_numpy(float), factors) for name in ("open", "high", "low", "close")
-    }
-    volume = raw_volumes(frame["Volume"].to_numpy(float), factors)
-    bars = pl.DataFrame({"date": days, **prices, "volume": volume}).filter(pl.col("close").is_not_nan())
-    return Daily(bars, Actions(splits, _dividends(days, frame, factors, prices["close"])), frame)
+    served = {name: frame[name].to_numpy(float) for name in ("Open", "High", "Low", "Close", "Adj Close", "Volume")}
+    prices = {name: raw_prices(served[name.title()], factors) for name in ("open", "high", "low", "close")}
+    bars = pl.DataFrame({"date": days, **prices, "volume": raw_volumes(served["Volume"], factors)})
+
+    def as_paid(payouts: tuple[Dividend, ...]) -> tuple[Dividend, ...]:
+        return tuple(_as_paid(one, splits, days, served["Close"]) for one in payouts)
+
+    actions = Actions(splits, as_paid(listed.dividends), as_paid(listed.gains), listed.instrument)
+    actions, doubts = confirmed(Bars(days, prices["close"], served["Close"], served["Adj Close"]), actions)
+    return Daily(bars, actions, doubts if listed.certain else (*doubts, _UNCERTAIN))
 
 
-def _events(days: Any, frame: "pd.DataFrame", name: str) -> list[tuple[date, float]]:
-    values = frame[name].to_numpy(float)
-    return [(days[at].item(), float(values[at])) for at in values.nonzero()[0]]
+def _as_paid(payout: Dividend, splits: tuple[Split, ...], days: Days, closes: Floats) -> Dividend:
+    """What was paid for a share of then, with the close before for a share as it was before the splits of the day."""
+    before, on = split_factors(_day(payout.ex_date, -1), splits), split_factors(_day(payout.ex_date), splits)
+    at = int(np.searchsorted(days, np.datetime64(payout.ex_date, "D"))) - 1
+    close = float(raw_prices(closes[at : at + 1], before)[0]) if at >= 0 else None
+    return Dividend(payout.ex_date, float(f"{payout.amount * on[0]:.12g}"), close)
 
 
-def _dividends(days: Any, frame: "pd.DataFrame", factors: Any, closes: Any) -> tuple[Dividend, ...]:
-    """Dividends as they were paid for a share of then, each with the raw close of the session before."""
-    values = frame["Dividends"].to_numpy(float)
-    return tuple(
-        Dividend(
-            ex_date=days[at].item(),
-            amount=round(float(values[at] * factors[at]), 6),
-            close_before=float(closes[at - 1]) if at and closes[at - 1] == closes[at - 1] else None,
-        )
-        for at in values.nonzero()[0]
-    )
+def _day(day: date, later: int = 0) -> Days:
+    return np.array([day + timedelta(days=later)], dtype="datetime64[D]")
 
 
 def newest_session() -> date:
     """The newest session that Yahoo has of a well-known ticker, asked for once; raises SourceError."""
-    frame = _ask(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1), "actions": False})
-    newest: date = frame.index[-1].date()
+    told = _ask(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1), "actions": False})
+    newest: date = told.frame.index[-1].date()
     return newest

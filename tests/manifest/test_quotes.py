@@ -1,6 +1,8 @@
 """Yahoo's part of a manifest: what is asked of a ticker costs that ticker's rows, not those of all others."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,12 +15,15 @@ from ingest.corporate import Actions, Dividend, Split
 from ingest.datasets import STOCKS_DAY
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
+from ingest.manifest.schema import MIGRATIONS
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import CsvFolder
 
 DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(10)]
 FEW, MANY = 40, 320
 ACTIONS = Actions((Split(DAYS[3], 2.0),), (Dividend(DAYS[5], 0.5, 10.0),))
+FUND = Actions((), (Dividend(DAYS[5], 30.0, 20.0, 0.99),), (Dividend(DAYS[5], 4.0, 20.0, 0.99),), "ETF")
+AT = "2024-01-10T00:00:00+00:00"
 
 
 def _tickers(count: int) -> list[str]:
@@ -176,3 +181,20 @@ def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
         for span in (before, then):
             _kept(manifest, *span, Actions())
         assert _known(manifest) == (DAYS[known[0]], DAYS[known[1]])
+
+
+def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -> None:
+    """They may be a day early, without capital gains, and there is nothing to tell which."""
+    path = tmp_path / "manifest.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            f"PRAGMA journal_mode=WAL; {''.join(MIGRATIONS[:8])} PRAGMA user_version = 8;"
+            f"INSERT INTO actions VALUES ('{STOCKS_DAY.name}', 'A', '2024-01-04', 'dividend', 0.5, 10.0);"
+            f"INSERT INTO yahoo_rows VALUES ('{STOCKS_DAY.name}', 'A', '2024-01-04', 1, 1, 1, 1, 1, '{AT}');"
+            f"INSERT INTO askings VALUES ('{STOCKS_DAY.name}', 'A', 1, '2024-01-01', '2024-01-09', '{AT}', '');"
+        )
+    with Manifest.open(path, STOCKS_DAY.name) as manifest:
+        quotes = Quotes(manifest)
+        assert (quotes.asked(["A"]), quotes.actions(["A"]), quotes.count()) == ({}, {}, 1)
+        quotes.keep("A", Asking(True, DAYS[0], DAYS[-1]), FUND, [])
+        assert quotes.actions(["A"]) == {"A": FUND}

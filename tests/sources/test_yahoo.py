@@ -11,7 +11,7 @@ import trustme
 from proxy_kit import proxying, server_tls
 from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 
-from ingest.corporate import Actions, Split
+from ingest.corporate import Split
 from ingest.demo import loopback
 from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
 from ingest.sources import yahoo as source
@@ -86,7 +86,7 @@ def test_a_split_that_yahoo_lists_twice_counts_once(monkeypatch):
     twice = Security(flat_bars(DAYS), splits={DAYS[30]: (4, 1), DAYS[32]: (4, 1)})
     twice.later_splits = security.later_splits
     with yahoo(monkeypatch, {"AAPL": twice}):
-        assert source.shared().daily("AAPL", DAYS[0]).actions == Actions((Split(DAYS[30], 4.0),))
+        assert source.shared().daily("AAPL", DAYS[0]).actions.splits == (Split(DAYS[30], 4.0),)
 
 
 def test_an_unknown_ticker_is_not_an_outage(monkeypatch):

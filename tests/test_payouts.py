@@ -1,0 +1,322 @@
+"""What Yahoo lists as paid, what its adjusted close takes out, and what is made of them."""
+
+import math
+import random
+from contextlib import nullcontext
+
+import pandas as pd
+import pytest
+from reading_kit import same, walk, world
+from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history, yahoo
+
+import ingest
+from ingest.errors import ActionsUnknown, IngestWarning, NotFound
+from ingest.sources import yahoo as source
+
+__all__ = ["fresh_yfinance"]
+pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
+
+DAYS = past_sessions(40)
+GAP = DAYS[20]
+
+
+def flat(close, **events):
+    """A security whose closes do not move."""
+    return Security({day: (*[float(close)] * 4, 1000.0) for day in DAYS}, **events)
+
+
+def lacking(security, *days):
+    """What Yahoo has of it where some rows are missing; events stay."""
+    rest = {day: bar for day, bar in security.bars.items() if day not in days}
+    return Security(rest, security.splits, security.dividends, gains=security.gains, instrument=security.instrument)
+
+
+def smart(here, ticker="AAPL", data_source="massive", **arguments):
+    how = {"start": DAYS[5]} | arguments
+    return ingest.get_smart_data(ticker, data_source=data_source, config=here.config(), **how)
+
+
+def by_day(column):
+    return {stamp.date(): value for stamp, value in column.items() if value}
+
+
+def close_of(frame, day):
+    return float(frame["Close"][[stamp.date() == day for stamp in frame.index]].iloc[0])
+
+
+# Where Yahoo has no row of the ex-date
+
+
+EVENTS = {
+    "dividend": ({}, {GAP: 2.0, DAYS[30]: 0.5}, {}),
+    "gain": ({}, {DAYS[30]: 0.5}, {GAP: 4.0}),
+    "split": ({GAP: (4, 1)}, {DAYS[30]: 0.5}, {}),
+    "all on one day": ({GAP: (1, 10)}, {GAP: 2.0}, {GAP: 1.0}),
+    "split in the gap, dividend after it": ({GAP: (4, 1)}, {DAYS[21]: 0.5}, {}),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+@pytest.mark.parametrize("fetched", [False, True])
+def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(monkeypatch, tmp_path, name, fetched):
+    splits, dividends, gains = EVENTS[name]
+    whole = Security(walk(DAYS, splits=splits), splits, dividends, gains=gains, instrument="ETF")
+    theirs = lacking(whole, GAP, *([DAYS[21]] if "after" in name else []))
+    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": theirs}, DAYS) as here:
+        if fetched:  # the events are a run's, out of the manifest
+            here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
+        mine, adjusted = smart(here, actions=True), theirs.adjusted_closes()
+        assert {day: close_of(mine, day) for day in adjusted if day >= DAYS[5]} == pytest.approx(
+            {day: close for day, close in adjusted.items() if day >= DAYS[5]}, rel=3e-7
+        )
+        assert by_day(mine["Dividends"]) == pytest.approx(dividends)
+        assert by_day(mine["Capital Gains"]) == pytest.approx(gains)
+        assert by_day(mine["Stock Splits"]) == {day: new / old for day, (new, old) in splits.items()}
+        pd.testing.assert_frame_equal(smart(here, actions=True), mine)  # now of the manifest
+        history = ingest.history("AAPL", DAYS[5], adjust="all", config=here.config())
+        assert history["close"].to_list() == mine["Close"].tolist()
+
+
+def test_yahoos_own_frame_keeps_its_prices_and_its_events_are_kept_by_their_own_dates(monkeypatch, tmp_path):
+    whole = Security(walk(DAYS), dividends={GAP: 2.0})
+    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": lacking(whole, GAP)}, DAYS) as here:
+        here.place.run(
+            DAYS[0],
+            DAYS[-1],
+            tracked=set(),
+        )
+        how = {"start": DAYS[5], "actions": True}
+        pd.testing.assert_frame_equal(smart(here, data_source="yfinance", **how), plain_history("AAPL", **how))
+        here.yahoo.faults["*"] = 500
+        assert by_day(smart(here, **how)["Dividends"]) == {GAP: 2.0}
+
+
+def test_an_event_without_a_row_anywhere_stands_at_the_next_one_and_is_said(monkeypatch, tmp_path):
+    whole = lacking(Security(walk(DAYS), dividends={GAP: 2.0}), GAP)
+    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": whole}, DAYS) as here:
+        with pytest.warns(IngestWarning, match=f"AAPL: there is no row of {GAP}; .* stands at {DAYS[21]}"):
+            mine = smart(here, actions=True)
+        assert by_day(mine["Dividends"]) == {DAYS[21]: 2.0}
+        assert close_of(mine, DAYS[19]) == pytest.approx(whole.adjusted_closes()[DAYS[19]], rel=3e-7)
+
+
+def test_a_yfinance_that_hands_no_answer_through_is_said(monkeypatch):
+    """As one that keeps its access to Yahoo elsewhere than in `Ticker._data`."""
+    from yfinance.base import TickerBase
+    from yfinance.data import YfData
+    from yfinance.scrapers.history import PriceHistory
+
+    def otherwise(ticker):
+        return PriceHistory(YfData(), ticker.ticker, "America/New_York")
+
+    security = Security(walk(DAYS), {DAYS[10]: (4, 1)}, {GAP: 2.0}, gains={DAYS[30]: 1.0}, instrument="ETF")
+    with yahoo(monkeypatch, {"AAPL": security}):
+        told = source.shared().daily("AAPL", DAYS[0])
+        monkeypatch.setattr(TickerBase, "_lazy_load_price_history", otherwise)
+        found = source.shared().daily("AAPL", DAYS[0])
+    assert (told.doubts, len(found.doubts)) == ((), 1)
+    assert "does not show Yahoo's own lists" in found.doubts[0]
+    assert found.bars.equals(told.bars)
+    assert found.actions == told.actions
+
+
+# Funds
+
+
+def test_a_gain_is_taken_out_as_a_dividend_is(monkeypatch, tmp_path):
+    fund = Security(walk(DAYS), gains={GAP: 4.0}, instrument="ETF")
+    with world(monkeypatch, tmp_path, {"VTI": fund}, {"VTI": fund}, DAYS) as here:
+        mine = smart(here, "VTI")
+        before = fund.bars[DAYS[19]][3]
+        assert close_of(mine, DAYS[19]) == pytest.approx(before - 4.0, rel=3e-7)
+        same(mine, plain_history("VTI", start=DAYS[5], actions=False))
+
+
+KINDS = ["EQUITY", "ETF", "MUTUALFUND", "INDEX", "CURRENCY", "CRYPTOCURRENCY", "FUTURE", ""]
+
+
+@pytest.mark.parametrize("auto_adjust", [True, False])
+def test_frames_are_yfinances_for_every_kind_of_security(monkeypatch, tmp_path, auto_adjust):
+    """Of one with gains, of one without, of one that Massive does not have, of one kept before."""
+    securities = {}
+    for at, kind in enumerate(KINDS):
+        gains = {GAP: 1.5, DAYS[33]: 0.25} if kind in ("ETF", "MUTUALFUND") else {}
+        events = {"splits": {DAYS[25]: (3, 1)}, "dividends": {DAYS[12]: 0.5, GAP: 0.75}, "gains": gains}
+        securities["AA" + chr(65 + at)] = Security(walk(DAYS, splits=events["splits"]), instrument=kind, **events)
+        securities["BB" + chr(65 + at)] = Security(walk(DAYS), instrument=kind)
+    massive = {name: one for name, one in securities.items() if name not in ("AAC", "BBC")}
+    with world(monkeypatch, tmp_path, massive, securities, DAYS) as here:
+        how = {"start": DAYS[5], "auto_adjust": auto_adjust, "actions": True}
+        for name in securities:
+            theirs = plain_history(name, **how)
+            for _ in range(2):  # at once, and of the manifest
+                same(smart(here, name, **how), theirs)
+            pd.testing.assert_frame_equal(smart(here, name, data_source="yfinance", **how), theirs)
+
+
+def test_dividends_and_gains_of_a_day_are_kept_as_they_are_handed_out(monkeypatch, tmp_path):
+    fund = Security(walk(DAYS), dividends={GAP: 0.123456}, gains={GAP: 4.0}, instrument="ETF")
+    with world(monkeypatch, tmp_path, {"VTI": fund}, {"VTI": fund}, DAYS) as here:
+        at_once = smart(here, "VTI", actions=True, auto_adjust=False)
+        asked = len(here.yahoo.asked)
+        pd.testing.assert_frame_equal(smart(here, "VTI", actions=True, auto_adjust=False), at_once)
+        assert len(here.yahoo.asked) == asked
+
+
+# What is paid, and what Yahoo's adjusted close takes out
+
+
+def test_thirty_yen_on_twenty_dollars_are_what_yahoos_adjusted_close_makes_of_them(monkeypatch, tmp_path):
+    adr = flat(20, dividends={GAP: 0.2}, listed={GAP: 30.0})
+    right = pytest.approx([19.8] * 15 + [20.0] * 20, rel=3e-7)
+    said = f"ADR: Yahoo lists 30 paid on {GAP}, and its adjusted close keeps 0.99 of the value"
+    with world(monkeypatch, tmp_path, {"ADR": adr}, {"ADR": adr}, DAYS) as here:
+        for data_source in ("massive", "massive", "yfinance"):  # at once, of the manifest, and Yahoo's own
+            with pytest.warns(IngestWarning, match=said):
+                assert smart(here, "ADR", data_source=data_source)["Close"].tolist() == right
+        with pytest.warns(IngestWarning, match=said):
+            history = ingest.history("ADR", DAYS[5], adjust="all", config=here.config())
+        assert history["close"].to_list() == right
+        history = ingest.history("ADR", DAYS[5], adjust="splits", config=here.config())
+        assert history["close"].to_list() == [20.0] * 35
+
+
+@pytest.mark.parametrize("amount", [7.5, 5.0, -0.5])
+def test_what_no_price_can_bear_is_refused_by_name(monkeypatch, tmp_path, amount):
+    wrong = flat(5, dividends={GAP: amount, DAYS[30]: 0.1})
+    words = f"BAD.*Yahoo lists {amount:g} paid on {GAP} on a close of 5"
+    with world(monkeypatch, tmp_path, {"BAD": wrong}, {"BAD": wrong}, DAYS) as here:
+        for data_source in ("massive", "yfinance"):
+            said = pytest.warns(IngestWarning, match=words) if data_source == "yfinance" else nullcontext()
+            with said, pytest.raises(ActionsUnknown, match=words):
+                smart(here, "BAD", data_source=data_source)
+        with pytest.raises(ActionsUnknown, match=words):
+            ingest.history("BAD", DAYS[5], adjust="all", config=here.config())
+        assert ingest.history("BAD", DAYS[5], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 35
+        assert smart(here, "BAD", start=GAP)["Close"].iloc[-1] == 5.0  # it matters to nothing since
+        with pytest.warns(IngestWarning, match=f"there is no Adj Close: .*{words}"):
+            mine = smart(here, "BAD", auto_adjust=False)
+        assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 35, True)
+        with pytest.warns(IngestWarning, match=words):
+            smart(here, "BAD", data_source="yfinance", auto_adjust=False)
+
+
+def test_what_yahoo_takes_out_and_does_not_list_is_taken_out_and_said(monkeypatch, tmp_path):
+    silent = flat(50, dividends={GAP: 1.0, DAYS[30]: 0.5})
+    told = Security(silent.bars, dividends={DAYS[30]: 0.5})
+    told.adjusted_closes = silent.adjusted_closes
+    with world(monkeypatch, tmp_path, {"AAPL": silent}, {"AAPL": told}, DAYS) as here:
+        for _ in range(2):
+            with pytest.warns(IngestWarning, match=f"lists nothing paid on {GAP}.*keeps 0.98 of"):
+                same(smart(here, actions=True), plain_history("AAPL", start=DAYS[5]))
+
+
+def test_what_yahoo_lists_and_does_not_take_out_is_said(monkeypatch, tmp_path):
+    listed = flat(50, dividends={GAP: 0.0}, listed={GAP: 1.0})
+    with (
+        world(monkeypatch, tmp_path, {"AAPL": listed}, {"AAPL": listed}, DAYS) as here,
+        pytest.warns(IngestWarning, match=f"lists 1 paid on {GAP}.*keeps 1 of"),
+    ):
+        same(smart(here, actions=True), plain_history("AAPL", start=DAYS[5]))
+
+
+def test_an_adjusted_close_that_goes_up_and_down_is_said_and_not_followed(monkeypatch):
+    odd, right = flat(50, dividends={DAYS[30]: 0.5}), flat(50, dividends={DAYS[30]: 0.5})
+    odd.adjusted_closes = lambda: right.adjusted_closes() | {GAP: 40.0}
+    with yahoo(monkeypatch, {"AAPL": odd}):
+        found = source.shared().daily("AAPL", DAYS[0])
+    assert [(one.amount, one.kept) for one in found.actions.dividends] == [(0.5, None)]
+    assert [f"on {day}," in doubt for day, doubt in zip((GAP, DAYS[21]), found.doubts, strict=True)] == [True, True]
+
+
+def random_security(seed):
+    """Any right history: prices of a cent to thousands, splits and payouts on any day."""
+    chance = random.Random(seed)
+    events = {}
+    for name, share in (("splits", 0.05), ("dividends", 0.2), ("gains", 0.1)):
+        events[name] = [day for day in DAYS if chance.random() < share * chance.choice([0, 1, 1])]
+    level, bars = math.exp(chance.uniform(math.log(0.05), math.log(5000))), {}
+    splits = {day: chance.choice([(2, 1), (4, 1), (3, 2), (1, 10), (1253, 1000), (1, 8)]) for day in events["splits"]}
+    paid = {name: {} for name in ("dividends", "gains")}
+    for day in DAYS:
+        new, old = splits.get(day, (1, 1))
+        for name, amounts in paid.items():
+            if day in events[name]:
+                amounts[day] = round(level * old / new * chance.choice([1e-4, 0.004, 0.02, 0.3]), 6)
+        level = max(round(level * old / new * math.exp(chance.gauss(0, 0.02)), 4), 0.01)
+        bars[day] = (level, round(level * 1.01, 4), round(level * 0.99, 4), level, float(chance.randint(0, 10**7)))
+    fund = chance.choice(["ETF", "MUTUALFUND", "EQUITY"])
+    gains = paid["gains"] if fund != "EQUITY" else {}
+    return Security(bars, splits, paid["dividends"], gains=gains, instrument=fund)
+
+
+SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(6, 300))]
+
+
+def with_holes(security, seed):
+    """The same at a Yahoo that lacks some rows, and has others without numbers; the first and the last are there."""
+    chance = random.Random(f"holes {seed}")
+    rest = lacking(security, *(day for day in DAYS[1:-1] if chance.random() < 0.1))
+    for day in [*rest.bars][1:-1]:
+        if chance.random() < 0.05:
+            rest.bars[day] = None
+    return rest
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_right_history_is_read_without_a_doubt(monkeypatch, seed):
+    """Whatever its prices, events and holes: nothing differs by more than the arithmetic of float32 explains."""
+    security = random_security(seed)
+    with yahoo(monkeypatch, {"A": security, "B": with_holes(security, seed)}):
+        for symbol in "AB":
+            found = source.shared().daily(symbol, DAYS[0])
+            paid = found.actions.payouts
+            assert (found.doubts, [one for one in paid if one.kept is not None]) == ((), [])
+            days = {*security.dividends, *security.gains}
+            assert {one.ex_date: one.amount for one in paid} == pytest.approx(
+                {day: security.dividends.get(day, 0) + security.gains.get(day, 0) for day in days}, rel=1e-4, abs=2e-4
+            )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_frames_of_random_histories_are_yfinances(monkeypatch, tmp_path, seed):
+    """Every column where Yahoo has all rows; else the prices of those it has, and events by their own dates."""
+    security = random_security(seed)
+    holes = with_holes(security, seed)
+    with world(monkeypatch, tmp_path, {"A": security, "B": security}, {"A": security, "B": holes}, DAYS) as here:
+        for auto_adjust in (True, False):
+            how = {"start": DAYS[3], "auto_adjust": auto_adjust, "actions": True}
+            theirs = plain_history("A", **how)
+            mine = smart(here, "A", **how)
+            assert list(mine.columns) == list(theirs.columns)
+            assert mine.dtypes.tolist() == theirs.dtypes.tolist()
+            pd.testing.assert_frame_equal(mine, theirs, rtol=2e-5, atol=1e-6)
+            rest = plain_history("B", **how).dropna()
+            prices = [name for name in mine.columns if name in ("Open", "High", "Low", "Close", "Adj Close")]
+            others = smart(here, "B", **how)
+            kept = rest.index[rest.index.isin(others.index)]
+            pd.testing.assert_frame_equal(others.loc[kept, prices], rest.loc[kept, prices], rtol=2e-5, atol=1e-6)
+            events = [name for name in mine.columns if name in ("Dividends", "Stock Splits", "Capital Gains")]
+            pd.testing.assert_frame_equal(others[events], mine[events], rtol=2e-5, atol=1e-6)
+
+
+# Answers with nothing to use
+
+
+def test_an_event_without_any_price_is_no_crash(monkeypatch, tmp_path):
+    whole = Security(walk(DAYS), dividends={DAYS[-1]: 0.5})
+    alone = Security({**{day: whole.bars[day] for day in DAYS[:-1]}, DAYS[-1]: None}, dividends={DAYS[-1]: 0.5})
+    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": alone}, DAYS) as here:
+        theirs = plain_history("AAPL", start=DAYS[-1], actions=True)
+        pd.testing.assert_frame_equal(smart(here, data_source="yfinance", start=DAYS[-1], actions=True), theirs)
+        assert close_of(smart(here, start=DAYS[-2], auto_adjust=False), DAYS[-1]) == whole.bars[DAYS[-1]][3]
+
+
+def test_rows_without_any_price_are_not_found(monkeypatch, tmp_path):
+    empty = Security(dict.fromkeys(DAYS), dividends={GAP: 0.5})
+    with (
+        world(monkeypatch, tmp_path, {}, {"AAPL": empty}, DAYS) as here,
+        pytest.warns(IngestWarning, match="no prices of AAPL"),
+        pytest.raises(NotFound),
+    ):
+        smart(here)
