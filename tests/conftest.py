@@ -19,6 +19,10 @@ from pipeline_kit import write_keys
 
 from ingest.demo import seaweed as weed
 
+# Hundreds of processes are started: where each would compile all modules again, the suite takes a third longer.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("usual", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)

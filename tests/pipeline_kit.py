@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import botocore.loaders
 import botocore.session
+import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 
 from ingest import events, runs
@@ -58,6 +59,11 @@ except SystemExit as end:
     assert not end.code, end.code
 sys.stderr.write(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
 """
+
+
+def sampled(cases, every=3):
+    """All cases of a parametrized test, of which each so-manyeth is tried by default, and the others with `-m long`."""
+    return [case if at % every == 0 else pytest.param(case, marks=pytest.mark.long) for at, case in enumerate(cases)]
 
 
 def trading_days(start, count):

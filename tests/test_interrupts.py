@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, assert_same, key, market_objects, packed_day, trading_days, window
+from pipeline_kit import Place, assert_same, key, market_objects, packed_day, sampled, trading_days, window
 
 from ingest.demo import faults, loopback
 from ingest.demo.faults import Latency
@@ -22,7 +22,9 @@ DAYS = trading_days(date(2025, 3, 3), 30)
 SPAN = window(DAYS)
 PLACES = 4
 NEVER = Latency(600)
-SLOW = faults.first_of(lambda request: Latency(0.3) if request.key else None)
+SOON = {key(day) for day in DAYS[:8]}
+# What comes first is there soon; the rest would take longer than even a loaded machine needs to send a signal.
+SLOW = faults.first_of(lambda request: Latency(0.1 if request.key in SOON else 1.5) if request.key else None)
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_pa
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM]))
 def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, server, tmp_path, number):
     # The newest is the first of which a byte is asked; its turn to be downloaded never comes.
     held_back = {key(day) for day in DAYS[5:-1]}
@@ -133,7 +135,7 @@ def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, ser
     finish_and_compare(place, server, tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM]))
 def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, server, tmp_path, number):
     server.faults = faults.first_of(
         lambda request: faults.too_many_requests(60) if request.key == key(DAYS[1]) else None
@@ -149,7 +151,7 @@ def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, 
     finish_and_compare(place, server, tmp_path)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", sampled([1, 2]))
 def test_a_signal_amid_faults_finishes_what_it_can(place, server, tmp_path, seed):
     kinds = [faults.SLOW_DOWN, faults.INTERNAL_ERROR, faults.ResetMidway(2000), faults.ShortBody(), faults.FlipByte(50)]
     server.faults = faults.first_of(faults.some_of(kinds, seed, share=0.4, max_strikes=3), SLOW)
@@ -209,7 +211,7 @@ HANGING = {
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize("script", HANGING.values(), ids=HANGING)
 def test_a_signal_while_the_source_is_only_asked_what_it_has_abandons_that_at_once(
     place, server, tmp_path, script, number

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from pipeline_kit import Place, market_objects, trading_days, window
+from pipeline_kit import Place, market_objects, sampled, trading_days, window
 
 from ingest.commands.limits import used_up
 from ingest.demo import loopback
@@ -42,13 +42,13 @@ def limited(place: Place, limit: str, *arguments: str) -> tuple[int, str]:
 RUN = ("run", "--start", SPAN[0], "--end", SPAN[1])
 
 
-@pytest.mark.parametrize("limit", ["ulimit -n 24", "ulimit -S -n 12"])
+@pytest.mark.parametrize("limit", sampled(["ulimit -S -n 12", "ulimit -n 24"]))
 def test_a_run_makes_do_with_few_open_files_and_asks_for_as_many_as_it_may_have(place: Place, limit: str) -> None:
     assert limited(place, limit, *RUN) == (0, "")
     assert len(place.csv("AAPL") or ()) == len(DAYS)
 
 
-@pytest.mark.parametrize("most", [10, 12])
+@pytest.mark.parametrize("most", sampled([10, 12]))
 def test_too_few_open_files_are_named_and_the_next_run_goes_on(place: Place, most: int) -> None:
     code, said = limited(place, f"ulimit -n {most}", *RUN)
     assert code == 5
@@ -79,7 +79,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("most", [0, 2])
+@pytest.mark.parametrize("most", sampled([2, 0]))
 def test_too_few_threads_are_named_and_the_next_run_goes_on(place: Place, most: int) -> None:
     command = [sys.executable, "-c", FEW_THREADS, str(most), *RUN]
     done = subprocess.run(

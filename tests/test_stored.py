@@ -219,7 +219,7 @@ FILTERS = st.recursive(
 def test_any_filter_gives_what_it_gives_on_all_rows(here):
     whole = ingest.scan(config=here.settings).collect()
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=12, deadline=None)
     @given(FILTERS)
     def check(predicate):
         assert ingest.scan(config=here.settings).filter(predicate).collect().equals(whole.filter(predicate))

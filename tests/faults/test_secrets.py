@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import pytest
 import typer
-from pipeline_kit import ROOT, Place, key, market_day, market_objects, trading_days, window, write_keys
+from pipeline_kit import ROOT, Place, key, market_day, market_objects, sampled, trading_days, window, write_keys
 
 from ingest import stored
 from ingest.commands.app import app
@@ -163,7 +163,7 @@ ECHOES = {
 
 
 @pytest.mark.parametrize("listing", [True, False], ids=["everywhere", "objects alone"])
-@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("echo", sampled(ECHOES))
 def test_an_answer_that_echoes_the_header(tmp_path, monkeypatch, echo, listing):
     def refusal(server, bucket, incoming):
         if not listing and not incoming.path.endswith(".gz"):
@@ -191,7 +191,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", sampled(FAULTS))
 def test_whatever_the_source_does(tmp_path, monkeypatch, fault):
     with place_of(tmp_path, monkeypatch, **FAULTS[fault]) as (place, seen):
         codes = everything(
@@ -330,7 +330,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", sampled(BUGS))
 def test_a_traceback(tmp_path, monkeypatch, bug):
     with place_of(tmp_path, monkeypatch) as (place, seen):
         if bug == "as keys are looked for":

@@ -75,7 +75,7 @@ def test_nor_do_they_as_replacements_that_are_compared(kind, loopback_keys, tmp_
         server.objects.update({key(day): gzip.compress(TEXTS[kind] + b"B,1,1,1,1,1\n", 9) for day in DAYS})
         code, peak = peak_of(place, "run", "--start", str(first), "--end", str(last), "--yes")
         assert (code, place.status().corrections) == (0, 4)
-        assert peak < BASE + 330
+        assert peak < BASE + 400  # 460 to 520 in all, by how the threads fall
 
 
 def test_a_text_is_held_only_as_far_as_it_was_granted():
