@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from ingest import adopted_csv, lock, reading
+from ingest import adopted_csv, files, lock, reading
 from ingest.adopted_csv import TickerCsv, Witnesses, ticker_named
 from ingest.adopted_day import Day, bars_of, read_bytes, read_day
 from ingest.datasets import STOCKS_DAY
@@ -34,6 +34,7 @@ from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.split import split
 from ingest.store import Store
+from ingest.tiers import durable
 from ingest.window import Window
 
 Verdict = Literal["adopted", "held", "others only", "not raw", "unreadable", "ignored"]
@@ -244,7 +245,9 @@ def _checked(folder: Path, settings: Settings) -> Path:
                 f"{folder} is, contains or is inside {own}, which is this cache itself: name a folder apart from it, "
                 "or set [cache] root to another one"
             )
-    if not any(os.path.lexists(top / name) for name in (_DAYS, _TICKERS)):
+    with durable.translated("look into", top):
+        has_any = any(files.is_there(top / name) for name in (_DAYS, _TICKERS))
+    if not has_any:
         raise UsageError(f"{folder} has neither {_DAYS} nor {_TICKERS} in it: there is nothing to adopt")
     return top
 
@@ -259,7 +262,9 @@ def _found(top: Path) -> Sequence[_File]:
 
 def _walk(top: Path) -> Iterator[tuple[Path, str | None]]:
     """Files below a folder, in the order of their names, with the reason why one must not be opened."""
-    if not os.path.lexists(top):
+    with durable.translated("look for", top):
+        is_there = files.is_there(top)
+    if not is_there:
         return
     waiting = [top]
     while waiting:

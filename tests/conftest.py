@@ -15,8 +15,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from pipeline_kit import write_keys
+from others_kit import HOW, Reader, readable_folder, remove
+from pipeline_kit import market_objects, write_keys
 
+from ingest.demo import loopback
 from ingest.demo import seaweed as weed
 
 # Hundreds of processes are started: where each would compile all modules again, the suite takes a third longer.
@@ -91,6 +93,33 @@ def loopback_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     return file
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Iterator[loopback.Server]:
+    """A source of this test's own, with the market's files of its module's DAYS."""
+    with loopback.serve(market_objects(request.module.DAYS)) as running:
+        yield running
+
+
+@pytest.fixture
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly any wait before another attempt."""
+    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+
+
+@pytest.fixture(params=HOW)
+def reader(request: pytest.FixtureRequest) -> Reader:
+    """Another user, or nobody's rights to write."""
+    return Reader(request.param)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that others may read."""
+    found = readable_folder()
+    yield found
+    remove(found)
 
 
 @pytest.fixture

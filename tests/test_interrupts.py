@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, assert_same, key, market_objects, packed_day, sampled, trading_days, window
+from pipeline_kit import Place, assert_same, key, packed_day, sampled, trading_days, window
 
-from ingest.demo import faults, loopback
+from ingest.demo import faults
 from ingest.demo.faults import Latency
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -25,12 +25,6 @@ NEVER = Latency(600)
 SOON = {key(day) for day in DAYS[:8]}
 # What comes first is there soon; the rest would take longer than even a loaded machine needs to send a signal.
 SLOW = faults.first_of(lambda request: Latency(0.1 if request.key in SOON else 1.5) if request.key else None)
-
-
-@pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pipeline_kit import (
     flat,
     key,
     market_day,
-    market_objects,
     packed_day,
     trading_days,
     weekdays,
@@ -40,12 +39,6 @@ from ingest.tiers.projection import CsvFolder
 DAYS = trading_days(date(2025, 3, 3), 5)
 SPAN = window(DAYS)
 SECRET = "not-to-be-seen-anywhere"
-
-
-@pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

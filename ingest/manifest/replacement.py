@@ -81,7 +81,7 @@ def _beside(path: Path, end: str) -> Path:
 def _keep(path: Path, aside: Path) -> None:
     """Give a file a second name; where it can have but one, a copy; what is no file is moved."""
     with durable.translated("keep", path):
-        if not os.path.lexists(path) or aside.exists():
+        if not files.is_there(path) or files.is_there(aside):
             return
         if not stat.S_ISREG(path.lstat().st_mode):
             path.rename(aside)

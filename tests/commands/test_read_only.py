@@ -6,7 +6,6 @@ import sys
 from datetime import date
 
 import pytest
-from others_kit import HOW, Reader, readable_folder, remove
 from pipeline_kit import Place, market_objects, trading_days, window
 
 from ingest.demo import loopback
@@ -59,18 +58,6 @@ COMMANDS = [
     ["track", "list"],
     ["quarantine", "list"],
 ]
-
-
-@pytest.fixture(params=HOW)
-def reader(request):
-    return Reader(request.param)
-
-
-@pytest.fixture
-def folder():
-    found = readable_folder()
-    yield found
-    remove(found)
 
 
 def test_who_may_only_read_is_told_the_same_as_the_owner(reader, folder):

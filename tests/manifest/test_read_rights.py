@@ -10,7 +10,6 @@ from contextlib import closing
 from datetime import date
 
 import pytest
-from others_kit import HOW, Reader, readable_folder, remove
 
 from ingest.errors import CacheError
 from ingest.manifest import Manifest, opening
@@ -30,18 +29,6 @@ with Manifest.read(Path(sys.argv[1]), {DATASET!r}) as manifest:
         print(json.dumps([run["run"] for run in manifest.last_runs(100)]), flush=True)
     assert manifest.flaws() == []
 """
-
-
-@pytest.fixture(params=HOW)
-def reader(request):
-    return Reader(request.param)
-
-
-@pytest.fixture
-def folder():
-    found = readable_folder()
-    yield found
-    remove(found)
 
 
 def begin(path, count=1):

@@ -17,7 +17,6 @@ from pipeline_kit import (
 )
 
 from ingest import events, runs
-from ingest.demo import loopback
 from ingest.demo.faults import INTERNAL_ERROR, FlipByte
 from ingest.demo.market import pack
 from ingest.errors import CacheError
@@ -33,12 +32,6 @@ OTHER = trading_days(date(2025, 6, 2), 1)[0]
 @pytest.fixture(autouse=True)
 def small(loopback_keys, monkeypatch):
     shrink(monkeypatch)
-
-
-@pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

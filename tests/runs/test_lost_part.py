@@ -1,21 +1,14 @@
 """Runs over a part that is gone, of a session that the source gives no more."""
 
 import pytest
-from pipeline_kit import Place, key, market_objects, window
+from pipeline_kit import Place, key, window
 from runs_kit import DAYS
 
 from ingest import events
 from ingest.commands.rendering.words import outcome
-from ingest.demo import loopback
 from ingest.errors import CacheError
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
-
-
-@pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -21,12 +21,6 @@ def keys(loopback_keys):
 
 
 @pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as server:
-        yield server
-
-
-@pytest.fixture
 def place(server, tmp_path):
     return Place(tmp_path / "cache", server.endpoint_url)
 

@@ -3,10 +3,10 @@
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, flat, key, market_objects, trading_days, window
+from pipeline_kit import Place, flat, key, trading_days, window
 
 from ingest import events
-from ingest.demo import faults, loopback
+from ingest.demo import faults
 from ingest.demo.faults import Status
 from ingest.demo.market import pack
 from ingest.manifest import Manifest
@@ -15,15 +15,7 @@ from ingest.permission import Permission
 DAYS = trading_days(date(2025, 3, 3), 34)
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
-
-
-@pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("loopback_keys", "short_backoff")
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from datetime import UTC, date, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline_kit import Place, flat, key, market_objects, trading_days, window
+from pipeline_kit import Place, flat, key, trading_days, window
 
-from ingest.demo import loopback
 from ingest.demo.faults import Headers
 from ingest.demo.market import pack
 from ingest.sources.base import RemoteObject, etag_of, is_as_listed, same_etag
@@ -70,19 +69,8 @@ def test_what_is_as_it_was_listed():
     assert not is_as_listed(RemoteObject("k", 5, "x", ""), RemoteObject("k", 5, "y", ""), "")
 
 
-@pytest.fixture(autouse=True)
-def surroundings(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
-
-
 @pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as server:
-        yield server
-
-
-@pytest.fixture
-def place(server, tmp_path):
+def place(server, tmp_path, loopback_keys, short_backoff):
     return Place(tmp_path / "cache", server.endpoint_url)
 
 

@@ -5,9 +5,9 @@ from datetime import date
 
 import anyio
 import pytest
-from pipeline_kit import Place, key, market_objects, trading_days, window
+from pipeline_kit import Place, key, trading_days, window
 
-from ingest.demo import faults, loopback
+from ingest.demo import faults
 from ingest.demo.faults import Foreign, Status
 from ingest.errors import Disrupted, Forbidden, NotFound, SourceRefused
 from ingest.sources.base import RemoteObject
@@ -22,15 +22,7 @@ SERVER = (("Server", "wall/7"), ("Content-Type", "text/html; charset=utf-8"))
 DENIED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
 
-@pytest.fixture(autouse=True)
-def surroundings(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
-
-
-@pytest.fixture
-def server():
-    with loopback.serve(market_objects(DAYS)) as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("loopback_keys", "short_backoff")
 
 
 @pytest.fixture

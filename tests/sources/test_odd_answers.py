@@ -25,9 +25,7 @@ from ingest.tiers.spool import Stretch
 DAYS = trading_days(date(2025, 3, 3), 5)
 
 
-@pytest.fixture(autouse=True)
-def surroundings(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+pytestmark = pytest.mark.usefixtures("loopback_keys", "short_backoff")
 
 
 @pytest.fixture
