@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 import anyio
 
-from ingest import events, overview, runs, series, settings
+from ingest import arguments, events, overview, runs, series, settings
+from ingest.arguments import days, names
 from ingest.datasets import STOCKS_DAY, bars_of, days_of, named, of_ticker
 from ingest.errors import UsageError
 from ingest.overview import Status
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 @overload
 def run(
     months: int | None = None,
-    start: date | None = None,
-    end: date | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
     *,
-    dataset: str = STOCKS_DAY.short,
+    dataset: str | None = None,
     datasets: None = None,
-    tickers: Iterable[str] | None = None,
+    tickers: str | Iterable[str] | None = None,
     refresh: bool = False,
     all_permitted: bool = False,
     max_files: int | None = None,
@@ -45,11 +46,12 @@ def run(
 @overload
 def run(
     months: int | None = None,
-    start: date | None = None,
-    end: date | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
     *,
-    datasets: Iterable[str],
-    tickers: Iterable[str] | None = None,
+    dataset: None = None,
+    datasets: str | Iterable[str],
+    tickers: str | Iterable[str] | None = None,
     refresh: bool = False,
     all_permitted: bool = False,
     max_files: int | None = None,
@@ -62,12 +64,12 @@ def run(
 
 def run(
     months: int | None = None,
-    start: date | None = None,
-    end: date | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
     *,
-    dataset: str = STOCKS_DAY.short,
-    datasets: Iterable[str] | None = None,
-    tickers: Iterable[str] | None = None,
+    dataset: str | None = None,
+    datasets: str | Iterable[str] | None = None,
+    tickers: str | Iterable[str] | None = None,
     refresh: bool = False,
     all_permitted: bool = False,
     max_files: int | None = None,
@@ -78,19 +80,24 @@ def run(
 ) -> events.Finished | Sequence[events.Finished]:
     """Bring the cache to what is asked for, as `ingest run` does; returns the summary.
 
-    `dataset` names what is fetched; with `datasets` several are, one after the other, and the summaries are returned of
-    all that the keys may list. Names are short ("crypto-day") or full ("global_crypto/day_aggs_v1").
+    `dataset` names what is fetched ("stocks-day" unless told otherwise); with `datasets` several are, one after the
+    other, and the summaries are returned of all that the keys may list. Names are short ("crypto-day") or full
+    ("global_crypto/day_aggs_v1").
 
-    `months` calendar months back from today, or `start` to `end`, both inclusive, or all that the keys' plan allows;
+    `months` calendar months back from today, or `start` to `end`, both inclusive (dates, or text such as
+    "2025-11-11"), or all that the keys' plan allows;
     of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers`, which may be patterns
     ("O:SPY*"), are tracked in place of those of the settings. `accept` applies republished files even where they take
     away more than a tenth of a session's rows. May be called where an event loop is running (a notebook). Raises
     IngestError, and what `on_event` raises: it ends the run as a kill would, and the next one goes on.
     """
+    if dataset is not None and datasets is not None:
+        raise UsageError("dataset and datasets: name one dataset or several, not both")
+    first, last = days(start, end)
     flags = Flags(
         months=months,
-        start=start,
-        end=end,
+        start=first,
+        end=last,
         refresh=refresh,
         all_permitted=all_permitted,
         max_files=max_files,
@@ -98,10 +105,11 @@ def run(
         accept=accept,
     )
     chosen = settings.load(_file(config), flags.settings())
-    kinds = dict.fromkeys(named(one) for one in ([dataset] if datasets is None else datasets))
+    asked = [dataset or STOCKS_DAY.short] if datasets is None else names("datasets", datasets)
+    kinds = dict.fromkeys(map(named, asked))
     requests = requests_of(flags, chosen, list(kinds))
     if tickers is not None:
-        tracked = frozenset(_tickers(tickers))
+        tracked = frozenset(arguments.tickers("tickers", tickers))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
     done = _run_each(chosen, requests, on_event)
     if done.failures:
@@ -168,9 +176,9 @@ def get_smart_data(
     """
     from ingest import smart
 
+    ticker = arguments.ticker(ticker)
+    first, last = days(start, end)
     chosen = settings.load(_file(config))
-    (ticker,) = _tickers([ticker])
-    first, last = _day("start", start), _day("end", end)
     market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
     begin, final = smart.window_of(period, first, last, market)
     if data_source == "yfinance":
@@ -194,7 +202,7 @@ def history(
     start: date | str | None = None,
     end: date | str | None = None,
     adjust: "Adjust" = "none",
-    columns: Sequence[str] | None = None,
+    columns: str | Iterable[str] | None = None,
     fetch: bool = True,
     across_seams: bool = False,
     config: Path | str | None = None,
@@ -212,20 +220,9 @@ def history(
     """
     from ingest import stored
 
-    wanted, kept = _tickers([tickers] if isinstance(tickers, str) else tickers), named(dataset)
-    rows = stored.history(
-        *(
-            settings.load(_file(config)),
-            kept,
-            wanted,
-            _day("start", start),
-            _day("end", end),
-            adjust,
-            columns,
-            fetch,
-            across_seams,
-        )
-    )
+    wanted, kept, window = arguments.tickers("tickers", tickers), named(dataset), days(start, end)
+    chosen = None if columns is None else names("columns", columns)
+    rows = stored.history(settings.load(_file(config)), kept, wanted, *window, adjust, chosen, fetch, across_seams)
     if rows.is_empty() and (strange := [one for one in wanted if of_ticker(one).sigil not in ("", kept.sigil)]):
         of = of_ticker(strange[0], kept.interval)
         words = f"{kept.short} has nothing of {strange[0]}, whose name is one of {of.short}: say dataset={of.short!r}"
@@ -233,14 +230,24 @@ def history(
     return rows
 
 
-def day(session: date | str, config: Path | str | None = None, dataset: str = STOCKS_DAY.short) -> "pl.DataFrame":
-    """All rows of a session, as traded, sorted by ticker and time, with the columns of `history` and transactions.
+def day(
+    session: date | str,
+    config: Path | str | None = None,
+    dataset: str = STOCKS_DAY.short,
+    *,
+    partial: bool = False,
+) -> "pl.DataFrame":
+    """All rows of a session's file, as traded, sorted by ticker and time: columns of `history` and transactions.
 
-    Raises NotFound where the session is not held, UsageError for a dataset that there is not, and CacheError.
+    With `partial` all that is stored of the session, be it a few tickers: Yahoo's rows among them, of sessions without
+    a file and of tickers that were not kept. Raises NotFound where no file of the session is held (and nothing else, if
+    `partial`), UsageError for a dataset that there is not, and CacheError; warns where other tickers than those tracked
+    were not kept (`--no-save-others`), but for `partial`.
     """
     from ingest import stored
 
-    return stored.day(settings.load(_file(config)), named(dataset), _required("session", session))
+    when = arguments.day("session", session)
+    return stored.day(settings.load(_file(config)), named(dataset), when, partial)
 
 
 def scan(
@@ -248,15 +255,20 @@ def scan(
     end: date | str | None = None,
     config: Path | str | None = None,
     dataset: str = STOCKS_DAY.short,
+    *,
+    sources: str | Iterable[str] = ("massive",),
 ) -> "pl.LazyFrame":
-    """All stored rows from `start` to `end`, both inclusive, as traded and lazily: columns as `day`.
+    """All rows of the files held from `start` to `end`, both inclusive, as traded and lazily: columns as `day`.
 
-    Filters upon date and ticker are pushed down to what is read, those upon time are not. What is held is looked up
-    when it is collected.
+    Sessions without a file are left out: of them Yahoo has rows of a few tickers alone, which `sources=("massive",
+    "yahoo")` adds. Filters upon date and ticker are pushed down to what is read, those upon time are not. What is held
+    is looked up when it is collected, which warns of sessions that were kept without tickers that are wanted
+    (`--no-save-others`), unless both sources are named. Raises UsageError; collecting raises CacheError.
     """
     from ingest import stored
 
-    return stored.scan(settings.load(_file(config)), named(dataset), _day("start", start), _day("end", end))
+    window, who = days(start, end), names("sources", sources)
+    return stored.scan(settings.load(_file(config)), named(dataset), *window, who)
 
 
 def corrections(
@@ -269,6 +281,8 @@ def corrections(
 ) -> "pl.DataFrame":
     """What files that the vendor published again have changed, a row a value.
 
+    Of all tickers, of one, or of all that match a pattern.
+
     Columns date, ticker, column, old, new (texts as in the files), kind ("new etag", "same etag", "equal rows") and at
     (when it was applied, ISO 8601, UTC). Where a whole row came or went, column is null and the row is its line. Raises
     UsageError and CacheError.
@@ -277,8 +291,9 @@ def corrections(
 
     from ingest.corrected import corrected
 
-    window = (_day("start", start), _day("end", end))
-    found = corrected(settings.load(_file(config)), ticker, *window, named(dataset))
+    wanted = None if ticker is None else arguments.ticker(ticker)
+    window = days(start, end)
+    found = corrected(settings.load(_file(config)), wanted, *window, named(dataset))
     rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
     texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]
     return pl.DataFrame(rows, [("date", pl.Date), *texts], orient="row")
@@ -298,7 +313,7 @@ def findings(
     """
     import polars as pl
 
-    window = (_day("start", start), _day("end", end))
+    window = days(start, end)
     found = overview.findings(settings.load(_file(config)), kind, *window, named(dataset))
     rows = [(session, one.kind, one.count, list(one.examples)) for session, one in found]
     schema: dict[str, pl.DataType] = {
@@ -320,39 +335,8 @@ def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str
     return verifying.verify(settings.load(_file(config)), deep, named(dataset))
 
 
-def _tickers(tickers: Iterable[str]) -> list[str]:
-    found = list(tickers)
-    for ticker in found:
-        if not isinstance(ticker, str) or not ticker or (not ticker.isascii() and not _is_text(ticker)):
-            raise UsageError(f"{ticker!r} is no ticker: text, as the vendor spells it")
-    return found
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _file(config: Path | str | None) -> Path | None:
     return Path(config) if config else None
-
-
-def _day(name: str, value: date | str | None) -> date | None:
-    return None if value is None else _required(name, value)
-
-
-def _required(name: str, value: date | str) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} {value!r}: a date, or text such as 2025-11-11") from error
 
 
 def status(config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> Status:

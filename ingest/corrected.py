@@ -9,6 +9,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import KeptCorrection
 from ingest.settings import Settings
+from ingest.tickers import covers, is_pattern
 from ingest.window import span
 
 
@@ -22,13 +23,15 @@ def corrected(
     """Single values that were changed from `start` to `end`, both inclusive, by session, time and ticker.
 
     They come one after the other, as the manifest is read. A file that was published again with equal rows is one
-    change without a ticker, which is left out where one is asked for. Raises UsageError where the window is the wrong
-    way round, and CacheError.
+    change without a ticker, which is left out where one, or a pattern, is asked for. Raises UsageError where the window
+    is the wrong way round, and CacheError.
     """
     first, last = span(start, end)
+    wanted = None if ticker is None else frozenset([ticker])
+    named = None if ticker is None or is_pattern(ticker) else ticker
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        for one in Judgements(manifest).corrections(first, last, ticker):
-            yield from (change for change in _told(one) if ticker in (None, change.ticker))
+        for one in Judgements(manifest).corrections(first, last, named):
+            yield from (change for change in _told(one) if wanted is None or covers(wanted, change.ticker))
 
 
 def _told(one: KeptCorrection) -> Iterator[Change]:

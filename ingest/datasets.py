@@ -297,9 +297,9 @@ def named(text: str) -> Dataset:
     for dataset in CATALOGUE.values():
         if text in (dataset.short, dataset.name):
             return dataset
-    near = get_close_matches(text, [*CATALOGUE, *(one.name for one in CATALOGUE.values())], 3)
+    near = get_close_matches(str(text), [*CATALOGUE, *(one.name for one in CATALOGUE.values())], 3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(f"there is no dataset {text[:60]!r}: {meant}there are {', '.join(CATALOGUE)}")
+    raise UsageError(f"there is no dataset {str(text)[:60]!r}: {meant}there are {', '.join(CATALOGUE)}")
 
 
 def minutes_of(dataset: Dataset) -> Dataset | None:

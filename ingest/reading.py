@@ -26,6 +26,9 @@ from ingest.tiers.projection import CsvFolder, Projection
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
 
+SOURCES = frozenset({"massive", "yahoo"})
+"""Who rows are of."""
+
 
 def rows_schema(dataset: Dataset) -> pl.Schema:
     """`ROWS` with the dataset's own numbers; within days with `time`, when a bar begins, after the date."""
@@ -43,11 +46,15 @@ _MANY = 16
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """A cache to read from; made by `stock_of`. Readers need no lock: a run may be writing meanwhile."""
+    """A cache to read from, rows of these `sources`; made by `stock_of`.
+
+    Readers need no lock: a run may be writing meanwhile.
+    """
 
     manifest: Manifest
     folders: PartFolders
     csvs: CsvFolder
+    sources: Collection[str] = SOURCES
 
     @property
     def dataset(self) -> Dataset:
@@ -59,16 +66,20 @@ class Stock:
         """Columns of its rows."""
         return rows_schema(self.dataset)
 
+    def held(self, start: date = date.min, end: date = date.max) -> list[date]:
+        """Sessions whose files are held, ascending; none where Massive is no source."""
+        return self.manifest.committed(start, end) if "massive" in self.sources else []
+
     @property
     def quotes(self) -> Quotes:
         """What is held of Yahoo."""
         return Quotes(self.manifest)
 
 
-def stock_of(manifest: Manifest, settings: Settings, dataset: Dataset) -> Stock:
+def stock_of(manifest: Manifest, settings: Settings, dataset: Dataset, sources: Collection[str] = SOURCES) -> Stock:
     """What the cache that the settings name holds of a dataset, through its open manifest."""
     csvs = CsvFolder(csv_folder(settings, dataset), dataset)
-    return Stock(manifest, PartFolders.of(settings, dataset), csvs)
+    return Stock(manifest, PartFolders.of(settings, dataset), csvs, sources)
 
 
 def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
@@ -79,7 +90,7 @@ def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades:
     wanted = frozenset(tickers)
 
     def told() -> tuple[list[date], Mapping[str, Projection], pl.DataFrame]:
-        held = stock.manifest.committed(start, end)
+        held = stock.held(start, end)
         yahoo = _yahoo(stock, stock.quotes.rows(tickers, start, end))
         return held, {} if trades else _ready(stock, wanted, held), yahoo
 
@@ -94,8 +105,9 @@ def rows(stock: Stock, tickers: Collection[str], start: date, end: date, trades:
 
 
 def sessions(stock: Stock) -> list[date]:
-    """All sessions of which anything is held, of Massive's or of Yahoo's, ascending."""
-    return stock.manifest.at_once(lambda: sorted({*stock.manifest.committed(), *stock.quotes.sessions()}))
+    """All sessions of which the stock's sources have anything, ascending."""
+    kept = stock.quotes.sessions if "yahoo" in stock.sources else list
+    return stock.manifest.at_once(lambda: sorted({*stock.held(), *kept()}))
 
 
 def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> pl.DataFrame:
@@ -106,7 +118,7 @@ def on(stock: Stock, days: Sequence[date], tickers: Collection[str] | None) -> p
     wanted = set(days)
 
     def told() -> tuple[list[date], pl.DataFrame]:
-        held = [day for day in stock.manifest.committed(days[0], days[-1]) if day in wanted]
+        held = [day for day in stock.held(days[0], days[-1]) if day in wanted]
         yahoo = [row for row in stock.quotes.rows(tickers, days[0], days[-1]) if row[1] in wanted]
         return held, _yahoo(stock, yahoo)
 
@@ -119,7 +131,7 @@ def session(stock: Stock, day: date) -> pl.DataFrame:
     """All rows of a session, sorted by ticker and time; empty where nothing is held of it. Raises CacheError."""
 
     def told() -> tuple[list[date], pl.DataFrame]:
-        return stock.manifest.committed(day, day), _yahoo(stock, stock.quotes.rows_of(day))
+        return stock.held(day, day), _yahoo(stock, stock.quotes.rows_of(day))
 
     held, yahoo = stock.manifest.at_once(told, day, day)
     found = _of_parts(stock, held, lambda parts: pl.concat(_all_bars(stock, parts)))
@@ -210,7 +222,7 @@ def _yahoo(stock: Stock, found: Sequence[QuoteRow]) -> pl.DataFrame:
 
     It is asked for daily bars alone.
     """
-    if stock.dataset.is_intraday:
+    if stock.dataset.is_intraday or "yahoo" not in stock.sources:
         return pl.DataFrame(schema=stock.schema)
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     schema = {name: BARS[name] for name in names}

@@ -1,6 +1,6 @@
 """A lazy scan over both tiers: dates and tickers that a query filters by decide what is read at all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -12,40 +12,52 @@ from polars.io.plugins import register_io_source
 from ingest import reading
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest
+from ingest.reading import Stock
 from ingest.settings import Settings
+from ingest.tickers import covers, some
+from ingest.warned import warn
 
 _BATCH = 32
 """Sessions read at once: about 300,000 rows where all tickers are wanted. Of minutes a single one has many more."""
 
 
-def scan(settings: Settings, dataset: Dataset, start: date, end: date) -> pl.LazyFrame:
-    """Raw rows of all tickers from `start` to `end`, both inclusive, as `reading.rows_schema`; read when collected.
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What is scanned: rows of these sources, of sessions from `start` to `end`, both inclusive."""
+
+    settings: Settings
+    dataset: Dataset
+    start: date
+    end: date
+    sources: frozenset[str]
+
+
+def scan(what: Scanned) -> pl.LazyFrame:
+    """Raw rows of all tickers as `reading.rows_schema`, read when collected.
 
     Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
-    gzip members that may hold them.
+    gzip members that may hold them. Warns of sessions that were kept without tickers that are wanted.
     """
 
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        for frame in _asked(settings, dataset, start, end, predicate, n_rows):
+        for frame in _asked(what, predicate, n_rows):
             found = frame if predicate is None else frame.filter(predicate)
             yield found if columns is None else found.select(columns)
 
-    return register_io_source(source, schema=reading.rows_schema(dataset), explain_name="ingest")
+    return register_io_source(source, schema=reading.rows_schema(what.dataset), explain_name="ingest")
 
 
-def _asked(
-    settings: Settings, dataset: Dataset, start: date, end: date, predicate: pl.Expr | None, n_rows: int | None
-) -> Iterator[pl.DataFrame]:
+def _asked(what: Scanned, predicate: pl.Expr | None, n_rows: int | None) -> Iterator[pl.DataFrame]:
     """Rows that a filter may let through; of the first `n_rows` where polars hands that over.
 
     Its optimizer pushes slices down before filters, so the rows of `head(5).filter(…)` are counted before they are
     filtered: the filter says nothing then of what is to be read. `filter(…).head(5)` comes without a number.
     """
     if n_rows is None:
-        return _frames(settings, dataset, start, end, wish_of(predicate), _BATCH)
-    return _first(n_rows, _frames(settings, dataset, start, end, Wish(None, None), 1))
+        return _frames(what, wish_of(predicate), _BATCH)
+    return _first(n_rows, _frames(what, Wish(None, None), 1))
 
 
 def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -56,15 +68,33 @@ def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]
             return
 
 
-def _frames(
-    settings: Settings, dataset: Dataset, start: date, end: date, wish: "Wish", batch: int
-) -> Iterator[pl.DataFrame]:
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        stock = reading.stock_of(manifest, settings, dataset)
-        days = wish.passing([day for day in reading.sessions(stock) if start <= day <= end])
-        size = 1 if dataset.is_intraday and wish.tickers is None else batch
+def _frames(what: Scanned, wish: "Wish", batch: int) -> Iterator[pl.DataFrame]:
+    with Manifest.read(what.settings.manifest_path, what.dataset.name) as manifest:
+        stock = reading.stock_of(manifest, what.settings, what.dataset, what.sources)
+        days = wish.passing([day for day in reading.sessions(stock) if what.start <= day <= what.end])
+        size = 1 if what.dataset.is_intraday and wish.tickers is None else batch
         for at in range(0, len(days), size):
-            yield reading.on(stock, days[at : at + size], wish.tickers)
+            now = days[at : at + size]
+            if what.sources != reading.SOURCES:  # else all that is stored is asked for, by name
+                warn_of_partial(stock, now, wish.tickers)
+            yield reading.on(stock, now, wish.tickers)
+
+
+def warn_of_partial(stock: Stock, days: Sequence[date], tickers: Collection[str] | None = None) -> None:
+    """Warn where sessions (ascending) were kept without tickers that are wanted: some, or all that there were."""
+    partial = stock.manifest.coverage(days[0], days[-1]).partial
+    without = [
+        day
+        for day in days
+        if day in partial and (tickers is None or not all(covers(partial[day], ticker) for ticker in tickers))
+    ]
+    if without:
+        span, which = f"--start {without[0]} --end {without[-1]}", some([str(day) for day in without])
+        flag = stock.dataset.flag
+        warn(
+            f"kept with the tickers tracked at the time alone (--no-save-others): {which}; "
+            f"`ingest run{flag} --save-others {span}` fetches the rest"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the Python functions hand out of the cache: history, a session, a scan."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -15,6 +16,9 @@ from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
 from ingest.warned import warn
+from ingest.window import span
+
+_MASSIVE = frozenset({"massive"})
 
 
 def history(
@@ -30,6 +34,7 @@ def history(
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
     chosen = _checked(columns, adjust, dataset)
+    span(start, end)
     yahoo = shared() if fetch and settings.fallback.enabled else None
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         rows, notices = adjusted_rows(
@@ -60,17 +65,36 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
     return [name for name in known if name != "transactions"] if columns is None else columns
 
 
-def day(settings: Settings, dataset: Dataset, session: date) -> pl.DataFrame:
+def day(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:
     """See `ingest.api.day`."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        rows = reading.session(reading.stock_of(manifest, settings, dataset), session)
-        is_held = bool(rows.height) or session in manifest.committed()  # a file may have no rows
-    if not is_held:
-        flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
-        raise NotFound(f"{session} is not held: `ingest run{flags}` fetches it")
-    return rows
+        stock = reading.stock_of(manifest, settings, dataset)
+        is_held = bool(manifest.committed(session, session))  # its file may have no rows
+        if not partial and is_held:
+            scanning.warn_of_partial(stock, [session])
+        rows = reading.session(stock if partial or not is_held else replace(stock, sources=_MASSIVE), session)
+    if is_held or (partial and rows.height):
+        return rows
+    raise NotFound(_not_held(settings, dataset, session, rows.height))
 
 
-def scan(settings: Settings, dataset: Dataset, start: date | None, end: date | None) -> pl.LazyFrame:
+def _not_held(settings: Settings, dataset: Dataset, session: date, rows: int) -> str:
+    flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
+    others = f"; of Yahoo's {rows:,} rows are stored, which partial=True gives" if rows else ""
+    return f"{session} is not held: `ingest run{flags}` fetches its file{others}"
+
+
+def scan(
+    settings: Settings,
+    dataset: Dataset,
+    start: date | None,
+    end: date | None,
+    sources: Iterable[str] = _MASSIVE,
+) -> pl.LazyFrame:
     """See `ingest.api.scan`."""
-    return scanning.scan(settings, dataset, start or dataset.first_session, end or today())
+    chosen = frozenset(sources)
+    span(start, end)
+    if not chosen or (unknown := chosen - reading.SOURCES):
+        raise UsageError(f'sources {sorted(unknown) if chosen else []}: "massive", "yahoo", or both')
+    what = scanning.Scanned(settings, dataset, start or dataset.first_session, end or today(), chosen)
+    return scanning.scan(what)

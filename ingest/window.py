@@ -46,5 +46,5 @@ def span(start: date | None, end: date | None) -> tuple[date, date]:
     """
     first, last = start or date.min, end or date.max
     if first > last:
-        raise UsageError(f"the window is the wrong way round: --start {first} is after --end {last}")
+        raise UsageError(f"the window is the wrong way round: start {first} is after end {last}")
     return first, last

@@ -298,16 +298,48 @@ def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):
     mine = smart(here, "MSFT", ("AAPL", "MSFT"), start=DAYS[100])
     same(mine, plain_history("MSFT", start=DAYS[100], actions=False))
     assert mine.attrs["sources"]["yahoo"] == [(str(DAYS[110]), str(DAYS[119]))]
-    # A session, and a scan with or without a filter, say what history says.
-    config = here.config(("AAPL", "MSFT"))
-    assert ingest.day(DAYS[112], config=config).select("ticker", "source").rows() == [
+    # A session, and a scan with or without a filter, say what history says where Yahoo's rows are asked for.
+    config, both = here.config(("AAPL", "MSFT")), ("massive", "yahoo")
+    assert ingest.day(DAYS[112], config=config, partial=True).select("ticker", "source").rows() == [
         ("AAPL", "massive"),
         ("MSFT", "yahoo"),
     ]
     msft = pl.col("ticker") == "MSFT"
-    scanned = ingest.scan(DAYS[100], config=config).collect().filter(msft)
+    scanned = ingest.scan(DAYS[100], config=config, sources=both).collect().filter(msft)
     assert scanned.height == 30
-    assert scanned.equals(ingest.scan(DAYS[100], config=config).filter(msft).collect())
+    assert scanned.equals(ingest.scan(DAYS[100], config=config, sources=both).filter(msft).collect())
+    # Without them, a handful is no market: it is warned of, unless what was kept is all that is asked for.
+    with pytest.warns(IngestWarning, match=f"{DAYS[112]}.*run --save-others --start {DAYS[112]}"):
+        assert ingest.day(DAYS[112], config=config)["ticker"].to_list() == ["AAPL"]
+    with pytest.warns(IngestWarning, match=str(DAYS[110])):
+        assert ingest.scan(DAYS[100], config=config).filter(msft).collect().height == 20
+    assert ingest.scan(DAYS[100], config=config).filter(pl.col("ticker") == "AAPL").collect().height == 30
+
+
+def test_a_session_without_a_file_is_no_handful_of_tickers(here):
+    """Yahoo's rows of the newest days are of who was asked for: a breadth of them would be of nobody's market."""
+    here.server.forbidden.update(map(key, DAYS[-2:]))
+    here.place.run(DAYS[-9], DAYS[-3], tracked={"AAPL"})
+    smart(here, "AAPL", start=DAYS[-9])
+    config, newest = here.config(), DAYS[-1]
+    with pytest.raises(NotFound, match=rf"{newest} is not held: `ingest run .*{newest}`.*1 rows.*partial=True"):
+        ingest.day(newest, config=config)
+    assert ingest.day(newest, config=config, partial=True).select("ticker", "source").rows() == [("AAPL", "yahoo")]
+    with pytest.raises(NotFound, match="2003-09-10 is not held"):
+        ingest.day("2003-09-10", config=config, partial=True)
+
+    def breadth(**sources):
+        rows = ingest.scan(DAYS[-9], config=config, **sources).group_by("date").agg(pl.len()).sort("date").collect()
+        return dict(rows.iter_rows())
+
+    everyone = len(ingest.day(DAYS[-3], config=config))
+    assert everyone > 1
+    assert breadth() == breadth(sources="massive") == dict.fromkeys(DAYS[-9:-2], everyone)
+    assert breadth(sources=("massive", "yahoo")) == breadth() | dict.fromkeys(DAYS[-2:], 1)
+    assert breadth(sources="yahoo") == dict.fromkeys(DAYS[-2:], 1)
+    assert ingest.scan(DAYS[-9], config=config).filter(pl.col("ticker") == "AAPL").collect().height == 7
+    with pytest.raises(UsageError, match="'yahoos'"):
+        ingest.scan(config=config, sources=["yahoos"])
 
 
 def test_newest_sessions_that_nobody_has_are_said_and_asked_for_again(here):

@@ -310,3 +310,10 @@ def test_an_empty_cache_has_no_rows(tmp_path):
     assert ingest.history("AAPL", config=config).is_empty()
     assert ingest.scan(date(2025, 1, 1), config=config).collect().is_empty()
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_tracks_the_one_ticker_that_is_named_and_not_its_letters(here):
+    done = ingest.run(start=str(DAYS[-1]), end=DAYS[-1], tickers="TE", datasets="stocks-day", config=here.settings)
+    assert [one.exit_code for one in done] == [0]
+    assert here.place.status().tracked_tickers == 1
+    assert len(here.place.csv("TE")) == len(OTHERS["TE"].bars)

@@ -1,0 +1,110 @@
+"""What each public function makes of one name, of dates and of windows: a new one that falls short is caught here."""
+
+import inspect
+from datetime import date, datetime
+from typing import get_overloads
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ingest
+from ingest import api, arguments
+from ingest.errors import UsageError
+
+FUNCTIONS = {name: getattr(api, name) for name in ingest.__all__}
+DATES, NAMES = ("start", "end", "session"), ("tickers", "datasets", "columns", "sources")
+TEXTS = {"ticker", "dataset", "period", "interval", "data_source", "adjust", "kind", "config"}
+"""Arguments that are one text: what names a single thing, or a way."""
+WINDOWS = [name for name, one in FUNCTIONS.items() if {"start", "end"} <= inspect.signature(one).parameters.keys()]
+
+
+def parameters():
+    return [(name, one) for name, function in FUNCTIONS.items() for one in inspect.signature(function).parameters]
+
+
+def annotation(function, argument):
+    told = str(inspect.signature(FUNCTIONS[function]).parameters[argument].annotation)
+    return told.replace("datetime.", "").replace("collections.abc.", "")
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Calls a public function on an empty cache, with what it must be given."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[cache]\nroot = "{tmp_path}/none"\n[fallback]\nenabled = false\n')
+    needed = {"ticker": "AAPL", "tickers": "AAPL", "session": "2025-03-03"}
+
+    def called(function, **given):
+        known = inspect.signature(FUNCTIONS[function]).parameters
+        required = {name: needed[name] for name, one in known.items() if one.default is one.empty}
+        fetched = {"fetch": False, "data_source": "massive"} if function == "get_smart_data" else {}
+        return FUNCTIONS[function](**(required | fetched | given), config=config)
+
+    return called
+
+
+@pytest.mark.parametrize(("function", "argument"), parameters())
+def test_each_argument_is_of_a_kind_that_is_looked_after(function, argument):
+    told = annotation(function, argument)
+    if argument in DATES:
+        assert told.startswith("date | str"), "a date may be text"
+    elif argument in NAMES:
+        assert told.startswith("str | Iterable[str]"), "one name needs no list around it"
+    elif argument not in TEXTS:
+        assert not any(word in told for word in ("str", "Iterable", "Sequence", "date")), "name its kind in this file"
+
+
+@pytest.mark.parametrize(
+    "overloaded", [one for one in FUNCTIONS.values() if inspect.getdoc(one)], ids=lambda one: one.__name__
+)
+def test_what_a_type_checker_sees_is_what_can_be_called(overloaded):
+    names = set(inspect.signature(overloaded).parameters)
+    for one in get_overloads(overloaded):
+        assert set(inspect.signature(one).parameters) == names
+
+
+@pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in DATES])
+@pytest.mark.parametrize("text", ["2025-13-01", "yesterday", "", "11/11/2025", 5, pd.NaT])
+def test_what_is_no_date_is_named_with_its_argument(call, function, argument, text):
+    with pytest.raises(UsageError, match=rf"{argument} .*: a date, or text such as 2025-11-11"):
+        call(function, **{argument: text})
+
+
+@pytest.mark.parametrize("function", WINDOWS)
+@pytest.mark.parametrize("turn", [str, date.fromisoformat, datetime.fromisoformat, pd.Timestamp])
+def test_a_window_the_wrong_way_round_is_an_error(call, function, turn):
+    with pytest.raises(UsageError, match="wrong way round: start 2025-03-04 is after end 2025-03-03"):
+        call(function, start=turn("2025-03-04"), end=turn("2025-03-03"))
+
+
+@pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in NAMES])
+def test_a_text_is_one_name_and_not_its_letters(call, function, argument):
+    with pytest.raises(UsageError, match="NONE-SUCH") if argument != "tickers" else pytest.raises(UsageError) as told:
+        call(function, **{argument: "NONE-SUCH" if argument != "tickers" else ["NONE", 5]})
+    if argument == "tickers":
+        assert "tickers: 5 is no name" in str(told.value)
+
+
+@pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in (*NAMES, "ticker")])
+@pytest.mark.parametrize("value", [5, [5], [None], [""], ["\ud800"], b"AAPL"])
+def test_what_is_no_name_is_an_error_that_says_so(call, function, argument, value):
+    with pytest.raises(UsageError, match=argument):
+        call(function, **{argument: value})
+
+
+def test_one_dataset_and_several_exclude_each_other(call):
+    with pytest.raises(UsageError, match="dataset and datasets"):
+        call("run", dataset="stocks-day", datasets=["crypto-day"])
+
+
+@given(st.text(min_size=1).filter(str.isprintable))
+def test_a_text_in_place_of_names_is_a_list_of_it(name):
+    assert arguments.names("tickers", name) == [name] == arguments.names("tickers", (name,))
+
+
+@given(st.datetimes(timezones=st.none() | st.timezones()))
+def test_a_day_is_the_same_however_it_is_said(moment):
+    told = [moment, moment.date(), moment.isoformat(), moment.date().isoformat()]
+    assert {arguments.day("start", one) for one in told} == {moment.date()}
