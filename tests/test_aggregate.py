@@ -1,8 +1,11 @@
 """Bars out of minutes: against tables made by hand, against DuckDB, and what always holds."""
 
+import itertools
+import random
 from datetime import date, datetime, timedelta
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -204,6 +207,48 @@ def test_duckdb_makes_the_same_bars(fortnight, size, prepost):
     mine = made.select("date", pl.col("time").dt.replace_time_zone(None), *names).rows()
     assert mine == theirs
     assert len(mine) > 30
+
+
+# pandas
+
+
+def resampled(minutes, edges, size):
+    """Bars by `DataFrame.resample`, of each stretch between two edges by itself, counted from its begin."""
+    frame = pd.DataFrame.from_dict(minutes, orient="index", columns=["open", "high", "low", "close", "volume"])
+    frame.index = pd.DatetimeIndex(frame.index)
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    found = {}
+    for begin, end in itertools.pairwise(edges):
+        inside = frame[(frame.index >= begin) & (frame.index < end)].sort_index()
+        # Whole hours before and after the regular ones, which begin at half past nine.
+        origin = begin if (begin.hour, begin.minute) == (9, 30) else begin.replace(minute=0)
+        made = inside.resample(f"{size}min", origin=origin).agg(how).dropna(subset="open")
+        found |= {time.to_pydatetime(): tuple(row) for time, row in zip(made.index, made.to_numpy(), strict=True)}
+    return found
+
+
+def check_against_pandas(seed):
+    chance = random.Random(seed)
+    day = chance.choice([DAY, HALF_DAY, date(2025, 3, 10), date(2025, 10, 31)])
+    minutes = some_minutes(day, share=chance.choice([0.01, 0.1, 0.6]), seed=seed)
+    close = 13 if day == HALF_DAY else 16
+    for size in MINUTES:
+        regular = aggregate(rows_of(minutes, day), size, STOCKS_MINUTE)
+        assert bars_in(regular) == resampled(minutes, [at(day, 9, 30), at(day, close)], MINUTES[size])
+        whole = aggregate(rows_of(minutes, day), size, STOCKS_MINUTE, prepost=True)
+        edges = [at(day, 4), at(day, 9, 30), at(day, close), at(day, 20)]
+        assert bars_in(whole) == resampled(minutes, edges, MINUTES[size])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_pandas_makes_the_same_bars(seed):
+    check_against_pandas(seed)
+
+
+@pytest.mark.long
+def test_pandas_makes_the_same_bars_for_hundreds_of_days():
+    for seed in range(100, 400):
+        check_against_pandas(seed)
 
 
 # What always holds
