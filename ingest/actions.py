@@ -1,8 +1,9 @@
 """Splits and dividends of stored rows: kept, asked for anew where they are old, and applied."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import groupby
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from ingest.freshness import is_known, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking
 from ingest.manifest.records import Coverage
+from ingest.multipliers import likewise
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
@@ -112,7 +114,7 @@ def check_seams(rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Ac
     """Raise AcrossSeam where prices would be adjusted across one."""
     for seam in adjusted.seams(rows, coverage):
         known = actions.get(seam.ticker, Actions())
-        dates = [split.ex_date for split in known.splits] + [dividend.ex_date for dividend in known.dividends]
+        dates = [split.ex_date for split in known.splits] + [payout.ex_date for payout in known.payouts]
         if any(day > seam.before for day in dates):
             raise AcrossSeam(
                 f"{seam}. Ask for one side alone (start={seam.after}), or say that it is one company "
@@ -161,10 +163,13 @@ def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = T
 
 def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
     """What is to be said of payouts that Yahoo's adjusted close takes out otherwise than it lists them."""
-    return [_difference(*one) for one in adjusted.differing(rows, actions)]
+    found = groupby(adjusted.differing(rows, actions), key=lambda one: one[0])
+    return [_difference(ticker, [payout for _, payout in payouts]) for ticker, payouts in found]
 
 
-def _difference(ticker: str, payout: Dividend) -> str:
+def _difference(ticker: str, payouts: Sequence[Dividend]) -> str:
+    payout, *others = payouts
     lists = f"lists {payout.amount:g} paid" if payout.amount else "lists nothing paid"
     takes = f"keeps {payout.kept:.6g} of the value"
-    return f"{ticker}: Yahoo {lists} on {payout.ex_date}, and its adjusted close {takes}: that is what is used"
+    what = f"{ticker}: Yahoo {lists} on {payout.ex_date}, and its adjusted close {takes}"
+    return f"{what}: that is what is used{likewise(one.ex_date for one in others)}"

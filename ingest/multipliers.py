@@ -12,7 +12,7 @@ dividend in yen upon a price in dollars is right there, and one that stands on a
 taken where it is one (in (0, 1]), and kept with the payout.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from ingest.adjust import Days, Floats, kept_shares
 from ingest.corporate import Actions, Dividend
+from ingest.tickers import some
 
 _UNIT = 2.0**-24
 _SIXTH_DECIMAL = 5e-7
@@ -45,7 +46,7 @@ class _Gap:
     payouts: tuple[Dividend, ...]
 
 
-def confirmed(bars: Bars, actions: Actions) -> tuple[Actions, tuple[str, ...]]:
+def confirmed(bars: Bars, actions: Actions) -> tuple[Actions, str]:
     """The actions with Yahoo's own multiplier where theirs is another; and what is odd beyond that, in words.
 
     A change without any payout is one, of no amount, unless Yahoo's adjusted close goes both ways without one.
@@ -58,11 +59,9 @@ def confirmed(bars: Bars, actions: Actions) -> tuple[Actions, tuple[str, ...]]:
             kept[gap.payouts[0].ex_date] = min(gap.share, 1.0)
     unlisted = [gap for gap in gaps if not gap.payouts]
     both_ways = any(not 0 < gap.share <= 1 for gap in unlisted)
-    odd = tuple(
-        _words(gap) for gap in gaps if (both_ways and not gap.payouts) or not 0 < gap.share <= 1 + gap.tolerance
-    )
+    odd = [gap for gap in gaps if (both_ways and not gap.payouts) or not 0 < gap.share <= 1 + gap.tolerance]
     found = () if both_ways else tuple(Dividend(gap.first_day, 0.0, kept=gap.share) for gap in unlisted)
-    return _with(actions, kept, found), odd
+    return _with(actions, kept, found), _words(odd)
 
 
 def _gaps(bars: Bars, actions: Actions) -> Iterator[_Gap]:
@@ -94,7 +93,17 @@ def _with(actions: Actions, kept: dict[date, float], unlisted: tuple[Dividend, .
     return replace(actions, dividends=tuple(dividends), gains=all_of(actions.gains))
 
 
-def _words(gap: _Gap) -> str:
+def likewise(days: Iterable[date]) -> str:
+    """In words, further dates to be added to a sentence about the first one; nothing where there are none."""
+    further = some([day.isoformat() for day in days])
+    return f"; likewise on {further}" if further else ""
+
+
+def _words(gaps: Sequence[_Gap]) -> str:
+    if not gaps:
+        return ""
+    gap, *others = gaps
     amount = sum(payout.amount for payout in gap.payouts)
     lists = f"{amount:g} that it lists as paid" if gap.payouts else "nothing that it lists"
-    return f"Yahoo's adjusted close changes by {gap.share:.6g} on {gap.first_day}, for {lists}"
+    further = likewise(one.first_day for one in others)
+    return f"Yahoo's adjusted close keeps {gap.share:.6g} of the value on {gap.first_day}, for {lists}{further}"

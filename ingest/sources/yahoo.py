@@ -227,8 +227,8 @@ def _as_traded(told: Told) -> Daily:
         return tuple(_as_paid(one, splits, days, served["Close"]) for one in payouts)
 
     actions = Actions(splits, as_paid(listed.dividends), as_paid(listed.gains), listed.instrument)
-    actions, doubts = confirmed(Bars(days, prices["close"], served["Close"], served["Adj Close"]), actions)
-    return Daily(bars, actions, doubts if listed.certain else (*doubts, _UNCERTAIN))
+    actions, odd = confirmed(Bars(days, prices["close"], served["Close"], served["Adj Close"]), actions)
+    return Daily(bars, actions, tuple(filter(None, (odd, "" if listed.certain else _UNCERTAIN))))
 
 
 def _as_paid(payout: Dividend, splits: tuple[Split, ...], days: Days, closes: Floats) -> Dividend:
