@@ -227,11 +227,8 @@ def test_an_adjusted_close_that_goes_up_and_down_is_said_and_not_followed(monkey
     with yahoo(monkeypatch, {"AAPL": odd}):
         found = source.shared().daily("AAPL", DAYS[0])
     assert [(one.amount, one.kept) for one in found.actions.dividends] == [(0.5, None)]
-    (doubt,) = found.doubts
-    assert (
-        doubt
-        == f"Yahoo's adjusted close keeps 1.2375 of the value on {GAP}, for nothing that it lists; likewise on {DAYS[21]}"
-    )
+    said = f"Yahoo's adjusted close keeps 1.2375 of the value on {GAP}, for nothing that it lists"
+    assert found.doubts == (f"{said}; likewise on {DAYS[21]}",)
 
 
 def random_security(seed):

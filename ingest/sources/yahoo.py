@@ -192,7 +192,8 @@ def _translated(symbol: str, error: Exception) -> SourceError:
     if isinstance(error, YFRateLimitError) or status == 429:
         return Throttled(f"Yahoo, {symbol}: too many requests")
     if isinstance(error, YFPricesMissingError | YFTzMissingError) or status == 404:
-        return NotFound(f"Yahoo has no {symbol}, or no rows of it for these days")
+        reason = getattr(error, "yahoo_reason", None)
+        return NotFound(f"Yahoo has no {symbol}, or no rows of it for these days{f' ({reason})' if reason else ''}")
     if isinstance(error, json.JSONDecodeError):
         return Disrupted(f"Yahoo, {symbol}: an answer that is no JSON")
     return Disrupted(words)

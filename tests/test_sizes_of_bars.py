@@ -1,0 +1,108 @@
+"""Bars of every size beside the real yfinance: a half day, splits, payouts, extended hours, thin trading."""
+
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+from minutes_kit import added_up, at, edges_of, minutes_text, some_minutes
+from pipeline_kit import write_keys
+from reading_kit import same, walk, world
+from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history
+
+import ingest
+from ingest.datasets import STOCKS_MINUTE
+from ingest.demo.market import pack
+from ingest.errors import NotFound
+from ingest.sessions import Calendar
+
+__all__ = ["fresh_yfinance"]
+pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
+
+SIZES = {"1m": 1, "2m": 2, "5m": 5, "15m": 15, "30m": 30, "60m": 60, "1h": 60, "90m": 90}
+YEAR = past_sessions(260)
+HALF = max(day for day in Calendar.of("XNYS").early if day in YEAR[3:-12])
+AT = YEAR.index(HALF)
+DAYS = YEAR[AT - 3 : AT + 2]
+SPLITS = {HALF: (4, 1)}
+PAID = {DAYS[1]: 0.5, HALF: 0.26}
+
+
+def minutes_of(share, seed):
+    bars = walk(DAYS, splits=SPLITS)
+    return {day: some_minutes(day, bars[day][0], share, seed) for day in DAYS}
+
+
+MINUTES = {"AAPL": minutes_of(0.4, 0), "VTI": minutes_of(0.02, 1)}
+for day, minutes in MINUTES["AAPL"].items():  # traded as the day begins, and as the session opens
+    first = minutes[min(minutes)]
+    minutes |= {at(day, 4): first, at(day, 9, 30): first}
+
+
+def yahoos(ticker, size):
+    """What Yahoo has of bars of a size: those of all hours, and a row without numbers where nothing was traded."""
+    found = {}
+    for day in DAYS:
+        edges = edges_of(day, size, prepost=True, close=Calendar.of("XNYS").close(day).hour)
+        found |= {begin: None for begin, _ in edges} | added_up(MINUTES[ticker][day], edges)
+    return found
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    home = tmp_path_factory.mktemp("sizes")
+    write_keys(home / "credentials")
+    named = {"AAPL": {"instrument": "EQUITY"}, "VTI": {"instrument": "ETF", "gains": {HALF: 1.5}}}
+    everyone = {
+        ticker: Security(
+            walk(DAYS, splits=SPLITS),
+            SPLITS,
+            PAID,
+            within={name: yahoos(ticker, size) for name, size in SIZES.items() if name != "30m"},
+            **more,
+        )
+        for ticker, more in named.items()
+    }
+    with pytest.MonkeyPatch.context() as patch, world(patch, home, everyone, everyone, DAYS) as found:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
+        for day in DAYS:
+            text = minutes_text({ticker: minutes[day] for ticker, minutes in MINUTES.items()})
+            found.server.put(STOCKS_MINUTE.key(day), pack(text))
+        yield found
+
+
+def windowed(interval, **arguments):
+    """Through the half day, which for minutes of one is all that Yahoo gives at once."""
+    return {"interval": interval, "start": DAYS[0], "end": DAYS[-1] + timedelta(days=1), **arguments}
+
+
+@pytest.mark.parametrize("interval", ["1m", "5m", "15m", "30m", "60m", "1h", "1d"])
+@pytest.mark.parametrize("prepost", [False, True])
+def test_bars_of_massive_are_yfinances(here, interval, prepost):
+    for ticker in ("AAPL", "VTI"):
+        how = windowed(interval, prepost=prepost, auto_adjust=False, actions=True)
+        mine = ingest.get_smart_data(ticker, data_source="massive", config=here.config(), **how)
+        theirs = plain_history(ticker, **how)
+        events = [name for name in theirs.columns if name in ("Dividends", "Stock Splits", "Capital Gains")]
+        if interval == "1d" or (ticker == "AAPL" and (interval, prepost) != ("30m", True)):
+            same(mine, theirs)
+        else:  # yfinance has events at bars without numbers (of 30m at midnight), or a day before one that opens late
+            same(mine.drop(columns=events), theirs.dropna().drop(columns=events))
+        sums = mine[events].groupby(mine.index.date).sum().to_dict()
+        assert {day: cash for day, cash in sums["Dividends"].items() if cash} == {
+            day: pytest.approx(cash / (4 if day < HALF else 1)) for day, cash in PAID.items()
+        }
+
+
+@pytest.mark.parametrize("interval", [*SIZES, "1d", "5d", "1wk", "1mo", "3mo"])
+@pytest.mark.parametrize("prepost", [False, True])
+def test_bars_of_yahoo_are_yfinances_for_windows_that_end_long_ago(here, interval, prepost):
+    for window in ({"start": DAYS[0], "end": DAYS[3]}, {"start": DAYS[1]} if interval != "1m" else {}):
+        if window:
+            how = {"interval": interval, "prepost": prepost, "actions": True, **window}
+            mine = ingest.get_smart_data("VTI", config=here.config(), **how)
+            pd.testing.assert_frame_equal(mine, plain_history("VTI", **how))
+
+
+def test_why_yahoo_has_no_minutes_is_said(here):
+    with pytest.raises(NotFound, match="Only 8 days worth of 1m granularity data"):
+        ingest.get_smart_data("VTI", config=here.config(), interval="1m", start=YEAR[AT - 20], end=DAYS[-1])
