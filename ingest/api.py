@@ -180,7 +180,8 @@ def get_smart_data(
     first, last = days(start, end)
     chosen = settings.load(_file(config))
     market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
-    begin, final = smart.window_of(period, first, last, market)
+    listed = smart.listed(chosen, market) if data_source == "massive" else ()
+    begin, final = smart.window_of(period, first, last, market, listed)
     if data_source == "yfinance":
         if not fetch:
             raise UsageError('fetch=False gives what is stored: it goes with data_source="massive"')

@@ -11,10 +11,9 @@ import anyio
 from ingest import events
 from ingest.datasets import Dataset
 from ingest.errors import Disagreement, NotFound, SourceError, SourceUnavailable
-from ingest.freshness import due, newest_session
+from ingest.freshness import calendar_of, due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
-from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.tickers import some
 
@@ -63,7 +62,8 @@ class Filling:
     def _with_questions(self, tickers: Collection[str], start: date, end: date) -> Collection[str]:
         if self.dataset.splits:
             return tickers
-        sessions, coverage = Calendar.of(self.dataset.calendar).between(start, end), self.manifest.coverage()
+        sessions = calendar_of(self.manifest, self.dataset).between(start, end)
+        coverage = self.manifest.coverage()
         return [ticker for ticker in tickers if not coverage.of(ticker).issuperset(sessions)]
 
     def _one(self, ticker: str, start: date) -> int:

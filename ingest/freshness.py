@@ -1,10 +1,11 @@
 """When Yahoo is to be asked: which session is over, and whether what was asked before still suffices."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ingest.datasets import Dataset
+from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
 from ingest.sessions import Calendar
 
@@ -18,11 +19,16 @@ _LATELY = timedelta(hours=1)
 """So long what an answer did not have is not asked for again."""
 
 
-def newest_session(dataset: Dataset, now: datetime | None = None) -> date:
+def calendar_of(manifest: Manifest, dataset: Dataset) -> Calendar:
+    """The dataset's calendar, with all sessions that the source is known to list: a listing beats a table."""
+    return Calendar.of(dataset.calendar, manifest.listed())
+
+
+def newest_session(dataset: Dataset, now: datetime | None = None, listed: Collection[date] = ()) -> date:
     """The newest session that is over for an hour, by the clock of the dataset's time zone."""
     moment = (now or datetime.now(UTC)).astimezone(ZoneInfo(dataset.zone)).replace(tzinfo=None)
     last = (moment - dataset.settled).date()
-    return Calendar.of(dataset.calendar).between(last - timedelta(days=15), last)[-1]
+    return Calendar.of(dataset.calendar, listed).between(last - timedelta(days=15), last)[-1]
 
 
 def is_known(asking: Asking | None, start: date, end: date) -> bool:

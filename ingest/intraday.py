@@ -9,10 +9,10 @@ from ingest.actions import check_seams, daily, doubts
 from ingest.aggregate import BarSize, aggregate, bar_size
 from ingest.corporate import Actions
 from ingest.errors import NotFound
+from ingest.freshness import calendar_of
 from ingest.lookalike import intraday_frame_of
 from ingest.manifest import Manifest
 from ingest.reading import Stock
-from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.smart import Query
 from ingest.sources.yahoo import shared
@@ -63,7 +63,7 @@ def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) 
 
 def _warn_of_missing(stock: Stock, query: Query) -> None:
     covered = stock.manifest.coverage().of(query.ticker)
-    sessions = Calendar.of(query.dataset.calendar).between(query.start, query.end)
+    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
     if missing := [day for day in sessions if day not in covered]:
         span = f"{missing[0]}" if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
         warn(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
 from ingest.finding import Finding
+from ingest.freshness import calendar_of
 from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.quotes import Quotes
@@ -80,7 +81,7 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
 def _status(settings: Settings, dataset: Dataset, manifest: Manifest) -> Status:
     committed = manifest.committed()
     first, last = (committed[0], committed[-1]) if committed else (None, None)
-    calendar = Calendar.of(dataset.calendar)
+    calendar = calendar_of(manifest, dataset)
     followed = [row for row in manifest.projections().values() if row.active]
     totals, quotes = manifest.totals(), Quotes(manifest)
     known = quotes.known_until()

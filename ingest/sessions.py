@@ -23,6 +23,9 @@ _MONDAY_TO_FRIDAY = frozenset(range(5))
 _WEEKS: Mapping[str, frozenset[int]] = {"daily": frozenset(range(7)), "forex": frozenset({0, 1, 2, 3, 4, 6})}
 """Markets without closures: crypto never rests, and currencies from Friday's close in New York to Sunday's opening."""
 
+_ROUGH = frozenset({"CMES"})
+"""Exchanges of many markets with one table for all of them: on some of its closures some of them are open."""
+
 _HOURS: Mapping[str, tuple[clock, clock]] = {"XNYS": (clock(9, 30), clock(16))}
 """Regular hours, New York's time, of the exchanges that have extended ones before and after."""
 
@@ -32,26 +35,37 @@ class Calendar:
     """Questions about the sessions of a market: on these days of the week (Monday is 0), but for the `closures`.
 
     There are none before 2003-09-10, where the first files begin, and none after 2100. `hours` are the regular ones, in
-    New York, None where bars are traded around the clock; `early` the closes of the days that end before.
+    New York, None where bars are traded around the clock; `early` the closes of the days that end before. `listed` are
+    days of which the source has a file: sessions, whatever the table says. A `rough` table may call others closed that
+    were sessions.
     """
 
     closures: frozenset[date]
     week: frozenset[int] = _MONDAY_TO_FRIDAY
     hours: tuple[clock, clock] | None = None
     early: Mapping[date, clock] = field(default_factory=dict)
+    listed: frozenset[date] = frozenset()
+    rough: bool = False
 
     @classmethod
-    def of(cls, market: str) -> "Calendar":
+    def of(cls, market: str, listed: Collection[date] = ()) -> "Calendar":
         """The calendar of a market: "daily", "forex", or an exchange by a code of exchange_calendars (`XNYS`)."""
-        week = _WEEKS.get(market)
+        known, week = frozenset(listed), _WEEKS.get(market)
         if week:
-            return cls(frozenset(), week)
+            return cls(frozenset(), week, listed=known)
         hours = _HOURS.get(market)
-        return cls(_closures(market), hours=hours, early=_early_closes(market) if hours else {})
+        early = _early_closes(market) if hours else {}
+        return cls(_closures(market), hours=hours, early=early, listed=known, rough=market in _ROUGH)
 
     def is_session(self, day: date) -> bool:
-        """Whether the market is, was or will be open on `day`."""
-        return FIRST_SESSION <= day <= LAST_DAY and day.weekday() in self.week and day not in self.closures
+        """Whether the market is, was or will be open on `day`: a listed file says so, else the table."""
+        by_table = FIRST_SESSION <= day <= LAST_DAY and day.weekday() in self.week and day not in self.closures
+        return by_table or day in self.listed
+
+    def doubtful(self, start: date, end: date) -> tuple[date, ...]:
+        """Closures from `start` to `end` that are not known to be right, and of which no file is known."""
+        days = (day for day in self.closures if start <= day <= end and day not in self.listed)
+        return tuple(sorted(days)) if self.rough else ()
 
     def between(self, start: date, end: date) -> tuple[date, ...]:
         """The sessions from `start` to `end`, both inclusive, ascending; none if `start` is after `end`."""

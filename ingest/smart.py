@@ -22,7 +22,7 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.fallback import Answer
-from ingest.freshness import is_known, newest_session
+from ingest.freshness import calendar_of, is_known, newest_session
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
 from ingest.period import first_day
@@ -61,14 +61,26 @@ class Query:
         return self.dataset.is_filled_from_yahoo
 
 
-def window_of(period: str, start: date | None, end: date | None, dataset: Dataset = STOCKS_DAY) -> tuple[date, date]:
+def listed(settings: Settings, dataset: Dataset) -> frozenset[date]:
+    """Sessions that the source is known to list, by what the cache was told. Raises CacheError."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return manifest.listed()
+
+
+def window_of(
+    period: str,
+    start: date | None,
+    end: date | None,
+    dataset: Dataset = STOCKS_DAY,
+    listed: Collection[date] = (),
+) -> tuple[date, date]:
     """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).
 
-    Raises UsageError.
+    `listed` days are sessions, whatever the calendar says. Raises UsageError.
     """
-    newest = newest_session(dataset)
+    newest = newest_session(dataset, listed=listed)
     last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
-    first = start or first_day(period, today() if end is None else end, last, dataset)
+    first = start or first_day(period, today() if end is None else end, last, dataset, listed)
     if first > last:
         raise UsageError(f"there is no session that is over from {first} to {last}")
     return first, last
@@ -160,12 +172,19 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
 
 
 def _lacking(settings: Settings, query: Query) -> Sequence[date]:
-    """Sessions that are not held, unless a run has just looked for all of them."""
+    """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
-        held = set(manifest.committed())
-        sessions = Calendar.of(query.dataset.calendar).between(query.start, query.end)
-        lacking = [day for day in sessions if day not in held]
+        held, calendar = set(manifest.committed()), calendar_of(manifest, query.dataset)
+        sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
+        lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
         return [] if lacking and _looked_for(manifest, lacking) else lacking
+
+
+def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
+    """Closures that may be none, and that no listing has been asked for, or that one may not have had yet."""
+    days = calendar.doubtful(query.start, query.end)
+    told, newest = manifest.told_of(query.start, query.end), max(calendar.listed, default=date.min)
+    return [day for day in days if day not in told or day > newest]
 
 
 def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
@@ -209,7 +228,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
 
 def _untold(stock: Stock, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
     """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
-    sessions = Calendar.of(query.dataset.calendar).between(query.start, query.end)
+    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
     wanted = frozenset([query.ticker])
     if rows.is_empty() and reading.massive(stock, wanted, stock.manifest.committed()).is_empty():
         return sessions

@@ -93,7 +93,8 @@ def show_command(wish: Wish, look: Look, config: Path | None) -> int:
 def _rows(chosen: settings.Settings, wish: Wish) -> pl.DataFrame:
     """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
-    first, last = smart.window_of(wish.period, wish.start, after, wish.dataset)
+    listed = smart.listed(chosen, wish.dataset) if wish.data_source == "massive" else ()
+    first, last = smart.window_of(wish.period, wish.start, after, wish.dataset, listed)
     rows = _reader(wish)(chosen, wish, first, last).fill_nan(None)
     whole = bool((rows["volume"].fill_null(0) % 1 == 0).all())
     return rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows

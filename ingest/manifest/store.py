@@ -438,6 +438,17 @@ class Manifest(Database):
         query = f"SELECT session FROM sessions WHERE {where} ORDER BY session"  # noqa: S608 - from here
         return self._days(query, first.isoformat(), last.isoformat())
 
+    def listed(self) -> frozenset[date]:
+        """Sessions of which the source had a file when it was last asked, or of which one is held."""
+        where = "dataset = ? AND (held IN ('committed', 'quarantined') OR remote IN ('listed', 'forbidden', 'failed'))"
+        return frozenset(self._days(f"SELECT session FROM sessions WHERE {where}"))  # noqa: S608 - from here
+
+    def told_of(self, first: date, last: date) -> frozenset[date]:
+        """Days from `first` to `last`, both inclusive, of which the source has said anything."""
+        where = "dataset = ? AND remote IS NOT NULL AND session BETWEEN ? AND ?"
+        query = f"SELECT session FROM sessions WHERE {where}"  # noqa: S608 - from here
+        return frozenset(self._days(query, first.isoformat(), last.isoformat()))
+
     def _days(self, query: str, *values: str) -> list[date]:
         return [session for (session,) in self.typed(columns("sessions", "session"), query, *values)]
 

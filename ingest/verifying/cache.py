@@ -12,10 +12,10 @@ from functools import partial
 from ingest import files, steady
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import CacheError, ManifestDamaged
+from ingest.freshness import calendar_of
 from ingest.lock import note_of
 from ingest.manifest import Held, Manifest, SessionRecord
 from ingest.manifest.judgements import Judgements
-from ingest.sessions import Calendar
 from ingest.settings import Settings
 from ingest.store import kept_at, wrong_with
 from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder
@@ -175,7 +175,7 @@ class _Cache:
 
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
         committed = [day for day, one in held.items() if one.held == "committed"]
-        for first, last, count in Calendar.of(self.dataset.calendar).gaps(committed):
+        for first, last, count in calendar_of(self.manifest, self.dataset).gaps(committed):
             state = held.get(first)
             said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
