@@ -7,7 +7,7 @@ from ingest.errors import UsageError
 from ingest.window import span
 
 
-def names(argument: str, value: str | Iterable[str]) -> list[str]:
+def names(argument: str, value: str | Iterable[str], what: str = "name") -> list[str]:
     """Some names, in their order; a text is a single name, not its letters.
 
     Raises UsageError for what is no name, which says which argument it was passed as.
@@ -15,19 +15,16 @@ def names(argument: str, value: str | Iterable[str]) -> list[str]:
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, Iterable):
-        raise UsageError(f"{argument} {value!r}: a name, or several")
+        raise UsageError(f"{argument}: {value!r} is no {what}")
     found = list(value)
     if strange := [one for one in found if not isinstance(one, str) or not one or not _is_text(one)]:
-        raise UsageError(f"{argument}: {strange[0]!r} is no name")
+        raise UsageError(f"{argument}: {strange[0]!r} is no {what}")
     return found
 
 
 def tickers(argument: str, value: str | Iterable[str]) -> list[str]:
     """Tickers, as `names`. Raises UsageError."""
-    try:
-        return names(argument, value)
-    except UsageError as error:
-        raise UsageError(f"{error}: write tickers as text, as the vendor spells them") from None
+    return names(argument, value, "ticker: text, as the vendor spells it")
 
 
 def ticker(value: str) -> str:
