@@ -1,18 +1,26 @@
-"""Splits and dividends of stored rows: kept, asked for anew where they are old, and applied."""
+"""Splits and dividends of stored rows: kept, asked for again where they are old, and applied.
+
+What is answered depends on what is asked and on what is known, never on what was asked for before: each ticker's
+question is for all that happened since its first row, and a refusal answers the same question alone.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
+from types import MappingProxyType
+from typing import Literal
 
 import polars as pl
 
-from ingest import adjusted, fallback, reading
+from ingest import adjusted, events, fallback, reading
 from ingest.adjust import Adjust
 from ingest.corporate import Actions, Dividend
 from ingest.datasets import days_of
-from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError
-from ingest.freshness import is_known, newest_session
+from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
+from ingest.fallback import Answer
+from ingest.freshness import ASKS_AGAIN, has_events, holds
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking
 from ingest.manifest.records import Coverage
@@ -20,79 +28,142 @@ from ingest.multipliers import likewise
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
+from ingest.tickers import some
 
 Notices = list[str]
+Errors = Literal["raise", "skip"]
+
+
+def ignore(event: events.Event) -> None:
+    """A sink for who wants to hear nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What happened to a ticker, and the first row that Yahoo has since then, where that is known."""
+
+    actions: Actions
+    begins: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Questions for the events of some tickers, each since its first row.
+
+    `found` and `unknown` tell them apart; `old` are those of `found` that could not be asked for again, and why.
+    `heard` were asked for now, and answered; `doubts` says what is odd about that. Without a `yahoo` nothing is asked.
+    """
+
+    stock: Stock
+    settings: Settings
+    yahoo: Yahoo | None
+    on_event: events.Sink = ignore
+    found: dict[str, Known] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    old: dict[str, tuple[date, str]] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+    doubts: list[str] = field(default_factory=list)
+
+    def ask(self, spans: Mapping[str, date], refused: Mapping[str, str]) -> None:
+        """Find out what happened since these dates; `refused` are tickers that were just asked for, and why in vain."""
+        asked, refusals = self.stock.quotes.asked(spans), self.stock.quotes.refusals(spans)
+        kept, waiting = self.stock.quotes.actions(spans), list[str]()
+        for ticker, first in spans.items():
+            asking, refusal = asked.get(ticker), refusals.get((ticker, first))
+            if asking and asking.first <= first:
+                self.found[ticker] = Known(kept.get(ticker, Actions()), asking.begins)
+            if ticker in refused:
+                self._fail(ticker, refused[ticker], asking)
+            elif refusal and holds(refusal, self.stock.dataset):
+                self._fail(ticker, f"{refusal.reason} ({ASKS_AGAIN})", asking)
+            elif not has_events(asking, self.stock.dataset, first):
+                waiting.append(ticker)
+        silence: SourceError | None = None
+        for number, ticker in enumerate(waiting, 1):
+            silence = self._one(ticker, spans[ticker], asked.get(ticker), silence)
+            self.on_event(events.YahooAsked(ticker, 0, number, len(waiting)))
+
+    def _one(self, ticker: str, first: date, asking: Asking | None, silence: SourceError | None) -> SourceError | None:
+        """Ask for one; returns why Yahoo is not to be asked for the next ones, if so."""
+        try:
+            if silence:
+                raise silence
+            answer = self._asked(ticker, first)
+        except SourceError as error:
+            if isinstance(error, NotFound) and ticker in self.found and self._has_ended(ticker):
+                return None
+            self._fail(ticker, str(error), asking)
+            return error if isinstance(error, SourceUnavailable) else None
+        if answer.start > first:
+            self._fail(ticker, f"{answer.refused} ({ASKS_AGAIN})", asking)
+        else:
+            self.found[ticker] = Known(answer.actions, answer.begins)
+        return None
+
+    def _has_ended(self, ticker: str) -> bool:
+        """Whether no rows at Yahoo are no wonder."""
+        return self.yahoo is not None and not fallback.is_traded(self.stock, ticker)
+
+    def _asked(self, ticker: str, first: date) -> Answer:
+        fallback.symbol_of(self.stock.dataset, ticker)
+        if self.yahoo is None:
+            raise NotFound("Yahoo was not to be asked")
+        try:
+            answer = fallback.ask(self.stock, self.yahoo, ticker, first)
+            self.heard.add(ticker)
+            self.doubts.extend(answer.doubts)
+        except (NotFound, Disagreement) as error:
+            fallback.keep_refusal(self.settings, self.stock.dataset, ticker, first, error)
+            raise
+        fallback.keep(self.settings, self.stock.dataset, first, answer)
+        return answer
+
+    def _fail(self, ticker: str, why: str, asking: Asking | None) -> None:
+        if ticker in self.found and asking:
+            self.old[ticker] = (asking.last, why)
+        else:
+            self.unknown[ticker] = why
+
+    def notices(self) -> list[str]:
+        """What is to be said of events that are old, by the day up to which they are known, and of odd ones."""
+        days = sorted({last for last, _ in self.old.values()})
+        old = [_old(last, {ticker: why for ticker, (day, why) in self.old.items() if day == last}) for last in days]
+        return [*old, *self.doubts]
 
 
 def actions_of(
-    stock: Stock, settings: Settings, rows: pl.DataFrame, yahoo: Yahoo | None, notices: Notices
-) -> Mapping[str, Actions]:
-    """Splits and dividends of the tickers of these rows through today: those kept, asked for anew where they are old.
+    inquiry: Inquiry, rows: pl.DataFrame, refused: Mapping[str, str] | None = None, errors: Errors = "raise"
+) -> tuple[Mapping[str, Known], Notices]:
+    """Splits and dividends of the tickers of these rows through today, and what is to be said of them.
 
-    Without a `yahoo` nothing is asked. What is old and cannot be asked for anew is used, and a notice says so. Raises
-    ActionsUnknown for tickers of which nothing was ever had.
+    What is old and cannot be asked for again is used, and said. Raises ActionsUnknown for tickers of which nothing was
+    ever had; with `errors` "skip" they are left out, and said.
     """
-    spans = dict(_begins(rows))
-    asked = stock.quotes.asked(spans)
-    found = dict(stock.quotes.actions(spans))
-    unknown: dict[str, str] = {}
-    for ticker, first in spans.items():
-        asking = asked.get(ticker)
-        if is_known(asking, first, newest_session(stock.dataset)) and asking and asking.known:
-            found.setdefault(ticker, Actions())
-            if asking.message:
-                notices.append(_old(ticker, asking, asking.message))
-            continue
-        try:
-            asked_for = _asked(stock, settings, ticker, first, asking, yahoo, notices)
-            found[ticker] = asked_for or found.get(ticker, Actions())
-        except SourceError as error:
-            if asking and asking.known and asking.first <= first:
-                notices.append(_old(ticker, asking, str(error)))
-            else:
-                unknown[ticker] = str(error)
-    if unknown:
-        raise ActionsUnknown(_unknown(unknown))
-    return found
+    inquiry.ask(dict(_begins(rows)), refused or {})
+    if inquiry.unknown and errors == "raise":
+        raise ActionsUnknown(_unknown(inquiry.unknown))
+    skipped = [_skipped(inquiry.unknown)] if inquiry.unknown else []
+    return inquiry.found, [*inquiry.notices(), *skipped]
 
 
-def _asked(
-    stock: Stock,
-    settings: Settings,
-    ticker: str,
-    first: date,
-    asking: Asking | None,
-    yahoo: Yahoo | None,
-    notices: Notices,
-) -> Actions | None:
-    """What Yahoo answers; None where it has no rows of a ticker that is known, to which nothing has happened since."""
-    if asking and not asking.known and is_known(asking, first, first):
-        raise NotFound(asking.message)
-    if yahoo is None:
-        raise NotFound("Yahoo was not to be asked")
-    try:
-        answer = fallback.ask(stock, yahoo, ticker, first)
-    except (NotFound, Disagreement) as error:
-        fallback.keep_refusal(settings, stock.dataset, ticker, first, error)
-        if isinstance(error, NotFound) and asking and asking.known:
-            return None
-        raise
-    fallback.keep(settings, stock.dataset, answer)
-    notices.extend(answer.doubts)
-    return answer.actions
-
-
-def _old(ticker: str, asking: Asking, why: str) -> str:
-    return f"splits and dividends of {ticker} are of {asking.last}, not newer: {why}"
+def _old(last: date, reasons: Mapping[str, str]) -> str:
+    """In words; the reason is the first one's."""
+    return f"splits and dividends of {some(list(reasons))} are of {last}, not newer: {next(iter(reasons.values()))}"
 
 
 def _unknown(unknown: Mapping[str, str]) -> str:
     ticker, cause = next(iter(unknown.items()))
     others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+    without = 'To leave such tickers out take errors="skip" (--skip-unknown); for' if others else "For"
     return (
         f"splits and dividends of {ticker}{others} are not known and cannot be had now ({cause}): nothing can be "
-        'adjusted. For prices as traded take adjust="none", or auto_adjust=False'
+        f'adjusted. {without} prices as traded take adjust="none", or auto_adjust=False'
     )
+
+
+def _skipped(unknown: Mapping[str, str]) -> str:
+    names, cause = sorted(unknown), next(iter(unknown.values()))
+    return f"left out, their splits and dividends are not known: {', '.join(names)} ({cause})"
 
 
 def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
@@ -110,16 +181,30 @@ def daily(stock: Stock, settings: Settings) -> Iterator[Stock]:
         yield reading.stock_of(manifest, settings, days)
 
 
-def check_seams(rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions]) -> None:
-    """Raise AcrossSeam where prices would be adjusted across one."""
+def check_seams(
+    rows: pl.DataFrame,
+    coverage: Coverage,
+    actions: Mapping[str, Actions],
+    begins: Mapping[str, date | None] = MappingProxyType({}),
+) -> None:
+    """Raise AcrossSeam where prices would be adjusted across one; `begins` as of `adjusted.seams`."""
+    for words in crossed(rows, coverage, actions, begins).values():
+        raise AcrossSeam(words)
+
+
+def crossed(
+    rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions], begins: Mapping[str, date | None]
+) -> dict[str, str]:
+    """In words, for each ticker the first seam across which its prices would be adjusted."""
+    found: dict[str, str] = {}
     for seam in adjusted.seams(rows, coverage):
-        known = actions.get(seam.ticker, Actions())
-        dates = [split.ex_date for split in known.splits] + [payout.ex_date for payout in known.payouts]
-        if any(day > seam.before for day in dates):
-            raise AcrossSeam(
+        if any(day > seam.before for day in actions.get(seam.ticker, Actions()).ex_dates):
+            found.setdefault(
+                seam.ticker,
                 f"{seam}. Ask for one side alone (start={seam.after}), or say that it is one company "
-                "(across_seams=True, --across-seams)"
+                "(across_seams=True, --across-seams)",
             )
+    return found
 
 
 def adjusted_rows(
@@ -132,24 +217,37 @@ def adjusted_rows(
     yahoo: Yahoo | None,
     across_seams: bool = False,
     trades: bool = False,
+    errors: Errors = "raise",
+    on_event: events.Sink = ignore,
 ) -> tuple[pl.DataFrame, Notices]:
     """Rows as `stock.schema`, adjusted, with what is to be said of them. Raises IngestError.
 
     What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
     """
-    notices: Notices = []
     if adjust == "none" or not stock.dataset.splits:
-        return reading.rows(stock, tickers, start, end, trades), notices
+        return reading.rows(stock, tickers, start, end, trades), []
     coverage = stock.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
     rows = reading.rows(stock, tickers, start, end, trades)
     if rows.is_empty():
-        return rows, notices
+        return rows, []
     with daily(stock, settings) as days:
-        actions = actions_of(days, settings, rows, yahoo, notices)
-    if not across_seams:
-        check_seams(rows, coverage, actions)
-    notices.extend(doubts(rows, actions, payouts=adjust == "all"))
-    return adjusted.apply(rows, actions, adjust), notices
+        inquiry = Inquiry(days, settings, yahoo, on_event)
+        known, notices = actions_of(inquiry, rows, errors=errors)
+    if inquiry.heard and not stock.dataset.is_intraday:  # with them came rows that would be there the next time
+        rows = reading.rows(stock, tickers, start, end, trades)
+    actions = {ticker: one.actions for ticker, one in known.items()}
+    begins = {ticker: one.begins for ticker, one in known.items()}
+    seams = {} if across_seams else crossed(rows, coverage, actions, begins)
+    if seams and errors == "raise":
+        raise AcrossSeam(next(iter(seams.values())))
+    skipped = list(seams.values())
+    if adjust == "all" and errors == "skip":
+        odd = {ticker: why for ticker, why in adjusted.impossible(rows, actions).items() if ticker not in seams}
+        skipped += [f"{ticker} cannot be adjusted for dividends: {why}" for ticker, why in odd.items()]
+        seams |= odd
+    wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in seams]))
+    told = [*notices, *(f"left out: {words}" for words in skipped), *doubts(wanted, actions, payouts=adjust == "all")]
+    return adjusted.apply(wanted, actions, adjust), told
 
 
 def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:

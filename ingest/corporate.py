@@ -50,6 +50,20 @@ class Actions:
         """Whether it may hand on capital gains."""
         return self.instrument in FUNDS if self.instrument else bool(self.gains)
 
+    @property
+    def ex_dates(self) -> list[date]:
+        """All ex-dates."""
+        return [*(one.ex_date for one in self.splits), *(one.ex_date for one in self.payouts)]
+
+    def since(self, start: date) -> "Actions":
+        """Those with an ex-date from `start` on."""
+        return replace(
+            self,
+            splits=tuple(one for one in self.splits if one.ex_date >= start),
+            dividends=tuple(one for one in self.dividends if one.ex_date >= start),
+            gains=tuple(one for one in self.gains if one.ex_date >= start),
+        )
+
 
 def summed(payouts: Iterable[Dividend]) -> tuple[Dividend, ...]:
     """Payouts as one an ex-date, ascending."""

@@ -1,22 +1,27 @@
 """Yahoo's rows and events for one ticker: asked for, held against Massive's prices, and kept.
 
 Yahoo's prices, brought back to what was traded, have to be Massive's where both are at hand: a ticker may mean another
-company there, and Yahoo sometimes lacks a split. What disagrees is refused; what cannot be compared is served and not
-kept.
+company there, and Yahoo sometimes lacks a split. All closes that both have are compared (see `ingest.agreement`). What
+comes after the last one that is wrong is believed; what lies before is refused, as long as the same is asked for and no
+other session is over. What cannot be compared is served and not kept.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 
 from ingest import lock, reading
+from ingest.agreement import Agreement, Flags, compare
 from ingest.corporate import Actions
 from ingest.datasets import Dataset
 from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError
+from ingest.finding import NOT_YAHOOS
 from ingest.freshness import newest_session
-from ingest.manifest.quotes import Asking, QuoteRow
+from ingest.manifest.judgements import Judgements
+from ingest.manifest.quotes import Asking, QuoteRow, Refusal
 from ingest.manifest.records import Coverage
 from ingest.reading import Stock
 from ingest.settings import Settings
@@ -24,15 +29,18 @@ from ingest.sources.yahoo import Daily, Yahoo
 from ingest.store import Store
 from ingest.warned import warn
 
-_SAMPLE = 3
 _MARGIN = timedelta(days=12)
+_LATELY = 5
+"""A ticker that is in none of so many of the newest files is no longer traded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
 
-    `doubts` says what is odd about it.
+    `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, `ends` its last.
+    Where `refused` says why, what it has before `start` is another's, and was left out. `outliers` are single sessions
+    whose close is not Massive's.
     """
 
     ticker: str
@@ -40,18 +48,26 @@ class Answer:
     rows: pl.DataFrame
     actions: Actions
     compared: bool
+    begins: date
+    ends: date
     doubts: tuple[str, ...] = ()
+    refused: str = ""
+    outliers: tuple[date, ...] = ()
 
 
 def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     """Ask for a ticker's rows and events from a little before `start` to today.
 
-    Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement, or another
-    SourceError where Yahoo gives no answer.
+    Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement where nothing
+    of the answer is believed, or another SourceError where Yahoo gives no answer.
     """
     symbol = symbol_of(stock.dataset, ticker)
-    begin = _begin(stock, ticker, start)
-    return compared(stock, ticker, yahoo.daily(symbol, begin), begin)
+    before = max((day for day in stock.manifest.coverage().of(ticker) if day < start), default=None)
+    begin = min(start - _MARGIN, before or start)
+    found = compared(stock, ticker, yahoo.daily(symbol, begin), begin)
+    # Rows further back would make the next question begin there, and so on, further back each time.
+    wanted = pl.col("date") > before if before else pl.col("date") >= start
+    return replace(found, rows=found.rows.filter(wanted))
 
 
 def symbol_of(dataset: Dataset, ticker: str) -> str:
@@ -75,15 +91,12 @@ def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None)
     Without a `start` there has to be a bar.
     """
     rows = _rows(stock.dataset, ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
-    begin = start or found.bars["date"][0]
+    asked: date = start or found.bars["date"][0]
+    days = rows["date"].to_list() or [asked]
     doubts = tuple(f"{ticker}: {doubt}" for doubt in found.doubts)
-    return Answer(ticker, begin, rows, found.actions, _compare(stock, ticker, rows, found.actions), doubts)
-
-
-def _begin(stock: Stock, ticker: str, start: date) -> date:
-    """Far enough back that a session which is held is among the answers, if there is one before."""
-    earlier = [day for day in stock.manifest.coverage().of(ticker) if day < start]
-    return min(start - _MARGIN, max(earlier)) if earlier else start - _MARGIN
+    whole = Answer(ticker, asked, rows, found.actions, False, days[0], days[-1], doubts)
+    closes = _closes(stock, ticker, rows)
+    return _believed(stock.dataset, whole, closes) if closes.height else whole
 
 
 def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
@@ -99,35 +112,62 @@ def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
     )
 
 
-def _compare(stock: Stock, ticker: str, rows: pl.DataFrame, actions: Actions) -> bool:
-    """Whether there was a session to compare; raises Disagreement."""
-    covered = stock.manifest.coverage().of(ticker)
-    both = [day for day in rows["date"].to_list() if day in covered]
-    theirs = reading.massive(stock, frozenset([ticker]), _sample(both, actions))
-    joined = theirs.join(rows, on="date", suffix="_yahoo").filter((pl.col("close") > 0) & (pl.col("close_yahoo") > 0))
-    off = joined.filter((pl.col("close_yahoo") / pl.col("close") - 1).abs() > stock.dataset.tolerance)
-    split = ", or a split that one of the two lacks" if stock.dataset.splits else ""
-    for day, mine, yahoos in off.select("date", "close", "close_yahoo").head(1).iter_rows():
-        raise Disagreement(
-            f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
-            f"({yahoos / mine:.4g} times); another security{split}"
-        )
-    return joined.height > 0
+def _closes(stock: Stock, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Both closes of the sessions that both have, by date; `alone` where the rows beside it in `rows` are such, too."""
+    held = stock.manifest.coverage().of(ticker)
+    days = [day for day in rows["date"].to_list() if day in held]
+    theirs = reading.massive(stock, frozenset([ticker]), days).select("date", mine="close")
+    joined = rows.select("date", yahoos="close").join(theirs, on="date", how="left").sort("date")
+    both = ((pl.col("mine") > 0) & (pl.col("yahoos") > 0)).fill_null(value=False)
+    beside = both.shift(1, fill_value=False) & both.shift(-1, fill_value=False)
+    return joined.with_columns(alone=beside, both=both).filter(pl.col("both"))
 
 
-def _sample(days: Sequence[date], actions: Actions) -> list[date]:
-    """The first, the last, and those around each split."""
-    chosen = {*days[:_SAMPLE], *days[-_SAMPLE:]}
-    for split in actions.splits:
-        chosen.update(
-            [day for day in days if day < split.ex_date][-1:] + [day for day in days if day >= split.ex_date][:1]
-        )
-    return sorted(chosen)
+def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
+    """The part of an answer that begins where the closes agree and none after it is wrong. Raises Disagreement."""
+    logs = np.log(closes["yahoos"].to_numpy() / closes["mine"].to_numpy())
+    found = compare(logs, closes["alone"].to_numpy(), dataset.tolerance)
+    days = closes["date"].to_list()
+    outliers = tuple(days[at] for at in np.flatnonzero(found.outlier))
+    if not found.factor.any():
+        return replace(whole, compared=True, outliers=outliers)
+    words = _disagreement(dataset, whole.ticker, closes, found.factor)
+    first = _first_agreeing(found)
+    if first is None:
+        raise Disagreement(words)
+    start, actions = days[first], whole.actions
+    return replace(
+        whole,
+        start=start,
+        rows=whole.rows.filter(pl.col("date") >= start),
+        actions=actions.since(start),
+        compared=True,
+        refused=words,
+        outliers=tuple(day for day in outliers if day >= start),
+    )
 
 
-def keep(settings: Settings, dataset: Dataset, answer: Answer) -> None:
+def _first_agreeing(found: Agreement) -> int | None:
+    last_wrong = int(np.flatnonzero(found.factor)[-1])
+    after = np.flatnonzero(found.agrees[last_wrong + 1 :])
+    return last_wrong + 1 + int(after[0]) if len(after) else None
+
+
+def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Flags) -> str:
+    """In words, the last of the closes that are wrong, and how many there are."""
+    day, yahoos, mine = closes.filter(wrong).select("date", "yahoos", "mine").row(-1)
+    first, others = closes.filter(wrong)["date"][0], int(wrong.sum()) - 1
+    more = f", and so on {others:,} more since {first}" if others else ""
+    split = ", or a split that one of the two lacks" if dataset.splits else ""
+    return (
+        f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
+        f"({yahoos / mine:.4g} times){more}; another security{split}"
+    )
+
+
+def keep(settings: Settings, dataset: Dataset, start: date, answer: Answer) -> None:
     """Keep an answer that was compared; not while a run holds the cache. Warns where it cannot be written."""
-    _write(settings, dataset, lambda stock: store(stock, answer))
+    _write(settings, dataset, lambda stock: store(stock, start, answer))
 
 
 def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date, error: SourceError) -> None:
@@ -135,27 +175,40 @@ def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date,
     _write(settings, dataset, lambda stock: store_refusal(stock, ticker, start, error))
 
 
-def store(stock: Stock, answer: Answer) -> int:
-    """Keep an answer, by who holds the cache; returns the number of rows: of sessions whose files could not tell.
+def store(stock: Stock, start: date, answer: Answer) -> int:
+    """Keep an answer to a question from `start` on, by who holds the cache.
 
-    One that could not be compared is not kept.
+    Returns the number of rows: of sessions whose files could not tell. One that could not be compared is not kept.
     """
-    if not answer.compared or answer.rows.is_empty():
+    if not answer.compared:
         return 0
     rows = _lacking(answer, stock.manifest.coverage())
-    last = min(newest_session(stock.dataset), max(answer.rows["date"]))  # newer ones may be had in an hour
-    stock.quotes.keep(answer.ticker, Asking(True, answer.start, last), answer.actions, rows)
+    newest = newest_session(stock.dataset)
+    asking = Asking(answer.start, min(newest, answer.ends), begins=answer.begins)
+    stock.quotes.keep(answer.ticker, asking, answer.actions, rows)
+    Judgements(stock.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
+    if answer.refused and answer.start > start:
+        stock.quotes.refuse(answer.ticker, Refusal(start, answer.start - timedelta(days=1), answer.refused))
     return len(rows)
 
 
 def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) -> None:
-    """Remember a refusal, by who holds the cache. To a ticker that is known no rows mean that nothing happened."""
-    quotes, newest = stock.quotes, newest_session(stock.dataset)
-    known = quotes.asked([ticker]).get(ticker)
-    if isinstance(error, NotFound) and known and known.known:
-        quotes.nothing_new(ticker, newest)
+    """Remember a refusal, by who holds the cache.
+
+    To a ticker that is known, and that Massive's files do not have any more, no rows mean that nothing happened.
+    """
+    newest = newest_session(stock.dataset)
+    asking = stock.quotes.asked([ticker]).get(ticker)
+    if isinstance(error, NotFound) and asking and asking.first <= start and not is_traded(stock, ticker):
+        stock.quotes.nothing_new(ticker, newest)
     else:
-        quotes.refuse(ticker, start, newest, str(error))
+        stock.quotes.refuse(ticker, Refusal(start, newest, str(error)))
+
+
+def is_traded(stock: Stock, ticker: str) -> bool:
+    """Whether one of the newest files that can tell has the ticker."""
+    newest = sorted(stock.manifest.coverage().of(ticker))[-_LATELY:]
+    return not reading.massive(stock, frozenset([ticker]), newest).is_empty()
 
 
 def _write(settings: Settings, dataset: Dataset, keep: Callable[[Stock], object]) -> None:

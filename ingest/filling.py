@@ -11,7 +11,8 @@ import anyio
 from ingest import events
 from ingest.datasets import Dataset
 from ingest.errors import Disagreement, NotFound, SourceError, SourceUnavailable
-from ingest.freshness import calendar_of, due, newest_session
+from ingest.finding import NOT_YAHOOS, Finding
+from ingest.freshness import ASKS_AGAIN, calendar_of, due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.settings import Settings
@@ -35,14 +36,17 @@ class Filling:
     dataset: Dataset
     sink: events.Sink
 
-    async def fill(self, tickers: Collection[str], start: date, end: date, stop: anyio.Event) -> None:
+    async def fill(
+        self, tickers: Collection[str], start: date, end: date, stop: anyio.Event, refresh: bool = False
+    ) -> None:
         """Ask for each ticker that is due, until told to stop or Yahoo gives no answer any more.
 
         A ticker is due where its events are older than the newest session of the window that is over, or where the
         window reaches further back than what was asked for. What has no events is due only where sessions are lacking.
+        With `refresh` all of them are, and what Yahoo was refused for is forgotten, of tickers not tracked, too.
         """
         last = min(end, newest_session(self.dataset))
-        waiting = due(Quotes(self.manifest), self.dataset, self._with_questions(tickers, start, last), start, last)
+        waiting = self._waiting(tickers, start, last, refresh)
         if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
             self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
         began = time.monotonic()
@@ -59,6 +63,13 @@ class Filling:
                 return
             self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
 
+    def _waiting(self, tickers: Collection[str], start: date, last: date, refresh: bool) -> list[str]:
+        quotes, wanted = Quotes(self.manifest), self._with_questions(tickers, start, last)
+        if not refresh:
+            return due(quotes, self.dataset, wanted, start, last)
+        quotes.forget_refusals()
+        return sorted(ticker for ticker in wanted if self.dataset.yahoo_symbol(ticker))
+
     def _with_questions(self, tickers: Collection[str], start: date, end: date) -> Collection[str]:
         if self.dataset.splits:
             return tickers
@@ -73,13 +84,21 @@ class Filling:
         stock, yahoo = self._means()
         try:
             answer = fallback.ask(stock, yahoo, ticker, start)
-            for doubt in answer.doubts:
-                self.sink(events.Notice(doubt, "warning"))
-            return fallback.store(stock, answer)
         except (NotFound, Disagreement) as error:
             fallback.store_refusal(stock, ticker, start, error)
-            self.sink(events.Notice(str(error), "warning" if isinstance(error, Disagreement) else "info"))
+            self._say(error)
             return 0
+        if answer.refused and answer.start > start:
+            self._say(Disagreement(f"{answer.refused}. What it has since {answer.start} is believed"))
+        for doubt in answer.doubts:
+            self.sink(events.Notice(doubt, "warning"))
+        for session in answer.outliers if answer.compared else ():
+            self.sink(events.Found(session, (Finding(NOT_YAHOOS, 1, (ticker,)),)))
+        return fallback.store(stock, start, answer)
+
+    def _say(self, error: SourceError) -> None:
+        words = f"{error}; {ASKS_AGAIN}"
+        self.sink(events.Notice(words, "warning" if isinstance(error, Disagreement) else "info"))
 
     def _means(self) -> "tuple[Stock, Yahoo]":
         from ingest import reading

@@ -23,6 +23,7 @@ NO_STAMP: Final = "stamps that are no time"
 FAR_COUNT: Final = "number of rows far from the neighbours'"
 UNLISTED: Final = "changed rows of a correction that are not listed"
 NOT_MD5: Final = "the ETag is not the md5 of the bytes"
+NOT_YAHOOS: Final = "close that is not Yahoo's"
 
 KINDS = (
     UNKNOWN_COLUMN,
@@ -42,6 +43,7 @@ KINDS = (
     FAR_COUNT,
     UNLISTED,
     NOT_MD5,
+    NOT_YAHOOS,
 )
 """All kinds."""
 

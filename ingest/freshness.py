@@ -1,22 +1,31 @@
-"""When Yahoo is to be asked: which session is over, and whether what was asked before still suffices."""
+"""When Yahoo is to be asked: which session is over, and whether what was asked before still suffices.
+
+Events come into force at the opening of a session, and Yahoo adjusts all its prices for them at once. So what was asked
+for before a session began is too old on that day, though the newest session that is over is the one before.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from zoneinfo import ZoneInfo
 
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest
-from ingest.manifest.quotes import Asking, Quotes
+from ingest.manifest.quotes import Asking, Quotes, Refusal
 from ingest.sessions import Calendar
 
-_UNKNOWN_FOR = timedelta(days=7)
-"""So long a ticker that Yahoo does not have is not asked for again."""
-
-_REFUSED_FOR = timedelta(days=1)
-"""So long one is not asked for again of which events are known, and whose last answer could not be used."""
+ASKS_AGAIN = "asked again when another session is over, or after `ingest run --refresh`"
+"""In words, when what was refused is asked for again."""
 
 _LATELY = timedelta(hours=1)
 """So long what an answer did not have is not asked for again."""
+
+_OLDEST = timedelta(days=15)
+"""No market rests for so long."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def calendar_of(manifest: Manifest, dataset: Dataset) -> Calendar:
@@ -26,23 +35,60 @@ def calendar_of(manifest: Manifest, dataset: Dataset) -> Calendar:
 
 def newest_session(dataset: Dataset, now: datetime | None = None, listed: Collection[date] = ()) -> date:
     """The newest session that is over for an hour, by the clock of the dataset's time zone."""
-    moment = (now or datetime.now(UTC)).astimezone(ZoneInfo(dataset.zone)).replace(tzinfo=None)
-    last = (moment - dataset.settled).date()
-    return Calendar.of(dataset.calendar, listed).between(last - timedelta(days=15), last)[-1]
+    last = (_local(dataset, now) - dataset.settled).date()
+    return Calendar.of(dataset.calendar, listed).between(last - _OLDEST, last)[-1]
 
 
-def is_known(asking: Asking | None, start: date, end: date) -> bool:
+def newest_event(dataset: Dataset, now: datetime | None = None) -> date:
+    """The newest ex-date that may be in force: today's in the dataset's time zone, where today is a session."""
+    day = _local(dataset, now).date()
+    return day if Calendar.of(dataset.calendar).is_session(day) else newest_session(dataset, now)
+
+
+def _local(dataset: Dataset, now: datetime | None) -> datetime:
+    return (now or _now()).astimezone(ZoneInfo(dataset.zone)).replace(tzinfo=None)
+
+
+def has_events(asking: Asking | None, dataset: Dataset, start: date, now: datetime | None = None) -> bool:
+    """Whether all events since `start` are known that may be in force.
+
+    On the day of a session an answer suffices that was given after its opening; one given earlier that day, or one that
+    did not reach as far as it should, suffices for an hour.
+    """
+    if asking is None or asking.first > start:
+        return False
+    newest = newest_event(dataset, now)
+    if asking.last >= newest:
+        return True
+    asked = datetime.fromisoformat(asking.asked_at)
+    opened = datetime.combine(newest, (Calendar.of(dataset.calendar).hours or [clock(0)])[0])
+    if asking.last >= newest_session(dataset, now) and _local(dataset, asked) >= opened:
+        return True
+    return _local(dataset, asked).date() >= newest and (now or _now()) - asked < _LATELY
+
+
+def has_rows(asking: Asking | None, start: date, end: date, now: datetime | None = None) -> bool:
     """Whether what was asked for before covers these days, or was asked for so lately that it is not asked again."""
     if asking is None or asking.first > start:
         return False
-    age = datetime.now(UTC) - datetime.fromisoformat(asking.asked_at)
-    if asking.message:
-        return age < (_REFUSED_FOR if asking.known else _UNKNOWN_FOR)
-    return asking.last >= end or age < _LATELY
+    return asking.last >= end or (now or _now()) - datetime.fromisoformat(asking.asked_at) < _LATELY
+
+
+def holds(refused: Refusal | None, dataset: Dataset, now: datetime | None = None) -> bool:
+    """Whether a refusal still answers the question that it was given to: until another session is over."""
+    if refused is None:
+        return False
+    moment, asked = now or _now(), datetime.fromisoformat(refused.asked_at)
+    is_young = timedelta(0) <= moment - asked < _OLDEST
+    return is_young and newest_session(dataset, asked) == newest_session(dataset, moment)
 
 
 def due(quotes: Quotes, dataset: Dataset, tickers: Iterable[str], start: date, end: date) -> list[str]:
     """Those of the tickers that Yahoo may know and that were not asked for these days, sorted."""
     mapped = sorted(ticker for ticker in tickers if dataset.yahoo_symbol(ticker))
-    asked = quotes.asked(mapped)
-    return [ticker for ticker in mapped if not is_known(asked.get(ticker), start, end)]
+    asked, refused = quotes.asked(mapped), quotes.refusals(mapped)
+    return [
+        ticker
+        for ticker in mapped
+        if not has_rows(asked.get(ticker), start, end) and not holds(refused.get((ticker, start)), dataset)
+    ]

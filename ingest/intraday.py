@@ -1,20 +1,22 @@
 """`get_smart_data` within days: the minute files of a market, brought like those of days, as bars of a size."""
 
+from collections.abc import Collection, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ingest import reading, smart
-from ingest.actions import check_seams, daily, doubts
+from ingest import gaps, reading, smart
+from ingest.actions import Known, check_seams, daily, doubts
 from ingest.aggregate import BarSize, aggregate, bar_size
-from ingest.corporate import Actions
 from ingest.errors import NotFound
 from ingest.freshness import calendar_of
+from ingest.gaps import Span
 from ingest.lookalike import intraday_frame_of
 from ingest.manifest import Manifest
 from ingest.reading import Stock
 from ingest.settings import Settings
-from ingest.smart import Query
+from ingest.smart import Fetched, Query
 from ingest.sources.yahoo import shared
 from ingest.warned import warn
 
@@ -26,14 +28,15 @@ def massive_frame(
     settings: Settings, query: Query, interval: str, prepost: bool, across_seams: bool = False
 ) -> "pd.DataFrame":
     """A ticker's frame of bars; the query's dataset is of minutes. Raises IngestError; warns of what is missing."""
-    bars, actions = fetch(settings, query, bar_size(interval), prepost, across_seams=across_seams)
-    return intraday_frame_of(bars, actions, query.auto_adjust, query.actions, query.dataset, interval)
+    found = fetch(settings, query, bar_size(interval), prepost, across_seams=across_seams)
+    how = (query.auto_adjust, query.actions, query.dataset, interval, found.missing)
+    return intraday_frame_of(found.rows, found.actions, *how)
 
 
 def fetch(
     settings: Settings, query: Query, size: BarSize, prepost: bool, events: bool = True, across_seams: bool = False
-) -> tuple[pl.DataFrame, Actions | None]:
-    """A ticker's bars as traded, as `reading.rows_schema`; and its splits and dividends.
+) -> Fetched:
+    """A ticker's bars as traded.
 
     Without `events` none are looked for: the bars are not to be adjusted. Raises and warns as `massive_frame`.
     """
@@ -41,35 +44,37 @@ def fetch(
         smart.bring(settings, query)
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, query.dataset)
-        _warn_of_missing(stock, query)
-        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+        covered = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
         minutes = reading.rows(stock, [query.ticker], query.start, query.end)
+        missing = _warn_of_missing(stock, query, covered.of(query.ticker), minutes)
         bars = aggregate(minutes, size, query.dataset, prepost)
         if bars.is_empty():
             raise NotFound(_nothing(query, minutes))
-        actions = _events(settings, stock, query, bars) if events else None
-        if actions and not across_seams:
-            check_seams(bars, coverage, {query.ticker: actions})
-    for doubt in doubts(bars, {query.ticker: actions}, payouts=False) if actions else ():
+        known = _events(settings, stock, query, bars) if events else None
+        if known and not across_seams:
+            check_seams(bars, covered, {query.ticker: known.actions}, {query.ticker: known.begins})
+    for doubt in doubts(bars, {query.ticker: known.actions}, payouts=False) if known else ():
         warn(doubt)
-    return bars, actions
+    return Fetched(bars, known.actions if known else None, missing)
 
 
-def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) -> Actions | None:
+def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) -> Known | None:
     yahoo = shared() if query.fetch and settings.fallback.enabled else None
     with daily(stock, settings) as days:
-        return smart.events_of(days, settings, query, bars, None, yahoo)
+        return smart.events_of(days, settings, query, bars, yahoo)
 
 
-def _warn_of_missing(stock: Stock, query: Query) -> None:
-    covered = stock.manifest.coverage().of(query.ticker)
+def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
     sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
-    if missing := [day for day in sessions if day not in covered]:
-        span = f"{missing[0]}" if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
+    missing = [day for day in sessions if day not in covered]
+    stretches = gaps.spans(missing, sessions)
+    if missing:
         warn(
-            f"{len(missing):,} of {len(sessions):,} sessions are missing ({span}): no file of {query.dataset.short} is "
-            "held of them, and Yahoo is not asked for minutes"
+            f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.in_words(stretches)}): no file of "
+            f"{query.dataset.short} is held of them, and Yahoo is not asked for minutes"
         )
+    days = frozenset(minutes["date"].to_list())
+    return [*(smart.warn_of_ends(query, sessions, days, frozenset(missing)) if days else ()), *stretches]
 
 
 def _nothing(query: Query, minutes: pl.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """Raw rows of one ticker as the DataFrame that yfinance's `Ticker.history` would give."""
 
-from collections.abc import Mapping
+from bisect import bisect
+from collections.abc import Mapping, Sequence
 from datetime import date
 from datetime import time as clock
 from itertools import groupby
@@ -14,6 +15,7 @@ from ingest.adjust import Floats, split_factors
 from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import ActionsUnknown
+from ingest.gaps import Span
 from ingest.sessions import NEW_YORK, Calendar
 from ingest.warned import warn
 
@@ -27,6 +29,7 @@ def frame_of(
     auto_adjust: bool,
     with_actions: bool,
     dataset: Dataset = STOCKS_DAY,
+    missing: Sequence[Span] = (),
 ) -> "pd.DataFrame":
     """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
 
@@ -35,7 +38,7 @@ def frame_of(
     a day without a row stands at the first row since, which is warned of.
     Volume is rounded half to even, 0 where there is none; of coins it is as it came. Index: `Date`, midnight in the
     time zone that yfinance has for the dataset. `attrs["sources"]` says which dates came from where: spans of
-    neighbouring rows, as ISO dates.
+    neighbouring rows, as ISO dates, and those that are `missing`, under that name.
     """
     import pandas as pd
 
@@ -51,7 +54,7 @@ def frame_of(
     # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
     days = pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list()))
     frame = pd.DataFrame(columns, index=days.tz_localize(dataset.yahoo_zone).rename("Date"))
-    frame.attrs["sources"] = sources(rows)
+    frame.attrs["sources"] = sources(rows, missing)
     return frame
 
 
@@ -75,6 +78,7 @@ def intraday_frame_of(
     with_actions: bool,
     dataset: Dataset,
     interval: str,
+    missing: Sequence[Span] = (),
 ) -> "pd.DataFrame":
     """Bars of one ticker within days: prices divided by later splits, whether `auto_adjust` or not.
 
@@ -97,7 +101,7 @@ def intraday_frame_of(
     # By way of seconds, as yfinance does, so that the unit is the one of the installed pandas.
     index = pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC")
     frame = pd.DataFrame(columns, index=index.tz_convert(dataset.yahoo_zone).rename("Datetime"))
-    frame.attrs["sources"] = sources(bars)
+    frame.attrs["sources"] = sources(bars, missing)
     return frame
 
 
@@ -145,10 +149,18 @@ def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mappin
     return found
 
 
-def sources(rows: pl.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """For each source the spans of neighbouring rows that came from it."""
+def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[tuple[str, str]]]:
+    """For each source the spans of neighbouring rows that came from it, and those that are "missing"."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for source, group in groupby(rows.select("source", "date").iter_rows(), key=lambda row: row[0]):
+    gaps = sorted(missing)
+    begins = [first for first, _ in gaps]
+
+    def stretch(row: tuple[str, date]) -> tuple[str, int]:
+        return row[0], bisect(begins, row[1])  # rows on both sides of a gap are no neighbours
+
+    for (source, _), group in groupby(rows.select("source", "date").iter_rows(), key=stretch):
         days = [day for _, day in group]
         found.setdefault(source, []).append((days[0].isoformat(), days[-1].isoformat()))
+    if gaps:
+        found["missing"] = [(first.isoformat(), last.isoformat()) for first, last in gaps]
     return found

@@ -232,7 +232,8 @@ class _Run:
         wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
         if wanted and self._followed:
             filling = Filling(self._store.manifest, self._settings, request.dataset, self._sink)
-            await filling.fill(self._followed, request.window.start, request.window.end, self._stop)
+            window = request.window
+            await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
 
     async def _project(self) -> None:
         from ingest.projecting import project

@@ -1,14 +1,14 @@
 """`get_smart_data`: what is stored first, what is lacking in bulk from Massive, and Yahoo where Massive has nothing."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ingest import adjusted, fallback, reading, runs
-from ingest.actions import actions_of, check_seams, differences, doubts
+from ingest import adjusted, fallback, gaps, reading, runs
+from ingest.actions import Inquiry, Known, actions_of, check_seams, differences, doubts
 from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY, Dataset, strangers
 from ingest.errors import (
@@ -22,13 +22,14 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.fallback import Answer
-from ingest.freshness import calendar_of, is_known, newest_session
+from ingest.freshness import ASKS_AGAIN, calendar_of, has_rows, holds, newest_session
+from ingest.gaps import Span
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
 from ingest.period import first_day
 from ingest.reading import Stock
 from ingest.request import Flags, Request, request_of
-from ingest.sessions import Calendar, today
+from ingest.sessions import FIRST_SESSION, Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Told, Yahoo, as_traded, shared
 from ingest.warned import warn as _warn
@@ -86,16 +87,23 @@ def window_of(
     return first, last
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A ticker's rows as traded, as `reading.rows_schema`, its splits and dividends, and the days that are missing."""
+
+    rows: pl.DataFrame
+    actions: Actions | None
+    missing: Sequence[Span]
+
+
 def massive_frame(settings: Settings, query: Query, across_seams: bool = False) -> "pd.DataFrame":
     """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
-    rows, actions = fetch(settings, query, across_seams=across_seams)
-    return frame_of(rows, actions, query.auto_adjust, query.actions, query.dataset)
+    found = fetch(settings, query, across_seams=across_seams)
+    return frame_of(found.rows, found.actions, query.auto_adjust, query.actions, query.dataset, found.missing)
 
 
-def fetch(
-    settings: Settings, query: Query, events: bool = True, across_seams: bool = False
-) -> tuple[pl.DataFrame, Actions | None]:
-    """A ticker's rows as traded, as `reading.rows_schema`, Massive's first; and its splits and dividends.
+def fetch(settings: Settings, query: Query, events: bool = True, across_seams: bool = False) -> Fetched:
+    """A ticker's rows, Massive's first.
 
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
     """
@@ -105,18 +113,20 @@ def fetch(
         stock = reading.stock_of(manifest, settings, query.dataset)
         yahoo = shared() if query.fetch and settings.fallback.enabled and query.asks_yahoo else None
         coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
-        rows, answer = _filled(stock, settings, query, yahoo)
+        filled = _filled(stock, settings, query, yahoo)
+        rows = filled.rows
         if rows.is_empty():
-            raise NotFound(_nothing(query))
-        actions = events_of(stock, settings, query, rows, answer, yahoo) if events else None
-        if actions and not across_seams:
-            check_seams(rows, coverage, {query.ticker: actions})
-        for doubt in doubts(rows, {query.ticker: actions}) if actions else ():
+            raise NotFound(_nothing(query, filled.refused))
+        missing = _gaps(stock, query, filled, yahoo)
+        known = events_of(stock, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
+        if known and not across_seams:
+            check_seams(rows, coverage, {query.ticker: known.actions}, {query.ticker: known.begins})
+        for doubt in doubts(rows, {query.ticker: known.actions}) if known else ():
             _warn(doubt)
-    return rows, actions
+    return Fetched(rows, known.actions if known else None, missing)
 
 
-def _nothing(query: Query) -> str:
+def _nothing(query: Query, refused: str) -> str:
     span = f"{query.ticker} from {query.start} to {query.end}"
     if not query.fetch:
         found = f"there is nothing of {span} in {query.dataset.short} (fetch=False: nobody was asked)"
@@ -125,7 +135,8 @@ def _nothing(query: Query) -> str:
     else:
         unasked = fallback.unasked(query.dataset, query.ticker)
         found = f"there is nothing of {span} in {query.dataset.short}, and {unasked}"
-    return f"{found}; {spelling(query)}"
+    why = f" ({refused})" if refused else ""
+    return f"{found}{why}; {spelling(query)}"
 
 
 def spelling(query: Query) -> str:
@@ -198,32 +209,58 @@ def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
 # Yahoo
 
 
-def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None) -> tuple[pl.DataFrame, Answer | None]:
-    """Rows stored, with Yahoo's for sessions that are not held; and Yahoo's answer where it was asked."""
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """Rows stored, with Yahoo's for sessions that are not held.
+
+    `answer` is Yahoo's where it was asked; `refused` says why nothing came of it, now or when it was asked before.
+    """
+
+    rows: pl.DataFrame
+    lacking: Sequence[date]
+    answer: Answer | None = None
+    refused: str = ""
+
+
+def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None) -> _Filled:
     # Before the rows: a session that a run commits meanwhile is asked for in vain, and not missed.
     covered = stock.manifest.coverage().of(query.ticker)
     rows = reading.rows(stock, [query.ticker], query.start, query.end)
     lacking = _untold(stock, query, rows, covered)
-    asking = stock.quotes.asked([query.ticker]).get(query.ticker)
-    if not lacking or yahoo is None or is_known(asking, lacking[0], lacking[-1]):
-        _warn_of_newest(query, rows, lacking, yahoo)
-        return rows, None
+    stored = _Filled(rows, lacking)
+    if not lacking or yahoo is None:
+        return stored
+    first = min([lacking[0], *rows["date"].head(1)])
+    if has_rows(stock.quotes.asked([query.ticker]).get(query.ticker), first, lacking[-1]):
+        return stored
+    refusal = stock.quotes.refusals([query.ticker]).get((query.ticker, first))
+    if refusal and holds(refusal, query.dataset):
+        return replace(stored, refused=f"{refusal.reason} ({ASKS_AGAIN})")
+    return _asked(stock, settings, query, yahoo, stored, first)
+
+
+def _asked(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo, stored: _Filled, first: date) -> _Filled:
+    """Yahoo's answer since `first`, kept, and its rows of sessions that are lacking beside those stored."""
     try:
-        answer = fallback.ask(stock, yahoo, query.ticker, lacking[0])
+        answer = fallback.ask(stock, yahoo, query.ticker, first)
     except (NotFound, Disagreement) as error:
-        fallback.keep_refusal(settings, query.dataset, query.ticker, lacking[0], error)
-        _warn(str(error))
-        return rows, None
+        fallback.keep_refusal(settings, query.dataset, query.ticker, first, error)
+        return _refused(stored, error)
     except SourceError as error:
-        _warn(f"{_missing(lacking, f'from {lacking[0]} to {lacking[-1]}')}: {error}")
-        return rows, None
-    fallback.keep(settings, query.dataset, answer)
+        return _refused(stored, error)
+    fallback.keep(settings, query.dataset, first, answer)
     for doubt in answer.doubts:
         _warn(doubt)
+    rows, lacking = stored.rows, stored.lacking
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
-    found = pl.concat([rows, theirs]).sort("date")
-    _warn_of_newest(query, found, lacking, yahoo)
-    return found, answer
+    refused = answer.refused if answer.start > first else ""
+    return replace(stored, rows=pl.concat([rows, theirs]).sort("date"), answer=answer, refused=refused)
+
+
+def _refused(stored: _Filled, error: SourceError) -> _Filled:
+    if stored.rows.is_empty():
+        _warn(str(error))  # else it is the reason why sessions are missing
+    return replace(stored, refused=str(error))
 
 
 def _untold(stock: Stock, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
@@ -235,40 +272,86 @@ def _untold(stock: Stock, query: Query, rows: pl.DataFrame, covered: Collection[
     return [day for day in sessions if day not in covered]
 
 
-def _warn_of_newest(query: Query, rows: pl.DataFrame, lacking: Sequence[date], yahoo: Yahoo | None) -> None:
-    """The newest sessions may be nowhere yet; older ones that nobody has were not traded."""
+def _gaps(stock: Stock, query: Query, filled: _Filled, yahoo: Yahoo | None) -> Sequence[Span]:
+    """What is missing of the window, by dates, each said with a warning."""
+    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
+    days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
+    gone, newest = gaps.missing(sessions, days, lacking), max(days)
+    if query.start == query.dataset.first_session:
+        gone = [day for day in gone if day > min(days)]
+    _warn_of_missing([day for day in gone if day < newest], sessions, filled.refused or _why(query, yahoo))
+    if newer := [day for day in gone if day > newest]:
+        span = (
+            f"1 session from {newer[0]} on is" if len(newer) == 1 else f"{len(newer):,} sessions from {newer[0]} on are"
+        )
+        _warn(f"{span} missing: {filled.refused or _why(query, yahoo, ' yet')}")
+    return [*warn_of_ends(query, sessions, days, lacking), *gaps.spans(gone, sessions)]
+
+
+def _warn_of_missing(gone: Sequence[date], sessions: Sequence[date], why: str) -> None:
+    if gone:
+        _warn(f"{gaps.counted(gone)} missing ({gaps.in_words(gaps.spans(gone, sessions))}): {why}")
+
+
+def _why(query: Query, yahoo: Yahoo | None, yet: str = "") -> str:
     alone = query.fetch and not query.asks_yahoo
-    nobody = "Massive does not have them yet" if alone else "they are not stored, and nobody was asked"
-    why = "neither Massive nor Yahoo has them yet" if yahoo else nobody
-    last = rows["date"].max()
-    if isinstance(last, date) and (newer := [day for day in lacking if day > last]):
-        _warn(f"{_missing(newer, f'from {newer[0]} on')}: {why}")
+    nobody = f"Massive does not have them{yet}" if alone else "they are not stored, and nobody was asked"
+    return f"neither Massive nor Yahoo has them{yet}" if yahoo else nobody
 
 
-def _missing(sessions: Sequence[date], span: str) -> str:
-    return f"1 session {span} is missing" if len(sessions) == 1 else f"{len(sessions):,} sessions {span} are missing"
+def warn_of_ends(
+    query: Query, sessions: Sequence[date], days: Collection[date], lacking: Collection[date]
+) -> Sequence[Span]:
+    """Say where a ticker's rows begin late or end early though files are held, and what lies before all files."""
+    found: list[Span] = []
+    if query.start < FIRST_SESSION:
+        found.append((query.start, FIRST_SESSION - timedelta(days=1)))
+        _warn(f"nothing is looked for before {FIRST_SESSION}, where the first files begin: from {query.start} on")
+    early = gaps.before(sessions, days, lacking)
+    if early and query.start != query.dataset.first_session:  # else all there is was asked for
+        found.append((early[0], early[-1]))
+        _warn(
+            f"{query.ticker} has no rows from {early[0]} to {early[-1]}, in {len(early):,} sessions whose files are "
+            "held: it was not listed yet, or had another ticker"
+        )
+    if late := gaps.after(sessions, days, lacking):
+        found.append((late[0], late[-1]))
+        _warn(
+            f"{query.ticker} has no rows from {late[0]} to {late[-1]}, in {len(late):,} sessions whose files are "
+            "held: it is not listed any more, or has another ticker"
+        )
+    return found
 
 
 def events_of(
-    stock: Stock, settings: Settings, query: Query, rows: pl.DataFrame, answer: Answer | None, yahoo: Yahoo | None
-) -> Actions | None:
-    """Splits and dividends; None where they cannot be had, and raw prices were asked for."""
+    stock: Stock,
+    settings: Settings,
+    query: Query,
+    rows: pl.DataFrame,
+    yahoo: Yahoo | None,
+    answer: Answer | None = None,
+    refused: str = "",
+) -> Known | None:
+    """Splits and dividends; None where they cannot be had, and raw prices were asked for.
+
+    What was just asked for is not asked again: there is an `answer`, or a reason why it was `refused`.
+    """
     if not stock.dataset.splits:
-        return Actions()
+        return Known(Actions())
     first = rows["date"].min()
     if answer and isinstance(first, date) and answer.start <= first:
-        return answer.actions
-    notices: list[str] = []
+        return Known(answer.actions, answer.begins)
     try:
-        return actions_of(stock, settings, rows, yahoo, notices)[query.ticker]
+        told = {query.ticker: refused} if refused else {}
+        known, notices = actions_of(Inquiry(stock, settings, yahoo), rows, told)
     except ActionsUnknown as error:
         if query.auto_adjust:
             raise
         _warn(f"prices are as traded: {error}")
         return None
-    finally:
-        for notice in notices:
-            _warn(notice)
+    for notice in notices:
+        _warn(notice)
+    return known[query.ticker]
 
 
 def yahoo_frame(
@@ -328,7 +411,7 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
         except Disagreement as error:
             _warn(f"not kept: {error}")
             return
-    fallback.keep(settings, dataset, answer)
+    fallback.keep(settings, dataset, answer.start, answer)
 
 
 def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None = None) -> "pd.DataFrame":

@@ -6,8 +6,8 @@ from datetime import date
 
 import polars as pl
 
-from ingest import reading, scanning
-from ingest.actions import adjusted_rows
+from ingest import events, reading, scanning
+from ingest.actions import Errors, adjusted_rows, ignore
 from ingest.adjust import Adjust
 from ingest.datasets import Dataset
 from ingest.errors import NotFound, UsageError
@@ -31,6 +31,8 @@ def history(
     columns: Sequence[str] | None,
     fetch: bool,
     across_seams: bool,
+    errors: Errors = "raise",
+    on_event: events.Sink = ignore,
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
     chosen = _checked(columns, adjust, dataset)
@@ -47,6 +49,8 @@ def history(
             yahoo,
             across_seams,
             not reading.IN_CSV.issuperset(chosen),
+            errors,
+            on_event,
         )
     for notice in notices:
         warn(notice)

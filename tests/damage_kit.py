@@ -13,7 +13,7 @@ from ingest.datasets import named
 from ingest.demo.market import pack
 from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns
-from ingest.manifest.quotes import Asking, Quotes
+from ingest.manifest.quotes import Asking, Quotes, Refusal
 
 DATASETS = tuple(map(named, ("stocks-day", "options-day")))
 DAYS = trading_days(date(2025, 3, 3), 4)
@@ -22,7 +22,17 @@ LISTED = frozenset({"AAPL", "TRUE", "T1*"})
 _ROWS = [*((f"T{n:02}", f"{n + 1}") for n in range(38)), ("AAPL", "100.5"), ("TRUE", "7")]
 WHOLE, CHANGED, FEWER = flat(_ROWS), flat([*_ROWS[:-1], ("TRUE", "8")]), flat(_ROWS[5:])
 
-KEPT = ("corrections", "quarantine", "findings", "permission_windows", "yahoo_rows", "actions", "askings", "patterns")
+KEPT = (
+    "corrections",
+    "quarantine",
+    "findings",
+    "permission_windows",
+    "yahoo_rows",
+    "actions",
+    "askings",
+    "refusals",
+    "patterns",
+)
 """Tables of which nothing else in a cache tells."""
 
 
@@ -40,9 +50,10 @@ def fill(place, server):
         server.put(dataset.key(DAYS[2]), pack(FEWER))
         assert here.run(*SPAN, tracked=LISTED).finished.exit_code == 3
         with Manifest.open(here.root / "manifest.sqlite", dataset.name) as manifest:
-            known = Asking(True, *SPAN)
+            known = Asking(*SPAN)
             rows = [("GONE", day, 1.0, 2.0, 1.0, 2.0, 9.0) for day in DAYS]
             Quotes(manifest).keep("GONE", known, Actions((Split(DAYS[1], 2.0),), ()), rows)
+            Quotes(manifest).refuse("NONE", Refusal(*SPAN, "Yahoo has no NONE"))
             Patterns(manifest).remember(["T1*"])
 
 

@@ -354,7 +354,7 @@ def test_sessions_beside_a_known_split_are_needed(place, theirs):
     place.run(*window(DAYS[:5]))
     settings = place.settings()
     with Manifest.open(settings.manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
-        asking = Asking(known=True, first=DAYS[0], last=DAYS[-1])
+        asking = Asking(first=DAYS[0], last=DAYS[-1])
         Quotes(manifest).keep("MSFT", asking, Actions((Split(DAYS[6], 2.0),)), [])
     theirs.plain("MSFT", DAYS)
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]

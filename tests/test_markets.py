@@ -188,7 +188,7 @@ def test_a_coin_of_the_same_letters_is_refused(open_world):
     here.yahoo.securities[symbol] = at_yahoo(CRYPTO, days, 1, first=93.0)
     with pytest.warns(IngestWarning, match=r"Yahoo's prices of X:BTC-USD are not Massive's: .* another security$"):
         mine = frame(here, CRYPTO, ticker, days[10])
-    assert list(mine.attrs["sources"]) == ["massive"]
+    assert list(mine.attrs["sources"]) == ["massive", "missing"]
 
 
 def test_prices_of_other_exchanges_may_lie_further_apart_than_those_of_one(open_world):

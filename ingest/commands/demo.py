@@ -169,7 +169,7 @@ def _nothing_happened(folder: Path, part: _Part) -> None:
     if not part.dataset.splits:
         return
     chosen = settings.load(folder / "config.toml")
-    asking = Asking(known=True, first=part.dataset.first_session, last=sessions.today())
+    asking = Asking(first=part.dataset.first_session, last=sessions.today())
     # Those of minutes stand beside the day bars.
     with Manifest.open(chosen.manifest_path, (days_of(part.dataset) or part.dataset).name) as manifest:
         for ticker in part.tickers:

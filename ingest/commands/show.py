@@ -111,15 +111,19 @@ def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], pl.Da
 def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
     adjusts, size = wish.adjust != "none", bar_size(wish.interval)
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
-    bars, actions = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
-    return adjusted.apply(_with_dollars(bars), {wish.ticker: actions} if actions else {}, wish.adjust)
+    found = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
+    return _adjusted(wish, found)
 
 
 def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
     adjusts = wish.adjust != "none"
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
-    rows, actions = smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams)
-    return adjusted.apply(_with_dollars(rows), {wish.ticker: actions} if actions else {}, wish.adjust)
+    return _adjusted(wish, smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams))
+
+
+def _adjusted(wish: Wish, found: smart.Fetched) -> pl.DataFrame:
+    actions = {wish.ticker: found.actions} if found.actions else {}
+    return adjusted.apply(_with_dollars(found.rows), actions, wish.adjust)
 
 
 def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ingest.finding import FAR_COUNT, Finding
+from ingest.finding import FAR_COUNT, MAX_EXAMPLES, Finding, example
 from ingest.manifest.database import Database, now
 from ingest.manifest.kinds import Kinds, count, day, flag, text
 from ingest.manifest.records import Correction, FindingCount, KeptCorrection, Quarantined
@@ -101,6 +101,15 @@ class Judgements:
             (day, Finding(kind, count, examples))
             for day, kind, count, examples in self.database.typed(_FINDING, query, start.isoformat(), end.isoformat())
         ]
+
+    def add(self, kind: str, ticker: str, sessions: Iterable[date]) -> None:
+        """Record that a ticker has what `kind` says in these sessions, beside the tickers that are known to."""
+        for session in sessions:
+            known = next((one for _, one in self.findings(session, session) if one.kind == kind), Finding(kind, 0))
+            if ticker not in known.examples and known.count < MAX_EXAMPLES:
+                more = Finding(kind, known.count + 1, (*known.examples, example(ticker)))
+                with self.database.transaction() as db:
+                    write_findings(db, self.database.dataset, session, (more,))
 
     def finding_counts(self) -> list[FindingCount]:
         """Sessions by kind of finding, the most frequent first."""

@@ -9,7 +9,8 @@ from ingest.corporate import Actions, Dividend, Split
 from ingest.manifest.database import THESE, Database, listed, now
 from ingest.manifest.tables import columns
 
-_ASKING = columns("askings", "ticker", "known", "first", "last", "asked_at", "message")
+_ASKING = columns("askings", "ticker", "first", "last", "asked_at", "begins")
+_REFUSAL = columns("refusals", "ticker", "first", "last", "reason", "asked_at")
 _ACTION = columns("actions", "ticker", "ex_date", "kind", "value", "close_before", "kept")
 _INSTRUMENT = columns("instruments", "ticker", "instrument")
 _ROW = columns("yahoo_rows", "ticker", "session", "open", "high", "low", "close", "volume")
@@ -22,16 +23,26 @@ QuoteRow = tuple[str, date, float | None, float | None, float | None, float | No
 class Asking:
     """What is known of a ticker's actions: those with an ex-date from `first` to `last`.
 
-    `known` is False where Yahoo has no such ticker, or one whose prices are not Massive's; `message` says why the last
-    answer could not be used. What was known before stays known.
-    `asked_at` is ISO 8601, UTC.
+    `asked_at` is ISO 8601, UTC. `begins` is the date of the first row that Yahoo has since `first`.
     """
 
-    known: bool
     first: date
     last: date
     asked_at: str = ""
-    message: str = ""
+    begins: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why what Yahoo said of a ticker's days from `first`, where the question began, to `last` cannot be used.
+
+    `asked_at` is ISO 8601, UTC.
+    """
+
+    first: date
+    last: date
+    reason: str
+    asked_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +52,15 @@ class Quotes:
     database: Database
 
     def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
-        """What was asked for, by ticker; those that never were are not in it."""
-        query = f"SELECT ticker, known, first, last, asked_at, message FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
+        """What was answered, by ticker; those of which nothing is known are not in it."""
+        query = f"SELECT ticker, first, last, asked_at, begins FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
         return {ticker: Asking(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))}
+
+    def refusals(self, tickers: Iterable[str]) -> dict[tuple[str, date], Refusal]:
+        """Answers that could not be used, by ticker and the first day that was asked for."""
+        query = f"SELECT ticker, first, last, reason, asked_at FROM refusals WHERE dataset = ? AND {THESE}"  # noqa: S608
+        found = self.database.typed(_REFUSAL, query, listed(tickers))
+        return {(ticker, first): Refusal(first, *rest) for ticker, first, *rest in found}
 
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
         """What happened to securities by ticker, by ex-date; those of which nothing is known are not in it."""
@@ -98,7 +115,7 @@ class Quotes:
 
     def known_until(self) -> list[date]:
         """For each ticker that Yahoo has: up to when its actions are known."""
-        query = "SELECT last FROM askings WHERE dataset = ? AND known"
+        query = "SELECT last FROM askings WHERE dataset = ?"
         return [last for (last,) in self.database.typed(columns("askings", "last"), query)]
 
     def count(self) -> int:
@@ -106,7 +123,10 @@ class Quotes:
         return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])
 
     def keep(self, ticker: str, asking: Asking, actions: Actions, rows: Sequence[QuoteRow]) -> None:
-        """Record an answer, all in one transaction: the actions take the place of those held of the span asked for."""
+        """Record an answer, all in one transaction: the actions take the place of those held of the span asked for.
+
+        What was refused of questions that begin in it is forgotten: they are answered now.
+        """
         dataset, at = self.database.dataset, now()
         known = self._joined(ticker, asking)
         with self.database.transaction() as db:
@@ -122,8 +142,13 @@ class Quotes:
             if actions.instrument:
                 db.execute("INSERT OR REPLACE INTO instruments VALUES (?, ?, ?)", (dataset, ticker, actions.instrument))
             db.execute(
-                "INSERT OR REPLACE INTO askings VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (dataset, ticker, known.known, known.first.isoformat(), known.last.isoformat(), at, known.message),
+                "INSERT OR REPLACE INTO askings (dataset, ticker, first, last, asked_at, begins) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (dataset, ticker, known.first.isoformat(), known.last.isoformat(), at, _iso(known.begins)),
+            )
+            db.execute(
+                "DELETE FROM refusals WHERE dataset = ? AND ticker = ? AND first >= ?",
+                (dataset, ticker, asking.first.isoformat()),
             )
             db.executemany(
                 "INSERT OR REPLACE INTO yahoo_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,34 +158,43 @@ class Quotes:
             if rows:
                 db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
 
-    def refuse(self, ticker: str, first: date, last: date, message: str) -> None:
-        """Record that an answer could not be used. Events that are known stay, and so does the span that they cover."""
+    def refuse(self, ticker: str, refused: Refusal) -> None:
+        """Record that an answer could not be used, in the place of earlier ones; events that are known stay."""
         with self.database.transaction() as db:
             db.execute(
-                "INSERT INTO askings (dataset, ticker, known, first, last, asked_at, message) "
-                "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT (dataset, ticker) DO UPDATE SET "
-                "asked_at = excluded.asked_at, message = excluded.message, "
-                "first = CASE known WHEN 1 THEN first ELSE excluded.first END, "
-                "last = CASE known WHEN 1 THEN last ELSE excluded.last END",
-                (self.database.dataset, ticker, first.isoformat(), last.isoformat(), now(), message),
+                "INSERT OR REPLACE INTO refusals (dataset, ticker, first, last, reason, asked_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(self.database.dataset, ticker, refused.first.isoformat(), refused.last.isoformat()),
+                    *(refused.reason, refused.asked_at or now()),
+                ),
             )
+
+    def forget_refusals(self) -> None:
+        """Let each question that was refused be asked again."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM refusals WHERE dataset = ?", (self.database.dataset,))
 
     def nothing_new(self, ticker: str, last: date) -> None:
         """Record that up to `last` nothing has happened to a ticker that is known: it is no longer traded, say."""
         with self.database.transaction() as db:
             db.execute(
-                "UPDATE askings SET last = max(last, ?), asked_at = ?, message = '' WHERE dataset = ? AND ticker = ?",
+                "UPDATE askings SET last = max(last, ?), asked_at = ? WHERE dataset = ? AND ticker = ?",
                 (last.isoformat(), now(), self.database.dataset, ticker),
             )
 
     def _joined(self, ticker: str, asking: Asking) -> Asking:
         """The span asked for, joined with the one that was known before where the two overlap."""
         before = self.asked([ticker]).get(ticker)
-        if before is None or not before.known or not asking.known:
+        if before is None or asking.first > before.last or asking.last < before.first:
             return asking
-        if asking.first > before.last or asking.last < before.first:
-            return asking
-        return replace(asking, first=min(asking.first, before.first), last=max(asking.last, before.last))
+        begins = [day for day in (before.begins, asking.begins) if day]
+        first, last = min(asking.first, before.first), max(asking.last, before.last)
+        return replace(asking, first=first, last=last, begins=min(begins, default=None))
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
 
 
 def _actions(events: Mapping[str, Sequence[Any]], instrument: str) -> Actions:

@@ -231,9 +231,9 @@ CREATE TABLE source (
 ALTER TABLE quarantine ADD COLUMN sha256 TEXT;  -- of the bytes that are kept; of those of older versions not known
 """
 
-# Former versions read events from yfinance's table, which may have them a day early, and no capital gains: what they
-# kept is forgotten, and asked for again.
-_GAINS = """
+# Former versions read events from yfinance's table, which may have them a day early, and no capital gains; what they
+# refused may be of an outage, or about days that nobody asked for. All of it is forgotten, and asked for again.
+_EVENTS = """
 CREATE TABLE events (
     dataset TEXT NOT NULL,
     ticker TEXT NOT NULL,
@@ -252,10 +252,28 @@ CREATE TABLE instruments (
     instrument TEXT NOT NULL,                 -- Yahoo's type of the security: EQUITY, ETF, MUTUALFUND
     PRIMARY KEY (dataset, ticker)
 ) WITHOUT ROWID;
-DELETE FROM askings;
+DROP TABLE askings;
+CREATE TABLE askings (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    first TEXT NOT NULL,                      -- actions are known from here ...
+    last TEXT NOT NULL,                       -- ... to here
+    asked_at TEXT NOT NULL,
+    begins TEXT,                              -- the first row that Yahoo has since `first`
+    PRIMARY KEY (dataset, ticker)
+) WITHOUT ROWID;
+CREATE TABLE refusals (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    first TEXT NOT NULL,                      -- asked for from here; what Yahoo said of the days from here ...
+    last TEXT NOT NULL,                       -- ... to here cannot be used
+    reason TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    PRIMARY KEY (dataset, ticker, first)
+) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _GAINS)
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

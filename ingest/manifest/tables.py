@@ -125,11 +125,18 @@ TABLES: Mapping[str, Kinds] = {
     "askings": {
         "dataset": text,
         "ticker": text,
-        "known": flag,
         "first": day,
         "last": day,
         "asked_at": moment,
-        "message": text,
+        "begins": maybe(day),
+    },
+    "refusals": {
+        "dataset": text,
+        "ticker": text,
+        "first": day,
+        "last": day,
+        "reason": text,
+        "asked_at": moment,
     },
     "findings": {**_KEY, "kind": text, "count": count, "examples": texts},
     "quarantine": {

@@ -41,6 +41,8 @@ _REFUSALS = 3
 """So many tickers in a row that could not be had, whatever was tried, mean that Yahoo is to be left alone ..."""
 _REST_S = 600
 """... for so long."""
+_VOUCHED_S = 60
+"""So long an answer about `PROBED` vouches for it that Yahoo knows which tickers there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Yahoo:
         self._asked_at = float("-inf")
         self._refusals = 0
         self._rests_until = float("-inf")
+        self._vouched_until = float("-inf")
 
     def daily(self, symbol: str, start: date) -> Daily:
         """Daily bars from `start` to today, as traded. Raises NotFound, Throttled, Disrupted or SourceUnavailable.
@@ -103,11 +106,25 @@ class Yahoo:
             if self._refusals >= _REFUSALS:
                 self._refusals, self._rests_until = 0, time.monotonic() + _REST_S
             raise
-        except NotFound:
+        except NotFound as error:
             self._refusals = 0
+            self._vouch(error)
             raise
         self._refusals = 0
         return told
+
+    def _vouch(self, error: NotFound) -> None:
+        """Raise SourceUnavailable where `error` cannot be believed: in an outage Yahoo says so of all tickers.
+
+        A ticker that must exist is looked at, once a minute at most.
+        """
+        if time.monotonic() < self._vouched_until:
+            return
+        try:
+            self._persistently(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1)})
+        except SourceError as other:
+            raise SourceUnavailable(f"{error}, but no {PROBED} either, which must exist ({other})") from other
+        self._vouched_until = time.monotonic() + _VOUCHED_S
 
     def _persistently(self, symbol: str, arguments: dict[str, Any]) -> Told:
         retrying = tenacity.Retrying(

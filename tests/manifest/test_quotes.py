@@ -14,7 +14,7 @@ from ingest import projecting
 from ingest.corporate import Actions, Dividend, Split
 from ingest.datasets import STOCKS_DAY
 from ingest.manifest import Manifest
-from ingest.manifest.quotes import Asking, Quotes
+from ingest.manifest.quotes import Asking, Quotes, Refusal
 from ingest.manifest.schema import MIGRATIONS
 from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import CsvFolder
@@ -37,7 +37,7 @@ def _filled(root: Path, count: int) -> Path:
         manifest.follow(_tickers(count))
         for ticker in _tickers(count):
             rows = [(ticker, day, 1.0, 2.0, 0.5, 1.5, 100.0) for day in DAYS]
-            Quotes(manifest).keep(ticker, Asking(True, DAYS[0], DAYS[-1]), ACTIONS, rows)
+            Quotes(manifest).keep(ticker, Asking(DAYS[0], DAYS[-1]), ACTIONS, rows)
     return root
 
 
@@ -56,11 +56,12 @@ def _asked(root: Path, ask: Callable[[Quotes], object]) -> int:
 
 QUESTIONS: dict[str, Callable[[Quotes], object]] = {
     "asked": lambda quotes: quotes.asked(["T0007"]),
+    "refusals": lambda quotes: quotes.refusals(["T0007"]),
     "actions": lambda quotes: quotes.actions(["T0007"]),
     "rows": lambda quotes: quotes.rows(["T0007"], DAYS[0], DAYS[-1]),
     "sessions": lambda quotes: quotes.sessions(),
-    "keep": lambda quotes: quotes.keep("T0007", Asking(True, DAYS[0], DAYS[-1]), ACTIONS, []),
-    "refuse": lambda quotes: quotes.refuse("T0007", DAYS[0], DAYS[-1], "no"),
+    "keep": lambda quotes: quotes.keep("T0007", Asking(DAYS[0], DAYS[-1]), ACTIONS, []),
+    "refuse": lambda quotes: quotes.refuse("T0007", Refusal(DAYS[1], DAYS[-1], "no")),
     "nothing new": lambda quotes: quotes.nothing_new("T0007", DAYS[-1]),
 }
 
@@ -76,7 +77,7 @@ def test_a_session_costs_its_own_rows(tmp_path: Path) -> None:
     before = _asked(root, lambda quotes: quotes.rows_of(DAYS[3]))
     with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         rows = [("T0001", DAYS[-1] + timedelta(days=n), 1.0, 2.0, 0.5, 1.5, 100.0) for n in range(1, 2000)]
-        Quotes(manifest).keep("T0001", Asking(True, DAYS[0], DAYS[-1]), ACTIONS, rows)
+        Quotes(manifest).keep("T0001", Asking(DAYS[0], DAYS[-1]), ACTIONS, rows)
     assert _asked(root, lambda quotes: quotes.rows_of(DAYS[3])) < 1.3 * before + 20
 
 
@@ -98,7 +99,7 @@ def test_names_from_outside_stay_values(tmp_path: Path) -> None:
     names = ['A"B', "A'B", "A\\B", "A", "1E5", "Ünïcode", "💥", "\u2028"]
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for name in names:
-            Quotes(manifest).keep(name, Asking(True, DAYS[0], DAYS[-1]), ACTIONS, [])
+            Quotes(manifest).keep(name, Asking(DAYS[0], DAYS[-1]), ACTIONS, [])
         assert set(Quotes(manifest).asked(names)) == set(names)
         assert Quotes(manifest).asked(["A\0B"]) == {}
 
@@ -127,7 +128,7 @@ def test_the_history_of_one_ticker_costs_its_own_rows(caches: dict[int, Path], m
 
 
 def _kept(manifest: Manifest, first: int, last: int, actions: Actions = ACTIONS) -> None:
-    Quotes(manifest).keep("A", Asking(True, DAYS[first], DAYS[last]), actions, [])
+    Quotes(manifest).keep("A", Asking(DAYS[first], DAYS[last]), actions, [])
 
 
 def _known(manifest: Manifest) -> tuple[date, date]:
@@ -152,7 +153,7 @@ def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
 ) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         _kept(manifest, 0, 9)
-        Quotes(manifest).keep("B", Asking(True, DAYS[0], DAYS[-1]), ACTIONS, [])
+        Quotes(manifest).keep("B", Asking(DAYS[0], DAYS[-1]), ACTIONS, [])
         _kept(manifest, first, last, Actions())
         expected = {"B": ACTIONS} | ({"A": left} if left != Actions() else {})
         assert Quotes(manifest).actions(["A", "B"]) == expected
@@ -196,5 +197,5 @@ def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -
     with Manifest.open(path, STOCKS_DAY.name) as manifest:
         quotes = Quotes(manifest)
         assert (quotes.asked(["A"]), quotes.actions(["A"]), quotes.count()) == ({}, {}, 1)
-        quotes.keep("A", Asking(True, DAYS[0], DAYS[-1]), FUND, [])
+        quotes.keep("A", Asking(DAYS[0], DAYS[-1]), FUND, [])
         assert quotes.actions(["A"]) == {"A": FUND}

@@ -145,6 +145,7 @@ ROWS = {
     "yahoo_rows": ("close = 'x'", "asked_at = 'x'"),
     "actions": ("value = 'x'",),
     "askings": ("last = 'x'",),
+    "refusals": ("reason = x'00'", "asked_at = 'x'"),
     "projections": ("sha256 = NULL", "period = 'x'"),
     "members": ("member_index = 'x'",),
     "sessions": ("archive_kept = NULL", "held = 'x'", "text_sha256 = NULL", "tracked_set = 99"),
@@ -175,7 +176,17 @@ def test_any_damaged_row_is_named_and_left_out_and_all_others_stay(filled, tmp_p
 
 
 OF_STOCKS = f"WHERE dataset = '{DATASETS[0].name}'"
-ALL_OF_STOCKS = ("findings", "patterns", "quarantine", "yahoo_rows", "actions", "askings", "projections", "sessions")
+ALL_OF_STOCKS = (
+    "findings",
+    "patterns",
+    "quarantine",
+    "yahoo_rows",
+    "actions",
+    "askings",
+    "refusals",
+    "projections",
+    "sessions",
+)
 
 
 def check_row(copy, table, change):
