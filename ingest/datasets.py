@@ -118,6 +118,11 @@ class Dataset:
         return "volume" in self.required
 
     @property
+    def counts_contracts(self) -> bool:
+        """Whether its volume is a whole number in each row: of shares, coins and quotes there may be fractions."""
+        return self.unit == "contracts"
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """Columns that hold a number in each row: the prices, and the volume where there is one."""
         return tuple(name for name in ("open", "high", "low", "close", "volume") if name in self.required)

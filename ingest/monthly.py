@@ -6,7 +6,7 @@ touches one CSV a ticker, and that is small enough to be made from the parts eac
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -18,7 +18,7 @@ from ingest.events import Projected
 from ingest.manifest import Manifest
 from ingest.tiers import durable, projection
 from ingest.tiers.layout import PartFolders, PartsOf
-from ingest.tiers.projection import CsvFolder, Projection, period_of
+from ingest.tiers.projection import FORMAT, CsvFolder, Projection, period_of
 
 _MAX_ROWS = 100_000
 """Rows held at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
@@ -42,11 +42,14 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Proj
     if not due and not pending and not any(row.dirty for row in _active(manifest)):
         return None
     changed, failed = list[Projection](), None
+    months = set(map(period_of, pending))
     held = _Held.of(manifest, folders, folder)
     for of_month in _by_month(due):
         try:
             with durable.together() as batch:
-                made = [(row, _written(folder, row, content, batch)) for row, content in held.contents(of_month)]
+                made = [
+                    (row, _written(folder, row, content, batch)) for row, content in _contents(held, of_month, months)
+                ]
         except CacheError as error:  # its CSVs stay dirty
             failed = failed or error
             continue
@@ -65,6 +68,24 @@ def contents(
     held = _Held.of(manifest, folders, folder)
     for of_month in _by_month(rows):
         yield from held.contents(of_month)
+
+
+def _contents(
+    held: "_Held", rows: Sequence[Projection], changed: Collection[str]
+) -> Iterator[tuple[Projection, bytes]]:
+    """What CSVs of one month are to hold: one of a month without a change is right but for its format, if for that.
+
+    So no part is read that was lost since. Raises CacheError.
+    """
+    others = list[Projection]()
+    for row in rows:
+        base = projection.read_base(held.folder, row) if row.is_outdated and row.period not in changed else None
+        if base is None:
+            others.append(row)
+        else:
+            yield row, base
+    if others:
+        yield from held.contents(others)
 
 
 def _by_month(rows: Iterable[Projection]) -> Iterator[list[Projection]]:
@@ -150,7 +171,7 @@ def _written(folder: CsvFolder, row: Projection, content: bytes, batch: durable.
     """The CSV's new state; a file that is right already is left alone."""
     sha256 = hashlib.sha256(content).hexdigest() if content else None
     if row.rows is not None and row.sha256 == sha256 and projection.looks_intact(folder, row):
-        return replace(row, dirty=False)
+        return replace(row, dirty=False, format=FORMAT)
     if content:
         batch.make_folder(folder.file(row.ticker))
     return projection.write(folder, row, content, batch)

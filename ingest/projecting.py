@@ -192,10 +192,10 @@ def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str,
 
 
 def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:
-    """Whole volumes without a point, as the vendor's are."""
+    """Volumes are whole numbers, and have a point all the same, as all others of what Yahoo is asked for."""
     *prices, volume = numbers
     texts = ["" if price is None else repr(price) for price in prices]
-    volumes = ["" if volume is None else f"{volume:.0f}"] if has_volume else []
+    volumes = ["" if volume is None else f"{volume:.0f}.0"] if has_volume else []
     return ",".join([session.isoformat(), *texts, *volumes])
 
 
@@ -203,7 +203,7 @@ def _written(
     folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: durable.Batch
 ) -> Projection:
     """The CSV's new state; a file that is right already is left alone."""
-    if content == base and projection.looks_intact(folder, row):
+    if content == base and not row.is_outdated and projection.looks_intact(folder, row):
         return replace(row, dirty=False)
     return projection.write(folder, row, content, batch)
 

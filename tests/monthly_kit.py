@@ -6,6 +6,8 @@ import random
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from pipeline_kit import pointed
+
 from ingest.datasets import CATALOGUE, STOCKS_MINUTE
 from ingest.demo.market import pack
 
@@ -83,8 +85,8 @@ def expected(texts, ticker, volume=True):
     for session, text in sorted(texts):
         for row in csv.DictReader(io.StringIO(text.decode())):
             if row["ticker"] == ticker and (second := _second(row["window_start"])) is not None:
-                numbers = [row[name] for name in ("open", "high", "low", "close")]
-                volumes = [row["volume"].removesuffix(".0")] if volume else []
+                numbers = [pointed(row[name]) for name in ("open", "high", "low", "close")]
+                volumes = [pointed(row["volume"])] if volume else []
                 local = datetime.fromtimestamp(second, NEW_YORK)
                 month = found.setdefault(f"{session:%Y-%m}", {})
                 month.setdefault(second, ",".join([str(local), *numbers, *volumes]))

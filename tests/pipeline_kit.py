@@ -96,6 +96,11 @@ def write_keys(path, access_key="KEY", secret_key="secret-of-the-loopback"):
     path.write_text(f"[massive]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n")
 
 
+def pointed(number):
+    """A number as a tracked CSV writes it: a whole one with a point, so that all rows look alike."""
+    return f"{number}.0" if number.lstrip("+-").isdigit() else number
+
+
 @dataclass
 class Wire:
     """Every request that left this process for the source, in order."""

@@ -4,7 +4,7 @@ import csv
 import io
 from datetime import date
 
-from pipeline_kit import market_day, trading_days, window
+from pipeline_kit import market_day, pointed, trading_days, window
 
 DAYS = trading_days(date(2025, 3, 3), 8)
 SPAN = window(DAYS)
@@ -17,7 +17,8 @@ def rows_of(ticker, days):
     for day in days:
         for row in csv.DictReader(io.StringIO(market_day(day).decode())):
             if row["ticker"] == ticker:
-                found.setdefault(str(day), ",".join(row[name] for name in ("open", "high", "low", "close", "volume")))
+                numbers = (pointed(row[name]) for name in ("open", "high", "low", "close", "volume"))
+                found.setdefault(str(day), ",".join(numbers))
     return found
 
 

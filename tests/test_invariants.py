@@ -19,6 +19,7 @@ from pipeline_kit import (
     key,
     market_day,
     packed_day,
+    pointed,
     trading_days,
     weekdays,
     window,
@@ -99,7 +100,7 @@ def test_invariant_2_the_date_of_a_session_comes_from_its_key(place, server):
     server.put(f"{STOCKS_DAY.prefix}/2025/03/copy of {DAYS[2]}.csv.gz", b"no key of the dataset")
     ran = place.run(*SPAN)
     assert ran.committed == DAYS
-    assert place.csv("AAPL")[str(DAYS[1])] == "2,4,1,3,1"
+    assert place.csv("AAPL")[str(DAYS[1])] == "2.0,4.0,1.0,3.0,1.0"
     assert list(place.csv("AAPL")) == [str(day) for day in DAYS]
 
 
@@ -300,7 +301,7 @@ def test_invariant_5_what_was_held_is_never_given_up(place, server, answer):
 # 6. Raw is stored
 
 
-def test_invariant_6_prices_are_stored_exactly_as_published(place, server):
+def test_invariant_6_prices_are_stored_exactly_as_published_and_whole_ones_with_a_point(place, server):
     numbers = [
         ("0.1000", "00.10", "1e-3", "123456789.123456789"),
         ("100.10", "100", "100.0", "99.99999999999999"),
@@ -310,7 +311,8 @@ def test_invariant_6_prices_are_stored_exactly_as_published(place, server):
     for day, line in zip(DAYS, lines, strict=False):
         put(server, day, f"{HEADER}\n{line}\n".encode())
     place.run(*window(DAYS[:3]))
-    assert list(place.csv("AAPL").values()) == [f"{','.join(row)},{n}.25" for n, row in enumerate(numbers)]
+    written = [f"{','.join(map(pointed, row))},{n}.25" for n, row in enumerate(numbers)]
+    assert list(place.csv("AAPL").values()) == written
     assert place.part_text(DAYS[2]) == f"{HEADER}\n{lines[2]}\n".encode()
 
 
@@ -412,7 +414,7 @@ def test_invariant_9_no_name_from_outside_leaves_the_cache(place, server):
     assert all(path.parent == Path() for path in files)
     assert len({str(path).casefold() for path in files}) == len(tickers)
     for n, ticker in enumerate(tickers):
-        assert place.closes(STOCKS_DAY.csv_name(ticker).removesuffix("_1d_data.csv")) == {str(DAYS[0]): str(n + 1)}
+        assert place.closes(STOCKS_DAY.csv_name(ticker).removesuffix("_1d_data.csv")) == {str(DAYS[0]): f"{n + 1}.0"}
 
 
 def test_invariant_9_secrets_are_neither_said_nor_stored(place, server):

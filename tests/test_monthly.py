@@ -344,7 +344,7 @@ def test_minutes_and_days_lie_side_by_side(filled, server):
     server.put(STOCKS_DAY.key(DAYS[0]), pack(flat([("AAPL", "5"), ("ONE", "6")])))
     days = Place(filled.root, server.endpoint_url)
     days.run(DAYS[0], DAYS[0], LISTED)
-    assert days.closes("AAPL") == {"2025-10-30": "5"}
+    assert days.closes("AAPL") == {"2025-10-30": "5.0"}
     assert verify(days.settings(), True).problems == ()
     assert status(days.settings()).tiers[0].files == 2
     check(filled, STOCKS, LISTED)

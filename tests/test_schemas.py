@@ -175,7 +175,7 @@ def test_a_window_over_the_day_when_volumes_became_decimal_reads_as_one_frame(he
     rows = found.history("AAPL")
     assert rows.schema["volume"] == pl.Float64
     assert rows["volume"].to_list() == found.scan().collect()["volume"].to_list() == [1200, 1200.375]
-    assert [line.rpartition(",")[2] for line in found.place.csv("AAPL").values()] == ["1200", "1200.375"]
+    assert [line.rpartition(",")[2] for line in found.place.csv("AAPL").values()] == ["1200.0", "1200.375"]
 
 
 @pytest.mark.parametrize("dataset", CATALOGUE.values(), ids=lambda one: one.short)

@@ -273,7 +273,12 @@ CREATE TABLE refusals (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS)
+_FORMAT = """
+ALTER TABLE projections ADD COLUMN format INTEGER NOT NULL DEFAULT 0;  -- of the file, see projection.FORMAT
+UPDATE projections SET dirty = 1 WHERE active AND sha256 IS NOT NULL;
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS, _FORMAT)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

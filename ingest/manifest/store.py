@@ -27,7 +27,7 @@ from ingest.manifest.records import (
 from ingest.manifest.tables import columns, committed, joined
 from ingest.permission import Permission
 from ingest.tiers.layout import TIERS, Indexes, PartsOf
-from ingest.tiers.projection import Projection, period_of
+from ingest.tiers.projection import FORMAT, Projection, period_of
 
 _Result = TypeVar("_Result")
 
@@ -77,7 +77,7 @@ _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 _REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
 _PROJECTION = columns(
     *("projections", "active", "dirty", "yahoo", "period", "ticker", "first", "last", "rows", "sha256", "size"),
-    "mtime_ns",
+    *("mtime_ns", "format"),
 )
 _COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
 
@@ -350,11 +350,16 @@ class Manifest(Database):
         """State of every month's CSV of minutes that there is or was, by ticker and month."""
         return {(row.ticker, row.period): row for row in self._projections("period <> ''")}
 
+    def outdated(self) -> int:
+        """How many CSVs of active tickers, or of their months, are files of an earlier format."""
+        query = "SELECT count(*) FROM projections WHERE dataset = ? AND active AND sha256 IS NOT NULL AND format <> ?"
+        return int(self.rows(query, FORMAT)[0][0])
+
     def _projections(self, which: str, *values: str) -> Iterator[Projection]:
-        names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns"
+        names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns, format"
         query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
-        for active, dirty, yahoo, period, ticker, *told in self.typed(_PROJECTION, query, *values):
-            yield Projection(ticker, active, dirty, *(*told, yahoo, period))
+        for active, dirty, yahoo, period, ticker, *told, form in self.typed(_PROJECTION, query, *values):
+            yield Projection(ticker, active, dirty, *(*told, yahoo, period, form))
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
@@ -369,20 +374,25 @@ class Manifest(Database):
             db.executemany(
                 "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)", entering
             )
-            db.executemany("UPDATE projections SET active = 1, dirty = 1 WHERE dataset = ? AND ticker = ?", entering)
+            # Nothing is built upon months that were left alone meanwhile, whatever their format.
+            db.executemany(
+                "UPDATE projections SET active = 1, dirty = 1, format = iif(sha256 IS NULL, 0, ?) "
+                "WHERE dataset = ? AND ticker = ?",
+                [(FORMAT, *key) for key in entering],
+            )
 
     def forget_csvs(self, csvs: Iterable[tuple[str, str]]) -> None:
         """Have the CSVs of these tickers, each with its month or '', made anew, whatever is in them."""
         with self.transaction() as db:
             db.executemany(
                 "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "
-                "mtime_ns = NULL WHERE dataset = ? AND ticker = ? AND period = ?",
+                "mtime_ns = NULL, format = 0 WHERE dataset = ? AND ticker = ? AND period = ?",
                 [(self.dataset, *csv) for csv in csvs],
             )
 
     def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
         """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
-        values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo")
+        values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo", "format")
         with self.transaction() as db:
             db.executemany(
                 f"INSERT INTO projections (dataset, ticker, period, active, dirty, {', '.join(values)}) "  # noqa: S608

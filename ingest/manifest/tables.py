@@ -82,6 +82,7 @@ TABLES: Mapping[str, Kinds] = {
         "rows": maybe(count),
         "size": maybe(count),
         "mtime_ns": maybe(whole),
+        "format": count,
     },
     "intents": {**_KEY, "record": SessionRecord.from_json, "correction": maybe(Correction.from_json)},
     "corrections": {

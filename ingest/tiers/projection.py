@@ -3,6 +3,10 @@
 Of minutes a ticker has a folder with a CSV a month, `Datetime,…`: a session touches one of them. A CSV is a projection
 of the parts: it can be made again from them at any time. It is built upon only while it is the file that the manifest
 knows, by its hash; so neither a kill nor an editor can put a wrong row into it.
+
+Readers guess a column's type from its first rows, so each number of a column looks alike: `FORMAT` 1 writes prices,
+and volumes that may have decimals, with a decimal point in every row. CSVs of an earlier format are dirty, and built
+upon all the same: `read_base` gives them in today's. A kill leaves some of both formats, each known by its state.
 """
 
 import hashlib
@@ -23,6 +27,10 @@ _MONTH_FILE = ".csv"
 _MONTH_NAME = re.compile(r"\d{4}-\d{2}\.csv")
 _DATE = len("2025-11-11")
 
+FORMAT = 1
+"""How numbers are written; 0 was as published, whole ones without a point. Another one needs a migration that calls the
+CSVs of active tickers dirty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Projection:
@@ -30,7 +38,7 @@ class Projection:
 
     `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file. `yahoo` says whether
     it was made with Yahoo's rows. `period` is the month of its sessions (`2025-11`), where rows are minutes; a state
-    without one stands then for the ticker, and sums up its months.
+    without one stands then for the ticker, and sums up its months. `format` is that of its file, if there is one.
     """
 
     ticker: str
@@ -44,6 +52,12 @@ class Projection:
     mtime_ns: int | None = None
     yahoo: bool = False
     period: str = ""
+    format: int = 0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its file is of an earlier format."""
+        return self.sha256 is not None and self.format != FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +156,8 @@ def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, i
 
 
 def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
-    """Content of a CSV to build upon; None where it is not the file that the manifest knows."""
-    path = folder.file(known.ticker)
+    """Content of a CSV to build upon, in today's format; None where it is not the file that the manifest knows."""
+    path = folder.file(known.ticker, known.period)
     with durable.translated("read", path):
         try:
             content = files.read(path)
@@ -151,7 +165,15 @@ def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
             return b"" if known.sha256 is None else None
         except files.NotAFile:  # it is replaced, whatever it is
             return None
-    return content if hashlib.sha256(content).hexdigest() == known.sha256 else None
+    if hashlib.sha256(content).hexdigest() != known.sha256:
+        return None
+    return _pointed(content, folder.dataset) if known.is_outdated else content
+
+
+def _pointed(content: bytes, dataset: Dataset) -> bytes:
+    """A CSV of format 0 in format 1. Of contracts the volume, which ends a line, stays whole."""
+    end = rb"(?=,)" if dataset.counts_contracts else rb"(?=[,\r\n])"
+    return re.sub(rb"(?<=,)[+-]?[0-9]+" + end, rb"\g<0>.0", content)
 
 
 def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]) -> bytes:
@@ -186,4 +208,5 @@ def write(folder: CsvFolder, known: Projection, content: bytes, batch: durable.B
         sha256=hashlib.sha256(content).hexdigest(),
         size=written.st_size,
         mtime_ns=written.st_mtime_ns,
+        format=FORMAT,
     )

@@ -52,14 +52,23 @@ def _second(columns: tuple[str, ...]) -> pl.Expr:
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:
-    prices = [pl.col(name).fill_null("").str.strip_chars() for name in dataset.numbers if name != "volume"]
-    volume = [_volume()] if dataset.has_volume else []
-    return pl.concat_str([stamp, *prices, *volume], separator=",").alias("line")
+    prices = [_pointed(_text(name)) for name in dataset.numbers if name != "volume"]
+    volume = _whole(_text("volume"))
+    volumes = [volume if dataset.counts_contracts else _pointed(volume)] if dataset.has_volume else []
+    return pl.concat_str([stamp, *prices, *volumes], separator=",").alias("line")
 
 
-def _volume() -> pl.Expr:
-    """The volume as published, but for a whole number in another dress (`1200.0`, `1.2e3`): that loses it."""
-    text = pl.col("volume").fill_null("").str.strip_chars()
+def _text(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("").str.strip_chars()
+
+
+def _pointed(text: pl.Expr) -> pl.Expr:
+    """A whole number with a decimal point, so that a column is of one type whichever of its rows are looked at."""
+    return text.str.replace(r"^([+-]?[0-9]+)$", "${1}.0")
+
+
+def _whole(text: pl.Expr) -> pl.Expr:
+    """A number as published, but for a whole one in another dress (`1200.000000`, `1.2e3`): that loses it."""
     number = text.cast(pl.Float64, strict=False)
     whole = number.is_finite() & (number == number.floor()) & (number.abs() < 2.0**53)
     plain = text.str.contains(r"^\d+$")

@@ -6,7 +6,7 @@ import pytest
 from killing import nursery_of
 from monthly_kit import NOVEMBER, OCTOBER, bars, objects, opening, text_of
 from pipeline_kit import key, market_objects, window, write_keys
-from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story
+from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story, make_outdated
 
 from ingest.datasets import STOCKS_MINUTE
 from ingest.demo import loopback
@@ -51,6 +51,24 @@ def monthly(story_server, environment, tmp_path_factory):
     story.before.run(*window(days[:2]), tracked=frozenset(names[:2]), concurrency=1)
     lines = texts[days[1]].decode().splitlines()
     story_server.put(STOCKS_MINUTE.key(days[1]), pack("\n".join([*lines[:6], *lines[11:], ""]).encode()))
+    return story.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def outdated(story_server, environment, eventful, tmp_path_factory):
+    """The run finds CSVs of an earlier format, and a session more."""
+    story = Story(tmp_path_factory.mktemp("outdated"), story_server, DAYS[:3], LISTED)
+    story.before.run(*window(DAYS[:2]), tracked=LISTED, concurrency=1)
+    make_outdated(story.before)
+    return story.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def outdated_months(story_server, environment, monthly, tmp_path_factory):
+    """The same of minutes, of which the run has a session of the second month."""
+    story = Story(tmp_path_factory.mktemp("months"), story_server, monthly.days, frozenset({"AAPL"}), STOCKS_MINUTE)
+    story.before.run(*window(story.days[:2]), tracked=story.tracked, concurrency=1)
+    make_outdated(story.before)
     return story.undisturbed()
 
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import re
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import date
 
 from pipeline_kit import Place, assert_same, flat, trading_days, window
@@ -96,3 +99,18 @@ def _check_csvs(place):
 def sha256(path):
     """None where there is no file."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def make_outdated(place):
+    """Have a cache's CSVs as an earlier version wrote them: whole numbers without a point."""
+    folder = CsvFolder(place.tracked, place.dataset)
+    with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db, db:
+        files = db.execute("SELECT ticker, period FROM projections WHERE sha256 IS NOT NULL").fetchall()
+        for ticker, period in files:
+            path = folder.file(ticker, period)
+            path.write_bytes(re.sub(rb"(?<=\d)\.0(?=[,\n])", b"", path.read_bytes()))
+            db.execute(
+                "UPDATE projections SET sha256 = ?, size = ?, mtime_ns = ?, format = 0, dirty = active "
+                "WHERE (ticker, period) = (?, ?)",
+                (sha256(path), path.stat().st_size, path.stat().st_mtime_ns, ticker, period),
+            )

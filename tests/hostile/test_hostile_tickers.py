@@ -68,7 +68,7 @@ def test_its_file_has_its_rows(place, ticker):
     number = TICKERS.index(ticker) + 1
     lines = csv_path(place, ticker).read_bytes().decode().split("\n")
     closes = [f"{number}.{n}" for n in (1, 2, 3)]
-    assert lines[1:-1] == [f"{day},{one},{one},{one},{one},1000" for day, one in zip(DAYS, closes, strict=True)]
+    assert lines[1:-1] == [f"{day},{one},{one},{one},{one},1000.0" for day, one in zip(DAYS, closes, strict=True)]
 
 
 def test_one_that_is_too_long_is_archived_and_read(place):

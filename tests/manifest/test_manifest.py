@@ -24,7 +24,7 @@ from ingest.manifest.records import Quarantined
 from ingest.manifest.schema import MIGRATIONS
 from ingest.permission import Permission
 from ingest.tiers.layout import MemberIndex
-from ingest.tiers.projection import Projection
+from ingest.tiers.projection import FORMAT, Projection
 
 DATASET = "us_stocks_sip/day_aggs_v1"
 DAY, NEXT, LAST = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
@@ -126,19 +126,19 @@ class TestTheFile:
             manifest.permit(Permission(DAY, DAY))
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
-    def test_csvs_of_an_older_one_stay_what_they_were(self, path: Path) -> None:
+    def test_csvs_of_an_older_one_are_known_to_be_of_the_former_format(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as database:
             database.executescript(f"{''.join(MIGRATIONS[:4])} PRAGMA user_version = 4;")
         columns = "dataset, ticker, active, dirty, first, last, rows, sha256, size, mtime_ns, yahoo"
         spans = "'2024-01-02', '2024-01-03', 2, 'sha', 99, 123"
         for values in (f"'A', 1, 0, {spans}, 1", f"'B', 0, 1, {spans}, 0", "'C', 1, 1" + ", NULL" * 6 + ", 0"):
             _raw(path, f"INSERT INTO projections ({columns}) VALUES ('{DATASET}', {values})")
-        known = Projection("A", True, False, "2024-01-02", "2024-01-03", 2, "sha", 99, 123)
-        rows = {"A": replace(known, yahoo=True), "B": replace(known, ticker="B", active=False, dirty=True)}
+        known = Projection("A", True, True, "2024-01-02", "2024-01-03", 2, "sha", 99, 123)
+        rows = {"A": replace(known, yahoo=True), "B": replace(known, ticker="B", active=False)}
         rows["C"] = Projection("C")
         for way in (Manifest.read, Manifest.open, Manifest.read):
             with way(path, DATASET) as manifest:
-                assert (manifest.projections(), manifest.months()) == (rows, {})
+                assert (manifest.projections(), manifest.months(), manifest.outdated()) == (rows, {}, 1)
 
     def test_what_an_older_run_was_killed_amid_is_carried_through(self, manifest: Manifest, path: Path) -> None:
         """Findings were texts, one a ticker; in the record of an intent they were, too."""
@@ -448,7 +448,7 @@ class TestTrackedSets:
 
 class TestProjections:
     def _made(self, ticker: str = "A") -> Projection:
-        return Projection(ticker, True, False, "2024-01-02", "2024-01-03", 2, "sha", 99, 123)
+        return Projection(ticker, True, False, "2024-01-02", "2024-01-03", 2, "sha", 99, 123, format=FORMAT)
 
     def test_those_followed_are_active_and_new_ones_dirty(self, manifest: Manifest) -> None:
         manifest.follow(["B", "A"])
@@ -481,7 +481,7 @@ class TestProjections:
 
     def _month(self, period: str, ticker: str = "A") -> Projection:
         first, last = f"{period}-02 09:30:00-05:00", f"{period}-03 16:00:00-05:00"
-        return Projection(ticker, True, False, first, last, 780, f"sha {period}", 99, 123, period=period)
+        return Projection(ticker, True, False, first, last, 780, f"sha {period}", 99, 123, period=period, format=FORMAT)
 
     def test_months_of_a_ticker_stand_beside_it(self, manifest: Manifest) -> None:
         manifest.follow(["A", "B"])

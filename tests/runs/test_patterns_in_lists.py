@@ -47,7 +47,7 @@ def dates(days):
 def test_all_that_match_a_pattern_get_a_csv_and_the_rest_is_archived(place):
     ran = place.run(*SPAN, tracked={"X:*-USD"})
     assert csvs(place) == ["BTC-USD", "ETH-USD"]
-    assert place.closes("BTC-USD") == dict.fromkeys(dates(DAYS), "10")
+    assert place.closes("BTC-USD") == dict.fromkeys(dates(DAYS), "10.0")
     assert place.archived(DAYS[0]) == ["X:BTC-EUR", "X:ETH-USDT"]
     assert "X:*-USD: 2 tickers that match have a CSV each" in ran.notices
     assert place.query("SELECT tickers FROM tracked_sets") == [("X:*-USD",)]

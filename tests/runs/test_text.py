@@ -40,7 +40,7 @@ def test_every_text_survives_as_it_came(place, put, tracked):
         expected = {str(day): "100.5" for day, name in days.items() if name != "header alone"}
         assert place.closes("AAPL") == expected
         other = next(day for day, name in days.items() if name == "columns in another order")
-        assert place.csv("AAPL")[str(other)] == "2,4,1,100.5,1200"
+        assert place.csv("AAPL")[str(other)] == "2.0,4.0,1.0,100.5,1200.0"
 
 
 def test_line_ends_within_quotes_are_cut_by_polars_and_both_parts_are_complete(place, put):
@@ -60,16 +60,16 @@ def test_line_ends_within_quotes_are_cut_by_polars_and_both_parts_are_complete(p
     }
     source = list(csv.DictReader(io.StringIO("\n".join([header, *lines, ""]))))
     assert read == {"tracked": [source[0], source[2]], "archive": [source[1]]}
-    assert place.closes("AAPL") == {str(DAYS[0]): "3", str(DAYS[1]): "9"}
+    assert place.closes("AAPL") == {str(DAYS[0]): "3.0", str(DAYS[1]): "9.0"}
     place.run(*SPAN, tracked={"AAPL", "MSFT"})
-    assert place.closes("MSFT") == {str(DAYS[0]): "5"}
+    assert place.closes("MSFT") == {str(DAYS[0]): "5.0"}
 
 
 def test_the_first_of_repeated_rows_counts_and_all_are_kept(place, put):
     text = flat([("AAPL", "1"), ("AAPL", "2"), ("MSFT", "3"), ("MSFT", "3")])
     put(DAYS[0], text)
     (event,) = place.run(*SPAN, tracked={"AAPL", "MSFT"}).of(events.Committed)
-    assert place.closes("AAPL") == {str(DAYS[0]): "1"}
+    assert place.closes("AAPL") == {str(DAYS[0]): "1.0"}
     assert place.reassembled(DAYS[0]) == text
     assert Finding(finding.CONFLICTING, 2, ("AAPL", "MSFT")) in event.findings
 

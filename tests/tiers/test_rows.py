@@ -10,8 +10,9 @@ from unittest import mock
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pipeline_kit import pointed
 
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import CATALOGUE, STOCKS_DAY
 from ingest.errors import CacheError, UnreadableFile
 from ingest.split import split
 from ingest.tiers import blockgzip, durable, lines, parts, rows
@@ -72,26 +73,26 @@ def _tickers(*names: str) -> bytes:
 @pytest.mark.parametrize(
     ("published", "written"),
     [
-        ("1200", "1200"),
-        ("1200.0", "1200"),
-        ("1200.", "1200"),
-        ("1.2e3", "1200"),
+        ("1200", "1200.0"),
+        ("1200.0", "1200.0"),
+        ("1200.000000", "1200.0"),
+        ("1200.", "1200.0"),
+        ("1.2e3", "1200.0"),
         ("1.5", "1.5"),
         ("1200.50", "1200.50"),
-        ("0", "0"),
-        ("0.0", "0"),
+        ("0", "0.0"),
+        ("0.0", "0.0"),
+        ("-7", "-7.0"),
         ("", ""),
-        ("9007199254740993", "9007199254740993"),
-        ("99999999999999999999", "99999999999999999999"),
+        ("9007199254740993", "9007199254740993.0"),
+        ("99999999999999999999", "99999999999999999999.0"),
         ("9007199254740993.0", "9007199254740993.0"),
         ("1e300", "1e300"),
         ("inf", "inf"),
     ],
 )
 @pytest.mark.parametrize("tracked", [True, False])
-def test_a_whole_volume_is_written_without_a_fraction(
-    published: str, written: str, tracked: bool, cache: Cache
-) -> None:
+def test_each_volume_is_written_with_a_point(published: str, written: str, tracked: bool, cache: Cache) -> None:
     cache.add(_file({"volume": published}, {"ticker": "B"}), "A" if tracked else "")
     assert cache.extract("A") == [("A", "2024-01-02", f"2024-01-02,1.10,3.30,0.40,2.20,{written}")]
 
@@ -105,14 +106,24 @@ def test_no_volume_changes_its_value(number: Decimal | int, exponent: str) -> No
         written = cache.extract("A")[0][2].rpartition(",")[2]
     value = Decimal(written)
     assert value == number
+    assert not written.isdigit()
     if isinstance(number, int) and not exponent:
-        assert written == str(number)
+        assert written == f"{number}.0"
 
 
 @pytest.mark.parametrize("price", ["1", "1.0", "1.00", "187.4300", "0.00010", "1e-4", "123456789.123456789", ""])
-def test_prices_are_written_as_they_were_published(price: str, cache: Cache) -> None:
+def test_prices_are_written_as_they_were_published_and_whole_ones_with_a_point(price: str, cache: Cache) -> None:
     cache.add(_file(dict.fromkeys(["open", "high", "low", "close"], price)), "A")
-    assert cache.extract("A") == [("A", "2024-01-02", f"2024-01-02,{price},{price},{price},{price},100")]
+    told = pointed(price)
+    assert cache.extract("A") == [("A", "2024-01-02", f"2024-01-02,{told},{told},{told},{told},100.0")]
+
+
+def test_contracts_are_counted_in_whole_numbers(tmp_path: Path) -> None:
+    options = CATALOGUE["options-day"]
+    cache = Cache(tmp_path)
+    cache.add(_file({"volume": "150.000000"}, {"ticker": "B", "volume": "7"}))
+    found = rows.extract(cache.folders, cache.sessions, frozenset({"A", "B"}), options).rows()
+    assert [line.rpartition(",")[2] for *_, line in found] == ["150", "7"]
 
 
 @given(st.permutations(NAMES), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
@@ -128,7 +139,7 @@ def test_any_order_of_columns_and_any_line_end_give_the_same_rows(
         cache = Cache(Path(folder))
         cache.add(text, "A")
         assert cache.extract("A", "B") == [
-            (ticker, "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100") for ticker in "AB"
+            (ticker, "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100.0") for ticker in "AB"
         ]
 
 
@@ -149,7 +160,7 @@ def test_each_wanted_ticker_has_its_first_row_of_each_session(
             cache.add(_file(*({"ticker": name, "open": f"{row}.5"} for row, name in enumerate(names))), tracked)
             day = (DAY + timedelta(days=number)).isoformat()
             for name in wanted & set(names):
-                expected[name, day] = f"{day},{names.index(name)}.5,3.30,0.40,2.20,100"
+                expected[name, day] = f"{day},{names.index(name)}.5,3.30,0.40,2.20,100.0"
         assert cache.extract(*wanted) == [(*key, expected[key]) for key in sorted(expected)]
 
 
@@ -200,11 +211,11 @@ def test_parts_that_polars_wrote_are_read_like_others(cache: Cache) -> None:
     cache.add(_tickers("A", "B"), "A")
     assert [parts_of.cut for parts_of in cache.sessions] == ["polars", "lines"]
     assert cache.extract("A", "B", "X\nY") == [
-        ("A", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,7"),
-        ("A", "2024-01-03", "2024-01-03,1.10,3.30,0.40,2.20,100"),
-        ("B", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100"),
-        ("B", "2024-01-03", "2024-01-03,1.10,3.30,0.40,2.20,100"),
-        ("X\nY", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100"),
+        ("A", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,7.0"),
+        ("A", "2024-01-03", "2024-01-03,1.10,3.30,0.40,2.20,100.0"),
+        ("B", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100.0"),
+        ("B", "2024-01-03", "2024-01-03,1.10,3.30,0.40,2.20,100.0"),
+        ("X\nY", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100.0"),
     ]
 
 
@@ -214,7 +225,7 @@ def test_the_date_comes_from_the_key_whatever_columns_a_file_has(extra: str, cut
     other = '"X\nY"' if cut == "polars" else "X"
     cache.add(_file({extra: "1999-01-01"}, {"ticker": other, extra: "1999-01-01"}, columns=[*NAMES, extra]), "A")
     assert cache.sessions[0].cut == cut
-    assert cache.extract("A") == [("A", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100")]
+    assert cache.extract("A") == [("A", "2024-01-02", "2024-01-02,1.10,3.30,0.40,2.20,100.0")]
 
 
 @pytest.mark.parametrize(
