@@ -216,7 +216,8 @@ def history(
     minute begins, after the date of its session: Datetime("us") in New York, of forex and crypto in UTC; extended hours
     are among them. Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or
     "all" for a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are
-    older than the newest session that is over (never with `fetch=False`). Warns where nothing is held of a ticker whose
+    older than the newest session that is over (never with `fetch=False`). `.to_pandas()` and `.to_arrow()` of what is
+    returned need pyarrow: the extra `ingest[arrow]`. Warns where nothing is held of a ticker whose
     name is one of another dataset. Raises UsageError, AcrossSeam, ActionsUnknown or CacheError.
     """
     from ingest import stored

@@ -24,6 +24,7 @@ from ingest.demo.server import Shelf
 from ingest.errors import UsageError
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
+from ingest.period import first_day
 from ingest.request import Flags, request_of
 from ingest.settings import Settings
 from ingest.tiers.layout import PartFolders, csv_folder
@@ -233,9 +234,17 @@ def _show(console: Console, chosen: Settings, part: _Part) -> None:
     console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)", soft_wrap=True)
 
 
+def _period(shelf: Shelf) -> str:
+    """The shortest period that holds some of the sessions that were not forbidden."""
+    dataset, today = shelf.files.dataset, sessions.today()
+    last = shelf.sessions[-1 - shelf.forbidden]
+    periods = ("5d", "1mo", "3mo", "6mo") if dataset.is_intraday else ("1mo", "3mo", "6mo")
+    return next((one for one in periods if first_day(one, today, today, dataset) <= last), "max")
+
+
 def _what_next(folder: Path, parts: Sequence[_Part]) -> str:
     first, of_it = parts[0], _flag(parts[0])
-    bars = "-i 1h -p 5d" if first.dataset.is_intraday else "-p 1mo"
+    bars = f"{'-i 1h ' if first.dataset.is_intraday else ''}-p {_period(first.shelf)}"
     return f"""\
 What the demo left: {folder}. Look at it:
   ingest status{of_it} --config {folder}/config.toml

@@ -11,9 +11,12 @@ import pytest
 from pipeline_kit import sampled
 
 import ingest
+from ingest.commands import demo
 from ingest.datasets import named
 from ingest.demo import seaweed
 from ingest.errors import IngestWarning
+from ingest.period import first_day
+from ingest.sessions import today
 
 DEMO = [sys.executable, "-m", "ingest", "demo", "--months", "1"]
 
@@ -43,6 +46,11 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
     assert "fetched: 0 sessions, 0 B" in again
     assert "Nothing to do" in again
     assert "aws_access_key_id = YOUR_ACCESS_KEY" in again
+    hinted = [line.split() for line in again.splitlines() if line.startswith("  ingest s")]
+    assert [words[1] for words in hinted] == ["status", "show"]
+    for words in hinted:
+        command = [sys.executable, "-m", *words]
+        assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     cache = tmp_path / "cache" / "demo"
     assert (cache / "data_cache" / "AAPL_1d_data.csv").read_text().startswith("Date,Open,High,Low,Close,Volume\n20")
     assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
@@ -52,6 +60,17 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
         prices = ingest.get_smart_data("AAPL", "2mo", data_source="massive", fetch=False, config=config)
     assert list(prices.columns) == ["Open", "High", "Low", "Close", "Volume"]
     assert ingest.day(prices.index[-1].date(), config=config).height > 1000
+
+
+@pytest.mark.parametrize("months", [None, 1, 3, 14])
+@pytest.mark.parametrize("dataset", ["stocks-minute", "stocks-day", "crypto-minute", "futures-cme-minute"])
+def test_its_last_hint_names_a_window_that_it_has(tmp_path: Path, dataset: str, months: int | None) -> None:
+    part = demo._part(named(dataset), months, tmp_path)
+    (hint,) = [line for line in demo._what_next(tmp_path, [part]).splitlines() if "ingest show" in line]
+    period = hint.split(" -p ")[1].split()[0]
+    for newest in (today(), part.shelf.sessions[-1]):
+        first = first_day(period, today(), newest, part.dataset)
+        assert any(day >= first for day in part.shelf.sessions[: -part.shelf.forbidden])
 
 
 def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path) -> None:
