@@ -12,6 +12,7 @@ with the dividends and capital gains of an ex-date added up, as Yahoo does it
 the close.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Literal
@@ -35,9 +36,8 @@ def split_factors(days: Days, splits: Iterable[Split]) -> Floats:
     return _product_after(days, [split.ex_date for split in ordered], [split.ratio for split in ordered])
 
 
-def dividend_factors(days: Days, closes: Floats, actions: Actions) -> Floats:
-    """M of each day, given raw closes; `days` are ascending."""
-    shares = kept_shares(days, closes, actions)
+def dividend_factors(days: Days, shares: Sequence[tuple[Dividend, float]]) -> Floats:
+    """M of each day, given what is paid and kept on later ones (`kept_shares`); `days` are ascending."""
     return _product_after(days, [payout.ex_date for payout, _ in shares], [share for _, share in shares])
 
 
@@ -62,7 +62,7 @@ def kept_shares(days: Days, closes: Floats, actions: Actions) -> list[tuple[Divi
 
 
 def _ratio(splits: Iterable[Split], after: date, through: date) -> float:
-    return float(np.prod([split.ratio for split in splits if after < split.ex_date <= through]))
+    return math.prod(split.ratio for split in splits if after < split.ex_date <= through)
 
 
 def _product_after(days: Days, ex_dates: Sequence[date], values: Sequence[float]) -> Floats:

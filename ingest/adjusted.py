@@ -1,6 +1,6 @@
 """Adjusted views of raw rows of many tickers, and the seams across which nothing is adjusted."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -96,26 +96,31 @@ def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floa
 
 def dividend_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
     """M of each row. Raises ActionsUnknown for a ticker with a multiplier that is not in (0, 1]."""
-    for ticker, why in impossible(rows, actions).items():
-        raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {why}")
-    days, closes = _days(rows), rows["close"].to_numpy()
-    factors = np.ones(len(days))
-    for stretch in _stretches(rows):
-        if known := actions.get(stretch.ticker):
-            factors[stretch.rows] = dividend_factors(days[stretch.rows], closes[stretch.rows], known)
+    days, factors = _days(rows), np.ones(rows.height)
+    for stretch, shares in _shares(rows, actions):
+        for refused in _refusals(shares):
+            raise ActionsUnknown(f"prices of {stretch.ticker} cannot be adjusted for dividends: {refused}")
+        factors[stretch.rows] = dividend_factors(days[stretch.rows], shares)
     return factors
 
 
 def impossible(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, str]:
-    """Tickers with a payout that no price can bear, and in words which: its multiplier is not in (0, 1]."""
+    """Tickers that `dividend_factors_of` refuses, and why."""
+    return {stretch.ticker: why for stretch, shares in _shares(rows, actions) for why in _refusals(shares)[:1]}
+
+
+def _shares(
+    rows: pl.DataFrame, actions: Mapping[str, Actions]
+) -> Iterator[tuple[_Stretch, list[tuple[Dividend, float]]]]:
     days, closes = _days(rows), rows["close"].to_numpy()
-    found: dict[str, str] = {}
     for stretch in _stretches(rows):
-        known = actions.get(stretch.ticker, Actions())
-        for payout, share in kept_shares(days[stretch.rows], closes[stretch.rows], known):
-            if not 0 < share <= 1:
-                found.setdefault(stretch.ticker, f"{_paid(payout)} would leave {share:.4g} of its value")
-    return found
+        if known := actions.get(stretch.ticker):
+            yield stretch, kept_shares(days[stretch.rows], closes[stretch.rows], known)
+
+
+def _refusals(shares: Sequence[tuple[Dividend, float]]) -> list[str]:
+    """Payouts that no price can bear, in words."""
+    return [f"{_paid(payout)} would leave {share:.4g} of its value" for payout, share in shares if not 0 < share <= 1]
 
 
 def _paid(payout: Dividend) -> str:

@@ -368,12 +368,43 @@ def yahoo_frame(
     spells it. Warns of what is odd about its dividends; raises ActionsUnknown where prices cannot be adjusted for them.
     """
     if window.get("interval", "1d") != "1d":
-        return _as_asked(_told(ticker, dataset, window).frame, auto_adjust, actions)
+        return _as_asked(
+            _with_possible(ticker, _told(ticker, dataset, window).frame, auto_adjust), auto_adjust, actions
+        )
     end = window.pop("end", None)
     told, daily = yahoo_daily(settings, ticker, dataset, **window)
     if auto_adjust and (refused := adjusted.impossible(*_known(ticker, daily))):
         raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {refused[ticker]}")
+    if actions:
+        _warn_of_moved(ticker, told, end)
     return _as_asked(told.frame, auto_adjust, actions, end)
+
+
+_ROUNDING = 1e-4
+"""More than hundreds of float32 multipliers make of an adjusted close."""
+
+
+def _with_possible(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> "pd.DataFrame":
+    """A frame whose adjusted closes were looked at: each a share of its close. Raises ActionsUnknown, or warns."""
+    kept = frame["Adj Close"] / frame["Close"]
+    odd = frame.index[(kept <= 0) | (kept > 1 + _ROUNDING)]
+    if len(odd):
+        what = f"Yahoo's adjusted close of {ticker} on {odd[0].date()} is {kept[odd[0]]:.4g} of its close"
+        if auto_adjust:
+            raise ActionsUnknown(f"prices cannot be adjusted for dividends: {what}")
+        _warn(what)
+    return frame
+
+
+def _warn_of_moved(ticker: str, told: Told, end: date | None) -> None:
+    """Yfinance's frame has an event whose day has no row at the row before."""
+    days = [stamp.date() for stamp in told.frame.index if not end or stamp.date() < end]
+    listed = told.listed
+    events = {one.ex_date for one in listed.splits} | {one.ex_date for one in (*listed.dividends, *listed.gains)}
+    for day in sorted(events.difference(days)):
+        if days and days[0] < day < days[-1]:
+            before = max(one for one in days if one < day)
+            _warn(f"{ticker}: Yahoo has no row of {day}; yfinance shows what happened then at {before}")
 
 
 def yahoo_daily(settings: Settings, ticker: str, dataset: Dataset = STOCKS_DAY, **window: Any) -> tuple[Told, Daily]:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.adjust import dividend_factors, raw_prices, raw_volumes, split_factors, unmatched, without_repeats
+from ingest.adjust import (
+    dividend_factors,
+    kept_shares,
+    raw_prices,
+    raw_volumes,
+    split_factors,
+    unmatched,
+    without_repeats,
+)
 from ingest.corporate import Actions, Dividend, Split
 
 EPOCH = date(2020, 1, 1)
@@ -19,6 +27,10 @@ def days(*numbers):
 
 def day(number):
     return EPOCH + timedelta(days=number)
+
+
+def factors(found, closes, actions):
+    return dividend_factors(found, kept_shares(found, closes, actions))
 
 
 def test_a_split_divides_what_came_before_its_ex_date():
@@ -40,25 +52,25 @@ def test_apple_before_its_split_of_august_2020():
 def test_dividends_as_yahoo_applies_them():
     """Yahoo's own example: a dividend of 0.08 upon a close of 24.96 leaves 0.9968 of what came before."""
     actions = Actions(dividends=(Dividend(day(1), 0.08, 24.96),))
-    assert dividend_factors(days(0, 1), np.array([24.96, 24.95]), actions) == pytest.approx([0.9968, 1], abs=1e-4)
+    assert factors(days(0, 1), np.array([24.96, 24.95]), actions) == pytest.approx([0.9968, 1], abs=1e-4)
 
 
 def test_a_dividend_without_a_close_takes_the_one_before_it_here():
     actions = Actions(dividends=(Dividend(day(3), 1.0), Dividend(day(0), 1.0)))
-    assert dividend_factors(days(1, 2, 3), np.array([40.0, 50.0, 49.0]), actions) == pytest.approx([0.98, 0.98, 1])
+    assert factors(days(1, 2, 3), np.array([40.0, 50.0, 49.0]), actions) == pytest.approx([0.98, 0.98, 1])
 
 
 def test_a_dividends_own_close_counts_where_rows_are_missing_before_it():
     """The last row that is here is of long before: it is not the close that the dividend was taken from."""
     told, untold = (Actions(dividends=(Dividend(day(9), 1.0, close),)) for close in (40.0, None))
     rows = (days(0, 9), np.array([100.0, 39.0]))
-    assert dividend_factors(*rows, told) == pytest.approx([1 - 1 / 40, 1])
-    assert dividend_factors(*rows, untold) == pytest.approx([1 - 1 / 100, 1])
+    assert factors(*rows, told) == pytest.approx([1 - 1 / 40, 1])
+    assert factors(*rows, untold) == pytest.approx([1 - 1 / 100, 1])
 
 
 def test_a_split_on_the_ex_date_of_a_dividend_counts_for_the_close_before():
     actions = Actions((Split(day(1), 2.0),), (Dividend(day(1), 0.5, 100.0),))
-    assert dividend_factors(days(0), np.array([100.0]), actions) == pytest.approx([1 - 0.5 / 50])
+    assert factors(days(0), np.array([100.0]), actions) == pytest.approx([1 - 0.5 / 50])
 
 
 prices = st.integers(1, 6_553_500).map(lambda cents: cents / 100)

@@ -12,6 +12,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history, ya
 
 import ingest
 from ingest.errors import ActionsUnknown, IngestWarning, NotFound
+from ingest.sessions import today
 from ingest.sources import yahoo as source
 
 __all__ = ["fresh_yfinance"]
@@ -33,7 +34,7 @@ def lacking(security, *days):
 
 
 def smart(here, ticker="AAPL", data_source="massive", **arguments):
-    how = {"start": DAYS[5]} | arguments
+    how = {"start": DAYS[15]} | arguments
     return ingest.get_smart_data(ticker, data_source=data_source, config=here.config(), **how)
 
 
@@ -57,8 +58,7 @@ EVENTS = {
 }
 
 
-@pytest.mark.parametrize("name", EVENTS)
-@pytest.mark.parametrize("fetched", [False, True])
+@pytest.mark.parametrize(("name", "fetched"), [*((name, False) for name in EVENTS), ("all on one day", True)])
 def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(monkeypatch, tmp_path, name, fetched):
     splits, dividends, gains = EVENTS[name]
     whole = Security(walk(DAYS, splits=splits), splits, dividends, gains=gains, instrument="ETF")
@@ -67,14 +67,14 @@ def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(monkeypatch,
         if fetched:  # the events are a run's, out of the manifest
             here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
         mine, adjusted = smart(here, actions=True), theirs.adjusted_closes()
-        assert {day: close_of(mine, day) for day in adjusted if day >= DAYS[5]} == pytest.approx(
-            {day: close for day, close in adjusted.items() if day >= DAYS[5]}, rel=3e-7
+        assert {day: close_of(mine, day) for day in adjusted if day >= DAYS[15]} == pytest.approx(
+            {day: close for day, close in adjusted.items() if day >= DAYS[15]}, rel=3e-7
         )
         assert by_day(mine["Dividends"]) == pytest.approx(dividends)
         assert by_day(mine["Capital Gains"]) == pytest.approx(gains)
         assert by_day(mine["Stock Splits"]) == {day: new / old for day, (new, old) in splits.items()}
         pd.testing.assert_frame_equal(smart(here, actions=True), mine)  # now of the manifest
-        history = ingest.history("AAPL", DAYS[5], adjust="all", config=here.config())
+        history = ingest.history("AAPL", DAYS[15], adjust="all", config=here.config())
         assert history["close"].to_list() == mine["Close"].tolist()
 
 
@@ -86,8 +86,10 @@ def test_yahoos_own_frame_keeps_its_prices_and_its_events_are_kept_by_their_own_
             DAYS[-1],
             tracked=set(),
         )
-        how = {"start": DAYS[5], "actions": True}
-        pd.testing.assert_frame_equal(smart(here, data_source="yfinance", **how), plain_history("AAPL", **how))
+        how = {"start": DAYS[15], "actions": True}
+        with pytest.warns(IngestWarning, match=f"AAPL: Yahoo has no row of {GAP}; yfinance shows .* at {DAYS[19]}"):
+            mine = smart(here, data_source="yfinance", **how)
+        pd.testing.assert_frame_equal(mine, plain_history("AAPL", **how))
         here.yahoo.faults["*"] = 500
         assert by_day(smart(here, **how)["Dividends"]) == {GAP: 2.0}
 
@@ -99,6 +101,17 @@ def test_an_event_without_a_row_anywhere_stands_at_the_next_one_and_is_said(monk
             mine = smart(here, actions=True)
         assert by_day(mine["Dividends"]) == {DAYS[21]: 2.0}
         assert close_of(mine, DAYS[19]) == pytest.approx(whole.adjusted_closes()[DAYS[19]], rel=3e-7)
+
+
+def test_an_event_that_is_listed_before_its_day_is_not_in_force(monkeypatch):
+    """Yahoo sometimes lists one of the next day, for which its prices are not adjusted yet."""
+    tomorrow = today() + timedelta(days=1)
+    early = Security(walk(DAYS), {tomorrow: (4, 1)}, {tomorrow: 1.0}, ahead=timedelta(days=2))
+    early.later_splits, early.adjusted_closes = lambda day: 1.0, early.closes
+    with yahoo(monkeypatch, {"AAPL": early}):
+        found = source.shared().daily("AAPL", DAYS[0])
+    assert (found.actions.splits, found.actions.dividends, found.doubts) == ((), (), ())
+    assert found.bars["close"].to_list() == [bar[3] for bar in early.bars.values()]
 
 
 def test_a_yfinance_that_hands_no_answer_through_is_said(monkeypatch):
@@ -130,24 +143,23 @@ def test_a_gain_is_taken_out_as_a_dividend_is(monkeypatch, tmp_path):
         mine = smart(here, "VTI")
         before = fund.bars[DAYS[19]][3]
         assert close_of(mine, DAYS[19]) == pytest.approx(before - 4.0, rel=3e-7)
-        same(mine, plain_history("VTI", start=DAYS[5], actions=False))
+        same(mine, plain_history("VTI", start=DAYS[15], actions=False))
 
 
 KINDS = ["EQUITY", "ETF", "MUTUALFUND", "INDEX", "CURRENCY", "CRYPTOCURRENCY", "FUTURE", ""]
 
 
-@pytest.mark.parametrize("auto_adjust", [True, False])
+@pytest.mark.parametrize("auto_adjust", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_frames_are_yfinances_for_every_kind_of_security(monkeypatch, tmp_path, auto_adjust):
-    """Of one with gains, of one without, of one that Massive does not have, of one kept before."""
-    securities = {}
+    """Of one with events, of one without, of one that Massive does not have, of one kept before."""
+    securities = {"NONE": Security(walk(DAYS), instrument="ETF")}
     for at, kind in enumerate(KINDS):
         gains = {GAP: 1.5, DAYS[33]: 0.25} if kind in ("ETF", "MUTUALFUND") else {}
         events = {"splits": {DAYS[25]: (3, 1)}, "dividends": {DAYS[12]: 0.5, GAP: 0.75}, "gains": gains}
-        securities["AA" + chr(65 + at)] = Security(walk(DAYS, splits=events["splits"]), instrument=kind, **events)
-        securities["BB" + chr(65 + at)] = Security(walk(DAYS), instrument=kind)
-    massive = {name: one for name, one in securities.items() if name not in ("AAC", "BBC")}
+        securities["A" + chr(65 + at)] = Security(walk(DAYS, splits=events["splits"]), instrument=kind, **events)
+    massive = {name: one for name, one in securities.items() if name != "AC"}
     with world(monkeypatch, tmp_path, massive, securities, DAYS) as here:
-        how = {"start": DAYS[5], "auto_adjust": auto_adjust, "actions": True}
+        how = {"start": DAYS[15], "auto_adjust": auto_adjust, "actions": True}
         for name in securities:
             theirs = plain_history(name, **how)
             for _ in range(2):  # at once, and of the manifest
@@ -169,17 +181,17 @@ def test_dividends_and_gains_of_a_day_are_kept_as_they_are_handed_out(monkeypatc
 
 def test_thirty_yen_on_twenty_dollars_are_what_yahoos_adjusted_close_makes_of_them(monkeypatch, tmp_path):
     adr = flat(20, dividends={GAP: 0.2, DAYS[-1]: 1e-4}, listed={GAP: 30.0, DAYS[-1]: 0.15})
-    right = pytest.approx([19.7999] * 15 + [19.9999] * 19 + [20.0], rel=3e-6)
+    right = pytest.approx([19.7999] * 5 + [19.9999] * 19 + [20.0], rel=3e-6)
     said = f"ADR: Yahoo lists 30 paid on {GAP}, and .* keeps 0.99 of the value: .*; likewise on {DAYS[-1]}"
     with world(monkeypatch, tmp_path, {"ADR": adr}, {"ADR": adr}, DAYS) as here:
         for data_source in ("massive", "massive", "yfinance"):  # at once, of the manifest, and Yahoo's own
             with pytest.warns(IngestWarning, match=said):
                 assert smart(here, "ADR", data_source=data_source)["Close"].tolist() == right
         with pytest.warns(IngestWarning, match=said):
-            history = ingest.history("ADR", DAYS[5], adjust="all", config=here.config())
+            history = ingest.history("ADR", DAYS[15], adjust="all", config=here.config())
         assert history["close"].to_list() == right
-        history = ingest.history("ADR", DAYS[5], adjust="splits", config=here.config())
-        assert history["close"].to_list() == [20.0] * 35
+        history = ingest.history("ADR", DAYS[15], adjust="splits", config=here.config())
+        assert history["close"].to_list() == [20.0] * 25
 
 
 @pytest.mark.parametrize("amount", [7.5, 5.0, -0.5])
@@ -192,14 +204,17 @@ def test_what_no_price_can_bear_is_refused_by_name(monkeypatch, tmp_path, amount
             with said, pytest.raises(ActionsUnknown, match=words):
                 smart(here, "BAD", data_source=data_source)
         with pytest.raises(ActionsUnknown, match=words):
-            ingest.history("BAD", DAYS[5], adjust="all", config=here.config())
-        assert ingest.history("BAD", DAYS[5], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 35
+            ingest.history("BAD", DAYS[15], adjust="all", config=here.config())
+        assert ingest.history("BAD", DAYS[15], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 25
         assert smart(here, "BAD", start=GAP)["Close"].iloc[-1] == 5.0  # it matters to nothing since
         with pytest.warns(IngestWarning, match=f"there is no Adj Close: .*{words}"):
             mine = smart(here, "BAD", auto_adjust=False)
-        assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 35, True)
-        with pytest.warns(IngestWarning, match=words):
-            smart(here, "BAD", data_source="yfinance", auto_adjust=False)
+        assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 25, True)
+        for interval in ("1d", "1wk"):
+            with pytest.warns(IngestWarning, match=words if interval == "1d" else "adjusted close of BAD"):
+                smart(here, "BAD", data_source="yfinance", auto_adjust=False, interval=interval)
+        with pytest.raises(ActionsUnknown, match="adjusted close of BAD"):
+            smart(here, "BAD", data_source="yfinance", interval="1wk")
 
 
 def test_what_yahoo_takes_out_and_does_not_list_is_taken_out_and_said(monkeypatch, tmp_path):
@@ -209,7 +224,7 @@ def test_what_yahoo_takes_out_and_does_not_list_is_taken_out_and_said(monkeypatc
     with world(monkeypatch, tmp_path, {"AAPL": silent}, {"AAPL": told}, DAYS) as here:
         for _ in range(2):
             with pytest.warns(IngestWarning, match=f"lists nothing paid on {GAP}.*keeps 0.98 of"):
-                same(smart(here, actions=True), plain_history("AAPL", start=DAYS[5]))
+                same(smart(here, actions=True), plain_history("AAPL", start=DAYS[15]))
 
 
 def test_what_yahoo_lists_and_does_not_take_out_is_said(monkeypatch, tmp_path):
@@ -218,7 +233,7 @@ def test_what_yahoo_lists_and_does_not_take_out_is_said(monkeypatch, tmp_path):
         world(monkeypatch, tmp_path, {"AAPL": listed}, {"AAPL": listed}, DAYS) as here,
         pytest.warns(IngestWarning, match=f"lists 1 paid on {GAP}.*keeps 1 of"),
     ):
-        same(smart(here, actions=True), plain_history("AAPL", start=DAYS[5]))
+        same(smart(here, actions=True), plain_history("AAPL", start=DAYS[15]))
 
 
 def test_an_adjusted_close_that_goes_up_and_down_is_said_and_not_followed(monkeypatch):
@@ -256,7 +271,7 @@ def random_security(seed):
     return Security(bars, splits, paid["dividends"], gains=gains, instrument=fund)
 
 
-SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(6, 300))]
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 300))]
 
 
 def with_holes(security, seed):
@@ -290,7 +305,7 @@ def test_frames_of_random_histories_are_yfinances(monkeypatch, tmp_path, seed):
     security = random_security(seed)
     holes = with_holes(security, seed)
     with world(monkeypatch, tmp_path, {"A": security, "B": security}, {"A": security, "B": holes}, DAYS) as here:
-        for auto_adjust in (True, False):
+        for auto_adjust in (True, False) if seed >= 3 else (False,):
             how = {"start": DAYS[3], "auto_adjust": auto_adjust, "actions": True}
             theirs = plain_history("A", **how)
             mine = smart(here, "A", **how)

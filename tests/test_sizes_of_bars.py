@@ -75,8 +75,21 @@ def windowed(interval, **arguments):
     return {"interval": interval, "start": DAYS[0], "end": DAYS[-1] + timedelta(days=1), **arguments}
 
 
-@pytest.mark.parametrize("interval", ["1m", "5m", "15m", "30m", "60m", "1h", "1d"])
-@pytest.mark.parametrize("prepost", [False, True])
+def some(combinations, few):
+    """All of them in long runs, and these few in each."""
+    return [one if one in few else pytest.param(*one, marks=pytest.mark.long) for one in combinations]
+
+
+MASSIVE = [
+    (interval, prepost) for interval in ("1m", "5m", "15m", "30m", "60m", "1h", "1d") for prepost in (True, False)
+]
+YAHOO = [(interval, prepost) for interval in (*SIZES, "1d", "5d", "1wk", "1mo", "3mo") for prepost in (True, False)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "prepost"),
+    some(MASSIVE, [("1m", True), ("30m", False), ("60m", True), ("1h", True), ("1h", False), ("1d", False)]),
+)
 def test_bars_of_massive_are_yfinances(here, interval, prepost):
     for ticker in ("AAPL", "VTI"):
         how = windowed(interval, prepost=prepost, auto_adjust=False, actions=True)
@@ -93,8 +106,7 @@ def test_bars_of_massive_are_yfinances(here, interval, prepost):
         }
 
 
-@pytest.mark.parametrize("interval", [*SIZES, "1d", "5d", "1wk", "1mo", "3mo"])
-@pytest.mark.parametrize("prepost", [False, True])
+@pytest.mark.parametrize(("interval", "prepost"), some(YAHOO, [("1m", True), ("1h", True), ("1wk", False)]))
 def test_bars_of_yahoo_are_yfinances_for_windows_that_end_long_ago(here, interval, prepost):
     for window in ({"start": DAYS[0], "end": DAYS[3]}, {"start": DAYS[1]} if interval != "1m" else {}):
         if window:

@@ -36,8 +36,8 @@ class Security:
 
     `gains` are capital gains by ex-date, which Yahoo lists of funds. `listed` are dividends that it lists with another
     amount than its adjusted close takes out. A bar that is None is a row without numbers, a day without one is a gap:
-    its events stay. `zone` and `opens` say when its days begin at Yahoo. `within` has bars within days by Yahoo's
-    interval and their begin; None where Yahoo has a row without numbers.
+    its events stay. Events are listed so long `ahead` of what is asked for. `zone` and `opens` say when its days begin
+    at Yahoo. `within` has bars within days by Yahoo's interval and their begin; None where it has no numbers.
     """
 
     bars: dict[date, tuple[float, float, float, float, float] | None]
@@ -49,6 +49,7 @@ class Security:
     gains: dict[date, float] = field(default_factory=dict)
     listed: dict[date, float] = field(default_factory=dict)
     instrument: str = "EQUITY"
+    ahead: timedelta = timedelta(0)
 
     def opening(self, day):
         """The stamp of a day's bar."""
@@ -182,7 +183,7 @@ def _events(security, first, last):
         return {
             str(stamp): {"date": stamp, **told(day, events[day])}
             for day, stamp in stamps.items()
-            if first <= stamp < last
+            if first <= stamp < last + security.ahead.total_seconds()
         }
 
     def paid(day, cash):

@@ -30,6 +30,14 @@ class Listed:
     certain: bool = True
 
 
+def overheard(ticker: Any) -> "Overheard":
+    """What a `yfinance.Ticker` will be answered; nothing where it has no such access to Yahoo as those of today."""
+    found = Overheard(getattr(ticker, "_data", None))
+    if hasattr(ticker, "_data"):
+        ticker._data = found
+    return found
+
+
 class Overheard:
     """yfinance's own access to Yahoo, which keeps the last answer with events that it hands through."""
 
@@ -42,14 +50,14 @@ class Overheard:
 
     def get(self, *arguments: Any, **named: Any) -> Any:
         """An answer of Yahoo's."""
-        return self._kept(self._access.get(*arguments, **named), named)
+        return self._kept(self._access.get(*arguments, **named), (*arguments, *named.values()))
 
     def cache_get(self, *arguments: Any, **named: Any) -> Any:
         """An answer of Yahoo's, or one that was given to the same question before."""
-        return self._kept(self._access.cache_get(*arguments, **named), named)
+        return self._kept(self._access.cache_get(*arguments, **named), (*arguments, *named.values()))
 
-    def _kept(self, answer: Any, named: Mapping[str, Any]) -> Any:
-        if "events" in (named.get("params") or {}):
+    def _kept(self, answer: Any, asked: Iterable[Any]) -> Any:
+        if any(isinstance(one, Mapping) and "events" in one for one in asked):
             self._answer = answer
         return answer
 

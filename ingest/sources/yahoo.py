@@ -24,7 +24,7 @@ from ingest.corporate import Actions, Dividend, Split
 from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled
 from ingest.multipliers import Bars, confirmed
 from ingest.sessions import today
-from ingest.sources.chart import Listed, Overheard
+from ingest.sources.chart import Listed, overheard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +174,7 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of yfinance's own use of pandas
             ticker = yfinance.Ticker(symbol)
-            ticker._data = overheard = Overheard(ticker._data)
+            answer = overheard(ticker)
             frame: pd.DataFrame = ticker.history(timeout=TIMEOUT_S, **arguments)
     except Exception as error:  # yfinance passes on whatever its transport and its parsers raise
         raise _translated(symbol, error) from error
@@ -183,7 +183,7 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
     if frame.empty:
         raise NotFound(f"Yahoo has no rows of {symbol} for these days")
     try:
-        return Told(frame, overheard.listed(frame))
+        return Told(frame, answer.listed(frame))
     except Exception as error:  # a chart of another shape than Yahoo's own: no reason to end a run
         raise Disrupted(f"Yahoo, {symbol}: events that cannot be read ({error!r})") from error
 
@@ -235,14 +235,15 @@ def _as_traded(told: Told) -> Daily:
 
     listed, frame = told.listed, told.frame[told.frame["Close"] > 0]
     days = frame.index.tz_localize(None).to_numpy().astype("datetime64[D]")
-    splits = without_repeats(listed.splits)
+    in_force = max([today(), *days[-1:].tolist()])  # Yahoo lists some events the day before
+    splits = without_repeats([one for one in listed.splits if one.ex_date <= in_force])
     factors = split_factors(days, splits)
     served = {name: frame[name].to_numpy(float) for name in ("Open", "High", "Low", "Close", "Adj Close", "Volume")}
     prices = {name: raw_prices(served[name.title()], factors) for name in ("open", "high", "low", "close")}
     bars = pl.DataFrame({"date": days, **prices, "volume": raw_volumes(served["Volume"], factors)})
 
     def as_paid(payouts: tuple[Dividend, ...]) -> tuple[Dividend, ...]:
-        return tuple(_as_paid(one, splits, days, served["Close"]) for one in payouts)
+        return tuple(_as_paid(one, splits, days, served["Close"]) for one in payouts if one.ex_date <= in_force)
 
     actions = Actions(splits, as_paid(listed.dividends), as_paid(listed.gains), listed.instrument)
     actions, odd = confirmed(Bars(days, prices["close"], served["Close"], served["Adj Close"]), actions)
