@@ -32,7 +32,7 @@ ROWS = {
         *("lines", '["ticker"]', 1, AT, 1),
     ),
     "members": (DATASET, DAY, "tracked", INDEX),
-    "projections": (DATASET, "A", "", 1, 0, DAY, DAY, 1, "s", 20, 99, 0),
+    "projections": (DATASET, "A", "", 1, 0, DAY, DAY, 1, "s", 20, 99, 0, 1),
     "intents": (DATASET, DAY, RECORD.to_json(), CORRECTION.to_json()),
     "corrections": (1, DATASET, DAY, "e", "f", '["ticker"]', '["A"]', '["B"]', 1, AT, "new etag", '["ticker"]'),
     "permission_windows": (DATASET, DAY, DAY, "2025-03-04", "2025-03-06", AT),
