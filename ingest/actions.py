@@ -21,6 +21,7 @@ from ingest.datasets import days_of
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
 from ingest.fallback import Answer
 from ingest.freshness import ASKS_AGAIN, has_events, holds
+from ingest.handover import Sign, signs
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking
 from ingest.manifest.records import Coverage
@@ -141,7 +142,7 @@ def actions_of(
     """
     inquiry.ask(dict(_begins(rows)), refused or {})
     if inquiry.unknown and errors == "raise":
-        raise ActionsUnknown(_unknown(inquiry.unknown))
+        raise ActionsUnknown(_unknown(inquiry.unknown, rows["ticker"].n_unique() > 1))
     skipped = [_skipped(inquiry.unknown)] if inquiry.unknown else []
     return inquiry.found, [*inquiry.notices(), *skipped]
 
@@ -151,10 +152,10 @@ def _old(last: date, reasons: Mapping[str, str]) -> str:
     return f"splits and dividends of {some(list(reasons))} are of {last}, not newer: {next(iter(reasons.values()))}"
 
 
-def _unknown(unknown: Mapping[str, str]) -> str:
+def _unknown(unknown: Mapping[str, str], are_many: bool) -> str:
     ticker, cause = next(iter(unknown.items()))
     others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
-    without = 'To leave such tickers out take errors="skip" (--skip-unknown); for' if others else "For"
+    without = 'To leave such tickers out take errors="skip" (--skip-unknown); for' if are_many else "For"
     return (
         f"splits and dividends of {ticker}{others} are not known and cannot be had now ({cause}): nothing can be "
         f'adjusted. {without} prices as traded take adjust="none", or auto_adjust=False'
@@ -186,25 +187,38 @@ def check_seams(
     coverage: Coverage,
     actions: Mapping[str, Actions],
     begins: Mapping[str, date | None] = MappingProxyType({}),
-) -> None:
-    """Raise AcrossSeam where prices would be adjusted across one; `begins` as of `adjusted.seams`."""
-    for words in crossed(rows, coverage, actions, begins).values():
+) -> Notices:
+    """Raise AcrossSeam where prices would be adjusted across one; returns what is to be said where that may be so.
+
+    `begins` as of `ingest.handover.signs`.
+    """
+    crossed, doubtful = seams_crossed(rows, coverage, actions, begins)
+    for words in crossed.values():
         raise AcrossSeam(words)
+    return doubtful
 
 
-def crossed(
+def seams_crossed(
     rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions], begins: Mapping[str, date | None]
-) -> dict[str, str]:
-    """In words, for each ticker the first seam across which its prices would be adjusted."""
-    found: dict[str, str] = {}
-    for seam in adjusted.seams(rows, coverage):
-        if any(day > seam.before for day in actions.get(seam.ticker, Actions()).ex_dates):
-            found.setdefault(
-                seam.ticker,
-                f"{seam}. Ask for one side alone (start={seam.after}), or say that it is one company "
-                "(across_seams=True, --across-seams)",
-            )
-    return found
+) -> tuple[dict[str, str], Notices]:
+    """In words, for each ticker the first seam across which its prices would be adjusted; and what may be one."""
+    gaps = [Sign(one.ticker, one.before, one.after, str(one), True) for one in adjusted.seams(rows, coverage)]
+    crossed: dict[str, str] = {}
+    doubtful: dict[str, str] = {}
+    for sign in (*gaps, *signs(rows, coverage, actions, begins)):
+        if any(day > sign.before for day in actions.get(sign.ticker, Actions()).ex_dates):
+            (crossed if sign.is_sure else doubtful).setdefault(sign.ticker, _seam(sign))
+    return crossed, [words for ticker, words in doubtful.items() if ticker not in crossed]
+
+
+def _seam(sign: Sign) -> str:
+    here = f"{sign.words}: perhaps another company's since"
+    if not sign.is_sure:
+        return f"{here}. If so, ask for one side alone (start={sign.after})"
+    return (
+        f"{here}. Ask for one side alone (start={sign.after}), or say that it is one company "
+        "(across_seams=True, --across-seams)"
+    )
 
 
 def adjusted_rows(
@@ -237,16 +251,14 @@ def adjusted_rows(
         rows = reading.rows(stock, tickers, start, end, trades)
     actions = {ticker: one.actions for ticker, one in known.items()}
     begins = {ticker: one.begins for ticker, one in known.items()}
-    seams = {} if across_seams else crossed(rows, coverage, actions, begins)
-    if seams and errors == "raise":
-        raise AcrossSeam(next(iter(seams.values())))
-    skipped = list(seams.values())
-    if adjust == "all" and errors == "skip":
-        odd = {ticker: why for ticker, why in adjusted.impossible(rows, actions).items() if ticker not in seams}
-        skipped += [f"{ticker} cannot be adjusted for dividends: {why}" for ticker, why in odd.items()]
-        seams |= odd
-    wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in seams]))
-    told = [*notices, *(f"left out: {words}" for words in skipped), *doubts(wanted, actions, payouts=adjust == "all")]
+    crossed, doubtful = ({}, []) if across_seams else seams_crossed(rows, coverage, actions, begins)
+    if crossed and errors == "raise":
+        raise AcrossSeam(next(iter(crossed.values())))
+    odd = adjusted.impossible(rows, actions) if adjust == "all" and errors == "skip" else {}
+    left_out = {ticker: f"{ticker} cannot be adjusted for dividends: {why}" for ticker, why in odd.items()} | crossed
+    wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in left_out]))
+    told = [*notices, *(f"left out: {words}" for words in left_out.values()), *doubtful]
+    told += doubts(wanted, actions, payouts=adjust == "all")
     return adjusted.apply(wanted, actions, adjust), told
 
 

@@ -33,12 +33,12 @@ class Seam:
         """In words."""
         return (
             f"{self.ticker} has no rows in {self.sessions:,} sessions between {self.before} ({self.close_before:g}) "
-            f"and {self.after} ({self.close_after:g}): perhaps another company's since"
+            f"and {self.after} ({self.close_after:g})"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class Stretch:
     """The rows of one ticker in a frame that is sorted by ticker and date."""
 
     ticker: str
@@ -50,7 +50,7 @@ def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
     days, closes = _days(rows), rows["close"].to_numpy()
     whole = _ascending(coverage.whole)
     found = []
-    for stretch in _stretches(rows):
+    for stretch in stretches(rows):
         held = _ascending(coverage.of(stretch.ticker)) if coverage.partial else whole
         mine = days[stretch.rows]
         missed = np.searchsorted(held, mine[1:]) - np.searchsorted(held, mine[:-1], side="right")
@@ -88,7 +88,7 @@ def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floa
     """F of each row."""
     days = _days(rows)
     factors = np.ones(len(days))
-    for stretch in _stretches(rows):
+    for stretch in stretches(rows):
         if known := actions.get(stretch.ticker):
             factors[stretch.rows] = split_factors(days[stretch.rows], known.splits)
     return factors
@@ -111,9 +111,9 @@ def impossible(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, 
 
 def _shares(
     rows: pl.DataFrame, actions: Mapping[str, Actions]
-) -> Iterator[tuple[_Stretch, list[tuple[Dividend, float]]]]:
+) -> Iterator[tuple[Stretch, list[tuple[Dividend, float]]]]:
     days, closes = _days(rows), rows["close"].to_numpy()
-    for stretch in _stretches(rows):
+    for stretch in stretches(rows):
         if known := actions.get(stretch.ticker):
             yield stretch, kept_shares(days[stretch.rows], closes[stretch.rows], known)
 
@@ -133,7 +133,7 @@ def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[
     days = _days(rows)
     return [
         (stretch.ticker, payout)
-        for stretch in _stretches(rows)
+        for stretch in stretches(rows)
         if stretch.ticker in actions
         for payout in actions[stretch.ticker].payouts
         if payout.kept is not None and np.datetime64(payout.ex_date, "D") > days[stretch.rows.start]
@@ -145,7 +145,7 @@ def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[s
     days, opens, closes = _days(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
     return [
         (stretch.ticker, split)
-        for stretch in _stretches(rows)
+        for stretch in stretches(rows)
         if stretch.ticker in actions
         for split in unmatched(
             days[stretch.rows], opens[stretch.rows], closes[stretch.rows], actions[stretch.ticker].splits
@@ -161,9 +161,10 @@ def _days(rows: pl.DataFrame) -> Days:
     return rows["date"].to_numpy().astype("datetime64[D]")
 
 
-def _stretches(rows: pl.DataFrame) -> Iterator[_Stretch]:
+def stretches(rows: pl.DataFrame) -> Iterator[Stretch]:
+    """The rows of each ticker; they are sorted by ticker."""
     begin = 0
     for run in rows.select(pl.col("ticker").rle()).to_series().struct.unnest().iter_rows():
         length, ticker = run
-        yield _Stretch(ticker, slice(begin, begin + length))
+        yield Stretch(ticker, slice(begin, begin + length))
         begin += length

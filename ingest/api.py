@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from ingest.actions import Errors
     from ingest.adjust import Adjust
     from ingest.verifying import Verified
 
@@ -208,6 +209,9 @@ def history(
     across_seams: bool = False,
     config: Path | str | None = None,
     dataset: str = STOCKS_DAY.short,
+    *,
+    errors: "Errors" = "raise",
+    on_event: events.Sink = lambda event: None,
 ) -> "pl.DataFrame":
     """Stored rows of one or many tickers from `start` to `end`, both inclusive; all that is held where they are None.
 
@@ -216,15 +220,20 @@ def history(
     minute begins, after the date of its session: Datetime("us") in New York, of forex and crypto in UTC; extended hours
     are among them. Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or
     "all" for a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are
-    older than the newest session that is over (never with `fetch=False`). `.to_pandas()` and `.to_arrow()` of what is
-    returned need pyarrow: the extra `ingest[arrow]`. Warns where nothing is held of a ticker whose
-    name is one of another dataset. Raises UsageError, AcrossSeam, ActionsUnknown or CacheError.
+    older than the newest that may be in force (never with `fetch=False`): one ticker after the other, and `on_event` is
+    told of each (`events.YahooAsked`). `.to_pandas()` and `.to_arrow()` of what is returned need pyarrow: the extra
+    `ingest[arrow]`. Warns where nothing is held of a ticker whose name is one of another dataset.
+
+    Raises UsageError, CacheError, and AcrossSeam or ActionsUnknown for a ticker that cannot be adjusted; with `errors`
+    "skip" such tickers are left out, and a warning names them.
     """
     from ingest import stored
 
     wanted, kept, window = arguments.tickers("tickers", tickers), named(dataset), days(start, end)
     chosen = None if columns is None else names("columns", columns)
-    rows = stored.history(settings.load(_file(config)), kept, wanted, *window, adjust, chosen, fetch, across_seams)
+    rows = stored.history(
+        settings.load(_file(config)), kept, wanted, *window, adjust, chosen, fetch, across_seams, errors, on_event
+    )
     if rows.is_empty() and (strange := [one for one in wanted if of_ticker(one).sigil not in ("", kept.sigil)]):
         of = of_ticker(strange[0], kept.interval)
         words = f"{kept.short} has nothing of {strange[0]}, whose name is one of {of.short}: say dataset={of.short!r}"

@@ -52,7 +52,8 @@ def fetch(
             raise NotFound(_nothing(query, minutes))
         known = _events(settings, stock, query, bars) if events else None
         if known and not across_seams:
-            check_seams(bars, covered, {query.ticker: known.actions}, {query.ticker: known.begins})
+            for doubt in check_seams(bars, covered, {query.ticker: known.actions}, {query.ticker: known.begins}):
+                warn(doubt)
     for doubt in doubts(bars, {query.ticker: known.actions}, payouts=False) if known else ():
         warn(doubt)
     return Fetched(bars, known.actions if known else None, missing)

@@ -120,7 +120,8 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
         missing = _gaps(stock, query, filled, yahoo)
         known = events_of(stock, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
         if known and not across_seams:
-            check_seams(rows, coverage, {query.ticker: known.actions}, {query.ticker: known.begins})
+            for doubt in check_seams(rows, coverage, {query.ticker: known.actions}, {query.ticker: known.begins}):
+                _warn(doubt)
         for doubt in doubts(rows, {query.ticker: known.actions}) if known else ():
             _warn(doubt)
     return Fetched(rows, known.actions if known else None, missing)

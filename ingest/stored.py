@@ -36,6 +36,8 @@ def history(
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
     chosen = _checked(columns, adjust, dataset)
+    if errors not in ("raise", "skip"):
+        raise UsageError(f'errors {errors!r}: "raise" or "skip"')
     span(start, end)
     yahoo = shared() if fetch and settings.fallback.enabled else None
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:

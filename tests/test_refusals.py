@@ -13,8 +13,9 @@ from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 
 import ingest
 from ingest import events
+from ingest.commands.export import export_command
 from ingest.datasets import STOCKS_DAY
-from ingest.errors import ActionsUnknown, IngestError, IngestWarning
+from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
@@ -175,6 +176,37 @@ def test_a_ticker_without_any_event_is_known_when_yahoo_is_gone(five):
             "A", data_source="massive", start=DAYS[90], end=DAYS[-1], fetch=True, config=five.config(["A"])
         )
     assert frame["Close"].tolist() == [FIVE["A"].bars[day][3] for day in DAYS[90:-1]]
+
+
+# Many tickers
+
+
+def test_each_ticker_is_asked_for_once_and_told_of(five):
+    five.yahoo.securities.pop("C")
+    five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
+    told, config = [], five.config()
+    with pytest.warns(IngestWarning, match="left out, their splits and dividends are not known: C .Yahoo has no C"):
+        frame = ingest.history([*FIVE, *FIVE], adjust="splits", errors="skip", on_event=told.append, config=config)
+    assert [(one.ticker, one.number, one.of) for one in told] == [(name, n, 5) for n, name in enumerate("ABCDE", 1)]
+    assert [name for name in five.yahoo.asked if name not in ("SPY", "C")] == ["A", "B", "D", "E"]
+    assert all(closes(frame.filter(ticker=name)) == adjusted(FIVE[name], DAYS) for name in "ABDE")
+    assert "C" not in frame["ticker"]
+    with pytest.raises(ActionsUnknown, match=r'of C are not known .* errors="skip" \(--skip-unknown\)'):
+        ingest.history(FIVE, adjust="splits", config=config)
+    with pytest.raises(UsageError, match="'ignore'"):
+        ingest.history(FIVE, adjust="splits", errors="ignore", config=config)
+    assert len(told) == 5
+
+
+def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
+    five.yahoo.securities.pop("C")
+    five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
+    arguments = (list(FIVE), None, "csv", tmp_path / "out", (None, None), "splits", False, five.config())
+    with pytest.raises(ActionsUnknown):
+        export_command(*arguments)
+    assert export_command(*arguments, skip=True) == 3
+    assert "left out, their splits and dividends are not known: C" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 # What a whole answer, and what a single close is wrong by

@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 
 from ingest import settings, stored
+from ingest.actions import Errors
 from ingest.adjust import Adjust
 from ingest.aggregate import aggregate, bar_size
-from ingest.commands.telling import warnings_told
+from ingest.commands.telling import asking_shown, warnings_told
 from ingest.datasets import bars_of, named, of_tickers
 from ingest.errors import UsageError, printable
 from ingest.exporting import Exported, Format, export, formulas
@@ -32,15 +33,23 @@ def export_command(
     config: Path | None,
     interval: str = "1d",
     prepost: bool = False,
+    skip: bool = False,
 ) -> int:
-    """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError."""
+    """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError.
+
+    With `skip` tickers that cannot be adjusted are left out, and said.
+    """
     if kind not in ("csv", "parquet"):
         raise UsageError(f"--format {kind!r}: csv or parquet")
     size = None if interval == "1d" else bar_size(interval)
     kept = bars_of(named(dataset), interval) if dataset else of_tickers(tickers, interval)
     chosen = settings.load(config)
-    with warnings_told():
-        rows = stored.history(chosen, kept, tickers, *window, cast("Adjust", adjust), None, True, across_seams)
+    errors: Errors = "skip" if skip else "raise"
+    with warnings_told(), asking_shown() as told:
+        start, end = window
+        rows = stored.history(
+            *(chosen, kept, tickers, start, end, cast("Adjust", adjust), None, True, across_seams, errors, told)
+        )
     if size:
         rows = aggregate(rows, size, kept, prepost)
     fetched_by = f"ingest run{chosen.flag_of(kept)}"

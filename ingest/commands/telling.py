@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ingest import events
 from ingest.errors import IngestWarning
 
 
@@ -23,6 +24,25 @@ def warnings_told() -> Iterator[None]:
         for other in caught:
             if not issubclass(other.category, IngestWarning):
                 warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+
+
+@contextmanager
+def asking_shown() -> Iterator[events.Sink]:
+    """Show on a terminal how many tickers Yahoo was asked for, in one line that is gone in the end."""
+    if not sys.stderr.isatty():
+        yield lambda event: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, highlight=False, markup=False).status("") as status:
+        status.stop()  # until there is something to wait for
+
+        def show(event: events.Event) -> None:
+            if isinstance(event, events.YahooAsked):
+                status.start()
+                status.update(f"asking Yahoo for splits and dividends: {event.number:,} of {event.of:,} tickers")
+
+        yield show
 
 
 def print_json(values: Iterable[Mapping[str, Any]]) -> None:

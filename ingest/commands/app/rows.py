@@ -98,6 +98,9 @@ def export(
     interval: Interval = None,
     prepost: Prepost = False,
     across_seams: AcrossSeams = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out tickers that cannot be adjusted, and say which.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Write the stored rows of tickers, a file each: as traded, or adjusted for splits or for all.
@@ -108,5 +111,5 @@ def export(
     from ingest.datasets import interval_of
 
     window = (start.date() if start else None, end.date() if end else None)
-    bars = (interval_of(dataset, interval), prepost)
-    raise typer.Exit(Deed(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *bars)))
+    how = (interval_of(dataset, interval), prepost, skip_unknown)
+    raise typer.Exit(Deed(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *how)))
