@@ -376,6 +376,8 @@ def yahoo_frame(
     told, daily = yahoo_daily(settings, ticker, dataset, **window)
     if auto_adjust and (refused := adjusted.impossible(*_known(ticker, daily))):
         raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {refused[ticker]}")
+    if auto_adjust:
+        _with_possible(ticker, told.frame, auto_adjust)
     if actions:
         _warn_of_moved(ticker, told, end)
     return _as_asked(told.frame, auto_adjust, actions, end)

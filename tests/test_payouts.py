@@ -2,11 +2,11 @@
 
 import math
 import random
-from contextlib import nullcontext
 from datetime import timedelta
 
 import pandas as pd
 import pytest
+from pipeline_kit import write_keys
 from reading_kit import same, walk, world
 from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history, yahoo
 
@@ -46,61 +46,89 @@ def close_of(frame, day):
     return float(frame["Close"][[stamp.date() == day for stamp in frame.index]].iloc[0])
 
 
-# Where Yahoo has no row of the ex-date
-
-
-EVENTS = {
+GAPS = {
     "dividend": ({}, {GAP: 2.0, DAYS[30]: 0.5}, {}),
     "gain": ({}, {DAYS[30]: 0.5}, {GAP: 4.0}),
     "split": ({GAP: (4, 1)}, {DAYS[30]: 0.5}, {}),
     "all on one day": ({GAP: (1, 10)}, {GAP: 2.0}, {GAP: 1.0}),
     "split in the gap, dividend after it": ({GAP: (4, 1)}, {DAYS[21]: 0.5}, {}),
+    "tracked": ({GAP: (1, 10)}, {GAP: 2.0}, {GAP: 1.0}),
 }
+WRONG = {"BADA": 7.5, "BADB": 5.0, "BADC": -0.5}
 
 
-@pytest.mark.parametrize(("name", "fetched"), [*((name, False) for name in EVENTS), ("all on one day", True)])
-def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(monkeypatch, tmp_path, name, fetched):
-    splits, dividends, gains = EVENTS[name]
-    whole = Security(walk(DAYS, splits=splits), splits, dividends, gains=gains, instrument="ETF")
-    theirs = lacking(whole, GAP, *([DAYS[21]] if "after" in name else []))
-    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": theirs}, DAYS) as here:
-        if fetched:  # the events are a run's, out of the manifest
-            here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
-        mine, adjusted = smart(here, actions=True), theirs.adjusted_closes()
-        assert {day: close_of(mine, day) for day in adjusted if day >= DAYS[15]} == pytest.approx(
-            {day: close for day, close in adjusted.items() if day >= DAYS[15]}, rel=3e-7
-        )
-        assert by_day(mine["Dividends"]) == pytest.approx(dividends)
-        assert by_day(mine["Capital Gains"]) == pytest.approx(gains)
-        assert by_day(mine["Stock Splits"]) == {day: new / old for day, (new, old) in splits.items()}
-        pd.testing.assert_frame_equal(smart(here, actions=True), mine)  # now of the manifest
-        history = ingest.history("AAPL", DAYS[15], adjust="all", config=here.config())
-        assert history["close"].to_list() == mine["Close"].tolist()
+def cases():
+    """Securities by ticker: as they are, and as Yahoo has them."""
+    found = {}
+    for at, (name, (splits, dividends, gains)) in enumerate(GAPS.items()):
+        whole = Security(walk(DAYS, splits=splits), splits, dividends, gains=gains, instrument="ETF")
+        found["GAP" + chr(65 + at)] = (whole, lacking(whole, GAP, *([DAYS[21]] if "after" in name else [])))
+    plain = Security(walk(DAYS), dividends={GAP: 2.0})
+    found["OWN"] = (plain, lacking(plain, GAP))
+    found["NOROW"] = (lacking(plain, GAP), lacking(plain, GAP))
+    fund = Security(walk(DAYS), dividends={DAYS[30]: 0.123456}, gains={GAP: 4.0, DAYS[30]: 0.5}, instrument="ETF")
+    found["VTI"] = (fund, fund)
+    adr = flat(20, dividends={GAP: 0.2, DAYS[-1]: 1e-4}, listed={GAP: 30.0, DAYS[-1]: 0.15})
+    found["ADR"] = (adr, adr)
+    for ticker, amount in WRONG.items():
+        found[ticker] = (flat(5, dividends={GAP: amount, DAYS[30]: 0.1}),) * 2
+    silent = flat(50, dividends={GAP: 1.0, DAYS[30]: 0.5})
+    told = Security(silent.bars, dividends={DAYS[30]: 0.5})
+    told.adjusted_closes = silent.adjusted_closes
+    found["MUTE"] = (silent, told)
+    found["LISTS"] = (flat(50, dividends={GAP: 0.0}, listed={GAP: 1.0}),) * 2
+    upside = flat(5, dividends={GAP: 0.1})
+    upside.adjusted_closes = lambda: {day: -5.0 if day < GAP else 5.0 for day in DAYS}
+    found["MINUS"] = (upside, upside)
+    return found
 
 
-def test_yahoos_own_frame_keeps_its_prices_and_its_events_are_kept_by_their_own_dates(monkeypatch, tmp_path):
-    whole = Security(walk(DAYS), dividends={GAP: 2.0})
-    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": lacking(whole, GAP)}, DAYS) as here:
-        here.place.run(
-            DAYS[0],
-            DAYS[-1],
-            tracked=set(),
-        )
-        how = {"start": DAYS[15], "actions": True}
-        with pytest.warns(IngestWarning, match=f"AAPL: Yahoo has no row of {GAP}; yfinance shows .* at {DAYS[19]}"):
-            mine = smart(here, data_source="yfinance", **how)
-        pd.testing.assert_frame_equal(mine, plain_history("AAPL", **how))
-        here.yahoo.faults["*"] = 500
-        assert by_day(smart(here, **how)["Dividends"]) == {GAP: 2.0}
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A cache that holds all sessions; each test has a ticker of its own."""
+    home, known = tmp_path_factory.mktemp("payouts"), cases()
+    write_keys(home / "credentials")
+    massive, at_yahoo = ({name: both[n] for name, both in known.items()} for n in (0, 1))
+    with pytest.MonkeyPatch.context() as patch, world(patch, home, massive, at_yahoo, DAYS) as found:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
+        found.place.run(DAYS[0], DAYS[-1], tracked={"GAPF"})
+        found.cases = known
+        yield found
 
 
-def test_an_event_without_a_row_anywhere_stands_at_the_next_one_and_is_said(monkeypatch, tmp_path):
-    whole = lacking(Security(walk(DAYS), dividends={GAP: 2.0}), GAP)
-    with world(monkeypatch, tmp_path, {"AAPL": whole}, {"AAPL": whole}, DAYS) as here:
-        with pytest.warns(IngestWarning, match=f"AAPL: there is no row of {GAP}; .* stands at {DAYS[21]}"):
-            mine = smart(here, actions=True)
-        assert by_day(mine["Dividends"]) == {DAYS[21]: 2.0}
-        assert close_of(mine, DAYS[19]) == pytest.approx(whole.adjusted_closes()[DAYS[19]], rel=3e-7)
+# Where Yahoo has no row of the ex-date
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(here, name):
+    ticker, (splits, dividends, gains) = "GAP" + chr(65 + list(GAPS).index(name)), GAPS[name]
+    mine, adjusted = smart(here, ticker, actions=True), here.cases[ticker][1].adjusted_closes()
+    right = {day: close for day, close in adjusted.items() if day >= DAYS[15]}
+    assert {day: close_of(mine, day) for day in right} == pytest.approx(right, rel=3e-7)
+    assert by_day(mine["Dividends"]) == pytest.approx(dividends)
+    assert by_day(mine["Capital Gains"]) == pytest.approx(gains)
+    assert by_day(mine["Stock Splits"]) == {day: new / old for day, (new, old) in splits.items()}
+    pd.testing.assert_frame_equal(smart(here, ticker, actions=True), mine)  # now of the manifest
+    history = ingest.history(ticker, DAYS[15], adjust="all", config=here.config())
+    assert history["close"].to_list() == mine["Close"].tolist()
+
+
+def test_yahoos_own_frame_keeps_its_prices_and_its_events_are_kept_by_their_own_dates(here):
+    how = {"start": DAYS[15], "actions": True}
+    with pytest.warns(IngestWarning, match=f"OWN: Yahoo has no row of {GAP}; yfinance shows .* at {DAYS[19]}"):
+        mine = smart(here, "OWN", data_source="yfinance", **how)
+    pd.testing.assert_frame_equal(mine, plain_history("OWN", **how))
+    asked = len(here.yahoo.asked)
+    assert by_day(smart(here, "OWN", **how)["Dividends"]) == {GAP: 2.0}
+    assert len(here.yahoo.asked) == asked
+
+
+def test_an_event_without_a_row_anywhere_stands_at_the_next_one_and_is_said(here):
+    with pytest.warns(IngestWarning, match=f"NOROW: there is no row of {GAP}; .* stands at {DAYS[21]}"):
+        mine = smart(here, "NOROW", actions=True)
+    assert by_day(mine["Dividends"]) == {DAYS[21]: 2.0}
+    right = here.cases["NOROW"][1].adjusted_closes()[DAYS[19]]
+    assert close_of(mine, DAYS[19]) == pytest.approx(right, rel=3e-7)
 
 
 def test_an_event_that_is_listed_before_its_day_is_not_in_force(monkeypatch):
@@ -137,13 +165,14 @@ def test_a_yfinance_that_hands_no_answer_through_is_said(monkeypatch):
 # Funds
 
 
-def test_a_gain_is_taken_out_as_a_dividend_is(monkeypatch, tmp_path):
-    fund = Security(walk(DAYS), gains={GAP: 4.0}, instrument="ETF")
-    with world(monkeypatch, tmp_path, {"VTI": fund}, {"VTI": fund}, DAYS) as here:
-        mine = smart(here, "VTI")
-        before = fund.bars[DAYS[19]][3]
-        assert close_of(mine, DAYS[19]) == pytest.approx(before - 4.0, rel=3e-7)
-        same(mine, plain_history("VTI", start=DAYS[15], actions=False))
+def test_a_gain_is_taken_out_as_a_dividend_is(here):
+    at_once = smart(here, "VTI", actions=True)
+    before, later = here.cases["VTI"][0].bars[DAYS[19]][3], here.cases["VTI"][0].bars[DAYS[29]][3]
+    assert close_of(at_once, DAYS[19]) == pytest.approx((before - 4.0) * (1 - 0.623456 / later), rel=3e-7)
+    same(at_once, plain_history("VTI", start=DAYS[15]))
+    asked = len(here.yahoo.asked)
+    pd.testing.assert_frame_equal(smart(here, "VTI", actions=True), at_once)
+    assert len(here.yahoo.asked) == asked
 
 
 KINDS = ["EQUITY", "ETF", "MUTUALFUND", "INDEX", "CURRENCY", "CRYPTOCURRENCY", "FUTURE", ""]
@@ -167,73 +196,65 @@ def test_frames_are_yfinances_for_every_kind_of_security(monkeypatch, tmp_path, 
             pd.testing.assert_frame_equal(smart(here, name, data_source="yfinance", **how), theirs)
 
 
-def test_dividends_and_gains_of_a_day_are_kept_as_they_are_handed_out(monkeypatch, tmp_path):
-    fund = Security(walk(DAYS), dividends={GAP: 0.123456}, gains={GAP: 4.0}, instrument="ETF")
-    with world(monkeypatch, tmp_path, {"VTI": fund}, {"VTI": fund}, DAYS) as here:
-        at_once = smart(here, "VTI", actions=True, auto_adjust=False)
-        asked = len(here.yahoo.asked)
-        pd.testing.assert_frame_equal(smart(here, "VTI", actions=True, auto_adjust=False), at_once)
-        assert len(here.yahoo.asked) == asked
-
-
 # What is paid, and what Yahoo's adjusted close takes out
 
 
-def test_thirty_yen_on_twenty_dollars_are_what_yahoos_adjusted_close_makes_of_them(monkeypatch, tmp_path):
-    adr = flat(20, dividends={GAP: 0.2, DAYS[-1]: 1e-4}, listed={GAP: 30.0, DAYS[-1]: 0.15})
+def test_thirty_yen_on_twenty_dollars_are_what_yahoos_adjusted_close_makes_of_them(here):
     right = pytest.approx([19.7999] * 5 + [19.9999] * 19 + [20.0], rel=3e-6)
     said = f"ADR: Yahoo lists 30 paid on {GAP}, and .* keeps 0.99 of the value: .*; likewise on {DAYS[-1]}"
-    with world(monkeypatch, tmp_path, {"ADR": adr}, {"ADR": adr}, DAYS) as here:
-        for data_source in ("massive", "massive", "yfinance"):  # at once, of the manifest, and Yahoo's own
-            with pytest.warns(IngestWarning, match=said):
-                assert smart(here, "ADR", data_source=data_source)["Close"].tolist() == right
+    for data_source in ("massive", "massive", "yfinance"):  # at once, of the manifest, and Yahoo's own
         with pytest.warns(IngestWarning, match=said):
-            history = ingest.history("ADR", DAYS[15], adjust="all", config=here.config())
-        assert history["close"].to_list() == right
-        history = ingest.history("ADR", DAYS[15], adjust="splits", config=here.config())
-        assert history["close"].to_list() == [20.0] * 25
+            assert smart(here, "ADR", data_source=data_source)["Close"].tolist() == right
+    with pytest.warns(IngestWarning, match=said):
+        history = ingest.history("ADR", DAYS[15], adjust="all", config=here.config())
+    assert history["close"].to_list() == right
+    history = ingest.history("ADR", DAYS[15], adjust="splits", config=here.config())
+    assert history["close"].to_list() == [20.0] * 25
 
 
-@pytest.mark.parametrize("amount", [7.5, 5.0, -0.5])
-def test_what_no_price_can_bear_is_refused_by_name(monkeypatch, tmp_path, amount):
-    wrong = flat(5, dividends={GAP: amount, DAYS[30]: 0.1})
-    words = f"BAD.*Yahoo lists {amount:g} paid on {GAP} on a close of 5"
-    with world(monkeypatch, tmp_path, {"BAD": wrong}, {"BAD": wrong}, DAYS) as here:
-        for data_source in ("massive", "yfinance"):
-            said = pytest.warns(IngestWarning, match=words) if data_source == "yfinance" else nullcontext()
-            with said, pytest.raises(ActionsUnknown, match=words):
-                smart(here, "BAD", data_source=data_source)
+@pytest.mark.parametrize("ticker", WRONG)
+def test_what_no_price_can_bear_is_refused_by_name(here, ticker):
+    words = f"{ticker}.*Yahoo lists {WRONG[ticker]:g} paid on {GAP} on a close of 5"
+    with pytest.raises(ActionsUnknown, match=words):
+        smart(here, ticker)
+    with pytest.raises(ActionsUnknown, match=words), pytest.warns(IngestWarning, match=words):
+        smart(here, ticker, data_source="yfinance")
+    with pytest.raises(ActionsUnknown, match=words):
+        ingest.history(ticker, DAYS[15], adjust="all", config=here.config())
+    assert ingest.history(ticker, DAYS[15], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 25
+    assert smart(here, ticker, start=GAP)["Close"].iloc[-1] == 5.0  # it matters to nothing since
+    with pytest.warns(IngestWarning, match=f"there is no Adj Close: .*{words}"):
+        mine = smart(here, ticker, auto_adjust=False)
+    assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 25, True)
+
+
+@pytest.mark.parametrize("interval", ["1d", "1wk"])
+def test_an_adjusted_close_of_yahoos_that_cannot_be_is_refused_or_said(here, interval):
+    """Its events would do, so what is made of Massive's prices is right, and said to differ."""
+    how = {"data_source": "yfinance", "interval": interval}
+    words = f"adjusted close of MINUS on {DAYS[15]} is -1 of its close"
+    if interval == "1wk":
         with pytest.raises(ActionsUnknown, match=words):
-            ingest.history("BAD", DAYS[15], adjust="all", config=here.config())
-        assert ingest.history("BAD", DAYS[15], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 25
-        assert smart(here, "BAD", start=GAP)["Close"].iloc[-1] == 5.0  # it matters to nothing since
-        with pytest.warns(IngestWarning, match=f"there is no Adj Close: .*{words}"):
-            mine = smart(here, "BAD", auto_adjust=False)
-        assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 25, True)
-        for interval in ("1d", "1wk"):
-            with pytest.warns(IngestWarning, match=words if interval == "1d" else "adjusted close of BAD"):
-                smart(here, "BAD", data_source="yfinance", auto_adjust=False, interval=interval)
-        with pytest.raises(ActionsUnknown, match="adjusted close of BAD"):
-            smart(here, "BAD", data_source="yfinance", interval="1wk")
+            smart(here, "MINUS", **how)
+        with pytest.warns(IngestWarning, match=words):
+            smart(here, "MINUS", auto_adjust=False, **how)
+        return
+    said = f"MINUS: Yahoo's adjusted close keeps -1 of the value on {GAP}, for 0.1 that it lists as paid"
+    with pytest.raises(ActionsUnknown, match=words), pytest.warns(IngestWarning, match=said):
+        smart(here, "MINUS", **how)
+    with pytest.warns(IngestWarning, match=said):
+        smart(here, "MINUS", auto_adjust=False, **how)
 
 
-def test_what_yahoo_takes_out_and_does_not_list_is_taken_out_and_said(monkeypatch, tmp_path):
-    silent = flat(50, dividends={GAP: 1.0, DAYS[30]: 0.5})
-    told = Security(silent.bars, dividends={DAYS[30]: 0.5})
-    told.adjusted_closes = silent.adjusted_closes
-    with world(monkeypatch, tmp_path, {"AAPL": silent}, {"AAPL": told}, DAYS) as here:
-        for _ in range(2):
-            with pytest.warns(IngestWarning, match=f"lists nothing paid on {GAP}.*keeps 0.98 of"):
-                same(smart(here, actions=True), plain_history("AAPL", start=DAYS[15]))
+def test_what_yahoo_takes_out_and_does_not_list_is_taken_out_and_said(here):
+    for _ in range(2):
+        with pytest.warns(IngestWarning, match=f"lists nothing paid on {GAP}.*keeps 0.98 of"):
+            same(smart(here, "MUTE", actions=True), plain_history("MUTE", start=DAYS[15]))
 
 
-def test_what_yahoo_lists_and_does_not_take_out_is_said(monkeypatch, tmp_path):
-    listed = flat(50, dividends={GAP: 0.0}, listed={GAP: 1.0})
-    with (
-        world(monkeypatch, tmp_path, {"AAPL": listed}, {"AAPL": listed}, DAYS) as here,
-        pytest.warns(IngestWarning, match=f"lists 1 paid on {GAP}.*keeps 1 of"),
-    ):
-        same(smart(here, actions=True), plain_history("AAPL", start=DAYS[15]))
+def test_what_yahoo_lists_and_does_not_take_out_is_said(here):
+    with pytest.warns(IngestWarning, match=f"lists 1 paid on {GAP}.*keeps 1 of"):
+        same(smart(here, "LISTS", actions=True), plain_history("LISTS", start=DAYS[15]))
 
 
 def test_an_adjusted_close_that_goes_up_and_down_is_said_and_not_followed(monkeypatch):

@@ -77,11 +77,18 @@ def listed(result: Mapping[str, Any]) -> Listed:
         return sorted(days, key=lambda event: event[0])
 
     return Listed(
-        _splits((day, float(one["numerator"]) / float(one["denominator"])) for day, one in of("splits")),
+        _splits((day, _ratio(day, one)) for day, one in of("splits")),
         _payouts((day, float(one["amount"])) for day, one in of("dividends")),
         _payouts((day, float(one["amount"])) for day, one in of("capitalGains")),
         meta.get("instrumentType") or "",
     )
+
+
+def _ratio(day: date, split: Mapping[str, Any]) -> float:
+    new, old = float(split["numerator"]), float(split["denominator"])
+    if not (new > 0 and old > 0):
+        raise ValueError(f"a split of {new:g} for {old:g} on {day}")
+    return new / old
 
 
 def tabled(frame: "pd.DataFrame") -> Listed:
