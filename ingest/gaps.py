@@ -19,16 +19,16 @@ def missing(sessions: Sequence[date], rows: Collection[date], lacking: Collectio
     return [day for day in sessions if day in lacking and day not in rows]
 
 
-def before(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:
+def before(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
     """Sessions before the first row, of which files are held; none where they are a week's at most."""
     first = min(rows, default=date.min)
-    return _long([day for day in sessions if day < first and day not in lacking])
+    return _long([day for day in sessions if day < first and day in held])
 
 
-def after(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:
+def after(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
     """The same after the last row."""
     last = max(rows, default=date.max)
-    return _long([day for day in sessions if day > last and day not in lacking])
+    return _long([day for day in sessions if day > last and day in held])
 
 
 def _long(days: list[date]) -> list[date]:

@@ -75,7 +75,7 @@ def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minu
             f"{query.dataset.short} is held of them, and Yahoo is not asked for minutes"
         )
     days = frozenset(minutes["date"].to_list())
-    return [*(smart.warn_of_ends(query, sessions, days, frozenset(missing)) if days else ()), *stretches]
+    return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
 
 
 def _nothing(query: Query, minutes: pl.DataFrame) -> str:

@@ -286,7 +286,7 @@ def _gaps(stock: Stock, query: Query, filled: _Filled, yahoo: Yahoo | None) -> S
             f"1 session from {newer[0]} on is" if len(newer) == 1 else f"{len(newer):,} sessions from {newer[0]} on are"
         )
         _warn(f"{span} missing: {filled.refused or _why(query, yahoo, ' yet')}")
-    return [*warn_of_ends(query, sessions, days, lacking), *gaps.spans(gone, sessions)]
+    return [*warn_of_ends(query, sessions, days, frozenset(sessions) - lacking), *gaps.spans(gone, sessions)]
 
 
 def _warn_of_missing(gone: Sequence[date], sessions: Sequence[date], why: str) -> None:
@@ -301,21 +301,21 @@ def _why(query: Query, yahoo: Yahoo | None, yet: str = "") -> str:
 
 
 def warn_of_ends(
-    query: Query, sessions: Sequence[date], days: Collection[date], lacking: Collection[date]
+    query: Query, sessions: Sequence[date], days: Collection[date], held: Collection[date]
 ) -> Sequence[Span]:
     """Say where a ticker's rows begin late or end early though files are held, and what lies before all files."""
     found: list[Span] = []
     if query.start < FIRST_SESSION:
         found.append((query.start, FIRST_SESSION - timedelta(days=1)))
         _warn(f"nothing is looked for before {FIRST_SESSION}, where the first files begin: from {query.start} on")
-    early = gaps.before(sessions, days, lacking)
+    early = gaps.before(sessions, days, held)
     if early and query.start != query.dataset.first_session:  # else all there is was asked for
         found.append((early[0], early[-1]))
         _warn(
             f"{query.ticker} has no rows from {early[0]} to {early[-1]}, in {len(early):,} sessions whose files are "
             "held: it was not listed yet, or had another ticker"
         )
-    if late := gaps.after(sessions, days, lacking):
+    if late := gaps.after(sessions, days, held):
         found.append((late[0], late[-1]))
         _warn(
             f"{query.ticker} has no rows from {late[0]} to {late[-1]}, in {len(late):,} sessions whose files are "

@@ -7,11 +7,14 @@ from datetime import date
 import polars as pl
 
 from ingest import events, reading, scanning
+from ingest.absences import Asked, absences
 from ingest.actions import Errors, adjusted_rows, ignore
 from ingest.adjust import Adjust
 from ingest.datasets import Dataset
 from ingest.errors import NotFound, UsageError
+from ingest.freshness import calendar_of, newest_session
 from ingest.manifest import Manifest
+from ingest.manifest.records import Coverage
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
@@ -41,6 +44,7 @@ def history(
     span(start, end)
     yahoo = shared() if fetch and settings.fallback.enabled else None
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
         rows, notices = adjusted_rows(
             reading.stock_of(manifest, settings, dataset),
             settings,
@@ -54,9 +58,21 @@ def history(
             errors,
             on_event,
         )
-    for notice in notices:
+        asked = _asked(manifest, dataset, coverage, rows, start, end)
+    for notice in (*notices, *absences(rows, coverage, asked)):
         warn(notice)
     return rows.select(chosen)
+
+
+def _asked(
+    manifest: Manifest, dataset: Dataset, coverage: Coverage, rows: pl.DataFrame, start: date | None, end: date | None
+) -> Asked:
+    """The window that was asked for; without a start or an end that of what is held."""
+    held = sorted({*coverage.whole, *coverage.partial, *rows["date"].unique()})
+    if not held:
+        return Asked((), start, end)
+    final = min(end, newest_session(dataset, listed=manifest.listed())) if end else held[-1]
+    return Asked(calendar_of(manifest, dataset).between(start or held[0], final), start, end)
 
 
 def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:

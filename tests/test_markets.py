@@ -129,6 +129,7 @@ def test_a_run_asks_nothing_of_what_has_no_events_and_lacks_no_session(open_worl
     assert here.yahoo.asked == [symbol]
 
 
+@pytest.mark.filterwarnings("ignore:.* missing of C.EUR-USD")  # Sundays, which Yahoo does not have
 @pytest.mark.parametrize("dataset", [CRYPTO, FOREX], ids=lambda one: one.short)
 def test_a_run_fills_what_is_lacking_and_keeps_it_without_a_volume(open_world, dataset):
     here, ticker, symbol = open_world(dataset)
