@@ -61,8 +61,9 @@ class _Rows:
         if not (before > 0 and after > 0):
             return 0.0
         paid = sum(one.amount for one in self.actions.payouts if self.day(at - 1) < one.ex_date <= self.day(at))
-        ratios = (one.ratio for one in self.actions.splits if self._is_near(one.ex_date, at))
-        factors = {1.0, float(np.prod([*ratios]))}
+        factors = {1.0}  # of any of the splits near, one of which may be traded and the next one not yet
+        for ratio in (one.ratio for one in self.actions.splits if self._is_near(one.ex_date, at)):
+            factors |= {factor * ratio for factor in factors}
         found = [np.log(close * factor / before) for close in (after, after + paid) for factor in factors]
         return float(min(found, key=abs))
 

@@ -292,7 +292,7 @@ def random_security(seed):
     return Security(bars, splits, paid["dividends"], gains=gains, instrument=fund)
 
 
-SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 300))]
+SEEDS = [0, 1, 37, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(300) if seed not in (0, 1, 37))]
 
 
 def with_holes(security, seed):
@@ -326,7 +326,7 @@ def test_frames_of_random_histories_are_yfinances(monkeypatch, tmp_path, seed):
     security = random_security(seed)
     holes = with_holes(security, seed)
     with world(monkeypatch, tmp_path, {"A": security, "B": security}, {"A": security, "B": holes}, DAYS) as here:
-        for auto_adjust in (True, False) if seed >= 3 else (False,):
+        for auto_adjust in (True, False) if seed > 1 else (False,):
             how = {"start": DAYS[3], "auto_adjust": auto_adjust, "actions": True}
             theirs = plain_history("A", **how)
             mine = smart(here, "A", **how)
