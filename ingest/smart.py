@@ -380,7 +380,10 @@ def yahoo_frame(
         _with_possible(ticker, told.frame, auto_adjust)
     if actions:
         _warn_of_moved(ticker, told, end)
-    return _as_asked(told.frame, auto_adjust, actions, end)
+    frame = _as_asked(told.frame, auto_adjust, actions, end)
+    if frame.empty:
+        raise NotFound(f"Yahoo has no rows of {ticker} before {end}: its first is of {told.frame.index[0].date()}")
+    return frame
 
 
 _ROUNDING = 1e-4

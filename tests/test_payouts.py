@@ -354,6 +354,11 @@ def test_an_event_without_any_price_is_no_crash(monkeypatch, tmp_path):
         assert close_of(smart(here, start=DAYS[-2], auto_adjust=False), DAYS[-1]) == whole.bars[DAYS[-1]][3]
 
 
+def test_days_before_the_first_row_are_not_found(here):
+    with pytest.raises(NotFound, match=f"no rows of VTI before {DAYS[0]}: its first is of {DAYS[0]}"):
+        smart(here, "VTI", data_source="yfinance", start=DAYS[0] - timedelta(days=30), end=DAYS[0])
+
+
 def test_rows_without_any_price_are_not_found(monkeypatch, tmp_path):
     empty = Security(dict.fromkeys(DAYS), dividends={GAP: 0.5})
     with (
