@@ -15,6 +15,7 @@ import polars as pl
 
 from ingest.adopted_csv import Bar
 from ingest.datasets import STOCKS_DAY
+from ingest.epochs import TIME, in_ns
 from ingest.errors import UnreadableFile
 from ingest.sessions import NEW_YORK
 from ingest.sources.base import Body
@@ -90,14 +91,14 @@ def _rows(text: bytes, session: date) -> pl.DataFrame:
         raise UnreadableFile(f"{rows.height:,} rows of {rows['ticker'].n_unique():,} tickers: not one row a day")
     if 2 * rows["ticker"].str.contains(":", literal=True).sum() > rows.height:
         raise UnreadableFile(f"tickers such as {rows['ticker'][0]}: not a file of stocks")
-    if "window_start" in header.columns:
-        _check_stamps(read_rows(text, dict.fromkeys(header.columns, pl.String), ["window_start"]), session)
+    if TIME in header.columns:
+        _check_stamps(read_rows(text, dict.fromkeys(header.columns, pl.String), [TIME]), session)
     return rows
 
 
 def _check_stamps(rows: pl.DataFrame, session: date) -> None:
     """The date of a session comes from its name; where the stamps inside say another, one of the two is not true."""
-    stamps = rows["window_start"].cast(pl.Int64, strict=False)
+    stamps = in_ns(rows[TIME].cast(pl.Int64, strict=False))
     days = stamps.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(NEW_YORK.key).dt.date()
     named = days.mode().sort()[0]
     if named != session:

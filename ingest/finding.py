@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.epochs import UNITS
 from ingest.errors import printable
 
 UNKNOWN_COLUMN: Final = "unknown column"
@@ -20,6 +21,7 @@ NO_PRICE: Final = "price missing or not finite"
 NEGATIVE_VOLUME: Final = "negative volume"
 OTHER_DATE: Final = "stamps of another date than the key's"
 NO_STAMP: Final = "stamps that are no time"
+IN_UNIT: Final = {unit: f"stamps in {unit}" for unit in UNITS}
 FAR_COUNT: Final = "number of rows far from the neighbours'"
 UNLISTED: Final = "changed rows of a correction that are not listed"
 NOT_MD5: Final = "the ETag is not the md5 of the bytes"
@@ -40,6 +42,7 @@ KINDS = (
     NEGATIVE_VOLUME,
     OTHER_DATE,
     NO_STAMP,
+    *IN_UNIT.values(),
     FAR_COUNT,
     UNLISTED,
     NOT_MD5,

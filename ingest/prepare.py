@@ -10,7 +10,7 @@ from ingest.chunks import ahead
 from ingest.finding import Finding
 from ingest.job import Job
 from ingest.manifest import Correction, SessionRecord
-from ingest.quality import dates, times
+from ingest.placing import Placing
 from ingest.replacing import corrected
 from ingest.sources.base import Body
 from ingest.split import Cut, Split, split
@@ -99,6 +99,7 @@ def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
     cutter = Cutter(header, wish, cut, writers)
     for chunk in ahead(chunks):
         cutter.add(chunk)
+    cutter.check()
     done = cutter.end()
     day = _Day(header.columns, done.source_rows, done.tracked_rows, cut, done.findings, done.text_sha256)
     plain = _record(job, body, day, done.parts)
@@ -153,5 +154,7 @@ def _record(job: Job, body: Body, day: _Day, packed: Mapping[Tier, PackedPart]) 
 
 
 def _dates(job: Job, cut: Split) -> Iterator[Finding]:
-    session, zone = job.decision.session, job.dataset.zone
-    return dates(cut.stamps, session, zone) if cut.times is None else times(cut.times, session, zone)
+    """Raises UnreadableFile where no bar can have begun in the session."""
+    placing = Placing(job.dataset, job.decision.session)
+    yield from placing.add(cut.stamps, cut.times)
+    placing.check()

@@ -3,6 +3,7 @@
 Nothing is dropped for it and nothing is mended: what is found is told (`findings`), and the rows stay the vendor's.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -13,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingest import finding
+from ingest import epochs, finding
+from ingest.epochs import seconds_of, unit_of
 from ingest.finding import MAX_EXAMPLES, Finding, example
 
 _PRICES = ("open", "high", "low", "close")
 _NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+_EVENINGS = 5
+"""Days before its date on which a session of futures may open, over the longest weekend."""
 
 NEIGHBOURS = 5
 """Sessions on each side with which a session's number of rows is compared."""
@@ -75,33 +80,54 @@ def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Findi
         yield Finding(finding.OTHER_DATE, number, tuple(map(str, sorted(other)[:MAX_EXAMPLES])))
     if none := sum(count for day, count in dated if day is None):
         yield Finding(finding.NO_STAMP, none)
+    units = Counter[str]()
+    for stamp, count in stamps.items():
+        if unit := unit_of(_number(stamp) or 0):
+            units[unit] += count
+    yield from (Finding(finding.IN_UNIT[unit], count) for unit, count in units.items())
 
 
 def times(stamps: pl.Series, session: date, zone: str) -> Iterator[Finding]:
     """The same of stamps as numbers, null where one is none: there may be millions of them."""
-    first, last = (_ns_of(day, zone) for day in (session, session + timedelta(days=1)))
+    first, end = midnight(session, zone), midnight(session + timedelta(days=1), zone)
     odd = stamps.drop_nulls()
-    if len(odd) and not (first <= odd.min() < last and odd.max() < last):  # type: ignore[operator]  # of int64
-        odd = odd.filter((odd < first) | (odd >= last))
-        days = odd.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone).dt.date()
-        yield Finding(finding.OTHER_DATE, len(odd), tuple(map(str, days.unique().sort()[:MAX_EXAMPLES])))
+    if len(odd) and not (first <= odd.min() and odd.max() < end):  # type: ignore[operator]  # of int64
+        yield from in_other_units(odd)
+        odd = epochs.in_ns(odd)
+        odd = odd.filter((odd < first) | (odd >= end))
+        if len(odd):
+            days = odd.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone).dt.date()
+            yield Finding(finding.OTHER_DATE, len(odd), tuple(map(str, days.unique().sort()[:MAX_EXAMPLES])))
     if stamps.null_count():
         yield Finding(finding.NO_STAMP, stamps.null_count())
 
 
-def _ns_of(day: date, zone: str) -> int:
-    """Midnight of a day, as nanoseconds since the epoch."""
+def in_other_units(stamps: pl.Series) -> Iterator[Finding]:
+    """Stamps as numbers that are times, but not in nanoseconds: they are read as what they are."""
+    return (Finding(finding.IN_UNIT[unit], count) for unit, count in epochs.counts(stamps).items())
+
+
+def midnight(day: date, zone: str) -> int:
+    """When a day begins, as nanoseconds since the epoch."""
     return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp()) * _NS_PER_S
 
 
 @lru_cache(maxsize=4096)
 def date_of(stamp: str, zone: str) -> date | None:
-    """Date that a stamp tells, a date as text or nanoseconds since the epoch in a time zone; None where it is none."""
+    """Date that a stamp tells, a date as text or a time since the epoch in a time zone; None where it is none."""
+    number = _number(stamp)
     try:
-        if len(stamp) == len("2025-08-25") and stamp[4] == "-":
-            return date.fromisoformat(stamp)
-        return (_EPOCH + timedelta(seconds=int(stamp) // _NS_PER_S)).astimezone(ZoneInfo(zone)).date()
+        if number is None:
+            return date.fromisoformat(stamp) if len(stamp) == len("2025-08-25") and stamp[4] == "-" else None
+        return (_EPOCH + timedelta(seconds=seconds_of(number))).astimezone(ZoneInfo(zone)).date()
     except (ValueError, OverflowError):
+        return None
+
+
+def _number(stamp: str) -> int | None:
+    try:
+        return int(stamp)
+    except ValueError:
         return None
 
 

@@ -7,10 +7,8 @@ import polars as pl
 
 from ingest import finding
 from ingest.datasets import Dataset
+from ingest.epochs import TIME
 from ingest.finding import Finding
-
-TIME = "window_start"
-"""The column that says when a bar begins."""
 
 _MAX_WAITING = 200_000
 """Rows of one ticker that are held until the next one comes; a day of minutes has 1,440."""

@@ -19,10 +19,11 @@ import polars as pl
 from ingest import finding
 from ingest.chunks import line_edges, of_few_lines
 from ingest.datasets import Dataset
+from ingest.epochs import TIME
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.quality import numbers
-from ingest.repeats import TIME, keys_of, may_repeat, repeats
+from ingest.repeats import keys_of, may_repeat, repeats
 from ingest.tickers import regexes
 from ingest.tiers.parts import Offsets, PartText
 
@@ -59,8 +60,8 @@ class Header:
 class Split:
     """A day, cut. `archive` is None where the rest was not to be kept; `tracked_rows` are row numbers, ascending.
 
-    `stamps` counts the rows that have each stamp, as text; where these are the beginnings of intraday bars, `times` has
-    them as numbers. `findings` tell of all but these.
+    `stamps` counts the rows that have each stamp, as text, unless these are the beginnings of intraday bars. `times`
+    has those as numbers. `findings` tell of all but these.
     """
 
     header: Header
@@ -95,7 +96,7 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         tracked_rows=np.flatnonzero(mask).astype(np.uint32),
         cut="lines" if by_lines else "polars",
         stamps={} if dated_by_time(header, frame) else stamps(text, header, frame.height),
-        times=frame[TIME] if dated_by_time(header, frame) else None,
+        times=frame[TIME] if TIME in frame.columns else None,
         findings=(
             *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
             *_repeats(frame, ordered, dataset),

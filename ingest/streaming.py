@@ -17,9 +17,11 @@ from ingest import chunks as chunking
 from ingest import finding
 from ingest.chunks import chunks, line_edges
 from ingest.datasets import Dataset
+from ingest.epochs import TIME
 from ingest.finding import Finding, Findings
-from ingest.quality import dates, numbers, times
-from ingest.repeats import TIME, Repeats, keys_of
+from ingest.placing import Placing
+from ingest.quality import numbers
+from ingest.repeats import Repeats, keys_of
 from ingest.split import (
     MAX_HEADER_BYTES,
     Cut,
@@ -74,6 +76,7 @@ class Cutter:
         self._findings = Findings()
         self._findings.add(finding.named(finding.UNKNOWN_COLUMN, header.unknown))
         self._repeats = Repeats(keys_of(wish.dataset), wish.dataset.numbers)
+        self._placing = Placing(wish.dataset, wish.session)
         self._rows = Collector()
         self._hash = hashlib.sha256(header.line)
         self._last: str | None = ""
@@ -92,6 +95,10 @@ class Cutter:
             raise NotLines
         else:
             self._cut_lines(text, edges, frame["ticker"], mask)
+
+    def check(self) -> None:
+        """Raise UnreadableFile where no bar of all that were added can have begun in the session."""
+        self._placing.check()
 
     def end(self) -> Streamed:
         """Finish both parts."""
@@ -118,15 +125,15 @@ class Cutter:
             nameless(frame["ticker"]),
             misshapen(text, self._header, edges),
             numbers(frame, self._wish.dataset.signed),
-            self._dates(text, frame),
+            self._placing.add(self._stamps(text, frame), frame[TIME] if self._is_timed(frame) else None),
         ]
         self._findings.add(chain.from_iterable(found))
 
-    def _dates(self, text: bytes, frame: pl.DataFrame) -> Iterator[Finding]:
-        session, zone = self._wish.session, self._wish.dataset.zone
-        if dated_by_time(self._header, frame):
-            return times(frame[TIME], session, zone)
-        return dates(stamps(text, self._header, frame.height), session, zone)
+    def _is_timed(self, frame: pl.DataFrame) -> bool:
+        return self._wish.dataset.is_intraday or dated_by_time(self._header, frame)
+
+    def _stamps(self, text: bytes, frame: pl.DataFrame) -> Mapping[str, int]:
+        return {} if dated_by_time(self._header, frame) else stamps(text, self._header, frame.height)
 
     def _follow(self, tickers: pl.Series) -> None:
         """Keep the last ticker as long as all are sorted; None from there on."""

@@ -249,7 +249,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
     taken = []
     for size in (5, 20):
         path = tmp_path / f"spool{size}"
-        rows = [f"T{n:06},1,1,1,1,1,{n},1\n" for n in range(size * 40_000)]
+        rows = [f"T{n:06},1,1,1,1,1,{1741010400000000000 + n},1\n" for n in range(size * 40_000)]
         path.write_bytes(pack(f"{HEADER}\n{''.join(rows)}".encode()))
         del rows
         tracemalloc.start()

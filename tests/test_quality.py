@@ -66,10 +66,23 @@ def wrong(opened, high, low, close, volume):
         yield finding.NEGATIVE_VOLUME
 
 
+PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "tenths of a microsecond": 10**7}
+
+
+def unit_of(stamp):
+    """The unit in which a stamp is a time of this century; None for nanoseconds, and where it is none in any unit."""
+    try:
+        number = int(stamp)
+    except (TypeError, ValueError):
+        return None
+    century = [datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2000, 2100)]
+    return next((unit for unit, each in PER_SECOND.items() if century[0] <= number // each < century[1]), None)
+
+
 def day_of(stamp):
     """New York's date of a stamp; None where it is no time that a date can be said of."""
     try:
-        return datetime.fromtimestamp(int(stamp) // NS, UTC).astimezone(NEW_YORK).date()
+        return datetime.fromtimestamp(int(stamp) // PER_SECOND.get(unit_of(stamp), NS), UTC).astimezone(NEW_YORK).date()
     except (TypeError, ValueError, OverflowError, OSError):
         return None
 
@@ -81,6 +94,7 @@ def told(rows):
         day = day_of(row[-1])
         kinds = [*wrong(*row[1:-1]), *([finding.NO_STAMP] if day is None else [])]
         kinds += [finding.OTHER_DATE] if day not in (None, DAY) else []
+        kinds += [finding.IN_UNIT[unit]] if (unit := unit_of(row[-1])) else []
         for kind in kinds:
             counts[kind] = counts.get(kind, 0) + 1
     return counts if rows else {finding.NO_ROWS: 1}
@@ -96,7 +110,7 @@ def test_it_finds_what_a_plain_reading_finds(rows):
 @given(ROWS)
 def test_examples_name_the_rows_in_their_order(rows):
     for one in judge(frame(rows), stamps(rows), DAY, ZONE):
-        if one.kind in (finding.NO_ROWS, finding.NO_STAMP):
+        if one.kind in (finding.NO_ROWS, finding.NO_STAMP, *finding.IN_UNIT.values()):
             assert one.examples == ()
         elif one.kind == finding.OTHER_DATE:
             assert list(one.examples) == sorted(map(str, {day_of(row[-1]) for row in rows} - {None, DAY}), key=str)
@@ -111,7 +125,7 @@ def test_examples_name_the_rows_in_their_order(rows):
 @given(ROWS)
 def test_stamps_may_be_missing_altogether(rows):
     found = judge(frame(rows), {}, DAY, ZONE)
-    stampless = {finding.OTHER_DATE, finding.NO_STAMP}
+    stampless = {finding.OTHER_DATE, finding.NO_STAMP, *finding.IN_UNIT.values()}
     assert {one.kind: one.count for one in found} == {
         kind: count for kind, count in told(rows).items() if kind not in stampless
     }

@@ -19,7 +19,7 @@ from ingest.chunks import ahead, chunks
 from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding, Findings
-from ingest.quality import dates, times
+from ingest.placing import Placing
 from ingest.split import split
 from ingest.streaming import Cutter, NotLines, Wish, opened, part_header
 from ingest.tiers import blockgzip, parts, rownumbers
@@ -50,10 +50,8 @@ def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session
 def at_once(text, tracked, keep_rest=True, dataset=STOCKS_DAY, session=DAY):
     """The same by the split of a whole text, with what `prepare` adds to its findings."""
     cut = split(text, frozenset(tracked), keep_rest, dataset)
-    zone = dataset.zone
-    found = dates(cut.stamps, session, zone) if cut.times is None else times(cut.times, session, zone)
     told = Findings()
-    told.add([*cut.findings, *found])
+    told.add([*cut.findings, *Placing(dataset, session).add(cut.stamps, cut.times)])
     return cut, told.all()
 
 

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from ingest.datasets import Dataset
+from ingest.epochs import TIME, in_ns
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 from ingest.tiers.parts import read_known
 
 _PRICED = ("open", "high", "low", "close", "volume")
-_START = "window_start"
-
 BARS = pl.Schema(
     [
         ("ticker", pl.String()),
@@ -71,7 +70,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
 
     A number that the file does not have (indices have no volume) is None in each row.
     """
-    starts = [_START] if dataset.is_intraday else []
+    starts = [TIME] if dataset.is_intraday else []
     check_columns(columns, (*dataset.numbers, *starts))
     numbers = {name: kind for name, kind in schema_of(dataset).items() if name not in ("ticker", "date", "time")}
     there = {name: kind for name, kind in numbers.items() if name in columns}
@@ -81,6 +80,8 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
     except pl.exceptions.PolarsError:
         texts = parse(text, columns).select(list(types))
         rows = texts.select(_cast(name, kind) for name, kind in types.items())
+    if starts:
+        rows = rows.with_columns(in_ns(rows[TIME]))
     times = [_time(dataset.time_zone)] if starts else []
     found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
     # A blank line, or a row without a ticker or a minute, is nobody's.
@@ -89,7 +90,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
 
 def _time(zone: str) -> pl.Expr:
     """Nanoseconds since the epoch as a time of day."""
-    start = pl.from_epoch(pl.col(_START), "ns").dt.cast_time_unit("us")
+    start = pl.from_epoch(pl.col(TIME), "ns").dt.cast_time_unit("us")
     return start.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).alias("time")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from ingest.datasets import Dataset
+from ingest.epochs import TIME, in_ns
 from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 
@@ -14,7 +15,6 @@ TIMED = pl.Schema({"ticker": pl.String, "second": pl.Int64, "line": pl.String})
 _ZONE = "America/New_York"
 """Of all markets, so that minutes of stocks, currencies and coins can be laid side by side as they are."""
 
-_STAMP = "window_start"
 _NS_PER_S = 1_000_000_000
 
 
@@ -40,15 +40,17 @@ def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], datase
     rows = parse(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
     if not dataset.is_intraday:
         return rows.select("ticker", pl.col(session).alias("date"), _line(pl.col(session), dataset))
-    second = _second(columns)
+    rows = rows.with_columns(second=_seconds(rows))
+    second = pl.col("second")
     local = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(_ZONE)
     line = _line(local.dt.to_string("%Y-%m-%d %H:%M:%S%:z"), dataset)
-    return rows.select("ticker", second.alias("second"), line).drop_nulls("second")
+    return rows.select("ticker", second, line).drop_nulls("second")
 
 
-def _second(columns: tuple[str, ...]) -> pl.Expr:
-    text = pl.col(_STAMP).str.strip_chars() if _STAMP in columns else pl.lit(None, pl.String)
-    return text.cast(pl.Int64, strict=False).floordiv(_NS_PER_S)
+def _seconds(rows: pl.DataFrame) -> pl.Series:
+    if TIME not in rows.columns:
+        return pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
+    return in_ns(rows[TIME].str.strip_chars().cast(pl.Int64, strict=False)) // _NS_PER_S
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:
