@@ -248,7 +248,7 @@ def test_adding_a_dataset_is_adding_an_entry(moon, loopback_keys, tmp_path):
         assert place.run(*days, tracked=tracked).gets == []
         request = Request(Window(*days), frozenset(), dataset=moon)
         listed = anyio.run(list_window, place.settings(), request, lambda event: None)
-    assert [(one.session, one.held) for one in listed] == [(day, "committed") for day in days]
+    assert [(one.session, one.held) for one in listed.files] == [(day, "committed") for day in days]
     assert place.part(days[0], "archive") == place.root / f"massive_cache/moon_dust/day_aggs_v1/{days[0]}.csv.gz"
     assert [place.reassembled(day) for day in days] == [files.text(day) for day in days]
     ticker = tracked[0]
