@@ -8,7 +8,7 @@ begins.
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -127,18 +127,21 @@ class Database:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query whose first parameter is the dataset. Raises CacheError."""
-        return self.ask(query, (self.dataset, *values))
+    def rows(self, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query whose first parameter is the dataset, or whose parameters have names. Raises CacheError.
 
-    def ask(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        With names it is `:dataset`. Numbers (`?1`) do for neither: Python 3.12 warns of them.
+        """
+        return self.ask(query, {"dataset": self.dataset, **named} if named else (self.dataset, *values))
+
+    def ask(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Rows of any query. Raises CacheError."""
         with translated(self.path):
             return self._settled(lambda: self._db.execute(query, values).fetchall())
 
-    def typed(self, kinds: Kinds, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def typed(self, kinds: Kinds, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
         """The same rows, each value as what its column holds. Raises ManifestDamaged where one is something else."""
-        return [self.fitted(kinds, row) for row in self.rows(query, *values)]
+        return [self.fitted(kinds, row) for row in self.rows(query, *values, **named)]
 
     def fitted(self, kinds: Kinds, row: Sequence[Any]) -> tuple[Any, ...]:
         """A row, each value as what its column holds. Raises ManifestDamaged where one is something else."""

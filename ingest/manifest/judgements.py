@@ -58,9 +58,9 @@ def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[An
 
 
 def _lines(column: str) -> str:
-    """The lines of a correction in which the third parameter is to be found, all of them where that is NULL."""
-    chosen = f"SELECT value FROM json_each({column}) WHERE instr(value, ?3) ORDER BY key"  # noqa: S608 - from here
-    return f"CASE WHEN ?3 IS NULL THEN {column} ELSE (SELECT json_group_array(value) FROM ({chosen})) END"  # noqa: S608
+    """The lines of a correction in which `:ticker` is to be found, all of them where that is NULL."""
+    chosen = f"SELECT value FROM json_each({column}) WHERE instr(value, :ticker) ORDER BY key"  # noqa: S608 - from here
+    return f"CASE WHEN :ticker IS NULL THEN {column} ELSE (SELECT json_group_array(value) FROM ({chosen})) END"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class Judgements:
         """
         query = (
             f"SELECT session, old_etag, new_etag, columns, {_lines('removed')}, {_lines('added')}, kind, old_columns, "  # noqa: S608
-            "at FROM corrections WHERE dataset = ?1 AND id = ?2"
+            "at FROM corrections WHERE dataset = :dataset AND id = :id"
         )
         ids = f"SELECT id FROM corrections WHERE dataset = ? AND {_BETWEEN} ORDER BY session, at, id"  # noqa: S608
         name = None if ticker is None or "\0" in ticker else ticker.replace('"', '""')
         for (number,) in self.database.rows(ids, start.isoformat(), end.isoformat()):
-            for row in self.database.rows(query, number, name):
+            for row in self.database.rows(query, id=number, ticker=name):
                 yield self._correction_of(row)
 
     def _correction_of(self, row: tuple[Any, ...]) -> KeptCorrection:

@@ -107,11 +107,11 @@ class Quotes:
         """Sessions of which there are rows."""
         # From each session to the next one in the index: not a look at each ticker's row of it, as DISTINCT takes.
         query = (
-            "WITH RECURSIVE next(session) AS (SELECT min(session) FROM yahoo_rows WHERE dataset = ?1 UNION ALL "
-            "SELECT (SELECT min(y.session) FROM yahoo_rows y WHERE y.dataset = ?1 AND y.session > next.session) "
+            "WITH RECURSIVE next(session) AS (SELECT min(session) FROM yahoo_rows WHERE dataset = ? UNION ALL "
+            "SELECT (SELECT min(y.session) FROM yahoo_rows y WHERE y.dataset = ? AND y.session > next.session) "
             "FROM next WHERE session IS NOT NULL) SELECT session FROM next WHERE session IS NOT NULL"
         )
-        return [day for (day,) in self.database.typed(columns("yahoo_rows", "session"), query)]
+        return [day for (day,) in self.database.typed(columns("yahoo_rows", "session"), query, self.database.dataset)]
 
     def known_until(self) -> list[date]:
         """For each ticker that Yahoo has: up to when its actions are known."""

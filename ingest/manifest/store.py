@@ -50,8 +50,11 @@ _HIDDEN = " UNION ALL ".join(
     f"SELECT dataset, session, held FROM sessions WHERE {where}"  # noqa: S608 - names from this file alone
     for where in (
         *(odd.format("dataset") for odd in _ODD),
-        *(f"dataset = ?1 AND {odd.format('session')}" for odd in _ODD),
-        f"dataset = ?1 AND session BETWEEN ?2 AND ?3 AND (typeof(held) <> 'text' OR held NOT IN {get_args(HeldState)})",
+        *(f"dataset = :dataset AND {odd.format('session')}" for odd in _ODD),
+        (
+            "dataset = :dataset AND session BETWEEN :first AND :last "
+            f"AND (typeof(held) <> 'text' OR held NOT IN {get_args(HeldState)})"
+        ),
     )
 )
 _COMMIT = f"""
@@ -108,7 +111,9 @@ class Manifest(Database):
         moment, (seen, *span) = self.moment(), self._looked
         if moment == seen and span[0] <= first and last <= span[1]:
             return
-        self.typed(columns("sessions", "dataset", "session", "held"), _HIDDEN, first.isoformat(), last.isoformat())
+        self.typed(
+            columns("sessions", "dataset", "session", "held"), _HIDDEN, first=first.isoformat(), last=last.isoformat()
+        )
         self._looked = (moment, first, last)
 
     # Runs
