@@ -138,7 +138,8 @@ def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mappin
     found = {"Dividends": np.zeros(height), "Stock Splits": np.zeros(height)}
     if actions.is_fund:
         found["Capital Gains"] = np.zeros(height)
-    for name, payouts in (("Dividends", actions.dividends), ("Capital Gains", actions.gains)):
+    gains = actions.gains if actions.is_fund else ()
+    for name, payouts in (("Dividends", actions.dividends), ("Capital Gains", gains)):
         for payout in payouts:
             if (at := places.get(payout.ex_date)) is not None:
                 ex_date = np.array([payout.ex_date], dtype="datetime64[D]")

@@ -1,5 +1,6 @@
 """Bars of every size beside the real yfinance: a half day, splits, payouts, extended hours, thin trading."""
 
+import random
 from datetime import timedelta
 
 import pandas as pd
@@ -38,12 +39,12 @@ for day, minutes in MINUTES["AAPL"].items():  # traded as the day begins, and as
     minutes |= {at(day, 4): first, at(day, 9, 30): first}
 
 
-def yahoos(ticker, size):
+def served(minutes, size):
     """What Yahoo has of bars of a size: those of all hours, and a row without numbers where nothing was traded."""
     found = {}
-    for day in DAYS:
+    for day in minutes:
         edges = edges_of(day, size, prepost=True, close=Calendar.of("XNYS").close(day).hour)
-        found |= {begin: None for begin, _ in edges} | added_up(MINUTES[ticker][day], edges)
+        found |= {begin: None for begin, _ in edges} | added_up(minutes[day], edges)
     return found
 
 
@@ -57,7 +58,7 @@ def here(tmp_path_factory):
             walk(DAYS, splits=SPLITS),
             SPLITS,
             PAID,
-            within={name: yahoos(ticker, size) for name, size in SIZES.items() if name != "30m"},
+            within={name: served(MINUTES[ticker], size) for name, size in SIZES.items() if name != "30m"},
             **more,
         )
         for ticker, more in named.items()
@@ -118,3 +119,50 @@ def test_bars_of_yahoo_are_yfinances_for_windows_that_end_long_ago(here, interva
 def test_why_yahoo_has_no_minutes_is_said(here):
     with pytest.raises(NotFound, match="Only 8 days worth of 1m granularity data"):
         ingest.get_smart_data("VTI", config=here.config(), interval="1m", start=YEAR[AT - 20], end=DAYS[-1])
+
+
+@pytest.mark.filterwarnings("ignore:A. there is no row of")
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 100))])
+def test_random_minutes_are_yfinances_bars(monkeypatch, tmp_path, seed):
+    """Prices and volumes of each bar, and what happened on each day that has one."""
+    chance = random.Random(seed)
+    at, name = chance.randrange(3, len(YEAR) - 15), chance.choice(["5m", "15m", "30m", "60m", "1h"])
+    days = chance.choice([DAYS, YEAR[at : at + 5]])
+    splits = {day: chance.choice([(4, 1), (1, 10), (3, 2)]) for day in chance.sample(days, chance.choice([0, 1]))}
+    paid = {day: round(chance.uniform(0.01, 2), 4) for day in chance.sample(days, chance.choice([0, 1, 2]))}
+    gains = dict.fromkeys(chance.sample(days, chance.choice([0, 1])), 0.5)
+    bars, share = walk(days, splits=splits), chance.choice([0.005, 0.05, 0.5])
+    minutes = {day: some_minutes(day, bars[day][0], share, seed) for day in days if chance.random() < 0.9}
+    asked = "15m" if name == "30m" else name
+    within = {asked: served(minutes, SIZES[asked])}
+    fund = Security(bars, splits, paid, gains=gains, instrument=chance.choice(["ETF", "EQUITY"]), within=within)
+    with world(monkeypatch, tmp_path, {"A": fund}, {"A": fund}, days) as here:
+        for day in days:
+            here.server.put(
+                STOCKS_MINUTE.key(day), pack(minutes_text({"A": minutes.get(day, {}), "B": some_minutes(day)}))
+            )
+        how = {
+            "interval": name,
+            "start": days[0],
+            "end": days[-1] + timedelta(days=1),
+            "prepost": chance.random() < 0.5,
+        }
+        theirs = plain_history("A", auto_adjust=False, actions=True, **how)
+        mine = ingest.get_smart_data(
+            "A", data_source="massive", auto_adjust=False, actions=True, config=here.config(), **how
+        )
+        assert list(mine.columns) == list(theirs.columns)
+        prices = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
+        whole = theirs[prices].dropna()
+        if name == "30m":  # which yfinance adds up of halves, whose volumes are whole shares
+            assert (mine["Volume"] - whole["Volume"]).abs().max() <= 1
+            mine["Volume"] = whole["Volume"]
+        same(mine[prices], whole)
+        traded = sorted(set(mine.index.date))
+        for column, events in (("Dividends", paid), ("Capital Gains", gains), ("Stock Splits", splits)):
+            if column in mine.columns:
+                assert {stamp.date() for stamp, value in mine[column].items() if value} == {
+                    min(day for day in traded if day >= ex_date)
+                    for ex_date in events
+                    if traded[0] <= ex_date <= traded[-1]
+                }
