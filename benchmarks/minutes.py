@@ -26,7 +26,8 @@ def minute_file(rows: int, seed: int = 7) -> bytes:
     minutes = np.concatenate([np.sort(rng.choice(_MOST, count, replace=False)) for count in counts])
     frame = pl.DataFrame({"ticker": pl.Series(_names(tickers))[np.repeat(np.arange(tickers), counts)]})
     written = io.BytesIO()
-    frame.with_columns(**_bars(rng, counts, minutes)).write_csv(written)
+    as_since_2026 = pl.col("volume").cast(pl.Decimal(38, 6)).cast(pl.String)
+    frame.with_columns(**_bars(rng, counts, minutes)).with_columns(as_since_2026).write_csv(written)
     return written.getvalue()
 
 

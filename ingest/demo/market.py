@@ -23,7 +23,7 @@ REUSED_TICKER = "TWTR"
 """Delisted and used again by another company: 210 days of trading, a gap of 120 days, and so on."""
 
 FRACTIONAL_SINCE = date(2026, 2, 23)
-"""First session whose volumes are decimal numbers."""
+"""First session whose volumes have six decimals in every row, whole numbers too."""
 
 STAMPED_A_DAY_LATE = date(2019, 8, 12)
 """A session whose rows all carry the stamp of the day after."""
@@ -63,7 +63,7 @@ class Market(Maker):
     """A market of about `rows` tickers a day; the same (seed, rows) gives the same bytes (with the same numpy)."""
 
     zone = STOCKS_DAY.zone
-    tape = Tape(busy=0.18, outside=0.04, grain=0.001)
+    tape = Tape(busy=0.18, outside=0.04, grain=1e-6)
 
     def __init__(self, seed: int = 7, rows: int = 10_500) -> None:
         self._seed = seed
@@ -76,7 +76,9 @@ class Market(Maker):
         """Text of a session's flat file (CSV, LF), of a date between 2000 and 2044."""
         rng = dice(self._seed, session)
         bars = self._bars(session, rng).with_columns(pl.lit(self.stamp(session)).alias("window_start"))
-        return csv_text(with_repeats(bars, session, rng), (*STOCKS_DAY.required, *STOCKS_DAY.optional))
+        return csv_text(
+            with_repeats(self.dressed(bars, session), session, rng), (*STOCKS_DAY.required, *STOCKS_DAY.optional)
+        )
 
     def bars(self, session: date) -> pl.DataFrame:
         """The rows of that file, each once and without its stamp."""
@@ -93,6 +95,12 @@ class Market(Maker):
     def always(self, last: date) -> tuple[str, ...]:
         """The tickers that a demo may track."""
         return DEMO_TICKERS
+
+    def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
+        """With volumes as the vendor writes them in a session."""
+        if session < FRACTIONAL_SINCE:
+            return rows
+        return rows.with_columns(pl.col("volume").cast(pl.Decimal(38, 6)).cast(pl.String))
 
     def _bars(self, session: date, rng: np.random.Generator) -> pl.DataFrame:
         trading = self._trading(day_number(session), rng)
@@ -198,10 +206,10 @@ def _prices(pinned: Floats, move: Floats, rng: np.random.Generator) -> list[pl.S
 
 
 def _volume(shares: Floats, session: date, rng: np.random.Generator) -> pl.Series:
-    """Shares of the whole day: whole numbers at first, since `FRACTIONAL_SINCE` with decimals in most rows."""
+    """Shares of the whole day: whole numbers at first, since `FRACTIONAL_SINCE` with fractions in most rows."""
     volume = np.ceil(shares * np.exp(rng.standard_normal(len(shares)) * 0.4))
     if session >= FRACTIONAL_SINCE:
-        fraction = np.floor(rng.random(len(shares)) * 1000) / 1000
+        fraction = np.floor(rng.random(len(shares)) * 1e6) / 1e6
         volume += np.where(rng.random(len(shares)) < 0.6, fraction, 0)
     return pl.Series("volume", volume)
 

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -71,14 +72,15 @@ def test_volumes_have_decimals_since_the_day_they_do(market):
         return [line.split(b",")[1] for line in market.day(day).splitlines()[1:]]
 
     assert all(volume.isdigit() for volume in volumes(BEFORE))
-    share = sum(b"." in volume for volume in volumes(SINCE)) / len(volumes(SINCE))
+    assert all(re.fullmatch(rb"\d+\.\d{6}", volume) for volume in volumes(SINCE))
+    share = sum(not volume.endswith(b".000000") for volume in volumes(SINCE)) / len(volumes(SINCE))
     assert 0.4 < share < 0.8
 
 
 def test_numbers_are_written_as_the_vendor_does(market):
     for line in market.day(SINCE).splitlines()[1:]:
-        _, volume, *prices, _, _ = line.decode().split(",")
-        assert all(number == f"{float(number):.4f}".rstrip("0").rstrip(".") for number in [volume, *prices])
+        _, _, *prices, _, _ = line.decode().split(",")
+        assert all(number == f"{float(number):.4f}".rstrip("0").rstrip(".") for number in prices)
         decimals = max(len(price.partition(".")[2]) for price in prices)
         assert decimals <= (4 if float(prices[1]) < 1 else 2)
 

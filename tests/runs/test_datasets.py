@@ -55,6 +55,11 @@ def rows_of(text, ticker):
     return [row for row in csv.DictReader(io.StringIO(text.decode())) if row["ticker"] == ticker]
 
 
+def written(number):
+    """A number as a CSV has it: a whole one with a point and a zero, whatever zeros the file has behind its own."""
+    return pointed(number if float(number) % 1 else str(int(float(number))))
+
+
 def sha256(text):
     return hashlib.sha256(text).hexdigest()
 
@@ -154,7 +159,7 @@ def test_the_csvs_of_days_hold_the_numbers_of_the_files(runs, here, dataset):
     for ticker in tracked_of(dataset):
         path = place.tracked / dataset.csv_name(ticker)
         rows = {day: rows_of(text, ticker) for day, text in TEXTS[dataset.short].items()}
-        number = {name: str if name == "volume" and dataset.counts_contracts else pointed for name in fields}
+        number = {name: str if name == "volume" and dataset.counts_contracts else written for name in fields}
         expected = [
             f"{day},{','.join(number[name](found[0][name]) for name in fields)}" for day, found in rows.items() if found
         ]
