@@ -219,7 +219,7 @@ async def _allowed(settings: Settings, dataset: Dataset, asker: Asker, listing: 
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
         permission = await current(asker, ordered, Permission())
-        report(_permission(permission, ordered, _held(settings, dataset)))
+        report(_permission(permission, ordered, _held(settings, dataset), dataset))
         await anyio.to_thread.run_sync(_remember, settings, dataset, permission)
         if permission.last:
             newest = max(day for day in ordered if permission.allows(day))
@@ -235,10 +235,10 @@ def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
     return []
 
 
-def _permission(permission: Permission, listing: Listing, held: Sequence[date]) -> Check:
+def _permission(permission: Permission, listing: Listing, held: Sequence[date], dataset: Dataset) -> Check:
     if permission == Permission():
         return Check("plan", False, "none of the files asked for gave an answer", "try again later")
-    name = plan_name(permission, today(), min(listing))
+    name = plan_name(permission, today(), min(listing), dataset.plans)
     if permission.first is None:
         return Check("plan", False, name, f"flat files are part of the plans Starter and above; a 403 means {REFUSED}")
     lost = permission.lost(held)

@@ -22,6 +22,9 @@ Unit = Literal["shares", "contracts", "coins", "quotes"]
 
 PRICES = ("open", "close", "high", "low")
 
+Plans = tuple[tuple[int, str], ...]
+"""Years of history, each with the vendor's plan that has them: plans are per kind of security."""
+
 _UTC_DAY = timedelta(hours=25)
 """A day of UTC is over, and an hour more."""
 
@@ -46,7 +49,8 @@ class Dataset:
 
     `sigil` begins each of its tickers, and is left out of file names, since the folder says it. `spelling` gives
     Yahoo's symbol of a ticker, None where Yahoo is never asked; `tolerance` is how far the closes of one session may
-    lie apart there (the smallest splits change prices by more than a fiftieth). `splits` says whether there are
+    lie apart there (the smallest splits change prices by more than a fiftieth). `plans` are those that are known not to
+    have all of the history. `splits` says whether there are
     splits and dividends to adjust for. The `primary` dataset lies in the tiers themselves, all others in a folder of
     their own below each.
     """
@@ -65,6 +69,7 @@ class Dataset:
     signed: bool = False
     settled: timedelta = timedelta(hours=17)
     sigil: str = ""
+    plans: Plans = ()
     spelling: Spelling | None = None
     tolerance: float = 0.02
     splits: bool = False
@@ -216,6 +221,7 @@ STOCKS_DAY = Dataset(
     calendar="XNYS",
     zone="America/New_York",
     first_session=date(2003, 9, 10),
+    plans=((5, "Starter"), (10, "Developer")),
     spelling=stock_symbol,
     splits=True,
     primary=True,
@@ -231,6 +237,7 @@ _OPTIONS_DAY = Dataset(
     zone="America/New_York",
     first_session=date(2014, 6, 2),
     unit="contracts",
+    plans=((2, "Starter"), (4, "Developer")),
     sigil="O:",
 )
 

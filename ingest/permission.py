@@ -4,10 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from ingest.datasets import STOCKS_DAY, Plans
 from ingest.sessions import months_back
-
-PLANS = {5: "Starter", 10: "Developer"}
-"""Years of history, and the plan that has them; Advanced and Business have all."""
 
 REFUSED = "not in your plan or its history, not published yet, or agreements with an exchange that are not signed"
 """What the vendor's 403 may mean."""
@@ -105,20 +103,20 @@ class Permission:
         return replace(self, above=above) if session > self.last else self
 
 
-def plan_name(permission: Permission, today: date, oldest_listed: date) -> str:
-    """The plan that this looks like, in words; `today` is New York's."""
+def plan_name(permission: Permission, today: date, oldest_listed: date, plans: Plans = STOCKS_DAY.plans) -> str:
+    """Which of a dataset's plans this looks like, in words; `today` is New York's."""
     if permission.first is None:
         return "nothing is allowed: a plan without flat files (Basic), or keys of another product"
-    reach = _reach(permission, permission.first, today, oldest_listed)
+    reach = _reach(permission, permission.first, today, oldest_listed, plans)
     return reach if permission.above is None else f"{reach}, without the newest files"
 
 
-def _reach(permission: Permission, first: date, today: date, oldest_listed: date) -> str:
+def _reach(permission: Permission, first: date, today: date, oldest_listed: date, plans: Plans) -> str:
     if first <= oldest_listed:
-        return "all that is listed, as Advanced and Business have it"
+        return "all that is listed" + (", as Advanced and Business have it" if plans else "")
     if permission.below is None:
         return f"from {first} on at least"
-    for years, name in PLANS.items():
+    for years, name in plans:
         if abs(months_back(today, 12 * years) - first) <= _NEAR:
             return f"{years} years back, as {name} has it"
     return f"{(today - first).days / 365.25:.1f} years back, which is no plan known here"

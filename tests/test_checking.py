@@ -3,21 +3,23 @@
 import json
 import ssl
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import anyio
 import pytest
 import trustme
-from pipeline_kit import Place, key, market_objects, trading_days, write_keys
+from pipeline_kit import Place, key, market_objects, pack, trading_days, write_keys
 
 from ingest import events, lock
 from ingest.checking import check
 from ingest.commands.rendering.words import summary
+from ingest.datasets import named
 from ingest.demo import faults, loopback
 from ingest.demo.faults import FlipByte, ResetBefore, Status
 from ingest.errors import Disrupted, IngestError, SourceRefused
 from ingest.manifest import Manifest
 from ingest.permission import Permission
+from ingest.sessions import today
 
 DAYS = trading_days(date(2025, 3, 3), 20)
 NAMES = ["settings", "cache", "keys", "connection", "clock", "listing", "plan", "download", "yahoo"]
@@ -64,6 +66,22 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
         # Whether what is known still holds, and no search.
         assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[7], DAYS[-1], DAYS[5], DAYS[6]]
     assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")
+
+
+@pytest.mark.parametrize(("years", "plan"), [(2, "2 years back, as Starter has it"), (4, "4 years back, as Developer")])
+def test_a_plan_of_options_is_known_by_its_own_history(tmp_path, years, plan):
+    options, now = named("options-day"), today()
+    first = date(now.year - years, now.month, min(now.day, 28))
+    days = [one for back in range(5 * 12) for one in [date(now.year - 1 - back // 12, 12 - back % 12, 15)]]
+    file = pack(b"ticker,volume,open,close,high,low\nO:SPY,1,1,1,1,1\n")
+    listed = {options.key(day): file for day in (*days, first, first - timedelta(days=1))}
+    outside = {options.key(day) for day in days if day < first} | {options.key(first - timedelta(days=1))}
+    with loopback.serve(listed, forbidden=outside) as server:
+        results = []
+        settings = Place(tmp_path / "cache", server.endpoint_url).settings()
+        anyio.run(check, settings, results.append, [options])
+    (found,) = [one.found for one in results if one.name == "plan"]
+    assert plan in found
 
 
 def test_files_that_are_missing_are_told_of(tmp_path):

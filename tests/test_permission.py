@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.bisection import search
+from ingest.datasets import named
 from ingest.permission import Permission, only_copies, plan_name
 
 NOTHING = Permission()
@@ -221,6 +222,30 @@ class TestWords:
     )
     def test_a_plan_is_named_by_how_far_it_reaches(self, permission: Permission, words: str) -> None:
         assert plan_name(permission, TODAY, date(2003, 9, 10)) == words
+
+    @pytest.mark.parametrize(
+        ("short", "years", "words"),
+        [
+            ("options-day", 2, "2 years back, as Starter has it"),
+            ("options-minute", 4, "4 years back, as Developer has it"),
+            ("options-day", 5, "5.0 years back, which is no plan known here"),
+            ("stocks-minute", 5, "5 years back, as Starter has it"),
+            ("stocks-day", 2, "2.0 years back, which is no plan known here"),
+            ("crypto-day", 5, "5.0 years back, which is no plan known here"),
+        ],
+    )
+    def test_each_kind_of_security_has_plans_of_its_own(self, short: str, years: int, words: str) -> None:
+        first = date(TODAY.year - years, TODAY.month, TODAY.day)
+        permission = Permission(first, TODAY, first - timedelta(days=1))
+        assert plan_name(permission, TODAY, date(2003, 9, 10), named(short).plans) == words
+
+    def test_who_has_all_is_said_of_what_plans_are_known_of(self) -> None:
+        everything = Permission(date(2014, 6, 2), TODAY)
+        for short, words in (
+            ("options-day", "all that is listed, as Advanced and Business have it"),
+            ("forex-day", "all that is listed"),
+        ):
+            assert plan_name(everything, TODAY, date(2014, 6, 2), named(short).plans) == words
 
     @pytest.mark.parametrize(
         ("permission", "words"),
