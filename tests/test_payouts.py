@@ -2,6 +2,7 @@
 
 import math
 import random
+import warnings
 from datetime import timedelta
 
 import pandas as pd
@@ -340,6 +341,42 @@ def test_frames_of_random_histories_are_yfinances(monkeypatch, tmp_path, seed):
             pd.testing.assert_frame_equal(others.loc[kept, prices], rest.loc[kept, prices], rtol=2e-5, atol=1e-6)
             events = [name for name in mine.columns if name in ("Dividends", "Stock Splits", "Capital Gains")]
             pd.testing.assert_frame_equal(others[events], mine[events], rtol=2e-5, atol=1e-6)
+
+
+def wronged(security, seed):
+    """The same at a Yahoo that lists payouts in another unit, on other days or not at all, and one never paid."""
+    chance = random.Random(f"wrong {seed}")
+    told = {}
+    for day, cash in security.dividends.items():
+        how = chance.choice(["right", "unit", "nowhere", "moved"])
+        if how != "nowhere":
+            shift = chance.choice([-2, -1, 1, 2]) if how == "moved" else 0
+            at = min(max(DAYS.index(day) + shift, 0), len(DAYS) - 1)
+            told[DAYS[at]] = cash * (chance.choice([0.01, 0.5, 7.0, 100.0, -1.0]) if how == "unit" else 1)
+    if chance.random() < 0.5:
+        told[chance.choice(DAYS)] = 3.21
+    wrong = Security(security.bars, security.splits, told, gains=security.gains, instrument=security.instrument)
+    wrong.adjusted_closes = security.adjusted_closes
+    return wrong
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_yahoo_lists_wrongly_is_never_used_silently(monkeypatch, tmp_path, seed):
+    """Prices are those of Yahoo's adjusted close, as yfinance has them; else there is a warning about it."""
+    security = random_security(seed)
+    wrong = wronged(security, seed)
+    with world(monkeypatch, tmp_path, {"A": security}, {"A": wrong}, DAYS) as here:
+        theirs = plain_history("A", start=DAYS[3])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            mine = smart(here, "A", start=DAYS[3])
+        pd.testing.assert_frame_equal(mine[["Close"]], theirs[["Close"]], rtol=2e-5, atol=2e-6)
+        listed = {day: round(cash, 6) for day, cash in wrong.dividends.items() if day > DAYS[3]}
+        right = {day: round(cash, 6) for day, cash in security.dividends.items() if day > DAYS[3]}
+        visible = any(
+            abs(listed.get(day, 0) - right.get(day, 0)) > 1e-3 * security.bars[day][3] for day in listed | right
+        )
+        assert bool(said) or not visible
 
 
 # Answers with nothing to use
