@@ -82,7 +82,7 @@ class Outlet(io.TextIOWrapper):
         self._door = _Door(of)
         unbuffered = of is not None and of.write_through  # python -u
         super().__init__(
-            self._door if unbuffered else io.BufferedWriter(self._door),  # type: ignore[type-var]
+            self._door if unbuffered else io.BufferedWriter(cast("io.RawIOBase", self._door)),
             encoding=of.encoding if of else "utf-8",
             errors=_REPLACED,
             line_buffering=of is not None and of.line_buffering,
