@@ -14,7 +14,7 @@ from ingest.datasets import STOCKS_DAY, bars_of, days_of, named, of_ticker
 from ingest.errors import UsageError
 from ingest.overview import Status
 from ingest.request import Flags, Request, requests_of
-from ingest.warned import warn
+from ingest.tickers import meant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,11 +86,11 @@ def run(
     ("global_crypto/day_aggs_v1").
 
     `months` calendar months back from today, or `start` to `end`, both inclusive (dates, or text such as
-    "2025-11-11"), or all that the keys' plan allows;
-    of that `max_files` files and `max_bytes` packed bytes at most, the oldest first. `tickers`, which may be patterns
-    ("O:SPY*"), are tracked in place of those of the settings. `accept` applies republished files even where they take
-    away more than a tenth of a session's rows. May be called where an event loop is running (a notebook). Raises
-    IngestError, and what `on_event` raises: it ends the run as a kill would, and the next one goes on.
+    "2025-11-11"), or all that the keys' plan allows; of that `max_files` files and `max_bytes` packed bytes at most,
+    the oldest first. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for all contracts of a root), are tracked
+    in place of those of the settings. `accept` applies republished files even where they take away more than a tenth of
+    a session's rows. May be called where an event loop is running (a notebook). Raises IngestError, and what `on_event`
+    raises: it ends the run as a kill would, and the next one goes on.
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
@@ -110,7 +110,7 @@ def run(
     kinds = dict.fromkeys(map(named, asked))
     requests = requests_of(flags, chosen, list(kinds))
     if tickers is not None:
-        tracked = frozenset(arguments.tickers("tickers", tickers))
+        tracked = frozenset(meant(arguments.tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
     done = _run_each(chosen, requests, on_event)
     if done.failures:
@@ -222,7 +222,10 @@ def history(
     "all" for a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are
     older than the newest that may be in force (never with `fetch=False`): one ticker after the other, and `on_event` is
     told of each (`events.YahooAsked`). `.to_pandas()` and `.to_arrow()` of what is returned need pyarrow: the extra
-    `ingest[arrow]`. Warns where nothing is held of a ticker whose name is one of another dataset.
+    `ingest[arrow]`.
+
+    Patterns ("X:*-USD", and "O:SPY" for all contracts of a root) stand for all tickers of these sessions that match.
+    Warns of what nothing is held of, with the tickers that may have been meant.
 
     Raises UsageError, CacheError, and AcrossSeam or ActionsUnknown for a ticker that cannot be adjusted; with `errors`
     "skip" such tickers are left out, and a warning names them.
@@ -231,14 +234,9 @@ def history(
 
     wanted, kept, window = arguments.tickers("tickers", tickers), named(dataset), days(start, end)
     chosen = None if columns is None else names("columns", columns)
-    rows = stored.history(
+    return stored.history(
         settings.load(_file(config)), kept, wanted, *window, adjust, chosen, fetch, across_seams, errors, on_event
     )
-    if rows.is_empty() and (strange := [one for one in wanted if of_ticker(one).sigil not in ("", kept.sigil)]):
-        of = of_ticker(strange[0], kept.interval)
-        words = f"{kept.short} has nothing of {strange[0]}, whose name is one of {of.short}: say dataset={of.short!r}"
-        warn(words)
-    return rows
 
 
 def day(

@@ -9,7 +9,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import KeptCorrection
 from ingest.settings import Settings
-from ingest.tickers import covers, is_pattern
+from ingest.tickers import covers, meant, patterns_in
 from ingest.window import span
 
 
@@ -27,8 +27,8 @@ def corrected(
     is the wrong way round, and CacheError.
     """
     first, last = span(start, end)
-    wanted = None if ticker is None else frozenset([ticker])
-    named = None if ticker is None or is_pattern(ticker) else ticker
+    wanted = None if ticker is None else frozenset(meant([ticker]))
+    named = None if wanted is None or patterns_in(wanted) else ticker
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         for one in Judgements(manifest).corrections(first, last, named):
             yield from (change for change in _told(one) if wanted is None or covers(wanted, change.ticker))

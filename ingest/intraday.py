@@ -12,6 +12,7 @@ from ingest.aggregate import BarSize, aggregate, bar_size
 from ingest.errors import NotFound
 from ingest.freshness import calendar_of
 from ingest.gaps import Span
+from ingest.known import meant_by
 from ingest.lookalike import intraday_frame_of
 from ingest.manifest import Manifest
 from ingest.reading import Stock
@@ -49,7 +50,8 @@ def fetch(
         missing = _warn_of_missing(stock, query, covered.of(query.ticker), minutes)
         bars = aggregate(minutes, size, query.dataset, prepost)
         if bars.is_empty():
-            raise NotFound(_nothing(query, minutes))
+            near = "" if minutes.height else meant_by(stock, query.ticker)
+            raise NotFound(f"{_nothing(query, minutes)}{near}")
         known = _events(settings, stock, query, bars) if events else None
         if known and not across_seams:
             for doubt in check_seams(bars, covered, {query.ticker: known.actions}, {query.ticker: known.begins}):

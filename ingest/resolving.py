@@ -11,7 +11,7 @@ from datetime import date
 from ingest.datasets import Dataset
 from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns
-from ingest.tickers import covered, matching, patterns_in, prefix_of, some
+from ingest.tickers import covered, matching, patterns_in, prefix_of, some, written
 from ingest.tiers.layout import TIERS, MemberIndex, PartFolders, PartsOf, Tier
 
 _MANY = 1000
@@ -43,7 +43,8 @@ class Followed:
         found = {pattern: count for pattern, count in self.matched.items() if count}
         if len(found) > _EACH:
             found = {f"{len(found):,} patterns": sum(found.values())}
-        for what, count in found.items():
+        for name, count in found.items():
+            what = written(name)
             tickers = "ticker that matches has" if count == 1 else "tickers that match have"
             yield f"{what}: {count:,} {tickers} a CSV each", count >= _MANY
         if self.unnameable:
@@ -76,12 +77,12 @@ def _resolve(manifest: Manifest, folders: PartFolders, patterns: frozenset[str],
     found = set[str]()
     for sessions, looked_for in ((pending, patterns), (seen, new)):
         for parts in manifest.parts(sessions):
-            found |= _found_in(folders, parts, looked_for)
+            found |= found_in(folders, parts, looked_for)
     return frozenset(found)
 
 
-def _found_in(folders: PartFolders, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
-    """Tickers of a session that match: what it was split by tells in which part they can be."""
+def found_in(folders: PartFolders, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
+    """Tickers of a session that match: what it was split by tells in which part they can be. Raises CacheError."""
     found = set[str]()
     for tier in TIERS:
         looked_for = patterns if tier == "tracked" else patterns - covered(parts.tracked, patterns)

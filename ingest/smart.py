@@ -24,6 +24,7 @@ from ingest.errors import (
 from ingest.fallback import Answer
 from ingest.freshness import ASKS_AGAIN, calendar_of, has_rows, holds, newest_session
 from ingest.gaps import Span
+from ingest.known import meant_by
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
 from ingest.period import first_day
@@ -116,7 +117,7 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
         filled = _filled(stock, settings, query, yahoo)
         rows = filled.rows
         if rows.is_empty():
-            raise NotFound(_nothing(query, filled.refused))
+            raise NotFound(f"{_nothing(query, filled.refused)}{meant_by(stock, query.ticker)}")
         missing = _gaps(stock, query, filled, yahoo)
         known = events_of(stock, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
         if known and not across_seams:

@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 
-from ingest import events, reading, scanning
+from ingest import events, known, reading, scanning
 from ingest.absences import Asked, absences
 from ingest.actions import Errors, adjusted_rows, ignore
 from ingest.adjust import Adjust
@@ -18,6 +18,7 @@ from ingest.manifest.records import Coverage
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
+from ingest.tickers import meant
 from ingest.warned import warn
 from ingest.window import span
 
@@ -38,19 +39,21 @@ def history(
     on_event: events.Sink = ignore,
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
-    chosen = _checked(columns, adjust, dataset)
+    chosen, names = _checked(columns, adjust, dataset), meant(tickers)
     if errors not in ("raise", "skip"):
         raise UsageError(f'errors {errors!r}: "raise" or "skip"')
     span(start, end)
+    window = (start or dataset.first_session, end or today())
     yahoo = shared() if fetch and settings.fallback.enabled else None
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
+        stock = reading.stock_of(manifest, settings, dataset)
+        wanted = known.resolved(stock, names, *window)
         rows, notices = adjusted_rows(
-            reading.stock_of(manifest, settings, dataset),
+            stock,
             settings,
-            tickers,
-            start or dataset.first_session,
-            end or today(),
+            wanted,
+            *window,
             adjust,
             yahoo,
             across_seams,
@@ -59,7 +62,11 @@ def history(
             on_event,
         )
         asked = _asked(manifest, dataset, coverage, rows, start, end)
-    for notice in (*notices, *absences(rows, coverage, asked)):
+        found = set(rows["ticker"].unique())
+        if errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
+            found.update(reading.rows(stock, left, *window)["ticker"].unique())
+        missing = list(known.missing(stock, names, found, (start, end)))
+    for notice in (*notices, *absences(rows, coverage, asked), *missing):
         warn(notice)
     return rows.select(chosen)
 

@@ -5,7 +5,9 @@ outside may hold anything. A file name therefore has nothing in it but ASCII let
 tickers never share one, with or without case.
 
 A list may hold patterns, too: in `O:SPY*` and `X:???-USD` a `*` is any run of characters and a `?` any one. No ticker
-holds either, so a pattern is told by them, and is kept among the names as it is written.
+holds either, so a pattern is told by them. `O:SPY` is the root of options, which is no ticker itself: it means all of
+its contracts, whose tickers go on with exactly fifteen characters (OCC's expiry, C or P, and strike), and none of SPYD
+or SPY1. It is kept as that pattern (`meant`), and told as it was written.
 """
 
 import fnmatch
@@ -29,6 +31,8 @@ _AT_ONCE = 500
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])\.")
 _CODE = re.compile(r"[A-Z0-9.-]|_[a-z]|(?:%[0-9A-F]{2})+")
 _CODES = re.compile(rf"(?:{_CODE.pattern})+")
+_ROOT = re.compile(r"O:[A-Z][A-Z0-9]{0,5}")
+_CONTRACT = "?" * len("251219C00650000")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SEPARATORS = frozenset(",;\"'")
@@ -50,6 +54,17 @@ class TrackedLists:
     def empty(self) -> bool:
         """Whether nothing is tracked."""
         return not self.tickers
+
+
+def meant(names: Iterable[str]) -> list[str]:
+    """Names as they are kept: a root of options as the pattern of its contracts."""
+    return [f"{name}{_CONTRACT}" if _ROOT.fullmatch(name) else name for name in names]
+
+
+def written(name: str) -> str:
+    """A name as people write it: inverse of `meant`."""
+    root = name.removesuffix(_CONTRACT)
+    return root if root != name and _ROOT.fullmatch(root) else name
 
 
 def is_pattern(name: str) -> bool:
@@ -132,7 +147,7 @@ def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
 def some(tickers: Sequence[str], most: int = 5) -> str:
     """Tickers in words: the first ones by name, and how many more there are."""
     more = f" and {len(tickers) - most} more" if len(tickers) > most else ""
-    return f"{', '.join(tickers[:most])}{more}"
+    return f"{', '.join(map(written, tickers[:most]))}{more}"
 
 
 def file_stem(ticker: str) -> str:
@@ -187,7 +202,7 @@ def tracked(
     wanted = {ticker for path, data in found.items() if data is not None for ticker in _tickers(path, data)}
     wanted.update(ticker for path in required for ticker in read_list(path))
     wanted.update(_checked(ticker, "the setting [tracked] tickers") for ticker in extra)
-    named = {ticker: is_pattern(ticker) or name_of(ticker) is not None for ticker in sorted(wanted)}
+    named = {name: is_pattern(name) or name_of(name) is not None for name in sorted(set(meant(wanted)))}
     return TrackedLists(
         tickers=tuple(ticker for ticker, fits in named.items() if fits),
         missing=tuple(path for path, data in found.items() if data is None),

@@ -13,7 +13,7 @@ from ingest.manifest import Held, Manifest
 from ingest.projecting import follow
 from ingest.settings import Settings
 from ingest.store import Store
-from ingest.tickers import covers, is_pattern, matching, read_list, tracked
+from ingest.tickers import covers, is_pattern, matching, meant, read_list, tracked, written
 from ingest.tiers import durable, rewriting
 from ingest.tiers.projection import Projection
 
@@ -126,7 +126,7 @@ def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -
     names = _listed(settings, dataset)
     with Store.opened(settings, dataset) as store:
         follow(store.manifest, settings, dataset, names)
-        return _held(store.manifest, tickers)
+        return _held(store.manifest, meant(tickers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _meant(name: str, known: Mapping[str, Projection], ordered: Sequence[str]) -
 def _one(name: str, rows: Sequence[Projection], partial: Sequence[_Partial]) -> TrackedTicker:
     lacking = [one for one in partial if not covers(one.tracked, name)]
     return TrackedTicker(
-        ticker=name,
+        ticker=written(name),
         rows=sum(row.rows or 0 for row in rows),
         first=min((row.first for row in rows if row.first), default=None),
         last=max((row.last for row in rows if row.last), default=None),

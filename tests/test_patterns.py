@@ -8,13 +8,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pipeline_kit import flat
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY, named, of_ticker
+from ingest.datasets import CATALOGUE, STOCKS_DAY, named, of_ticker, strangers
 from ingest.manifest.records import Coverage, Held
 from ingest.permission import Permission
 from ingest.plan import Wishes, make_plan
 from ingest.sources.base import RemoteObject
 from ingest.split import is_tracked, split
-from ingest.tickers import covered, covers, is_pattern, patterns_in, prefix_of, read_list, regexes, tracked
+from ingest.tickers import (
+    covered,
+    covers,
+    is_pattern,
+    matching,
+    meant,
+    patterns_in,
+    prefix_of,
+    read_list,
+    regexes,
+    tracked,
+    written,
+)
 from ingest.tiers.layout import MemberIndex, PartsOf
 
 DAY = date(2025, 11, 11)
@@ -75,6 +87,35 @@ def test_thousands_of_patterns_are_more_than_one_automaton():
     assert len(regexes(names)) == 4
     found = pl.DataFrame({"ticker": ["O:0000C", "O:1999P1", "O:2000C"]}).select(is_tracked(names)).to_series()
     assert found.to_list() == [True, True, False]
+
+
+CONTRACTS = st.builds(
+    "O:{}{}{}{}".format,
+    st.sampled_from(["SPY", "SPYD", "SPYG", "SPY1", "SP", "S", "BRKB", "SPXW", "A12"]),
+    st.from_regex(r"\A[0-9]{6}\Z"),
+    st.sampled_from("CP"),
+    st.from_regex(r"\A[0-9]{8}\Z"),
+)
+
+
+@given(st.lists(CONTRACTS, max_size=8), st.sampled_from(["SPY", "SPYD", "SPY1", "SP", "A12", "A"]))
+def test_a_root_of_options_is_all_of_its_contracts_and_of_no_other_root(contracts, root):
+    names = frozenset(meant([f"O:{root}"]))
+    expected = [contract[2:-15] == root for contract in contracts]
+    assert [covers(names, contract) for contract in contracts] == expected
+    frame = pl.DataFrame({"ticker": contracts}, {"ticker": pl.String})
+    assert frame.select(is_tracked(names)).to_series().to_list() == expected
+    assert set(matching(*names, sorted(contracts))) == {one for one in contracts if one[2:-15] == root}
+
+
+def test_what_a_root_is_and_what_it_covers():
+    (spy,) = meant(["O:SPY"])
+    assert (is_pattern(spy), written(spy), prefix_of(spy)) == (True, "O:SPY", "O:SPY")
+    assert covers(frozenset({"O:SPY*"}), spy)
+    assert not any(covers(frozenset({name}), spy) for name in ("O:S?Y", "O:SPY", "O:SPYD*", *meant(["O:SPYD"])))
+    plain = ["O:SPY251219C00650000", "O:SPY*", "X:BTC-USD", "SPY", "O:spy", "O:", "O:TOOLONGROOT", "O:SPY???"]
+    assert meant(plain) == plain == [written(name) for name in plain]
+    assert strangers(named("options-day"), [spy]) == []
 
 
 def test_a_list_holds_patterns_and_they_are_kept_as_they_are_written(tmp_path):

@@ -62,12 +62,13 @@ def day(place):
 
 
 def scan(place):
-    return stored.scan(place.settings(), STOCKS_DAY, None, None).collect().sort("ticker", "date")
+    both = ("massive", "yahoo")
+    return stored.scan(place.settings(), STOCKS_DAY, None, None, both).collect().sort("ticker", "date")
 
 
 def some(place):
-    wanted = pl.col("ticker").is_in(TICKERS)
-    return stored.scan(place.settings(), STOCKS_DAY, None, None).filter(wanted).collect().sort("ticker", "date")
+    wanted, both = pl.col("ticker").is_in(TICKERS), ("massive", "yahoo")
+    return stored.scan(place.settings(), STOCKS_DAY, None, None, both).filter(wanted).collect().sort("ticker", "date")
 
 
 READS = {"history": history, "history of the parts": trades, "day": day, "scan": scan, "a filtered scan": some}

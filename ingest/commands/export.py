@@ -17,7 +17,7 @@ from ingest.commands.telling import asking_shown, warnings_told
 from ingest.datasets import bars_of, named, of_tickers
 from ingest.errors import UsageError, printable
 from ingest.exporting import Exported, Format, export, formulas
-from ingest.tickers import some
+from ingest.tickers import covered, meant, some
 
 _SHOWN = 40
 
@@ -68,7 +68,5 @@ def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:
     console = Console(highlight=False, markup=False)
     for one in written:
         console.print(f"{one.path}: {one.rows:,} rows", soft_wrap=True)
-    without = [ticker for ticker in dict.fromkeys(tickers) if ticker not in {one.ticker for one in written}]
-    if without:
-        typer.echo(f"warning: nothing is held of {', '.join(without)}", err=True)
-    return 3 if without else 0
+    there = frozenset(one.ticker for one in written)
+    return 0 if all(covered(frozenset([name]), there) for name in meant(tickers)) else 3

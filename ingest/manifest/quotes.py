@@ -97,6 +97,11 @@ class Quotes:
         )
         return self._rows(query, session.isoformat())
 
+    def tickers(self) -> frozenset[str]:
+        """Tickers that Yahoo has told of."""
+        query = "SELECT ticker FROM askings WHERE dataset = ?"
+        return frozenset(ticker for (ticker,) in self.database.typed(columns("askings", "ticker"), query))
+
     def _rows(self, query: str, *values: str) -> list[QuoteRow]:
         return [
             (ticker, day, opened, high, low, close, volume)

@@ -340,8 +340,9 @@ def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(pl
     with patch.dict(os.environ, place.environment(), clear=True):
         with pytest.warns(IngestWarning, match=words):
             assert ingest.history("X:BTC-USD").is_empty()
-        assert ingest.history("BTC-USD").is_empty()
-        assert ingest.history("X:BTC-USD", dataset="crypto-day").is_empty()
+        for dataset, ticker in (("stocks-day", "BTC-USD"), ("crypto-day", "X:BTC-USD")):
+            with pytest.warns(IngestWarning, match=f"nothing is held of {dataset}: `ingest run"):
+                assert ingest.history(ticker, dataset=dataset).is_empty()
 
 
 def test_the_invented_dataset_of_a_test_is_offered_and_taken(place, server):
