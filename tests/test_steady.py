@@ -118,6 +118,7 @@ def test_parts_that_are_replaced_after_their_index_was_read_are_read_again(reads
     check_either(found, before, after)
 
 
+@pytest.mark.filterwarnings("ignore:1 session is missing")  # of tickers that Yahoo was not asked for
 def test_a_session_that_is_committed_while_yahoos_rows_are_looked_up_is_not_lost(place):
     """Of one moment: Yahoo's row of a session that is not held, or Massive's of one that is; never neither."""
     new = DAYS[4]

@@ -17,7 +17,7 @@ app.add_typer(track_app, name="track")
 def track_add(
     tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
 ) -> None:
-    """Add tickers, or patterns such as "O:SPY*", to a list; their CSVs are made of what is held, with no network."""
+    """Add tickers, or patterns ("X:*-USD", O:SPY), to a list; their CSVs are made of what is held, with no network."""
     from ingest.commands.track import add_command
 
     raise typer.Exit(Deed(add_command(dataset, tickers, list_file, config)))
