@@ -24,6 +24,7 @@ from ingest.manifest.judgements import Judgements
 from ingest.manifest.quotes import Asking, QuoteRow, Refusal
 from ingest.manifest.records import Coverage
 from ingest.reading import Stock
+from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
 from ingest.store import Store
@@ -185,7 +186,7 @@ def store(stock: Stock, start: date, answer: Answer) -> int:
     rows = _lacking(answer, stock.manifest.coverage())
     newest = newest_session(stock.dataset)
     asking = Asking(answer.start, min(newest, answer.ends), begins=answer.begins)
-    stock.quotes.keep(answer.ticker, asking, answer.actions, rows)
+    stock.quotes.keep(answer.ticker, asking, answer.actions, rows, through=today())
     Judgements(stock.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
     if answer.refused and answer.start > start:
         stock.quotes.refuse(answer.ticker, Refusal(start, answer.start - timedelta(days=1), answer.refused))

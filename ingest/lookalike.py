@@ -84,8 +84,8 @@ def intraday_frame_of(
 
     Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
     Without `actions` prices are as traded. Events stand at the first bar of their date; with an `interval` of 1h, as
-    yfinance has it, at the one in which the session opens. Index: `Datetime`, when a bar
-    begins, in the zone that yfinance has for the dataset; `attrs["sources"]` as of `frame_of`.
+    yfinance has it, at the one in which the session opens. Index: `Datetime`, when a bar begins, in the zone that
+    yfinance has for the dataset; `attrs["sources"]` as of `frame_of`.
     """
     import pandas as pd
 
@@ -115,15 +115,12 @@ def _places(rows: pl.DataFrame, actions: Actions, opening: clock | None = None) 
     days = rows["date"].to_numpy().astype("datetime64[D]")
     found = {}
     for day in sorted({*(one.ex_date for one in actions.splits), *(one.ex_date for one in actions.payouts)}):
-        first, end = (
-            np.searchsorted(days, np.datetime64(day, "D")),
-            np.searchsorted(days, np.datetime64(day, "D"), "right"),
-        )
-        if first == len(days) or (first == 0 and end == 0):
+        first, end = (int(np.searchsorted(days, np.datetime64(day, "D"), side)) for side in ("left", "right"))
+        if first == len(days) or end == 0:
             continue
         if first == end:
             warn(f"{rows['ticker'][0]}: there is no row of {day}; what happened then stands at {days[first]}")
-        found[day] = int(first) + (_opened(rows["time"][int(first) : int(end)], opening) if opening else 0)
+        found[day] = first + (_opened(rows["time"][first:end], opening) if opening else 0)
     return found
 
 

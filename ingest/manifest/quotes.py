@@ -127,17 +127,20 @@ class Quotes:
         """Number of rows."""
         return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])
 
-    def keep(self, ticker: str, asking: Asking, actions: Actions, rows: Sequence[QuoteRow]) -> None:
+    def keep(
+        self, ticker: str, asking: Asking, actions: Actions, rows: Sequence[QuoteRow], through: date | None = None
+    ) -> None:
         """Record an answer, all in one transaction: the actions take the place of those held of the span asked for.
 
-        What was refused of questions that begin in it is forgotten: they are answered now.
+        It may reach `through` a later day than the one up to which its actions count as known. What was refused of
+        questions that begin in it is forgotten: they are answered now.
         """
         dataset, at = self.database.dataset, now()
         known = self._joined(ticker, asking)
         with self.database.transaction() as db:
             db.execute(
                 "DELETE FROM actions WHERE dataset = ? AND ticker = ? AND ex_date BETWEEN ? AND ?",
-                (dataset, ticker, asking.first.isoformat(), asking.last.isoformat()),
+                (dataset, ticker, asking.first.isoformat(), (through or asking.last).isoformat()),
             )
             db.executemany(
                 "INSERT OR REPLACE INTO actions (dataset, ticker, kind, ex_date, value, close_before, kept) "

@@ -159,6 +159,13 @@ def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
         assert Quotes(manifest).actions(["A", "B"]) == expected
 
 
+def test_an_event_of_today_that_yahoo_took_back_is_gone_though_the_day_is_not_over(tmp_path: Path) -> None:
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        for actions in (Actions((Split(DAYS[9], 2.0),)), Actions()):
+            Quotes(manifest).keep("A", Asking(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])
+        assert Quotes(manifest).actions(["A"]) == {}
+
+
 def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
     corrected = Actions((Split(DAYS[3], 3.0),), (Dividend(DAYS[6], 0.25, 11.0),))
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
