@@ -1,5 +1,6 @@
 """Names that history, export and show are asked for: patterns, roots of options, and tickers that are none."""
 
+import json
 import warnings
 from datetime import date
 
@@ -158,3 +159,25 @@ def test_show_and_smart_data_say_who_may_be_meant(made, name, meant):
     assert (shown.code, f"did you mean {meant}?" in shown.err) == (4, True)
     exported = place.here("export", "TA", name, "--out", place.root.parent / "files")
     assert (exported.code, exported.err) == (3, f"warning: nothing is held of {name} (did you mean {meant}?)\n")
+
+
+def test_corrections_are_listed_of_all_that_match(tmp_path):
+    key, wanted = OPTIONS.key(DAYS[0]), [*SPY, *OTHERS]
+    with loopback.serve({key: pack(flat([(ticker, 10) for ticker in sorted(wanted)]))}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url, dataset=OPTIONS)
+        place.run(DAYS[0], DAYS[0])
+        server.put(key, pack(flat([(ticker, 11) for ticker in sorted(wanted)])))
+        place.run(DAYS[0], DAYS[0])
+        how = {"config": place.root.parent / "config.toml", "dataset": OPTIONS.short}
+        how["config"].write_text(f'[cache]\nroot = "{place.root}"\n')
+        for name, expected in (("O:SPY", SPY), ("O:SPY12*", OTHERS[1:2]), (SPY[0], SPY[:1]), ("O:QQQ", [])):
+            assert sorted(set(ingest.corrections(name, **how)["ticker"])) == expected, name
+        told = place.here("corrections", "--ticker", "O:SPY", "--dataset", "options-day", "--json")
+        assert {json.loads(line)["ticker"] for line in told.out.splitlines()} == set(SPY)
+
+
+@pytest.mark.parametrize("command", ["export TA --out files", "show TA --no-fetch", "corrections", "findings", "run"])
+def test_every_command_refuses_a_window_the_wrong_way_round(tmp_path, command):
+    place = Place(tmp_path / "cache", "http://127.0.0.1:9")
+    done = place.here(*command.split(), "--start", DAYS[1], "--end", DAYS[0])
+    assert (done.code, "error: " in done.err, str(DAYS[1]) in done.err) == (2, True, True)
