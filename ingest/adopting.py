@@ -22,6 +22,7 @@ from ingest.adopted_csv import TickerCsv, Witnesses, ticker_named
 from ingest.adopted_day import Day, bars_of, read_bytes, read_day
 from ingest.datasets import STOCKS_DAY
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
+from ingest.freshness import calendar_of
 from ingest.job import Job
 from ingest.manifest import Held, Manifest
 from ingest.manifest.quotes import Quotes
@@ -109,7 +110,9 @@ def adopt(
     committed stays, however this ends; called again it goes on. Raises UsageError where the folder has no such caches
     or has to do with our own, CacheError, CacheLocked.
     """
-    found = _found(_checked(folder, settings))
+    top = _checked(folder, settings)
+    with Manifest.read(settings.manifest_path, request.dataset.name) as known:
+        found = _found(top, calendar_of(known, request.dataset))
     told: list[Adoption] = []
 
     def tell(one: Adoption) -> None:
@@ -252,10 +255,10 @@ def _checked(folder: Path, settings: Settings) -> Path:
     return top
 
 
-def _found(top: Path) -> Sequence[_File]:
+def _found(top: Path, calendar: Calendar) -> Sequence[_File]:
     """All files of both caches; days by date, the packed one of a date first."""
-    days = [_named(path, top, fault) for path, fault in _walk(top / _DAYS)]
-    tickers = [_named(path, top, fault) for path, fault in _walk(top / _TICKERS)]
+    days = [_named(path, top, fault, calendar) for path, fault in _walk(top / _DAYS)]
+    tickers = [_named(path, top, fault, calendar) for path, fault in _walk(top / _TICKERS)]
     days.sort(key=lambda one: (one.session or date.min, one.path.suffix != ".gz", one.shown))
     return [*days, *tickers]
 
@@ -288,13 +291,13 @@ def _fault(entry: "os.DirEntry[str]") -> str | None:
     return None if entry.is_file(follow_symlinks=False) else "neither a file nor a folder"
 
 
-def _named(path: Path, top: Path, fault: str | None) -> _File:
+def _named(path: Path, top: Path, fault: str | None, calendar: Calendar) -> _File:
     """What a file holds by its name and place; with a fault where that is nothing."""
     inside = path.relative_to(top)
     shown = printable(str(inside))
     if inside.parts[0] == _DAYS:
         session = _session(inside)
-        fault = fault or ("no day's file by its name and place" if session is None else _no_session(session))
+        fault = fault or ("no day's file by its name and place" if session is None else _no_session(session, calendar))
         return _File(path, shown, session=session, fault=fault)
     ticker = ticker_named(path.name) if len(inside.parts) == 2 else None
     fault = fault or (None if ticker else "no ticker's CSV by its name and place")
@@ -312,8 +315,8 @@ def _session(inside: Path) -> date | None:
     return session if session and above in ("", f"{session:%Y}", f"{session:%Y/%m}") else None
 
 
-def _no_session(day: date) -> str | None:
-    return None if Calendar.of(STOCKS_DAY.calendar).is_session(day) else f"there was no session on {day}"
+def _no_session(day: date, calendar: Calendar) -> str | None:
+    return None if calendar.is_session(day) else f"there was no session on {day}"
 
 
 # Words

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
-from ingest.finding import Finding
+from ingest.errors import UsageError
+from ingest.finding import KINDS, Finding
 from ingest.freshness import calendar_of
 from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
@@ -129,8 +130,10 @@ def findings(
 ) -> list[tuple[date, Finding]]:
     """What was found in the sessions from `start` to `end`, both inclusive, by session and kind.
 
-    Raises UsageError where the window is the wrong way round, and CacheError.
+    Raises UsageError for a kind that there is not and where the window is the wrong way round, and CacheError.
     """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"kind {kind!r} is none: {', '.join(KINDS)}")
     first, last = span(start, end)
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         found = Judgements(manifest).findings(first, last)

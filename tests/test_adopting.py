@@ -452,6 +452,18 @@ def test_days_without_a_session_are_left_alone(place, theirs):
     assert found["massive_cache/2025-03-08.csv.gz"].reason == "there was no session on 2025-03-08"
 
 
+def test_a_day_that_the_source_lists_is_a_session_whatever_the_calendar_says(place, theirs, server):
+    closed = date(2025, 1, 9)  # New York mourned a president
+    server.put(key(closed), packed_day(closed))
+    server.forbidden.add(key(closed))
+    place.run(closed, closed)
+    theirs.day(closed)
+    found, _ = adopt(place, theirs)
+    one = found[f"massive_cache/{closed}.csv.gz"]
+    assert one.verdict == "adopted", one.reason
+    assert place.state(closed) == ("committed", "listed")
+
+
 def test_links_are_not_followed(place, theirs, tmp_path):
     outside = tmp_path / "outside"
     (outside / "03").mkdir(parents=True)

@@ -94,6 +94,11 @@ def test_what_is_no_name_is_an_error_that_says_so(call, function, argument, valu
         call(function, **{argument: value})
 
 
+def test_a_kind_of_finding_that_there_is_not_is_an_error(call):
+    with pytest.raises(UsageError, match=r"kind 'low abvoe high' is none: .*low above high"):
+        call("findings", kind="low abvoe high")
+
+
 def test_one_dataset_and_several_exclude_each_other(call):
     with pytest.raises(UsageError, match="dataset and datasets"):
         call("run", dataset="stocks-day", datasets=["crypto-day"])
