@@ -73,11 +73,13 @@ class Inquiry:
             asking, refusal = asked.get(ticker), refusals.get((ticker, first))
             if asking and asking.first <= first:
                 self.found[ticker] = Known(kept.get(ticker, Actions()), asking.begins)
-            if ticker in refused:
-                self._fail(ticker, refused[ticker], asking)
-            elif refusal and holds(refusal, self.stock.dataset):
+            if refusal and holds(refusal, self.stock.dataset):
                 self._fail(ticker, f"{refusal.reason} ({ASKS_AGAIN})", asking)
-            elif not has_events(asking, self.stock.dataset, first):
+            elif has_events(asking, self.stock.dataset, first):
+                continue
+            elif ticker in refused:
+                self._fail(ticker, refused[ticker], asking)
+            else:
                 waiting.append(ticker)
         silence: SourceError | None = None
         for number, ticker in enumerate(waiting, 1):

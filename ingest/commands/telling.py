@@ -34,15 +34,17 @@ def asking_shown() -> Iterator[events.Sink]:
         return
     from rich.console import Console
 
-    with Console(stderr=True, highlight=False, markup=False).status("") as status:
-        status.stop()  # until there is something to wait for
+    status = Console(stderr=True, highlight=False, markup=False).status("asking Yahoo for splits and dividends")
 
-        def show(event: events.Event) -> None:
-            if isinstance(event, events.YahooAsked):
-                status.start()
-                status.update(f"asking Yahoo for splits and dividends: {event.number:,} of {event.of:,} tickers")
+    def show(event: events.Event) -> None:
+        if isinstance(event, events.YahooAsked):
+            status.update(f"asking Yahoo for splits and dividends: {event.number:,} of {event.of:,} tickers")
+            status.start()
 
+    try:
         yield show
+    finally:
+        status.stop()
 
 
 def print_json(values: Iterable[Mapping[str, Any]]) -> None:
