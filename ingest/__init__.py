@@ -5,7 +5,7 @@ ingest.status()                                          what the cache holds
 ingest.get_smart_data("AAPL", data_source="massive")     one ticker as yfinance would give it (pandas)
 ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tickers (polars)
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
-ingest.scan("2025-01-01")                                all that is stored, lazily (polars)
+ingest.scan("2025-01-01")                                all files held, lazily (polars)
 ingest.corrections("AAPL")                               what republished files have changed (polars)
 ingest.findings()                                        what is noteworthy about the sessions held (polars)
 ingest.verify(deep=True)                                 the files held against the manifest
