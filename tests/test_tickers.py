@@ -1,14 +1,16 @@
 """Tickers: names that are safe, reversible and unique, and lists that say what is wrong with them."""
 
 import os
+import random
 import re
+import string
 from pathlib import Path, PureWindowsPath
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ingest.datasets import STOCKS_DAY
+from ingest.datasets import CATALOGUE, STOCKS_DAY
 from ingest.errors import UsageError
 from ingest.tickers import MAX_NAME_BYTES, TrackedLists, file_stem, read_list, ticker_of, tracked
 
@@ -125,6 +127,40 @@ def _reserved_on_windows(name: str) -> bool:
     """What Windows does: cut at the first dot or colon, drop trailing blanks, look the rest up without case."""
     stem = re.split(r"[.:]", name)[0].rstrip(" ").upper()
     return re.fullmatch(r"CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]", stem) is not None
+
+
+def market(seed: int) -> set[str]:
+    """As many tickers as real files have, of the shapes that were met there: devices, and pairs by case alone."""
+    chance = random.Random(seed)
+    words = ["CON", "PRN", "AUX", "NUL", "COM1", "NAN", "NA", "TRUE", "AIG", "NULL", "INF", "E", "1E5"]
+    letters = {"".join(chance.choices(string.ascii_uppercase, k=chance.choice([1, 3, 4, 4]))) for _ in range(9000)}
+    ends = ["", ".A", ".B", ".U", ".WS", ".WSw", ".WS.A", ".RT", ".TEST", "pA", "pCpL", "pA.CL", "r", "w", "p"]
+    tickers = {word + end for word in words for end in ends} | letters
+    tickers |= {word + chance.choice(ends) for word in sorted(letters)}
+    return tickers | {one.upper() for one in chance.sample([one for one in sorted(tickers) if not one.isupper()], 250)}
+
+
+class TestShapesOfRealTickers:
+    @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, 9))])
+    def test_their_files_are_distinct_without_case_legal_everywhere_and_tell_the_ticker(self, seed: int) -> None:
+        tickers = market(seed)
+        assert len(tickers) - len({one.upper() for one in tickers}) >= 125
+        assert tickers >= {"CON", "NAN", "TRUE", "AIG.WSw", "CON.A"}
+        # The stocks' stems are those of most datasets; one with a sigil, and one of folders.
+        for dataset in (STOCKS_DAY, CATALOGUE["options-day"], CATALOGUE["stocks-minute"]):
+            names = {}
+            for ticker in tickers:
+                full = dataset.sigil + ticker
+                name = dataset.csv_name(full)
+                assert name is not None
+                names[name.casefold()] = name
+                assert dataset.ticker_of(name.removesuffix(dataset.csv_suffix)) == full
+            assert len(names) == len(tickers)
+            assert [name for name in names.values() if _reserved_on_windows(name) or not LEGAL.fullmatch(name)] == []
+
+
+LEGAL = re.compile(r"[A-Za-z0-9%_-][A-Za-z0-9.%_-]*[A-Za-z0-9]")
+"""A name that Windows, macOS and Linux all take: no blank or dot at its end, no character that means something."""
 
 
 class TestCsvName:
