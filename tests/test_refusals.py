@@ -370,5 +370,6 @@ def test_answers_do_not_depend_on_the_order_of_questions(mixed):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_answers_do_not_depend_on_any_order_of_questions(mixed):
     ask_in_random_orders(mixed, range(5, 60))

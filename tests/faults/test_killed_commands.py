@@ -166,4 +166,4 @@ def test_keeping_what_yahoo_says_carries_through_what_was_broken_off(broken_off,
     place = copied(broken_off, tmp_path / "next")
     fallback.keep_refusal(place.settings(), STOCKS_DAY, "T01", HELD[0], NotFound("unknown"))
     assert place.query("SELECT session FROM intents") == []
-    assert place.query("SELECT ticker FROM askings") == [("T01",)]
+    assert place.query("SELECT ticker FROM refusals") == [("T01",)]
