@@ -52,7 +52,7 @@ def export(
     if is_file:
         raise UsageError(f"--out {folder} is a file: name a folder")
     if rows.is_empty():
-        raise NotFound(f"nothing is held of {', '.join(tickers[:5])} in this window: `{fetched_by}` fetches it")
+        raise NotFound(f"no data for {', '.join(tickers[:5])} in this window: `{fetched_by}` fetches it")
     if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())

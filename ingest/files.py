@@ -114,6 +114,12 @@ def is_file(path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
+def is_no_file(path: Path) -> bool:
+    """Whether something other than a regular file has a name; by one look, since a file may vanish between two."""
+    found = state(path)
+    return found is not None and not stat.S_ISREG(found.st_mode)
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder, or a link to one, has a name. Raises OSError where that cannot be seen."""
     try:

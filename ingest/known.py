@@ -40,9 +40,9 @@ def missing(
     yield from (_of_another(stock.dataset, name) for name in strange[:1])
     without = [name for name in without if name not in strange]
     if without and not stock.held() and not stock.quotes.tickers():
-        yield f"nothing is held of {stock.dataset.short}: `ingest run{stock.dataset.flag}` fetches it"
+        yield f"no data for {stock.dataset.short}: `ingest run{stock.dataset.flag}` fetches it"
     elif without:
-        yield f"nothing is held of {some(_suggested(stock, without))}{_in_words(window)}"
+        yield f"no data for {some(_suggested(stock, without))}{_in_words(window)}"
 
 
 def _in_words(window: tuple[date | None, date | None]) -> str:

@@ -67,7 +67,7 @@ def _mode(path: Path) -> int:
 
     filelock would give it a mode of its own, whatever the umask says, and a group could not share the lock.
     """
-    if files.is_there(path) and not files.is_file(path):
+    if files.is_no_file(path):
         raise files.NotAFile(f"{path.name} is a link, a folder or a pipe, not a file: move it away")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:

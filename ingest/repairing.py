@@ -134,7 +134,7 @@ class _Mending:
     def _clear(self, path: Path) -> None:
         """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
         with durable.translated("look at", path):
-            is_other = files.is_there(path) and not files.is_file(path)
+            is_other = files.is_no_file(path)
         if is_other:
             _moved(path, self._say)
 

@@ -111,17 +111,17 @@ def test_patterns_are_exported_and_one_that_nothing_matches_is_named(made):
         f"O%3A{one[2:]}_1d.csv" for one in SPY
     ]
     none = place.here("export", "O:SPY", "O:QQQ", "--out", place.root.parent / "files")
-    assert (none.code, none.err) == (3, "warning: nothing is held of O:QQQ\n")
+    assert (none.code, none.err) == (3, "warning: no data for O:QQQ\n")
 
 
 def test_names_that_are_none_are_warned_of_with_who_may_be_meant(made):
     _, how = made(STOCKS_DAY, {"AAPL"})
-    with pytest.warns(IngestWarning, match=r"^nothing is held of APPL \(did you mean AAPL\?\)$"):
+    with pytest.warns(IngestWarning, match=r"^no data for APPL \(did you mean AAPL\?\)$"):
         assert ingest.history("APPL", **how).is_empty()
-    words = r"of MFST \(did you mean MSFT\?\), BRK-B \(did you mean BRK.B\?\), NOSUCH from 2025-03-06 on$"
+    words = r"for MFST \(did you mean MSFT\?\), BRK-B \(did you mean BRK.B\?\), NOSUCH from 2025-03-06 on$"
     with pytest.warns(IngestWarning, match=words):
         assert asked(["AAPL", "MFST", "BRK-B", "NOSUCH"], how, start=DAYS[1]) == ["AAPL"]
-    with pytest.warns(IngestWarning, match=r"nothing is held of GONE from 2025-03-06 to 2025-03-07$"):
+    with pytest.warns(IngestWarning, match=r"no data for GONE from 2025-03-06 to 2025-03-07$"):
         ingest.history("GONE", DAYS[1], DAYS[2], **how)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -158,7 +158,7 @@ def test_show_and_smart_data_say_who_may_be_meant(made, name, meant):
     shown = place.here("show", name, "--no-fetch", "--start", DAYS[0], "--end", DAYS[-1])
     assert (shown.code, f"did you mean {meant}?" in shown.err) == (4, True)
     exported = place.here("export", "TA", name, "--out", place.root.parent / "files")
-    assert (exported.code, exported.err) == (3, f"warning: nothing is held of {name} (did you mean {meant}?)\n")
+    assert (exported.code, exported.err) == (3, f"warning: no data for {name} (did you mean {meant}?)\n")
 
 
 def test_corrections_are_listed_of_all_that_match(tmp_path):

@@ -59,7 +59,7 @@ def test_history_of_a_ticker_of_either_tier(here, ticker):
 
 def test_history_of_many_is_sorted_and_cut_to_the_window(here):
     wanted = ["TD", "AAPL", "NOSUCH", "BRK.B"]
-    with pytest.warns(IngestWarning, match=f"nothing is held of NOSUCH from {DAYS[5]} to {DAYS[9]}$"):
+    with pytest.warns(IngestWarning, match=f"no data for NOSUCH from {DAYS[5]} to {DAYS[9]}$"):
         frame = ingest.history(wanted, DAYS[5], str(DAYS[9]), config=here.settings)
     assert frame.height == 15
     assert frame.equals(frame.sort("ticker", "date"))
@@ -308,7 +308,7 @@ def test_rows_without_a_ticker_and_blank_lines_are_nobodys(monkeypatch, tmp_path
 def test_an_empty_cache_has_no_rows(tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(f'[cache]\nroot = "{tmp_path}/none"\n')
-    with pytest.warns(IngestWarning, match="nothing is held of stocks-day: `ingest run` fetches it"):
+    with pytest.warns(IngestWarning, match="no data for stocks-day: `ingest run` fetches it"):
         assert ingest.history("AAPL", config=config).is_empty()
     assert ingest.scan(date(2025, 1, 1), config=config).collect().is_empty()
     assert not (tmp_path / "none").exists()

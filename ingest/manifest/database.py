@@ -179,7 +179,7 @@ class Database:
 
     def at_once(self, read: Callable[[], _Result]) -> _Result:
         """What several queries say of one moment, whatever is committed between them. Raises CacheError."""
-        for _ in range(opening.TRIES):
+        for _ in opening.tries():
             views, connection = self._views, self._db
             with self._pinned(connection):
                 found = read()
@@ -208,7 +208,7 @@ class Database:
 
     def _settled(self, read: Callable[[], _Result]) -> _Result:
         """Read; where no lock kept others from changing the file meanwhile, once more."""
-        for _ in range(opening.TRIES):
+        for _ in opening.tries():
             try:
                 found = read()
             except sqlite3.DatabaseError:
@@ -231,7 +231,7 @@ def _refuse_odd(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise ManifestDamaged(path, "it is no file")
     for companion in (path.with_name(f"{path.name}{end}") for end in ("-journal", "-wal", "-shm")):
-        if files.is_there(companion) and not files.is_file(companion):
+        if files.is_no_file(companion):
             raise CacheError(f"the manifest {path}: {companion.name} beside it is no file of SQLite's: remove it")
 
 

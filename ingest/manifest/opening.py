@@ -9,6 +9,7 @@ with a log is copied into memory. So it is on a full disk, which has no room for
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from ingest.errors import CacheError
 
-TRIES = 10
-"""So often a file that changes meanwhile is read again: a run copies its log into it now and then."""
+_TRIES = 11
+"""So often a file that changes meanwhile is read: a run copies its log into it now and then."""
 
 _UNSHARED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 """What SQLite says where it has no `-shm` and may not make one, or has no room for it."""
@@ -73,11 +74,19 @@ class View:
 def view(path: Path) -> View:
     """Open a manifest for reading; one that is not there is empty. Raises CacheError, OSError, sqlite3.Error."""
     whole = path.resolve()
-    for _ in range(TRIES):
+    for _ in tries():
         found = _viewed(whole, Stamp.of(whole))
         if found is not None:
             return found
     raise changing(path)
+
+
+def tries() -> Iterator[int]:
+    """Numbers of attempts at a file that may be changing, with pauses between them that grow, a second in all."""
+    for number in range(_TRIES):
+        if number:
+            time.sleep(0.0005 * 2**number)
+        yield number
 
 
 def changing(path: Path) -> CacheError:

@@ -341,7 +341,7 @@ def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(pl
         with pytest.warns(IngestWarning, match=words):
             assert ingest.history("X:BTC-USD").is_empty()
         for dataset, ticker in (("stocks-day", "BTC-USD"), ("crypto-day", "X:BTC-USD")):
-            with pytest.warns(IngestWarning, match=f"nothing is held of {dataset}: `ingest run"):
+            with pytest.warns(IngestWarning, match=f"no data for {dataset}: `ingest run"):
                 assert ingest.history(ticker, dataset=dataset).is_empty()
 
 

@@ -78,9 +78,9 @@ def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place
 
 def test_tickers_of_which_nothing_is_held_are_named(place):
     some = place.cli("export", "AAPL", "NOSUCH", "--out", "files")
-    assert (some.returncode, some.stderr) == (3, "warning: nothing is held of NOSUCH\n")
+    assert (some.returncode, some.stderr) == (3, "warning: no data for NOSUCH\n")
     none = place.cli("export", "NOSUCH", "--out", "files")
-    assert (none.returncode, "nothing is held of NOSUCH" in none.stderr) == (4, True)
+    assert (none.returncode, "no data for NOSUCH" in none.stderr) == (4, True)
     assert "`ingest run` fetches it" in none.stderr
 
 

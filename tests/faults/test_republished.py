@@ -54,7 +54,7 @@ def test_other_bytes_under_the_same_etag_are_told_apart_from_a_new_etag(place, s
     assert (ran.finished.exit_code, ran.finished.corrections) == (0, 1)
     assert kept(place) == [("same etag", etag, etag, *AAPL)]
     assert place.reassembled(DAY) == CHANGED
-    assert place.closes("AAPL")[str(DAY)] == "101"
+    assert place.closes("AAPL")[str(DAY)] == "101.0"
     # Why it was believed all the same: it came twice.
     assert place.query("SELECT session FROM findings WHERE kind = ?", finding.NOT_MD5) == [(str(DAY),)]
     assert ran.gets.count(DAY) == 2

@@ -24,7 +24,7 @@ from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.faults import ResetBefore, ResetMidway, Status, always
 from ingest.demo.market import pack
-from ingest.errors import IngestError
+from ingest.errors import IngestError, IngestWarning
 from ingest.sources.credentials import hidden, secrets_of
 
 ACCESS = "MARKEDACCESSKEY0"
@@ -135,7 +135,7 @@ def with_errors(seen, call):
     """Call; what is raised is noted with all that a traceback would show of it."""
     try:
         call()
-    except IngestError as error:
+    except (IngestError, IngestWarning) as error:
         seen.note("".join(traceback.format_exception(error)), repr(error))
 
 
