@@ -50,7 +50,7 @@ def _missing(rows: pl.DataFrame, coverage: Coverage, sessions: Sequence[date]) -
         lacking.setdefault(gone, []).append(ticker)
     for gone, tickers in _first({gone: tickers for gone, tickers in lacking.items() if gone}):
         dates = gaps.in_words(gaps.spans(gone, sessions))
-        yield f"{gaps.counted(gone)} missing of {some(tickers)} ({dates}): no file is held of them"
+        yield f"{gaps.counted(gone)} missing for {some(tickers)} ({dates}): no file is held"
 
 
 def _first(groups: Mapping[tuple[date, ...], list[str]]) -> Iterator[tuple[tuple[date, ...], list[str]]]:

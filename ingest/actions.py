@@ -160,7 +160,7 @@ def _unknown(unknown: Mapping[str, str], are_many: bool) -> str:
     without = 'To leave such tickers out take errors="skip" (--skip-unknown); for' if are_many else "For"
     return (
         f"splits and dividends of {ticker}{others} are not known and cannot be had now ({cause}): nothing can be "
-        f'adjusted. {without} prices as traded take adjust="none", or auto_adjust=False'
+        f'adjusted. {without} prices as traded take adjust="none" (--adjust none), or auto_adjust=False'
     )
 
 

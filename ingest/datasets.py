@@ -347,7 +347,7 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
     found = {of_ticker(ticker, interval): ticker for ticker in tickers}
     if len(found) > 1:
         told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
-        raise UsageError(f"{told}: take them apart, or name one dataset with --dataset")
+        raise UsageError(f"{told}: one command for each, or name one dataset with --dataset")
     return next(iter(found), STOCKS_MINUTE if interval != "1d" else STOCKS_DAY)
 
 

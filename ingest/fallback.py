@@ -82,7 +82,7 @@ def symbol_of(dataset: Dataset, ticker: str) -> str:
 def unasked(dataset: Dataset, ticker: str) -> str:
     """In words, why Yahoo is not asked for a ticker that has no symbol there."""
     if dataset.spelling is None:
-        return f"{ticker} is not asked for at Yahoo, which has nothing of {dataset.short}"
+        return f"{ticker} is not asked for at Yahoo, which does not have {dataset.short}"
     return f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same"
 
 

@@ -12,7 +12,6 @@ from ingest.aggregate import BarSize, aggregate, bar_size
 from ingest.errors import NotFound
 from ingest.freshness import calendar_of
 from ingest.gaps import Span
-from ingest.known import meant_by
 from ingest.lookalike import intraday_frame_of
 from ingest.manifest import Manifest
 from ingest.reading import Stock
@@ -50,8 +49,7 @@ def fetch(
         missing = _warn_of_missing(stock, query, covered.of(query.ticker), minutes)
         bars = aggregate(minutes, size, query.dataset, prepost)
         if bars.is_empty():
-            near = "" if minutes.height else meant_by(stock, query.ticker)
-            raise NotFound(f"{_nothing(query, minutes)}{near}")
+            raise NotFound(_nothing(stock, query, minutes))
         known = _events(settings, stock, query, bars) if events else None
         if known and not across_seams:
             for doubt in check_seams(bars, covered, {query.ticker: known.actions}, {query.ticker: known.begins}):
@@ -80,9 +78,7 @@ def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minu
     return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
 
 
-def _nothing(query: Query, minutes: pl.DataFrame) -> str:
-    span = f"{query.ticker} from {query.start} to {query.end}"
+def _nothing(stock: Stock, query: Query, minutes: pl.DataFrame) -> str:
     if minutes.height:
-        return f"there is nothing of {span} in regular hours, only before and after them: prepost=True, --prepost"
-    how = "" if query.fetch else " (fetch=False: nobody was asked)"
-    return f"there is nothing of {span} in {query.dataset.short}{how}; {smart.spelling(query)}"
+        return f"{smart.no_data(query)} in regular hours, only before and after them: prepost=True, --prepost"
+    return f"{smart.no_data(query)}{smart.spelling(stock, query)}"

@@ -54,8 +54,8 @@ def _in_words(window: tuple[date | None, date | None]) -> str:
 
 def _of_another(dataset: Dataset, name: str) -> str:
     of = of_ticker(name, dataset.interval)
-    shown = printable(name[:_SHOWN])
-    return f"{dataset.short} has nothing of {shown}, whose name is one of {of.short}: say dataset={of.short!r}"
+    shown = printable(written(name)[:_SHOWN])
+    return f"{shown} is a name of {of.short}, not of {dataset.short}: pass dataset={of.short!r}"
 
 
 def _suggested(stock: Stock, names: Sequence[str]) -> Sequence[str]:
@@ -70,10 +70,10 @@ def _either(tickers: Sequence[str]) -> str:
     return " or ".join(printable(ticker) for ticker in tickers)
 
 
-def meant_by(stock: Stock, name: str) -> str:
-    """Who may have been meant by one name, in words that go on after others; nothing where nobody comes near."""
-    near = _either(Spellings(known(stock), stock.dataset.yahoo_symbol).near(name))
-    return f": did you mean {near}?" if near else ""
+def meant_by(stock: Stock, name: str, among: Collection[str]) -> str:
+    """Who may have been meant by one name, in words; nothing where nobody comes near."""
+    near = _either(Spellings(among, stock.dataset.yahoo_symbol).near(name))
+    return f"did you mean {near}?" if near else ""
 
 
 def known(stock: Stock) -> frozenset[str]:

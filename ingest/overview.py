@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,11 @@ def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...
     return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
 
 
+def _no_kind(kind: str) -> str:
+    near = get_close_matches(kind, KINDS, 1)
+    return f"there is no kind of finding {kind!r}; " + (f"did you mean {near[0]!r}?" if near else ", ".join(KINDS))
+
+
 def findings(
     settings: Settings,
     kind: str | None = None,
@@ -133,7 +139,7 @@ def findings(
     Raises UsageError for a kind that there is not and where the window is the wrong way round, and CacheError.
     """
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"kind {kind!r} is none: {', '.join(KINDS)}")
+        raise UsageError(_no_kind(kind))
     first, last = span(start, end)
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         found = Judgements(manifest).findings(first, last)

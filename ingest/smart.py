@@ -24,7 +24,7 @@ from ingest.errors import (
 from ingest.fallback import Answer
 from ingest.freshness import ASKS_AGAIN, calendar_of, has_rows, holds, newest_session
 from ingest.gaps import Span
-from ingest.known import meant_by
+from ingest.known import known, meant_by
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
 from ingest.period import first_day
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _ASKED_LATELY = timedelta(minutes=15)
 """So long what a run did not bring is not looked for again, whether Massive does not have it or is out of reach."""
+
+OFF = "Yahoo is not asked ([fallback] enabled = false)"
+UNFETCHED = "nothing was fetched: fetch=False, --no-fetch"
 
 _IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
 """Who waits for a frame does not want to wait as long as a night job."""
@@ -117,7 +120,7 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
         filled = _filled(stock, settings, query, yahoo)
         rows = filled.rows
         if rows.is_empty():
-            raise NotFound(f"{_nothing(query, filled.refused)}{meant_by(stock, query.ticker)}")
+            raise NotFound(f"{_nothing(query, yahoo, filled.refused)}{spelling(stock, query)}")
         missing = _gaps(stock, query, filled, yahoo)
         known = events_of(stock, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
         if known and not across_seams:
@@ -128,45 +131,52 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
     return Fetched(rows, known.actions if known else None, missing)
 
 
-def _nothing(query: Query, refused: str) -> str:
-    span = f"{query.ticker} from {query.start} to {query.end}"
-    if not query.fetch:
-        found = f"there is nothing of {span} in {query.dataset.short} (fetch=False: nobody was asked)"
-    elif query.dataset.yahoo_symbol(query.ticker):
-        found = f"there is nothing of {span}, neither in {query.dataset.short} nor at Yahoo"
-    else:
-        unasked = fallback.unasked(query.dataset, query.ticker)
-        found = f"there is nothing of {span} in {query.dataset.short}, and {unasked}"
-    why = f" ({refused})" if refused else ""
-    return f"{found}{why}; {spelling(query)}"
+def _nothing(query: Query, yahoo: Yahoo | None, refused: str) -> str:
+    found = no_data(query)
+    if query.fetch and not query.dataset.yahoo_symbol(query.ticker):
+        found = f"{found}, and {fallback.unasked(query.dataset, query.ticker)}"
+    elif query.fetch:
+        found = f"{found}, and {'none at Yahoo' if yahoo else OFF}"
+    return f"{found} ({refused})" if refused else found
 
 
-def spelling(query: Query) -> str:
-    """In words, how tickers of the dataset that was read are spelled, after one of which nothing was found."""
+def no_data(query: Query) -> str:
+    """In words, that nothing was found."""
+    unfetched = "" if query.fetch else f" ({UNFETCHED})"
+    return f"no data for {query.ticker} from {query.start} to {query.end} in {query.dataset.short}{unfetched}"
+
+
+def spelling(stock: Stock, query: Query) -> str:
+    """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
+    among = known(stock)
+    if query.ticker in among:
+        return ""
+    if meant := meant_by(stock, query.ticker, among):
+        return f"; {meant}"
     if strangers(query.dataset, [query.ticker]):
-        return f"all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
-    return "tickers are spelled as the vendor does, capitals and all"
+        return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
+    return "; tickers are spelled as the vendor does, capitals and all"
 
 
 # Massive
 
 
 def bring(settings: Settings, query: Query) -> None:
-    """Bring what is lacking into the tiers, each day's file once; warns where that cannot be, or would be a lot."""
+    """Bring what is missing into the tiers, each day's file once; warns where that cannot be, or would be a lot."""
     lacking = _lacking(settings, query)
     if not lacking:
         return
     if len(lacking) > settings.fallback.max_implicit_files:
         limit = "more than [fallback] max_implicit_files"
-        _warn(f"{len(lacking):,} files are lacking, {limit}; {_command(settings, query, lacking)}")
+        _warn(f"{len(lacking):,} files are missing, {limit}; {_command(settings, query, lacking)}")
         return
     try:
         _run(settings, query.dataset, lacking)
     except CacheLocked:
-        _warn("a run is going on: nothing is fetched of Massive's meanwhile")
+        _warn("a run is going on: nothing is fetched from Massive meanwhile")
     except NotConfirmed as error:
         _warn(
-            f"nothing is fetched of Massive's, it is too much: {error.estimate}; {_command(settings, query, lacking)}"
+            f"nothing is fetched from Massive, it is too much: {error.estimate}; {_command(settings, query, lacking)}"
         )
     except IngestError as error:
         _warn(f"Massive gave nothing: {error}")
@@ -296,9 +306,11 @@ def _warn_of_missing(gone: Sequence[date], sessions: Sequence[date], why: str) -
 
 
 def _why(query: Query, yahoo: Yahoo | None, yet: str = "") -> str:
-    alone = query.fetch and not query.asks_yahoo
-    nobody = f"Massive does not have them{yet}" if alone else "they are not stored, and nobody was asked"
-    return f"neither Massive nor Yahoo has them{yet}" if yahoo else nobody
+    if not query.fetch:
+        return f"they are not stored ({UNFETCHED})"
+    if yahoo:
+        return f"neither Massive nor Yahoo has them{yet}"
+    return f"Massive does not have them{yet}{f', and {OFF}' if query.asks_yahoo else ''}"
 
 
 def warn_of_ends(

@@ -98,19 +98,24 @@ def day(settings: Settings, dataset: Dataset, session: date, partial: bool = Fal
     """See `ingest.api.day`."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, dataset)
+        calendar = calendar_of(manifest, dataset)
         is_held = bool(manifest.committed(session, session))  # its file may have no rows
         if not partial and is_held:
             scanning.warn_of_partial(stock, [session])
         rows = reading.session(stock if partial or not is_held else replace(stock, sources=_MASSIVE), session)
     if is_held or (partial and rows.height):
         return rows
+    if session > today():
+        raise NotFound(f"{session} is not over yet")
+    if not calendar.is_session(session) and not calendar.doubtful(session, session):
+        raise NotFound(f"{session} is no session of {dataset.short}: the market is closed on that day")
     raise NotFound(_not_held(settings, dataset, session, rows.height))
 
 
 def _not_held(settings: Settings, dataset: Dataset, session: date, rows: int) -> str:
     flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
-    others = f"; of Yahoo's {rows:,} rows are stored, which partial=True gives" if rows else ""
-    return f"{session} is not held: `ingest run{flags}` fetches its file{others}"
+    others = f"; rows of Yahoo's that are stored: {rows:,} (partial=True gives them)" if rows else ""
+    return f"{session} is not held: `ingest run{flags}` asks for its file{others}"
 
 
 def scan(

@@ -132,7 +132,9 @@ def test_pairs_are_guessed_and_another_market_is_named(made):
     _, how = made(CRYPTO)
     with pytest.warns(IngestWarning, match=r"X:BTCUSD \(did you mean X:BTC-USD\?\)"):
         ingest.history(["X:BTCUSD"], **how)
-    with pytest.warns(IngestWarning, match="whose name is one of options-day: say dataset='options-day'"):
+    with pytest.warns(
+        IngestWarning, match="^O:SPY is a name of options-day, not of crypto-day: pass dataset='options-day'$"
+    ):
         assert asked(["O:SPY", "X:ETH-USD"], how) == ["X:ETH-USD"]
     assert asked("X:*-USD", how) == ["X:BTC-USD", "X:ETH-USD"]
 

@@ -129,7 +129,7 @@ def test_a_run_asks_nothing_of_what_has_no_events_and_lacks_no_session(open_worl
     assert here.yahoo.asked == [symbol]
 
 
-@pytest.mark.filterwarnings("ignore:.* missing of C.EUR-USD")  # Sundays, which Yahoo does not have
+@pytest.mark.filterwarnings("ignore:.* missing for C.EUR-USD")  # Sundays, which Yahoo does not have
 @pytest.mark.parametrize("dataset", [CRYPTO, FOREX], ids=lambda one: one.short)
 def test_a_run_fills_what_is_lacking_and_keeps_it_without_a_volume(open_world, dataset):
     here, ticker, symbol = open_world(dataset)
@@ -162,7 +162,7 @@ def test_contracts_are_never_adjusted_and_never_asked_for_at_yahoo(open_world):
     assert not mine[["Dividends", "Stock Splits"]].to_numpy().any()
     assert str(mine.index.tz) == "America/New_York"
     here.yahoo.securities["O:" + symbol] = here.yahoo.securities[symbol]
-    with pytest.raises(NotFound, match=f"{symbol}7 .*is not asked for at Yahoo, which has nothing of options-day"):
+    with pytest.raises(NotFound, match=f"{symbol}7 .*is not asked for at Yahoo, which does not have options-day"):
         frame(here, OPTIONS, f"{OPTION}7", days[3])
     assert here.yahoo.asked == []
 

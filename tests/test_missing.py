@@ -107,7 +107,7 @@ def test_sessions_that_nobody_has_are_named_wherever_they_are(here, fetch):
         assert spans((DAYS[2], DAYS[19]), (DAYS[21], DAYS[49])) == frame.attrs["sources"]["massive"][:2]
     _, words = history(here, ["AAPL", "META"], DAYS[0], DAYS[-1])
     dates = f"({DAYS[0]} to {DAYS[1]}, {DAYS[20]}, {DAYS[50]} to {DAYS[52]}, {DAYS[-1]})"
-    assert words[0] == f"7 sessions are missing of AAPL, META {dates}: no file is held of them"
+    assert words[0] == f"7 sessions are missing for AAPL, META {dates}: no file is held"
     # Of all that is held the edges are where it ends.
     assert f"({DAYS[20]}, {DAYS[50]} to {DAYS[52]})" in history(here, "AAPL")[1][0]
 

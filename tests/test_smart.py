@@ -159,7 +159,7 @@ def test_while_a_run_holds_the_cache_what_is_stored_and_yahoo_are_served(here):
 
 
 def test_an_unknown_ticker_is_an_error(here):
-    with pytest.warns(IngestWarning), pytest.raises(NotFound, match="nothing of NOSUCH"):
+    with pytest.warns(IngestWarning), pytest.raises(NotFound, match="no data for NOSUCH"):
         smart(here, "NOSUCH", start=DAYS[120])
     asked = len(here.yahoo.asked)
     with pytest.raises(NotFound):
@@ -324,11 +324,16 @@ def test_a_session_without_a_file_is_no_handful_of_tickers(here):
     here.place.run(DAYS[-9], DAYS[-3], tracked={"AAPL"})
     smart(here, "AAPL", start=DAYS[-9])
     config, newest = here.config(), DAYS[-1]
-    with pytest.raises(NotFound, match=rf"{newest} is not held: `ingest run .*{newest}`.*1 rows.*partial=True"):
+    with pytest.raises(NotFound, match=rf"{newest} is not held: `ingest run .*{newest}`.*stored: 1 .partial=True"):
         ingest.day(newest, config=config)
     assert ingest.day(newest, config=config, partial=True).select("ticker", "source").rows() == [("AAPL", "yahoo")]
     with pytest.raises(NotFound, match="2003-09-10 is not held"):
         ingest.day("2003-09-10", config=config, partial=True)
+    for closed in ("2025-07-04", "2025-07-05"):  # no run would bring these
+        with pytest.raises(NotFound, match=f"^{closed} is no session of stocks-day: the market is closed on that day$"):
+            ingest.day(closed, config=config)
+    with pytest.raises(NotFound, match=r"^2100-01-04 is not over yet$"):
+        ingest.day("2100-01-04", config=config)
 
     def breadth(**sources):
         rows = ingest.scan(DAYS[-9], config=config, **sources).group_by("date").agg(pl.len()).sort("date").collect()

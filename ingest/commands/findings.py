@@ -13,8 +13,8 @@ from rich.text import Text
 from ingest import settings
 from ingest.commands.rendering.words import counted, heading
 from ingest.commands.telling import print_json
-from ingest.errors import UsageError, printable
-from ingest.finding import KINDS, Finding
+from ingest.errors import printable
+from ingest.finding import Finding
 from ingest.overview import findings
 from ingest.request import datasets_asked
 
@@ -26,8 +26,6 @@ def findings_command(
     datasets: Sequence[str], kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
 ) -> int:
     """Print what is noteworthy about the sessions held; returns the exit code. Raises IngestError."""
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"--kind {kind!r} is none: {', '.join(KINDS)}")
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
     for dataset in kinds:

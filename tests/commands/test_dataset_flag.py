@@ -336,7 +336,7 @@ def test_a_dataset_of_a_name_that_is_wrong_is_a_usage_error_in_python(place):
 
 
 def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(place):
-    words = "stocks-day has nothing of X:BTC-USD, whose name is one of crypto-day: say dataset='crypto-day'"
+    words = "X:BTC-USD is a name of crypto-day, not of stocks-day: pass dataset='crypto-day'"
     with patch.dict(os.environ, place.environment(), clear=True):
         with pytest.warns(IngestWarning, match=words):
             assert ingest.history("X:BTC-USD").is_empty()

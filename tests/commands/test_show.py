@@ -180,7 +180,7 @@ def test_a_warning_is_a_line_on_stderr(show, here):
 
 
 def test_a_warning_is_said_before_an_error_too(show, capsys):
-    with pytest.raises(NotFound, match="nothing of NOSUCH"):
+    with pytest.raises(NotFound, match="no data for NOSUCH"):
         show(ticker="NOSUCH", start=DAYS[120])
     assert capsys.readouterr().err.startswith("warning: NOSUCH is not asked for at Yahoo")
 

@@ -95,12 +95,15 @@ def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("BTC-USD",), "in stocks-day (fetch=False: nobody was asked); tickers are spelled as the vendor does"),
+        (
+            ("BTC-USD",),
+            "in stocks-day (nothing was fetched: fetch=False, --no-fetch); tickers are spelled as the vendor does",
+        ),
         (
             ("AAPL", "-d", "crypto-day"),
-            "in crypto-day (fetch=False: nobody was asked); all tickers of crypto-day begin",
+            "in crypto-day (nothing was fetched: fetch=False, --no-fetch); all tickers of crypto-day begin",
         ),
-        (("O:A", "-i", "1h"), "in options-minute (fetch=False: nobody was asked); tickers are spelled"),
+        (("O:A", "-i", "1h"), "in options-minute (nothing was fetched: fetch=False, --no-fetch); tickers are spelled"),
     ],
 )
 def test_where_nothing_is_stored_it_names_the_dataset_that_was_read(tmp_path, arguments, words):

@@ -95,8 +95,10 @@ def test_what_is_no_name_is_an_error_that_says_so(call, function, argument, valu
 
 
 def test_a_kind_of_finding_that_there_is_not_is_an_error(call):
-    with pytest.raises(UsageError, match=r"kind 'low abvoe high' is none: .*low above high"):
+    with pytest.raises(UsageError, match="finding 'low abvoe high'; did you mean 'low above high'"):
         call("findings", kind="low abvoe high")
+    with pytest.raises(UsageError, match=r"finding 'x'; .*low above high"):
+        call("findings", kind="x")
 
 
 def test_one_dataset_and_several_exclude_each_other(call):
