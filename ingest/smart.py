@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -200,7 +200,8 @@ def _lacking(settings: Settings, query: Query) -> Sequence[date]:
         held, calendar = set(manifest.committed()), calendar_of(manifest, query.dataset)
         sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
         lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
-        return [] if lacking and _looked_for(manifest, lacking) else lacking
+        since = datetime.now(UTC) - _ASKED_LATELY
+        return [] if lacking and manifest.looked_for(lacking[0], lacking[-1], since) else lacking
 
 
 def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
@@ -208,14 +209,6 @@ def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[
     days = calendar.doubtful(query.start, query.end)
     told, newest = manifest.told_of(query.start, query.end), max(calendar.listed, default=date.min)
     return [day for day in days if day not in told or day > newest]
-
-
-def _looked_for(manifest: Manifest, lacking: Sequence[date]) -> bool:
-    for run in manifest.last_runs(3):
-        covers = run["window_start"] <= lacking[0].isoformat() and run["window_end"] >= lacking[-1].isoformat()
-        if covers and run["finished_at"] and run["exit_code"] in (0, 3, 4):
-            return datetime.now().astimezone() - datetime.fromisoformat(run["finished_at"]) < _ASKED_LATELY
-    return False
 
 
 # Yahoo

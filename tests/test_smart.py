@@ -15,6 +15,8 @@ from ingest.demo import seaweed as weed
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
+from ingest.repairing import repair
+from ingest.request import Flags, request_of
 
 __all__ = ["fresh_yfinance"]
 pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
@@ -142,6 +144,17 @@ def test_without_keys_there_is_yahoo(here, loopback_keys):
     loopback_keys.write_text("")
     with pytest.warns(IngestWarning, match="there are no keys"):
         assert len(smart(here, start=DAYS[100])) == 30
+
+
+def test_what_a_limited_run_left_is_looked_for(here):
+    assert len(here.place.run(DAYS[100], DAYS[-1], max_files=5).committed) == 5
+    assert list(smart(here, start=DAYS[100]).attrs["sources"]) == ["massive"]
+
+
+def test_a_repair_has_looked_for_nothing_at_the_source(here):
+    settings = here.place.settings()
+    repair(settings, request_of(Flags(start=DAYS[100], end=DAYS[-1]), settings, print), False, print)
+    assert list(smart(here, start=DAYS[100]).attrs["sources"]) == ["massive"]
 
 
 def test_too_many_files_are_named_with_the_command(here):

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -142,6 +142,19 @@ class Manifest(Database):
         rows = self.typed(columns("runs", *names), query, count)
         told = ((str(value) if isinstance(value, date) else value for value in row) for row in rows)
         return [dict(zip(names, row, strict=True)) for row in told]
+
+    def looked_for(self, first: date, last: date, since: datetime) -> bool:
+        """Whether a run that ended after `since` (UTC) looked for all files from `first` to `last`, both inclusive.
+
+        Not one that left some for the next run (a limit), unless the source was out of reach; nor a repair or an
+        adoption, which ask no source.
+        """
+        left = "json_extract(summary, '$.not_attempted')"
+        query = (
+            "SELECT 1 FROM runs WHERE dataset = ? AND window_start <= ? AND window_end >= ? AND finished_at >= ? "  # noqa: S608
+            f"AND (exit_code IN (0, 3) AND {left} = 0 OR exit_code = 4 AND {left} IS NOT NULL) LIMIT 1"
+        )
+        return bool(self.rows(query, first.isoformat(), last.isoformat(), since.isoformat(timespec="seconds")))
 
     def measured_rate(self) -> float | None:
         """Bytes a second that the newest run of some size downloaded, all its work included; None before any."""
