@@ -7,7 +7,7 @@ from datetime import time as clock
 
 import pandas as pd
 import pytest
-from pipeline_kit import key
+from pipeline_kit import key, sampled
 from reading_kit import security, walk, world
 from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 
@@ -251,7 +251,7 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
         assert closes(found) == adjusted(FORGOTTEN, DAYS[31:])
 
 
-@pytest.mark.parametrize("place", [0, 3, 4, 50, 98, 99])
+@pytest.mark.parametrize("place", sampled([0, 3, 4, 50, 98, 99], 3))
 def test_one_close_that_is_off_is_a_finding(monkeypatch, tmp_path, place):
     odd = forgetting(FORGOTTEN, [DAYS[place]], 1.03)
     with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": odd}, DAYS) as here:

@@ -31,14 +31,23 @@ def kill_at_every_step(nursery, story, apart=1):
             raise
 
 
-def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nursery, eventful):
-    steps = Counter(kill_at_every_step(nursery, eventful))
+def check_eventful(nursery, eventful, apart):
+    steps = Counter(kill_at_every_step(nursery, eventful, apart))
     # Two sessions of two parts each, three CSVs of which one is removed.
     assert (steps["stage"], steps["publish"]) == (6, 6)
     assert steps["begin"] == steps["commit"] >= 8
     assert steps["sync"] >= 7
     assert len(eventful.after.corrections()) == 1
     assert eventful.after.csv("GONE") is None
+
+
+def test_a_run_killed_at_any_other_of_its_steps_is_finished_by_the_next(nursery, eventful):
+    check_eventful(nursery, eventful, apart=2)
+
+
+@pytest.mark.long
+def test_a_run_killed_between_any_two_durable_steps_is_finished_by_the_next(nursery, eventful):
+    check_eventful(nursery, eventful, apart=1)
 
 
 def check_monthly(nursery, monthly, apart):

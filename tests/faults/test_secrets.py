@@ -398,7 +398,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sampled(NAMES, 2))
 def test_keys_in_settings_are_refused_with_where_they_belong_and_not_shown(tmp_path, monkeypatch, name):
     with place_of(tmp_path, monkeypatch) as (place, seen):
         for text in PLACES:

@@ -4,7 +4,7 @@ import os
 from datetime import date
 
 import pytest
-from pipeline_kit import Place, market_objects, trading_days, write_keys
+from pipeline_kit import Place, market_objects, sampled, trading_days, write_keys
 
 from ingest.demo import loopback
 from ingest.errors import CacheError
@@ -52,7 +52,7 @@ def check_outside(outside):
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+@pytest.mark.parametrize("kind", sampled(["link", "dangling link", "pipe"], 2))
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_run_and_verify_go_on_over_what_is_planted(place, tmp_path, name, kind):
     outside = tmp_path / "outside"
