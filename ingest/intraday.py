@@ -72,7 +72,7 @@ def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minu
     if missing:
         warn(
             f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.in_words(stretches)}): no file of "
-            f"{query.dataset.short} is held of them, and Yahoo is not asked for minutes"
+            f"{query.dataset.short} is held, and Yahoo is not asked for minutes"
         )
     days = frozenset(minutes["date"].to_list())
     return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]

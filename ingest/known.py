@@ -60,10 +60,14 @@ def _of_another(dataset: Dataset, name: str) -> str:
 
 def _suggested(stock: Stock, names: Sequence[str]) -> Sequence[str]:
     """Names as they were written, each with who may have been meant."""
+    return [f"{printable(written(name)[:_SHOWN])}{words}" for name, words in suggestions(stock, names).items()]
+
+
+def suggestions(stock: Stock, names: Sequence[str]) -> dict[str, str]:
+    """For each name who may have been meant, in brackets that go on after it; nothing where nobody comes near."""
     spellings = Spellings(known(stock), stock.dataset.yahoo_symbol)
     near = {name: _either(spellings.near(name)) for name in names}
-    told = {name: f" (did you mean {found}?)" if found else "" for name, found in near.items()}
-    return [f"{printable(written(name)[:_SHOWN])}{words}" for name, words in told.items()]
+    return {name: f" (did you mean {found}?)" if found else "" for name, found in near.items()}
 
 
 def _either(tickers: Sequence[str]) -> str:

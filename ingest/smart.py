@@ -33,6 +33,7 @@ from ingest.request import Flags, Request, request_of
 from ingest.sessions import FIRST_SESSION, Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Told, Yahoo, as_traded, shared
+from ingest.tickers import meant, patterns_in
 from ingest.warned import warn as _warn
 
 if TYPE_CHECKING:
@@ -148,11 +149,13 @@ def no_data(query: Query) -> str:
 
 def spelling(stock: Stock, query: Query) -> str:
     """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
+    if patterns_in(meant([query.ticker])):
+        return f"; {query.ticker} is a pattern, which `history` and `ingest export` take"
     among = known(stock)
     if query.ticker in among:
         return ""
-    if meant := meant_by(stock, query.ticker, among):
-        return f"; {meant}"
+    if words := meant_by(stock, query.ticker, among):
+        return f"; {words}"
     if strangers(query.dataset, [query.ticker]):
         return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
     return "; tickers are spelled as the vendor does, capitals and all"

@@ -1,6 +1,7 @@
 """Names that history, export and show are asked for: patterns, roots of options, and tickers that are none."""
 
 import json
+import re
 import warnings
 from datetime import date
 
@@ -161,6 +162,13 @@ def test_show_and_smart_data_say_who_may_be_meant(made, name, meant):
     assert (shown.code, f"did you mean {meant}?" in shown.err) == (4, True)
     exported = place.here("export", "TA", name, "--out", place.root.parent / "files")
     assert (exported.code, exported.err) == (3, f"warning: no data for {name} (did you mean {meant}?)\n")
+
+
+def test_a_pattern_in_the_place_of_a_ticker_is_said_to_be_one(made):
+    _, how = made(OPTIONS)
+    for name in ("O:SPY", "O:SPY*"):
+        with pytest.raises(NotFound, match=rf"; {re.escape(name)} is a pattern, which `history` and `ingest export`"):
+            ingest.get_smart_data(name, data_source="massive", start=DAYS[0], end="2025-03-08", fetch=False, **how)
 
 
 def test_corrections_are_listed_of_all_that_match(tmp_path):

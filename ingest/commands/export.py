@@ -13,6 +13,7 @@ from ingest import settings, stored
 from ingest.actions import Errors
 from ingest.adjust import Adjust
 from ingest.aggregate import aggregate, bar_size
+from ingest.commands.rendering.words import counted
 from ingest.commands.telling import asking_shown, warnings_told
 from ingest.datasets import bars_of, named, of_tickers
 from ingest.errors import UsageError, printable
@@ -67,6 +68,6 @@ def _warn_of_formulas(rows: pl.DataFrame) -> None:
 def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:
     console = Console(highlight=False, markup=False)
     for one in written:
-        console.print(f"{one.path}: {one.rows:,} rows", soft_wrap=True)
+        console.print(f"{one.path}: {counted(one.rows, 'row')}", soft_wrap=True)
     there = frozenset(one.ticker for one in written)
     return 0 if all(covered(frozenset([name]), there) for name in meant(tickers)) else 3

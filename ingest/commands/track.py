@@ -1,6 +1,6 @@
 """`ingest track`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from ingest import settings, tracking
 from ingest.commands.rendering.words import counted, heading
 from ingest.commands.telling import print_json
 from ingest.datasets import Dataset, named, of_tickers
+from ingest.known import suggestions
+from ingest.manifest import Manifest
+from ingest.reading import stock_of
 from ingest.request import datasets_asked
 from ingest.tickers import read_list, some
 from ingest.tracking import TrackedTicker
@@ -28,9 +31,18 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
     console = Console(highlight=False, markup=False)
     console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
     _warn_unread(console, file, chosen.lists_of(kind), kind)
+    meant = _meant(chosen, kind, [one.ticker for one in found if not one.rows and one.matches is None])
     for one in found:
-        console.print(_history(one, chosen.flag_of(kind)), soft_wrap=True)
+        console.print(f"{_history(one, chosen.flag_of(kind))}{meant.get(one.ticker, '')}", soft_wrap=True)
     return 0
+
+
+def _meant(chosen: settings.Settings, dataset: Dataset, tickers: Sequence[str]) -> Mapping[str, str]:
+    """For each ticker of which nothing is held who may have been meant."""
+    if not tickers:
+        return {}
+    with Manifest.read(chosen.manifest_path, dataset.name) as manifest:
+        return suggestions(stock_of(manifest, chosen, dataset), tickers)
 
 
 def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None) -> int:

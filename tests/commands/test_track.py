@@ -67,6 +67,14 @@ def test_sessions_that_were_kept_without_the_rest_are_named(loopback_keys, tmp_p
     assert f"BRK.B: no row is held; 6 sessions were kept without it: `ingest run --start {DAYS[0]}" in done.stdout
 
 
+def test_a_ticker_of_which_nothing_is_held_is_added_and_who_may_be_meant_is_said(place):
+    done = track(place, "add", "APPL", "ZZZZ")
+    assert [line for line in done.stdout.splitlines() if "no row" in line] == [
+        "APPL: no row is held (did you mean AAPL?)",
+        "ZZZZ: no row is held",
+    ]
+
+
 def test_a_new_list_in_an_empty_cache(tmp_path):
     place = Place(tmp_path / "cache", "http://127.0.0.1:9")
     assert track(place, "add", "AAPL").returncode == 0

@@ -12,10 +12,9 @@ from ingest.commands.app.options import (
     Config,
     DatasetOfTicker,
     End,
+    First,
     Interval,
     Prepost,
-    Start,
-    Tickers,
 )
 from ingest.commands.app.root import app
 from ingest.commands.output import Deed
@@ -62,7 +61,7 @@ def show(
 ) -> None:
     """Show a ticker's rows, where they came from, its return, volatility and volume, and a chart.
 
-    Lacking days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
+    Missing days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
     """
     from ingest.commands.show import Look, Wish, show_command
     from ingest.datasets import interval_of
@@ -86,13 +85,16 @@ def show(
 
 @app.command()
 def export(
-    tickers: Tickers,
+    tickers: Annotated[
+        list[str],
+        typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them, or patterns: O:SPY, X:*-USD."),
+    ],
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder to write to; files there are replaced.")
     ],
     dataset: DatasetOfTicker = None,
     kind: Annotated[str, typer.Option("--format", metavar="csv|parquet", help="The kind of file.")] = "csv",
-    start: Start = None,
+    start: First = None,
     end: End = None,
     adjust: Adjusted = "none",
     interval: Interval = None,
