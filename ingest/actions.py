@@ -110,7 +110,7 @@ class Inquiry:
     def _asked(self, ticker: str, first: date) -> Answer:
         fallback.symbol_of(self.stock.dataset, ticker)
         if self.yahoo is None:
-            raise NotFound("Yahoo was not to be asked")
+            raise NotFound("Yahoo is not asked")
         try:
             answer = fallback.ask(self.stock, self.yahoo, ticker, first)
             self.heard.add(ticker)

@@ -33,7 +33,7 @@ def bar_size(interval: str) -> BarSize:
     """The size that an interval names: yfinance's `60m` is `1h`. Raises UsageError."""
     found = next((size for size in MINUTES if size == interval), None)
     if found is None and interval != "60m":
-        raise UsageError(f"interval {interval!r}: of Massive there are bars of 1d, {', '.join(MINUTES)}")
+        raise UsageError(f"interval {interval!r}: Massive's bars are 1d, {', '.join(MINUTES)}")
     return found or "1h"
 
 

@@ -71,7 +71,8 @@ def suggestions(stock: Stock, names: Sequence[str]) -> dict[str, str]:
 
 
 def _either(tickers: Sequence[str]) -> str:
-    return " or ".join(printable(ticker) for ticker in tickers)
+    *others, last = [printable(ticker) for ticker in tickers] or [""]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def meant_by(stock: Stock, name: str, among: Collection[str]) -> str:

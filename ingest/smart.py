@@ -316,7 +316,7 @@ def warn_of_ends(
     found: list[Span] = []
     if query.start < FIRST_SESSION:
         found.append((query.start, FIRST_SESSION - timedelta(days=1)))
-        _warn(f"nothing is looked for before {FIRST_SESSION}, where the first files begin: from {query.start} on")
+        _warn(f"asked from {query.start} on, and the first files are of {FIRST_SESSION}")
     early = gaps.before(sessions, days, held)
     if early and query.start != query.dataset.first_session:  # else all there is was asked for
         found.append((early[0], early[-1]))

@@ -90,7 +90,7 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
     if columns is not None and len(set(map(str, columns))) < len(columns):
         raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
     if unknown:
-        raise UsageError(f"columns: there is no {unknown[0]!r}, but {', '.join(known)}")
+        raise UsageError(f"columns: there is no {unknown[0]!r}; there are {', '.join(known)}")
     return [name for name in known if name != "transactions"] if columns is None else columns
 
 

@@ -90,7 +90,7 @@ def test_the_usual_period_within_days_is_five_sessions(place):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("-i", "2m"), "interval '2m': of Massive there are bars of 1d, 1m"),
+        (("-i", "2m"), "interval '2m': Massive's bars are 1d, 1m"),
         (("-i", "1wk"), "interval '1wk'"),
         (("-i", "1h", "--data-source", "yfinance"), "of yfinance daily bars alone"),
     ],
