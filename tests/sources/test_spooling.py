@@ -154,9 +154,9 @@ def test_a_fault_that_stays_fails_it_and_what_came_before_is_not_asked_for_again
     again = download(server, KEY, path)
     assert_got(again, path)
     assert again.of(events.Fetched)[0].resumed == there
-    # Counted by what was asked for: the server may still be at answers that the first one gave up.
+    # Counted by what was asked for; a question that the first one gave up may come to the server only now.
     asked = Counter(asked_for(server, KEY)) - before
-    assert sum(last - first + 1 for first, last in asked.elements()) == SIZE - there
+    assert sum(last - first + 1 for first, last in asked.elements()) - (SIZE - there) in (0, RANGE)
     if fault != Status(412, "PreconditionFailed"):  # which says that it is another object
         assert there >= THREE
 
