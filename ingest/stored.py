@@ -15,7 +15,7 @@ from ingest.errors import NotFound, UsageError
 from ingest.freshness import calendar_of, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.records import Coverage
-from ingest.sessions import today
+from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
 from ingest.tickers import meant
@@ -105,11 +105,18 @@ def day(settings: Settings, dataset: Dataset, session: date, partial: bool = Fal
         rows = reading.session(stock if partial or not is_held else replace(stock, sources=_MASSIVE), session)
     if is_held or (partial and rows.height):
         return rows
+    raise NotFound(_never(dataset, calendar, session) or _not_held(settings, dataset, session, rows.height))
+
+
+def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
+    """In words, why there is no file of a day, whatever a run does; nothing where there may be one."""
     if session > today():
-        raise NotFound(f"{session} is not over yet")
-    if not calendar.is_session(session) and not calendar.doubtful(session, session):
-        raise NotFound(f"{session} is no session of {dataset.short}: the market is closed on that day")
-    raise NotFound(_not_held(settings, dataset, session, rows.height))
+        return f"{session} is not over yet"
+    if (calendar.is_session(session) and session >= dataset.first_session) or calendar.doubtful(session, session):
+        return ""
+    if session < dataset.first_session:
+        return f"{session}: the first files of {dataset.short} are of {dataset.first_session}"
+    return f"{session} is no session of {dataset.short}: the market is closed on that day"
 
 
 def _not_held(settings: Settings, dataset: Dataset, session: date, rows: int) -> str:

@@ -345,6 +345,8 @@ def test_a_session_without_a_file_is_no_handful_of_tickers(here):
     for closed in ("2025-07-04", "2025-07-05"):  # no run would bring these
         with pytest.raises(NotFound, match=f"^{closed} is no session of stocks-day: the market is closed on that day$"):
             ingest.day(closed, config=config)
+    with pytest.raises(NotFound, match=r"^1999-11-26: the first files of stocks-day are of 2003-09-10$"):
+        ingest.day("1999-11-26", config=config)
     with pytest.raises(NotFound, match=r"^2100-01-04 is not over yet$"):
         ingest.day("2100-01-04", config=config)
 
