@@ -15,7 +15,7 @@ import polars as pl
 
 from ingest import files
 from ingest.errors import NotFound, UsageError
-from ingest.tickers import MAX_NAME_BYTES, file_stem
+from ingest.tickers import MAX_NAME_BYTES, file_stem, some
 from ingest.tiers import durable
 from ingest.tiers.alone import writing_in
 
@@ -39,20 +39,19 @@ class Exported:
 
 
 def export(
-    rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d", *, fetched_by: str
+    rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d"
 ) -> Iterator[Exported]:
     """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; a file that is there is replaced whole.
 
     Columns date, time (within days alone), open, high, low, close, volume, source. Raises NotFound where no ticker has
-    any, which names `fetched_by`, the command that fetches them; UsageError for a folder that is a file, CacheError
-    where it cannot be written.
+    any, UsageError for a folder that is a file, and CacheError where it cannot be written.
     """
     with durable.translated("look at", folder):
         is_file = files.is_there(folder) and not files.is_folder(folder)
     if is_file:
         raise UsageError(f"--out {folder} is a file: name a folder")
     if rows.is_empty():
-        raise NotFound(f"no data for {', '.join(tickers[:5])} in this window: `{fetched_by}` fetches it")
+        raise NotFound(f"nothing is exported: no data for {some(tickers)} in this window")
     if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())

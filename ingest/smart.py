@@ -88,8 +88,14 @@ def window_of(
     last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
     first = start or first_day(period, today() if end is None else end, last, dataset, listed)
     if first > last:
-        raise UsageError(f"there is no session that is over from {first} to {last}")
+        raise UsageError(_empty(first, last, newest))
     return first, last
+
+
+def _empty(first: date, last: date, newest: date) -> str:
+    if first > newest:
+        return f"no session from {first} on is over yet: the newest that is over is {newest}"
+    return f"the window is empty: it begins on {first} and ends on {last}"
 
 
 @dataclass(frozen=True, slots=True)

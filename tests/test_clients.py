@@ -157,7 +157,7 @@ def test_exports_have_a_point_in_every_row_too(here, tmp_path):
     from ingest.exporting import export
 
     rows = ingest.history(["AAPL", "NA"])
-    for one in export(rows, ["AAPL", "NA"], tmp_path, "csv", fetched_by=""):
+    for one in export(rows, ["AAPL", "NA"], tmp_path, "csv"):
         with one.path.open(newline="") as file:
             assert [row for row in csv.DictReader(file) if "." not in row["volume"]] == []
         assert pl.read_csv(one.path)["volume"].to_list() == [VOLUMES[one.ticker, str(day)] for day in DAYS]

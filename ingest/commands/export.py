@@ -53,8 +53,7 @@ def export_command(
         )
     if size:
         rows = aggregate(rows, size, kept, prepost)
-    fetched_by = f"ingest run{chosen.flag_of(kept)}"
-    written = list(export(rows, tickers, folder, cast("Format", kind), interval, fetched_by=fetched_by))
+    written = list(export(rows, tickers, folder, cast("Format", kind), interval))
     _warn_of_formulas(rows)
     return _told(written, tickers)
 

@@ -1,6 +1,7 @@
 """`ingest show`: rows, sources, measures and a chart, for people and for programs."""
 
 import json
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -149,6 +150,13 @@ def test_prices_are_adjusted_as_asked_and_dollars_are_those_that_changed_hands(s
     assert [one["measures"]["average_dollar_volume"] for one in done.values()] == pytest.approx([dollars] * 3)
     names = {"massive": "massive", "yfinance": "yahoo"}
     assert all(list(one["sources"]) == [names[source]] for one in done.values())
+
+
+def test_a_window_without_a_session_is_said_to_be_empty_or_still_to_come(show):
+    with pytest.raises(UsageError, match=r"^the window is empty: it begins on .* and ends on"):
+        show(start=DAYS[120], end=DAYS[100])
+    with pytest.raises(UsageError, match=r"^no session from 2100-01-04 on is over yet: the newest that is over is"):
+        show(start=date(2100, 1, 4))
 
 
 @pytest.mark.parametrize("source", ["massive", "yfinance"])
