@@ -178,7 +178,9 @@ class Witnesses:
             return why + command
         if not lacking:
             return None
-        return f"as traded in all {case.agreed} sessions compared, but it lacks columns of the source{command}"
+        return (
+            f"as traded in all {case.agreed} sessions compared, but columns of the source are missing from it{command}"
+        )
 
     def agreed(self, number: int) -> int:
         """In how many sessions a CSV says what the vendor's files say."""

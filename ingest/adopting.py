@@ -330,7 +330,7 @@ def _lacking(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[st
 
 def _lacks(lacking: Sequence[str], expected: int) -> str:
     shown = ", ".join(ticker[:20] for ticker in lacking[:3]) + (", …" if len(lacking) > 3 else "")
-    return f"{len(lacking):,} of {expected:,} tickers with a CSV of that day are lacking ({shown})"
+    return f"{len(lacking):,} of {expected:,} tickers with a CSV of that day are missing ({shown})"
 
 
 def _fetched_by(session: date) -> str:

@@ -156,7 +156,7 @@ def get_smart_data(
     """Bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
 
     `dataset` names the market (by its day or minute bars); else the ticker's sigil tells: `X:BTC-USD` is crypto, one
-    without is a stock. With `data_source="massive"` what is stored comes first; daily files that are lacking are
+    without is a stock. With `data_source="massive"` what is stored comes first; daily files that are missing are
     downloaded into both tiers (not with `fetch=False`, no more than [fallback] max_implicit_files, and no more than
     1 GB); for what Massive does not have Yahoo is asked. With "yfinance" Yahoo alone is asked, and its rows are kept.
     `start` and `end` (exclusive) beat `period`.

@@ -146,8 +146,8 @@ class ManifestDamaged(CacheError):
 
     def __init__(self, path: object, cause: object) -> None:
         super().__init__(
-            f"the manifest {path} is damaged ({cause}): `ingest verify --repair` sets it aside and builds it anew from "
-            "the parts"
+            f"the manifest {path} is damaged ({cause}): `ingest verify --repair` sets it aside and builds it again "
+            "from the parts"
         )
 
 

@@ -159,7 +159,7 @@ def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Fl
     day, yahoos, mine = closes.filter(wrong).select("date", "yahoos", "mine").row(-1)
     first, others = closes.filter(wrong)["date"][0], int(wrong.sum()) - 1
     more = f", and so on {others:,} more since {first}" if others else ""
-    split = ", or a split that one of the two lacks" if dataset.splits else ""
+    split = ", or a split that one of the two does not have" if dataset.splits else ""
     return (
         f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
         f"({yahoos / mine:.4g} times){more}; another security{split}"

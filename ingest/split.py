@@ -123,7 +123,7 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
         raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
     missing = [name for name in dataset.needed if name not in columns]
     if missing:
-        raise UnreadableFile(f"the header lacks {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")
+        raise UnreadableFile(f"the header is missing {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")
     if len(set(columns)) < len(columns):
         raise UnreadableFile(f"the header names a column twice: {','.join(columns)[:200]!r}")
     known = {*dataset.required, *dataset.optional}

@@ -207,7 +207,7 @@ def test_a_day_without_the_tickers_that_have_csvs_is_left_alone(place, theirs):
     alone = found[f"massive_cache/{DAYS[0]}.csv.gz"]
     assert alone.verdict == "others only"
     assert alone.reason == (
-        "2 of 2 tickers with a CSV of that day are lacking (AAPL, MSFT); "
+        "2 of 2 tickers with a CSV of that day are missing (AAPL, MSFT); "
         f"`ingest run --start {DAYS[0]} --end {DAYS[0]}` fetches it"
     )
     assert found[f"massive_cache/{DAYS[1]}.csv.gz"].verdict == "adopted"
@@ -255,9 +255,9 @@ STAMPED = b"AAPL,1,1,1,1,1,%d,1\n"
     ("data", "why"),
     [
         (packed_day(DAYS[0])[:-20], "not a whole gzip file"),
-        (b"", "not a whole gzip file|the header lacks"),
+        (b"", "not a whole gzip file|the header is missing"),
         (b"not gzip at all", "not a whole gzip file"),
-        (pack(b"Date,Open\n"), "the header lacks ticker"),
+        (pack(b"Date,Open\n"), "the header is missing ticker"),
         (pack((HEADER + "\n").encode()), "no row in it"),
         (pack(market_day(DAYS[0]).replace(b"AAPL,", b"AAPL,x", 1)), "the rows cannot be parsed"),
         (packed_day(DAYS[1]), "its stamps are of 2025-03-04, its name says 2025-03-03"),
@@ -311,7 +311,7 @@ def test_rows_of_a_raw_csv_for_other_days_are_not_made_into_days(place, theirs):
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]
     assert one.verdict == "not raw"
     assert one.reason == (
-        "as traded in all 6 sessions compared, but it lacks columns of the source; "
+        "as traded in all 6 sessions compared, but columns of the source are missing from it; "
         f"`ingest run --start {DAYS[6]} --end {DAYS[7]}` fetches its days"
     )
 

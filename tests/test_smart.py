@@ -208,7 +208,7 @@ def test_a_split_that_yahoo_lacks_is_found_out(here):
     lacking.splits, lacking.later_splits = {DAYS[-1]: (3, 2)}, whole.later_splits
     here.yahoo.securities["AAPL"] = lacking
     here.server.forbidden.add(key(DAYS[38]))
-    with pytest.warns(IngestWarning, match="a split that one of the two lacks"):
+    with pytest.warns(IngestWarning, match="a split that one of the two does not have"):
         # Its prices before the ex-date are a fourth of what was traded, once they are brought back.
         mine = smart(here, start=DAYS[20], auto_adjust=False)
     assert len(mine) == 109

@@ -84,7 +84,9 @@ def show(found: Status, flag: str) -> None:
     _show_permission(console, found)
     if found.yahoo_asked:
         known = f"splits and dividends of {counted(found.yahoo_tickers, 'ticker')}, as of {found.yahoo_asked} or later"
-        console.print(f"From Yahoo: {known}; {counted(found.yahoo_rows, 'row')} of sessions that Massive lacks.")
+        console.print(
+            f"From Yahoo: {known}; {counted(found.yahoo_rows, 'row')} of sessions that Massive does not have."
+        )
     _show_runs(console, found)
 
 

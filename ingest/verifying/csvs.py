@@ -12,7 +12,7 @@ from ingest.tiers.layout import PartFolders
 from ingest.tiers.projection import CsvFolder, Projection
 from ingest.verifying.problems import Kind, Problem
 
-AFRESH = "a run, or --repair, makes it anew from the parts"
+AFRESH = "a run, or --repair, makes it again from the parts"
 
 
 def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:

@@ -33,7 +33,7 @@ ALL_KINDS: list[events.Event] = [
     events.Forbidden(DAYS[1]),
     events.Vanished(DAYS[2]),
     events.Failed(DAYS[2], "it would not come"),
-    events.Quarantined(DAYS[2], "the header lacks open", "q/2025-11-12.csv.gz"),
+    events.Quarantined(DAYS[2], "the header is missing open", "q/2025-11-12.csv.gz"),
     events.Projected(2, 2, 0.1),
     events.Stopping(1),
 ]
@@ -82,7 +82,7 @@ def test_a_log_says_what_failed_and_why_and_ends_with_the_summary() -> None:
     text = out.getvalue()
     assert "to fetch: 3 sessions, 600.0 kB (3 new)" in text
     assert "2025-11-12 failed: it would not come" in text
-    assert "the header lacks open; its bytes are in q/2025-11-12.csv.gz" in text
+    assert "the header is missing open; its bytes are in q/2025-11-12.csv.gz" in text
     assert text.rstrip().endswith("see above.")
 
 

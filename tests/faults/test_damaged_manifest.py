@@ -9,7 +9,7 @@ import pytest
 from ingest.errors import CacheError, ManifestDamaged, UsageError
 from ingest.verifying import verify
 
-WAY_BACK = "`ingest verify --repair` sets it aside and builds it anew from the parts"
+WAY_BACK = "`ingest verify --repair` sets it aside and builds it again from the parts"
 
 
 def manifest_of(place):

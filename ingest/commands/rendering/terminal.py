@@ -116,7 +116,7 @@ class Terminal:
                 self._counts["retries"] += 1
             case events.YahooAsked():
                 self._progress.update(self._task, description="Yahoo", total=event.of, completed=event.number)
-                self._yahoo = f"splits, dividends and rows that Massive lacks: {event.ticker}"
+                self._yahoo = f"splits, dividends and rows that Massive does not have: {event.ticker}"
             case events.Stopping():
                 self._console.print(
                     "Stopping: what is in flight is finished. Ctrl-C again ends at once.", style="yellow"

@@ -56,7 +56,7 @@ def summary(done: events.Finished) -> list[tuple[str, str]]:
     if done.files_projected:
         rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
     if done.yahoo_rows:
-        rows.append(("from Yahoo", f"{counted(done.yahoo_rows, 'row')} of tracked tickers that Massive lacks"))
+        rows.append(("from Yahoo", f"{counted(done.yahoo_rows, 'row')} of tracked tickers that Massive does not have"))
     rate = f", {done.bytes / 1e6 / done.seconds:.1f} MB/s" if done.bytes and done.seconds else ""
     return [*rows, ("time", f"{done.seconds:.1f} s{rate}")]
 
