@@ -254,8 +254,8 @@ def test_volume_is_rounded_half_to_even(here):
         ({"interval": "2m"}, "'2m'"),
         ({"dataset": "stock-day"}, "did you mean stocks-day"),
         ({"start": "yesterday"}, "'yesterday'"),
-        ({"start": DAYS[5], "end": DAYS[5]}, "no session"),
-        ({"end": "0001-01-01"}, "no session"),
+        ({"start": DAYS[5], "end": DAYS[5]}, "the window is empty"),
+        ({"end": "0001-01-01"}, "the window is empty"),
         ({"period": None}, "None"),
     ],
 )

@@ -223,7 +223,7 @@ def test_a_seam_is_not_crossed_unless_told_to(monkeypatch, tmp_path, capsys):
         ({"csv": True, "json": True}, "--csv and --json"),
         ({"period": "6m", "start": None}, "'6m'"),
         ({"data_source": "yfinance", "fetch": False}, "--no-fetch"),
-        ({"start": DAYS[9], "end": DAYS[8]}, "no session"),
+        ({"start": DAYS[9], "end": DAYS[8]}, "the window is empty"),
     ],
 )
 def test_what_makes_no_sense_is_named(show, arguments, words):

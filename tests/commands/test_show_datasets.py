@@ -103,7 +103,10 @@ def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback
             ("AAPL", "-d", "crypto-day"),
             "in crypto-day (nothing was fetched: fetch=False, --no-fetch); all tickers of crypto-day begin",
         ),
-        (("O:A", "-i", "1h"), "in options-minute (nothing was fetched: fetch=False, --no-fetch); tickers are spelled"),
+        (
+            ("O:A250910C00650000", "-i", "1h"),
+            "in options-minute (nothing was fetched: fetch=False, --no-fetch); tickers are spelled",
+        ),
     ],
 )
 def test_where_nothing_is_stored_it_names_the_dataset_that_was_read(tmp_path, arguments, words):
