@@ -61,9 +61,20 @@ sys.stderr.write(" ".join(sorted({name.partition(".")[0] for name in sys.modules
 """
 
 
+LONG = pytest.mark.long
+
+
 def sampled(cases, every=3):
     """All cases of a parametrized test, of which each so-manyeth is tried by default, and the others with `-m long`."""
     return [case if at % every == 0 else pytest.param(case, marks=pytest.mark.long) for at, case in enumerate(cases)]
+
+
+def sampled_by_name(cases, every=2):
+    """The same of cases that have names, each a tuple of values or one value."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), id=name, marks=LONG if at % every else ())
+        for at, (name, case) in enumerate(cases.items())
+    ]
 
 
 def trading_days(start, count):

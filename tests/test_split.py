@@ -230,11 +230,11 @@ class TestWhatCannotBeUnderstood:
     @pytest.mark.parametrize("name", STOCKS_DAY.required)
     def test_a_missing_column_is_named(self, name: str) -> None:
         header = HEADER.replace(name.encode() + b",", b"", 1)
-        with pytest.raises(UnreadableFile, match=rf"lacks {name}:"):
+        with pytest.raises(UnreadableFile, match=rf"is missing {name}:"):
             _split(header + b"A,1,1,1,1,1,1\n", "A")
 
     def test_several_missing_columns_are_all_named(self) -> None:
-        with pytest.raises(UnreadableFile, match="lacks volume, low:"):
+        with pytest.raises(UnreadableFile, match="is missing volume, low:"):
             _split(b"ticker,open,close,high\nA,1,1,1\n", "A")
 
     def test_a_column_named_twice_is_refused(self) -> None:

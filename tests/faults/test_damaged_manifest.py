@@ -78,7 +78,7 @@ def all_of(story, seeds):
 
 
 def test_damage_of_any_kind_is_said_with_the_way_back(eventful):
-    all_of(eventful, range(50))
+    all_of(eventful, range(30))
 
 
 @pytest.mark.long

@@ -9,7 +9,17 @@ from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from pipeline_kit import Place, assert_same, key, market_day, market_objects, trading_days, window, write_keys
+from pipeline_kit import (
+    Place,
+    assert_same,
+    key,
+    market_day,
+    market_objects,
+    sampled_by_name,
+    trading_days,
+    window,
+    write_keys,
+)
 
 from ingest import events
 from ingest.demo import faults, loopback
@@ -101,7 +111,7 @@ def place_of(server, tmp_path, **source):
     return Place(tmp_path / "cache", server.endpoint_url, source=settings)
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("fault", sampled_by_name(FAULTS))
 def test_a_fault_that_passes_leaves_no_trace(tmp_path, calm, fault):
     struck = {key(DAYS[1]), key(DAYS[4])}
     with loopback.serve(market_objects(DAYS), faults=faults.strike(struck, fault, times=2)) as server:

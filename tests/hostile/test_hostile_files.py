@@ -71,7 +71,7 @@ KEPT = {
 }
 
 QUARANTINED = {
-    "0 bytes": (b"", "gzip|lacks"),
+    "0 bytes": (b"", "gzip|missing"),
     "one byte": (b"\x1f", "gzip"),
     "text after it": (pack(GOOD) + b"<html>", "gzip"),
     "half a member after it": (pack(GOOD) + pack(GOOD)[:20], "gzip"),

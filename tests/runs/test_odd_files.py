@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 
 import pytest
-from pipeline_kit import Place, key, trading_days, window
+from pipeline_kit import Place, key, sampled_by_name, trading_days, window
 
 from ingest import events, finding
 from ingest.demo import loopback
@@ -97,7 +97,7 @@ def recorded(place):
     return {(day, kind): (count, json.loads(examples)) for day, kind, count, examples in rows}
 
 
-@pytest.mark.parametrize(("file", "expected"), FILES.values(), ids=FILES)
+@pytest.mark.parametrize(("file", "expected"), sampled_by_name(FILES))
 def test_what_is_odd_is_recorded_once_and_told_and_no_row_is_dropped(place, server, file, expected):
     server.put(key(ODD), pack(file))
     command = ("run", "--start", str(DAYS[0]), "--end", str(DAYS[-1]))

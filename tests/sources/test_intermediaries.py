@@ -5,7 +5,7 @@ from datetime import date
 
 import anyio
 import pytest
-from pipeline_kit import Place, key, trading_days, window
+from pipeline_kit import Place, key, sampled_by_name, trading_days, window
 
 from ingest.demo import faults
 from ingest.demo.faults import Foreign, Status
@@ -60,7 +60,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("count", [3, 12], ids=["asked as they are", "searched"])
-@pytest.mark.parametrize(("fault", "words"), FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize(("fault", "words"), sampled_by_name(FOREIGN))
 def test_what_refuses_and_is_not_s3_is_named_and_no_word_about_the_plan(place, server, fault, words, count):
     server.faults = to_objects(fault)
     ran = place.run(*window(DAYS[:count]), fails=SourceRefused)
