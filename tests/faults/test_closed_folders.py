@@ -121,7 +121,7 @@ def test_check_says_that_the_cache_is_closed_and_goes_on(place, unprivileged):
     assert "listing" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["data_cache", "massive_cache", "manifest.sqlite", "."])
+@pytest.mark.parametrize("name", sampled(["data_cache", "massive_cache", "manifest.sqlite", "."], 2))
 def test_a_file_or_a_folder_in_the_place_of_the_other_is_said(name, place):
     path = place.root / name
     if path.is_dir():

@@ -158,14 +158,14 @@ def usual_time(nursery, story):
     return nursery.run(story.fresh_copy(), story.days, story.tracked, concurrency=4)["seconds"]
 
 
-def test_a_first_run_killed_at_any_of_12_random_times_is_finished_by_the_next(nursery, first):
+def test_a_first_run_killed_at_any_of_8_random_times_is_finished_by_the_next(nursery, first):
     usual_s = usual_time(nursery, first)
-    statuses = [kill_at_some_time(nursery, first, seed, usual_s) for seed in range(12)]
-    assert statuses.count(-9) >= 3
+    statuses = [kill_at_some_time(nursery, first, seed, usual_s) for seed in range(8)]
+    assert statuses.count(-9) >= 2
 
 
 def test_a_run_that_recovers_may_be_killed_itself(nursery, eventful):
-    killed = [kill_twice(nursery, eventful, seed) for seed in range(5)]
+    killed = [kill_twice(nursery, eventful, seed) for seed in range(4)]
     assert [-9, -9] in killed
 
 

@@ -159,6 +159,7 @@ def test_states_of_runs_that_sync_their_file_system_as_a_whole_are_recovered_fro
             recover(story, state)
 
 
+@pytest.mark.long
 def test_the_power_may_fail_again_while_the_next_run_recovers(states, eventful):
     rng = random.Random(1)
     intended = [state for state in states[eventful][1] if has_intents(state)]
@@ -167,6 +168,7 @@ def test_the_power_may_fail_again_while_the_next_run_recovers(states, eventful):
     assert sum(recover_twice(eventful, state, rng) for state in chosen) > 100
 
 
+@pytest.mark.long
 def test_the_power_may_fail_after_a_run_was_killed(states, eventful):
     rng = random.Random(3)
     recorder, _ = states[eventful]

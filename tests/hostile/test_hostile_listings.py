@@ -13,7 +13,7 @@ from hostile_kit import LONG_EXAMPLES, command, row
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pipeline_kit import HEADER, Place, key
+from pipeline_kit import HEADER, Place, key, sampled
 
 from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
@@ -194,7 +194,7 @@ def test_any_etag_is_kept_as_it_is(place, tmp_path, etag):
     assert place.reassembled(DAY) == TEXT
 
 
-@pytest.mark.parametrize("modified", ["", "yesterday", "9999999-01-01", "\u202e"])
+@pytest.mark.parametrize("modified", sampled(["", "yesterday", "9999999-01-01", "\u202e"], 2))
 def test_any_time_of_change(place, modified):
     with pages(element("LastModified", modified)):
         assert place.run(DAY, DAY).committed == [DAY]
