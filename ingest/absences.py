@@ -31,7 +31,7 @@ class Asked:
 def absences(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]:
     """What is to be said of the rows of a window."""
     if asked.start and asked.start < FIRST_SESSION:
-        yield f"asked from {asked.start} on, and the first files are of {FIRST_SESSION}"
+        yield gaps.too_early(asked.start)
     yield from _missing(rows, coverage, asked.sessions)
     if asked.start or asked.end:
         yield from _ends(rows, coverage, asked)

@@ -35,10 +35,6 @@ Notices = list[str]
 Errors = Literal["raise", "skip"]
 
 
-def ignore(event: events.Event) -> None:
-    """A sink for who wants to hear nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What happened to a ticker, and the first row that Yahoo has since then, where that is known."""
@@ -58,7 +54,7 @@ class Inquiry:
     stock: Stock
     settings: Settings
     yahoo: Yahoo | None
-    on_event: events.Sink = ignore
+    on_event: events.Sink = events.ignore
     found: dict[str, Known] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     old: dict[str, tuple[date, str]] = field(default_factory=dict)
@@ -234,7 +230,7 @@ def adjusted_rows(
     across_seams: bool = False,
     trades: bool = False,
     errors: Errors = "raise",
-    on_event: events.Sink = ignore,
+    on_event: events.Sink = events.ignore,
 ) -> tuple[pl.DataFrame, Notices]:
     """Rows as `stock.schema`, adjusted, with what is to be said of them. Raises IngestError.
 

@@ -47,7 +47,7 @@ class Stretch:
 
 def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
     """Seams of each ticker; `rows` sorted by ticker and date, `coverage` the sessions held that can tell of it."""
-    days, closes = _days(rows), rows["close"].to_numpy()
+    days, closes = days_in(rows), rows["close"].to_numpy()
     whole = _ascending(coverage.whole)
     found = []
     for stretch in stretches(rows):
@@ -86,7 +86,7 @@ def apply(rows: pl.DataFrame, actions: Mapping[str, Actions], adjust: Adjust) ->
 
 def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
     """F of each row."""
-    days = _days(rows)
+    days = days_in(rows)
     factors = np.ones(len(days))
     for stretch in stretches(rows):
         if known := actions.get(stretch.ticker):
@@ -96,7 +96,7 @@ def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floa
 
 def dividend_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
     """M of each row. Raises ActionsUnknown for a ticker with a multiplier that is not in (0, 1]."""
-    days, factors = _days(rows), np.ones(rows.height)
+    days, factors = days_in(rows), np.ones(rows.height)
     for stretch, shares in _shares(rows, actions):
         for refused in _refusals(shares):
             raise ActionsUnknown(f"prices of {stretch.ticker} cannot be adjusted for dividends: {refused}")
@@ -112,7 +112,7 @@ def impossible(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, 
 def _shares(
     rows: pl.DataFrame, actions: Mapping[str, Actions]
 ) -> Iterator[tuple[Stretch, list[tuple[Dividend, float]]]]:
-    days, closes = _days(rows), rows["close"].to_numpy()
+    days, closes = days_in(rows), rows["close"].to_numpy()
     for stretch in stretches(rows):
         if known := actions.get(stretch.ticker):
             yield stretch, kept_shares(days[stretch.rows], closes[stretch.rows], known)
@@ -130,7 +130,7 @@ def _paid(payout: Dividend) -> str:
 
 def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Dividend]]:
     """Payouts after the first row that Yahoo's adjusted close, which counts, takes out otherwise than it lists them."""
-    days = _days(rows)
+    days = days_in(rows)
     return [
         (stretch.ticker, payout)
         for stretch in stretches(rows)
@@ -142,7 +142,7 @@ def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[
 
 def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Split]]:
     """Splits of which the raw prices show no trace."""
-    days, opens, closes = _days(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
+    days, opens, closes = days_in(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
     return [
         (stretch.ticker, split)
         for stretch in stretches(rows)
@@ -157,7 +157,8 @@ def _ascending(sessions: Collection[date]) -> Days:
     return np.sort(np.array(list(sessions), dtype="datetime64[D]"))
 
 
-def _days(rows: pl.DataFrame) -> Days:
+def days_in(rows: pl.DataFrame) -> Days:
+    """The date of each row."""
     return rows["date"].to_numpy().astype("datetime64[D]")
 
 

@@ -40,7 +40,7 @@ def run(
     max_bytes: int | None = None,
     accept: bool = False,
     config: Path | str | None = None,
-    on_event: events.Sink = lambda event: None,
+    on_event: events.Sink = events.ignore,
 ) -> events.Finished: ...
 
 
@@ -59,7 +59,7 @@ def run(
     max_bytes: int | None = None,
     accept: bool = False,
     config: Path | str | None = None,
-    on_event: events.Sink = lambda event: None,
+    on_event: events.Sink = events.ignore,
 ) -> Sequence[events.Finished]: ...
 
 
@@ -77,7 +77,7 @@ def run(
     max_bytes: int | None = None,
     accept: bool = False,
     config: Path | str | None = None,
-    on_event: events.Sink = lambda event: None,
+    on_event: events.Sink = events.ignore,
 ) -> events.Finished | Sequence[events.Finished]:
     """Bring the cache to what is asked for, as `ingest run` does; returns the summary.
 
@@ -211,7 +211,7 @@ def history(
     dataset: str = STOCKS_DAY.short,
     *,
     errors: "Errors" = "raise",
-    on_event: events.Sink = lambda event: None,
+    on_event: events.Sink = events.ignore,
 ) -> "pl.DataFrame":
     """Stored rows of one or many tickers from `start` to `end`, both inclusive; all that is held where they are None.
 

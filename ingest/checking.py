@@ -32,6 +32,7 @@ from ingest.errors import (
     UnreadableFile,
     UsageError,
 )
+from ingest.events import ignore
 from ingest.manifest import Manifest
 from ingest.manifest.location import refuse_network
 from ingest.permission import REFUSED, Permission, only_copies, plan_name
@@ -141,7 +142,7 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
     keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
     exposed = [_exposed(file, mode) for file, mode in open_to_others()]
     try:
-        async with asking(settings, lambda event: None, anyio.Event()) as asker:
+        async with asking(settings, ignore, anyio.Event()) as asker:
             report(Check("keys", True, keys, "; ".join(exposed)))
             await _connected(settings, datasets, asker, report)
     except (UsageError, SourceError) as error:

@@ -235,3 +235,7 @@ Sink = Callable[[Event], None]
 def name_of(event: Event) -> str:
     """The event's name in logs and JSON: `RunStarted` is `run_started`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def ignore(event: Event) -> None:
+    """A sink for who wants to hear nothing."""

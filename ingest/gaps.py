@@ -8,10 +8,17 @@ or is not any more: that is said, too.
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 
+from ingest.sessions import FIRST_SESSION
+
 Span = tuple[date, date]
 
 _WEEK = 5
 _SHOWN = 5
+
+
+def too_early(start: date) -> str:
+    """In words, that a window begins before the first of all files."""
+    return f"asked from {start} on, and the first files are of {FIRST_SESSION}"
 
 
 def missing(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from ingest.adjust import Days, Floats
-from ingest.adjusted import stretches
+from ingest.adjusted import days_in, stretches
 from ingest.corporate import Actions
 from ingest.manifest.records import Coverage
 
@@ -78,7 +78,7 @@ def signs(
 
     `begins` is the first day that Yahoo has a row of, where it was asked for all of these days.
     """
-    days, closes = rows["date"].to_numpy().astype("datetime64[D]"), rows["close"].to_numpy()
+    days, closes = days_in(rows), rows["close"].to_numpy()
     found: list[Sign] = []
     for one in stretches(rows):
         mine = _Rows(one.ticker, days[one.rows], closes[one.rows], actions.get(one.ticker, Actions()))

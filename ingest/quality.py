@@ -22,9 +22,6 @@ _PRICES = ("open", "high", "low", "close")
 _NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 
-_EVENINGS = 5
-"""Days before its date on which a session of futures may open, over the longest weekend."""
-
 NEIGHBOURS = 5
 """Sessions on each side with which a session's number of rows is compared."""
 

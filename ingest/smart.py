@@ -21,6 +21,7 @@ from ingest.errors import (
     SourceError,
     UsageError,
 )
+from ingest.events import ignore
 from ingest.fallback import Answer
 from ingest.freshness import ASKS_AGAIN, calendar_of, has_rows, holds, newest_session
 from ingest.gaps import Span
@@ -198,9 +199,9 @@ def _command(settings: Settings, query: Query, lacking: Sequence[date]) -> str:
 def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
-        Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, lambda event: None, dataset
+        Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
     )
-    runs.run_apart(quick, request, lambda event: None)
+    runs.run_apart(quick, request, ignore)
 
 
 def _lacking(settings: Settings, query: Query) -> Sequence[date]:
@@ -322,7 +323,7 @@ def warn_of_ends(
     found: list[Span] = []
     if query.start < FIRST_SESSION:
         found.append((query.start, FIRST_SESSION - timedelta(days=1)))
-        _warn(f"asked from {query.start} on, and the first files are of {FIRST_SESSION}")
+        _warn(gaps.too_early(query.start))
     early = gaps.before(sessions, days, held)
     if early and query.start != query.dataset.first_session:  # else all there is was asked for
         found.append((early[0], early[-1]))
@@ -384,15 +385,15 @@ def yahoo_frame(
     spells it. Warns of what is odd about its dividends; raises ActionsUnknown where prices cannot be adjusted for them.
     """
     if window.get("interval", "1d") != "1d":
-        return _as_asked(
-            _with_possible(ticker, _told(ticker, dataset, window).frame, auto_adjust), auto_adjust, actions
-        )
+        whole = _told(ticker, dataset, window).frame
+        _look_at_adjusted(ticker, whole, auto_adjust)
+        return _as_asked(whole, auto_adjust, actions)
     end = window.pop("end", None)
     told, daily = yahoo_daily(settings, ticker, dataset, **window)
     if auto_adjust and (refused := adjusted.impossible(*_known(ticker, daily))):
         raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {refused[ticker]}")
     if auto_adjust:
-        _with_possible(ticker, told.frame, auto_adjust)
+        _look_at_adjusted(ticker, told.frame, auto_adjust)
     if actions:
         _warn_of_moved(ticker, told, end)
     frame = _as_asked(told.frame, auto_adjust, actions, end)
@@ -405,8 +406,8 @@ _ROUNDING = 1e-4
 """More than hundreds of float32 multipliers make of an adjusted close."""
 
 
-def _with_possible(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> "pd.DataFrame":
-    """A frame whose adjusted closes were looked at: each a share of its close. Raises ActionsUnknown, or warns."""
+def _look_at_adjusted(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> None:
+    """Raise ActionsUnknown, or warn, where an adjusted close is no share of its close."""
     kept = frame["Adj Close"] / frame["Close"]
     odd = frame.index[(kept <= 0) | (kept > 1 + _ROUNDING)]
     if len(odd):
@@ -414,7 +415,6 @@ def _with_possible(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> "pd
         if auto_adjust:
             raise ActionsUnknown(f"prices cannot be adjusted for dividends: {what}")
         _warn(what)
-    return frame
 
 
 def _warn_of_moved(ticker: str, told: Told, end: date | None) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from ingest import events, known, reading, scanning
 from ingest.absences import Asked, absences
-from ingest.actions import Errors, adjusted_rows, ignore
+from ingest.actions import Errors, adjusted_rows
 from ingest.adjust import Adjust
 from ingest.datasets import Dataset
 from ingest.errors import NotFound, UsageError
@@ -36,7 +36,7 @@ def history(
     fetch: bool,
     across_seams: bool,
     errors: Errors = "raise",
-    on_event: events.Sink = ignore,
+    on_event: events.Sink = events.ignore,
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
     chosen, names = _checked(columns, adjust, dataset), meant(tickers)
@@ -78,8 +78,9 @@ def _asked(
     held = sorted({*coverage.whole, *coverage.partial, *rows["date"].unique()})
     if not held:
         return Asked((), start, end)
-    final = min(end, newest_session(dataset, listed=manifest.listed())) if end else held[-1]
-    return Asked(calendar_of(manifest, dataset).between(start or held[0], final), start, end)
+    calendar = calendar_of(manifest, dataset)
+    final = min(end, newest_session(dataset, listed=calendar.listed)) if end else held[-1]
+    return Asked(calendar.between(start or held[0], final), start, end)
 
 
 def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:

@@ -30,7 +30,7 @@ def warnings_told() -> Iterator[None]:
 def asking_shown() -> Iterator[events.Sink]:
     """Show on a terminal how many tickers Yahoo was asked for, in one line that is gone in the end."""
     if not sys.stderr.isatty():
-        yield lambda event: None
+        yield events.ignore
         return
     from rich.console import Console
 

@@ -21,6 +21,7 @@ from large_kit import (
     tag_of,
     whole_ranges,
 )
+from pipeline_kit import LONG
 
 from ingest import events
 from ingest.demo import faults, loopback
@@ -77,9 +78,6 @@ FAULTS = {
 
 RARELY = {"SlowDown", "internal error", "reset at once", "short body by a byte", "nothing at all", "far too many bytes"}
 """Those that take another way than the others in few places: tried by the long run."""
-
-
-LONG = pytest.mark.long
 
 
 def often(cases, rarely):
