@@ -19,6 +19,7 @@ OUTSIDE: Final = "open or close outside low to high"
 NOT_POSITIVE: Final = "negative or zero price"
 NO_PRICE: Final = "price missing or not finite"
 NEGATIVE_VOLUME: Final = "negative volume"
+NO_VOLUME: Final = "volume missing or not finite"
 OTHER_DATE: Final = "stamps of another date than the key's"
 NO_STAMP: Final = "stamps that are no time"
 IN_UNIT: Final = {unit: f"stamps in {unit}" for unit in UNITS}
@@ -40,6 +41,7 @@ KINDS = (
     NOT_POSITIVE,
     NO_PRICE,
     NEGATIVE_VOLUME,
+    NO_VOLUME,
     OTHER_DATE,
     NO_STAMP,
     *IN_UNIT.values(),

@@ -45,7 +45,7 @@ def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
     floor = -np.inf if signed else 0.0
     # Nearly always all is well, which takes a third of the comparisons.
     least, most = np.minimum(opened, close), np.maximum(opened, close)
-    if ((low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0)).all():
+    if ((low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0) & (volume < np.inf)).all():
         return
     wrong: Mapping[str, npt.NDArray[np.bool_]] = {
         finding.CROSSED: low > high,
@@ -54,6 +54,7 @@ def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
         finding.NOT_POSITIVE: (np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0) & np.bool_(not signed),
         finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
         finding.NEGATIVE_VOLUME: volume < 0,
+        finding.NO_VOLUME: ~np.isfinite(volume),
     }
     for kind, mask in wrong.items():
         if mask.any():

@@ -222,16 +222,20 @@ def rewritten(text: bytes, header: Header, mask: Mask) -> Iterator[tuple[int, by
 def misshapen(text: bytes, header: Header, edges: Offsets) -> tuple[Finding, ...]:
     """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
 
-    Fields in quotes may hold commas, so a text with quotes is not counted; all commas together are counted first.
+    Commas and line ends in quotes are none that count.
     """
-    if b'"' in text or len(edges) < 2:
+    if len(edges) < 2:
         return ()
-    commas = np.frombuffer(text, np.uint8) == ord(",")
-    wanted = len(header.columns) - 1
-    if np.count_nonzero(commas[edges[0] :]) == wanted * (len(edges) - 1):
+    chars = np.frombuffer(text, np.uint8)
+    commas = chars == ord(",")
+    if b'"' in text:
+        quoted = np.logical_xor.accumulate(chars == ord('"'))
+        commas, edges = commas & ~quoted, edges[~quoted[edges - 1]]
+    misfit = np.add.reduceat(commas.view(np.uint8), edges[:-1], dtype=np.uint32) != len(header.columns) - 1
+    if not misfit.any():
         return ()
-    misfit = np.add.reduceat(commas, edges[:-1], dtype=np.int64) != wanted
-    wrong = np.count_nonzero(misfit & (np.diff(edges) > len("\r\n")))  # a blank line is a row without a ticker
+    blank = np.isin(chars[edges[:-1]], list(b"\r\n"))  # a row without a ticker
+    wrong = np.count_nonzero(misfit & ~blank)
     return (Finding(finding.MISFITS, int(wrong)),) if wrong else ()
 
 

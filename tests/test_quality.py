@@ -64,6 +64,8 @@ def wrong(opened, high, low, close, volume):
         yield finding.NO_PRICE
     if is_number(volume) and volume < 0:
         yield finding.NEGATIVE_VOLUME
+    if not is_number(volume) or math.isinf(volume):
+        yield finding.NO_VOLUME
 
 
 PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "tenths of a microsecond": 10**7}
@@ -174,7 +176,7 @@ def test_prices_of_either_sign_and_rows_without_a_volume_are_judged_by_all_else(
     plain = list(numbers(frame(rows)))
     assert list(numbers(frame(rows), signed=True)) == [one for one in plain if one.kind != finding.NOT_POSITIVE]
     without = list(numbers(frame(rows).drop("volume")))
-    assert without == [one for one in plain if one.kind != finding.NEGATIVE_VOLUME]
+    assert without == [one for one in plain if one.kind not in (finding.NEGATIVE_VOLUME, finding.NO_VOLUME)]
 
 
 def test_a_stamp_may_be_a_date_in_words():

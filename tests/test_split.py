@@ -279,6 +279,25 @@ class TestWhatCannotBeUnderstood:
             return
         assert cut.findings, "the row was taken without a word"
 
+    @given(days(awkward | st.sampled_from(["A\nB", "A,B\r\nC"])), st.data())
+    def test_rows_of_another_shape_are_counted_as_csv_counts_them(self, day: Day, data: st.DataObject) -> None:
+        added = data.draw(
+            st.lists(st.sampled_from(["Z,1,1,1,1,1,1,1,1,1,1,1,1", "Z", '"Z,Z",1', '"Z\n,"']), max_size=3)
+        )
+        text = b"".join([day.text.removesuffix(b"\n"), b"\n", *(f"{row}\n".encode() for row in added)])
+        try:
+            cut = split(text, day.tracked, True, STOCKS_DAY)
+        except UnreadableFile:
+            return
+        header, *rows = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""))
+        wrong = sum(len(row) not in (0, len(header)) for row in rows)
+        assert {one.kind: one.count for one in cut.findings}.get(finding.MISFITS, 0) == wrong
+
+    def test_one_field_too_many_does_not_make_up_for_one_too_few(self) -> None:
+        short = _row("C").rpartition(b",")[0] + b"\n"
+        cut = _split(HEADER + _row("A") + _row("B")[:-1] + b",9\n" + short, "A")
+        assert Finding(finding.MISFITS, 2) in cut.findings
+
     @pytest.mark.parametrize(
         "text",
         [

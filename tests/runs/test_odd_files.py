@@ -56,6 +56,12 @@ FILES = {
     "a price missing": (text(ODD, close=""), {finding.NO_PRICE: (1, AAPL)}),
     "an endless price": (text(ODD, high="inf"), {finding.NO_PRICE: (1, AAPL)}),
     "a negative volume": (text(ODD, volume=-5), {finding.NEGATIVE_VOLUME: (1, AAPL)}),
+    "no volume": (text(ODD, volume=""), {finding.NO_VOLUME: (1, AAPL)}),
+    "an endless volume": (text(ODD, volume="1e400"), {finding.NO_VOLUME: (1, AAPL)}),
+    "a comma too many beside a quote": (
+        text(ODD).replace(b",7\n", b",7,\n", 1).replace(b"T01,", b'"T01",', 1),
+        {finding.MISFITS: (1, [])},
+    ),
     "a stamp of the day before": (
         text(ODD, window_start=stamp(ODD - NIGHT)),
         {finding.OTHER_DATE: (1, [str(ODD - NIGHT)])},
