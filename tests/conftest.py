@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import botocore.loaders
+import botocore.session
 import hypothesis
 import pytest
 from others_kit import HOW, Reader, readable_folder, remove
@@ -64,6 +66,15 @@ class Seaweed:
 
     def delete(self, bucket: str, key: str) -> None:
         weed.delete(self.server, self.writer, key, bucket)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptions_read_once() -> Iterator[None]:
+    """botocore's descriptions of S3, read once for all runs: each would take a tenth of a second for them."""
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *paths: loader)
+        yield
 
 
 @pytest.fixture(scope="session")

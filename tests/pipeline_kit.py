@@ -21,9 +21,8 @@ from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
 import anyio
-import botocore.loaders
-import botocore.session
 import pytest
+import typer.main
 from aiobotocore.httpsession import AIOHTTPSession
 
 from ingest import events, runs
@@ -42,8 +41,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = "ticker,volume,open,close,high,low,window_start,transactions"
 TRACKED = frozenset({"AAPL", "BRK.B", "BACpL", "TRUE"})
 MARKET = Market(seed=11, rows=220)
-LOADER = botocore.loaders.create_loader()
-"""botocore's descriptions of S3, read once for all runs: each would take a tenth of a second for them."""
+COMMAND = typer.main.get_command(app)
+"""The command line, put together once for all commands of this process."""
 
 SAME = "the tests' own source"
 """What caches know their source by: the tests' servers have another port each time."""
@@ -250,7 +249,7 @@ class Place:
         async def work():
             return await runs.run(chosen, request, note, anyio.Event())
 
-        with wire.watching(), patch.object(botocore.session, "create_loader", lambda *paths: LOADER):
+        with wire.watching():
             try:
                 anyio.run(work)
             except IngestError as caught:
@@ -303,10 +302,9 @@ class Place:
             contextlib.chdir(self.root.parent),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
-            patch.object(botocore.session, "create_loader", lambda *paths: LOADER),
         ):
             try:
-                code = app([str(one) for one in arguments], standalone_mode=False) or 0
+                code = COMMAND([str(one) for one in arguments], standalone_mode=False) or 0
             except IngestError as error:
                 err.write(f"error: {error}\n")
                 code = error.exit_code

@@ -283,9 +283,8 @@ MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESS
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a manifest to the current version; raises CacheError for one of a newer version, which stays untouched."""
-    version = version_of(connection, path)
-    for number in range(version, len(MIGRATIONS)):
-        connection.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
+    if steps := MIGRATIONS[version_of(connection, path) :]:
+        connection.executescript(f"BEGIN IMMEDIATE;{''.join(steps)}PRAGMA user_version = {len(MIGRATIONS)};COMMIT;")
 
 
 def is_current(connection: sqlite3.Connection, path: Path) -> bool:
