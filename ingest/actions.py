@@ -94,6 +94,7 @@ class Inquiry:
             self._fail(ticker, str(error), asking)
             return error if isinstance(error, SourceUnavailable) else None
         if answer.start > first:
+            self.found.pop(ticker, None)  # what was known of the days before is not believed any more
             self._fail(ticker, f"{answer.refused} ({ASKS_AGAIN})", asking)
         else:
             self.found[ticker] = Known(answer.actions, answer.begins)
@@ -109,11 +110,12 @@ class Inquiry:
             raise NotFound("Yahoo is not asked")
         try:
             answer = fallback.ask(self.stock, self.yahoo, ticker, first)
-            self.heard.add(ticker)
-            self.doubts.extend(answer.doubts)
         except (NotFound, Disagreement) as error:
+            self.heard.add(ticker)
             fallback.keep_refusal(self.settings, self.stock.dataset, ticker, first, error)
             raise
+        self.heard.add(ticker)
+        self.doubts.extend(answer.doubts)
         fallback.keep(self.settings, self.stock.dataset, first, answer)
         return answer
 
@@ -245,7 +247,7 @@ def adjusted_rows(
     with daily(stock, settings) as days:
         inquiry = Inquiry(days, settings, yahoo, on_event)
         known, notices = actions_of(inquiry, rows, errors=errors)
-    if inquiry.heard and not stock.dataset.is_intraday:  # with them came rows that would be there the next time
+    if inquiry.heard and not stock.dataset.is_intraday:  # with them rows came or went, as they would be the next time
         rows = reading.rows(stock, tickers, start, end, trades)
     actions = {ticker: one.actions for ticker, one in known.items()}
     begins = {ticker: one.begins for ticker, one in known.items()}

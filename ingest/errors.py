@@ -25,8 +25,10 @@
 Foreign errors (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated at the edge that met them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -112,7 +114,14 @@ class NotFound(SourceError):
 
 
 class Disagreement(SourceError):
-    """Yahoo's prices of a ticker are not Massive's: another security, or a split that one of them lacks."""
+    """Yahoo's prices of a ticker are not Massive's: another security, or a split that one of them lacks.
+
+    `closes` are those of its rows, by date, as traded.
+    """
+
+    def __init__(self, message: str, closes: Mapping[date, float] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.closes = closes
 
 
 class ActionsUnknown(SourceError):

@@ -6,8 +6,8 @@ comes after the last one that is wrong is believed; what lies before is refused,
 other session is over. What cannot be compared is served and not kept.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -40,8 +40,8 @@ class Answer:
     """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
 
     `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, `ends` its last.
-    Where `refused` says why, what it has before `start` is another's, and was left out. `outliers` are single sessions
-    whose close is not Massive's.
+    Where `refused` says why, what it has before `start` is another's, and was left out: `disbelieved` are its closes.
+    `outliers` are single sessions whose close is not Massive's.
     """
 
     ticker: str
@@ -53,18 +53,21 @@ class Answer:
     ends: date
     doubts: tuple[str, ...] = ()
     refused: str = ""
+    disbelieved: Mapping[date, float] = field(default_factory=dict)
     outliers: tuple[date, ...] = ()
 
 
 def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
-    """Ask for a ticker's rows and events from a little before `start` to today.
+    """Ask for a ticker's rows and events from a little before `start` to today, and for what else is known of it.
 
+    All that is known is thus of one moment: who asks for more days later does not miss an event that Yahoo lists late.
     Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement where nothing
     of the answer is believed, or another SourceError where Yahoo gives no answer.
     """
     symbol = symbol_of(stock.dataset, ticker)
     before = max((day for day in stock.manifest.coverage().of(ticker) if day < start), default=None)
-    begin = min(start - _MARGIN, before or start)
+    known = stock.quotes.asked([ticker]).get(ticker)
+    begin = min(start - _MARGIN, before or start, known.first if known else start)
     found = compared(stock, ticker, yahoo.daily(symbol, begin), begin)
     # Rows further back would make the next question begin there, and so on, further back each time.
     wanted = pl.col("date") > before if before else pl.col("date") >= start
@@ -135,7 +138,7 @@ def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
     words = _disagreement(dataset, whole.ticker, closes, found.factor)
     first = _first_agreeing(found)
     if first is None:
-        raise Disagreement(words)
+        raise Disagreement(words, _by_date(whole.rows))
     start, actions = days[first], whole.actions
     return replace(
         whole,
@@ -144,8 +147,13 @@ def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
         actions=actions.since(start),
         compared=True,
         refused=words,
+        disbelieved=_by_date(whole.rows.filter(pl.col("date") < start)),
         outliers=tuple(day for day in outliers if day >= start),
     )
+
+
+def _by_date(rows: pl.DataFrame) -> Mapping[date, float]:
+    return dict(rows.select("date", "close").iter_rows())
 
 
 def _first_agreeing(found: Agreement) -> int | None:
@@ -179,11 +187,14 @@ def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date,
 def store(stock: Stock, start: date, answer: Answer) -> int:
     """Keep an answer to a question from `start` on, by who holds the cache.
 
-    Returns the number of rows: of sessions whose files could not tell. One that could not be compared is not kept.
+    Returns the number of rows: of sessions whose files could not tell. One that could not be compared is not kept. What
+    was kept before of what is not believed now is forgotten: Massive may have had nothing to compare it with then.
     """
     if not answer.compared:
         return 0
     rows = _lacking(answer, stock.manifest.coverage())
+    if answer.refused:
+        stock.quotes.take_back(answer.ticker, answer.disbelieved, answer.start)
     newest = newest_session(stock.dataset)
     asking = Asking(answer.start, min(newest, answer.ends), begins=answer.begins)
     stock.quotes.keep(answer.ticker, asking, answer.actions, rows, through=today())
@@ -194,11 +205,13 @@ def store(stock: Stock, start: date, answer: Answer) -> int:
 
 
 def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) -> None:
-    """Remember a refusal, by who holds the cache.
+    """Remember a refusal, by who holds the cache; rows that were kept of what is not believed now are forgotten.
 
     To a ticker that is known, and that Massive's files do not have any more, no rows mean that nothing happened.
     """
     newest = newest_session(stock.dataset)
+    if isinstance(error, Disagreement):
+        stock.quotes.take_back(ticker, error.closes)
     asking = stock.quotes.asked([ticker]).get(ticker)
     if isinstance(error, NotFound) and asking and asking.first <= start and not is_traded(stock, ticker):
         stock.quotes.nothing_new(ticker, newest)

@@ -129,8 +129,9 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
         rows = filled.rows
         if rows.is_empty():
             raise NotFound(f"{_nothing(query, yahoo, filled.refused)}{spelling(stock, query)}")
-        missing = _gaps(stock, query, filled, yahoo)
         known = events_of(stock, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
+        rows = _believed(stock, query, filled)
+        missing = _gaps(stock, query, replace(filled, rows=rows), yahoo)
         if known and not across_seams:
             for doubt in check_seams(rows, coverage, {query.ticker: known.actions}, {query.ticker: known.begins}):
                 _warn(doubt)
@@ -270,6 +271,16 @@ def _asked(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo, stored:
     theirs = answer.rows.filter(pl.col("date").is_in(lacking) & ~pl.col("date").is_in(rows["date"].to_list()))
     refused = answer.refused if answer.start > first else ""
     return replace(stored, rows=pl.concat([rows, theirs]).sort("date"), answer=answer, refused=refused)
+
+
+def _believed(stock: Stock, query: Query, filled: _Filled) -> pl.DataFrame:
+    """The rows without those of Yahoo's that were read, and that its answer has taken back since. Raises NotFound."""
+    kept = {day for _, day, *_ in stock.quotes.rows([query.ticker], query.start, query.end)}
+    answered = filled.answer.rows["date"].to_list() if filled.answer else []
+    rows = filled.rows.filter((pl.col("source") != "yahoo") | pl.col("date").is_in([*kept, *answered]))
+    if rows.is_empty():
+        raise NotFound(f"{no_data(query)}: what was kept of Yahoo's is not Massive's ({filled.refused})")
+    return rows
 
 
 def _refused(stored: _Filled, error: SourceError) -> _Filled:
@@ -462,7 +473,10 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
             answer = fallback.compared(stock, ticker, found)
         except Disagreement as error:
             _warn(f"not kept: {error}")
+            fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)
             return
+    if answer.refused:
+        _warn(f"not kept of the days before {answer.start}: {answer.refused}")
     fallback.keep(settings, dataset, answer.start, answer)
 
 

@@ -251,6 +251,47 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
         assert closes(found) == adjusted(FORGOTTEN, DAYS[31:])
 
 
+@pytest.mark.parametrize("asks", sampled(["run", "raw", "yfinance", "history", "smart"], 2))
+def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wrong(monkeypatch, tmp_path, asks):
+    """Nothing could be compared with them when they came."""
+    at_yahoo = forgetting(FORGOTTEN, DAYS[20:31], 0.1)
+    with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": at_yahoo}, DAYS) as here:
+        here.server.forbidden.update(map(key, DAYS[15:36]))
+        here.place.yahoo = True
+        config = here.config(["ABC"])
+        here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        assert set(kept(here, "ABC")) == set(DAYS[15:36])
+        here.server.forbidden.difference_update(map(key, [*DAYS[15:25], *DAYS[27:36]]))
+        here.place.yahoo = asks == "run"
+        here.place.execute(f"UPDATE askings SET last = '{DAYS[-2]}', asked_at = '{DAYS[-2]}T22:30:00+00:00'")
+        here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            frame = asked_for(asks, config)
+        assert asks != "raw" or {stamp.date() for stamp in frame.index} == set(DAYS) - set(DAYS[25:27])
+        assert asks not in ("raw", "yfinance") or any("not Massive's" in str(one.message) for one in told)
+        assert set(kept(here, "ABC")) == set(DAYS[31:36])
+        found = closes(ingest.history("ABC", DAYS[31], adjust="splits", config=config))
+        assert found == adjusted(FORGOTTEN, DAYS[31:])
+
+
+def asked_for(what, config):
+    """A frame of 100 sessions, or of none where it cannot be adjusted."""
+
+    def ask():
+        if what == "history":
+            return ingest.history("ABC", DAYS[0], adjust="splits", config=config)
+        how = {"data_source": "yfinance" if what == "yfinance" else "massive", "auto_adjust": what != "raw"}
+        return ingest.get_smart_data("ABC", start=DAYS[0], config=config, **how)
+
+    if what in ("raw", "yfinance"):
+        return ask()
+    if what != "run":
+        with pytest.raises(ActionsUnknown, match="not Massive's"):
+            ask()
+    return None
+
+
 @pytest.mark.parametrize("place", sampled([0, 3, 4, 50, 98, 99], 3))
 def test_one_close_that_is_off_is_a_finding(monkeypatch, tmp_path, place):
     odd = forgetting(FORGOTTEN, [DAYS[place]], 1.03)
@@ -303,6 +344,30 @@ def test_events_of_the_evening_before_are_said_to_be_where_nobody_can_be_asked(m
         outage(morning)
     with pytest.warns(IngestWarning, match=f"splits and dividends of AAPL are of {DAYS[-1]}, not newer"):
         ingest.history("AAPL", adjust="splits", fetch=how != "fetch", config=config)
+
+
+# What Yahoo lists late
+
+
+@pytest.mark.parametrize("first", ["history", "smart", "yfinance"])
+def test_an_event_that_is_listed_late_is_not_missed_for_a_question_of_later_days(monkeypatch, tmp_path, first):
+    late = Security(FORGOTTEN.bars, SPLIT, {DAYS[40]: 0.5})
+    questions = {
+        "history": lambda config: ingest.history("ABC", DAYS[90], adjust="all", config=config),
+        "smart": lambda config: ingest.get_smart_data("ABC", start=DAYS[90], data_source="massive", config=config),
+        "yfinance": lambda config: ingest.get_smart_data("ABC", start=DAYS[90], config=config),
+    }
+    with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": FORGOTTEN}, DAYS) as here:
+        here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        config = here.config(["ABC"])
+        ingest.history("ABC", adjust="all", config=config)
+        here.place.execute(f"UPDATE askings SET last = '{DAYS[-2]}', asked_at = '{DAYS[-2]}T22:30:00+00:00'")
+        here.yahoo.securities["ABC"] = late
+        questions[first](config)
+        assert closes(ingest.history("ABC", adjust="all", config=config)) == pytest.approx(late.adjusted_closes())
+        asked = len(here.yahoo.asked)
+        ingest.history("ABC", DAYS[50], adjust="all", config=config)
+        assert len(here.yahoo.asked) == asked
 
 
 # Any order

@@ -136,7 +136,7 @@ class Quotes:
         questions that begin in it is forgotten: they are answered now.
         """
         dataset, at = self.database.dataset, now()
-        known = self._joined(ticker, asking)
+        known = self._joined(ticker, replace(asking, asked_at=at))
         with self.database.transaction() as db:
             db.execute(
                 "DELETE FROM actions WHERE dataset = ? AND ticker = ? AND ex_date BETWEEN ? AND ?",
@@ -152,7 +152,10 @@ class Quotes:
             db.execute(
                 "INSERT OR REPLACE INTO askings (dataset, ticker, first, last, asked_at, begins) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (dataset, ticker, known.first.isoformat(), known.last.isoformat(), at, _iso(known.begins)),
+                (
+                    *(dataset, ticker, known.first.isoformat(), known.last.isoformat()),
+                    *(known.asked_at, _iso(known.begins)),
+                ),
             )
             db.execute(
                 "DELETE FROM refusals WHERE dataset = ? AND ticker = ? AND first >= ?",
@@ -178,6 +181,24 @@ class Quotes:
                 ),
             )
 
+    def take_back(self, ticker: str, closes: Mapping[date, float], since: date | None = None) -> None:
+        """Forget rows with these closes, which are not believed any more, and that anything is known before `since`."""
+        dataset = self.database.dataset
+        with self.database.transaction() as db:
+            gone = db.executemany(
+                "DELETE FROM yahoo_rows WHERE dataset = ? AND ticker = ? AND session = ? AND abs(close / ? - 1) < 1e-3",
+                [(dataset, ticker, day.isoformat(), close) for day, close in closes.items()],
+            ).rowcount
+            if gone > 0:
+                db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
+            if since:
+                where = (dataset, ticker, since.isoformat())
+                db.execute("DELETE FROM askings WHERE dataset = ? AND ticker = ? AND last < ?", where)
+                db.execute(
+                    "UPDATE askings SET first = max(first, ?) WHERE dataset = ? AND ticker = ?",
+                    (since.isoformat(), dataset, ticker),
+                )
+
     def forget_refusals(self) -> None:
         """Let each question that was refused be asked again."""
         with self.database.transaction() as db:
@@ -192,13 +213,17 @@ class Quotes:
             )
 
     def _joined(self, ticker: str, asking: Asking) -> Asking:
-        """The span asked for, joined with the one that was known before where the two overlap."""
+        """What is known with an answer, joined with what was known before where the two overlap.
+
+        An answer that begins later says nothing new of what lies before it: that is known up to when it was asked for.
+        """
         before = self.asked([ticker]).get(ticker)
         if before is None or asking.first > before.last or asking.last < before.first:
             return asking
+        if asking.first > before.first:
+            return before
         begins = [day for day in (before.begins, asking.begins) if day]
-        first, last = min(asking.first, before.first), max(asking.last, before.last)
-        return replace(asking, first=first, last=last, begins=min(begins, default=None))
+        return replace(asking, last=max(asking.last, before.last), begins=min(begins, default=None))
 
 
 def _iso(day: date | None) -> str | None:

@@ -177,14 +177,17 @@ def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "then", "known"),
     [
-        *(((0, 4), (3, 9), (0, 9)), ((3, 9), (0, 4), (0, 9)), ((0, 4), (4, 9), (0, 9)), ((4, 9), (0, 4), (0, 9))),
+        *(((0, 4), (3, 9), (0, 4)), ((3, 9), (0, 4), (0, 9)), ((0, 4), (4, 9), (0, 4)), ((4, 9), (0, 4), (0, 9))),
         *(((0, 9), (3, 5), (0, 9)), ((3, 5), (0, 9), (0, 9)), ((0, 2), (6, 9), (6, 9)), ((6, 9), (0, 2), (0, 2))),
     ],
 )
 def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
     tmp_path: Path, before: tuple[int, int], then: tuple[int, int], known: tuple[int, int]
 ) -> None:
-    """Of the days between, nobody has asked: what happened in them is not known."""
+    """Of the days between, nobody has asked: what happened in them is not known.
+
+    Nor is anything new known of what lies before an answer: Yahoo may list an event late.
+    """
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for span in (before, then):
             _kept(manifest, *span, Actions())
