@@ -9,6 +9,7 @@
     │   ├── SourceUnavailable            it cannot be reached
     │   ├── Throttled                    it asks us to slow down; may be retried
     │   ├── Disrupted                    a transport or server fault; may be retried
+    │   │   └── Unintelligible           it did answer, and nobody can read that: another try is in vain
     │   ├── Forbidden                    S3's AccessDenied: this object is not in the plan
     │   ├── Replaced                     this object is not the one that was listed any more
     │   ├── Unranged                     it sends whole objects where a part was asked for
@@ -95,6 +96,12 @@ class Disrupted(SourceError):
     """A reset, a timeout, a 5xx, a body that is short or does not match its checksum."""
 
     retryable = True
+
+
+class Unintelligible(Disrupted):
+    """An answer that came and cannot be read. It is about what was asked for alone, and no sign of an outage."""
+
+    retryable = False
 
 
 class Forbidden(SourceError):

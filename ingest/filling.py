@@ -58,9 +58,12 @@ class Filling:
                 return
             try:
                 rows = await anyio.to_thread.run_sync(self._one, ticker, start)
-            except SourceError as error:
+            except SourceUnavailable as error:
                 self._give_up(waiting[number - 1 :], error)
                 return
+            except SourceError as error:  # of this ticker: the others are not to go without for it
+                self.sink(events.Notice(f"no answer about {ticker}: {error}; the next run asks again", "warning"))
+                continue
             self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
 
     def _waiting(self, tickers: Collection[str], start: date, last: date, refresh: bool) -> list[str]:

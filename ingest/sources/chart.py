@@ -61,6 +61,14 @@ class Overheard:
             self._answer = answer
         return answer
 
+    @property
+    def came(self) -> bool:
+        """Whether Yahoo answered with a chart, whatever is in it."""
+        try:
+            return bool(self._answer.json()["chart"]["result"])
+        except Exception:  # no answer, a page, or JSON of another shape
+            return False
+
     def listed(self, frame: "pd.DataFrame") -> Listed:
         """The events of the answer that became this table; those of the table where no answer was overheard."""
         return listed(self._answer.json()["chart"]["result"][0]) if self._answer is not None else tabled(frame)

@@ -21,10 +21,18 @@ import tenacity
 
 from ingest.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
 from ingest.corporate import Actions, Dividend, Split
-from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled
+from ingest.errors import (
+    Disrupted,
+    IngestError,
+    NotFound,
+    SourceError,
+    SourceUnavailable,
+    Throttled,
+    Unintelligible,
+)
 from ingest.multipliers import Bars, confirmed
 from ingest.sessions import today
-from ingest.sources.chart import Listed, overheard
+from ingest.sources.chart import Listed, Overheard, overheard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +82,7 @@ class Yahoo:
         self._pause_s = PAUSE_S if pause_s is None else pause_s
         self._door = threading.Lock()
         self._asked_at = float("-inf")
-        self._refusals = 0
+        self._silent: set[str] = set()
         self._rests_until = float("-inf")
         self._vouched_until = float("-inf")
 
@@ -96,21 +104,26 @@ class Yahoo:
                 raise SourceUnavailable(
                     f"Yahoo gave no answer for {_REFUSALS} tickers in a row: it is asked again in {left / 60:.0f} min"
                 )
-            return self._counted(lambda: self._persistently(symbol, arguments))
+            return self._counted(symbol, lambda: self._persistently(symbol, arguments))
 
-    def _counted(self, call: Callable[[], Told]) -> Told:
+    def _counted(self, symbol: str, call: Callable[[], Told]) -> Told:
+        """What a call gives; symbols without an answer are counted until one is answered, whatever that is."""
         try:
             told = call()
+        except Unintelligible:
+            self._silent.clear()
+            raise
         except (Throttled, Disrupted):
-            self._refusals += 1
-            if self._refusals >= _REFUSALS:
-                self._refusals, self._rests_until = 0, time.monotonic() + _REST_S
+            self._silent.add(symbol)
+            if len(self._silent) >= _REFUSALS:
+                self._silent.clear()
+                self._rests_until = time.monotonic() + _REST_S
             raise
         except NotFound as error:
-            self._refusals = 0
+            self._silent.clear()
             self._vouch(error)
             raise
-        self._refusals = 0
+        self._silent.clear()
         return told
 
     def _vouch(self, error: NotFound) -> None:
@@ -170,6 +183,7 @@ def _yfinance() -> Any:
 
 def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
     yfinance = _yfinance()
+    answer: Overheard | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of yfinance's own use of pandas
@@ -177,7 +191,7 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
             answer = overheard(ticker)
             frame: pd.DataFrame = ticker.history(timeout=TIMEOUT_S, **arguments)
     except Exception as error:  # yfinance passes on whatever its transport and its parsers raise
-        raise _translated(symbol, error) from error
+        raise _translated(symbol, error, came=answer is not None and answer.came) from error
     finally:
         _close_its_databases()
     if frame.empty:
@@ -185,7 +199,7 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
     try:
         return Told(frame, answer.listed(frame))
     except Exception as error:  # a chart of another shape than Yahoo's own: no reason to end a run
-        raise Disrupted(f"Yahoo, {symbol}: events that cannot be read ({error!r})") from error
+        raise Unintelligible(f"Yahoo, {symbol}: events that cannot be read ({error!r})") from error
 
 
 def _close_its_databases() -> None:
@@ -201,7 +215,7 @@ def _close_its_databases() -> None:
             kept.obj.close()
 
 
-def _translated(symbol: str, error: Exception) -> SourceError:
+def _translated(symbol: str, error: Exception, came: bool) -> SourceError:
     from yfinance.exceptions import YFPricesMissingError, YFRateLimitError, YFTzMissingError
 
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -213,7 +227,7 @@ def _translated(symbol: str, error: Exception) -> SourceError:
         return NotFound(f"Yahoo has no {symbol}, or no rows of it for these days{f' ({reason})' if reason else ''}")
     if isinstance(error, json.JSONDecodeError):
         return Disrupted(f"Yahoo, {symbol}: an answer that is no JSON")
-    return Disrupted(words)
+    return Unintelligible(words) if came else Disrupted(words)
 
 
 _UNCERTAIN = (
@@ -227,7 +241,7 @@ def as_traded(symbol: str, told: Told) -> Daily:
     try:
         return _as_traded(told)
     except Exception as error:  # a frame of another shape than yfinance's own: no reason to end a run
-        raise Disrupted(f"Yahoo, {symbol}: an answer that cannot be read ({error!r})") from error
+        raise Unintelligible(f"Yahoo, {symbol}: an answer that cannot be read ({error!r})") from error
 
 
 def _as_traded(told: Told) -> Daily:

@@ -91,10 +91,51 @@ def test_yahoo_that_gives_no_answer_ends_no_run_and_is_asked_by_the_next(here):
     here.yahoo.faults["*"] = 429
     ran = run(here)
     assert (ran.finished.exit_code, ran.finished.committed) == (0, 40)
-    (alarm,) = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
-    assert alarm.startswith("Yahoo was not asked for AAPL, BRK.B: ")
+    alarms = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
+    assert [alarm.partition(":")[0] for alarm in alarms] == ["no answer about AAPL", "no answer about BRK.B"]
     here.yahoo.faults.clear()
     assert len(run(here).of(events.YahooAsked)) == 2
+
+
+FOUR = {name: security(DAYS, {}, {DAYS[20]: 0.5}, first=50.0 + at) for at, name in enumerate("ABCD")}
+
+
+@pytest.fixture
+def four(monkeypatch, tmp_path):
+    with world(monkeypatch, tmp_path, FOUR, FOUR, DAYS) as here:
+        here.place.yahoo = True
+        yield here
+
+
+def asked_of_four(four):
+    ran = four.place.run(*SPAN, tracked=set(FOUR))
+    alarms = [event.message.partition(":")[0] for event in ran.of(events.Notice) if event.level == "warning"]
+    return [event.ticker for event in ran.of(events.YahooAsked)], alarms
+
+
+def test_one_ticker_that_gets_no_answer_does_not_leave_the_others_without(four):
+    four.yahoo.faults["A"] = 429
+    assert asked_of_four(four) == (["B", "C", "D"], ["no answer about A"])
+    assert asked_of_four(four) == ([], ["no answer about A"])
+    four.yahoo.faults.clear()
+    assert asked_of_four(four) == (["A"], [])
+
+
+def test_an_answer_that_cannot_be_read_is_of_its_ticker_alone(four):
+    """However often it comes, it is no sign of an outage."""
+    unreadable = Security(FOUR["A"].bars, {DAYS[20]: (0, 1)})
+    unreadable.later_splits = lambda day: 1.0
+    four.yahoo.securities["A"] = unreadable
+    for _ in range(4):
+        assert asked_of_four(four)[1] == ["no answer about A"]
+    assert four.yahoo.asked == ["A", "B", "C", "D", "A", "A", "A"]
+    ingest.history("B", adjust="all", config=four.config())
+
+
+def test_three_tickers_without_an_answer_are_an_outage(four):
+    four.yahoo.faults["*"] = 429
+    alarms = ["no answer about A", "no answer about B", "no answer about C", "Yahoo was not asked for D"]
+    assert asked_of_four(four) == ([], alarms)
 
 
 def test_another_securitys_prices_are_refused_and_said_once(here):

@@ -138,6 +138,15 @@ def test_who_is_refused_again_and_again_stops_asking(monkeypatch):
         assert source.shared().daily("D", DAYS[0]).bars.height == len(DAYS)
 
 
+def test_one_ticker_that_is_refused_again_and_again_is_no_outage(monkeypatch):
+    with yahoo(monkeypatch, {"A": plain(), "B": plain()}) as server:
+        server.faults["A"] = 500
+        for _ in range(4):
+            with pytest.raises(Disrupted):
+                source.shared().daily("A", DAYS[0])
+        assert source.shared().daily("B", DAYS[0]).bars.height == len(DAYS)
+
+
 def test_there_is_a_pause_between_two_tickers(monkeypatch):
     slept = []
     monkeypatch.setattr(source.time, "sleep", slept.append)
