@@ -59,16 +59,28 @@ def aggregate(rows: pl.DataFrame, size: BarSize, dataset: Dataset, prepost: bool
 
     The columns of the result are the same, `time` is the begin of a bar. Open and close are those of the first and the
     last minute, volume, transactions and dollar_volume sums: None where no minute has one. Of any other column the last
-    value counts. Extended hours are left out without `prepost`; markets around the clock have none.
+    value counts. Extended hours are left out without `prepost`; markets around the clock have none. A minute that
+    stands in the file of another day counts for none where sessions have hours, else where its own day has it, too.
     """
     calendar = Calendar.of(dataset.calendar)
+    rows = _in_place(rows, calendar)
     marked = rows.with_columns(regular=_is_regular(rows, calendar))
     kept = marked if prepost or calendar.hours is None else marked.filter("regular")
     begun = kept.with_columns(time=_begin(size, calendar))
     if size != "1m":
-        bars = begun.group_by("ticker", "date", "time", maintain_order=True)
-        begun = bars.agg(_MADE.get(name, pl.col(name).last()) for name in rows.columns if name not in _NAMING)
+        by = _NAMING if calendar.hours is not None else ("ticker", "time")
+        bars = begun.group_by(by, maintain_order=True)
+        begun = bars.agg(_MADE.get(name, pl.col(name).last()) for name in rows.columns if name not in by)
     return begun.select(rows.columns)
+
+
+def _in_place(rows: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    own = pl.col("time").dt.date() == pl.col("date")
+    if calendar.hours is not None:
+        return rows.filter(own)
+    if not rows.select(pl.struct("ticker", "time").is_duplicated().any()).item():
+        return rows
+    return rows.sort("ticker", "time", ~own).unique(["ticker", "time"], keep="first", maintain_order=True)
 
 
 def _begin(size: BarSize, calendar: Calendar) -> pl.Expr:

@@ -118,6 +118,11 @@ class Dataset:
         return session if session and key == self.key(session) else None
 
     @property
+    def evenings(self) -> int:
+        """Days before its date on which a session may open: of futures up to five, over the longest weekend."""
+        return 0 if self.stamp == "window_start" else 5
+
+    @property
     def has_volume(self) -> bool:
         """Whether its rows have a volume: those of indices have none."""
         return "volume" in self.required

@@ -15,6 +15,7 @@ TIME = "window_start"
 """The column that says when a bar begins."""
 
 _NS_PER_S = 1_000_000_000
+_S_PER_DAY = 86_400
 _FIRST, _END = 946_684_800, 4_102_444_800
 """2000 and 2100, as seconds since the epoch."""
 
@@ -36,6 +37,26 @@ def seconds_of(stamp: int) -> int:
     """A time in any unit as whole seconds."""
     unit = unit_of(stamp)
     return stamp * (UNITS[unit] if unit else 1) // _NS_PER_S
+
+
+def of_text(text: "pl.Expr") -> "pl.Expr":
+    """Times as text, as integers, null where one is none: `1700000000.0` is a whole number, too, and `1.7e18` is not.
+
+    An exponent tells of digits that were rounded away: hours of nanoseconds, mostly.
+    """
+    import polars as pl
+
+    return text.str.strip_chars().str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+
+
+def is_near(second: "pl.Expr", session: "pl.Expr", evenings: int) -> "pl.Expr":
+    """Whether times may be of a session that opens up to so many evenings before its date: a day off is near.
+
+    Days are UTC's, whatever the zone of the date: which day of which zone a file ends with is not always documented.
+    """
+    import polars as pl
+
+    return (second // _S_PER_DAY - session.to_physical().cast(pl.Int64)).is_between(-evenings - 1, 2)
 
 
 def in_ns(stamps: "pl.Series") -> "pl.Series":

@@ -12,9 +12,6 @@ from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.quality import dates, in_other_units, midnight, times
 
-_EVENINGS = 5
-"""Days before its date on which a session of futures may open, over the longest weekend."""
-
 
 class Placing:
     """What the stamps of one file say, and whether any bar within days of it can have begun in its session."""
@@ -22,8 +19,7 @@ class Placing:
     def __init__(self, dataset: Dataset, session: date) -> None:
         self._session, self._zone = session, dataset.zone
         self._is_intraday, self._is_dated_by_time = dataset.is_intraday, dataset.stamp == TIME
-        early = timedelta(days=0 if self._is_dated_by_time else _EVENINGS)
-        self._begin = midnight(session - early, dataset.zone)
+        self._begin = midnight(session - timedelta(days=dataset.evenings), dataset.zone)
         self._end = midnight(session + timedelta(days=1), dataset.zone)
         self._bars, self._has_place, self._elsewhere = 0, False, "no time"
 

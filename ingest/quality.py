@@ -3,6 +3,7 @@
 Nothing is dropped for it and nothing is mended: what is found is told (`findings`), and the rows stay the vendor's.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -21,6 +22,9 @@ from ingest.finding import MAX_EXAMPLES, Finding, example
 _PRICES = ("open", "high", "low", "close")
 _NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+_WHOLE = re.compile(r"\.0*$")
+"""The end of a whole number that is written as a float, as `epochs.of_text` reads it."""
 
 NEIGHBOURS = 5
 """Sessions on each side with which a session's number of rows is compared."""
@@ -124,7 +128,7 @@ def date_of(stamp: str, zone: str) -> date | None:
 
 def _number(stamp: str) -> int | None:
     try:
-        return int(stamp)
+        return int(_WHOLE.sub("", stamp))
     except ValueError:
         return None
 

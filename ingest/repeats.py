@@ -7,7 +7,7 @@ import polars as pl
 
 from ingest import finding
 from ingest.datasets import Dataset
-from ingest.epochs import TIME
+from ingest.epochs import TIME, in_ns
 from ingest.finding import Finding
 
 _MAX_WAITING = 200_000
@@ -17,6 +17,11 @@ _MAX_WAITING = 200_000
 def keys_of(dataset: Dataset) -> tuple[str, ...]:
     """Columns that no two rows of a session should share."""
     return ("ticker", TIME) if dataset.is_intraday else ("ticker",)
+
+
+def in_one_unit(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose times, where they have any, can be compared: a minute is the same in any unit."""
+    return frame.with_columns(in_ns(frame[TIME])) if TIME in frame.columns else frame
 
 
 def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> tuple[Finding, ...]:
@@ -65,7 +70,7 @@ class Repeats:
             self._unseen = True
             self._waiting = []
             return
-        rows = frame.select(self._columns)
+        rows = in_one_unit(frame.select(self._columns))
         last = frame.height - int((rows["ticker"] == rows["ticker"][-1]).sum())
         if last or self._is_other(rows):
             yield from self._look(rows[:last])

@@ -19,11 +19,11 @@ import polars as pl
 from ingest import finding
 from ingest.chunks import line_edges, of_few_lines
 from ingest.datasets import Dataset
-from ingest.epochs import TIME
+from ingest.epochs import TIME, of_text
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.quality import numbers
-from ingest.repeats import keys_of, may_repeat, repeats
+from ingest.repeats import in_one_unit, keys_of, may_repeat, repeats
 from ingest.tickers import regexes
 from ingest.tiers.parts import Offsets, PartText
 
@@ -144,7 +144,7 @@ def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = Fa
     try:
         return read_rows(text, {**schema, TIME: pl.Int64}, [*columns, TIME])
     except UnreadableFile:  # a time that is no number must not make a file unreadable
-        return read_rows(text, schema, [*columns, pl.col(TIME).cast(pl.Int64, strict=False)])
+        return read_rows(text, schema, [*columns, of_text(pl.col(TIME))])
 
 
 def is_tracked(tracked: frozenset[str]) -> pl.Expr:
@@ -252,5 +252,5 @@ def _as_series(tracked: frozenset[str]) -> pl.Series:
 
 def _repeats(frame: pl.DataFrame, ordered: bool, dataset: Dataset) -> tuple[Finding, ...]:
     """Findings on tickers that have more than one row, or more than one of the same time."""
-    keys = keys_of(dataset)
+    keys, frame = keys_of(dataset), in_one_unit(frame)
     return repeats(frame, keys, dataset.numbers) if may_repeat(frame, keys, ordered) else ()

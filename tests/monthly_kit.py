@@ -80,24 +80,32 @@ def coin_minutes(day, seed=0):
 
 
 def expected(texts, ticker, volume=True):
-    """Lines of a ticker's CSVs by month, out of (session, text) pairs."""
-    found = {}
+    """Lines of a ticker's CSVs by month, out of (session, text) pairs.
+
+    Of several lines of a minute the first one counts that is of its session's date in New York, else the first one.
+    """
+    found, own = {}, set()
     for session, text in sorted(texts):
         for row in csv.DictReader(io.StringIO(text.decode())):
-            if row["ticker"] == ticker and (second := _second(row["window_start"])) is not None:
+            if row["ticker"] == ticker and (second := _second(row["window_start"], session)) is not None:
                 numbers = [pointed(row[name]) for name in ("open", "high", "low", "close")]
                 volumes = [pointed(row["volume"])] if volume else []
                 local = datetime.fromtimestamp(second, NEW_YORK)
                 month = found.setdefault(f"{session:%Y-%m}", {})
-                month.setdefault(second, ",".join([str(local), *numbers, *volumes]))
+                if second not in month or (local.date() == session and second not in own):
+                    month[second] = ",".join([str(local), *numbers, *volumes])
+                if local.date() == session:
+                    own.add(second)
     return {month: [lines[second] for second in sorted(lines)] for month, lines in found.items()}
 
 
-def _second(stamp):
+def _second(stamp, session):
+    """Seconds since the epoch; None for what is no time, or one of another week."""
     try:
-        return datetime.fromtimestamp(int(stamp) // 1_000_000_000, UTC).timestamp()
+        moment = datetime.fromtimestamp(int(stamp.removesuffix(".0")) // 1_000_000_000, UTC)
     except (ValueError, OverflowError):
         return None
+    return moment.timestamp() if -1 <= (moment.date() - session).days <= 2 else None
 
 
 def objects(texts, dataset=STOCKS_MINUTE):

@@ -143,6 +143,20 @@ def test_sessions_and_tickers_are_not_mixed():
     assert made.equals(made.sort("ticker", "time"))
 
 
+@pytest.mark.parametrize("dataset", ["forex-minute", "crypto-minute"])
+def test_around_the_clock_a_minute_counts_once_and_as_its_own_days_file_has_it(dataset):
+    """No page says where their days end, so a minute that no other file has counts, whatever its file's date."""
+    kind, day = named(dataset), date(2025, 11, 4)
+    own = {datetime(2025, 11, 4, 10, n, tzinfo=UTC): (1.0, 2.0, 0.5, 1.5, 10.0) for n in range(3)}
+    strays = {datetime(2025, 11, 4, 10, n, tzinfo=UTC): (9.0, 9.0, 9.0, 9.0, 99.0) for n in range(2, 4)}
+    before = rows_of(strays, day - timedelta(days=1), kind, "X")
+    rows = pl.concat([before, rows_of(own, day, kind, "X")]).sort("ticker", "time", maintain_order=True)
+    (bar,) = bars_in(aggregate(rows, "1h", kind)).values()
+    assert bar == (1.0, 9.0, 0.5, 9.0, 129.0)
+    rows = rows.filter(pl.col("time").dt.minute() < 3)
+    assert list(bars_in(aggregate(rows, "1h", kind)).values()) == [(1.0, 2.0, 0.5, 1.5, 30.0)]
+
+
 def test_columns_of_a_dataset_of_its_own_are_kept():
     more = {"dollar_volume": pl.col("volume") * 2, "exchange": pl.int_range(pl.len())}
     rows = rows_of(BY_HAND, DAY).with_columns(**more).drop("transactions")

@@ -174,6 +174,74 @@ def test_rows_without_a_stamp_are_nobodys_and_odd_numbers_are_numbers(place):
     assert frame["time"].to_list() == [at(day, 9, 30), at(day, 9, 31)]
 
 
+def _with_strays(place, day, other):
+    """A file of `day` with a row of 1970, one of next year, and AAPL's minutes of another session at 99."""
+    ends = (10, at(day + timedelta(days=365), 10).timestamp() * 10**9)
+    strays = [f"AAPL,1,99,99,99,99,{int(stamp)},1" for stamp in ends]
+    strays += [f"AAPL,1,99,99,99,99,{int(begin.timestamp()) * 10**9},1" for begin in MINUTES["AAPL"][other]]
+    text = minutes_text({ticker: MINUTES[ticker][day] for ticker in sorted(MINUTES)})
+    place.server.put(STOCKS_MINUTE.key(day), pack(text + "\n".join([*strays, ""]).encode()))
+
+
+@pytest.mark.parametrize("other", [1, 3], ids=["the session before", "the session after"])
+def test_no_file_counts_for_another_session(place, other):
+    """A row that was stamped in another session takes the place of none there, wherever it is read."""
+    day, own = MINUTE_DAYS[2], MINUTE_DAYS[other]
+    _with_strays(place, day, own)
+    how = filled(place)
+    every = ingest.history("AAPL", **how)
+    assert bars_in(every.filter(pl.col("date") == pl.col("time").dt.date())) == traded("AAPL")
+    strays = every.filter(pl.col("date") != pl.col("time").dt.date())
+    assert strays.filter(pl.col("close") != 99, pl.col("date") != day).is_empty()
+    assert strays.filter(abs(pl.col("time").dt.date() - day) > timedelta(days=3)).is_empty()
+    scan = ingest.scan(**how)
+    for wanted in (pl.col("ticker") == "AAPL", pl.col("close") == 99, pl.col("date") == own):
+        assert scan.filter(wanted).collect().equals(scan.collect().filter(wanted))
+    csv = {line.split(",")[0]: line.split(",")[1:] for lines in place.months("AAPL").values() for line in lines}
+    assert {str(begin): [float(one) for one in csv[str(begin)]] for begin in traded("AAPL")} == {
+        str(begin): list(bar) for begin, bar in traded("AAPL").items()
+    }
+    assert csv.keys() == {str(begin) for begin in traded("AAPL")}
+
+
+@pytest.mark.parametrize("prepost", [False, True])
+def test_bars_are_of_the_sessions_minutes_alone(place, prepost):
+    window = {"start": MINUTE_DAYS[0], "end": MINUTE_DAYS[-1] + timedelta(days=1), "interval": "1h", "prepost": prepost}
+    how = {"config": filled(place)["config"], "data_source": "massive", "fetch": False, "auto_adjust": False}
+    with pytest.warns(IngestWarning, match="as traded"):
+        plain = ingest.get_smart_data("AAPL", **window, **how)
+    _with_strays(place, MINUTE_DAYS[2], MINUTE_DAYS[1])
+    place.run(*MINUTE_DAYS[2:3], MINUTE_DAYS[2], tracked={"AAPL"})
+    with pytest.warns(IngestWarning, match="as traded"):
+        same(ingest.get_smart_data("AAPL", **window, **how), plain)
+
+
+def test_a_minute_in_another_unit_is_a_repeat(place):
+    day = MINUTE_DAYS[0]
+    begin = int(at(day, 9, 30).timestamp())
+    rows = [f"AAPL,1,{price},{price},{price},{price},{begin}{zeros},1" for price, zeros in ((2, "000000000"), (3, ""))]
+    place.server.put(STOCKS_MINUTE.key(day), pack("\n".join([HEADER, *rows, ""]).encode()))
+    how = filled(place)
+    assert ingest.history("AAPL", day, day, **how)["close"].to_list() == [2.0]
+    assert "conflicting repeat" in ingest.findings(start=day, end=day, **how)["kind"].to_list()
+
+
+def test_a_time_that_is_written_as_a_float_is_the_time_everywhere(place):
+    day = MINUTE_DAYS[0]
+    begin = int(at(day, 9, 30).timestamp())
+    stamps = (f"{begin}000000000.0", f"{begin + 60}000000000", f"{begin + 120:.3f}", f"{begin + 180}.5", "1.7e18")
+    rows = [f"AAPL,1,2,2,2,2,{stamp},1" for stamp in stamps]
+    place.server.put(STOCKS_MINUTE.key(day), pack("\n".join([HEADER, *rows, ""]).encode()))
+    how = filled(place)
+    times = [at(day, 9, 30 + n) for n in range(3)]
+    assert ingest.history("AAPL", day, day, **how)["time"].to_list() == times
+    lines = [line.split(",")[0] for lines in place.months("AAPL").values() for line in lines]
+    assert [line for line in lines if line.startswith(str(day))] == list(map(str, times))
+    found = ingest.findings(start=day, end=day, **how)
+    told = {kind: count for kind, count in found.select("kind", "count").iter_rows() if kind.startswith("stamps")}
+    assert told == {"stamps that are no time": 2, "stamps in seconds": 1}
+
+
 def test_a_file_that_does_not_say_when_is_no_file_of_minutes(place):
     """It is refused, and takes nothing from the sessions around it."""
     day, *others = MINUTE_DAYS

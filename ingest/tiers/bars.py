@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from ingest.datasets import Dataset
-from ingest.epochs import TIME, in_ns
+from ingest.epochs import TIME, in_ns, is_near, of_text
 from ingest.tiers.layout import TIERS, PartFolders, PartsOf
 from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 from ingest.tiers.parts import read_known
@@ -35,9 +35,10 @@ def order_of(dataset: Dataset) -> tuple[str, str]:
 
 
 def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
-    """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one a ticker and date or time.
+    """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one a session and time.
 
-    Where there are several the first one counts. Raises CacheError for a part that can't be read.
+    Where there are several the first one counts. A minute whose stamp is no time, or one of another week, is left out:
+    it is nobody's. Raises CacheError for a part that can't be read.
     """
     frames = [_wanted(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
     return firsts(pl.concat([pl.DataFrame(schema=schema_of(dataset)), *frames]), dataset)
@@ -47,22 +48,30 @@ def all_bars(folders: PartFolders, parts: PartsOf, dataset: Dataset) -> pl.DataF
     """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
     texts = [read_known(folders.file(parts, tier), parts.sha256[tier]) for tier in TIERS if tier in parts.index]
     frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, dataset) for text in texts]
-    rows = pl.concat(frames).with_columns(pl.lit(parts.session).alias("date"))
+    rows = _near(pl.concat(frames).with_columns(pl.lit(parts.session).alias("date")), dataset)
     return firsts(rows.select(schema_of(dataset).names()), dataset)
 
 
 def firsts(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Sorted, with the first one of several rows of a ticker and date or time."""
+    """Sorted, with the first one of several rows of a ticker and date, and time: no file counts for another session."""
     order = order_of(dataset)
-    repeated = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in order).fill_null(value=False)
+    repeated = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in {*order, "date"})
     # A sort that keeps the order of equals: of all minutes of a session it takes a quarter of what hashing them does.
-    return rows.sort(order, maintain_order=True).filter(~repeated)
+    return rows.sort(order, maintain_order=True).filter(~repeated.fill_null(value=False))
 
 
 def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
     stamp = stamp_of(columns)
     rows = _numbers(text, (stamp, *columns), dataset, [stamp]).filter(pl.col("ticker").is_in(list(wanted)))
-    return rows.with_columns(pl.col(stamp).str.to_date("%Y-%m-%d").alias("date")).select(schema_of(dataset).names())
+    dated = rows.with_columns(pl.col(stamp).str.to_date("%Y-%m-%d").alias("date"))
+    return _near(dated, dataset).select(schema_of(dataset).names())
+
+
+def _near(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Rows without those of minutes that cannot be of their session."""
+    if not dataset.is_intraday:
+        return rows
+    return rows.filter(is_near(pl.col("time").dt.epoch("s"), pl.col("date"), dataset.evenings))
 
 
 def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Sequence[str] = ()) -> pl.DataFrame:
@@ -97,5 +106,6 @@ def _time(zone: str) -> pl.Expr:
 def _cast(name: str, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         return pl.col(name)
-    # Whole minutes are multiples of 2048 ns: a float holds their stamps to the last digit.
+    if name == TIME:
+        return of_text(pl.col(name))
     return pl.col(name).str.strip_chars().cast(pl.Float64, strict=False).cast(kind, strict=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from ingest.datasets import Dataset
-from ingest.epochs import TIME, in_ns
+from ingest.epochs import TIME, in_ns, is_near, of_text
 from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 
@@ -24,14 +24,23 @@ def extract(
     """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
 
     Of minutes the second (since the epoch) at which each begins takes the date's place: as `TIMED`. Where there are
-    several rows of one place the first one counts. A minute whose stamp is no time is left out: it has no place. Raises
-    CacheError for a part that can't be read.
+    several rows of one place the first one counts, of minutes the first that is of its session's date. A minute whose
+    stamp is no time, or one of another week, is left out: it has no place. Raises CacheError for a part that can't be
+    read.
     """
     schema = TIMED if dataset.is_intraday else SCHEMA
     order = schema.names()[:2]
     frames = [_lines(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
-    rows = pl.concat([pl.DataFrame(schema=schema), *frames])
+    rows = _own_first(pl.concat(frames)) if frames else pl.DataFrame(schema=schema)
     return rows.unique(order, keep="first", maintain_order=True).sort(order)
+
+
+def _own_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that are of their session's date, where they say that, before those of another day."""
+    if "own" not in rows.columns:
+        return rows
+    in_order = rows if rows["own"].all() else rows.sort("own", descending=True, maintain_order=True)
+    return in_order.drop("own")
 
 
 def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
@@ -40,17 +49,20 @@ def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], datase
     rows = parse(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
     if not dataset.is_intraday:
         return rows.select("ticker", pl.col(session).alias("date"), _line(pl.col(session), dataset))
-    rows = rows.with_columns(second=_seconds(rows))
+    day = pl.col(session).str.to_date("%Y-%m-%d")
+    rows = rows.with_columns(day.alias(session), second=_seconds(rows))
     second = pl.col("second")
+    rows = rows.filter(is_near(second, pl.col(session), dataset.evenings))
     local = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(_ZONE)
     line = _line(local.dt.to_string("%Y-%m-%d %H:%M:%S%:z"), dataset)
-    return rows.select("ticker", second, line).drop_nulls("second")
+    own = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(dataset.zone).dt.date() == pl.col(session)
+    return rows.select("ticker", second, line, own=own)
 
 
 def _seconds(rows: pl.DataFrame) -> pl.Series:
     if TIME not in rows.columns:
         return pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
-    return in_ns(rows[TIME].str.strip_chars().cast(pl.Int64, strict=False)) // _NS_PER_S
+    return in_ns(rows.select(of_text(pl.col(TIME)))[TIME]) // _NS_PER_S
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:
