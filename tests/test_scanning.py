@@ -1,5 +1,6 @@
 """A lazy scan beside the same rows in memory: whatever is asked of both, the answers are equal."""
 
+import pickle
 import random
 from datetime import date, timedelta
 
@@ -168,6 +169,26 @@ def test_rows_are_counted_before_they_are_filtered(scanned, count, engine):
     for wanted in (pl.col("ticker") == "NA", pl.col("date") == DAYS[1], pl.col("volume") > 1):
         lazy = stored.scan(settings, dataset, None, None).head(count).filter(wanted)
         assert lazy.collect(engine=engine).equals(whole.head(count).filter(wanted))
+
+
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+def test_rows_are_filtered_by_functions_of_python(scanned, engine):
+    dataset, settings, whole = scanned
+    odd = pl.col("date").map_elements(lambda day: day.toordinal() % 2 == 1, return_dtype=pl.Boolean)
+    named = pl.col("ticker").map_batches(
+        lambda names: names.str.starts_with("N"), return_dtype=pl.Boolean, is_elementwise=True
+    )
+    for wanted in (odd, named, odd & (pl.col("ticker") == "NA"), named | odd):
+        lazy = stored.scan(settings, dataset, None, None)
+        assert lazy.filter(wanted).collect(engine=engine).equals(whole.filter(wanted))
+        assert lazy.head(5).filter(wanted).collect(engine=engine).equals(whole.head(5).filter(wanted))
+
+
+def test_a_scan_that_was_pickled_scans_the_same(scanned):
+    dataset, settings, whole = scanned
+    wanted = pl.col("ticker").is_in(["NA", "ZZ"])
+    lazy = pickle.loads(pickle.dumps(stored.scan(settings, dataset, None, None).filter(wanted)))
+    assert lazy.collect().equals(whole.filter(wanted))
 
 
 def test_the_first_rows_cost_no_more_sessions_than_they_fill(scanned, monkeypatch):
