@@ -14,7 +14,7 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes, Refusal
 from ingest.sessions import Calendar
 
-ASKS_AGAIN = "asked again when another session is over, or after `ingest run --refresh`"
+ASKS_AGAIN = "asked again when another session opens or is over, or after `ingest run --refresh`"
 """In words, when what was refused is asked for again."""
 
 _LATELY = timedelta(hours=1)
@@ -52,8 +52,8 @@ def _local(dataset: Dataset, now: datetime | None) -> datetime:
 def has_events(asking: Asking | None, dataset: Dataset, start: date, now: datetime | None = None) -> bool:
     """Whether all events since `start` are known that may be in force.
 
-    On the day of a session an answer suffices that was given after its opening; one given earlier that day, or one that
-    did not reach as far as it should, suffices for an hour.
+    On the day of a session an answer suffices that was given after its opening; one given earlier that day suffices for
+    an hour, not beyond the opening, and so does one that did not reach as far as it should.
     """
     if asking is None or asking.first > start:
         return False
@@ -61,26 +61,42 @@ def has_events(asking: Asking | None, dataset: Dataset, start: date, now: dateti
     if asking.last >= newest:
         return True
     asked = datetime.fromisoformat(asking.asked_at)
-    opened = datetime.combine(newest, (Calendar.of(dataset.calendar).hours or [clock(0)])[0])
-    if asking.last >= newest_session(dataset, now) and _local(dataset, asked) >= opened:
+    if asking.last >= newest_session(dataset, now) and _local(dataset, asked) >= _opening(dataset, newest):
         return True
-    return _local(dataset, asked).date() >= newest and (now or _now()) - asked < _LATELY
+    return _local(dataset, asked).date() >= newest and _is_lately(asked, now) and not _opened_since(dataset, asked, now)
+
+
+def _opening(dataset: Dataset, session: date) -> datetime:
+    return datetime.combine(session, (Calendar.of(dataset.calendar).hours or [clock(0)])[0])
+
+
+def _opened_since(dataset: Dataset, asked: datetime, now: datetime | None) -> bool:
+    """Whether the newest session has opened since then: Yahoo may list an event before, and apply it then."""
+    return _local(dataset, asked) < _opening(dataset, newest_event(dataset, now)) <= _local(dataset, now)
+
+
+def _is_lately(asked: datetime, now: datetime | None) -> bool:
+    """Within an hour; a clock that was set back since does not make it lately for ever."""
+    return abs((now or _now()) - asked) < _LATELY
 
 
 def has_rows(asking: Asking | None, start: date, end: date, now: datetime | None = None) -> bool:
     """Whether what was asked for before covers these days, or was asked for so lately that it is not asked again."""
     if asking is None or asking.first > start:
         return False
-    return asking.last >= end or (now or _now()) - datetime.fromisoformat(asking.asked_at) < _LATELY
+    return asking.last >= end or _is_lately(datetime.fromisoformat(asking.asked_at), now)
 
 
 def holds(refused: Refusal | None, dataset: Dataset, now: datetime | None = None) -> bool:
-    """Whether a refusal still answers the question that it was given to: until another session is over."""
+    """Whether a refusal still answers the question that it was given to: until another session opens or is over."""
     if refused is None:
         return False
     moment, asked = now or _now(), datetime.fromisoformat(refused.asked_at)
-    is_young = timedelta(0) <= moment - asked < _OLDEST
-    return is_young and newest_session(dataset, asked) == newest_session(dataset, moment)
+    if not timedelta(0) <= moment - asked < _OLDEST:
+        return False
+    return newest_session(dataset, asked) == newest_session(dataset, moment) and not _opened_since(
+        dataset, asked, moment
+    )
 
 
 def due(quotes: Quotes, dataset: Dataset, tickers: Iterable[str], start: date, end: date) -> list[str]:

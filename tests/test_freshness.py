@@ -39,6 +39,11 @@ def asked(when: datetime, first: date = FIRST, last: date = LAST) -> Asking:
         (asked(at(LAST, 18)), at(LAST + DAY, 8), False),
         (asked(at(LAST + DAY, 8)), at(LAST + DAY, 8, 59), True),
         (asked(at(LAST + DAY, 8)), at(LAST + DAY, 9, 1), False),
+        (asked(at(LAST + DAY, 9)), at(LAST + DAY, 9, 29), True),
+        (asked(at(LAST + DAY, 9)), at(LAST + DAY, 9, 30), False),
+        (asked(at(LAST + DAY, 9, 29)), at(LAST + DAY, 9, 31), False),
+        # A clock that was set back since.
+        (asked(at(LAST + 2 * DAY, 18), last=LAST - DAY), at(LAST, 18, 59), False),
         # Asked while it is open, it suffices until it is over; then its own row is asked for.
         (asked(at(LAST + DAY, 9, 30)), at(LAST + DAY, 16, 59), True),
         (asked(at(LAST + DAY, 9, 30)), at(LAST + DAY, 17), False),
@@ -69,6 +74,7 @@ def test_nothing_is_known_of_what_was_never_asked() -> None:
         (FIRST, LAST - DAY, 300 * DAY, False),
         (FIRST, LAST - DAY, timedelta(minutes=59), True),
         (FIRST, LAST - DAY, timedelta(minutes=61), False),
+        (FIRST, LAST - DAY, timedelta(minutes=-61), False),
     ],
 )
 def test_rows_are_known_of_the_days_that_were_answered(first: date, last: date, age: timedelta, suffices: bool) -> None:
@@ -79,17 +85,21 @@ def test_rows_are_known_of_the_days_that_were_answered(first: date, last: date, 
 @pytest.mark.parametrize(
     ("refused", "now", "does"),
     [
-        (at(LAST, 18), at(LAST + DAY, 16, 59), True),
+        (at(LAST, 18), at(LAST + DAY, 9, 29), True),
+        (at(LAST, 18), at(LAST + DAY, 9, 30), False),
+        (at(LAST + DAY, 8), at(LAST + DAY, 9, 29), True),
+        (at(LAST + DAY, 8), at(LAST + DAY, 9, 30), False),
+        (at(LAST + DAY, 9, 30), at(LAST + DAY, 16, 59), True),
         (at(LAST, 16, 59), at(LAST, 17), False),
-        (at(LAST, 18), at(LAST + DAY, 17), False),
-        (at(LAST + DAY, 18), at(LAST + 4 * DAY, 16), True),
+        (at(LAST + DAY, 10), at(LAST + DAY, 17), False),
+        (at(LAST + DAY, 18), at(LAST + 4 * DAY, 9), True),
         # A clock that was set, and values that nobody would have written.
         (at(LAST + DAY, 18), at(LAST + DAY, 17), False),
         (at(date(1600, 1, 1), 0), at(LAST, 18), False),
         (at(date(2200, 1, 1), 0), at(LAST, 18), False),
     ],
 )
-def test_a_refusal_holds_until_another_session_is_over(refused: datetime, now: datetime, does: bool) -> None:
+def test_a_refusal_holds_until_another_session_opens_or_is_over(refused: datetime, now: datetime, does: bool) -> None:
     assert holds(Refusal(FIRST, LAST, "no", refused.isoformat()), STOCKS_DAY, now) is does
 
 

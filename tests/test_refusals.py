@@ -29,7 +29,7 @@ FACEBOOK = security(DAYS, {DAYS[80]: (2, 1)}, first=200.0)
 META = Security(walk(DAYS[:10], first=15.0) | {day: FACEBOOK.bars[day] for day in DAYS[60:]})
 """A fund of that name, nobody, and then a company that Yahoo has under it throughout."""
 
-TOLD = "asked again when another session is over, or after `ingest run --refresh`"
+TOLD = "asked again when another session opens or is over, or after `ingest run --refresh`"
 
 
 def closes(frame):
@@ -335,6 +335,26 @@ def test_events_of_the_evening_before_are_asked_for_again_on_the_day_of_a_sessio
     assert closes(frame) == adjusted(morning.after, DAYS[60:])
     frame = ingest.get_smart_data("AAPL", data_source="massive", start=DAYS[60], config=config)
     assert frame["Close"].tolist() == pytest.approx([morning.after.bars[day][3] / 4 for day in DAYS[60:]])
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_was_said_before_the_opening_is_asked_for_again_after_it(morning, monkeypatch, listed):
+    """Yahoo may list a split before that it applies then: what it has until then is refused, or without the split."""
+    opens, config = max(morning.after.splits), morning.config(["AAPL"])
+    before = Security(security(DAYS).bars, {opens: (4, 1)} if listed else {}, ahead=timedelta(days=5))
+    before.later_splits = lambda day: 1.0
+    morning.yahoo.securities["AAPL"] = before
+    early = datetime.combine(opens, clock(9, 20), NEW_YORK).astimezone(UTC)
+    with monkeypatch.context() as patched:
+        patched.setattr("ingest.freshness._now", lambda: early)
+        patched.setattr("ingest.manifest.quotes.now", early.isoformat)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            ingest.history("AAPL", DAYS[60], adjust="splits", config=config)
+    assert any("not Massive's" in str(one.message) for one in told) is listed
+    morning.yahoo.securities["AAPL"] = morning.after
+    frame = ingest.history("AAPL", DAYS[60], adjust="splits", config=config)
+    assert closes(frame) == adjusted(morning.after, DAYS[60:])
 
 
 @pytest.mark.parametrize("how", ["fetch", "outage"])
