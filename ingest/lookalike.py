@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MISSING = "missing"
+"""What stands in the place of a source for the dates that nobody has."""
+
+
 def frame_of(
     rows: pl.DataFrame,
     actions: Actions | None,
@@ -160,5 +164,5 @@ def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[
         days = [day for _, day in group]
         found.setdefault(source, []).append((days[0].isoformat(), days[-1].isoformat()))
     if gaps:
-        found["missing"] = [(first.isoformat(), last.isoformat()) for first, last in gaps]
+        found[MISSING] = [(first.isoformat(), last.isoformat()) for first, last in gaps]
     return found

@@ -4,10 +4,10 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import polars as pl
 from rich.console import Console
@@ -21,7 +21,8 @@ from ingest.commands.rendering.words import counted
 from ingest.commands.telling import warnings_told
 from ingest.datasets import Dataset, bars_of, named, of_ticker
 from ingest.errors import NotFound, UsageError
-from ingest.lookalike import sources
+from ingest.gaps import Span
+from ingest.lookalike import MISSING, sources
 from ingest.measures import USUAL, Measures, Move, measures_of
 
 DataSource = Literal["massive", "yfinance"]
@@ -75,32 +76,47 @@ class Look:
     json: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows, and for each source the spans of dates that came from it, with those that are "missing"."""
+
+    rows: pl.DataFrame
+    sources: Mapping[str, Sequence[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, missing: Sequence[Span] = ()) -> Self:
+        """Rows beside the days that are missing of their window."""
+        return cls(rows, sources(rows, missing))
+
+
 def show_command(wish: Wish, look: Look, config: Path | None) -> int:
     """Show a ticker; returns the exit code. Raises IngestError."""
     if look.csv and look.json:
         raise UsageError("--csv and --json: one of the two")
     with warnings_told():
-        rows = _rows(settings.load(config), wish)
+        found = _rows(settings.load(config), wish)
+    rows = found.rows
     if look.csv:
         sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
     elif look.json:
-        sys.stdout.write(_json(wish, rows) + "\n")
+        sys.stdout.write(_json(wish, found) + "\n")
     else:
-        _show(wish, look, rows)
+        _show(wish, look, found)
     return 0
 
 
-def _rows(chosen: settings.Settings, wish: Wish) -> pl.DataFrame:
+def _rows(chosen: settings.Settings, wish: Wish) -> _Found:
     """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
     listed = smart.listed(chosen, wish.dataset) if wish.data_source == "massive" else ()
     first, last = smart.window_of(wish.period, wish.start, after, wish.dataset, listed)
-    rows = _reader(wish)(chosen, wish, first, last).fill_nan(None)
+    found = _reader(wish)(chosen, wish, first, last)
+    rows = found.rows.fill_nan(None)
     whole = bool((rows["volume"].fill_null(0) % 1 == 0).all())
-    return rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows
+    return replace(found, rows=rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows)
 
 
-def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], pl.DataFrame]:
+def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], _Found]:
     if wish.interval == "1d":
         return _of_massive if wish.data_source == "massive" else _of_yahoo
     if wish.data_source != "massive":
@@ -108,25 +124,25 @@ def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], pl.Da
     return _within_days
 
 
-def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
+def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
     adjusts, size = wish.adjust != "none", bar_size(wish.interval)
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
     found = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
     return _adjusted(wish, found)
 
 
-def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
+def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
     adjusts = wish.adjust != "none"
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
     return _adjusted(wish, smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams))
 
 
-def _adjusted(wish: Wish, found: smart.Fetched) -> pl.DataFrame:
+def _adjusted(wish: Wish, found: smart.Fetched) -> _Found:
     actions = {wish.ticker: found.actions} if found.actions else {}
-    return adjusted.apply(_with_dollars(found.rows), actions, wish.adjust)
+    return _Found.of(adjusted.apply(_with_dollars(found.rows), actions, wish.adjust), found.missing)
 
 
-def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> pl.DataFrame:
+def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
     if not wish.fetch:
         raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
     _, daily = smart.yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
@@ -135,7 +151,7 @@ def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) ->
     rows = rows.filter(pl.col("date").is_between(first, last))
     if rows.is_empty():
         raise NotFound(f"Yahoo has no rows of {wish.ticker} from {first} to {last}")
-    return rows
+    return _Found.of(rows)
 
 
 def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
@@ -146,17 +162,17 @@ def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
 # For programs
 
 
-def _json(wish: Wish, rows: pl.DataFrame) -> str:
-    measures = measures_of(rows)
-    found = {
+def _json(wish: Wish, found: _Found) -> str:
+    rows, measures = found.rows, measures_of(found.rows)
+    told = {
         "ticker": wish.ticker,
         "adjust": wish.adjust,
         "interval": wish.interval,
         "rows": rows.select(_written(rows)).to_dicts(),
-        "sources": sources(rows),
+        "sources": found.sources,
         "measures": asdict(measures) if measures else None,
     }
-    return json.dumps(found, default=lambda value: value.isoformat(), allow_nan=False)
+    return json.dumps(told, default=lambda value: value.isoformat(), allow_nan=False)
 
 
 def _written(rows: pl.DataFrame) -> list[str]:
@@ -166,14 +182,14 @@ def _written(rows: pl.DataFrame) -> list[str]:
 # For people
 
 
-def _show(wish: Wish, look: Look, rows: pl.DataFrame) -> None:
-    console = Console(highlight=False, markup=False)
+def _show(wish: Wish, look: Look, found: _Found) -> None:
+    console, rows = Console(highlight=False, markup=False), found.rows
     console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
     times = f"; times of {wish.dataset.time_zone}" if wish.dataset.is_intraday else ""
     adjusted_for = _ADJUSTED[wish.adjust if wish.dataset.splits else "none"]
     console.print(f"prices in {_currency(wish)}, {adjusted_for}{times}")
-    for source, spans in sources(rows).items():
-        console.print(f"from {source}: {_spans(spans)}")
+    for source, spans in found.sources.items():
+        console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
     _print_uncut(console, _table(wish.dataset, rows, look.rows))

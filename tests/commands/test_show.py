@@ -11,11 +11,12 @@ from reading_kit import security, world
 from typer.testing import CliRunner
 from yahoo_kit import fresh_yfinance, past_sessions
 
+import ingest
 from ingest import measures
 from ingest.commands.app import app
 from ingest.commands.chart import chart, short
 from ingest.commands.show import Look, Wish, show_command
-from ingest.errors import AcrossSeam, ActionsUnknown, NotFound, UsageError
+from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 
 __all__ = ["fresh_yfinance"]
 pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
@@ -185,6 +186,23 @@ def test_a_warning_is_a_line_on_stderr(show, here):
     assert err.startswith("warning: Massive gave nothing: ")
     assert err.count("\n") == 1
     assert list(json.loads(out)["sources"]) == ["yahoo"]
+
+
+def test_what_is_missing_is_among_the_sources_as_in_the_frame(show, here):
+    for day in (DAYS[110], DAYS[-2], DAYS[-1]):
+        del here.server.objects[key(day)]
+    here.place.run(DAYS[100], DAYS[-1], tracked={"AAPL"})
+    out, _ = show(json=True, fetch=False, adjust="none")
+    window = {"start": DAYS[100], "data_source": "massive", "fetch": False, "auto_adjust": False}
+    with pytest.warns(IngestWarning) as said:
+        frame = ingest.get_smart_data("AAPL", **window, config=here.config(["AAPL"]))
+    sources = json.loads(json.dumps(frame.attrs["sources"]))
+    assert [str(one.message) for one in said if "missing" in str(one.message)]
+    assert json.loads(out)["sources"] == sources
+    assert sources["missing"] == [[str(DAYS[110])] * 2, [str(DAYS[-2]), str(DAYS[-1])]]
+    out, _ = show(fetch=False, adjust="none")
+    assert f"from massive: {DAYS[100]} to {DAYS[109]}, {DAYS[111]} to {DAYS[-3]}\n" in out
+    assert f"missing: {DAYS[110]}, {DAYS[-2]} to {DAYS[-1]}\n" in out
 
 
 def test_a_warning_is_said_before_an_error_too(show, capsys):
