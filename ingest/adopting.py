@@ -28,7 +28,7 @@ from ingest.manifest import Held, Manifest
 from ingest.manifest.quotes import Quotes
 from ingest.plan import Decision
 from ingest.prepare import prepare
-from ingest.projecting import follow
+from ingest.projecting import Say, follow
 from ingest.request import Request
 from ingest.runs import opened_store
 from ingest.sessions import Calendar
@@ -102,13 +102,13 @@ class _File:
 
 
 def adopt(
-    settings: Settings, request: Request, folder: Path, dry_run: bool, report: Callable[[Adoption], None]
+    settings: Settings, request: Request, folder: Path, dry_run: bool, report: Callable[[Adoption], None], say: Say
 ) -> Summary:
     """Adopt what can be trusted of the caches below a folder; `report` gets one Adoption a file, as it is known.
 
-    Of the request the tracked tickers count. With `dry_run` nothing is written, and "adopted" is what would be. What is
-    committed stays, however this ends; called again it goes on. Raises UsageError where the folder has no such caches
-    or has to do with our own, CacheError, CacheLocked.
+    `say` is told what else follows. Of the request the tracked tickers count. With `dry_run` nothing is written, and
+    "adopted" is what would be. What is committed stays, however this ends; called again it goes on. Raises UsageError
+    where the folder has no such caches or has to do with our own, CacheError, CacheLocked.
     """
     top = _checked(folder, settings)
     with Manifest.read(settings.manifest_path, request.dataset.name) as known:
@@ -120,7 +120,7 @@ def adopt(
         report(one)
 
     with _cache(settings, _spanning(request, found), dry_run) as (manifest, store):
-        _Adopting(settings, request, manifest, store, tell).work(found)
+        _Adopting(settings, request, manifest, store, tell, say).work(found)
         summary = _summary(told)
         if store:
             manifest.finish_run(store.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})
@@ -148,10 +148,11 @@ class _Adopting:
         manifest: Manifest,
         store: Store | None,
         tell: Callable[[Adoption], None],
+        say: Say,
     ) -> None:
         self._settings, self._request = settings, request
         self._max_unpacked = settings.limits.max_unpacked_bytes
-        self._manifest, self._store, self._tell = manifest, store, tell
+        self._manifest, self._store, self._tell, self._say = manifest, store, tell, say
         self._states = manifest.sessions()
         self._before = manifest.committed()
         self._held = set(self._before)
@@ -215,7 +216,7 @@ class _Adopting:
 
     def _project(self) -> None:
         if self._store:
-            follow(self._manifest, self._settings, STOCKS_DAY, self._request.tracked)
+            follow(self._manifest, self._settings, STOCKS_DAY, self._request.tracked, self._say)
 
     def _compare(self, witnesses: Witnesses) -> None:
         """Hold the CSVs against the sessions that were held before."""

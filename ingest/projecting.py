@@ -1,7 +1,7 @@
 """Brings the tracked CSVs up to date: which tickers, from which sessions, many sessions in one pass."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -14,6 +14,8 @@ from ingest.settings import Settings
 from ingest.tiers import durable, projection
 from ingest.tiers.layout import PartFolders, PartsOf, csv_folder
 from ingest.tiers.projection import CsvFolder, Projection
+
+Say = Callable[[str], None]
 
 _MAX_ROWS = 20_000
 """Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
@@ -66,14 +68,31 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
-def follow(manifest: Manifest, settings: Settings, dataset: Dataset, names: Iterable[str]) -> resolving.Followed:
+def brought_over(manifest: Manifest) -> str:
+    """In words, that CSVs of an earlier format will be rewritten by the next projection; nothing where there are none.
+
+    Said by who does it, and so once; after a kill by the next one again, of those that are left.
+    """
+    csvs = manifest.outdated()
+    told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
+    return f"{told} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)" * bool(
+        csvs
+    )
+
+
+def follow(
+    manifest: Manifest, settings: Settings, dataset: Dataset, names: Iterable[str], say: Say
+) -> resolving.Followed:
     """Make these tickers, and those that match these patterns, the ones that are tracked; asks no one.
 
-    Their CSVs are made what is held; what a killed process left among them goes. Raises CacheError.
+    Their CSVs are made what is held, and `say` is told where all of them change; what a killed process left among them
+    goes. Raises CacheError.
     """
     folders, csvs = PartFolders.of(settings, dataset), CsvFolder(csv_folder(settings, dataset), dataset)
     csvs.sweep()
     followed = resolving.follow(manifest, folders, dataset, names)
+    if words := brought_over(manifest):
+        say(words)
     project(manifest, folders, csvs, settings.fallback.into_csv)
     return followed
 

@@ -17,7 +17,7 @@ from ingest.manifest.records import Quarantined
 from ingest.neighbours import compare_counts
 from ingest.plan import Decision
 from ingest.prepare import prepare
-from ingest.projecting import follow
+from ingest.projecting import Say, follow
 from ingest.replacing import cost_of_comparing, large_versions, versions
 from ingest.request import Request
 from ingest.runs import opened_store
@@ -115,12 +115,13 @@ def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Re
     return Refused(one, str(path), _opening(path), loss)
 
 
-def accept(settings: Settings, request: Request, sessions: Collection[date]) -> Sequence[Accepted]:
+def accept(settings: Settings, request: Request, sessions: Collection[date], say: Say) -> Sequence[Accepted]:
     """Apply the kept bytes of these sessions, though they take rows away; nothing is fetched.
 
-    Of the request the tracked tickers count. Those that are held, and not in quarantine, are done already, by an
-    acceptance that was broken off, say: they are not among what is returned. Raises UsageError where one is neither, or
-    cannot be read, and CacheError where its bytes are gone, before anything is applied; CacheLocked.
+    Of the request the tracked tickers count; `say` is told what else follows. Those that are held, and not in
+    quarantine, are done already, by an acceptance that was broken off, say: they are not among what is returned. Raises
+    UsageError where one is neither, or cannot be read, and CacheError where its bytes are gone, before anything is
+    applied; CacheLocked.
     """
     _check(settings, request.dataset, waiting(settings, sessions, request.dataset))
     with lock.hold(settings.cache.root):
@@ -132,19 +133,19 @@ def accept(settings: Settings, request: Request, sessions: Collection[date]) -> 
             accepting = _Accepting(settings, request, store)
             done = [accepting.take(one) for one in left]
             compare_counts(store.manifest)
-            follow(store.manifest, settings, request.dataset, request.tracked)
+            follow(store.manifest, settings, request.dataset, request.tracked, say)
             store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
     return done
 
 
-def settle(settings: Settings, request: Request) -> None:
+def settle(settings: Settings, request: Request, say: Say) -> None:
     """Bring what follows from sessions that are held after them: who fetched or accepted them may have been killed.
 
     Asks no one. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root), Store.opened(settings, request.dataset) as store:
         compare_counts(store.manifest)
-        follow(store.manifest, settings, request.dataset, request.tracked)
+        follow(store.manifest, settings, request.dataset, request.tracked, say)
 
 
 def _check(settings: Settings, dataset: Dataset, chosen: Sequence[Quarantined]) -> None:

@@ -107,7 +107,7 @@ class _Mending:
         self._csvs(found)
         if not lost:  # else the run that fetches them does it: a damaged part cannot be read
             compare_counts(self._manifest)
-            follow(self._manifest, self._settings, self._request.dataset, self._request.tracked)
+            follow(self._manifest, self._settings, self._request.dataset, self._request.tracked, self._say)
         return lost
 
     def _blocked(self) -> Iterator[Path]:

@@ -236,14 +236,14 @@ class _Run:
             await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
 
     async def _project(self) -> None:
-        from ingest.projecting import project
+        from ingest.projecting import brought_over, project
 
         manifest, dataset = self._store.manifest, self._request.dataset
         csvs = CsvFolder(csv_folder(self._settings, dataset), dataset)
         for session, found in compare_counts(manifest).items():
             self._sink(events.Found(session, (found,)))
-        if outdated := manifest.outdated():
-            self._sink(events.Notice(_rewritten(outdated)))
+        if words := brought_over(manifest):
+            self._sink(events.Notice(words))
         into_csv = self._settings.fallback.into_csv
         if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, csvs, into_csv):
             self._sink(projected)
@@ -265,12 +265,6 @@ async def _import_pipeline() -> None:
 
 def _rowless(tickers: list[str]) -> str:
     return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
-
-
-def _rewritten(csvs: int) -> str:
-    """Said by the run that does it, and so once; after a kill by the next one again, of those that are left."""
-    told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
-    return f"{told} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)"
 
 
 def _not_whole(days: Sequence[date], request: Request) -> str:

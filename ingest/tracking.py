@@ -10,7 +10,7 @@ from ingest import files, lock
 from ingest.datasets import Dataset, strangers
 from ingest.errors import UsageError
 from ingest.manifest import Held, Manifest
-from ingest.projecting import follow
+from ingest.projecting import Say, follow
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.tickers import covers, is_pattern, matching, meant, read_list, tracked, written
@@ -52,11 +52,12 @@ def setting_of(dataset: Dataset) -> str:
 
 
 def add(
-    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]
+    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say
 ) -> tuple[list[str], list[TrackedTicker]]:
     """Append tickers to a list and project them; returns those that were new in it, and what is held of all asked for.
 
-    Raises UsageError for what is no ticker or too long for a file name, CacheLocked or CacheError.
+    `say` is told what else follows for the CSVs. Raises UsageError for what is no ticker or too long for a file name,
+    CacheLocked or CacheError.
     """
     _check(dataset, tickers)
     _present(file)  # a list that cannot be understood is said before anything is touched
@@ -64,10 +65,10 @@ def add(
         present = _present(file)
         new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
         _rewrite(file, lambda text: _appended(text, new))
-        return new, _projected(settings, dataset, tickers)
+        return new, _projected(settings, dataset, tickers, say)
 
 
-def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]) -> list[str]:
+def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
     """Take tickers out of a list; their CSVs stay as they are. Returns those that were in it.
 
     Raises UsageError where there is no such list, CacheLocked or CacheError.
@@ -76,7 +77,7 @@ def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[s
     with lock.hold(settings.cache.root):
         present = set(read_list(file))
         _rewrite(file, lambda text: _without(text, set(tickers)))
-        _projected(settings, dataset, tickers)
+        _projected(settings, dataset, tickers, say)
     return [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
 
 
@@ -118,14 +119,14 @@ def _rewrite(file: Path, change: Callable[[str], str]) -> None:
         rewriting.rewrite(file, changed.encode())
 
 
-def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> list[TrackedTicker]:
+def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str], say: Say) -> list[TrackedTicker]:
     with durable.translated("look for", settings.manifest_path):
         is_new = not files.is_there(settings.manifest_path)
     if is_new:
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
     names = _listed(settings, dataset)
     with Store.opened(settings, dataset) as store:
-        follow(store.manifest, settings, dataset, names)
+        follow(store.manifest, settings, dataset, names, say)
         return _held(store.manifest, meant(tickers))
 
 

@@ -97,7 +97,7 @@ def adopt(place, theirs, dry_run=False, tracked=TRACKED, save_others=True):
     request = Request(Window(*SPAN), frozenset(tracked))
     try:
         settings = place.settings(save_others=save_others)
-        summary = adopting.adopt(settings, request, theirs.top, dry_run, told.append)
+        summary = adopting.adopt(settings, request, theirs.top, dry_run, told.append, print)
     finally:
         assert theirs.state() == before
     assert len({one.path for one in told}) == len(told)
@@ -518,7 +518,7 @@ def test_folders_that_cannot_be_adopted(place, tmp_path, where):
     (tmp_path / "data_cache").mkdir()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UsageError) as caught:
-        adopting.adopt(place.settings(), Request(Window(*SPAN), TRACKED), tmp_path / where, False, print)
+        adopting.adopt(place.settings(), Request(Window(*SPAN), TRACKED), tmp_path / where, False, print, print)
     assert caught.value.exit_code == 2
     assert sorted(tmp_path.rglob("*")) == before
 

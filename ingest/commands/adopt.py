@@ -29,7 +29,8 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
 
     with choose_rendering(json=False, quiet=True) as warnings:
         request = request_of(Flags(), chosen, warnings.event)
-    summary = adopt(chosen, request, folder, dry_run, report)
+    say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
+    summary = adopt(chosen, request, folder, dry_run, report, say)
     if not as_json:
         _show(Console(highlight=False), summary, examples, dry_run)
     return summary.exit_code

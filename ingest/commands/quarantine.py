@@ -64,7 +64,7 @@ def retry_command(dataset: str | None, sessions: Collection[date], config: Path 
     with choose_rendering(json=False, quiet=False) as rendering:
         request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
         if not wanted:
-            refused.settle(chosen, request)
+            refused.settle(chosen, request, _console().print)
             return 0
         window = Window(min(wanted), max(wanted))
         return execute(chosen, replace(request, window=window, only=wanted), rendering)
@@ -75,8 +75,8 @@ def accept_command(dataset: str | None, sessions: Collection[date], config: Path
     chosen, kind = settings.load(config), _dataset(dataset)
     with choose_rendering(json=False, quiet=True) as warnings:
         request = request_of(Flags(), chosen, warnings.event, kind)
-    done = refused.accept(chosen, request, sessions)
     console = _console()
+    done = refused.accept(chosen, request, sessions, console.print)
     for one in done:
         _say(console, one, kind)
     _say_done(console, set(sessions) - {one.session for one in done})

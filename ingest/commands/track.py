@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -27,8 +28,8 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
     """Add tickers to a list of a dataset; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
-    new, found = tracking.add(chosen, kind, file, tickers)
     console = Console(highlight=False, markup=False)
+    new, found = tracking.add(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
     console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
     _warn_unread(console, file, chosen.lists_of(kind), kind)
     meant = _meant(chosen, kind, [one.ticker for one in found if not one.rows and one.matches is None])
@@ -54,9 +55,9 @@ def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | Non
     """Take tickers out of a list; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
-    gone = tracking.remove(chosen, kind, file, tickers)
-    absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
     console = Console(highlight=False, markup=False)
+    gone = tracking.remove(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
+    absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
     console.print(f"{len(gone)} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
     if absent:
         console.print(f"Not in it: {some(absent)}.", soft_wrap=True)

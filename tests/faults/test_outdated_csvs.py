@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from monthly_kit import OCTOBER
-from pipeline_kit import window
+from pipeline_kit import packed_day, window
 from story import make_outdated
 from test_kills import kill_at_every_step
 
@@ -30,6 +30,35 @@ def test_the_next_run_brings_them_over_and_says_so_once(outdated):
     before = place.tiers()
     assert [one for one in outdated.finish(place).notices if "rewritten" in one] == []
     assert place.tiers() == before
+
+
+def _adoptable(place, day):
+    """A day as another tool has it, and the folder that it lies in."""
+    theirs = place.root.parent / "theirs"
+    (theirs / "massive_cache").mkdir(parents=True)
+    (theirs / "massive_cache" / f"{day}.csv.gz").write_bytes(packed_day(day))
+    return theirs
+
+
+FIRST = {
+    "track add": lambda place, day: ("track", "add", "MSFT"),
+    "track remove": lambda place, day: ("track", "remove", "NOSUCH"),
+    "adopt": lambda place, day: ("adopt", str(_adoptable(place, day))),
+    "verify --repair": lambda place, day: ("verify", "--repair"),
+}
+
+
+@pytest.mark.parametrize("command", FIRST)
+def test_whoever_is_the_first_to_bring_them_over_says_so(outdated, command):
+    place = outdated.fresh_copy(f"first {command}")
+    listed = place.root.parent / "listed.txt"
+    listed.write_text("".join(f"{ticker}\n" for ticker in sorted(outdated.tracked)))
+    lists = {"INGEST_TRACKED__LISTS": f'["{listed}"]', "INGEST_TRACKED__TICKERS": "[]"}
+    told = place.here(*FIRST[command](place, outdated.days[2]), **lists)
+    assert told.code == 0, told.err
+    assert (told.out + told.err).count("rewritten, once: prices") == 1
+    assert [one for one in numbers_of(place) if "." not in one] == []
+    assert "rewritten" not in place.here("verify", "--repair", **lists).out
 
 
 def test_they_are_the_csvs_of_a_cache_that_never_was_old(outdated, outdated_months):
