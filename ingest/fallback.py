@@ -3,10 +3,11 @@
 Yahoo's prices, brought back to what was traded, have to be Massive's where both are at hand: a ticker may mean another
 company there, and Yahoo sometimes lacks a split. All closes that both have are compared (see `ingest.agreement`). What
 comes after the last one that is wrong is believed; what lies before is refused, as long as the same is asked for and no
-other session is over. What cannot be compared is served and not kept.
+other session is over. What cannot be compared is served and not kept; what shows by itself that a split was not applied
+to it (see `ingest.unapplied`) is left out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from ingest import lock, reading
+from ingest.adjusted import days_in
 from ingest.agreement import Agreement, Flags, compare
 from ingest.corporate import Actions
 from ingest.datasets import Dataset
@@ -28,6 +30,7 @@ from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
 from ingest.store import Store
+from ingest.unapplied import Stretch, unapplied
 from ingest.warned import warn
 
 _MARGIN = timedelta(days=12)
@@ -40,8 +43,8 @@ class Answer:
     """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
 
     `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, `ends` its last.
-    Where `refused` says why, what it has before `start` is another's, and was left out: `disbelieved` are its closes.
-    `outliers` are single sessions whose close is not Massive's.
+    Where `refused` says why, what it has before `start` is another's, and was left out. `disbelieved` has the closes of
+    rows left out, `outliers` the single sessions whose close is not Massive's.
     """
 
     ticker: str
@@ -100,7 +103,8 @@ def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None)
     doubts = tuple(f"{ticker}: {doubt}" for doubt in found.doubts)
     whole = Answer(ticker, asked, rows, found.actions, False, days[0], days[-1], doubts)
     closes = _closes(stock, ticker, rows)
-    return _believed(stock.dataset, whole, closes) if closes.height else whole
+    believed = _believed(stock.dataset, whole, closes) if closes.height else whole
+    return _likely(believed, closes["date"].to_list())
 
 
 def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
@@ -152,6 +156,31 @@ def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
     )
 
 
+def _likely(answer: Answer, compared: Collection[date]) -> Answer:
+    """An answer without rows that look as if a split were not applied to them, unless their closes were compared."""
+    rows = answer.rows.filter(pl.col("close") > 0)
+    days = rows["date"].to_list()
+    found = unapplied(days_in(rows), rows["close"].to_numpy(), answer.actions.splits) if answer.actions.splits else []
+    odd = [one for one in found if frozenset(compared).isdisjoint(days[one.rows])]
+    if not odd:
+        return answer
+    gone = [day for one in odd for day in days[one.rows]]
+    return replace(
+        answer,
+        rows=answer.rows.filter(~pl.col("date").is_in(gone)),
+        disbelieved={**answer.disbelieved, **_by_date(rows.filter(pl.col("date").is_in(gone)))},
+        doubts=(*answer.doubts, *(_unlikely(answer.ticker, days[one.rows], one) for one in odd)),
+    )
+
+
+def _unlikely(ticker: str, days: Sequence[date], stretch: Stretch) -> str:
+    ratio, ex_date = stretch.split.ratio, stretch.split.ex_date
+    return (
+        f"Yahoo's prices of {ticker} from {days[0]} to {days[-1]} are {stretch.times:.3g} times those around them, as "
+        f"if its split of {ratio:g} for 1 on {ex_date} were not applied, or twice: they are left out"
+    )
+
+
 def _by_date(rows: pl.DataFrame) -> Mapping[date, float]:
     return dict(rows.select("date", "close").iter_rows())
 
@@ -193,8 +222,8 @@ def store(stock: Stock, start: date, answer: Answer) -> int:
     if not answer.compared:
         return 0
     rows = _lacking(answer, stock.manifest.coverage())
-    if answer.refused:
-        stock.quotes.take_back(answer.ticker, answer.disbelieved, answer.start)
+    if answer.disbelieved:
+        stock.quotes.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
     newest = newest_session(stock.dataset)
     asking = Asking(answer.start, min(newest, answer.ends), begins=answer.begins)
     stock.quotes.keep(answer.ticker, asking, answer.actions, rows, through=today())

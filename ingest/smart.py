@@ -475,6 +475,8 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
             _warn(f"not kept: {error}")
             fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)
             return
+    for doubt in answer.doubts[len(found.doubts) :]:  # those before were said
+        _warn(f"not kept: {doubt}")
     if answer.refused:
         _warn(f"not kept of the days before {answer.start}: {answer.refused}")
     fallback.keep(settings, dataset, answer.start, answer)

@@ -254,7 +254,7 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
 @pytest.mark.parametrize("asks", sampled(["run", "raw", "yfinance", "history", "smart"], 2))
 def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wrong(monkeypatch, tmp_path, asks):
     """Nothing could be compared with them when they came."""
-    at_yahoo = forgetting(FORGOTTEN, DAYS[20:31], 0.1)
+    at_yahoo = forgetting(FORGOTTEN, DAYS[20:31], 0.4)
     with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": at_yahoo}, DAYS) as here:
         here.server.forbidden.update(map(key, DAYS[15:36]))
         here.place.yahoo = True
@@ -273,6 +273,35 @@ def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wro
         assert set(kept(here, "ABC")) == set(DAYS[31:36])
         found = closes(ingest.history("ABC", DAYS[31], adjust="splits", config=config))
         assert found == adjusted(FORGOTTEN, DAYS[31:])
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_rows_that_a_split_was_not_applied_to_are_left_out_though_all_that_is_compared_agrees(
+    monkeypatch, tmp_path, factor
+):
+    at_yahoo = forgetting(FORGOTTEN, DAYS[20:31], factor)
+    days = {*DAYS[15:20], *DAYS[31:36]}
+    with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": at_yahoo}, DAYS) as here:
+        here.server.forbidden.update(map(key, DAYS[15:36]))
+        here.place.yahoo = True
+        ran = here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        (alarm,) = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
+        assert f"from {DAYS[20]} to {DAYS[30]} are " in alarm
+        assert "as if its split of 0.1 for 1" in alarm
+        assert kept(here, "ABC") == {day: FORGOTTEN.bars[day][3] for day in days}
+        with pytest.warns(IngestWarning, match=rf"11 sessions are missing \({DAYS[20]} to {DAYS[30]}\)"):
+            frame = ingest.get_smart_data("ABC", data_source="massive", start=DAYS[0], config=here.config(["ABC"]))
+        assert len(frame) == 89
+        assert frame["Close"].iloc[0] == pytest.approx(FORGOTTEN.bars[DAYS[0]][3] * 10)
+
+
+def test_a_price_that_goes_by_a_splits_ratio_and_back_at_massive_too_is_one(monkeypatch, tmp_path):
+    wild = forgetting(FORGOTTEN, DAYS[20:31], 10.0)
+    with world(monkeypatch, tmp_path, {"ABC": wild}, {"ABC": wild}, DAYS) as here:
+        here.server.forbidden.update(map(key, [*DAYS[15:24], *DAYS[26:36]]))
+        here.place.yahoo = True
+        here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        assert len(kept(here, "ABC")) == 19
 
 
 def asked_for(what, config):
