@@ -32,7 +32,7 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
     say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
     summary = adopt(chosen, request, folder, dry_run, report, say)
     if not as_json:
-        _show(Console(highlight=False), summary, examples, dry_run)
+        _show(Console(highlight=False, markup=False), summary, examples, dry_run)
     return summary.exit_code
 
 

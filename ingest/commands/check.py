@@ -10,6 +10,7 @@ from textwrap import indent
 
 import anyio
 from rich.console import Console
+from rich.text import Text
 
 from ingest import settings
 from ingest.checking import Check, check
@@ -22,7 +23,7 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
     """Look at everything that a run needs, a line each; returns the exit code. Raises UsageError."""
     found: list[Check] = []
     chosen = settings.load(config)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
 
     def report(one: Check) -> None:
         found.append(one)
@@ -36,10 +37,10 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
 
 
 def _show(console: Console, one: Check) -> None:
-    mark = "[green]pass [/green]" if one.passed else "[red]to do[/red]"
-    console.print(f"{mark} [bold]{one.name:<10}[/bold]", end=" ")
+    mark = ("pass ", "green") if one.passed else ("to do", "red")
+    console.print(Text.assemble(mark, " ", (f"{one.name:<10}", "bold")), end=" ")
     if one.dataset:
         console.print(f"{one.dataset}:", end=" ")
-    console.print(one.found, markup=False, soft_wrap=True)
+    console.print(one.found, soft_wrap=True)
     if one.advice:
-        console.print(indent(one.advice, " " * 17), markup=False, soft_wrap=True, style="yellow")
+        console.print(indent(one.advice, " " * 17), soft_wrap=True, style="yellow")

@@ -38,7 +38,7 @@ def corrections_command(
         if as_json:
             print_json({"dataset": kind.name, **_plain(change)} for change in found)
         else:
-            _show(Console(highlight=False), heading(kind, kinds), found)
+            _show(Console(highlight=False, markup=False), heading(kind, kinds), found)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ingest import sessions, settings, window
 from ingest.commands.rendering import choose_rendering
@@ -82,7 +85,7 @@ class _Part:
 
 def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> int:
     """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
     folder = _absolute(folder)
     parts = [_part(dataset, months, folder) for dataset in chosen]
@@ -148,10 +151,10 @@ def _forbidden(parts: Sequence[_Part]) -> str:
 def _twice(console: Console, source: server.DemoSource, folder: Path, parts: Sequence[_Part]) -> int:
     for again in (False, True):
         if again:
-            console.print("[dim]# again: nothing is downloaded[/dim]")
+            console.print("# again: nothing is downloaded", style="dim")
         for part in parts:
             chosen = _settings(source, folder, part)
-            console.print(f"[bold]$ ingest run[/bold]{_flag(part)} {part.said}")
+            console.print(Text.assemble(("$ ingest run", "bold"), f"{_flag(part)} {part.said}"))
             if code := _run(chosen, part):
                 return code
             if not again:
@@ -242,16 +245,22 @@ def _period(shelf: Shelf) -> str:
     return next((one for one in periods if first_day(one, today, today, dataset) <= last), "max")
 
 
+def _typed(word: str) -> str:
+    """A word as it is typed in a shell: in quotes where it has to be."""
+    return word if re.fullmatch(r"[\w./\\:~-]+", word) else shlex.quote(word)
+
+
 def _what_next(folder: Path, parts: Sequence[_Part]) -> str:
     first, of_it = parts[0], _flag(parts[0])
     bars = f"{'-i 1h ' if first.dataset.is_intraday else ''}-p {_period(first.shelf)}"
+    config, ticker = map(_typed, (f"{folder}/config.toml", first.tickers[0]))
     return f"""\
 What the demo left: {folder}. Look at it:
-  ingest status{of_it} --config {folder}/config.toml
-  ingest show {first.tickers[0]} {bars} --no-fetch{of_it} --config {folder}/config.toml
+  ingest status{of_it} --config {config}
+  ingest show {ticker} {bars} --no-fetch{of_it} --config {config}
 With keys of your own, from the dashboard of Massive.com:
   1. write them into ~/.aws/credentials:
-       \\[massive]
+       [massive]
        aws_access_key_id = YOUR_ACCESS_KEY
        aws_secret_access_key = YOUR_SECRET_KEY
   2. write the tickers that you follow into {_list_of(first.dataset)}, one a line

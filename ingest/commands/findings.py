@@ -33,7 +33,7 @@ def findings_command(
         if as_json:
             print_json({"dataset": dataset.name, "date": session, **asdict(one)} for session, one in found)
         else:
-            _show(Console(highlight=False), heading(dataset, kinds), found)
+            _show(Console(highlight=False, markup=False), heading(dataset, kinds), found)
     return 0
 
 
@@ -51,5 +51,5 @@ def _show(console: Console, heading: str, found: Sequence[tuple[date, Finding]])
     if len(found) > _SHOWN:
         console.print(f"the last {_SHOWN} of {len(found):,} (--json has all)")
     for kind, count in Counter(one.kind for _, one in found).most_common():
-        console.print(f"{kind}: {counted(count, 'session')}", markup=False)
+        console.print(f"{kind}: {counted(count, 'session')}")
     console.print("The rows are as the vendor published them: nothing was left out or mended.")

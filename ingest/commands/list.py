@@ -30,7 +30,7 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
         if as_json:
             print_json({"dataset": kind.name, **asdict(one)} for one in found.files)
         else:
-            _show(Console(highlight=False), heading(kind, kinds), found.files)
+            _show(Console(highlight=False, markup=False), heading(kind, kinds), found.files)
         code = max(code, NOTHING_LISTED if found.is_bare else 0)
     return code
 

@@ -18,7 +18,7 @@ from ingest.adjust import Adjust
 from ingest.aggregate import bar_size
 from ingest.commands.chart import chart, short, stamped
 from ingest.commands.rendering.words import counted
-from ingest.commands.telling import warnings_told
+from ingest.commands.telling import print_uncut, warnings_told
 from ingest.datasets import Dataset, bars_of, named, of_ticker
 from ingest.errors import NotFound, UsageError
 from ingest.gaps import Span
@@ -28,7 +28,6 @@ from ingest.measures import USUAL, Measures, Move, measures_of
 DataSource = Literal["massive", "yfinance"]
 
 _WIDTH = 80
-_WIDEST = 1000
 _FEW, _LONG = 100, 1e10
 """Volumes outside of these are shortened: coins may cost a fortune or next to nothing."""
 _SPANS = 4
@@ -192,7 +191,7 @@ def _show(wish: Wish, look: Look, found: _Found) -> None:
         console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
-    _print_uncut(console, _table(wish.dataset, rows, look.rows))
+    print_uncut(console, _table(wish.dataset, rows, look.rows))
     if measures := measures_of(rows):
         console.print()
         console.print(_numbers(wish, measures))
@@ -230,13 +229,6 @@ def _plot(console: Console, wish: Wish, rows: pl.DataFrame) -> None:
         sys.stderr.write(f"warning: no chart: {console.encoding} does not have its characters\n")
     else:
         console.file.write(f"\n{text}\n\n")
-
-
-def _print_uncut(console: Console, table: Table) -> None:
-    """A number with its end cut off is another number: what does not fit is left to the terminal, which wraps it."""
-    needed = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
-    wide = Console(highlight=False, markup=False, width=max(needed, console.width))
-    wide.print(table)
 
 
 def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from ingest import settings
 from ingest.commands.rendering.words import counted, size
+from ingest.commands.telling import print_uncut
 from ingest.datasets import named
 from ingest.overview import Status, shown, status
 from ingest.request import datasets_asked
@@ -54,8 +56,8 @@ def _age(found: Status) -> str:
 
 def show(found: Status, flag: str) -> None:
     """Print tables for a person; `flag` is what other commands are to be called with for this dataset."""
-    console = Console(highlight=False)
-    console.print(f"[bold]{found.dataset}[/bold] in {found.root}")
+    console = Console(highlight=False, markup=False, soft_wrap=True)  # a reason quotes a file, a path may hold anything
+    console.print(Text.assemble((found.dataset, "bold"), f" in {found.root}"))
     if found.unknown_parts:
         parts = counted(found.unknown_parts, "session")
         console.print(f"There are parts of {parts} that the manifest does not know: `ingest run{flag}` takes them up.")
@@ -69,13 +71,12 @@ def show(found: Status, flag: str) -> None:
         console.print(
             f"Held, and a part is missing or damaged: {days}. `ingest run{flag}` fetches what is to be had.",
             style="yellow",
-            soft_wrap=True,
         )
     _show_gaps(console, found)
-    sizes = Table("tier", "files", "size", Column("folder", overflow="fold"), box=None)
+    sizes = Table("tier", "files", "size", Column("folder", no_wrap=True), box=None)
     for tier in found.tiers:
         sizes.add_row(tier.name, f"{tier.files:,}", size(tier.bytes), tier.path)
-    console.print(sizes)
+    print_uncut(console, sizes)
     console.print(
         f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
         f"{counted(found.corrections, 'correction')}{_see('corrections', flag, found.corrections)}."
@@ -122,7 +123,7 @@ def _show_sessions(console: Console, found: Status) -> None:
         for row in found.sessions:
             cells = (row.held, row.remote or "", f"{row.count:,}", str(row.first), str(row.last), row.reason or "")
             table.add_row(*cells)
-        console.print(table)
+        console.print(table, soft_wrap=False)
 
 
 def _show_gaps(console: Console, found: Status) -> None:
@@ -138,4 +139,4 @@ def _show_runs(console: Console, found: Status) -> None:
         ended = "killed or going on" if run["exit_code"] is None else str(run["exit_code"])
         table.add_row(str(run["run"]), run["started_at"], f"{run['window_start']} to {run['window_end']}", ended)
     if found.runs:
-        console.print(table)
+        console.print(table, soft_wrap=False)

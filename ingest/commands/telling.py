@@ -5,10 +5,16 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest import events
 from ingest.errors import IngestWarning
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_WIDEST = 10_000
 
 
 @contextmanager
@@ -45,6 +51,18 @@ def asking_shown() -> Iterator[events.Sink]:
         yield show
     finally:
         status.stop()
+
+
+def print_uncut(console: "Console", table: "Table") -> None:
+    """Print a table in the width that it needs: what does not fit is left to the terminal, which wraps it.
+
+    A number with its end cut off is another number, and a path with a line end in it is none.
+    """
+    from rich.console import Console
+
+    needed = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+    wide = Console(highlight=False, markup=False, width=max(needed, console.width))
+    wide.print(table)
 
 
 def print_json(values: Iterable[Mapping[str, Any]]) -> None:

@@ -57,7 +57,7 @@ def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json:
         )
         sys.stdout.write(json.dumps(whole, default=str) + "\n")
     else:
-        _show(Console(highlight=False), found, mend)
+        _show(Console(highlight=False, markup=False), found, mend)
     return BROKEN if found.broken else 0
 
 
@@ -93,7 +93,7 @@ def _show(console: Console, found: Verified, mended: bool) -> None:
     )
     _show_problems(console, found)
     for note in found.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     if not found.broken:
         console.print("Nothing is missing and nothing is damaged.")
     elif mended:

@@ -136,9 +136,14 @@ class Manifest(Database):
             )
 
     def last_runs(self, count: int) -> list[dict[str, Any]]:
-        """The newest runs first: window, times, exit code (None: killed or still going on)."""
+        """The newest runs first: window, times, exit code (None: killed or still going on).
+
+        A repair, an adoption or an acceptance has no window, and is none of them.
+        """
         names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
-        query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? ORDER BY run DESC LIMIT ?"  # noqa: S608
+        others = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
+        are_runs = f"coalesce({others}) IS NULL"
+        query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? AND {are_runs} ORDER BY run DESC LIMIT ?"  # noqa: S608
         rows = self.typed(columns("runs", *names), query, count)
         told = ((str(value) if isinstance(value, date) else value for value in row) for row in rows)
         return [dict(zip(names, row, strict=True)) for row in told]

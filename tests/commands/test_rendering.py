@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -13,6 +14,7 @@ from ingest.commands.rendering.jsonlines import JsonLines
 from ingest.commands.rendering.lines import Lines, Quiet
 from ingest.commands.rendering.terminal import Terminal
 from ingest.datasets import STOCKS_DAY
+from ingest.permission import REFUSED
 from ingest.plan import Decision, Plan
 from ingest.sources.base import RemoteObject
 
@@ -84,6 +86,25 @@ def test_a_log_says_what_failed_and_why_and_ends_with_the_summary() -> None:
     assert "2025-11-12 failed: it would not come" in text
     assert "the header is missing open; its bytes are in q/2025-11-12.csv.gz" in text
     assert text.rstrip().endswith("see above.")
+
+
+REASONS = events.Notice(f"your plan allows none of the 2 files: {REFUSED}")
+
+
+def in_a_log() -> tuple[Lines, io.StringIO]:
+    out = io.StringIO()
+    return Lines(out), out
+
+
+@pytest.mark.parametrize("rendered", [in_a_log, on_a_terminal])
+def test_why_files_are_refused_is_said_once_a_run(rendered: Callable[[], tuple[Lines | Terminal, io.StringIO]]) -> None:
+    for told in ([], [REASONS]):
+        rendering, out = rendered()
+        for event in [STARTED, *told, finished(forbidden=2), STARTED, finished(forbidden=2)]:
+            rendering.event(event)
+        said = " ".join(out.getvalue().split())
+        assert said.count("agreements with an exchange") == 2, "of two runs, each once"
+        assert said.count("2 sessions") == 2
 
 
 def test_a_log_has_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,16 @@ class Lines:
         self._planned = self._done = self._bytes = self._total_bytes = 0
         self._coming: dict[date, int] = {}
         """Bytes of large files that are on their way."""
+        self._explained = False
         self._next = time.monotonic() + EVERY_S
 
     def event(self, event: events.Event) -> None:
         """Write what is worth a line."""
+        self._explained = self._explained or words.explains_refusals(event)
         match event:
             case events.RunStarted():
                 self._planned = self._done = self._bytes = self._total_bytes = 0
+                self._explained = False
                 self._coming.clear()
                 self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
             case events.Planned():
@@ -76,7 +79,7 @@ class Lines:
     def _summary(self, done: events.Finished) -> None:
         if not words.is_telling(done):
             return
-        for label, value in words.summary(done):
+        for label, value in words.summary(done, self._explained):
             self._say(f"{label}: {value}")
         self._say(words.outcome(done))
 

@@ -45,6 +45,7 @@ class Terminal:
         self._since = self._clock()
         self._status = ""
         self._yahoo = ""
+        self._explained = False
         self._live = self._bars()
 
     def _bars(self) -> Live:
@@ -61,6 +62,7 @@ class Terminal:
 
     def event(self, event: events.Event) -> None:
         """Take one event into the bars."""
+        self._explained = self._explained or words.explains_refusals(event)
         match event:
             case events.RunStarted():
                 self._begin()
@@ -84,6 +86,7 @@ class Terminal:
         self._in_flight.clear()
         self._coming.clear()
         self._yahoo = ""
+        self._explained = False
         self._progress.reset(self._task, total=None, description="planning")
         self._live = self._bars()
         self._live.start()
@@ -172,7 +175,7 @@ class Terminal:
         if not words.is_telling(done):
             return
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for label, value in words.summary(done):
+        for label, value in words.summary(done, self._explained):
             table.add_row(Text(label, style="bold"), value)
         self._console.print(table)
         self._console.print(words.outcome(done), style="green" if done.exit_code == 0 else "yellow")

@@ -37,15 +37,20 @@ def is_telling(done: events.Finished) -> bool:
     return done.exit_code in (0, 3, 130) or bool(done.fetched)
 
 
-def summary(done: events.Finished) -> list[tuple[str, str]]:
-    """The summary as label and value, without what is zero and of no interest."""
+def explains_refusals(event: events.Event) -> bool:
+    """Whether it has told what the vendor's 403 may mean: once a run is enough."""
+    return isinstance(event, events.Notice) and REFUSED in event.message
+
+
+def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, str]]:
+    """The summary as label and value, without what is zero and of no interest; `explained`: why files are refused."""
     flag = flag_of(done.dataset)
     rows = [
         ("dataset", done.dataset),
         ("window", f"{done.start} to {done.end}"),
         ("fetched", f"{counted(done.fetched, 'session')}, {size(done.bytes)}, {done.requests:,} requests"),
         ("held in the window", counted(done.committed, "session")),
-        *_states(done),
+        *_states(done, explained),
     ]
     if done.fetched:
         rows.append(("rows", f"{done.source_rows:,} = {_parts(done)}"))
@@ -83,9 +88,9 @@ _MEANING = {
 }
 
 
-def _states(done: events.Finished) -> Iterable[tuple[str, str]]:
+def _states(done: events.Finished, explained: bool) -> Iterable[tuple[str, str]]:
     counts = {name: getattr(done, name) for name in _MEANING}
-    told = {"forbidden": f" ({REFUSED})"}
+    told = {"forbidden": "" if explained else f" ({REFUSED})"}
     return [(_MEANING[name], counted(n, "session") + told.get(name, "")) for name, n in counts.items() if n]
 
 
