@@ -25,7 +25,7 @@ from ingest.handover import Sign, signs
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking
 from ingest.manifest.records import Coverage
-from ingest.multipliers import likewise
+from ingest.multipliers import likewise, unfollowed
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
@@ -274,7 +274,9 @@ def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = T
 def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
     """What is to be said of payouts that Yahoo's adjusted close takes out otherwise than it lists them."""
     found = groupby(adjusted.differing(rows, actions), key=lambda one: one[0])
-    return [_difference(ticker, [payout for _, payout in payouts]) for ticker, payouts in found]
+    taken = [_difference(ticker, [payout for _, payout in payouts]) for ticker, payouts in found]
+    odd = {ticker: unfollowed(some) for ticker, some in adjusted.odd(rows, actions).items()}
+    return [*taken, *(f"{ticker}: {words}" for ticker, words in odd.items() if words)]
 
 
 def _difference(ticker: str, payouts: Sequence[Dividend]) -> str:

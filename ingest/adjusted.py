@@ -140,6 +140,16 @@ def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[
     ]
 
 
+def odd(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, list[Dividend]]:
+    """What Yahoo's adjusted close takes out after the first row and is not followed, by ticker."""
+    days = days_in(rows)
+    return {
+        stretch.ticker: [one for one in actions[stretch.ticker].odd if one.ex_date > days[stretch.rows.start].item()]
+        for stretch in stretches(rows)
+        if stretch.ticker in actions
+    }
+
+
 def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Split]]:
     """Splits of which the raw prices show no trace."""
     days, opens, closes = days_in(rows), rows["open"].to_numpy(), rows["close"].to_numpy()

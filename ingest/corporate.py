@@ -33,12 +33,17 @@ class Dividend:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What happened to a security, by ex-date, ascending; `instrument` is Yahoo's type of it, '' where not known."""
+    """What happened to a security, by ex-date, ascending; `instrument` is Yahoo's type of it, '' where not known.
+
+    `odd` is what Yahoo's adjusted close takes out and no payout can: it is not followed. Each has the amount that Yahoo
+    lists, and the share that is `kept`.
+    """
 
     splits: tuple[Split, ...] = ()
     dividends: tuple[Dividend, ...] = ()
     gains: tuple[Dividend, ...] = ()
     instrument: str = ""
+    odd: tuple[Dividend, ...] = ()
 
     @property
     def payouts(self) -> tuple[Dividend, ...]:
@@ -62,6 +67,7 @@ class Actions:
             splits=tuple(one for one in self.splits if one.ex_date >= start),
             dividends=tuple(one for one in self.dividends if one.ex_date >= start),
             gains=tuple(one for one in self.gains if one.ex_date >= start),
+            odd=tuple(one for one in self.odd if one.ex_date >= start),
         )
 
 

@@ -82,7 +82,8 @@ class Filling:
 
     def _one(self, ticker: str, start: date) -> int:
         """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""
-        from ingest import fallback  # polars and yfinance: a run with nothing to ask does without
+        from ingest import fallback
+        from ingest.multipliers import unfollowed  # polars and yfinance: a run with nothing to ask does without
 
         stock, yahoo = self._means()
         try:
@@ -93,7 +94,8 @@ class Filling:
             return 0
         if answer.refused and answer.start > start:
             self._say(Disagreement(f"{answer.refused}. What it has since {answer.start} is believed"))
-        for doubt in answer.doubts:
+        odd = unfollowed(answer.actions.odd)
+        for doubt in (*answer.doubts, *([f"{ticker}: {odd}"] if odd else [])):
             self.sink(events.Notice(doubt, "warning"))
         for session in answer.outliers if answer.compared else ():
             self.sink(events.Found(session, (Finding(NOT_YAHOOS, 1, (ticker,)),)))

@@ -46,8 +46,8 @@ class _Gap:
     payouts: tuple[Dividend, ...]
 
 
-def confirmed(bars: Bars, actions: Actions) -> tuple[Actions, str]:
-    """The actions with Yahoo's own multiplier where theirs is another; and what is odd beyond that, in words.
+def confirmed(bars: Bars, actions: Actions) -> Actions:
+    """The actions with Yahoo's own multiplier where theirs is another; and with what is odd beyond that.
 
     A change without any payout is one, of no amount, unless Yahoo's adjusted close goes both ways without one.
     """
@@ -61,7 +61,8 @@ def confirmed(bars: Bars, actions: Actions) -> tuple[Actions, str]:
     both_ways = any(not 0 < gap.share <= 1 for gap in unlisted)
     odd = [gap for gap in gaps if (both_ways and not gap.payouts) or not 0 < gap.share <= 1 + gap.tolerance]
     found = () if both_ways else tuple(Dividend(gap.first_day, 0.0, kept=gap.share) for gap in unlisted)
-    return _with(actions, kept, found), _words(odd)
+    unfollowed = (Dividend(gap.first_day, sum(one.amount for one in gap.payouts), kept=gap.share) for gap in odd)
+    return replace(_with(actions, kept, found), odd=tuple(unfollowed))
 
 
 def _gaps(bars: Bars, actions: Actions) -> Iterator[_Gap]:
@@ -99,11 +100,11 @@ def likewise(days: Iterable[date]) -> str:
     return f"; likewise on {further}" if further else ""
 
 
-def _words(gaps: Sequence[_Gap]) -> str:
-    if not gaps:
+def unfollowed(odd: Sequence[Dividend]) -> str:
+    """In words, what of Yahoo's adjusted close no payout explains; nothing where there is nothing."""
+    if not odd:
         return ""
-    gap, *others = gaps
-    amount = sum(payout.amount for payout in gap.payouts)
-    lists = f"{amount:g} that it lists as paid" if gap.payouts else "nothing that it lists"
-    further = likewise(one.first_day for one in others)
-    return f"Yahoo's adjusted close keeps {gap.share:.6g} of the value on {gap.first_day}, for {lists}{further}"
+    first, *others = odd
+    lists = f"{first.amount:g} that it lists as paid" if first.amount else "nothing that it lists"
+    further = likewise(one.ex_date for one in others)
+    return f"Yahoo's adjusted close keeps {first.kept:.6g} of the value on {first.ex_date}, for {lists}{further}"

@@ -13,6 +13,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history, ya
 
 import ingest
 from ingest.errors import ActionsUnknown, IngestWarning, NotFound
+from ingest.multipliers import unfollowed
 from ingest.sessions import today
 from ingest.sources import yahoo as source
 
@@ -264,8 +265,31 @@ def test_an_adjusted_close_that_goes_up_and_down_is_said_and_not_followed(monkey
     with yahoo(monkeypatch, {"AAPL": odd}):
         found = source.shared().daily("AAPL", DAYS[0])
     assert [(one.amount, one.kept) for one in found.actions.dividends] == [(0.5, None)]
+    assert [(one.ex_date, one.amount) for one in found.actions.odd] == [(GAP, 0), (DAYS[21], 0)]
     said = f"Yahoo's adjusted close keeps 1.2375 of the value on {GAP}, for nothing that it lists"
-    assert found.doubts == (f"{said}; likewise on {DAYS[21]}",)
+    assert unfollowed(found.actions.odd) == f"{said}; likewise on {DAYS[21]}"
+
+
+def test_what_is_odd_is_said_whenever_it_matters_and_not_only_when_yahoo_is_asked(monkeypatch, tmp_path):
+    odd, right = flat(50, dividends={DAYS[30]: 0.5}), flat(50, dividends={DAYS[30]: 0.5})
+    odd.adjusted_closes = lambda: right.adjusted_closes() | {GAP: 40.0}
+    said = f"AAPL: Yahoo's adjusted close keeps 1.2375 of the value on {GAP}, for nothing that it lists"
+    with world(monkeypatch, tmp_path, {"AAPL": right}, {"AAPL": odd}, DAYS) as here:
+        here.place.yahoo = True
+        ran = here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
+        assert any(notice.startswith(said) for notice in ran.notices)
+        for ask in (
+            lambda start: ingest.history("AAPL", start, adjust="all", config=here.config()),
+            lambda start: smart(here, start=start),
+        ):
+            for _ in range(2):
+                with pytest.warns(IngestWarning, match=said):
+                    ask(DAYS[0])
+            ask(DAYS[25])
+        ingest.history("AAPL", adjust="splits", config=here.config())
+        assert here.yahoo.asked == ["AAPL"]
+        with pytest.warns(IngestWarning, match=said):
+            smart(here, start=DAYS[0], data_source="yfinance")
 
 
 def random_security(seed):

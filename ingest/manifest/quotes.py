@@ -231,13 +231,13 @@ def _iso(day: date | None) -> str | None:
 
 
 def _actions(events: Mapping[str, Sequence[Any]], instrument: str) -> Actions:
-    splits, dividends, gains = (tuple(events.get(kind, ())) for kind in ("split", "dividend", "gain"))
-    return Actions(splits, dividends, gains, instrument)
+    splits, dividends, gains, odd = (tuple(events.get(kind, ())) for kind in ("split", "dividend", "gain", "odd"))
+    return Actions(splits, dividends, gains, instrument, odd)
 
 
 def _events(actions: Actions) -> list[tuple[str, str, float, float | None, float | None]]:
     """Kind, ex-date, value, close before, and the share that is kept."""
-    payouts = (("dividend", actions.dividends), ("gain", actions.gains))
+    payouts = (("dividend", actions.dividends), ("gain", actions.gains), ("odd", actions.odd))
     return [
         *(("split", one.ex_date.isoformat(), one.ratio, None, None) for one in actions.splits),
         *(

@@ -278,7 +278,23 @@ ALTER TABLE projections ADD COLUMN format INTEGER NOT NULL DEFAULT 0;  -- of the
 UPDATE projections SET dirty = 1 WHERE active AND sha256 IS NOT NULL;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS, _FORMAT)
+_ODD = """
+CREATE TABLE events (
+    dataset TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('split', 'dividend', 'gain', 'odd')),
+    value REAL NOT NULL,                      -- new shares for one old; or cash for a share as traded then
+    close_before REAL,                        -- of the session before, for a share before the splits of the ex-date
+    kept REAL,                                -- the share of its value that a security keeps, where Yahoo has another
+    PRIMARY KEY (dataset, ticker, ex_date, kind)
+) WITHOUT ROWID;
+INSERT INTO events SELECT dataset, ticker, ex_date, kind, value, close_before, kept FROM actions;
+DROP TABLE actions;
+ALTER TABLE events RENAME TO actions;
+"""
+
+MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS, _FORMAT, _ODD)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -117,7 +117,7 @@ TABLES: Mapping[str, Kinds] = {
         "dataset": text,
         "ticker": text,
         "ex_date": day,
-        "kind": one_of("split", "dividend", "gain"),
+        "kind": one_of("split", "dividend", "gain", "odd"),
         "value": real,
         "close_before": maybe(real),
         "kept": maybe(real),

@@ -260,8 +260,8 @@ def _as_traded(told: Told) -> Daily:
         return tuple(_as_paid(one, splits, days, served["Close"]) for one in payouts if one.ex_date <= in_force)
 
     actions = Actions(splits, as_paid(listed.dividends), as_paid(listed.gains), listed.instrument)
-    actions, odd = confirmed(Bars(days, prices["close"], served["Close"], served["Adj Close"]), actions)
-    return Daily(bars, actions, tuple(filter(None, (odd, "" if listed.certain else _UNCERTAIN))))
+    actions = confirmed(Bars(days, prices["close"], served["Close"], served["Adj Close"]), actions)
+    return Daily(bars, actions, () if listed.certain else (_UNCERTAIN,))
 
 
 def _as_paid(payout: Dividend, splits: tuple[Split, ...], days: Days, closes: Floats) -> Dividend:
