@@ -9,7 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal, InvalidOperation
+from itertools import zip_longest
 
+from ingest.datasets import PRICES
+from ingest.epochs import TIME
 from ingest.errors import LosesRows
 from ingest.manifest.records import Correction, CorrectionKind
 
@@ -18,6 +22,9 @@ csv.field_size_limit(2**31 - 1)
 
 MAX_LOSS = 0.1
 """The share of the rows held that a replacement may lack. More is rather a broken file than a correction."""
+
+
+_NUMBERS = frozenset({*PRICES, "volume", "transactions", TIME, "settlement_price", "dollar_volume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +104,47 @@ def difference(session: date, etags: tuple[str, str], before: Rows, after: Rows)
     """What changes from one version to the next; None where rows and ETags are the same.
 
     `etags` are the old and the new one. The same ETag with other rows and a new ETag with equal rows are told apart.
-    Where the columns merely stand in another order, the old rows are told in the new one.
+    Where the columns merely stand in another order, the old rows are told in the new one. Numbers are equal that are
+    written otherwise, `150` and `150.000000`: years of files may come again with other digits.
     """
     if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
         before = arranged(before, after.columns)
     removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
+    if before.columns == after.columns:
+        removed, added = without_equals(before.columns, removed, added)
     return correction(session, etags, (before.columns, after.columns), removed, added)
+
+
+def without_equals(
+    columns: Sequence[str], removed: Sequence[str], added: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Rows that went and rows that came, without those whose values are the same."""
+    old, new = ([_values(columns, line) for line in lines] for lines in (removed, added))
+    gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    return tuple(_chosen(removed, old, gone)), tuple(_chosen(added, new, come))
+
+
+def _chosen(
+    lines: Sequence[str], values: Sequence[tuple[object, ...]], counts: Counter[tuple[object, ...]]
+) -> Iterator[str]:
+    for line, found in zip(lines, values, strict=True):
+        if counts[found] > 0:
+            counts[found] -= 1
+            yield line
+
+
+def _values(columns: Sequence[str], line: str) -> tuple[object, ...]:
+    """A row's fields, of columns of numbers as numbers."""
+    named = zip_longest(columns, fields_of(line))
+    return tuple(_number(field) if name in _NUMBERS else field for name, field in named)
+
+
+def _number(field: str | None) -> object:
+    try:
+        found = Decimal(field or "")
+    except InvalidOperation:
+        return field
+    return found if found.is_finite() else field
 
 
 def correction(

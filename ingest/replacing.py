@@ -75,7 +75,10 @@ def _corrected_in_chunks(
     etags, columns = (job.decision.held.etag or "", record.etag), (before.columns, after.columns)
     more = (Finding(finding.UNLISTED, found.left_out),) if found.left_out else ()
     told = replace(record, findings=(*record.findings, *more))
-    return told, differences.correction(record.session, etags, columns, found.removed, found.added)
+    removed, added = found.removed, found.added
+    if before.columns == after.columns and not found.left_out:
+        removed, added = differences.without_equals(after.columns, removed, added)
+    return told, differences.correction(record.session, etags, columns, removed, added)
 
 
 def _refuse_fewer(job: Job, replaced: Replaced, rows: int) -> None:

@@ -54,6 +54,24 @@ def test_columns_in_another_order_change_no_row() -> None:
     assert [(change.column, change.old, change.new) for change in changes(one)] == [("volume", "3", "2")]
 
 
+def test_a_number_that_is_written_otherwise_changes_no_row() -> None:
+    """Of columns of numbers: a ticker or a note that looks like one is text."""
+    held = rows("A,150,1", "B,17.50,x", "1E5,1,x", "C,,x", "C,,x", "D,9,x")
+    again = rows("A,150.000000,1", "B,17.5,x", "1E5,1.0,x", "C,,x", "C,,x", "D,9.0,x")
+    equal = difference(DAY, ("e1", "e2"), held, again)
+    assert equal is not None
+    assert (equal.kind, equal.removed, equal.added) == ("equal rows", (), ())
+    again = rows("A,150.000000,1.0", "B,17.5000001,x", "1e5,1,x", "C,0,x", "C,,x", "D,9.0,x", "D,9.0,x")
+    one = difference(DAY, ("e1", "e2"), held, again)
+    assert one is not None
+    told = {(change.ticker, change.column, change.old, change.new) for change in changes(one)}
+    assert {(ticker, column) for ticker, column, *_ in told} == {
+        *(("A", "note"), ("A", "volume"), ("B", "volume"), ("1E5", None), ("1e5", None), ("C", "volume"), ("D", None))
+    }
+    assert ("B", "volume", "17.50", "17.5000001") in told
+    assert difference(DAY, ("e1", "e1"), held, rows("A,150.000000,1", *list(held.lines.elements())[1:])) is None
+
+
 def test_blank_lines_are_no_rows_however_they_are_written() -> None:
     """polars, which writes a text with line ends in fields anew, makes empty fields of them."""
     texts = ('A,"1",x\n\n', "A,1,x\n\n", 'A,"1",x\n,,\n', "A,1,x\n,,\n")

@@ -1,9 +1,13 @@
 """Whole runs after the source has replaced, packed anew or withdrawn a file."""
 
 import gzip
+import re
 
+import pytest
 from pipeline_kit import flat, key, window
 from runs_kit import DAYS, ROWS, SPAN, dates
+
+from ingest.unpacking import AT_ONCE
 
 
 def test_a_replaced_file_is_a_correction(place, put):
@@ -50,6 +54,24 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
         f"data_cache/sessions/{DAYS[0]}.csv.gz"
     }
     assert [place.part_text(DAYS[0], tier) for tier in ("archive", "tracked")] == [archived, tracked]
+
+
+@pytest.mark.parametrize("at_once", [AT_ONCE, 0], ids=["at once", "in chunks"])
+def test_a_file_with_its_numbers_written_otherwise_is_no_correction(place, put, monkeypatch, at_once):
+    """As the vendor writes volumes since 2026-02-23; what has changed beside that is told alone."""
+    monkeypatch.setattr("ingest.replacing.AT_ONCE", at_once)
+    for day in DAYS[:2]:
+        put(day, flat(ROWS))
+    place.run(*window(DAYS[:2]))
+    again = {day: re.sub(rb"(?m)^([A-Z]+,\d+)", rb"\1.000000", flat(ROWS)) for day in DAYS[:2]}
+    again[DAYS[1]] = again[DAYS[1]].replace(b"MSFT,1001.0", b"MSFT,1001.5")
+    for day, text in again.items():
+        put(day, text)
+    ran = place.run(*window(DAYS[:2]))
+    assert (ran.gets, ran.finished.corrections) == (DAYS[:2], 1)
+    ((day, removed, added),) = place.corrections()
+    assert (day, len(removed), added) == (DAYS[1], 1, ["MSFT,1001.500000,20.25,20.25,20.25,20.25,1,1"])
+    assert [place.reassembled(day) for day in DAYS[:2]] == list(again.values())
 
 
 def test_equal_text_that_polars_had_to_cut_is_no_correction(place, put):
