@@ -144,3 +144,18 @@ def test_a_jump_that_may_be_a_crash_is_said_where_it_is_adjusted_across(here):
         assert ingest.history("RNA", adjust="splits", config=config).height == 60
     assert ingest.history("RNA", DAYS[30], adjust="splits", config=config).height == 30
     assert ingest.history("RNA", adjust="splits", across_seams=True, config=config).height == 60
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_company_that_was_known_before_its_ticker_passed_to_another_is_not_adjusted_for_it(here, narrow):
+    """Yahoo shows the old one, rows and all, until the new one has the ticker."""
+    config = here.config(["RNA"])
+    here.yahoo.securities["RNA"] = Security(OLD)
+    ingest.history("RNA", end=DAYS[29], adjust="splits", config=config)
+    here.place.execute(f"UPDATE askings SET last = '{DAYS[29]}', asked_at = '{DAYS[29]}T22:30:00+00:00'")
+    here.yahoo.securities["RNA"] = SPINCO
+    if narrow:
+        ingest.history("RNA", DAYS[40], adjust="splits", config=config)
+    for _ in range(2):
+        with pytest.raises(AcrossSeam, match=f"since {DAYS[30]} alone"):
+            ingest.history("RNA", adjust="splits", config=config)

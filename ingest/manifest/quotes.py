@@ -216,14 +216,14 @@ class Quotes:
         """What is known with an answer, joined with what was known before where the two overlap.
 
         An answer that begins later says nothing new of what lies before it: that is known up to when it was asked for.
+        One that does not is all that counts: where Yahoo's rows began before, they may have been another company's.
         """
         before = self.asked([ticker]).get(ticker)
         if before is None or asking.first > before.last or asking.last < before.first:
             return asking
         if asking.first > before.first:
             return before
-        begins = [day for day in (before.begins, asking.begins) if day]
-        return replace(asking, last=max(asking.last, before.last), begins=min(begins, default=None))
+        return replace(asking, last=max(asking.last, before.last))
 
 
 def _iso(day: date | None) -> str | None:
