@@ -16,7 +16,9 @@ from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY, Dataset
 from ingest.errors import ActionsUnknown
 from ingest.gaps import Span
+from ingest.quality import MOST_VOLUME
 from ingest.sessions import NEW_YORK, Calendar
+from ingest.tickers import some
 from ingest.warned import warn
 
 if TYPE_CHECKING:
@@ -111,7 +113,13 @@ def intraday_frame_of(
 
 def _volume(rows: pl.DataFrame, splits: "np.ndarray[tuple[int], np.dtype[np.float64]]", dataset: Dataset) -> Any:
     volume = rows["volume"].cast(pl.Float64).to_numpy() * splits
-    return volume if dataset.unit == "coins" else np.round(np.nan_to_num(volume)).astype(np.int64)
+    if dataset.unit == "coins":
+        return volume
+    impossible = np.abs(volume) >= MOST_VOLUME
+    if impossible.any():
+        days = [str(day) for day in rows["date"].filter(pl.Series(impossible)).unique(maintain_order=True)]
+        warn(f"volumes that cannot be are 0: {some(days)} (`ingest findings{dataset.flag}`)")
+    return np.round(np.where(impossible | np.isnan(volume), 0, volume)).astype(np.int64)
 
 
 def _places(rows: pl.DataFrame, actions: Actions, opening: clock | None = None) -> Mapping[date, int]:

@@ -26,6 +26,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 _WHOLE = re.compile(r"\.0*$")
 """The end of a whole number that is written as a float, as `epochs.of_text` reads it."""
 
+MOST_VOLUME = 2.0**63
+"""No volume is as large: yfinance's are 64-bit integers."""
+
 NEIGHBOURS = 5
 """Sessions on each side with which a session's number of rows is compared."""
 
@@ -49,7 +52,9 @@ def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
     floor = -np.inf if signed else 0.0
     # Nearly always all is well, which takes a third of the comparisons.
     least, most = np.minimum(opened, close), np.maximum(opened, close)
-    if ((low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0) & (volume < np.inf)).all():
+    if (
+        (low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0) & (volume < MOST_VOLUME)
+    ).all():
         return
     wrong: Mapping[str, npt.NDArray[np.bool_]] = {
         finding.CROSSED: low > high,
@@ -58,7 +63,7 @@ def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
         finding.NOT_POSITIVE: (np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0) & np.bool_(not signed),
         finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
         finding.NEGATIVE_VOLUME: volume < 0,
-        finding.NO_VOLUME: ~np.isfinite(volume),
+        finding.NO_VOLUME: ~(np.abs(volume) < MOST_VOLUME),
     }
     for kind, mask in wrong.items():
         if mask.any():

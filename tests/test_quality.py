@@ -64,7 +64,7 @@ def wrong(opened, high, low, close, volume):
         yield finding.NO_PRICE
     if is_number(volume) and volume < 0:
         yield finding.NEGATIVE_VOLUME
-    if not is_number(volume) or math.isinf(volume):
+    if not is_number(volume) or abs(volume) >= 2**63:
         yield finding.NO_VOLUME
 
 

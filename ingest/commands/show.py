@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import polars as pl
 from rich.console import Console
@@ -24,6 +24,7 @@ from ingest.errors import NotFound, UsageError
 from ingest.gaps import Span
 from ingest.lookalike import MISSING, sources
 from ingest.measures import USUAL, Measures, Move, measures_of
+from ingest.quality import MOST_VOLUME
 
 DataSource = Literal["massive", "yfinance"]
 
@@ -110,8 +111,10 @@ def _rows(chosen: settings.Settings, wish: Wish) -> _Found:
     listed = smart.listed(chosen, wish.dataset) if wish.data_source == "massive" else ()
     first, last = smart.window_of(wish.period, wish.start, after, wish.dataset, listed)
     found = _reader(wish)(chosen, wish, first, last)
-    rows = found.rows.fill_nan(None)
-    whole = bool((rows["volume"].fill_null(0) % 1 == 0).all())
+    # What is not finite is no number; JSON has none of it.
+    floats = pl.col(pl.Float64)
+    rows = found.rows.with_columns(pl.when(floats.is_finite()).then(floats).name.keep())
+    whole = bool(((rows["volume"].fill_null(0) % 1 == 0) & (rows["volume"].fill_null(0).abs() < MOST_VOLUME)).all())
     return replace(found, rows=rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows)
 
 
@@ -169,9 +172,13 @@ def _json(wish: Wish, found: _Found) -> str:
         "interval": wish.interval,
         "rows": rows.select(_written(rows)).to_dicts(),
         "sources": found.sources,
-        "measures": asdict(measures) if measures else None,
+        "measures": {name: _finite(one) for name, one in asdict(measures).items()} if measures else None,
     }
     return json.dumps(told, default=lambda value: value.isoformat(), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _written(rows: pl.DataFrame) -> list[str]:

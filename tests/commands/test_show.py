@@ -1,6 +1,7 @@
 """`ingest show`: rows, sources, measures and a chart, for people and for programs."""
 
 import json
+import math
 from datetime import date
 
 import numpy as np
@@ -16,6 +17,7 @@ from ingest import measures
 from ingest.commands.app import app
 from ingest.commands.chart import chart, short
 from ingest.commands.show import Look, Wish, show_command
+from ingest.demo.market import pack
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 
 __all__ = ["fresh_yfinance"]
@@ -203,6 +205,28 @@ def test_what_is_missing_is_among_the_sources_as_in_the_frame(show, here):
     out, _ = show(fetch=False, adjust="none")
     assert f"from massive: {DAYS[100]} to {DAYS[109]}, {DAYS[111]} to {DAYS[-3]}\n" in out
     assert f"missing: {DAYS[110]}, {DAYS[-2]} to {DAYS[-1]}\n" in out
+
+
+@pytest.mark.parametrize("odd", ["9223372036854775808", "1e19", "1.7e308", "1e400", "-1e400", "NaN", ""])
+def test_a_volume_that_cannot_be_is_no_other_number(show, here, odd):
+    day = DAYS[110]
+    header = "ticker,volume,open,close,high,low,window_start,transactions"
+    here.server.put(key(day), pack(f"{header}\nAAPL,{odd},10,10.5,1e400,9,1,7\n".encode()))
+    here.place.run(DAYS[100], DAYS[-1], tracked={"AAPL"})
+    how = {"fetch": False, "adjust": "none", "start": DAYS[109], "end": DAYS[111]}
+    before, row, after = json.loads(show(json=True, **how).out)["rows"]
+    assert (row["high"], row["close"]) == (None, 10.5)
+    finite = odd and math.isfinite(float(odd))
+    assert row["volume"] == (float(odd) if finite else None)
+    assert [one["volume"] for one in (before, after)] == [AAPL.bars[one][4] for one in (DAYS[109], DAYS[111])]
+    assert all(str(day) in show(csv=csv, **how).out for csv in (False, True))
+    window = {"start": day, "end": DAYS[111], "data_source": "massive", "fetch": False, "auto_adjust": False}
+    with pytest.warns(IngestWarning) as said:
+        assert ingest.get_smart_data("AAPL", **window, config=here.config(["AAPL"]))["Volume"].to_list() == [0]
+    told = [str(one.message) for one in said if "volumes that cannot be are 0" in str(one.message)]
+    assert bool(told) is (odd not in ("", "NaN"))
+    found = ingest.findings(start=day, end=day, config=here.config(["AAPL"]))["kind"].to_list()
+    assert "volume missing or too large" in found
 
 
 def test_a_warning_is_said_before_an_error_too(show, capsys):
