@@ -187,26 +187,32 @@ def check_seams(
     coverage: Coverage,
     actions: Mapping[str, Actions],
     begins: Mapping[str, date | None] = MappingProxyType({}),
+    payouts: bool = True,
 ) -> Notices:
     """Raise AcrossSeam where prices would be adjusted across one; returns what is to be said where that may be so.
 
-    `begins` as of `ingest.handover.signs`.
+    `begins` as of `ingest.handover.signs`. Without `payouts` splits alone are adjusted for.
     """
-    crossed, doubtful = seams_crossed(rows, coverage, actions, begins)
+    crossed, doubtful = seams_crossed(rows, coverage, actions, begins, payouts)
     for words in crossed.values():
         raise AcrossSeam(words)
     return doubtful
 
 
 def seams_crossed(
-    rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions], begins: Mapping[str, date | None]
+    rows: pl.DataFrame,
+    coverage: Coverage,
+    actions: Mapping[str, Actions],
+    begins: Mapping[str, date | None],
+    payouts: bool = True,
 ) -> tuple[dict[str, str], Notices]:
     """In words, for each ticker the first seam across which its prices would be adjusted; and what may be one."""
     gaps = [Sign(one.ticker, one.before, one.after, str(one), True) for one in adjusted.seams(rows, coverage)]
     crossed: dict[str, str] = {}
     doubtful: dict[str, str] = {}
     for sign in (*gaps, *signs(rows, coverage, actions, begins)):
-        if any(day > sign.before for day in actions.get(sign.ticker, Actions()).ex_dates):
+        known = actions.get(sign.ticker, Actions())
+        if any(day > sign.before for day in known.ex_dates(payouts)):
             (crossed if sign.is_sure else doubtful).setdefault(sign.ticker, _seam(sign))
     return crossed, [words for ticker, words in doubtful.items() if ticker not in crossed]
 
@@ -251,7 +257,9 @@ def adjusted_rows(
         rows = reading.rows(stock, tickers, start, end, trades)
     actions = {ticker: one.actions for ticker, one in known.items()}
     begins = {ticker: one.begins for ticker, one in known.items()}
-    crossed, doubtful = ({}, []) if across_seams else seams_crossed(rows, coverage, actions, begins)
+    crossed, doubtful = (
+        ({}, []) if across_seams else seams_crossed(rows, coverage, actions, begins, payouts=adjust == "all")
+    )
     if crossed and errors == "raise":
         raise AcrossSeam(next(iter(crossed.values())))
     odd = adjusted.impossible(rows, actions) if adjust == "all" and errors == "skip" else {}

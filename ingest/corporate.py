@@ -55,10 +55,9 @@ class Actions:
         """Whether it may hand on capital gains."""
         return self.instrument in FUNDS if self.instrument else bool(self.gains)
 
-    @property
-    def ex_dates(self) -> list[date]:
-        """All ex-dates."""
-        return [*(one.ex_date for one in self.splits), *(one.ex_date for one in self.payouts)]
+    def ex_dates(self, payouts: bool = True) -> list[date]:
+        """All ex-dates, or those of splits alone."""
+        return [*(one.ex_date for one in self.splits), *(one.ex_date for one in self.payouts if payouts)]
 
     def since(self, start: date) -> "Actions":
         """Those with an ex-date from `start` on."""

@@ -52,7 +52,8 @@ def fetch(
             raise NotFound(_nothing(stock, query, minutes))
         known = _events(settings, stock, query, bars) if events else None
         if known and not across_seams:
-            for doubt in check_seams(bars, covered, {query.ticker: known.actions}, {query.ticker: known.begins}):
+            actions, begins = {query.ticker: known.actions}, {query.ticker: known.begins}
+            for doubt in check_seams(bars, covered, actions, begins, payouts=False):
                 warn(doubt)
     for doubt in doubts(bars, {query.ticker: known.actions}, payouts=False) if known else ():
         warn(doubt)

@@ -139,6 +139,23 @@ def test_in_an_outage_nothing_is_believed_of_tickers_that_were_never_had(five):
     assert all(closes(frame.filter(ticker=name)) == adjusted(one, DAYS) for name, one in FIVE.items())
 
 
+@pytest.mark.parametrize("price", [None, 0.0])
+def test_rows_without_prices_are_an_outage_where_spy_has_none_either(five, price):
+    before = dict(five.yahoo.securities)
+    five.yahoo.securities |= {name: without_prices(one, price) for name, one in before.items()}
+    ran = five.place.run(DAYS[90], DAYS[-1], tracked=set(FIVE))
+    assert any("Yahoo has no prices of A for these days, but no SPY either" in notice for notice in ran.notices)
+    five.yahoo.securities |= before
+    frame = ingest.history(FIVE, adjust="splits", config=five.config())
+    assert all(closes(frame.filter(ticker=name)) == adjusted(one, DAYS) for name, one in FIVE.items())
+
+
+def without_prices(one, price):
+    if price is None:
+        return Security(dict.fromkeys(one.bars), one.splits, {DAYS[95]: 1.0})  # yfinance keeps rows that have an event
+    return Security(dict.fromkeys(one.bars, (*[price] * 4, 0.0)), one.splits)
+
+
 def test_in_an_outage_what_is_known_is_of_the_day_before_and_said_to_be(five):
     config = five.config()
     today = five.yahoo.securities["A"]

@@ -128,6 +128,17 @@ def test_a_split_without_a_jump_is_told_of(here):
         ingest.history("TB", adjust="splits", config=here.settings)
 
 
+def test_a_seam_matters_to_what_is_adjusted_across_it_alone(monkeypatch, tmp_path):
+    days = past_sessions(80)
+    back = security([*days[:10], *days[60:]], {}, {days[70]: 0.5})
+    with world(monkeypatch, tmp_path, {"ZZZ": back, "AAPL": security(days)}, {"ZZZ": back}, days) as here:
+        here.place.run(days[0], days[-1], tracked={"ZZZ"})
+        found = ingest.history("ZZZ", adjust="splits", config=here.config())
+        assert found["close"].to_list() == [bar[3] for bar in back.bars.values()]
+        with pytest.raises(AcrossSeam):
+            ingest.history("ZZZ", adjust="all", config=here.config())
+
+
 def test_a_ticker_that_comes_back_is_not_adjusted_across_the_seam(monkeypatch, tmp_path):
     gap = [*DAYS[:20], *DAYS[70:]]
     reused = security(gap, {DAYS[80]: (2, 1)})

@@ -94,7 +94,10 @@ class Yahoo:
         told = self.history(symbol, start=start, end=today() + timedelta(days=1), auto_adjust=False, actions=True)
         daily = as_traded(symbol, told)
         if daily.bars.is_empty():
-            raise NotFound(f"Yahoo has no prices of {symbol} for these days")
+            error = NotFound(f"Yahoo has no prices of {symbol} for these days")
+            with self._door:
+                self._vouch(error)
+            raise error
         return daily
 
     def history(self, symbol: str, **arguments: Any) -> Told:
@@ -129,12 +132,16 @@ class Yahoo:
     def _vouch(self, error: NotFound) -> None:
         """Raise SourceUnavailable where `error` cannot be believed: in an outage Yahoo says so of all tickers.
 
-        A ticker that must exist is looked at, once a minute at most.
+        A ticker that must exist, and have prices, is looked at, once a minute at most.
         """
         if time.monotonic() < self._vouched_until:
             return
         try:
-            self._persistently(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1)})
+            told = self._persistently(
+                PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1)}
+            )
+            if not (told.frame["Close"] > 0).any():
+                raise NotFound(f"Yahoo has no prices of {PROBED}")
         except SourceError as other:
             raise SourceUnavailable(f"{error}, but no {PROBED} either, which must exist ({other})") from other
         self._vouched_until = time.monotonic() + _VOUCHED_S
