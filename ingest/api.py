@@ -101,7 +101,7 @@ def run(
         end=last,
         refresh=refresh,
         all_permitted=all_permitted,
-        max_files=max_files,
+        max_files=arguments.count("max_files", max_files),
         max_bytes=None if max_bytes is None else str(max_bytes),
         accept=accept,
     )

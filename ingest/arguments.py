@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from numbers import Integral
+from typing import cast
 
 from ingest.errors import UsageError
 from ingest.window import span
@@ -14,9 +16,10 @@ def names(argument: str, value: str | Iterable[str], what: str = "name") -> list
     """
     if isinstance(value, str):
         value = [value]
-    if not isinstance(value, Iterable):
-        raise UsageError(f"{argument}: {value!r} is no {what}")
-    found = list(value)
+    try:
+        found = list(value)
+    except TypeError as error:
+        raise UsageError(f"{argument}: {value!r} is no {what}") from error
     if strange := [one for one in found if not isinstance(one, str) or not one or not _is_text(one)]:
         raise UsageError(f"{argument}: {strange[0]!r} is no {what}")
     return found
@@ -32,6 +35,15 @@ def ticker(value: str) -> str:
     return tickers("ticker", [value])[0]
 
 
+def count(argument: str, value: object) -> int | None:
+    """How many at most; None for all. Raises UsageError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise UsageError(f"{argument} {value!r}: a whole number from 0 on")
+    return int(value)
+
+
 def _is_text(name: str) -> bool:
     """Whether it can be written at all: a lone surrogate cannot."""
     try:
@@ -42,7 +54,7 @@ def _is_text(name: str) -> bool:
 
 
 def day(argument: str, value: date | str) -> date:
-    """A date: a date, the date of a datetime in its own zone, or either as ISO 8601 text. Raises UsageError."""
+    """A date: a date, the date of a datetime in its own zone, numpy's, or any as ISO 8601 text. Raises UsageError."""
     try:
         found = value if isinstance(value, date) else _parsed(value)
         return date(found.year, found.month, found.day)  # of a datetime, too; pandas' NaT has no numbers
@@ -50,7 +62,8 @@ def day(argument: str, value: date | str) -> date:
         raise UsageError(f"{argument} {value!r}: a date, or text such as 2025-11-11") from error
 
 
-def _parsed(text: str) -> date:
+def _parsed(value: object) -> date:
+    text = str(value) if type(value).__name__ == "datetime64" else cast("str", value)  # which is no date of Python's
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -4,14 +4,14 @@ import sys
 import warnings
 from contextlib import suppress
 
-from ingest.errors import IngestWarning
+from ingest.errors import IngestWarning, printable
 
 
 def warn(message: str) -> None:
-    """Warn (IngestWarning) of what could not be had."""
-    depth = _depth()
+    """Warn (IngestWarning) of what could not be had; printable whatever is quoted, as errors are."""
+    depth, said = _depth(), "\n".join(map(printable, message.split("\n")))
     with suppress(ValueError):  # a program may have closed its stderr: what it asked for is no worse for that
-        warnings.warn(message, IngestWarning, stacklevel=depth)
+        warnings.warn(said, IngestWarning, stacklevel=depth)
 
 
 def _depth() -> int:

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
-from pipeline_kit import key
+from pipeline_kit import key, sampled
 from reading_kit import security, world
 from typer.testing import CliRunner
 from yahoo_kit import fresh_yfinance, past_sessions
@@ -207,7 +207,7 @@ def test_what_is_missing_is_among_the_sources_as_in_the_frame(show, here):
     assert f"missing: {DAYS[110]}, {DAYS[-2]} to {DAYS[-1]}\n" in out
 
 
-@pytest.mark.parametrize("odd", ["9223372036854775808", "1e19", "1.7e308", "1e400", "-1e400", "NaN", ""])
+@pytest.mark.parametrize("odd", sampled(["1e19", "9223372036854775808", "1e400", "-1e400", "NaN", "1.7e308", ""]))
 def test_a_volume_that_cannot_be_is_no_other_number(show, here, odd):
     day = DAYS[110]
     header = "ticker,volume,open,close,high,low,window_start,transactions"

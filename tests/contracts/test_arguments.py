@@ -4,6 +4,7 @@ import inspect
 from datetime import date, datetime
 from typing import get_overloads
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -66,14 +67,20 @@ def test_what_a_type_checker_sees_is_what_can_be_called(overloaded):
 
 
 @pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in DATES])
-@pytest.mark.parametrize("text", ["2025-13-01", "yesterday", "", "11/11/2025", 5, pd.NaT])
+@pytest.mark.parametrize("text", ["2025-13-01", "yesterday", "", "11/11/2025", 5, pd.NaT, np.datetime64("NaT")])
 def test_what_is_no_date_is_named_with_its_argument(call, function, argument, text):
     with pytest.raises(UsageError, match=rf"{argument} .*: a date, or text such as 2025-11-11"):
         call(function, **{argument: text})
 
 
+@pytest.mark.parametrize("few", [-1, 1.5, "2", True])
+def test_how_many_files_is_a_whole_number(call, few):
+    with pytest.raises(UsageError, match=r"^max_files .*: a whole number from 0 on"):
+        call("run", max_files=few)
+
+
 @pytest.mark.parametrize("function", WINDOWS)
-@pytest.mark.parametrize("turn", [str, date.fromisoformat, datetime.fromisoformat, pd.Timestamp])
+@pytest.mark.parametrize("turn", [str, date.fromisoformat, datetime.fromisoformat, pd.Timestamp, np.datetime64])
 def test_a_window_the_wrong_way_round_is_an_error(call, function, turn):
     with pytest.raises(UsageError, match="wrong way round: start 2025-03-04 is after end 2025-03-03"):
         call(function, start=turn("2025-03-04"), end=turn("2025-03-03"))
@@ -88,7 +95,7 @@ def test_a_text_is_one_name_and_not_its_letters(call, function, argument):
 
 
 @pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in (*NAMES, "ticker")])
-@pytest.mark.parametrize("value", [5, [5], [None], [""], ["\ud800"], b"AAPL"])
+@pytest.mark.parametrize("value", [5, [5], [None], [""], ["\ud800"], b"AAPL", np.array("AAPL")])
 def test_what_is_no_name_is_an_error_that_says_so(call, function, argument, value):
     with pytest.raises(UsageError, match=argument):
         call(function, **{argument: value})
@@ -113,5 +120,6 @@ def test_a_text_in_place_of_names_is_a_list_of_it(name):
 
 @given(st.datetimes(timezones=st.none() | st.timezones()))
 def test_a_day_is_the_same_however_it_is_said(moment):
-    told = [moment, moment.date(), moment.isoformat(), moment.date().isoformat()]
+    numpys = np.datetime64(moment.replace(tzinfo=None)), np.datetime64(moment.date())
+    told = [moment, moment.date(), moment.isoformat(), moment.date().isoformat(), *numpys]
     assert {arguments.day("start", one) for one in told} == {moment.date()}

@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -157,6 +157,13 @@ def any_ticker(ticker, tmp_path):
 @given(ANY)
 def test_any_ticker_has_a_plain_name_or_none(ticker):
     any_ticker(ticker, Path("/cache"))
+
+
+def test_warnings_that_name_tickers_are_printable(place):
+    before = DAYS[0] - timedelta(days=30)
+    with pytest.warns(IngestWarning, match="missing for") as said:
+        stored.history(place.settings(), STOCKS_DAY, TICKERS, before, DAYS[-1], "none", None, False, False)
+    assert all(line.isprintable() for one in said for line in str(one.message).split("\n"))
 
 
 @given(st.text(max_size=300))
