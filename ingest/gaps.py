@@ -52,6 +52,17 @@ def spans(days: Iterable[date], sessions: Sequence[date]) -> list[Span]:
     return found
 
 
+def apart(stretches: Iterable[Span]) -> list[Span]:
+    """The same dates in stretches that don't overlap, ascending."""
+    found: list[Span] = []
+    for first, last in sorted(stretches):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found
+
+
 def in_words(stretches: Sequence[Span]) -> str:
     """The stretches by date, the first ones of many."""
     shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in stretches[:_SHOWN]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ingest import adjusted
+from ingest import adjusted, gaps
 from ingest.adjust import Floats, split_factors
 from ingest.corporate import Actions
 from ingest.datasets import STOCKS_DAY, Dataset
@@ -162,8 +162,8 @@ def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mappin
 def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[tuple[str, str]]]:
     """For each source the spans of neighbouring rows that came from it, and those that are "missing"."""
     found: dict[str, list[tuple[str, str]]] = {}
-    gaps = sorted(missing)
-    begins = [first for first, _ in gaps]
+    stretches = gaps.apart(missing)
+    begins = [first for first, _ in stretches]
 
     def stretch(row: tuple[str, date]) -> tuple[str, int]:
         return row[0], bisect(begins, row[1])  # rows on both sides of a gap are no neighbours
@@ -171,6 +171,6 @@ def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[
     for (source, _), group in groupby(rows.select("source", "date").iter_rows(), key=stretch):
         days = [day for _, day in group]
         found.setdefault(source, []).append((days[0].isoformat(), days[-1].isoformat()))
-    if gaps:
-        found[MISSING] = [(first.isoformat(), last.isoformat()) for first, last in gaps]
+    if stretches:
+        found[MISSING] = [(first.isoformat(), last.isoformat()) for first, last in stretches]
     return found

@@ -123,6 +123,21 @@ def test_what_lies_before_all_files_is_said(here):
     assert frame.attrs["sources"]["missing"][0] == ("2001-01-01", "2003-09-09")
 
 
+def test_dates_are_missing_once(here):
+    """A session without a file stands amid those of which the ticker was not listed yet."""
+    here.place.execute(f"UPDATE sessions SET held = 'none' WHERE session = '{DAYS[10]}'")
+    frame, words = smart(here, "META")
+    assert frame.attrs["sources"]["missing"] == spans((DAYS[0], DAYS[39]))
+    assert any(str(DAYS[10]) in one for one in words)
+
+
+def test_stretches_are_told_apart():
+    days = [date(2025, 3, day) for day in range(1, 20)]
+    whole = [(days[0], days[8]), (days[12], days[12])]
+    assert gaps.apart([whole[1], (days[3], days[8]), (days[0], days[5]), (days[4], days[4])]) == whole
+    assert gaps.apart([]) == []
+
+
 def test_stretches_are_of_neighbouring_sessions():
     days = [date(2025, 3, 3 + n) for n in range(9)]
     assert gaps.spans([], days) == []
