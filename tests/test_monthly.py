@@ -250,7 +250,7 @@ def test_a_ticker_followed_before_anything_is_held_is_known(place):
     settings = place.settings()
     place.root.mkdir()
     with Manifest.open(settings.manifest_path, STOCKS_MINUTE.name) as manifest:
-        follow(manifest, settings, STOCKS_MINUTE, ["AAPL"])
+        follow(manifest, settings, STOCKS_MINUTE, ["AAPL"], lambda words: None)
         state = manifest.projections()["AAPL"]
         assert (state.active, state.dirty, state.rows) == (True, False, 0)
         assert manifest.months() == {}
