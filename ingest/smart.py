@@ -29,6 +29,7 @@ from ingest.known import known, meant_by
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
 from ingest.period import first_day
+from ingest.projecting import brought_over
 from ingest.reading import Stock
 from ingest.request import Flags, Request, request_of
 from ingest.sessions import FIRST_SESSION, Calendar, today
@@ -202,7 +203,11 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
     )
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        old_csvs = brought_over(manifest)
     runs.run_apart(quick, request, ignore)
+    if old_csvs:
+        _warn(old_csvs)
 
 
 def _lacking(settings: Settings, query: Query) -> Sequence[date]:

@@ -1,13 +1,17 @@
 """CSVs of an earlier format are brought over by the next run, whatever stops it, and without a part that they need."""
 
+import json
 import sys
+from datetime import timedelta
 
 import pytest
 from monthly_kit import OCTOBER
-from pipeline_kit import packed_day, window
+from pipeline_kit import SAME, packed_day, window
 from story import make_outdated
 from test_kills import kill_at_every_step
 
+import ingest
+from ingest.errors import IngestWarning
 from ingest.verifying import verify
 
 SAID = "{} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)"
@@ -59,6 +63,20 @@ def test_whoever_is_the_first_to_bring_them_over_says_so(outdated, command):
     assert (told.out + told.err).count("rewritten, once: prices") == 1
     assert [one for one in numbers_of(place) if "." not in one] == []
     assert "rewritten" not in place.here("verify", "--repair", **lists).out
+
+
+def test_a_program_that_has_files_fetched_is_warned(outdated):
+    place = outdated.fresh_copy("python")
+    config = place.root.parent / "config.toml"
+    config.write_text(
+        f'[cache]\nroot = "{place.root}"\n[source]\nendpoint_url = "{place.endpoint_url}"\nsame_as = "{SAME}"\n'
+        f"[tracked]\ntickers = {json.dumps(sorted(outdated.tracked))}\nlists = []\n[fallback]\nenabled = false\n"
+    )
+    window = {"start": outdated.days[0], "end": outdated.days[2] + timedelta(days=1), "auto_adjust": False}
+    with pytest.warns(IngestWarning) as said:
+        ingest.get_smart_data("AAPL", data_source="massive", config=config, **window)
+    assert [str(one.message) for one in said].count(SAID.format("2 tracked CSVs are")) == 1
+    assert [one for one in numbers_of(place) if "." not in one] == []
 
 
 def test_they_are_the_csvs_of_a_cache_that_never_was_old(outdated, outdated_months):
