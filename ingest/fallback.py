@@ -68,13 +68,13 @@ def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     of the answer is believed, or another SourceError where Yahoo gives no answer.
     """
     symbol = symbol_of(stock.dataset, ticker)
-    before = max((day for day in stock.manifest.coverage().of(ticker) if day < start), default=None)
+    before = max((day for day in stock.manifest.coverage().of(ticker) if day < start), default=start)
     known = stock.quotes.asked([ticker]).get(ticker)
-    begin = min(start - _MARGIN, before or start, known.first if known else start)
+    since = min(before, known.first) if known else before
+    begin = min(since, start - _MARGIN)
     found = compared(stock, ticker, yahoo.daily(symbol, begin), begin)
-    # Rows further back would make the next question begin there, and so on, further back each time.
-    wanted = pl.col("date") > before if before else pl.col("date") >= start
-    return replace(found, rows=found.rows.filter(wanted))
+    # What lies further back is not said to be known: else the next question would begin there, further back each time.
+    return replace(found, start=max(found.start, since), rows=found.rows.filter(pl.col("date") >= since))
 
 
 def symbol_of(dataset: Dataset, ticker: str) -> str:

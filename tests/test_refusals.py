@@ -412,6 +412,35 @@ def test_events_of_the_evening_before_are_said_to_be_where_nobody_can_be_asked(m
         ingest.history("AAPL", adjust="splits", fetch=how != "fetch", config=config)
 
 
+# Which days are known
+
+
+@pytest.mark.parametrize(
+    ("questions", "late"),
+    [
+        ((0, 50), 0),
+        ((50, 45), 0),  # a little before a question Yahoo is asked, too, and nothing of that is kept
+        ((50, 0, 60, 0), 0),
+        ((0, 60, 0), 40),  # known up to that day, and then of later ones
+        ((20, 60, 45, 20), 40),
+    ],
+)
+def test_days_that_were_asked_for_have_their_rows_whatever_is_asked_for_then(monkeypatch, tmp_path, questions, late):
+    lacking = [DAYS[n] for n in (3, 42, 46, 49, 55, 70)]
+    with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": FORGOTTEN}, DAYS) as here:
+        here.server.forbidden.update(map(key, lacking))
+        here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        for number, first in enumerate(questions):
+            frame = ingest.get_smart_data("ABC", data_source="massive", start=DAYS[first], config=here.config())
+            assert [stamp.date() for stamp in frame.index] == DAYS[first:]
+            if late and not number:
+                here.place.execute(f"DELETE FROM yahoo_rows WHERE session > '{DAYS[late]}'")
+                here.place.execute(
+                    f"UPDATE askings SET last = '{DAYS[late]}', asked_at = '{DAYS[late]}T22:30:00+00:00'"
+                )
+        assert set(kept(here, "ABC")) <= set(lacking)
+
+
 # What Yahoo lists late
 
 

@@ -278,7 +278,9 @@ ALTER TABLE projections ADD COLUMN format INTEGER NOT NULL DEFAULT 0;  -- of the
 UPDATE projections SET dirty = 1 WHERE active AND sha256 IS NOT NULL;
 """
 
+# Former versions said of days that they were asked for whose rows they had not kept.
 _ODD = """
+DELETE FROM askings;
 CREATE TABLE events (
     dataset TEXT NOT NULL,
     ticker TEXT NOT NULL,
