@@ -326,7 +326,7 @@ def _warn_of_missing(gone: Sequence[date], sessions: Sequence[date], why: str) -
 
 def _why(query: Query, yahoo: Yahoo | None, yet: str = "") -> str:
     if not query.fetch:
-        return f"they are not stored ({UNFETCHED})"
+        return f"not stored ({UNFETCHED})"
     if yahoo:
         return f"neither Massive nor Yahoo has them{yet}"
     return f"Massive does not have them{yet}{f', and {OFF}' if query.asks_yahoo else ''}"

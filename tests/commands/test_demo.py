@@ -56,7 +56,7 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
     assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
     # The README's lines of Python.
     config = str(cache / "config.toml")
-    with pytest.warns(IngestWarning, match="they are not stored"):
+    with pytest.warns(IngestWarning, match="not stored"):
         prices = ingest.get_smart_data("AAPL", "2mo", data_source="massive", fetch=False, config=config)
     assert list(prices.columns) == ["Open", "High", "Low", "Close", "Volume"]
     assert ingest.day(prices.index[-1].date(), config=config).height > 1000
