@@ -139,6 +139,19 @@ def test_in_an_outage_nothing_is_believed_of_tickers_that_were_never_had(five):
     assert all(closes(frame.filter(ticker=name)) == adjusted(one, DAYS) for name, one in FIVE.items())
 
 
+def test_an_outage_that_begins_after_a_ticker_that_there_is_not_is_one(five):
+    """SPY was there a moment ago."""
+    before = {"A": five.yahoo.securities.pop("A")}
+    five.place.run(DAYS[90], DAYS[-1], tracked={"A"})
+    assert five.yahoo.asked[-1] == "SPY"
+    before |= outage(five)
+    ran = five.place.run(DAYS[90], DAYS[-1], tracked=set(FIVE))
+    assert any(notice.startswith("Yahoo was not asked for B, C, D, E") for notice in ran.notices)
+    five.yahoo.securities.update(before)
+    frame = ingest.history(list("BCDE"), adjust="splits", config=five.config())
+    assert all(closes(frame.filter(ticker=name)) == adjusted(FIVE[name], DAYS) for name in "BCDE")
+
+
 @pytest.mark.parametrize("price", [None, 0.0])
 def test_rows_without_prices_are_an_outage_where_spy_has_none_either(five, price):
     before = dict(five.yahoo.securities)

@@ -49,8 +49,6 @@ _REFUSALS = 3
 """So many tickers in a row that could not be had, whatever was tried, mean that Yahoo is to be left alone ..."""
 _REST_S = 600
 """... for so long."""
-_VOUCHED_S = 60
-"""So long an answer about `PROBED` vouches for it that Yahoo knows which tickers there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,6 @@ class Yahoo:
         self._asked_at = float("-inf")
         self._silent: set[str] = set()
         self._rests_until = float("-inf")
-        self._vouched_until = float("-inf")
 
     def daily(self, symbol: str, start: date) -> Daily:
         """Daily bars from `start` to today, as traded. Raises NotFound, Throttled, Disrupted or SourceUnavailable.
@@ -132,10 +129,9 @@ class Yahoo:
     def _vouch(self, error: NotFound) -> None:
         """Raise SourceUnavailable where `error` cannot be believed: in an outage Yahoo says so of all tickers.
 
-        A ticker that must exist, and have prices, is looked at, once a minute at most.
+        A ticker that must exist, and have prices, is looked at each time, since an outage may have begun just now: it
+        costs little beside what yfinance asks about a ticker that there is not.
         """
-        if time.monotonic() < self._vouched_until:
-            return
         try:
             told = self._persistently(
                 PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1)}
@@ -144,7 +140,6 @@ class Yahoo:
                 raise NotFound(f"Yahoo has no prices of {PROBED}")
         except SourceError as other:
             raise SourceUnavailable(f"{error}, but no {PROBED} either, which must exist ({other})") from other
-        self._vouched_until = time.monotonic() + _VOUCHED_S
 
     def _persistently(self, symbol: str, arguments: dict[str, Any]) -> Told:
         retrying = tenacity.Retrying(
