@@ -7,7 +7,7 @@ from datetime import time as clock
 
 import pandas as pd
 import pytest
-from pipeline_kit import key, sampled
+from pipeline_kit import key, sampled, sampled_by_name
 from reading_kit import security, walk, world
 from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 
@@ -152,7 +152,7 @@ def test_an_outage_that_begins_after_a_ticker_that_there_is_not_is_one(five):
     assert all(closes(frame.filter(ticker=name)) == adjusted(FIVE[name], DAYS) for name in "BCDE")
 
 
-@pytest.mark.parametrize("price", [None, 0.0])
+@pytest.mark.parametrize("price", sampled([None, 0.0], 2))
 def test_rows_without_prices_are_an_outage_where_spy_has_none_either(five, price):
     before = dict(five.yahoo.securities)
     five.yahoo.securities |= {name: without_prices(one, price) for name, one in before.items()}
@@ -281,7 +281,7 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
         assert closes(found) == adjusted(FORGOTTEN, DAYS[31:])
 
 
-@pytest.mark.parametrize("asks", sampled(["run", "raw", "yfinance", "history", "smart"], 2))
+@pytest.mark.parametrize("asks", sampled(["smart", "raw", "yfinance", "run", "history"]))
 def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wrong(monkeypatch, tmp_path, asks):
     """Nothing could be compared with them when they came."""
     at_yahoo = forgetting(FORGOTTEN, DAYS[20:31], 0.4)
@@ -305,7 +305,7 @@ def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wro
         assert found == adjusted(FORGOTTEN, DAYS[31:])
 
 
-@pytest.mark.parametrize("factor", [0.1, 10.0])
+@pytest.mark.parametrize("factor", sampled([0.1, 10.0], 2))
 def test_rows_that_a_split_was_not_applied_to_are_left_out_though_all_that_is_compared_agrees(
     monkeypatch, tmp_path, factor
 ):
@@ -428,16 +428,16 @@ def test_events_of_the_evening_before_are_said_to_be_where_nobody_can_be_asked(m
 # Which days are known
 
 
-@pytest.mark.parametrize(
-    ("questions", "late"),
-    [
-        ((0, 50), 0),
-        ((50, 45), 0),  # a little before a question Yahoo is asked, too, and nothing of that is kept
-        ((50, 0, 60, 0), 0),
-        ((0, 60, 0), 40),  # known up to that day, and then of later ones
-        ((20, 60, 45, 20), 40),
-    ],
-)
+RUNS_OF_QUESTIONS = {  # where each begins, and up to which day the first one's answer is known
+    "a little before a question Yahoo is asked, too": ((50, 45), 0),
+    "from the first day on": ((0, 50), 0),
+    "later, all, later": ((50, 0, 60, 0), 0),
+    "known up to a day, and then of later ones": ((20, 60, 45, 20), 40),
+    "all known up to a day": ((0, 60, 0), 40),
+}
+
+
+@pytest.mark.parametrize(("questions", "late"), sampled_by_name(RUNS_OF_QUESTIONS, 3))
 def test_days_that_were_asked_for_have_their_rows_whatever_is_asked_for_then(monkeypatch, tmp_path, questions, late):
     lacking = [DAYS[n] for n in (3, 42, 46, 49, 55, 70)]
     with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": FORGOTTEN}, DAYS) as here:
@@ -457,7 +457,7 @@ def test_days_that_were_asked_for_have_their_rows_whatever_is_asked_for_then(mon
 # What Yahoo lists late
 
 
-@pytest.mark.parametrize("first", ["history", "smart", "yfinance"])
+@pytest.mark.parametrize("first", sampled(["history", "smart", "yfinance"], 2))
 def test_an_event_that_is_listed_late_is_not_missed_for_a_question_of_later_days(monkeypatch, tmp_path, first):
     late = Security(FORGOTTEN.bars, SPLIT, {DAYS[40]: 0.5})
     questions = {
