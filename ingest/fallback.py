@@ -34,6 +34,7 @@ from ingest.unapplied import Stretch, unapplied
 from ingest.warned import warn
 
 _MARGIN = timedelta(days=12)
+_YEAR = timedelta(days=365)
 _LATELY = 5
 """A ticker that is in none of so many of the newest files is no longer traded."""
 
@@ -42,7 +43,8 @@ _LATELY = 5
 class Answer:
     """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
 
-    `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, `ends` its last.
+    `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, or one before it,
+    `ends` its last.
     Where `refused` says why, what it has before `start` is another's, and was left out. `disbelieved` has the closes of
     rows left out, `outliers` the single sessions whose close is not Massive's.
     """
@@ -73,8 +75,17 @@ def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     since = min(before, known.first) if known else before
     begin = min(since, start - _MARGIN)
     found = compared(stock, ticker, yahoo.daily(symbol, begin), begin)
+    if _is_late(stock, found, start):  # it may have earlier ones, and miss some weeks
+        earlier = yahoo.daily(symbol, begin - _YEAR).bars["date"][0]
+        found = replace(found, begins=min(found.begins, earlier))
     # What lies further back is not said to be known: else the next question would begin there, further back each time.
     return replace(found, start=max(found.start, since), rows=found.rows.filter(pl.col("date") >= since))
+
+
+def _is_late(stock: Stock, found: Answer, start: date) -> bool:
+    """Whether Massive has rows since `start` that lie before Yahoo's first one."""
+    days = [day for day in stock.manifest.coverage().of(found.ticker) if start <= day < found.begins]
+    return bool(days) and not reading.massive(stock, frozenset([found.ticker]), days).is_empty()
 
 
 def symbol_of(dataset: Dataset, ticker: str) -> str:

@@ -159,3 +159,16 @@ def test_a_company_that_was_known_before_its_ticker_passed_to_another_is_not_adj
     for _ in range(2):
         with pytest.raises(AcrossSeam, match=f"since {DAYS[30]} alone"):
             ingest.history("RNA", adjust="splits", config=config)
+
+
+def test_weeks_that_yahoo_misses_where_a_question_begins_are_no_handover(
+    monkeypatch, tmp_path, fresh_yfinance, loopback_keys
+):
+    days = past_sessions(80)
+    whole = Security(walk(days, splits={days[70]: (2, 1)}), {days[70]: (2, 1)})
+    holed = Security({day: bar for day, bar in whole.bars.items() if not days[20] <= day < days[45]}, whole.splits)
+    with world(monkeypatch, tmp_path, {"ABC": whole}, {"ABC": holed}, days) as here:
+        here.place.run(days[0], days[-1], tracked={"ABC"})
+        for start in (days[35], days[0], days[35]):
+            found = ingest.history("ABC", start, adjust="splits", config=here.config())
+            assert found["close"][0] == pytest.approx(whole.bars[start][3] / 2)
