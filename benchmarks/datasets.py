@@ -21,7 +21,8 @@ from benchmarks.report import machine
 from benchmarks.s5cmd_copy import measured
 from benchmarks.stage import Bench, set_up
 from ingest import sessions
-from ingest.datasets import CATALOGUE, Dataset, named
+from ingest.catalogue import CATALOGUE, named
+from ingest.datasets import Dataset
 from ingest.demo import seaweed
 from ingest.demo.files import Files, files_of
 from ingest.tiers.layout import PartFolders

@@ -92,7 +92,7 @@ def _floor(files: Sequence[Path]) -> float:
 
 
 def _split(files: Sequence[Path]) -> float:
-    from ingest.datasets import STOCKS_MINUTE
+    from ingest.catalogue import STOCKS_MINUTE
     from ingest.job import Job
     from ingest.manifest import Held
     from ingest.plan import Decision
@@ -141,7 +141,7 @@ def _packed(text: bytes) -> bytes:
 def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
     import duckdb
 
-    from ingest.datasets import STOCKS_MINUTE
+    from ingest.catalogue import STOCKS_MINUTE
     from ingest.manifest import Manifest
     from ingest.tiers.layout import PartFolders
     from ingest.tiers.lines import texts
@@ -173,7 +173,7 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
 
 def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:
     """A cache with the same file under many dates; returns a ticker in its middle."""
-    from ingest.datasets import STOCKS_MINUTE
+    from ingest.catalogue import STOCKS_MINUTE
     from ingest.job import Job
     from ingest.manifest import Held, Manifest
     from ingest.plan import Decision

@@ -20,8 +20,8 @@ import polars as pl
 import ingest
 from benchmarks.ours import ingest as run
 from benchmarks.stage import TRACKED, Bench, last_sessions, set_up
+from ingest.catalogue import STOCKS_DAY
 from ingest.corporate import Actions, Dividend, Split
-from ingest.datasets import STOCKS_DAY
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
 

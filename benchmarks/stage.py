@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from ingest import sessions
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import market, seaweed
 
 TRACKED = tuple(sorted(market.KNOWN_PRICES)[:53])

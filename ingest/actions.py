@@ -16,8 +16,8 @@ import polars as pl
 
 from ingest import adjusted, events, fallback, reading
 from ingest.adjust import Adjust
+from ingest.catalogue import days_of
 from ingest.corporate import Actions, Dividend
-from ingest.datasets import days_of
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
 from ingest.fallback import Answer
 from ingest.freshness import ASKS_AGAIN, has_events, holds
@@ -26,10 +26,10 @@ from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking
 from ingest.manifest.records import Coverage
 from ingest.multipliers import likewise, unfollowed
+from ingest.patterns import some
 from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
-from ingest.tickers import some
 
 Notices = list[str]
 Errors = Literal["raise", "skip"]

@@ -14,8 +14,8 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
+from ingest.catalogue import STOCKS_DAY
 from ingest.corporate import Split
-from ingest.datasets import STOCKS_DAY
 from ingest.errors import UnreadableFile, UsageError
 from ingest.tickers import ticker_of
 

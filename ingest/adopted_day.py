@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.adopted_csv import Bar
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.epochs import TIME, in_ns
 from ingest.errors import UnreadableFile
 from ingest.sessions import NEW_YORK

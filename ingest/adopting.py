@@ -20,7 +20,7 @@ from typing import Literal
 from ingest import adopted_csv, files, lock, reading
 from ingest.adopted_csv import TickerCsv, Witnesses, ticker_named
 from ingest.adopted_day import Day, bars_of, read_bytes, read_day
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.freshness import calendar_of
 from ingest.job import Job

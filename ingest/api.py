@@ -10,11 +10,11 @@ import anyio
 
 from ingest import arguments, events, overview, runs, series, settings
 from ingest.arguments import days, names
-from ingest.datasets import STOCKS_DAY, bars_of, days_of, named, of_ticker
+from ingest.catalogue import STOCKS_DAY, bars_of, days_of, named, of_ticker
 from ingest.errors import UsageError
 from ingest.overview import Status
+from ingest.patterns import meant
 from ingest.request import Flags, Request, requests_of
-from ingest.tickers import meant
 
 if TYPE_CHECKING:
     import pandas as pd

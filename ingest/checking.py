@@ -18,7 +18,8 @@ from pathlib import Path
 import anyio
 
 from ingest import files, lock
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.catalogue import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.edges import current
 from ingest.errors import (
     CacheError,
@@ -34,7 +35,7 @@ from ingest.errors import (
 )
 from ingest.events import ignore
 from ingest.manifest import Manifest
-from ingest.manifest.location import refuse_network
+from ingest.manifest.opening import refuse_network
 from ingest.permission import REFUSED, Permission, only_copies, plan_name
 from ingest.provenance import refuse_other
 from ingest.sessions import today

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from datetime import date
 
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.catalogue import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.differences import Change, changes
 from ingest.manifest import Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import KeptCorrection
+from ingest.patterns import covers, meant, patterns_in
 from ingest.settings import Settings
-from ingest.tickers import covers, meant, patterns_in
 from ingest.window import span
 
 

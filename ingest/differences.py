@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from itertools import zip_longest
+from typing import Literal
 
 from ingest.datasets import PRICES
 from ingest.epochs import TIME
 from ingest.errors import LosesRows
-from ingest.manifest.records import Correction, CorrectionKind
 
-csv.field_size_limit(2**31 - 1)
+CorrectionKind = Literal["new etag", "same etag", "equal rows"]
+
+_MAX_FIELD = 2**31 - 1
 """A field may be as long as its file: the parser of the rows has no such limit either."""
 
 MAX_LOSS = 0.1
@@ -25,6 +27,24 @@ MAX_LOSS = 0.1
 
 
 _NUMBERS = frozenset({*PRICES, "volume", "transactions", TIME, "settlement_price", "dollar_volume"})
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The difference that a republished file makes: whole lines of the source, in the order of the files.
+
+    `columns` are those of the lines added, `old_columns` those of the lines removed. `kind`: a new ETag with other
+    rows, other rows under the same ETag, or a new ETag with equal rows.
+    """
+
+    session: date
+    old_etag: str
+    new_etag: str
+    columns: tuple[str, ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    kind: CorrectionKind = "new etag"
+    old_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +93,7 @@ def _lines(text: bytes) -> Iterator[str]:
     if '"' not in plain:
         yield from (line for line in plain.split("\n")[1:] if line.strip(","))
         return
-    for number, fields in enumerate(csv.reader(io.StringIO(plain, newline=""))):
+    for number, fields in enumerate(_read(plain)):
         if number and any(fields):
             yield _line(fields)
 
@@ -86,7 +106,12 @@ def _line(fields: Sequence[str]) -> str:
 
 def fields_of(line: str) -> list[str]:
     """Fields of a line."""
-    return next(csv.reader(io.StringIO(line, newline=""))) if '"' in line else line.split(",")
+    return next(_read(line)) if '"' in line else line.split(",")
+
+
+def _read(text: str) -> Iterator[list[str]]:
+    csv.field_size_limit(_MAX_FIELD)  # csv's own limit stands for the whole process
+    return csv.reader(io.StringIO(text, newline=""))
 
 
 def check_loss(before: Rows, after: Rows) -> None:

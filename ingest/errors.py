@@ -26,8 +26,10 @@
 Foreign errors (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated at the edge that met them.
 """
 
+import sys
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from types import MappingProxyType
 from typing import ClassVar
@@ -198,3 +200,18 @@ def ungrouped() -> Iterator[None]:
 def _first(group: BaseExceptionGroup[IngestError]) -> IngestError:
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+
+
+def warn(message: str) -> None:
+    """Warn (IngestWarning) of what could not be had."""
+    depth = _depth()
+    with suppress(ValueError):  # a program may have closed its stderr: what it asked for is no worse for that
+        warnings.warn(message, IngestWarning, stacklevel=depth)
+
+
+def _depth() -> int:
+    """How many calls of this package lie between the warning and whoever called it."""
+    depth, frame = 2, sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("ingest."):
+        depth, frame = depth + 1, frame.f_back
+    return depth

@@ -15,7 +15,8 @@ import polars as pl
 
 from ingest import files
 from ingest.errors import NotFound, UsageError
-from ingest.tickers import MAX_NAME_BYTES, file_stem, some
+from ingest.patterns import some
+from ingest.tickers import MAX_NAME_BYTES, file_stem
 from ingest.tiers import durable
 from ingest.tiers.alone import writing_in
 

@@ -19,7 +19,7 @@ from ingest.adjusted import days_in
 from ingest.agreement import Agreement, Flags, compare
 from ingest.corporate import Actions
 from ingest.datasets import Dataset
-from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError
+from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError, warn
 from ingest.finding import NOT_YAHOOS
 from ingest.freshness import newest_session
 from ingest.manifest.judgements import Judgements
@@ -31,7 +31,6 @@ from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
 from ingest.store import Store
 from ingest.unapplied import Stretch, unapplied
-from ingest.warned import warn
 
 _MARGIN = timedelta(days=12)
 _YEAR = timedelta(days=365)

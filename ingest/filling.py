@@ -15,8 +15,8 @@ from ingest.finding import NOT_YAHOOS, Finding
 from ingest.freshness import ASKS_AGAIN, calendar_of, due, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Quotes
+from ingest.patterns import some
 from ingest.settings import Settings
-from ingest.tickers import some
 
 if TYPE_CHECKING:
     from ingest.reading import Stock

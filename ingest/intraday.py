@@ -9,7 +9,7 @@ import polars as pl
 from ingest import gaps, reading, smart
 from ingest.actions import Known, check_seams, daily, doubts
 from ingest.aggregate import BarSize, aggregate, bar_size
-from ingest.errors import NotFound
+from ingest.errors import NotFound, warn
 from ingest.freshness import calendar_of
 from ingest.gaps import Span
 from ingest.lookalike import intraday_frame_of
@@ -18,7 +18,6 @@ from ingest.reading import Stock
 from ingest.settings import Settings
 from ingest.smart import Fetched, Query
 from ingest.sources.yahoo import shared
-from ingest.warned import warn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.datasets import Dataset
+from ingest.datasets import Dataset, Tier
 from ingest.manifest import Replaced
 from ingest.plan import Decision
-from ingest.tiers.layout import PartFolders, Tier
+from ingest.tiers.layout import PartFolders
 
 
 @dataclass(frozen=True, slots=True)

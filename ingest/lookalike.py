@@ -12,14 +12,14 @@ import polars as pl
 
 from ingest import adjusted, gaps
 from ingest.adjust import Floats, split_factors
+from ingest.catalogue import STOCKS_DAY
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY, Dataset
-from ingest.errors import ActionsUnknown
+from ingest.datasets import Dataset
+from ingest.errors import ActionsUnknown, warn
 from ingest.gaps import Span
+from ingest.patterns import some
 from ingest.quality import MOST_VOLUME
 from ingest.sessions import NEW_YORK, Calendar
-from ingest.tickers import some
-from ingest.warned import warn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ import numpy as np
 
 from ingest.adjust import Days, Floats, kept_shares
 from ingest.corporate import Actions, Dividend
-from ingest.tickers import some
+from ingest.patterns import some
 
 _UNIT = 2.0**-24
 _SIXTH_DECIMAL = 5e-7

@@ -8,7 +8,7 @@ from ingest.sources.base import Body
 
 if TYPE_CHECKING:  # polars: who counts outcomes does without
     from ingest.job import Job
-    from ingest.prepare import Prepared
+    from ingest.store import StagedSession
 
 OutcomeKind = Literal["committed", "forbidden", "absent", "failed", "quarantined"]
 
@@ -24,7 +24,7 @@ class Outcome:
     job: "Job"
     kind: OutcomeKind
     reason: str | None = None
-    prepared: "Prepared | None" = None
+    staged: "StagedSession | None" = None
     refused: Body | None = None
     acceptable: bool = False
     spooled: Path | None = None

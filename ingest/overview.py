@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
+from ingest.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.datasets import Dataset, Tier
 from ingest.errors import UsageError
 from ingest.finding import KINDS, Finding
 from ingest.freshness import calendar_of
@@ -19,7 +20,7 @@ from ingest.permission import Permission
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders, Tier, csv_folder
+from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder
 from ingest.wholeness import not_whole
 from ingest.window import span

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from ingest.datasets import STOCKS_DAY, Plans
+from ingest.catalogue import STOCKS_DAY
+from ingest.datasets import Plans
 from ingest.sessions import months_back
 
 REFUSED = "not in your plan or its history, not published yet, or agreements with an exchange that are not signed"

@@ -6,7 +6,7 @@ is bounded by the budget and not by the number of sessions. A session that fails
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -28,20 +28,23 @@ from ingest.errors import (
     ungrouped,
 )
 from ingest.job import Job
+from ingest.manifest import Answer, RemoteState
 from ingest.outcomes import Outcome, OutcomeKind
 from ingest.plan import Decision
-from ingest.prepare import Prepared, prepare
+from ingest.prepare import prepare
 from ingest.request import Request
 from ingest.settings import Limits
 from ingest.sources import spooling
 from ingest.sources.asking import Asker
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.pacing import ByteBudget, Share, UnderWay
-from ingest.store import Store
+from ingest.store import StagedSession, Store
 from ingest.tiers import spool
 from ingest.unpacking import AT_ONCE, ORDINARY, Costly
 
 _Ended = tuple[Outcome, Share]
+
+_ANSWERS: Mapping[OutcomeKind, RemoteState] = {"forbidden": "forbidden", "absent": "absent", "failed": "failed"}
 
 _IN_FLIGHT_PER_PACKED = 6
 """Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
@@ -164,7 +167,7 @@ class Pipeline:
     async def _prepared(self, job: Job, share: Share) -> Outcome:
         """A file that is unreadable is fetched once more, lest the fault was on the way."""
         first = await self._split(job, await self._fetched(job, share))
-        if first.prepared or first.acceptable:
+        if first.staged or first.acceptable:
             return first
         if first.spooled:
             await anyio.to_thread.run_sync(spool.discard, first.spooled)
@@ -187,14 +190,14 @@ class Pipeline:
         try:
             with anyio.CancelScope(shield=True):
                 try:
-                    prepared = await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)
+                    staged = await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)
                 except Costly as error:
                     async with self._budget.more(error.cost):
                         return await self._split(job, body, error.cost)
         except UnreadableFile as error:
             acceptable = isinstance(error, LosesRows)
             return Outcome(job, "quarantined", str(error), refused=body, acceptable=acceptable, spooled=body.path)
-        return Outcome(job, "committed", prepared=prepared, spooled=body.path)
+        return Outcome(job, "committed", staged=staged, spooled=body.path)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
         """Commit outcomes as they come: those that come within a moment, while others are under way, share a commit."""
@@ -203,11 +206,29 @@ class Pipeline:
                 with anyio.move_on_after(_GATHER_S):
                     await self._under_way.none()
                 batch = [first, *_waiting(receive)]
-                await anyio.to_thread.run_sync(self._store.record, [outcome for outcome, _ in batch])
+                await anyio.to_thread.run_sync(_record, self._store, [outcome for outcome, _ in batch])
                 for outcome, share in batch:
                     self.outcomes[outcome.job.decision.session] = outcome.kind
                     share.give_back()
                     self._sink(_event(outcome, self._store))
+
+
+def _record(store: Store, outcomes: Sequence[Outcome]) -> None:
+    """Make what came of a batch of sessions durable. Raises CacheError."""
+    if staged := [outcome.staged for outcome in outcomes if outcome.staged]:
+        store.commit(staged)
+    for outcome in outcomes:
+        if outcome.refused:
+            session = outcome.job.decision.session
+            store.quarantine_file(session, outcome.refused, outcome.reason or "", outcome.acceptable)
+        if outcome.spooled:
+            spool.discard(outcome.spooled)
+    store.manifest.answered([_answer(outcome) for outcome in outcomes if outcome.kind in _ANSWERS], store.run)
+
+
+def _answer(outcome: Outcome) -> Answer:
+    decision = outcome.job.decision
+    return decision.session, _ANSWERS[outcome.kind], outcome.reason, decision.item.etag if decision.item else None
 
 
 def _waiting(receive: MemoryObjectReceiveStream[_Ended]) -> Iterator[_Ended]:
@@ -223,8 +244,8 @@ def _item(decision: Decision) -> RemoteObject:
 
 def _event(outcome: Outcome, store: Store) -> events.Event:
     session, reason = outcome.job.decision.session, outcome.reason or ""
-    if outcome.prepared:
-        return _committed(outcome.prepared)
+    if outcome.staged:
+        return _committed(outcome.staged, outcome.job.decision.reason)
     if outcome.kind == "forbidden":
         return events.Forbidden(session)
     if outcome.kind == "absent":
@@ -234,8 +255,8 @@ def _event(outcome: Outcome, store: Store) -> events.Event:
     return events.Failed(session, reason)
 
 
-def _committed(prepared: Prepared) -> events.Committed:
-    record = prepared.record
+def _committed(staged: StagedSession, reason: str) -> events.Committed:
+    record, correction = staged.record, staged.correction
     return events.Committed(
         session=record.session,
         bytes=record.size,
@@ -243,7 +264,7 @@ def _committed(prepared: Prepared) -> events.Committed:
         tracked_rows=record.tracked_rows,
         archive_rows=record.archive_rows,
         dropped_rows=record.dropped_rows,
-        reason=prepared.job.decision.reason,
-        corrected=prepared.correction is not None and prepared.correction.kind != "equal rows",
+        reason=reason,
+        corrected=correction is not None and correction.kind != "equal rows",
         findings=record.findings,
     )

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from typing import Literal
 
 from ingest.manifest.records import Held, RemoteState
+from ingest.patterns import covered, some
 from ingest.permission import Permission
 from ingest.sources.base import RemoteObject, same_etag
-from ingest.tickers import covered, some
 
 Action = Literal["fetch", "skip"]
 

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 
 from ingest import finding
 from ingest.chunks import ahead
+from ingest.datasets import TIERS, Tier
+from ingest.differences import Correction
 from ingest.finding import Finding
 from ingest.job import Job
-from ingest.manifest import Correction, SessionRecord
+from ingest.manifest import SessionRecord
 from ingest.placing import Placing
 from ingest.replacing import corrected
 from ingest.sources.base import Body
 from ingest.split import Cut, Split, split
 from ingest.stamping import note_of, stamped
+from ingest.store import StagedSession
 from ingest.streaming import Cutter, NotLines, Wish, opened, part_header
 from ingest.tiers import durable, parts, stamp
 from ingest.tiers.hashing import is_file
-from ingest.tiers.layout import TIERS, Tier
 from ingest.tiers.parts import PackedPart, PartWriter
 from ingest.unpacking import AT_ONCE, pieces_of, text_of
 
@@ -37,20 +39,7 @@ class _Day:
     text_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A session whose parts are staged: durable under temporary names, ready to be published and committed.
-
-    `staged` names those that are not in their places already, byte for byte.
-    """
-
-    job: Job
-    record: SessionRecord
-    correction: Correction | None
-    staged: tuple[Tier, ...]
-
-
-def prepare(job: Job, body: Body, granted: int = AT_ONCE) -> Prepared:
+def prepare(job: Job, body: Body, granted: int = AT_ONCE) -> StagedSession:
     """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError.
 
     What is large goes through in chunks. Raises Costly, before anything is staged, where it takes more than the
@@ -61,7 +50,7 @@ def prepare(job: Job, body: Body, granted: int = AT_ONCE) -> Prepared:
     return _prepared_at_once(job, body, text, granted) if text is not None else _prepared_in_chunks(job, body)
 
 
-def _prepared_at_once(job: Job, body: Body, text: bytes, granted: int) -> Prepared:
+def _prepared_at_once(job: Job, body: Body, text: bytes, granted: int) -> StagedSession:
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
     packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}
@@ -79,17 +68,17 @@ def _prepared_at_once(job: Job, body: Body, text: bytes, granted: int) -> Prepar
     plain, correction = corrected(job, plain, body, text, granted)
     record, data = stamped(plain, packed["tracked"].data, job.dataset.name, decision.tracked)
     files = {tier: data if tier == "tracked" else part.data for tier, part in packed.items()}
-    return Prepared(job, record, correction, _stage(job, files))
+    return _staged(job, record, correction, _stage(job, files))
 
 
-def _prepared_in_chunks(job: Job, body: Body) -> Prepared:
+def _prepared_in_chunks(job: Job, body: Body) -> StagedSession:
     for cut in _CUTS:
         with ExitStack() as stack, suppress(NotLines):
             return _streamed(job, body, cut, stack)
     raise AssertionError("rows that polars writes are not asked for their lines")
 
 
-def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
+def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> StagedSession:
     decision = job.decision
     wish = Wish(decision.tracked, decision.keep_rest, job.dataset, decision.session)
     tiers = TIERS if decision.keep_rest else TIERS[:1]
@@ -102,12 +91,17 @@ def _streamed(job: Job, body: Body, cut: Cut, stack: ExitStack) -> Prepared:
     cutter.check()
     done = cutter.end()
     day = _Day(header.columns, done.source_rows, done.tracked_rows, cut, done.findings, done.text_sha256)
-    plain = _record(job, body, day, done.parts)
+    plain = _record(job, body, day, {tier: writer.end(done.ordered) for tier, writer in writers.items()})
     plain, correction = corrected(job, plain, body, None)
     note = note_of(plain, job.dataset.name, decision.tracked)
     record = replace(plain, tracked_sha256=writers["tracked"].append(b"" if note is None else stamp.tail(note)))
     stack.close()  # both are durable from here on
-    return Prepared(job, record, correction, _changed(job, record))
+    return _staged(job, record, correction, _changed(job, record))
+
+
+def _staged(job: Job, record: SessionRecord, correction: Correction | None, staged: tuple[Tier, ...]) -> StagedSession:
+    held = job.decision.held
+    return StagedSession(record, correction, staged, held.held == "committed", held.quarantined is not None)
 
 
 def _stage(job: Job, files: Mapping[Tier, bytes]) -> tuple[Tier, ...]:

@@ -11,11 +11,11 @@ from datetime import date
 from pathlib import Path
 
 from ingest import files, stamping
-from ingest.datasets import Dataset
+from ingest.datasets import Dataset, session_of
 from ingest.manifest import Manifest, SessionRecord
 from ingest.tiers import durable
 from ingest.tiers.hashing import is_file
-from ingest.tiers.layout import PartFolders, session_of
+from ingest.tiers.layout import PartFolders
 
 
 def rebuild(manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int) -> str | None:

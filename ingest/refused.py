@@ -7,7 +7,8 @@ from datetime import date
 from pathlib import Path
 
 from ingest import files, lock
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.catalogue import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.finding import Finding
 from ingest.job import Job
@@ -15,6 +16,7 @@ from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
 from ingest.neighbours import compare_counts
+from ingest.patterns import some
 from ingest.plan import Decision
 from ingest.prepare import prepare
 from ingest.projecting import Say, follow
@@ -25,7 +27,6 @@ from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.sources.spooling import LARGE
 from ingest.store import Store, kept_at, wrong_with
-from ingest.tickers import some
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.hashing import md5_of
 from ingest.tiers.layout import PartFolders, quarantine_folder

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ingest import files, lock, rebuilding
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.catalogue import STOCKS_DAY
+from ingest.datasets import TIERS, Dataset, is_part_name
 from ingest.errors import ManifestDamaged
 from ingest.manifest import Manifest, replacement
 from ingest.manifest.judgements import Judgements
@@ -21,7 +22,7 @@ from ingest.salvaging import renew
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.tiers import durable
-from ingest.tiers.layout import TIERS, PartFolders, csv_folder, is_part_name, quarantine_folder, spool_folder
+from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder, spool_folder
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying import Problem, Verified, look
 

@@ -6,18 +6,17 @@ from dataclasses import replace
 
 from ingest import differences, finding
 from ingest.comparing import TURN, Version, compare
-from ingest.datasets import Dataset
-from ingest.differences import Rows
+from ingest.datasets import Dataset, Tier
+from ingest.differences import Correction, Rows
 from ingest.errors import CacheError, UnreadableFile
 from ingest.finding import Finding
 from ingest.job import Job
-from ingest.manifest import Correction, Replaced, SessionRecord
+from ingest.manifest import Replaced, SessionRecord
 from ingest.sources.base import Body
 from ingest.split import read_header, split
 from ingest.streaming import opened
 from ingest.tiers import parts
 from ingest.tiers.hashing import is_file
-from ingest.tiers.layout import Tier
 from ingest.unpacking import AT_ONCE, IN_CHUNKS, Costly, cost_of, pieces_in, pieces_of
 
 _COMPARED = 3

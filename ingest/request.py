@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ingest import events
-from ingest.datasets import STOCKS_DAY, Dataset, named, strangers
+from ingest.catalogue import STOCKS_DAY, named, strangers
+from ingest.datasets import Dataset
 from ingest.errors import UsageError
+from ingest.lists import TrackedLists, tracked
+from ingest.patterns import some
 from ingest.sessions import today
 from ingest.settings import Settings
 from ingest.settings.values import parse_size
-from ingest.tickers import TrackedLists, some, tracked
 from ingest.window import Window, choose
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from ingest.datasets import Dataset
+from ingest.datasets import TIERS, Dataset, Tier
 from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns
-from ingest.tickers import covered, matching, patterns_in, prefix_of, some, written
-from ingest.tiers.layout import TIERS, MemberIndex, PartFolders, PartsOf, Tier
+from ingest.patterns import covered, matching, patterns_in, prefix_of, some, written
+from ingest.tiers.layout import MemberIndex, PartFolders, PartsOf
 
 _MANY = 1000
 """CSVs of one pattern that may be more than was meant."""

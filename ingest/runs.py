@@ -21,6 +21,7 @@ from ingest.filling import Filling
 from ingest.manifest import Answer, Manifest
 from ingest.neighbours import compare_counts
 from ingest.outcomes import OutcomeKind
+from ingest.patterns import some
 from ingest.permission import Permission, only_copies
 from ingest.plan import Plan, limit
 from ingest.request import Request
@@ -30,7 +31,6 @@ from ingest.sources.asking import Asker, Line
 from ingest.store import Store
 from ingest.survey import asking, connected, survey
 from ingest.tally import Tally, damaged, standing
-from ingest.tickers import some
 from ingest.tiers import spool
 from ingest.tiers.layout import PartFolders, csv_folder
 from ingest.tiers.projection import CsvFolder

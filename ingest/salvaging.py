@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest import rebuilding
-from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset
+from ingest.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.manifest import Manifest, replacement, rows
 from ingest.settings import Settings
 from ingest.tiers.layout import PartFolders

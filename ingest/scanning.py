@@ -11,11 +11,11 @@ from polars.io.plugins import register_io_source
 
 from ingest import reading
 from ingest.datasets import Dataset
+from ingest.errors import warn
 from ingest.manifest import Manifest
+from ingest.patterns import covers, some
 from ingest.reading import Stock
 from ingest.settings import Settings
-from ingest.tickers import covers, some
-from ingest.warned import warn
 
 _BATCH = 32
 """Sessions read at once: about 300,000 rows where all tickers are wanted. Of minutes a single one has many more."""

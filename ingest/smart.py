@@ -9,8 +9,9 @@ import polars as pl
 
 from ingest import adjusted, fallback, gaps, reading, runs
 from ingest.actions import Inquiry, Known, actions_of, check_seams, differences, doubts
+from ingest.catalogue import STOCKS_DAY, strangers
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY, Dataset, strangers
+from ingest.datasets import Dataset
 from ingest.errors import (
     ActionsUnknown,
     CacheLocked,
@@ -21,6 +22,7 @@ from ingest.errors import (
     SourceError,
     UsageError,
 )
+from ingest.errors import warn as _warn
 from ingest.events import ignore
 from ingest.fallback import Answer
 from ingest.freshness import ASKS_AGAIN, calendar_of, has_rows, holds, newest_session
@@ -28,15 +30,14 @@ from ingest.gaps import Span
 from ingest.known import known, meant_by
 from ingest.lookalike import frame_of
 from ingest.manifest import Manifest
-from ingest.period import first_day
+from ingest.patterns import meant, patterns_in
 from ingest.projecting import brought_over
 from ingest.reading import Stock
 from ingest.request import Flags, Request, request_of
 from ingest.sessions import FIRST_SESSION, Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Told, Yahoo, as_traded, shared
-from ingest.tickers import meant, patterns_in
-from ingest.warned import warn as _warn
+from ingest.window import first_day
 
 if TYPE_CHECKING:
     import pandas as pd

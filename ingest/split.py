@@ -22,10 +22,10 @@ from ingest.datasets import Dataset
 from ingest.epochs import TIME, of_text
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
+from ingest.part_text import Offsets, PartText
+from ingest.patterns import regexes
 from ingest.quality import numbers
 from ingest.repeats import in_one_unit, keys_of, may_repeat, repeats
-from ingest.tickers import regexes
-from ingest.tiers.parts import Offsets, PartText
 
 Cut = Literal["lines", "polars"]
 Mask = npt.NDArray[np.bool_]

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from ingest.manifest import SessionRecord
+from ingest.manifest import SessionRecord, codec
 from ingest.manifest.kinds import strings, text
 from ingest.tiers import stamp
 from ingest.tiers.layout import MemberIndex
@@ -56,7 +56,7 @@ def note_of(record: SessionRecord, dataset: str, tickers: frozenset[str]) -> byt
     None where that would be longer than a note can be: such a part says nothing.
     """
     # What depends on when it was uploaded stays out: equal files make equal parts.
-    told = replace(record, tracked_set=0, last_modified="").to_json()
+    told = codec.to_json(replace(record, tracked_set=0, last_modified=""))
     said = json.dumps([_VERSION, dataset, sorted(tickers), told]).encode()
     return zlib.compress(said) if len(said) <= stamp.MAX_UNPACKED else None
 
@@ -115,7 +115,7 @@ def _understood(note: bytes) -> Stamped | None:
     if type(raw) is not list or len(raw) != 4 or raw[0] != _VERSION:
         return None
     _, dataset, tickers, told = raw
-    return Stamped(text(dataset), frozenset(strings(tickers)), SessionRecord.from_json(told))
+    return Stamped(text(dataset), frozenset(strings(tickers)), codec.session_record(told))
 
 
 def _unpacked(note: bytes) -> bytes:

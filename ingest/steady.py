@@ -14,11 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
+from ingest.datasets import Tier
 from ingest.errors import CacheError
 from ingest.manifest import Manifest
 from ingest.tiers import durable
 from ingest.tiers.hashing import is_file
-from ingest.tiers.layout import PartFolders, PartsOf, Tier
+from ingest.tiers.layout import PartFolders, PartsOf
 
 Read = Callable[[Sequence[PartsOf]], pl.DataFrame]
 

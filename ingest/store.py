@@ -1,28 +1,38 @@
 """The cache as a run writes it: parts published, manifest committed, replacements carried through."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ingest import files
-from ingest.datasets import Dataset
-from ingest.manifest import Answer, Correction, Manifest, RemoteState, SessionRecord
+from ingest.datasets import TIERS, Dataset, Tier, is_part_name, part_name
+from ingest.differences import Correction
+from ingest.manifest import Manifest, SessionRecord
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
-from ingest.outcomes import Outcome, OutcomeKind
 from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.tiers import durable, spool
 from ingest.tiers.hashing import md5_of, sha256_of
-from ingest.tiers.layout import TIERS, PartFolders, is_part_name, part_name, quarantine_folder, spool_folder
+from ingest.tiers.layout import PartFolders, quarantine_folder, spool_folder
 
-if TYPE_CHECKING:
-    from ingest.prepare import Prepared
 
-_ANSWERS: Mapping[OutcomeKind, RemoteState] = {"forbidden": "forbidden", "absent": "absent", "failed": "failed"}
+@dataclass(frozen=True, slots=True)
+class StagedSession:
+    """A session whose parts are staged: durable under temporary names, ready to be published and committed.
+
+    `staged` names those that are not in their places already, byte for byte. `replaces` says whether a version of the
+    session is held, and has to stay whole until this one is; `was_refused` whether bytes of it lie in quarantine.
+    """
+
+    record: SessionRecord
+    correction: Correction | None
+    staged: tuple[Tier, ...]
+    replaces: bool = False
+    was_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +66,19 @@ class Store:
                 store.recover()
             yield store
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Make what came of a batch of sessions durable. Raises CacheError."""
-        if prepared := [outcome.prepared for outcome in outcomes if outcome.prepared]:
-            self.commit(prepared)
-        for outcome in outcomes:
-            if outcome.refused:
-                self._keep_refused(outcome, outcome.refused)
-            if outcome.spooled:
-                spool.discard(outcome.spooled)
-        self.manifest.answered([_answer(outcome) for outcome in outcomes if outcome.kind in _ANSWERS], self.run)
-
-    def commit(self, batch: "Sequence[Prepared]") -> None:
-        """Make prepared sessions done, all in one transaction. Raises CacheError."""
-        replacing = [prepared for prepared in batch if prepared.job.decision.held.held == "committed"]
-        if replacing:
+    def commit(self, batch: Sequence[StagedSession]) -> None:
+        """Make staged sessions done, all in one transaction. Raises CacheError."""
+        if replacing := [one for one in batch if one.replaces]:
             self._sync()
-            self.manifest.intend([(prepared.record, prepared.correction) for prepared in replacing])
-        for prepared in batch:
-            self._publish(prepared)
+            self.manifest.intend([(one.record, one.correction) for one in replacing])
+        for one in batch:
+            self._publish(one)
         self._sync()
-        corrections = [prepared.correction for prepared in batch if prepared.correction]
-        self.manifest.commit([prepared.record for prepared in batch], corrections, self.run)
-        for prepared in batch:
-            if prepared.job.decision.held.quarantined:
-                durable.remove(self.quarantine_path(prepared.record.session))
+        corrections = [one.correction for one in batch if one.correction]
+        self.manifest.commit([one.record for one in batch], corrections, self.run)
+        for one in batch:
+            if one.was_refused:
+                durable.remove(self.quarantine_path(one.record.session))
 
     def recover(self) -> int:
         """Finish what a killed run began and remove its temporary files; returns the number of sessions finished."""
@@ -105,8 +103,11 @@ class Store:
         """Where a session's file lies while it is on its way, if it is a large one."""
         return spool.spool_path(self.spool, session)
 
-    def _keep_refused(self, outcome: Outcome, body: Body) -> None:
-        session = outcome.job.decision.session
+    def quarantine_file(self, session: date, body: Body, reason: str, acceptable: bool) -> None:
+        """Keep the bytes of a file that was refused, and say so. Raises CacheError.
+
+        A kill before the row leaves bytes that no row knows: the next run refuses the file, and keeps it, again.
+        """
         path, size = self.quarantine_path(session), body.size
         durable.make_folder(self.quarantine)
         if body.path is None:
@@ -115,12 +116,12 @@ class Store:
             durable.take_over(path, body.path)
         with durable.translated("read", path):
             sha256 = sha256_of(path)
-        kept = (body.etag, size, body.last_modified, outcome.reason or "", outcome.acceptable)
-        Judgements(self.manifest).quarantine(Quarantined(session, *kept, sha256=sha256), self.run)
+        kept = Quarantined(session, body.etag, size, body.last_modified, reason, acceptable, sha256=sha256)
+        Judgements(self.manifest).quarantine(kept, self.run)
 
-    def _publish(self, prepared: "Prepared") -> None:
-        for tier in prepared.staged:
-            durable.publish(self.folders.path(prepared.record.session, tier))
+    def _publish(self, one: StagedSession) -> None:
+        for tier in one.staged:
+            durable.publish(self.folders.path(one.record.session, tier))
 
     def _carry_through(self, record: SessionRecord) -> bool:
         """Publish what is still staged of a replacement; False where the result is not what was intended."""
@@ -169,8 +170,3 @@ def wrong_with(path: Path, one: Quarantined) -> str | None:
     else:
         same = sha256_of(path) == one.sha256
     return None if same else "its bytes are not those that were refused"
-
-
-def _answer(outcome: Outcome) -> Answer:
-    decision = outcome.job.decision
-    return decision.session, _ANSWERS[outcome.kind], outcome.reason, decision.item.etag if decision.item else None

@@ -7,19 +7,18 @@ from datetime import date
 import polars as pl
 
 from ingest import events, known, reading, scanning
-from ingest.absences import Asked, absences
 from ingest.actions import Errors, adjusted_rows
 from ingest.adjust import Adjust
 from ingest.datasets import Dataset
-from ingest.errors import NotFound, UsageError
+from ingest.errors import NotFound, UsageError, warn
 from ingest.freshness import calendar_of, newest_session
+from ingest.gaps import Asked, absences
 from ingest.manifest import Manifest
 from ingest.manifest.records import Coverage
+from ingest.patterns import meant
 from ingest.sessions import Calendar, today
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
-from ingest.tickers import meant
-from ingest.warned import warn
 from ingest.window import span
 
 _MASSIVE = frozenset({"massive"})

@@ -16,9 +16,10 @@ import polars as pl
 from ingest import chunks as chunking
 from ingest import finding
 from ingest.chunks import chunks, line_edges
-from ingest.datasets import Dataset
+from ingest.datasets import Dataset, Tier
 from ingest.epochs import TIME
 from ingest.finding import Finding, Findings
+from ingest.part_text import Offsets, PartSink
 from ingest.placing import Placing
 from ingest.quality import numbers
 from ingest.repeats import Repeats, keys_of
@@ -36,8 +37,6 @@ from ingest.split import (
     stamps,
     written_header,
 )
-from ingest.tiers.layout import Tier
-from ingest.tiers.parts import Offsets, PackedPart, PartWriter
 from ingest.tiers.rownumbers import Collector
 
 
@@ -53,7 +52,11 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A file, cut: its parts are written. `tracked_rows` are the numbers of their rows, as the manifest keeps them."""
+    """A file, cut: the sinks have all its rows.
+
+    `tracked_rows` are the numbers of the tracked ones, as the manifest keeps them. `ordered`: the rows are sorted by
+    ticker, bytewise, so that one can be looked up.
+    """
 
     header: Header
     source_rows: int
@@ -61,7 +64,7 @@ class Streamed:
     cut: Cut
     findings: tuple[Finding, ...]
     text_sha256: str
-    parts: Mapping[Tier, PackedPart]
+    ordered: bool
 
 
 class NotLines(Exception):
@@ -69,10 +72,10 @@ class NotLines(Exception):
 
 
 class Cutter:
-    """Cuts chunks as they come; `writers` make the parts, that of the archive where the rest is to be kept."""
+    """Cuts chunks as they come; `sinks` take the parts, that of the archive where the rest is to be kept."""
 
-    def __init__(self, header: Header, wish: Wish, cut: Cut, writers: Mapping[Tier, PartWriter]) -> None:
-        self._header, self._wish, self._cut, self._writers = header, wish, cut, writers
+    def __init__(self, header: Header, wish: Wish, cut: Cut, sinks: Mapping[Tier, PartSink]) -> None:
+        self._header, self._wish, self._cut, self._sinks = header, wish, cut, sinks
         self._findings = Findings()
         self._findings.add(finding.named(finding.UNKNOWN_COLUMN, header.unknown))
         self._repeats = Repeats(keys_of(wish.dataset), wish.dataset.numbers)
@@ -101,11 +104,10 @@ class Cutter:
         self._placing.check()
 
     def end(self) -> Streamed:
-        """Finish both parts."""
+        """What was found of the whole file."""
         self._findings.add(self._repeats.end())
         if not self._rows.rows:
             self._findings.add([Finding(finding.NO_ROWS)])
-        ordered = self._last is not None and self._cut == "lines"
         return Streamed(
             header=self._header,
             source_rows=self._rows.rows,
@@ -113,7 +115,7 @@ class Cutter:
             cut=self._cut,
             findings=self._findings.all(),
             text_sha256=self._hash.hexdigest(),
-            parts={tier: writer.end(ordered) for tier, writer in self._writers.items()},
+            ordered=self._last is not None and self._cut == "lines",
         )
 
     def _find(self, text: bytes, frame: pl.DataFrame, edges: Offsets) -> None:
@@ -142,23 +144,23 @@ class Cutter:
             self._last = tickers[-1] if whole else None
 
     def _cut_lines(self, text: bytes, edges: Offsets, tickers: pl.Series, mask: Mask) -> None:
-        for tier, writer in self._writers.items():
+        for tier, sink in self._sinks.items():
             chosen = mask if tier == "tracked" else ~mask
             if chosen.all():
-                writer.add(text, edges, tickers)
+                sink.add(text, edges, tickers)
             elif chosen.any():
                 view = memoryview(text)
                 bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
                 stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
                 lengths = np.diff(edges)[chosen]
                 within = np.concatenate(([0], np.cumsum(lengths)))
-                writer.add(b"".join(stretches), within, tickers.filter(pl.Series(chosen)))
+                sink.add(b"".join(stretches), within, tickers.filter(pl.Series(chosen)))
 
     def _cut_rows(self, text: bytes, mask: Mask) -> None:
-        for tier, writer in self._writers.items():
+        for tier, sink in self._sinks.items():
             chosen = mask if tier == "tracked" else ~mask
             for rows, lines in rewritten(text, self._header, chosen):
-                writer.add_rows(lines, rows)
+                sink.add_rows(lines, rows)
 
 
 def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -> tuple[Header, Iterator[bytes]]:

@@ -7,13 +7,15 @@ from datetime import date
 from pathlib import Path
 
 from ingest import files, lock
-from ingest.datasets import Dataset, strangers
+from ingest.catalogue import strangers
+from ingest.datasets import Dataset
 from ingest.errors import UsageError
+from ingest.lists import read_list, tracked
 from ingest.manifest import Held, Manifest
+from ingest.patterns import covers, is_pattern, matching, meant, written
 from ingest.projecting import Say, follow
 from ingest.settings import Settings
 from ingest.store import Store
-from ingest.tickers import covers, is_pattern, matching, meant, read_list, tracked, written
 from ingest.tiers import durable, rewriting
 from ingest.tiers.projection import Projection
 

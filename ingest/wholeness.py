@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import date
 
+from ingest.datasets import TIERS
 from ingest.manifest import Held
-from ingest.tiers.layout import TIERS, PartFolders
+from ingest.tiers.layout import PartFolders
 
 
 def not_whole(folders: PartFolders, held: Mapping[date, Held]) -> list[date]:

@@ -8,8 +8,8 @@ from datetime import date
 
 from pipeline_kit import Place, flat, trading_days, window
 
+from ingest.catalogue import named
 from ingest.corporate import Actions, Split
-from ingest.datasets import named
 from ingest.demo.market import pack
 from ingest.manifest import Manifest
 from ingest.manifest.patterns import Patterns

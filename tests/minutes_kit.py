@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 from pipeline_kit import HEADER
 
-from ingest.datasets import STOCKS_MINUTE
+from ingest.catalogue import STOCKS_MINUTE
 from ingest.reading import rows_schema
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pipeline_kit import pointed
 
-from ingest.datasets import CATALOGUE, STOCKS_MINUTE
+from ingest.catalogue import CATALOGUE, STOCKS_MINUTE
 from ingest.demo.market import pack
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -26,8 +26,9 @@ import typer.main
 from aiobotocore.httpsession import AIOHTTPSession
 
 from ingest import events, runs
+from ingest.catalogue import STOCKS_DAY
 from ingest.commands.app import app
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.datasets import Dataset
 from ingest.demo.market import Market, pack
 from ingest.errors import IngestError
 from ingest.overview import Status, status

@@ -6,7 +6,7 @@ import pandas as pd
 from pipeline_kit import SAME, Place
 from yahoo_kit import Security, yahoo
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minutes_kit import NEW_YORK, UTC, added_up, at, bars_in, edges_of, rows_of, some_minutes
 
 from ingest.aggregate import MINUTES, aggregate, bar_size
-from ingest.datasets import STOCKS_MINUTE, named
+from ingest.catalogue import STOCKS_MINUTE, named
 from ingest.errors import UsageError
 from ingest.sessions import Calendar
 

@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.differences import Change, Rows, changes, check_loss, difference, fields_of, refuse_loss, rows_of
+from ingest.differences import (
+    Change,
+    Rows,
+    changes,
+    check_loss,
+    difference,
+    fields_of,
+    refuse_loss,
+    rows_of,
+)
 from ingest.errors import LosesRows
-from ingest.manifest import Correction
+from ingest.manifest import codec
 
 DAY = date(2025, 3, 4)
 COLUMNS = ("ticker", "close", "volume")
@@ -94,7 +103,7 @@ def test_lines_removed_and_added_lead_from_one_version_to_the_other(
     assert before.lines - Counter(one.removed) + Counter(one.added) == after.lines
     assert not Counter(one.removed) & Counter(one.added)
     assert (one.kind == "equal rows") == (Counter(old) == Counter(new))
-    assert Correction.from_json(one.to_json()) == one
+    assert codec.correction(codec.to_json(one)) == one
 
 
 @given(rows, rows)

@@ -11,9 +11,9 @@ import trustme
 from pipeline_kit import Place, key, market_objects, pack, trading_days, write_keys
 
 from ingest import events, lock
+from ingest.catalogue import named
 from ingest.checking import check
 from ingest.commands.rendering.words import summary
-from ingest.datasets import named
 from ingest.demo import faults, loopback
 from ingest.demo.faults import FlipByte, ResetBefore, Status
 from ingest.errors import Disrupted, IngestError, SourceRefused

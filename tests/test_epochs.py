@@ -11,7 +11,7 @@ from pipeline_kit import Place, flat, pack, window
 import ingest
 from ingest import adopted_day, epochs, replacing, unpacking
 from ingest import chunks as chunking
-from ingest.datasets import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
 from ingest.demo import loopback
 from ingest.verifying import verify
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.catalogue import STOCKS_DAY
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY
 from ingest.freshness import due, has_events, has_rows, holds, newest_event, newest_session
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes, Refusal

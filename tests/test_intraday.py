@@ -12,7 +12,7 @@ from yahoo_kit import fresh_yfinance, is_regular, past_sessions, plain_history
 
 import ingest
 from ingest import events
-from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE, named
+from ingest.catalogue import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import ActionsUnknown, IngestWarning, NotFound, UsageError

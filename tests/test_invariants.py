@@ -27,7 +27,7 @@ from pipeline_kit import (
 )
 
 from ingest import events
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import faults, loopback
 from ingest.demo.market import HOSTILE_TICKERS, pack
 from ingest.manifest import Manifest

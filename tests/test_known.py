@@ -10,7 +10,7 @@ from pipeline_kit import SAME, Place, flat
 
 import ingest
 from ingest import events, tracking
-from ingest.datasets import STOCKS_DAY, named
+from ingest.catalogue import STOCKS_DAY, named
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import IngestWarning, NotFound
@@ -98,7 +98,7 @@ def _lists(path):
 
 def test_a_session_kept_without_others_lacks_a_root_by_its_name(made):
     place, _ = made(OPTIONS, {"O:SP250321C00570000"}, save_others=False)
-    from ingest.tickers import meant
+    from ingest.patterns import meant
 
     ran = place.run(DAYS[0], DAYS[-1], tracked=meant(["O:SPY"]), save_others=False)
     assert ran.reasons == {"fetch: lacks O:SPY": 3}

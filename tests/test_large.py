@@ -18,8 +18,8 @@ from pipeline_kit import HEADER, TRACKED, Place, flat, key, market_day, pack, pa
 
 from ingest import chunks as chunking
 from ingest import comparing, events, finding, prepare, replacing, stamping, unpacking
+from ingest.catalogue import STOCKS_DAY, STOCKS_MINUTE
 from ingest.comparing import Version, compare
-from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE
 from ingest.demo import loopback
 from ingest.differences import rows_of
 from ingest.job import Job

@@ -7,7 +7,7 @@ from pipeline_kit import SAME, Place
 
 import ingest
 from ingest import smart
-from ingest.datasets import named
+from ingest.catalogue import named
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import IngestWarning

@@ -12,7 +12,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history
 
 from ingest import settings, smart, stored
 from ingest.adjusted import SEAM_SESSIONS
-from ingest.datasets import CATALOGUE, STOCKS_DAY, named
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.errors import IngestWarning, NotFound
 from ingest.freshness import newest_session
 

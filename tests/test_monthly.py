@@ -24,7 +24,7 @@ from monthly_kit import (
 from pipeline_kit import Place, flat, window, write_keys
 
 from ingest import monthly
-from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE
+from ingest.catalogue import STOCKS_DAY, STOCKS_MINUTE
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import CacheError

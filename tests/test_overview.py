@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from ingest import overview
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
+from ingest.differences import Correction
 from ingest.errors import CacheError
 from ingest.finding import Finding
-from ingest.manifest import Correction, Manifest, SessionRecord
+from ingest.manifest import Manifest, SessionRecord
 from ingest.overview import Status
 from ingest.settings import Cache, Settings
 from ingest.tiers import durable

@@ -8,25 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pipeline_kit import flat
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY, named, of_ticker, strangers
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, named, of_ticker, strangers
+from ingest.lists import read_list, tracked
 from ingest.manifest.records import Coverage, Held
+from ingest.patterns import covered, covers, is_pattern, matching, meant, patterns_in, prefix_of, regexes, written
 from ingest.permission import Permission
 from ingest.plan import Wishes, make_plan
 from ingest.sources.base import RemoteObject
 from ingest.split import is_tracked, split
-from ingest.tickers import (
-    covered,
-    covers,
-    is_pattern,
-    matching,
-    meant,
-    patterns_in,
-    prefix_of,
-    read_list,
-    regexes,
-    tracked,
-    written,
-)
 from ingest.tiers.layout import MemberIndex, PartsOf
 
 DAY = date(2025, 11, 11)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.bisection import search
-from ingest.datasets import named
+from ingest.catalogue import named
+from ingest.edges import search
 from ingest.permission import Permission, only_copies, plan_name
 
 NOTHING = Permission()

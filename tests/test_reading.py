@@ -5,7 +5,7 @@ from pipeline_kit import Place, flat, key, market_objects
 from runs_kit import DAYS, SPAN
 
 from ingest import reading, stored
-from ingest.datasets import CATALOGUE, STOCKS_DAY
+from ingest.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import CacheError, NotFound

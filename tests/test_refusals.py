@@ -13,8 +13,8 @@ from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 
 import ingest
 from ingest import events
+from ingest.catalogue import STOCKS_DAY
 from ingest.commands.export import export_command
-from ingest.datasets import STOCKS_DAY
 from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.manifest import Manifest

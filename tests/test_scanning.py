@@ -10,7 +10,7 @@ from minutes_kit import at, minutes_text
 from pipeline_kit import Place, flat, trading_days, write_keys
 
 from ingest import reading, scanning, stored
-from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE
+from ingest.catalogue import STOCKS_DAY, STOCKS_MINUTE
 from ingest.demo import loopback
 from ingest.demo.market import pack
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline_kit import Place
 
 from ingest import finding, overview, settings, stored
-from ingest.datasets import CATALOGUE, STOCKS_DAY, named
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import UsageError

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest.datasets import STOCKS_DAY, named
+from ingest.catalogue import STOCKS_DAY, named
 from ingest.errors import UsageError, printable
 from ingest.settings import FILE_NAME, SECTIONS, Cache, Settings, load, variable
 

@@ -11,7 +11,7 @@ from reading_kit import same, walk, world
 from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history
 
 import ingest
-from ingest.datasets import STOCKS_MINUTE
+from ingest.catalogue import STOCKS_MINUTE
 from ingest.demo.market import pack
 from ingest.errors import NotFound
 from ingest.sessions import Calendar

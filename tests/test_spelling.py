@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.datasets import named
-from ingest.spelling import Spellings
+from ingest.catalogue import named
+from ingest.known import Spellings
 
 STOCKS = ["A", "AA", "AAPL", "APP", "APPN", "BACpL", "BRK.A", "BRK.B", "GOOG", "GOOGL", "MSFT", "NVDA", "TSLA", "TpC"]
 PAIRS = ["X:BTC-EUR", "X:BTC-USD", "X:ETH-USD"]

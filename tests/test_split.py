@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import finding
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
+from ingest.part_text import PartText
 from ingest.split import Split, split
-from ingest.tiers.parts import PartText
 
 NAMES = (*STOCKS_DAY.required, *STOCKS_DAY.optional)
 HEADER = (",".join(NAMES) + "\n").encode()

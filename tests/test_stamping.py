@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import stamping
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.finding import Finding
-from ingest.manifest import SessionRecord
+from ingest.manifest import SessionRecord, codec
 from ingest.split import split
 from ingest.stamping import stamped
 from ingest.tiers import blockgzip, parts, stamp
@@ -165,7 +165,7 @@ def test_a_note_that_is_no_record_says_nothing(note):
 )
 def test_a_record_with_a_field_that_cannot_be_says_nothing(tickers, change):
     plain, data = made(["A"], ["A"])
-    told = json.loads(plain.to_json()) | change
+    told = json.loads(codec.to_json(plain)) | change
     note = zlib.compress(json.dumps([1, "set", tickers, json.dumps(told)]).encode())
     assert read(stamp.put(data, note)) is None
 

@@ -13,7 +13,7 @@ from pipeline_kit import Place, flat, key, market_day, market_objects
 from runs_kit import DAYS
 
 from ingest import reading, stored
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import CacheError

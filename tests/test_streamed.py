@@ -8,10 +8,11 @@ import pytest
 from pipeline_kit import Place, market_objects, trading_days, window
 
 from ingest import rebuilding
+from ingest.catalogue import STOCKS_DAY
 from ingest.corrected import corrected
-from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
-from ingest.manifest import Correction, Manifest, SessionRecord
+from ingest.differences import Correction
+from ingest.manifest import Manifest, SessionRecord
 from ingest.tiers.layout import PartFolders
 from ingest.verifying import cache as verifying
 from ingest.verifying import session as looking

@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import io
 import threading
+from dataclasses import fields
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,8 +17,8 @@ from test_split import BOM, HEADER, awkward, days
 
 from ingest import chunks as chunking
 from ingest import finding
+from ingest.catalogue import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.chunks import ahead, chunks
-from ingest.datasets import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding, Findings
 from ingest.placing import Placing
@@ -43,7 +45,10 @@ def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session
                 cutter.add(chunk)
         except NotLines:
             continue
-        return cutter.end(), {tier: file.getvalue() for tier, file in files.items()}
+        done = cutter.end()
+        packed = {tier: writer.end(done.ordered) for tier, writer in writers.items()}
+        found = {field.name: getattr(done, field.name) for field in fields(done)}
+        return SimpleNamespace(**found, parts=packed), {tier: file.getvalue() for tier, file in files.items()}
     raise AssertionError("polars does not ask for lines")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.datasets import CATALOGUE, named
+from ingest.catalogue import CATALOGUE, named
 from ingest.symbols import stock_symbol
 
 

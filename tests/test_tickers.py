@@ -10,9 +10,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY
+from ingest.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.errors import UsageError
-from ingest.tickers import MAX_NAME_BYTES, TrackedLists, file_stem, read_list, ticker_of, tracked
+from ingest.lists import TrackedLists, read_list, tracked
+from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
 
 ANY_TEXT = st.text(min_size=1)
 # Characters that fold, join, reserve or escape something, so that two tickers come close to each other.

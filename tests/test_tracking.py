@@ -9,7 +9,7 @@ import pytest
 
 from ingest import tracking
 from ingest.manifest import Held
-from ingest.tickers import covered, covers
+from ingest.patterns import covered, covers
 from ingest.tiers.projection import Projection
 
 FIRST = date(2020, 1, 1)

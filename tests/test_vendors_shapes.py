@@ -16,7 +16,7 @@ from pipeline_kit import Place, pack, window
 import ingest
 from ingest import chunks as chunking
 from ingest import replacing, unpacking
-from ingest.datasets import CATALOGUE
+from ingest.catalogue import CATALOGUE
 from ingest.demo import loopback
 from ingest.sessions import Calendar
 from ingest.verifying import verify

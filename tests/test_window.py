@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.errors import UsageError
 from ingest.sessions import months_back
 from ingest.window import Window, choose

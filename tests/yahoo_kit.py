@@ -21,7 +21,7 @@ import pytest
 from curl_cffi import requests
 
 from ingest import sessions
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.freshness import newest_session
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest import sessions, settings, window
+from ingest.catalogue import STOCKS_DAY, days_of, named
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted
 from ingest.commands.run import execute
 from ingest.corporate import Actions
-from ingest.datasets import STOCKS_DAY, Dataset, days_of, named
+from ingest.datasets import Dataset
 from ingest.demo import server
 from ingest.demo.child import sigterm_as_exit
 from ingest.demo.files import files_of
@@ -27,10 +28,10 @@ from ingest.demo.server import Shelf
 from ingest.errors import UsageError
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes
-from ingest.period import first_day
 from ingest.request import Flags, request_of
 from ingest.settings import Settings
 from ingest.tiers.layout import PartFolders, csv_folder
+from ingest.window import first_day
 
 FORBIDDEN = 5
 """The newest sessions that the demo's keys may list but not read, as a plan with delayed data would."""

@@ -13,12 +13,12 @@ from ingest import settings, stored
 from ingest.actions import Errors
 from ingest.adjust import Adjust
 from ingest.aggregate import aggregate, bar_size
+from ingest.catalogue import bars_of, named, of_tickers
 from ingest.commands.rendering.words import counted
 from ingest.commands.telling import asking_shown, warnings_told
-from ingest.datasets import bars_of, named, of_tickers
 from ingest.errors import UsageError, printable
 from ingest.exporting import Exported, Format, export, formulas
-from ingest.tickers import covered, meant, some
+from ingest.patterns import covered, meant, some
 
 _SHOWN = 40
 

@@ -12,11 +12,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ingest import refused, settings
+from ingest.catalogue import STOCKS_DAY, named
 from ingest.commands.rendering import choose_rendering
 from ingest.commands.rendering.words import counted, heading, size
 from ingest.commands.run import execute
 from ingest.commands.telling import print_json
-from ingest.datasets import STOCKS_DAY, Dataset, named
+from ingest.datasets import Dataset
 from ingest.errors import printable
 from ingest.manifest.records import Quarantined
 from ingest.refused import Accepted, Loss, Refused

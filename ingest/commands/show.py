@@ -16,10 +16,11 @@ from rich.table import Table
 from ingest import adjusted, intraday, settings, smart
 from ingest.adjust import Adjust
 from ingest.aggregate import bar_size
+from ingest.catalogue import bars_of, named, of_ticker
 from ingest.commands.chart import chart, short, stamped
 from ingest.commands.rendering.words import counted
 from ingest.commands.telling import print_uncut, warnings_told
-from ingest.datasets import Dataset, bars_of, named, of_ticker
+from ingest.datasets import Dataset
 from ingest.errors import NotFound, UsageError
 from ingest.gaps import Span
 from ingest.lookalike import MISSING, sources

@@ -11,12 +11,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ingest import settings
+from ingest.catalogue import named
 from ingest.commands.rendering.words import counted, size
 from ingest.commands.telling import print_uncut
-from ingest.datasets import named
 from ingest.overview import Status, shown, status
+from ingest.patterns import some
 from ingest.request import datasets_asked
-from ingest.tickers import some
 
 STALE = 3
 _KINDS = 5

@@ -10,14 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings, tracking
+from ingest.catalogue import named, of_tickers
 from ingest.commands.rendering.words import counted, heading
 from ingest.commands.telling import print_json
-from ingest.datasets import Dataset, named, of_tickers
+from ingest.datasets import Dataset
 from ingest.known import suggestions
+from ingest.lists import read_list
 from ingest.manifest import Manifest
+from ingest.patterns import some
 from ingest.reading import stock_of
 from ingest.request import datasets_asked
-from ingest.tickers import read_list, some
 from ingest.tracking import TrackedTicker
 
 _MINUTE = len("2025-11-11 09:30")

@@ -11,7 +11,7 @@ from datetime import date, time
 import numpy as np
 import polars as pl
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo.maker import Hours, Maker, Tape, candle, nanoseconds
 from ingest.demo.text import csv_text, pack, with_repeats
 from ingest.demo.walk import SPAN, Floats, Ints, Walks, day_number, dice

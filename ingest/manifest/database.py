@@ -21,7 +21,7 @@ from ingest.errors import CacheError, ManifestDamaged
 from ingest.manifest import opening, replacement, schema
 from ingest.manifest.flaws import Flaw, flaws
 from ingest.manifest.kinds import Kinds, Unfit, fitted
-from ingest.manifest.location import refuse_network
+from ingest.manifest.opening import refuse_network
 
 _LACKS = re.compile(
     r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$|^malformed JSON$"

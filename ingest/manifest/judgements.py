@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from ingest.differences import Correction
 from ingest.finding import FAR_COUNT, MAX_EXAMPLES, Finding, example
 from ingest.manifest.database import Database, now
 from ingest.manifest.kinds import Kinds, count, day, flag, text
-from ingest.manifest.records import Correction, FindingCount, KeptCorrection, Quarantined
+from ingest.manifest.records import FindingCount, KeptCorrection, Quarantined
 from ingest.manifest.tables import columns, committed
 
 _CORRECTION = columns(

@@ -1,36 +1,20 @@
 """The rows of the manifest as values."""
 
-import base64
-import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal
 
+from ingest.datasets import Tier
+from ingest.differences import Correction
 from ingest.finding import Finding
-from ingest.manifest.kinds import (
-    Kind,
-    Unfit,
-    count,
-    day,
-    maybe,
-    one_of,
-    packed,
-    parsed,
-    strings,
-    text,
-    truth,
-    whole,
-)
-from ingest.tickers import covers
-from ingest.tiers.layout import Tier
+from ingest.patterns import covers
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    pass
 
 HeldState = Literal["none", "committed", "quarantined"]
 RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
-CorrectionKind = Literal["new etag", "same etag", "equal rows"]
 
 Answer = tuple[date, RemoteState, str | None, str | None]
 """What the source said of a session: state, reason in words, and the ETag that it is about."""
@@ -86,28 +70,8 @@ class Coverage:
         return session in self.whole or covers(self.partial.get(session, frozenset()), ticker)
 
 
-class _Stored:
-    """A record that an intent stores as JSON."""
-
-    __slots__ = ()
-
-    def to_json(self: "DataclassInstance") -> str:
-        """As an intent stores it."""
-        # `asdict` would copy each value.
-        return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__}, default=_plain)
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Inverse of `to_json`; raises Unfit for what is none."""
-        raw, known = parsed(value), cls.__dataclass_fields__  # type: ignore[attr-defined]
-        needed = {name for name, one in known.items() if one.default is MISSING}
-        if type(raw) is not dict or not needed <= raw.keys() <= known.keys():
-            raise Unfit(value, f"a {cls.__name__}")
-        return cls(**{name: _KINDS[name](one) for name, one in raw.items()})
-
-
 @dataclass(frozen=True, slots=True)
-class SessionRecord(_Stored):
+class SessionRecord:
     """All that a commit says of a session. Sizes are bytes; hashes are hexadecimal sha256."""
 
     session: date
@@ -141,24 +105,6 @@ class SessionRecord(_Stored):
         """Index of each of them, as stored."""
         known: dict[Tier, bytes | None] = {"tracked": self.tracked_index, "archive": self.archive_index}
         return {tier: known[tier] or b"" for tier in self.part_sha256}
-
-
-@dataclass(frozen=True, slots=True)
-class Correction(_Stored):
-    """The difference that a republished file makes: whole lines of the source, in the order of the files.
-
-    `columns` are those of the lines added, `old_columns` those of the lines removed. `kind`: a new ETag with other
-    rows, other rows under the same ETag, or a new ETag with equal rows.
-    """
-
-    session: date
-    old_etag: str
-    new_etag: str
-    columns: tuple[str, ...]
-    removed: tuple[str, ...]
-    added: tuple[str, ...]
-    kind: CorrectionKind = "new etag"
-    old_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,39 +165,3 @@ class Totals:
     source_rows: int
     findings: int
     corrections: int
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Finding):
-        return asdict(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    raise TypeError(f"cannot store {type(value).__name__}")
-
-
-def _findings(value: Any) -> tuple[Finding, ...]:
-    if type(value) is not list or any(type(one) is not dict or one.keys() != _FINDING for one in value):
-        raise Unfit(value, "a list of findings")
-    return tuple(Finding(text(one["kind"]), count(one["count"]), strings(one["examples"])) for one in value)
-
-
-_FINDING = {"kind", "count", "examples"}
-
-
-_KINDS: Mapping[str, Kind[Any]] = {
-    **dict.fromkeys(("etag", "last_modified", "text_sha256", "tracked_sha256", "old_etag", "new_etag"), text),
-    **dict.fromkeys(("size", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"), count),
-    **dict.fromkeys(("columns", "removed", "added", "old_columns"), strings),
-    **dict.fromkeys(("tracked_row_numbers", "tracked_index"), packed),
-    "session": day,
-    "archive_sha256": maybe(text),
-    "tracked_set": whole,
-    "archive_kept": truth,
-    "cut": one_of("lines", "polars"),
-    "findings": _findings,
-    "archive_index": maybe(packed),
-    "kind": one_of(*get_args(CorrectionKind)),
-}
-"""What the fields of records may be in JSON."""

@@ -9,24 +9,17 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from ingest.datasets import TIERS
+from ingest.differences import Correction
 from ingest.errors import ManifestDamaged
+from ingest.manifest import codec
 from ingest.manifest.database import THESE, Database, listed, now
 from ingest.manifest.judgements import CORRECTION, correction_row, write_findings
 from ingest.manifest.kinds import blob, count, day, flag, maybe, text
-from ingest.manifest.records import (
-    Answer,
-    Correction,
-    Coverage,
-    Held,
-    HeldState,
-    Replaced,
-    SessionCount,
-    SessionRecord,
-    Totals,
-)
+from ingest.manifest.records import Answer, Coverage, Held, HeldState, Replaced, SessionCount, SessionRecord, Totals
 from ingest.manifest.tables import columns, committed, joined
 from ingest.permission import Permission
-from ingest.tiers.layout import TIERS, Indexes, PartsOf
+from ingest.tiers.layout import Indexes, PartsOf
 from ingest.tiers.projection import FORMAT, Projection, period_of
 
 _Result = TypeVar("_Result")
@@ -316,7 +309,7 @@ class Manifest(Database):
     def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
         """Record that staged parts are to replace those held of their sessions, with the difference they make."""
         rows = [
-            (self.dataset, record.session.isoformat(), record.to_json(), correction and correction.to_json())
+            (self.dataset, record.session.isoformat(), codec.to_json(record), correction and codec.to_json(correction))
             for record, correction in replacements
         ]
         with self.transaction() as db:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_args
 
-from ingest.datasets import CATALOGUE
+from ingest.catalogue import CATALOGUE
+from ingest.datasets import TIERS
+from ingest.differences import CorrectionKind
+from ingest.manifest import codec
 from ingest.manifest.kinds import (
     Kind,
     Kinds,
@@ -27,8 +30,7 @@ from ingest.manifest.kinds import (
     texts,
     whole,
 )
-from ingest.manifest.records import Correction, CorrectionKind, HeldState, RemoteState, SessionRecord
-from ingest.tiers.layout import TIERS
+from ingest.manifest.records import HeldState, RemoteState
 
 Row = Mapping[str, Any]
 
@@ -84,7 +86,7 @@ TABLES: Mapping[str, Kinds] = {
         "mtime_ns": maybe(whole),
         "format": count,
     },
-    "intents": {**_KEY, "record": SessionRecord.from_json, "correction": maybe(Correction.from_json)},
+    "intents": {**_KEY, "record": codec.session_record, "correction": maybe(codec.correction)},
     "corrections": {
         "id": whole,
         **_KEY,

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.datasets import CATALOGUE
+from ingest.catalogue import CATALOGUE
 from ingest.errors import UsageError
 from ingest.settings.model import Settings
 

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-from ingest.datasets import named
+from ingest.catalogue import named
 from ingest.errors import UsageError
 
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([KMGT])(I?)B|B)?", re.ASCII)

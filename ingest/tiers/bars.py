@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from ingest.datasets import Dataset
+from ingest.datasets import TIERS, Dataset
 from ingest.epochs import TIME, in_ns, is_near, of_text
-from ingest.tiers.layout import TIERS, PartFolders, PartsOf
+from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.lines import batches, check_columns, parse, stamp_of, texts
 from ingest.tiers.parts import read_known
 

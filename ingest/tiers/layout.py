@@ -6,34 +6,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from ingest import files
-from ingest.datasets import Dataset
+from ingest.datasets import TIERS, Dataset, Tier, part_name
 from ingest.errors import CacheError, ManifestDamaged
+from ingest.patterns import covered
 from ingest.settings import Settings
-from ingest.tickers import covered
 from ingest.tiers import durable
 from ingest.tiers.hashing import is_file
-
-Tier = Literal["tracked", "archive"]
-TIERS: tuple[Tier, Tier] = ("tracked", "archive")
-
-
-_END = ".csv.gz"
-
-
-def part_name(session: date) -> str:
-    """Name of a session's file, in whichever folder."""
-    return f"{session.isoformat()}{_END}"
-
-
-def session_of(name: str) -> date | None:
-    """Inverse of `part_name`; None for a name of another kind."""
-    try:
-        return date.fromisoformat(name.removesuffix(_END))
-    except ValueError:
-        return None
 
 
 def csv_folder(settings: Settings, dataset: Dataset) -> Path:
@@ -49,12 +30,6 @@ def quarantine_folder(settings: Settings, dataset: Dataset) -> Path:
 def spool_folder(settings: Settings, dataset: Dataset) -> Path:
     """Where a dataset's large files lie while they are on their way."""
     return dataset.folder(settings.spool_path)
-
-
-def is_part_name(name: str) -> bool:
-    """Whether a session's file has this name."""
-    session = session_of(name)
-    return session is not None and part_name(session) == name
 
 
 @dataclass(frozen=True, slots=True)

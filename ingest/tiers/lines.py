@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import numpy as np
 import polars as pl
 
+from ingest.datasets import TIERS
 from ingest.errors import CacheError
-from ingest.tiers.layout import TIERS, PartFolders, PartsOf
+from ingest.tiers.layout import PartFolders, PartsOf
 from ingest.tiers.parts import read_lines
 
 _NEEDED = frozenset({"ticker", "open", "high", "low", "close"})

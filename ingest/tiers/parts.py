@@ -8,35 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from ingest import files, rights
 from ingest.errors import CacheError, UnreadableFile
+from ingest.part_text import Offsets, PartSink, PartText
 from ingest.tiers import blockgzip, durable
 from ingest.tiers.layout import MemberIndex
 
 if TYPE_CHECKING:
     import polars as pl
-
-Offsets = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class PartText:
-    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row.
-
-    `ordered`: the rows are sorted by ticker, bytewise, so that one can be looked up.
-    """
-
-    text: bytes
-    starts: Offsets
-    tickers: "pl.Series"
-    ordered: bool
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(self.tickers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +45,7 @@ def pack(part: PartText) -> PackedPart:
     )
 
 
-class PartWriter:
+class PartWriter(PartSink):
     """Packs and writes a part as its lines come, in members of `blockgzip.LARGE_BLOCK` bytes of text.
 
     What is held in memory is one member. Where members end depends on the lines alone, not on how they come.

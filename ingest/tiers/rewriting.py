@@ -14,11 +14,15 @@ from pathlib import Path
 
 from ingest import files
 from ingest.errors import CacheError
-from ingest.tickers import backup_of
 from ingest.tiers import durable
 
 _NO_RENAME = (errno.EBUSY, errno.EXDEV)
 """What the system says of a name that a file is mounted at."""
+
+
+def backup_of(path: Path) -> Path:
+    """Where the content of a file is that is being written into, until the new one is durable."""
+    return path.with_name(f"{path.name}.ingest-backup")
 
 
 def rewrite(path: Path, data: bytes) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ingest import files
+from ingest.datasets import is_part_name, part_name, session_of
 from ingest.tiers import durable
 from ingest.tiers.hashing import md5_of
-from ingest.tiers.layout import is_part_name, part_name, session_of
 
 _SUFFIX = ".part"
 _NOTE = ".json"

@@ -10,7 +10,8 @@ from datetime import date
 from functools import partial
 
 from ingest import files, steady
-from ingest.datasets import STOCKS_DAY, Dataset
+from ingest.catalogue import STOCKS_DAY
+from ingest.datasets import Dataset
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.freshness import calendar_of
 from ingest.lock import note_of

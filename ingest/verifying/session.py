@@ -6,11 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from ingest import files, stamping
+from ingest.datasets import Tier
 from ingest.errors import UnreadableFile
 from ingest.manifest import SessionRecord
 from ingest.tiers import rownumbers, stamp
 from ingest.tiers.hashing import sha256_of
-from ingest.tiers.layout import MemberIndex, PartFolders, Tier
+from ingest.tiers.layout import MemberIndex, PartFolders
 from ingest.verifying.problems import Problem
 from ingest.verifying.texts import PartLines, sha256_together
 

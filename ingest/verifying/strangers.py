@@ -5,12 +5,12 @@ from datetime import date
 from pathlib import Path
 
 from ingest import files
-from ingest.datasets import Dataset
+from ingest.datasets import Dataset, is_part_name, part_name, session_of
 from ingest.manifest import Held, Manifest
 from ingest.manifest.judgements import Judgements
 from ingest.settings import Settings
 from ingest.tiers import durable
-from ingest.tiers.layout import PartFolders, csv_folder, is_part_name, part_name, quarantine_folder, session_of
+from ingest.tiers.layout import PartFolders, csv_folder, quarantine_folder
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying.problems import About, Problem
 

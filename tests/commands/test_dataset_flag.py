@@ -13,7 +13,8 @@ from pipeline_kit import Place, flat
 
 import ingest
 from ingest import events, lock, runs, series
-from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset, named
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, named
+from ingest.datasets import Dataset
 from ingest.demo import loopback
 from ingest.demo.faults import Status
 from ingest.demo.market import pack

@@ -11,12 +11,12 @@ import pytest
 from pipeline_kit import sampled
 
 import ingest
+from ingest.catalogue import named
 from ingest.commands import demo
-from ingest.datasets import named
 from ingest.demo import seaweed
 from ingest.errors import IngestWarning
-from ingest.period import first_day
 from ingest.sessions import today
+from ingest.window import first_day
 
 DEMO = [sys.executable, "-m", "ingest", "demo", "--months", "1"]
 

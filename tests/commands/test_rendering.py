@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from ingest import events
+from ingest.catalogue import STOCKS_DAY
 from ingest.commands.rendering.jsonlines import JsonLines
 from ingest.commands.rendering.lines import Lines, Quiet
 from ingest.commands.rendering.terminal import Terminal
-from ingest.datasets import STOCKS_DAY
 from ingest.permission import REFUSED
 from ingest.plan import Decision, Plan
 from ingest.sources.base import RemoteObject

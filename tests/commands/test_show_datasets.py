@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from pipeline_kit import Place
 
-from ingest.datasets import named
+from ingest.catalogue import named
 from ingest.demo import loopback
 from ingest.demo.files import files_of
 from ingest.demo.market import pack

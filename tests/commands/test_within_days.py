@@ -8,7 +8,7 @@ import pytest
 from minutes_kit import NEW_YORK, added_up, at, edges_of, minutes_text, some_minutes
 from pipeline_kit import Place, write_keys
 
-from ingest.datasets import STOCKS_MINUTE
+from ingest.catalogue import STOCKS_MINUTE
 from ingest.demo import loopback
 from ingest.demo.market import pack
 

@@ -20,7 +20,8 @@ import large_kit
 import pytest
 from pipeline_kit import Place, Told, trading_days
 
-from ingest.datasets import CATALOGUE, Dataset
+from ingest.catalogue import CATALOGUE
+from ingest.datasets import Dataset
 from ingest.demo import loopback
 from ingest.demo.files import files_of
 from ingest.demo.text import pack

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, days_of, named
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, days_of, named
 from ingest.demo.files import files_of
 from ingest.demo.market import STAMPED_A_DAY_LATE
 from ingest.demo.options import ADJUSTED_ROOTS, UNSTAMPED, WRONG_STAMP

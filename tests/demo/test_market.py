@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from isal import igzip
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo.market import DEMO_TICKERS, HOSTILE_TICKERS, KNOWN_PRICES, REUSED_TICKER, Market, pack
 
 BEFORE = date(2026, 2, 20)

@@ -30,9 +30,9 @@ import botocore.loaders
 import botocore.session
 
 from ingest import pipeline, projecting, repairing, runs  # noqa: F401 - what a run imports when it needs it
+from ingest.catalogue import named
 from ingest.commands import adopt, quarantine, track  # noqa: F401 - what a command imports when it needs it
 from ingest.commands.app import app
-from ingest.datasets import named
 from ingest.events import name_of
 from ingest.manifest import Manifest
 from ingest.request import Request

@@ -10,7 +10,7 @@ from datetime import date
 
 from pipeline_kit import Place, assert_same, flat, trading_days, window
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.tiers import durable
 from ingest.tiers.projection import CsvFolder
 from ingest.verifying import verify

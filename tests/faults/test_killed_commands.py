@@ -9,7 +9,7 @@ from pipeline_kit import Place, assert_same, flat, key, packed_day, trading_days
 from story import DAYS as LATER
 
 from ingest import fallback, stored
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import NotFound

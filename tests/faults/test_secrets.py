@@ -19,8 +19,8 @@ import typer
 from pipeline_kit import ROOT, Place, key, market_day, market_objects, sampled, trading_days, window, write_keys
 
 from ingest import stored
+from ingest.catalogue import STOCKS_DAY
 from ingest.commands.app import app
-from ingest.datasets import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.faults import ResetBefore, ResetMidway, Status, always
 from ingest.demo.market import pack

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import Disrupted, SourceRefused

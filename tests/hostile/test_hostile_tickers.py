@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled, trading_days, window, write_keys
 
 from ingest import stored
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.errors import IngestError, IngestWarning, NotFound, UsageError

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from ingest import events, runs, settings
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.errors import UsageError
 from ingest.request import Request
 from ingest.sources.credentials import credentials_file

@@ -8,12 +8,13 @@ from datetime import date
 import pytest
 from pipeline_kit import sampled
 
+from ingest.differences import Correction
 from ingest.errors import ManifestDamaged
-from ingest.manifest import Manifest
+from ingest.manifest import Manifest, codec
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.patterns import Patterns
 from ingest.manifest.quotes import Quotes
-from ingest.manifest.records import Correction, SessionRecord
+from ingest.manifest.records import SessionRecord
 from ingest.manifest.tables import COMMITTED, TABLES
 from ingest.tiers.layout import MemberIndex
 
@@ -34,7 +35,7 @@ ROWS = {
     ),
     "members": (DATASET, DAY, "tracked", INDEX),
     "projections": (DATASET, "A", "", 1, 0, DAY, DAY, 1, "s", 20, 99, 0, 1),
-    "intents": (DATASET, DAY, RECORD.to_json(), CORRECTION.to_json()),
+    "intents": (DATASET, DAY, codec.to_json(RECORD), codec.to_json(CORRECTION)),
     "corrections": (1, DATASET, DAY, "e", "f", '["ticker"]', '["A"]', '["B"]', 1, AT, "new etag", '["ticker"]'),
     "permission_windows": (DATASET, DAY, DAY, "2025-03-04", "2025-03-06", AT),
     "yahoo_rows": (DATASET, "A", DAY, 1.0, 2.0, 1.0, 2.0, 100.0, AT),

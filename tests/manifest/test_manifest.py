@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.differences import Correction
 from ingest.errors import CacheError
 from ingest.finding import Finding
-from ingest.manifest import Correction, Held, Manifest, SessionRecord
+from ingest.manifest import Held, Manifest, SessionRecord, codec
 from ingest.manifest.judgements import Judgements
 from ingest.manifest.records import Quarantined
 from ingest.manifest.schema import MIGRATIONS
@@ -144,7 +145,7 @@ class TestTheFile:
         """Findings were texts, one a ticker; in the record of an intent they were, too."""
         texts = ["identical repeat: A", "conflicting repeat: C: D", "identical repeat: B", "rows without a ticker: 7"]
         record = _record(manifest)
-        stored = [json.dumps({**json.loads(record.to_json()), "findings": found}) for found in (texts, [])]
+        stored = [json.dumps({**json.loads(codec.to_json(record)), "findings": found}) for found in (texts, [])]
         with closing(sqlite3.connect(path.with_name("old.sqlite"))) as database, database:
             database.executescript(f"{''.join(MIGRATIONS[:3])} PRAGMA user_version = 3;")
             database.executemany(
@@ -416,11 +417,11 @@ corrections = st.builds(Correction, st.dates(), texts, texts, lines, lines, line
 class TestIntents:
     @given(records)
     def test_a_record_survives_as_json(self, record: SessionRecord) -> None:
-        assert SessionRecord.from_json(record.to_json()) == record
+        assert codec.session_record(codec.to_json(record)) == record
 
     @given(corrections)
     def test_a_correction_survives_as_json(self, correction: Correction) -> None:
-        assert Correction.from_json(correction.to_json()) == correction
+        assert codec.correction(codec.to_json(correction)) == correction
 
     def test_they_survive_the_run_that_wrote_them(self, path: Path) -> None:
         with Manifest.open(path, DATASET) as manifest:

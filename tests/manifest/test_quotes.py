@@ -11,8 +11,8 @@ from steps_kit import steps_of
 
 import ingest
 from ingest import projecting
+from ingest.catalogue import STOCKS_DAY
 from ingest.corporate import Actions, Dividend, Split
-from ingest.datasets import STOCKS_DAY
 from ingest.manifest import Manifest
 from ingest.manifest.quotes import Asking, Quotes, Refusal
 from ingest.manifest.schema import MIGRATIONS

@@ -13,8 +13,9 @@ import polars as pl
 import pytest
 from pipeline_kit import Place, pack, pointed, write_keys
 
-from ingest import datasets, finding, reading
-from ingest.datasets import CATALOGUE, STOCKS_DAY, Dataset, named
+from ingest import catalogue, finding, reading
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, named
+from ingest.datasets import Dataset
 from ingest.demo import loopback
 from ingest.demo import seaweed as weed
 from ingest.demo.files import files_of
@@ -239,7 +240,7 @@ MOON = Dataset(
 @pytest.fixture
 def moon(monkeypatch):
     """A dataset that nothing knows but its entry in the catalogue."""
-    monkeypatch.setitem(datasets.CATALOGUE, MOON.short, MOON)
+    monkeypatch.setitem(catalogue.CATALOGUE, MOON.short, MOON)
     return MOON
 
 

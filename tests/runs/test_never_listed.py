@@ -7,8 +7,8 @@ import pytest
 from pipeline_kit import Place, key, market_objects, trading_days, window
 
 from ingest import events
+from ingest.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.commands.rendering.words import outcome
-from ingest.datasets import CATALOGUE, STOCKS_DAY
 from ingest.demo import loopback
 
 DAYS = trading_days(date(2025, 3, 3), 6)

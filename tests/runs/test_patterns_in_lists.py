@@ -7,7 +7,7 @@ import pytest
 from pipeline_kit import Place, assert_same, flat
 
 from ingest import projecting, resolving
-from ingest.datasets import named
+from ingest.catalogue import named
 from ingest.demo import loopback
 from ingest.demo.market import pack
 from ingest.tiers import rows

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.errors import CacheError
+from ingest.part_text import PartText
 from ingest.split import split
 from ingest.tiers import blockgzip, parts
 from ingest.tiers.layout import MemberIndex
-from ingest.tiers.parts import PartText
 
 HEADER = b"ticker,volume,open,close,high,low\n"
 TICKERS = ("A", "AA", "AAPL", "B", "BRK.A", "NA", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ", "a", "é", "😀")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
+from ingest.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
 from ingest.errors import CacheError
 from ingest.tiers import durable, projection
 from ingest.tiers.projection import CsvFolder, Projection

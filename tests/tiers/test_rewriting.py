@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ingest.errors import CacheError, UsageError
-from ingest.tickers import read_list
+from ingest.lists import read_list
 from ingest.tiers import durable
 from ingest.tiers.rewriting import rewrite
 

@@ -12,11 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pipeline_kit import pointed
 
-from ingest.datasets import CATALOGUE, STOCKS_DAY
+from ingest.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.datasets import Tier
 from ingest.errors import CacheError, UnreadableFile
 from ingest.split import split
 from ingest.tiers import blockgzip, durable, lines, parts, rows
-from ingest.tiers.layout import MemberIndex, PartFolders, PartsOf, Tier
+from ingest.tiers.layout import MemberIndex, PartFolders, PartsOf
 
 NAMES = (*STOCKS_DAY.required, *STOCKS_DAY.optional)
 DAY = date(2024, 1, 2)

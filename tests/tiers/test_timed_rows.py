@@ -13,11 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from monthly_kit import COLUMNS, CRYPTO_MINUTE, INDICES_MINUTE, NEW_YORK, at, bar, bars, expected, midnight, text_of
 
-from ingest.datasets import CATALOGUE, STOCKS_MINUTE, Dataset
+from ingest.catalogue import CATALOGUE, STOCKS_MINUTE
+from ingest.datasets import Dataset, Tier
 from ingest.errors import CacheError
+from ingest.part_text import PartText
 from ingest.tiers import blockgzip, durable, lines, parts, rows
-from ingest.tiers.layout import PartFolders, PartsOf, Tier
-from ingest.tiers.parts import PartText
+from ingest.tiers.layout import PartFolders, PartsOf
 
 DAY = date(2025, 11, 1)
 

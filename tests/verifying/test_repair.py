@@ -10,7 +10,7 @@ from runs_kit import DAYS, SPAN
 from test_verify import spoil
 
 from ingest import rebuilding
-from ingest.datasets import STOCKS_DAY
+from ingest.catalogue import STOCKS_DAY
 from ingest.demo.market import pack
 from ingest.errors import CacheLocked
 from ingest.finding import FAR_COUNT

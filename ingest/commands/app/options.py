@@ -10,7 +10,7 @@ import typer
 
 def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
     """What a shell offers for a dataset: short names with a word of help; full ones to who has begun with one."""
-    from ingest.datasets import CATALOGUE  # the catalogue is looked at on Tab alone
+    from ingest.catalogue import CATALOGUE  # the catalogue is looked at on Tab alone
 
     kinds = {one.short: f"{'minute' if one.is_intraday else 'day'} bars, {one.name}" for one in CATALOGUE.values()}
     fitting = {name: kind for name, kind in kinds.items() if name.startswith(incomplete)}

@@ -63,8 +63,8 @@ def show(
 
     Missing days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
     """
+    from ingest.catalogue import interval_of
     from ingest.commands.show import Look, Wish, show_command
-    from ingest.datasets import interval_of
 
     interval = interval_of(dataset, interval)
     wish = Wish(
@@ -109,8 +109,8 @@ def export(
 
     Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is held or splits cannot be had.
     """
+    from ingest.catalogue import interval_of
     from ingest.commands.export import export_command
-    from ingest.datasets import interval_of
 
     window = (start.date() if start else None, end.date() if end else None)
     how = (interval_of(dataset, interval), prepost, skip_unknown)

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from ingest import events
-from ingest.datasets import CATALOGUE, Dataset
+from ingest.catalogue import CATALOGUE
+from ingest.datasets import Dataset
 from ingest.permission import REFUSED
 from ingest.plan import Plan
 
