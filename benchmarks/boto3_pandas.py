@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Sample, measure, python
-from ingest.catalogue import STOCKS_DAY
+from ingest.market.catalogue import STOCKS_DAY
 
 COLUMNS = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volume": "Volume"}
 

@@ -20,12 +20,12 @@ from benchmarks.race import medians
 from benchmarks.report import machine
 from benchmarks.s5cmd_copy import measured
 from benchmarks.stage import Bench, set_up
-from ingest import sessions
-from ingest.catalogue import CATALOGUE, named
-from ingest.datasets import Dataset
-from ingest.demo import seaweed
-from ingest.demo.files import Files, files_of
-from ingest.tiers.layout import PartFolders
+from ingest.cache.layout import PartFolders
+from ingest.demo.files.files import Files, files_of
+from ingest.demo.servers import seaweed
+from ingest.market import calendars as sessions
+from ingest.market.catalogue import CATALOGUE, named
+from ingest.market.datasets import Dataset
 
 SESSIONS = {
     "options-day": 60,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from benchmarks.measure import CHECKOUT, python
-from ingest.demo import faults, loopback
-from ingest.demo.market import Market
+from ingest.demo.files.market import Market
+from ingest.demo.servers import faults, loopback
 
 STRIKES = 3
 SHARE = 1 / 3

@@ -23,7 +23,7 @@ from benchmarks.failing_server import FailingServer, Seen, failing_server
 from benchmarks.measure import measure
 from benchmarks.ours import command_with, finished
 from benchmarks.stage import PROFILE, ROWS, last_sessions
-from ingest.sources.asking import UP_AGAIN
+from ingest.sources.resilient import UP_AGAIN
 
 SILENCE_TIMEOUT_S = 1.0
 Event = dict[str, Any]

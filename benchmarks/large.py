@@ -21,7 +21,7 @@ from benchmarks.measure import Sample, measure, python
 from benchmarks.minutes import minute_file
 
 if TYPE_CHECKING:
-    from ingest.tiers.layout import PartFolders
+    from ingest.cache.layout import PartFolders
 
 _SIDE_BY_SIDE = 4
 _TRACKED = 53
@@ -92,13 +92,13 @@ def _floor(files: Sequence[Path]) -> float:
 
 
 def _split(files: Sequence[Path]) -> float:
-    from ingest.catalogue import STOCKS_MINUTE
-    from ingest.job import Job
-    from ingest.manifest import Held
-    from ingest.plan import Decision
-    from ingest.prepare import prepare
+    from ingest.cache.layout import PartFolders
+    from ingest.cache.manifest import Held
+    from ingest.market.catalogue import STOCKS_MINUTE
+    from ingest.pipeline.task import Job
+    from ingest.pipeline.worker import prepare
+    from ingest.planning.plan import Decision
     from ingest.sources.base import Body
-    from ingest.tiers.layout import PartFolders
 
     tracked = frozenset(_names(files[0])[:: max(1, len(_names(files[0])) // _TRACKED)][:_TRACKED])
 
@@ -122,10 +122,10 @@ def _timed(files: Sequence[Path], workers: int, work: Callable[[int, Path], obje
 
 def _names(path: Path) -> list[str]:
     """Tickers in the first megabytes of a file."""
-    from ingest.tiers import blockgzip
+    from ingest.cache.parts import members
 
     with path.open("rb") as file:
-        text = next(blockgzip.unpacked(file, 1 << 40, 8 << 20))
+        text = next(members.unpacked(file, 1 << 40, 8 << 20))
     return sorted({line.split(b",")[0].decode() for line in text.splitlines()[1:-1]})
 
 
@@ -141,10 +141,10 @@ def _packed(text: bytes) -> bytes:
 def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
     import duckdb
 
-    from ingest.catalogue import STOCKS_MINUTE
-    from ingest.manifest import Manifest
-    from ingest.tiers.layout import PartFolders
-    from ingest.tiers.lines import texts
+    from ingest.cache.layout import PartFolders
+    from ingest.cache.manifest import Manifest
+    from ingest.cache.parts.lines import texts
+    from ingest.market.catalogue import STOCKS_MINUTE
 
     folders = PartFolders(folder / "tracked", folder / "archive")
     ticker = _cache_of(folder, folders, rows)
@@ -173,13 +173,13 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
 
 def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:
     """A cache with the same file under many dates; returns a ticker in its middle."""
-    from ingest.catalogue import STOCKS_MINUTE
-    from ingest.job import Job
-    from ingest.manifest import Held, Manifest
-    from ingest.plan import Decision
-    from ingest.prepare import prepare
+    from ingest.cache.commit import Store
+    from ingest.cache.manifest import Held, Manifest
+    from ingest.market.catalogue import STOCKS_MINUTE
+    from ingest.pipeline.task import Job
+    from ingest.pipeline.worker import prepare
+    from ingest.planning.plan import Decision
     from ingest.sources.base import Body
-    from ingest.store import Store
 
     path = folder / "minutes.csv.gz"
     path.write_bytes(_packed(minute_file(rows)))

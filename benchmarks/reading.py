@@ -20,10 +20,10 @@ import polars as pl
 import ingest
 from benchmarks.ours import ingest as run
 from benchmarks.stage import TRACKED, Bench, last_sessions, set_up
-from ingest.catalogue import STOCKS_DAY
-from ingest.corporate import Actions, Dividend, Split
-from ingest.manifest import Manifest
-from ingest.manifest.quotes import Asking, Quotes
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.yahoo import Asking, Quotes
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.corporate_actions import Actions, Dividend, Split
 
 _SCALED = 10
 _CSV = {"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)}

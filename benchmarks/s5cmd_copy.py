@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.measure import Sample, measure, python
 from benchmarks.stage import PROFILE, Bench, s5cmd
-from ingest.datasets import Dataset
+from ingest.market.datasets import Dataset
 
 
 def measured(

@@ -17,7 +17,7 @@ from benchmarks.measure import Sample
 from benchmarks.s5cmd_copy import measured
 from benchmarks.schema import SCHEMA
 from benchmarks.stage import Bench
-from ingest.catalogue import STOCKS_DAY
+from ingest.market.catalogue import STOCKS_DAY
 
 
 def s5cmd_polars(bench: Bench, cache: Path, *flags: str) -> Sample:

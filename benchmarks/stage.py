@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from ingest import sessions
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import market, seaweed
+from ingest.demo.files import market
+from ingest.demo.servers import seaweed
+from ingest.market import calendars
+from ingest.market.catalogue import STOCKS_DAY
 
 TRACKED = tuple(sorted(market.KNOWN_PRICES)[:53])
 """53 tickers, each in every file."""
@@ -92,8 +93,8 @@ def set_up() -> Iterator[Bench]:
 
 def last_sessions(count: int) -> list[date]:
     """The newest sessions before today, ascending."""
-    last = sessions.today() - timedelta(days=1)
-    found = sessions.Calendar.of(STOCKS_DAY.calendar).between(STOCKS_DAY.first_session, last)
+    last = calendars.today() - timedelta(days=1)
+    found = calendars.Calendar.of(STOCKS_DAY.calendar).between(STOCKS_DAY.first_session, last)
     if len(found) < count:
         raise SystemExit(f"there are only {len(found)} sessions up to {last}")
     return list(found[-count:])

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ingest import events
-from ingest.catalogue import STOCKS_DAY
-from ingest.commands.rendering.terminal import Terminal
+from ingest.cli.rendering.terminal import Terminal
+from ingest.market.catalogue import STOCKS_DAY
 
 TOTAL, DONE = 502, 318
 DAY = date(2024, 11, 25)

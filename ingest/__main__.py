@@ -9,7 +9,7 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.disable()  # what imports make is no garbage: looking for some takes a tenth of the start. A run enables it.
 
-from ingest.commands.output import exit_code, open_streams  # noqa: E402
+from ingest.cli.output import exit_code, open_streams  # noqa: E402
 from ingest.errors import IngestError  # noqa: E402
 
 
@@ -26,7 +26,7 @@ def main() -> None:
 
 def _command() -> int:
     try:
-        from ingest.commands.app import app  # here, where Ctrl-C is no traceback
+        from ingest.cli.app import app  # here, where Ctrl-C is no traceback
 
         app()
     except IngestError as error:
@@ -37,7 +37,7 @@ def _command() -> int:
             raise
         return 0 if ended.code is None else ended.code  # as it is: it may be a Deed
     except BaseException as error:
-        from ingest.commands.limits import USED_UP, used_up
+        from ingest.cli.limits import USED_UP, used_up
 
         if not (words := used_up(error)):
             raise

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import anyio
 
-from ingest import arguments, events, overview, runs, series, settings
-from ingest.arguments import days, names
-from ingest.catalogue import STOCKS_DAY, bars_of, days_of, named, of_ticker
+from ingest import events, settings
 from ingest.errors import UsageError
-from ingest.overview import Status
-from ingest.patterns import meant
-from ingest.request import Flags, Request, requests_of
+from ingest.maintenance import status as overview
+from ingest.maintenance.status import Status
+from ingest.market.catalogue import STOCKS_DAY, bars_of, days_of, named, of_ticker
+from ingest.market.patterns import meant
+from ingest.pipeline import run as runs
+from ingest.pipeline import series
+from ingest.planning.request import Flags, Request, requests_of
+from ingest.settings import arguments
+from ingest.settings.arguments import days, names
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from ingest.actions import Errors
-    from ingest.adjust import Adjust
-    from ingest.verifying import Verified
+    from ingest.maintenance.verify import Verified
+    from ingest.market.adjust import Adjust
+    from ingest.reading.adjusting.actions import Errors
 
 
 @overload
@@ -167,7 +171,7 @@ def get_smart_data(
     of its float32: prices as traded come back exactly up to two decimals below 65,536, else within 2e-7 of their value.
 
     An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives bars within days, with the edges of yfinance's (see
-    `ingest.aggregate`); with `prepost` those of extended hours, too. With "massive" they are made of the market's
+    `reading.resample`); with `prepost` those of extended hours, too. With "massive" they are made of the market's
     minute files, each a hundred times as large as one of days. Yahoo is not asked for minutes: sessions that are
     missing are warned of. Index `Datetime`, in New York (crypto: UTC, forex: London). As Yahoo's they are adjusted for
     splits alone, and `Adj Close` is the close.
@@ -175,7 +179,7 @@ def get_smart_data(
     Raises NotFound where there is nothing, ActionsUnknown where prices cannot be adjusted, AcrossSeam, UsageError, and
     other errors below IngestError; warns (IngestWarning) of what is missing. May be called in a notebook.
     """
-    from ingest import smart
+    from ingest.reading import smart
 
     ticker = arguments.ticker(ticker)
     first, last = days(start, end)
@@ -194,7 +198,7 @@ def get_smart_data(
     query = smart.Query(ticker, begin, final, auto_adjust, actions, fetch, market)
     if interval == "1d":
         return smart.massive_frame(chosen, query, across_seams)
-    from ingest import intraday
+    from ingest.reading import intraday
 
     return intraday.massive_frame(chosen, query, interval, prepost, across_seams)
 
@@ -230,7 +234,7 @@ def history(
     Raises UsageError, CacheError, and AcrossSeam or ActionsUnknown for a ticker that cannot be adjusted; with `errors`
     "skip" such tickers are left out, and a warning names them.
     """
-    from ingest import stored
+    from ingest.reading import history as stored
 
     wanted, kept, window = arguments.tickers("tickers", tickers), named(dataset), days(start, end)
     chosen = None if columns is None else names("columns", columns)
@@ -253,7 +257,7 @@ def day(
     `partial`), UsageError for a dataset that there is not, and CacheError; warns where other tickers than those tracked
     were not kept (`--no-save-others`), but for `partial`.
     """
-    from ingest import stored
+    from ingest.reading import history as stored
 
     when = arguments.day("session", session)
     return stored.day(settings.load(_file(config)), named(dataset), when, partial)
@@ -274,7 +278,7 @@ def scan(
     is looked up when it is collected, which warns of sessions that were kept without tickers that are wanted
     (`--no-save-others`), unless both sources are named. Raises UsageError; collecting raises CacheError.
     """
-    from ingest import stored
+    from ingest.reading import history as stored
 
     window, who = days(start, end), names("sources", sources)
     return stored.scan(settings.load(_file(config)), named(dataset), *window, who)
@@ -298,7 +302,7 @@ def corrections(
     """
     import polars as pl
 
-    from ingest.corrected import corrected
+    from ingest.maintenance.corrections import corrected
 
     wanted = None if ticker is None else arguments.ticker(ticker)
     window = days(start, end)
@@ -339,7 +343,7 @@ def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str
 
     Raises UsageError and CacheError.
     """
-    from ingest import verifying
+    from ingest.maintenance import verify as verifying
 
     return verifying.verify(settings.load(_file(config)), deep, named(dataset))
 

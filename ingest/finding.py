@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ingest.epochs import UNITS
 from ingest.errors import printable
+from ingest.market.epochs import UNITS
 
 UNKNOWN_COLUMN: Final = "unknown column"
 MISFITS: Final = "rows with too few or too many fields"

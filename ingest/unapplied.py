@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ingest.adjust import Days, Floats, split_factors
-from ingest.corporate import Split
+from ingest.market.adjust import Days, Floats, split_factors
+from ingest.market.corporate_actions import Split
 
 _LEAST = float(np.log(1.5))
 """Shares that go up by less than this, and back, are none too rare."""

@@ -20,8 +20,8 @@ import pytest
 from others_kit import HOW, Reader, readable_folder, remove
 from pipeline_kit import market_objects, write_keys
 
-from ingest.demo import loopback
-from ingest.demo import seaweed as weed
+from ingest.demo.servers import loopback
+from ingest.demo.servers import seaweed as weed
 
 # Hundreds of processes are started: where each would compile all modules again, the suite takes a third longer.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

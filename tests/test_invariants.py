@@ -27,15 +27,15 @@ from pipeline_kit import (
 )
 
 from ingest import events
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import faults, loopback
-from ingest.demo.market import HOSTILE_TICKERS, pack
-from ingest.manifest import Manifest
-from ingest.projecting import project
-from ingest.tiers import durable
-from ingest.tiers import lines as tier_lines
-from ingest.tiers.layout import PartFolders
-from ingest.tiers.projection import CsvFolder
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Manifest
+from ingest.cache.parts import lines as tier_lines
+from ingest.demo.files.market import HOSTILE_TICKERS, pack
+from ingest.demo.servers import faults, loopback
+from ingest.files import durable
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.tracked.projection import project
 
 DAYS = trading_days(date(2025, 3, 3), 5)
 SPAN = window(DAYS)

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.catalogue import CATALOGUE
 from ingest.errors import UsageError
+from ingest.market.catalogue import CATALOGUE
 from ingest.settings.model import Settings
 
 _FILES = (

@@ -13,7 +13,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 from ingest.errors import UsageError
 from ingest.settings.folders import refuse_overlaps
 from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, layer_of, place
-from ingest.settings.refusals import check_names, check_variables, refusal, wrong_value
+from ingest.settings.problems import check_names, check_variables, refusal, wrong_value
 
 _MAX_BYTES = 1 << 20
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ingest.catalogue import CATALOGUE, STOCKS_DAY
-from ingest.datasets import Dataset
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.datasets import Dataset
 from ingest.settings.values import (
     Bucket,
     Bytes,

@@ -7,9 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ingest import files
-from ingest.tiers import durable
-from ingest.tiers.spool import Stretch
+from ingest.files import durable, opening
+from ingest.sources.spool import Stretch
 
 Write = Callable[[int, bytes | bytearray], Awaitable[None]]
 """Takes bytes of an object, and where in it they begin."""
@@ -50,7 +49,7 @@ class Body:
         if self.path is None:
             return BytesIO(self.data)
         with durable.translated("read", self.path):
-            return files.to_read(self.path)
+            return opening.to_read(self.path)
 
     @property
     def size(self) -> int:
@@ -58,7 +57,7 @@ class Body:
         if self.path is None:
             return len(self.data)
         with durable.translated("look at", self.path):
-            return files.size(self.path)
+            return opening.size(self.path)
 
 
 def etag_of(header: object) -> str:

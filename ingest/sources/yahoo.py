@@ -19,20 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tenacity
 
-from ingest.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
-from ingest.corporate import Actions, Dividend, Split
-from ingest.errors import (
-    Disrupted,
-    IngestError,
-    NotFound,
-    SourceError,
-    SourceUnavailable,
-    Throttled,
-    Unintelligible,
-)
-from ingest.multipliers import Bars, confirmed
-from ingest.sessions import today
-from ingest.sources.chart import Listed, Overheard, overheard
+from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled, Unintelligible
+from ingest.market.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
+from ingest.market.calendars import today
+from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.multipliers import Bars, confirmed
+from ingest.sources.yahoo_chart import Listed, Overheard, overheard
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ingest
-from ingest import api, arguments
+from ingest import api
 from ingest.errors import UsageError
+from ingest.settings import arguments
 
 FUNCTIONS = {name: getattr(api, name) for name in ingest.__all__}
 DATES, NAMES = ("start", "end", "session"), ("tickers", "datasets", "columns", "sources")

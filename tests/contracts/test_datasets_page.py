@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.catalogue import CATALOGUE
+from ingest.market.catalogue import CATALOGUE
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text()
 LINES = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]

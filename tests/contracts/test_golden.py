@@ -20,11 +20,11 @@ import large_kit
 import pytest
 from pipeline_kit import Place, Told, trading_days
 
-from ingest.catalogue import CATALOGUE
-from ingest.datasets import Dataset
-from ingest.demo import loopback
-from ingest.demo.files import files_of
-from ingest.demo.text import pack
+from ingest.demo.files.files import files_of
+from ingest.demo.files.text import pack
+from ingest.demo.servers import loopback
+from ingest.market.catalogue import CATALOGUE
+from ingest.market.datasets import Dataset
 
 GOLDEN = Path(__file__).with_name("golden.txt")
 DAYS = trading_days(date(2025, 11, 10), 3)

@@ -1,4 +1,4 @@
-"""Files of a cache and lists are opened by `ingest.files`: nothing planted is followed, waited for or written into."""
+"""Files of a cache and lists are opened by `files.opening`: nothing planted is followed, waited for or written into."""
 
 import ast
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2] / "ingest"
 
 OPENING = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "glob", "rglob", "iterdir"}
-OURS = {"Manifest", "Database", "Spool", "cls", "body", "files", "adopted_day", "httpx"}
+OURS = {"Manifest", "Database", "Spool", "cls", "body", "opening", "files", "day_file", "httpx"}
 """Owners of an `open` of their own."""
 
 ELSEWHERE = {
-    "files.py": "the opener",
-    "adopted_day.py": "other tools' files, with flags of its own",
-    "commands/demo.py": "the demo's own folder",
-    "commands/output.py": "standard output",
+    "cache/lock.py": "the lock's own file, which filelock locks",
+    "cache/manifest/": "SQLite's files",
+    "cli/commands/demo.py": "the demo's own folder",
+    "cli/output.py": "standard output",
     "demo/": "the demo's servers",
-    "lock.py": "the lock's own file, which filelock locks",
-    "manifest/": "SQLite's files",
-    "sessions.py": "tables of the package",
+    "files/durable.py": "folders, to be synced",
+    "files/filesystem.py": "folders, to be synced",
+    "files/leftovers.py": "folders, to be locked",
+    "files/opening.py": "the opener",
+    "maintenance/adopt/day_file.py": "other tools' files, with flags of its own",
+    "market/calendars.py": "tables of the package",
     "settings/loading.py": "config.toml",
-    "sources/credentials.py": "the keys' file",
-    "tiers/alone.py": "folders, to be locked",
-    "tiers/durable.py": "folders, to be synced",
-    "tiers/filesystem.py": "folders, to be synced",
+    "sources/massive/credentials.py": "the keys' file",
 }
 
 

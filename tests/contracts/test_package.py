@@ -14,7 +14,7 @@ import pytest
 import typer
 from pipeline_kit import sampled
 
-from ingest.commands.app import app
+from ingest.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 # Not pydantic: where it is installed Typer imports it by itself, to show the help of a command.
@@ -63,13 +63,13 @@ class TestTheWheel:
     def test_it_holds_every_module_of_the_package(self, wheel: zipfile.ZipFile) -> None:
         modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ingest").rglob("*.py")}
         assert {name for name in wheel.namelist() if name.endswith(".py")} == modules
-        assert {"ingest/__main__.py", "ingest/tiers/parts.py", "ingest/manifest/store.py"} <= modules
+        assert {"ingest/__main__.py", "ingest/cache/parts/parts.py", "ingest/cache/manifest/manifest.py"} <= modules
 
     def test_it_holds_nothing_but_code_the_tables_of_closures_and_the_mark_of_its_types(
         self, wheel: zipfile.ZipFile
     ) -> None:
         others = [name for name in wheel.namelist() if not name.endswith(".py") and ".dist-info/" not in name]
-        tables = [f"ingest/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
+        tables = [f"ingest/market/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
         assert sorted(others) == [*tables, "ingest/py.typed"]
 
     def test_it_brings_the_command_and_the_licence(self, wheel: zipfile.ZipFile) -> None:

@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from ingest.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, days_of, named
-from ingest.demo.files import files_of
-from ingest.demo.market import STAMPED_A_DAY_LATE
-from ingest.demo.options import ADJUSTED_ROOTS, UNSTAMPED, WRONG_STAMP
-from ingest.demo.text import pack
-from ingest.split import read_header
-from ingest.tickers import file_stem
+from ingest.demo.files.files import files_of
+from ingest.demo.files.market import STAMPED_A_DAY_LATE
+from ingest.demo.files.options import ADJUSTED_ROOTS, UNSTAMPED, WRONG_STAMP
+from ingest.demo.files.text import pack
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, days_of, named
+from ingest.market.tickers import file_stem
+from ingest.splitting.whole import read_header
 
 DAY = date(2025, 11, 11)
 ROWS = 60

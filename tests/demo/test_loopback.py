@@ -17,8 +17,8 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from ingest.demo import faults, loopback
-from ingest.demo.faults import Request
+from ingest.demo.servers import faults, loopback
+from ingest.demo.servers.faults import Request
 
 KEY = "us_stocks_sip/day_aggs_v1/2026/09/2026-09-01.csv.gz"
 BODY = bytes(range(256)) * 400

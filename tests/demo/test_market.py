@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from isal import igzip
 
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo.market import DEMO_TICKERS, HOSTILE_TICKERS, KNOWN_PRICES, REUSED_TICKER, Market, pack
+from ingest.demo.files.market import DEMO_TICKERS, HOSTILE_TICKERS, KNOWN_PRICES, REUSED_TICKER, Market, pack
+from ingest.market.catalogue import STOCKS_DAY
 
 BEFORE = date(2026, 2, 20)
 SINCE = date(2026, 2, 23)

@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.demo.maker import Hours, Tape
-from ingest.demo.minutes import minute_bars
+from ingest.demo.files.maker import Hours, Tape
+from ingest.demo.files.minutes import minute_bars
 
 NEW_YORK = ZoneInfo("America/New_York")
 OPENS, CLOSES = datetime(2025, 11, 11, 4, tzinfo=NEW_YORK), datetime(2025, 11, 11, 20, tzinfo=NEW_YORK)

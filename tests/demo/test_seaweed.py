@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from ingest.demo import child
-from ingest.demo import seaweed as weed
+from ingest.demo.servers import child
+from ingest.demo.servers import seaweed as weed
 from ingest.errors import SourceError, SourceUnavailable
 
 PREFIX = "us_stocks_sip/day_aggs_v1/2026"
@@ -137,7 +137,7 @@ PARENT = """
 import signal, sys, threading
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background (nohup) bequeaths it ignored
-from ingest.demo.seaweed import identity, serve
+from ingest.demo.servers.seaweed import identity, serve
 
 def run():
     with serve(Path(sys.argv[1]), [identity("w", "Admin")]) as server:

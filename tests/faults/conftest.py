@@ -8,9 +8,9 @@ from monthly_kit import NOVEMBER, OCTOBER, bars, objects, opening, text_of
 from pipeline_kit import key, market_objects, window, write_keys
 from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story, make_outdated
 
-from ingest.catalogue import STOCKS_MINUTE
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
+from ingest.market.catalogue import STOCKS_MINUTE
 
 
 @pytest.fixture(scope="module")

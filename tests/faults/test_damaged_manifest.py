@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from ingest.errors import CacheError, ManifestDamaged, UsageError
-from ingest.verifying import verify
+from ingest.maintenance.verify import verify
 
 WAY_BACK = "`ingest verify --repair` sets it aside and builds it again from the parts"
 
@@ -125,7 +125,7 @@ def test_one_whose_log_is_missing_is_damage_or_an_older_state_from_which_a_run_g
 
 @pytest.mark.parametrize("error", ["database or disk is full", "attempt to write a readonly database"])
 def test_what_is_no_damage_is_not_called_so(eventful, error, monkeypatch):
-    from ingest.manifest.database import Database
+    from ingest.cache.manifest.database import Database
 
     def broken(database):
         raise_in = sqlite3.OperationalError(error)

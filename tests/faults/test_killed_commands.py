@@ -8,12 +8,13 @@ from killing import nursery_of
 from pipeline_kit import Place, assert_same, flat, key, packed_day, trading_days, window
 from story import DAYS as LATER
 
-from ingest import fallback, stored
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import NotFound
-from ingest.verifying import verify
+from ingest.maintenance.verify import verify
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.reading import history
+from ingest.reading.adjusting import fallback
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
 
@@ -158,7 +159,7 @@ def test_whoever_comes_next_after_a_kill_works_at_once(name, broken_off, tmp_pat
     told = again(place, *AFTER[name])
     assert told.code == 0, told
     assert len(place.query("SELECT session FROM intents")) == (name in READING)
-    rows = stored.day(place.settings(), STOCKS_DAY, REFUSED[0])
+    rows = history.day(place.settings(), STOCKS_DAY, REFUSED[0])
     assert rows["ticker"].to_list() == [ticker for ticker, _ in ROWS[5:]]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from large_kit import RANGE, download, listed, noted, shrink
 
-from ingest.demo import loopback
-from ingest.demo.faults import Latency, Silence
+from ingest.demo.servers import loopback
+from ingest.demo.servers.faults import Latency, Silence
 
 KEY = "large"
 DATA = random.Random(1).randbytes(40 * RANGE + 17)
@@ -47,7 +47,7 @@ def started(server, path):
     """A process that downloads the object."""
     item = listed(server, KEY)
     arguments = [KEY, str(item.size), item.etag, server.endpoint_url, str(path)]
-    return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=Path(__file__).parents[1])
+    return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=Path(__file__).parents[1] / "kits")
 
 
 def kill(process):

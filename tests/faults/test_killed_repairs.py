@@ -10,8 +10,8 @@ import pytest
 from damage_kit import DATASETS, DAYS, LISTED, cache, copied, objects, told
 from killing import nursery_of
 
-from ingest.demo import loopback
-from ingest.verifying import verify
+from ingest.demo.servers import loopback
+from ingest.maintenance.verify import verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from large_kit import listed
 
-from ingest.demo import loopback
+from ingest.demo.servers import loopback
 
 SIZE = 200_000_000
 KEYS = [f"large {n}" for n in range(4)]
@@ -21,11 +21,11 @@ from datetime import date
 from pathlib import Path
 import anyio
 from ingest.settings import Source
-from ingest.sources import spooling
-from ingest.sources.asking import Asker, Line
+from ingest.sources import downloading as spooling
+from ingest.sources.resilient import Asker, Line
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
-from ingest.sources.massive import connect
+from ingest.sources.massive.client import connect
 
 url, folder, size, etag, *keys = sys.argv[1:]
 peaks = []

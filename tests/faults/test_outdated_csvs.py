@@ -12,7 +12,7 @@ from test_kills import kill_at_every_step
 
 import ingest
 from ingest.errors import IngestWarning
-from ingest.verifying import verify
+from ingest.maintenance.verify import verify
 
 SAID = "{} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)"
 unix = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 import pytest
 from disk import Killed, Recorder, all_states
 
-from ingest.tiers import durable
+from ingest.files import durable
 
 
 def recorded(story, place, run):

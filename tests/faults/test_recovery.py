@@ -7,11 +7,11 @@ import pytest
 from pipeline_kit import Place, key, market_day
 from runs_kit import DAYS, SPAN
 
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import CacheError
-from ingest.tiers import durable
-from ingest.verifying import verify
+from ingest.files import durable
+from ingest.maintenance.verify import verify
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
 
@@ -102,7 +102,7 @@ def test_half_a_replacement_that_the_vendor_took_back_is_no_held_session(place, 
 @pytest.mark.parametrize("is_large", [False, True])
 def test_a_refused_file_is_quarantined_only_when_its_bytes_are_kept(place, server, monkeypatch, is_large):
     if is_large:
-        monkeypatch.setattr("ingest.sources.spooling.LARGE", 1)
+        monkeypatch.setattr("ingest.sources.downloading.LARGE", 1)
     server.put(key(DAY), b"<html>maintenance</html>")
     kept = place.root / "quarantine" / f"{DAY}.csv.gz"
     (kept / "in the way").mkdir(parents=True)

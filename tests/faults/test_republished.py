@@ -11,10 +11,10 @@ from pipeline_kit import Place, assert_same, flat, key, sampled
 from runs_kit import DAYS, SPAN
 
 from ingest import finding
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import Disrupted
-from ingest.verifying import verify
+from ingest.maintenance.verify import verify
 
 DAY = DAYS[2]
 ROWS = [*((f"T{n:02}", f"{n + 1}") for n in range(18)), ("AAPL", "100.5"), ("TRUE", "7")]
@@ -108,8 +108,8 @@ def test_a_refresh_that_brings_the_same_is_no_correction(place):
 
 _DYING = """
 import os, signal
-from ingest.manifest import Manifest
-from ingest.tiers import durable
+from ingest.cache.manifest import Manifest
+from ingest.files import durable
 left = int(os.environ["STEPS"])
 def dying(step):
     def count(*arguments, **named):

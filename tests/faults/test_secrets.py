@@ -18,14 +18,14 @@ import pytest
 import typer
 from pipeline_kit import ROOT, Place, key, market_day, market_objects, sampled, trading_days, window, write_keys
 
-from ingest import stored
-from ingest.catalogue import STOCKS_DAY
-from ingest.commands.app import app
-from ingest.demo import loopback
-from ingest.demo.faults import ResetBefore, ResetMidway, Status, always
-from ingest.demo.market import pack
+from ingest.cli.app import app
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
+from ingest.demo.servers.faults import ResetBefore, ResetMidway, Status, always
 from ingest.errors import IngestError, IngestWarning
-from ingest.sources.credentials import hidden, secrets_of
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.reading import history
+from ingest.sources.massive.credentials import hidden, secrets_of
 
 ACCESS = "MARKEDACCESSKEY0"
 SECRET = "marked-secret/of+nobody="
@@ -126,7 +126,7 @@ def everything(place, seen, commands=tuple(COMMANDS), most=None):
             codes[name, number] = told.code
     with_errors(seen, lambda: place.run(*window(DAYS), refresh=True, sink=lambda event: seen.note(repr(event))))
     with_errors(
-        seen, lambda: stored.history(place.settings(), STOCKS_DAY, ["AAPL"], None, None, "none", None, False, False)
+        seen, lambda: history.history(place.settings(), STOCKS_DAY, ["AAPL"], None, None, "none", None, False, False)
     )
     return codes
 
@@ -309,11 +309,11 @@ def test_a_proxy_with_a_password_that_is_down(tmp_path, monkeypatch):
 
 
 BUGS = {
-    "in a worker": "ingest.prepare:split",
-    "as a body comes": "ingest.sources.massive:MassiveSource._checked",
-    "as the client is made": "ingest.sources.massive:_config",
-    "as keys are looked for": "ingest.sources.massive:_no_keys",
-    "as a request is sent": "ingest.sources.massive:MassiveSource._call",
+    "in a worker": "ingest.pipeline.worker:split",
+    "as a body comes": "ingest.sources.massive.client:MassiveSource._checked",
+    "as the client is made": "ingest.sources.massive.client:_config",
+    "as keys are looked for": "ingest.sources.massive.client:_no_keys",
+    "as a request is sent": "ingest.sources.massive.client:MassiveSource._call",
 }
 _PLANTED = """
 import importlib, os, sys

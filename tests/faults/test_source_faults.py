@@ -22,8 +22,8 @@ from pipeline_kit import (
 )
 
 from ingest import events
-from ingest.demo import faults, loopback
-from ingest.demo.faults import (
+from ingest.demo.servers import faults, loopback
+from ingest.demo.servers.faults import (
     CLOCK_SKEW,
     INTERNAL_ERROR,
     SLOW_DOWN,
@@ -39,7 +39,7 @@ from ingest.demo.faults import (
     too_many_requests,
 )
 from ingest.errors import Disrupted, SourceRefused, SourceUnavailable, Throttled
-from ingest.sources.asking import UP_AGAIN
+from ingest.sources.resilient import UP_AGAIN
 
 DAYS = trading_days(date(2025, 3, 3), 6)
 FORTY = trading_days(date(2025, 3, 3), 40)

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from isal import igzip_lib
-from ingest.datasets import STOCKS_MINUTE
-from ingest.job import Job
-from ingest.manifest import Held
-from ingest.plan import Decision
-from ingest.prepare import prepare
+from ingest.market.catalogue import STOCKS_MINUTE
+from ingest.pipeline.task import Job
+from ingest.cache.manifest import Held
+from ingest.planning.plan import Decision
+from ingest.pipeline.worker import prepare
 from ingest.sources.base import Body
-from ingest.tiers.layout import PartFolders
+from ingest.cache.layout import PartFolders
 
 folder, size = Path(sys.argv[1]), int(sys.argv[2])
 rng = np.random.default_rng(1)

@@ -22,14 +22,15 @@ from large_kit import shrink
 from pipeline_kit import Place, market_day, sampled
 from story import DAYS
 
-from ingest import events, stored
+from ingest import events
+from ingest.cache.commit import Store
+from ingest.cache.lock import hold
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.database import Database
 from ingest.errors import CacheError
-from ingest.lock import hold
-from ingest.manifest import Manifest
-from ingest.manifest.database import Database
-from ingest.overview import status
-from ingest.store import Store
-from ingest.verifying import verify
+from ingest.maintenance.status import status
+from ingest.maintenance.verify import verify
+from ingest.reading import history
 
 ERRORS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, getattr(errno, "EDQUOT", errno.EIO)]
 CALLS = ("open", "write", "fsync", "replace", "unlink", "mkdir")
@@ -417,7 +418,7 @@ def test_a_cache_on_a_file_system_that_is_mounted_read_only_is_read(small_disk, 
             shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
     small_disk.make("ro")
     assert (status(place.settings()).last, verify(place.settings()).broken) == (DAYS[1], ())
-    owned, found = (stored.day(one.settings(), one.dataset, DAYS[1]) for one in (eventful.before, place))
+    owned, found = (history.day(one.settings(), one.dataset, DAYS[1]) for one in (eventful.before, place))
     assert found.height > 200
     assert found.equals(owned)
     with pytest.raises(CacheError, match="is mounted read-only"), hold(place.root):

@@ -8,10 +8,10 @@ from datetime import date
 import pytest
 from pipeline_kit import Place, flat, key
 
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import CacheError
-from ingest.tiers import durable, filesystem
+from ingest.files import durable, filesystem
 
 DAY = date(2025, 3, 3)
 MANY = [f"T{number:04}" for number in range(6000)]

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled, trading_days, window, write_keys
 
 from ingest import events
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.cache.parts import members as blockgzip
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import UnreadableFile
-from ingest.split import read_rows, split
-from ingest.tiers import blockgzip
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.splitting.whole import read_rows, split
 
 MIB = 1 << 20
 LIMIT = 4 * MIB
@@ -187,10 +187,10 @@ class TestLimit:
 
 _READS = """
 import gzip, resource, sys
-from ingest.datasets import STOCKS_DAY
+from ingest.market.catalogue import STOCKS_DAY
 from ingest.errors import UnreadableFile
-from ingest.split import split
-from ingest.tiers import blockgzip
+from ingest.splitting.whole import split
+from ingest.cache.parts import members as blockgzip
 
 MIB = 1 << 20
 pieces = {"zeros": (bytes(MIB), 400), "rows": (b"A,1,1,1,1,1,1,1\\n" * (MIB >> 4), 400)}

@@ -15,11 +15,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled
 
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, SourceRefused
-from ingest.sources import massive
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.sources.massive import client
 
 DAY = date(2025, 3, 3)
 TEXT = "\n".join([HEADER, row("AAPL"), row("MSFT"), ""]).encode()
@@ -242,7 +242,7 @@ def test_a_listing_that_never_ends_is_given_up(place):
     encoded = loopback._token
     with (
         pages(lambda page: page.replace(LAST, following(encoded(f"0{next(tokens)}")))),
-        patch.object(massive, "_MAX_PAGES", 12),
+        patch.object(client, "_MAX_PAGES", 12),
     ):
         ran = place.run(DAY, DAY, fails=SourceRefused)
     assert "does not end within 12 pages" in str(ran.error)
@@ -277,7 +277,7 @@ def test_any_page(place, changes):
             changed[at : at + size] = new
         return changed.decode("utf-8", "replace")
 
-    with pages(change), patch.object(massive, "_MAX_PAGES", 5):
+    with pages(change), patch.object(client, "_MAX_PAGES", 5):
         try:
             assert place.preview(DAY, DAY, attempts=1)
         except (Disrupted, SourceRefused) as error:

@@ -11,11 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key
 
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import UsageError
-from ingest.lists import read_list, tracked
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.settings.lists import read_list, tracked
 
 DAY = date(2025, 3, 3)
 TEXT = "\n".join([HEADER, row("AAPL"), row("T99999"), ""]).encode()

@@ -13,13 +13,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled, trading_days, window, write_keys
 
-from ingest import stored
-from ingest.catalogue import STOCKS_DAY
-from ingest.demo import loopback
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
 from ingest.errors import IngestError, IngestWarning, NotFound, UsageError
-from ingest.tickers import MAX_NAME_BYTES, file_stem, ticker_of
-from ingest.tiers import durable
+from ingest.files import durable
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.tickers import MAX_NAME_BYTES, file_stem, ticker_of
+from ingest.reading import history
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 TEXTS = {
@@ -73,14 +73,14 @@ def test_its_file_has_its_rows(place, ticker):
 
 def test_one_that_is_too_long_is_archived_and_read(place):
     assert LONG not in NAMED
-    rows = stored.history(place.settings(), STOCKS_DAY, [LONG], None, None, "none", None, False, False)
+    rows = history.history(place.settings(), STOCKS_DAY, [LONG], None, None, "none", None, False, False)
     assert rows["ticker"].to_list() == [LONG] * 3
 
 
 @pytest.mark.parametrize("ticker", sampled(TICKERS, 2), ids=[ascii(one)[1:17] for one in TICKERS])
 def test_history_and_show(place, ticker, tmp_path):
     with fenced(place.root, around=place.root.parent):
-        rows = stored.history(place.settings(), STOCKS_DAY, [ticker], None, None, "none", None, False, False)
+        rows = history.history(place.settings(), STOCKS_DAY, [ticker], None, None, "none", None, False, False)
         assert rows["date"].to_list() == DAYS
         arguments = ["--start", DAYS[0], "--end", DAYS[-1], "--no-fetch", "--adjust", "none"]
         told = [command(place, "show", *arguments, *more, "--", ticker) for more in ([], ["--json"], ["--csv"])]
@@ -162,7 +162,7 @@ def test_any_ticker_has_a_plain_name_or_none(ticker):
 def test_warnings_that_name_tickers_are_printable(place):
     before = DAYS[0] - timedelta(days=30)
     with pytest.warns(IngestWarning, match="missing for") as said:
-        stored.history(place.settings(), STOCKS_DAY, TICKERS, before, DAYS[-1], "none", None, False, False)
+        history.history(place.settings(), STOCKS_DAY, TICKERS, before, DAYS[-1], "none", None, False, False)
     assert all(line.isprintable() for one in said for line in str(one.message).split("\n"))
 
 
@@ -170,7 +170,7 @@ def test_warnings_that_name_tickers_are_printable(place):
 def test_any_ticker_asked_for_is_an_answer_or_an_error_of_ours(place, ticker):
     settings = place.settings()
     try:
-        rows = stored.history(settings, STOCKS_DAY, [ticker], None, None, "none", None, False, False)
+        rows = history.history(settings, STOCKS_DAY, [ticker], None, None, "none", None, False, False)
     except IngestError:
         return
     except IngestWarning as caught:

@@ -6,9 +6,9 @@ from datetime import date
 import pytest
 from pipeline_kit import Place, market_objects, sampled, trading_days, write_keys
 
-from ingest.demo import loopback
+from ingest.demo.servers import loopback
 from ingest.errors import CacheError
-from ingest.verifying import verify
+from ingest.maintenance.verify import verify
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")

@@ -9,14 +9,15 @@ from datetime import date
 import anyio
 import pytest
 
-from ingest import events, runs, settings
-from ingest.catalogue import STOCKS_DAY
+from ingest import events, settings
+from ingest.cache.parts import members
 from ingest.errors import UsageError
-from ingest.request import Request
-from ingest.sources.credentials import credentials_file
-from ingest.survey import asking, listed
-from ingest.tiers import blockgzip
-from ingest.window import Window
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.windows import Window
+from ingest.pipeline import run as runs
+from ingest.planning.request import Request
+from ingest.planning.survey import asking, listed
+from ingest.sources.massive.credentials import credentials_file
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -85,7 +86,7 @@ def test_one_file_is_what_it_should_be(chosen, march):
         await asker.limit.acquire()
         return await asker.fetch(day, march[day])
 
-    lines = blockgzip.unpack(ask(chosen, download).data).splitlines()
+    lines = members.unpack(ask(chosen, download).data).splitlines()
     assert set(STOCKS_DAY.required) <= set(lines[0].decode().split(","))
     assert 9_000 < len(lines) < 15_000
 

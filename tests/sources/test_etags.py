@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_kit import Place, flat, key, sampled, trading_days, window
 
-from ingest.demo.faults import Headers
-from ingest.demo.market import pack
+from ingest.demo.files.market import pack
+from ingest.demo.servers.faults import Headers
 from ingest.sources.base import RemoteObject, etag_of, is_as_listed, same_etag
 
 DAYS = trading_days(date(2025, 3, 3), 3)
@@ -78,8 +78,8 @@ def place(server, tmp_path, loopback_keys, short_backoff):
 def large(request, monkeypatch):
     """Whether objects come whole, or in ranges into a file."""
     if request.param:
-        monkeypatch.setattr("ingest.sources.spooling.LARGE", 1000)
-        monkeypatch.setattr("ingest.sources.spooling._RANGE", 3000)
+        monkeypatch.setattr("ingest.sources.downloading.LARGE", 1000)
+        monkeypatch.setattr("ingest.sources.downloading._RANGE", 3000)
     return request.param
 
 

@@ -7,12 +7,12 @@ import anyio
 import pytest
 from pipeline_kit import Place, key, sampled_by_name, trading_days, window
 
-from ingest.demo import faults
-from ingest.demo.faults import Foreign, Status
+from ingest.demo.servers import faults
+from ingest.demo.servers.faults import Foreign, Status
 from ingest.errors import Disrupted, Forbidden, NotFound, SourceRefused
 from ingest.sources.base import RemoteObject
-from ingest.sources.intermediaries import excerpt
-from ingest.sources.massive import connect
+from ingest.sources.massive.client import connect
+from ingest.sources.massive.intermediaries import excerpt
 
 DAYS = trading_days(date(2025, 3, 3), 12)
 PAGE = (

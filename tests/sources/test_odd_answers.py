@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline_kit import Place, key, market_objects, trading_days, window
 
-from ingest.demo import faults, loopback
-from ingest.demo.faults import Foreign, Headers
+from ingest.demo.servers import faults, loopback
+from ingest.demo.servers.faults import Foreign, Headers
 from ingest.errors import Disrupted, SourceError
 from ingest.sources.base import RemoteObject
-from ingest.sources.massive import connect
-from ingest.tiers.spool import Stretch
+from ingest.sources.massive.client import connect
+from ingest.sources.spool import Stretch
 
 DAYS = trading_days(date(2025, 3, 3), 5)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sources.pacing import AdaptiveLimit, ByteBudget, UnderWay
+from ingest.sources.limits import AdaptiveLimit, ByteBudget, UnderWay
 
 
 class TestByteBudget:

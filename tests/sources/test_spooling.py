@@ -24,8 +24,8 @@ from large_kit import (
 from pipeline_kit import LONG
 
 from ingest import events
-from ingest.demo import faults, loopback
-from ingest.demo.faults import (
+from ingest.demo.servers import faults, loopback
+from ingest.demo.servers.faults import (
     INTERNAL_ERROR,
     SLOW_DOWN,
     FlipByte,
@@ -42,10 +42,10 @@ from ingest.demo.faults import (
 )
 from ingest.errors import Disrupted, Forbidden, NotFound, Throttled
 from ingest.settings import Source
-from ingest.sources import spooling
-from ingest.sources.asking import Asker, Line
+from ingest.sources import downloading
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
+from ingest.sources.resilient import Asker, Line
 
 KEY = "large"
 DATA = random.Random(1).randbytes(5300)
@@ -229,7 +229,7 @@ def test_an_object_that_is_replaced_all_the_time_is_given_up(server, path):
 
 
 def test_an_object_that_has_grown_beyond_measure_is_not_fetched(server, path, monkeypatch):
-    monkeypatch.setattr("ingest.sources.massive._MAX_GROWN", 5000)
+    monkeypatch.setattr("ingest.sources.massive.client._MAX_GROWN", 5000)
     item = listed(server, KEY)
     server.put(KEY, OTHER * 20)
     got = fetch(server.endpoint_url, item, path, attempts=2)
@@ -336,7 +336,7 @@ def test_a_source_that_is_slow_and_never_silent_is_not_down(path):
         asker = Asker(Line(Slow(), Liveness(settings)), settings, lambda event: None, anyio.Event())
         async with asker.watching():
             await asker.limit.acquire()
-            return await spooling.fetch(asker, DAY, RemoteObject(KEY, RANGE, "0-2", ""), path)
+            return await downloading.fetch(asker, DAY, RemoteObject(KEY, RANGE, "0-2", ""), path)
 
     assert anyio.run(work).size == RANGE
     assert path.read_bytes() == DATA[:RANGE]

@@ -14,11 +14,11 @@ from aiobotocore.httpsession import AIOHTTPSession
 from pipeline_kit import Place, market_objects, trading_days, window
 from proxy_kit import HOST, VARIABLES, bundle_of, proxying, server_tls
 
-from ingest.demo import faults, loopback
-from ingest.demo.faults import Status
+from ingest.demo.servers import faults, loopback
+from ingest.demo.servers.faults import Status
 from ingest.errors import Disrupted, SourceRefused, UsageError
-from ingest.sources.massive import connect
-from ingest.sources.transport import Session, Transport, is_this_machine
+from ingest.sources.massive.client import connect
+from ingest.sources.massive.transport import Session, Transport, is_this_machine
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 ROOT = Path(__file__).resolve().parents[2]
@@ -356,4 +356,4 @@ def test_nobody_builds_an_unverified_context():
     builders = {
         line.partition(":")[0] for line in found if re.search(r"SSLContext\(|TCPConnector\(|default_context", line)
     }
-    assert builders == {"ingest/sources/transport.py"}
+    assert builders == {"ingest/sources/massive/transport.py"}

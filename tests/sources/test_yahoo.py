@@ -11,9 +11,9 @@ import trustme
 from proxy_kit import proxying, server_tls
 from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 
-from ingest.corporate import Split
-from ingest.demo import loopback
+from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
+from ingest.market.corporate_actions import Split
 from ingest.sources import yahoo as source
 from ingest.sources.yahoo import PROBED, Yahoo, newest_session
 

@@ -1,0 +1,181 @@
+"""Where the parts of a session lie, and the index that finds a ticker's lines in one of them."""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+from ingest.errors import CacheError, ManifestDamaged
+from ingest.files import durable, opening
+from ingest.files.hashing import is_file
+from ingest.market.datasets import TIERS, Dataset, Tier, part_name
+from ingest.market.patterns import covered
+from ingest.settings import Settings
+
+
+def csv_folder(settings: Settings, dataset: Dataset) -> Path:
+    """Where the tracked CSVs of a dataset lie."""
+    return dataset.folder(settings.tracked_path)
+
+
+def quarantine_folder(settings: Settings, dataset: Dataset) -> Path:
+    """Where the bytes of a dataset's refused files lie."""
+    return dataset.folder(settings.quarantine_path)
+
+
+def spool_folder(settings: Settings, dataset: Dataset) -> Path:
+    """Where a dataset's large files lie while they are on their way."""
+    return dataset.folder(settings.spool_path)
+
+
+@dataclass(frozen=True, slots=True)
+class PartFolders:
+    """Where parts of a dataset lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`.
+
+    All datasets but the primary one have a folder of their own below that of a tier.
+    """
+
+    tracked: Path
+    archive: Path
+
+    @classmethod
+    def of(cls, settings: Settings, dataset: Dataset) -> Self:
+        """The folders of a dataset's parts."""
+        return cls(csv_folder(settings, dataset) / "sessions", dataset.folder(settings.archive_path))
+
+    def folder(self, tier: Tier) -> Path:
+        """Folder of a tier's parts."""
+        return self.tracked if tier == "tracked" else self.archive
+
+    def path(self, session: date, tier: Tier) -> Path:
+        """File of a session's part."""
+        return self.folder(tier) / part_name(session)
+
+    def file(self, parts: "PartsOf", tier: Tier) -> Path:
+        """The file to read of a session's part: where it is staged still, that one.
+
+        Raises CacheError where it was found not to be what it should, and has not been fetched again.
+        """
+        path = parts.staged.get(tier) or self.path(parts.session, tier)
+        if parts.in_doubt and not is_file(path, parts.sha256[tier]):
+            raise CacheError(
+                f"the part {path} is not the file that was written: the next run fetches it again, if it can be had"
+            )
+        return path
+
+    def create(self) -> None:
+        """Create both folders; raises CacheError."""
+        for tier in TIERS:
+            durable.make_folder(self.folder(tier))
+
+    def present(self, tier: Tier) -> frozenset[str]:
+        """Names of the files in a tier's folder, by one read of the folder. Raises CacheError."""
+        folder = self.folder(tier)
+        with durable.translated("look into", folder):
+            return frozenset(opening.names(folder))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberIndex:
+    """Where a part's gzip members begin and which ticker each begins with.
+
+    `offsets` has one entry a member and one for the end of the file; `firsts` one a member. Only where the rows are
+    sorted by ticker can a ticker be looked up: elsewhere `ordered` is False and every member may hold it.
+    """
+
+    offsets: tuple[int, ...]
+    firsts: tuple[str, ...]
+    ordered: bool
+
+    def encode(self) -> bytes:
+        """As stored in the manifest."""
+        return json.dumps([self.offsets, self.firsts, self.ordered], separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Self:
+        """Inverse of `encode`; raises ValueError for what is none."""
+        raw = json.loads(blob)
+        if type(raw) is not list or [type(one) for one in raw] != [list, list, bool]:
+            raise ValueError("no index")
+        offsets, firsts, ordered = raw
+        if (
+            not offsets
+            or {*map(type, offsets)} != {int}
+            or len(firsts) != len(offsets) - 1
+            or {*map(type, firsts)} - {str}
+        ):
+            raise ValueError("no index")
+        return cls(tuple(offsets), tuple(firsts), ordered)
+
+    def members(self, tickers: Collection[str]) -> list[int]:
+        """Numbers of the members that may hold rows of these tickers, ascending."""
+        if not self.ordered:
+            return list(range(len(self.offsets) - 1))
+        found: set[int] = set()
+        for ticker in tickers:
+            # A ticker's rows may begin in the member before the first one that begins with it.
+            first = max(bisect_left(self.firsts, ticker) - 1, 0)
+            found.update(range(first, max(bisect_right(self.firsts, ticker), first + 1)))
+        return sorted(found)
+
+    def beginning(self, prefix: str) -> range:
+        """Numbers of the members that may hold tickers that begin with this."""
+        if not self.ordered:
+            return range(len(self.offsets) - 1)
+        first = max(bisect_left(self.firsts, prefix) - 1, 0)
+        end = bisect_right(self.firsts, prefix, key=lambda ticker: ticker[: len(prefix)])
+        return range(first, max(end, first + 1))
+
+
+class Indexes(Mapping[Tier, MemberIndex]):
+    """The indexes of a session's parts as stored, each decoded when it is looked at: mostly one of the two is."""
+
+    __slots__ = ("_blobs", "_manifest")
+
+    def __init__(self, blobs: Mapping[Tier, bytes], manifest: Path) -> None:
+        self._blobs, self._manifest = blobs, manifest
+
+    def __getitem__(self, tier: Tier) -> MemberIndex:
+        """Raises ManifestDamaged where it is none."""
+        try:
+            return MemberIndex.decode(self._blobs[tier])
+        except ValueError as error:
+            raise ManifestDamaged(self._manifest, f"the index of a part: {error}") from error
+
+    def __contains__(self, tier: object) -> bool:
+        return tier in self._blobs
+
+    def __iter__(self) -> Iterator[Tier]:
+        return iter(self._blobs)
+
+    def __len__(self) -> int:
+        return len(self._blobs)
+
+
+@dataclass(frozen=True, slots=True)
+class PartsOf:
+    """How to read a committed session: its tracked set decides in which part a ticker's lines are.
+
+    `sha256` are the parts' own. `version` is another one after each commit of the session. `in_doubt`: its parts were
+    found not to be what they should. `staged` are those that are not under their names yet.
+    """
+
+    session: date
+    tracked: frozenset[str]
+    cut: str
+    columns: tuple[str, ...]
+    index: Mapping[Tier, MemberIndex]
+    sha256: Mapping[Tier, str] = field(default_factory=dict)
+    version: str = ""
+    in_doubt: bool = False
+    staged: Mapping[Tier, Path] = field(default_factory=dict)
+
+    def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:
+        """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""
+        if tier not in self.index:
+            return frozenset()
+        inside = covered(self.tracked, frozenset(wanted))
+        return inside if tier == "tracked" else wanted - inside

@@ -1,0 +1,297 @@
+"""The SQLite file of the manifest: opened, migrated, in transactions.
+
+One writer, who holds the cache's lock; readers need no lock (WAL). A transaction here is the moment at which something
+is done. `synchronous=FULL` makes each one durable before it returns, so whatever it names must be durable before it
+begins.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from weakref import WeakSet
+
+from ingest.cache.manifest import opening, schema
+from ingest.cache.manifest.integrity import replacement
+from ingest.cache.manifest.integrity.flaws import Flaw, flaws
+from ingest.cache.manifest.integrity.kinds import Kinds, Unfit, fitted
+from ingest.cache.manifest.opening import refuse_network
+from ingest.errors import CacheError, ManifestDamaged
+from ingest.files import opening as files
+from ingest.files import rights
+
+_LACKS = re.compile(
+    r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$|^malformed JSON$"
+)
+"""What SQLite says of a manifest that lacks what its version has, whose version is none, or whose texts are no JSON."""
+
+_WRITE_VERSION = slice(18, 20)
+"""In SQLite's header: a file in which these are above 2 can be read, and not be written."""
+
+_MOST_FLAWS = 1000
+
+THESE = "ticker IN (SELECT value FROM json_each(?))"
+"""A condition whose value is `listed`: tickers are looked up in the keys, so one ticker costs its own rows alone."""
+
+_Result = TypeVar("_Result")
+
+
+def now() -> str:
+    """The time, UTC, as the manifest writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def listed(tickers: Iterable[str]) -> str:
+    """Tickers as the value of `THESE`, however many; without those with a NUL, at which SQLite would cut them."""
+    return json.dumps(sorted({ticker for ticker in tickers if "\0" not in ticker}))
+
+
+class Database:
+    """The manifest's file, open for one dataset."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
+        self.writable = writable
+        self._db = connection
+        self.path = path
+        self.dataset = dataset
+        self._reading: WeakSet[sqlite3.Cursor] = WeakSet()
+        self._view: opening.View | None = None
+        self._views = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for writing; creates what is not there. Raises CacheError."""
+        refuse_network(path.parent)
+        replacement.finish(path)
+        with ExitStack() as opened:
+            # What is raised while it is open is not the manifest's own fault.
+            with translated(path, write=True):
+                _refuse_odd(path)
+                connection = opened.enter_context(closing(_connected(path)))
+                schema.migrate(connection, path)
+            yield opened.enter_context(cls(connection, path, dataset, writable=True)._reads_ended())
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
+
+        No right to write is needed (see `opening`). One of an older version is read as a copy in memory that is brought
+        up to date: only a run, which holds the lock, changes the file.
+        """
+        with translated(path):
+            _refuse_odd(path)
+            view = _current(path)
+        database = cls(view.connection, path, dataset, writable=False)
+        database._view = view
+        try:
+            with database._reads_ended():
+                yield database
+        finally:
+            database._db.close()
+
+    @contextmanager
+    def _reads_ended(self) -> Iterator[Self]:
+        """End reads that an error left half-way: SQLite keeps a file open as long as one of its statements is."""
+        try:
+            yield self
+        finally:
+            for cursor in list(self._reading):
+                cursor.close()
+
+    def flaws(self) -> list[Flaw]:
+        """What is in disorder in the whole file, of all datasets; some of it where there is much.
+
+        Raises ManifestDamaged where SQLite cannot even read it.
+        """
+        with translated(self.path):
+            found = self._settled(lambda: list(islice(flaws(self._db), _MOST_FLAWS)))
+            if files.is_there(self.path) and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
+                found.append(Flaw("its header says that it cannot be written"))
+        return found
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and durable before this returns. Raises CacheError."""
+        with translated(self.path, write=True):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself rolls back where a disk is full or fails
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query whose first parameter is the dataset, or whose parameters have names. Raises CacheError.
+
+        With names it is `:dataset`. Numbers (`?1`) do for neither: Python 3.12 warns of them.
+        """
+        return self.ask(query, {"dataset": self.dataset, **named} if named else (self.dataset, *values))
+
+    def ask(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows of any query. Raises CacheError."""
+        with translated(self.path):
+            return self._settled(lambda: self._db.execute(query, values).fetchall())
+
+    def typed(self, kinds: Kinds, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
+        """The same rows, each value as what its column holds. Raises ManifestDamaged where one is something else."""
+        return [self.fitted(kinds, row) for row in self.rows(query, *values, **named)]
+
+    def fitted(self, kinds: Kinds, row: Sequence[Any]) -> tuple[Any, ...]:
+        """A row, each value as what its column holds. Raises ManifestDamaged where one is something else."""
+        try:
+            return fitted(kinds, row)
+        except Unfit as error:
+            raise ManifestDamaged(self.path, error) from error
+
+    def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The same rows, one after the other: not all of them are in memory at once.
+
+        Raises CacheError where the file is read without locks, and changes meanwhile.
+        """
+        with translated(self.path):
+            cursor = self._db.execute(query, (self.dataset, *values))
+            self._reading.add(cursor)
+            # `yield from` would close the cursor with the generator, which may be when the database is closed already.
+            for row in cursor:
+                if self._has_moved:
+                    raise opening.changing(self.path)
+                yield row
+
+    def moment(self) -> object:
+        """Equal to what it was before where nobody else has committed anything since."""
+        with translated(self.path):
+            if self._view and self._view.seen:
+                return self._views, opening.Stamp.of(self._view.path)
+            return self._views, self._db.execute("PRAGMA data_version").fetchone()[0]
+
+    def refresh(self) -> None:
+        """See what was committed since, where a copy is read."""
+        if self._view and self._view.has_moved:
+            with translated(self.path):
+                self._look_again()
+
+    def at_once(self, read: Callable[[], _Result]) -> _Result:
+        """What several queries say of one moment, whatever is committed between them. Raises CacheError."""
+        for _ in opening.tries():
+            views, connection = self._views, self._db
+            with self._pinned(connection):
+                found = read()
+            if self._views == views:
+                return found
+        raise opening.changing(self.path)
+
+    @contextmanager
+    def _pinned(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A transaction that only reads; none in one that is open."""
+        if connection.in_transaction:
+            yield
+            return
+        with translated(self.path):
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db is connection:  # else it was closed, as the file had changed
+                connection.execute("ROLLBACK")
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether what was just read without locks may be torn."""
+        return self._view is not None and self._view.in_place and self._view.has_moved
+
+    def _settled(self, read: Callable[[], _Result]) -> _Result:
+        """Read; where no lock kept others from changing the file meanwhile, once more."""
+        for _ in opening.tries():
+            try:
+                found = read()
+            except sqlite3.DatabaseError:
+                if not self._has_moved:
+                    raise
+            else:
+                if not self._has_moved:
+                    return found
+            self._look_again()
+        raise opening.changing(self.path)
+
+    def _look_again(self) -> None:
+        view, before = _current(self.path), self._db
+        self._view, self._db, self._views = view, view.connection, self._views + 1
+        before.close()
+
+
+def _refuse_odd(path: Path) -> None:
+    """Raise ManifestDamaged for a folder or a pipe, say, in the place of the file: SQLite would wait for one."""
+    if path.exists() and not path.is_file():
+        raise ManifestDamaged(path, "it is no file")
+    for companion in (path.with_name(f"{path.name}{end}") for end in ("-journal", "-wal", "-shm")):
+        if files.is_no_file(companion):
+            raise CacheError(f"the manifest {path}: {companion.name} beside it is no file of SQLite's: remove it")
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # SQLite gives the log and what readers share the mode of this file: the umask decides who else may use them.
+    files.ensure(path)
+    # The committer works in a thread; it is the only one that uses the connection while it does.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    with opening.closed_on_error(connection):
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _current(path: Path) -> opening.View:
+    """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
+    seen = opening.Stamp.of(path)
+    found = opening.view(path)
+    with opening.closed_on_error(found.connection):
+        if schema.is_current(found.connection, path):
+            return found
+    with closing(found.connection):
+        copy = opening.memory()
+        with opening.closed_on_error(copy):
+            found.connection.backup(copy)
+            schema.migrate(copy, path)
+    return opening.View(copy, found.path, seen)
+
+
+@contextmanager
+def translated(path: Path, write: bool = False) -> Iterator[None]:
+    """Raise what SQLite or the system says of a manifest as a CacheError; what means damage as ManifestDamaged.
+
+    Where a right is missing to read it, or to `write` it, the error says which.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            raise ManifestDamaged(path, error) from error
+        raise CacheError(rights.with_missing(f"the manifest {path}: {error}", path, write)) from error
+    except UnicodeDecodeError as error:  # SQLite's own message quotes what it could not read
+        raise ManifestDamaged(path, error) from error
+    except OSError as error:
+        said = f"the manifest {path}: {error.strerror or error}"
+        raise CacheError(rights.with_missing(said, path, write)) from error
+
+
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file's content is at fault, and not the disk, its rights, or who else has it open."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return str(error).startswith("Could not decode")  # a text that is none, which Python finds and not SQLite
+    if code == sqlite3.SQLITE_ERROR:
+        return _LACKS.search(str(error)) is not None
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -1,0 +1,167 @@
+"""The rows of the manifest as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+
+from ingest.finding import Finding
+from ingest.market.datasets import Tier
+from ingest.market.patterns import covers
+from ingest.splitting.diff import Correction
+
+if TYPE_CHECKING:
+    pass
+
+HeldState = Literal["none", "committed", "quarantined"]
+RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
+
+Answer = tuple[date, RemoteState, str | None, str | None]
+"""What the source said of a session: state, reason in words, and the ETag that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the plan needs to know of one session: what is held, and what the source last answered.
+
+    `remote_etag` is the ETag that the last answer was about, `etag` that of the bytes held, `quarantined` that of the
+    bytes in quarantine, `acceptable` whether these can be read and would only take rows away.
+    """
+
+    held: HeldState = "none"
+    remote: RemoteState | None = None
+    reason: str | None = None
+    remote_etag: str | None = None
+    etag: str | None = None
+    tracked: frozenset[str] = frozenset()
+    archive_kept: bool = False
+    quarantined: str | None = None
+    acceptable: bool = False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether parts that are called held were found not to be what they should: their ETag was forgotten."""
+        return self.held == "committed" and self.etag is None
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What is held of a session that is to be replaced: its rows, and sha256 of its source's text and of its parts."""
+
+    rows: int
+    text_sha256: str
+    part_sha256: Mapping[Tier, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which sessions held can tell of a ticker: `whole` of any, `partial` of the tickers that were tracked then."""
+
+    whole: frozenset[date]
+    partial: Mapping[date, frozenset[str]]
+
+    def of(self, ticker: str) -> frozenset[date]:
+        """Sessions in which a ticker that has no row was not traded."""
+        kept = {day for day, tracked in self.partial.items() if covers(tracked, ticker)}
+        return self.whole | kept if kept else self.whole
+
+    def has(self, ticker: str, session: date) -> bool:
+        """Whether a session can tell of a ticker."""
+        return session in self.whole or covers(self.partial.get(session, frozenset()), ticker)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """All that a commit says of a session. Sizes are bytes; hashes are hexadecimal sha256."""
+
+    session: date
+    etag: str
+    size: int
+    last_modified: str
+    source_rows: int
+    tracked_rows: int
+    archive_rows: int
+    dropped_rows: int
+    text_sha256: str
+    tracked_sha256: str
+    archive_sha256: str | None
+    tracked_row_numbers: bytes
+    tracked_set: int
+    archive_kept: bool
+    cut: str
+    columns: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    tracked_index: bytes
+    archive_index: bytes | None
+
+    @property
+    def part_sha256(self) -> Mapping[Tier, str]:
+        """sha256 of each part that there is to be."""
+        known: dict[Tier, str | None] = {"tracked": self.tracked_sha256, "archive": self.archive_sha256}
+        return {tier: sha256 for tier, sha256 in known.items() if sha256 is not None}
+
+    @property
+    def part_index(self) -> Mapping[Tier, bytes]:
+        """Index of each of them, as stored."""
+        known: dict[Tier, bytes | None] = {"tracked": self.tracked_index, "archive": self.archive_index}
+        return {tier: known[tier] or b"" for tier in self.part_sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCorrection:
+    """A correction as the manifest keeps it, with the time at which it was applied (ISO 8601, UTC)."""
+
+    correction: Correction
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A file that was refused: its bytes are kept.
+
+    `acceptable` says that it can be read and was held back for the rows that it would take away; `held` whether
+    another version of its session is held. `size` is in bytes, `at` ISO 8601, UTC; `sha256` that of the bytes, which
+    versions before this one did not record.
+    """
+
+    session: date
+    etag: str
+    size: int | None
+    last_modified: str | None
+    reason: str
+    acceptable: bool
+    at: str = ""
+    held: bool = False
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCount:
+    """How many sessions have a kind of finding, with the first and the last of them; `rows` sums their counts."""
+
+    kind: str
+    sessions: int
+    rows: int
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCount:
+    """How many sessions share a held state, a remote state and a reason; with the first and last of them."""
+
+    held: HeldState
+    remote: RemoteState | None
+    reason: str | None
+    count: int
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the committed sessions: `findings` counts those that have any, `corrections` the changes of rows."""
+
+    source_rows: int
+    findings: int
+    corrections: int

@@ -1,0 +1,248 @@
+"""What came from Yahoo, as the manifest keeps it: rows brought back to raw, actions, and when it was asked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from ingest.cache.manifest.database import THESE, Database, listed, now
+from ingest.cache.manifest.integrity.tables import columns
+from ingest.market.corporate_actions import Actions, Dividend, Split
+
+_ASKING = columns("askings", "ticker", "first", "last", "asked_at", "begins")
+_REFUSAL = columns("refusals", "ticker", "first", "last", "reason", "asked_at")
+_ACTION = columns("actions", "ticker", "ex_date", "kind", "value", "close_before", "kept")
+_INSTRUMENT = columns("instruments", "ticker", "instrument")
+_ROW = columns("yahoo_rows", "ticker", "session", "open", "high", "low", "close", "volume")
+
+QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
+"""Ticker, session, open, high, low, close (raw), volume (raw, shares; None where it counts something else)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is known of a ticker's actions: those with an ex-date from `first` to `last`.
+
+    `asked_at` is ISO 8601, UTC. `begins` is the date of the first row that Yahoo has since `first`.
+    """
+
+    first: date
+    last: date
+    asked_at: str = ""
+    begins: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why what Yahoo said of a ticker's days from `first`, where the question began, to `last` cannot be used.
+
+    `asked_at` is ISO 8601, UTC.
+    """
+
+    first: date
+    last: date
+    reason: str
+    asked_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Yahoo's part of a manifest. It never holds a row in the place of one of Massive's: reading sees to that."""
+
+    database: Database
+
+    def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
+        """What was answered, by ticker; those of which nothing is known are not in it."""
+        query = f"SELECT ticker, first, last, asked_at, begins FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
+        return {ticker: Asking(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))}
+
+    def refusals(self, tickers: Iterable[str]) -> dict[tuple[str, date], Refusal]:
+        """Answers that could not be used, by ticker and the first day that was asked for."""
+        query = f"SELECT ticker, first, last, reason, asked_at FROM refusals WHERE dataset = ? AND {THESE}"  # noqa: S608
+        found = self.database.typed(_REFUSAL, query, listed(tickers))
+        return {(ticker, first): Refusal(first, *rest) for ticker, first, *rest in found}
+
+    def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
+        """What happened to securities by ticker, by ex-date; those of which nothing is known are not in it."""
+        wanted, dataset = listed(tickers), self.database
+        events: dict[str, dict[str, list[Any]]] = {}
+        query = (
+            f"SELECT ticker, ex_date, kind, value, close_before, kept FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
+            "ORDER BY ticker, ex_date"
+        )
+        for ticker, day, kind, value, before, kept in dataset.typed(_ACTION, query, wanted):
+            event = Split(day, value) if kind == "split" else Dividend(day, value, before, kept)
+            events.setdefault(ticker, {}).setdefault(kind, []).append(event)
+        query = f"SELECT ticker, instrument FROM instruments WHERE dataset = ? AND {THESE}"  # noqa: S608
+        instruments = dict(dataset.typed(_INSTRUMENT, query, wanted))
+        return {
+            ticker: _actions(events.get(ticker, {}), instruments.get(ticker, ""))
+            for ticker in {**events, **instruments}
+        }
+
+    def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
+        """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
+        query = (
+            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "  # noqa: S608
+            f"WHERE dataset = ? AND {THESE} AND session BETWEEN ? AND ? ORDER BY ticker, session"
+        )
+        span = (start.isoformat(), end.isoformat())
+        return self._rows(query, listed(tickers), *span)
+
+    def rows_of(self, session: date) -> list[QuoteRow]:
+        """All rows of a session, by ticker."""
+        query = (  # SQLite, which has no statistics, would go through all rows by the primary key
+            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows INDEXED BY yahoo_rows_by_session "
+            "WHERE dataset = ? AND session = ? ORDER BY ticker"
+        )
+        return self._rows(query, session.isoformat())
+
+    def tickers(self) -> frozenset[str]:
+        """Tickers that Yahoo has told of."""
+        query = "SELECT ticker FROM askings WHERE dataset = ?"
+        return frozenset(ticker for (ticker,) in self.database.typed(columns("askings", "ticker"), query))
+
+    def _rows(self, query: str, *values: str) -> list[QuoteRow]:
+        return [
+            (ticker, day, opened, high, low, close, volume)
+            for ticker, day, opened, high, low, close, volume in self.database.typed(_ROW, query, *values)
+        ]
+
+    def sessions(self) -> list[date]:
+        """Sessions of which there are rows."""
+        # From each session to the next one in the index: not a look at each ticker's row of it, as DISTINCT takes.
+        query = (
+            "WITH RECURSIVE next(session) AS (SELECT min(session) FROM yahoo_rows WHERE dataset = ? UNION ALL "
+            "SELECT (SELECT min(y.session) FROM yahoo_rows y WHERE y.dataset = ? AND y.session > next.session) "
+            "FROM next WHERE session IS NOT NULL) SELECT session FROM next WHERE session IS NOT NULL"
+        )
+        return [day for (day,) in self.database.typed(columns("yahoo_rows", "session"), query, self.database.dataset)]
+
+    def known_until(self) -> list[date]:
+        """For each ticker that Yahoo has: up to when its actions are known."""
+        query = "SELECT last FROM askings WHERE dataset = ?"
+        return [last for (last,) in self.database.typed(columns("askings", "last"), query)]
+
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])
+
+    def keep(
+        self, ticker: str, asking: Asking, actions: Actions, rows: Sequence[QuoteRow], through: date | None = None
+    ) -> None:
+        """Record an answer, all in one transaction: the actions take the place of those held of the span asked for.
+
+        It may reach `through` a later day than the one up to which its actions count as known. What was refused of
+        questions that begin in it is forgotten: they are answered now.
+        """
+        dataset, at = self.database.dataset, now()
+        known = self._joined(ticker, replace(asking, asked_at=at))
+        with self.database.transaction() as db:
+            db.execute(
+                "DELETE FROM actions WHERE dataset = ? AND ticker = ? AND ex_date BETWEEN ? AND ?",
+                (dataset, ticker, asking.first.isoformat(), (through or asking.last).isoformat()),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO actions (dataset, ticker, kind, ex_date, value, close_before, kept) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(dataset, ticker, *event) for event in _events(actions)],
+            )
+            if actions.instrument:
+                db.execute("INSERT OR REPLACE INTO instruments VALUES (?, ?, ?)", (dataset, ticker, actions.instrument))
+            db.execute(
+                "INSERT OR REPLACE INTO askings (dataset, ticker, first, last, asked_at, begins) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(dataset, ticker, known.first.isoformat(), known.last.isoformat()),
+                    *(known.asked_at, _iso(known.begins)),
+                ),
+            )
+            db.execute(
+                "DELETE FROM refusals WHERE dataset = ? AND ticker = ? AND first >= ?",
+                (dataset, ticker, asking.first.isoformat()),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO yahoo_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(dataset, row[0], row[1].isoformat(), *row[2:], at) for row in rows],
+            )
+            # Its CSV may be one that holds such rows, too.
+            if rows:
+                db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
+
+    def refuse(self, ticker: str, refused: Refusal) -> None:
+        """Record that an answer could not be used, in the place of earlier ones; events that are known stay."""
+        with self.database.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO refusals (dataset, ticker, first, last, reason, asked_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(self.database.dataset, ticker, refused.first.isoformat(), refused.last.isoformat()),
+                    *(refused.reason, refused.asked_at or now()),
+                ),
+            )
+
+    def take_back(self, ticker: str, closes: Mapping[date, float], since: date | None = None) -> None:
+        """Forget rows with these closes, which are not believed any more, and that anything is known before `since`."""
+        dataset = self.database.dataset
+        with self.database.transaction() as db:
+            gone = db.executemany(
+                "DELETE FROM yahoo_rows WHERE dataset = ? AND ticker = ? AND session = ? AND abs(close / ? - 1) < 1e-3",
+                [(dataset, ticker, day.isoformat(), close) for day, close in closes.items()],
+            ).rowcount
+            if gone > 0:
+                db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
+            if since:
+                where = (dataset, ticker, since.isoformat())
+                db.execute("DELETE FROM askings WHERE dataset = ? AND ticker = ? AND last < ?", where)
+                db.execute(
+                    "UPDATE askings SET first = max(first, ?) WHERE dataset = ? AND ticker = ?",
+                    (since.isoformat(), dataset, ticker),
+                )
+
+    def forget_refusals(self) -> None:
+        """Let each question that was refused be asked again."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM refusals WHERE dataset = ?", (self.database.dataset,))
+
+    def nothing_new(self, ticker: str, last: date) -> None:
+        """Record that up to `last` nothing has happened to a ticker that is known: it is no longer traded, say."""
+        with self.database.transaction() as db:
+            db.execute(
+                "UPDATE askings SET last = max(last, ?), asked_at = ? WHERE dataset = ? AND ticker = ?",
+                (last.isoformat(), now(), self.database.dataset, ticker),
+            )
+
+    def _joined(self, ticker: str, asking: Asking) -> Asking:
+        """What is known with an answer, joined with what was known before where the two overlap.
+
+        An answer that begins later says nothing new of what lies before it: that is known up to when it was asked for.
+        One that does not is all that counts: where Yahoo's rows began before, they may have been another company's.
+        """
+        before = self.asked([ticker]).get(ticker)
+        if before is None or asking.first > before.last or asking.last < before.first:
+            return asking
+        if asking.first > before.first:
+            return before
+        return replace(asking, last=max(asking.last, before.last))
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def _actions(events: Mapping[str, Sequence[Any]], instrument: str) -> Actions:
+    splits, dividends, gains, odd = (tuple(events.get(kind, ())) for kind in ("split", "dividend", "gain", "odd"))
+    return Actions(splits, dividends, gains, instrument, odd)
+
+
+def _events(actions: Actions) -> list[tuple[str, str, float, float | None, float | None]]:
+    """Kind, ex-date, value, close before, and the share that is kept."""
+    payouts = (("dividend", actions.dividends), ("gain", actions.gains), ("odd", actions.odd))
+    return [
+        *(("split", one.ex_date.isoformat(), one.ratio, None, None) for one in actions.splits),
+        *(
+            (kind, one.ex_date.isoformat(), one.amount, one.close_before, one.kept)
+            for kind, paid in payouts
+            for one in paid
+        ),
+    ]

@@ -1,0 +1,139 @@
+"""The vendor's lines of some tickers, out of the parts of many sessions, each after the date of its session."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import numpy as np
+import polars as pl
+
+from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.parts.parts import read_lines
+from ingest.errors import CacheError
+from ingest.market.datasets import TIERS
+
+_NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
+
+_BATCH_BYTES = 256 * 1024
+"""Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
+
+_FEW = 16
+"""So many tickers are looked for in the bytes; for more the column of tickers is parsed, which costs the same for any
+number."""
+
+
+def texts(
+    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]
+) -> Iterator[tuple[tuple[str, ...], bytes]]:
+    """Columns and dated text of each part that may hold wanted tickers."""
+    for parts in sessions:
+        for tier in TIERS:
+            if tickers := parts.tickers_in(tier, wanted):
+                text = read_lines(folders.file(parts, tier), parts.index[tier], tickers)
+                yield parts.columns, _dated(_narrowed(text, tickers, parts), parts)
+
+
+def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
+    """The wanted lines alone, where lines are rows without quotes; more where they are not."""
+    if not text or parts.cut != "lines" or parts.columns[0] != "ticker" or b'"' in text:
+        return text
+    if len(tickers) > _FEW:
+        return _selected(text, tickers, parts.columns)
+    lines = [line for ticker in sorted(tickers) for line in _lines_of(text, ticker.encode() + b",")]
+    return b"".join(lines)
+
+
+def _lines_of(text: bytes, beginning: bytes) -> Iterator[bytes]:
+    """All lines of a ticker: one of a day, hundreds of minutes, which need not stand together."""
+    at = 0 if text.startswith(beginning) else text.find(b"\n" + beginning) + 1 or -1
+    while at >= 0:
+        end = text.find(b"\n", at)
+        if end < 0:
+            yield text[at:] + b"\n"
+            return
+        yield text[at : end + 1]
+        at = end + 1 if text.startswith(beginning, end + 1) else text.find(b"\n" + beginning, end) + 1 or -1
+
+
+def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) -> bytes:
+    """The lines of many tickers: by their numbers among the tickers that polars reads."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0x0A) + 1
+    if not text.endswith(b"\n"):
+        ends = np.append(ends, len(text))
+    names = parse(text, columns, {"ticker": pl.String()})["ticker"]
+    if len(names) != len(ends):  # blank lines
+        return text
+    chosen = names.is_in(list(tickers)).fill_null(value=False).to_numpy()
+    begins = np.concatenate(([0], ends[:-1]))[chosen].tolist()
+    return b"".join([text[begin:end] for begin, end in zip(begins, ends[chosen].tolist(), strict=True)])
+
+
+def _dated(text: bytes, parts: PartsOf) -> bytes:
+    """The text with the session's date put before each row, so that many sessions are parsed as one text."""
+    stamp = parts.session.isoformat().encode() + b","
+    if not text:
+        return b""
+    if parts.cut == "lines":
+        return stamp + text.removesuffix(b"\n").replace(b"\n", b"\n" + stamp) + b"\n"
+    rows = parse(text, parts.columns)
+    dated = rows.select(pl.lit(parts.session.isoformat()).alias(stamp_of(parts.columns)), pl.all())
+    return dated.write_csv(include_header=False).encode()
+
+
+def stamp_of(columns: tuple[str, ...]) -> str:
+    """A name for the column of the session's date that no column of the vendor's has."""
+    return "\0" * (1 + max(map(len, columns), default=0))
+
+
+def batches(
+    texts: Iterable[tuple[tuple[str, ...], bytes]],
+) -> Iterator[tuple[tuple[str, ...], bytes]]:
+    """Texts of equal columns joined up to `_BATCH_BYTES`."""
+    columns: tuple[str, ...] = ()
+    batch: list[bytes] = []
+    size = 0
+    for these, text in texts:
+        if batch and (these != columns or size + len(text) > _BATCH_BYTES):
+            yield columns, b"".join(batch)
+            batch, size = [], 0
+        columns = these
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield columns, b"".join(batch)
+
+
+def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> None:
+    """Raise CacheError where the columns that the manifest tells of a part are none that a file can have.
+
+    `numbers` are those that its dataset's rows hold.
+    """
+    if lacking := sorted({*_NEEDED, *numbers} - set(columns)):
+        raise CacheError(f"the manifest tells of a part without the column {lacking[0]!r}: see `ingest verify`")
+
+
+def parse(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
+    """Rows of a text without a header, as text; with `types` those columns alone, parsed at once.
+
+    Raises CacheError, or with `types` the error of polars where a number is none.
+    """
+    # A header of our own, of the right length: without one polars takes the first row for the measure of all others.
+    numbered = [str(number) for number in range(len(columns))]
+    header = ",".join(numbered).encode() + b"\n"
+    names = dict(zip(numbered, columns, strict=True))
+    kept = [number for number, name in names.items() if types is None or name in types]
+    schema = {number: types[name] if types and name in types else pl.String for number, name in names.items()}
+    try:
+        rows = pl.read_csv(header + text, schema=schema, columns=kept, truncate_ragged_lines=True)
+    except pl.exceptions.PolarsError as error:
+        if types is not None:
+            raise
+        raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error
+    return rows.rename({number: names[number] for number in kept})
+
+
+def tickers_of(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
+    """The column `ticker` of a text without a header. Raises CacheError where it cannot be parsed."""
+    check_columns(columns)
+    try:
+        return parse(text, columns, {"ticker": pl.String()})
+    except pl.exceptions.PolarsError as error:
+        raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error

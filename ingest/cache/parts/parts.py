@@ -1,0 +1,186 @@
+"""The two parts of a session: packed, and read back whole or by ticker."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.cache.layout import MemberIndex
+from ingest.cache.parts import members as blockgzip
+from ingest.errors import CacheError, UnreadableFile
+from ingest.files import durable, opening, rights
+from ingest.splitting.part_text import Offsets, PartSink, PartText
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPart:
+    """A part ready to be written."""
+
+    data: bytes
+    rows: int
+    sha256: str
+    index: MemberIndex
+
+
+def pack(part: PartText) -> PackedPart:
+    """Compress a part and index its members."""
+    packed = blockgzip.pack(part.text, part.starts)
+    tickers = [part.tickers[row] for row in packed.rows] if part.rows else [""]
+    return PackedPart(
+        data=packed.data,
+        rows=part.rows,
+        sha256=hashlib.sha256(packed.data).hexdigest(),
+        index=MemberIndex(
+            offsets=(*packed.offsets, len(packed.data)),
+            firsts=tuple(ticker or "" for ticker in tickers),
+            ordered=part.ordered,
+        ),
+    )
+
+
+class PartWriter(PartSink):
+    """Packs and writes a part as its lines come, in members of `blockgzip.LARGE_BLOCK` bytes of text.
+
+    What is held in memory is one member. Where members end depends on the lines alone, not on how they come.
+    """
+
+    def __init__(self, write: durable.Write, header: bytes) -> None:
+        self._write = write
+        self._pending = bytearray(header)
+        self._offsets, self._firsts = [0], list[str]()
+        self._hash = hashlib.sha256()
+        self.rows = 0
+
+    def add(self, text: bytes, edges: Offsets, tickers: "pl.Series") -> None:
+        """Take lines that are rows: n of them have n + 1 `edges` in the text, and a ticker each."""
+        view, row, rows = memoryview(text), 0, len(tickers)
+        self.rows += rows
+        while row < rows:
+            self._begin(tickers[row] or "")
+            begin = int(edges[row])
+            row = min(rows, int(np.searchsorted(edges, begin + self._room)))
+            self._take(view[begin : int(edges[row])])
+
+    def add_rows(self, text: bytes, rows: int) -> None:
+        """Take rows whose lines are not known: nothing can be looked up in such a part."""
+        self.rows += rows
+        if text:
+            self._begin("")
+            self._take(memoryview(text))
+
+    def end(self, ordered: bool) -> PackedPart:
+        """Write what is left; `ordered` says whether all rows were sorted by ticker, bytewise."""
+        if self._pending or not self._firsts:
+            self._begin("")
+            self._pack(b"")
+        return PackedPart(b"", self.rows, self._hash.hexdigest(), self._index(ordered))
+
+    def append(self, tail: bytes) -> str:
+        """Write members without a text behind the part, of which its index knows nothing; returns the file's sha256."""
+        self._put(tail)
+        return self._hash.hexdigest()
+
+    @property
+    def _room(self) -> int:
+        """Bytes that the member which is open has room for: at least one line."""
+        return max(1, blockgzip.LARGE_BLOCK - len(self._pending))
+
+    def _begin(self, ticker: str) -> None:
+        """Note the ticker of the next row where a member begins with it, of the first one after the header."""
+        if len(self._firsts) < len(self._offsets):
+            self._firsts.append(ticker)
+
+    def _take(self, lines: memoryview) -> None:
+        if len(self._pending) + len(lines) < blockgzip.LARGE_BLOCK:
+            self._pending += lines
+        else:
+            self._pack(lines)
+
+    def _pack(self, lines: bytes | memoryview) -> None:
+        member = blockgzip.member(b"".join([self._pending, lines]) if self._pending else lines)
+        self._pending = bytearray()
+        self._put(member)
+        self._offsets.append(self._offsets[-1] + len(member))
+
+    def _put(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._write(data)
+
+    def _index(self, ordered: bool) -> MemberIndex:
+        return MemberIndex(tuple(self._offsets), tuple(self._firsts), ordered)
+
+
+def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> bytes:
+    """Text of the members that may hold these tickers, without the header.
+
+    Other tickers' lines stand among them. Raises CacheError where the part is missing or damaged.
+    """
+    return read_members(path, index, index.members(tickers))
+
+
+def read_members(path: Path, index: MemberIndex, members: Sequence[int]) -> bytes:
+    """Text of these members, ascending, without the header. Raises CacheError as `read_lines` does."""
+    try:
+        text = blockgzip.unpack(_read_members(path, index, members))
+    except (OSError, UnreadableFile) as error:
+        raise _unreadable(path, error) from error
+    return text[text.find(b"\n") + 1 or len(text) :] if members and members[0] == 0 else text
+
+
+def _unreadable(path: Path, error: OSError | UnreadableFile) -> CacheError:
+    said = f"cannot read the part {path}: {error}"
+    return CacheError(rights.explained(said, error, path) if isinstance(error, OSError) else said)
+
+
+def _read_members(path: Path, index: MemberIndex, members: Iterable[int]) -> bytes:
+    # Without a buffer: each range is one read.
+    with opening.unbuffered(path) as file:
+        return b"".join([_read_range(file, begin, end) for begin, end in _ranges(index, members)])
+
+
+def _read_range(file: FileIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    found = file.read(end - begin)
+    while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
+        found += more
+    if len(found) < end - begin:
+        raise UnreadableFile(f"it ends at byte {begin + len(found):,}, and its index says that there are {end:,}")
+    return found
+
+
+def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]:
+    """Byte ranges of the members, neighbours joined."""
+    ranges: list[tuple[int, int]] = []
+    for member in members:
+        begin, end = index.offsets[member], index.offsets[member + 1]
+        if ranges and ranges[-1][1] == begin:
+            ranges[-1] = (ranges[-1][0], end)
+        else:
+            ranges.append((begin, end))
+    return ranges
+
+
+def read_known(path: Path, sha256: str) -> bytes:
+    """Text of a part that is to have this hash. Raises CacheError where it is missing or is another file."""
+    try:
+        data = opening.read(path)
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return blockgzip.unpack(data)
+    except (OSError, UnreadableFile) as error:
+        raise _unreadable(path, error) from error
+    raise CacheError(f"the part {path} is not the file that was written")
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether just these bytes are under a name."""
+    try:
+        return opening.size(path) == len(data) and opening.read(path) == data
+    except OSError:
+        return False

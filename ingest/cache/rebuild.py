@@ -1,0 +1,74 @@
+"""What the parts say of themselves, taken into a manifest that lacks it: so nothing is downloaded that is there.
+
+A tracked part carries the record of its session (`stamping`). It is believed where both parts are, byte for byte, what
+it says; the source's listing then tells, by the ETag, whether it still has that very file. What is not in the parts is
+lost with a manifest: corrections, what Yahoo said, which files were refused, earlier runs.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from ingest.cache import part_record
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.files import durable, opening
+from ingest.files.hashing import is_file
+from ingest.market.datasets import Dataset, session_of
+
+
+def rebuild(manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int) -> str | None:
+    """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
+    if manifest.committed() or not (found := days_of(folders.tracked)):
+        return None
+    taken = take_up(manifest, folders, dataset, run, found)
+    left = len(found) - len(taken)
+    more = f"; {left:,} whose parts don't say enough are fetched again" if left else ""
+    return f"the manifest knew of no session: {len(taken):,} were taken up from their parts{more}"
+
+
+def take_up(
+    manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int, days: Collection[date]
+) -> tuple[date, ...]:
+    """Commit those of these sessions whose parts are what their own word says, in one transaction; returns them.
+
+    One record is in memory at a time. Raises CacheError.
+    """
+    taken = list[date]()
+
+    def records() -> Iterator[SessionRecord]:
+        for one in _trusted(folders, dataset, sorted(days)):
+            taken.append(one.record.session)
+            yield replace(one.record, tracked_set=manifest.tracked_set(one.tickers))
+
+    manifest.commit(records(), [], run, refused_stay=True)
+    return tuple(taken)
+
+
+def days_of(folder: Path) -> frozenset[date]:
+    """Days of which a folder has a part. Raises CacheError."""
+    with durable.translated("look into", folder):
+        names = opening.names(folder, "????-??-??.csv.gz")
+    return frozenset(day for name in names if (day := session_of(name)))
+
+
+def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> Iterator[part_record.Stamped]:
+    for day in days:
+        found = _said(folders.path(day, "tracked"))
+        if found and (found.dataset, found.record.session) == (dataset.name, day) and is_whole(folders, found.record):
+            yield found
+
+
+def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
+    """Whether both parts are the files of this record."""
+    return all(is_file(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
+
+
+def _said(path: Path) -> part_record.Stamped | None:
+    """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
+    try:
+        with opening.to_read(path) as file:
+            return part_record.read(file)
+    except OSError:
+        return None

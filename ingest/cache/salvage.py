@@ -1,0 +1,50 @@
+"""A new manifest out of a damaged one, of all datasets: row by row what can be read, then what the parts say.
+
+Nothing of the damaged one is changed, and it stays where it is until the new one is whole and durable: a repair that is
+killed before is begun again and comes to the same. Sessions of which no row can be read are taken up from their parts;
+those that an interrupted replacement is about are not: recovery carries that through.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ingest.cache import rebuild
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.integrity import replacement, rows
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.datasets import Dataset
+from ingest.settings import Settings
+
+Say = Callable[[str], None]
+
+
+def renew(settings: Settings, say: Say) -> None:
+    """Put a new manifest in the place of a damaged one; `say` gets what came of it, in words. Raises CacheError."""
+    path = settings.manifest_path
+    building = replacement.begin(path)
+    with Manifest.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
+        read = rows.take(path, db)
+    taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
+    aside = replacement.publish(path)
+    say(
+        f"the manifest was damaged: a new one was built of {read.kept.total():,} rows of it; it is kept as {aside.name}"
+    )
+    for table, count in read.unfit.items():
+        say(f"{count:,} rows of its table {table} are not what was written, and were left out")
+    if taken:
+        say(f"{taken:,} sessions were taken up from their parts")
+
+
+def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
+    folders = PartFolders.of(settings, dataset)
+    if not (days := rebuild.days_of(folders.tracked)):
+        return 0
+    with Manifest.open(building, dataset.name) as manifest:
+        days -= {*manifest.committed(), *(record.session for record, _ in manifest.intents())}
+        if not days:
+            return 0
+        run = manifest.begin_run(min(days), max(days))
+        taken = rebuild.take_up(manifest, folders, dataset, run, days)
+        manifest.finish_run(run, 0, {"repaired": len(taken)})
+    return len(taken)

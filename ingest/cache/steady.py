@@ -1,0 +1,99 @@
+"""Parts read while a run may be replacing them: of each session what was held before, or what is held after.
+
+A run tells the manifest which part is to be replaced by which (an intent) before it moves a file, and commits after. So
+who asks the manifest again when the files were read knows which of them may have been others than it was told, and
+reads those again. A run that was killed between the two leaves its intent: then whichever files are there are known by
+their hashes, and are read by the record that is theirs. Nothing is written here; a crash leaves nothing.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.manifest import Manifest
+from ingest.errors import CacheError
+from ingest.files import durable
+from ingest.files.hashing import is_file
+from ingest.market.datasets import Tier
+
+Read = Callable[[Sequence[PartsOf]], pl.DataFrame]
+
+_ROUNDS = 20
+"""So often sessions are read again that were replaced meanwhile: a run replaces each of them once."""
+
+
+def steadily(manifest: Manifest, folders: PartFolders, days: Collection[date], read: Read) -> list[pl.DataFrame]:
+    """What `read` makes of the parts of sessions that are held: rows with a column `date`, none of them torn.
+
+    Raises CacheError where a part cannot be read, and that is not because it is just being replaced.
+    """
+    found, left = list[pl.DataFrame](), frozenset(days)
+    for number in range(1, _ROUNDS + 1):
+        manifest.refresh()
+        before = manifest.moment()
+        parts, intended = manifest.at_once(partial(_told, manifest, left), *_span(left))
+        try:
+            rows = read([_settled(folders, one, intended.get(one.session)) for one in parts])
+        except CacheError:
+            is_moving = manifest.moment() != before or not left.isdisjoint(intended)
+            if not is_moving or number == _ROUNDS:
+                raise
+            continue
+        left = _replaced(manifest, parts, intended) if manifest.moment() != before else frozenset()
+        found.append(rows.filter(~pl.col("date").is_in(sorted(left))) if left else rows)
+        if not left:
+            return found
+    raise CacheError(f"the parts of {min(left)} are replaced faster than they can be read: try again after the run")
+
+
+def underway(manifest: Manifest, folders: PartFolders) -> frozenset[date]:
+    """Sessions whose parts a run is replacing, or was as it was killed, and of which nothing is lost."""
+    return frozenset(session for session, parts in manifest.intended().items() if _files(folders, parts))
+
+
+def _told(manifest: Manifest, days: Collection[date]) -> tuple[list[PartsOf], Mapping[date, PartsOf]]:
+    return list(manifest.parts(days)), manifest.intended()
+
+
+def _span(days: Collection[date]) -> tuple[date, date]:
+    return min(days, default=date.min), max(days, default=date.min)
+
+
+def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection[date]) -> frozenset[date]:
+    """Those of the sessions whose files may have been others than they were read as."""
+    if not parts:
+        return frozenset()
+    manifest.refresh()
+    first, last = parts[0].session, parts[-1].session
+    versions, moving = manifest.at_once(lambda: (manifest.versions(first, last), manifest.moving()), first, last)
+    return frozenset(
+        one.session
+        for one in parts
+        if versions.get(one.session) != one.version or (one.session in moving and one.session not in intended)
+    )
+
+
+def _settled(folders: PartFolders, held: PartsOf, intended: PartsOf | None) -> PartsOf:
+    """The parts as they are: those that are held, or all that are to take their place, wherever these are by now."""
+    if intended is None:
+        return held
+    if files := _files(folders, intended):
+        return replace(intended, version=held.version, staged=files)
+    return replace(held, in_doubt=True)
+
+
+def _files(folders: PartFolders, parts: PartsOf) -> Mapping[Tier, Path] | None:
+    """Where each of the parts is, under its name or as it was staged; None where one is not there."""
+    found: dict[Tier, Path] = {}
+    for tier, sha256 in parts.sha256.items():
+        path = folders.path(parts.session, tier)
+        there = next((one for one in (path, *durable.staged(path)) if is_file(one, sha256)), None)
+        if there is None:
+            return None
+        found[tier] = there
+    return found

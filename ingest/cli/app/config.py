@@ -1,0 +1,25 @@
+"""`ingest config …`."""
+
+import typer
+
+from ingest.cli.app.options import Config, Json
+from ingest.cli.app.root import app
+
+config_app = typer.Typer(help="The settings: what holds, and where it comes from.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("show")
+def config_show(json: Json = False, config: Config = None) -> None:
+    """Print each setting, its value, and whether a flag, the environment, a file or the default says so."""
+    from ingest.cli.commands.config import show_command
+
+    raise typer.Exit(show_command(config, json))
+
+
+@config_app.command("path")
+def config_path(config: Config = None) -> None:
+    """Print the file that the settings are read from."""
+    from ingest.cli.commands.config import path_command
+
+    raise typer.Exit(path_command(config))

@@ -1,0 +1,120 @@
+"""The commands that ask the source."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.cli.app.options import AllPermitted, Config, Datasets, End, Json, Months, Start
+from ingest.cli.app.root import app
+from ingest.cli.output import Deed
+
+
+@app.command()
+def run(
+    dataset: Datasets = None,
+    months: Months = None,
+    start: Start = None,
+    end: End = None,
+    save_others: Annotated[
+        bool | None,
+        typer.Option("--save-others/--no-save-others", help="Keep the tickers you don't track, too. (default: keep)"),
+    ] = None,
+    tickers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A list of tickers to track, one a line; in place of \\[tracked]. Repeatable. "
+            "It stands for each dataset, where several are of one market.",
+        ),
+    ] = None,
+    all_permitted: AllPermitted = False,
+    max_files: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Fetch so many files at most, the oldest first.")
+    ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(metavar="SIZE", help='Fetch so many bytes at most: "20 MB", "1 GiB".')
+    ] = None,
+    fallback: Annotated[
+        bool, typer.Option("--fallback/--no-fallback", help="Ask Yahoo for what tracked tickers lack, and for splits.")
+    ] = True,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to a download of more than 1 GB.")] = False,
+    config: Config = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=512, help="Downloads at once, at most; fewer while the source is slow.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be fetched and why; fetch nothing.")
+    ] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Fetch what is held again.")] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept", help="Apply republished files even where they take away more than a tenth of a session's rows."
+        ),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")] = False,
+) -> None:
+    """Download what is new and split it into both tiers; what is done is skipped.
+
+    Ctrl-C finishes what is in flight; the next run goes on from there. Exit codes: 0 complete, 2 wrong flag or
+    setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
+    6 another run is going on, 130 interrupted.
+
+    Several datasets are taken one after the other: 4, 5, 6 and 130 end all, else the worst code of any counts.
+    """
+    from ingest.cli.commands.run import run_command
+    from ingest.planning.request import Flags
+
+    flags = Flags(
+        months=months,
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        save_others=save_others,
+        lists=tuple(tickers or ()),
+        concurrency=concurrency,
+        refresh=refresh,
+        all_permitted=all_permitted,
+        max_files=max_files,
+        max_bytes=max_bytes,
+        confirmed=yes,
+        fallback=fallback,
+        accept=accept,
+    )
+    code = run_command(flags, dataset or [], config, dry_run, json, quiet)
+    raise typer.Exit(code if dry_run else Deed(code))
+
+
+@app.command()
+def check(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
+    """Look at all that a run needs: settings, cache, keys, connection, clock, listing, your plan, a download, Yahoo.
+
+    Exit codes: 0 all passed, 4 something is to be done.
+    """
+    from ingest.cli.commands.check import check_command
+
+    raise typer.Exit(check_command(dataset or [], config, json))
+
+
+@app.command("list")
+def list_(
+    dataset: Datasets = None,
+    months: Months = None,
+    start: Start = None,
+    end: End = None,
+    all_permitted: AllPermitted = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    config: Config = None,
+) -> None:
+    """List the files that the source has for a window: size, published when, held or not, permitted or not."""
+    from ingest.cli.commands.list import list_command
+    from ingest.planning.request import Flags
+
+    flags = Flags(
+        months=months,
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        all_permitted=all_permitted,
+    )
+    raise typer.Exit(list_command(flags, dataset or [], config, json))

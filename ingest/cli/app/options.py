@@ -1,0 +1,93 @@
+"""Options that several commands have."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
+    """What a shell offers for a dataset: short names with a word of help; full ones to who has begun with one."""
+    from ingest.market.catalogue import CATALOGUE  # the catalogue is looked at on Tab alone
+
+    kinds = {one.short: f"{'minute' if one.is_intraday else 'day'} bars, {one.name}" for one in CATALOGUE.values()}
+    fitting = {name: kind for name, kind in kinds.items() if name.startswith(incomplete)}
+    full = {one.name: one.short for one in CATALOGUE.values() if one.name.startswith(incomplete)}
+    yield from (fitting or full).items()
+
+
+_NAMES = "stocks-day, options-minute, crypto-day …: Tab lists them, and so does a wrong name"
+
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="NAME",
+        autocompletion=datasets_beginning,
+        help=f"{_NAMES}. Repeatable. (default: those of \\[run] datasets)",
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", "-d", metavar="NAME", autocompletion=datasets_beginning, help=f"{_NAMES}. (default: stocks-day)"
+    ),
+]
+DatasetOfTicker = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="NAME",
+        autocompletion=datasets_beginning,
+        help=f"{_NAMES}. (default: what tickers begin with tells: X: is crypto-day, O: options-day; else stocks-day)",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings to use; else INGEST_CONFIG, ./config.toml, your own."),
+]
+Months = Annotated[int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. (default: 24)")]
+Start = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
+]
+First = Annotated[
+    datetime | None,
+    typer.Option("--start", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day. (default: all)"),
+]
+End = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. (default: today)"),
+]
+AllPermitted = Annotated[bool, typer.Option("--all-permitted", help="All that your plan allows, in place of --months.")]
+Tickers = Annotated[list[str], typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them.")]
+ListFile = Annotated[
+    Path | None,
+    typer.Option("--list", metavar="FILE", help="The list to change. (default: the first that is set)"),
+]
+Adjusted = Annotated[str, typer.Option("--adjust", metavar="none|splits|all", help="What prices are adjusted for.")]
+Interval = Annotated[
+    str | None,
+    typer.Option(
+        "--interval",
+        "-i",
+        metavar="1m|5m|15m|30m|1h|1d",
+        help="What a row covers; within days it is made of minutes. (default: 1d, or what --dataset has)",
+    ),
+]
+Prepost = Annotated[bool, typer.Option("--prepost", help="Bars before and after the regular hours, too.")]
+AcrossSeams = Annotated[
+    bool, typer.Option("--across-seams", help="Adjust across months without rows: it is one company all along.")
+]
+Sessions = Annotated[
+    list[datetime], typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION…", help="Their dates, YYYY-MM-DD.")
+]
+SomeSessions = Annotated[
+    list[datetime] | None,
+    typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Their dates, YYYY-MM-DD; none: all of them."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -1,0 +1,72 @@
+"""`ingest quarantine …`."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from ingest.cli.app.options import Config, Dataset, Datasets, Json, Sessions, SomeSessions
+from ingest.cli.app.root import app
+from ingest.cli.output import Deed
+
+quarantine_app = typer.Typer(
+    help="Files that were refused, and are kept: unreadable ones, and those that would take many rows away.",
+    no_args_is_help=True,
+)
+app.add_typer(quarantine_app, name="quarantine")
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    dataset: Datasets = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    config: Config = None,
+) -> None:
+    """List the files in quarantine: size, when and why refused, and whether it can be accepted.
+
+    `held` says whether an older version of the session is held, which then stays in use.
+
+    Exit codes: 0 listed, 5 the cache cannot be read.
+    """
+    from ingest.cli.commands.quarantine import list_command
+
+    raise typer.Exit(list_command(dataset or [], config, json))
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION", help="Its date, YYYY-MM-DD.")],
+    dataset: Dataset = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show one of them: where its bytes are, how its text begins, and which rows it would take away.
+
+    Exit codes: 0 shown, 2 it is not in quarantine, 5 its bytes are gone or the cache cannot be read.
+    """
+    from ingest.cli.commands.quarantine import show_command
+
+    raise typer.Exit(show_command(dataset, session.date(), config, json))
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, config: Config = None) -> None:
+    """Fetch them again, all or those named: what can be read now is applied.
+
+    Exit codes: those of `ingest run`; 2 one of them is not in quarantine, 3 some are refused again.
+    """
+    from ingest.cli.commands.quarantine import retry_command
+
+    raise typer.Exit(Deed(retry_command(dataset, [one.date() for one in sessions or []], config)))
+
+
+@quarantine_app.command("accept")
+def quarantine_accept(sessions: Sessions, dataset: Dataset = None, config: Config = None) -> None:
+    """Apply the kept bytes of republished files though they take many rows away; nothing is fetched.
+
+    Exit codes: 0 applied, 2 one is not in quarantine or cannot be read, and none is applied, 5 its bytes are gone or
+    the cache cannot be written, 6 a run holds the cache.
+    """
+    from ingest.cli.commands.quarantine import accept_command
+
+    raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config)))

@@ -1,0 +1,108 @@
+"""The commands that hand out rows."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ingest.cli.app.options import AcrossSeams, Adjusted, Config, DatasetOfTicker, End, First, Interval, Prepost
+from ingest.cli.app.root import app
+from ingest.cli.output import Deed
+
+
+@app.command()
+def show(
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As the vendor spells it: AAPL, BRK.B, BACpL.")],
+    dataset: DatasetOfTicker = None,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            "--period",
+            "-p",
+            help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number. (default: 6mo, within days 5d)",
+        ),
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --period."),
+    ] = None,
+    end: End = None,
+    data_source: Annotated[
+        Literal["massive", "yfinance"],
+        typer.Option(help="massive: what is stored or can be fetched, Yahoo for the rest; yfinance: Yahoo alone."),
+    ] = "massive",
+    interval: Interval = None,
+    prepost: Prepost = False,
+    adjust: Annotated[
+        Literal["none", "splits", "all"],
+        typer.Option(help="Prices as traded, adjusted for splits, or for splits and dividends."),
+    ] = "all",
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Print so many of the last rows; 0: all.")] = 10,
+    plot: Annotated[
+        bool | None, typer.Option("--plot/--no-plot", help="Draw a chart; not told, where it goes to a terminal.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV, and nothing else.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print rows, sources and measures as one JSON object.")] = False,
+    across_seams: Annotated[
+        bool, typer.Option("--across-seams", help="Adjust where a ticker was away for months, as one company's.")
+    ] = False,
+    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Show what is stored; ask nobody.")] = False,
+    config: Config = None,
+) -> None:
+    """Show a ticker's rows, where they came from, its return, volatility and volume, and a chart.
+
+    Missing days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
+    """
+    from ingest.cli.commands.show import Look, Wish, show_command
+    from ingest.market.catalogue import interval_of
+
+    interval = interval_of(dataset, interval)
+    wish = Wish(
+        ticker=ticker,
+        period=period or ("6mo" if interval == "1d" else "5d"),
+        start=start.date() if start else None,
+        end=end.date() if end else None,
+        data_source=data_source,
+        adjust=adjust,
+        fetch=not no_fetch,
+        across_seams=across_seams,
+        market=dataset,
+        interval=interval,
+        prepost=prepost,
+    )
+    raise typer.Exit(show_command(wish, Look(rows, plot, csv, json), config))
+
+
+@app.command()
+def export(
+    tickers: Annotated[
+        list[str],
+        typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them, or patterns: O:SPY, X:*-USD."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The folder to write to; files there are replaced.")
+    ],
+    dataset: DatasetOfTicker = None,
+    kind: Annotated[str, typer.Option("--format", metavar="csv|parquet", help="The kind of file.")] = "csv",
+    start: First = None,
+    end: End = None,
+    adjust: Adjusted = "none",
+    interval: Interval = None,
+    prepost: Prepost = False,
+    across_seams: AcrossSeams = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out tickers that cannot be adjusted, and say which.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Write the stored rows of tickers, a file each: as traded, or adjusted for splits or for all.
+
+    Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is held or splits cannot be had.
+    """
+    from ingest.cli.commands.export import export_command
+    from ingest.market.catalogue import interval_of
+
+    window = (start.date() if start else None, end.date() if end else None)
+    how = (interval_of(dataset, interval), prepost, skip_unknown)
+    raise typer.Exit(Deed(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *how)))

@@ -1,0 +1,55 @@
+"""The commands to begin with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.cli.app.options import Config, datasets_beginning
+from ingest.cli.app.root import app
+from ingest.cli.output import Deed
+
+
+@app.command()
+def adopt(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder that holds another tool's massive_cache and data_cache.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be adopted; write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    config: Config = None,
+) -> None:
+    """Take whole days that another tool has downloaded into this cache, so that they are not downloaded again.
+
+    DIR is never changed. Exit codes: 0 all is adopted or held, 2 DIR cannot be used, 3 something was left alone.
+    """
+    from ingest.cli.commands.adopt import adopt_command
+
+    code = adopt_command(folder, config, dry_run, json)
+    raise typer.Exit(code if dry_run else Deed(code))
+
+
+@app.command()
+def demo(
+    months: Annotated[
+        int | None,
+        typer.Option(min=1, max=24, help="Calendar months of generated data. (default: 2; of minutes a few days)"),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="NAME",
+            autocompletion=datasets_beginning,
+            help="Files of this dataset, such as options-day, crypto-minute. Repeatable. (default: stocks-day)",
+        ),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where the demo's own cache goes.")] = Path(
+        "cache/demo"
+    ),
+) -> None:
+    """Try it without keys: a real S3 server on this machine, filled with generated files, and a run against it."""
+    from ingest.cli.commands.demo import demo_command
+
+    raise typer.Exit(Deed(demo_command(months, dataset or (), folder)))

@@ -1,0 +1,85 @@
+"""The commands that tell what the cache holds."""
+
+from typing import Annotated
+
+import typer
+
+from ingest.cli.app.options import Config, Datasets, End, First, Json
+from ingest.cli.app.root import app
+from ingest.cli.output import Deed
+
+
+@app.command()
+def status(
+    dataset: Datasets = None,
+    json: Json = False,
+    max_age: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SESSIONS", help="Exit 3 when the newest session held of any is older."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Show what the cache holds, what it lacks and why, its size, and the last runs.
+
+    Without --dataset: of those that runs take, and of all others of which something is held.
+    """
+    from ingest.cli.commands.status import status_command
+
+    raise typer.Exit(status_command(dataset or [], config, json, max_age))
+
+
+@app.command()
+def corrections(
+    dataset: Datasets = None,
+    ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Of this ticker alone.")] = None,
+    start: First = None,
+    end: End = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each change.")] = False,
+    config: Config = None,
+) -> None:
+    """List what files that the vendor published again have changed: date, ticker, column, old value, new value."""
+    from ingest.cli.commands.corrections import corrections_command
+
+    window = (start.date() if start else None, end.date() if end else None)
+    raise typer.Exit(corrections_command(dataset or [], ticker, *window, json, config))
+
+
+@app.command()
+def findings(
+    dataset: Datasets = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help='Of this kind alone, such as "low above high".')
+    ] = None,
+    start: First = None,
+    end: End = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each finding.")] = False,
+    config: Config = None,
+) -> None:
+    """List what is noteworthy about the sessions held: repeated tickers, prices that cannot be, odd numbers of rows."""
+    from ingest.cli.commands.findings import findings_command
+
+    window = (start.date() if start else None, end.date() if end else None)
+    raise typer.Exit(findings_command(dataset or [], kind, *window, json, config))
+
+
+@app.command()
+def verify(
+    dataset: Datasets = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Unpack all parts and make all CSVs once more, in memory, to compare.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what is broken from the parts, and fetch the rest again.")
+    ] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Hold the files against the manifest: what is missing, damaged or unknown. Nothing is written without --repair.
+
+    Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be fetched again, 5 the cache
+    cannot be read, 6 a run holds the cache that is to be repaired.
+    """
+    from ingest.cli.commands.verify import verify_command
+
+    code = verify_command(dataset or [], config, deep, repair, json)
+    raise typer.Exit(Deed(code) if repair else code)

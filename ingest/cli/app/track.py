@@ -1,0 +1,54 @@
+"""`ingest track …`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.cli.app.options import Config, DatasetOfTicker, Datasets, Json, ListFile, Tickers
+from ingest.cli.app.root import app
+from ingest.cli.output import Deed
+
+track_app = typer.Typer(help="The tickers that get a CSV of their own.", no_args_is_help=True)
+app.add_typer(track_app, name="track")
+
+
+@track_app.command("add")
+def track_add(
+    tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
+) -> None:
+    """Add tickers, or patterns ("X:*-USD", O:SPY), to a list; their CSVs are made of what is held, with no network."""
+    from ingest.cli.commands.track import add_command
+
+    raise typer.Exit(Deed(add_command(dataset, tickers, list_file, config)))
+
+
+@track_app.command("remove")
+def track_remove(
+    tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
+) -> None:
+    """Take tickers out of a list; their CSVs stay, and their new rows go to the archive."""
+    from ingest.cli.commands.track import remove_command
+
+    raise typer.Exit(Deed(remove_command(dataset, tickers, list_file, config)))
+
+
+@track_app.command("list")
+def track_list(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
+    """Show the tickers that are tracked, how far their history reaches, and what lacks them."""
+    from ingest.cli.commands.track import list_command
+
+    raise typer.Exit(list_command(dataset or [], json, config))
+
+
+@track_app.command("import")
+def track_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of tickers, one a line; # starts a comment.")],
+    dataset: DatasetOfTicker = None,
+    list_file: ListFile = None,
+    config: Config = None,
+) -> None:
+    """Add all tickers of another file to a list."""
+    from ingest.cli.commands.track import import_command
+
+    raise typer.Exit(Deed(import_command(dataset, file, list_file, config)))

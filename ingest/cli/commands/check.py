@@ -1,0 +1,46 @@
+"""`ingest check`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from textwrap import indent
+
+import anyio
+from rich.console import Console
+from rich.text import Text
+
+from ingest import settings
+from ingest.maintenance.check import Check, check
+from ingest.planning.request import datasets_asked
+
+NOT_READY = 4
+
+
+def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
+    """Look at everything that a run needs, a line each; returns the exit code. Raises UsageError."""
+    found: list[Check] = []
+    chosen = settings.load(config)
+    console = Console(highlight=False, markup=False)
+
+    def report(one: Check) -> None:
+        found.append(one)
+        if not as_json:
+            _show(console, one)
+
+    anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in found]) + "\n")
+    return 0 if all(one.passed for one in found) else NOT_READY
+
+
+def _show(console: Console, one: Check) -> None:
+    mark = ("pass ", "green") if one.passed else ("to do", "red")
+    console.print(Text.assemble(mark, " ", (f"{one.name:<10}", "bold")), end=" ")
+    if one.dataset:
+        console.print(f"{one.dataset}:", end=" ")
+    console.print(one.found, soft_wrap=True)
+    if one.advice:
+        console.print(indent(one.advice, " " * 17), soft_wrap=True, style="yellow")

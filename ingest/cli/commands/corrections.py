@@ -1,0 +1,82 @@
+"""`ingest corrections`."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cli.rendering.words import counted, heading
+from ingest.cli.warnings import print_json
+from ingest.errors import printable
+from ingest.maintenance.corrections import corrected
+from ingest.planning.request import datasets_asked
+from ingest.splitting.diff import Change
+
+_SHOWN = 200
+_WIDE = 60
+
+
+def corrections_command(
+    datasets: Sequence[str],
+    ticker: str | None,
+    start: date | None,
+    end: date | None,
+    as_json: bool,
+    config: Path | None,
+) -> int:
+    """Print what republished files have changed; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        found = corrected(chosen, ticker, start, end, kind)
+        if as_json:
+            print_json({"dataset": kind.name, **_plain(change)} for change in found)
+        else:
+            _show(Console(highlight=False, markup=False), heading(kind, kinds), found)
+    return 0
+
+
+def _plain(change: Change) -> dict[str, Any]:
+    return {
+        "date": change.session.isoformat(),
+        "ticker": change.ticker or None,
+        "column": change.column,
+        "old": change.old,
+        "new": change.new,
+        "kind": change.kind,
+        "at": change.at,
+    }
+
+
+def _show(console: Console, heading: str, found: Iterable[Change]) -> None:
+    if heading:
+        console.print(heading)
+    table = Table("date", "ticker", "column", "old", "new", "applied (UTC)", "how", box=None)
+    last, count, sessions = deque[Change](maxlen=_SHOWN), 0, set[date]()
+    for count, change in enumerate(found, 1):  # noqa: B007 - how many there were
+        last.append(change)
+        sessions.add(change.session)
+    for change in last:
+        table.add_row(*(Text(cell) for cell in _cells(change)))
+    if not last:
+        console.print("No file that was published again has changed anything that is asked for.")
+        return
+    console.print(table)
+    left = f", of which the last {_SHOWN} are shown (--json has all)" if count > _SHOWN else ""
+    console.print(f"{counted(count, 'change')} in {counted(len(sessions), 'session')}{left}.")
+
+
+def _cells(change: Change) -> tuple[str, ...]:
+    stamp = change.at[:16].replace("T", " ")
+    if change.kind == "equal rows":
+        return str(change.session), "", "", "", "", stamp, "published again with equal rows"
+    row = "a new row" if change.old is None else "the row is gone"
+    how = "new ETag" if change.kind == "new etag" else "other bytes under the same ETag"
+    values = (change.column or row, change.old or "", change.new or "")
+    return str(change.session), *(printable(text)[:_WIDE] for text in (change.ticker, *values)), stamp, how

@@ -1,0 +1,270 @@
+"""`ingest demo`: the same code path as `ingest run`, against a server of its own."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ingest import settings
+from ingest.cache.layout import PartFolders, csv_folder
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.yahoo import Asking, Quotes
+from ingest.cli.commands.run import execute
+from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.words import counted
+from ingest.demo.files.files import files_of
+from ingest.demo.servers import server
+from ingest.demo.servers.child import sigterm_as_exit
+from ingest.demo.servers.server import Shelf
+from ingest.errors import UsageError
+from ingest.market import calendars, windows
+from ingest.market.catalogue import STOCKS_DAY, days_of, named
+from ingest.market.corporate_actions import Actions
+from ingest.market.datasets import Dataset
+from ingest.market.windows import first_day
+from ingest.planning.request import Flags, request_of
+from ingest.settings import Settings
+
+FORBIDDEN = 5
+"""The newest sessions that the demo's keys may list but not read, as a plan with delayed data would."""
+
+MONTHS = 2
+MINUTE_SESSIONS = 6
+"""So many sessions of minutes are made where no months are asked for, of which one is forbidden."""
+
+_TRACKED = 10
+_MINUTE_TICKERS, _CONTRACTS = 400, 12_000
+"""Minutes are made of so many tickers, options of so many contracts; the vendor's files have some twenty times as many.
+All other files have their full size."""
+
+_MARK = ".ingest-demo"
+
+_SOURCE = "ingest demo"
+"""What its cache knows its source by, whatever port that has: so no other source's files come into it."""
+
+_CONFIG = """\
+# Written by `ingest demo`: its own cache, so that `ingest status --config {folder}/config.toml` shows it.
+[cache]
+root = "."
+
+[run]
+datasets = {datasets}
+
+[tracked]
+lists = ["stocks.txt"]
+
+[fallback]
+# The demo's prices are made up: Yahoo's are others.
+enabled = false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A dataset's part in the demo: what is served of it, and what is asked for, as a person types it in `said`."""
+
+    shelf: Shelf
+    flags: Flags
+    said: str
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.shelf.dataset
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        return self.shelf.files.always(self.shelf.sessions[-1])[:_TRACKED]
+
+
+def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> int:
+    """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
+    console = Console(highlight=False, markup=False)
+    chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
+    folder = _absolute(folder)
+    parts = [_part(dataset, months, folder) for dataset in chosen]
+    _refresh(folder, parts)
+    began = time.monotonic()
+    console.print(f"Starting an S3 server on this machine and generating {_what(parts)} …")
+    with sigterm_as_exit(), server.serve([part.shelf for part in parts]) as source:
+        took = time.monotonic() - began
+        console.print(
+            f"{source.kind} at {source.endpoint_url} serves {source.objects} files (ready in {took:.1f} s); "
+            f"{_forbidden(parts)}, as a plan with delayed data would have it.\n"
+        )
+        os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
+        code = _twice(console, source, folder, parts)
+    for part in parts:
+        _nothing_happened(folder, part)
+    if code == 0:
+        console.print(_what_next(folder, parts), soft_wrap=True)
+    return code
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"--dir {folder}: the home folder is not known") from error
+
+
+def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:
+    """The sessions up to yesterday's, since today's file is not published yet; of minutes a few days are enough."""
+    today = calendars.today()
+    span = windows.choose(months or MONTHS, None, None, today, dataset)
+    published = [day for day in calendars.Calendar.of(dataset.calendar).between(span.start, span.end) if day < today]
+    lists = (folder / _list_of(dataset),)
+    files = files_of(dataset, _rows(dataset))
+    if dataset.is_intraday and months is None:
+        days = published[-MINUTE_SESSIONS:]
+        return _Part(Shelf(files, days, forbidden=1), Flags(start=days[0], lists=lists), f"--start {days[0]}")
+    shelf = Shelf(files, published, min(FORBIDDEN, len(published) - 1))
+    return _Part(shelf, Flags(months=months or MONTHS, lists=lists), f"--months {months or MONTHS}")
+
+
+def _rows(dataset: Dataset) -> int | None:
+    """How many tickers its files have; None for as many as the vendor's."""
+    if dataset.is_intraday:
+        return _MINUTE_TICKERS
+    return _CONTRACTS if dataset.unit == "contracts" else None
+
+
+def _what(parts: Sequence[_Part]) -> str:
+    """What is generated, in words."""
+    told = (f"{counted(len(part.shelf.sessions), 'day')} of {part.dataset.short}" for part in parts)
+    return ", ".join(told)
+
+
+def _forbidden(parts: Sequence[_Part]) -> str:
+    counts = sorted({part.shelf.forbidden for part in parts})
+    if len(parts) == 1:
+        return f"the newest {counts[0]} are forbidden" if counts[0] > 1 else "the newest is forbidden"
+    return "the newest of each dataset are forbidden"
+
+
+def _twice(console: Console, source: server.DemoSource, folder: Path, parts: Sequence[_Part]) -> int:
+    for again in (False, True):
+        if again:
+            console.print("# again: nothing is downloaded", style="dim")
+        for part in parts:
+            chosen = _settings(source, folder, part)
+            console.print(Text.assemble(("$ ingest run", "bold"), f"{_flag(part)} {part.said}"))
+            if code := _run(chosen, part):
+                return code
+            if not again:
+                _show(console, chosen, part)
+            console.print()
+    return 0
+
+
+def _run(chosen: Settings, part: _Part) -> int:
+    with choose_rendering(json=False, quiet=False) as rendering:
+        return execute(chosen, request_of(part.flags, chosen, rendering.event, part.dataset), rendering)
+
+
+def _nothing_happened(folder: Path, part: _Part) -> None:
+    """The demo's companies neither split their shares nor paid anything: so its prices can be read adjusted, too."""
+    if not part.dataset.splits:
+        return
+    chosen = settings.load(folder / "config.toml")
+    asking = Asking(first=part.dataset.first_session, last=calendars.today())
+    # Those of minutes stand beside the day bars.
+    with Manifest.open(chosen.manifest_path, (days_of(part.dataset) or part.dataset).name) as manifest:
+        for ticker in part.tickers:
+            Quotes(manifest).keep(ticker, asking, Actions(), [])
+
+
+def _flag(part: _Part) -> str:
+    """How a person names its dataset; the primary one need not be named."""
+    return "" if part.dataset.primary else f" --dataset {part.dataset.short}"
+
+
+def _settings(source: server.DemoSource, folder: Path, part: _Part) -> Settings:
+    flags: dict[str, dict[str, Any]] = {
+        "source": {
+            "endpoint_url": source.endpoint_url,
+            "bucket": source.bucket,
+            "profile": server.PROFILE,
+            "same_as": _SOURCE,
+        },
+        "cache": {"root": str(folder)},
+        "run": {"months": part.flags.months},
+    }
+    return settings.load(folder / "config.toml", flags)
+
+
+def _list_of(dataset: Dataset) -> str:
+    """Name of the file that lists the dataset's tickers."""
+    return "stocks.txt" if dataset.primary else f"{dataset.short}.txt"
+
+
+def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
+    """An empty folder for the demo; one that an earlier demo left is emptied, any other is refused."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise UsageError(f"{folder} is not empty and no demo's: choose another folder with --dir")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+    for part in parts:
+        tickers = "\n".join(part.tickers)
+        _write(
+            folder / _list_of(part.dataset), f"# the tickers of {part.dataset.short} that the demo tracks\n{tickers}\n"
+        )
+    shorts = json.dumps([part.dataset.short for part in parts])
+    _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write it in UTF-8, whatever the locale's encoding is; of a folder whose name is no text, escaped."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _show(console: Console, chosen: Settings, part: _Part) -> None:
+    """The end of a tracked CSV, and the newest archive file."""
+    path = csv_folder(chosen, part.dataset) / str(part.dataset.csv_name(part.tickers[0]))
+    if part.dataset.is_intraday:
+        path = max(path.glob("*.csv"))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
+    console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
+    archive = max(PartFolders.of(chosen, part.dataset).archive.glob("*.csv.gz"))
+    console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)", soft_wrap=True)
+
+
+def _period(shelf: Shelf) -> str:
+    """The shortest period that holds some of the sessions that were not forbidden."""
+    dataset, today = shelf.files.dataset, calendars.today()
+    last = shelf.sessions[-1 - shelf.forbidden]
+    periods = ("5d", "1mo", "3mo", "6mo") if dataset.is_intraday else ("1mo", "3mo", "6mo")
+    return next((one for one in periods if first_day(one, today, today, dataset) <= last), "max")
+
+
+def _typed(word: str) -> str:
+    """A word as it is typed in a shell: in quotes where it has to be."""
+    return word if re.fullmatch(r"[\w./\\:~-]+", word) else shlex.quote(word)
+
+
+def _what_next(folder: Path, parts: Sequence[_Part]) -> str:
+    first, of_it = parts[0], _flag(parts[0])
+    bars = f"{'-i 1h ' if first.dataset.is_intraday else ''}-p {_period(first.shelf)}"
+    config, ticker = map(_typed, (f"{folder}/config.toml", first.tickers[0]))
+    return f"""\
+What the demo left: {folder}. Look at it:
+  ingest status{of_it} --config {config}
+  ingest show {ticker} {bars} --no-fetch{of_it} --config {config}
+With keys of your own, from the dashboard of Massive.com:
+  1. write them into ~/.aws/credentials:
+       [massive]
+       aws_access_key_id = YOUR_ACCESS_KEY
+       aws_secret_access_key = YOUR_SECRET_KEY
+  2. write the tickers that you follow into {_list_of(first.dataset)}, one a line
+  3. ingest check{of_it}
+  4. ingest run{of_it} --months {1 if first.dataset.is_intraday else 24}"""

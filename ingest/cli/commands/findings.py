@@ -1,0 +1,55 @@
+"""`ingest findings`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cli.rendering.words import counted, heading
+from ingest.cli.warnings import print_json
+from ingest.errors import printable
+from ingest.finding import Finding
+from ingest.maintenance.status import findings
+from ingest.planning.request import datasets_asked
+
+_SHOWN = 200
+_NAMED = 5
+
+
+def findings_command(
+    datasets: Sequence[str], kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
+) -> int:
+    """Print what is noteworthy about the sessions held; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for dataset in kinds:
+        found = findings(chosen, kind, start, end, dataset)
+        if as_json:
+            print_json({"dataset": dataset.name, "date": session, **asdict(one)} for session, one in found)
+        else:
+            _show(Console(highlight=False, markup=False), heading(dataset, kinds), found)
+    return 0
+
+
+def _show(console: Console, heading: str, found: Sequence[tuple[date, Finding]]) -> None:
+    if heading:
+        console.print(heading)
+    if not found:
+        console.print("Nothing noteworthy was found in the sessions that are asked for.")
+        return
+    table = Table("date", "finding", "count", "for example", box=None)
+    for session, one in found[-_SHOWN:]:
+        named = ", ".join(printable(name) for name in one.examples[:_NAMED])
+        table.add_row(str(session), Text(printable(one.kind)), f"{one.count:,}", Text(named))
+    console.print(table)
+    if len(found) > _SHOWN:
+        console.print(f"the last {_SHOWN} of {len(found):,} (--json has all)")
+    for kind, count in Counter(one.kind for _, one in found).most_common():
+        console.print(f"{kind}: {counted(count, 'session')}")
+    console.print("The rows are as the vendor published them: nothing was left out or mended.")

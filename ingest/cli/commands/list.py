@@ -1,0 +1,52 @@
+"""`ingest list`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+from rich.table import Table
+
+from ingest import settings
+from ingest.cli.commands.run import NOTHING_LISTED
+from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.words import counted, heading, size
+from ingest.cli.warnings import print_json
+from ingest.planning.listing import Listed, list_window
+from ingest.planning.request import Flags, datasets_asked, request_of
+
+
+def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
+    """Print what the source lists for a window; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config, flags.settings())
+    kinds = datasets_asked(datasets, chosen)
+    code = 0
+    for kind in kinds:
+        with choose_rendering(json=False, quiet=True) as warnings:
+            request = request_of(flags, chosen, warnings.event, kind)
+            found = anyio.run(partial(list_window, chosen, request, warnings.event))
+        if as_json:
+            print_json({"dataset": kind.name, **asdict(one)} for one in found.files)
+        else:
+            _show(Console(highlight=False, markup=False), heading(kind, kinds), found.files)
+        code = max(code, NOTHING_LISTED if found.is_bare else 0)
+    return code
+
+
+def _show(console: Console, heading: str, found: Sequence[Listed]) -> None:
+    if heading:
+        console.print(heading)
+    table = Table("session", "size", "published (UTC)", "held", "permitted", box=None)
+    for one in found:
+        held = {"none": "no", "committed": "yes"}.get(one.held, one.held)
+        published = one.published[:16].replace("T", " ")
+        table.add_row(str(one.session), size(one.bytes), published, held, "yes" if one.permitted else "no")
+    if found:
+        console.print(table)
+    open_ = [one for one in found if one.permitted and one.held != "committed"]
+    console.print(
+        f"{counted(len(found), 'file')} listed, {size(sum(one.bytes for one in found))}; "
+        f"{counted(len(open_), 'file')} that you may have and don't hold, {size(sum(one.bytes for one in open_))}."
+    )

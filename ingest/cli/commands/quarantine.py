@@ -1,0 +1,179 @@
+"""`ingest quarantine`."""
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cache.manifest.records import Quarantined
+from ingest.cli.commands.run import execute
+from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.words import counted, heading, size
+from ingest.cli.warnings import print_json
+from ingest.errors import printable
+from ingest.maintenance import quarantine
+from ingest.maintenance.quarantine import Accepted, Loss, Refused
+from ingest.market.catalogue import STOCKS_DAY, named
+from ingest.market.datasets import Dataset
+from ingest.market.windows import Window
+from ingest.planning.request import Flags, datasets_asked, request_of
+
+_NOTHING = "Nothing is in quarantine: each file that was fetched could be read, and was applied."
+_SHOWN = 20
+"""Tickers that are shown to a person; --json has all."""
+
+
+def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
+    """Print what is in quarantine; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        found = quarantine.in_quarantine(chosen, dataset=kind)
+        if as_json:
+            print_json({"dataset": kind.name, **asdict(one)} for one in found)
+        else:
+            _list(_console(), heading(kind, kinds), found, kind)
+    return 0
+
+
+def show_command(dataset: str | None, session: date, config: Path | None, as_json: bool) -> int:
+    """Print what is known of one refused file; returns the exit code. Raises IngestError."""
+    kind = _dataset(dataset)
+    found = quarantine.look(settings.load(config), session, kind)
+    if as_json:
+        shown = asdict(found)
+        sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str) + "\n")
+    else:
+        _show(_console(), found, kind)
+    return 0
+
+
+def retry_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
+    """Fetch refused files again, all where none is named; returns the exit code of the run. Raises IngestError."""
+    chosen, kind = settings.load(config), _dataset(dataset)
+    wanted = frozenset(one.session for one in quarantine.waiting(chosen, sessions, kind))
+    _say_done(_console(), set(sessions) - wanted)
+    if not wanted and not sessions:
+        _console().print(_NOTHING)
+        return 0
+    with choose_rendering(json=False, quiet=False) as rendering:
+        request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
+        if not wanted:
+            quarantine.settle(chosen, request, _console().print)
+            return 0
+        window = Window(min(wanted), max(wanted))
+        return execute(chosen, replace(request, window=window, only=wanted), rendering)
+
+
+def accept_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
+    """Apply the kept bytes of refused files, and say what changed; returns the exit code. Raises IngestError."""
+    chosen, kind = settings.load(config), _dataset(dataset)
+    with choose_rendering(json=False, quiet=True) as warnings:
+        request = request_of(Flags(), chosen, warnings.event, kind)
+    console = _console()
+    done = quarantine.accept(chosen, request, sessions, console.print)
+    for one in done:
+        _say(console, one, kind)
+    _say_done(console, set(sessions) - {one.session for one in done})
+    return 0
+
+
+def _dataset(name: str | None) -> Dataset:
+    return named(name) if name else STOCKS_DAY
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def _list(console: Console, heading: str, found: Sequence[Quarantined], dataset: Dataset) -> None:
+    if heading:
+        console.print(heading)
+    if not found:
+        console.print(_NOTHING)
+        return
+    narrow = ("session", "size", "refused (UTC)", "acceptable", "held")
+    table = Table(*(Column(name, no_wrap=True) for name in narrow), "reason", box=None)
+    for one in found:
+        table.add_row(str(one.session), _size(one), _at(one), *_yes_no(one), Text(printable(one.reason)))
+    console.print(table, soft_wrap=False)
+    console.print(
+        f"{counted(len(found), 'file')} in quarantine; `ingest quarantine show SESSION{dataset.flag}` tells more."
+    )
+    console.print(
+        f"`ingest quarantine retry{dataset.flag}` fetches them again, where the fault may have been on the way."
+    )
+    if any(one.acceptable for one in found):
+        console.print(
+            f"`ingest quarantine accept SESSION…{dataset.flag}` applies what is acceptable, and fetches nothing."
+        )
+    if any(one.held for one in found):
+        console.print("Where an older version is held, it stays in use until then.")
+
+
+def _size(one: Quarantined) -> str:
+    return "" if one.size is None else size(one.size)
+
+
+def _at(one: Quarantined) -> str:
+    return one.at[:16].replace("T", " ")
+
+
+def _yes_no(one: Quarantined) -> tuple[str, str]:
+    return "yes" if one.acceptable else "no", "yes" if one.held else "no"
+
+
+def _show(console: Console, found: Refused, dataset: Dataset) -> None:
+    one = found.file
+    accepted, held = _yes_no(one)
+    facts = {
+        "session": str(one.session),
+        "size": _size(one),
+        "ETag": one.etag,
+        "refused (UTC)": _at(one),
+        "reason": one.reason,
+        "can be accepted": accepted,
+        "older version held": held,
+        "bytes kept in": found.path,
+    }
+    for name, value in facts.items():
+        console.print(f"{name}: {printable(value)}")
+    console.print("it begins:" if found.opening else "nothing of it can be unpacked.")
+    for line in found.opening:
+        console.print(f"  {line}")
+    if found.loss:
+        console.print(f"accepting it takes away {_lost(found.loss)}.")
+    if one.acceptable:
+        console.print(f"`ingest quarantine accept {one.session}{dataset.flag}` applies it.")
+    console.print(f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again.")
+
+
+def _lost(loss: Loss) -> str:
+    rows = f"{loss.rows:,} of the {counted(loss.held, 'row')} held"
+    if not loss.tickers:
+        return f"{rows}, of which tickers cannot be told: the parts held are damaged"
+    shown = ", ".join(map(printable, loss.tickers[:_SHOWN]))
+    more = f" and {len(loss.tickers) - _SHOWN:,} more" if len(loss.tickers) > _SHOWN else ""
+    return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
+
+
+def _say_done(console: Console, sessions: Collection[date]) -> None:
+    for session in sorted(sessions):
+        console.print(f"{session}: done already; it is held, and not in quarantine.")
+
+
+def _say(console: Console, one: Accepted, dataset: Dataset) -> None:
+    if one.went is None or one.came is None:
+        console.print(f"{one.session}: applied; what was held is damaged, so what changed cannot be told.")
+    else:
+        changed = f"{counted(one.went, 'row')} went and {one.came:,} came"
+        console.print(f"{one.session}: applied; {changed} (`ingest corrections{dataset.flag}` lists them).")
+    for finding in one.findings:
+        console.print(f"{one.session}: {finding}")

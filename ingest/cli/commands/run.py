@@ -1,0 +1,82 @@
+"""`ingest run`."""
+
+import gc
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from ingest import settings
+from ingest.cli.interrupts import interruptible
+from ingest.cli.limits import within_limits
+from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.base import Rendering
+from ingest.errors import NotConfirmed
+from ingest.pipeline import run, series
+from ingest.planning.request import Flags, Request, datasets_asked, requests_of
+from ingest.settings import Settings
+
+INTERRUPTED = 130
+NOTHING_LISTED = 3
+
+
+def run_command(
+    flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
+) -> int:
+    """Run as the flags say, for one dataset after the other; returns the worst exit code. Raises IngestError."""
+    chosen = settings.load(config, flags.settings())
+    with choose_rendering(json, quiet) as rendering:
+        requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
+        if dry_run:
+            return _preview(chosen, requests, rendering)
+        code, unconfirmed = _execute(chosen, requests, rendering)
+        agreed = [request for request, error in unconfirmed if rendering.confirm(_named(request, error, requests))]
+        if agreed and code != INTERRUPTED:
+            code = max(code, _execute(chosen, [replace(one.told(), confirmed=True) for one in agreed], rendering)[0])
+        for request, error in unconfirmed:
+            if request not in agreed:
+                raise error
+    return code
+
+
+def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:
+    code = 0
+    for request in requests:
+        plan = anyio.run(partial(run.preview, chosen, request, rendering.event))
+        rendering.plan(plan, request.dataset.name)
+        code = max(code, NOTHING_LISTED if plan.is_bare else 0)
+    return code
+
+
+def _named(request: Request, error: NotConfirmed, requests: Sequence[Request]) -> str:
+    return f"{request.dataset.short}: {error.estimate}" if len(requests) > 1 else error.estimate
+
+
+def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
+    """Run until done or interrupted; returns the exit code. Raises IngestError."""
+    code, unconfirmed = _execute(chosen, [request], rendering)
+    for _, error in unconfirmed:
+        raise error
+    return code
+
+
+def _execute(
+    chosen: Settings, requests: Sequence[Request], rendering: Rendering
+) -> tuple[int, Sequence[tuple[Request, NotConfirmed]]]:
+    """The exit code of all runs, and what nobody has agreed to yet."""
+    _tune()
+    done = anyio.run(interruptible, partial(series.run_each, within_limits(chosen), requests, rendering.event))
+    return (done.exit_code, done.unconfirmed) if done else (INTERRUPTED, ())
+
+
+def _tune() -> None:
+    """Suit this process to a run: many small files side by side, and modules that will never be garbage."""
+    # Sessions are split side by side: within one small file more threads only wait for each other, while a single one
+    # would parse one session at a time.
+    os.environ.setdefault("POLARS_MAX_THREADS", "2")
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()

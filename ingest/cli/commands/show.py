@@ -1,0 +1,326 @@
+"""`ingest show`: one ticker's rows, where they came from, its volume and volatility, and a chart."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from ingest import settings
+from ingest.cli.commands.chart import chart, short, stamped
+from ingest.cli.rendering.words import counted
+from ingest.cli.warnings import print_uncut, warnings_told
+from ingest.errors import NotFound, UsageError
+from ingest.market.adjust import Adjust
+from ingest.market.catalogue import bars_of, named, of_ticker
+from ingest.market.datasets import Dataset
+from ingest.reading import intraday, smart
+from ingest.reading.adjusting import adjusted
+from ingest.reading.frames import MISSING, sources
+from ingest.reading.gaps import Span
+from ingest.reading.measures import USUAL, Measures, Move, measures_of
+from ingest.reading.resample import bar_size
+from ingest.splitting.checks import MOST_VOLUME
+
+DataSource = Literal["massive", "yfinance"]
+
+_WIDTH = 80
+_FEW, _LONG = 100, 1e10
+"""Volumes outside of these are shortened: coins may cost a fortune or next to nothing."""
+_SPANS = 4
+_PRICES = ("open", "high", "low", "close")
+_WRITTEN = ("date", "time", *_PRICES, "volume", "source")
+_ISO = "%Y-%m-%dT%H:%M:%S%:z"
+_ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjusted for splits and dividends"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`.
+
+    `market` names a dataset of it; None: the one that the ticker's sigil tells. Of an `interval` within days those of
+    extended hours with `prepost` alone.
+    """
+
+    ticker: str
+    period: str
+    start: date | None
+    end: date | None
+    data_source: DataSource
+    adjust: Adjust
+    fetch: bool
+    across_seams: bool
+    market: str | None = None
+    interval: str = "1d"
+    prepost: bool = False
+
+    @property
+    def dataset(self) -> Dataset:
+        """The bars that these are made of."""
+        if self.market:
+            return bars_of(named(self.market), self.interval)
+        return of_ticker(self.ticker, self.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How they are to be shown: so many of the last rows (0: all); `plot` None: where stdout is a terminal."""
+
+    rows: int
+    plot: bool | None
+    csv: bool
+    json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows, and for each source the spans of dates that came from it, with those that are "missing"."""
+
+    rows: pl.DataFrame
+    sources: Mapping[str, Sequence[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, missing: Sequence[Span] = ()) -> Self:
+        """Rows beside the days that are missing of their window."""
+        return cls(rows, sources(rows, missing))
+
+
+def show_command(wish: Wish, look: Look, config: Path | None) -> int:
+    """Show a ticker; returns the exit code. Raises IngestError."""
+    if look.csv and look.json:
+        raise UsageError("--csv and --json: one of the two")
+    with warnings_told():
+        found = _rows(settings.load(config), wish)
+    rows = found.rows
+    if look.csv:
+        sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
+    elif look.json:
+        sys.stdout.write(_json(wish, found) + "\n")
+    else:
+        _show(wish, look, found)
+    return 0
+
+
+def _rows(chosen: settings.Settings, wish: Wish) -> _Found:
+    """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
+    after = wish.end + timedelta(days=1) if wish.end else None
+    listed = smart.listed(chosen, wish.dataset) if wish.data_source == "massive" else ()
+    first, last = smart.window_of(wish.period, wish.start, after, wish.dataset, listed)
+    found = _reader(wish)(chosen, wish, first, last)
+    # What is not finite is no number; JSON has none of it.
+    floats = pl.col(pl.Float64)
+    rows = found.rows.with_columns(pl.when(floats.is_finite()).then(floats).name.keep())
+    whole = bool(((rows["volume"].fill_null(0) % 1 == 0) & (rows["volume"].fill_null(0).abs() < MOST_VOLUME)).all())
+    return replace(found, rows=rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows)
+
+
+def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], _Found]:
+    if wish.interval == "1d":
+        return _of_massive if wish.data_source == "massive" else _of_yahoo
+    if wish.data_source != "massive":
+        raise UsageError(f"--interval {wish.interval}: of yfinance daily bars alone are shown")
+    return _within_days
+
+
+def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
+    adjusts, size = wish.adjust != "none", bar_size(wish.interval)
+    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
+    found = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
+    return _adjusted(wish, found)
+
+
+def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
+    adjusts = wish.adjust != "none"
+    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
+    return _adjusted(wish, smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams))
+
+
+def _adjusted(wish: Wish, found: smart.Fetched) -> _Found:
+    actions = {wish.ticker: found.actions} if found.actions else {}
+    return _Found.of(adjusted.apply(_with_dollars(found.rows), actions, wish.adjust), found.missing)
+
+
+def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
+    if not wish.fetch:
+        raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
+    _, daily = smart.yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
+    named = daily.bars.with_columns(ticker=pl.lit(wish.ticker), source=pl.lit("yahoo"))
+    rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
+    rows = rows.filter(pl.col("date").is_between(first, last))
+    if rows.is_empty():
+        raise NotFound(f"Yahoo has no rows of {wish.ticker} from {first} to {last}")
+    return _Found.of(rows)
+
+
+def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of rows as traded: dividends taken out of prices would make less of the dollars."""
+    return rows.with_columns(dollars=pl.col("close") * pl.col("volume"))
+
+
+# For programs
+
+
+def _json(wish: Wish, found: _Found) -> str:
+    rows, measures = found.rows, measures_of(found.rows)
+    told = {
+        "ticker": wish.ticker,
+        "adjust": wish.adjust,
+        "interval": wish.interval,
+        "rows": rows.select(_written(rows)).to_dicts(),
+        "sources": found.sources,
+        "measures": {name: _finite(one) for name, one in asdict(measures).items()} if measures else None,
+    }
+    return json.dumps(told, default=lambda value: value.isoformat(), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _written(rows: pl.DataFrame) -> list[str]:
+    return [name for name in _WRITTEN if name in rows.columns]
+
+
+# For people
+
+
+def _show(wish: Wish, look: Look, found: _Found) -> None:
+    console, rows = Console(highlight=False, markup=False), found.rows
+    console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
+    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.is_intraday else ""
+    adjusted_for = _ADJUSTED[wish.adjust if wish.dataset.splits else "none"]
+    console.print(f"prices in {_currency(wish)}, {adjusted_for}{times}")
+    for source, spans in found.sources.items():
+        console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
+    if console.is_terminal if look.plot is None else look.plot:
+        _plot(console, wish, rows)
+    print_uncut(console, _table(wish.dataset, rows, look.rows))
+    if measures := measures_of(rows):
+        console.print()
+        console.print(_numbers(wish, measures))
+
+
+def _currency(wish: Wish) -> str:
+    """What prices are in: a pair says it itself, an index has points, and of futures the exchange knows."""
+    if wish.dataset.unit in ("coins", "quotes"):
+        return wish.ticker.rpartition("-")[2]
+    if wish.dataset.signed:
+        return "the exchange's units"
+    return "dollars" if wish.dataset.unit else "points"
+
+
+def _extent(wish: Wish, rows: pl.DataFrame) -> str:
+    sessions, first, last = counted(rows["date"].n_unique(), "session"), *rows["date"].gather([0, -1]).to_list()
+    if "time" not in rows.columns:
+        return f"{sessions}, {first} to {last}"
+    bars = "1 bar" if rows.height == 1 else f"{rows.height:,} bars"
+    return f"{bars} of {wish.interval} in {sessions}, {first} to {last}"
+
+
+def _spans(spans: Sequence[tuple[str, str]]) -> str:
+    found = [first if first == last else f"{first} to {last}" for first, last in spans[:_SPANS]]
+    more = [f"{len(spans) - _SPANS:,} spans more"] if len(spans) > _SPANS else []
+    return ", ".join([*found, *more])
+
+
+def _plot(console: Console, wish: Wish, rows: pl.DataFrame) -> None:
+    colour = console.is_terminal and not console.no_color
+    text = chart(rows, min(_WIDTH, console.width), f"{wish.ticker}, close", colour)
+    try:
+        text.encode(console.encoding)
+    except UnicodeEncodeError:
+        sys.stderr.write(f"warning: no chart: {console.encoding} does not have its characters\n")
+    else:
+        console.file.write(f"\n{text}\n\n")
+
+
+def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
+    changes = rows["close"].pct_change()
+    shown = rows.with_columns(change=changes).tail(count or rows.height)
+    digits = _digits(dataset, rows)
+    table = Table(box=None, pad_edge=False)
+    stamp = "time" if "time" in rows.columns else "date"
+    volumes = ["volume"] if dataset.has_volume else []
+    origins = ["source"] if rows["source"].n_unique() > 1 else []  # a single one is said above, and takes no room here
+    for name in (stamp, *_PRICES, "change", *volumes, *origins):
+        table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
+    for row in shown.iter_rows(named=True):
+        prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
+        counted_volumes = ["" if row[name] is None else _volume(row[name], dataset) for name in volumes]
+        table.add_row(
+            stamped(row[stamp]), *prices, _percent(row["change"]), *counted_volumes, *(row[name] for name in origins)
+        )
+    return table
+
+
+def _volume(count: float, dataset: Dataset) -> str:
+    """In full, but where coins go by the billion, or by less than one."""
+    is_odd = dataset.unit == "coins" and not _FEW <= count < _LONG
+    return short(count) if is_odd else f"{count:,.0f}"
+
+
+def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:
+    """Decimals of prices: those of securities in cents; a pair may cost anything, and five digits tell it apart."""
+    if dataset.unit not in ("coins", "quotes"):
+        return 4 if (rows["close"] < 1).any() else 2
+    least = rows["close"].filter(rows["close"] > 0).min()
+    return 2 if least is None else max(2, 4 - math.floor(math.log10(float(least))))  # type: ignore[arg-type]
+
+
+def _numbers(wish: Wish, measures: Measures) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for label, text in _lines(wish, measures).items():
+        table.add_row(label, text)
+    return table
+
+
+def _lines(wish: Wish, found: Measures) -> Mapping[str, str]:
+    return {
+        "return": _percent(found.total_return) or "-",
+        "volatility a year": _volatilities(found),
+        **(_volumes(wish, found) if wish.dataset.unit else {}),
+        "largest rises": _moves(found.largest_up),
+        "largest falls": _moves(found.largest_down),
+    }
+
+
+def _volumes(wish: Wish, found: Measures) -> Mapping[str, str]:
+    """Volume × price is money where one of what is counted costs the price: not of contracts, nor of quotes."""
+    unit = wish.dataset.unit
+    money = f", {short(found.average_dollar_volume)} {_currency(wish)}" if unit in ("shares", "coins") else ""
+    usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"
+    return {
+        "average volume": f"{short(found.average_volume)} {unit}{money}",
+        "last volume": f"{short(found.last_volume)}{usual}",
+        "on-balance volume": short(found.on_balance_volume),
+    }
+
+
+def _volatilities(found: Measures) -> str:
+    if isinstance(found.first, datetime):
+        return "not of bars within days: what happens overnight is in none of them"
+    volatilities = {
+        "close to close": found.volatility_close,
+        "Parkinson": found.volatility_parkinson,
+        "Garman-Klass": found.volatility_garman_klass,
+    }
+    return ", ".join(f"{name} {_share(value)}" for name, value in volatilities.items())
+
+
+def _moves(moves: Sequence[Move]) -> str:
+    return ", ".join(f"{stamped(move.date)} {_percent(move.change)}" for move in moves) or "-"
+
+
+def _percent(change: float | None) -> str:
+    return "" if change is None else f"{change:+.2%}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

@@ -1,0 +1,142 @@
+"""`ingest status`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cli.rendering.words import counted, size
+from ingest.cli.warnings import print_uncut
+from ingest.maintenance.status import Status, shown, status
+from ingest.market.catalogue import named
+from ingest.market.patterns import some
+from ingest.planning.request import datasets_asked
+
+STALE = 3
+_KINDS = 5
+"""Kinds of findings that are named."""
+
+
+def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, max_age: int | None) -> int:
+    """Print the state of the cache, a dataset after the other; returns the exit code. Raises IngestError.
+
+    Where none is named, what is held of others than those of [run] datasets is shown, too, and may be of any age.
+    """
+    chosen = settings.load(config)
+    asked = datasets_asked(datasets, chosen)
+    found = [status(chosen, dataset) for dataset in (asked if datasets else shown(chosen, asked))]
+    for number, one in enumerate(found):
+        if as_json:
+            sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
+        else:
+            sys.stdout.write("\n" if number else "")
+            show(one, chosen.flag_of(named(one.dataset)))
+    stale = [one for one in found[: len(asked)] if max_age is not None and not _is_fresh(one, max_age)]
+    for one in stale:
+        which = f" {one.dataset}:" if len(asked) > 1 else ""
+        sys.stderr.write(f"stale:{which} {_age(one)}, {max_age} allowed\n")
+    return STALE if stale else 0
+
+
+def _is_fresh(found: Status, max_age: int) -> bool:
+    return found.age_sessions is not None and found.age_sessions <= max_age
+
+
+def _age(found: Status) -> str:
+    if found.age_sessions is None:
+        return "no session is held"
+    return f"the newest session held, {found.last}, is {counted(found.age_sessions, 'session')} old"
+
+
+def show(found: Status, flag: str) -> None:
+    """Print tables for a person; `flag` is what other commands are to be called with for this dataset."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)  # a reason quotes a file, a path may hold anything
+    console.print(Text.assemble((found.dataset, "bold"), f" in {found.root}"))
+    if found.unknown_parts:
+        parts = counted(found.unknown_parts, "session")
+        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run{flag}` takes them up.")
+    elif found.first is None:
+        console.print(f"Nothing is held yet: `ingest run{flag}` fetches, `ingest demo` shows it without keys.")
+    else:
+        console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
+    _show_sessions(console, found)
+    if found.not_whole:
+        days = some([str(day) for day in found.not_whole])
+        console.print(
+            f"Held, and a part is missing or damaged: {days}. `ingest run{flag}` fetches what is to be had.",
+            style="yellow",
+        )
+    _show_gaps(console, found)
+    sizes = Table("tier", "files", "size", Column("folder", no_wrap=True), box=None)
+    for tier in found.tiers:
+        sizes.add_row(tier.name, f"{tier.files:,}", size(tier.bytes), tier.path)
+    print_uncut(console, sizes)
+    console.print(
+        f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
+        f"{counted(found.corrections, 'correction')}{_see('corrections', flag, found.corrections)}."
+    )
+    _show_judgements(console, found, flag)
+    _show_permission(console, found)
+    if found.yahoo_asked:
+        known = f"splits and dividends of {counted(found.yahoo_tickers, 'ticker')}, as of {found.yahoo_asked} or later"
+        console.print(
+            f"From Yahoo: {known}; {counted(found.yahoo_rows, 'row')} of sessions that Massive does not have."
+        )
+    _show_runs(console, found)
+
+
+def _see(command: str, flag: str, count: int) -> str:
+    return f" (`ingest {command}{flag}`)" if count else ""
+
+
+def _show_judgements(console: Console, found: Status, flag: str) -> None:
+    """What was found in the files, and which of them were refused."""
+    kinds = [f"{one.kind} in {one.sessions:,}" for one in found.found[:_KINDS]]
+    more = [counted(len(found.found) - _KINDS, "other kind")] if len(found.found) > _KINDS else []
+    told = f": {'; '.join([*kinds, *more])}" if kinds else ""
+    sessions = counted(found.findings, "session")
+    console.print(
+        f"{sessions} with findings{told}{_see('findings', flag, found.findings)}.", markup=False, soft_wrap=True
+    )
+    if found.quarantine:
+        refused = counted(len(found.quarantine), "file")
+        console.print(f"{refused} in quarantine: `ingest quarantine list{flag}` says why.", style="yellow")
+
+
+def _show_permission(console: Console, found: Status) -> None:
+    if found.permission_asked_at:
+        console.print(f"Your plan allows {found.permission} (asked {found.permission_asked_at}).")
+    if found.only_copies:
+        copies = counted(found.only_copies, "session")
+        console.print(f"{copies} held can't be fetched again: older than what the plan allows.", style="yellow")
+
+
+def _show_sessions(console: Console, found: Status) -> None:
+    if found.sessions:
+        table = Table("held", "source says", "sessions", "first", "last", "reason", box=None)
+        for row in found.sessions:
+            cells = (row.held, row.remote or "", f"{row.count:,}", str(row.first), str(row.last), row.reason or "")
+            table.add_row(*cells)
+        console.print(table, soft_wrap=False)
+
+
+def _show_gaps(console: Console, found: Status) -> None:
+    for first, last, count in found.gaps[:10]:
+        console.print(f"gap: {first} to {last}, {counted(count, 'session')}")
+    if len(found.gaps) > 10:
+        console.print(f"… and {len(found.gaps) - 10} more gaps (--json lists them)")
+
+
+def _show_runs(console: Console, found: Status) -> None:
+    table = Table("run", "started", "window", "exit", box=None)
+    for run in found.runs:
+        ended = "killed or going on" if run["exit_code"] is None else str(run["exit_code"])
+        table.add_row(str(run["run"]), run["started_at"], f"{run['window_start']} to {run['window_end']}", ended)
+    if found.runs:
+        console.print(table, soft_wrap=False)

@@ -1,0 +1,127 @@
+"""`ingest track`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cache.manifest import Manifest
+from ingest.cli.rendering.words import counted, heading
+from ingest.cli.warnings import print_json
+from ingest.market.catalogue import named, of_tickers
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
+from ingest.planning.request import datasets_asked
+from ingest.reading.known import suggestions
+from ingest.reading.rows import stock_of
+from ingest.settings.lists import read_list
+from ingest.tracked import lists as tracking
+from ingest.tracked.lists import TrackedTicker
+
+_MINUTE = len("2025-11-11 09:30")
+"""Of minutes so much of a time is shown, which leaves room for tickers on eighty columns."""
+
+
+def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
+    """Add tickers to a list of a dataset; returns the exit code. Raises IngestError."""
+    chosen, kind = settings.load(config), _dataset(dataset, tickers)
+    file = tracking.chosen_list(chosen, kind, file)
+    console = Console(highlight=False, markup=False)
+    new, found = tracking.add(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
+    console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
+    _warn_unread(console, file, chosen.lists_of(kind), kind)
+    meant = _meant(chosen, kind, [one.ticker for one in found if not one.rows and one.matches is None])
+    for one in found:
+        console.print(f"{_history(one, chosen.flag_of(kind))}{meant.get(one.ticker, '')}", soft_wrap=True)
+    return 0
+
+
+def _meant(chosen: settings.Settings, dataset: Dataset, tickers: Sequence[str]) -> Mapping[str, str]:
+    """For each ticker of which nothing is held who may have been meant."""
+    if not tickers:
+        return {}
+    with Manifest.read(chosen.manifest_path, dataset.name) as manifest:
+        return suggestions(stock_of(manifest, chosen, dataset), tickers)
+
+
+def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None) -> int:
+    """Add all tickers of another list; returns the exit code. Raises IngestError."""
+    return add_command(dataset, read_list(source), file, config)
+
+
+def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
+    """Take tickers out of a list; returns the exit code. Raises IngestError."""
+    chosen, kind = settings.load(config), _dataset(dataset, tickers)
+    file = tracking.chosen_list(chosen, kind, file)
+    console = Console(highlight=False, markup=False)
+    gone = tracking.remove(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
+    absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
+    console.print(f"{len(gone)} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
+    if absent:
+        console.print(f"Not in it: {some(absent)}.", soft_wrap=True)
+    return 0
+
+
+def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) -> int:
+    """Show what is tracked; returns the exit code. Raises IngestError."""
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    for kind in kinds:
+        found = tracking.held(chosen, kind)
+        if as_json:
+            print_json({"dataset": kind.name, **asdict(one)} for one in found)
+        else:
+            _show(heading(kind, kinds), found)
+    return 0
+
+
+def _dataset(name: str | None, tickers: Iterable[str]) -> Dataset:
+    return named(name) if name else of_tickers(tickers)
+
+
+def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
+    console = Console(highlight=False, markup=False)
+    if heading:
+        console.print(heading)
+    table = Table("ticker", "rows", "from", "to", "sessions without it", box=None, padding=(0, 2, 0, 0))
+    for one in found:
+        table.add_row(
+            Text(_name(one)),
+            f"{one.rows:,}",
+            (one.first or "")[:_MINUTE],
+            (one.last or "")[:_MINUTE],
+            f"{one.lacking:,}" if one.lacking else "",
+        )
+    console.print(table)
+    console.print(_counted(found))
+
+
+def _counted(found: Sequence[TrackedTicker]) -> str:
+    names = [one for one in found if one.matches is None]
+    if len(names) == len(found):
+        return f"{len(found):,} tickers are tracked."
+    patterns = counted(len(found) - len(names), "pattern")
+    return f"{counted(len(names), 'ticker')} tracked by name, and all that match {patterns}."
+
+
+def _name(one: TrackedTicker) -> str:
+    return one.ticker if one.matches is None else f"{one.ticker} ({one.matches:,} match)"
+
+
+def _history(one: TrackedTicker, flag: str) -> str:
+    rows = f"{one.rows:,} rows, {one.first} to {one.last}" if one.rows else "no row is held"
+    if not one.lacking:
+        return f"{_name(one)}: {rows}"
+    fetch = f"`ingest run{flag} --start {one.lacking_first} --end {one.lacking_last}` fetches them again"
+    return f"{_name(one)}: {rows}; {one.lacking:,} sessions were kept without it: {fetch}"
+
+
+def _warn_unread(console: Console, file: Path, lists: Iterable[Path], dataset: Dataset) -> None:
+    if file not in lists:
+        where = tracking.setting_of(dataset)
+        console.print(f"{file} is not among {where}: name it there, or runs do not read it.", soft_wrap=True)

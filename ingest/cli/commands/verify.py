@@ -1,0 +1,115 @@
+"""`ingest verify`."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cli.commands.run import execute
+from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.words import counted, heading, size
+from ingest.errors import CacheError, SourceError, printable
+from ingest.maintenance.repair import repair
+from ingest.maintenance.verify import Verified, verify
+from ingest.market.datasets import Dataset
+from ingest.market.windows import Window
+from ingest.planning.request import Flags, Request, datasets_asked, request_of
+from ingest.settings import Settings
+
+BROKEN = 3
+_SHOWN = 20
+"""Problems of one kind that are shown to a person; --json has all."""
+
+
+def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, mend: bool, as_json: bool) -> int:
+    """Print what is wrong with the cache, and mend it where that is asked for; returns the exit code.
+
+    An error of one dataset keeps nobody from the others. Raises IngestError.
+    """
+    chosen = settings.load(config)
+    kinds = datasets_asked(datasets, chosen)
+    codes = []
+    for kind in kinds:
+        if not as_json and (words := heading(kind, kinds)):
+            sys.stdout.write(f"{words}\n")
+        try:
+            codes.append(_verify(chosen, kind, deep, mend, as_json))
+        except (CacheError, SourceError) as error:  # the others are looked at all the same
+            sys.stderr.write(f"error: {kind.short}: {error}\n" if len(kinds) > 1 else f"error: {error}\n")
+            codes.append(error.exit_code)
+    return max(codes)
+
+
+def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json: bool) -> int:
+    deeds = _mend(chosen, dataset, deep, as_json) if mend else []
+    found = verify(chosen, deep, dataset)
+    if as_json:
+        whole = (
+            {"dataset": dataset.name} | asdict(found) | {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
+        )
+        sys.stdout.write(json.dumps(whole, default=str) + "\n")
+    else:
+        _show(Console(highlight=False, markup=False), found, mend)
+    return BROKEN if found.broken else 0
+
+
+def _mend(chosen: Settings, dataset: Dataset, deep: bool, as_json: bool) -> list[str]:
+    """Repair, then run for the sessions that are to be fetched again; returns what was done, in words."""
+    deeds: list[str] = []
+
+    def say(words: str) -> None:
+        deeds.append(words)
+        if not as_json:
+            sys.stdout.write(f"{printable(words)}\n")
+
+    with choose_rendering(json=False, quiet=True) as warnings:
+        request = request_of(Flags(), chosen, warnings.event, dataset)
+    if lost := repair(chosen, request, deep, say):
+        say(_fetched(chosen, request, lost, as_json))
+    return deeds
+
+
+def _fetched(chosen: Settings, request: Request, lost: Collection[date], quiet: bool) -> str:
+    wanted = replace(request, window=Window(min(lost), max(lost)), only=frozenset(lost))
+    with choose_rendering(json=False, quiet=quiet) as rendering:
+        code = execute(chosen, wanted, rendering)
+    return f"{counted(len(lost), 'session')} asked for again: {'all are here' if code == 0 else 'not all could be had'}"
+
+
+def _show(console: Console, found: Verified, mended: bool) -> None:
+    how = "each text unpacked, each CSV made once more" if found.deep else "`--deep` also unpacks them"
+    console.print(
+        f"{counted(found.sessions, 'session')} of {found.rows:,} rows: {counted(found.files, 'part')} read, "
+        f"{size(found.bytes)} ({how}); {counted(found.csvs, 'tracked CSV')}.",
+        soft_wrap=True,
+    )
+    _show_problems(console, found)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    if not found.broken:
+        console.print("Nothing is missing and nothing is damaged.")
+    elif mended:
+        console.print("What is still listed could not be mended: see the reasons.", style="yellow")
+    else:
+        console.print("`ingest verify --repair` mends it from the parts, and fetches the rest.", style="yellow")
+
+
+def _show_problems(console: Console, found: Verified) -> None:
+    table, shown = Table("problem", Column("what", no_wrap=True), "why", box=None), Counter[str]()
+    for one in found.problems:
+        shown[one.kind] += 1
+        if shown[one.kind] <= _SHOWN:
+            table.add_row(one.kind, Text(printable(one.what)), Text(printable(one.reason)))
+    if shown:
+        console.print(table)
+    for kind, count in shown.items():
+        if count > _SHOWN:
+            console.print(f"… and {count - _SHOWN:,} more of kind {kind} (--json lists them)")

@@ -1,0 +1,109 @@
+"""Log lines, for cron and pipes."""
+
+import time
+from datetime import date, datetime
+from typing import TextIO
+
+from ingest import events
+from ingest.cli.rendering import words
+from ingest.planning.plan import Plan
+
+EVERY_S = 5.0
+"""Seconds between two lines on progress."""
+
+
+class Lines:
+    """A line for what matters, one every few seconds on progress, and the summary at the end."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._planned = self._done = self._bytes = self._total_bytes = 0
+        self._coming: dict[date, int] = {}
+        """Bytes of large files that are on their way."""
+        self._explained = False
+        self._next = time.monotonic() + EVERY_S
+
+    def event(self, event: events.Event) -> None:
+        """Write what is worth a line."""
+        self._explained = self._explained or words.explains_refusals(event)
+        match event:
+            case events.RunStarted():
+                self._planned = self._done = self._bytes = self._total_bytes = 0
+                self._explained = False
+                self._coming.clear()
+                self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
+            case events.Planned():
+                self._planned += event.fetch
+                self._total_bytes += event.bytes
+                self._say(words.to_fetch(event))
+            case events.Downloading():
+                self._coming[event.session] = event.bytes
+                self._progress()
+            case events.Fetched():
+                self._coming.pop(event.session, None)
+                self._bytes += event.bytes
+            case events.Notice():
+                self._say(event.message)
+            case events.Stopping():
+                self._say("stopping: what is in flight is finished; once more to end at once")
+            case events.Finished():
+                self._summary(event)
+            case _:
+                self._other(event)
+
+    def plan(self, plan: Plan, dataset: str) -> None:
+        """Write the plan, a line a group."""
+        self._out.write(f"{dataset}\n")
+        for row in words.plan_rows(plan):
+            self._out.write("  ".join(cell for cell in row if cell) + "\n")
+        self._out.write(f"to fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
+
+    def confirm(self, estimate: str) -> bool:
+        """Nobody is there to ask."""
+        return False
+
+    def _other(self, event: events.Event) -> None:
+        if alarm := words.warning(event):
+            self._say(alarm)
+        if isinstance(event, events.Ended):
+            self._done += 1
+            self._coming.pop(event.session, None)
+            self._progress()
+
+    def _progress(self) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY_S
+            share = f"{words.size(self._bytes + sum(self._coming.values()))} of {words.size(self._total_bytes)}"
+            self._say(f"{self._done:,} of {words.counted(self._planned, 'session')}, {share}")
+
+    def _summary(self, done: events.Finished) -> None:
+        if not words.is_telling(done):
+            return
+        for label, value in words.summary(done, self._explained):
+            self._say(f"{label}: {value}")
+        self._say(words.outcome(done))
+
+    def _say(self, text: str) -> None:
+        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._out.write(f"{stamp} {text}\n")
+        self._out.flush()
+
+
+class Quiet:
+    """Warnings and nothing else."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def event(self, event: events.Event) -> None:
+        """Write a warning."""
+        if (alarm := words.warning(event)) and not isinstance(event, events.ConcurrencyChanged):
+            self._out.write(f"{alarm}\n")
+
+    def plan(self, plan: Plan, dataset: str) -> None:
+        """Write the one number that a script may want."""
+        self._out.write(f"{len(plan.fetches)}\n")
+
+    def confirm(self, estimate: str) -> bool:
+        """Nobody is there to ask."""
+        return False

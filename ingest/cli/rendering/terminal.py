@@ -1,0 +1,181 @@
+"""Bars on a terminal, and a table at the end."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.prompt import Confirm
+from rich.table import Table
+from rich.text import Text
+
+from ingest import events
+from ingest.cli.rendering import words
+from ingest.planning.plan import Plan
+
+_NEARLY = 0.99
+"""Of a large file that is here, and still to be split."""
+
+
+class Terminal:
+    """Rich bars while a run goes on; what is said in between scrolls above them."""
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # What is said may quote a file: it must not be taken for markup.
+        self._console = console or Console(highlight=False, markup=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._console,
+            expand=True,
+        )
+        self._task = self._progress.add_task("planning", total=None)
+        self._counts: Counter[str] = Counter()
+        self._in_flight: set[date] = set()
+        self._coming: dict[date, events.Downloading] = {}
+        self._since = self._clock()
+        self._status = ""
+        self._yahoo = ""
+        self._explained = False
+        self._live = self._bars()
+
+    def _bars(self) -> Live:
+        """Bars that are not shown yet: one that was stopped would, started again, wipe out what was said since."""
+        return Live(console=self._console, get_renderable=self.frame, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def event(self, event: events.Event) -> None:
+        """Take one event into the bars."""
+        self._explained = self._explained or words.explains_refusals(event)
+        match event:
+            case events.RunStarted():
+                self._begin()
+                self._status = f"listing {event.dataset}, {event.start} to {event.end}"
+            case events.Planned():
+                self._planned(event)
+            case events.FetchStarted():
+                self._in_flight.add(event.session)
+            case events.Fetched():
+                self._fetched(event)
+            case events.Committed() | events.Forbidden() | events.Vanished() | events.Failed() | events.Quarantined():
+                self._ended(event)
+            case events.Finished():
+                self._finished(event)
+            case _:
+                self._other(event)
+
+    def _begin(self) -> None:
+        """Start the bars, anew where a run of another dataset has ended."""
+        self._counts.clear()
+        self._in_flight.clear()
+        self._coming.clear()
+        self._yahoo = ""
+        self._explained = False
+        self._progress.reset(self._task, total=None, description="planning")
+        self._live = self._bars()
+        self._live.start()
+
+    def plan(self, plan: Plan, dataset: str) -> None:
+        """Show the plan as a table."""
+        title = f"Plan of {dataset}"
+        table = Table("", "reason", "sessions", "span", "size", title=title, title_justify="left")
+        for row in words.plan_rows(plan):
+            table.add_row(*row)
+        self._console.print(table)
+        self._console.print(f"To fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
+
+    def confirm(self, estimate: str) -> bool:
+        """Ask, with the estimate; whoever closes the input or presses Ctrl-C has not agreed."""
+        self._console.print(estimate)
+        try:
+            return Confirm.ask("Download all of it?", console=self._console, default=False)
+        except (EOFError, KeyboardInterrupt, OSError, ValueError):  # the terminal is gone, or says no text
+            return False
+
+    def _other(self, event: events.Event) -> None:
+        match event:
+            case events.Downloading():
+                self._coming[event.session] = event
+                self._advance()
+            case events.Notice(level="info"):
+                self._console.print(event.message, style="dim")
+            case events.Retrying():
+                self._counts["retries"] += 1
+            case events.YahooAsked():
+                self._progress.update(self._task, description="Yahoo", total=event.of, completed=event.number)
+                self._yahoo = f"splits, dividends and rows that Massive does not have: {event.ticker}"
+            case events.Stopping():
+                self._console.print(
+                    "Stopping: what is in flight is finished. Ctrl-C again ends at once.", style="yellow"
+                )
+        self._warn(event)
+
+    def _warn(self, event: events.Event) -> None:
+        if alarm := words.warning(event):
+            self._console.print(alarm, style="yellow")
+
+    def _planned(self, event: events.Planned) -> None:
+        self._since = self._clock()
+        self._status = words.to_fetch(event)
+        self._progress.update(self._task, description="sessions", total=event.fetch)
+
+    def _fetched(self, event: events.Fetched) -> None:
+        self._counts["bytes"] += event.bytes - event.resumed
+        if event.session in self._coming:
+            self._coming[event.session] = events.Downloading(event.session, event.bytes, event.bytes, event.bytes)
+            self._advance()
+
+    def _advance(self) -> None:
+        """Move the bar: a large file that is on its way counts for as much of a session as has come of it."""
+        coming = sum(min(one.bytes / max(one.of, 1), _NEARLY) for one in self._coming.values())
+        self._progress.update(self._task, completed=self._counts["ended"] + coming)
+
+    def _ended(self, event: events.Ended) -> None:
+        self._counts[events.name_of(event)] += 1
+        self._counts["ended"] += 1
+        self._coming.pop(event.session, None)
+        self._in_flight.discard(event.session)
+        if isinstance(event, events.Committed):
+            self._counts["rows"] += event.source_rows
+        self._advance()
+        self._warn(event)
+
+    def frame(self) -> RenderableType:
+        """The bars as they are now."""
+        return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=True))
+
+    def _line(self) -> str:
+        if self._yahoo or not self._progress.tasks[0].total:
+            return self._yahoo or self._status
+        seconds = max(self._clock() - self._since, 1e-3)
+        came = self._counts["bytes"] + sum(one.bytes - one.resumed for one in self._coming.values())
+        rates = f"{came / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
+        kinds = ("committed", "forbidden", "vanished", "failed", "quarantined", "retries")
+        shown = [f"{self._counts[kind]} {kind}" for kind in kinds if self._counts[kind]]
+        return f"{words.size(came)}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"
+
+    def _finished(self, done: events.Finished) -> None:
+        self._live.stop()
+        if not words.is_telling(done):
+            return
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for label, value in words.summary(done, self._explained):
+            table.add_row(Text(label, style="bold"), value)
+        self._console.print(table)
+        self._console.print(words.outcome(done), style="green" if done.exit_code == 0 else "yellow")

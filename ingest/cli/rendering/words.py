@@ -1,0 +1,148 @@
+"""Numbers and events in words."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from ingest import events
+from ingest.market.catalogue import CATALOGUE
+from ingest.market.datasets import Dataset
+from ingest.market.permission import REFUSED
+from ingest.planning.plan import Plan
+
+
+def size(count: float) -> str:
+    """Bytes for people: 999 B, 1.2 MB (decimal units)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def flag_of(name: str) -> str:
+    """What a command is to be called with for the dataset of this full name."""
+    return next((one.flag for one in CATALOGUE.values() if one.name == name), "")
+
+
+def heading(dataset: Dataset, of: Collection[Dataset]) -> str:
+    """What stands above a dataset's part of an output: nothing where there is no other."""
+    return f"{dataset.short} ({dataset.name})" if len(of) > 1 else ""
+
+
+def is_telling(done: events.Finished) -> bool:
+    """Whether the summary tells more than the error that ended the run before it came to anything."""
+    return done.exit_code in (0, 3, 130) or bool(done.fetched)
+
+
+def explains_refusals(event: events.Event) -> bool:
+    """Whether it has told what the vendor's 403 may mean: once a run is enough."""
+    return isinstance(event, events.Notice) and REFUSED in event.message
+
+
+def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, str]]:
+    """The summary as label and value, without what is zero and of no interest; `explained`: why files are refused."""
+    flag = flag_of(done.dataset)
+    rows = [
+        ("dataset", done.dataset),
+        ("window", f"{done.start} to {done.end}"),
+        ("fetched", f"{counted(done.fetched, 'session')}, {size(done.bytes)}, {done.requests:,} requests"),
+        ("held in the window", counted(done.committed, "session")),
+        *_states(done, explained),
+    ]
+    if done.fetched:
+        rows.append(("rows", f"{done.source_rows:,} = {_parts(done)}"))
+    if done.corrections:
+        rows.append(("corrected", f"{counted(done.corrections, 'session')} (`ingest corrections{flag}` lists them)"))
+    if done.findings:
+        rows.append(("findings", f"{_found(done.findings)} (`ingest findings{flag}` lists them)"))
+    if done.files_projected:
+        rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
+    if done.yahoo_rows:
+        rows.append(("from Yahoo", f"{counted(done.yahoo_rows, 'row')} of tracked tickers that Massive does not have"))
+    rate = f", {done.bytes / 1e6 / done.seconds:.1f} MB/s" if done.bytes and done.seconds else ""
+    return [*rows, ("time", f"{done.seconds:.1f} s{rate}")]
+
+
+def _found(findings: Mapping[str, int]) -> str:
+    kinds = [f"{kind} in {counted(count, 'session')}" for kind, count in findings.items()]
+    return "; ".join([*kinds[:3], f"{len(kinds) - 3} other kinds"] if len(kinds) > 4 else kinds)
+
+
+def _parts(done: events.Finished) -> str:
+    parts = [f"{done.tracked_rows:,} tracked", f"{done.archive_rows:,} archived"]
+    return " + ".join([*parts, f"{done.dropped_rows:,} dropped"] if done.dropped_rows else parts)
+
+
+_FETCH = "fetch: "
+_MEANING = {
+    "forbidden": "forbidden",
+    "unpublished": "not published yet",
+    "absent": "not listed by the source",
+    "failed": "failed (tried again by the next run)",
+    "damaged": "held, and not whole (`ingest verify` says more)",
+    "quarantined": "quarantined (`ingest quarantine list` says why)",
+    "not_attempted": "not attempted (fetched by the next run)",
+}
+
+
+def _states(done: events.Finished, explained: bool) -> Iterable[tuple[str, str]]:
+    counts = {name: getattr(done, name) for name in _MEANING}
+    told = {"forbidden": "" if explained else f" ({REFUSED})"}
+    return [(_MEANING[name], counted(n, "session") + told.get(name, "")) for name, n in counts.items() if n]
+
+
+def outcome(done: events.Finished) -> str:
+    """How it ended, in one line."""
+    if done.interrupted:
+        return "Interrupted: what was in flight is committed. Run again to go on."
+    if done.exit_code == 0:
+        return "Nothing to do: all that can be had is held." if not done.fetched else "Complete."
+    if done.exit_code == 3:
+        if done.failed or done.quarantined:
+            return "Finished, but some sessions failed or are quarantined: see above."
+        what = "some sessions held are not whole" if done.damaged else "the source lists no file of this dataset"
+        return f"Finished, but {what}: see above."
+    return "Ended early: what was committed stays. Run again to go on."
+
+
+def to_fetch(event: events.Planned) -> str:
+    """What a run is about to fetch, and why."""
+    if not event.fetch:
+        return "to fetch: nothing"
+    whys = [f"{count:,} {key.removeprefix(_FETCH)}" for key, count in event.reasons.items() if key.startswith(_FETCH)]
+    return f"to fetch: {counted(event.fetch, 'session')}, {size(event.bytes)} ({'; '.join(whys)})"
+
+
+def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
+    """The plan grouped by action and reason: action, reason, sessions, span, packed size."""
+    rows = []
+    for key in plan.reasons():
+        action, _, reason = key.partition(": ")
+        group = [one for one in plan.decisions if (one.action, one.reason) == (action, reason)]
+        packed = sum(one.item.size for one in group if one.item)
+        span = f"{group[0].session} to {group[-1].session}" if len(group) > 1 else str(group[0].session)
+        rows.append((action, reason, f"{len(group):,}", span, size(packed) if packed else ""))
+    return rows
+
+
+def warning(event: events.Event) -> str | None:
+    """What must be told whatever the rendering: None where the event is of no alarm."""
+    match event:
+        case events.Notice(message=message, level="warning"):
+            return message
+        case events.Vanished(session=session):
+            return f"{session} was listed, and is not there: the next run will see"
+        case events.Failed(session=session, reason=reason):
+            return f"{session} failed: {reason}"
+        case events.Quarantined(session=session, reason=reason, path=path, acceptable=True):
+            way = f"`ingest quarantine show {session}` tells more, `ingest quarantine accept {session}` applies it"
+            return f"{session} was republished and held back: {reason}; its bytes are in {path}. {way}"
+        case events.Quarantined(session=session, reason=reason, path=path):
+            return f"{session} is unreadable and was put into quarantine: {reason}; its bytes are in {path}"
+        case events.ConcurrencyChanged(limit=limit, cause=cause):
+            return f"downloads at once: {limit} ({cause})"
+    return None

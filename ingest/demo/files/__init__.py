@@ -1,0 +1,1 @@
+"""Generated files of every dataset, by the day."""

@@ -1,0 +1,203 @@
+"""Made-up bars of option contracts: `O:`, root, expiry as yymmdd, C or P, strike × 1000 in eight digits.
+
+Which contracts are listed follows from the session: expiries lie ahead of it, some on the day itself. Of those far from
+the money and far from their expiry only some trade on a day. A price is the intrinsic value and a bell of time value,
+which is what an option's price looks like from afar; nothing in here is a model of one.
+"""
+
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingest.demo.files.maker import Hours, Maker, Tape, candle, nanoseconds, words
+from ingest.demo.files.market import KNOWN_PRICES
+from ingest.demo.files.walk import Floats, Ints, Walks, dice
+
+UNSTAMPED = date(2025, 11, 12)
+"""A session whose rows all carry a stamp that is no time of theirs, as those of one of the vendor's do."""
+
+WRONG_STAMP = -68400000000000
+
+ADJUSTED_ROOTS = ("SPY1", "NVDA1", "GE1", "T1", "AMD2")
+"""Roots of contracts that stand for something else than a hundred shares, since a split or a merger."""
+
+_TRACKED = ("AAPL", "NVDA", "QQQ", "SPY", "TSLA")
+_DAILY = ("SPY", "QQQ", "IWM", "NVDA", "TSLA")  # roots that expire every day
+_ROWS = 235_000  # contracts that trade on a day, in a real file of 4 MB
+_PER_ROOT = 44
+_FAR = timedelta(days=200)
+_SPREAD = 0.011  # standard deviation of a day's change of an underlying's price
+_WIDE, _NARROW = np.arange(-24, 25), np.arange(-12, 13)  # strikes around the money, in steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Contracts: numbers of their roots, expiries as days since 1970, strikes, and whether they are calls."""
+
+    root: Ints
+    expiry: Ints
+    strike: Floats
+    call: npt.NDArray[np.bool_]
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "_Listed":
+        return _Listed(self.root[chosen], self.expiry[chosen], self.strike[chosen], self.call[chosen])
+
+
+class Options(Maker):
+    """Contracts of which about `rows` trade on a day."""
+
+    zone = "America/New_York"
+    tape = Tape(busy=0.19)
+
+    def __init__(self, seed: int = 7, rows: int = _ROWS) -> None:
+        self._seed, self._rows = seed, rows
+        self._roots = _roots(seed, rows // _PER_ROOT)
+        self._walks = Walks(seed, len(self._roots))
+
+    def bars(self, session: date) -> pl.DataFrame:
+        """The contracts that trade in a session."""
+        rng = dice(self._seed, session, purpose=2)
+        spot = self._roots["price"].to_numpy() * np.exp(_SPREAD * self._walks.at(session))
+        steady, others = self._steady(session), self._listed(session)
+        odds = self._odds(others, spot, session)
+        some = others.only(rng.random(len(odds)) < odds * (self._rows - len(steady.root)) / odds.sum())
+        frames = [self._bars(listed, spot, session, rng) for listed in (steady, some)]
+        return pl.concat(frames).unique("ticker", keep="first").sort("ticker")
+
+    def always(self, last: date) -> tuple[str, ...]:
+        """Calls and puts of well-known roots at the money, for the first January half a year after `last`."""
+        found = self._tickers(self._at_the_money([_january(last + _FAR)]))
+        return tuple(found.sort().to_list())
+
+    def stamp(self, session: date) -> int:
+        """Midnight in New York, but for one day."""
+        return WRONG_STAMP if session == UNSTAMPED else nanoseconds(self.at(session, time()))
+
+    def hours(self, session: date) -> Hours:
+        """The regular session alone."""
+        return Hours.between(self.at(session, time(9, 30)), self.at(session, time(16)))
+
+    def _steady(self, session: date) -> _Listed:
+        """Contracts that trade every day: those at the money that expire in the Januaries to come."""
+        first = _january(session + timedelta(days=1))
+        return self._at_the_money([_january(date(first.year + years, 1, 1)) for years in range(4)])
+
+    def _at_the_money(self, expiries: list[date]) -> _Listed:
+        tracked = np.flatnonzero(self._roots["name"].is_in(_TRACKED).to_numpy())
+        return self._contracts(tracked, expiries, np.zeros(1, np.int64))
+
+    def _listed(self, session: date) -> _Listed:
+        """All contracts that could trade in a session."""
+        known, daily, number = (
+            self._roots["known"].to_numpy(),
+            self._roots["daily"].to_numpy(),
+            np.arange(len(self._roots)),
+        )
+        weekly, monthly = _fridays(session, 6), _third_fridays(session)
+        parts = [
+            self._contracts(number[~known], monthly, _NARROW),
+            self._contracts(number[known], sorted({*monthly, *weekly}), _WIDE),
+            self._contracts(number[daily], _weekdays(session, 8), _WIDE),
+        ]
+        return _Listed(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Listed.__slots__))
+
+    def _contracts(self, roots: Ints, expiries: list[date], places: Ints) -> _Listed:
+        """All combinations of roots, expiries, strikes so many steps from the money, and calls and puts."""
+        days = np.array([(expiry - date(1970, 1, 1)).days for expiry in expiries])
+        axes = np.meshgrid(roots, days, places, np.array([True, False]), indexing="ij")
+        root, expiry, place, call = (axis.ravel() for axis in axes)
+        price, step = self._roots["price"].to_numpy()[root], self._roots["step"].to_numpy()[root]
+        strike = (np.round(price / step) + place) * step
+        return _Listed(root, expiry, strike, call).only(strike > 0)
+
+    def _odds(self, listed: _Listed, spot: Floats, session: date) -> Floats:
+        """How likely each contract is to trade."""
+        near = np.exp(-((np.log(listed.strike / spot[listed.root]) / 0.25) ** 2))
+        soon = 1 / (1 + _years(listed, session))
+        odds: Floats = self._roots["share"].to_numpy()[listed.root] * near * soon
+        return odds
+
+    def _bars(self, listed: _Listed, spot: Floats, session: date, rng: np.random.Generator) -> pl.DataFrame:
+        worth = np.where(listed.call, 1, -1) * (spot[listed.root] - listed.strike)
+        price = np.maximum(worth, 0) + _time_value(listed, spot[listed.root], session)
+        liquid = self._odds(listed, spot, session) ** 2
+        trades = np.ceil(rng.exponential(3 + 200 * liquid)).astype(np.int64)
+        grid = np.full(len(price), 100.0)
+        bar = candle(price, rng, np.where(trades > 1, 0.08, 0.0), grid)
+        columns = {"volume": trades * np.ceil(rng.exponential(4, len(trades))), "transactions": trades, "grid": grid}
+        return pl.DataFrame({"ticker": self._tickers(listed), **columns, **bar})
+
+    def _tickers(self, listed: _Listed) -> pl.Series:
+        frame = pl.DataFrame(
+            {
+                "root": self._roots["name"].gather(listed.root),
+                "expiry": pl.Series(listed.expiry, dtype=pl.Int32).cast(pl.Date),
+                "kind": pl.Series(listed.call).replace_strict({True: "C", False: "P"}),
+                "strike": pl.Series(np.round(listed.strike * 1000).astype(np.int64)).cast(pl.String).str.zfill(8),
+            }
+        )
+        expiry = pl.col("expiry").dt.strftime("%y%m%d")
+        return frame.select(ticker=pl.concat_str(pl.lit("O:"), "root", expiry, "kind", "strike"))["ticker"]
+
+
+def _roots(seed: int, count: int) -> pl.DataFrame:
+    """Roots: price, step between strikes, how much of their contracts trades, whether they are known, expire daily."""
+    rng = np.random.default_rng([seed, count])
+    others = (name for name in KNOWN_PRICES if name not in _TRACKED and "." not in name)
+    named = [*_TRACKED, *ADJUSTED_ROOTS, *others][: max(count, len(_TRACKED) + 1)]
+    names = [*named, *words(rng, max(0, count - len(named)), (2, 4), set(named), "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]
+    price = np.exp(rng.normal(3.2, 0.9, len(names)))
+    for i, name in enumerate(named):
+        price[i] = KNOWN_PRICES.get(name.rstrip("12"), price[i])
+    is_known = np.array([name in KNOWN_PRICES for name in names])
+    share = np.where(is_known, 1.0, rng.beta(0.8, 3.0, len(names)))
+    columns = {"name": names, "price": price, "step": [_step(one) for one in price], "share": share, "known": is_known}
+    return pl.DataFrame(columns).with_columns(daily=pl.col("name").is_in(_DAILY))
+
+
+def _step(price: float) -> float:
+    """Between the strikes of an underlying of this price."""
+    return next((step for below, step in ((25, 0.5), (60, 1.0), (200, 2.5), (700, 5.0)) if price < below), 10.0)
+
+
+def _years(listed: _Listed, session: date) -> Floats:
+    years: Floats = (listed.expiry - (session - date(1970, 1, 1)).days) / 365
+    return years
+
+
+def _time_value(listed: _Listed, spot: Floats, session: date) -> Floats:
+    width = 0.35 * np.sqrt(_years(listed, session) + 0.002)
+    value: Floats = 0.4 * spot * width * np.exp(-((np.log(listed.strike / spot) / width) ** 2) / 2)
+    return value
+
+
+def _weekdays(session: date, count: int) -> list[date]:
+    days = (session + timedelta(days=number) for number in range(2 * count))
+    return [day for day in days if day.weekday() < 5][:count]
+
+
+def _fridays(session: date, count: int) -> list[date]:
+    first = session + timedelta(days=(4 - session.weekday()) % 7)
+    return [first + timedelta(weeks=number) for number in range(count)]
+
+
+def _third_fridays(session: date) -> list[date]:
+    """Of the months to come: the next four, two quarters' ends, and two Januaries."""
+    months = [divmod(session.year * 12 + session.month - 1 + number, 12) for number in (0, 1, 2, 3, 6, 9)]
+    found = {_third_friday(year, month + 1) for year, month in months}
+    ahead = {day for day in found if day >= session}
+    return sorted(ahead | {_january(session + timedelta(days=wait)) for wait in (1, 366)})
+
+
+def _third_friday(year: int, month: int) -> date:
+    first = date(year, month, 1)
+    return first + timedelta(days=(4 - first.weekday()) % 7 + 14)
+
+
+def _january(day: date) -> date:
+    """The third Friday of January on that day, or the next after it."""
+    here = _third_friday(day.year, 1)
+    return here if here >= day else _third_friday(day.year + 1, 1)

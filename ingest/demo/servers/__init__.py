@@ -1,0 +1,1 @@
+"""S3 servers on this machine that serve them."""

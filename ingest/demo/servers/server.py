@@ -1,0 +1,93 @@
+"""The demo's source: a bucket on loopback, filled with generated files, the newest of them forbidden."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+from pathlib import Path
+
+from ingest.demo.files.files import Files
+from ingest.demo.servers import loopback, seaweed
+from ingest.market.datasets import Dataset
+
+PROFILE = "ingest-demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is served of a dataset: a file for each session, of which the newest may not be read."""
+
+    files: Files
+    sessions: Sequence[date]
+    forbidden: int
+
+    @property
+    def dataset(self) -> Dataset:
+        """Whose files they are."""
+        return self.files.dataset
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all files."""
+        return [self.dataset.key(session) for session in self.sessions]
+
+    @property
+    def hidden(self) -> list[str]:
+        """Keys of those that are forbidden."""
+        return self.keys[len(self.sessions) - self.forbidden :]
+
+    def objects(self) -> Iterator[tuple[str, bytes]]:
+        """All files, made when they are asked for."""
+        return self.files.objects(self.sessions)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSource:
+    """Where the demo's files are; `credentials` is a file with the keys under `PROFILE`."""
+
+    kind: str
+    endpoint_url: str
+    bucket: str
+    credentials: Path
+    objects: int
+
+
+@contextmanager
+def serve(shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
+    """Serve these files until the block is left, then remove all of it. Raises SourceUnavailable.
+
+    SeaweedFS, a real object store, does it where its package is installed; else the small server of the tests.
+    """
+    with tempfile.TemporaryDirectory(prefix="ingest-demo-") as folder:
+        serving = _seaweed if seaweed.available() else _loopback
+        with serving(Path(folder), shelves) as source:
+            yield source
+
+
+@contextmanager
+def _seaweed(folder: Path, shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
+    keys = [key for shelf in shelves for key in shelf.keys]
+    hidden = {key for shelf in shelves for key in shelf.hidden}
+    reader = seaweed.identity("reader", *seaweed.reader_actions("flatfiles", keys, hidden))
+    writer = seaweed.identity("writer", "Admin", "Read", "List", "Write")
+    with seaweed.serve(folder / "seaweed", [writer, reader]) as server:
+        count = seaweed.fill(server, writer, chain.from_iterable(shelf.objects() for shelf in shelves))
+        credentials = _write_credentials(folder, reader)
+        yield DemoSource("SeaweedFS", server.endpoint_url, server.bucket, credentials, count)
+
+
+@contextmanager
+def _loopback(folder: Path, shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
+    objects = dict(chain.from_iterable(shelf.objects() for shelf in shelves))
+    with loopback.serve(objects, forbidden={key for shelf in shelves for key in shelf.hidden}) as server:
+        credentials = _write_credentials(folder, seaweed.identity("reader"))
+        yield DemoSource("a small S3 server", server.endpoint_url, server.bucket, credentials, len(objects))
+
+
+def _write_credentials(folder: Path, who: seaweed.Identity) -> Path:
+    path = folder / "credentials"
+    path.touch(mode=0o600)
+    path.write_text(f"[{PROFILE}]\naws_access_key_id = {who.access_key}\naws_secret_access_key = {who.secret_key}\n")
+    return path

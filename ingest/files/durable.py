@@ -1,0 +1,359 @@
+"""Files that survive a crash whole.
+
+Order of a replacement: write a temporary file in the target's folder, fsync it, rename it over the target, fsync
+the folder. After a crash a name holds its old content or its new one; what a crash can leave behind is a temporary
+file, `.2025-11-11.csv.gz.ingest-0123456789abcdef.tmp`, which `sweep` removes. The hexadecimal token is that of the
+process: no other program's file has such a name, and no two processes write into one file.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from ingest.errors import CacheError
+from ingest.files import filesystem, opening, rights
+
+Write = Callable[[bytes | bytearray | memoryview], None]
+_MAX_NAME_BYTES = 255
+_READING = ("read", "look at", "look into")
+_COPIED = 1 << 20
+
+_FEW = 16
+"""So many files, or folders, are made durable one by one: a sync of the file system waits for other programs', too."""
+
+_MOST = 1000
+"""So many temporary files are there at once, so that the room for all of them twice over is not needed."""
+
+_OURS = re.compile(r"\..+\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
+_EARLIER = re.compile(r"\.(.+)\.tmp", re.DOTALL)
+"""The names of versions before this one, which other programs use as well (Syncthing does)."""
+
+_NO_FOLDER_SYNC = frozenset(
+    getattr(errno, name, errno.EINVAL) for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EBADF", "EPERM")
+)
+"""What file systems say that have no fsync of folders (FUSE, SMB): names are then as durable as they make them."""
+
+_token = ""
+
+
+def _renew_token() -> None:
+    global _token
+    _token = os.urandom(8).hex()
+
+
+_renew_token()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_token)
+
+
+@contextmanager
+def translated(doing: str, path: Path) -> Iterator[None]:
+    """Raise what the file system refuses as a CacheError: what could not be done, to which path, and why.
+
+    Where a right is missing it says which.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = f"cannot {doing} {path}: {error.strerror or error}"
+        raise CacheError(rights.explained(said, error, path, write=doing not in _READING)) from error
+
+
+def temporary(path: Path) -> Path:
+    """The temporary name that this process has for a target."""
+    return path.with_name(f"{_beginning(path)}{_token}.tmp")
+
+
+def _beginning(path: Path) -> str:
+    """Of the temporary names of a target, up to the token; its own name may have as many bytes as a name can."""
+    fits = len(path.name.encode()) + len("..ingest-.tmp") + 16 <= _MAX_NAME_BYTES
+    name = path.name if fits else hashlib.sha256(path.name.encode()).hexdigest()
+    return f".{name}.ingest-"
+
+
+def staged(path: Path) -> list[Path]:
+    """Temporary files of a target, whichever process has left them, also of a version before this one.
+
+    Raises CacheError.
+    """
+    beginning, earlier = _beginning(path), f".{path.name}.tmp"
+    with translated("look into", path.parent):
+        names = opening.names(path.parent)
+    return [
+        path.with_name(name)
+        for name in names
+        if name == earlier or (name.startswith(beginning) and _OURS.fullmatch(name))
+    ]
+
+
+def stage(path: Path, data: bytes, sync: bool = True) -> Path:
+    """Write the target's temporary file and make its content durable; its name is not durable yet.
+
+    Without `sync` the content is not durable either. Raises CacheError where the disk is full, read-only or out of
+    order.
+    """
+    with staging(path, sync) as write:
+        write(data)
+    return temporary(path)
+
+
+@contextmanager
+def staging(path: Path, sync: bool = True) -> Iterator[Write]:
+    """Write the target's temporary file bit by bit; its content is durable when the block has ended well.
+
+    Where the block ends with an error the temporary file is removed. Raises CacheError as `stage` does.
+    """
+    try:
+        with ExitStack() as stack:
+            with translated("write", path):
+                descriptor = stack.enter_context(_made(path))
+            yield partial(_write_to, path, descriptor)
+            if sync:
+                with translated("write", path):
+                    os.fsync(descriptor)
+    except BaseException:
+        with suppress(CacheError):  # what is wrong has been said
+            unstage(path)
+        raise
+
+
+@contextmanager
+def _made(path: Path) -> Iterator[int]:
+    """The target's temporary file, new: what this process left of an earlier attempt is no file to write into."""
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(opening.created(temporary(path)))
+        except FileExistsError:
+            temporary(path).unlink()
+            descriptor = stack.enter_context(opening.created(temporary(path)))
+        yield descriptor
+
+
+def _write_to(path: Path, descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    with translated("write", path):
+        opening.write_all(descriptor, data)
+
+
+def unstage(path: Path) -> None:
+    """Remove the target's temporary file: what is under the name stays."""
+    remove(temporary(path))
+
+
+def put(path: Path, data: bytes) -> None:
+    """Replace a file whole: a kill leaves the old one or the new one, a crash of the machine may leave neither."""
+    with translated("write", path):
+        with _made(path) as descriptor:
+            opening.write_all(descriptor, data)
+        temporary(path).replace(path)
+
+
+def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
+    """Write bytes into a file that is there, from an offset on, be it beyond its end; a crash may lose them.
+
+    Of use for what is known by its checksum and can be had again.
+    """
+    with translated("write", path), opening.to_write(path) as descriptor:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        opening.write_all(descriptor, data)
+
+
+def take_over(path: Path, source: Path) -> None:
+    """Replace one file durably by another one, which may not be durable yet and is gone then.
+
+    It is copied only where the two are on different file systems. Raises CacheError.
+    """
+    with translated("replace", path):
+        with opening.to_write(source) as descriptor:
+            os.fsync(descriptor)
+        try:
+            source.replace(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            copy(path, source)
+    sync_folder(path.parent)
+    remove(source)  # where it was copied: only when the copy is durable
+
+
+def copy(path: Path, source: Path) -> None:
+    """Replace one file by another's content; durable once `sync_folder` has returned. Raises OSError, CacheError."""
+    with opening.to_read(source) as file, staging(path) as write:
+        while piece := file.read(_COPIED):
+            write(piece)
+    publish(path)
+
+
+def publish(path: Path) -> None:
+    """Rename the target's temporary file over it; durable once `sync_folder` has returned."""
+    carry_on(path, temporary(path))
+
+
+def carry_on(path: Path, left: Path) -> None:
+    """The same of a temporary file that another process has left."""
+    with translated("replace", path):
+        left.replace(path)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a file, if it is there; durable once `sync_folder` has returned."""
+    with translated("rename", path), suppress(FileNotFoundError):
+        path.rename(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there; durable once `sync_folder` has returned."""
+    with translated("remove", path):
+        path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in a folder durable, where its file system can.
+
+    Windows has no such call and needs none for NTFS's journal.
+    """
+    if os.name == "nt":
+        return
+    with translated("sync", folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Replace one file durably."""
+    stage(path, data)
+    publish(path)
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder with its parents, each durably in its own parent. Raises CacheError."""
+    with translated("create the folder", folder):
+        if opening.is_folder(folder):
+            return
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def leftovers(folder: Path, ours: Callable[[str], bool]) -> list[Path]:
+    """Temporary files that killed runs left in a folder; `ours` says whether a file of ours has a name there.
+
+    Raises CacheError.
+    """
+    with translated("look into", folder):
+        return [folder / name for name in opening.names(folder) if _is_left(folder / name, ours)]
+
+
+def _is_left(path: Path, ours: Callable[[str], bool]) -> bool:
+    earlier = _EARLIER.fullmatch(path.name)
+    if not (_OURS.fullmatch(path.name) or (earlier and ours(earlier[1]))):
+        return False
+    found = opening.state(path)
+    return found is not None and not stat.S_ISDIR(found.st_mode)
+
+
+def sweep(folder: Path, ours: Callable[[str], bool]) -> int:
+    """Remove the temporary files that killed runs left in a folder; returns how many. For who holds the lock."""
+    found = leftovers(folder, ours)
+    for path in found:
+        remove(path)
+    return len(found)
+
+
+class Batch:
+    """Files that are replaced together, of which a name holds its old content or its new one at any moment.
+
+    All contents are made durable at once, then renamed, and the names made durable at once.
+    """
+
+    def __init__(self) -> None:
+        self._staged = list[Path]()
+        self._folders = set[Path]()
+
+    def put(self, path: Path, data: bytes) -> os.stat_result:
+        """Write what is to replace a file; returns its state, which renaming does not change. Raises CacheError."""
+        if len(self._staged) >= _MOST:
+            self.end()
+        staged = stage(path, data, sync=False)
+        self._staged.append(path)
+        with translated("look at", staged):
+            return os.lstat(staged)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there. Raises CacheError."""
+        remove(path)
+        with translated("look into", path.parent):
+            if opening.is_folder(path.parent):
+                self._folders.add(path.parent)
+
+    def make_folder(self, folder: Path) -> None:
+        """Create a folder, whose parent is made durable later. Raises CacheError."""
+        with translated("create the folder", folder):
+            if not opening.is_folder(folder):
+                make_folder(folder.parent)
+                folder.mkdir(exist_ok=True)
+                self._folders.add(folder.parent)
+
+    def end(self) -> None:
+        """Replace the files, durably. Raises CacheError."""
+        _sync_all([path.parent for path in self._staged], [temporary(path) for path in self._staged], _sync_file)
+        for path in self._staged:
+            publish(path)
+        self._folders.update(path.parent for path in self._staged)
+        self._staged.clear()
+        _sync_all(list(self._folders), sorted(self._folders), sync_folder)
+        self._folders.clear()
+
+    def drop(self) -> None:
+        """Remove what is not renamed yet. Raises CacheError."""
+        for path in self._staged:
+            unstage(path)
+
+
+@contextmanager
+def together() -> Iterator[Batch]:
+    """A batch whose files are in their places, durably, when the block has ended well. Raises CacheError."""
+    batch = Batch()
+    try:
+        yield batch
+        batch.end()
+    except BaseException:
+        with suppress(CacheError):  # what is wrong has been said
+            batch.drop()
+        raise
+
+
+def _sync_all(folders: Collection[Path], each: Sequence[Path], sync: Callable[[Path], None]) -> None:
+    """Make many files or folders durable: a call a file system, where it has one."""
+    if len(each) <= _FEW or not _synced_by_file_system(set(folders)):
+        for one in each:
+            sync(one)
+
+
+def _synced_by_file_system(folders: Collection[Path]) -> bool:
+    by_device = dict[int, Path]()
+    for folder in folders:
+        with translated("look at", folder):
+            by_device.setdefault(folder.stat().st_dev, folder)
+    for folder in by_device.values():
+        with translated("sync", folder):
+            if not filesystem.sync(folder):
+                return False
+    return True
+
+
+def _sync_file(path: Path) -> None:
+    with translated("sync", path), opening.to_write(path) as descriptor:
+        os.fsync(descriptor)

@@ -1,0 +1,1 @@
+"""Keeps a cache in order: status, check, verify, repair, quarantine, adopt."""

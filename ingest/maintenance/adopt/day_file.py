@@ -1,0 +1,119 @@
+"""One day's file of another tool's: read, unpacked, and looked at whether it is what its name says."""
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from ingest.cache.parts import members
+from ingest.errors import UnreadableFile
+from ingest.maintenance.adopt.ticker_csv import Bar
+from ingest.market.calendars import NEW_YORK
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.epochs import TIME, in_ns
+from ingest.sources.base import Body
+from ingest.splitting.whole import MAX_LINES, parse, read_header, read_rows
+
+_MAX_BYTES = 64 << 20
+"""Of a file, and of its text: a day has one or two megabytes. More is something else, or is meant to fill memory."""
+
+_ROWS_PER_TICKER = 1.1
+"""A day has one row a ticker, and a few repeats; a file of minutes has the same columns and hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of theirs, read: its bytes as a body of the source's, its text, and the vendor's rows in it by ticker."""
+
+    body: Body
+    text: bytes
+    bars: Mapping[str, Bar]
+    packed: bool
+
+
+def read_bytes(path: Path) -> tuple[bytes, float]:
+    """Bytes and time of last change (seconds) of a file that is one; raises UnreadableFile."""
+    # Not blocked by a pipe, nor led elsewhere by a link, that has come in the file's place.
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            state = os.fstat(file.fileno())
+            data = file.read(_MAX_BYTES + 1) if stat.S_ISREG(state.st_mode) else b""
+    except OSError as error:
+        raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
+    if len(data) > _MAX_BYTES:
+        raise UnreadableFile(f"larger than {_MAX_BYTES >> 20} MiB, which no day's file is")
+    return data, state.st_mtime
+
+
+def read_day(path: Path, session: date, max_unpacked: int) -> Day:
+    """Read a day and look whether it is what its name says; raises UnreadableFile."""
+    data, changed = read_bytes(path)
+    packed = path.suffix == ".gz"
+    text = _unpacked(data) if packed else data
+    if len(text) > max_unpacked:
+        raise members.too_large(max_unpacked)
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if not packed:
+        # Never an ETag of the vendor's, whose files are packed: the next run fetches the day where it can.
+        data, digest = gzip.compress(text, 1, mtime=0), f"text-{digest}"
+    return Day(Body(data, digest, _moment(changed)), text, bars_of(_rows(text, session)), packed)
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            text = file.read(_MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableFile(f"not a whole gzip file: {error}") from error
+    if len(text) > _MAX_BYTES:
+        raise UnreadableFile(f"its text is larger than {_MAX_BYTES >> 20} MiB, which no day's is")
+    return text
+
+
+def _rows(text: bytes, session: date) -> pl.DataFrame:
+    """The rows of a day of stocks; raises UnreadableFile where they are of something else, or of another day."""
+    header = read_header(text, STOCKS_DAY)
+    if text.count(b"\n") > MAX_LINES:
+        raise UnreadableFile(f"more than {MAX_LINES:,} lines: not a file of days")
+    rows = parse(text, header, frozenset()).drop_nulls("ticker")
+    if rows.is_empty():
+        raise UnreadableFile("no row in it")
+    if rows.height > _ROWS_PER_TICKER * rows["ticker"].n_unique() + 1:
+        raise UnreadableFile(f"{rows.height:,} rows of {rows['ticker'].n_unique():,} tickers: not one row a day")
+    if 2 * rows["ticker"].str.contains(":", literal=True).sum() > rows.height:
+        raise UnreadableFile(f"tickers such as {rows['ticker'][0]}: not a file of stocks")
+    if TIME in header.columns:
+        _check_stamps(read_rows(text, dict.fromkeys(header.columns, pl.String), [TIME]), session)
+    return rows
+
+
+def _check_stamps(rows: pl.DataFrame, session: date) -> None:
+    """The date of a session comes from its name; where the stamps inside say another, one of the two is not true."""
+    stamps = in_ns(rows[TIME].cast(pl.Int64, strict=False))
+    days = stamps.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(NEW_YORK.key).dt.date()
+    named = days.mode().sort()[0]
+    if named != session:
+        raise UnreadableFile(f"its stamps are of {named or 'no date'}, its name says {session}")
+
+
+def bars_of(rows: pl.DataFrame) -> dict[str, Bar]:
+    """Close and volume by ticker; of several rows the first one counts."""
+    first = rows.unique("ticker", keep="first", maintain_order=True)
+    return {ticker: (close, volume) for ticker, close, volume in first.select("ticker", "close", "volume").iter_rows()}
+
+
+def _moment(seconds: float) -> str:
+    """A file's time as listings have it; a tool that keeps times has given it the vendor's."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    except (OverflowError, ValueError, OSError):
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

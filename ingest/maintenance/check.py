@@ -1,0 +1,292 @@
+"""The answer to `ingest check`: each thing that a run needs, looked at by itself, in the order in which it is needed.
+
+Each check tells what it found, or what is to be done. A check whose ground is missing (a listing without a connection)
+is left out: the one that failed says why.
+"""
+
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from ingest.cache import lock
+from ingest.cache.commit import Store
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.opening import refuse_network
+from ingest.cache.parts import members
+from ingest.cache.provenance import refuse_other
+from ingest.cache.wholeness import not_whole
+from ingest.errors import (
+    CacheError,
+    CacheLocked,
+    Disrupted,
+    Forbidden,
+    IngestError,
+    NotFound,
+    SourceError,
+    Throttled,
+    UnreadableFile,
+    UsageError,
+)
+from ingest.events import ignore
+from ingest.files import opening
+from ingest.market.calendars import today
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.datasets import Dataset
+from ingest.market.permission import REFUSED, Permission, only_copies, plan_name
+from ingest.planning.probing import current
+from ingest.planning.survey import Listing, asking, listed
+from ingest.settings import Settings
+from ingest.sources.base import RemoteObject
+from ingest.sources.massive.credentials import keys_file, odd_kind, open_to_others
+from ingest.sources.resilient import Asker
+
+_SKEW_S = 60
+"""Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
+
+_IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
+"""Who asks what is wrong does not want to wait as long as a night job."""
+
+_LITTLE_DISK = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check found. Where it did not pass, `found` says what is wrong and `advice` what to do.
+
+    One that passed may have advice, too. `dataset` is the short name of the one that it is about, where several are
+    looked at.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    advice: str = ""
+    dataset: str = ""
+
+
+Report = Callable[[Check], None]
+
+
+async def check(settings: Settings, report: Report, datasets: Sequence[Dataset] = (STOCKS_DAY,)) -> None:
+    """Look at everything in turn; each result is reported as soon as it is there. Raises nothing of ours.
+
+    What lies in the source is looked at for each dataset.
+    """
+    report(_settings(settings))
+    report(_cache(settings, datasets))
+    quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
+    await _source(quick, datasets, report)
+    report(await anyio.to_thread.run_sync(_yahoo))
+
+
+def _settings(settings: Settings) -> Check:
+    file = settings.config_file
+    others = [f"[{one.section}] {one.name}" for one in settings.each() if "environment" in one.origin]
+    found = [str(file) if file else "built-in defaults, no config.toml"]
+    if others:
+        found.append(f"from the environment {', '.join(others)}")
+    return Check("settings", True, f"{'; '.join(found)} (see `ingest config show`)")
+
+
+def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
+    root = settings.cache.root
+    try:
+        refuse_network(root)
+        found = {dataset.short: _health(settings, dataset) for dataset in datasets}
+        told = "; ".join(f"{name}: {health}" for name, health in found.items())
+        return _space(root, told if len(found) > 1 else next(iter(found.values())))
+    except (IngestError, OSError) as error:
+        return Check("cache", False, str(error), "see [cache] root")
+
+
+def _health(settings: Settings, dataset: Dataset) -> str:
+    """What is held, and whether its files are there."""
+    if not opening.is_there(settings.manifest_path):
+        return "empty"
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        refuse_other(manifest, settings.source)
+        held, permission = manifest.sessions(), manifest.permission()
+    committed = [day for day, state in held.items() if state.held == "committed"]
+    broken = not_whole(PartFolders.of(settings, dataset), held)
+    lost = permission.lost(committed)
+    found = [f"{len(committed):,} sessions held"]
+    if broken:
+        found += [f"missing or damaged files: of {len(broken):,} (`ingest run{dataset.flag}` fetches them again)"]
+    found += [f"older than what your plan allows: {len(lost):,} (back them up)"] if lost else []
+    return ", ".join(found)
+
+
+def _space(root: Path, health: str) -> Check:
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{root}: {health}; {free / 1e9:.1f} GB free"
+    if not there.is_dir():
+        return Check("cache", False, f"{there} is no folder", "choose another [cache] root")
+    if not os.access(there, os.W_OK):
+        return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or mend its rights")
+    if free < _LITTLE_DISK:
+        return Check("cache", False, found, "make room: two years take 0.12 GB, all of the history 1.4 GB")
+    return Check("cache", True, found)
+
+
+async def _source(settings: Settings, datasets: Sequence[Dataset], report: Report) -> None:
+    """All that needs the source, as far as one rests on the other."""
+    keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
+    exposed = [_exposed(file, mode) for file, mode in open_to_others()]
+    try:
+        async with asking(settings, ignore, anyio.Event()) as asker:
+            report(Check("keys", True, keys, "; ".join(exposed)))
+            await _connected(settings, datasets, asker, report)
+    except (UsageError, SourceError) as error:
+        report(Check("keys", False, f"none can be read from {keys}", "\n".join([str(error), *exposed])))
+
+
+def _exposed(file: Path, mode: int) -> str:
+    path = shlex.quote(str(file))
+    return f"other users of this machine can get at the keys in {file} (mode {mode:03o}): chmod 600 {path}"
+
+
+async def _connected(settings: Settings, datasets: Sequence[Dataset], asker: Asker, report: Report) -> None:
+    began = time.monotonic()
+    try:
+        skew = await asker.clock_skew(datasets[0].prefix)
+        report(Check("connection", True, f"{settings.source.endpoint_url}, {(time.monotonic() - began) * 1e3:.0f} ms"))
+    except SourceError as error:
+        report(Check("connection", False, str(error), _first_aid(settings, error)))
+        return
+    report(_clock(skew))
+    for dataset in datasets:
+        about = partial(_about, dataset, report) if len(datasets) > 1 else report
+        await _published(settings, dataset, asker, about)
+
+
+def _about(dataset: Dataset, report: Report, one: Check) -> None:
+    """Report of one of several datasets."""
+    report(replace(one, dataset=dataset.short))
+
+
+async def _published(settings: Settings, dataset: Dataset, asker: Asker, report: Report) -> None:
+    """What the source has of a dataset, and what of it is allowed."""
+    try:
+        listing = await listed(asker, dataset, dataset.first_session, today())
+    except SourceError as error:
+        report(Check("listing", False, str(error), _first_aid(settings, error)))
+        return
+    report(_listing(listing))
+    if listing:
+        await _allowed(settings, dataset, asker, listing, report)
+
+
+def _clock(skew: float | None) -> Check:
+    if skew is None:
+        return Check("clock", True, "the source does not tell its time")
+    found = f"this computer's is off by {skew:+.0f} s"
+    return Check("clock", abs(skew) <= _SKEW_S, found, "" if abs(skew) <= _SKEW_S else "set this computer's clock")
+
+
+def _first_aid(settings: Settings, error: SourceError) -> str:
+    kind = odd_kind(settings.source.profile)
+    if kind and not error.retryable:
+        return kind
+    if isinstance(error, Forbidden):
+        return "these keys may not list the bucket: see [source] bucket, and whether your plan has flat files"
+    if isinstance(error, Throttled):
+        return "the source asks for patience: try again later"
+    if isinstance(error, Disrupted):
+        return "see [source] endpoint_url, proxies in the environment, and whether the internet is reached; else later"
+    if isinstance(error, NotFound):
+        return "this is no S3 gateway, or not this bucket's: see [source] endpoint_url and bucket"
+    return ""
+
+
+def _listing(listing: Listing) -> Check:
+    if not listing:
+        return Check("listing", False, "no daily file is listed", "see [source] bucket")
+    first, last = min(listing), max(listing)
+    published = listing[last].last_modified[:16].replace("T", " ")
+    return Check("listing", True, f"{len(listing):,} files, {first} to {last}, published {published} UTC")
+
+
+async def _allowed(settings: Settings, dataset: Dataset, asker: Asker, listing: Listing, report: Report) -> None:
+    """The permission window, and one file out of it."""
+    ordered = {day: listing[day] for day in sorted(listing)}
+    try:
+        permission = await current(asker, ordered, Permission())
+        report(_permission(permission, ordered, _held(settings, dataset), dataset))
+        await anyio.to_thread.run_sync(_remember, settings, dataset, permission)
+        if permission.last:
+            newest = max(day for day in ordered if permission.allows(day))
+            report(await _download(asker, newest, ordered[newest], settings.limits.max_unpacked_bytes))
+    except SourceError as error:
+        report(Check("download", False, str(error), "try again; see docs/nightly.md"))
+
+
+def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
+    """Sessions held; none where the cache cannot be read, which has been reported."""
+    with suppress(CacheError), Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return manifest.committed()
+    return []
+
+
+def _permission(permission: Permission, listing: Listing, held: Sequence[date], dataset: Dataset) -> Check:
+    if permission == Permission():
+        return Check("plan", False, "none of the files asked for gave an answer", "try again later")
+    name = plan_name(permission, today(), min(listing), dataset.plans)
+    if permission.first is None:
+        return Check("plan", False, name, f"flat files are part of the plans Starter and above; a 403 means {REFUSED}")
+    lost = permission.lost(held)
+    advice = [only_copies(lost, permission)] if lost else []
+    advice += [f"the others are {REFUSED}"] if permission.below or permission.above else []
+    return Check("plan", True, f"{permission.first} to {permission.last}: {name}", "; ".join(advice))
+
+
+def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> None:
+    """Keep what was found for the next run, where there is a cache and no run holds it.
+
+    Where held sessions have become the only copy, that is left to the run to find out, which warns of it once.
+    """
+    path = settings.manifest_path
+    if permission == Permission() or not os.path.exists(path):  # noqa: PTH110 - of a folder that is closed to us it says no
+        return
+    with (
+        suppress(CacheLocked, CacheError),
+        lock.hold(settings.cache.root),
+        Store.opened(settings, dataset) as store,
+    ):
+        manifest = store.manifest
+        held = manifest.committed()
+        if len(permission.lost(held)) <= len(manifest.permission().lost(held)):
+            manifest.permit(permission)
+
+
+async def _download(asker: Asker, session: date, item: RemoteObject, max_unpacked: int) -> Check:
+    began = time.monotonic()
+    async with asker.watching():
+        await asker.limit.acquire()
+        body = await asker.fetch(session, item)
+    seconds = time.monotonic() - began
+    try:
+        with body.open() as file:
+            rows = sum(piece.count(b"\n") for piece in members.unpacked(file, max_unpacked, 1 << 20)) - 1
+    except UnreadableFile as error:
+        return Check("download", False, f"{session}: {error}", "the vendor replaces such files: try again tomorrow")
+    return Check("download", True, f"{session}: {rows:,} rows, {body.size / 1e6:.2f} MB in {seconds:.1f} s")
+
+
+def _yahoo() -> Check:
+    from ingest.sources import yahoo
+
+    try:
+        return Check("yahoo", True, f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_session()}")
+    except SourceError as error:
+        return Check("yahoo", False, str(error), "only what Massive does not have depends on it: try again later")

@@ -1,0 +1,263 @@
+"""Files that were refused, and whose bytes are kept: what they are, and how one that takes rows away is accepted."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ingest.cache import lock
+from ingest.cache.commit import Store, kept_at, wrong_with
+from ingest.cache.layout import PartFolders, quarantine_folder
+from ingest.cache.manifest import Held, Manifest
+from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.records import Quarantined
+from ingest.cache.parts import members
+from ingest.errors import CacheError, UnreadableFile, UsageError, printable
+from ingest.files import durable
+from ingest.files import opening as files
+from ingest.files.hashing import md5_of
+from ingest.finding import Finding
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
+from ingest.market.windows import Window
+from ingest.pipeline.body import text_of
+from ingest.pipeline.replacement import cost_of_comparing, large_versions, versions
+from ingest.pipeline.run import opened_store
+from ingest.pipeline.task import Job
+from ingest.pipeline.worker import prepare
+from ingest.planning.plan import Decision
+from ingest.planning.request import Request
+from ingest.settings import Settings
+from ingest.sources.base import Body, looks_like_md5
+from ingest.sources.downloading import LARGE
+from ingest.tracked.projection import Say, follow
+from ingest.tracked.update import compare_counts
+
+_GZIP = b"\x1f\x8b"
+_MOST_LINES, _MOST_CHARACTERS, _MOST_BYTES = 5, 200, 16 * 1024
+"""Of the beginning of a refused file, which may be anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a refused file would take away: `rows` of the `held` ones, more than it has of these `tickers`.
+
+    Without tickers where the parts held are damaged, so that only numbers of rows can be compared.
+    """
+
+    rows: int
+    held: int
+    tickers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused file, looked at: where it is kept, its first lines (printable), and what it would take away.
+
+    `loss` is None for one that cannot be accepted.
+    """
+
+    file: Quarantined
+    path: str
+    opening: tuple[str, ...]
+    loss: Loss | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A refused file that was applied: lines that went and came by it; None where what was held is damaged."""
+
+    session: date
+    went: int | None
+    came: int | None
+    findings: tuple[Finding, ...]
+
+
+def in_quarantine(
+    settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
+) -> Sequence[Quarantined]:
+    """What is in quarantine, or of it these sessions; raises UsageError where one is not, CacheError."""
+    found, _ = _looked_up(settings, dataset)
+    _refuse_strangers(dataset, set(sessions) - {one.session for one in found})
+    return [one for one in found if not sessions or one.session in sessions]
+
+
+def waiting(
+    settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
+) -> Sequence[Quarantined]:
+    """The same, to do something about them: those that are held by now, and not in quarantine, are done already.
+
+    Raises UsageError for one that is neither, CacheError.
+    """
+    found, held = _looked_up(settings, dataset)
+    _refuse_strangers(dataset, set(sessions) - {one.session for one in found} - held)
+    return [one for one in found if not sessions or one.session in sessions]
+
+
+def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[Quarantined], frozenset[date]]:
+    """What is in quarantine, and the sessions that are held."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return manifest.at_once(lambda: (Judgements(manifest).in_quarantine(), frozenset(manifest.committed())))
+
+
+def _refuse_strangers(dataset: Dataset, strangers: Collection[date]) -> None:
+    if strangers:
+        verb = "is" if len(strangers) == 1 else "are"
+        named = some([str(session) for session in sorted(strangers)])
+        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list{dataset.flag}` shows what is")
+
+
+def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
+    """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
+    (one,) = in_quarantine(settings, [session], dataset)
+    path = kept_at(quarantine_folder(settings, dataset), session)
+    body = _kept(dataset, path, one)
+    loss = _loss(settings, one, body, dataset) if one.acceptable else None
+    return Refused(one, str(path), _opening(path), loss)
+
+
+def accept(settings: Settings, request: Request, sessions: Collection[date], say: Say) -> Sequence[Accepted]:
+    """Apply the kept bytes of these sessions, though they take rows away; nothing is fetched.
+
+    Of the request the tracked tickers count; `say` is told what else follows. Those that are held, and not in
+    quarantine, are done already, by an acceptance that was broken off, say: they are not among what is returned. Raises
+    UsageError where one is neither, or cannot be read, and CacheError where its bytes are gone, before anything is
+    applied; CacheLocked.
+    """
+    _check(settings, request.dataset, waiting(settings, sessions, request.dataset))
+    with lock.hold(settings.cache.root):
+        request = replace(request, window=Window(min(sessions), max(sessions)))
+        with opened_store(settings, request) as store:
+            left = [one for one in Judgements(store.manifest).in_quarantine() if one.session in sessions]
+            for session in set(sessions) - {one.session for one in left}:
+                durable.remove(store.quarantine_path(session))  # which who was killed may have had no time for
+            accepting = _Accepting(settings, request, store)
+            done = [accepting.take(one) for one in left]
+            compare_counts(store.manifest)
+            follow(store.manifest, settings, request.dataset, request.tracked, say)
+            store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
+    return done
+
+
+def settle(settings: Settings, request: Request, say: Say) -> None:
+    """Bring what follows from sessions that are held after them: who fetched or accepted them may have been killed.
+
+    Asks no one. Raises CacheError, CacheLocked.
+    """
+    with lock.hold(settings.cache.root), Store.opened(settings, request.dataset) as store:
+        compare_counts(store.manifest)
+        follow(store.manifest, settings, request.dataset, request.tracked, say)
+
+
+def _check(settings: Settings, dataset: Dataset, chosen: Sequence[Quarantined]) -> None:
+    for one in chosen:
+        if not one.acceptable:
+            raise _unreadable(dataset, one.session, one.reason)
+    for one in chosen:
+        _check_bytes(dataset, kept_at(quarantine_folder(settings, dataset), one.session), one)
+
+
+def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
+    return UsageError(
+        f"{session} cannot be accepted, as its file cannot be read: {why}; "
+        f"`ingest quarantine retry {session}{dataset.flag}` fetches it again"
+    )
+
+
+class _Accepting:
+    """An acceptance under way, under the lock and with the manifest open."""
+
+    def __init__(self, settings: Settings, request: Request, store: Store) -> None:
+        self._settings, self._request, self._store = settings, request, store
+        self._manifest = store.manifest
+        self._states = store.manifest.sessions()
+
+    def take(self, one: Quarantined) -> Accepted:
+        """Make the file the one that is held, as a run would."""
+        body = _kept(self._request.dataset, self._store.quarantine_path(one.session), one)
+        held = self._states.get(one.session, Held())
+        tracked = self._request.tracked | held.tracked
+        keep_rest = self._settings.archive.save_others or held.archive_kept
+        decision = Decision(one.session, "fetch", "accepted", "listed", None, held, tracked, keep_rest)
+        replaced = self._manifest.replaced([one.session]).get(one.session)
+        limit = self._settings.limits.max_unpacked_bytes
+        number = self._manifest.tracked_set(tracked)
+        job = Job(decision, number, self._request.dataset, self._store.folders, limit, replaced, accept=True)
+        try:
+            prepared = prepare(job, body)
+        except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
+            raise _unreadable(self._request.dataset, one.session, error) from error
+        self._store.commit([prepared])
+        change, found = prepared.correction, prepared.record.findings
+        if change is None:
+            return Accepted(one.session, None, None, found)
+        return Accepted(one.session, len(change.removed), len(change.added), found)
+
+
+def _check_bytes(dataset: Dataset, path: Path, one: Quarantined) -> None:
+    with durable.translated("read", path):
+        why = wrong_with(path, one)
+    if why:
+        raise CacheError(
+            f"the file kept in quarantine cannot be used: {path}: {why}; "
+            f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again"
+        )
+
+
+def _kept(dataset: Dataset, path: Path, one: Quarantined) -> Body:
+    """The bytes that were refused, as the source gave them; those of a large file stay in it.
+
+    Raises CacheError where they are not there any more.
+    """
+    _check_bytes(dataset, path, one)
+    modified = one.last_modified or ""
+    with durable.translated("read", path):
+        is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag
+        if files.size(path) >= LARGE:
+            return Body(b"", one.etag, modified, is_md5, path)
+        return Body(files.read(path), one.etag, modified, is_md5)
+
+
+def _loss(settings: Settings, one: Quarantined, body: Body, dataset: Dataset) -> Loss | None:
+    """What accepting it would take away; None where nothing is held of it."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        held = manifest.sessions().get(one.session, Held())
+        replaced = manifest.replaced([one.session]).get(one.session)
+    if replaced is None:
+        return None
+    limit = settings.limits.max_unpacked_bytes
+    folders = PartFolders.of(settings, dataset)
+    decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
+    # Nothing is committed, so there is no number of a tracked set.
+    job = Job(decision, 0, dataset, folders, limit, replaced)
+    try:
+        before, after = _tickers(job, body)
+    except UnreadableFile as error:
+        raise _unreadable(dataset, one.session, error) from error
+    if before is None:
+        return Loss(max(0, replaced.rows - after.total()), replaced.rows, ())
+    lost = before - after
+    return Loss(lost.total(), before.total(), tuple(sorted(lost)))
+
+
+def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
+    """Rows by ticker of what is held and of what would replace it; None where the parts held are damaged."""
+    text = text_of(body, job.max_unpacked)
+    if job.replaced is None:
+        raise AssertionError(f"{job.decision.session} is not held")
+    if text is None or cost_of_comparing(job, job.replaced, text) is None:
+        old, new = large_versions(job, job.replaced, body)
+        return old.tickers() if old else None, new.tickers()
+    before, after = versions(job, job.replaced, text)
+    return before.tickers if before else None, after.tickers
+
+
+def _opening(path: Path) -> tuple[str, ...]:
+    """The first lines, as far as the file unpacks; of what is no gzip, the first lines as they are."""
+    with durable.translated("read", path), files.to_read(path) as file:
+        data = file.read(_MOST_BYTES)
+    text = members.opening(data, _MOST_BYTES) if data.startswith(_GZIP) else data
+    lines = text.decode(errors="backslashreplace").splitlines()[:_MOST_LINES]
+    return tuple(printable(line)[:_MOST_CHARACTERS] for line in lines)

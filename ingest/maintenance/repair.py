@@ -1,0 +1,176 @@
+"""Puts a cache right: what its parts tell is taken from them, the rest is marked, for a run to fetch it again.
+
+Nothing of the user's is removed: a damaged manifest is kept, orphans that say nothing of themselves stay.
+"""
+
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from ingest.cache import lock, rebuild
+from ingest.cache.commit import Store
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder, spool_folder
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.integrity import replacement
+from ingest.cache.salvage import renew
+from ingest.errors import ManifestDamaged
+from ingest.files import durable, opening
+from ingest.maintenance.verify import Problem, Verified, look
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.datasets import TIERS, Dataset, is_part_name
+from ingest.pipeline.run import opened_store
+from ingest.planning.request import Request
+from ingest.settings import Settings
+from ingest.tracked.projection import follow
+from ingest.tracked.update import compare_counts
+
+Say = Callable[[str], None]
+
+
+def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozenset[date]:
+    """Mend what can be mended without the source; returns the sessions that are to be fetched again for the rest.
+
+    `say` gets each thing that is done, in words. Raises CacheError, CacheLocked.
+    """
+    with lock.hold(settings.cache.root):
+        replacement.finish(settings.manifest_path)
+        if _is_damaged(settings):
+            renew(settings, say)
+        deeds = _make_room(settings, request.dataset, say)
+        with opened_store(settings, request) as store:
+            mending = _Mending(settings, request, store, say)
+            lost = mending.mend(deep)
+            store.manifest.finish_run(store.run, 0, {"repaired": deeds + mending.deeds})
+    return lost
+
+
+def _is_damaged(settings: Settings) -> bool:
+    """Whether the file says so itself, and not what anybody makes of it: a bug is no reason to replace a manifest."""
+    try:
+        with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
+            return bool(manifest.flaws())
+    except ManifestDamaged:
+        return True
+
+
+def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
+    """Move files out of the way that stand where the dataset's folders belong; returns how many there were."""
+    parts = PartFolders.of(settings, dataset)
+    folders = (*map(parts.folder, TIERS), csv_folder(settings, dataset))
+    kept = (quarantine_folder(settings, dataset), spool_folder(settings, dataset))
+    below = {up for one in (*folders, *kept) for up in (one, *one.parents) if up.is_relative_to(settings.cache.root)}
+    return sum(_moved(path, say) for path in sorted(below - {settings.cache.root}) if _is_no_folder(path))
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether something else stands there. A link may lead to a disk that is only not there now."""
+    with durable.translated("look at", path):
+        found = opening.state(path)
+    return found is not None and not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode))
+
+
+def _moved(path: Path, say: Say) -> bool:
+    """Move what is not of the kind that belongs there out of the way, under a name beside it."""
+    with durable.translated("move", path):
+        what = "file" if opening.is_folder(path) or not opening.is_file(path) else "folder"
+        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        path.rename(aside)
+        durable.sync_folder(path.parent)
+    say(f"{path}: it is no {what}, and was moved to {aside.name}")
+    return True
+
+
+class _Mending:
+    """A repair under way, under the lock and with the manifest open."""
+
+    def __init__(self, settings: Settings, request: Request, store: Store, say: Say) -> None:
+        self._settings, self._request, self._store, self._tell = settings, request, store, say
+        self.deeds = 0
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._store.manifest
+
+    def mend(self, deep: bool) -> frozenset[date]:
+        """Returns the sessions to be fetched again."""
+        for path in self._blocked():
+            _moved(path, self._say)
+        words = rebuild.rebuild(self._manifest, self._store.folders, self._request.dataset, self._store.run)
+        if words:
+            self._say(words)
+        found = look(self._settings, deep, self._request.dataset)
+        for one in found.broken:
+            for path in self._places(one):
+                self._clear(path)
+        lost = self._parts(found) | self._refused(found)
+        self._csvs(found)
+        if not lost:  # else the run that fetches them does it: a damaged part cannot be read
+            compare_counts(self._manifest)
+            follow(self._manifest, self._settings, self._request.dataset, self._request.tracked, self._say)
+        return lost
+
+    def _blocked(self) -> Iterator[Path]:
+        """What no file, or no folder of months, could replace: other kinds of things under names of the cache's own."""
+        folders = self._store.folders
+        for folder in (*map(folders.folder, TIERS), self._store.quarantine):
+            with durable.translated("look into", folder):
+                names = opening.names(folder, "*.csv.gz")
+            yield from (folder / name for name in names if is_part_name(name) and opening.is_folder(folder / name))
+        csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
+        yield from (path for path in csvs.present() if csvs.has_name(path.name) and opening.is_folder(path))
+        yield from filter(_is_no_folder, csvs.not_folders())
+
+    def _places(self, problem: Problem) -> Iterator[Path]:
+        """The names of the files that a problem is about."""
+        if problem.about == "csv" and problem.ticker:
+            csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
+            yield csvs.file(problem.ticker, problem.period or "")
+        elif problem.about == "session" and problem.session:
+            yield from (self._store.folders.path(problem.session, tier) for tier in TIERS)
+        elif problem.about == "quarantine" and problem.session:
+            yield self._store.quarantine_path(problem.session)
+
+    def _clear(self, path: Path) -> None:
+        """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
+        with durable.translated("look at", path):
+            is_other = opening.is_no_file(path)
+        if is_other:
+            _moved(path, self._say)
+
+    def _parts(self, found: Verified) -> frozenset[date]:
+        """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
+        doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
+        folders, dataset = self._store.folders, self._request.dataset
+        if not self._manifest.committed():  # no part says enough: no look names them
+            doubtful |= rebuild.days_of(folders.tracked)
+        taken = rebuild.take_up(self._manifest, folders, dataset, self._store.run, doubtful)
+        self._each(taken, "taken up from its parts")
+        lost = frozenset(doubtful - set(taken))
+        self._manifest.distrust(lost)
+        self._each(sorted(lost), "to be fetched again")
+        return lost
+
+    def _refused(self, found: Verified) -> frozenset[date]:
+        """Forget refused files that are gone or damaged; returns their sessions."""
+        gone = {one.session for one in found.broken if one.session and one.about == "quarantine"}
+        Judgements(self._manifest).release(gone)
+        self._each(sorted(gone), "its file in quarantine is gone or damaged: to be fetched again")
+        return frozenset(gone)
+
+    def _csvs(self, found: Verified) -> None:
+        broken = [one for one in found.broken if one.ticker]
+        self._manifest.forget_csvs((one.ticker, one.period or "") for one in broken if one.ticker)
+        for one in broken:
+            month = f" of {one.period}" if one.period else ""
+            self._say(f"{one.ticker}: its CSV{month} is made again from the parts")
+
+    def _each(self, sessions: Iterable[date], words: str) -> None:
+        for session in sessions:
+            self._say(f"{session}: {words}")
+
+    def _say(self, words: str) -> None:
+        self.deeds += 1
+        self._tell(words)

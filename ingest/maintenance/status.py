@@ -1,0 +1,187 @@
+"""What a cache holds: the answer to `ingest status`. Reads the manifest and the folders; asks no one else."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartFolders, csv_folder
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.records import FindingCount, Quarantined, SessionCount
+from ingest.cache.manifest.yahoo import Quotes
+from ingest.cache.wholeness import not_whole
+from ingest.errors import UsageError
+from ingest.files import durable
+from ingest.finding import KINDS, Finding
+from ingest.market.calendars import Calendar, today
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.market.datasets import Dataset, Tier
+from ingest.market.permission import Permission
+from ingest.market.windows import span
+from ingest.reading.adjusting.freshness import calendar_of
+from ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TierSize:
+    """Size on disk of one tier: bytes and files."""
+
+    name: str
+    path: str
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a cache. `first` and `last` are the oldest and newest committed session, None in an empty cache.
+
+    `age_sessions` counts the sessions after `last` up to today; `gaps` are the sessions between `first` and `last`
+    that are not held, as (first, last, sessions) stretches. `permission` is what the keys' plan was last found to
+    allow, `only_copies` counts the sessions held that it does not allow any more. `yahoo_rows` counts rows kept of
+    Yahoo's, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of `yahoo_asked`.
+    `found` counts the sessions with findings by kind, `quarantine` lists the files that were refused; `unknown_parts`
+    counts parts in a cache whose manifest knows of no session; `not_whole` are sessions held of which a part is
+    missing, or was found not to be what it should.
+    """
+
+    dataset: str
+    root: str
+    first: date | None
+    last: date | None
+    age_sessions: int | None
+    sessions: tuple[SessionCount, ...]
+    gaps: tuple[tuple[date, date, int], ...]
+    source_rows: int
+    findings: int
+    corrections: int
+    tracked_tickers: int
+    dirty_files: int
+    permission: Permission
+    permission_asked_at: str | None
+    only_copies: int
+    yahoo_rows: int
+    yahoo_tickers: int
+    yahoo_asked: date | None
+    tiers: tuple[TierSize, ...]
+    runs: tuple[dict[str, Any], ...]
+    found: tuple[FindingCount, ...] = ()
+    quarantine: tuple[Quarantined, ...] = ()
+    unknown_parts: int = 0
+    not_whole: tuple[date, ...] = ()
+
+
+def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
+    """State of the cache that the settings name; raises CacheError where its manifest cannot be read."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return manifest.at_once(lambda: _status(settings, dataset, manifest))
+
+
+def _status(settings: Settings, dataset: Dataset, manifest: Manifest) -> Status:
+    committed = manifest.committed()
+    first, last = (committed[0], committed[-1]) if committed else (None, None)
+    calendar = calendar_of(manifest, dataset)
+    followed = [row for row in manifest.projections().values() if row.active]
+    totals, quotes = manifest.totals(), Quotes(manifest)
+    known = quotes.known_until()
+    return Status(
+        dataset=dataset.name,
+        root=str(settings.cache.root),
+        first=first,
+        last=last,
+        age_sessions=_age(calendar, last),
+        sessions=tuple(manifest.session_counts()),
+        gaps=tuple(calendar.gaps(committed)),
+        source_rows=totals.source_rows,
+        findings=totals.findings,
+        corrections=totals.corrections,
+        tracked_tickers=len(followed),
+        dirty_files=sum(row.dirty for row in followed),
+        permission=manifest.permission(),
+        permission_asked_at=manifest.permission_asked_at(),
+        only_copies=len(manifest.permission().lost(committed)),
+        yahoo_rows=quotes.count(),
+        yahoo_tickers=len(known),
+        yahoo_asked=min(known, default=None),
+        tiers=tuple(_sizes(settings, dataset)),
+        runs=tuple(manifest.last_runs(5)),
+        found=tuple(Judgements(manifest).finding_counts()),
+        quarantine=tuple(Judgements(manifest).in_quarantine()),
+        unknown_parts=0 if committed else _parts(settings, dataset),
+        not_whole=tuple(_not_whole(settings, dataset, manifest)),
+    )
+
+
+def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
+    """These datasets, and after them all others of which sessions are held. Raises CacheError."""
+    with Manifest.read(settings.manifest_path, datasets[0].name) as manifest:
+        held = manifest.others_held()
+    return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
+
+
+def _no_kind(kind: str) -> str:
+    near = get_close_matches(kind, KINDS, 1)
+    return f"there is no kind of finding {kind!r}; " + (f"did you mean {near[0]!r}?" if near else ", ".join(KINDS))
+
+
+def findings(
+    settings: Settings,
+    kind: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    dataset: Dataset = STOCKS_DAY,
+) -> list[tuple[date, Finding]]:
+    """What was found in the sessions from `start` to `end`, both inclusive, by session and kind.
+
+    Raises UsageError for a kind that there is not and where the window is the wrong way round, and CacheError.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(_no_kind(kind))
+    first, last = span(start, end)
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        found = Judgements(manifest).findings(first, last)
+    return [(session, one) for session, one in found if kind in (None, one.kind)]
+
+
+def _parts(settings: Settings, dataset: Dataset) -> int:
+    folders = PartFolders.of(settings, dataset)
+    return sum(name.endswith(".csv.gz") for name in folders.present("tracked"))
+
+
+def _not_whole(settings: Settings, dataset: Dataset, manifest: Manifest) -> list[date]:
+    moving = manifest.moving()  # a run is just replacing their parts, or the next one ends what a killed one began
+    return [day for day in not_whole(PartFolders.of(settings, dataset), manifest.sessions()) if day not in moving]
+
+
+def _age(calendar: Calendar, last: date | None) -> int | None:
+    return calendar.count_between(last + timedelta(days=1), today()) if last else None
+
+
+def _sizes(settings: Settings, dataset: Dataset) -> Iterable[TierSize]:
+    folders = PartFolders.of(settings, dataset)
+    csvs = CsvFolder(csv_folder(settings, dataset), dataset)
+    yield _size("tracked CSVs", csvs.path, csvs.present())
+    yield _size("tracked parts", folders.tracked, _parts_in(folders, "tracked"))
+    yield _size("archive parts", folders.archive, _parts_in(folders, "archive"))
+
+
+def _parts_in(folders: PartFolders, tier: Tier) -> Iterable[Path]:
+    return (folders.folder(tier) / name for name in folders.present(tier) if name.endswith(".csv.gz"))
+
+
+def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:
+    with durable.translated("look into", folder):
+        sizes = [size for path in files if (size := _bytes(path)) is not None]
+    return TierSize(name, str(folder), sum(sizes), len(sizes))
+
+
+def _bytes(path: Path) -> int | None:
+    """Size of a file; None where a run has removed it since the folder was read."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

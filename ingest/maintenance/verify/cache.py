@@ -1,0 +1,207 @@
+"""A whole cache held against its manifest."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+
+from ingest.cache import steady
+from ingest.cache.commit import kept_at, wrong_with
+from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder
+from ingest.cache.lock import note_of
+from ingest.cache.manifest import Held, Manifest, SessionRecord
+from ingest.cache.manifest.findings import Judgements
+from ingest.errors import CacheError, ManifestDamaged
+from ingest.files import opening as files
+from ingest.maintenance.verify import csvs, orphans, session
+from ingest.maintenance.verify.problems import BROKEN, Kind, Problem
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.datasets import Dataset
+from ingest.reading.adjusting.freshness import calendar_of
+from ingest.settings import Settings
+
+_LOOK_AGAIN_S = 2.0
+"""A run that is going on commits what it has published within less."""
+
+_AHEAD = 4
+"""Sessions that wait for each core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at, and what is wrong with it.
+
+    `sessions` and `rows` (of the source) are those that the manifest calls held, `files` and `bytes` parts that were
+    read, `csvs` tracked CSVs. `deep` says whether texts were unpacked and CSVs made once more. `notes` are in words.
+    """
+
+    root: str
+    deep: bool
+    sessions: int = 0
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    csvs: int = 0
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> tuple[Problem, ...]:
+        """What is missing or damaged."""
+        return tuple(one for one in self.problems if one.kind in BROKEN)
+
+
+def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
+    """Hold a cache against its manifest; nothing is written, and no lock is taken.
+
+    Where another run is going on, or was meanwhile, what looks broken is looked at once more. A damaged manifest is a
+    problem like others. Raises CacheError where the cache cannot be read, and for a manifest of a newer version.
+    """
+    before = _newest_run(settings, dataset)
+    found = look(settings, deep, dataset)
+    if found.problems and (note_of(settings.cache.root) or _newest_run(settings, dataset) != before):
+        time.sleep(_LOOK_AGAIN_S)
+        again = look(settings, deep, dataset)
+        both = tuple(one for one in again.problems if one in found.problems)
+        note = "another run may be going on: what it has not finished may look unfinished"
+        return replace(again, problems=both, notes=(*again.notes, note))
+    return found
+
+
+def _newest_run(settings: Settings, dataset: Dataset) -> object:
+    """The newest run with its end; one that is going on has none. None where the manifest does not say."""
+    try:
+        with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+            return manifest.last_runs(1)
+    except ManifestDamaged:
+        return None
+
+
+def look(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
+    """As `verify`, once."""
+    empty = Verified(str(settings.cache.root), deep)
+    try:
+        with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+            if flaws := manifest.flaws():
+                return replace(
+                    empty,
+                    problems=tuple(
+                        Problem("damaged", "manifest", "manifest", one.reason, one.session) for one in flaws
+                    ),
+                )
+            return _Cache(settings, manifest, dataset, deep).look(empty)
+    except ManifestDamaged as error:
+        return replace(empty, problems=(Problem("damaged", "manifest", "manifest", str(error)),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cache:
+    settings: Settings
+    manifest: Manifest
+    dataset: Dataset
+    deep: bool
+
+    @property
+    def _csvs(self) -> CsvFolder:
+        return CsvFolder(csv_folder(self.settings, self.dataset), self.dataset)
+
+    def look(self, found: Verified) -> Verified:
+        folders, held = PartFolders.of(self.settings, self.dataset), self.manifest.sessions()
+        found = self._sessions(found, folders, held)
+        if not found.sessions and (parts := folders.present("tracked")):
+            why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
+            return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
+        followed = [row for row in self.manifest.projections().values() if row.active]
+        files = (*followed, *self.manifest.months().values())
+        rows = [row for row in files if row.active and not row.dirty and row.sha256]
+        underway = steady.underway(self.manifest, folders)
+        found = replace(found, problems=tuple(one for one in found.problems if one.session not in underway))
+        wrong = list(csvs.look(rows, self._csvs))
+        compared, notes = self._compare(folders, rows, bool(found.problems or underway))
+        known = {(problem.ticker, problem.period) for problem in wrong}
+        return replace(
+            found,
+            csvs=len(rows),
+            problems=(
+                *found.problems,
+                *wrong,
+                *(problem for problem in compared if (problem.ticker, problem.period) not in known),
+                *self._refused(),
+                *orphans.look(self.settings, self.dataset, self.manifest, held),
+                *self._gaps(held),
+            ),
+            notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
+        )
+
+    def _sessions(self, found: Verified, folders: PartFolders, held: Mapping[date, Held]) -> Verified:
+        """Look at each session; of the records, which tell where members begin, some are in memory at a time."""
+        sessions = rows = files = size = 0
+        problems = list[Problem]()
+        one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
+        for record, look in _looked_at(one, self.manifest.records(), held):
+            sessions, rows = sessions + 1, rows + record.source_rows
+            files, size = files + look.files, size + look.bytes
+            problems += look.problems
+        return replace(found, sessions=sessions, rows=rows, files=files, bytes=size, problems=tuple(problems))
+
+    def _compare(
+        self, folders: PartFolders, rows: list[Projection], parts_broken: bool
+    ) -> tuple[list[Problem], list[str]]:
+        if not self.deep:
+            return [], []
+        not_compared = "the CSVs were not compared with the parts, as some of these are broken or just being replaced"
+        if parts_broken:
+            return [], [not_compared]
+        try:
+            return list(csvs.compare(self.manifest, folders, self._csvs, rows)), []
+        except CacheError as error:
+            return [], [f"{not_compared}: {error}"]
+
+    def _refused(self) -> Iterator[Problem]:
+        """Files in quarantine that are not what was refused."""
+        for one in Judgements(self.manifest).in_quarantine():
+            path = kept_at(quarantine_folder(self.settings, self.dataset), one.session)
+            name = f"{path.parent.name}/{path.name}"
+            try:
+                why = wrong_with(path, one)
+            except OSError as error:
+                why = files.why_unread(error)
+            if why:
+                kind: Kind = "damaged" if files.is_there(path) else "missing"
+                yield Problem(kind, "quarantine", name, f"the file in quarantine: {why}", one.session)
+
+    def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
+        committed = [day for day, one in held.items() if one.held == "committed"]
+        for first, last, count in calendar_of(self.manifest, self.dataset).gaps(committed):
+            state = held.get(first)
+            said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
+            span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
+            yield Problem("gap", "window", span, f"{count:,} {noun} not held; {said}", first)
+
+    def _notes(self, dirty: int) -> Iterator[str]:
+        if intents := self.manifest.intents():
+            yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
+        if dirty:
+            yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"
+
+
+def _looked_at(
+    look: Callable[[SessionRecord, frozenset[str]], session.Look],
+    records: Iterable[SessionRecord],
+    held: Mapping[date, Held],
+) -> Iterator[tuple[SessionRecord, session.Look]]:
+    """Each record with what came of its session, in their order, looked at in as many threads as there are cores."""
+    cores = os.cpu_count() or 1
+    waiting = deque[tuple[SessionRecord, Future[session.Look]]]()
+    with ThreadPoolExecutor(cores) as threads:
+        for record in records:
+            waiting.append((record, threads.submit(look, record, held[record.session].tracked)))
+            if len(waiting) > _AHEAD * cores:
+                first, done = waiting.popleft()
+                yield first, done.result()
+        yield from ((first, done.result()) for first, done in waiting)

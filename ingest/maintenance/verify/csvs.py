@@ -1,0 +1,63 @@
+"""The tracked CSVs held against the manifest and, on request, against what the parts say."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Manifest
+from ingest.files import opening
+from ingest.maintenance.verify.problems import Kind, Problem
+from ingest.tracked.projection import contents
+
+AFRESH = "a run, or --repair, makes it again from the parts"
+
+
+def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
+    """Compare CSVs with their hashes, and see that their dates ascend."""
+    for row in rows:
+        path = folder.file(row.ticker, row.period)
+        try:
+            content = opening.read(path)
+        except FileNotFoundError:
+            yield _problem("missing", row, folder, f"the file is gone; {AFRESH}")
+            continue
+        except OSError as error:
+            yield _problem("damaged", row, folder, f"{opening.why_unread(error)}; {AFRESH}")
+            continue
+        if why := _wrong(content, row):
+            yield _problem("damaged", row, folder, f"{why}; {AFRESH}")
+
+
+def _wrong(content: bytes, row: Projection) -> str | None:
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        return "it was changed since it was written"
+    dates = [line.partition(b",")[0].decode() for line in content.splitlines()[1:]]
+    if not _ascend(dates):
+        return "its dates do not ascend one by one"
+    same = (len(dates), dates[:1], dates[-1:]) == (row.rows, [row.first], [row.last])
+    return None if same else "its rows are not those that the manifest counts"
+
+
+def _ascend(dates: Sequence[str]) -> bool:
+    """One by one; as texts they would not where clocks are set back amid minutes, as they are for coins."""
+    try:
+        return all(before < after for before, after in pairwise(map(datetime.fromisoformat, dates)))
+    except (ValueError, TypeError):  # no dates; or some with an offset and some without
+        return False
+
+
+def compare(
+    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
+) -> Iterator[Problem]:
+    """Make each CSV once more, in memory, from all parts, and compare. Raises CacheError where a part is damaged."""
+    for row, content in contents(manifest, folders, folder, rows):
+        if hashlib.sha256(content).hexdigest() != row.sha256:
+            yield _problem("damaged", row, folder, f"it is not what the parts say; {AFRESH}")
+
+
+def _problem(kind: Kind, row: Projection, folder: CsvFolder, why: str) -> Problem:
+    name = folder.file(row.ticker, row.period).relative_to(folder.path).as_posix()
+    return Problem(kind, "csv", name, why, ticker=row.ticker, period=row.period or None)

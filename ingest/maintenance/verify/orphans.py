@@ -1,0 +1,71 @@
+"""Files that look like the cache's own, and that its manifest does not know."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder
+from ingest.cache.manifest import Held, Manifest
+from ingest.cache.manifest.findings import Judgements
+from ingest.files import durable, opening
+from ingest.maintenance.verify.problems import About, Problem
+from ingest.market.datasets import Dataset, is_part_name, part_name, session_of
+from ingest.settings import Settings
+
+_UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
+
+
+def look(settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping[date, Held]) -> Iterator[Problem]:
+    """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
+    folders, quarantine = PartFolders.of(settings, dataset), quarantine_folder(settings, dataset)
+    tracked = CsvFolder(csv_folder(settings, dataset), dataset)
+    committed = [day for day, one in held.items() if one.held == "committed"]
+    whole = [day for day in committed if held[day].archive_kept]
+    csvs = {tracked.file(ticker).name for ticker in manifest.projections()}
+    refused = {part_name(one.session) for one in Judgements(manifest).in_quarantine()}
+    yield from _unknown("session", folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
+    yield from _unknown("session", folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
+    yield from _unknown("csv", tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
+    yield from _months(tracked, manifest)
+    yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "no session has it in quarantine")
+    for folder in (folders.tracked, folders.archive, quarantine):
+        yield from _left(folder, is_part_name)
+    for folder in tracked.folders():
+        yield from _left(folder, tracked.has_name)
+
+
+def _left(folder: Path, ours: Callable[[str], bool]) -> Iterator[Problem]:
+    for path in durable.leftovers(folder, ours):
+        why = "a run that was killed has left it; the next removes it"
+        yield Problem("orphan", "leftover", f"{folder.name}/{path.name}", why)
+
+
+def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
+    """CSVs of months that no session is in, in the folders of tickers that are known, and what is no such folder."""
+    known: dict[Path, set[str]] = {}
+    if tracked.dataset.is_intraday:
+        known = {tracked.file(ticker): set() for ticker in manifest.projections()}
+    for row in manifest.months().values():
+        if row.sha256:
+            known.setdefault(tracked.file(row.ticker), set()).add(tracked.file(row.ticker, row.period).name)
+    wrong = set(tracked.not_folders())
+    for folder in sorted(wrong):
+        yield Problem(
+            "damaged",
+            "csv",
+            folder.name,
+            "it is no folder, and a ticker's months have its name; --repair moves it aside",
+        )
+    for folder in sorted(known.keys() - wrong):
+        yield from _unknown(
+            "csv", folder, "*.csv", known[folder], "its ticker has no rows in a month that is called so"
+        )
+
+
+def _unknown(about: About, folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:
+    with durable.translated("look into", folder):
+        names = opening.names(folder, pattern)
+    for name in names:
+        if name not in known:
+            yield Problem("orphan", about, f"{folder.name}/{name}", why, session_of(name))

@@ -1,0 +1,165 @@
+"""One session held against its parts: that they are the files that were written, and that no row is lost in them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from ingest.cache import part_record
+from ingest.cache.layout import MemberIndex, PartFolders
+from ingest.cache.manifest import SessionRecord
+from ingest.cache.parts import note
+from ingest.errors import UnreadableFile
+from ingest.files import opening as files
+from ingest.files.hashing import sha256_of
+from ingest.maintenance.verify.problems import Problem
+from ingest.maintenance.verify.texts import PartLines, sha256_together
+from ingest.market.datasets import Tier
+from ingest.splitting import row_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What came of one session: its problems, and the files and bytes that were read for it."""
+
+    problems: tuple[Problem, ...]
+    files: int
+    bytes: int
+
+
+def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, root: Path, deep: bool) -> Look:
+    """Compare a session's record with its parts; where it is `deep`, their text, too, with the source's.
+
+    `tracked` are the tickers that the manifest says it was cut by.
+    """
+    read: dict[Tier, int] = {}
+    problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
+    for tier in record.part_sha256:
+        path = folders.path(record.session, tier)
+        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
+        try:
+            read[tier] = files.size(path)
+            problems += [Problem("damaged", "session", name, why, record.session) for why in _wrong(record, tier, path)]
+        except FileNotFoundError:
+            problems.append(Problem("missing", "session", name, "the file is gone", record.session))
+        except OSError as error:
+            problems.append(Problem("damaged", "session", name, files.why_unread(error), record.session))
+    whole = not problems
+    if whole and not _says_the_same(record, tracked, folders.path(record.session, "tracked")):
+        why = "it is not what the tracked part says of itself"
+        problems.append(Problem("damaged", "session", "manifest", why, record.session))
+    if whole and deep:
+        problems += [
+            Problem("damaged", "session", str(record.session), why, record.session) for why in _lost(record, folders)
+        ]
+    return Look(tuple(problems), len(read), sum(read.values()))
+
+
+def _contradictions(record: SessionRecord) -> Iterator[str]:
+    """Row conservation: every row of the source is in one part or was not to be kept."""
+    parts = record.tracked_rows + record.archive_rows + record.dropped_rows
+    if parts != record.source_rows:
+        yield f"{record.source_rows:,} rows came, and its parts have {parts:,}"
+    if record.archive_kept != (record.archive_sha256 is not None) or (record.archive_kept and record.dropped_rows):
+        yield "it says both that the rest was kept and that it was not"
+    if not _ascend(record):
+        yield "the numbers of its tracked rows are not those of so many rows, ascending"
+
+
+def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: Path) -> bool:
+    """Whether a tracked part that says something of itself says this; one of an older version says nothing.
+
+    An ETag that was forgotten is no contradiction: its session is to be fetched again.
+    """
+    with files.to_read(part) as file:
+        said = part_record.read(file)
+    if said is None:
+        return True
+    unsaid = replace(record, tracked_set=0, last_modified="", etag=record.etag or said.record.etag)
+    return said.tickers == tracked and replace(said.record, findings=()) == unsaid
+
+
+def _ascend(record: SessionRecord) -> bool:
+    try:
+        runs = row_numbers.decode(record.tracked_row_numbers)
+    except ValueError:
+        return False
+    return runs.rows == record.tracked_rows and runs.ascend_below(record.source_rows)
+
+
+def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
+    size = files.size(path)
+    if sha256_of(path) != record.part_sha256[tier]:
+        yield f"it is not the file that was written: its {size:,} bytes have another sha256"
+        return
+    try:
+        index = MemberIndex.decode(record.part_index[tier])
+    except ValueError:
+        yield "its index in the manifest cannot be read"
+        return
+    whole = index.offsets[0] == 0 and index.offsets[-1] in (size, _without_note(path))
+    if not whole or any(a >= b for a, b in pairwise(index.offsets)):
+        yield "its index in the manifest does not fit it"
+
+
+def _without_note(path: Path) -> int | None:
+    """Length of a part without the note at its end; None where there is none."""
+    with files.to_read(path) as file:
+        found = note.take_tail(file)
+    return found[1] if found else None
+
+
+def _lost(record: SessionRecord, folders: PartFolders) -> Iterator[str]:
+    """What the texts say: members that are not where the index has them, rows that are not those that came."""
+    read: dict[Tier, PartLines] = {}
+    try:
+        for tier, index in record.part_index.items():
+            read[tier] = PartLines(folders.path(record.session, tier), MemberIndex.decode(index))
+        wrong = list(_rows_lost(record, read))
+    except (UnreadableFile, OSError) as error:
+        yield f"its parts cannot be unpacked: {error}"
+        return
+    for tier, part in read.items():
+        if not _begin_as_indexed(part, record.columns):
+            yield f"the members of its {tier} part do not begin with the tickers of the index"
+    yield from wrong
+
+
+def _begin_as_indexed(part: PartLines, columns: tuple[str, ...]) -> bool:
+    """Whether each member begins with its ticker: asked of ordered parts, the only ones that are looked up in."""
+    if not part.index.ordered:
+        return True
+    lines = [first.removesuffix(b"\n") + b"\n" for first in part.firsts]
+    return _tickers(b"".join(lines), columns) == list(part.index.firsts)
+
+
+def _tickers(rows: bytes, columns: tuple[str, ...]) -> list[str] | None:
+    """The ticker of each row; None where the text, or what its columns are called, is not what was written."""
+    import polars as pl  # for who looks deep alone
+
+    from ingest.cache.parts.lines import parse
+
+    try:
+        return parse(rows, columns, {"ticker": pl.String()})["ticker"].fill_null("").to_list()
+    except (pl.exceptions.PolarsError, TypeError):
+        return None
+
+
+def _rows_lost(record: SessionRecord, read: Mapping[Tier, PartLines]) -> Iterator[str]:
+    by_lines = record.cut == "lines"
+    text_sha256 = record.text_sha256
+    if by_lines and record.archive_kept:
+        runs = row_numbers.decode(record.tracked_row_numbers)
+        text_sha256 = sha256_together(read["tracked"], read["archive"], runs, record.source_rows)
+    counts = {"tracked": record.tracked_rows, "archive": record.archive_rows}
+    for tier, part in read.items():
+        rows = part.count() if by_lines else _parsed_rows(part, record.columns)
+        if rows != counts[tier]:
+            yield f"its {tier} part has {rows:,} rows, and {counts[tier]:,} were written"
+            return
+    if text_sha256 != record.text_sha256:
+        yield "its parts put together are not the text that came"
+
+
+def _parsed_rows(part: PartLines, columns: tuple[str, ...]) -> int:
+    return sum(len(_tickers(chunk, columns) or ()) for chunk in part.chunks())

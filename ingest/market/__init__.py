@@ -1,0 +1,1 @@
+"""What the vendor publishes: datasets, sessions, tickers, subscriptions, corporate actions. Pure, no I/O."""

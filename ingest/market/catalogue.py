@@ -1,0 +1,225 @@
+"""The catalogue of datasets: where each lies in the bucket, and what its rows hold.
+
+Adding a dataset is adding an entry: everything else asks the entry. Columns and first dates are those of the vendor's
+pages on flat files; where they are silent a comment says what else is known. The source's listing has the last word on
+which days exist.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from ingest.errors import UsageError
+from ingest.market.datasets import PRICES, Dataset
+from ingest.market.patterns import prefix_of
+from ingest.market.yahoo_symbols import crypto_symbol, forex_symbol, index_symbol, stock_symbol
+
+_UTC_DAY = timedelta(hours=25)
+"""A day of UTC is over, and an hour more."""
+
+
+def _minutes(day: Dataset, short: str, **more: Any) -> Dataset:
+    """The minute bars of a market: what holds for its days, but for what is said."""
+    name = f"{day.name.partition('/')[0]}/minute_aggs_v1"
+    return replace(day, name=name, short=short, interval="1m", primary=False, **more)
+
+
+def _futures(venue: str) -> tuple[Dataset, Dataset]:
+    """The session and the minute bars of a venue: their date is that of the session's end, in Chicago.
+
+    A session opens on the evening before, so `window_start` is of another date; an older page's example has it in
+    milliseconds. Both kinds of file are given all columns that either page names, since the pages have changed. Spreads
+    between contracts have prices of either sign, and oil had on 2020-04-20.
+    """
+    own = ("dollar_volume", "session_end_date", "settlement_price", "exchange")
+    day = Dataset(
+        name=f"us_futures_{venue}/session_aggs_v1",
+        short=f"futures-{venue}-day",
+        interval="1d",
+        calendar="CMES",
+        zone="America/Chicago",
+        clock="America/New_York",
+        first_session=date(2017, 4, 3),
+        optional=("window_start", "transactions", *own),
+        extras=("settlement_price", "dollar_volume"),
+        stamp="session_end_date",
+        unit="contracts",
+        signed=True,
+        settled=timedelta(hours=18),
+    )
+    return day, _minutes(day, f"futures-{venue}-minute", extras=("dollar_volume",))
+
+
+STOCKS_DAY = Dataset(
+    name="us_stocks_sip/day_aggs_v1",
+    short="stocks-day",
+    interval="1d",
+    calendar="XNYS",
+    zone="America/New_York",
+    first_session=date(2003, 9, 10),
+    plans=((5, "Starter"), (10, "Developer")),
+    spelling=stock_symbol,
+    splits=True,
+    primary=True,
+)
+
+
+STOCKS_MINUTE = _minutes(STOCKS_DAY, "stocks-minute")
+
+
+# Contracts are adjusted by the exchange, which gives them other names; Yahoo has no history of them.
+_OPTIONS_DAY = Dataset(
+    name="us_options_opra/day_aggs_v1",
+    short="options-day",
+    interval="1d",
+    calendar="XNYS",
+    zone="America/New_York",
+    first_session=date(2014, 6, 2),
+    unit="contracts",
+    plans=((2, "Starter"), (4, "Developer")),
+    sigil="O:",
+)
+
+
+# Indices of coins and of Asia are among them, and have files on weekdays alone: a guess.
+_INDICES_DAY = Dataset(
+    name="us_indices/day_aggs_v1",
+    short="indices-day",
+    interval="1d",
+    calendar="XNYS",
+    zone="America/New_York",
+    first_session=date(2023, 2, 14),
+    required=("ticker", *PRICES),
+    optional=("window_start",),
+    unit=None,
+    sigil="I:",
+    spelling=index_symbol,
+)
+
+
+# Bars of quotes: no page says what the volume counts. Listings have a file for each day but Saturdays; that its days
+# are those of UTC is how others read them. Yahoo's days are London's, an hour off in summer.
+_FOREX_DAY = Dataset(
+    name="global_forex/day_aggs_v1",
+    short="forex-day",
+    interval="1d",
+    calendar="forex",
+    zone="UTC",
+    first_session=date(2009, 9, 25),
+    unit="quotes",
+    settled=_UTC_DAY,
+    sigil="C:",
+    spelling=forex_symbol,
+    yahoo_clock="Europe/London",
+)
+
+
+# The vendor's page begins on 2013-11-01; a listing was seen that goes back to 2010. Yahoo's prices are a mean of more
+# exchanges than Massive has.
+_CRYPTO_DAY = Dataset(
+    name="global_crypto/day_aggs_v1",
+    short="crypto-day",
+    interval="1d",
+    calendar="daily",
+    zone="UTC",
+    first_session=date(2010, 1, 1),
+    unit="coins",
+    settled=_UTC_DAY,
+    sigil="X:",
+    spelling=crypto_symbol,
+    tolerance=0.05,
+)
+
+
+_ENTRIES = (
+    *(STOCKS_DAY, STOCKS_MINUTE),
+    *(_OPTIONS_DAY, _minutes(_OPTIONS_DAY, "options-minute")),
+    *(_INDICES_DAY, _minutes(_INDICES_DAY, "indices-minute")),
+    *(_FOREX_DAY, _minutes(_FOREX_DAY, "forex-minute")),
+    *(_CRYPTO_DAY, _minutes(_CRYPTO_DAY, "crypto-minute")),
+    *(dataset for venue in ("cme", "cbot", "comex", "nymex") for dataset in _futures(venue)),
+)
+
+
+CATALOGUE: Mapping[str, Dataset] = {dataset.short: dataset for dataset in _ENTRIES}
+"""All datasets by their short names, in the order in which they are offered."""
+
+
+def named(text: str) -> Dataset:
+    """The dataset of a short name (`options-day`) or of a full one (`us_options_opra/day_aggs_v1`).
+
+    Raises UsageError, which names those that come near.
+    """
+    for dataset in CATALOGUE.values():
+        if text in (dataset.short, dataset.name):
+            return dataset
+    near = get_close_matches(str(text), [*CATALOGUE, *(one.name for one in CATALOGUE.values())], 3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(f"there is no dataset {str(text)[:60]!r}: {meant}there are {', '.join(CATALOGUE)}")
+
+
+def minutes_of(dataset: Dataset) -> Dataset | None:
+    """The minute bars of the same market; None where the catalogue has none."""
+    return _of_market(dataset, is_intraday=True)
+
+
+def days_of(dataset: Dataset) -> Dataset | None:
+    """The day bars of the same market; None where the catalogue has none."""
+    return _of_market(dataset, is_intraday=False)
+
+
+def _of_market(dataset: Dataset, is_intraday: bool) -> Dataset | None:
+    market = f"{dataset.name.partition('/')[0]}/"
+    fitting = (one for one in CATALOGUE.values() if one.is_intraday is is_intraday and one.name.startswith(market))
+    return next(fitting, None)
+
+
+def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
+    """The dataset that a ticker's sigil names (`X:BTC-USD` is crypto), of stocks where it has none.
+
+    A sigil stands before a capital, a digit or a pattern, not in a path of Windows. Its day bars for the interval "1d";
+    for any other its minute bars, of which longer ones are made.
+    """
+    is_intraday = interval != "1d"
+    fitting = [one for one in CATALOGUE.values() if one.sigil and one.is_intraday is is_intraday]
+    plain = STOCKS_MINUTE if is_intraday else STOCKS_DAY
+    return next((one for one in fitting if re.match(re.escape(one.sigil) + "[A-Z0-9*?]", ticker)), plain)
+
+
+def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
+    """The one dataset that these tickers' sigils name. Raises UsageError where they name several."""
+    found = {of_ticker(ticker, interval): ticker for ticker in tickers}
+    if len(found) > 1:
+        told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
+        raise UsageError(f"{told}: one command for each, or name one dataset with --dataset")
+    return next(iter(found), STOCKS_MINUTE if interval != "1d" else STOCKS_DAY)
+
+
+def bars_of(dataset: Dataset, interval: str) -> Dataset:
+    """The bars of a dataset's market that those of an interval are made of: its days, or its minutes.
+
+    Raises UsageError where the catalogue has none.
+    """
+    if dataset.is_intraday is (interval != "1d"):
+        return dataset
+    found = days_of(dataset) if interval == "1d" else minutes_of(dataset)
+    if found is None:
+        raise UsageError(f"interval {interval!r}: the catalogue has no such bars of the market of {dataset.short}")
+    return found
+
+
+def interval_of(dataset: str | None, interval: str | None) -> str:
+    """The interval that was named, else that of the dataset that was, else a day. Raises UsageError."""
+    return interval or (named(dataset).interval if dataset else "1d")
+
+
+def strangers(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Tickers and patterns that no ticker of a dataset can be: all of its own begin with its sigil."""
+    return [name for name in names if not _may_begin(prefix_of(name), name, dataset.sigil)]
+
+
+def _may_begin(prefix: str, name: str, sigil: str) -> bool:
+    return prefix.startswith(sigil) or (prefix != name and sigil.startswith(prefix))

@@ -1,0 +1,201 @@
+"""What a dataset is: its place in the bucket, its columns, its tickers' names, and the names of its sessions' files."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from ingest.market.tickers import MAX_NAME_BYTES, file_stem, ticker_of
+from ingest.market.yahoo_symbols import Spelling
+
+Interval = Literal["1d", "1m"]
+Unit = Literal["shares", "contracts", "coins", "quotes"]
+
+Tier = Literal["tracked", "archive"]
+TIERS: tuple[Tier, Tier] = ("tracked", "archive")
+
+_END = ".csv.gz"
+
+PRICES = ("open", "close", "high", "low")
+
+Plans = tuple[tuple[int, str], ...]
+"""Years of history, each with the vendor's plan that has them: plans are per kind of security."""
+
+
+_NO_SIGIL = "__"
+"""What no stem begins with: a ticker that lacks its dataset's sigil."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One kind of daily file.
+
+    `name` is also the prefix of its keys, `short` what people call it. `interval` is what one row covers. `calendar`
+    names its sessions (see `sessions.Calendar.of`), `zone` is the time zone of their dates; a session is over, and its
+    prices settled, when `settled` has passed since its date began there. Times of day are told in `clock`, and in
+    `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
+
+    `required` names the columns without which a file cannot be read (of bars within a day see `needed`), `optional`
+    those that are known and may be lacking; any other column is kept in the parts and reported once. `extras` are those
+    of them that hold numbers and are handed out beside prices, volume and trades. `stamp` names the column that tells
+    the date of a row: it is held against the key's. `unit` is what the volume counts, None where there is none. Where
+    `signed`, prices may be zero or negative.
+
+    `sigil` begins each of its tickers, and is left out of file names, since the folder says it. `spelling` gives
+    Yahoo's symbol of a ticker, None where Yahoo is never asked; `tolerance` is how far the closes of one session may
+    lie apart there (the smallest splits change prices by more than a fiftieth). `plans` are those that are known not to
+    have all of the history. `splits` says whether there are
+    splits and dividends to adjust for. The `primary` dataset lies in the tiers themselves, all others in a folder of
+    their own below each.
+    """
+
+    name: str
+    short: str
+    interval: Interval
+    calendar: str
+    zone: str
+    first_session: date
+    required: tuple[str, ...] = ("ticker", "volume", *PRICES)
+    optional: tuple[str, ...] = ("window_start", "transactions")
+    extras: tuple[str, ...] = ()
+    stamp: str = "window_start"
+    unit: Unit | None = "shares"
+    signed: bool = False
+    settled: timedelta = timedelta(hours=17)
+    sigil: str = ""
+    plans: Plans = ()
+    spelling: Spelling | None = None
+    tolerance: float = 0.02
+    splits: bool = False
+    primary: bool = False
+    clock: str | None = None
+    yahoo_clock: str | None = None
+
+    @property
+    def time_zone(self) -> str:
+        """Zone in which times of day are told."""
+        return self.clock or self.zone
+
+    @property
+    def yahoo_zone(self) -> str:
+        """Zone in which yfinance tells times of day of such tickers."""
+        return self.yahoo_clock or self.time_zone
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of all its keys, without a slash at the end."""
+        return self.name
+
+    @property
+    def flag(self) -> str:
+        """What a command is to be called with for it, after a blank; nothing for the one that commands take anyway."""
+        return "" if self.primary else f" --dataset {self.short}"
+
+    def key(self, session: date) -> str:
+        """Key of the object that holds a session."""
+        return f"{self.prefix}/{session:%Y/%m}/{session.isoformat()}.csv.gz"
+
+    def year_prefix(self, year: int) -> str:
+        """Prefix of all objects of a year: a year of sessions fits in one page of a listing."""
+        return f"{self.prefix}/{year:04d}/"
+
+    def session_of(self, key: str) -> date | None:
+        """Session that a key stands for, or None where the key is not one of this dataset's.
+
+        The date of a session comes from its key alone: stamps inside the files have been wrong.
+        """
+        found = re.search(r"/(\d{4}-\d\d-\d\d)\.csv\.gz\Z", key)
+        try:
+            session = date.fromisoformat(found[1]) if found else None
+        except ValueError:
+            return None
+        return session if session and key == self.key(session) else None
+
+    @property
+    def evenings(self) -> int:
+        """Days before its date on which a session may open: of futures up to five, over the longest weekend."""
+        return 0 if self.stamp == "window_start" else 5
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether its rows have a volume: those of indices have none."""
+        return "volume" in self.required
+
+    @property
+    def counts_contracts(self) -> bool:
+        """Whether its volume is a whole number in each row: of shares, coins and quotes there may be fractions."""
+        return self.unit == "contracts"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that hold a number in each row: the prices, and the volume where there is one."""
+        return tuple(name for name in ("open", "high", "low", "close", "volume") if name in self.required)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns without which a file cannot be read: a bar within a day is none without its time."""
+        return (*self.required, "window_start") if self.is_intraday else self.required
+
+    @property
+    def is_intraday(self) -> bool:
+        """Whether a ticker has many rows a session."""
+        return self.interval != "1d"
+
+    def folder(self, tier: Path) -> Path:
+        """Its folder in that of a tier, or of the quarantine."""
+        return tier if self.primary else tier / self.name
+
+    def stem(self, ticker: str) -> str:
+        """How a ticker's files begin: `O:SPY` is `SPY` among the options. Raises UsageError for what is no text."""
+        if not self.sigil:
+            return file_stem(ticker)
+        bare = ticker.removeprefix(self.sigil)
+        return file_stem(bare) if bare and bare != ticker else f"{_NO_SIGIL}{file_stem(ticker)}"
+
+    def ticker_of(self, stem: str) -> str:
+        """Inverse of `stem`. Raises UsageError."""
+        if self.sigil and not stem.startswith(_NO_SIGIL):
+            return f"{self.sigil}{ticker_of(stem)}"
+        return ticker_of(stem.removeprefix(_NO_SIGIL) if self.sigil else stem)
+
+    @property
+    def csv_suffix(self) -> str:
+        """How the name of a tracked ticker's CSV, or of its folder of CSVs, goes on after the stem."""
+        return f"_{self.interval}_data" if self.is_intraday else f"_{self.interval}_data.csv"
+
+    def csv_name(self, ticker: str) -> str | None:
+        """Name of a ticker's CSV (of its folder of CSVs, a month each, where rows are minutes).
+
+        None where it would have more bytes than file systems take (255). Raises UsageError as `stem` does.
+        """
+        name = f"{self.stem(ticker)}{self.csv_suffix}"
+        return name if len(name) <= MAX_NAME_BYTES else None
+
+    @property
+    def is_filled_from_yahoo(self) -> bool:
+        """Whether Yahoo is asked for sessions that Massive lacks: for days, where it has the same securities."""
+        return self.spelling is not None and not self.is_intraday
+
+    def yahoo_symbol(self, ticker: str) -> str | None:
+        """How Yahoo spells a ticker; None where it is not asked, or where no spelling is known to mean the same."""
+        return self.spelling(ticker) if self.spelling else None
+
+
+def part_name(session: date) -> str:
+    """Name of a session's file, in whichever folder."""
+    return f"{session.isoformat()}{_END}"
+
+
+def session_of(name: str) -> date | None:
+    """Inverse of `part_name`; None for a name of another kind."""
+    try:
+        return date.fromisoformat(name.removesuffix(_END))
+    except ValueError:
+        return None
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a session's file has this name."""
+    session = session_of(name)
+    return session is not None and part_name(session) == name

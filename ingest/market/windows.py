@@ -1,0 +1,85 @@
+"""Windows: which days the user asked for, made sense of, by dates, months, or yfinance's periods (`6mo`, `ytd`)."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from ingest.errors import UsageError
+from ingest.market.calendars import Calendar, months_back
+from ingest.market.datasets import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days from `start` to `end`, both inclusive, and what had to be said about them."""
+
+    start: date
+    end: date
+    notices: tuple[str, ...] = ()
+
+
+def choose(months: int, start: date | None, end: date | None, today: date, dataset: Dataset) -> Window:
+    """The window of `months` back from today, or from `start` to `end`; today is New York's.
+
+    A window is cut to what can exist: from the dataset's first session to today; raises UsageError where nothing of
+    it is left or it is the wrong way round.
+    """
+    last = end or today
+    if last < dataset.first_session:
+        raise UsageError(f"{dataset.name} begins on {dataset.first_session}: there is nothing up to {last}")
+    first = start or months_back(last, months)
+    if first > last:
+        raise UsageError(f"the window is the wrong way round: --start {first} is after --end {last}")
+    if first > today:
+        raise UsageError(f"the window begins on {first}, which is after today ({today}, New York)")
+    notices = []
+    if first < dataset.first_session:
+        notices.append(f"{dataset.name} begins on {dataset.first_session}: the window begins there")
+    if last > today:
+        notices.append(f"{last} is still to come: the window ends today, {today}")
+    return Window(max(first, dataset.first_session), min(last, today), tuple(notices))
+
+
+def span(start: date | None, end: date | None) -> tuple[date, date]:
+    """First and last day of what is held from `start` to `end`, both inclusive, as far back and on as None lets it.
+
+    Raises UsageError where it is the wrong way round.
+    """
+    first, last = start or date.min, end or date.max
+    if first > last:
+        raise UsageError(f"the window is the wrong way round: start {first} is after end {last}")
+    return first, last
+
+
+_SHAPE = re.compile(r"([1-9]\d{0,4})(d|wk|mo|y)")
+_ALLOWED = "1d, 5d, 1mo, 3mo, 6mo, 1y, 2y, 5y, 10y, ytd, max, or a number with d, wk, mo or y"
+
+
+def first_day(period: str, today: date, newest: date, dataset: Dataset, listed: Collection[date] = ()) -> date:
+    """First day of a period that ends today; days are sessions, the newest of which is over. Raises UsageError."""
+    if period == "max":
+        return dataset.first_session
+    if period == "ytd":
+        return date(today.year, 1, 1)
+    found = _SHAPE.fullmatch(period) if isinstance(period, str) else None
+    if not found:
+        raise UsageError(f"the period {period!r} is none of {_ALLOWED}")
+    if found[2] == "d":
+        return _sessions_back(int(found[1]), newest, dataset, listed)
+    return _back(int(found[1]), found[2], today, dataset.first_session)
+
+
+def _sessions_back(count: int, newest: date, dataset: Dataset, listed: Collection[date]) -> date:
+    earliest = max(dataset.first_session, newest - timedelta(days=2 * count + 10))
+    found = Calendar.of(dataset.calendar, listed).between(earliest, newest)
+    return found[-count] if len(found) >= count else dataset.first_session
+
+
+def _back(count: int, unit: str, today: date, first: date) -> date:
+    if unit == "wk":
+        return max(first, today - timedelta(weeks=count))
+    try:
+        return max(first, months_back(today, count * (12 if unit == "y" else 1)))
+    except ValueError:
+        return first

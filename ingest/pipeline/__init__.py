@@ -1,0 +1,1 @@
+"""A run: fetch, split, stage on workers, one committer, then the CSVs."""

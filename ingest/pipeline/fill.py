@@ -1,0 +1,116 @@
+"""Fills what a run's tracked tickers lack from Yahoo, and keeps their splits and dividends up to date."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ingest import events
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.yahoo import Quotes
+from ingest.errors import Disagreement, NotFound, SourceError, SourceUnavailable
+from ingest.finding import NOT_YAHOOS, Finding
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
+from ingest.reading.adjusting.freshness import ASKS_AGAIN, calendar_of, due, newest_session
+from ingest.settings import Settings
+
+if TYPE_CHECKING:
+    from ingest.reading.rows import Stock
+    from ingest.sources.yahoo import Yahoo
+
+
+_PATIENCE_S, _TICKER_S = 120.0, 5.0
+"""Seconds that all tickers together may take, and those of each on top: a Yahoo that crawls must not hold the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One run's questions to Yahoo, one ticker after the other; whoever calls holds the cache."""
+
+    manifest: Manifest
+    settings: Settings
+    dataset: Dataset
+    sink: events.Sink
+
+    async def fill(
+        self, tickers: Collection[str], start: date, end: date, stop: anyio.Event, refresh: bool = False
+    ) -> None:
+        """Ask for each ticker that is due, until told to stop or Yahoo gives no answer any more.
+
+        A ticker is due where its events are older than the newest session of the window that is over, or where the
+        window reaches further back than what was asked for. What has no events is due only where sessions are lacking.
+        With `refresh` all of them are, and what Yahoo was refused for is forgotten, of tickers not tracked, too.
+        """
+        last = min(end, newest_session(self.dataset))
+        waiting = self._waiting(tickers, start, last, refresh)
+        if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
+            self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
+        began = time.monotonic()
+        for number, ticker in enumerate(waiting, 1):
+            if stop.is_set():
+                return
+            if time.monotonic() - began > _PATIENCE_S + _TICKER_S * (number - 1):
+                self._give_up(waiting[number - 1 :], SourceUnavailable("it takes too long to answer"))
+                return
+            try:
+                rows = await anyio.to_thread.run_sync(self._one, ticker, start)
+            except SourceUnavailable as error:
+                self._give_up(waiting[number - 1 :], error)
+                return
+            except SourceError as error:  # of this ticker: the others are not to go without for it
+                self.sink(events.Notice(f"no answer about {ticker}: {error}; the next run asks again", "warning"))
+                continue
+            self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
+
+    def _waiting(self, tickers: Collection[str], start: date, last: date, refresh: bool) -> list[str]:
+        quotes, wanted = Quotes(self.manifest), self._with_questions(tickers, start, last)
+        if not refresh:
+            return due(quotes, self.dataset, wanted, start, last)
+        quotes.forget_refusals()
+        return sorted(ticker for ticker in wanted if self.dataset.yahoo_symbol(ticker))
+
+    def _with_questions(self, tickers: Collection[str], start: date, end: date) -> Collection[str]:
+        if self.dataset.splits:
+            return tickers
+        sessions = calendar_of(self.manifest, self.dataset).between(start, end)
+        coverage = self.manifest.coverage()
+        return [ticker for ticker in tickers if not coverage.of(ticker).issuperset(sessions)]
+
+    def _one(self, ticker: str, start: date) -> int:
+        """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""
+        from ingest.market.multipliers import unfollowed  # polars and yfinance: a run with nothing to ask does without
+        from ingest.reading.adjusting import fallback
+
+        stock, yahoo = self._means()
+        try:
+            answer = fallback.ask(stock, yahoo, ticker, start)
+        except (NotFound, Disagreement) as error:
+            fallback.store_refusal(stock, ticker, start, error)
+            self._say(error)
+            return 0
+        if answer.refused and answer.start > start:
+            self._say(Disagreement(f"{answer.refused}. What it has since {answer.start} is believed"))
+        odd = unfollowed(answer.actions.odd)
+        for doubt in (*answer.doubts, *([f"{ticker}: {odd}"] if odd else [])):
+            self.sink(events.Notice(doubt, "warning"))
+        for session in answer.outliers if answer.compared else ():
+            self.sink(events.Found(session, (Finding(NOT_YAHOOS, 1, (ticker,)),)))
+        return fallback.store(stock, start, answer)
+
+    def _say(self, error: SourceError) -> None:
+        words = f"{error}; {ASKS_AGAIN}"
+        self.sink(events.Notice(words, "warning" if isinstance(error, Disagreement) else "info"))
+
+    def _means(self) -> "tuple[Stock, Yahoo]":
+        from ingest.reading import rows as reading
+        from ingest.sources.yahoo import shared
+
+        return reading.stock_of(self.manifest, self.settings, self.dataset), shared()
+
+    def _give_up(self, left: Sequence[str], error: SourceError) -> None:
+        message = f"Yahoo was not asked for {some(left)}: {error}; the next run asks again"
+        self.sink(events.Notice(message, "warning"))

@@ -1,0 +1,328 @@
+"""A run from settings to summary: take the cache, list, plan, fetch, ask Yahoo, bring the tracked CSVs up to date."""
+
+import importlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import date
+from typing import Any, TypeVar
+
+import anyio
+from anyio.from_thread import start_blocking_portal
+
+from ingest import events
+from ingest.cache import lock, provenance, rebuild
+from ingest.cache.commit import Store
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartFolders, csv_folder
+from ingest.cache.manifest import Answer, Manifest
+from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
+from ingest.market.patterns import some
+from ingest.market.permission import Permission, only_copies
+from ingest.pipeline.fill import Filling
+from ingest.pipeline.outcomes import OutcomeKind
+from ingest.pipeline.room import spool_told
+from ingest.pipeline.summary import Tally, damaged, standing
+from ingest.planning.estimate import ASK_FROM, estimate, in_words
+from ingest.planning.plan import Plan, limit
+from ingest.planning.request import Request
+from ingest.planning.survey import asking, connected, survey
+from ingest.settings import Settings
+from ingest.sources import spool
+from ingest.sources.resilient import Asker, Line
+from ingest.tracked import expand
+from ingest.tracked.update import compare_counts
+
+_Result = TypeVar("_Result")
+
+_TURN_S = 0.1
+
+SHORTLY_S = 1.0
+"""A reader that keeps what Yahoo answered holds the cache for a moment: no reason to give a run up."""
+
+
+async def run(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
+    """Bring the cache to what the request asks for; reports to `sink` all the while.
+
+    When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
+    SourceUnavailable or CacheError, after the summary; whatever was committed until then stays. Before there is
+    anything to sum up: UsageError where there are no keys, CacheLocked, Stopped.
+    """
+    async with connected(settings, stop) as line:
+        with lock.hold(settings.cache.root, SHORTLY_S):
+            return await run_held(settings, request, line, sink, stop)
+
+
+async def run_held(
+    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
+) -> events.Finished:
+    """As `run`, for who holds the cache's lock."""
+    with spool_told(settings.spool_path):
+        return await _run_held(settings, request, line, sink, stop)
+
+
+async def _run_held(
+    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
+) -> events.Finished:
+    with opened_store(settings, request) as store:
+        going = _Run(settings, request, store, line, sink, stop)
+        failure: IngestError | None = None
+        try:
+            await going.work()
+        except Stopped:
+            pass  # before anything was under way: the summary says so
+        except IngestError as error:
+            failure = error
+        try:
+            finished = going.finish(failure)
+        except CacheError as error:
+            failure = failure or error  # what came first says more than that its end cannot be recorded
+    if failure:
+        raise failure
+    return finished
+
+
+def run_apart(settings: Settings, request: Request, sink: events.Sink) -> events.Finished:
+    """As `run`, in a thread: where this is called an event loop may be running (a notebook). Ctrl-C cancels it."""
+    return apart(lambda: run(settings, request, sink, anyio.Event()))
+
+
+def apart(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+    """Await work in a thread with an event loop of its own; Ctrl-C cancels it."""
+    with start_blocking_portal() as portal:
+        future: Future[_Result] = portal.start_task_soon(work)
+        # In turns: where polars has taken SIGINT for itself, a wait without an end does not notice it.
+        while not wait([future], _TURN_S).done:
+            pass
+        return future.result()
+
+
+class _Run:
+    """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
+
+    def __init__(
+        self, settings: Settings, request: Request, store: Store, line: Line, sink: events.Sink, stop: anyio.Event
+    ) -> None:
+        self._line = line
+        self._settings, self._request, self._store, self._stop = settings, request, store, stop
+        self._started = time.monotonic()
+        self._sink = Tally(sink)
+        self._plan: Plan | None = None
+        self._outcomes: dict[date, OutcomeKind] = {}
+        self._requests = 0
+        self._followed: frozenset[str] = frozenset()
+        self._is_bare = False
+
+    async def work(self) -> None:
+        """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
+        provenance.refuse_other(self._store.manifest, self._settings.source)
+        window = self._request.window
+        dataset, tracked = self._request.dataset.name, len(self._request.tracked)
+        self._sink(events.RunStarted(self._store.run, dataset, window.start, window.end, tracked))
+        for notice in self._request.said():
+            self._sink(notice)
+        manifest, folders = self._store.manifest, self._store.folders
+        if words := rebuild.rebuild(manifest, folders, self._request.dataset, self._store.run):
+            self._sink(events.Notice(words, "warning"))
+        try:
+            await self._fetch()
+        except SourceError:
+            await self._with_what_there_is()
+            raise
+        await self._bring_up_to_date()
+
+    async def _bring_up_to_date(self) -> None:
+        await self._follow()
+        await self._fill()
+        await self._project()
+
+    async def _with_what_there_is(self) -> None:
+        """Bring the CSVs up to date though the source has failed, which stays the first to be told."""
+        try:
+            await self._bring_up_to_date()
+        except CacheError as error:
+            self._sink(events.Notice(str(error), "warning"))
+
+    def finish(self, failure: IngestError | None) -> events.Finished:
+        """Make the summary, record it, and report it."""
+        states = standing(self._plan, self._outcomes)
+        finished = self._sink.finished(
+            run=self._store.run,
+            window=self._request.window,
+            states=states,
+            requests=self._requests,
+            seconds=time.monotonic() - self._started,
+            exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, self._stop.is_set()),
+            interrupted=self._stop.is_set(),
+        )
+        try:
+            self._store.manifest.finish_run(self._store.run, finished.exit_code, asdict(finished))
+        except CacheError as error:
+            self._sink(replace(finished, exit_code=failure.exit_code if failure else error.exit_code))
+            raise
+        self._sink(finished)
+        return finished
+
+    async def _fetch(self) -> None:
+        manifest, request = self._store.manifest, self._request
+        asker = Asker(self._line, self._settings.source, self._sink, self._stop)
+        try:
+            found = await survey(asker, manifest, self._settings, request)
+            plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
+            provenance.adopt(manifest, self._settings.source)
+            manifest.answered(_new_answers(plan), self._store.run)
+            spool.sweep(self._store.spool, _still_wanted(found.plan))
+            self._permit(found.permission)
+            self._check_size(plan)
+            self._is_bare = found.is_bare
+            for notice in found.outside():
+                self._sink(notice)
+            self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
+            if plan.fetches:
+                await self._fetch_all(asker, found.permission, plan)
+            if lost := damaged(plan, self._outcomes):
+                self._sink(events.Notice(_not_whole(lost, self._request), "warning"))
+        finally:
+            self._requests = asker.requests
+
+    def _check_size(self, plan: Plan) -> None:
+        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
+        if plan.bytes > ASK_FROM and not self._request.confirmed:
+            root = self._settings.cache.root
+            raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._store.manifest, root)))
+
+    async def _fetch_all(self, asker: Asker, permission: Permission, plan: Plan) -> None:
+        await _import_pipeline()
+        from ingest.pipeline.executor import Pipeline
+
+        limits = self._settings.limits
+        pipeline = Pipeline(asker, self._store, self._request, limits, self._sink, self._stop)
+        self._outcomes = pipeline.outcomes
+        try:
+            await pipeline.run(plan.fetches)
+        finally:
+            self._permit(permission.learn(*_told_apart(pipeline.outcomes)))
+
+    def _permit(self, permission: Permission) -> None:
+        """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
+        manifest = self._store.manifest
+        if permission == Permission():
+            return
+        held = manifest.committed()
+        lost = permission.lost(held)
+        if lost and not manifest.permission().lost(held):
+            self._sink(events.Notice(only_copies(lost, permission), "warning"))
+        manifest.permit(permission)
+
+    async def _follow(self) -> None:
+        """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
+        manifest, request = self._store.manifest, self._request
+        asked = (manifest, self._store.folders, request.dataset, request.tracked)
+        followed = await anyio.to_thread.run_sync(expand.follow, *asked)
+        self._followed = followed.tickers
+        if manifest.committed():
+            for words, is_warning in followed.notices():
+                self._sink(events.Notice(words, "warning" if is_warning else "info"))
+
+    async def _fill(self) -> None:
+        """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
+        request = self._request
+        wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
+        if wanted and self._followed:
+            filling = Filling(self._store.manifest, self._settings, request.dataset, self._sink)
+            window = request.window
+            await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
+
+    async def _project(self) -> None:
+        from ingest.tracked.projection import brought_over, project
+
+        manifest, dataset = self._store.manifest, self._request.dataset
+        csvs = CsvFolder(csv_folder(self._settings, dataset), dataset)
+        for session, found in compare_counts(manifest).items():
+            self._sink(events.Found(session, (found,)))
+        if words := brought_over(manifest):
+            self._sink(events.Notice(words))
+        into_csv = self._settings.fallback.into_csv
+        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, csvs, into_csv):
+            self._sink(projected)
+            rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
+            if rowless and manifest.committed():
+                self._sink(events.Notice(_rowless(rowless), "warning"))
+
+
+async def _import_pipeline() -> None:
+    """Import polars and numpy: 0.3 s that a run with nothing to do does without.
+
+    polars takes SIGINT for itself as it is imported, to abort queries: it is given back to whoever had it.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline.executor")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
+
+
+def _rowless(tickers: list[str]) -> str:
+    return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
+
+
+def _not_whole(days: Sequence[date], request: Request) -> str:
+    told = f"{some([str(day) for day in days])}: held, and a part is missing or damaged"
+    return f"{told}; the source does not give it again now. `ingest verify{request.dataset.flag}` says more"
+
+
+async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:
+    """The plan of such a run, from a fresh listing; nothing is written or downloaded. Raises SourceError."""
+    for notice in request.said():
+        sink(notice)
+    with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
+        provenance.refuse_other(manifest, settings.source)
+        async with asking(settings, sink, anyio.Event()) as asker:
+            found = await survey(asker, manifest, settings, request)
+            for notice in found.outside():
+                sink(notice)
+            return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
+
+
+def _told_apart(outcomes: Mapping[date, OutcomeKind]) -> tuple[list[date], list[date]]:
+    """The sessions that are allowed, and those that are refused: what was read is allowed, whatever was in it."""
+    allowed = [day for day, kind in outcomes.items() if kind in ("committed", "quarantined")]
+    return allowed, [day for day, kind in outcomes.items() if kind == "forbidden"]
+
+
+def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
+    if interrupted:
+        return 130
+    return 3 if is_bare or any(map(states.get, ("failed", "quarantined", "damaged"))) else 0
+
+
+@contextmanager
+def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
+    """The cache, opened for writing, with whatever a killed run left behind put right."""
+    dataset = request.dataset
+    PartFolders.of(settings, dataset).create()
+    with Store.opened(settings, dataset) as opened:
+        store = replace(opened, run=opened.manifest.begin_run(request.window.start, request.window.end))
+        store.recover()
+        CsvFolder(csv_folder(settings, dataset), dataset).sweep()
+        yield store
+
+
+def _still_wanted(plan: Plan) -> dict[date, spool.Known | None]:
+    """For each session of the plan the object that is to be fetched, if there is one, with this run or a later one."""
+    return {
+        one.session: spool.Known(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
+        for one in plan.decisions
+    }
+
+
+def _new_answers(plan: Plan) -> list[Answer]:
+    """What the listing says that the manifest does not say yet."""
+    return [
+        (decision.session, decision.remote, None, None)
+        for decision in plan.decisions
+        if decision.remote != decision.held.remote
+    ]

@@ -1,0 +1,112 @@
+"""Counts a run's events on their way to whoever shows them, for the summary at the end."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from ingest import events
+from ingest.finding import UNKNOWN_COLUMN, Finding
+from ingest.market.windows import Window
+from ingest.pipeline.outcomes import OutcomeKind
+from ingest.planning.plan import LATER, Decision, Plan
+
+
+class Tally:
+    """A sink that counts and passes on."""
+
+    def __init__(self, sink: events.Sink) -> None:
+        self._sink = sink
+        self._counts: Counter[str] = Counter()
+        self._findings: Counter[str] = Counter()
+        self._said: set[str] = set()
+        self._dataset = ""
+
+    def __call__(self, event: events.Event) -> None:
+        """Count an event and pass it on."""
+        match event:
+            case events.RunStarted():
+                self._dataset = event.dataset
+            case events.Fetched():
+                self._counts["bytes"] += event.bytes - event.resumed
+            case events.Projected():
+                self._counts["files_projected"] += event.files
+            case events.YahooAsked():
+                self._counts["yahoo_rows"] += event.rows
+            case events.Found():
+                self._findings.update(one.kind for one in event.findings)
+            case events.Committed():
+                self._committed(event)
+        self._sink(event)
+
+    def _committed(self, event: events.Committed) -> None:
+        self._findings.update(one.kind for one in event.findings)
+        self._say_once(event.findings)
+        self._counts["fetched"] += 1
+        self._counts["corrections"] += event.corrected
+        for name in ("source_rows", "tracked_rows", "archive_rows", "dropped_rows"):
+            self._counts[name] += getattr(event, name)
+
+    def _say_once(self, findings: Sequence[Finding]) -> None:
+        """Tell of an unknown column on the first session that has it: the others will have it, too."""
+        columns = {name for one in findings if one.kind == UNKNOWN_COLUMN for name in one.examples}
+        for name in sorted(columns - self._said):
+            self._sink(events.Notice(f"{UNKNOWN_COLUMN}: {name}; it is kept in the parts", "warning"))
+        self._said |= columns
+
+    def finished(
+        self,
+        run: int,
+        window: Window,
+        states: Mapping[str, int],
+        requests: int,
+        seconds: float,
+        exit_code: int,
+        interrupted: bool,
+    ) -> events.Finished:
+        """The summary, with the window's sessions by state as `standing` counts them."""
+        counted = ("bytes", "fetched", "source_rows", "tracked_rows", "archive_rows", "dropped_rows")
+        standing = (
+            "committed",
+            "forbidden",
+            "unpublished",
+            "absent",
+            "failed",
+            "quarantined",
+            "not_attempted",
+            "damaged",
+        )
+        return events.Finished(
+            run=run,
+            dataset=self._dataset,
+            start=window.start,
+            end=window.end,
+            exit_code=exit_code,
+            interrupted=interrupted,
+            seconds=seconds,
+            requests=requests,
+            corrections=self._counts["corrections"],
+            files_projected=self._counts["files_projected"],
+            yahoo_rows=self._counts["yahoo_rows"],
+            findings=dict(self._findings.most_common()),
+            **{name: self._counts[name] for name in counted},
+            **{name: states.get(name, 0) for name in standing},
+        )
+
+
+def standing(plan: Plan | None, outcomes: Mapping[date, OutcomeKind]) -> dict[str, int]:
+    """Sessions of the window by the state that they are in after the run."""
+    decisions: Sequence[Decision] = plan.decisions if plan else ()
+    return dict(Counter(_state(decision, outcomes.get(decision.session)) for decision in decisions))
+
+
+def damaged(plan: Plan, outcomes: Mapping[date, OutcomeKind]) -> list[date]:
+    """Sessions of the window that are held, are not whole, and could not be had again."""
+    return [one.session for one in plan.decisions if _state(one, outcomes.get(one.session)) == "damaged"]
+
+
+def _state(decision: Decision, outcome: OutcomeKind | None) -> str:
+    if outcome in ("forbidden", "absent") and decision.held.held == "committed":
+        return "damaged" if decision.damaged else "committed"  # no replacement is to be had; what was held is kept
+    if outcome:
+        return outcome
+    return "not_attempted" if decision.action == "fetch" or decision.reason == LATER else decision.reason

@@ -1,0 +1,72 @@
+"""The answer to `ingest list`: what the source has for a window, and how it stands to what is held and allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import anyio
+
+from ingest import events
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import HeldState
+from ingest.cache.provenance import refuse_other
+from ingest.planning.probing import current
+from ingest.planning.request import Request
+from ingest.planning.survey import asking, listed, nothing_of, published_of, within
+from ingest.settings import Settings
+from ingest.sources.base import same_etag
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One listed file. `bytes` are packed; `published` is its last change, ISO 8601, UTC.
+
+    `held` is "committed" where just these bytes are held, "replaced" where the file has changed since.
+    """
+
+    session: date
+    bytes: int
+    published: str
+    held: HeldState | str
+    permitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All files listed for a window, oldest first. `is_bare`: the source has none of the dataset, of no year."""
+
+    files: Sequence[Listed]
+    is_bare: bool
+
+
+async def list_window(settings: Settings, request: Request, sink: events.Sink) -> Window:
+    """What the source lists for the window of a request.
+
+    What is allowed is asked at its edges, and searched where it is not known. Nothing is written. Raises SourceError.
+    """
+    window = request.window
+    with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
+        refuse_other(manifest, settings.source)
+        held, known = manifest.sessions(), manifest.permission()
+    async with asking(settings, sink, anyio.Event()) as asker:
+        years = await listed(asker, request.dataset, window.start, window.end)
+        is_bare = not years and (await published_of(asker, request, years)).first is None
+        listing = within(years, window.start, window.end)
+        known = await current(asker, listing, known, any(known.allows(day) is None for day in listing))
+    if is_bare:
+        sink(nothing_of(request.dataset))
+    files = [
+        Listed(
+            session=day,
+            bytes=item.size,
+            published=item.last_modified,
+            held=_held(held[day].held, same_etag(held[day].etag, item.etag)) if day in held else "none",
+            permitted=known.allows(day) is True,
+        )
+        for day, item in listing.items()
+    ]
+    return Window(files, is_bare)
+
+
+def _held(state: HeldState, same: bool) -> str:
+    return "replaced" if state == "committed" and not same else state

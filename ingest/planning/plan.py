@@ -1,0 +1,205 @@
+"""One decision for each session of a window, with its reason. Pure: listing, manifest and lists in, decisions out."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Literal
+
+from ingest.cache.manifest.records import Held, RemoteState
+from ingest.market.patterns import covered, some
+from ingest.market.permission import Permission
+from ingest.sources.base import RemoteObject, same_etag
+
+Action = Literal["fetch", "skip"]
+
+LATER = "left for later"
+"""The reason of what is to be fetched and is over the limits of this run."""
+
+_REFUSALS: Collection[RemoteState | None] = ("forbidden", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done about a session, and why.
+
+    `tracked` and `keep_rest` say how a fetched session is to be split: never with less than is held of it.
+    `remote` is what the listing (or, for a forbidden one, the last answer) says of it. One that is `damaged` is held,
+    and known not to be whole.
+    """
+
+    session: date
+    action: Action
+    reason: str
+    remote: RemoteState
+    item: RemoteObject | None = None
+    held: Held = field(default_factory=Held)
+    tracked: frozenset[str] = frozenset()
+    keep_rest: bool = True
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants to have of each session; where `only` names some, the others are left as they are.
+
+    With `accept` what was held back for the rows that it takes away is wanted, too.
+    """
+
+    tracked: frozenset[str]
+    save_others: bool
+    refresh: bool = False
+    only: frozenset[date] | None = None
+    accept: bool = False
+
+    def asks_for(self, session: date) -> bool:
+        """Whether a session is to be looked at."""
+        return self.only is None or session in self.only
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All decisions of a window, by date. `is_bare`: the source lists no file of the dataset, of no year."""
+
+    decisions: tuple[Decision, ...]
+    is_bare: bool = False
+
+    @property
+    def fetches(self) -> tuple[Decision, ...]:
+        """What is to be downloaded, oldest first: what a plan allows rolls forward, so the oldest is lost first.
+
+        What was refused or failed when it was last asked for comes after all else: what is in trouble each night must
+        not use up a run's limit, nor its patience.
+        """
+        wanted = (decision for decision in self.decisions if decision.action == "fetch")
+        return tuple(sorted(wanted, key=lambda one: one.held.remote in _REFUSALS))
+
+    @property
+    def bytes(self) -> int:
+        """Packed bytes to download."""
+        return sum(decision.item.size for decision in self.fetches if decision.item)
+
+    def reasons(self) -> dict[str, int]:
+        """How many sessions have each reason; what is fetched comes first."""
+        order = sorted(self.decisions, key=lambda decision: (decision.action, decision.session))
+        return dict(Counter(f"{decision.action}: {decision.reason}" for decision in order))
+
+
+def make_plan(
+    window: tuple[date, date],
+    listing: Mapping[date, RemoteObject],
+    held: Mapping[date, Held],
+    is_session: Callable[[date], bool],
+    wishes: Wishes,
+    missing_parts: Collection[date] = (),
+    permission: Permission = Permission(),  # noqa: B008 - a value
+    last_listed: date | None = None,
+) -> Plan:
+    """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
+
+    What is not listed is still to be published where it is later than `last_listed` (the last of the listing, where it
+    is not given), and else absent. `missing_parts` are committed sessions whose files are not there; what the
+    `permission` is known to refuse is not asked for.
+    """
+    last_listed = last_listed or max(listing, default=date.min)
+    decisions = [
+        _listed(day, listing[day], held.get(day, Held()), wishes, day in missing_parts)
+        if day in listing
+        else _unlisted(day, held.get(day, Held()), is_session(day), last_listed, day in missing_parts)
+        for day in _days(*window)
+        if wishes.asks_for(day) and (day in listing or day in held or is_session(day) or day.weekday() < 5)
+    ]
+    return Plan(tuple(_if_permitted(decision, permission) for decision in decisions))
+
+
+def _days(start: date, end: date) -> Iterable[date]:
+    return (start + timedelta(days=n) for n in range((end - start).days + 1))
+
+
+def _unlisted(day: date, held: Held, is_session: bool, last_listed: date, parts_missing: bool) -> Decision:
+    remote: RemoteState = "holiday" if not is_session else "unpublished" if day > last_listed else "absent"
+    damaged = parts_missing or held.is_doubtful
+    return Decision(day, "skip", _as_it_is(held, damaged) or remote, remote, held=held, damaged=damaged)
+
+
+def _as_it_is(held: Held, damaged: bool) -> str | None:
+    """The reason of a session that is held and not fetched; None for others."""
+    if held.held != "committed":
+        return None
+    return "damaged" if damaged else "committed"
+
+
+def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> Decision:
+    why = _why_fetch(item, held, wishes, parts_missing)
+    return Decision(
+        session=day,
+        action="fetch" if why else "skip",
+        reason=why or ("quarantined" if _is_quarantined(item, held) else "committed"),
+        remote=held.remote if _still_refused(item, held) and held.remote else "listed",
+        item=item,
+        held=held,
+        tracked=wishes.tracked | held.tracked,
+        keep_rest=wishes.save_others or held.archive_kept,
+        damaged=parts_missing or held.is_doubtful,
+    )
+
+
+def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> str | None:
+    """The reason to download a listed session; None: what is held suffices, or downloading again is of no use."""
+    if wishes.refresh:
+        return "refresh"
+    if _is_quarantined(item, held):
+        return "held back before" if wishes.accept and held.acceptable else None
+    if held.held != "committed":
+        before = {"failed": "failed before", "forbidden": "refused before"}.get(held.remote or "")
+        return before or ("new etag" if held.held == "quarantined" else "new")
+    if parts_missing:
+        return "missing part"
+    if not same_etag(held.etag, item.etag):
+        return "new etag" if held.etag else "damaged"
+    return _why_split_again(held, wishes)
+
+
+def _why_split_again(held: Held, wishes: Wishes) -> str | None:
+    if held.archive_kept:
+        return None
+    if wishes.save_others:
+        return "lacks archive"
+    lacking = sorted(wishes.tracked - covered(held.tracked, wishes.tracked))
+    return f"lacks {some(lacking, 3)}" if lacking else None
+
+
+def _is_quarantined(item: RemoteObject, held: Held) -> bool:
+    """Whether just these bytes were refused before: as a session's first, or in the place of those that are held."""
+    return same_etag(held.quarantined, item.etag)
+
+
+def _still_refused(item: RemoteObject, held: Held) -> bool:
+    """Whether the last answer, which was about just these bytes, stands until they are asked for again."""
+    return held.remote in _REFUSALS and same_etag(held.remote_etag, item.etag)
+
+
+def _if_permitted(decision: Decision, permission: Permission) -> Decision:
+    if decision.action == "skip" or permission.allows(decision.session) is not False:
+        return decision
+    reason = _as_it_is(decision.held, decision.damaged) or "forbidden"
+    return replace(decision, action="skip", reason=reason, remote="forbidden")
+
+
+def limit(plan: Plan, max_files: int | None, max_bytes: int | None) -> Plan:
+    """The first fetches of a plan, as far as they keep to both limits (packed bytes); the rest is left for later."""
+    if max_files is None and max_bytes is None:
+        return plan
+    taken, size = set[date](), 0
+    for decision in plan.fetches:
+        size += decision.item.size if decision.item else 0
+        if (max_files is not None and len(taken) >= max_files) or (max_bytes is not None and size > max_bytes):
+            break
+        taken.add(decision.session)
+    return Plan(tuple(_kept_to(decision, taken) for decision in plan.decisions))
+
+
+def _kept_to(decision: Decision, taken: Collection[date]) -> Decision:
+    if decision.action == "skip" or decision.session in taken:
+        return decision
+    return replace(decision, action="skip", reason=LATER)

@@ -1,0 +1,150 @@
+"""What is asked of a run, out of flags, settings and lists."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ingest import events
+from ingest.errors import UsageError
+from ingest.market.calendars import today
+from ingest.market.catalogue import STOCKS_DAY, named, strangers
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
+from ingest.market.windows import Window, choose
+from ingest.settings import Settings
+from ingest.settings.lists import TrackedLists, tracked
+from ingest.settings.values import parse_size
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again.
+
+    `max_files` and `max_bytes` (packed) limit what this run fetches. `confirmed` says that a large download was agreed
+    to, `fallback` that Yahoo may be asked, where the settings let it. `accept` lets a republished file take away more
+    than a tenth of a session's rows. Where `only` names sessions, no others are fetched. `notices` are what could not
+    be followed, to be told when it begins.
+    """
+
+    window: Window
+    tracked: frozenset[str]
+    refresh: bool = False
+    max_files: int | None = None
+    max_bytes: int | None = None
+    confirmed: bool = True
+    fallback: bool = True
+    accept: bool = False
+    only: frozenset[date] | None = None
+    dataset: Dataset = STOCKS_DAY
+    notices: tuple[events.Event, ...] = ()
+
+    def said(self) -> Iterator[events.Event]:
+        """What is to be told before anything else: of the lists, and of the window."""
+        yield from self.notices
+        yield from map(events.Notice, self.window.notices)
+
+    def told(self) -> "Request":
+        """The same request for who has been told already."""
+        return replace(self, notices=(), window=replace(self.window, notices=()))
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was said on the command line, or in a call; None where nothing was."""
+
+    months: int | None = None
+    start: date | None = None
+    end: date | None = None
+    save_others: bool | None = None
+    lists: tuple[Path, ...] = ()
+    concurrency: int | None = None
+    refresh: bool = False
+    all_permitted: bool = False
+    max_files: int | None = None
+    max_bytes: str | None = None
+    confirmed: bool = True
+    fallback: bool = True
+    accept: bool = False
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those that stand for a setting, by section and name."""
+        return {
+            "source": {"concurrency": self.concurrency},
+            "archive": {"save_others": self.save_others},
+            "run": {"months": self.months},
+        }
+
+
+def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dataset = STOCKS_DAY) -> Request:
+    """The window and the tickers; tells `sink` what could not be followed. Raises UsageError."""
+    window = _window(flags, settings, dataset)
+    optional = () if flags.lists else settings.lists_of(dataset)
+    lists = tracked(dataset.csv_name, optional, extra=settings.tickers_of(dataset), required=flags.lists)
+    for notice in _notices(lists, settings, dataset):
+        sink(notice)
+    return Request(
+        window=window,
+        tracked=frozenset(lists.tickers) - frozenset(lists.unnameable),
+        refresh=flags.refresh,
+        max_files=flags.max_files,
+        max_bytes=_size(flags.max_bytes),
+        confirmed=flags.confirmed,
+        fallback=flags.fallback,
+        accept=flags.accept,
+        dataset=dataset,
+    )
+
+
+def requests_of(flags: Flags, settings: Settings, datasets: Sequence[Dataset]) -> tuple[Request, ...]:
+    """A request for each of these datasets; each tells what could not be followed when it begins. Raises UsageError."""
+    markets = {dataset.name.partition("/")[0] for dataset in datasets}
+    if flags.lists and len(markets) > 1:
+        raise UsageError(f"--tickers goes with the datasets of one market, not with {' and '.join(sorted(markets))}")
+    return tuple(_telling(flags, settings, dataset) for dataset in datasets)
+
+
+def _telling(flags: Flags, settings: Settings, dataset: Dataset) -> Request:
+    said: list[events.Event] = []
+    request = request_of(flags, settings, said.append, dataset)
+    return replace(request, notices=tuple(said))
+
+
+def datasets_asked(names: Iterable[str], settings: Settings) -> tuple[Dataset, ...]:
+    """The datasets of these names, each once; those of [run] datasets where none is given. Raises UsageError."""
+    return tuple(dict.fromkeys(map(named, tuple(names) or settings.run.datasets)))
+
+
+def _window(flags: Flags, settings: Settings, dataset: Dataset) -> Window:
+    given = {"--months": flags.months, "--start": flags.start, "--all-permitted": flags.all_permitted}
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} exclude each other: give one of them")
+    start = dataset.first_session if flags.all_permitted else flags.start
+    return choose(settings.run.months, start, flags.end, today(), dataset)
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(f'--max-bytes {text!r}: must be a number of bytes or a size such as "64 MiB"') from error
+
+
+def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Iterable[events.Notice]:
+    for path in lists.missing:
+        yield events.Notice(f"no list {path}: it is optional; one ticker a line, if you want it")
+    for ticker in lists.unnameable:
+        yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")
+    if strange := strangers(dataset, lists.tickers):
+        yield events.Notice(f"{some(strange)}: all tickers of {dataset.short} begin with {dataset.sigil}", "warning")
+    if not lists.tickers:
+        yield events.Notice(_how_to_track(settings, dataset))
+
+
+def _how_to_track(settings: Settings, dataset: Dataset) -> str:
+    where = next(iter(settings.lists_of(dataset)), "a file named in [tracked] lists")
+    return f"no ticker is tracked, all go into the archive: write some into {where}, one a line, or use --tickers FILE"

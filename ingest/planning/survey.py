@@ -1,0 +1,175 @@
+"""What is found out before anything is fetched: the listing, what the keys' plan allows, and so what is to be done."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+import anyio
+
+from ingest import events
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Held, Manifest
+from ingest.cache.manifest.records import RemoteState
+from ingest.cache.wholeness import missing_parts
+from ingest.errors import ungrouped
+from ingest.market.calendars import Calendar, today
+from ingest.market.datasets import Dataset
+from ingest.market.permission import REFUSED, Permission
+from ingest.planning.plan import Plan, Wishes, make_plan
+from ingest.planning.probing import current
+from ingest.planning.request import Request
+from ingest.settings import Settings
+from ingest.sources.base import RemoteObject
+from ingest.sources.liveness import Liveness
+from ingest.sources.resilient import Asker, Line, ending_with
+
+LATE = 10
+"""So many sessions without a file are more than a vendor's delay."""
+
+SEARCH_FROM = 8
+"""So many sessions are asked for one by one; where more are to be fetched it is searched first what is allowed."""
+
+_THERE: Collection[RemoteState | None] = ("listed", "forbidden")
+
+Listing = Mapping[date, RemoteObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """From which session to which the source lists files of a dataset, as far as was looked; None where it has none."""
+
+    first: date | None
+    last: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The source as it is now, seen through the window of a request. `listing` covers the window's years."""
+
+    dataset: Dataset
+    listing: Listing
+    published: Published
+    permission: Permission
+    plan: Plan
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the source has no file of the dataset at all: that is no night's lack of news."""
+        return self.published.first is None
+
+    def outside(self) -> Iterable[events.Notice]:
+        """What of the window cannot be had: what the source does not list, and what is not in the plan."""
+        if self.is_bare:
+            yield nothing_of(self.dataset)
+            return
+        yield from self._unlisted()
+        yield from map(events.Notice, self._refused())
+
+    def _unlisted(self) -> Iterable[events.Notice]:
+        first, last = self.published.first or date.max, self.published.last or date.max
+        older = [one.session for one in self.plan.decisions if one.remote == "absent" and one.session < first]
+        if older:
+            span = f"from {older[0]} to {older[-1]}, {len(older):,} sessions of this window"
+            yield events.Notice(f"the source lists nothing {span}: the next file that it lists is of {first}")
+        newer = [one.session for one in self.plan.decisions if one.remote == "unpublished"]
+        if len(newer) > LATE:
+            told = (
+                f"the newest file that the source lists is of {last}: {len(newer):,} sessions of this window are later"
+            )
+            yield events.Notice(f"{told}. Does it still publish {self.dataset.short}?", "warning")
+
+    def _refused(self) -> Iterable[str]:
+        wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
+        refused = [day for day in wanted if self.permission.allows(day) is False]
+        if refused and self.permission.first is None:
+            count = f"{len(refused):,} files listed in this window that are not held"
+            yield f"your plan allows none of the {count}: {REFUSED}"
+        elif refused:
+            verb = "is" if len(refused) == 1 else "are"
+            told = f"{len(refused):,} listed session{'' if verb == 'is' else 's'} of this window {verb} outside"
+            yield f"your plan allows {self.permission}: {told} ({REFUSED})"
+
+
+def nothing_of(dataset: Dataset) -> events.Notice:
+    """The warning of a source that has no file of a dataset at all."""
+    said = f"the source lists no file of {dataset.short}, of no year (below {dataset.prefix}/)"
+    return events.Notice(
+        f"{said}: see [source] bucket and endpoint_url, and whether the vendor publishes it", "warning"
+    )
+
+
+@asynccontextmanager
+async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line]:
+    """A connected source: its keys are there. Raises UsageError where they are not, Stopped where none came in time."""
+    from ingest.sources.massive.client import connect  # aioboto3: 0.4 s, and not for who only reads
+
+    with ungrouped():
+        async with AsyncExitStack() as opened:
+            async with ending_with(stop):
+                source = await opened.enter_async_context(connect(settings.source))
+            yield Line(source, Liveness(settings.source))
+
+
+@asynccontextmanager
+async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
+    """A connected source, for one run or one question."""
+    async with connected(settings, stop) as line:
+        yield Asker(line, settings.source, sink, stop)
+
+
+async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Survey:
+    """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
+    dataset, held, known = request.dataset, manifest.sessions(), manifest.permission()
+    listing = await listed(asker, dataset, request.window.start, request.window.end)
+    published = await published_of(asker, request, listing)
+    planned = partial(
+        make_plan,
+        window=(request.window.start, request.window.end),
+        listing=listing,
+        held=held,
+        is_session=Calendar.of(dataset.calendar).is_session,
+        wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
+        missing_parts=missing_parts(PartFolders.of(settings, dataset), held),
+        last_listed=published.last or date.max,
+    )
+    unknown = len([one for one in planned().fetches if known.allows(one.session) is None])
+    items = {**_held_items(dataset, held), **within(listing, request.window.start, request.window.end)}
+    # A few files of which nothing is known are asked for as they are.
+    if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
+        known = await current(asker, items, known, search_anew=unknown > SEARCH_FROM)
+    return Survey(dataset, listing, published, known, planned(permission=known))
+
+
+async def published_of(asker: Asker, request: Request, listing: Listing) -> Published:
+    """The dataset's first and last session, as far as they decide what a day without a file means.
+
+    Where the listing has files up to this year, or up to the window's end, it says enough. Else what it does not list
+    may be still to come, gone by, or of a dataset that the source does not have: all of it is listed, a request for
+    each 1,000 files. So the first night of a year asks once more, and others do not.
+    """
+    dataset, end = request.dataset, request.window.end
+    later = Calendar.of(dataset.calendar).between(max(listing) + timedelta(days=1), end) if listing else ()
+    if listing and (end.year >= today().year or not any(later)):
+        return Published(min(listing), max(listing))
+    items = await asker.listing([f"{dataset.prefix}/"])
+    days = [day for item in items if (day := dataset.session_of(item.key)) and day <= today()]
+    return Published(min(days, default=None), max(days, default=None))
+
+
+def _held_items(dataset: Dataset, held: Mapping[date, Held]) -> Mapping[date, RemoteObject]:
+    """What is held and was listed when it was last looked for, as objects to ask for a byte of."""
+    there = [day for day, one in held.items() if one.held == "committed" and one.remote in _THERE]
+    return {day: RemoteObject(dataset.key(day), 0, "", "") for day in there}
+
+
+async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:
+    """All sessions listed in the years of a window. Raises SourceError."""
+    items = await asker.listing([dataset.year_prefix(year) for year in range(start.year, end.year + 1)])
+    return {session: item for item in items if (session := dataset.session_of(item.key))}
+
+
+def within(listing: Listing, start: date, end: date) -> Listing:
+    """The part of a listing from `start` to `end`, both inclusive, ascending."""
+    return {day: listing[day] for day in sorted(listing) if start <= day <= end}

@@ -1,0 +1,1 @@
+"""Rows back out: raw, adjusted, lazily, like yfinance; Yahoo where Massive has none."""

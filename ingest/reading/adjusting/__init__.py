@@ -1,0 +1,1 @@
+"""Splits and dividends of stored rows: asked for, kept, checked and applied."""

@@ -1,0 +1,297 @@
+"""Splits and dividends of stored rows: kept, asked for again where they are old, and applied.
+
+What is answered depends on what is asked and on what is known, never on what was asked for before: each ticker's
+question is for all that happened since its first row, and a refusal answers the same question alone.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from types import MappingProxyType
+from typing import Literal
+
+import polars as pl
+
+from ingest import events
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import Coverage
+from ingest.cache.manifest.yahoo import Asking
+from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
+from ingest.market.adjust import Adjust
+from ingest.market.catalogue import days_of
+from ingest.market.corporate_actions import Actions, Dividend
+from ingest.market.multipliers import likewise, unfollowed
+from ingest.market.patterns import some
+from ingest.reading import rows as reading
+from ingest.reading.adjusting import adjusted, fallback
+from ingest.reading.adjusting.fallback import Answer
+from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, holds
+from ingest.reading.adjusting.handover import Sign, signs
+from ingest.reading.rows import Stock
+from ingest.settings import Settings
+from ingest.sources.yahoo import Yahoo
+
+Notices = list[str]
+Errors = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What happened to a ticker, and the first row that Yahoo has since then, where that is known."""
+
+    actions: Actions
+    begins: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Questions for the events of some tickers, each since its first row.
+
+    `found` and `unknown` tell them apart; `old` are those of `found` that could not be asked for again, and why.
+    `heard` were asked for now, and answered; `doubts` says what is odd about that. Without a `yahoo` nothing is asked.
+    """
+
+    stock: Stock
+    settings: Settings
+    yahoo: Yahoo | None
+    on_event: events.Sink = events.ignore
+    found: dict[str, Known] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    old: dict[str, tuple[date, str]] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+    doubts: list[str] = field(default_factory=list)
+
+    def ask(self, spans: Mapping[str, date], refused: Mapping[str, str]) -> None:
+        """Find out what happened since these dates; `refused` are tickers that were just asked for, and why in vain."""
+        asked, refusals = self.stock.quotes.asked(spans), self.stock.quotes.refusals(spans)
+        kept, waiting = self.stock.quotes.actions(spans), list[str]()
+        for ticker, first in spans.items():
+            asking, refusal = asked.get(ticker), refusals.get((ticker, first))
+            if asking and asking.first <= first:
+                self.found[ticker] = Known(kept.get(ticker, Actions()), asking.begins)
+            if refusal and holds(refusal, self.stock.dataset):
+                self._fail(ticker, f"{refusal.reason} ({ASKS_AGAIN})", asking)
+            elif has_events(asking, self.stock.dataset, first):
+                continue
+            elif ticker in refused:
+                self._fail(ticker, refused[ticker], asking)
+            else:
+                waiting.append(ticker)
+        silence: SourceError | None = None
+        for number, ticker in enumerate(waiting, 1):
+            silence = self._one(ticker, spans[ticker], asked.get(ticker), silence)
+            self.on_event(events.YahooAsked(ticker, 0, number, len(waiting)))
+
+    def _one(self, ticker: str, first: date, asking: Asking | None, silence: SourceError | None) -> SourceError | None:
+        """Ask for one; returns why Yahoo is not to be asked for the next ones, if so."""
+        try:
+            if silence:
+                raise silence
+            answer = self._asked(ticker, first)
+        except SourceError as error:
+            if isinstance(error, NotFound) and ticker in self.found and self._has_ended(ticker):
+                return None
+            self._fail(ticker, str(error), asking)
+            return error if isinstance(error, SourceUnavailable) else None
+        if answer.start > first:
+            self.found.pop(ticker, None)  # what was known of the days before is not believed any more
+            self._fail(ticker, f"{answer.refused} ({ASKS_AGAIN})", asking)
+        else:
+            self.found[ticker] = Known(answer.actions, answer.begins)
+        return None
+
+    def _has_ended(self, ticker: str) -> bool:
+        """Whether no rows at Yahoo are no wonder."""
+        return self.yahoo is not None and not fallback.is_traded(self.stock, ticker)
+
+    def _asked(self, ticker: str, first: date) -> Answer:
+        fallback.symbol_of(self.stock.dataset, ticker)
+        if self.yahoo is None:
+            raise NotFound("Yahoo is not asked")
+        try:
+            answer = fallback.ask(self.stock, self.yahoo, ticker, first)
+        except (NotFound, Disagreement) as error:
+            self.heard.add(ticker)
+            fallback.keep_refusal(self.settings, self.stock.dataset, ticker, first, error)
+            raise
+        self.heard.add(ticker)
+        self.doubts.extend(answer.doubts)
+        fallback.keep(self.settings, self.stock.dataset, first, answer)
+        return answer
+
+    def _fail(self, ticker: str, why: str, asking: Asking | None) -> None:
+        if ticker in self.found and asking:
+            self.old[ticker] = (asking.last, why)
+        else:
+            self.unknown[ticker] = why
+
+    def notices(self) -> list[str]:
+        """What is to be said of events that are old, by the day up to which they are known, and of odd ones."""
+        days = sorted({last for last, _ in self.old.values()})
+        old = [_old(last, {ticker: why for ticker, (day, why) in self.old.items() if day == last}) for last in days]
+        return [*old, *self.doubts]
+
+
+def actions_of(
+    inquiry: Inquiry, rows: pl.DataFrame, refused: Mapping[str, str] | None = None, errors: Errors = "raise"
+) -> tuple[Mapping[str, Known], Notices]:
+    """Splits and dividends of the tickers of these rows through today, and what is to be said of them.
+
+    What is old and cannot be asked for again is used, and said. Raises ActionsUnknown for tickers of which nothing was
+    ever had; with `errors` "skip" they are left out, and said.
+    """
+    inquiry.ask(dict(_begins(rows)), refused or {})
+    if inquiry.unknown and errors == "raise":
+        raise ActionsUnknown(_unknown(inquiry.unknown, rows["ticker"].n_unique() > 1))
+    skipped = [_skipped(inquiry.unknown)] if inquiry.unknown else []
+    return inquiry.found, [*inquiry.notices(), *skipped]
+
+
+def _old(last: date, reasons: Mapping[str, str]) -> str:
+    """In words; the reason is the first one's."""
+    return f"splits and dividends of {some(list(reasons))} are of {last}, not newer: {next(iter(reasons.values()))}"
+
+
+def _unknown(unknown: Mapping[str, str], are_many: bool) -> str:
+    ticker, cause = next(iter(unknown.items()))
+    others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+    without = 'To leave such tickers out take errors="skip" (--skip-unknown); for' if are_many else "For"
+    return (
+        f"splits and dividends of {ticker}{others} are not known and cannot be had now ({cause}): nothing can be "
+        f'adjusted. {without} prices as traded take adjust="none" (--adjust none), or auto_adjust=False'
+    )
+
+
+def _skipped(unknown: Mapping[str, str]) -> str:
+    names, cause = sorted(unknown), next(iter(unknown.values()))
+    return f"left out, their splits and dividends are not known: {', '.join(names)} ({cause})"
+
+
+def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
+    return rows.group_by("ticker", maintain_order=True).agg(pl.col("date").min()).iter_rows()
+
+
+@contextmanager
+def daily(stock: Stock, settings: Settings) -> Iterator[Stock]:
+    """The day bars of the same market: splits and dividends are kept with them, and compared with their closes."""
+    days = days_of(stock.dataset)
+    if days is None or not stock.dataset.is_intraday:
+        yield stock
+        return
+    with Manifest.read(settings.manifest_path, days.name) as manifest:
+        yield reading.stock_of(manifest, settings, days)
+
+
+def check_seams(
+    rows: pl.DataFrame,
+    coverage: Coverage,
+    actions: Mapping[str, Actions],
+    begins: Mapping[str, date | None] = MappingProxyType({}),
+    payouts: bool = True,
+) -> Notices:
+    """Raise AcrossSeam where prices would be adjusted across one; returns what is to be said where that may be so.
+
+    `begins` as of `ingest.reading.adjusting.handover.signs`. Without `payouts` splits alone are adjusted for.
+    """
+    crossed, doubtful = seams_crossed(rows, coverage, actions, begins, payouts)
+    for words in crossed.values():
+        raise AcrossSeam(words)
+    return doubtful
+
+
+def seams_crossed(
+    rows: pl.DataFrame,
+    coverage: Coverage,
+    actions: Mapping[str, Actions],
+    begins: Mapping[str, date | None],
+    payouts: bool = True,
+) -> tuple[dict[str, str], Notices]:
+    """In words, for each ticker the first seam across which its prices would be adjusted; and what may be one."""
+    gaps = [Sign(one.ticker, one.before, one.after, str(one), True) for one in adjusted.seams(rows, coverage)]
+    crossed: dict[str, str] = {}
+    doubtful: dict[str, str] = {}
+    for sign in (*gaps, *signs(rows, coverage, actions, begins)):
+        known = actions.get(sign.ticker, Actions())
+        if any(day > sign.before for day in known.ex_dates(payouts)):
+            (crossed if sign.is_sure else doubtful).setdefault(sign.ticker, _seam(sign))
+    return crossed, [words for ticker, words in doubtful.items() if ticker not in crossed]
+
+
+def _seam(sign: Sign) -> str:
+    here = f"{sign.words}: perhaps another company's since"
+    if not sign.is_sure:
+        return f"{here}. If so, ask for one side alone (start={sign.after})"
+    return (
+        f"{here}. Ask for one side alone (start={sign.after}), or say that it is one company "
+        "(across_seams=True, --across-seams)"
+    )
+
+
+def adjusted_rows(
+    stock: Stock,
+    settings: Settings,
+    tickers: Collection[str],
+    start: date,
+    end: date,
+    adjust: Adjust,
+    yahoo: Yahoo | None,
+    across_seams: bool = False,
+    trades: bool = False,
+    errors: Errors = "raise",
+    on_event: events.Sink = events.ignore,
+) -> tuple[pl.DataFrame, Notices]:
+    """Rows as `stock.schema`, adjusted, with what is to be said of them. Raises IngestError.
+
+    What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
+    """
+    if adjust == "none" or not stock.dataset.splits:
+        return reading.rows(stock, tickers, start, end, trades), []
+    coverage = stock.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+    rows = reading.rows(stock, tickers, start, end, trades)
+    if rows.is_empty():
+        return rows, []
+    with daily(stock, settings) as days:
+        inquiry = Inquiry(days, settings, yahoo, on_event)
+        known, notices = actions_of(inquiry, rows, errors=errors)
+    if inquiry.heard and not stock.dataset.is_intraday:  # with them rows came or went, as they would be the next time
+        rows = reading.rows(stock, tickers, start, end, trades)
+    actions = {ticker: one.actions for ticker, one in known.items()}
+    begins = {ticker: one.begins for ticker, one in known.items()}
+    crossed, doubtful = (
+        ({}, []) if across_seams else seams_crossed(rows, coverage, actions, begins, payouts=adjust == "all")
+    )
+    if crossed and errors == "raise":
+        raise AcrossSeam(next(iter(crossed.values())))
+    odd = adjusted.impossible(rows, actions) if adjust == "all" and errors == "skip" else {}
+    left_out = {ticker: f"{ticker} cannot be adjusted for dividends: {why}" for ticker, why in odd.items()} | crossed
+    wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in left_out]))
+    told = [*notices, *(f"left out: {words}" for words in left_out.values()), *doubtful]
+    told += doubts(wanted, actions, payouts=adjust == "all")
+    return adjusted.apply(wanted, actions, adjust), told
+
+
+def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:
+    """What is to be said of splits that the raw prices show no trace of, and, with `payouts`, of odd ones."""
+    splits = [
+        f"{ticker}: Yahoo has a split of {split.ratio:g} for 1 on {split.ex_date}, and the prices show no such jump"
+        for ticker, split in adjusted.doubtful(rows, actions)
+    ]
+    return [*splits, *differences(rows, actions)] if payouts else splits
+
+
+def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
+    """What is to be said of payouts that Yahoo's adjusted close takes out otherwise than it lists them."""
+    found = groupby(adjusted.differing(rows, actions), key=lambda one: one[0])
+    taken = [_difference(ticker, [payout for _, payout in payouts]) for ticker, payouts in found]
+    odd = {ticker: unfollowed(some) for ticker, some in adjusted.odd(rows, actions).items()}
+    return [*taken, *(f"{ticker}: {words}" for ticker, words in odd.items() if words)]
+
+
+def _difference(ticker: str, payouts: Sequence[Dividend]) -> str:
+    payout, *others = payouts
+    lists = f"lists {payout.amount:g} paid" if payout.amount else "lists nothing paid"
+    takes = f"keeps {payout.kept:.6g} of the value"
+    what = f"{ticker}: Yahoo {lists} on {payout.ex_date}, and its adjusted close {takes}"
+    return f"{what}: that is what is used{likewise(one.ex_date for one in others)}"

@@ -1,0 +1,181 @@
+"""Adjusted views of raw rows of many tickers, and the seams across which nothing is adjusted."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from ingest.cache.manifest.records import Coverage
+from ingest.errors import ActionsUnknown
+from ingest.market.adjust import Adjust, Days, Floats, dividend_factors, kept_shares, split_factors, unmatched
+from ingest.market.corporate_actions import Actions, Dividend, Split
+
+SEAM_SESSIONS = 42
+"""Two months: a ticker that is in none of so many files held may be another company's when it comes back."""
+
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """A stretch of held sessions without a row of a ticker: the last day before it and the first after, with closes."""
+
+    ticker: str
+    before: date
+    close_before: float
+    after: date
+    close_after: float
+    sessions: int
+
+    def __str__(self) -> str:
+        """In words."""
+        return (
+            f"{self.ticker} has no rows in {self.sessions:,} sessions between {self.before} ({self.close_before:g}) "
+            f"and {self.after} ({self.close_after:g})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The rows of one ticker in a frame that is sorted by ticker and date."""
+
+    ticker: str
+    rows: slice
+
+
+def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
+    """Seams of each ticker; `rows` sorted by ticker and date, `coverage` the sessions held that can tell of it."""
+    days, closes = days_in(rows), rows["close"].to_numpy()
+    whole = _ascending(coverage.whole)
+    found = []
+    for stretch in stretches(rows):
+        held = _ascending(coverage.of(stretch.ticker)) if coverage.partial else whole
+        mine = days[stretch.rows]
+        missed = np.searchsorted(held, mine[1:]) - np.searchsorted(held, mine[:-1], side="right")
+        for place in np.flatnonzero(missed >= SEAM_SESSIONS):
+            n = stretch.rows.start + int(place)
+            found.append(
+                Seam(
+                    ticker=stretch.ticker,
+                    before=days[n].item(),
+                    close_before=float(closes[n]),
+                    after=days[n + 1].item(),
+                    close_after=float(closes[n + 1]),
+                    sessions=int(missed[place]),
+                )
+            )
+    return found
+
+
+def apply(rows: pl.DataFrame, actions: Mapping[str, Actions], adjust: Adjust) -> pl.DataFrame:
+    """Raw rows, sorted by ticker and date, adjusted for splits, or for splits and dividends.
+
+    Prices are divided by F and multiplied by M (see `market.adjust`), volumes multiplied by F. Raises ActionsUnknown
+    where a dividend cannot be one.
+    """
+    if adjust == "none" or rows.is_empty():
+        return rows
+    splits = split_factors_of(rows, actions)
+    scale = 1 / splits if adjust == "splits" else dividend_factors_of(rows, actions) / splits
+    return rows.with_columns(
+        *(pl.col(name) * pl.Series(scale) for name in _PRICES), pl.col("volume") * pl.Series(splits)
+    )
+
+
+def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
+    """F of each row."""
+    days = days_in(rows)
+    factors = np.ones(len(days))
+    for stretch in stretches(rows):
+        if known := actions.get(stretch.ticker):
+            factors[stretch.rows] = split_factors(days[stretch.rows], known.splits)
+    return factors
+
+
+def dividend_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
+    """M of each row. Raises ActionsUnknown for a ticker with a multiplier that is not in (0, 1]."""
+    days, factors = days_in(rows), np.ones(rows.height)
+    for stretch, shares in _shares(rows, actions):
+        for refused in _refusals(shares):
+            raise ActionsUnknown(f"prices of {stretch.ticker} cannot be adjusted for dividends: {refused}")
+        factors[stretch.rows] = dividend_factors(days[stretch.rows], shares)
+    return factors
+
+
+def impossible(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, str]:
+    """Tickers that `dividend_factors_of` refuses, and why."""
+    return {stretch.ticker: why for stretch, shares in _shares(rows, actions) for why in _refusals(shares)[:1]}
+
+
+def _shares(
+    rows: pl.DataFrame, actions: Mapping[str, Actions]
+) -> Iterator[tuple[Stretch, list[tuple[Dividend, float]]]]:
+    days, closes = days_in(rows), rows["close"].to_numpy()
+    for stretch in stretches(rows):
+        if known := actions.get(stretch.ticker):
+            yield stretch, kept_shares(days[stretch.rows], closes[stretch.rows], known)
+
+
+def _refusals(shares: Sequence[tuple[Dividend, float]]) -> list[str]:
+    """Payouts that no price can bear, in words."""
+    return [f"{_paid(payout)} would leave {share:.4g} of its value" for payout, share in shares if not 0 < share <= 1]
+
+
+def _paid(payout: Dividend) -> str:
+    close = f" on a close of {payout.close_before:g}" if payout.close_before else ""
+    return f"Yahoo lists {payout.amount:g} paid on {payout.ex_date}{close}, which"
+
+
+def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Dividend]]:
+    """Payouts after the first row that Yahoo's adjusted close, which counts, takes out otherwise than it lists them."""
+    days = days_in(rows)
+    return [
+        (stretch.ticker, payout)
+        for stretch in stretches(rows)
+        if stretch.ticker in actions
+        for payout in actions[stretch.ticker].payouts
+        if payout.kept is not None and np.datetime64(payout.ex_date, "D") > days[stretch.rows.start]
+    ]
+
+
+def odd(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, list[Dividend]]:
+    """What Yahoo's adjusted close takes out after the first row and is not followed, by ticker."""
+    days = days_in(rows)
+    return {
+        stretch.ticker: [one for one in actions[stretch.ticker].odd if one.ex_date > days[stretch.rows.start].item()]
+        for stretch in stretches(rows)
+        if stretch.ticker in actions
+    }
+
+
+def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Split]]:
+    """Splits of which the raw prices show no trace."""
+    days, opens, closes = days_in(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
+    return [
+        (stretch.ticker, split)
+        for stretch in stretches(rows)
+        if stretch.ticker in actions
+        for split in unmatched(
+            days[stretch.rows], opens[stretch.rows], closes[stretch.rows], actions[stretch.ticker].splits
+        )
+    ]
+
+
+def _ascending(sessions: Collection[date]) -> Days:
+    return np.sort(np.array(list(sessions), dtype="datetime64[D]"))
+
+
+def days_in(rows: pl.DataFrame) -> Days:
+    """The date of each row."""
+    return rows["date"].to_numpy().astype("datetime64[D]")
+
+
+def stretches(rows: pl.DataFrame) -> Iterator[Stretch]:
+    """The rows of each ticker; they are sorted by ticker."""
+    begin = 0
+    for run in rows.select(pl.col("ticker").rle()).to_series().struct.unnest().iter_rows():
+        length, ticker = run
+        yield Stretch(ticker, slice(begin, begin + length))
+        begin += length

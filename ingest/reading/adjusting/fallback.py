@@ -1,0 +1,283 @@
+"""Yahoo's rows and events for one ticker: asked for, held against Massive's prices, and kept.
+
+Yahoo's prices, brought back to what was traded, have to be Massive's where both are at hand: a ticker may mean another
+company there, and Yahoo sometimes lacks a split. All closes that both have are compared (see `agreement`). What
+comes after the last one that is wrong is believed; what lies before is refused, as long as the same is asked for and no
+other session is over. What cannot be compared is served and not kept; what shows by itself that a split was not applied
+to it (see `ingest.unapplied`) is left out.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from ingest.cache import lock
+from ingest.cache.commit import Store
+from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.records import Coverage
+from ingest.cache.manifest.yahoo import Asking, QuoteRow, Refusal
+from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError, warn
+from ingest.finding import NOT_YAHOOS
+from ingest.market.calendars import today
+from ingest.market.corporate_actions import Actions
+from ingest.market.datasets import Dataset
+from ingest.reading import rows as reading
+from ingest.reading.adjusting.adjusted import days_in
+from ingest.reading.adjusting.agreement import Agreement, Flags, compare
+from ingest.reading.adjusting.freshness import newest_session
+from ingest.reading.rows import Stock
+from ingest.settings import Settings
+from ingest.sources.yahoo import Daily, Yahoo
+from ingest.unapplied import Stretch, unapplied
+
+_MARGIN = timedelta(days=12)
+_YEAR = timedelta(days=365)
+_LATELY = 5
+"""A ticker that is in none of so many of the newest files is no longer traded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
+
+    `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, or one before it,
+    `ends` its last.
+    Where `refused` says why, what it has before `start` is another's, and was left out. `disbelieved` has the closes of
+    rows left out, `outliers` the single sessions whose close is not Massive's.
+    """
+
+    ticker: str
+    start: date
+    rows: pl.DataFrame
+    actions: Actions
+    compared: bool
+    begins: date
+    ends: date
+    doubts: tuple[str, ...] = ()
+    refused: str = ""
+    disbelieved: Mapping[date, float] = field(default_factory=dict)
+    outliers: tuple[date, ...] = ()
+
+
+def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
+    """Ask for a ticker's rows and events from a little before `start` to today, and for what else is known of it.
+
+    All that is known is thus of one moment: who asks for more days later does not miss an event that Yahoo lists late.
+    Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement where nothing
+    of the answer is believed, or another SourceError where Yahoo gives no answer.
+    """
+    symbol = symbol_of(stock.dataset, ticker)
+    before = max((day for day in stock.manifest.coverage().of(ticker) if day < start), default=start)
+    known = stock.quotes.asked([ticker]).get(ticker)
+    since = min(before, known.first) if known else before
+    begin = min(since, start - _MARGIN)
+    found = compared(stock, ticker, yahoo.daily(symbol, begin), begin)
+    if _is_late(stock, found, start):  # it may have earlier ones, and miss some weeks
+        earlier = yahoo.daily(symbol, begin - _YEAR).bars["date"][0]
+        found = replace(found, begins=min(found.begins, earlier))
+    # What lies further back is not said to be known: else the next question would begin there, further back each time.
+    return replace(found, start=max(found.start, since), rows=found.rows.filter(pl.col("date") >= since))
+
+
+def _is_late(stock: Stock, found: Answer, start: date) -> bool:
+    """Whether Massive has rows since `start` that lie before Yahoo's first one."""
+    days = [day for day in stock.manifest.coverage().of(found.ticker) if start <= day < found.begins]
+    return bool(days) and not reading.massive(stock, frozenset([found.ticker]), days).is_empty()
+
+
+def symbol_of(dataset: Dataset, ticker: str) -> str:
+    """How Yahoo spells a ticker. Raises NotFound, which says why it is not asked for it."""
+    symbol = dataset.yahoo_symbol(ticker)
+    if symbol is None:
+        raise NotFound(unasked(dataset, ticker))
+    return symbol
+
+
+def unasked(dataset: Dataset, ticker: str) -> str:
+    """In words, why Yahoo is not asked for a ticker that has no symbol there."""
+    if dataset.spelling is None:
+        return f"{ticker} is not asked for at Yahoo, which does not have {dataset.short}"
+    return f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same"
+
+
+def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None) -> Answer:
+    """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement.
+
+    Without a `start` there has to be a bar.
+    """
+    rows = _rows(stock.dataset, ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
+    asked: date = start or found.bars["date"][0]
+    days = rows["date"].to_list() or [asked]
+    doubts = tuple(f"{ticker}: {doubt}" for doubt in found.doubts)
+    whole = Answer(ticker, asked, rows, found.actions, False, days[0], days[-1], doubts)
+    closes = _closes(stock, ticker, rows)
+    believed = _believed(stock.dataset, whole, closes) if closes.height else whole
+    return _likely(believed, closes["date"].to_list())
+
+
+def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
+    """Yahoo's rows as ours; their volume is none where it counts something else: of coins it has dollars."""
+    volume = pl.col("volume").fill_nan(None) if dataset.unit == "shares" else pl.lit(None, pl.Float64).alias("volume")
+    return found.bars.select(
+        pl.lit(ticker).alias("ticker"),
+        "date",
+        *(pl.col(name).fill_nan(None) for name in ("open", "high", "low", "close")),
+        volume,
+        pl.lit(None, pl.Int64).alias("transactions"),
+        pl.lit("yahoo").alias("source"),
+    )
+
+
+def _closes(stock: Stock, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Both closes of the sessions that both have, by date; `alone` where the rows beside it in `rows` are such, too."""
+    held = stock.manifest.coverage().of(ticker)
+    days = [day for day in rows["date"].to_list() if day in held]
+    theirs = reading.massive(stock, frozenset([ticker]), days).select("date", mine="close")
+    joined = rows.select("date", yahoos="close").join(theirs, on="date", how="left").sort("date")
+    both = ((pl.col("mine") > 0) & (pl.col("yahoos") > 0)).fill_null(value=False)
+    beside = both.shift(1, fill_value=False) & both.shift(-1, fill_value=False)
+    return joined.with_columns(alone=beside, both=both).filter(pl.col("both"))
+
+
+def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
+    """The part of an answer that begins where the closes agree and none after it is wrong. Raises Disagreement."""
+    logs = np.log(closes["yahoos"].to_numpy() / closes["mine"].to_numpy())
+    found = compare(logs, closes["alone"].to_numpy(), dataset.tolerance)
+    days = closes["date"].to_list()
+    outliers = tuple(days[at] for at in np.flatnonzero(found.outlier))
+    if not found.factor.any():
+        return replace(whole, compared=True, outliers=outliers)
+    words = _disagreement(dataset, whole.ticker, closes, found.factor)
+    first = _first_agreeing(found)
+    if first is None:
+        raise Disagreement(words, _by_date(whole.rows))
+    start, actions = days[first], whole.actions
+    return replace(
+        whole,
+        start=start,
+        rows=whole.rows.filter(pl.col("date") >= start),
+        actions=actions.since(start),
+        compared=True,
+        refused=words,
+        disbelieved=_by_date(whole.rows.filter(pl.col("date") < start)),
+        outliers=tuple(day for day in outliers if day >= start),
+    )
+
+
+def _likely(answer: Answer, compared: Collection[date]) -> Answer:
+    """An answer without rows that look as if a split were not applied to them, unless their closes were compared."""
+    rows = answer.rows.filter(pl.col("close") > 0)
+    days = rows["date"].to_list()
+    found = unapplied(days_in(rows), rows["close"].to_numpy(), answer.actions.splits) if answer.actions.splits else []
+    odd = [one for one in found if frozenset(compared).isdisjoint(days[one.rows])]
+    if not odd:
+        return answer
+    gone = [day for one in odd for day in days[one.rows]]
+    return replace(
+        answer,
+        rows=answer.rows.filter(~pl.col("date").is_in(gone)),
+        disbelieved={**answer.disbelieved, **_by_date(rows.filter(pl.col("date").is_in(gone)))},
+        doubts=(*answer.doubts, *(_unlikely(answer.ticker, days[one.rows], one) for one in odd)),
+    )
+
+
+def _unlikely(ticker: str, days: Sequence[date], stretch: Stretch) -> str:
+    ratio, ex_date = stretch.split.ratio, stretch.split.ex_date
+    return (
+        f"Yahoo's prices of {ticker} from {days[0]} to {days[-1]} are {stretch.times:.3g} times those around them, as "
+        f"if its split of {ratio:g} for 1 on {ex_date} were not applied, or twice: they are left out"
+    )
+
+
+def _by_date(rows: pl.DataFrame) -> Mapping[date, float]:
+    return dict(rows.select("date", "close").iter_rows())
+
+
+def _first_agreeing(found: Agreement) -> int | None:
+    last_wrong = int(np.flatnonzero(found.factor)[-1])
+    after = np.flatnonzero(found.agrees[last_wrong + 1 :])
+    return last_wrong + 1 + int(after[0]) if len(after) else None
+
+
+def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Flags) -> str:
+    """In words, the last of the closes that are wrong, and how many there are."""
+    day, yahoos, mine = closes.filter(wrong).select("date", "yahoos", "mine").row(-1)
+    first, others = closes.filter(wrong)["date"][0], int(wrong.sum()) - 1
+    more = f", and so on {others:,} more since {first}" if others else ""
+    split = ", or a split that one of the two does not have" if dataset.splits else ""
+    return (
+        f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
+        f"({yahoos / mine:.4g} times){more}; another security{split}"
+    )
+
+
+def keep(settings: Settings, dataset: Dataset, start: date, answer: Answer) -> None:
+    """Keep an answer that was compared; not while a run holds the cache. Warns where it cannot be written."""
+    _write(settings, dataset, lambda stock: store(stock, start, answer))
+
+
+def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date, error: SourceError) -> None:
+    """Remember that Yahoo does not have a ticker, or another one of that name; as `keep` does."""
+    _write(settings, dataset, lambda stock: store_refusal(stock, ticker, start, error))
+
+
+def store(stock: Stock, start: date, answer: Answer) -> int:
+    """Keep an answer to a question from `start` on, by who holds the cache.
+
+    Returns the number of rows: of sessions whose files could not tell. One that could not be compared is not kept. What
+    was kept before of what is not believed now is forgotten: Massive may have had nothing to compare it with then.
+    """
+    if not answer.compared:
+        return 0
+    rows = _lacking(answer, stock.manifest.coverage())
+    if answer.disbelieved:
+        stock.quotes.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
+    newest = newest_session(stock.dataset)
+    asking = Asking(answer.start, min(newest, answer.ends), begins=answer.begins)
+    stock.quotes.keep(answer.ticker, asking, answer.actions, rows, through=today())
+    Judgements(stock.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
+    if answer.refused and answer.start > start:
+        stock.quotes.refuse(answer.ticker, Refusal(start, answer.start - timedelta(days=1), answer.refused))
+    return len(rows)
+
+
+def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) -> None:
+    """Remember a refusal, by who holds the cache; rows that were kept of what is not believed now are forgotten.
+
+    To a ticker that is known, and that Massive's files do not have any more, no rows mean that nothing happened.
+    """
+    newest = newest_session(stock.dataset)
+    if isinstance(error, Disagreement):
+        stock.quotes.take_back(ticker, error.closes)
+    asking = stock.quotes.asked([ticker]).get(ticker)
+    if isinstance(error, NotFound) and asking and asking.first <= start and not is_traded(stock, ticker):
+        stock.quotes.nothing_new(ticker, newest)
+    else:
+        stock.quotes.refuse(ticker, Refusal(start, newest, str(error)))
+
+
+def is_traded(stock: Stock, ticker: str) -> bool:
+    """Whether one of the newest files that can tell has the ticker."""
+    newest = sorted(stock.manifest.coverage().of(ticker))[-_LATELY:]
+    return not reading.massive(stock, frozenset([ticker]), newest).is_empty()
+
+
+def _write(settings: Settings, dataset: Dataset, keep: Callable[[Stock], object]) -> None:
+    """Keep something, for the next one who asks: who has only the right to read is answered all the same."""
+    try:
+        with lock.hold(settings.cache.root), Store.opened(settings, dataset) as store:
+            keep(reading.stock_of(store.manifest, settings, dataset))
+    except CacheLocked:
+        pass  # a run is going on, and asks Yahoo itself
+    except CacheError as error:
+        warn(f"what Yahoo says is not kept: {error}")
+
+
+def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:
+    """Those of the rows whose session is not held, or was kept without this ticker."""
+    names = ("ticker", "date", "open", "high", "low", "close", "volume")
+    covered = coverage.of(answer.ticker)
+    return list(answer.rows.filter(~pl.col("date").is_in(list(covered))).select(names).iter_rows())

@@ -1,0 +1,111 @@
+"""Rows of some tickers, or of all, out of the parts of sessions, as numbers."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.parts.lines import batches, check_columns, parse, stamp_of, texts
+from ingest.cache.parts.parts import read_known
+from ingest.market.datasets import TIERS, Dataset
+from ingest.market.epochs import TIME, in_ns, is_near, of_text
+
+_PRICED = ("open", "high", "low", "close", "volume")
+BARS = pl.Schema(
+    [
+        ("ticker", pl.String()),
+        ("date", pl.Date()),
+        *((name, pl.Float64()) for name in _PRICED),
+        ("transactions", pl.Int64()),
+    ]
+)
+"""Raw prices, volume, number of trades; None where the file does not say."""
+
+
+def schema_of(dataset: Dataset) -> pl.Schema:
+    """`BARS` with the dataset's own numbers; within days with `time`, when a bar begins, after the date."""
+    ticker, session, *numbers = BARS.items()
+    time = [("time", pl.Datetime("us", dataset.time_zone))] if dataset.is_intraday else []
+    return pl.Schema([ticker, session, *time, *numbers, *((name, pl.Float64()) for name in dataset.extras)])
+
+
+def order_of(dataset: Dataset) -> tuple[str, str]:
+    """The columns that name a row, and that rows are sorted by."""
+    return ("ticker", "time") if dataset.is_intraday else ("ticker", "date")
+
+
+def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
+    """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one a session and time.
+
+    Where there are several the first one counts. A minute whose stamp is no time, or one of another week, is left out:
+    it is nobody's. Raises CacheError for a part that can't be read.
+    """
+    frames = [_wanted(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
+    return firsts(pl.concat([pl.DataFrame(schema=schema_of(dataset)), *frames]), dataset)
+
+
+def all_bars(folders: PartFolders, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
+    """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
+    texts = [read_known(folders.file(parts, tier), parts.sha256[tier]) for tier in TIERS if tier in parts.index]
+    frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, dataset) for text in texts]
+    rows = _near(pl.concat(frames).with_columns(pl.lit(parts.session).alias("date")), dataset)
+    return firsts(rows.select(schema_of(dataset).names()), dataset)
+
+
+def firsts(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Sorted, with the first one of several rows of a ticker and date, and time: no file counts for another session."""
+    order = order_of(dataset)
+    repeated = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in {*order, "date"})
+    # A sort that keeps the order of equals: of all minutes of a session it takes a quarter of what hashing them does.
+    return rows.sort(order, maintain_order=True).filter(~repeated.fill_null(value=False))
+
+
+def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
+    stamp = stamp_of(columns)
+    rows = _numbers(text, (stamp, *columns), dataset, [stamp]).filter(pl.col("ticker").is_in(list(wanted)))
+    dated = rows.with_columns(pl.col(stamp).str.to_date("%Y-%m-%d").alias("date"))
+    return _near(dated, dataset).select(schema_of(dataset).names())
+
+
+def _near(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Rows without those of minutes that cannot be of their session."""
+    if not dataset.is_intraday:
+        return rows
+    return rows.filter(is_near(pl.col("time").dt.epoch("s"), pl.col("date"), dataset.evenings))
+
+
+def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Sequence[str] = ()) -> pl.DataFrame:
+    """Ticker, `others` as text, time and numbers: parsed at once, or, oddly dressed, by casts.
+
+    A number that the file does not have (indices have no volume) is None in each row.
+    """
+    starts = [TIME] if dataset.is_intraday else []
+    check_columns(columns, (*dataset.numbers, *starts))
+    numbers = {name: kind for name, kind in schema_of(dataset).items() if name not in ("ticker", "date", "time")}
+    there = {name: kind for name, kind in numbers.items() if name in columns}
+    types = {**dict.fromkeys(("ticker", *others), pl.String()), **dict.fromkeys(starts, pl.Int64()), **there}
+    try:
+        rows = parse(text, columns, types)
+    except pl.exceptions.PolarsError:
+        texts = parse(text, columns).select(list(types))
+        rows = texts.select(_cast(name, kind) for name, kind in types.items())
+    if starts:
+        rows = rows.with_columns(in_ns(rows[TIME]))
+    times = [_time(dataset.time_zone)] if starts else []
+    found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
+    # A blank line, or a row without a ticker or a minute, is nobody's.
+    return rows.drop_nulls(["ticker", *starts]).select("ticker", *others, *times, *found)
+
+
+def _time(zone: str) -> pl.Expr:
+    """Nanoseconds since the epoch as a time of day."""
+    start = pl.from_epoch(pl.col(TIME), "ns").dt.cast_time_unit("us")
+    return start.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).alias("time")
+
+
+def _cast(name: str, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.String:
+        return pl.col(name)
+    if name == TIME:
+        return of_text(pl.col(name))
+    return pl.col(name).str.strip_chars().cast(pl.Float64, strict=False).cast(kind, strict=False)

@@ -1,0 +1,85 @@
+"""Stored rows of tickers as files of their own, a CSV or a Parquet file each.
+
+A kill leaves whole files, old or new, and perhaps `.AAPL_1d.csv.ingest-….tmp` beside them, which the next export into
+the same folder removes.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from ingest.errors import NotFound, UsageError
+from ingest.files import durable, opening
+from ingest.files.leftovers import writing_in
+from ingest.market.patterns import some
+from ingest.market.tickers import MAX_NAME_BYTES, file_stem
+
+Format = Literal["csv", "parquet"]
+
+_FORMULA = r"^[=+\-@\t\r]"
+"""How a text begins that spreadsheets take for a formula and run, as OWASP lists them under "CSV injection"."""
+
+_LEFT = re.compile(r"\..+_\d+[a-z]+\.(csv|parquet)\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
+
+_LONGEST = MAX_NAME_BYTES - len("_15m.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One file that was written."""
+
+    ticker: str
+    path: Path
+    rows: int
+
+
+def export(
+    rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d"
+) -> Iterator[Exported]:
+    """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; a file that is there is replaced whole.
+
+    Columns date, time (within days alone), open, high, low, close, volume, source. Raises NotFound where no ticker has
+    any, UsageError for a folder that is a file, and CacheError where it cannot be written.
+    """
+    with durable.translated("look at", folder):
+        is_file = opening.is_there(folder) and not opening.is_folder(folder)
+    if is_file:
+        raise UsageError(f"--out {folder} is a file: name a folder")
+    if rows.is_empty():
+        raise NotFound(f"nothing is exported: no data for {some(tickers)} in this window")
+    if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
+        raise UsageError(f"{long[0][:40]}… is too long for a file name")
+    durable.make_folder(folder.absolute())
+    written = list[Exported]()
+    with writing_in(folder, _is_left), durable.together() as batch:
+        for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
+            path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
+            batch.put(path, _packed(frame, kind))
+            written.append(Exported(str(ticker), path, frame.height))
+    yield from written
+
+
+def formulas(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Texts in these rows that a spreadsheet would run as formulas, each once, sorted; numbers are none."""
+    texts = [rows[name] for name, kind in rows.schema.items() if kind == pl.String]
+    found = [column.filter(column.str.contains(_FORMULA).fill_null(value=False)).unique() for column in texts]
+    return tuple(sorted({text for column in found for text in column}))
+
+
+def _is_left(name: str) -> bool:
+    """Whether an export that was killed has left a file of this name."""
+    return _LEFT.fullmatch(name) is not None
+
+
+def _packed(frame: pl.DataFrame, kind: Format) -> bytes:
+    buffer = BytesIO()
+    if kind == "csv":
+        frame.write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
+    else:
+        frame.write_parquet(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,177 @@
+"""Raw rows of one ticker as the DataFrame that yfinance's `Ticker.history` would give."""
+
+from bisect import bisect
+from collections.abc import Mapping, Sequence
+from datetime import date
+from datetime import time as clock
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ingest.errors import ActionsUnknown, warn
+from ingest.market.adjust import Floats, split_factors
+from ingest.market.calendars import NEW_YORK, Calendar
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.corporate_actions import Actions
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
+from ingest.reading import gaps
+from ingest.reading.adjusting import adjusted
+from ingest.reading.gaps import Span
+from ingest.splitting.checks import MOST_VOLUME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+MISSING = "missing"
+"""What stands in the place of a source for the dates that nobody has."""
+
+
+def frame_of(
+    rows: pl.DataFrame,
+    actions: Actions | None,
+    auto_adjust: bool,
+    with_actions: bool,
+    dataset: Dataset = STOCKS_DAY,
+    missing: Sequence[Span] = (),
+) -> "pd.DataFrame":
+    """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
+
+    Without `actions` prices are as traded, and `Adj Close` is missing; so it is, with a warning, where a dividend is
+    impossible, which with `auto_adjust` raises ActionsUnknown. `rows` are as `reading.ROWS`, of one ticker. An event on
+    a day without a row stands at the first row since, which is warned of.
+    Volume is rounded half to even, 0 where there is none; of coins it is as it came. Index: `Date`, midnight in the
+    time zone that yfinance has for the dataset. `attrs["sources"]` says which dates came from where: spans of
+    neighbouring rows, as ISO dates, and those that are `missing`, under that name.
+    """
+    import pandas as pd
+
+    known = {ticker: actions for ticker in rows["ticker"].unique() if actions}
+    splits, dividends = adjusted.split_factors_of(rows, known), _dividends(rows, known, auto_adjust)
+    scale = dividends / splits if auto_adjust else 1 / splits
+    columns = {name.title(): rows[name].to_numpy() * scale for name in ("open", "high", "low", "close")}
+    if not auto_adjust:
+        columns["Adj Close"] = rows["close"].to_numpy() * dividends / splits
+    columns["Volume"] = _volume(rows, splits, dataset)
+    if with_actions:
+        columns |= _events(actions or Actions(), _places(rows, actions or Actions()), rows.height)
+    # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
+    days = pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list()))
+    frame = pd.DataFrame(columns, index=days.tz_localize(dataset.yahoo_zone).rename("Date"))
+    frame.attrs["sources"] = sources(rows, missing)
+    return frame
+
+
+def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool) -> Floats:
+    """M of each row; not a number where there are no actions, or none that prices can be adjusted by."""
+    if not actions and not needed:
+        return np.full(rows.height, np.nan)
+    try:
+        return adjusted.dividend_factors_of(rows, actions)
+    except ActionsUnknown as error:
+        if needed:
+            raise
+        warn(f"there is no Adj Close: {error}")
+        return np.full(rows.height, np.nan)
+
+
+def intraday_frame_of(
+    bars: pl.DataFrame,
+    actions: Actions | None,
+    auto_adjust: bool,
+    with_actions: bool,
+    dataset: Dataset,
+    interval: str,
+    missing: Sequence[Span] = (),
+) -> "pd.DataFrame":
+    """Bars of one ticker within days: prices divided by later splits, whether `auto_adjust` or not.
+
+    Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
+    Without `actions` prices are as traded. Events stand at the first bar of their date; with an `interval` of 1h, as
+    yfinance has it, at the one in which the session opens. Index: `Datetime`, when a bar begins, in the zone that
+    yfinance has for the dataset; `attrs["sources"]` as of `frame_of`.
+    """
+    import pandas as pd
+
+    splits = adjusted.split_factors_of(bars, {ticker: actions for ticker in bars["ticker"].unique() if actions})
+    columns = {name.title(): bars[name].to_numpy() / splits for name in ("open", "high", "low", "close")}
+    if not auto_adjust:
+        columns["Adj Close"] = columns["Close"]
+    columns["Volume"] = _volume(bars, splits, dataset)
+    if with_actions:
+        opening = Calendar.of(dataset.calendar).hours if interval == "1h" else None
+        places = _places(bars, actions or Actions(), opening[0] if opening else None)
+        columns |= _events(actions or Actions(), places, bars.height)
+    # By way of seconds, as yfinance does, so that the unit is the one of the installed pandas.
+    index = pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC")
+    frame = pd.DataFrame(columns, index=index.tz_convert(dataset.yahoo_zone).rename("Datetime"))
+    frame.attrs["sources"] = sources(bars, missing)
+    return frame
+
+
+def _volume(rows: pl.DataFrame, splits: "np.ndarray[tuple[int], np.dtype[np.float64]]", dataset: Dataset) -> Any:
+    volume = rows["volume"].cast(pl.Float64).to_numpy() * splits
+    if dataset.unit == "coins":
+        return volume
+    impossible = np.abs(volume) >= MOST_VOLUME
+    if impossible.any():
+        days = [str(day) for day in rows["date"].filter(pl.Series(impossible)).unique(maintain_order=True)]
+        warn(f"volumes that cannot be are 0: {some(days)} (`ingest findings{dataset.flag}`)")
+    return np.round(np.where(impossible | np.isnan(volume), 0, volume)).astype(np.int64)
+
+
+def _places(rows: pl.DataFrame, actions: Actions, opening: clock | None = None) -> Mapping[date, int]:
+    """For each ex-date after the first row, or of it, the row that its events stand at."""
+    days = rows["date"].to_numpy().astype("datetime64[D]")
+    found = {}
+    for day in sorted({*(one.ex_date for one in actions.splits), *(one.ex_date for one in actions.payouts)}):
+        first, end = (int(np.searchsorted(days, np.datetime64(day, "D"), side)) for side in ("left", "right"))
+        if first == len(days) or end == 0:
+            continue
+        if first == end:
+            warn(f"{rows['ticker'][0]}: there is no row of {day}; what happened then stands at {days[first]}")
+        found[day] = first + (_opened(rows["time"][first:end], opening) if opening else 0)
+    return found
+
+
+def _opened(begins: pl.Series, opening: clock) -> int:
+    """Of a day's bars the last one that begins before the session opens or with it; the first one if there is none."""
+    local = begins.dt.convert_time_zone(NEW_YORK.key).dt.time()
+    return max(int((local <= opening).sum()) - 1, 0)
+
+
+def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mapping[str, Floats]:
+    """Columns of events, amounts for a share of today's; of funds with gains, as yfinance has them."""
+    found = {"Dividends": np.zeros(height), "Stock Splits": np.zeros(height)}
+    if actions.is_fund:
+        found["Capital Gains"] = np.zeros(height)
+    gains = actions.gains if actions.is_fund else ()
+    for name, payouts in (("Dividends", actions.dividends), ("Capital Gains", gains)):
+        for payout in payouts:
+            if (at := places.get(payout.ex_date)) is not None:
+                ex_date = np.array([payout.ex_date], dtype="datetime64[D]")
+                found[name][at] += payout.amount / split_factors(ex_date, actions.splits)[0]
+    for split in actions.splits:
+        if (at := places.get(split.ex_date)) is not None:
+            found["Stock Splits"][at] = (found["Stock Splits"][at] or 1) * split.ratio
+    return found
+
+
+def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[tuple[str, str]]]:
+    """For each source the spans of neighbouring rows that came from it, and those that are "missing"."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    stretches = gaps.apart(missing)
+    begins = [first for first, _ in stretches]
+
+    def stretch(row: tuple[str, date]) -> tuple[str, int]:
+        return row[0], bisect(begins, row[1])  # rows on both sides of a gap are no neighbours
+
+    for (source, _), group in groupby(rows.select("source", "date").iter_rows(), key=stretch):
+        days = [day for _, day in group]
+        found.setdefault(source, []).append((days[0].isoformat(), days[-1].isoformat()))
+    if stretches:
+        found[MISSING] = [(first.isoformat(), last.isoformat()) for first, last in stretches]
+    return found

@@ -1,0 +1,150 @@
+"""Sessions of a window without a row of a ticker, told apart: those that are missing, and those without a trade. Pure.
+
+A session whose file is held and does not have the ticker is no gap: it did not trade. Where that is so in more than a
+week of sessions before its first row or after its last one, it more likely had another name then, was not listed yet,
+or is not any more: that is said, too.
+
+Of many tickers a session is missing of one, between the first and the last day that were asked for (of all that is held
+where none was), where no file that can tell of it is held, and no row of Yahoo's. Tickers without any row are none of
+this.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from ingest.cache.manifest.records import Coverage
+from ingest.market.calendars import FIRST_SESSION
+from ingest.market.patterns import some
+
+Span = tuple[date, date]
+
+_WEEK = 5
+_SHOWN = 5
+
+
+def too_early(start: date) -> str:
+    """In words, that a window begins before the first of all files."""
+    return f"asked from {start} on, and the first files are of {FIRST_SESSION}"
+
+
+def missing(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:
+    """Sessions (ascending) that are `lacking` and have no row."""
+    return [day for day in sessions if day in lacking and day not in rows]
+
+
+def before(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
+    """Sessions before the first row, of which files are held; none where they are a week's at most."""
+    first = min(rows, default=date.min)
+    return _long([day for day in sessions if day < first and day in held])
+
+
+def after(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
+    """The same after the last row."""
+    last = max(rows, default=date.max)
+    return _long([day for day in sessions if day > last and day in held])
+
+
+def _long(days: list[date]) -> list[date]:
+    return days if len(days) > _WEEK else []
+
+
+def spans(days: Iterable[date], sessions: Sequence[date]) -> list[Span]:
+    """First and last day of each stretch of neighbouring sessions."""
+    wanted, found, open_ = set(days), list[Span](), False
+    for session in sessions:
+        if session in wanted:
+            found[-1:] = [(found[-1][0], session)] if open_ else [*found[-1:], (session, session)]
+        open_ = session in wanted
+    return found
+
+
+def apart(stretches: Iterable[Span]) -> list[Span]:
+    """The same dates in stretches that don't overlap, ascending."""
+    found: list[Span] = []
+    for first, last in sorted(stretches):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found
+
+
+def in_words(stretches: Sequence[Span]) -> str:
+    """The stretches by date, the first ones of many."""
+    shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in stretches[:_SHOWN]]
+    more = f" and {len(stretches) - _SHOWN:,} more stretches" if len(stretches) > _SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def counted(days: Sequence[date]) -> str:
+    """In words, how many sessions."""
+    return "1 session is" if len(days) == 1 else f"{len(days):,} sessions are"
+
+
+_GROUPS = 5
+"""Tickers that lack the same are named together, in so many groups at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window: `sessions` of it that are over; `start` and `end` where they were given."""
+
+    sessions: Sequence[date]
+    start: date | None
+    end: date | None
+
+
+def absences(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]:
+    """What is to be said of the rows of a window."""
+    if asked.start and asked.start < FIRST_SESSION:
+        yield too_early(asked.start)
+    yield from _missing(rows, coverage, asked.sessions)
+    if asked.start or asked.end:
+        yield from _ends(rows, coverage, asked)
+
+
+def _missing(rows: pl.DataFrame, coverage: Coverage, sessions: Sequence[date]) -> Iterator[str]:
+    unheld = [day for day in sessions if day not in coverage.whole]
+    if not unheld or rows.is_empty():
+        return
+    theirs = rows.filter(pl.col("date").is_in(unheld)).select("ticker", "date").unique()
+    had = dict(theirs.group_by("ticker").agg("date").iter_rows())
+    lacking: dict[tuple[date, ...], list[str]] = {}
+    for ticker in rows["ticker"].unique().sort():
+        days = frozenset(had.get(ticker, ()))
+        gone = tuple(day for day in unheld if day not in days and not coverage.has(ticker, day))
+        lacking.setdefault(gone, []).append(ticker)
+    for gone, tickers in _first({gone: tickers for gone, tickers in lacking.items() if gone}):
+        dates = in_words(spans(gone, sessions))
+        yield f"{counted(gone)} missing for {some(tickers)} ({dates}): no file is held"
+
+
+def _first(groups: Mapping[tuple[date, ...], list[str]]) -> Iterator[tuple[tuple[date, ...], list[str]]]:
+    """The groups with most tickers; of the others all that any of them lacks."""
+    ordered = sorted(groups.items(), key=lambda one: -len(one[1]))
+    yield from ordered[:_GROUPS]
+    if others := ordered[_GROUPS:]:
+        yield tuple(sorted({day for gone, _ in others for day in gone})), [one for _, some in others for one in some]
+
+
+def _ends(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]:
+    """Tickers whose rows begin late or end early though files are held."""
+    sides = rows.group_by("ticker").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    early, late = dict[str, date](), dict[str, date]()
+    for ticker, first, last in sides.sort("ticker").iter_rows():
+        held = coverage.of(ticker)
+        if asked.start and before(asked.sessions, (first,), held):
+            early[ticker] = first
+        if asked.end and after(asked.sessions, (last,), held):
+            late[ticker] = last
+    if early:
+        yield f"no rows of {_dated(early, 'before')} though files are held: not listed yet, or under another ticker"
+    if late:
+        yield f"no rows of {_dated(late, 'after')} though files are held: not listed any more, or under another ticker"
+
+
+def _dated(tickers: Mapping[str, date], word: str) -> str:
+    return some([f"{ticker} {word} {day}" for ticker, day in tickers.items()])

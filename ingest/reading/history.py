@@ -1,0 +1,144 @@
+"""What the Python functions hand out of the cache: history, a session, a scan."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+
+import polars as pl
+
+from ingest import events
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import Coverage
+from ingest.errors import NotFound, UsageError, warn
+from ingest.market.adjust import Adjust
+from ingest.market.calendars import Calendar, today
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import meant
+from ingest.market.windows import span
+from ingest.reading import known
+from ingest.reading import rows as reading
+from ingest.reading import scan as scanning
+from ingest.reading.adjusting.actions import Errors, adjusted_rows
+from ingest.reading.adjusting.freshness import calendar_of, newest_session
+from ingest.reading.gaps import Asked, absences
+from ingest.settings import Settings
+from ingest.sources.yahoo import shared
+
+_MASSIVE = frozenset({"massive"})
+
+
+def history(
+    settings: Settings,
+    dataset: Dataset,
+    tickers: Sequence[str],
+    start: date | None,
+    end: date | None,
+    adjust: Adjust,
+    columns: Sequence[str] | None,
+    fetch: bool,
+    across_seams: bool,
+    errors: Errors = "raise",
+    on_event: events.Sink = events.ignore,
+) -> pl.DataFrame:
+    """See `ingest.api.history`."""
+    chosen, names = _checked(columns, adjust, dataset), meant(tickers)
+    if errors not in ("raise", "skip"):
+        raise UsageError(f'errors {errors!r}: "raise" or "skip"')
+    span(start, end)
+    window = (start or dataset.first_session, end or today())
+    yahoo = shared() if fetch and settings.fallback.enabled else None
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
+        stock = reading.stock_of(manifest, settings, dataset)
+        wanted = known.resolved(stock, names, *window)
+        rows, notices = adjusted_rows(
+            stock,
+            settings,
+            wanted,
+            *window,
+            adjust,
+            yahoo,
+            across_seams,
+            not reading.IN_CSV.issuperset(chosen),
+            errors,
+            on_event,
+        )
+        asked = _asked(manifest, dataset, coverage, rows, start, end)
+        found = set(rows["ticker"].unique())
+        if errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
+            found.update(reading.rows(stock, left, *window)["ticker"].unique())
+        missing = list(known.missing(stock, names, found, (start, end)))
+    for notice in (*notices, *absences(rows, coverage, asked), *missing):
+        warn(notice)
+    return rows.select(chosen)
+
+
+def _asked(
+    manifest: Manifest, dataset: Dataset, coverage: Coverage, rows: pl.DataFrame, start: date | None, end: date | None
+) -> Asked:
+    """The window that was asked for; without a start or an end that of what is held."""
+    held = sorted({*coverage.whole, *coverage.partial, *rows["date"].unique()})
+    if not held:
+        return Asked((), start, end)
+    calendar = calendar_of(manifest, dataset)
+    final = min(end, newest_session(dataset, listed=calendar.listed)) if end else held[-1]
+    return Asked(calendar.between(start or held[0], final), start, end)
+
+
+def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:
+    known = reading.rows_schema(dataset).names()
+    if adjust not in ("none", "splits", "all"):
+        raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
+    unknown = [name for name in columns or () if not isinstance(name, str) or name not in known]
+    if columns is not None and len(set(map(str, columns))) < len(columns):
+        raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
+    if unknown:
+        raise UsageError(f"columns: there is no {unknown[0]!r}; there are {', '.join(known)}")
+    return [name for name in known if name != "transactions"] if columns is None else columns
+
+
+def day(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:
+    """See `ingest.api.day`."""
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        stock = reading.stock_of(manifest, settings, dataset)
+        calendar = calendar_of(manifest, dataset)
+        is_held = bool(manifest.committed(session, session))  # its file may have no rows
+        if not partial and is_held:
+            scanning.warn_of_partial(stock, [session])
+        rows = reading.session(stock if partial or not is_held else replace(stock, sources=_MASSIVE), session)
+    if is_held or (partial and rows.height):
+        return rows
+    raise NotFound(_never(dataset, calendar, session) or _not_held(settings, dataset, session, rows.height))
+
+
+def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
+    """In words, why there is no file of a day, whatever a run does; nothing where there may be one."""
+    if session > today():
+        return f"{session} is not over yet"
+    if (calendar.is_session(session) and session >= dataset.first_session) or calendar.doubtful(session, session):
+        return ""
+    if session < dataset.first_session:
+        return f"{session}: the first files of {dataset.short} are of {dataset.first_session}"
+    return f"{session} is no session of {dataset.short}: the market is closed on that day"
+
+
+def _not_held(settings: Settings, dataset: Dataset, session: date, rows: int) -> str:
+    flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
+    others = f"; rows of Yahoo's that are stored: {rows:,} (partial=True gives them)" if rows else ""
+    return f"{session} is not held: `ingest run{flags}` asks for its file{others}"
+
+
+def scan(
+    settings: Settings,
+    dataset: Dataset,
+    start: date | None,
+    end: date | None,
+    sources: Iterable[str] = _MASSIVE,
+) -> pl.LazyFrame:
+    """See `ingest.api.scan`."""
+    chosen = frozenset(sources)
+    span(start, end)
+    if not chosen or (unknown := chosen - reading.SOURCES):
+        raise UsageError(f'sources {sorted(unknown) if chosen else []}: "massive", "yahoo", or both')
+    what = scanning.Scanned(settings, dataset, start or dataset.first_session, end or today(), chosen)
+    return scanning.scan(what)

@@ -1,0 +1,84 @@
+"""`get_smart_data` within days: the minute files of a market, brought like those of days, as bars of a size."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ingest.cache.manifest import Manifest
+from ingest.errors import NotFound, warn
+from ingest.reading import gaps, rows, smart
+from ingest.reading.adjusting.actions import Known, check_seams, daily, doubts
+from ingest.reading.adjusting.freshness import calendar_of
+from ingest.reading.frames import intraday_frame_of
+from ingest.reading.gaps import Span
+from ingest.reading.resample import BarSize, aggregate, bar_size
+from ingest.reading.rows import Stock
+from ingest.reading.smart import Fetched, Query
+from ingest.settings import Settings
+from ingest.sources.yahoo import shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def massive_frame(
+    settings: Settings, query: Query, interval: str, prepost: bool, across_seams: bool = False
+) -> "pd.DataFrame":
+    """A ticker's frame of bars; the query's dataset is of minutes. Raises IngestError; warns of what is missing."""
+    found = fetch(settings, query, bar_size(interval), prepost, across_seams=across_seams)
+    how = (query.auto_adjust, query.actions, query.dataset, interval, found.missing)
+    return intraday_frame_of(found.rows, found.actions, *how)
+
+
+def fetch(
+    settings: Settings, query: Query, size: BarSize, prepost: bool, events: bool = True, across_seams: bool = False
+) -> Fetched:
+    """A ticker's bars as traded.
+
+    Without `events` none are looked for: the bars are not to be adjusted. Raises and warns as `massive_frame`.
+    """
+    if query.fetch:
+        smart.bring(settings, query)
+    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
+        stock = rows.stock_of(manifest, settings, query.dataset)
+        covered = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+        minutes = rows.rows(stock, [query.ticker], query.start, query.end)
+        missing = _warn_of_missing(stock, query, covered.of(query.ticker), minutes)
+        bars = aggregate(minutes, size, query.dataset, prepost)
+        if bars.is_empty():
+            raise NotFound(_nothing(stock, query, minutes))
+        known = _events(settings, stock, query, bars) if events else None
+        if known and not across_seams:
+            actions, begins = {query.ticker: known.actions}, {query.ticker: known.begins}
+            for doubt in check_seams(bars, covered, actions, begins, payouts=False):
+                warn(doubt)
+    for doubt in doubts(bars, {query.ticker: known.actions}, payouts=False) if known else ():
+        warn(doubt)
+    return Fetched(bars, known.actions if known else None, missing)
+
+
+def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) -> Known | None:
+    yahoo = shared() if query.fetch and settings.fallback.enabled else None
+    with daily(stock, settings) as days:
+        return smart.events_of(days, settings, query, bars, yahoo)
+
+
+def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
+    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
+    missing = [day for day in sessions if day not in covered]
+    stretches = gaps.spans(missing, sessions)
+    if missing:
+        warn(
+            f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.in_words(stretches)}): no file of "
+            f"{query.dataset.short} is held, and Yahoo is not asked for minutes"
+        )
+    days = frozenset(minutes["date"].to_list())
+    return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
+
+
+def _nothing(stock: Stock, query: Query, minutes: pl.DataFrame) -> str:
+    if minutes.height:
+        return f"{smart.no_data(query)} in regular hours, only before and after them: prepost=True, --prepost"
+    return f"{smart.no_data(query)}{smart.spelling(stock, query)}"

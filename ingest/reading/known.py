@@ -1,0 +1,154 @@
+"""Which tickers a cache has: all that match a pattern, and those that may have been meant by a name that it lacks."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date
+
+import polars as pl
+
+from ingest.cache.layout import PartsOf
+from ingest.cache.steady import steadily
+from ingest.errors import printable
+from ingest.market.catalogue import of_ticker
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import covered, patterns_in, some, written
+from ingest.reading.rows import Stock
+from ingest.tracked.expand import found_in
+
+_EVERYTHING = frozenset({"*"})
+_SHOWN = 40
+
+
+def resolved(stock: Stock, names: Sequence[str], start: date, end: date) -> list[str]:
+    """Tickers by name, and all of sessions from `start` to `end`, both inclusive, that match the patterns among them.
+
+    A vendor may do anything: a ticker that is called `*` is that ticker, and no pattern. Raises CacheError.
+    """
+    patterns = patterns_in(names)
+    if not patterns:
+        return list(names)
+    found = _in_parts(stock, stock.held(start, end), patterns) | covered(patterns, stock.quotes.tickers())
+    plain = [name for name in names if name not in patterns or name in found]
+    return [*plain, *sorted(covered(patterns - found, found) - set(plain))]
+
+
+def missing(
+    stock: Stock, names: Sequence[str], found: Collection[str], window: tuple[date | None, date | None]
+) -> Iterator[str]:
+    """What is to be said of names of which no row was found, and who may have been meant; nothing where all were."""
+    without = [name for name in dict.fromkeys(names) if not covered(frozenset([name]), frozenset(found))]
+    strange = [name for name in without if of_ticker(name).sigil not in ("", stock.dataset.sigil)]
+    yield from (_of_another(stock.dataset, name) for name in strange[:1])
+    without = [name for name in without if name not in strange]
+    if without and not stock.held() and not stock.quotes.tickers():
+        yield f"no data for {stock.dataset.short}: `ingest run{stock.dataset.flag}` fetches it"
+    elif without:
+        yield f"no data for {some(_suggested(stock, without))}{_in_words(window)}"
+
+
+def _in_words(window: tuple[date | None, date | None]) -> str:
+    start, end = window
+    return (f" from {start} on" if start and not end else f" from {start}" if start else "") + (
+        f" to {end}" if end else ""
+    )
+
+
+def _of_another(dataset: Dataset, name: str) -> str:
+    of = of_ticker(name, dataset.interval)
+    shown = printable(written(name)[:_SHOWN])
+    return f"{shown} is a name of {of.short}, not of {dataset.short}: pass dataset={of.short!r}"
+
+
+def _suggested(stock: Stock, names: Sequence[str]) -> Sequence[str]:
+    """Names as they were written, each with who may have been meant."""
+    return [f"{printable(written(name)[:_SHOWN])}{words}" for name, words in suggestions(stock, names).items()]
+
+
+def suggestions(stock: Stock, names: Sequence[str]) -> dict[str, str]:
+    """For each name who may have been meant, in brackets that go on after it; nothing where nobody comes near."""
+    spellings = Spellings(known(stock), stock.dataset.yahoo_symbol)
+    near = {name: _either(spellings.near(name)) for name in names}
+    return {name: f" (did you mean {found}?)" if found else "" for name, found in near.items()}
+
+
+def _either(tickers: Sequence[str]) -> str:
+    *others, last = [printable(ticker) for ticker in tickers] or [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def meant_by(stock: Stock, name: str, among: Collection[str]) -> str:
+    """Who may have been meant by one name, in words; nothing where nobody comes near."""
+    near = _either(Spellings(among, stock.dataset.yahoo_symbol).near(name))
+    return f"did you mean {near}?" if near else ""
+
+
+def known(stock: Stock) -> frozenset[str]:
+    """Tickers of the newest session held, those that have a CSV, and those of which Yahoo has told."""
+    with_csv = {ticker for ticker, row in stock.manifest.projections().items() if row.rows}
+    return _in_parts(stock, stock.held()[-1:], _EVERYTHING) | with_csv | stock.quotes.tickers()
+
+
+def _in_parts(stock: Stock, days: Collection[date], patterns: frozenset[str]) -> frozenset[str]:
+    """Tickers of sessions held that match, while a run may be replacing them."""
+
+    def read(parts: Sequence[PartsOf]) -> pl.DataFrame:
+        rows = [(one.session, ticker) for one in parts for ticker in found_in(stock.folders, one, patterns)]
+        return pl.DataFrame(rows, {"date": pl.Date, "ticker": pl.String}, orient="row")
+
+    if not days:
+        return frozenset()
+    return frozenset(pl.concat(steadily(stock.manifest, stock.folders, days, read))["ticker"].to_list())
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_LEAST = 3
+"""Shorter names are a letter away from each other anyway."""
+
+_LONGEST = 14
+"""Longer names, of contracts, are not tried a letter off: a strike or a day off is another contract."""
+
+_MOST = 3
+
+
+class Spellings:
+    """Tickers that are known, looked up by names that come near."""
+
+    def __init__(self, known: Collection[str], symbol: Callable[[str], str | None] = lambda ticker: None) -> None:
+        """`symbol` gives the spelling of another vendor, by which a ticker is found, too."""
+        self._known = frozenset(known)
+        self._folded = defaultdict[str, set[str]](set)
+        for ticker in self._known:
+            for spelled in (ticker, ticker.partition(":")[2], symbol(ticker)):
+                self._folded[_folded(spelled or "")].add(ticker)
+
+    def near(self, name: str) -> Sequence[str]:
+        """The tickers that come nearest to a name, three at most; none where it is known itself."""
+        folded = _folded(name)
+        if name in self._known or not folded:
+            return []
+        same = self._folded.get(folded, ())
+        return sorted(same)[:_MOST] or self._a_letter_off(folded)
+
+    def _a_letter_off(self, folded: str) -> Sequence[str]:
+        if not _LEAST <= len(folded) <= _LONGEST:
+            return []
+        found = {ticker for other in _edits(folded) for ticker in self._folded.get(other, ())}
+        # Fingers change places and repeat letters more often than they take others.
+        return sorted(found, key=lambda one: (set(_folded(one)) != set(folded), one))[:_MOST]
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "", name.upper())
+
+
+def _edits(name: str) -> Iterator[str]:
+    """All that is one insertion, deletion, substitution or exchange of neighbours away (Damerau, 1964)."""
+    for at in range(len(name) + 1):
+        before, after = name[:at], name[at:]
+        if after:
+            yield before + after[1:]
+            yield from (before + letter + after[1:] for letter in _LETTERS)
+        if len(after) > 1:
+            yield before + after[1] + after[0] + after[2:]
+        yield from (before + letter + after for letter in _LETTERS)

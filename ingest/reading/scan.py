@@ -1,0 +1,147 @@
+"""A lazy scan over both tiers: dates and tickers that a query filters by decide what is read at all."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import reduce
+from operator import and_
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from ingest.cache.manifest import Manifest
+from ingest.errors import warn
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import covers, some
+from ingest.reading import rows
+from ingest.reading.rows import Stock
+from ingest.settings import Settings
+
+_BATCH = 32
+"""Sessions read at once: about 300,000 rows where all tickers are wanted. Of minutes a single one has many more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What is scanned: rows of these sources, of sessions from `start` to `end`, both inclusive."""
+
+    settings: Settings
+    dataset: Dataset
+    start: date
+    end: date
+    sources: frozenset[str]
+
+
+def scan(what: Scanned) -> pl.LazyFrame:
+    """Raw rows of all tickers as `reading.rows_schema`, read when collected.
+
+    Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
+    gzip members that may hold them. Warns of sessions that were kept without tickers that are wanted.
+    """
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in _asked(what, predicate, n_rows):
+            found = frame if predicate is None else frame.filter(predicate)
+            yield found if columns is None else found.select(columns)
+
+    return register_io_source(source, schema=rows.rows_schema(what.dataset), explain_name="ingest")
+
+
+def _asked(what: Scanned, predicate: pl.Expr | None, n_rows: int | None) -> Iterator[pl.DataFrame]:
+    """Rows that a filter may let through; of the first `n_rows` where polars hands that over.
+
+    Its optimizer pushes slices down before filters, so the rows of `head(5).filter(…)` are counted before they are
+    filtered: the filter says nothing then of what is to be read. `filter(…).head(5)` comes without a number.
+    """
+    if n_rows is None:
+        return _frames(what, wish_of(predicate), _BATCH)
+    return _first(n_rows, _frames(what, Wish(None, None), 1))
+
+
+def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        yield frame.head(count)
+        count -= frame.height
+        if count <= 0:
+            return
+
+
+def _frames(what: Scanned, wish: "Wish", batch: int) -> Iterator[pl.DataFrame]:
+    with Manifest.read(what.settings.manifest_path, what.dataset.name) as manifest:
+        stock = rows.stock_of(manifest, what.settings, what.dataset, what.sources)
+        days = wish.passing([day for day in rows.sessions(stock) if what.start <= day <= what.end])
+        size = 1 if what.dataset.is_intraday and wish.tickers is None else batch
+        for at in range(0, len(days), size):
+            now = days[at : at + size]
+            if what.sources != rows.SOURCES:  # else all that is stored is asked for, by name
+                warn_of_partial(stock, now, wish.tickers)
+            yield rows.on(stock, now, wish.tickers)
+
+
+def warn_of_partial(stock: Stock, days: Sequence[date], tickers: Collection[str] | None = None) -> None:
+    """Warn where sessions (ascending) were kept without tickers that are wanted: some, or all that there were."""
+    partial = stock.manifest.coverage(days[0], days[-1]).partial
+    without = [
+        day
+        for day in days
+        if day in partial and (tickers is None or not all(covers(partial[day], ticker) for ticker in tickers))
+    ]
+    if without:
+        span, which = f"--start {without[0]} --end {without[-1]}", some([str(day) for day in without])
+        flag = stock.dataset.flag
+        warn(
+            f"kept with the tickers tracked at the time alone (--no-save-others): {which}; "
+            f"`ingest run{flag} --save-others {span}` fetches the rest"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a filter says of dates (an expression upon them alone) and of tickers (None: of all)."""
+
+    dates: pl.Expr | None
+    tickers: frozenset[str] | None
+
+    def passing(self, days: Sequence[date]) -> Sequence[date]:
+        """The days that pass."""
+        if self.dates is None or not days:
+            return days
+        return pl.DataFrame({"date": days}, schema={"date": pl.Date}).filter(self.dates)["date"].to_list()
+
+
+def wish_of(predicate: pl.Expr | None) -> Wish:
+    """What can be told of a filter from those of its parts that all have to hold."""
+    parts = [] if predicate is None else list(_conjuncts(predicate))
+    dates = [part for part in parts if set(part.meta.root_names()) == {"date"}]
+    named = [found for part in parts if (found := _tickers(part)) is not None]
+    return Wish(reduce(and_, dates) if dates else None, frozenset.intersection(*named) if named else None)
+
+
+def _conjuncts(expr: pl.Expr) -> Iterator[pl.Expr]:
+    operands = expr.meta.pop()
+    if len(operands) == 2 and (operands[1] & operands[0]).meta.eq(expr):
+        for operand in reversed(operands):
+            yield from _conjuncts(operand)
+    else:
+        yield expr
+
+
+def _tickers(expr: pl.Expr) -> frozenset[str] | None:
+    """The tickers that `ticker == …` or `ticker.is_in(…)` name; None for anything else."""
+    if expr.meta.root_names() != ["ticker"]:
+        return None
+    column = pl.col("ticker")
+    for operand in expr.meta.pop():
+        if operand.meta.root_names():
+            continue
+        if any(form.meta.eq(expr) for form in (column == operand, operand == column, column.is_in(operand))):
+            return _values(operand)
+    return None
+
+
+def _values(literal: pl.Expr) -> frozenset[str] | None:
+    values = pl.select(literal).to_series()
+    flat = values.explode() if values.dtype.base_type() in (pl.List, pl.Array) else values
+    return frozenset(flat.drop_nulls().to_list()) if flat.dtype == pl.String else None

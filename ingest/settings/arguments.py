@@ -1,0 +1,78 @@
+"""What a program passes to the public functions: one name in place of many, dates as text. Pure."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from numbers import Integral
+from typing import cast
+
+from ingest.errors import UsageError
+from ingest.market.windows import span
+
+
+def names(argument: str, value: str | Iterable[str], what: str = "name") -> list[str]:
+    """Some names, in their order; a text is a single name, not its letters.
+
+    Raises UsageError for what is no name, which says which argument it was passed as.
+    """
+    if isinstance(value, str):
+        value = [value]
+    try:
+        found = list(value)
+    except TypeError as error:
+        raise UsageError(f"{argument}: {value!r} is no {what}") from error
+    if strange := [one for one in found if not isinstance(one, str) or not one or not _is_text(one)]:
+        raise UsageError(f"{argument}: {strange[0]!r} is no {what}")
+    return found
+
+
+def tickers(argument: str, value: str | Iterable[str]) -> list[str]:
+    """Tickers, as `names`. Raises UsageError."""
+    return names(argument, value, "ticker: text, as the vendor spells it")
+
+
+def ticker(value: str) -> str:
+    """A single ticker. Raises UsageError."""
+    return tickers("ticker", [value])[0]
+
+
+def count(argument: str, value: object) -> int | None:
+    """How many at most; None for all. Raises UsageError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise UsageError(f"{argument} {value!r}: a whole number from 0 on")
+    return int(value)
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written at all: a lone surrogate cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def day(argument: str, value: date | str) -> date:
+    """A date: a date, the date of a datetime in its own zone, numpy's, or any as ISO 8601 text. Raises UsageError."""
+    try:
+        found = value if isinstance(value, date) else _parsed(value)
+        return date(found.year, found.month, found.day)  # of a datetime, too; pandas' NaT has no numbers
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{argument} {value!r}: a date, or text such as 2025-11-11") from error
+
+
+def _parsed(value: object) -> date:
+    text = str(value) if type(value).__name__ == "datetime64" else cast("str", value)  # which is no date of Python's
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+
+
+def days(start: date | str | None, end: date | str | None) -> tuple[date | None, date | None]:
+    """The first and the last day of a window, where they are given. Raises UsageError where start is after end."""
+    first = None if start is None else day("start", start)
+    last = None if end is None else day("end", end)
+    span(first, last)
+    return first, last

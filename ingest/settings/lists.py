@@ -1,0 +1,113 @@
+"""The lists of the tickers to track: text files, one ticker or pattern a line.
+
+A file that is being changed has a backup beside it (see `rewriting`): a crash leaves both, and reading says so.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.errors import UsageError
+from ingest.files import opening
+from ingest.files.rewriting import backup_of
+from ingest.market.patterns import is_pattern, meant
+
+_MAX_LIST_BYTES = 16 << 20
+
+
+_SHOWN = 60
+
+
+_SEPARATORS = frozenset(",;\"'")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedLists:
+    """The tickers to track and what was wrong with the wish.
+
+    `tickers` are sorted and unique. `missing` are optional lists that do not exist. `unnameable` are tickers whose
+    file name would be too long: they cannot be tracked, and their rows go to the archive.
+    """
+
+    tickers: tuple[str, ...] = ()
+    missing: tuple[Path, ...] = ()
+    unnameable: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is tracked."""
+        return not self.tickers
+
+
+def read_list(path: Path) -> tuple[str, ...]:
+    """The tickers of a list in its order, without repeats: UTF-8, one a line, `#` starts a comment.
+
+    Raises UsageError, which names the file and the line, for a list that is missing or that cannot be understood.
+    """
+    data = _data(path)
+    if data is None:
+        raise UsageError(f"the list {path} does not exist")
+    return tuple(dict.fromkeys(_tickers(path, data)))
+
+
+def tracked(
+    name_of: Callable[[str], str | None],
+    optional: Iterable[Path] = (),
+    extra: Iterable[str] = (),
+    required: Iterable[Path] = (),
+) -> TrackedLists:
+    """What is watched: all tickers of the lists that exist, and `extra`; `name_of` gives the name of a ticker's CSV.
+
+    `optional` lists (from the settings) may be missing and are then named in the result; `required` ones (from
+    flags) must exist. Raises UsageError as `read_list` does, and for an `extra` that is no ticker.
+    """
+    found = {path: _data(path) for path in optional}
+    wanted = {ticker for path, data in found.items() if data is not None for ticker in _tickers(path, data)}
+    wanted.update(ticker for path in required for ticker in read_list(path))
+    wanted.update(_checked(ticker, "the setting [tracked] tickers") for ticker in extra)
+    named = {name: is_pattern(name) or name_of(name) is not None for name in sorted(set(meant(wanted)))}
+    return TrackedLists(
+        tickers=tuple(ticker for ticker, fits in named.items() if fits),
+        missing=tuple(path for path, data in found.items() if data is None),
+        unnameable=tuple(ticker for ticker, fits in named.items() if not fits),
+    )
+
+
+def _data(path: Path) -> bytes | None:
+    try:
+        data = opening.read(path, _MAX_LIST_BYTES, linked=True)
+        backup = backup_of(Path(path).resolve())
+        is_changing = opening.is_there(backup)
+    except FileNotFoundError:
+        return None
+    except opening.NotAFile as error:
+        raise UsageError(f"the list {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise UsageError(f"the list {path} cannot be read: {error}") from error
+    if is_changing:
+        raise UsageError(
+            f"the list {path} is being changed, or the change was cut short: {backup} is what it was before. "
+            "Where no `ingest track` is going on, compare the two and remove that file"
+        )
+    return data
+
+
+def _tickers(path: Path, data: bytes) -> Iterator[str]:
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        place = f"{path}, line {number}"
+        try:
+            text = line.decode().partition("#")[0].strip()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{place}: this is not UTF-8; save the list as UTF-8 text") from error
+        if text:
+            yield _checked(text, place)
+
+
+def _checked(ticker: str, place: str) -> str:
+    # An invisible character, pasted along, would make a ticker that never appears in any file.
+    strange = next((char for char in ticker if char in _SEPARATORS or char == " " or not char.isprintable()), None)
+    if strange is None and ticker:
+        return ticker
+    fault = f"the character {strange!a}" if strange else "no ticker at all"
+    shown = ascii(ticker) if len(ticker) <= _SHOWN else f"{ticker[:_SHOWN]!a}…"
+    raise UsageError(f"{place}: {shown} has {fault}; write one ticker a line, as the vendor spells it")

@@ -1,0 +1,151 @@
+"""Large objects: fetched in ranges, several at once, into a file that a later run goes on with.
+
+Small ones come whole, in one request, and stay in memory. Here no more is in memory than the pieces that are being
+written. A range that breaks off goes on from the byte where it stopped. What is interrupted, killed or given up stays
+in the spool file, and is gone on with while the object is the same one, by ETag and size.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
+
+from ingest import events
+from ingest.errors import Disrupted, Replaced, Stopped, Unranged, ungrouped
+from ingest.sources.base import Body, RemoteObject, Write, is_as_listed, looks_like_md5
+from ingest.sources.limits import Common, Lease
+from ingest.sources.resilient import Asker
+from ingest.sources.spool import Known, Spool, Stretch
+
+LARGE = 8 << 20
+"""Bytes of a packed object from which on it is fetched so. A day of all stocks has 0.3 MB, one of their minutes 26."""
+
+_RANGE = 4 << 20
+"""Bytes that are asked for at once: so few that a file has work for several requests, and an end of a run is near."""
+
+_AT_ONCE = 4
+"""Requests under way for one object, as far as the limit on downloads allows them."""
+
+_TELL_S = 0.25
+
+
+def is_large(item: RemoteObject) -> bool:
+    """Whether an object is fetched in ranges, into a file."""
+    return item.size >= LARGE
+
+
+async def fetch(asker: Asker, session: date, item: RemoteObject, path: Path, *held: Lease) -> Body:
+    """One large object into the file `path`, checked; for the place and what is `held` for it see `Asker.fetch`.
+
+    Raises SourceError, CacheError, or Stopped: then what has come is kept for the next run.
+    """
+    asker.limit.release()  # each range takes one of its own
+    return await _Download(asker, session, item, path, held).body()
+
+
+class _Download:
+    """One object on its way."""
+
+    def __init__(self, asker: Asker, session: date, item: RemoteObject, path: Path, held: Sequence[Lease]) -> None:
+        self._asker, self._session, self._path, self._held = asker, session, path, held
+        self._listed = self._item = item
+        self._alone = False
+        self._mismatched: str | None = None
+        self._told = self._started = time.monotonic()
+
+    async def body(self) -> Body:
+        """All of it. Raises Disrupted where it is another object, or other bytes, each time."""
+        self._asker.sink(events.FetchStarted(self._session, self._item.size))
+        self._spool = await run_sync(Spool.open, self._path, self._known())
+        self._resumed = self._spool.there
+        for number in range(1, self._asker.attempts + 1):
+            if await self._filled(number) and (body := await self._checked(number)):
+                seconds = time.monotonic() - self._started
+                self._asker.sink(events.Fetched(self._session, self._item.size, seconds, self._resumed))
+                return body
+        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._asker.attempts} times")
+
+    def _known(self) -> Known:
+        return Known(self._item.etag, self._item.size)
+
+    async def _begin_anew(self, number: int, cause: str) -> None:
+        self._asker.sink(events.Retrying(self._session, number, 0.0, cause))
+        self._spool, self._resumed = await run_sync(Spool.begin, self._path, self._known()), 0
+
+    async def _filled(self, number: int) -> bool:
+        """Fetch what is missing; False where the object was replaced on the way, and has to be begun anew."""
+        try:
+            with ungrouped():
+                await self._fill()
+        except Unranged:
+            self._alone = True
+            return await self._filled(number)
+        except Replaced as error:
+            self._item = await self._asker.look_up(self._session, self._item)
+            await self._begin_anew(number, str(error))
+            return False
+        return True
+
+    async def _fill(self) -> None:
+        most = self._item.size if self._alone else _RANGE
+        waiting = self._spool.missing(most)
+        tasks = 1 if self._alone else _AT_ONCE
+        held = [Common(one, tasks) for one in self._held]
+        async with anyio.create_task_group() as group:
+            for _ in range(tasks):
+                group.start_soon(self._take, waiting, held)
+        if self._spool.there < self._item.size:
+            raise Stopped("stopped before all of it had come")
+
+    async def _take(self, waiting: Iterator[Stretch], held: Sequence[Common]) -> None:
+        """Fetch one range after the other, until there is none left or the run is to stop."""
+        for stretch in waiting:
+            one = _Range(stretch, self._keep)
+            await self._asker.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
+            if self._asker.stop.is_set():
+                break
+        for lease in held:
+            lease.leave()
+
+    async def _keep(self, at: int, data: bytes | bytearray) -> None:
+        """Write what has come, and tell how far it has come, a few times a second."""
+        await run_sync(self._spool.write, at, data)
+        if (now := time.monotonic()) - self._told >= _TELL_S:
+            self._told = now
+            there, size = self._spool.there, self._item.size
+            self._asker.sink(events.Downloading(self._session, there, size, self._resumed))
+
+    async def _checked(self, number: int) -> Body | None:
+        """The body, where its md5 is the ETag or the ETag is none; None where it is to be fetched once more.
+
+        It is kept under the ETag of the listing where it is the object that was listed.
+        Bytes that come twice over are believed, as those of small objects are.
+        """
+        hashed = looks_like_md5(self._item.etag) or looks_like_md5(self._listed.etag)
+        md5 = await run_sync(self._spool.md5) if hashed else ""
+        kept = self._listed if is_as_listed(self._listed, self._item, md5) else self._item
+        told = {one for one in (self._item.etag, kept.etag) if looks_like_md5(one)}
+        fits = not told or md5 in told
+        if not fits and md5 != self._mismatched:
+            self._mismatched = md5
+            await self._begin_anew(number, f"{self._item.key}: the md5 of what came is not the ETag")
+            return None
+        return Body(b"", kept.etag, kept.last_modified, etag_is_md5=fits, path=self._path)
+
+
+class _Range:
+    """A range on its way: what is left of it, piece by piece."""
+
+    def __init__(self, stretch: Stretch, keep: Write) -> None:
+        self._left, self._keep = stretch, keep
+
+    def left(self) -> Stretch:
+        return self._left
+
+    async def write(self, at: int, data: bytes | bytearray) -> None:
+        if data:
+            await self._keep(at, data)
+            self._left = Stretch(at + len(data), self._left.stop)

@@ -1,0 +1,1 @@
+"""Massive's flat files over S3."""

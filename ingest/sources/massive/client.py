@@ -1,0 +1,334 @@
+"""Massive's flat files over S3: one client for the run, one attempt a call."""
+
+import hashlib
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+from urllib.parse import unquote
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore import exceptions as boto
+
+from ingest.errors import Disrupted, SourceRefused, UsageError
+from ingest.settings import Source as SourceSettings
+from ingest.sources import heard
+from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
+from ingest.sources.massive import ranges
+from ingest.sources.massive.credentials import credentials_file
+from ingest.sources.massive.intermediaries import NOT_S3, closing_what_fails, know_who_answers
+from ingest.sources.massive.s3_errors import ahead_of, answering, iso, status_of, translating
+from ingest.sources.massive.signing import TooSlow, keys_of
+from ingest.sources.massive.transport import Session, check_way
+from ingest.sources.spool import Stretch
+
+_BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
+_CHUNK = 1 << 20
+
+_MAX_PAGES = 1000
+"""Pages of a year's listing, of which one holds it all: what goes on and on is no listing."""
+
+_MAX_GROWN = 64 << 20
+"""Bytes of an object that has replaced the one that was listed, unless that was half as large already."""
+
+_MAX_NEWER = 1 << 20
+"""The same of one that comes into memory, where room was made for what was listed: the next listing has its size."""
+
+_MAX_BODY = 1 << 30
+"""Bytes of any object, whatever the listing says: it is held in memory."""
+
+
+class MassiveSource:
+    """An open client; made by `connect`."""
+
+    def __init__(self, client: Any, bucket: str, keys: Any) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._keys = keys
+        self._mismatched: dict[str, str] = {}
+        self._matched = True
+        self.requests = 0
+
+    async def listing(self, prefix: str) -> list[RemoteObject]:
+        """All objects below a prefix, in the order of their keys; a request for each 1,000.
+
+        Raises Disrupted where the pages do not join up; asked for anew they may.
+        """
+        found: dict[str, RemoteObject] = {}
+        tokens: list[str] = []
+        for _ in range(_MAX_PAGES):
+            page = await self._page(prefix, {"ContinuationToken": tokens[-1]} if tokens else {})
+            found.update((item.key, item) for item in _entries(page, prefix))
+            if not (token := _next(page, prefix)):
+                return [found[key] for key in sorted(found)]
+            if token in tokens:
+                raise Disrupted(f"listing {prefix}: a page came twice")
+            tokens.append(token)
+        raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {NOT_S3}")
+
+    async def _page(self, prefix: str, more: Mapping[str, object]) -> Mapping[str, Any]:
+        with self._asking(f"listing {prefix}"):
+            try:
+                return await self._call(f"listing {prefix}", "list_objects_v2", Prefix=prefix, **more)
+            except boto.ClientError as error:
+                # Nobody promises for how long a token is good.
+                if "ContinuationToken" in more and status_of(error) == _BAD_REQUEST:
+                    raise Disrupted(f"listing {prefix}: {error}") from error
+                raise
+
+    async def clock_skew(self, prefix: str) -> float | None:
+        """Seconds that this computer's clock is ahead of the source's, by the shortest of listings.
+
+        None where it does not tell its time.
+        """
+        page = await self._page(prefix, {"MaxKeys": 1})
+        _entries(page, prefix)
+        return ahead_of(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
+
+    async def probe(self, item: RemoteObject) -> None:
+        """Whether the keys may read an object, at the price of its first byte."""
+        with self._asking(item.key), _empty_may_be_read():
+            answer = await self._call(item.key, "get_object", Key=item.key, Range="bytes=0-0")
+            async with answer["Body"] as stream:
+                start = await _whole(stream.content, item.key, _MAX_GROWN)
+            if "ContentRange" not in answer:
+                _check_object(item, answer, start)
+
+    async def fetch(self, item: RemoteObject) -> Body:
+        """One object, whole: its length is checked, and its md5 where the ETag is one."""
+        with self._asking(item.key):
+            answer = await self._call(item.key, "get_object", Key=item.key)
+            async with answer["Body"] as stream:
+                same = etag_of(answer.get("ETag")) == item.etag
+                data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_NEWER))
+            return self._checked(item, answer, data)
+
+    async def look_up(self, item: RemoteObject) -> RemoteObject:
+        """The object that is under the key now.
+
+        Where it is the same one after all, a source misunderstands If-Match (a SeaweedFS did): it is left out from now
+        on. Raises Disrupted where its size is not what was listed, or beyond all measure.
+        """
+        with self._asking(item.key):
+            answer = await self._head(item)
+            _check_object(item, answer, b"")
+            etag, size = etag_of(answer["ETag"]), int(answer.get("ContentLength", -1))
+        if (etag, size) == (item.etag, item.size):
+            self._matched = False
+            return item
+        if etag == item.etag or not 0 <= size <= max(2 * item.size, _MAX_GROWN):
+            raise Disrupted(f"{item.key}: it has {size:,} bytes, which is not what was listed")
+        return RemoteObject(item.key, size, etag, iso(answer.get("LastModified")))
+
+    async def _head(self, item: RemoteObject) -> Mapping[str, Any]:
+        """What HEAD says of an object. Its refusal has no body that says whose it is: so a GET is asked for that."""
+        try:
+            return await self._call(item.key, "head_object", Key=item.key)
+        except boto.ClientError as error:
+            if status_of(error) not in (_FORBIDDEN, _NOT_FOUND):
+                raise
+            await self.probe(item)
+            raise Disrupted(f"{item.key}: HEAD is refused ({status_of(error)}), and GET is not") from error
+
+    async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+        """A stretch of an object as it comes; see `Source.fetch_stretch`."""
+        asked = ranges.asked_for(item, stretch, self._matched)
+        with self._asking(item.key), ranges.replaced_is_told(item.key):
+            answer = await self._call(item.key, "get_object", Key=item.key, **asked)
+            await ranges.pour(answer, item, stretch, write, alone)
+
+    def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
+        """The body, kept under the ETag of the listing where it is the object that was listed."""
+        came = RemoteObject(item.key, len(data), etag_of(answer.get("ETag")), iso(answer.get("LastModified")))
+        hashed = looks_like_md5(came.etag) or looks_like_md5(item.etag)
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if hashed else ""
+        listed = is_as_listed(item, came, md5)
+        if not (listed and md5 == item.etag):
+            _check_object(item, answer, data)
+        # An object replaced since the listing has a length of its own.
+        expected = item.size if came.etag == item.etag else int(answer.get("ContentLength", len(data)))
+        if len(data) != expected:
+            raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
+        kept = item if listed else came
+        is_md5 = self._is_md5(item.key, {one for one in (came.etag, kept.etag) if looks_like_md5(one)}, md5)
+        return Body(data, kept.etag, kept.last_modified, etag_is_md5=is_md5)
+
+    def _is_md5(self, key: str, told: Collection[str], md5: str) -> bool:
+        """Compare the bytes with the ETags that look like an md5.
+
+        Two attempts that bring the same bytes are believed over them: some stores' ETags look like an md5 and are
+        something else, and gzip has a checksum of its own. Believed once: where the bytes turn out to be no gzip, they
+        are asked for twice again.
+        """
+        if not told or md5 in told:
+            return True
+        if self._mismatched.pop(key, None) != md5:
+            self._mismatched[key] = md5
+            raise Disrupted(f"{key}: the body's md5 is not the ETag")
+        return False
+
+    async def _call(self, what: str, operation: str, **asked: object) -> Mapping[str, Any]:
+        """One request, counted; what is no answer is Disrupted, and botocore's errors come through."""
+        self.requests += 1
+        with answering(what), closing_what_fails():
+            answer: Mapping[str, Any] = await getattr(self._client, operation)(Bucket=self._bucket, **asked)
+        return answer
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Translate what a request, and reading its answer, may raise."""
+        with translating(what, self._keys):
+            yield
+
+
+@contextmanager
+def _empty_may_be_read() -> Iterator[None]:
+    """An object without a first byte is answered with 416, by a source that would let us read it."""
+    try:
+        yield
+    except boto.ClientError as error:
+        if status_of(error) != _NO_SUCH_RANGE:
+            raise
+
+
+@asynccontextmanager
+async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
+    """Open one client for the run; raises UsageError where the profile, its keys or the way to the source are not."""
+    check_way(settings.endpoint_url)
+    session, keys = await _session(settings)
+    async with AsyncExitStack() as opened:
+        try:
+            client = await opened.enter_async_context(
+                session.client(
+                    "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
+                )
+            )
+        except (boto.BotoCoreError, ValueError, OSError, AttributeError) as error:
+            raise UsageError(_unusable(error)) from error
+        _share_endpoint(client)
+        ranges.accept_if_range(client)
+        know_who_answers(client)
+        yield MassiveSource(client, settings.bucket, keys)
+
+
+def _unusable(error: Exception) -> str:
+    return (
+        f"no connection can be set up: {error}; see [source], the AWS_… environment variables, {credentials_file()} "
+        "and the AWS config file"
+    )
+
+
+def _share_endpoint(client: Any) -> None:
+    """Resolve the endpoint once for all objects.
+
+    botocore keeps what its rules made of their parameters, and the key is one of these, though no rule reads it: they
+    would be gone through anew for each object, a sixth of what a GET costs.
+    """
+    key = client.meta.service_model.operation_model("GetObject").input_shape.members["Key"]
+    key.metadata.pop("contextParam", None)
+
+
+def _config(settings: SourceSettings) -> AioConfig:
+    return AioConfig(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        max_pool_connections=settings.concurrency,
+        request_checksum_calculation=settings.checksums,
+        response_checksum_validation=settings.checksums,
+        # One attempt: retries are decided where the whole read of a body can be repeated.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        # A name of our own: botocore's is composed anew for each request.
+        user_agent="ingest",
+        # Massive's virtual-host addresses lead to another gateway.
+        s3={"addressing_style": "path"},
+        signature_version="s3v4",
+        parameter_validation=False,
+    )
+
+
+async def _session(settings: SourceSettings) -> tuple[Any, Any]:
+    core = Session(profile=settings.profile)
+    # A profile without keys is an error here: don't look for those of a cloud machine on its network.
+    core.set_config_variable("metadata_service_num_attempts", 0)
+    # Times stay text: dateutil, botocore's choice, takes a tenth of the time of a request to parse two of them.
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    try:
+        _ = core.trust  # whoever is asked for keys is to be verified, too
+        keys = await keys_of(core, settings.keys_timeout_s)
+    except TooSlow:
+        raise UsageError(
+            f"the keys of [{settings.profile}] did not come within {settings.keys_timeout_s:g} s from the program "
+            "(credential_process) or the service that the profile names: run it by itself to see why, or let it have "
+            "longer, with [source] keys_timeout_s"
+        ) from None
+    except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
+        raise UsageError(_no_keys(settings.profile)) from error
+    except boto.CredentialRetrievalError as error:  # botocore's words repeat what a program has printed: maybe keys
+        who = {"custom-process": "the program that credential_process names fails; run it by itself to see why"}
+        why = who.get(error.kwargs["provider"], "the service that the profile names does not hand them out")
+        raise UsageError(
+            f"the keys of [{settings.profile}] cannot be read: {why}, or see {credentials_file()}"
+        ) from None
+    except (boto.BotoCoreError, boto.ClientError, OSError, ValueError, RuntimeError, KeyError, EOFError) as error:
+        raise UsageError(
+            f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
+        ) from error
+    if keys is None:
+        raise UsageError(_no_keys(settings.profile))
+    return aioboto3.Session(botocore_session=core), keys
+
+
+def _no_keys(profile: str) -> str:
+    return (
+        f"there are no keys under [{profile}] in {credentials_file()}. "
+        "Write the S3 keys of your Massive dashboard there:\n"
+        f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
+        "or name another profile in [source] profile. Without keys, try `ingest demo`."
+    )
+
+
+async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
+    """A body of up to so many bytes: what is longer is not what was asked for, and is not read on."""
+    most, size, chunks = min(most, _MAX_BODY), 0, list[bytes]()
+    async for chunk in content.iter_chunked(_CHUNK):
+        heard.received(len(chunk))
+        size += len(chunk)
+        if size > most:
+            raise Disrupted(f"{key}: more than {most:,} bytes come, which is not what was listed")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> None:
+    if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
+        raise Disrupted(f"{item.key}: the answer is no object: {data[:200]!r}")
+
+
+def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
+    """The objects of a page. Raises Disrupted where it contradicts itself, or an object lacks what is needed of it."""
+    try:
+        entries = page.get("Contents", ())
+        # Keys of which none is below the prefix that was asked for are encoded as for a URL, unsaid.
+        read = str if any(entry["Key"].startswith(prefix) for entry in entries) else unquote
+        found = [_remote_object(entry, read(entry["Key"])) for entry in entries]
+    except (LookupError, ValueError) as error:
+        raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
+    if not found and page.get("KeyCount", 0) > len(page.get("CommonPrefixes", ())):
+        raise Disrupted(f"listing {prefix}: {page['KeyCount']:,} keys are announced, and none is there; {NOT_S3}")
+    return found
+
+
+def _next(page: Mapping[str, Any], prefix: str) -> str | None:
+    """What leads to the page after this one, if there is one: a page need not say that it is the last."""
+    token: str | None = page.get("NextContinuationToken")
+    if page.get("IsTruncated") and not token:
+        raise Disrupted(f"listing {prefix}: the answer breaks off")
+    return token if page.get("IsTruncated", True) else None
+
+
+def _remote_object(entry: Mapping[str, Any], key: str) -> RemoteObject:
+    size = int(entry["Size"])
+    if size < 0:
+        raise ValueError("a negative size")
+    return RemoteObject(key, size, etag_of(entry["ETag"]), entry.get("LastModified", ""))

@@ -1,0 +1,152 @@
+"""Parts of an object: asked for on condition that it is still the same one, and checked as they come.
+
+Both conditions of HTTP go along (RFC 9110, 13.1.1 and 13.1.5). If-Match is S3's own and costs no bytes where the
+object was replaced (412). If-Range is for who does not heed that: the whole new object is on its way then, and is not
+read. Who heeds neither sends a part of the new object under its ETag, so that of each answer is compared. (SeaweedFS
+4.48 heeds If-Match alone; SeaweedFS 3.97 answered 412 to the right ETag.)
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+from botocore import exceptions as boto
+
+from ingest.errors import Disrupted, Replaced, Unranged
+from ingest.sources import heard
+from ingest.sources.base import RemoteObject, Write, etag_of
+from ingest.sources.massive.s3_errors import status_of
+from ingest.sources.spool import Stretch
+
+_AT_ONCE = 1 << 20
+"""Bytes that are gathered before they are written: a write costs a turn of a thread."""
+
+_OK, _PRECONDITION_FAILED, _NO_SUCH_RANGE = 200, 412, 416
+_IF_RANGE = "IfRange"
+
+_SAYABLE = re.compile(r"[!#-~]+")
+"""ETags that can stand in a header, between quotes."""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+
+
+def accept_if_range(client: Any) -> None:
+    """Let a client's get_object take `IfRange`, which botocore has no parameter for.
+
+    It is taken out of the parameters before a request is made of them, and into its headers before they are signed.
+    """
+    client.meta.events.register("before-parameter-build.s3.GetObject", _set_aside)
+    client.meta.events.register("before-call.s3.GetObject", _add_header)
+
+
+def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    if _IF_RANGE in params:
+        context[_IF_RANGE] = params.pop(_IF_RANGE)
+
+
+def _add_header(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    if _IF_RANGE in context:
+        params["headers"]["If-Range"] = context[_IF_RANGE]
+
+
+def asked_for(item: RemoteObject, stretch: Stretch, matched: bool) -> Mapping[str, str]:
+    """The parameters of a request for a stretch of this very object; `matched` says whether If-Match is among them."""
+    wanted = {"Range": f"bytes={stretch.start}-{stretch.stop - 1}"}
+    if not _SAYABLE.fullmatch(item.etag):
+        return wanted
+    tag = f'"{item.etag}"'
+    return wanted | {_IF_RANGE: tag} | ({"IfMatch": tag} if matched else {})
+
+
+@contextmanager
+def replaced_is_told(what: str) -> Iterator[None]:
+    """Raise Replaced where the source says that the conditions do not hold, or that the object ends before the part."""
+    try:
+        yield
+    except boto.ClientError as error:
+        if status_of(error) in (_PRECONDITION_FAILED, _NO_SUCH_RANGE):
+            raise Replaced(f"{what}: it is not the object that was listed any more") from error
+        raise
+
+
+async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+    """Write the stretch as it comes, or the beginning of it that the source sends at once.
+
+    What has come before a fault is written, too.
+
+    Raises Disrupted, Replaced or Unranged as `Source.fetch_stretch` does.
+    """
+    async with answer["Body"] as stream:
+        at, end = _place(answer, item, stretch, alone)
+        async with _gathering(stretch.start, write) as gathered:
+            async for chunk in stream.content.iter_any():
+                heard.received(len(chunk))
+                if at + len(chunk) > end:
+                    raise Disrupted(f"{item.key}: more bytes come than were asked for")
+                await gathered.add(chunk[max(stretch.start - at, 0) : stretch.stop - at])
+                at += len(chunk)
+                if at >= stretch.stop and end > stretch.stop:
+                    return
+    if at < end:
+        raise Disrupted(f"{item.key}: {end - at:,} bytes that were announced are missing")
+
+
+def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, alone: bool) -> tuple[int, int]:
+    """Where in the object a body begins and ends."""
+    if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
+        raise Disrupted(f"{item.key}: the answer is no object")
+    is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _OK
+    start, stop, total = _all(answer, item) if is_whole else _part(answer, item)
+    if (etag_of(answer["ETag"]), total) != (item.etag, item.size):
+        raise Replaced(f"{item.key}: it is not the object that was listed any more")
+    if is_whole and not alone:
+        raise Unranged(f"{item.key}: the source sends whole objects where a part is asked for")
+    if not is_whole and not stretch.start == start < stop <= stretch.stop:
+        raise Disrupted(f"{item.key}: another part of it comes than was asked for")
+    return start, stop
+
+
+def _all(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]:
+    """The edges of a body that is a whole object, and that one's size: as listed, where it is not told."""
+    size = int(answer.get("ContentLength", item.size))
+    return 0, size, size
+
+
+def _part(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]:
+    """The edges of a body that is a part of an object, and that one's size."""
+    found = _CONTENT_RANGE.fullmatch(str(answer.get("ContentRange", "")))
+    if not found:
+        raise Disrupted(f"{item.key}: the answer does not say which part of it comes")
+    return int(found[1]), int(found[2]) + 1, int(found[3])
+
+
+class _Gathered:
+    """Gathers what comes in small pieces, and writes it in larger ones."""
+
+    def __init__(self, at: int, write: Write) -> None:
+        self._at, self._write = at, write
+        self._held = bytearray()
+
+    async def add(self, data: bytes) -> None:
+        self._held += data
+        # Where nothing is held, all that comes is passed over; that it comes is to be known all the same.
+        if not self._held or len(self._held) >= _AT_ONCE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        held, self._held = self._held, bytearray()
+        await self._write(self._at, held)
+        self._at += len(held)
+
+
+@asynccontextmanager
+async def _gathering(at: int, write: Write) -> AsyncIterator[_Gathered]:
+    """What is held at the end is written, also where that end is a fault, or a second Ctrl-C."""
+    gathered = _Gathered(at, write)
+    try:
+        yield gathered
+    finally:
+        with anyio.CancelScope(shield=True):
+            await gathered.flush()

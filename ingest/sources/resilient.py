@@ -1,0 +1,230 @@
+"""How a run asks a source: so many at once, again after a fault, and not for ever."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from typing import TypeVar
+
+import anyio
+
+from ingest import events
+from ingest.errors import Disrupted, Forbidden, NotFound, SourceError, Stopped, Throttled, ungrouped
+from ingest.settings import Source as SourceSettings
+from ingest.sources import heard
+from ingest.sources.base import Body, RemoteObject, Source, Write
+from ingest.sources.limits import AdaptiveLimit, Lease, Place, aside
+from ingest.sources.liveness import Liveness
+from ingest.sources.retrying import Persistence
+from ingest.sources.spool import Stretch
+
+_Result = TypeVar("_Result")
+
+UP_AGAIN = "up again"
+"""The cause that is given where the limit on downloads is again what it was before it came down."""
+
+_ATTEMPTS_TO_PROBE, _MOST_WAITED_TO_PROBE_S = 3, 5.0
+"""A file that only tells what is allowed, as others may, is asked for with less patience than what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A connected source, and what has been heard of it: shared by runs that follow each other."""
+
+    source: Source
+    liveness: Liveness
+
+
+@asynccontextmanager
+async def ending_with(stop: anyio.Event) -> AsyncIterator[None]:
+    """Within this, a run that is to stop raises Stopped at once; perhaps in a group, see `errors.ungrouped`."""
+
+    async def abandon() -> None:
+        await stop.wait()
+        raise Stopped("stopped before the source had answered")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(abandon)
+        yield
+        group.cancel_scope.cancel()
+
+
+class Asker:
+    """A source wrapped in retries, a limit on downloads that adapts, and the judgement that it is down."""
+
+    def __init__(self, line: Line, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
+        self._source, self._liveness = line.source, line.liveness
+        self.sink, self.stop = sink, stop
+        self.attempts = settings.attempts
+        self.limit = AdaptiveLimit(settings.concurrency)
+        self._asking_for_life = anyio.Lock()
+        self._sent_before = line.source.requests
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._source.requests - self._sent_before
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Within this, a source that is down ends everything with SourceUnavailable.
+
+        Of several errors at once the first is raised, out of its group.
+        """
+        with ungrouped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._liveness.watch)
+                yield
+                group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _finding_out(self) -> AsyncIterator[None]:
+        """As `watching`; raises Stopped as soon as the run is to stop: what is found out can be found out again."""
+        try:
+            async with self.watching(), ending_with(self.stop):
+                yield
+        except SourceError as error:
+            if self.stop.is_set():  # it was not asked for again
+                raise Stopped("stopped before the source had answered") from error
+            raise
+
+    async def listing(self, prefixes: Sequence[str]) -> list[RemoteObject]:
+        """All objects below the prefixes, asked for together; raises SourceError, or Stopped."""
+        found: dict[str, list[RemoteObject]] = {}
+
+        async def one(prefix: str) -> None:
+            async with self._place() as place:
+                call = partial(self._source.listing, prefix)
+                found[prefix] = await self._persistently(None, f"listing {prefix}", call, place)
+
+        async with self._finding_out(), anyio.create_task_group() as group:
+            for prefix in prefixes:
+                group.start_soon(one, prefix)
+        return [item for prefix in prefixes for item in found[prefix]]
+
+    async def clock_skew(self, prefix: str) -> float | None:
+        """Seconds that this computer's clock is ahead of the source's, if it tells; raises SourceError, or Stopped."""
+        found: list[float | None] = []
+        async with self._finding_out():
+            found.append(await self._persistently(None, "the clock", partial(self._source.clock_skew, prefix)))
+        return found[0]
+
+    async def may_read(self, session: date, item: RemoteObject) -> bool | None:
+        """Whether the plan of these keys allows a session; None where no answer was to be had.
+
+        One file in trouble is no reason to end a run: it may be gone, or answer with errors again and again. Raises
+        SourceRefused or SourceUnavailable, as they hold for all files, or Stopped.
+        """
+        try:
+            async with self._finding_out():
+                attempts, seconds = min(self.attempts, _ATTEMPTS_TO_PROBE), _MOST_WAITED_TO_PROBE_S
+                probing = replace(self._persistence(session), attempts=attempts, most_waited_s=seconds)
+                await probing.call(item.key, partial(self._attempt, partial(self._source.probe, item)))
+        except Forbidden:
+            return False
+        except (NotFound, Disrupted, Throttled):
+            return None
+        return True
+
+    async def fetch(self, session: date, item: RemoteObject, *held: Lease) -> Body:
+        """One object, in a place among the downloads that the caller has acquired and that is given back here.
+
+        While it waits for another attempt others have its place, and what is `held` for it.
+        """
+        started = time.monotonic()
+        self.sink(events.FetchStarted(session, item.size))
+        place = Place(self.limit, held=True)
+        try:
+            body = await self._of_object(session, item, partial(self._source.fetch, item), *held, place)
+        finally:
+            place.give_back()
+        self.sink(events.Fetched(session, len(body.data), time.monotonic() - started))
+        return body
+
+    async def look_up(self, session: date, item: RemoteObject) -> RemoteObject:
+        """The object that is under a key now; raises SourceError."""
+        return await self._of_object(session, item, partial(self._source.look_up, item))
+
+    async def fetch_stretch(
+        self, session: date, item: RemoteObject, left: Callable[[], Stretch], write: Write, alone: bool, *held: Lease
+    ) -> None:
+        """A stretch of an object, in a place of its own among the downloads; `held` is as for `fetch`.
+
+        `left` says what is left of it: each attempt goes on where the one before broke off. Raises SourceError, of
+        which Replaced and Unranged are not tried again.
+        """
+
+        async def note(at: int, data: bytes | bytearray) -> None:
+            self._liveness.alive(well=True)
+            with heard.busy():
+                await write(at, data)
+
+        async def attempt() -> None:
+            while (rest := left()).start < rest.stop:  # a source may send less at once than it is asked for
+                await self._source.fetch_stretch(item, rest, note, alone)
+
+        async with self._place() as place:
+            await self._of_object(session, item, attempt, *held, place)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[Place]:
+        place = Place(self.limit)
+        await place.take()
+        try:
+            yield place
+        finally:
+            place.give_back()
+
+    async def _of_object(
+        self, session: date, item: RemoteObject, call: Callable[[], Awaitable[_Result]], *held: Lease
+    ) -> _Result:
+        """As `_persistently`. Where nothing at all was heard meanwhile the object is not to blame for it yet.
+
+        Then the source is asked for a sign of life. One that stays silent ends the run; one that is alive is asked for
+        the object once more.
+        """
+        signs = self._liveness.signs
+        with self._liveness.asked():  # all the while, or each call would begin a silence of its own
+            try:
+                return await self._persistently(session, item.key, call, *held)
+            except Disrupted:
+                if self._liveness.signs > signs:
+                    raise
+                async with aside(*held):
+                    await self._sign_of_life(item, signs)
+                if self.stop.is_set():
+                    raise
+            return await self._persistently(session, item.key, call, *held)
+
+    async def _sign_of_life(self, item: RemoteObject, signs: int) -> None:
+        """Wait for any; who waits first asks for it, by the shortest of listings, as long as there is none."""
+        async with self._asking_for_life:
+            while self._liveness.signs == signs and not self.stop.is_set():
+                with suppress(Disrupted, Throttled, Forbidden, NotFound):
+                    await self._persistently(None, "a sign of life", partial(self._source.clock_skew, item.key))
+
+    async def _persistently(
+        self, session: date | None, what: str, call: Callable[[], Awaitable[_Result]], *held: Lease
+    ) -> _Result:
+        return await self._persistence(session).call(what, partial(self._attempt, call), partial(aside, *held))
+
+    def _persistence(self, session: date | None) -> Persistence:
+        def report(number: int, wait_s: float, cause: str) -> None:
+            self.sink(events.Retrying(session, number, wait_s, cause))
+
+        return Persistence(self.attempts, self._liveness, report, self.stop)
+
+    async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Teach the limit what each attempt tells of the source's health."""
+        window = self.limit.window
+        try:
+            result = await call()
+        except (Throttled, Disrupted) as error:
+            if self.limit.congested(window):
+                self.sink(events.ConcurrencyChanged(self.limit.limit, str(error)))
+            raise
+        if self.limit.succeeded():
+            self.sink(events.ConcurrencyChanged(self.limit.limit, UP_AGAIN))
+        return result

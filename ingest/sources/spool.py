@@ -1,0 +1,174 @@
+"""Large objects on their way down: their bytes in a file, and a note of which are there.
+
+`spool/2025-11-11.csv.gz.part`, and beside it `….part.json` with the ETag, the size and the stretches that are there.
+Bytes are written before they are noted, so the note that a killed process leaves is right. Neither is fsynced: after a
+crash of the machine the note may promise bytes that are gone, which the checksums find (the md5 of the whole, the CRC
+of each gzip member), and the object is fetched anew.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from ingest.files import durable, opening
+from ingest.files.hashing import md5_of
+from ingest.market.datasets import is_part_name, part_name, session_of
+
+_SUFFIX = ".part"
+_NOTE = ".json"
+_MOST_NOTED = 1 << 20
+"""Bytes of a note: some twenty a stretch."""
+
+_KEPT_S = 7 * 24 * 3600.0
+
+
+class Stretch(NamedTuple):
+    """Bytes of an object from `start` up to, and without, `stop`."""
+
+    start: int
+    stop: int
+
+
+class Known(NamedTuple):
+    """Which object it is that a spool holds."""
+
+    etag: str
+    size: int
+
+
+def spool_path(folder: Path, session: date) -> Path:
+    """File of a session's object while it is on its way."""
+    return folder / f"{part_name(session)}{_SUFFIX}"
+
+
+def missing(there: Sequence[Stretch], size: int) -> Iterator[Stretch]:
+    """What lies between stretches that are in order and apart, up to the size."""
+    at = 0
+    for one in (*there, Stretch(size, size)):
+        if one.start > at:
+            yield Stretch(at, one.start)
+        at = one.stop
+
+
+def joined(there: Sequence[Stretch], new: Stretch) -> list[Stretch]:
+    """Stretches with another one: in order, and apart, since those that touch are made one."""
+    merged: list[Stretch] = []
+    for one in sorted((*there, new)):
+        if merged and one.start <= merged[-1].stop:
+            merged[-1] = Stretch(merged[-1].start, max(merged[-1].stop, one.stop))
+        elif one.start < one.stop:
+            merged.append(one)
+    return merged
+
+
+class Spool:
+    """The spool file of one object; its methods may be called in several threads at once, and raise CacheError."""
+
+    def __init__(self, path: Path, known: Known, there: Sequence[Stretch]) -> None:
+        self.path, self.known = path, known
+        self._there = list(there)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, known: Known) -> Self:
+        """What an earlier run has left of this very object; where that is nothing, an empty file."""
+        durable.make_folder(path.parent)
+        if (there := _left(path, known)) is not None:
+            return cls(path, known, there)
+        return cls.begin(path, known)
+
+    @classmethod
+    def begin(cls, path: Path, known: Known) -> Self:
+        """An empty file, whatever is there. It grows with what comes: a size that is listed may be any number."""
+        discard(path)
+        durable.put(path, b"")
+        return cls(path, known, ())
+
+    @property
+    def there(self) -> int:
+        """Number of bytes that are there."""
+        with self._lock:
+            return sum(stop - start for start, stop in self._there)
+
+    def missing(self, most: int) -> Iterator[Stretch]:
+        """What is not there now, in stretches of at most so many bytes."""
+        with self._lock:
+            gaps = list(missing(self._there, self.known.size))
+        return (Stretch(at, min(at + most, gap.stop)) for gap in gaps for at in range(gap.start, gap.stop, most))
+
+    def write(self, offset: int, data: bytes | bytearray) -> None:
+        """Keep bytes of the object, then note that they are there."""
+        durable.write_at(self.path, offset, data)
+        with self._lock:
+            self._there = joined(self._there, Stretch(offset, offset + len(data)))
+            durable.put(_note(self.path), json.dumps([*self.known, self._there]).encode())
+
+    def md5(self) -> str:
+        """The md5 of all its bytes, in hexadecimal."""
+        with durable.translated("read", self.path):
+            return md5_of(self.path)
+
+
+def discard(path: Path) -> None:
+    """Remove a spool file, where there is one: first its note, without which it is nothing. Raises CacheError."""
+    durable.remove(_note(path))
+    durable.remove(path)
+
+
+def sweep(folder: Path, decided: Mapping[date, Known | None]) -> None:
+    """Remove what will not be gone on with. Raises CacheError.
+
+    `decided` are the sessions of a run's window, each with the object that is still to be fetched. What belongs to
+    sessions of another window is left alone for a week: a run of that window may go on with it.
+    """
+    durable.sweep(folder, _is_name)
+    with durable.translated("look into", folder):
+        names = {name.removesuffix(_NOTE) for name in opening.names(folder, f"*{_SUFFIX}*")}
+    for path in (folder / name for name in sorted(names)):
+        session = session_of(path.name.removesuffix(_SUFFIX))
+        wanted = decided.get(session) if session else None
+        if not (wanted and _left(path, wanted)) and (session in decided or _is_stale(path)):
+            discard(path)
+
+
+def _is_stale(path: Path) -> bool:
+    with durable.translated("look at", path):
+        found = opening.state(path)
+    return found is None or time.time() - found.st_mtime > _KEPT_S
+
+
+def _is_name(name: str) -> bool:
+    return is_part_name(name.removesuffix(_NOTE).removesuffix(_SUFFIX))
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_NOTE}")
+
+
+def _left(path: Path, known: Known) -> list[Stretch] | None:
+    """What is there of this object; None where the file or its note is of another one, or cannot be."""
+    with durable.translated("read", path):
+        try:
+            noted, length = opening.read(_note(path), _MOST_NOTED), opening.size(path)
+        except (FileNotFoundError, opening.NotAFile):
+            return None
+    try:
+        etag, size, there = json.loads(noted)
+        stretches = [Stretch(*one) for one in there]
+    except (ValueError, TypeError):
+        return None
+    return stretches if Known(etag, size) == known and _can_be(stretches, min(length, known.size)) else None
+
+
+def _can_be(stretches: Sequence[Stretch], size: int) -> bool:
+    """Whether stretches are numbers, in order, apart, and within a file of so many bytes."""
+    edges = [edge for one in stretches for edge in one]
+    return (
+        all(type(edge) is int for edge in edges)
+        and edges == sorted(set(edges))
+        and (not edges or (edges[0] >= 0 and edges[-1] <= size))
+    )

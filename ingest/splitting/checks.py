@@ -1,0 +1,159 @@
+"""Whether a session's numbers can be true: prices, volumes, stamps, and how many rows there are. Pure.
+
+Nothing is dropped for it and nothing is mended: what is found is told (`findings`), and the rows stay the vendor's.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from statistics import median
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingest import finding
+from ingest.finding import MAX_EXAMPLES, Finding, example
+from ingest.market import epochs
+from ingest.market.epochs import seconds_of, unit_of
+
+_PRICES = ("open", "high", "low", "close")
+_NS_PER_S = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+_WHOLE = re.compile(r"\.0*$")
+"""The end of a whole number that is written as a float, as `epochs.of_text` reads it."""
+
+MOST_VOLUME = 2.0**63
+"""No volume is as large: yfinance's are 64-bit integers."""
+
+NEIGHBOURS = 5
+"""Sessions on each side with which a session's number of rows is compared."""
+
+FEWEST, MOST = 0.8, 1.25
+"""A number of rows is far from its neighbours' below and above these shares of their median. From one session to the
+next it changes by a percent or two, on half days by a few more."""
+
+
+def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
+    """What is wrong with the prices and volumes of a session; where `signed`, prices need not be above zero.
+
+    `rows` has ticker, open, high, low, close and perhaps volume as numbers. Comparisons with what is missing (NaN) are
+    never true: that is a finding of its own.
+    """
+    if rows.is_empty():
+        yield Finding(finding.NO_ROWS)
+        return
+    prices = [rows[name].to_numpy() for name in _PRICES]
+    opened, high, low, close = prices
+    volume = rows["volume"].to_numpy() if "volume" in rows.columns else np.zeros(rows.height)
+    floor = -np.inf if signed else 0.0
+    # Nearly always all is well, which takes a third of the comparisons.
+    least, most = np.minimum(opened, close), np.maximum(opened, close)
+    if (
+        (low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0) & (volume < MOST_VOLUME)
+    ).all():
+        return
+    wrong: Mapping[str, npt.NDArray[np.bool_]] = {
+        finding.CROSSED: low > high,
+        # Where low is above high everything is outside, and that has been said.
+        finding.OUTSIDE: (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high)),
+        finding.NOT_POSITIVE: (np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0) & np.bool_(not signed),
+        finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
+        finding.NEGATIVE_VOLUME: volume < 0,
+        finding.NO_VOLUME: ~(np.abs(volume) < MOST_VOLUME),
+    }
+    for kind, mask in wrong.items():
+        if mask.any():
+            yield Finding(kind, int(np.count_nonzero(mask)), _tickers(rows, mask))
+
+
+def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    first = np.flatnonzero(mask)[:MAX_EXAMPLES]
+    return tuple(example(ticker or "") for ticker in rows["ticker"].gather(first))
+
+
+def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Finding]:
+    """What is wrong with the stamps of a session; `stamps` counts the rows that have each, as text.
+
+    The date of a session is its key's; stamps that say another are told, and change nothing.
+    """
+    dated = [(date_of(stamp, zone), count) for stamp, count in stamps.items()]
+    other = {day for day, _ in dated if day is not None and day != session}
+    if other:
+        number = sum(count for day, count in dated if day in other)
+        yield Finding(finding.OTHER_DATE, number, tuple(map(str, sorted(other)[:MAX_EXAMPLES])))
+    if none := sum(count for day, count in dated if day is None):
+        yield Finding(finding.NO_STAMP, none)
+    units = Counter[str]()
+    for stamp, count in stamps.items():
+        if unit := unit_of(_number(stamp) or 0):
+            units[unit] += count
+    yield from (Finding(finding.IN_UNIT[unit], count) for unit, count in units.items())
+
+
+def times(stamps: pl.Series, session: date, zone: str) -> Iterator[Finding]:
+    """The same of stamps as numbers, null where one is none: there may be millions of them."""
+    first, end = midnight(session, zone), midnight(session + timedelta(days=1), zone)
+    odd = stamps.drop_nulls()
+    if len(odd) and not (first <= odd.min() and odd.max() < end):  # type: ignore[operator]  # of int64
+        yield from in_other_units(odd)
+        odd = epochs.in_ns(odd)
+        odd = odd.filter((odd < first) | (odd >= end))
+        if len(odd):
+            days = odd.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone).dt.date()
+            yield Finding(finding.OTHER_DATE, len(odd), tuple(map(str, days.unique().sort()[:MAX_EXAMPLES])))
+    if stamps.null_count():
+        yield Finding(finding.NO_STAMP, stamps.null_count())
+
+
+def in_other_units(stamps: pl.Series) -> Iterator[Finding]:
+    """Stamps as numbers that are times, but not in nanoseconds: they are read as what they are."""
+    return (Finding(finding.IN_UNIT[unit], count) for unit, count in epochs.counts(stamps).items())
+
+
+def midnight(day: date, zone: str) -> int:
+    """When a day begins, as nanoseconds since the epoch."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp()) * _NS_PER_S
+
+
+@lru_cache(maxsize=4096)
+def date_of(stamp: str, zone: str) -> date | None:
+    """Date that a stamp tells, a date as text or a time since the epoch in a time zone; None where it is none."""
+    number = _number(stamp)
+    try:
+        if number is None:
+            return date.fromisoformat(stamp) if len(stamp) == len("2025-08-25") and stamp[4] == "-" else None
+        return (_EPOCH + timedelta(seconds=seconds_of(number))).astimezone(ZoneInfo(zone)).date()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(stamp: str) -> int | None:
+    try:
+        return int(_WHOLE.sub("", stamp))
+    except ValueError:
+        return None
+
+
+def far_counts(counts: Mapping[date, int]) -> dict[date, Finding]:
+    """Sessions whose number of rows is far from that of their neighbours: more than a fifth below or a quarter above.
+
+    A session is compared with the median of up to `NEIGHBOURS` sessions on each side; at least four are needed. Those
+    on weekends are compared with each other: fewer currencies are quoted on a Sunday.
+    """
+    weekdays, weekend = ([day for day in sorted(counts) if (day.weekday() > 4) is rests] for rests in (False, True))
+    return dict(sorted({**_far(weekdays, counts), **_far(weekend, counts)}.items()))
+
+
+def _far(days: Sequence[date], counts: Mapping[date, int]) -> dict[date, Finding]:
+    found = {}
+    for place, day in enumerate(days):
+        around = [*days[max(0, place - NEIGHBOURS) : place], *days[place + 1 : place + 1 + NEIGHBOURS]]
+        usual = median(counts[one] for one in around) if len(around) >= 4 else counts[day]
+        if not FEWEST * usual <= counts[day] <= MOST * usual:
+            found[day] = Finding(finding.FAR_COUNT, counts[day], (f"the sessions around have {usual:,.0f}",))
+    return found

@@ -1,0 +1,219 @@
+"""What a republished file changes: row by row against what is held, and as changes of single values.
+
+The difference is found before anything is replaced, and goes into the manifest together with the intent to replace.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from itertools import zip_longest
+from typing import Literal
+
+from ingest.errors import LosesRows
+from ingest.market.datasets import PRICES
+from ingest.market.epochs import TIME
+
+CorrectionKind = Literal["new etag", "same etag", "equal rows"]
+
+_MAX_FIELD = 2**31 - 1
+"""A field may be as long as its file: the parser of the rows has no such limit either."""
+
+MAX_LOSS = 0.1
+"""The share of the rows held that a replacement may lack. More is rather a broken file than a correction."""
+
+
+_NUMBERS = frozenset({*PRICES, "volume", "transactions", TIME, "settlement_price", "dollar_volume"})
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The difference that a republished file makes: whole lines of the source, in the order of the files.
+
+    `columns` are those of the lines added, `old_columns` those of the lines removed. `kind`: a new ETag with other
+    rows, other rows under the same ETag, or a new ETag with equal rows.
+    """
+
+    session: date
+    old_etag: str
+    new_etag: str
+    columns: tuple[str, ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    kind: CorrectionKind = "new etag"
+    old_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that a republished file has changed.
+
+    `column` is None where a whole row came (`old` is None) or went (`new` is None): the row then is the line of the
+    file. `at` is when it was applied, ISO 8601, UTC.
+    """
+
+    session: date
+    ticker: str
+    column: str | None
+    old: str | None
+    new: str | None
+    kind: CorrectionKind
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one version of a session, as lines without their ends; `columns` say what their fields are."""
+
+    columns: tuple[str, ...]
+    lines: Counter[str]
+
+    @property
+    def tickers(self) -> Counter[str]:
+        """Rows by ticker."""
+        place = self.columns.index("ticker")
+        counts: Counter[str] = Counter()
+        for line, count in self.lines.items():
+            fields = fields_of(line)
+            counts[fields[place] if place < len(fields) else ""] += count
+        return counts
+
+
+def rows_of(columns: Sequence[str], texts: Iterable[bytes]) -> Rows:
+    """Rows of texts, each with a header, whatever their line ends; one without a value, a blank line say, is none."""
+    return Rows(tuple(columns), Counter(line for text in texts for line in _lines(text)))
+
+
+def _lines(text: bytes) -> Iterator[str]:
+    # Bytes that are no text stay apart from each other, and can be printed; a lone CR, which ends no row, too.
+    plain = text.decode(errors="backslashreplace").replace("\r\n", "\n").replace("\r", "\\r")
+    if '"' not in plain:
+        yield from (line for line in plain.split("\n")[1:] if line.strip(","))
+        return
+    for number, fields in enumerate(_read(plain)):
+        if number and any(fields):
+            yield _line(fields)
+
+
+def _line(fields: Sequence[str]) -> str:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerow(fields)  # without an end it leaves those within fields bare
+    return written.getvalue()[:-1]
+
+
+def fields_of(line: str) -> list[str]:
+    """Fields of a line."""
+    return next(_read(line)) if '"' in line else line.split(",")
+
+
+def _read(text: str) -> Iterator[list[str]]:
+    csv.field_size_limit(_MAX_FIELD)  # csv's own limit stands for the whole process
+    return csv.reader(io.StringIO(text, newline=""))
+
+
+def check_loss(before: Rows, after: Rows) -> None:
+    """Raise LosesRows where the new version lacks more than a tenth of the rows held, ticker by ticker."""
+    refuse_loss((before.tickers - after.tickers).total(), before.lines.total())
+
+
+def refuse_loss(lost: int, held: int) -> None:
+    """Raise LosesRows where so many rows lost are more than a tenth of those held."""
+    if lost > MAX_LOSS * held:
+        raise LosesRows(f"{lost:,} of the {held:,} rows held are not in it")
+
+
+def difference(session: date, etags: tuple[str, str], before: Rows, after: Rows) -> Correction | None:
+    """What changes from one version to the next; None where rows and ETags are the same.
+
+    `etags` are the old and the new one. The same ETag with other rows and a new ETag with equal rows are told apart.
+    Where the columns merely stand in another order, the old rows are told in the new one. Numbers are equal that are
+    written otherwise, `150` and `150.000000`: years of files may come again with other digits.
+    """
+    if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
+        before = arranged(before, after.columns)
+    removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
+    if before.columns == after.columns:
+        removed, added = without_equals(before.columns, removed, added)
+    return correction(session, etags, (before.columns, after.columns), removed, added)
+
+
+def without_equals(
+    columns: Sequence[str], removed: Sequence[str], added: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Rows that went and rows that came, without those whose values are the same."""
+    old, new = ([_values(columns, line) for line in lines] for lines in (removed, added))
+    gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    return tuple(_chosen(removed, old, gone)), tuple(_chosen(added, new, come))
+
+
+def _chosen(
+    lines: Sequence[str], values: Sequence[tuple[object, ...]], counts: Counter[tuple[object, ...]]
+) -> Iterator[str]:
+    for line, found in zip(lines, values, strict=True):
+        if counts[found] > 0:
+            counts[found] -= 1
+            yield line
+
+
+def _values(columns: Sequence[str], line: str) -> tuple[object, ...]:
+    """A row's fields, of columns of numbers as numbers."""
+    named = zip_longest(columns, fields_of(line))
+    return tuple(_number(field) if name in _NUMBERS else field for name, field in named)
+
+
+def _number(field: str | None) -> object:
+    try:
+        found = Decimal(field or "")
+    except InvalidOperation:
+        return field
+    return found if found.is_finite() else field
+
+
+def correction(
+    session: date,
+    etags: tuple[str, str],
+    columns: tuple[tuple[str, ...], tuple[str, ...]],
+    removed: tuple[str, ...],
+    added: tuple[str, ...],
+) -> Correction | None:
+    """The same of lines that are known to differ; `columns`, too, are the old and the new ones."""
+    if (same_etag := etags[0] == etags[1]) and not (removed or added):
+        return None
+    kind: CorrectionKind = "same etag" if same_etag else "new etag" if removed or added else "equal rows"
+    return Correction(session, *etags, columns[1], removed, added, kind, columns[0])
+
+
+def arranged(rows: Rows, columns: Sequence[str]) -> Rows:
+    """The same rows under columns in another order; what a row lacks is empty in it."""
+    places = [rows.columns.index(name) for name in columns]
+    arranged: Counter[str] = Counter()
+    for line, count in rows.lines.items():
+        fields = fields_of(line)
+        arranged[_line([fields[place] if place < len(fields) else "" for place in places])] += count
+    return Rows(tuple(columns), arranged)
+
+
+def changes(one: Correction, at: str = "") -> Iterator[Change]:
+    """A correction as single values, by ticker: the n-th row that went is held against the n-th that came."""
+    old, new = _by_ticker(one.old_columns, one.removed), _by_ticker(one.columns, one.added)
+    for ticker in sorted({*old, *new}):
+        gone, come = old.get(ticker, []), new.get(ticker, [])
+        for before, after in zip(gone, come, strict=False):
+            for column in dict.fromkeys([*before, *after]):
+                if before.get(column) != after.get(column):
+                    yield Change(one.session, ticker, column, before.get(column), after.get(column), one.kind, at)
+        for row in gone[len(come) :]:
+            yield Change(one.session, ticker, None, _line(list(row.values())), None, one.kind, at)
+        for row in come[len(gone) :]:
+            yield Change(one.session, ticker, None, None, _line(list(row.values())), one.kind, at)
+
+
+def _by_ticker(columns: Sequence[str], lines: Sequence[str]) -> Mapping[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for line in lines:
+        row = dict(zip(columns, fields_of(line), strict=False))
+        found.setdefault(row.get("ticker", ""), []).append(row)
+    return found

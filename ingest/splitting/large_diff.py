@@ -1,0 +1,147 @@
+"""What a republished file changes where it or what is held is large: the rows compared by hashes of their lines.
+
+Rows are held against each other whatever their order is, as `differences` does, in two passes over both versions: the
+first takes 64 bits of each line, the second picks the lines whose bits the other version has not so often. In memory
+are those bits, 8 bytes a row, and the lines that differ; so no two sessions are compared at once.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingest.splitting import diff
+from ingest.splitting.diff import Rows
+
+Hashes = npt.NDArray[np.uint64]
+
+MAX_LINES = 100_000
+"""Lines of a difference that are kept, of those that went and of those that came. More are counted."""
+
+_MAX_TEXT = 32 << 20
+"""Characters of those lines together: a line may be long."""
+
+TURN = threading.Lock()
+"""Held by who compares."""
+
+_BUCKETS = np.arange(1, 64, dtype=np.uint64) << np.uint64(58)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a session: `texts` gives its text anew each time, in pieces that each have the header."""
+
+    columns: tuple[str, ...]
+    texts: Callable[[], Iterator[bytes]]
+
+    def rows(self) -> Iterator[Rows]:
+        """Its rows as `differences` has them, piece by piece."""
+        return (diff.rows_of(self.columns, [text]) for text in self.texts())
+
+    def lines(self, columns: tuple[str, ...]) -> Iterator[pl.Series]:
+        """Its rows as lines without their ends, piece by piece, under these columns where only their order differs."""
+        if self.columns == columns or sorted(self.columns) != sorted(columns):
+            yield from map(_lines, self.texts())
+            return
+        for rows in self.rows():
+            yield _series(diff.arranged(rows, columns))
+
+    def tickers(self) -> Counter[str]:
+        """Rows by ticker."""
+        counts: Counter[str] = Counter()
+        for text in self.texts():
+            counts.update(_tickers(text, self.columns))
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Lines that went and lines that came, `MAX_LINES` of each at most; `left_out` counts the others."""
+
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    left_out: int
+
+
+def compare(before: Version, after: Version) -> Difference:
+    """The difference of two versions; old rows are told in the order of the new columns, where these are the same."""
+    old, new = (_hashes(version, after.columns) for version in (before, after))
+    gone, come = _surplus(old, new), _surplus(new, old)
+    removed = tuple(_picked(before, after.columns, *gone))
+    added = tuple(_picked(after, after.columns, *come))
+    total = int(gone[1].sum() + come[1].sum())
+    return Difference(removed, added, total - len(removed) - len(added))
+
+
+def _tickers(text: bytes, columns: tuple[str, ...]) -> Mapping[str, int]:
+    if not _is_plain(text):
+        return diff.rows_of(columns, [text]).tickers
+    place = columns.index("ticker")
+    fields = _lines(text).str.splitn(",", place + 2).struct.field(f"field_{place}")
+    return dict(fields.fill_null("").value_counts().iter_rows())
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether lines are rows, and commas are between fields."""
+    return b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
+
+
+def _lines(text: bytes) -> pl.Series:
+    if not _is_plain(text):
+        return _series(diff.rows_of((), [text]))
+    lines = pl.read_lines(text).to_series()[1:]
+    return lines.filter(lines.str.strip_chars(",") != "")
+
+
+def _series(rows: Rows) -> pl.Series:
+    return pl.Series(list(rows.lines.elements()), dtype=pl.String)
+
+
+def _hashes(version: Version, columns: tuple[str, ...]) -> Hashes:
+    """64 bits of each line, sorted."""
+    found = [np.zeros(0, np.uint64), *(_bits(lines) for lines in version.lines(columns))]
+    hashes: Hashes = np.concatenate(found)
+    hashes.sort()
+    return hashes
+
+
+def _bits(lines: pl.Series) -> Hashes:
+    return lines.hash().to_numpy()
+
+
+def _surplus(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Hashes that we have more often than they, sorted, and how often more. In slices, since each takes room."""
+    cuts = [(np.searchsorted(some, _BUCKETS), some) for some in (ours, theirs)]
+    slices = [np.split(some, at) for at, some in cuts]
+    found = [_surplus_of(one, other) for one, other in zip(*slices, strict=True)]
+    return np.concatenate([one for one, _ in found]), np.concatenate([count for _, count in found])
+
+
+def _surplus_of(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    values, counts = np.unique(ours, return_counts=True)
+    left = np.searchsorted(theirs, values, "left")
+    more = counts - (np.searchsorted(theirs, values, "right") - left)
+    return values[more > 0], more[more > 0]
+
+
+def _picked(version: Version, columns: tuple[str, ...], hashes: Hashes, counts: npt.NDArray[np.int64]) -> Iterator[str]:
+    """The lines with these hashes, each so often as is counted, up to `MAX_LINES` and `_MAX_TEXT`."""
+    left, room = min(int(counts.sum()), MAX_LINES), _MAX_TEXT
+    counts = counts.copy()
+    for lines in version.lines(columns) if left else ():
+        bits = _bits(lines)
+        places = np.minimum(np.searchsorted(hashes, bits), len(hashes) - 1)
+        for row in np.flatnonzero(hashes[places] == bits).tolist():
+            if counts[places[row]] > 0:
+                counts[places[row]] -= 1
+                line = lines[row]
+                left, room = left - 1, room - len(line)
+                if room < 0:
+                    return
+                yield line
+            if not left:
+                return

@@ -1,0 +1,95 @@
+"""Rows that repeat others of a session: the same ticker again, in intraday datasets at the same time. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from ingest import finding
+from ingest.finding import Finding
+from ingest.market.datasets import Dataset
+from ingest.market.epochs import TIME, in_ns
+
+_MAX_WAITING = 200_000
+"""Rows of one ticker that are held until the next one comes; a day of minutes has 1,440."""
+
+
+def keys_of(dataset: Dataset) -> tuple[str, ...]:
+    """Columns that no two rows of a session should share."""
+    return ("ticker", TIME) if dataset.is_intraday else ("ticker",)
+
+
+def in_one_unit(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose times, where they have any, can be compared: a minute is the same in any unit."""
+    return frame.with_columns(in_ns(frame[TIME])) if TIME in frame.columns else frame
+
+
+def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> tuple[Finding, ...]:
+    """Findings on tickers that have rows with equal keys: whether these are identical or in conflict."""
+    alike = pl.struct(keys).is_duplicated() if len(keys) > 1 else pl.col(keys[0]).is_duplicated()
+    repeated = frame.filter(pl.col("ticker").is_not_null() & alike)
+    counts = repeated.group_by(keys, maintain_order=True).agg(same=pl.struct(numbers).n_unique() == 1)
+    rows = list(counts.select("ticker", "same").iter_rows())
+    told = {same: list(dict.fromkeys(ticker for ticker, one in rows if one is same)) for same in (True, False)}
+    return (*finding.named(finding.IDENTICAL, told[True]), *finding.named(finding.CONFLICTING, told[False]))
+
+
+def may_repeat(frame: pl.DataFrame, keys: Sequence[str], ordered: bool) -> bool:
+    """Whether rows may repeat others: seen at a glance where they are sorted by ticker, and then by time."""
+    tickers = frame["ticker"]
+    if len(keys) == 1:
+        return bool((tickers[1:] == tickers[:-1]).any()) if ordered else tickers.n_unique() < frame.height
+    if not ordered:
+        return True
+    times = frame[keys[1]]
+    if times.null_count():
+        return True
+    back = np.flatnonzero((times[1:] <= times[:-1]).to_numpy())
+    return bool((tickers.gather(back) == tickers.gather(back + 1)).any())
+
+
+class Repeats:
+    """Looks for them in rows that come in chunks and are sorted by ticker: each ticker's rows are seen together.
+
+    Where they are not, rows anywhere could repeat others, and all would have to be held: that is said, and no more
+    is looked for.
+    """
+
+    def __init__(self, keys: Sequence[str], numbers: Sequence[str]) -> None:
+        self._keys, self._numbers = keys, numbers
+        self._columns = list(dict.fromkeys(["ticker", *keys, *numbers]))
+        self._waiting: list[pl.DataFrame] = []
+        self._rows = 0
+        self._unseen = False
+
+    def add(self, frame: pl.DataFrame, ordered: bool) -> Iterator[Finding]:
+        """Take the next rows; `ordered` says whether all rows so far are sorted by ticker."""
+        if self._unseen:
+            return
+        if not ordered or self._rows > _MAX_WAITING:
+            self._unseen = True
+            self._waiting = []
+            return
+        rows = in_one_unit(frame.select(self._columns))
+        last = frame.height - int((rows["ticker"] == rows["ticker"][-1]).sum())
+        if last or self._is_other(rows):
+            yield from self._look(rows[:last])
+        self._waiting.append(rows[last:])
+        self._rows += frame.height - last
+
+    def end(self) -> Iterator[Finding]:
+        """What is found in the last rows."""
+        if self._unseen:
+            yield Finding(finding.UNSORTED)
+        elif self._waiting:
+            yield from self._look(self._waiting[0].clear())
+
+    def _is_other(self, rows: pl.DataFrame) -> bool:
+        """Whether these rows, all of one ticker, are of another one than those that wait."""
+        return bool(self._waiting) and self._waiting[0]["ticker"][0] != rows["ticker"][0]
+
+    def _look(self, more: pl.DataFrame) -> Iterator[Finding]:
+        rows = pl.concat([*self._waiting, more]) if self._waiting else more
+        self._waiting, self._rows = [], 0
+        if may_repeat(rows, self._keys, ordered=True):
+            yield from repeats(rows, self._keys, self._numbers)

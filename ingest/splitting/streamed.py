@@ -1,0 +1,182 @@
+"""A large file's text, cut into its two parts chunk by chunk: memory is bounded by the chunks, not by the file.
+
+The parts are what `split` makes of a whole text: the vendor's own lines, unchanged (invariant 1). Where lines turn out
+not to be rows, the caller begins again, and polars writes the rows.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+
+import numpy as np
+import polars as pl
+
+from ingest import finding
+from ingest.finding import Finding, Findings
+from ingest.market.datasets import Dataset, Tier
+from ingest.market.epochs import TIME
+from ingest.splitting import chunks as chunking
+from ingest.splitting.checks import numbers
+from ingest.splitting.chunks import chunks, line_edges
+from ingest.splitting.part_text import Offsets, PartSink
+from ingest.splitting.placing import Placing
+from ingest.splitting.repeats import Repeats, keys_of
+from ingest.splitting.row_numbers import Collector
+from ingest.splitting.whole import (
+    MAX_HEADER_BYTES,
+    Cut,
+    Header,
+    Mask,
+    dated_by_time,
+    misshapen,
+    nameless,
+    parse,
+    read_header,
+    rewritten,
+    stamps,
+    written_header,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a file is to be cut, and of which session and dataset it is."""
+
+    tracked: frozenset[str]
+    keep_rest: bool
+    dataset: Dataset
+    session: date
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A file, cut: the sinks have all its rows.
+
+    `tracked_rows` are the numbers of the tracked ones, as the manifest keeps them. `ordered`: the rows are sorted by
+    ticker, bytewise, so that one can be looked up.
+    """
+
+    header: Header
+    source_rows: int
+    tracked_rows: bytes
+    cut: Cut
+    findings: tuple[Finding, ...]
+    text_sha256: str
+    ordered: bool
+
+
+class NotLines(Exception):
+    """Lines are not rows: the file is to be cut by rows, from its beginning."""
+
+
+class Cutter:
+    """Cuts chunks as they come; `sinks` take the parts, that of the archive where the rest is to be kept."""
+
+    def __init__(self, header: Header, wish: Wish, cut: Cut, sinks: Mapping[Tier, PartSink]) -> None:
+        self._header, self._wish, self._cut, self._sinks = header, wish, cut, sinks
+        self._findings = Findings()
+        self._findings.add(finding.named(finding.UNKNOWN_COLUMN, header.unknown))
+        self._repeats = Repeats(keys_of(wish.dataset), wish.dataset.numbers)
+        self._placing = Placing(wish.dataset, wish.session)
+        self._rows = Collector()
+        self._hash = hashlib.sha256(header.line)
+        self._last: str | None = ""
+
+    def add(self, text: bytes) -> None:
+        """Take the next lines, below the header. Raises UnreadableFile, NotLines."""
+        self._hash.update(memoryview(text)[len(self._header.line) :])
+        frame = parse(text, self._header, self._wish.tracked, timed=True)
+        edges = line_edges(text, len(self._header.line))
+        self._find(text, frame, edges)
+        mask = frame["tracked"].to_numpy()
+        self._rows.add(mask)
+        if self._cut == "polars":
+            self._cut_rows(text, mask)
+        elif len(edges) - 1 != frame.height:
+            raise NotLines
+        else:
+            self._cut_lines(text, edges, frame["ticker"], mask)
+
+    def check(self) -> None:
+        """Raise UnreadableFile where no bar of all that were added can have begun in the session."""
+        self._placing.check()
+
+    def end(self) -> Streamed:
+        """What was found of the whole file."""
+        self._findings.add(self._repeats.end())
+        if not self._rows.rows:
+            self._findings.add([Finding(finding.NO_ROWS)])
+        return Streamed(
+            header=self._header,
+            source_rows=self._rows.rows,
+            tracked_rows=self._rows.encode(),
+            cut=self._cut,
+            findings=self._findings.all(),
+            text_sha256=self._hash.hexdigest(),
+            ordered=self._last is not None and self._cut == "lines",
+        )
+
+    def _find(self, text: bytes, frame: pl.DataFrame, edges: Offsets) -> None:
+        if frame.is_empty():
+            return
+        self._follow(frame["ticker"])
+        found = [
+            self._repeats.add(frame, self._last is not None),
+            nameless(frame["ticker"]),
+            misshapen(text, self._header, edges),
+            numbers(frame, self._wish.dataset.signed),
+            self._placing.add(self._stamps(text, frame), frame[TIME] if self._is_timed(frame) else None),
+        ]
+        self._findings.add(chain.from_iterable(found))
+
+    def _is_timed(self, frame: pl.DataFrame) -> bool:
+        return self._wish.dataset.is_intraday or dated_by_time(self._header, frame)
+
+    def _stamps(self, text: bytes, frame: pl.DataFrame) -> Mapping[str, int]:
+        return {} if dated_by_time(self._header, frame) else stamps(text, self._header, frame.height)
+
+    def _follow(self, tickers: pl.Series) -> None:
+        """Keep the last ticker as long as all are sorted; None from there on."""
+        if self._last is not None:
+            whole = not tickers.has_nulls() and tickers.is_sorted() and tickers[0] >= self._last
+            self._last = tickers[-1] if whole else None
+
+    def _cut_lines(self, text: bytes, edges: Offsets, tickers: pl.Series, mask: Mask) -> None:
+        for tier, sink in self._sinks.items():
+            chosen = mask if tier == "tracked" else ~mask
+            if chosen.all():
+                sink.add(text, edges, tickers)
+            elif chosen.any():
+                view = memoryview(text)
+                bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
+                stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
+                lengths = np.diff(edges)[chosen]
+                within = np.concatenate(([0], np.cumsum(lengths)))
+                sink.add(b"".join(stretches), within, tickers.filter(pl.Series(chosen)))
+
+    def _cut_rows(self, text: bytes, mask: Mask) -> None:
+        for tier, sink in self._sinks.items():
+            chosen = mask if tier == "tracked" else ~mask
+            for rows, lines in rewritten(text, self._header, chosen):
+                sink.add_rows(lines, rows)
+
+
+def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -> tuple[Header, Iterator[bytes]]:
+    """The header of a text that comes in pieces, and its rows in chunks, each below the header; raises UnreadableFile.
+
+    `size` is that of the chunks in bytes.
+    """
+    each = iter(pieces)
+    first = b""
+    while b"\n" not in first and len(first) <= MAX_HEADER_BYTES and (piece := next(each, b"")):
+        first += piece
+    header = read_header(first, dataset)
+    rest = first[len(header.line) :]
+    return header, chunks(chain([rest] if rest else [], each), size or chunking.CHUNK, header.line)
+
+
+def part_header(header: Header, cut: Cut) -> bytes:
+    """The first line of both parts: the file's own, or where polars writes the rows, as polars writes it."""
+    return header.line if cut == "lines" else written_header(header)

@@ -1,0 +1,1 @@
+"""The CSV of every ticker you follow: lists, patterns, projection."""

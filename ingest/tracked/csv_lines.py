@@ -1,0 +1,89 @@
+"""Rows of some tickers out of the parts of many sessions, as lines of a tracked CSV."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.parts.lines import batches, check_columns, parse, stamp_of, texts
+from ingest.market.datasets import Dataset
+from ingest.market.epochs import TIME, in_ns, is_near, of_text
+
+SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
+TIMED = pl.Schema({"ticker": pl.String, "second": pl.Int64, "line": pl.String})
+
+_ZONE = "America/New_York"
+"""Of all markets, so that minutes of stocks, currencies and coins can be laid side by side as they are."""
+
+_NS_PER_S = 1_000_000_000
+
+
+def extract(
+    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset
+) -> pl.DataFrame:
+    """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
+
+    Of minutes the second (since the epoch) at which each begins takes the date's place: as `TIMED`. Where there are
+    several rows of one place the first one counts, of minutes the first that is of its session's date. A minute whose
+    stamp is no time, or one of another week, is left out: it has no place. Raises CacheError for a part that can't be
+    read.
+    """
+    schema = TIMED if dataset.is_intraday else SCHEMA
+    order = schema.names()[:2]
+    frames = [_lines(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
+    rows = _own_first(pl.concat(frames)) if frames else pl.DataFrame(schema=schema)
+    return rows.unique(order, keep="first", maintain_order=True).sort(order)
+
+
+def _own_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that are of their session's date, where they say that, before those of another day."""
+    if "own" not in rows.columns:
+        return rows
+    in_order = rows if rows["own"].all() else rows.sort("own", descending=True, maintain_order=True)
+    return in_order.drop("own")
+
+
+def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
+    check_columns(columns, dataset.numbers)
+    session = stamp_of(columns)
+    rows = parse(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
+    if not dataset.is_intraday:
+        return rows.select("ticker", pl.col(session).alias("date"), _line(pl.col(session), dataset))
+    day = pl.col(session).str.to_date("%Y-%m-%d")
+    rows = rows.with_columns(day.alias(session), second=_seconds(rows))
+    second = pl.col("second")
+    rows = rows.filter(is_near(second, pl.col(session), dataset.evenings))
+    local = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(_ZONE)
+    line = _line(local.dt.to_string("%Y-%m-%d %H:%M:%S%:z"), dataset)
+    own = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(dataset.zone).dt.date() == pl.col(session)
+    return rows.select("ticker", second, line, own=own)
+
+
+def _seconds(rows: pl.DataFrame) -> pl.Series:
+    if TIME not in rows.columns:
+        return pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
+    return in_ns(rows.select(of_text(pl.col(TIME)))[TIME]) // _NS_PER_S
+
+
+def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:
+    prices = [_pointed(_text(name)) for name in dataset.numbers if name != "volume"]
+    volume = _whole(_text("volume"))
+    volumes = [volume if dataset.counts_contracts else _pointed(volume)] if dataset.has_volume else []
+    return pl.concat_str([stamp, *prices, *volumes], separator=",").alias("line")
+
+
+def _text(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("").str.strip_chars()
+
+
+def _pointed(text: pl.Expr) -> pl.Expr:
+    """A whole number with a decimal point, so that a column is of one type whichever of its rows are looked at."""
+    return text.str.replace(r"^([+-]?[0-9]+)$", "${1}.0")
+
+
+def _whole(text: pl.Expr) -> pl.Expr:
+    """A number as published, but for a whole one in another dress (`1200.000000`, `1.2e3`): that loses it."""
+    number = text.cast(pl.Float64, strict=False)
+    whole = number.is_finite() & (number == number.floor()) & (number.abs() < 2.0**53)
+    plain = text.str.contains(r"^\d+$")
+    return pl.when(whole & ~plain).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(text)

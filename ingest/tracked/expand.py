@@ -1,0 +1,111 @@
+"""What the patterns of the lists stand for: the tickers of the sessions held that match them.
+
+A pattern that is new in the lists is looked for in all sessions, in those parts and members that may hold what it
+matches; later only sessions that no projection has seen are looked at. So a run's work follows what is new.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from ingest.cache.layout import MemberIndex, PartFolders, PartsOf
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.patterns import Patterns
+from ingest.market.datasets import TIERS, Dataset, Tier
+from ingest.market.patterns import covered, matching, patterns_in, prefix_of, some, written
+
+_MANY = 1000
+"""CSVs of one pattern that may be more than was meant."""
+
+_EACH = 5
+"""New patterns that are told one by one."""
+
+_MEMBERS = 256
+"""Members unpacked at once, of some 32 KB of text each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The tickers that have a CSV now.
+
+    `matched` counts those of each pattern that is new in the lists. `unnameable` are tickers that match one and whose
+    file name would be too long.
+    """
+
+    tickers: frozenset[str]
+    matched: Mapping[str, int] = field(default_factory=dict)
+    unnameable: tuple[str, ...] = ()
+
+    def notices(self) -> Iterator[tuple[str, bool]]:
+        """What is to be said of new patterns, in words, and whether it is a warning."""
+        if without := [pattern for pattern, count in self.matched.items() if not count]:
+            yield f"no session held has a ticker that matches {some(without)}: a pattern matches whole tickers", True
+        found = {pattern: count for pattern, count in self.matched.items() if count}
+        if len(found) > _EACH:
+            found = {f"{len(found):,} patterns": sum(found.values())}
+        for name, count in found.items():
+            what = written(name)
+            tickers = "ticker that matches has" if count == 1 else "tickers that match have"
+            yield f"{what}: {count:,} {tickers} a CSV each", count >= _MANY
+        if self.unnameable:
+            yield f"too long for a file name, so without a CSV: {some([one[:40] for one in self.unnameable])}", True
+
+
+def follow(manifest: Manifest, folders: PartFolders, dataset: Dataset, names: Iterable[str]) -> Followed:
+    """Make tickers and all that match these patterns the ones that are tracked. Raises CacheError.
+
+    A ticker that was found once stays tracked as long as a pattern matches it, whatever later sessions hold.
+    """
+    wanted = frozenset(names)
+    patterns, resolved = patterns_in(wanted), Patterns(manifest).resolved()
+    known = covered(patterns, frozenset(manifest.projections())) if patterns else frozenset()
+    found = _resolve(manifest, folders, patterns, patterns - resolved) - known if patterns else frozenset()
+    unnameable = frozenset(ticker for ticker in found if dataset.csv_name(ticker) is None)
+    tickers = (wanted - patterns) | known | (found - unnameable)
+    manifest.follow(tickers)
+    if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
+        Patterns(manifest).remember(patterns)
+    ordered = sorted(tickers) if patterns - resolved else []
+    matched = {one: len(matching(one, ordered)) for one in sorted(patterns - resolved)}
+    return Followed(tickers, matched, tuple(sorted(unnameable)))
+
+
+def _resolve(manifest: Manifest, folders: PartFolders, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:
+    """Tickers that match, of sessions that no projection has seen, and for `new` patterns of all others."""
+    pending = manifest.pending()
+    seen = set(manifest.committed()) - pending if new else set[date]()
+    found = set[str]()
+    for sessions, looked_for in ((pending, patterns), (seen, new)):
+        for parts in manifest.parts(sessions):
+            found |= found_in(folders, parts, looked_for)
+    return frozenset(found)
+
+
+def found_in(folders: PartFolders, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
+    """Tickers of a session that match: what it was split by tells in which part they can be. Raises CacheError."""
+    found = set[str]()
+    for tier in TIERS:
+        looked_for = patterns if tier == "tracked" else patterns - covered(parts.tracked, patterns)
+        if looked_for and tier in parts.index:
+            found |= _matching(folders, parts, tier, looked_for)
+    return found
+
+
+def _matching(folders: PartFolders, parts: PartsOf, tier: Tier, patterns: frozenset[str]) -> set[str]:
+    """Tickers of one part that match, read some members at a time: a part may hold gigabytes of text."""
+    from ingest.cache.parts.lines import tickers_of
+    from ingest.cache.parts.parts import read_members
+    from ingest.splitting.whole import is_tracked  # polars and numpy: a run with nothing to do does without
+
+    path, index, found = folders.path(parts.session, tier), parts.index[tier], set[str]()
+    for members in _some_members(parts, index, patterns):
+        names = tickers_of(read_members(path, index, members), parts.columns)
+        found.update(name for name in names.filter(is_tracked(patterns)).to_series().unique() if name)
+    return found
+
+
+def _some_members(parts: PartsOf, index: MemberIndex, patterns: frozenset[str]) -> Iterator[Sequence[int]]:
+    members = sorted({member for pattern in patterns for member in index.beginning(prefix_of(pattern))})
+    # A part that is not cut by lines may have a row that goes on in the next member.
+    size = _MEMBERS if parts.cut == "lines" else max(1, len(members))
+    return (members[at : at + size] for at in range(0, len(members), size))

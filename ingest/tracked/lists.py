@@ -1,0 +1,192 @@
+"""Which tickers are tracked: changes a list file, and brings the tracked CSVs after it at once, without any network."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from ingest.cache import lock
+from ingest.cache.commit import Store
+from ingest.cache.csv_files import Projection
+from ingest.cache.manifest import Held, Manifest
+from ingest.errors import UsageError
+from ingest.files import durable, opening, rewriting
+from ingest.market.catalogue import strangers
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import covers, is_pattern, matching, meant, written
+from ingest.settings import Settings
+from ingest.settings.lists import read_list, tracked
+from ingest.tracked.projection import Say, follow
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedTicker:
+    """What is held of a tracked ticker: rows of its CSV and their span, and sessions that are held without it.
+
+    `lacking` counts sessions of which the rest was not kept when the ticker was not in the lists. Of a pattern
+    `matches` counts the tickers that it stands for, and `rows` those of all their CSVs.
+    """
+
+    ticker: str
+    rows: int
+    first: str | None
+    last: str | None
+    lacking: int
+    lacking_first: date | None = None
+    lacking_last: date | None = None
+    matches: int | None = None
+
+
+def chosen_list(settings: Settings, dataset: Dataset, named: Path | None) -> Path:
+    """The list file to change: the one that is named, else the dataset's first of the settings. Raises UsageError."""
+    if named is not None:
+        return named.absolute()
+    lists = settings.lists_of(dataset)
+    if not lists:
+        raise UsageError(f"no list is set: name one with --list, or in {setting_of(dataset)}")
+    return lists[0]
+
+
+def setting_of(dataset: Dataset) -> str:
+    """The setting that names a dataset's lists."""
+    return "[tracked] lists" if dataset.primary else f"[tracked.datasets] {dataset.short}"
+
+
+def add(
+    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say
+) -> tuple[list[str], list[TrackedTicker]]:
+    """Append tickers to a list and project them; returns those that were new in it, and what is held of all asked for.
+
+    `say` is told what else follows for the CSVs. Raises UsageError for what is no ticker or too long for a file name,
+    CacheLocked or CacheError.
+    """
+    _check(dataset, tickers)
+    _present(file)  # a list that cannot be understood is said before anything is touched
+    with lock.hold(settings.cache.root):
+        present = _present(file)
+        new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
+        _rewrite(file, lambda text: _appended(text, new))
+        return new, _projected(settings, dataset, tickers, say)
+
+
+def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
+    """Take tickers out of a list; their CSVs stay as they are. Returns those that were in it.
+
+    Raises UsageError where there is no such list, CacheLocked or CacheError.
+    """
+    read_list(file)
+    with lock.hold(settings.cache.root):
+        present = set(read_list(file))
+        _rewrite(file, lambda text: _without(text, set(tickers)))
+        _projected(settings, dataset, tickers, say)
+    return [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
+
+
+def held(settings: Settings, dataset: Dataset) -> list[TrackedTicker]:
+    """What is held of the tickers and patterns of a dataset's lists, as it stands. Raises UsageError and CacheError."""
+    names = _listed(settings, dataset)
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        return _held(manifest, names)
+
+
+def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
+    return tracked(dataset.csv_name, settings.lists_of(dataset), extra=settings.tickers_of(dataset)).tickers
+
+
+def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
+    tracked(dataset.csv_name, extra=tickers)  # raises for what is no ticker
+    if strange := strangers(dataset, tickers):
+        raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
+    if comments := [ticker for ticker in tickers if "#" in ticker]:
+        raise UsageError(f"{comments[0]!r}: a # starts a comment in a list, so no ticker of it can hold one")
+    if long := [ticker for ticker in tickers if not is_pattern(ticker) and dataset.csv_name(ticker) is None]:
+        raise UsageError(f"{long[0][:40]}… is too long for a file name: it can't be tracked")
+
+
+def _present(file: Path) -> frozenset[str]:
+    with durable.translated("look at", file):
+        there = opening.is_there(file.resolve())
+    return frozenset(read_list(file)) if there else frozenset()
+
+
+def _rewrite(file: Path, change: Callable[[str], str]) -> None:
+    """Change a list, by who holds the cache's lock: a run that holds it is not disturbed."""
+    with durable.translated("read", file):
+        there = opening.is_there(file.resolve())
+        text = opening.read(file, linked=True).decode("utf-8-sig") if there else ""
+    changed = change(text)
+    if changed != text:
+        durable.make_folder(file.parent)
+        rewriting.rewrite(file, changed.encode())
+
+
+def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str], say: Say) -> list[TrackedTicker]:
+    with durable.translated("look for", settings.manifest_path):
+        is_new = not opening.is_there(settings.manifest_path)
+    if is_new:
+        return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
+    names = _listed(settings, dataset)
+    with Store.opened(settings, dataset) as store:
+        follow(store.manifest, settings, dataset, names, say)
+        return _held(store.manifest, meant(tickers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """Sessions that are held without the rest, all cut by the same tickers."""
+
+    tracked: frozenset[str]
+    count: int
+    first: date
+    last: date
+
+
+def _held(manifest: Manifest, names: Collection[str]) -> list[TrackedTicker]:
+    partial = _partial(manifest.sessions())
+    known = manifest.projections()
+    ordered = sorted(known) if any(map(is_pattern, names)) else []
+    return [_one(name, _meant(name, known, ordered), partial) for name in names]
+
+
+def _partial(sessions: Mapping[date, Held]) -> Sequence[_Partial]:
+    """A list changes now and then, so there are far fewer sets of tickers than sessions."""
+    days = defaultdict[frozenset[str], list[date]](list)
+    for day, one in sessions.items():
+        if one.held == "committed" and not one.archive_kept:
+            days[one.tracked].append(day)
+    return [_Partial(tracked, len(of_set), min(of_set), max(of_set)) for tracked, of_set in days.items()]
+
+
+def _meant(name: str, known: Mapping[str, Projection], ordered: Sequence[str]) -> Sequence[Projection]:
+    """The CSVs of a ticker, or of all that match a pattern."""
+    if not is_pattern(name):
+        return [known[name]] if name in known else []
+    return [known[ticker] for ticker in matching(name, ordered)]
+
+
+def _one(name: str, rows: Sequence[Projection], partial: Sequence[_Partial]) -> TrackedTicker:
+    lacking = [one for one in partial if not covers(one.tracked, name)]
+    return TrackedTicker(
+        ticker=written(name),
+        rows=sum(row.rows or 0 for row in rows),
+        first=min((row.first for row in rows if row.first), default=None),
+        last=max((row.last for row in rows if row.last), default=None),
+        lacking=sum(one.count for one in lacking),
+        lacking_first=min((one.first for one in lacking), default=None),
+        lacking_last=max((one.last for one in lacking), default=None),
+        matches=len(rows) if is_pattern(name) else None,
+    )
+
+
+def _appended(text: str, tickers: Sequence[str]) -> str:
+    if not tickers:
+        return text
+    end = "" if not text or text.endswith("\n") else "\n"
+    return f"{text}{end}" + "".join(f"{ticker}\n" for ticker in tickers)
+
+
+def _without(text: str, tickers: Collection[str]) -> str:
+    """The text without the lines of these tickers; comments and all other lines stay as they are."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition("#")[0].strip() not in tickers)

@@ -1,0 +1,192 @@
+"""The CSVs of minutes, a month each: which are to be made, and made anew from all sessions of their month.
+
+A month has some 20,000 minutes a ticker, too many to carry all of them along from day to day in one file. So a session
+touches one CSV a ticker, and that is small enough to be made from the parts each time: nothing is built upon.
+"""
+
+import hashlib
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import groupby
+from operator import attrgetter
+from typing import Self
+
+from ingest.cache import csv_files
+from ingest.cache.csv_files import FORMAT, CsvFolder, Projection, period_of
+from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.manifest import Manifest
+from ingest.errors import CacheError
+from ingest.events import Projected
+from ingest.files import durable
+
+_MAX_ROWS = 100_000
+"""Rows held at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
+
+_DAY = 24 * 60
+_LEAST = _DAY // 10
+"""Rows a session to reckon with where a ticker had fewer: a contract that nobody traded may come alive."""
+
+
+def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Projected | None:
+    """Make every active month's CSV what the committed sessions say; None where nothing was to be done.
+
+    Made are the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
+    not the files that the manifest knows. Files are replaced before the manifest calls them clean, which it does month
+    by month: a run that follows a killed one goes on from there. Raises CacheError; where a month cannot be made, only
+    after all others.
+    """
+    started = time.monotonic()
+    pending = manifest.pending()
+    due = list(_due(manifest, folder))
+    if not due and not pending and not any(row.dirty for row in _active(manifest)):
+        return None
+    changed, failed = list[Projection](), None
+    months = set(map(period_of, pending))
+    held = _Held.of(manifest, folders, folder)
+    for of_month in _by_month(due):
+        try:
+            with durable.together() as batch:
+                made = [
+                    (row, _written(folder, row, content, batch)) for row, content in _contents(held, of_month, months)
+                ]
+        except CacheError as error:  # its CSVs stay dirty
+            failed = failed or error
+            continue
+        manifest.projected((new for _, new in made), ())
+        changed += [new for old, new in made if old.sha256 != new.sha256]
+    manifest.projected(_sums(manifest), () if failed else pending)
+    if failed:
+        raise failed
+    return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
+
+
+def contents(
+    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Iterable[Projection]
+) -> Iterator[tuple[Projection, bytes]]:
+    """What each of these CSVs is to hold, month by month; nothing is written. Raises CacheError."""
+    held = _Held.of(manifest, folders, folder)
+    for of_month in _by_month(rows):
+        yield from held.contents(of_month)
+
+
+def _contents(
+    held: "_Held", rows: Sequence[Projection], changed: Collection[str]
+) -> Iterator[tuple[Projection, bytes]]:
+    """What CSVs of one month are to hold: one of a month without a change is right but for its format, if for that.
+
+    So no part is read that was lost since. Raises CacheError.
+    """
+    others = list[Projection]()
+    for row in rows:
+        base = csv_files.read_base(held.folder, row) if row.is_outdated and row.period not in changed else None
+        if base is None:
+            others.append(row)
+        else:
+            yield row, base
+    if others:
+        yield from held.contents(others)
+
+
+def _by_month(rows: Iterable[Projection]) -> Iterator[list[Projection]]:
+    for _, of_month in groupby(sorted(rows, key=attrgetter("period", "ticker")), attrgetter("period")):
+        yield list(of_month)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What CSVs are made of; `usual` are the rows that tickers had in the month before."""
+
+    manifest: Manifest
+    folders: PartFolders
+    folder: CsvFolder
+    committed: Sequence[date]
+    usual: dict[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Self:
+        """As the manifest says."""
+        usual = {row.ticker: row.rows for row in manifest.months().values() if row.rows is not None}
+        return cls(manifest, folders, folder, manifest.committed(), usual)
+
+    def contents(self, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
+        """What CSVs of one month are to hold. Raises CacheError."""
+        sessions = [day for day in self.committed if period_of(day) == rows[0].period]
+        parts = list(self.manifest.parts(sessions))
+        for group in _groups(rows, self.usual, len(sessions)):
+            for row, content in _made_of(parts, self.folders, self.folder, group):
+                self.usual[row.ticker] = content.count(b"\n")
+                yield row, content
+
+
+def _active(manifest: Manifest) -> list[Projection]:
+    return [row for row in manifest.projections().values() if row.active]
+
+
+def _due(manifest: Manifest, folder: CsvFolder) -> Iterator[Projection]:
+    """A commit has made the months of its sessions dirty; those that are not known yet are, too."""
+    known = manifest.months()
+    periods = sorted(set(map(period_of, manifest.committed())))
+    for active in _active(manifest):
+        marks: Mapping[str, tuple[int | None, int | None]] = csv_files.marks_of_months(folder, active.ticker)
+        for period in periods:
+            row = known.get((active.ticker, period), Projection(active.ticker, period=period))
+            if row.dirty or marks.get(period, (None, None)) != (row.size, row.mtime_ns):
+                yield row
+
+
+def _groups(rows: Iterable[Projection], usual: dict[str, int], sessions: int) -> Iterator[list[Projection]]:
+    """Tickers that have no more than `_MAX_ROWS` together, if each has about as many as in the month before.
+
+    Of a ticker that is not known each minute is reckoned with. Fewer groups read a part less often.
+    """
+    group, size = list[Projection](), 0
+    for row in rows:
+        expected = row.rows if row.rows is not None else usual.get(row.ticker, sessions * _DAY)
+        expected = max(expected, sessions * _LEAST)
+        if group and size + expected > _MAX_ROWS:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += expected
+    if group:
+        yield group
+
+
+def _made_of(
+    parts: Sequence[PartsOf], folders: PartFolders, folder: CsvFolder, group: Sequence[Projection]
+) -> Iterator[tuple[Projection, bytes]]:
+    from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
+
+    wanted = frozenset(row.ticker for row in group)
+    frame = extract(folders, parts, wanted, folder.dataset)
+    found = frame.partition_by("ticker", include_key=False, as_dict=True)
+    for row in group:
+        of_ticker = found.get((row.ticker,))
+        lines: str = of_ticker["line"].str.join("\n").item() if of_ticker is not None else ""
+        yield row, folder.header + lines.encode() + b"\n" if lines else b""
+
+
+def _written(folder: CsvFolder, row: Projection, content: bytes, batch: durable.Batch) -> Projection:
+    """The CSV's new state; a file that is right already is left alone."""
+    sha256 = hashlib.sha256(content).hexdigest() if content else None
+    if row.rows is not None and row.sha256 == sha256 and csv_files.looks_intact(folder, row):
+        return replace(row, dirty=False, format=FORMAT)
+    if content:
+        batch.make_folder(folder.file(row.ticker))
+    return csv_files.write(folder, row, content, batch)
+
+
+def _sums(manifest: Manifest) -> list[Projection]:
+    """The state of each active ticker: all its months together."""
+    months: dict[str, list[Projection]] = {row.ticker: [] for row in _active(manifest)}
+    for row in manifest.months().values():
+        if row.rows and row.ticker in months:
+            months[row.ticker].append(row)
+    return [_sum(ticker, rows) for ticker, rows in months.items()]
+
+
+def _sum(ticker: str, months: Sequence[Projection]) -> Projection:
+    first, last = (months[0].first, months[-1].last) if months else (None, None)
+    return Projection(ticker, dirty=False, first=first, last=last, rows=sum(row.rows or 0 for row in months))

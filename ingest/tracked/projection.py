@@ -1,0 +1,238 @@
+"""Brings the tracked CSVs up to date: which tickers, from which sessions, many sessions in one pass."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from ingest.cache import csv_files
+from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.layout import PartFolders, PartsOf, csv_folder
+from ingest.cache.manifest import Manifest
+from ingest.errors import CacheError, ManifestDamaged
+from ingest.events import Projected
+from ingest.files import durable
+from ingest.market.datasets import Dataset
+from ingest.settings import Settings
+from ingest.tracked import expand, months
+
+Say = Callable[[str], None]
+
+_MAX_ROWS = 20_000
+"""Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
+neither with them nor with the sessions."""
+
+_LEAST = 1 / 20
+"""Rows a session to reckon with where the tickers before had fewer. A pattern may match a hundred thousand contracts of
+some weeks each: were they all reckoned with in each session, each session would be read for every few of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """What a pass draws on: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
+
+    folders: PartFolders
+    csvs: CsvFolder
+    everything: frozenset[date]
+    pending: Sequence[date]
+    yahoo: bool
+
+
+def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: bool = False) -> Projected | None:
+    """Make every active CSV what the committed sessions say; None where nothing was to be done.
+
+    Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
+    that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
+    a kill in between only means that they are made anew. With `yahoo` they also hold its rows, as traded, of sessions
+    that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError; where a part cannot be
+    read, only after all CSVs that are not made of it.
+    """
+    if folder.dataset.is_intraday:
+        return months.project(manifest, folders, folder)
+    started = time.monotonic()
+    stock = _Stock(folders, folder, frozenset(manifest.committed()), sorted(manifest.pending()), yahoo)
+    due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
+    if not due and not stock.pending:
+        return None
+    made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(stock.everything)), _Left()
+    with durable.together() as batch:
+        for group in _groups(due, usual):
+            states = list(_make(manifest, stock, group, batch, left))
+            usual.saw(states)
+            made += states
+    if left.rows:  # no longer built upon: sessions that they have not seen are called projected
+        manifest.forget_csvs((row.ticker, row.period) for row in left.rows)
+    manifest.projected((new for _, new in made), stock.pending)
+    if left.error:
+        raise left.error
+    changed = [new for old, new in made if old.sha256 != new.sha256]
+    return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
+
+
+def brought_over(manifest: Manifest) -> str:
+    """In words, that CSVs of an earlier format will be rewritten by the next projection; nothing where there are none.
+
+    Said by who does it, and so once; after a kill by the next one again, of those that are left.
+    """
+    csvs = manifest.outdated()
+    told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
+    return f"{told} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)" * bool(
+        csvs
+    )
+
+
+def follow(manifest: Manifest, settings: Settings, dataset: Dataset, names: Iterable[str], say: Say) -> expand.Followed:
+    """Make these tickers, and those that match these patterns, the ones that are tracked; asks no one.
+
+    Their CSVs are made what is held, and `say` is told where all of them change; what a killed process left among them
+    goes. Raises CacheError.
+    """
+    folders, csvs = PartFolders.of(settings, dataset), CsvFolder(csv_folder(settings, dataset), dataset)
+    csvs.sweep()
+    followed = expand.follow(manifest, folders, dataset, names)
+    if words := brought_over(manifest):
+        say(words)
+    project(manifest, folders, csvs, settings.fallback.into_csv)
+    return followed
+
+
+def contents(
+    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
+) -> Iterator[tuple[Projection, bytes]]:
+    """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
+    if folder.dataset.is_intraday:
+        yield from months.contents(manifest, folders, folder, rows)
+        return
+    everything = frozenset(manifest.committed())
+    for yahoo in (False, True):
+        stock = _Stock(folders, folder, everything, (), yahoo)
+        for group in _groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything))):
+            lines = _lines(stock, manifest.parts(everything), group)
+            for row in group:
+                yield row, _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), b"", ())
+
+
+def _is_stale(row: Projection, folder: CsvFolder, yahoo: bool) -> bool:
+    return row.dirty or row.yahoo != yahoo or not csv_files.looks_intact(folder, row)
+
+
+def _active(manifest: Manifest) -> list[Projection]:
+    return [row for row in manifest.projections().values() if row.active]
+
+
+@dataclass(slots=True)
+class _Left:
+    """CSVs that could not be made, as a part cannot be read, and the first error of these."""
+
+    rows: list[Projection] = field(default_factory=list)
+    error: CacheError | None = None
+
+
+class _Usual:
+    """How many rows a ticker has, as far as can be known before they are read: at first one a session."""
+
+    def __init__(self, sessions: int) -> None:
+        self._least = max(1.0, sessions * _LEAST)
+        self._usual = float(sessions)
+
+    def saw(self, states: Sequence[tuple[Projection, Projection]]) -> None:
+        """Take what the last group turned out to have for what the next one has."""
+        if states:
+            self._usual = sum(new.rows or 0 for _, new in states) / len(states)
+
+    def of(self, row: Projection) -> float:
+        """Rows to reckon with: as many as there were, of a new ticker as many as those before it have."""
+        return max(self._least, self._usual if row.rows is None else row.rows)
+
+
+def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Projection]]:
+    group, size = list[Projection](), 0.0
+    for row in rows:
+        if group and size + usual.of(row) > _MAX_ROWS:
+            yield group
+            group, size = [], 0.0
+        group.append(row)
+        size += usual.of(row)
+    if group:
+        yield group
+
+
+def _make(
+    manifest: Manifest, stock: _Stock, group: Sequence[Projection], batch: durable.Batch, left: _Left
+) -> Iterator[tuple[Projection, Projection]]:
+    """Old and new state of each CSV of a group, which the batch is to replace.
+
+    What is built upon needs only the sessions that are new: a part that was lost long ago keeps it from nothing.
+    """
+    folder = stock.csvs
+    bases = {
+        row.ticker: csv_files.read_base(folder, row) if row.rows is not None and row.yahoo == stock.yahoo else None
+        for row in group
+    }
+    anew = [row for row in group if bases[row.ticker] is None]
+    upon = [row for row in group if bases[row.ticker] is not None]
+    replaced = [day.isoformat() for day in stock.pending]
+    for rows, sessions, gone in ((anew, stock.everything, []), (upon, stock.pending, replaced)):
+        try:
+            lines = _lines(stock, manifest.parts(sessions), rows) if rows and sessions else {}
+        except ManifestDamaged:
+            raise
+        except CacheError as error:
+            left.rows += rows
+            left.error = left.error or error
+            continue
+        for row in rows:
+            base = bases[row.ticker]
+            content = _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
+            yield row, replace(_written(folder, row, content, base, batch), yahoo=stock.yahoo)
+
+
+def _merged(
+    manifest: Manifest,
+    stock: _Stock,
+    ticker: str,
+    lines: Iterable[tuple[str, str]],
+    base: bytes,
+    gone: Sequence[str],
+) -> bytes:
+    """A CSV with the lines of its ticker and, where they are wanted, Yahoo's."""
+    theirs = _yahoo_lines(manifest, ticker, stock) if stock.yahoo else {}
+    return csv_files.merge(stock.csvs.header, base, [*lines, *theirs.items()], [*gone, *theirs])
+
+
+def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str, str]:
+    """Yahoo's rows of sessions that are not held, as lines of a CSV by their dates."""
+    from ingest.cache.manifest.yahoo import Quotes
+
+    rows = Quotes(manifest).rows([ticker], date.min, date.max)
+    lacking = (row for row in rows if row[1] not in stock.everything)
+    return {row[1].isoformat(): _line(row[1], row[2:], stock.csvs.dataset.has_volume) for row in lacking}
+
+
+def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:
+    """Volumes are whole numbers, and have a point all the same, as all others of what Yahoo is asked for."""
+    *prices, volume = numbers
+    texts = ["" if price is None else repr(price) for price in prices]
+    volumes = ["" if volume is None else f"{volume:.0f}.0"] if has_volume else []
+    return ",".join([session.isoformat(), *texts, *volumes])
+
+
+def _written(
+    folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: durable.Batch
+) -> Projection:
+    """The CSV's new state; a file that is right already is left alone."""
+    if content == base and not row.is_outdated and csv_files.looks_intact(folder, row):
+        return replace(row, dirty=False)
+    return csv_files.write(folder, row, content, batch)
+
+
+def _lines(
+    stock: _Stock, sessions: Iterable[PartsOf], rows: Sequence[Projection]
+) -> Mapping[str, Iterable[tuple[str, str]]]:
+    """(date, line) pairs by ticker, ascending; they become Python's only as each is gone through."""
+    from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
+
+    wanted = frozenset(row.ticker for row in rows)
+    frame = extract(stock.folders, sessions, wanted, stock.csvs.dataset)
+    parts = frame.partition_by("ticker", include_key=False, as_dict=True)
+    return {str(ticker): part.iter_rows() for (ticker,), part in parts.items()}

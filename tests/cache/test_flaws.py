@@ -1,0 +1,255 @@
+"""Whatever a flipped bit makes of a value of the manifest, it is named; who reads it says damage, and nothing else."""
+
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from datetime import date
+
+import pytest
+from pipeline_kit import sampled
+
+from ingest.cache.layout import MemberIndex
+from ingest.cache.manifest import Manifest, codec
+from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.integrity.tables import COMMITTED, TABLES
+from ingest.cache.manifest.patterns import Patterns
+from ingest.cache.manifest.records import SessionRecord
+from ingest.cache.manifest.yahoo import Quotes
+from ingest.errors import ManifestDamaged
+from ingest.splitting.diff import Correction
+
+DATASET = "us_stocks_sip/day_aggs_v1"
+DAY, AT = "2025-03-05", "2025-03-06T05:00:00+00:00"
+INDEX = MemberIndex((0, 10), ("A",), ordered=True).encode()
+RECORD = SessionRecord(
+    *(date.fromisoformat(DAY), "e", 9, AT, 1, 1, 0, 0, "t", "s", None, b"\0\0\0\0", 1, False, "lines", ("ticker",)),
+    *((), INDEX, None),
+)
+CORRECTION = Correction(date.fromisoformat(DAY), "e", "f", ("ticker",), ("A",), ("B",))
+ROWS = {
+    "runs": (1, DATASET, DAY, DAY, AT, AT, 7, 0, "{}"),
+    "tracked_sets": (1, "A\nB"),
+    "sessions": (
+        *(DATASET, DAY, "committed", "listed", "why", "e", "e", 9, AT, 1, 1, 0, 0, "t", "s", "u", b"\0\0\0\0", 1, 1),
+        *("lines", '["ticker"]', 1, AT, 1),
+    ),
+    "members": (DATASET, DAY, "tracked", INDEX),
+    "projections": (DATASET, "A", "", 1, 0, DAY, DAY, 1, "s", 20, 99, 0, 1),
+    "intents": (DATASET, DAY, codec.to_json(RECORD), codec.to_json(CORRECTION)),
+    "corrections": (1, DATASET, DAY, "e", "f", '["ticker"]', '["A"]', '["B"]', 1, AT, "new etag", '["ticker"]'),
+    "permission_windows": (DATASET, DAY, DAY, "2025-03-04", "2025-03-06", AT),
+    "yahoo_rows": (DATASET, "A", DAY, 1.0, 2.0, 1.0, 2.0, 100.0, AT),
+    "actions": (DATASET, "A", DAY, "split", 2.0, 9.5, None),
+    "instruments": (DATASET, "A", "ETF"),
+    "askings": (DATASET, "A", DAY, DAY, AT, DAY),
+    "refusals": (DATASET, "A", DAY, DAY, "no", AT),
+    "findings": (DATASET, DAY, "low above high", 1, '["A"]'),
+    "quarantine": (DATASET, DAY, "e", 9, AT, "short", 1, 1, AT, "h"),
+    "source": (1, "https://files.massive.com/flatfiles", AT),
+    "patterns": (DATASET, "A*"),
+}
+NEEDED = (
+    {("sessions", name) for name in COMMITTED}
+    | {("projections", name) for name in ("first", "last", "sha256")}
+    | {("permission_windows", name) for name in ("first", "last")}
+)
+"""What may be NULL, but not in this row."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A manifest with a row in each table, whose columns may be anything."""
+    path = tmp_path_factory.mktemp("flaws") / "whole.sqlite"
+    with Manifest.open(path, DATASET):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        for table, row in ROWS.items():
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        db.commit()
+        db.executescript(
+            "PRAGMA journal_mode=DELETE; PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = "
+            "replace(sql, 'NOT NULL', '') WHERE sql NOT LIKE '%WITHOUT ROWID%';"
+        )
+    with Manifest.read(path, DATASET) as manifest:
+        assert manifest.flaws() == []
+    return path
+
+
+def damaged(whole, tmp_path, table, change):
+    path = tmp_path / "manifest.sqlite"
+    shutil.copy(whole, path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute(f"UPDATE {table} SET {change}")
+    return path
+
+
+def read_all(manifest):
+    """Each reader once; what is no damage surfaces."""
+    quotes, judged, day = Quotes(manifest), Judgements(manifest), date.fromisoformat(DAY)
+    for reader in (
+        *(manifest.sessions, lambda: list(manifest.records_with_tickers()), manifest.permission, manifest.intents),
+        *(manifest.permission_asked_at, lambda: manifest.replaced([day]), manifest.projections, manifest.months),
+        *(manifest.pending, manifest.session_counts, manifest.totals, manifest.others_held, manifest.committed),
+        *(
+            manifest.coverage,
+            lambda: list(manifest.parts([day])),
+            lambda: manifest.last_runs(3),
+            manifest.measured_rate,
+        ),
+        *(
+            lambda: quotes.asked(["A"]),
+            lambda: quotes.refusals(["A"]),
+            lambda: quotes.actions(["A"]),
+            lambda: quotes.rows(["A"], day, day),
+        ),
+        *(lambda: quotes.rows_of(day), quotes.sessions, quotes.known_until, quotes.count),
+        *(judged.corrections, judged.findings, judged.finding_counts, judged.row_counts, judged.in_quarantine),
+        Patterns(manifest).resolved,
+    ):
+        with suppress(ManifestDamaged):
+            reader()
+
+
+def values_for(table, column):
+    """What the column cannot hold."""
+    kind = TABLES[table][column]
+    for value in (None, b"\0", "x", "2025-13-05", -1, 2.5, float("inf"), "[1]", "[", "{}", "null"):
+        try:
+            kind(value)
+        except ValueError:
+            yield value
+    if (table, column) in NEEDED:
+        yield None
+
+
+@pytest.mark.parametrize("table", sampled(TABLES, 2))
+def test_a_value_that_cannot_be_is_named_and_read_as_damage(whole, tmp_path, table):
+    for column in TABLES[table]:
+        for value in values_for(table, column):
+            path = tmp_path / "manifest.sqlite"
+            shutil.copy(whole, path)
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.execute("PRAGMA ignore_check_constraints = ON")
+                try:
+                    db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+                except sqlite3.IntegrityError:  # WITHOUT ROWID: no NULL in a key, and the key of a rowid is a number
+                    continue
+                if db.execute(f"SELECT {column} FROM {table}").fetchone() != (value,):
+                    continue  # its affinity made another value of it
+            with Manifest.read(path, DATASET) as manifest:
+                assert any(
+                    f"{table}.{column}: " in one.reason or one.reason.startswith(f"{table}: ")
+                    for one in manifest.flaws()
+                ), (column, value)
+                read_all(manifest)
+
+
+def test_tables_and_columns_are_those_of_the_schema(whole):
+    with closing(sqlite3.connect(whole)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        found = {table: {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")} for table in tables}
+    assert found == {table: set(kinds) for table, kinds in TABLES.items()}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_or_a_column_that_is_gone_is_damage(whole, tmp_path, table):
+    path = tmp_path / "manifest.sqlite"
+    shutil.copy(whole, path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"DROP TABLE {table}")
+    with Manifest.read(path, DATASET) as manifest:
+        assert f"there is no table {table}" in [one.reason for one in manifest.flaws()]
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "place"),
+    [
+        ("sessions", "tracked_set = 9", "sessions.tracked_set"),
+        ("permission_windows", "first = '2025-04-01'", "permission_windows"),
+        ("intents", "record = json_set(record, '$.size', 'x')", "intents.record"),
+        ("intents", "record = json_remove(record, '$.cut')", "intents.record"),
+        ("intents", "correction = json_set(correction, '$.kind', 'x')", "intents.correction"),
+        ("runs", "finished_at = '2025-03-06T05:00:00'", "runs.finished_at"),
+        ("projections", "period = '2025-13'", "projections.period"),
+    ],
+)
+def test_values_that_do_not_go_together_are_named(whole, tmp_path, table, change, place):
+    with Manifest.read(damaged(whole, tmp_path, table, change), DATASET) as manifest:
+        (flaw,) = manifest.flaws()
+        assert flaw.reason.startswith(place)
+        assert DATASET in flaw.reason
+        read_all(manifest)
+
+
+def test_a_flaw_names_its_session(whole, tmp_path):
+    with Manifest.read(damaged(whole, tmp_path, "corrections", "removed = '['"), DATASET) as manifest:
+        (flaw,) = manifest.flaws()
+    assert flaw.session == date.fromisoformat(DAY)
+    assert flaw.reason == f"corrections.removed: '[' is not JSON ({DATASET} {DAY} new etag 1 1)"
+
+
+@pytest.mark.parametrize("wrong", [TypeError, AttributeError, KeyError, ValueError])
+def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
+    """Only what a value is makes damage: `--repair` would set a healthy file aside for a bug."""
+
+    def buggy(*arguments):
+        raise wrong("a bug")
+
+    monkeypatch.setattr("ingest.cache.manifest.manifest.Held", buggy)
+    monkeypatch.setattr("ingest.cache.manifest.findings.Finding", buggy)
+    monkeypatch.setattr("ingest.cache.manifest.yahoo.Asking", buggy)
+    with Manifest.read(whole, DATASET) as manifest:
+        for reader in (manifest.sessions, Judgements(manifest).findings, lambda: Quotes(manifest).asked(["A"])):
+            with pytest.raises(wrong, match="a bug"):
+                reader()
+
+
+HIDDEN = ("held = NULL", "held = 'x'", "held = x'00'", "session = NULL", "session = x'07'", "dataset = NULL")
+
+
+@pytest.mark.parametrize("change", HIDDEN)
+def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out(whole, tmp_path, change):
+    with Manifest.read(damaged(whole, tmp_path, "sessions", change), DATASET) as manifest:
+        for read in (
+            *(manifest.committed, manifest.coverage, manifest.pending, manifest.session_counts, manifest.totals),
+            *(lambda: list(manifest.parts([date.fromisoformat(DAY)])), lambda: manifest.at_once(lambda: None)),
+            lambda: manifest.at_once(Judgements(manifest).in_quarantine),
+        ):
+            with pytest.raises(ManifestDamaged, match=change.partition(" ")[0]):
+                read()
+        assert manifest.holds_anything()
+
+
+@pytest.mark.parametrize("change", HIDDEN)
+def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whole, tmp_path, change):
+    """`status` asks which other datasets are held; what it then says of this one is its damage."""
+    with Manifest.read(damaged(whole, tmp_path, "sessions", change), "global_crypto/day_aggs_v1") as manifest:
+        if change.startswith("dataset"):
+            with pytest.raises(ManifestDamaged, match=r"sessions\.dataset"):
+                manifest.others_held()
+        else:
+            assert manifest.others_held() == {DATASET}
+
+
+@pytest.mark.parametrize("table", ["corrections", "findings"])
+def test_a_date_that_cannot_be_is_in_each_span(whole, tmp_path, table):
+    path = damaged(whole, tmp_path, table, "session = x'07'")
+    with Manifest.read(path, DATASET) as manifest, pytest.raises(ManifestDamaged, match=f"{table}.session"):
+        list(getattr(Judgements(manifest), table)())
+
+
+def test_a_moment_is_looked_at_once_and_each_commit_makes_another(whole, tmp_path):
+    path = damaged(whole, tmp_path, "sessions", "held = held")
+    with Manifest.read(path, DATASET) as manifest:
+        scans = list[str]()
+        manifest._db.set_trace_callback(lambda sql: scans.append(sql) if "NOT IN ('none'" in sql else None)
+        day = date.fromisoformat(DAY)
+        for _ in range(2):
+            manifest.at_once(lambda: (manifest.committed(), list(manifest.parts([day])), manifest.totals()))
+            assert manifest.committed(day, day) == [day]
+        assert len(scans) == 1
+        with Manifest.open(path, DATASET) as other:
+            other.begin_run(day, day)
+        assert manifest.pending() == frozenset()
+        assert len(scans) == 2

@@ -1,0 +1,211 @@
+"""Yahoo's part of a manifest: what is asked of a ticker costs that ticker's rows, not those of all others."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from steps_kit import steps_of
+
+import ingest
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartFolders
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.schema import MIGRATIONS
+from ingest.cache.manifest.yahoo import Asking, Quotes, Refusal
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.tracked import projection
+
+DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(10)]
+FEW, MANY = 40, 320
+ACTIONS = Actions((Split(DAYS[3], 2.0),), (Dividend(DAYS[5], 0.5, 10.0),))
+FUND = Actions((), (Dividend(DAYS[5], 30.0, 20.0, 0.99),), (Dividend(DAYS[5], 4.0, 20.0, 0.99),), "ETF")
+AT = "2024-01-10T00:00:00+00:00"
+
+
+def _tickers(count: int) -> list[str]:
+    return [f"T{n:04}" for n in range(count)]
+
+
+def _filled(root: Path, count: int) -> Path:
+    """A cache in which Yahoo has told of so many tickers, all tracked; nothing is held of Massive's."""
+    with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        manifest._db.execute("PRAGMA synchronous = OFF")
+        manifest.follow(_tickers(count))
+        for ticker in _tickers(count):
+            rows = [(ticker, day, 1.0, 2.0, 0.5, 1.5, 100.0) for day in DAYS]
+            Quotes(manifest).keep(ticker, Asking(DAYS[0], DAYS[-1]), ACTIONS, rows)
+    return root
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    return {count: _filled(tmp_path_factory.mktemp("cache"), count) for count in (FEW, MANY)}
+
+
+def _asked(root: Path, ask: Callable[[Quotes], object]) -> int:
+    def action() -> None:
+        with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+            ask(Quotes(manifest))
+
+    return steps_of(action)
+
+
+QUESTIONS: dict[str, Callable[[Quotes], object]] = {
+    "asked": lambda quotes: quotes.asked(["T0007"]),
+    "refusals": lambda quotes: quotes.refusals(["T0007"]),
+    "actions": lambda quotes: quotes.actions(["T0007"]),
+    "rows": lambda quotes: quotes.rows(["T0007"], DAYS[0], DAYS[-1]),
+    "sessions": lambda quotes: quotes.sessions(),
+    "keep": lambda quotes: quotes.keep("T0007", Asking(DAYS[0], DAYS[-1]), ACTIONS, []),
+    "refuse": lambda quotes: quotes.refuse("T0007", Refusal(DAYS[1], DAYS[-1], "no")),
+    "nothing new": lambda quotes: quotes.nothing_new("T0007", DAYS[-1]),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_one_ticker_costs_the_same_however_many_there_are(caches: dict[int, Path], question: str) -> None:
+    few, many = (_asked(caches[count], QUESTIONS[question]) for count in (FEW, MANY))
+    assert many < 1.3 * few + 20
+
+
+def test_a_session_costs_its_own_rows(tmp_path: Path) -> None:
+    root = _filled(tmp_path, FEW)
+    before = _asked(root, lambda quotes: quotes.rows_of(DAYS[3]))
+    with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        rows = [("T0001", DAYS[-1] + timedelta(days=n), 1.0, 2.0, 0.5, 1.5, 100.0) for n in range(1, 2000)]
+        Quotes(manifest).keep("T0001", Asking(DAYS[0], DAYS[-1]), ACTIONS, rows)
+    assert _asked(root, lambda quotes: quotes.rows_of(DAYS[3])) < 1.3 * before + 20
+
+
+def test_all_of_a_ticker_is_found_among_others(caches: dict[int, Path]) -> None:
+    with Manifest.read(caches[FEW] / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        quotes = Quotes(manifest)
+        assert set(quotes.asked(["T0003", "T0001", "NONE"])) == {"T0001", "T0003"}
+        assert quotes.actions(["T0003", "NONE"]) == {"T0003": ACTIONS}
+        found = quotes.rows(["T0003", "T0001", "T0003"], DAYS[1], DAYS[2])
+        assert [row[:2] for row in found] == [(name, day) for name in ("T0001", "T0003") for day in DAYS[1:3]]
+        assert quotes.sessions() == DAYS
+        assert [row[0] for row in quotes.rows_of(DAYS[4])] == _tickers(FEW)
+        assert (quotes.asked([]), quotes.actions([]), quotes.rows([], DAYS[0], DAYS[-1])) == ({}, {}, [])
+        assert Quotes(Manifest(manifest._db, manifest.path, "other", False)).sessions() == []
+
+
+def test_names_from_outside_stay_values(tmp_path: Path) -> None:
+    """A quote, what JSON escapes, and a number in a ticker's place; one with a NUL is not taken for another."""
+    names = ['A"B', "A'B", "A\\B", "A", "1E5", "Ünïcode", "💥", "\u2028"]
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        for name in names:
+            Quotes(manifest).keep(name, Asking(DAYS[0], DAYS[-1]), ACTIONS, [])
+        assert set(Quotes(manifest).asked(names)) == set(names)
+        assert Quotes(manifest).asked(["A\0B"]) == {}
+
+
+def test_csvs_with_yahoos_rows_cost_each_ticker_alike(caches: dict[int, Path], tmp_path: Path) -> None:
+    def project(count: int) -> int:
+        folders = PartFolders(tmp_path / "tracked", tmp_path / "archive")
+        with Manifest.open(caches[count] / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+            stock = projection._Stock(folders, CsvFolder(tmp_path, STOCKS_DAY), frozenset(), (), yahoo=True)
+            for ticker in _tickers(count):
+                assert len(projection._yahoo_lines(manifest, ticker, stock)) == len(DAYS)
+        return 0
+
+    few, many = (steps_of(lambda count=count: project(count)) for count in (FEW, MANY))
+    assert many < 1.3 * few * MANY / FEW
+
+
+def test_the_history_of_one_ticker_costs_its_own_rows(caches: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def history(count: int) -> None:
+        monkeypatch.setenv("INGEST_CACHE__ROOT", str(caches[count]))
+        found = ingest.history("T0007", DAYS[0], DAYS[-1], adjust="all", fetch=False)
+        assert found.height == len(DAYS)
+
+    few, many = (steps_of(lambda count=count: history(count)) for count in (FEW, MANY))
+    assert many < 1.3 * few + 20
+
+
+def _kept(manifest: Manifest, first: int, last: int, actions: Actions = ACTIONS) -> None:
+    Quotes(manifest).keep("A", Asking(DAYS[first], DAYS[last]), actions, [])
+
+
+def _known(manifest: Manifest) -> tuple[date, date]:
+    asking = Quotes(manifest).asked(["A"])["A"]
+    return asking.first, asking.last
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "left"),
+    [
+        *(
+            (0, 9, Actions()),
+            (3, 5, Actions()),
+            (4, 9, Actions(ACTIONS.splits)),
+            (0, 4, Actions((), ACTIONS.dividends)),
+        ),
+        *((5, 5, Actions(ACTIONS.splits)), (3, 3, Actions((), ACTIONS.dividends)), (4, 4, ACTIONS), (6, 9, ACTIONS)),
+    ],
+)
+def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
+    tmp_path: Path, first: int, last: int, left: Actions
+) -> None:
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        _kept(manifest, 0, 9)
+        Quotes(manifest).keep("B", Asking(DAYS[0], DAYS[-1]), ACTIONS, [])
+        _kept(manifest, first, last, Actions())
+        expected = {"B": ACTIONS} | ({"A": left} if left != Actions() else {})
+        assert Quotes(manifest).actions(["A", "B"]) == expected
+
+
+def test_an_event_of_today_that_yahoo_took_back_is_gone_though_the_day_is_not_over(tmp_path: Path) -> None:
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        for actions in (Actions((Split(DAYS[9], 2.0),)), Actions()):
+            Quotes(manifest).keep("A", Asking(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])
+        assert Quotes(manifest).actions(["A"]) == {}
+
+
+def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
+    corrected = Actions((Split(DAYS[3], 3.0),), (Dividend(DAYS[6], 0.25, 11.0),))
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        _kept(manifest, 0, 9)
+        _kept(manifest, 0, 9, corrected)
+        assert Quotes(manifest).actions(["A"]) == {"A": corrected}
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "known"),
+    [
+        *(((0, 4), (3, 9), (0, 4)), ((3, 9), (0, 4), (0, 9)), ((0, 4), (4, 9), (0, 4)), ((4, 9), (0, 4), (0, 9))),
+        *(((0, 9), (3, 5), (0, 9)), ((3, 5), (0, 9), (0, 9)), ((0, 2), (6, 9), (6, 9)), ((6, 9), (0, 2), (0, 2))),
+    ],
+)
+def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
+    tmp_path: Path, before: tuple[int, int], then: tuple[int, int], known: tuple[int, int]
+) -> None:
+    """Of the days between, nobody has asked: what happened in them is not known.
+
+    Nor is anything new known of what lies before an answer: Yahoo may list an event late.
+    """
+    with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        for span in (before, then):
+            _kept(manifest, *span, Actions())
+        assert _known(manifest) == (DAYS[known[0]], DAYS[known[1]])
+
+
+def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -> None:
+    """They may be a day early, without capital gains, and there is nothing to tell which."""
+    path = tmp_path / "manifest.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            f"PRAGMA journal_mode=WAL; {''.join(MIGRATIONS[:8])} PRAGMA user_version = 8;"
+            f"INSERT INTO actions VALUES ('{STOCKS_DAY.name}', 'A', '2024-01-04', 'dividend', 0.5, 10.0);"
+            f"INSERT INTO yahoo_rows VALUES ('{STOCKS_DAY.name}', 'A', '2024-01-04', 1, 1, 1, 1, 1, '{AT}');"
+            f"INSERT INTO askings VALUES ('{STOCKS_DAY.name}', 'A', 1, '2024-01-01', '2024-01-09', '{AT}', '');"
+        )
+    with Manifest.open(path, STOCKS_DAY.name) as manifest:
+        quotes = Quotes(manifest)
+        assert (quotes.asked(["A"]), quotes.actions(["A"]), quotes.count()) == ({}, {}, 1)
+        quotes.keep("A", Asking(DAYS[0], DAYS[-1]), FUND, [])
+        assert quotes.actions(["A"]) == {"A": FUND}

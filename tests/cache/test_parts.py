@@ -1,0 +1,153 @@
+"""Parts read back: a ticker's lines are all found, wherever they stand, by reading little."""
+
+import gzip
+import hashlib
+import tempfile
+from collections import Counter
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.cache.layout import MemberIndex
+from ingest.cache.parts import members as blockgzip
+from ingest.cache.parts import parts
+from ingest.errors import CacheError
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.splitting.part_text import PartText
+from ingest.splitting.whole import split
+
+HEADER = b"ticker,volume,open,close,high,low\n"
+TICKERS = ("A", "AA", "AAPL", "B", "BRK.A", "NA", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ", "a", "é", "😀")
+tickers = st.sampled_from(TICKERS)
+
+
+def _row(ticker: str, number: int = 1) -> bytes:
+    return f"{ticker},{number},1.0,1.0,1.0,1.0\n".encode()
+
+
+def _part(rows: list[bytes]) -> PartText:
+    return split(HEADER + b"".join(rows), frozenset(), True, STOCKS_DAY).archive or pytest.fail("no archive part")
+
+
+def _pack(rows: list[bytes], block: int = 64) -> parts.PackedPart:
+    with mock.patch.object(blockgzip, "BLOCK", block):
+        return parts.pack(_part(rows))
+
+
+def _of(lines: bytes, wanted: frozenset[str]) -> Counter[bytes]:
+    return Counter(line for line in lines.splitlines() if line.split(b",")[0].decode() in wanted)
+
+
+@given(st.lists(tickers, max_size=40), st.booleans(), st.frozensets(tickers, max_size=4))
+def test_all_lines_of_wanted_tickers_are_found_and_none_is_torn(
+    names: list[str], in_order: bool, wanted: frozenset[str]
+) -> None:
+    names = sorted(names) if in_order else names
+    rows = [_row(ticker, number) for number, ticker in enumerate(names)]
+    packed = _pack(rows)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "part.csv.gz")
+        path.write_bytes(packed.data)
+        found = parts.read_lines(path, packed.index, wanted)
+    assert _of(found, wanted) == _of(b"".join(rows), wanted)
+    assert Counter(found.splitlines(keepends=True)) <= Counter(rows)
+
+
+def test_the_lines_read_are_those_of_the_members_and_never_the_header(tmp_path: Path) -> None:
+    packed = _pack([_row(f"T{number:05d}") for number in range(100)])
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(packed.data)
+    for name in packed.index.firsts:
+        members = packed.index.members([name])
+        begin, end = packed.index.offsets[members[0]], packed.index.offsets[members[-1] + 1]
+        assert parts.read_lines(path, packed.index, [name]) == gzip.decompress(packed.data[begin:end]).removeprefix(
+            HEADER
+        )
+
+
+@given(st.lists(tickers, max_size=40), st.booleans())
+def test_the_index_survives_the_manifest(names: list[str], in_order: bool) -> None:
+    packed = _pack([_row(ticker) for ticker in (sorted(names) if in_order else names)])
+    assert MemberIndex.decode(packed.index.encode()) == packed.index
+    assert packed.index.ordered is (in_order or names == sorted(names))
+    assert packed.index.offsets[-1] == len(packed.data)
+
+
+def test_in_a_sorted_part_a_ticker_is_in_two_members_at_most() -> None:
+    names = [f"T{number:05d}" for number in range(2_000)]
+    index = _pack([_row(name) for name in names]).index
+    assert len(index.firsts) > 500
+    assert max(len(index.members([name])) for name in names) <= 2
+
+
+@pytest.mark.parametrize("absent", ["", "A", "T00000A", "T01999A", "ZZZ"])
+def test_a_ticker_that_is_not_there_costs_two_members_at_most(absent: str, tmp_path: Path) -> None:
+    packed = _pack([_row(f"T{number:05d}") for number in range(2_000)])
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(packed.data)
+    assert len(packed.index.members([absent])) <= 2
+    assert not _of(parts.read_lines(path, packed.index, [absent]), frozenset([absent]))
+
+
+def test_a_ticker_that_spans_members_is_read_from_all_of_them(tmp_path: Path) -> None:
+    rows = [_row("A"), *(_row("B", number) for number in range(100)), _row("C")]
+    packed = _pack(rows)
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(packed.data)
+    assert len(packed.index.members(["B"])) > 10
+    assert _of(parts.read_lines(path, packed.index, ["B"]), frozenset("B")) == _of(b"".join(rows), frozenset("B"))
+
+
+def test_without_order_every_member_is_read() -> None:
+    index = _pack([_row(f"T{number:05d}") for number in range(100, 0, -1)]).index
+    assert index.members(["T00050"]) == list(range(len(index.firsts)))
+
+
+def test_nothing_wanted_reads_nothing(tmp_path: Path) -> None:
+    packed = _pack([_row("A"), _row("B")])
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(packed.data)
+    assert parts.read_lines(path, packed.index, []) == b""
+
+
+@pytest.mark.parametrize("text", [HEADER, HEADER[:-1]])
+def test_a_part_without_rows_has_no_lines(text: bytes, tmp_path: Path) -> None:
+    cut = split(text, frozenset("A"), True, STOCKS_DAY)
+    packed = parts.pack(cut.tracked)
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(packed.data)
+    assert parts.read_known(path, packed.sha256) == text
+    assert parts.read_lines(path, packed.index, ["A"]) == b""
+
+
+def test_a_part_is_an_ordinary_gzip_file_and_always_the_same(tmp_path: Path) -> None:
+    rows = [_row(f"T{number:05d}") for number in range(2_000)]
+    first, second = _pack(rows, 1024), _pack(rows, 1024)
+    assert first == second
+    assert first.sha256 == hashlib.sha256(first.data).hexdigest()
+    assert first.rows == 2_000
+    path = tmp_path / "part.csv.gz"
+    path.write_bytes(first.data)
+    with gzip.open(path) as file:
+        assert file.read() == HEADER + b"".join(rows)
+    assert parts.read_known(path, first.sha256) == HEADER + b"".join(rows)
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "flipped", "folder"])
+def test_a_part_that_is_missing_or_damaged_is_an_error_that_names_it(damage: str, tmp_path: Path) -> None:
+    packed = _pack([_row(f"T{number:05d}") for number in range(50)])
+    path = tmp_path / "part.csv.gz"
+    if damage == "folder":
+        path.mkdir()
+    elif damage != "missing":
+        data = bytearray(packed.data)
+        for begin in (0, *packed.index.offsets[1:-1]):
+            data[begin] ^= 0xFF
+        path.write_bytes(packed.data[:-5] if damage == "short" else bytes(data))
+    with pytest.raises(CacheError, match=r"part\.csv\.gz"):
+        parts.read_known(path, packed.sha256)
+    with pytest.raises(CacheError, match=r"part\.csv\.gz"):
+        parts.read_lines(path, packed.index, ["T00049"])

@@ -1,0 +1,144 @@
+"""`ingest demo`, as a person starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pipeline_kit import sampled
+
+import ingest
+from ingest.cli.commands import demo
+from ingest.demo.servers import seaweed
+from ingest.errors import IngestWarning
+from ingest.market.calendars import today
+from ingest.market.catalogue import named
+from ingest.market.windows import first_day
+
+DEMO = [sys.executable, "-m", "ingest", "demo", "--months", "1"]
+
+needs_seaweed = pytest.mark.skipif(not seaweed.available(), reason="no SeaweedFS for this platform")
+
+
+def weeds_of(parent: int) -> list[int]:
+    """Processes whose command line names SeaweedFS and that belong to a process or to nobody any more."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            family = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if b"weed" in command and b"mini" in command and int(family) == parent:
+            found.append(int(entry.name))
+    return found
+
+
+@needs_seaweed
+def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Path) -> None:
+    done = subprocess.run(DEMO, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    first, again = done.stdout.split("again: nothing is downloaded")
+    assert "Complete." in first
+    assert "fetched: 0 sessions, 0 B" in again
+    assert "Nothing to do" in again
+    assert "aws_access_key_id = YOUR_ACCESS_KEY" in again
+    hinted = [line.split() for line in again.splitlines() if line.startswith("  ingest s")]
+    assert [words[1] for words in hinted] == ["status", "show"]
+    for words in hinted:
+        command = [sys.executable, "-m", *words]
+        assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    cache = tmp_path / "cache" / "demo"
+    assert (cache / "data_cache" / "AAPL_1d_data.csv").read_text().startswith("Date,Open,High,Low,Close,Volume\n20")
+    assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
+    # The README's lines of Python.
+    config = str(cache / "config.toml")
+    with pytest.warns(IngestWarning, match="not stored"):
+        prices = ingest.get_smart_data("AAPL", "2mo", data_source="massive", fetch=False, config=config)
+    assert list(prices.columns) == ["Open", "High", "Low", "Close", "Volume"]
+    assert ingest.day(prices.index[-1].date(), config=config).height > 1000
+
+
+@pytest.mark.parametrize("months", [None, 1, 3, 14])
+@pytest.mark.parametrize("dataset", ["stocks-minute", "stocks-day", "crypto-minute", "futures-cme-minute"])
+def test_its_last_hint_names_a_window_that_it_has(tmp_path: Path, dataset: str, months: int | None) -> None:
+    part = demo._part(named(dataset), months, tmp_path)
+    (hint,) = [line for line in demo._what_next(tmp_path, [part]).splitlines() if "ingest show" in line]
+    period = hint.split(" -p ")[1].split()[0]
+    for newest in (today(), part.shelf.sessions[-1]):
+        first = first_day(period, today(), newest, part.dataset)
+        assert any(day >= first for day in part.shelf.sessions[: -part.shelf.forbidden])
+
+
+def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    done = subprocess.run([*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert str(tmp_path) in done.stderr
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+@needs_seaweed
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "out.txt"
+    with log.open("w") as out:
+        demo = subprocess.Popen(DEMO, cwd=tmp_path, stdout=out, stderr=out)
+        weeds: list[int] = []
+        while not weeds and demo.poll() is None:
+            weeds = weeds_of(demo.pid)
+            time.sleep(0.02)
+        demo.send_signal(number)
+        code = demo.wait(timeout=60)
+    assert weeds
+    assert code in (130, 128 + number, -number), log.read_text()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in weeds)
+
+
+@needs_seaweed
+def test_no_key_of_the_demo_stays_on_disk(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(DEMO, cwd=tmp_path, env=environment, capture_output=True, timeout=100, check=False)
+    assert done.returncode == 0
+    assert not list(tmp_path.glob("ingest-demo-*"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"aws_secret" in path.read_bytes()]
+
+
+@needs_seaweed
+def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ingest", "demo", "--dataset", "forex-minute", "-d", "futures-cme-day"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    first, *_ = done.stdout.split("again: nothing is downloaded")
+    assert first.count("Complete.") == 2
+    assert done.stdout.count("Nothing to do") == 2
+    cache = tmp_path / "cache" / "demo"
+    for dataset, sessions in ((named("forex-minute"), [5]), (named("futures-cme-day"), range(30, 50))):
+        listed = (cache / f"{dataset.short}.txt").read_text().splitlines()[1:]
+        assert len(listed) == 10
+        csvs = {path.name for path in dataset.folder(cache / "data_cache").glob("*_data*")}
+        assert csvs == {dataset.csv_name(ticker) for ticker in listed}
+        assert len(list(dataset.folder(cache / "massive_cache").glob("*.csv.gz"))) in sessions
+
+
+def test_a_dataset_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ingest", "demo", "--dataset", "option-day"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "did you mean options-day" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+@pytest.mark.parametrize("name", sampled([b"d-\xfc", "d-ü".encode()]))
+def test_a_folder_of_any_name_gets_a_config_that_can_be_read_whatever_the_encoding(tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    ascii_alone = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for command in ([*DEMO, "--dir", folder], [*DEMO[:3], "status", "--config", folder / "config.toml"]):
+        done = subprocess.run(command, env=ascii_alone, capture_output=True, timeout=100, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "config.toml").read_text(encoding="utf-8").startswith("# Written by `ingest demo`")

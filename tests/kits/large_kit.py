@@ -1,0 +1,102 @@
+"""Large files for tests: small ones that are taken for large, in ranges of 1,000 bytes and pieces of 128."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+
+import anyio
+
+from ingest.errors import IngestError
+from ingest.settings import Source
+from ingest.sources import downloading, spool
+from ingest.sources.base import Body, RemoteObject
+from ingest.sources.liveness import Liveness
+from ingest.sources.massive.client import connect
+from ingest.sources.resilient import Asker, Line
+
+RANGE = 1000
+PIECE = 128
+DAY = date(2025, 3, 4)
+
+
+def shrink(monkeypatch):
+    """Let every file be large, and waits be short."""
+    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr("ingest.sources.retrying._PATIENCE", lambda state: 0.01)
+    monkeypatch.setattr("ingest.sources.downloading.LARGE", 1)
+    monkeypatch.setattr("ingest.sources.downloading._RANGE", RANGE)
+    monkeypatch.setattr("ingest.sources.downloading._TELL_S", 0.0)
+    monkeypatch.setattr("ingest.sources.massive.ranges._AT_ONCE", PIECE)
+
+
+@dataclass(frozen=True)
+class Got:
+    """How a download ended."""
+
+    body: Body | None
+    error: IngestError | None
+    events: list
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def listed(server, key):
+    """An object as the listing has it."""
+    body = server.objects[key]
+    etag = server._etag(key, body).strip('"')
+    return RemoteObject(key, len(body), etag, "2025-03-05T04:00:00.000Z")
+
+
+def download(server, key, path, **settings):
+    """One large object into a file, as a run has it fetched."""
+    return fetch(server.endpoint_url, listed(server, key), path, **settings)
+
+
+def fetch(endpoint_url, item, path, **settings):
+    """As `download`, of an object that is listed so."""
+    chosen = {"endpoint_url": endpoint_url, "down_after_s": 20} | settings
+    source, seen = Source(**chosen), []
+
+    async def work():
+        async with connect(source) as connected:
+            asker = Asker(Line(connected, Liveness(source)), source, seen.append, anyio.Event())
+            async with asker.watching():
+                await asker.limit.acquire()
+                return await downloading.fetch(asker, DAY, item, path)
+
+    try:
+        return Got(anyio.run(work), None, seen)
+    except IngestError as error:
+        return Got(None, error, seen)
+
+
+def note_of(path):
+    return path.with_name(f"{path.name}.json")
+
+
+def noted(path):
+    """Number of bytes that are noted to be there."""
+    if not note_of(path).exists():
+        return 0
+    _, _, there = json.loads(note_of(path).read_bytes())
+    return sum(stop - start for start, stop in there)
+
+
+def spool_of(place, day):
+    return spool.spool_path(place.root / "spool", day)
+
+
+def asked_for(server, key):
+    """First and last byte of each part of an object that was asked for, in order of the parts."""
+    asked = [request.conditions.get("range") for request in server.requests if request.key == key]
+    return sorted(tuple(map(int, one.removeprefix("bytes=").split("-"))) for one in asked if one)
+
+
+def whole_ranges(size):
+    return [(at, min(at + RANGE, size) - 1) for at in range(0, size, RANGE)]
+
+
+def tag_of(data):
+    return f'"{hashlib.md5(data).hexdigest()}"'

@@ -1,0 +1,229 @@
+"""A process that has imported everything and forks a run for each order on its stdin: some of them to be killed.
+
+An order is a line of JSON: the cache, the source, the window, and when to die: at the n-th durable step (`at_step`), as
+an event is reported for the n-th time (`at_event`: its name and n), or so many seconds after the fork (`after_s`). With
+`deed` "repair" the process does what `verify --repair` does, up to what it fetches. The
+answer is a line of JSON: whether the run was killed, the names of the durable steps and of the events that it came to,
+and how long it took.
+
+Durable steps are what the commit protocol is made of: `stage` (dying there leaves half a temporary file), `publish`
+and `sync` of `ingest.files.durable`, and `begin` and `commit` of each transaction of the manifest. The named kill
+points are a run's events: a run reports them to a sink, so that the seam costs nothing where nobody kills.
+"""
+
+import gc
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import anyio
+import botocore.loaders
+import botocore.session
+
+from ingest.cache.manifest import Manifest
+from ingest.cli.app import app
+from ingest.cli.commands import adopt, quarantine, track  # noqa: F401 - what a command imports when it needs it
+from ingest.events import name_of
+from ingest.files import durable
+from ingest.maintenance import repair
+from ingest.market.catalogue import named
+from ingest.market.windows import Window
+from ingest.pipeline import run as runs
+from ingest.planning.request import Request
+from ingest.settings import Archive, Cache, Fallback, Settings, Source
+from ingest.sources.massive.client import connect
+from ingest.tracked import (
+    projection,  # noqa: F401 - what a run imports when it needs it
+)
+
+EVENT = "event:"
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()
+
+
+class Steps:
+    """Counts durable steps, writes their names to a pipe, and dies at the one that it was told."""
+
+    def __init__(self, log, fatal):
+        self._log, self._fatal = log, fatal
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def take(self, name, last_deed=lambda: None):
+        with self._lock:
+            self._count += 1
+            os.write(self._log, f"{name}\n".encode())
+            if self._count == self._fatal:
+                last_deed()
+                die()
+
+    def wrap(self):
+        """Put a step before each durable call."""
+        stage, publish, sync, transaction = (
+            durable.stage,
+            durable.publish,
+            durable.sync_folder,
+            Manifest.transaction,
+        )
+
+        def staging(path, data, **more):
+            self.take("stage", lambda: durable.temporary(path).write_bytes(data[: len(data) // 2]))
+            return stage(path, data, **more)
+
+        def publishing(path):
+            self.take("publish")
+            publish(path)
+
+        def syncing(folder):
+            self.take("sync")
+            sync(folder)
+
+        @contextmanager
+        def deciding(manifest):
+            self.take("begin")
+            with transaction(manifest) as db:
+                yield db
+                self.take("commit")
+
+        durable.stage, durable.publish, durable.sync_folder = staging, publishing, syncing
+        Manifest.transaction = deciding
+
+
+class Events:
+    """A sink that writes the names of events to a pipe, and dies at the one that it was told."""
+
+    def __init__(self, log, fatal):
+        self._log, self._fatal = log, fatal
+        self._counts = Counter()
+
+    def __call__(self, event):
+        name = name_of(event)
+        self._counts[name] += 1
+        os.write(self._log, f"{EVENT}{name}\n".encode())
+        if [name, self._counts[name]] == self._fatal:
+            die()
+
+
+def wrap_names(steps):
+    """Put a step before each change of a name on the disk and each sync: a repair is made of these and transactions."""
+
+    def before(name):
+        call = getattr(os, name)
+
+        def taken(*arguments, **named):
+            steps.take(name)
+            return call(*arguments, **named)
+
+        setattr(os, name, taken)
+
+    for name in ("link", "rename", "replace", "unlink", "fsync"):
+        before(name)
+
+
+def mend(order, log):
+    steps = Steps(log, order.get("at_step"))
+    steps.wrap()
+    wrap_names(steps)
+    settings, request = asked(order)
+    repair.repair(settings, request, False, lambda words: None)
+    return 0
+
+
+def command(order, log):
+    """Of the command line, with nobody to read what it says."""
+    os.environ.update(order["environment"])
+    os.chdir(Path(order["root"]).parent)
+    sys.stdout = sys.stderr = io.StringIO()
+    Steps(log, order.get("at_step")).wrap()
+    return app(order["arguments"], standalone_mode=False) or 0
+
+
+def run(order, log):
+    Steps(log, order.get("at_step")).wrap()
+    sink = Events(log, order.get("at_event"))
+    settings, request = asked(order)
+
+    async def work():
+        return await runs.run(settings, request, sink, anyio.Event())
+
+    return anyio.run(work).exit_code
+
+
+def asked(order):
+    settings = Settings(
+        source=Source(endpoint_url=order["url"], same_as="the tests' own source", concurrency=order["concurrency"]),
+        cache=Cache(root=Path(order["root"])),
+        archive=Archive(save_others=order["save_others"]),
+        fallback=Fallback(enabled=False),
+    )
+    start, end = map(date.fromisoformat, order["window"])
+    request = Request(Window(start, end), frozenset(order["tracked"]), accept=True, dataset=named(order["dataset"]))
+    return settings, request
+
+
+def obey(order):
+    """Fork a run and wait for its end."""
+    read, write = os.pipe()
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.close(read)
+            code = DEEDS[order.get("deed", "run")](order, write)
+        finally:
+            os._exit(code)
+    os.close(write)
+    if (after_s := order.get("after_s")) is not None:
+        timer = threading.Timer(after_s, partial(os.kill, child, signal.SIGKILL))
+        timer.start()
+    with os.fdopen(read) as log:
+        said = log.read().split()
+    # The pipe ends with the child; until it is waited for, its number is not another's.
+    if after_s is not None:
+        timer.cancel()
+        timer.join()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {
+        "status": status,
+        "steps": [name for name in said if not name.startswith(EVENT)],
+        "events": [name.removeprefix(EVENT) for name in said if name.startswith(EVENT)],
+        "seconds": time.monotonic() - started,
+    }
+
+
+DEEDS = {"run": run, "command": command, "repair": mend}
+
+
+def warm():
+    """Do once what each run would do alike: botocore's descriptions read, a client made, nothing left to collect."""
+    shared = botocore.loaders.create_loader()
+    botocore.session.create_loader = lambda *arguments: shared
+
+    async def once():
+        async with connect(Source(endpoint_url="http://127.0.0.1:9")):
+            pass
+
+    anyio.run(once)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+if __name__ == "__main__":
+    warm()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(obey(json.loads(line))) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,116 @@
+"""A cache before a run that something disturbs, and what an undisturbed run makes of it."""
+
+import hashlib
+import json
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import date
+
+from pipeline_kit import Place, assert_same, flat, trading_days, window
+
+from ingest.cache.csv_files import CsvFolder
+from ingest.files import durable
+from ingest.maintenance.verify import verify
+from ingest.market.catalogue import STOCKS_DAY
+
+DAYS = trading_days(date(2025, 3, 3), 3)
+LISTED = frozenset({"AAPL", "TRUE"})
+GROWN = frozenset({"AAPL", "BRK.B", "GONE"})
+WITH_GONE = flat([("AAPL", "1"), ("GONE", "9"), ("MSFT", "3")])
+REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
+
+
+class Story:
+    """A cache as it was before a run, the run, and what an undisturbed one makes of that cache."""
+
+    def __init__(self, folder, server, days, tracked, dataset=STOCKS_DAY):
+        self.days, self.tracked = days, tracked
+        self.before = Place(folder / "before", server.endpoint_url, dataset=dataset)
+        self.after = Place(folder / "after", server.endpoint_url, dataset=dataset)
+        self._folder = folder
+        self._url = server.endpoint_url
+
+    def undisturbed(self):
+        if self.before.root.exists():
+            shutil.copytree(self.before.root, self.after.root)
+        self.finish(self.after)
+        self._seen = {name: {data} for name, data in self.before.tiers().items()}
+        for name, data in self.after.tiers().items():
+            self._seen.setdefault(name, set()).add(data)
+        return self
+
+    def finish(self, place, **more):
+        """A run that nobody disturbs; a file that loses rows is agreed to."""
+        return place.run(*window(self.days), tracked=self.tracked, concurrency=1, accept=True, **more)
+
+    def empty(self, name="killed"):
+        """A place where there is nothing yet."""
+        place = Place(self._folder / name, self._url, dataset=self.after.dataset)
+        shutil.rmtree(place.root, ignore_errors=True)
+        return place
+
+    def fresh_copy(self, name="killed"):
+        place = self.empty(name)
+        if self.before.root.exists():
+            shutil.copytree(self.before.root, place.root)
+        return place
+
+    def check_interrupted(self, place):
+        """What holds at any instant: no file is torn, and what is called done is on disk, or on its way there."""
+        for name, data in place.tiers().items():
+            assert name.endswith(".tmp") or data in self._seen[name], f"{name} is torn"
+        manifest = place.root / "manifest.sqlite"
+        if manifest.exists() and place.query("SELECT 1 FROM pragma_table_info('projections') WHERE name = 'period'"):
+            _check_parts(place)
+            _check_csvs(place)
+
+    def check_finished(self, place):
+        assert list(place.root.rglob("*.tmp")) == []
+        assert_same(place, self.after)
+        names = [sorted(path.name for path in one.root.iterdir()) for one in (place, self.after)]
+        assert names[0] == names[1]
+        assert verify(place.settings(), dataset=place.dataset).problems == ()
+
+
+def _check_parts(place):
+    """The parts of committed sessions are there; those of intended ones at least under their temporary names."""
+    intents = {day: json.loads(record) for day, record in place.query("SELECT session, record FROM intents")}
+    columns = "session, tracked_sha256, archive_sha256"
+    for session, *hashes in place.query(f"SELECT {columns} FROM sessions WHERE held = 'committed'"):
+        for tier, expected in zip(("tracked", "archive"), hashes, strict=True):
+            path, wanted = place.part(session, tier), expected
+            found = {sha256(path)}
+            if session in intents:
+                wanted = intents[session][f"{tier}_sha256"]
+                found.update(map(sha256, durable.staged(path)))
+            assert wanted in found, f"the {tier} part of {session} is not what the manifest calls it"
+
+
+def _check_csvs(place):
+    folder = CsvFolder(place.tracked, place.dataset)
+    for ticker, period, expected in place.query("SELECT ticker, period, sha256 FROM projections WHERE NOT dirty"):
+        if period or not place.dataset.is_intraday:
+            path = folder.file(ticker, period)
+            assert sha256(path) == expected, f"the CSV {path.relative_to(folder.path)} is called clean"
+
+
+def sha256(path):
+    """None where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def make_outdated(place):
+    """Have a cache's CSVs as an earlier version wrote them: whole numbers without a point."""
+    folder = CsvFolder(place.tracked, place.dataset)
+    with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db, db:
+        files = db.execute("SELECT ticker, period FROM projections WHERE sha256 IS NOT NULL").fetchall()
+        for ticker, period in files:
+            path = folder.file(ticker, period)
+            path.write_bytes(re.sub(rb"(?<=\d)\.0(?=[,\n])", b"", path.read_bytes()))
+            db.execute(
+                "UPDATE projections SET sha256 = ?, size = ?, mtime_ns = ?, format = 0, dirty = active "
+                "WHERE (ticker, period) = (?, ?)",
+                (sha256(path), path.stat().st_size, path.stat().st_mtime_ns, ticker, period),
+            )

@@ -1,0 +1,41 @@
+"""A cache to be damaged: its source is a server of the tests' own, and a run has filled it."""
+
+import pytest
+from pipeline_kit import Place, market_objects
+from runs_kit import DAYS, SPAN
+
+from ingest.demo.servers import loopback
+
+
+@pytest.fixture
+def server(loopback_keys):
+    with loopback.serve(market_objects(DAYS)) as running:
+        yield running
+
+
+@pytest.fixture
+def place(server, tmp_path):
+    filled = Place(tmp_path / "cache", server.endpoint_url)
+    filled.run(*SPAN)
+    return filled
+
+
+@pytest.fixture
+def snapshot():
+    """What is in a folder: names, bytes, times of change. SQLite's shared memory is no content."""
+
+    def take(root):
+        found = {path: path.stat() for path in sorted(root.rglob("*")) if not path.name.endswith(("-shm", "-wal"))}
+        return {
+            str(path): (stat.st_mtime_ns, None if path.is_dir() else path.read_bytes())
+            for path, stat in found.items()
+            if path != root  # SQLite's files come and go in it
+        }
+
+    return take
+
+
+@pytest.fixture
+def offline(place):
+    """The same cache, whose source is not there any more."""
+    return Place(place.root, "http://127.0.0.1:9", source={"attempts": 1, "down_after_s": 1})

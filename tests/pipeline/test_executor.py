@@ -1,0 +1,50 @@
+"""What a run does many times it does together: commits are shared, an endpoint is resolved once."""
+
+from datetime import date
+from unittest.mock import patch
+
+import pytest
+from botocore.endpoint_provider import RuleSet
+from pipeline_kit import Place, market_objects, trading_days, window
+
+from ingest.cache.manifest import Manifest
+from ingest.demo.servers import loopback
+
+FORTY = trading_days(date(2025, 3, 3), 40)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with loopback.serve(market_objects(FORTY)) as started:
+        yield started
+
+
+@pytest.fixture
+def place(server, loopback_keys, tmp_path):
+    return Place(tmp_path / "cache", server.endpoint_url)
+
+
+def committing():
+    """Watch the transactions that make sessions done."""
+    return patch.object(Manifest, "commit", autospec=True, side_effect=Manifest.commit)
+
+
+def test_sessions_share_their_commits(place):
+    with committing() as commits:
+        assert place.run(*window(FORTY)).finished.committed == 40
+    assert commits.call_count <= 20
+
+
+@pytest.mark.parametrize(("per_byte", "batches"), [(1 << 30, 3), (6, 1)], ids=["one at a time", "all at once"])
+def test_no_commit_waits_for_others_where_none_is_under_way(place, monkeypatch, per_byte, batches):
+    monkeypatch.setattr("ingest.pipeline.executor._GATHER_S", 3600)
+    monkeypatch.setattr("ingest.pipeline.executor._IN_FLIGHT_PER_PACKED", per_byte)
+    with committing() as commits:
+        ran = place.run(*window(FORTY[:3]))
+    assert (ran.finished.committed, commits.call_count) == (3, batches)
+
+
+def test_the_endpoint_is_resolved_once_for_all_objects(place):
+    with patch.object(RuleSet, "evaluate", autospec=True, side_effect=RuleSet.evaluate) as evaluated:
+        assert place.run(*window(FORTY)).finished.committed == 40
+    assert evaluated.call_count <= 2  # for the listing, and for the objects

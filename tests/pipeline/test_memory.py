@@ -1,0 +1,98 @@
+"""What a run takes in memory is what it was allowed, whatever a few packed bytes unpack to."""
+
+import gzip
+import os
+import subprocess
+import sys
+from datetime import date
+
+import pytest
+from pipeline_kit import HEADER, Place, key, trading_days, window
+
+from ingest.demo.servers import loopback
+from ingest.pipeline.body import AT_ONCE, IN_CHUNKS, Costly, cost_of, text_of
+from ingest.sources.base import Body
+
+MIB = 1 << 20
+DAYS = trading_days(date(2025, 3, 3), 4)
+SHORT = b"ticker,volume,open,close,high,low\n"
+WIDE = SHORT[:-1] + b"".join(b",c%d" % n for n in range(990)) + b"\n"
+BASE = 170
+"""MiB of a run of ordinary files, Python and polars included."""
+
+TEXTS = {
+    "short lines": SHORT + b"A,1,1,1,1,1\n" * 990_000,
+    "no fields": SHORT + b"A\n" * 990_000,
+    "a quote, and few of many columns": WIDE + b'"A\nB",1,1,1,1,1\n' + b"A,1,1,1,1,1\n" * 40_000,
+}
+KINDS = list(TEXTS)
+
+WATCH = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+child.returncode = os.waitstatus_to_exitcode(status)
+print(child.returncode, usage.ru_maxrss)
+"""
+"""A small process that starts the command: Linux counts what a parent held as its child's, too."""
+
+
+def peak_of(place: Place, *arguments: str) -> tuple[int, int]:
+    """Exit code, and the most memory that a command took at once, in MiB."""
+    watched = subprocess.run(
+        [sys.executable, "-c", WATCH, *place.command(*arguments)],
+        env=place.environment(),
+        cwd=place.root.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, peak = map(int, watched.stdout.split())
+    return code, peak * (1 if sys.platform == "darwin" else 1024) // MIB
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="nobody says what a process took")
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
+def test_few_packed_bytes_do_not_take_what_they_stand_for(kind, loopback_keys, tmp_path):
+    packed = gzip.compress(TEXTS[kind], 9)
+    assert len(packed) < MIB // 4
+    with loopback.serve({key(day): packed for day in DAYS}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        first, last = window(DAYS)
+        code, peak = peak_of(place, "run", "--start", str(first), "--end", str(last), "--yes")
+        assert (code, place.status().source_rows) == (0, 4 * (TEXTS[kind].count(b"\n") - 1 - (b'"' in TEXTS[kind])))
+        assert peak < BASE + 230
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="nobody says what a process took")
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_do_they_as_replacements_that_are_compared(kind, loopback_keys, tmp_path):
+    with loopback.serve({key(day): gzip.compress(TEXTS[kind]) for day in DAYS}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        first, last = window(DAYS)
+        assert place.cli("run", "--start", str(first), "--end", str(last), "--yes").returncode == 0
+        server.objects.update({key(day): gzip.compress(TEXTS[kind] + b"B,1,1,1,1,1\n", 9) for day in DAYS})
+        code, peak = peak_of(place, "run", "--start", str(first), "--end", str(last), "--yes")
+        assert (code, place.status().corrections) == (0, 4)
+        assert peak < BASE + 400  # 460 to 520 in all, by how the threads fall
+
+
+def test_a_text_is_held_only_as_far_as_it_was_granted():
+    day = "\n".join([HEADER, *(f"T{n:05},1,1,1,1,1,1,1" for n in range(60_000)), ""]).encode()
+    body = Body(gzip.compress(day), "e", "m")
+    with pytest.raises(Costly) as told:
+        text_of(body, 1 << 33, granted=8 * MIB)
+    assert told.value.cost == cost_of([day]) < AT_ONCE
+    assert text_of(body, 1 << 33, told.value.cost) == day
+    bomb = Body(gzip.compress(TEXTS["short lines"]), "e", "m")
+    with pytest.raises(Costly) as told:
+        text_of(bomb, 1 << 33, granted=8 * MIB)
+    assert told.value.cost == IN_CHUNKS
+    assert text_of(bomb, 1 << 33, IN_CHUNKS) is None
+
+
+def test_what_a_text_costs_does_not_depend_on_its_pieces():
+    text = TEXTS["a quote, and few of many columns"][: MIB // 8]
+    pieces = [text[at : at + 20_000] for at in range(0, len(text), 20_000)]
+    assert cost_of(pieces) == cost_of([text])

@@ -1,0 +1,55 @@
+"""Reading parts beside a run that replaces them."""
+
+import pytest
+from pipeline_kit import Place, flat, key, market_objects
+from runs_kit import DAYS, SPAN
+
+from ingest.cache import csv_files
+from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.manifest import Manifest
+from ingest.demo.files.market import pack
+from ingest.demo.servers import loopback
+from ingest.errors import CacheError, NotFound
+from ingest.files import durable
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
+from ingest.reading import history
+from ingest.reading import rows as reading
+
+
+@pytest.fixture
+def stock(loopback_keys, tmp_path):
+    with loopback.serve(market_objects(DAYS)) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(*SPAN)
+        with Manifest.read(place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
+            yield reading.stock_of(manifest, place.settings(), STOCKS_DAY)
+
+
+def read(stock):
+    return reading.massive(stock, frozenset({"AAPL"}), DAYS, trades=True)
+
+
+def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(stock):
+    part = stock.folders.path(DAYS[2], "tracked")
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(CacheError, match=str(DAYS[2])):
+        read(stock)
+
+
+def test_a_csv_without_volume_is_read_as_one_that_does_not_say(tmp_path):
+    folder = CsvFolder(tmp_path, CATALOGUE["indices-day"])
+    line = "2025-03-03,10.5,10.75,10.25,10.6\n"
+    with durable.together() as batch:
+        state = csv_files.write(folder, Projection("I:SPX"), folder.header + line.encode(), batch)
+    rows = reading._csv(folder, state, DAYS[:1])
+    assert rows.rows() == [("I:SPX", DAYS[0], 10.5, 10.75, 10.25, 10.6, None, None)]
+    assert rows.schema == reading.BARS
+
+
+def test_a_session_without_rows_is_held_all_the_same(loopback_keys, tmp_path):
+    with loopback.serve({key(DAYS[0]): pack(flat([]))}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[0])
+    assert history.day(place.settings(), STOCKS_DAY, DAYS[0]).is_empty()
+    with pytest.raises(NotFound, match="is not held"):
+        history.day(place.settings(), STOCKS_DAY, DAYS[1])

@@ -1,0 +1,82 @@
+"""What `track list` says of many names: the same as one by one, with work that grows as they do."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pytest
+
+from ingest.cache.csv_files import Projection
+from ingest.cache.manifest import Held
+from ingest.market.patterns import covered, covers
+from ingest.tracked import lists
+
+FIRST = date(2020, 1, 1)
+
+
+class _Counted(dict):
+    """Counts what is gone through."""
+
+    seen = 0
+
+    def __iter__(self) -> Iterator:
+        for one in super().__iter__():
+            self.seen += 1
+            yield one
+
+    def items(self) -> Iterator:
+        return ((key, self[key]) for key in self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    known: _Counted
+    held: _Counted
+
+    def projections(self) -> _Counted:
+        return self.known
+
+    def sessions(self) -> _Counted:
+        return self.held
+
+
+def _manifest(names: list[str], sets: list[frozenset[str]], sessions: int) -> _Manifest:
+    known = {name: Projection(name, rows=n, first="2020-01-01", last="2020-02-01") for n, name in enumerate(names)}
+    states = {FIRST + timedelta(days=n): Held("committed", tracked=sets[n % len(sets)]) for n in range(sessions)}
+    return _Manifest(_Counted(known), _Counted(states))
+
+
+@pytest.mark.parametrize("names", [["T00007"], ["T*"], ["T00007", "T0000?", "*9"]])
+def test_names_are_told_with_few_looks_at_the_others(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [0]
+
+    def counting(tracked: frozenset[str], name: str) -> bool:
+        calls[0] += 1
+        return covers(tracked, name)
+
+    monkeypatch.setattr(lists, "covers", counting)
+    many = [f"T{n:05}" for n in range(400)]
+    manifest = _manifest(many, [frozenset(many[:200]), frozenset(many)], 600)
+    found = lists._held(manifest, [*names, *many])  # type: ignore[arg-type]
+    assert len(found) == len(names) + 400
+    assert manifest.known.seen <= 400
+    assert manifest.held.seen <= 600
+    assert calls[0] == 2 * (len(names) + 400)
+    assert [one.lacking for one in found[-400:]] == [0] * 200 + [300] * 200
+
+
+def test_each_is_what_it_is_alone() -> None:
+    rng = random.Random(5)
+    for _ in range(200):
+        names = sorted({"".join(rng.choices("ABC", k=rng.randint(1, 4))) for _ in range(12)})
+        patterns = ["".join(rng.choices("ABC*?", k=rng.randint(1, 4))) for _ in range(4)]
+        sets = [frozenset(rng.sample([*names, *patterns], 5)) for _ in range(3)]
+        manifest = _manifest(names[::2], sets, 9)
+        for one in lists._held(manifest, [*names, *patterns]):  # type: ignore[arg-type]
+            meant = covered(frozenset({one.ticker}), frozenset(manifest.known))
+            lacking = [day for day, held in manifest.held.items() if not covers(held.tracked, one.ticker)]
+            assert one.rows == sum(manifest.known[name].rows or 0 for name in meant)
+            assert one.matches in (None, len(meant))
+            span = (min(lacking, default=None), max(lacking, default=None))
+            assert (one.lacking, one.lacking_first, one.lacking_last) == (len(lacking), *span)
