@@ -195,7 +195,10 @@ def get_smart_data(
         return smart.yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)
     if data_source != "massive":
         raise UsageError(f'data_source {data_source!r}: "massive" or "yfinance"')
+    from ingest.pipeline.bring import bring
+
     query = smart.Query(ticker, begin, final, auto_adjust, actions, fetch, market)
+    bring(chosen, query)
     if interval == "1d":
         return smart.massive_frame(chosen, query, across_seams)
     from ingest.reading import intraday

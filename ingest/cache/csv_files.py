@@ -15,9 +15,9 @@ import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
+from ingest.cache.manifest.records import FORMAT, Projection
 from ingest.errors import CacheError, UsageError
 from ingest.files import durable, opening
 from ingest.market.datasets import Dataset
@@ -25,38 +25,6 @@ from ingest.market.datasets import Dataset
 _MONTH_FILE = ".csv"
 _MONTH_NAME = re.compile(r"\d{4}-\d{2}\.csv")
 _DATE = len("2025-11-11")
-
-FORMAT = 1
-"""How numbers are written; 0 was as published, whole ones without a point. Another one needs a migration that calls the
-CSVs of active tickers dirty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """The state of one tracked CSV; dates are ISO text, of minutes with the time and its offset.
-
-    `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file. `yahoo` says whether
-    it was made with Yahoo's rows. `period` is the month of its sessions (`2025-11`), where rows are minutes; a state
-    without one stands then for the ticker, and sums up its months. `format` is that of its file, if there is one.
-    """
-
-    ticker: str
-    active: bool = True
-    dirty: bool = True
-    first: str | None = None
-    last: str | None = None
-    rows: int | None = None
-    sha256: str | None = None
-    size: int | None = None
-    mtime_ns: int | None = None
-    yahoo: bool = False
-    period: str = ""
-    format: int = 0
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether its file is of an earlier format."""
-        return self.sha256 is not None and self.format != FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +92,6 @@ class CsvFolder:
 def _matching(folder: Path, pattern: str) -> list[Path]:
     with durable.translated("look into", folder):
         return [folder / name for name in opening.names(folder, pattern)]
-
-
-def period_of(session: date) -> str:
-    """The month whose CSV a session of minutes is in: that of its key's date, wherever its minutes lie."""
-    return f"{session:%Y-%m}"
 
 
 def looks_intact(folder: CsvFolder, known: Projection) -> bool:

@@ -39,8 +39,6 @@ def fetch(
 
     Without `events` none are looked for: the bars are not to be adjusted. Raises and warns as `massive_frame`.
     """
-    if query.fetch:
-        smart.bring(settings, query)
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = rows.stock_of(manifest, settings, query.dataset)
         covered = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them

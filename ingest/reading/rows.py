@@ -13,9 +13,10 @@ from datetime import date
 import polars as pl
 
 from ingest.cache import csv_files
-from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders, PartsOf, csv_folder
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import Projection
 from ingest.cache.manifest.yahoo import QuoteRow, Quotes
 from ingest.cache.steady import Read, steadily
 from ingest.files import opening

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,24 +10,18 @@ import polars as pl
 from ingest.cache.manifest import Manifest
 from ingest.errors import (
     ActionsUnknown,
-    CacheLocked,
     Disagreement,
-    IngestError,
-    NotConfirmed,
     NotFound,
     SourceError,
     UsageError,
 )
 from ingest.errors import warn as _warn
-from ingest.events import ignore
-from ingest.market.calendars import FIRST_SESSION, Calendar, today
+from ingest.market.calendars import FIRST_SESSION, today
 from ingest.market.catalogue import STOCKS_DAY, strangers
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import meant, patterns_in
 from ingest.market.windows import first_day
-from ingest.pipeline import run
-from ingest.planning.request import Flags, Request, request_of
 from ingest.reading import gaps
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted, fallback
@@ -45,14 +39,9 @@ from ingest.tracked.projection import brought_over
 if TYPE_CHECKING:
     import pandas as pd
 
-_ASKED_LATELY = timedelta(minutes=15)
-"""So long what a run did not bring is not looked for again, whether Massive does not have it or is out of reach."""
 
 OFF = "Yahoo is not asked ([fallback] enabled = false)"
 UNFETCHED = "nothing was fetched: fetch=False, --no-fetch"
-
-_IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
-"""Who waits for a frame does not want to wait as long as a night job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +113,6 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
 
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
     """
-    if query.fetch:
-        bring(settings, query)
     with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, query.dataset)
         yahoo = shared() if query.fetch and settings.fallback.enabled and query.asks_yahoo else None
@@ -172,66 +159,6 @@ def spelling(stock: Stock, query: Query) -> str:
     if strangers(query.dataset, [query.ticker]):
         return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
     return "; tickers are spelled as the vendor does, capitals and all"
-
-
-# Massive
-
-
-def bring(settings: Settings, query: Query) -> None:
-    """Bring what is missing into the tiers, each day's file once; warns where that cannot be, or would be a lot."""
-    lacking = _lacking(settings, query)
-    if not lacking:
-        return
-    if len(lacking) > settings.fallback.max_implicit_files:
-        limit = "more than [fallback] max_implicit_files"
-        _warn(f"{len(lacking):,} files are missing, {limit}; {_command(settings, query, lacking)}")
-        return
-    try:
-        _run(settings, query.dataset, lacking)
-    except CacheLocked:
-        _warn("a run is going on: nothing is fetched from Massive meanwhile")
-    except NotConfirmed as error:
-        _warn(
-            f"nothing is fetched from Massive, it is too much: {error.estimate}; {_command(settings, query, lacking)}"
-        )
-    except IngestError as error:
-        _warn(f"Massive gave nothing: {error}")
-
-
-def _command(settings: Settings, query: Query, lacking: Sequence[date]) -> str:
-    return f"fetch them with `ingest run{settings.flag_of(query.dataset)} --start {lacking[0]} --end {lacking[-1]}`"
-
-
-def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
-    quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
-    request: Request = request_of(
-        Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
-    )
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        old_csvs = brought_over(manifest)
-    run.run_apart(quick, request, ignore)
-    if old_csvs:
-        _warn(old_csvs)
-
-
-def _lacking(settings: Settings, query: Query) -> Sequence[date]:
-    """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
-    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
-        held, calendar = set(manifest.committed()), calendar_of(manifest, query.dataset)
-        sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
-        lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
-        since = datetime.now(UTC) - _ASKED_LATELY
-        return [] if lacking and manifest.looked_for(lacking[0], lacking[-1], since) else lacking
-
-
-def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
-    """Closures that may be none, and that no listing has been asked for, or that one may not have had yet."""
-    days = calendar.doubtful(query.start, query.end)
-    told, newest = manifest.told_of(query.start, query.end), max(calendar.listed, default=date.min)
-    return [day for day in days if day not in told or day > newest]
-
-
-# Yahoo
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ingest.cache import lock
 from ingest.cache.commit import Store
-from ingest.cache.csv_files import Projection
 from ingest.cache.manifest import Held, Manifest
+from ingest.cache.manifest.records import Projection
 from ingest.errors import UsageError
 from ingest.files import durable, opening, rewriting
 from ingest.market.catalogue import strangers

@@ -14,9 +14,10 @@ from operator import attrgetter
 from typing import Self
 
 from ingest.cache import csv_files
-from ingest.cache.csv_files import FORMAT, CsvFolder, Projection, period_of
+from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders, PartsOf
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import FORMAT, Projection, period_of
 from ingest.errors import CacheError
 from ingest.events import Projected
 from ingest.files import durable

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ingest.cache import csv_files
-from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders, PartsOf, csv_folder
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.files import durable

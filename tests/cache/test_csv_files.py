@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.cache import csv_files
-from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.csv_files import CsvFolder
+from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError
 from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE

@@ -16,11 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.cache.csv_files import FORMAT, Projection
 from ingest.cache.layout import MemberIndex
 from ingest.cache.manifest import Held, Manifest, SessionRecord, codec
 from ingest.cache.manifest.findings import Judgements
-from ingest.cache.manifest.records import Quarantined
+from ingest.cache.manifest.records import FORMAT, Projection, Quarantined
 from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.errors import CacheError
 from ingest.finding import Finding

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.cache.csv_files import Projection
 from ingest.cache.layout import MemberIndex
 from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError
 from ingest.files import durable
 from ingest.finding import Finding

@@ -13,6 +13,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history
 from ingest import settings
 from ingest.errors import IngestWarning, NotFound
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
+from ingest.pipeline.bring import bring
 from ingest.reading import history as stored
 from ingest.reading import smart
 from ingest.reading.adjusting.adjusted import SEAM_SESSIONS
@@ -79,7 +80,9 @@ def open_world(monkeypatch, tmp_path):
 
 def frame(here, dataset, ticker, start, auto_adjust=True, actions=False, fetch=True):
     query = smart.Query(ticker, start, newest_session(dataset), auto_adjust, actions, fetch, dataset)
-    return smart.massive_frame(settings.load(here.config()), query)
+    chosen = settings.load(here.config())
+    bring(chosen, query)
+    return smart.massive_frame(chosen, query)
 
 
 def history(here, dataset, ticker, **named):

@@ -5,8 +5,9 @@ from pipeline_kit import Place, flat, key, market_objects
 from runs_kit import DAYS, SPAN
 
 from ingest.cache import csv_files
-from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import Projection
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, NotFound

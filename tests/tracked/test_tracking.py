@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from ingest.cache.csv_files import Projection
 from ingest.cache.manifest import Held
+from ingest.cache.manifest.records import Projection
 from ingest.market.patterns import covered, covers
 from ingest.tracked import lists
 

@@ -9,7 +9,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from ingest.cache.csv_files import FORMAT, Projection, period_of
 from ingest.cache.layout import Indexes, PartsOf
 from ingest.cache.manifest import codec
 from ingest.cache.manifest.database import THESE, Database, listed, now
@@ -17,14 +16,17 @@ from ingest.cache.manifest.findings import CORRECTION, correction_row, write_fin
 from ingest.cache.manifest.integrity.kinds import blob, count, day, flag, maybe, text
 from ingest.cache.manifest.integrity.tables import columns, committed, joined
 from ingest.cache.manifest.records import (
+    FORMAT,
     Answer,
     Coverage,
     Held,
     HeldState,
+    Projection,
     Replaced,
     SessionCount,
     SessionRecord,
     Totals,
+    period_of,
 )
 from ingest.errors import ManifestDamaged
 from ingest.market.datasets import TIERS

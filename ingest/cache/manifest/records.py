@@ -165,3 +165,41 @@ class Totals:
     source_rows: int
     findings: int
     corrections: int
+
+
+FORMAT = 1
+"""How numbers are written; 0 was as published, whole ones without a point. Another one needs a migration that calls the
+CSVs of active tickers dirty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The state of one tracked CSV; dates are ISO text, of minutes with the time and its offset.
+
+    `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file. `yahoo` says whether
+    it was made with Yahoo's rows. `period` is the month of its sessions (`2025-11`), where rows are minutes; a state
+    without one stands then for the ticker, and sums up its months. `format` is that of its file, if there is one.
+    """
+
+    ticker: str
+    active: bool = True
+    dirty: bool = True
+    first: str | None = None
+    last: str | None = None
+    rows: int | None = None
+    sha256: str | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    yahoo: bool = False
+    period: str = ""
+    format: int = 0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its file is of an earlier format."""
+        return self.sha256 is not None and self.format != FORMAT
+
+
+def period_of(session: date) -> str:
+    """The month whose CSV a session of minutes is in: that of its key's date, wherever its minutes lie."""
+    return f"{session:%Y-%m}"

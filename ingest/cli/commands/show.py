@@ -21,6 +21,7 @@ from ingest.errors import NotFound, UsageError
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_ticker
 from ingest.market.datasets import Dataset
+from ingest.pipeline.bring import bring
 from ingest.reading import intraday, smart
 from ingest.reading.adjusting import adjusted
 from ingest.reading.frames import MISSING, sources
@@ -132,6 +133,7 @@ def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], _Foun
 def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
     adjusts, size = wish.adjust != "none", bar_size(wish.interval)
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
+    bring(chosen, query)
     found = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
     return _adjusted(wish, found)
 
@@ -139,6 +141,7 @@ def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date)
 def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
     adjusts = wish.adjust != "none"
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
+    bring(chosen, query)
     return _adjusted(wish, smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams))
 
 

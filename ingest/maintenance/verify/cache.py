@@ -11,11 +11,12 @@ from functools import partial
 
 from ingest.cache import steady
 from ingest.cache.commit import kept_at, wrong_with
-from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder
 from ingest.cache.lock import note_of
 from ingest.cache.manifest import Held, Manifest, SessionRecord
 from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import opening as files
 from ingest.maintenance.verify import csvs, orphans, session

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from ingest.cache.csv_files import CsvFolder, Projection
+from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.records import Projection
 from ingest.files import opening
 from ingest.maintenance.verify.problems import Kind, Problem
 from ingest.tracked.projection import contents

@@ -1,0 +1,80 @@
+"""Brings what a question needs and the cache lacks: a run of its own, within limits, before the answer."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from ingest.cache.manifest import Manifest
+from ingest.errors import CacheLocked, IngestError, NotConfirmed, warn
+from ingest.events import ignore
+from ingest.market.calendars import Calendar
+from ingest.market.datasets import Dataset
+from ingest.pipeline import run
+from ingest.planning.request import Flags, Request, request_of
+from ingest.reading.adjusting.freshness import calendar_of
+from ingest.reading.smart import Query
+from ingest.settings import Settings
+from ingest.tracked.projection import brought_over
+
+_ASKED_LATELY = timedelta(minutes=15)
+"""So long what a run did not bring is not looked for again, whether Massive does not have it or is out of reach."""
+
+
+_IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
+"""Who waits for a frame does not want to wait as long as a night job."""
+
+
+def bring(settings: Settings, query: Query) -> None:
+    """Bring what is missing into the tiers, each day's file once; warns where that cannot be, or would be a lot.
+
+    Nothing is brought for a query that is to be answered out of what is stored.
+    """
+    if not query.fetch:
+        return
+    lacking = _lacking(settings, query)
+    if not lacking:
+        return
+    if len(lacking) > settings.fallback.max_implicit_files:
+        limit = "more than [fallback] max_implicit_files"
+        warn(f"{len(lacking):,} files are missing, {limit}; {_command(settings, query, lacking)}")
+        return
+    try:
+        _run(settings, query.dataset, lacking)
+    except CacheLocked:
+        warn("a run is going on: nothing is fetched from Massive meanwhile")
+    except NotConfirmed as error:
+        warn(f"nothing is fetched from Massive, it is too much: {error.estimate}; {_command(settings, query, lacking)}")
+    except IngestError as error:
+        warn(f"Massive gave nothing: {error}")
+
+
+def _command(settings: Settings, query: Query, lacking: Sequence[date]) -> str:
+    return f"fetch them with `ingest run{settings.flag_of(query.dataset)} --start {lacking[0]} --end {lacking[-1]}`"
+
+
+def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
+    quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
+    request: Request = request_of(
+        Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
+    )
+    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+        old_csvs = brought_over(manifest)
+    run.run_apart(quick, request, ignore)
+    if old_csvs:
+        warn(old_csvs)
+
+
+def _lacking(settings: Settings, query: Query) -> Sequence[date]:
+    """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
+    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
+        held, calendar = set(manifest.committed()), calendar_of(manifest, query.dataset)
+        sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
+        lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
+        since = datetime.now(UTC) - _ASKED_LATELY
+        return [] if lacking and manifest.looked_for(lacking[0], lacking[-1], since) else lacking
+
+
+def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
+    """Closures that may be none, and that no listing has been asked for, or that one may not have had yet."""
+    days = calendar.doubtful(query.start, query.end)
+    told, newest = manifest.told_of(query.start, query.end), max(calendar.listed, default=date.min)
+    return [day for day in days if day not in told or day > newest]
