@@ -135,11 +135,16 @@ _CRYPTO_DAY = Dataset(
 
 
 _ENTRIES = (
-    *(STOCKS_DAY, STOCKS_MINUTE),
-    *(_OPTIONS_DAY, _minutes(_OPTIONS_DAY, "options-minute")),
-    *(_INDICES_DAY, _minutes(_INDICES_DAY, "indices-minute")),
-    *(_FOREX_DAY, _minutes(_FOREX_DAY, "forex-minute")),
-    *(_CRYPTO_DAY, _minutes(_CRYPTO_DAY, "crypto-minute")),
+    STOCKS_DAY,
+    STOCKS_MINUTE,
+    _OPTIONS_DAY,
+    _minutes(_OPTIONS_DAY, "options-minute"),
+    _INDICES_DAY,
+    _minutes(_INDICES_DAY, "indices-minute"),
+    _FOREX_DAY,
+    _minutes(_FOREX_DAY, "forex-minute"),
+    _CRYPTO_DAY,
+    _minutes(_CRYPTO_DAY, "crypto-minute"),
     *(dataset for venue in ("cme", "cbot", "comex", "nymex") for dataset in _futures(venue)),
 )
 

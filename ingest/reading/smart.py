@@ -34,7 +34,6 @@ from ingest.reading.known import known, meant_by
 from ingest.reading.rows import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Told, Yahoo, as_traded, shared
-from ingest.tracked.projection import brought_over
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,8 @@ from ingest.settings.model import Settings
 
 _FILES = (
     *(f"manifest.sqlite{end}" for end in ("", "-wal", "-shm", "-journal", ".building", ".repaired")),
-    *("ingest.lock", "ingest.lock.json"),
+    "ingest.lock",
+    "ingest.lock.json",
 )
 
 _Owned = tuple[str, Path]

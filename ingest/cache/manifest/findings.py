@@ -15,7 +15,7 @@ from ingest.finding import FAR_COUNT, MAX_EXAMPLES, Finding, example
 from ingest.splitting.diff import Correction
 
 _CORRECTION = columns(
-    *("corrections", "session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at")
+    "corrections", "session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at"
 )
 _FINDING = columns("findings", "session", "kind", "count", "examples")
 _FINDING_COUNT: Kinds = {"kind": text, "sessions": count, "rows": count, "first": day, "last": day}
@@ -52,9 +52,14 @@ def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[An
     """Values of `CORRECTION`."""
     lists = (one.columns, one.old_columns, one.removed, one.added)
     return (
-        *(dataset, one.session.isoformat(), one.old_etag, one.new_etag, one.kind),
+        dataset,
+        one.session.isoformat(),
+        one.old_etag,
+        one.new_etag,
+        one.kind,
         *(json.dumps(values) for values in lists),
-        *(run, at),
+        run,
+        at,
     )
 
 

@@ -36,15 +36,19 @@ from ingest.splitting.diff import Correction
 _Result = TypeVar("_Result")
 
 _COMMIT_COLUMNS = (
-    *("etag", "size", "last_modified", "source_rows", "tracked_rows", "archive_rows", "dropped_rows"),
-    *(
-        "text_sha256",
-        "tracked_sha256",
-        "archive_sha256",
-        "tracked_row_numbers",
-        "tracked_set",
-        "archive_kept",
-    ),
+    "etag",
+    "size",
+    "last_modified",
+    "source_rows",
+    "tracked_rows",
+    "archive_rows",
+    "dropped_rows",
+    "text_sha256",
+    "tracked_sha256",
+    "archive_sha256",
+    "tracked_row_numbers",
+    "tracked_set",
+    "archive_kept",
     "cut",
 )
 _ODD = ("{} IS NULL", "{} < ''", "{} >= x''")
@@ -83,8 +87,19 @@ _PARTS = (
 _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 _REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
 _PROJECTION = columns(
-    *("projections", "active", "dirty", "yahoo", "period", "ticker", "first", "last", "rows", "sha256", "size"),
-    *("mtime_ns", "format"),
+    "projections",
+    "active",
+    "dirty",
+    "yahoo",
+    "period",
+    "ticker",
+    "first",
+    "last",
+    "rows",
+    "sha256",
+    "size",
+    "mtime_ns",
+    "format",
 )
 _COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
 
@@ -385,8 +400,8 @@ class Manifest(Database):
     def _projections(self, which: str, *values: str) -> Iterator[Projection]:
         names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns, format"
         query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
-        for active, dirty, yahoo, period, ticker, *told, form in self.typed(_PROJECTION, query, *values):
-            yield Projection(ticker, active, dirty, *(*told, yahoo, period, form))
+        for row in self.typed(_PROJECTION, query, *values):
+            yield Projection(**dict(zip(names.split(", "), row, strict=True)))
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""

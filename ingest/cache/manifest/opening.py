@@ -196,10 +196,28 @@ def _stamp(path: Path) -> FileStamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-NETWORK = frozenset({
-    *("9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"),
-    *("fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "smb3", "smbfs"),
-})  # fmt: skip
+NETWORK = frozenset(
+    {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "gfs2",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "smb3",
+        "smbfs",
+    }
+)
 _MOUNTS = Path("/proc/self/mountinfo")
 
 

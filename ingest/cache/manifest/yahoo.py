@@ -153,8 +153,12 @@ class Quotes:
                 "INSERT OR REPLACE INTO askings (dataset, ticker, first, last, asked_at, begins) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    *(dataset, ticker, known.first.isoformat(), known.last.isoformat()),
-                    *(known.asked_at, _iso(known.begins)),
+                    dataset,
+                    ticker,
+                    known.first.isoformat(),
+                    known.last.isoformat(),
+                    known.asked_at,
+                    _iso(known.begins),
                 ),
             )
             db.execute(
@@ -176,8 +180,12 @@ class Quotes:
                 "INSERT OR REPLACE INTO refusals (dataset, ticker, first, last, reason, asked_at) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    *(self.database.dataset, ticker, refused.first.isoformat(), refused.last.isoformat()),
-                    *(refused.reason, refused.asked_at or now()),
+                    self.database.dataset,
+                    ticker,
+                    refused.first.isoformat(),
+                    refused.last.isoformat(),
+                    refused.reason,
+                    refused.asked_at or now(),
                 ),
             )
 
