@@ -1,6 +1,6 @@
 """A source that fails in every way it can: the run ends as if nothing had been, or says what it could not get.
 
-The loopback server has no disk of its own and does what its script says; the real server is in tests/runs.
+The loopback server has no disk of its own and does what its script says; the real server is in tests/pipeline.
 """
 
 import base64
