@@ -203,10 +203,10 @@ def _first(group: BaseExceptionGroup[IngestError]) -> IngestError:
 
 
 def warn(message: str) -> None:
-    """Warn (IngestWarning) of what could not be had."""
-    depth = _depth()
+    """Warn (IngestWarning) of what could not be had; printable whatever is quoted, as errors are."""
+    depth, said = _depth(), "\n".join(map(printable, message.split("\n")))
     with suppress(ValueError):  # a program may have closed its stderr: what it asked for is no worse for that
-        warnings.warn(message, IngestWarning, stacklevel=depth)
+        warnings.warn(said, IngestWarning, stacklevel=depth)
 
 
 def _depth() -> int:

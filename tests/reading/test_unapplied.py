@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.market.corporate_actions import Split
-from ingest.unapplied import unapplied
+from ingest.reading.adjusting.unapplied import unapplied
 
 DAYS = np.arange("2025-01-01", "2025-04-11", dtype="datetime64[D]")
 EX_DATE = date(2025, 3, 12)

@@ -4,7 +4,7 @@ Yahoo's prices, brought back to what was traded, have to be Massive's where both
 company there, and Yahoo sometimes lacks a split. All closes that both have are compared (see `agreement`). What
 comes after the last one that is wrong is believed; what lies before is refused, as long as the same is asked for and no
 other session is over. What cannot be compared is served and not kept; what shows by itself that a split was not applied
-to it (see `ingest.unapplied`) is left out.
+to it (see `unapplied`) is left out.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,10 +28,10 @@ from ingest.reading import rows as reading
 from ingest.reading.adjusting.adjusted import days_in
 from ingest.reading.adjusting.agreement import Agreement, Flags, compare
 from ingest.reading.adjusting.freshness import newest_session
+from ingest.reading.adjusting.unapplied import Stretch, unapplied
 from ingest.reading.rows import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
-from ingest.unapplied import Stretch, unapplied
 
 _MARGIN = timedelta(days=12)
 _YEAR = timedelta(days=365)
