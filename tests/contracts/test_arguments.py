@@ -68,7 +68,7 @@ def test_what_a_type_checker_sees_is_what_can_be_called(overloaded):
 
 
 @pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in DATES])
-@pytest.mark.parametrize("text", ["2025-13-01", "yesterday", "", "11/11/2025", 5, pd.NaT, np.datetime64("NaT")])
+@pytest.mark.parametrize("text", ["2025-13-01", "yesterday", "", "11/11/2025", 5, pd.NaT, np.datetime64("NaT", "D")])
 def test_what_is_no_date_is_named_with_its_argument(call, function, argument, text):
     with pytest.raises(UsageError, match=rf"{argument} .*: a date, or text such as 2025-11-11"):
         call(function, **{argument: text})
