@@ -143,7 +143,7 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
 
     from ingest.cache.layout import PartFolders
     from ingest.cache.manifest import Manifest
-    from ingest.cache.parts.lines import texts
+    from ingest.cache.parts.lines import dated_texts
     from ingest.market.catalogue import STOCKS_MINUTE
 
     folders = PartFolders(folder / "tracked", folder / "archive")
@@ -152,7 +152,7 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
     def ours() -> int:
         with Manifest.read(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
             parts = manifest.parts(manifest.committed())
-            return sum(text.count(b"\n") for _, text in texts(folders, parts, frozenset([ticker])))
+            return sum(text.count(b"\n") for _, text in dated_texts(folders, parts, frozenset([ticker])))
 
     def theirs() -> int:
         paths = [str(path) for path in sorted(folders.archive.glob("*.csv.gz"))]

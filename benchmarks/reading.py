@@ -21,9 +21,9 @@ import ingest
 from benchmarks.ours import ingest as run
 from benchmarks.stage import TRACKED, Bench, last_sessions, set_up
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Asking, Quotes
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
 _SCALED = 10
 _CSV = {"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)}
@@ -113,10 +113,10 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
 def _events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
     """Two splits and eight dividends for each ticker, as if Yahoo had been asked."""
     at = [days[len(days) * n // 9] for n in range(1, 9)]
-    actions = Actions((Split(at[2], 2.0), Split(at[5], 0.1)), tuple(Dividend(day, 0.2, 100.0) for day in at))
+    actions = Actions((StockSplit(at[2], 2.0), StockSplit(at[5], 0.1)), tuple(Dividend(day, 0.2, 100.0) for day in at))
     with Manifest.open(cache / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for ticker in tickers:
-            Quotes(manifest).keep(ticker, Asking(True, days[0], days[-1]), actions, [])
+            Quotes(manifest).keep(ticker, ActionCoverage(True, days[0], days[-1]), actions, [])
 
 
 def _csv(cache: Path, ticker: str) -> Path:

@@ -18,7 +18,7 @@ from ingest.pipeline import run as runs
 from ingest.pipeline import series
 from ingest.planning.request import Flags, Request, requests_of
 from ingest.settings import arguments
-from ingest.settings.arguments import days, names
+from ingest.settings.arguments import parse_days, parse_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,23 +98,23 @@ def run(
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
-    first, last = days(start, end)
+    first, last = parse_days(start, end)
     flags = Flags(
         months=months,
         start=first,
         end=last,
         refresh=refresh,
         all_permitted=all_permitted,
-        max_files=arguments.count("max_files", max_files),
+        max_files=arguments.parse_count("max_files", max_files),
         max_bytes=None if max_bytes is None else str(max_bytes),
         accept=accept,
     )
     chosen = settings.load(_file(config), flags.settings())
-    asked = [dataset or STOCKS_DAY.short] if datasets is None else names("datasets", datasets)
+    asked = [dataset or STOCKS_DAY.short] if datasets is None else parse_names("datasets", datasets)
     kinds = dict.fromkeys(map(named, asked))
     requests = requests_of(flags, chosen, list(kinds))
     if tickers is not None:
-        tracked = frozenset(meant(arguments.tickers("tickers", tickers)))
+        tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
     done = _run_each(chosen, requests, on_event)
     if done.failures:
@@ -181,11 +181,11 @@ def get_smart_data(
     """
     from ingest.reading import smart
 
-    ticker = arguments.ticker(ticker)
-    first, last = days(start, end)
+    ticker = arguments.parse_ticker(ticker)
+    first, last = parse_days(start, end)
     chosen = settings.load(_file(config))
     market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
-    listed = smart.listed(chosen, market) if data_source == "massive" else ()
+    listed = smart.listed_sessions(chosen, market) if data_source == "massive" else ()
     begin, final = smart.window_of(period, first, last, market, listed)
     if data_source == "yfinance":
         if not fetch:
@@ -239,8 +239,8 @@ def history(
     """
     from ingest.reading import history as stored
 
-    wanted, kept, window = arguments.tickers("tickers", tickers), named(dataset), days(start, end)
-    chosen = None if columns is None else names("columns", columns)
+    wanted, kept, window = arguments.parse_tickers("tickers", tickers), named(dataset), parse_days(start, end)
+    chosen = None if columns is None else parse_names("columns", columns)
     return stored.history(
         settings.load(_file(config)), kept, wanted, *window, adjust, chosen, fetch, across_seams, errors, on_event
     )
@@ -262,8 +262,8 @@ def day(
     """
     from ingest.reading import history as stored
 
-    when = arguments.day("session", session)
-    return stored.day(settings.load(_file(config)), named(dataset), when, partial)
+    when = arguments.parse_day("session", session)
+    return stored.day_rows(settings.load(_file(config)), named(dataset), when, partial)
 
 
 def scan(
@@ -283,7 +283,7 @@ def scan(
     """
     from ingest.reading import history as stored
 
-    window, who = days(start, end), names("sources", sources)
+    window, who = parse_days(start, end), parse_names("sources", sources)
     return stored.scan(settings.load(_file(config)), named(dataset), *window, who)
 
 
@@ -305,11 +305,11 @@ def corrections(
     """
     import polars as pl
 
-    from ingest.maintenance.corrections import corrected
+    from ingest.maintenance.corrections import changed_values
 
-    wanted = None if ticker is None else arguments.ticker(ticker)
-    window = days(start, end)
-    found = corrected(settings.load(_file(config)), wanted, *window, named(dataset))
+    wanted = None if ticker is None else arguments.parse_ticker(ticker)
+    window = parse_days(start, end)
+    found = changed_values(settings.load(_file(config)), wanted, *window, named(dataset))
     rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
     texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]
     return pl.DataFrame(rows, [("date", pl.Date), *texts], orient="row")
@@ -329,7 +329,7 @@ def findings(
     """
     import polars as pl
 
-    window = days(start, end)
+    window = parse_days(start, end)
     found = overview.findings(settings.load(_file(config)), kind, *window, named(dataset))
     rows = [(session, one.kind, one.count, list(one.examples)) for session, one in found]
     schema: dict[str, pl.DataType] = {

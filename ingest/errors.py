@@ -110,7 +110,7 @@ class Forbidden(SourceError):
     """The object exists, and the keys' plan does not include it."""
 
 
-class Replaced(SourceError):
+class ObjectReplaced(SourceError):
     """The object is there, and is not the one that was asked for: another ETag, or another size."""
 
 

@@ -81,7 +81,7 @@ def example(name: str) -> str:
     return printable(name[:_MAX_NAME])
 
 
-def named(kind: str, names: Collection[str]) -> tuple[Finding, ...]:
+def finding_on(kind: str, names: Collection[str]) -> tuple[Finding, ...]:
     """A finding on all that is named; none where nothing is."""
     return (Finding(kind, len(names), tuple(map(example, tuple(names)[:MAX_EXAMPLES]))),) if names else ()
 

@@ -10,7 +10,7 @@ from typing import Self
 from ingest.cache.layout import PartFolders, quarantine_folder, spool_folder
 from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.cache.manifest.findings import Judgements
-from ingest.cache.manifest.records import Quarantined
+from ingest.cache.manifest.records import QuarantinedFile
 from ingest.files import durable, opening
 from ingest.files.hashing import md5_of, sha256_of
 from ingest.market.datasets import TIERS, Dataset, Tier, is_part_name, part_name
@@ -116,7 +116,7 @@ class Store:
             durable.take_over(path, body.path)
         with durable.translated("read", path):
             sha256 = sha256_of(path)
-        kept = Quarantined(session, body.etag, size, body.last_modified, reason, acceptable, sha256=sha256)
+        kept = QuarantinedFile(session, body.etag, size, body.last_modified, reason, acceptable, sha256=sha256)
         Judgements(self.manifest).quarantine(kept, self.run)
 
     def _publish(self, one: StagedSession) -> None:
@@ -158,7 +158,7 @@ def kept_at(quarantine: Path, session: date) -> Path:
     return quarantine / part_name(session)
 
 
-def wrong_with(path: Path, one: Quarantined) -> str | None:
+def wrong_with(path: Path, one: QuarantinedFile) -> str | None:
     """Why a kept file is not the one that was refused, in words; None where it is. Raises OSError."""
     if not opening.is_there(path):
         return "it is gone"

@@ -10,7 +10,7 @@ from typing import Self
 
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import durable, opening
-from ingest.files.hashing import is_file
+from ingest.files.hashing import has_hash
 from ingest.market.datasets import TIERS, Dataset, Tier, part_name
 from ingest.market.patterns import covered
 from ingest.settings import Settings
@@ -60,7 +60,7 @@ class PartFolders:
         Raises CacheError where it was found not to be what it should, and has not been fetched again.
         """
         path = parts.staged.get(tier) or self.path(parts.session, tier)
-        if parts.in_doubt and not is_file(path, parts.sha256[tier]):
+        if parts.in_doubt and not has_hash(path, parts.sha256[tier]):
             raise CacheError(
                 f"the part {path} is not the file that was written: the next run fetches it again, if it can be had"
             )

@@ -18,7 +18,7 @@ _LOCK, _NOTE = "ingest.lock", "ingest.lock.json"
 _MOST_NOTED = 1 << 16
 
 
-def note_of(root: Path) -> bool:
+def is_claimed(root: Path) -> bool:
     """Whether a run says that it holds the cache; one that was killed may still say so."""
     with durable.translated("look at", root):
         return opening.is_there(root / _NOTE)

@@ -62,7 +62,7 @@ def note_of(record: SessionRecord, dataset: str, tickers: frozenset[str]) -> byt
 
 
 def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionRecord, bytes]:
-    with_note = stamp.put(data, note)
+    with_note = stamp.put_note(data, note)
     longer = len(with_note) - len(data)
     index = MemberIndex.decode(record.tracked_index)
     offsets = (0, *(offset + longer for offset in index.offsets[1:]))
@@ -70,7 +70,7 @@ def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionReco
     return replace(record, tracked_sha256=hashlib.sha256(with_note).hexdigest(), tracked_index=shifted), with_note
 
 
-def read(file: BinaryIO) -> Stamped | None:
+def read_record(file: BinaryIO) -> Stamped | None:
     """What a tracked part says of itself; None where it says nothing, or is not what it says.
 
     Where the note is at the end, as it is in large parts, no more than a piece of the file is held in memory.
@@ -88,7 +88,7 @@ def _with_front(file: BinaryIO) -> Stamped | None:
     if not stamp.may_begin(file.read(stamp.OPENING_BYTES)):
         return None
     file.seek(0)
-    if (taken := stamp.take(file.read())) is None:
+    if (taken := stamp.take_note(file.read())) is None:
         return None
     note, plain = taken
     said = _understood(note)

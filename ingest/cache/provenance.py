@@ -6,10 +6,10 @@ as nothing is held.
 
 from ingest.cache.manifest import Manifest
 from ingest.errors import UsageError
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 
 
-def refuse_other(manifest: Manifest, source: Source) -> None:
+def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
     """Raise UsageError where the cache holds files of another source: two markets would be mixed."""
     known = manifest.source()
     if known in (None, source.name) or not manifest.holds_anything():
@@ -20,7 +20,7 @@ def refuse_other(manifest: Manifest, source: Source) -> None:
     )
 
 
-def adopt(manifest: Manifest, source: Source) -> None:
+def adopt_source(manifest: Manifest, source: SourceSettings) -> None:
     """Make a source, which the cache must not refuse, the cache's own. What another one answered is forgotten."""
     if manifest.source() != source.name:
         manifest.adopt_source(source.name)

@@ -14,13 +14,13 @@ from ingest.cache import part_record
 from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.files import durable, opening
-from ingest.files.hashing import is_file
+from ingest.files.hashing import has_hash
 from ingest.market.datasets import Dataset, session_of
 
 
 def rebuild(manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int) -> str | None:
     """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
-    if manifest.committed() or not (found := days_of(folders.tracked)):
+    if manifest.committed() or not (found := part_days(folders.tracked)):
         return None
     taken = take_up(manifest, folders, dataset, run, found)
     left = len(found) - len(taken)
@@ -46,7 +46,7 @@ def take_up(
     return tuple(taken)
 
 
-def days_of(folder: Path) -> frozenset[date]:
+def part_days(folder: Path) -> frozenset[date]:
     """Days of which a folder has a part. Raises CacheError."""
     with durable.translated("look into", folder):
         names = opening.names(folder, "????-??-??.csv.gz")
@@ -62,13 +62,13 @@ def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> 
 
 def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
     """Whether both parts are the files of this record."""
-    return all(is_file(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
+    return all(has_hash(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
 
 
 def _said(path: Path) -> part_record.Stamped | None:
     """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
     try:
         with opening.to_read(path) as file:
-            return part_record.read(file)
+            return part_record.read_record(file)
     except OSError:
         return None

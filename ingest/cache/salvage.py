@@ -26,7 +26,7 @@ def renew(settings: Settings, say: Say) -> None:
     with Manifest.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
         read = rows.take(path, db)
     taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
-    aside = replacement.publish(path)
+    aside = replacement.put_in_place(path)
     say(
         f"the manifest was damaged: a new one was built of {read.kept.total():,} rows of it; it is kept as {aside.name}"
     )
@@ -38,7 +38,7 @@ def renew(settings: Settings, say: Say) -> None:
 
 def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
     folders = PartFolders.of(settings, dataset)
-    if not (days := rebuild.days_of(folders.tracked)):
+    if not (days := rebuild.part_days(folders.tracked)):
         return 0
     with Manifest.open(building, dataset.name) as manifest:
         days -= {*manifest.committed(), *(record.session for record, _ in manifest.intents())}

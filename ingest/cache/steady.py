@@ -18,7 +18,7 @@ from ingest.cache.layout import PartFolders, PartsOf
 from ingest.cache.manifest import Manifest
 from ingest.errors import CacheError
 from ingest.files import durable
-from ingest.files.hashing import is_file
+from ingest.files.hashing import has_hash
 from ingest.market.datasets import Tier
 
 Read = Callable[[Sequence[PartsOf]], pl.DataFrame]
@@ -92,7 +92,7 @@ def _files(folders: PartFolders, parts: PartsOf) -> Mapping[Tier, Path] | None:
     found: dict[Tier, Path] = {}
     for tier, sha256 in parts.sha256.items():
         path = folders.path(parts.session, tier)
-        there = next((one for one in (path, *durable.staged(path)) if is_file(one, sha256)), None)
+        there = next((one for one in (path, *durable.staged(path)) if has_hash(one, sha256)), None)
         if there is None:
             return None
         found[tier] = there

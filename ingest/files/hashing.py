@@ -19,7 +19,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
-def is_file(path: Path, sha256: str) -> bool:
+def has_hash(path: Path, sha256: str) -> bool:
     """Whether the file of this hash, and no link to it, is under a name."""
     try:
         return sha256_of(path) == sha256

@@ -11,7 +11,7 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _READ_ONLY = getattr(os, "ST_RDONLY", 1)
 
 
-def missing(path: Path, write: bool = False) -> str | None:
+def missing_right(path: Path, write: bool = False) -> str | None:
     """The first right that this process does not have upon the way to a file, in words; None where none is missing.
 
     To `write` a file means to make others beside it, too.
@@ -30,7 +30,7 @@ def missing(path: Path, write: bool = False) -> str | None:
 
 def with_missing(said: str, path: Path, write: bool = False) -> str:
     """What the system said of a path, and after it the right that is missing, if one is."""
-    found = missing(path, write)
+    found = missing_right(path, write)
     return f"{said}: {found}" if found else said
 
 

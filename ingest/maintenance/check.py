@@ -44,11 +44,11 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.market.permission import REFUSED, Permission, only_copies, plan_name
 from ingest.planning.probing import current
-from ingest.planning.survey import Listing, asking, listed
+from ingest.planning.survey import Listing, asking, fetch_listing
 from ingest.settings import Settings
 from ingest.sources.base import RemoteObject
 from ingest.sources.massive.credentials import keys_file, odd_kind, open_to_others
-from ingest.sources.resilient import Asker
+from ingest.sources.resilient import ResilientSource
 
 _SKEW_S = 60
 """Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
@@ -144,9 +144,9 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
     keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
     exposed = [_exposed(file, mode) for file, mode in open_to_others()]
     try:
-        async with asking(settings, ignore, anyio.Event()) as asker:
+        async with asking(settings, ignore, anyio.Event()) as source:
             report(Check("keys", True, keys, "; ".join(exposed)))
-            await _connected(settings, datasets, asker, report)
+            await _connected(settings, datasets, source, report)
     except (UsageError, SourceError) as error:
         report(Check("keys", False, f"none can be read from {keys}", "\n".join([str(error), *exposed])))
 
@@ -156,10 +156,10 @@ def _exposed(file: Path, mode: int) -> str:
     return f"other users of this machine can get at the keys in {file} (mode {mode:03o}): chmod 600 {path}"
 
 
-async def _connected(settings: Settings, datasets: Sequence[Dataset], asker: Asker, report: Report) -> None:
+async def _connected(settings: Settings, datasets: Sequence[Dataset], source: ResilientSource, report: Report) -> None:
     began = time.monotonic()
     try:
-        skew = await asker.clock_skew(datasets[0].prefix)
+        skew = await source.clock_skew(datasets[0].prefix)
         report(Check("connection", True, f"{settings.source.endpoint_url}, {(time.monotonic() - began) * 1e3:.0f} ms"))
     except SourceError as error:
         report(Check("connection", False, str(error), _first_aid(settings, error)))
@@ -167,7 +167,7 @@ async def _connected(settings: Settings, datasets: Sequence[Dataset], asker: Ask
     report(_clock(skew))
     for dataset in datasets:
         about = partial(_about, dataset, report) if len(datasets) > 1 else report
-        await _published(settings, dataset, asker, about)
+        await _published(settings, dataset, source, about)
 
 
 def _about(dataset: Dataset, report: Report, one: Check) -> None:
@@ -175,16 +175,16 @@ def _about(dataset: Dataset, report: Report, one: Check) -> None:
     report(replace(one, dataset=dataset.short))
 
 
-async def _published(settings: Settings, dataset: Dataset, asker: Asker, report: Report) -> None:
+async def _published(settings: Settings, dataset: Dataset, source: ResilientSource, report: Report) -> None:
     """What the source has of a dataset, and what of it is allowed."""
     try:
-        listing = await listed(asker, dataset, dataset.first_session, today())
+        listing = await fetch_listing(source, dataset, dataset.first_session, today())
     except SourceError as error:
         report(Check("listing", False, str(error), _first_aid(settings, error)))
         return
     report(_listing(listing))
     if listing:
-        await _allowed(settings, dataset, asker, listing, report)
+        await _allowed(settings, dataset, source, listing, report)
 
 
 def _clock(skew: float | None) -> Check:
@@ -217,16 +217,18 @@ def _listing(listing: Listing) -> Check:
     return Check("listing", True, f"{len(listing):,} files, {first} to {last}, published {published} UTC")
 
 
-async def _allowed(settings: Settings, dataset: Dataset, asker: Asker, listing: Listing, report: Report) -> None:
+async def _allowed(
+    settings: Settings, dataset: Dataset, source: ResilientSource, listing: Listing, report: Report
+) -> None:
     """The permission window, and one file out of it."""
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
-        permission = await current(asker, ordered, Permission())
+        permission = await current(source, ordered, Permission())
         report(_permission(permission, ordered, _held(settings, dataset), dataset))
         await anyio.to_thread.run_sync(_remember, settings, dataset, permission)
         if permission.last:
             newest = max(day for day in ordered if permission.allows(day))
-            report(await _download(asker, newest, ordered[newest], settings.limits.max_unpacked_bytes))
+            report(await _download(source, newest, ordered[newest], settings.limits.max_unpacked_bytes))
     except SourceError as error:
         report(Check("download", False, str(error), "try again; see docs/nightly.md"))
 
@@ -269,11 +271,11 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
             manifest.permit(permission)
 
 
-async def _download(asker: Asker, session: date, item: RemoteObject, max_unpacked: int) -> Check:
+async def _download(source: ResilientSource, session: date, item: RemoteObject, max_unpacked: int) -> Check:
     began = time.monotonic()
-    async with asker.watching():
-        await asker.limit.acquire()
-        body = await asker.fetch(session, item)
+    async with source.watching():
+        await source.limit.acquire()
+        body = await source.fetch(session, item)
     seconds = time.monotonic() - began
     try:
         with body.open() as file:
@@ -287,6 +289,6 @@ def _yahoo() -> Check:
     from ingest.sources import yahoo
 
     try:
-        return Check("yahoo", True, f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_session()}")
+        return Check("yahoo", True, f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_at_yahoo()}")
     except SourceError as error:
         return Check("yahoo", False, str(error), "only what Massive does not have depends on it: try again later")

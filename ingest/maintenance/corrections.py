@@ -14,7 +14,7 @@ from ingest.settings import Settings
 from ingest.splitting.diff import Change, changes
 
 
-def corrected(
+def changed_values(
     settings: Settings,
     ticker: str | None = None,
     start: date | None = None,

@@ -11,7 +11,7 @@ from ingest.cache.commit import Store, kept_at, wrong_with
 from ingest.cache.layout import PartFolders, quarantine_folder
 from ingest.cache.manifest import Held, Manifest
 from ingest.cache.manifest.findings import Judgements
-from ingest.cache.manifest.records import Quarantined
+from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cache.parts import members
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.files import durable
@@ -59,7 +59,7 @@ class Refused:
     `loss` is None for one that cannot be accepted.
     """
 
-    file: Quarantined
+    file: QuarantinedFile
     path: str
     opening: tuple[str, ...]
     loss: Loss | None
@@ -77,39 +77,39 @@ class Accepted:
 
 def in_quarantine(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
-) -> Sequence[Quarantined]:
+) -> Sequence[QuarantinedFile]:
     """What is in quarantine, or of it these sessions; raises UsageError where one is not, CacheError."""
     found, _ = _looked_up(settings, dataset)
-    _refuse_strangers(dataset, set(sessions) - {one.session for one in found})
+    _refuse_unknown(dataset, set(sessions) - {one.session for one in found})
     return [one for one in found if not sessions or one.session in sessions]
 
 
 def waiting(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
-) -> Sequence[Quarantined]:
+) -> Sequence[QuarantinedFile]:
     """The same, to do something about them: those that are held by now, and not in quarantine, are done already.
 
     Raises UsageError for one that is neither, CacheError.
     """
     found, held = _looked_up(settings, dataset)
-    _refuse_strangers(dataset, set(sessions) - {one.session for one in found} - held)
+    _refuse_unknown(dataset, set(sessions) - {one.session for one in found} - held)
     return [one for one in found if not sessions or one.session in sessions]
 
 
-def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[Quarantined], frozenset[date]]:
+def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[QuarantinedFile], frozenset[date]]:
     """What is in quarantine, and the sessions that are held."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         return manifest.at_once(lambda: (Judgements(manifest).in_quarantine(), frozenset(manifest.committed())))
 
 
-def _refuse_strangers(dataset: Dataset, strangers: Collection[date]) -> None:
-    if strangers:
-        verb = "is" if len(strangers) == 1 else "are"
-        named = some([str(session) for session in sorted(strangers)])
+def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
+    if unknown:
+        verb = "is" if len(unknown) == 1 else "are"
+        named = some([str(session) for session in sorted(unknown)])
         raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list{dataset.flag}` shows what is")
 
 
-def look(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
+def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
     """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
     path = kept_at(quarantine_folder(settings, dataset), session)
@@ -151,7 +151,7 @@ def settle(settings: Settings, request: Request, say: Say) -> None:
         follow(store.manifest, settings, request.dataset, request.tracked, say)
 
 
-def _check(settings: Settings, dataset: Dataset, chosen: Sequence[Quarantined]) -> None:
+def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFile]) -> None:
     for one in chosen:
         if not one.acceptable:
             raise _unreadable(dataset, one.session, one.reason)
@@ -174,7 +174,7 @@ class _Accepting:
         self._manifest = store.manifest
         self._states = store.manifest.sessions()
 
-    def take(self, one: Quarantined) -> Accepted:
+    def take(self, one: QuarantinedFile) -> Accepted:
         """Make the file the one that is held, as a run would."""
         body = _kept(self._request.dataset, self._store.quarantine_path(one.session), one)
         held = self._states.get(one.session, Held())
@@ -196,7 +196,7 @@ class _Accepting:
         return Accepted(one.session, len(change.removed), len(change.added), found)
 
 
-def _check_bytes(dataset: Dataset, path: Path, one: Quarantined) -> None:
+def _check_bytes(dataset: Dataset, path: Path, one: QuarantinedFile) -> None:
     with durable.translated("read", path):
         why = wrong_with(path, one)
     if why:
@@ -206,7 +206,7 @@ def _check_bytes(dataset: Dataset, path: Path, one: Quarantined) -> None:
         )
 
 
-def _kept(dataset: Dataset, path: Path, one: Quarantined) -> Body:
+def _kept(dataset: Dataset, path: Path, one: QuarantinedFile) -> Body:
     """The bytes that were refused, as the source gave them; those of a large file stay in it.
 
     Raises CacheError where they are not there any more.
@@ -220,7 +220,7 @@ def _kept(dataset: Dataset, path: Path, one: Quarantined) -> Body:
         return Body(files.read(path), one.etag, modified, is_md5)
 
 
-def _loss(settings: Settings, one: Quarantined, body: Body, dataset: Dataset) -> Loss | None:
+def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:
     """What accepting it would take away; None where nothing is held of it."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         held = manifest.sessions().get(one.session, Held())

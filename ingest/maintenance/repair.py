@@ -18,7 +18,7 @@ from ingest.cache.manifest.integrity import replacement
 from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
-from ingest.maintenance.verify import Problem, Verified, look
+from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset, is_part_name
 from ingest.pipeline.run import opened_store
@@ -101,7 +101,7 @@ class _Mending:
         words = rebuild.rebuild(self._manifest, self._store.folders, self._request.dataset, self._store.run)
         if words:
             self._say(words)
-        found = look(self._settings, deep, self._request.dataset)
+        found = check_cache(self._settings, deep, self._request.dataset)
         for one in found.broken:
             for path in self._places(one):
                 self._clear(path)
@@ -145,7 +145,7 @@ class _Mending:
         doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
         folders, dataset = self._store.folders, self._request.dataset
         if not self._manifest.committed():  # no part says enough: no look names them
-            doubtful |= rebuild.days_of(folders.tracked)
+            doubtful |= rebuild.part_days(folders.tracked)
         taken = rebuild.take_up(self._manifest, folders, dataset, self._store.run, doubtful)
         self._each(taken, "taken up from its parts")
         lost = frozenset(doubtful - set(taken))

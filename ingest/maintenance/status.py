@@ -11,7 +11,7 @@ from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders, csv_folder
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.findings import Judgements
-from ingest.cache.manifest.records import FindingCount, Quarantined, SessionCount
+from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
 from ingest.cache.manifest.yahoo import Quotes
 from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
@@ -70,7 +70,7 @@ class Status:
     tiers: tuple[TierSize, ...]
     runs: tuple[dict[str, Any], ...]
     found: tuple[FindingCount, ...] = ()
-    quarantine: tuple[Quarantined, ...] = ()
+    quarantine: tuple[QuarantinedFile, ...] = ()
     unknown_parts: int = 0
     not_whole: tuple[date, ...] = ()
 

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
 Adjust = Literal["none", "splits", "all"]
 Days = npt.NDArray[np.datetime64]
@@ -30,7 +30,7 @@ _NOISE = 1.2e-7
 """Relative error of a float32: prices come from Yahoo as such."""
 
 
-def split_factors(days: Days, splits: Iterable[Split]) -> Floats:
+def split_factors(days: Days, splits: Iterable[StockSplit]) -> Floats:
     """F of each day."""
     ordered = sorted(splits, key=lambda split: split.ex_date)
     return _product_after(days, [split.ex_date for split in ordered], [split.ratio for split in ordered])
@@ -61,7 +61,7 @@ def kept_shares(days: Days, closes: Floats, actions: Actions) -> list[tuple[Divi
     return found
 
 
-def _ratio(splits: Iterable[Split], after: date, through: date) -> float:
+def _ratio(splits: Iterable[StockSplit], after: date, through: date) -> float:
     return math.prod(split.ratio for split in splits if after < split.ex_date <= through)
 
 
@@ -98,12 +98,12 @@ def raw_volumes(volumes: Floats, factors: Floats) -> Floats:
     return np.round(volumes.astype(float) / factors)
 
 
-def without_repeats(splits: Sequence[Split], within_days: int = 7) -> tuple[Split, ...]:
+def without_repeats(splits: Sequence[StockSplit], within_days: int = 7) -> tuple[StockSplit, ...]:
     """Splits (ascending) without those that repeat the ratio of one a few days before: Yahoo lists some twice.
 
     Others of the same day are one split, of their ratios' product.
     """
-    kept: list[Split] = []
+    kept: list[StockSplit] = []
     for split in splits:
         twin = any(
             np.isclose(one.ratio, split.ratio) and (split.ex_date - one.ex_date).days <= within_days for one in kept
@@ -113,10 +113,10 @@ def without_repeats(splits: Sequence[Split], within_days: int = 7) -> tuple[Spli
     ratios: dict[date, float] = {}
     for split in kept:
         ratios[split.ex_date] = ratios.get(split.ex_date, 1.0) * split.ratio
-    return tuple(Split(day, ratio) for day, ratio in ratios.items())
+    return tuple(StockSplit(day, ratio) for day, ratio in ratios.items())
 
 
-def unmatched(days: Days, opens: Floats, closes: Floats, splits: Iterable[Split]) -> list[Split]:
+def unmatched(days: Days, opens: Floats, closes: Floats, splits: Iterable[StockSplit]) -> list[StockSplit]:
     """Splits of 1.3 to one or more, or the other way, across which the raw prices (ascending) show no such jump.
 
     Judged where there are rows on both sides within ten days: the jump from the close before to the open is nearer to

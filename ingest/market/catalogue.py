@@ -221,7 +221,7 @@ def interval_of(dataset: str | None, interval: str | None) -> str:
     return interval or (named(dataset).interval if dataset else "1d")
 
 
-def strangers(dataset: Dataset, names: Iterable[str]) -> list[str]:
+def foreign_tickers(dataset: Dataset, names: Iterable[str]) -> list[str]:
     """Tickers and patterns that no ticker of a dataset can be: all of its own begin with its sigil."""
     return [name for name in names if not _may_begin(prefix_of(name), name, dataset.sigil)]
 

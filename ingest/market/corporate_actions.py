@@ -9,7 +9,7 @@ FUNDS = ("ETF", "MUTUALFUND")
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class StockSplit:
     """`ratio` new shares for one old, from the ex-date on: 4 for a 4:1 split, 0.1 for a reverse split 1:10."""
 
     ex_date: date
@@ -39,7 +39,7 @@ class Actions:
     lists, and the share that is `kept`.
     """
 
-    splits: tuple[Split, ...] = ()
+    splits: tuple[StockSplit, ...] = ()
     dividends: tuple[Dividend, ...] = ()
     gains: tuple[Dividend, ...] = ()
     instrument: str = ""

@@ -39,7 +39,7 @@ from ingest.settings import Limits
 from ingest.sources import downloading, spool
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.limits import ByteBudget, Share, UnderWay
-from ingest.sources.resilient import Asker
+from ingest.sources.resilient import ResilientSource
 
 _Ended = tuple[Outcome, Share]
 
@@ -69,9 +69,15 @@ class Pipeline:
     """The machinery of one run; `run` may be called for several waves."""
 
     def __init__(
-        self, asker: Asker, store: Store, request: Request, limits: Limits, sink: events.Sink, stop: anyio.Event
+        self,
+        source: ResilientSource,
+        store: Store,
+        request: Request,
+        limits: Limits,
+        sink: events.Sink,
+        stop: anyio.Event,
     ) -> None:
-        self._asker, self._store, self._request = asker, store, request
+        self._source, self._store, self._request = source, store, request
         self._sink, self._stop = sink, stop
         self._budget = ByteBudget(limits.max_bytes_in_flight)
         self._max_unpacked = limits.max_unpacked_bytes
@@ -118,7 +124,7 @@ class Pipeline:
         ]
 
     async def _download_all(self, jobs: Sequence[Job], send: MemoryObjectSendStream[_Ended]) -> None:
-        async with self._asker.watching(), anyio.create_task_group() as helpers:
+        async with self._source.watching(), anyio.create_task_group() as helpers:
             async with anyio.create_task_group() as downloads:
                 with anyio.CancelScope() as feeding:
                     helpers.start_soon(self._stop_feeding, feeding)
@@ -128,14 +134,14 @@ class Pipeline:
 
     async def _stop_feeding(self, feeding: anyio.CancelScope) -> None:
         await self._stop.wait()
-        self._sink(events.Stopping(self._asker.limit.in_flight))
+        self._sink(events.Stopping(self._source.limit.in_flight))
         feeding.cancel()
 
     async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
         """Begin a session as soon as there is a place and room for it."""
         share = Share(self._budget, self._in_flight(_item(job.decision)))
         await share.take()
-        await self._asker.limit.acquire()
+        await self._source.limit.acquire()
         downloads.start_soon(self._session, job, share, send)
 
     def _in_flight(self, item: RemoteObject) -> int:
@@ -170,7 +176,7 @@ class Pipeline:
             return first
         if first.spooled:
             await anyio.to_thread.run_sync(spool.discard, first.spooled)
-        await self._asker.limit.acquire()
+        await self._source.limit.acquire()
         return await self._split(job, await self._fetched(job, share))
 
     def _spool_path(self, job: Job) -> Path | None:
@@ -179,8 +185,8 @@ class Pipeline:
     async def _fetched(self, job: Job, share: Share) -> Body:
         session, item = job.decision.session, _item(job.decision)
         if path := self._spool_path(job):
-            return await downloading.fetch(self._asker, session, item, path, share)
-        return await self._asker.fetch(session, item, share)
+            return await downloading.fetch_large(self._source, session, item, path, share)
+        return await self._source.fetch(session, item, share)
 
     async def _split(self, job: Job, body: Body, granted: int = ORDINARY) -> Outcome:
         """Split a file. One that takes more memory than is granted is split again when that is to be had."""

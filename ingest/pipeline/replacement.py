@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ingest import finding
-from ingest.cache.manifest import Replaced, SessionRecord
+from ingest.cache.manifest import HeldVersion, SessionRecord
 from ingest.cache.parts import parts
 from ingest.errors import CacheError, UnreadableFile
-from ingest.files.hashing import is_file
+from ingest.files.hashing import has_hash
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
 from ingest.pipeline.body import AT_ONCE, IN_CHUNKS, Costly, cost_of, pieces_in, pieces_of
@@ -61,7 +61,7 @@ def corrected(
 
 
 def _corrected_in_chunks(
-    job: Job, replaced: Replaced, record: SessionRecord, body: Body
+    job: Job, replaced: HeldVersion, record: SessionRecord, body: Body
 ) -> tuple[SessionRecord, Correction | None]:
     before, after = large_versions(job, replaced, body)
     come = after.tickers()
@@ -81,13 +81,13 @@ def _corrected_in_chunks(
     return told, diff.correction(record.session, etags, columns, removed, added)
 
 
-def _refuse_fewer(job: Job, replaced: Replaced, rows: int) -> None:
+def _refuse_fewer(job: Job, replaced: HeldVersion, rows: int) -> None:
     """What is held is damaged, which its replacement mends: only the numbers of rows can be compared."""
     if not job.accept:
         diff.refuse_loss(replaced.rows - rows, replaced.rows)
 
 
-def versions(job: Job, replaced: Replaced, text: bytes) -> tuple[Rows | None, Rows]:
+def versions(job: Job, replaced: HeldVersion, text: bytes) -> tuple[Rows | None, Rows]:
     """The rows held of a session, and those of a text that is to replace them, of the same tickers.
 
     None in the place of the rows held where their parts are not what was written. Raises UnreadableFile.
@@ -99,7 +99,7 @@ def versions(job: Job, replaced: Replaced, text: bytes) -> tuple[Rows | None, Ro
     return (diff.rows_of(read_header(old[0], job.dataset).columns, old) if old else None), after
 
 
-def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:
+def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
     """Texts of the parts held; None where one of them is not the file that the manifest knows."""
     try:
         return [parts.read_known(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()]
@@ -107,7 +107,7 @@ def _held_texts(job: Job, replaced: Replaced) -> list[bytes] | None:
         return None
 
 
-def cost_of_comparing(job: Job, replaced: Replaced, text: bytes | None) -> int | None:
+def cost_of_comparing(job: Job, replaced: HeldVersion, text: bytes | None) -> int | None:
     """Bytes of memory that it takes to compare at once; None where that is too much, or the text is in chunks."""
     if text is None:
         return None
@@ -115,19 +115,19 @@ def cost_of_comparing(job: Job, replaced: Replaced, text: bytes | None) -> int |
     return cost if cost <= AT_ONCE else None
 
 
-def _held_pieces(job: Job, replaced: Replaced) -> Iterator[bytes]:
+def _held_pieces(job: Job, replaced: HeldVersion) -> Iterator[bytes]:
     """Texts of the parts held, as far as they can be read: that they are damaged is found out by their hashes."""
     for tier in replaced.part_sha256:
         with suppress(UnreadableFile, CacheError):
             yield from _part(job, tier)()
 
 
-def large_versions(job: Job, replaced: Replaced, body: Body) -> tuple[Version | None, Version]:
+def large_versions(job: Job, replaced: HeldVersion, body: Body) -> tuple[Version | None, Version]:
     """The same as `versions` of what is large. Raises UnreadableFile, CacheError."""
     held, dataset = job.decision.held, job.dataset
     tracked = None if held.archive_kept else held.tracked
     after = _version([lambda: pieces_of(body, job.max_unpacked)], dataset, tracked)
-    if not all(is_file(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
+    if not all(has_hash(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
         return None, after
     return _version([_part(job, tier) for tier in replaced.part_sha256], dataset, None), after
 

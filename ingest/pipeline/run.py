@@ -33,7 +33,7 @@ from ingest.planning.request import Request
 from ingest.planning.survey import asking, connected, survey
 from ingest.settings import Settings
 from ingest.sources import spool
-from ingest.sources.resilient import Asker, Line
+from ingest.sources.resilient import Line, ResilientSource
 from ingest.tracked import expand
 from ingest.tracked.update import compare_counts
 
@@ -169,13 +169,13 @@ class _Run:
 
     async def _fetch(self) -> None:
         manifest, request = self._store.manifest, self._request
-        asker = Asker(self._line, self._settings.source, self._sink, self._stop)
+        source = ResilientSource(self._line, self._settings.source, self._sink, self._stop)
         try:
-            found = await survey(asker, manifest, self._settings, request)
+            found = await survey(source, manifest, self._settings, request)
             plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
-            provenance.adopt(manifest, self._settings.source)
+            provenance.adopt_source(manifest, self._settings.source)
             manifest.answered(_new_answers(plan), self._store.run)
-            spool.sweep(self._store.spool, _still_wanted(found.plan))
+            spool.sweep_spool(self._store.spool, _still_wanted(found.plan))
             self._permit(found.permission)
             self._check_size(plan)
             self._is_bare = found.is_bare
@@ -183,11 +183,11 @@ class _Run:
                 self._sink(notice)
             self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
             if plan.fetches:
-                await self._fetch_all(asker, found.permission, plan)
+                await self._fetch_all(source, found.permission, plan)
             if lost := damaged(plan, self._outcomes):
                 self._sink(events.Notice(_not_whole(lost, self._request), "warning"))
         finally:
-            self._requests = asker.requests
+            self._requests = source.requests
 
     def _check_size(self, plan: Plan) -> None:
         """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
@@ -195,12 +195,12 @@ class _Run:
             root = self._settings.cache.root
             raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._store.manifest, root)))
 
-    async def _fetch_all(self, asker: Asker, permission: Permission, plan: Plan) -> None:
+    async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
         await _import_pipeline()
         from ingest.pipeline.executor import Pipeline
 
         limits = self._settings.limits
-        pipeline = Pipeline(asker, self._store, self._request, limits, self._sink, self._stop)
+        pipeline = Pipeline(source, self._store, self._request, limits, self._sink, self._stop)
         self._outcomes = pipeline.outcomes
         try:
             await pipeline.run(plan.fetches)
@@ -280,8 +280,8 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
         sink(notice)
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
         provenance.refuse_other(manifest, settings.source)
-        async with asking(settings, sink, anyio.Event()) as asker:
-            found = await survey(asker, manifest, settings, request)
+        async with asking(settings, sink, anyio.Event()) as source:
+            found = await survey(source, manifest, settings, request)
             for notice in found.outside():
                 sink(notice)
             return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
@@ -311,10 +311,10 @@ def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
         yield store
 
 
-def _still_wanted(plan: Plan) -> dict[date, spool.Known | None]:
+def _still_wanted(plan: Plan) -> dict[date, spool.ObjectVersion | None]:
     """For each session of the plan the object that is to be fetched, if there is one, with this run or a later one."""
     return {
-        one.session: spool.Known(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
+        one.session: spool.ObjectVersion(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
         for one in plan.decisions
     }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.cache.layout import PartFolders
-from ingest.cache.manifest import Replaced
+from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
 
@@ -22,7 +22,7 @@ class Job:
     dataset: Dataset
     folders: PartFolders
     max_unpacked: int
-    replaced: Replaced | None = None
+    replaced: HeldVersion | None = None
     accept: bool = False
 
     def path(self, tier: Tier) -> Path:

@@ -13,7 +13,7 @@ from ingest.cache.parts import note as stamp
 from ingest.cache.parts import parts
 from ingest.cache.parts.parts import PackedPart, PartWriter
 from ingest.files import durable
-from ingest.files.hashing import is_file
+from ingest.files.hashing import has_hash
 from ingest.finding import Finding
 from ingest.market.datasets import TIERS, Tier
 from ingest.pipeline.body import AT_ONCE, pieces_of, text_of
@@ -55,9 +55,9 @@ def prepare(job: Job, body: Body, granted: int = AT_ONCE) -> StagedSession:
 def _prepared_at_once(job: Job, body: Body, text: bytes, granted: int) -> StagedSession:
     decision = job.decision
     cut = split(text, decision.tracked, decision.keep_rest, job.dataset)
-    packed: dict[Tier, PackedPart] = {"tracked": parts.pack(cut.tracked)}
+    packed: dict[Tier, PackedPart] = {"tracked": parts.pack_part(cut.tracked)}
     if cut.archive:
-        packed["archive"] = parts.pack(cut.archive)
+        packed["archive"] = parts.pack_part(cut.archive)
     day = _Day(
         cut.header.columns,
         cut.source_rows,
@@ -117,7 +117,7 @@ def _stage(job: Job, files: Mapping[Tier, bytes]) -> tuple[Tier, ...]:
 def _changed(job: Job, record: SessionRecord) -> tuple[Tier, ...]:
     """The same of parts that are staged: what is there already is taken away again."""
     known = record.part_sha256
-    same = [tier for tier in known if job.replaced and is_file(job.path(tier), known[tier])]
+    same = [tier for tier in known if job.replaced and has_hash(job.path(tier), known[tier])]
     for tier in same:
         durable.unstage(job.path(tier))
     return tuple(tier for tier in known if tier not in same)

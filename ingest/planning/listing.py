@@ -12,7 +12,7 @@ from ingest.cache.manifest.records import HeldState
 from ingest.cache.provenance import refuse_other
 from ingest.planning.probing import current
 from ingest.planning.request import Request
-from ingest.planning.survey import asking, listed, nothing_of, published_of, within
+from ingest.planning.survey import asking, fetch_listing, nothing_of, published_of, within
 from ingest.settings import Settings
 from ingest.sources.base import same_etag
 
@@ -32,14 +32,14 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ListedWindow:
     """All files listed for a window, oldest first. `is_bare`: the source has none of the dataset, of no year."""
 
     files: Sequence[Listed]
     is_bare: bool
 
 
-async def list_window(settings: Settings, request: Request, sink: events.Sink) -> Window:
+async def list_window(settings: Settings, request: Request, sink: events.Sink) -> ListedWindow:
     """What the source lists for the window of a request.
 
     What is allowed is asked at its edges, and searched where it is not known. Nothing is written. Raises SourceError.
@@ -48,11 +48,11 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
     with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
         refuse_other(manifest, settings.source)
         held, known = manifest.sessions(), manifest.permission()
-    async with asking(settings, sink, anyio.Event()) as asker:
-        years = await listed(asker, request.dataset, window.start, window.end)
-        is_bare = not years and (await published_of(asker, request, years)).first is None
+    async with asking(settings, sink, anyio.Event()) as source:
+        years = await fetch_listing(source, request.dataset, window.start, window.end)
+        is_bare = not years and (await published_of(source, request, years)).first is None
         listing = within(years, window.start, window.end)
-        known = await current(asker, listing, known, any(known.allows(day) is None for day in listing))
+        known = await current(source, listing, known, any(known.allows(day) is None for day in listing))
     if is_bare:
         sink(nothing_of(request.dataset))
     files = [
@@ -65,7 +65,7 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
         )
         for day, item in listing.items()
     ]
-    return Window(files, is_bare)
+    return ListedWindow(files, is_bare)
 
 
 def _held(state: HeldState, same: bool) -> str:

@@ -40,7 +40,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Wanted:
     """What the user wants to have of each session; where `only` names some, the others are left as they are.
 
     With `accept` what was held back for the rows that it takes away is wanted, too.
@@ -90,7 +90,7 @@ def make_plan(
     listing: Mapping[date, RemoteObject],
     held: Mapping[date, Held],
     is_session: Callable[[date], bool],
-    wishes: Wishes,
+    wishes: Wanted,
     missing_parts: Collection[date] = (),
     permission: Permission = Permission(),  # noqa: B008 - a value
     last_listed: date | None = None,
@@ -129,7 +129,7 @@ def _as_it_is(held: Held, damaged: bool) -> str | None:
     return "damaged" if damaged else "committed"
 
 
-def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> Decision:
+def _listed(day: date, item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bool) -> Decision:
     why = _why_fetch(item, held, wishes, parts_missing)
     return Decision(
         session=day,
@@ -144,7 +144,7 @@ def _listed(day: date, item: RemoteObject, held: Held, wishes: Wishes, parts_mis
     )
 
 
-def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bool) -> str | None:
+def _why_fetch(item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bool) -> str | None:
     """The reason to download a listed session; None: what is held suffices, or downloading again is of no use."""
     if wishes.refresh:
         return "refresh"
@@ -160,7 +160,7 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wishes, parts_missing: bo
     return _why_split_again(held, wishes)
 
 
-def _why_split_again(held: Held, wishes: Wishes) -> str | None:
+def _why_split_again(held: Held, wishes: Wanted) -> str | None:
     if held.archive_kept:
         return None
     if wishes.save_others:

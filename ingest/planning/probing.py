@@ -8,7 +8,7 @@ from datetime import date
 
 from ingest.market.permission import Permission
 from ingest.sources.base import RemoteObject
-from ingest.sources.resilient import Asker
+from ingest.sources.resilient import ResilientSource
 
 _PATIENCE = 3
 """So many sessions are asked, where one after the other gives no answer."""
@@ -18,7 +18,7 @@ Ask = Callable[[date], Awaitable[bool | None]]
 
 
 async def current(
-    asker: Asker, items: Mapping[date, RemoteObject], known: Permission, search_anew: bool = False
+    source: ResilientSource, items: Mapping[date, RemoteObject], known: Permission, search_anew: bool = False
 ) -> Permission:
     """What the keys may read now of these objects, given what was known: with requests of one byte.
 
@@ -30,7 +30,7 @@ async def current(
 
     async def ask(session: date) -> bool | None:
         if session not in answers:
-            answers[session] = await asker.may_read(session, items[session])
+            answers[session] = await source.may_read(session, items[session])
         return answers[session]
 
     if known.first and not search_anew and await _holds(days, known, ask):

@@ -9,7 +9,7 @@ from typing import Any
 from ingest import events
 from ingest.errors import UsageError
 from ingest.market.calendars import today
-from ingest.market.catalogue import STOCKS_DAY, named, strangers
+from ingest.market.catalogue import STOCKS_DAY, foreign_tickers, named
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.market.windows import Window, choose
@@ -139,7 +139,7 @@ def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Itera
         yield events.Notice(f"no list {path}: it is optional; one ticker a line, if you want it")
     for ticker in lists.unnameable:
         yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")
-    if strange := strangers(dataset, lists.tickers):
+    if strange := foreign_tickers(dataset, lists.tickers):
         yield events.Notice(f"{some(strange)}: all tickers of {dataset.short} begin with {dataset.sigil}", "warning")
     if not lists.tickers:
         yield events.Notice(_how_to_track(settings, dataset))

@@ -17,13 +17,13 @@ from ingest.errors import ungrouped
 from ingest.market.calendars import Calendar, today
 from ingest.market.datasets import Dataset
 from ingest.market.permission import REFUSED, Permission
-from ingest.planning.plan import Plan, Wishes, make_plan
+from ingest.planning.plan import Plan, Wanted, make_plan
 from ingest.planning.probing import current
 from ingest.planning.request import Request
 from ingest.settings import Settings
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
-from ingest.sources.resilient import Asker, Line, ending_with
+from ingest.sources.resilient import Line, ResilientSource, ending_with
 
 LATE = 10
 """So many sessions without a file are more than a vendor's delay."""
@@ -113,24 +113,24 @@ async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line
 
 
 @asynccontextmanager
-async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[Asker]:
+async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[ResilientSource]:
     """A connected source, for one run or one question."""
     async with connected(settings, stop) as line:
-        yield Asker(line, settings.source, sink, stop)
+        yield ResilientSource(line, settings.source, sink, stop)
 
 
-async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: Request) -> Survey:
+async def survey(source: ResilientSource, manifest: Manifest, settings: Settings, request: Request) -> Survey:
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
     dataset, held, known = request.dataset, manifest.sessions(), manifest.permission()
-    listing = await listed(asker, dataset, request.window.start, request.window.end)
-    published = await published_of(asker, request, listing)
+    listing = await fetch_listing(source, dataset, request.window.start, request.window.end)
+    published = await published_of(source, request, listing)
     planned = partial(
         make_plan,
         window=(request.window.start, request.window.end),
         listing=listing,
         held=held,
         is_session=Calendar.of(dataset.calendar).is_session,
-        wishes=Wishes(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
+        wishes=Wanted(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
         missing_parts=missing_parts(PartFolders.of(settings, dataset), held),
         last_listed=published.last or date.max,
     )
@@ -138,11 +138,11 @@ async def survey(asker: Asker, manifest: Manifest, settings: Settings, request: 
     items = {**_held_items(dataset, held), **within(listing, request.window.start, request.window.end)}
     # A few files of which nothing is known are asked for as they are.
     if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
-        known = await current(asker, items, known, search_anew=unknown > SEARCH_FROM)
+        known = await current(source, items, known, search_anew=unknown > SEARCH_FROM)
     return Survey(dataset, listing, published, known, planned(permission=known))
 
 
-async def published_of(asker: Asker, request: Request, listing: Listing) -> Published:
+async def published_of(source: ResilientSource, request: Request, listing: Listing) -> Published:
     """The dataset's first and last session, as far as they decide what a day without a file means.
 
     Where the listing has files up to this year, or up to the window's end, it says enough. Else what it does not list
@@ -153,7 +153,7 @@ async def published_of(asker: Asker, request: Request, listing: Listing) -> Publ
     later = Calendar.of(dataset.calendar).between(max(listing) + timedelta(days=1), end) if listing else ()
     if listing and (end.year >= today().year or not any(later)):
         return Published(min(listing), max(listing))
-    items = await asker.listing([f"{dataset.prefix}/"])
+    items = await source.listing([f"{dataset.prefix}/"])
     days = [day for item in items if (day := dataset.session_of(item.key)) and day <= today()]
     return Published(min(days, default=None), max(days, default=None))
 
@@ -164,9 +164,9 @@ def _held_items(dataset: Dataset, held: Mapping[date, Held]) -> Mapping[date, Re
     return {day: RemoteObject(dataset.key(day), 0, "", "") for day in there}
 
 
-async def listed(asker: Asker, dataset: Dataset, start: date, end: date) -> Listing:
+async def fetch_listing(source: ResilientSource, dataset: Dataset, start: date, end: date) -> Listing:
     """All sessions listed in the years of a window. Raises SourceError."""
-    items = await asker.listing([dataset.year_prefix(year) for year in range(start.year, end.year + 1)])
+    items = await source.listing([dataset.year_prefix(year) for year in range(start.year, end.year + 1)])
     return {session: item for item in items if (session := dataset.session_of(item.key))}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from ingest.cache.layout import PartFolders, PartsOf
-from ingest.cache.parts.lines import batches, check_columns, parse, stamp_of, texts
+from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.cache.parts.parts import read_known
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.epochs import TIME, in_ns, is_near, of_text
@@ -40,7 +40,9 @@ def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[st
     Where there are several the first one counts. A minute whose stamp is no time, or one of another week, is left out:
     it is nobody's. Raises CacheError for a part that can't be read.
     """
-    frames = [_wanted(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
+    frames = [
+        _wanted(text, columns, wanted, dataset) for columns, text in batches(dated_texts(folders, sessions, wanted))
+    ]
     return firsts(pl.concat([pl.DataFrame(schema=schema_of(dataset)), *frames]), dataset)
 
 
@@ -85,9 +87,9 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
     there = {name: kind for name, kind in numbers.items() if name in columns}
     types = {**dict.fromkeys(("ticker", *others), pl.String()), **dict.fromkeys(starts, pl.Int64()), **there}
     try:
-        rows = parse(text, columns, types)
+        rows = parse_lines(text, columns, types)
     except pl.exceptions.PolarsError:
-        texts = parse(text, columns).select(list(types))
+        texts = parse_lines(text, columns).select(list(types))
         rows = texts.select(_cast(name, kind) for name, kind in types.items())
     if starts:
         rows = rows.with_columns(in_ns(rows[TIME]))

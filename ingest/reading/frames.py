@@ -30,7 +30,7 @@ MISSING = "missing"
 """What stands in the place of a source for the dates that nobody has."""
 
 
-def frame_of(
+def daily_frame(
     rows: pl.DataFrame,
     actions: Actions | None,
     auto_adjust: bool,
@@ -78,7 +78,7 @@ def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool)
         return np.full(rows.height, np.nan)
 
 
-def intraday_frame_of(
+def intraday_frame(
     bars: pl.DataFrame,
     actions: Actions | None,
     auto_adjust: bool,
@@ -92,7 +92,7 @@ def intraday_frame_of(
     Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
     Without `actions` prices are as traded. Events stand at the first bar of their date; with an `interval` of 1h, as
     yfinance has it, at the one in which the session opens. Index: `Datetime`, when a bar begins, in the zone that
-    yfinance has for the dataset; `attrs["sources"]` as of `frame_of`.
+    yfinance has for the dataset; `attrs["sources"]` as of `daily_frame`.
     """
     import pandas as pd
 
@@ -163,7 +163,7 @@ def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mappin
 def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[tuple[str, str]]]:
     """For each source the spans of neighbouring rows that came from it, and those that are "missing"."""
     found: dict[str, list[tuple[str, str]]] = {}
-    stretches = gaps.apart(missing)
+    stretches = gaps.merge_spans(missing)
     begins = [first for first, _ in stretches]
 
     def stretch(row: tuple[str, date]) -> tuple[str, int]:

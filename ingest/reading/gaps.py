@@ -30,7 +30,7 @@ def too_early(start: date) -> str:
     return f"asked from {start} on, and the first files are of {FIRST_SESSION}"
 
 
-def missing(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:
+def missing_sessions(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:
     """Sessions (ascending) that are `lacking` and have no row."""
     return [day for day in sessions if day in lacking and day not in rows]
 
@@ -61,7 +61,7 @@ def spans(days: Iterable[date], sessions: Sequence[date]) -> list[Span]:
     return found
 
 
-def apart(stretches: Iterable[Span]) -> list[Span]:
+def merge_spans(stretches: Iterable[Span]) -> list[Span]:
     """The same dates in stretches that don't overlap, ascending."""
     found: list[Span] = []
     for first, last in sorted(stretches):
@@ -72,7 +72,7 @@ def apart(stretches: Iterable[Span]) -> list[Span]:
     return found
 
 
-def in_words(stretches: Sequence[Span]) -> str:
+def spans_in_words(stretches: Sequence[Span]) -> str:
     """The stretches by date, the first ones of many."""
     shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in stretches[:_SHOWN]]
     more = f" and {len(stretches) - _SHOWN:,} more stretches" if len(stretches) > _SHOWN else ""
@@ -118,7 +118,7 @@ def _missing(rows: pl.DataFrame, coverage: Coverage, sessions: Sequence[date]) -
         gone = tuple(day for day in unheld if day not in days and not coverage.has(ticker, day))
         lacking.setdefault(gone, []).append(ticker)
     for gone, tickers in _first({gone: tickers for gone, tickers in lacking.items() if gone}):
-        dates = in_words(spans(gone, sessions))
+        dates = spans_in_words(spans(gone, sessions))
         yield f"{counted(gone)} missing for {some(tickers)} ({dates}): no file is held"
 
 

@@ -67,7 +67,7 @@ def history(
         found = set(rows["ticker"].unique())
         if errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
             found.update(reading.rows(stock, left, *window)["ticker"].unique())
-        missing = list(known.missing(stock, names, found, (start, end)))
+        missing = list(known.missing_names(stock, names, found, (start, end)))
     for notice in (*notices, *absences(rows, coverage, asked), *missing):
         warn(notice)
     return rows.select(chosen)
@@ -97,7 +97,7 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
     return [name for name in known if name != "transactions"] if columns is None else columns
 
 
-def day(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:
+def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:
     """See `ingest.api.day`."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         stock = reading.stock_of(manifest, settings, dataset)
@@ -141,4 +141,4 @@ def scan(
     if not chosen or (unknown := chosen - reading.SOURCES):
         raise UsageError(f'sources {sorted(unknown) if chosen else []}: "massive", "yahoo", or both')
     what = scanning.Scanned(settings, dataset, start or dataset.first_session, end or today(), chosen)
-    return scanning.scan(what)
+    return scanning.lazy_rows(what)

@@ -9,13 +9,13 @@ import polars as pl
 from ingest.cache.manifest import Manifest
 from ingest.errors import NotFound, warn
 from ingest.reading import gaps, rows, smart
-from ingest.reading.adjusting.actions import Known, check_seams, daily, doubts
+from ingest.reading.adjusting.actions import KnownActions, check_seams, daily, doubts
 from ingest.reading.adjusting.freshness import calendar_of
-from ingest.reading.frames import intraday_frame_of
+from ingest.reading.frames import intraday_frame
 from ingest.reading.gaps import Span
 from ingest.reading.resample import BarSize, aggregate, bar_size
 from ingest.reading.rows import Stock
-from ingest.reading.smart import Fetched, Query
+from ingest.reading.smart import Query, TickerRows
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
 
@@ -29,12 +29,12 @@ def massive_frame(
     """A ticker's frame of bars; the query's dataset is of minutes. Raises IngestError; warns of what is missing."""
     found = fetch(settings, query, bar_size(interval), prepost, across_seams=across_seams)
     how = (query.auto_adjust, query.actions, query.dataset, interval, found.missing)
-    return intraday_frame_of(found.rows, found.actions, *how)
+    return intraday_frame(found.rows, found.actions, *how)
 
 
 def fetch(
     settings: Settings, query: Query, size: BarSize, prepost: bool, events: bool = True, across_seams: bool = False
-) -> Fetched:
+) -> TickerRows:
     """A ticker's bars as traded.
 
     Without `events` none are looked for: the bars are not to be adjusted. Raises and warns as `massive_frame`.
@@ -54,10 +54,10 @@ def fetch(
                 warn(doubt)
     for doubt in doubts(bars, {query.ticker: known.actions}, payouts=False) if known else ():
         warn(doubt)
-    return Fetched(bars, known.actions if known else None, missing)
+    return TickerRows(bars, known.actions if known else None, missing)
 
 
-def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) -> Known | None:
+def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) -> KnownActions | None:
     yahoo = shared() if query.fetch and settings.fallback.enabled else None
     with daily(stock, settings) as days:
         return smart.events_of(days, settings, query, bars, yahoo)
@@ -69,8 +69,8 @@ def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minu
     stretches = gaps.spans(missing, sessions)
     if missing:
         warn(
-            f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.in_words(stretches)}): no file of "
-            f"{query.dataset.short} is held, and Yahoo is not asked for minutes"
+            f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.spans_in_words(stretches)}): no file "
+            f"of {query.dataset.short} is held, and Yahoo is not asked for minutes"
         )
     days = frozenset(minutes["date"].to_list())
     return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]

@@ -33,7 +33,7 @@ def resolved(stock: Stock, names: Sequence[str], start: date, end: date) -> list
     return [*plain, *sorted(covered(patterns - found, found) - set(plain))]
 
 
-def missing(
+def missing_names(
     stock: Stock, names: Sequence[str], found: Collection[str], window: tuple[date | None, date | None]
 ) -> Iterator[str]:
     """What is to be said of names of which no row was found, and who may have been meant; nothing where all were."""

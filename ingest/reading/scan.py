@@ -32,7 +32,7 @@ class Scanned:
     sources: frozenset[str]
 
 
-def scan(what: Scanned) -> pl.LazyFrame:
+def lazy_rows(what: Scanned) -> pl.LazyFrame:
     """Raw rows of all tickers as `reading.rows_schema`, read when collected.
 
     Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
@@ -56,8 +56,8 @@ def _asked(what: Scanned, predicate: pl.Expr | None, n_rows: int | None) -> Iter
     filtered: the filter says nothing then of what is to be read. `filter(…).head(5)` comes without a number.
     """
     if n_rows is None:
-        return _frames(what, wish_of(predicate), _BATCH)
-    return _first(n_rows, _frames(what, Wish(None, None), 1))
+        return _frames(what, pushdown_of(predicate), _BATCH)
+    return _first(n_rows, _frames(what, Pushdown(None, None), 1))
 
 
 def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -68,7 +68,7 @@ def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]
             return
 
 
-def _frames(what: Scanned, wish: "Wish", batch: int) -> Iterator[pl.DataFrame]:
+def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFrame]:
     with Manifest.read(what.settings.manifest_path, what.dataset.name) as manifest:
         stock = rows.stock_of(manifest, what.settings, what.dataset, what.sources)
         days = wish.passing([day for day in rows.sessions(stock) if what.start <= day <= what.end])
@@ -98,7 +98,7 @@ def warn_of_partial(stock: Stock, days: Sequence[date], tickers: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Pushdown:
     """What a filter says of dates (an expression upon them alone) and of tickers (None: of all)."""
 
     dates: pl.Expr | None
@@ -111,12 +111,12 @@ class Wish:
         return pl.DataFrame({"date": days}, schema={"date": pl.Date}).filter(self.dates)["date"].to_list()
 
 
-def wish_of(predicate: pl.Expr | None) -> Wish:
+def pushdown_of(predicate: pl.Expr | None) -> Pushdown:
     """What can be told of a filter from those of its parts that all have to hold."""
     parts = [] if predicate is None else list(_conjuncts(predicate))
     dates = [part for part in parts if set(part.meta.root_names()) == {"date"}]
     named = [found for part in parts if (found := _tickers(part)) is not None]
-    return Wish(reduce(and_, dates) if dates else None, frozenset.intersection(*named) if named else None)
+    return Pushdown(reduce(and_, dates) if dates else None, frozenset.intersection(*named) if named else None)
 
 
 def _conjuncts(expr: pl.Expr) -> Iterator[pl.Expr]:

@@ -17,7 +17,7 @@ from ingest.errors import (
 )
 from ingest.errors import warn as _warn
 from ingest.market.calendars import FIRST_SESSION, today
-from ingest.market.catalogue import STOCKS_DAY, strangers
+from ingest.market.catalogue import STOCKS_DAY, foreign_tickers
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import meant, patterns_in
@@ -25,10 +25,10 @@ from ingest.market.windows import first_day
 from ingest.reading import gaps
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted, fallback
-from ingest.reading.adjusting.actions import Inquiry, Known, actions_of, check_seams, differences, doubts
+from ingest.reading.adjusting.actions import Inquiry, KnownActions, actions_of, check_seams, differences, doubts
 from ingest.reading.adjusting.fallback import Answer
-from ingest.reading.adjusting.freshness import ASKS_AGAIN, calendar_of, has_rows, holds, newest_session
-from ingest.reading.frames import frame_of
+from ingest.reading.adjusting.freshness import ASKS_AGAIN, calendar_of, has_rows, newest_session, still_stands
+from ingest.reading.frames import daily_frame
 from ingest.reading.gaps import Span
 from ingest.reading.known import known, meant_by
 from ingest.reading.rows import Stock
@@ -61,7 +61,7 @@ class Query:
         return self.dataset.is_filled_from_yahoo
 
 
-def listed(settings: Settings, dataset: Dataset) -> frozenset[date]:
+def listed_sessions(settings: Settings, dataset: Dataset) -> frozenset[date]:
     """Sessions that the source is known to list, by what the cache was told. Raises CacheError."""
     with Manifest.read(settings.manifest_path, dataset.name) as manifest:
         return manifest.listed()
@@ -93,7 +93,7 @@ def _empty(first: date, last: date, newest: date) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class TickerRows:
     """A ticker's rows as traded, as `reading.rows_schema`, its splits and dividends, and the days that are missing."""
 
     rows: pl.DataFrame
@@ -104,10 +104,10 @@ class Fetched:
 def massive_frame(settings: Settings, query: Query, across_seams: bool = False) -> "pd.DataFrame":
     """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
     found = fetch(settings, query, across_seams=across_seams)
-    return frame_of(found.rows, found.actions, query.auto_adjust, query.actions, query.dataset, found.missing)
+    return daily_frame(found.rows, found.actions, query.auto_adjust, query.actions, query.dataset, found.missing)
 
 
-def fetch(settings: Settings, query: Query, events: bool = True, across_seams: bool = False) -> Fetched:
+def fetch(settings: Settings, query: Query, events: bool = True, across_seams: bool = False) -> TickerRows:
     """A ticker's rows, Massive's first.
 
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
@@ -128,7 +128,7 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
                 _warn(doubt)
         for doubt in doubts(rows, {query.ticker: known.actions}) if known else ():
             _warn(doubt)
-    return Fetched(rows, known.actions if known else None, missing)
+    return TickerRows(rows, known.actions if known else None, missing)
 
 
 def _nothing(query: Query, yahoo: Yahoo | None, refused: str) -> str:
@@ -155,7 +155,7 @@ def spelling(stock: Stock, query: Query) -> str:
         return ""
     if words := meant_by(stock, query.ticker, among):
         return f"; {words}"
-    if strangers(query.dataset, [query.ticker]):
+    if foreign_tickers(query.dataset, [query.ticker]):
         return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
     return "; tickers are spelled as the vendor does, capitals and all"
 
@@ -185,7 +185,7 @@ def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None)
     if has_rows(stock.quotes.asked([query.ticker]).get(query.ticker), first, lacking[-1]):
         return stored
     refusal = stock.quotes.refusals([query.ticker]).get((query.ticker, first))
-    if refusal and holds(refusal, query.dataset):
+    if refusal and still_stands(refusal, query.dataset):
         return replace(stored, refused=f"{refusal.reason} ({ASKS_AGAIN})")
     return _asked(stock, settings, query, yahoo, stored, first)
 
@@ -237,7 +237,7 @@ def _gaps(stock: Stock, query: Query, filled: _Filled, yahoo: Yahoo | None) -> S
     """What is missing of the window, by dates, each said with a warning."""
     sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
     days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
-    gone, newest = gaps.missing(sessions, days, lacking), max(days)
+    gone, newest = gaps.missing_sessions(sessions, days, lacking), max(days)
     if query.start == query.dataset.first_session:
         gone = [day for day in gone if day > min(days)]
     _warn_of_missing([day for day in gone if day < newest], sessions, filled.refused or _why(query, yahoo))
@@ -251,7 +251,7 @@ def _gaps(stock: Stock, query: Query, filled: _Filled, yahoo: Yahoo | None) -> S
 
 def _warn_of_missing(gone: Sequence[date], sessions: Sequence[date], why: str) -> None:
     if gone:
-        _warn(f"{gaps.counted(gone)} missing ({gaps.in_words(gaps.spans(gone, sessions))}): {why}")
+        _warn(f"{gaps.counted(gone)} missing ({gaps.spans_in_words(gaps.spans(gone, sessions))}): {why}")
 
 
 def _why(query: Query, yahoo: Yahoo | None, yet: str = "") -> str:
@@ -294,16 +294,16 @@ def events_of(
     yahoo: Yahoo | None,
     answer: Answer | None = None,
     refused: str = "",
-) -> Known | None:
+) -> KnownActions | None:
     """Splits and dividends; None where they cannot be had, and raw prices were asked for.
 
     What was just asked for is not asked again: there is an `answer`, or a reason why it was `refused`.
     """
     if not stock.dataset.splits:
-        return Known(Actions())
+        return KnownActions(Actions())
     first = rows["date"].min()
     if answer and isinstance(first, date) and answer.start <= first:
-        return Known(answer.actions, answer.begins)
+        return KnownActions(answer.actions, answer.begins)
     try:
         told = {query.ticker: refused} if refused else {}
         known, notices = actions_of(Inquiry(stock, settings, yahoo), rows, told)

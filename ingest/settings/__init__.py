@@ -17,7 +17,7 @@ from ingest.settings.model import (
     Run,
     Setting,
     Settings,
-    Source,
+    SourceSettings,
     Tracked,
     variable,
 )
@@ -33,7 +33,7 @@ __all__ = [
     "Run",
     "Setting",
     "Settings",
-    "Source",
+    "SourceSettings",
     "Tracked",
     "find",
     "load",

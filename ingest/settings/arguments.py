@@ -9,7 +9,7 @@ from ingest.errors import UsageError
 from ingest.market.windows import span
 
 
-def names(argument: str, value: str | Iterable[str], what: str = "name") -> list[str]:
+def parse_names(argument: str, value: str | Iterable[str], what: str = "name") -> list[str]:
     """Some names, in their order; a text is a single name, not its letters.
 
     Raises UsageError for what is no name, which says which argument it was passed as.
@@ -25,17 +25,17 @@ def names(argument: str, value: str | Iterable[str], what: str = "name") -> list
     return found
 
 
-def tickers(argument: str, value: str | Iterable[str]) -> list[str]:
+def parse_tickers(argument: str, value: str | Iterable[str]) -> list[str]:
     """Tickers, as `names`. Raises UsageError."""
-    return names(argument, value, "ticker: text, as the vendor spells it")
+    return parse_names(argument, value, "ticker: text, as the vendor spells it")
 
 
-def ticker(value: str) -> str:
+def parse_ticker(value: str) -> str:
     """A single ticker. Raises UsageError."""
-    return tickers("ticker", [value])[0]
+    return parse_tickers("ticker", [value])[0]
 
 
-def count(argument: str, value: object) -> int | None:
+def parse_count(argument: str, value: object) -> int | None:
     """How many at most; None for all. Raises UsageError."""
     if value is None:
         return None
@@ -53,7 +53,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def day(argument: str, value: date | str) -> date:
+def parse_day(argument: str, value: date | str) -> date:
     """A date: a date, the date of a datetime in its own zone, numpy's, or any as ISO 8601 text. Raises UsageError."""
     try:
         found = value if isinstance(value, date) else _parsed(value)
@@ -70,9 +70,9 @@ def _parsed(value: object) -> date:
         return datetime.fromisoformat(text)
 
 
-def days(start: date | str | None, end: date | str | None) -> tuple[date | None, date | None]:
+def parse_days(start: date | str | None, end: date | str | None) -> tuple[date | None, date | None]:
     """The first and the last day of a window, where they are given. Raises UsageError where start is after end."""
-    first = None if start is None else day("start", start)
-    last = None if end is None else day("end", end)
+    first = None if start is None else parse_day("start", start)
+    last = None if end is None else parse_day("end", end)
     span(first, last)
     return first, last

@@ -66,7 +66,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
-class Source(Section):
+class SourceSettings(Section):
     """Where the daily files come from, and how hard it is asked. Times in seconds."""
 
     endpoint_url: Url = Field(
@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    source: Source = Source()
+    source: SourceSettings = SourceSettings()
     cache: Cache = Cache()
     tracked: Tracked = Tracked()
     archive: Archive = Archive()
@@ -312,7 +312,7 @@ class Settings(BaseSettings):
 
 
 SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
-    "source": Source.model_fields,
+    "source": SourceSettings.model_fields,
     "cache": Cache.model_fields,
     "tracked": Tracked.model_fields,
     "archive": Archive.model_fields,

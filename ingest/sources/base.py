@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ingest.files import durable, opening
-from ingest.sources.spool import Stretch
+from ingest.sources.spool import ByteRange
 
 Write = Callable[[int, bytes | bytearray], Awaitable[None]]
 """Takes bytes of an object, and where in it they begin."""
@@ -119,7 +119,7 @@ class Source(Protocol):
         """The object that is under the key now."""
         ...
 
-    async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+    async def fetch_stretch(self, item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
         """A stretch of an object, or its beginning, handed to `write` piece by piece, in order; one attempt.
 
         Raises Disrupted where it breaks off, Replaced where the object is another by now, and Unranged where all of it

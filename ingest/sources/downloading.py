@@ -14,11 +14,11 @@ import anyio
 from anyio.to_thread import run_sync
 
 from ingest import events
-from ingest.errors import Disrupted, Replaced, Stopped, Unranged, ungrouped
+from ingest.errors import Disrupted, ObjectReplaced, Stopped, Unranged, ungrouped
 from ingest.sources.base import Body, RemoteObject, Write, is_as_listed, looks_like_md5
 from ingest.sources.limits import Common, Lease
-from ingest.sources.resilient import Asker
-from ingest.sources.spool import Known, Spool, Stretch
+from ingest.sources.resilient import ResilientSource
+from ingest.sources.spool import ByteRange, ObjectVersion, PartialDownload
 
 LARGE = 8 << 20
 """Bytes of a packed object from which on it is fetched so. A day of all stocks has 0.3 MB, one of their minutes 26."""
@@ -37,20 +37,22 @@ def is_large(item: RemoteObject) -> bool:
     return item.size >= LARGE
 
 
-async def fetch(asker: Asker, session: date, item: RemoteObject, path: Path, *held: Lease) -> Body:
-    """One large object into the file `path`, checked; for the place and what is `held` for it see `Asker.fetch`.
+async def fetch_large(source: ResilientSource, session: date, item: RemoteObject, path: Path, *held: Lease) -> Body:
+    """One large object into the file `path`, checked; for the place and what is `held` for it see `sources.resilient`.
 
     Raises SourceError, CacheError, or Stopped: then what has come is kept for the next run.
     """
-    asker.limit.release()  # each range takes one of its own
-    return await _Download(asker, session, item, path, held).body()
+    source.limit.release()  # each range takes one of its own
+    return await _Download(source, session, item, path, held).body()
 
 
 class _Download:
     """One object on its way."""
 
-    def __init__(self, asker: Asker, session: date, item: RemoteObject, path: Path, held: Sequence[Lease]) -> None:
-        self._asker, self._session, self._path, self._held = asker, session, path, held
+    def __init__(
+        self, source: ResilientSource, session: date, item: RemoteObject, path: Path, held: Sequence[Lease]
+    ) -> None:
+        self._source, self._session, self._path, self._held = source, session, path, held
         self._listed = self._item = item
         self._alone = False
         self._mismatched: str | None = None
@@ -58,22 +60,22 @@ class _Download:
 
     async def body(self) -> Body:
         """All of it. Raises Disrupted where it is another object, or other bytes, each time."""
-        self._asker.sink(events.FetchStarted(self._session, self._item.size))
-        self._spool = await run_sync(Spool.open, self._path, self._known())
+        self._source.sink(events.FetchStarted(self._session, self._item.size))
+        self._spool = await run_sync(PartialDownload.open, self._path, self._known())
         self._resumed = self._spool.there
-        for number in range(1, self._asker.attempts + 1):
+        for number in range(1, self._source.attempts + 1):
             if await self._filled(number) and (body := await self._checked(number)):
                 seconds = time.monotonic() - self._started
-                self._asker.sink(events.Fetched(self._session, self._item.size, seconds, self._resumed))
+                self._source.sink(events.Fetched(self._session, self._item.size, seconds, self._resumed))
                 return body
-        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._asker.attempts} times")
+        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._source.attempts} times")
 
-    def _known(self) -> Known:
-        return Known(self._item.etag, self._item.size)
+    def _known(self) -> ObjectVersion:
+        return ObjectVersion(self._item.etag, self._item.size)
 
     async def _begin_anew(self, number: int, cause: str) -> None:
-        self._asker.sink(events.Retrying(self._session, number, 0.0, cause))
-        self._spool, self._resumed = await run_sync(Spool.begin, self._path, self._known()), 0
+        self._source.sink(events.Retrying(self._session, number, 0.0, cause))
+        self._spool, self._resumed = await run_sync(PartialDownload.begin, self._path, self._known()), 0
 
     async def _filled(self, number: int) -> bool:
         """Fetch what is missing; False where the object was replaced on the way, and has to be begun anew."""
@@ -83,8 +85,8 @@ class _Download:
         except Unranged:
             self._alone = True
             return await self._filled(number)
-        except Replaced as error:
-            self._item = await self._asker.look_up(self._session, self._item)
+        except ObjectReplaced as error:
+            self._item = await self._source.look_up(self._session, self._item)
             await self._begin_anew(number, str(error))
             return False
         return True
@@ -100,12 +102,12 @@ class _Download:
         if self._spool.there < self._item.size:
             raise Stopped("stopped before all of it had come")
 
-    async def _take(self, waiting: Iterator[Stretch], held: Sequence[Common]) -> None:
+    async def _take(self, waiting: Iterator[ByteRange], held: Sequence[Common]) -> None:
         """Fetch one range after the other, until there is none left or the run is to stop."""
         for stretch in waiting:
             one = _Range(stretch, self._keep)
-            await self._asker.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
-            if self._asker.stop.is_set():
+            await self._source.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
+            if self._source.stop.is_set():
                 break
         for lease in held:
             lease.leave()
@@ -116,7 +118,7 @@ class _Download:
         if (now := time.monotonic()) - self._told >= _TELL_S:
             self._told = now
             there, size = self._spool.there, self._item.size
-            self._asker.sink(events.Downloading(self._session, there, size, self._resumed))
+            self._source.sink(events.Downloading(self._session, there, size, self._resumed))
 
     async def _checked(self, number: int) -> Body | None:
         """The body, where its md5 is the ETag or the ETag is none; None where it is to be fetched once more.
@@ -139,13 +141,13 @@ class _Download:
 class _Range:
     """A range on its way: what is left of it, piece by piece."""
 
-    def __init__(self, stretch: Stretch, keep: Write) -> None:
+    def __init__(self, stretch: ByteRange, keep: Write) -> None:
         self._left, self._keep = stretch, keep
 
-    def left(self) -> Stretch:
+    def left(self) -> ByteRange:
         return self._left
 
     async def write(self, at: int, data: bytes | bytearray) -> None:
         if data:
             await self._keep(at, data)
-            self._left = Stretch(at + len(data), self._left.stop)
+            self._left = ByteRange(at + len(data), self._left.stop)

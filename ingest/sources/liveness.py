@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import anyio
 
 from ingest.errors import Disrupted, SourceUnavailable
-from ingest.settings import Source as SourceSettings
+from ingest.settings import SourceSettings
 from ingest.sources import heard
 
 _TICK_S = 0.25

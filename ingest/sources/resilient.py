@@ -12,13 +12,13 @@ import anyio
 
 from ingest import events
 from ingest.errors import Disrupted, Forbidden, NotFound, SourceError, Stopped, Throttled, ungrouped
-from ingest.settings import Source as SourceSettings
+from ingest.settings import SourceSettings
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Source, Write
 from ingest.sources.limits import AdaptiveLimit, Lease, Place, aside
 from ingest.sources.liveness import Liveness
 from ingest.sources.retrying import Persistence
-from ingest.sources.spool import Stretch
+from ingest.sources.spool import ByteRange
 
 _Result = TypeVar("_Result")
 
@@ -51,7 +51,7 @@ async def ending_with(stop: anyio.Event) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-class Asker:
+class ResilientSource:
     """A source wrapped in retries, a limit on downloads that adapts, and the judgement that it is down."""
 
     def __init__(self, line: Line, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
@@ -148,7 +148,7 @@ class Asker:
         return await self._of_object(session, item, partial(self._source.look_up, item))
 
     async def fetch_stretch(
-        self, session: date, item: RemoteObject, left: Callable[[], Stretch], write: Write, alone: bool, *held: Lease
+        self, session: date, item: RemoteObject, left: Callable[[], ByteRange], write: Write, alone: bool, *held: Lease
     ) -> None:
         """A stretch of an object, in a place of its own among the downloads; `held` is as for `fetch`.
 

@@ -26,14 +26,14 @@ _MOST_NOTED = 1 << 20
 _KEPT_S = 7 * 24 * 3600.0
 
 
-class Stretch(NamedTuple):
+class ByteRange(NamedTuple):
     """Bytes of an object from `start` up to, and without, `stop`."""
 
     start: int
     stop: int
 
 
-class Known(NamedTuple):
+class ObjectVersion(NamedTuple):
     """Which object it is that a spool holds."""
 
     etag: str
@@ -45,36 +45,36 @@ def spool_path(folder: Path, session: date) -> Path:
     return folder / f"{part_name(session)}{_SUFFIX}"
 
 
-def missing(there: Sequence[Stretch], size: int) -> Iterator[Stretch]:
+def missing_ranges(there: Sequence[ByteRange], size: int) -> Iterator[ByteRange]:
     """What lies between stretches that are in order and apart, up to the size."""
     at = 0
-    for one in (*there, Stretch(size, size)):
+    for one in (*there, ByteRange(size, size)):
         if one.start > at:
-            yield Stretch(at, one.start)
+            yield ByteRange(at, one.start)
         at = one.stop
 
 
-def joined(there: Sequence[Stretch], new: Stretch) -> list[Stretch]:
+def merge_ranges(there: Sequence[ByteRange], new: ByteRange) -> list[ByteRange]:
     """Stretches with another one: in order, and apart, since those that touch are made one."""
-    merged: list[Stretch] = []
+    merged: list[ByteRange] = []
     for one in sorted((*there, new)):
         if merged and one.start <= merged[-1].stop:
-            merged[-1] = Stretch(merged[-1].start, max(merged[-1].stop, one.stop))
+            merged[-1] = ByteRange(merged[-1].start, max(merged[-1].stop, one.stop))
         elif one.start < one.stop:
             merged.append(one)
     return merged
 
 
-class Spool:
+class PartialDownload:
     """The spool file of one object; its methods may be called in several threads at once, and raise CacheError."""
 
-    def __init__(self, path: Path, known: Known, there: Sequence[Stretch]) -> None:
+    def __init__(self, path: Path, known: ObjectVersion, there: Sequence[ByteRange]) -> None:
         self.path, self.known = path, known
         self._there = list(there)
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, known: Known) -> Self:
+    def open(cls, path: Path, known: ObjectVersion) -> Self:
         """What an earlier run has left of this very object; where that is nothing, an empty file."""
         durable.make_folder(path.parent)
         if (there := _left(path, known)) is not None:
@@ -82,7 +82,7 @@ class Spool:
         return cls.begin(path, known)
 
     @classmethod
-    def begin(cls, path: Path, known: Known) -> Self:
+    def begin(cls, path: Path, known: ObjectVersion) -> Self:
         """An empty file, whatever is there. It grows with what comes: a size that is listed may be any number."""
         discard(path)
         durable.put(path, b"")
@@ -94,17 +94,17 @@ class Spool:
         with self._lock:
             return sum(stop - start for start, stop in self._there)
 
-    def missing(self, most: int) -> Iterator[Stretch]:
+    def missing(self, most: int) -> Iterator[ByteRange]:
         """What is not there now, in stretches of at most so many bytes."""
         with self._lock:
-            gaps = list(missing(self._there, self.known.size))
-        return (Stretch(at, min(at + most, gap.stop)) for gap in gaps for at in range(gap.start, gap.stop, most))
+            gaps = list(missing_ranges(self._there, self.known.size))
+        return (ByteRange(at, min(at + most, gap.stop)) for gap in gaps for at in range(gap.start, gap.stop, most))
 
     def write(self, offset: int, data: bytes | bytearray) -> None:
         """Keep bytes of the object, then note that they are there."""
         durable.write_at(self.path, offset, data)
         with self._lock:
-            self._there = joined(self._there, Stretch(offset, offset + len(data)))
+            self._there = merge_ranges(self._there, ByteRange(offset, offset + len(data)))
             durable.put(_note(self.path), json.dumps([*self.known, self._there]).encode())
 
     def md5(self) -> str:
@@ -119,7 +119,7 @@ def discard(path: Path) -> None:
     durable.remove(path)
 
 
-def sweep(folder: Path, decided: Mapping[date, Known | None]) -> None:
+def sweep_spool(folder: Path, decided: Mapping[date, ObjectVersion | None]) -> None:
     """Remove what will not be gone on with. Raises CacheError.
 
     `decided` are the sessions of a run's window, each with the object that is still to be fetched. What belongs to
@@ -149,7 +149,7 @@ def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}{_NOTE}")
 
 
-def _left(path: Path, known: Known) -> list[Stretch] | None:
+def _left(path: Path, known: ObjectVersion) -> list[ByteRange] | None:
     """What is there of this object; None where the file or its note is of another one, or cannot be."""
     with durable.translated("read", path):
         try:
@@ -158,13 +158,13 @@ def _left(path: Path, known: Known) -> list[Stretch] | None:
             return None
     try:
         etag, size, there = json.loads(noted)
-        stretches = [Stretch(*one) for one in there]
+        stretches = [ByteRange(*one) for one in there]
     except (ValueError, TypeError):
         return None
-    return stretches if Known(etag, size) == known and _can_be(stretches, min(length, known.size)) else None
+    return stretches if ObjectVersion(etag, size) == known and _can_be(stretches, min(length, known.size)) else None
 
 
-def _can_be(stretches: Sequence[Stretch], size: int) -> bool:
+def _can_be(stretches: Sequence[ByteRange], size: int) -> bool:
     """Whether stretches are numbers, in order, apart, and within a file of so many bytes."""
     edges = [edge for one in stretches for edge in one]
     return (

@@ -22,9 +22,9 @@ import tenacity
 from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled, Unintelligible
 from ingest.market.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
 from ingest.market.calendars import today
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.market.multipliers import Bars, confirmed
-from ingest.sources.yahoo_chart import Listed, Overheard, overheard
+from ingest.sources.yahoo_chart import ChartEvents, Overheard, overheard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class Told:
     """yfinance's own table, and the events of Yahoo's answer that it is made of."""
 
     frame: "pd.DataFrame"
-    listed: Listed
+    listed: ChartEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def _as_traded(told: Told) -> Daily:
     return Daily(bars, actions, () if listed.certain else (_UNCERTAIN,))
 
 
-def _as_paid(payout: Dividend, splits: tuple[Split, ...], days: Days, closes: Floats) -> Dividend:
+def _as_paid(payout: Dividend, splits: tuple[StockSplit, ...], days: Days, closes: Floats) -> Dividend:
     """What was paid for a share of then, with the close before for a share as it was before the splits of the day."""
     before, on = split_factors(_day(payout.ex_date, -1), splits), split_factors(_day(payout.ex_date), splits)
     at = int(np.searchsorted(days, np.datetime64(payout.ex_date, "D"))) - 1
@@ -270,7 +270,7 @@ def _day(day: date, later: int = 0) -> Days:
     return np.array([day + timedelta(days=later)], dtype="datetime64[D]")
 
 
-def newest_session() -> date:
+def newest_at_yahoo() -> date:
     """The newest session that Yahoo has of a well-known ticker, asked for once; raises SourceError."""
     told = _ask(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1), "actions": False})
     newest: date = told.frame.index[-1].date()

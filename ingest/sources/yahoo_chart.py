@@ -10,20 +10,20 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from ingest.market.corporate_actions import Dividend, Split, summed
+from ingest.market.corporate_actions import Dividend, StockSplit, summed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ChartEvents:
     """Splits, dividends and capital gains, ascending; amounts for a share of today's.
 
     `instrument` is Yahoo's type of the security. `certain` is False where the dates are those of yfinance's rows.
     """
 
-    splits: tuple[Split, ...] = ()
+    splits: tuple[StockSplit, ...] = ()
     dividends: tuple[Dividend, ...] = ()
     gains: tuple[Dividend, ...] = ()
     instrument: str = ""
@@ -69,12 +69,12 @@ class Overheard:
         except Exception:  # no answer, a page, or JSON of another shape
             return False
 
-    def listed(self, frame: "pd.DataFrame") -> Listed:
+    def listed(self, frame: "pd.DataFrame") -> ChartEvents:
         """The events of the answer that became this table; those of the table where no answer was overheard."""
-        return listed(self._answer.json()["chart"]["result"][0]) if self._answer is not None else tabled(frame)
+        return events_in(self._answer.json()["chart"]["result"][0]) if self._answer is not None else tabled(frame)
 
 
-def listed(result: Mapping[str, Any]) -> Listed:
+def events_in(result: Mapping[str, Any]) -> ChartEvents:
     """The events of a chart. Raises what it meets where that is none."""
     meta, events = result["meta"], result.get("events") or {}
     zone = ZoneInfo(meta["exchangeTimezoneName"])
@@ -84,7 +84,7 @@ def listed(result: Mapping[str, Any]) -> Listed:
         days = ((datetime.fromtimestamp(one["date"], UTC).astimezone(zone).date(), one) for one in found)
         return sorted(days, key=lambda event: event[0])
 
-    return Listed(
+    return ChartEvents(
         _splits((day, _ratio(day, one)) for day, one in of("splits")),
         _payouts((day, float(one["amount"])) for day, one in of("dividends")),
         _payouts((day, float(one["amount"])) for day, one in of("capitalGains")),
@@ -99,7 +99,7 @@ def _ratio(day: date, split: Mapping[str, Any]) -> float:
     return new / old
 
 
-def tabled(frame: "pd.DataFrame") -> Listed:
+def tabled(frame: "pd.DataFrame") -> ChartEvents:
     """The events of yfinance's table, by the dates of its rows."""
 
     def of(name: str) -> list[tuple[date, float]]:
@@ -108,11 +108,11 @@ def tabled(frame: "pd.DataFrame") -> Listed:
 
     gains = _payouts(of("Capital Gains"))
     instrument = "ETF" if "Capital Gains" in frame.columns else ""
-    return Listed(_splits(of("Stock Splits")), _payouts(of("Dividends")), gains, instrument, certain=False)
+    return ChartEvents(_splits(of("Stock Splits")), _payouts(of("Dividends")), gains, instrument, certain=False)
 
 
-def _splits(events: Iterable[tuple[date, float]]) -> tuple[Split, ...]:
-    return tuple(Split(day, ratio) for day, ratio in events if ratio > 0 and ratio != 1)
+def _splits(events: Iterable[tuple[date, float]]) -> tuple[StockSplit, ...]:
+    return tuple(StockSplit(day, ratio) for day, ratio in events if ratio > 0 and ratio != 1)
 
 
 def _payouts(events: Iterable[tuple[date, float]]) -> tuple[Dividend, ...]:

@@ -31,7 +31,7 @@ def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) ->
     counts = repeated.group_by(keys, maintain_order=True).agg(same=pl.struct(numbers).n_unique() == 1)
     rows = list(counts.select("ticker", "same").iter_rows())
     told = {same: list(dict.fromkeys(ticker for ticker, one in rows if one is same)) for same in (True, False)}
-    return (*finding.named(finding.IDENTICAL, told[True]), *finding.named(finding.CONFLICTING, told[False]))
+    return (*finding.finding_on(finding.IDENTICAL, told[True]), *finding.finding_on(finding.CONFLICTING, told[False]))
 
 
 def may_repeat(frame: pl.DataFrame, keys: Sequence[str], ordered: bool) -> bool:

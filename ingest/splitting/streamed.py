@@ -77,7 +77,7 @@ class Cutter:
     def __init__(self, header: Header, wish: Wish, cut: Cut, sinks: Mapping[Tier, PartSink]) -> None:
         self._header, self._wish, self._cut, self._sinks = header, wish, cut, sinks
         self._findings = Findings()
-        self._findings.add(finding.named(finding.UNKNOWN_COLUMN, header.unknown))
+        self._findings.add(finding.finding_on(finding.UNKNOWN_COLUMN, header.unknown))
         self._repeats = Repeats(keys_of(wish.dataset), wish.dataset.numbers)
         self._placing = Placing(wish.dataset, wish.session)
         self._rows = Collector()

@@ -98,7 +98,7 @@ def split(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
         stamps={} if dated_by_time(header, frame) else stamps(text, header, frame.height),
         times=frame[TIME] if TIME in frame.columns else None,
         findings=(
-            *finding.named(finding.UNKNOWN_COLUMN, header.unknown),
+            *finding.finding_on(finding.UNKNOWN_COLUMN, header.unknown),
             *_repeats(frame, ordered, dataset),
             *nameless(tickers),
             *misshapen(text, header, edges),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from ingest.cache.layout import PartFolders, PartsOf
-from ingest.cache.parts.lines import batches, check_columns, parse, stamp_of, texts
+from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.market.datasets import Dataset
 from ingest.market.epochs import TIME, in_ns, is_near, of_text
 
@@ -30,7 +30,9 @@ def extract(
     """
     schema = TIMED if dataset.is_intraday else SCHEMA
     order = schema.names()[:2]
-    frames = [_lines(text, columns, wanted, dataset) for columns, text in batches(texts(folders, sessions, wanted))]
+    frames = [
+        _lines(text, columns, wanted, dataset) for columns, text in batches(dated_texts(folders, sessions, wanted))
+    ]
     rows = _own_first(pl.concat(frames)) if frames else pl.DataFrame(schema=schema)
     return rows.unique(order, keep="first", maintain_order=True).sort(order)
 
@@ -46,7 +48,7 @@ def _own_first(rows: pl.DataFrame) -> pl.DataFrame:
 def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
     check_columns(columns, dataset.numbers)
     session = stamp_of(columns)
-    rows = parse(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
+    rows = parse_lines(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
     if not dataset.is_intraday:
         return rows.select("ticker", pl.col(session).alias("date"), _line(pl.col(session), dataset))
     day = pl.col(session).str.to_date("%Y-%m-%d")

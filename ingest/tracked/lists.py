@@ -12,7 +12,7 @@ from ingest.cache.manifest import Held, Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.errors import UsageError
 from ingest.files import durable, opening, rewriting
-from ingest.market.catalogue import strangers
+from ingest.market.catalogue import foreign_tickers
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, is_pattern, matching, meant, written
 from ingest.settings import Settings
@@ -70,7 +70,7 @@ def add(
         return new, _projected(settings, dataset, tickers, say)
 
 
-def remove(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
+def remove_tickers(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
     """Take tickers out of a list; their CSVs stay as they are. Returns those that were in it.
 
     Raises UsageError where there is no such list, CacheLocked or CacheError.
@@ -96,7 +96,7 @@ def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
 
 def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
     tracked(dataset.csv_name, extra=tickers)  # raises for what is no ticker
-    if strange := strangers(dataset, tickers):
+    if strange := foreign_tickers(dataset, tickers):
         raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
     if comments := [ticker for ticker in tickers if "#" in ticker]:
         raise UsageError(f"{comments[0]!r}: a # starts a comment in a list, so no ticker of it can hold one")

@@ -30,7 +30,7 @@ _LEAST = _DAY // 10
 """Rows a session to reckon with where a ticker had fewer: a contract that nobody traded may come alive."""
 
 
-def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Projected | None:
+def project_months(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Projected | None:
     """Make every active month's CSV what the committed sessions say; None where nothing was to be done.
 
     Made are the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
@@ -63,7 +63,7 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Proj
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
-def contents(
+def month_contents(
     manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Iterable[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, month by month; nothing is written. Raises CacheError."""

@@ -49,7 +49,7 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     read, only after all CSVs that are not made of it.
     """
     if folder.dataset.is_intraday:
-        return months.project(manifest, folders, folder)
+        return months.project_months(manifest, folders, folder)
     started = time.monotonic()
     stock = _Stock(folders, folder, frozenset(manifest.committed()), sorted(manifest.pending()), yahoo)
     due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
@@ -102,7 +102,7 @@ def contents(
 ) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
     if folder.dataset.is_intraday:
-        yield from months.contents(manifest, folders, folder, rows)
+        yield from months.month_contents(manifest, folders, folder, rows)
         return
     everything = frozenset(manifest.committed())
     for yahoo in (False, True):

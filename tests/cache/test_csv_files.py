@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.cache import csv_files
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.manifest.records import Projection
+from ingest.cache.manifest.records import Projection, period_of
 from ingest.errors import CacheError
 from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
@@ -195,7 +195,7 @@ def test_a_month_has_a_file_in_the_folder_of_its_ticker(tmp_path: Path) -> None:
     minutes = CsvFolder(tmp_path, STOCKS_MINUTE)
     assert minutes.file("BACpL", "2025-11") == tmp_path / "BAC_pL_1m_data" / "2025-11.csv"
     assert minutes.file("BACpL") == tmp_path / "BAC_pL_1m_data"
-    assert csv_files.period_of(date(2025, 11, 1)) == "2025-11"
+    assert period_of(date(2025, 11, 1)) == "2025-11"
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
 
     monkeypatch.setattr("ingest.cache.manifest.manifest.Held", buggy)
     monkeypatch.setattr("ingest.cache.manifest.findings.Finding", buggy)
-    monkeypatch.setattr("ingest.cache.manifest.yahoo.Asking", buggy)
+    monkeypatch.setattr("ingest.cache.manifest.yahoo.ActionCoverage", buggy)
     with Manifest.read(whole, DATASET) as manifest:
         for reader in (manifest.sessions, Judgements(manifest).findings, lambda: Quotes(manifest).asked(["A"])):
             with pytest.raises(wrong, match="a bug"):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ingest.cache.layout import MemberIndex
 from ingest.cache.manifest import Held, Manifest, SessionRecord, codec
 from ingest.cache.manifest.findings import Judgements
-from ingest.cache.manifest.records import FORMAT, Projection, Quarantined
+from ingest.cache.manifest.records import FORMAT, Projection, QuarantinedFile
 from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.errors import CacheError
 from ingest.finding import Finding
@@ -72,7 +72,7 @@ def _correction(day: date = DAY) -> Correction:
 
 
 def _quarantine(manifest: Manifest, day: date, etag: str) -> None:
-    Judgements(manifest).quarantine(Quarantined(day, etag, 100, None, "short", acceptable=False), 1)
+    Judgements(manifest).quarantine(QuarantinedFile(day, etag, 100, None, "short", acceptable=False), 1)
 
 
 def _raw(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -420,7 +420,7 @@ class TestIntents:
 
     @given(corrections)
     def test_a_correction_survives_as_json(self, correction: Correction) -> None:
-        assert codec.correction(codec.to_json(correction)) == correction
+        assert codec.decode_correction(codec.to_json(correction)) == correction
 
     def test_they_survive_the_run_that_wrote_them(self, path: Path) -> None:
         with Manifest.open(path, DATASET) as manifest:

@@ -14,14 +14,14 @@ from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.schema import MIGRATIONS
-from ingest.cache.manifest.yahoo import Asking, Quotes, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.tracked import projection
 
 DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(10)]
 FEW, MANY = 40, 320
-ACTIONS = Actions((Split(DAYS[3], 2.0),), (Dividend(DAYS[5], 0.5, 10.0),))
+ACTIONS = Actions((StockSplit(DAYS[3], 2.0),), (Dividend(DAYS[5], 0.5, 10.0),))
 FUND = Actions((), (Dividend(DAYS[5], 30.0, 20.0, 0.99),), (Dividend(DAYS[5], 4.0, 20.0, 0.99),), "ETF")
 AT = "2024-01-10T00:00:00+00:00"
 
@@ -37,7 +37,7 @@ def _filled(root: Path, count: int) -> Path:
         manifest.follow(_tickers(count))
         for ticker in _tickers(count):
             rows = [(ticker, day, 1.0, 2.0, 0.5, 1.5, 100.0) for day in DAYS]
-            Quotes(manifest).keep(ticker, Asking(DAYS[0], DAYS[-1]), ACTIONS, rows)
+            Quotes(manifest).keep(ticker, ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, rows)
     return root
 
 
@@ -60,7 +60,7 @@ QUESTIONS: dict[str, Callable[[Quotes], object]] = {
     "actions": lambda quotes: quotes.actions(["T0007"]),
     "rows": lambda quotes: quotes.rows(["T0007"], DAYS[0], DAYS[-1]),
     "sessions": lambda quotes: quotes.sessions(),
-    "keep": lambda quotes: quotes.keep("T0007", Asking(DAYS[0], DAYS[-1]), ACTIONS, []),
+    "keep": lambda quotes: quotes.keep("T0007", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, []),
     "refuse": lambda quotes: quotes.refuse("T0007", Refusal(DAYS[1], DAYS[-1], "no")),
     "nothing new": lambda quotes: quotes.nothing_new("T0007", DAYS[-1]),
 }
@@ -77,7 +77,7 @@ def test_a_session_costs_its_own_rows(tmp_path: Path) -> None:
     before = _asked(root, lambda quotes: quotes.rows_of(DAYS[3]))
     with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         rows = [("T0001", DAYS[-1] + timedelta(days=n), 1.0, 2.0, 0.5, 1.5, 100.0) for n in range(1, 2000)]
-        Quotes(manifest).keep("T0001", Asking(DAYS[0], DAYS[-1]), ACTIONS, rows)
+        Quotes(manifest).keep("T0001", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, rows)
     assert _asked(root, lambda quotes: quotes.rows_of(DAYS[3])) < 1.3 * before + 20
 
 
@@ -99,7 +99,7 @@ def test_names_from_outside_stay_values(tmp_path: Path) -> None:
     names = ['A"B', "A'B", "A\\B", "A", "1E5", "Ünïcode", "💥", "\u2028"]
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for name in names:
-            Quotes(manifest).keep(name, Asking(DAYS[0], DAYS[-1]), ACTIONS, [])
+            Quotes(manifest).keep(name, ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, [])
         assert set(Quotes(manifest).asked(names)) == set(names)
         assert Quotes(manifest).asked(["A\0B"]) == {}
 
@@ -128,7 +128,7 @@ def test_the_history_of_one_ticker_costs_its_own_rows(caches: dict[int, Path], m
 
 
 def _kept(manifest: Manifest, first: int, last: int, actions: Actions = ACTIONS) -> None:
-    Quotes(manifest).keep("A", Asking(DAYS[first], DAYS[last]), actions, [])
+    Quotes(manifest).keep("A", ActionCoverage(DAYS[first], DAYS[last]), actions, [])
 
 
 def _known(manifest: Manifest) -> tuple[date, date]:
@@ -153,7 +153,7 @@ def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
 ) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         _kept(manifest, 0, 9)
-        Quotes(manifest).keep("B", Asking(DAYS[0], DAYS[-1]), ACTIONS, [])
+        Quotes(manifest).keep("B", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, [])
         _kept(manifest, first, last, Actions())
         expected = {"B": ACTIONS} | ({"A": left} if left != Actions() else {})
         assert Quotes(manifest).actions(["A", "B"]) == expected
@@ -161,13 +161,13 @@ def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
 
 def test_an_event_of_today_that_yahoo_took_back_is_gone_though_the_day_is_not_over(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        for actions in (Actions((Split(DAYS[9], 2.0),)), Actions()):
-            Quotes(manifest).keep("A", Asking(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])
+        for actions in (Actions((StockSplit(DAYS[9], 2.0),)), Actions()):
+            Quotes(manifest).keep("A", ActionCoverage(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])
         assert Quotes(manifest).actions(["A"]) == {}
 
 
 def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
-    corrected = Actions((Split(DAYS[3], 3.0),), (Dividend(DAYS[6], 0.25, 11.0),))
+    corrected = Actions((StockSplit(DAYS[3], 3.0),), (Dividend(DAYS[6], 0.25, 11.0),))
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         _kept(manifest, 0, 9)
         _kept(manifest, 0, 9, corrected)
@@ -207,5 +207,5 @@ def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -
     with Manifest.open(path, STOCKS_DAY.name) as manifest:
         quotes = Quotes(manifest)
         assert (quotes.asked(["A"]), quotes.actions(["A"]), quotes.count()) == ({}, {}, 1)
-        quotes.keep("A", Asking(DAYS[0], DAYS[-1]), FUND, [])
+        quotes.keep("A", ActionCoverage(DAYS[0], DAYS[-1]), FUND, [])
         assert quotes.actions(["A"]) == {"A": FUND}

@@ -27,7 +27,7 @@ DAY = date(2025, 3, 4)
 
 
 def read(data):
-    return part_record.read(io.BytesIO(data))
+    return part_record.read_record(io.BytesIO(data))
 
 
 HEADER = "ticker,volume,open,close,high,low"
@@ -39,8 +39,8 @@ def made(names, tracked, kept=True, **named):
     lines = [f"{name},{n},1,1,1,1" for n, name in enumerate(names)]
     text = "\n".join([HEADER, *lines, ""]).encode()
     cut = split(text, frozenset(tracked), kept, STOCKS_DAY)
-    part = parts.pack(cut.tracked)
-    archive = parts.pack(cut.archive) if cut.archive else None
+    part = parts.pack_part(cut.tracked)
+    archive = parts.pack_part(cut.archive) if cut.archive else None
     record = SessionRecord(
         session=DAY,
         etag="e1",
@@ -146,7 +146,7 @@ def test_a_part_without_a_note_says_nothing():
     ],
 )
 def test_a_note_that_is_no_record_says_nothing(note):
-    assert read(stamp.put(made(["A"], ["A"])[1], note)) is None
+    assert read(stamp.put_note(made(["A"], ["A"])[1], note)) is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_record_with_a_field_that_cannot_be_says_nothing(tickers, change):
     plain, data = made(["A"], ["A"])
     told = json.loads(codec.to_json(plain)) | change
     note = zlib.compress(json.dumps([1, "set", tickers, json.dumps(told)]).encode())
-    assert read(stamp.put(data, note)) is None
+    assert read(stamp.put_note(data, note)) is None
 
 
 def test_a_note_that_is_too_long_for_the_first_header_stands_at_the_end():
@@ -194,7 +194,9 @@ SPREAD = stamp.MAX_UNPACKED // 3 - 2
 def test_a_note_that_is_a_bomb_is_none_and_is_not_unpacked(text, where):
     note = zlib.compress(text)
     plain = made(["A", "B"], ["A"])[1]
-    data = stamp.put(plain, note) if where == "front" and len(note) <= stamp.MAX_BYTES else plain + stamp.tail(note)
+    data = (
+        stamp.put_note(plain, note) if where == "front" and len(note) <= stamp.MAX_BYTES else plain + stamp.tail(note)
+    )
     tracemalloc.start()
     try:
         assert read(data) is None

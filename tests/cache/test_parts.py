@@ -34,7 +34,7 @@ def _part(rows: list[bytes]) -> PartText:
 
 def _pack(rows: list[bytes], block: int = 64) -> parts.PackedPart:
     with mock.patch.object(blockgzip, "BLOCK", block):
-        return parts.pack(_part(rows))
+        return parts.pack_part(_part(rows))
 
 
 def _of(lines: bytes, wanted: frozenset[str]) -> Counter[bytes]:
@@ -116,7 +116,7 @@ def test_nothing_wanted_reads_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [HEADER, HEADER[:-1]])
 def test_a_part_without_rows_has_no_lines(text: bytes, tmp_path: Path) -> None:
     cut = split(text, frozenset("A"), True, STOCKS_DAY)
-    packed = parts.pack(cut.tracked)
+    packed = parts.pack_part(cut.tracked)
     path = tmp_path / "part.csv.gz"
     path.write_bytes(packed.data)
     assert parts.read_known(path, packed.sha256) == text

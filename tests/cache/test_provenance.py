@@ -13,7 +13,7 @@ import ingest
 from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, IngestWarning, UsageError
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_source_that_never_answered_or_gave_nothing_is_none(servers, tmp_path)
     ],
 )
 def test_the_vendor_has_one_name_however_it_is_spelled(given):
-    assert Source(**given).name == "https://files.massive.com/flatfiles"
+    assert SourceSettings(**given).name == "https://files.massive.com/flatfiles"
 
 
 @pytest.mark.parametrize(
@@ -173,4 +173,4 @@ def test_the_vendor_has_one_name_however_it_is_spelled(given):
     ],
 )
 def test_other_sources_have_names_of_their_own(given, name):
-    assert Source(**given).name == name
+    assert SourceSettings(**given).name == name

@@ -59,7 +59,7 @@ def trades(place):
 
 
 def day(place):
-    return stored.day(place.settings(), STOCKS_DAY, FIRST)
+    return stored.day_rows(place.settings(), STOCKS_DAY, FIRST)
 
 
 def scan(place):

@@ -15,7 +15,7 @@ from yahoo_kit import fresh_yfinance, past_sessions
 import ingest
 from ingest.cli.app import app
 from ingest.cli.commands.chart import chart, short
-from ingest.cli.commands.show import Look, Wish, show_command
+from ingest.cli.commands.show import Display, ShowQuery, show_command
 from ingest.demo.files.market import pack
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.reading import measures
@@ -42,7 +42,9 @@ def show(here, capsys):
     def run(*, rows=10, plot=None, csv=False, json=False, settings=None, **wish):
         whole = {"ticker": "AAPL", "period": "6mo", "start": DAYS[100], "end": None, "data_source": "massive"}
         whole |= {"adjust": "all", "fetch": True, "across_seams": False} | wish
-        code = show_command(Wish(**whole), Look(rows, plot, csv, json), here.config(["AAPL"], **(settings or {})))
+        code = show_command(
+            ShowQuery(**whole), Display(rows, plot, csv, json), here.config(["AAPL"], **(settings or {}))
+        )
         assert code == 0
         return capsys.readouterr()
 
@@ -247,10 +249,10 @@ def test_without_fetch_nothing_is_asked_of_anybody(show, here):
 def test_a_seam_is_not_crossed_unless_told_to(monkeypatch, tmp_path, capsys):
     reused = security([*DAYS[:20], *DAYS[100:]], {DAYS[110]: (2, 1)})
     with world(monkeypatch, tmp_path, {"MSFT": security(DAYS), "ZZZ": reused}, {"ZZZ": reused}, DAYS) as here:
-        look, config = Look(10, None, False, True), here.config()
+        look, config = Display(10, None, False, True), here.config()
 
         def rows(adjust, across_seams):
-            wish = Wish("ZZZ", "6mo", DAYS[0], None, "massive", adjust, True, across_seams)
+            wish = ShowQuery("ZZZ", "6mo", DAYS[0], None, "massive", adjust, True, across_seams)
             show_command(wish, look, config)
             return len(json.loads(capsys.readouterr().out)["rows"])
 

@@ -116,11 +116,11 @@ def test_one_dataset_and_several_exclude_each_other(call):
 
 @given(st.text(min_size=1).filter(str.isprintable))
 def test_a_text_in_place_of_names_is_a_list_of_it(name):
-    assert arguments.names("tickers", name) == [name] == arguments.names("tickers", (name,))
+    assert arguments.parse_names("tickers", name) == [name] == arguments.parse_names("tickers", (name,))
 
 
 @given(st.datetimes(timezones=st.none() | st.timezones()))
 def test_a_day_is_the_same_however_it_is_said(moment):
     numpys = np.datetime64(moment.replace(tzinfo=None)), np.datetime64(moment.date())
     told = [moment, moment.date(), moment.isoformat(), moment.date().isoformat(), *numpys]
-    assert {arguments.day("start", one) for one in told} == {moment.date()}
+    assert {arguments.parse_day("start", one) for one in told} == {moment.date()}

@@ -159,7 +159,7 @@ def test_whoever_comes_next_after_a_kill_works_at_once(name, broken_off, tmp_pat
     told = again(place, *AFTER[name])
     assert told.code == 0, told
     assert len(place.query("SELECT session FROM intents")) == (name in READING)
-    rows = history.day(place.settings(), STOCKS_DAY, REFUSED[0])
+    rows = history.day_rows(place.settings(), STOCKS_DAY, REFUSED[0])
     assert rows["ticker"].to_list() == [ticker for ticker, _ in ROWS[5:]]
 
 

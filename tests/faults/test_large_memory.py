@@ -20,9 +20,9 @@ import sys
 from datetime import date
 from pathlib import Path
 import anyio
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 from ingest.sources import downloading as spooling
-from ingest.sources.resilient import Asker, Line
+from ingest.sources.resilient import Line, ResilientSource
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
 from ingest.sources.massive.client import connect
@@ -34,20 +34,21 @@ def peak():
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1])
 
-async def one(asker, key):
-    await asker.limit.acquire()
-    body = await spooling.fetch(asker, date(2025, 3, 4), RemoteObject(key, int(size), etag, ""), Path(folder, key))
+async def one(source, key):
+    await source.limit.acquire()
+    item = RemoteObject(key, int(size), etag, "")
+    body = await spooling.fetch_large(source, date(2025, 3, 4), item, Path(folder, key))
     assert body.size == int(size)
 
 async def work():
-    settings = Source(endpoint_url=url)
+    settings = SourceSettings(endpoint_url=url)
     async with connect(settings) as connected:
-        asker = Asker(Line(connected, Liveness(settings)), settings, lambda event: None, anyio.Event())
+        source = ResilientSource(Line(connected, Liveness(settings)), settings, lambda event: None, anyio.Event())
         await connected.look_up(RemoteObject(keys[0], int(size), etag, ""))
         peaks.append(peak())
-        async with asker.watching(), anyio.create_task_group() as group:
+        async with source.watching(), anyio.create_task_group() as group:
             for key in keys:
-                group.start_soon(one, asker, key)
+                group.start_soon(one, source, key)
         peaks.append(peak())
 
 anyio.run(work)

@@ -418,7 +418,7 @@ def test_a_cache_on_a_file_system_that_is_mounted_read_only_is_read(small_disk, 
             shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
     small_disk.make("ro")
     assert (status(place.settings()).last, verify(place.settings()).broken) == (DAYS[1], ())
-    owned, found = (history.day(one.settings(), one.dataset, DAYS[1]) for one in (eventful.before, place))
+    owned, found = (history.day_rows(one.settings(), one.dataset, DAYS[1]) for one in (eventful.before, place))
     assert found.height > 200
     assert found.equals(owned)
     with pytest.raises(CacheError, match="is mounted read-only"), hold(place.root):

@@ -10,10 +10,10 @@ from pipeline_kit import Place, flat, trading_days, window
 
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.patterns import Patterns
-from ingest.cache.manifest.yahoo import Asking, Quotes, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.demo.files.market import pack
 from ingest.market.catalogue import named
-from ingest.market.corporate_actions import Actions, Split
+from ingest.market.corporate_actions import Actions, StockSplit
 
 DATASETS = tuple(map(named, ("stocks-day", "options-day")))
 DAYS = trading_days(date(2025, 3, 3), 4)
@@ -50,9 +50,9 @@ def fill(place, server):
         server.put(dataset.key(DAYS[2]), pack(FEWER))
         assert here.run(*SPAN, tracked=LISTED).finished.exit_code == 3
         with Manifest.open(here.root / "manifest.sqlite", dataset.name) as manifest:
-            known = Asking(*SPAN)
+            known = ActionCoverage(*SPAN)
             rows = [("GONE", day, 1.0, 2.0, 1.0, 2.0, 9.0) for day in DAYS]
-            Quotes(manifest).keep("GONE", known, Actions((Split(DAYS[1], 2.0),), ()), rows)
+            Quotes(manifest).keep("GONE", known, Actions((StockSplit(DAYS[1], 2.0),), ()), rows)
             Quotes(manifest).refuse("NONE", Refusal(*SPAN, "Yahoo has no NONE"))
             Patterns(manifest).remember(["T1*"])
 

@@ -8,12 +8,12 @@ from datetime import date
 import anyio
 
 from ingest.errors import IngestError
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 from ingest.sources import downloading, spool
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.liveness import Liveness
 from ingest.sources.massive.client import connect
-from ingest.sources.resilient import Asker, Line
+from ingest.sources.resilient import Line, ResilientSource
 
 RANGE = 1000
 PIECE = 128
@@ -57,14 +57,14 @@ def download(server, key, path, **settings):
 def fetch(endpoint_url, item, path, **settings):
     """As `download`, of an object that is listed so."""
     chosen = {"endpoint_url": endpoint_url, "down_after_s": 20} | settings
-    source, seen = Source(**chosen), []
+    source, seen = SourceSettings(**chosen), []
 
     async def work():
         async with connect(source) as connected:
-            asker = Asker(Line(connected, Liveness(source)), source, seen.append, anyio.Event())
-            async with asker.watching():
-                await asker.limit.acquire()
-                return await downloading.fetch(asker, DAY, item, path)
+            resilient = ResilientSource(Line(connected, Liveness(source)), source, seen.append, anyio.Event())
+            async with resilient.watching():
+                await resilient.limit.acquire()
+                return await downloading.fetch_large(resilient, DAY, item, path)
 
     try:
         return Got(anyio.run(work), None, seen)

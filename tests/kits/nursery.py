@@ -39,7 +39,7 @@ from ingest.market.catalogue import named
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
-from ingest.settings import Archive, Cache, Fallback, Settings, Source
+from ingest.settings import Archive, Cache, Fallback, Settings, SourceSettings
 from ingest.sources.massive.client import connect
 from ingest.tracked import (
     projection,  # noqa: F401 - what a run imports when it needs it
@@ -163,7 +163,9 @@ def run(order, log):
 
 def asked(order):
     settings = Settings(
-        source=Source(endpoint_url=order["url"], same_as="the tests' own source", concurrency=order["concurrency"]),
+        source=SourceSettings(
+            endpoint_url=order["url"], same_as="the tests' own source", concurrency=order["concurrency"]
+        ),
         cache=Cache(root=Path(order["root"])),
         archive=Archive(save_others=order["save_others"]),
         fallback=Fallback(enabled=False),
@@ -213,7 +215,7 @@ def warm():
     botocore.session.create_loader = lambda *arguments: shared
 
     async def once():
-        async with connect(Source(endpoint_url="http://127.0.0.1:9")):
+        async with connect(SourceSettings(endpoint_url="http://127.0.0.1:9")):
             pass
 
     anyio.run(once)

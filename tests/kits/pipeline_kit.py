@@ -37,7 +37,7 @@ from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
-from ingest.settings import Archive, Cache, Fallback, Limits, Settings, Source
+from ingest.settings import Archive, Cache, Fallback, Limits, Settings, SourceSettings
 from ingest.splitting import row_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,7 +217,7 @@ class Place:
         chosen_limits = {"max_bytes_in_flight": in_flight, "max_unpacked_bytes": max_unpacked}
         limits = Limits(**{name: value for name, value in chosen_limits.items() if value is not None})
         return Settings(
-            source=Source(**chosen),
+            source=SourceSettings(**chosen),
             cache=Cache(root=self.root),
             archive=Archive(save_others=save_others),
             limits=limits,

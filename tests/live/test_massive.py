@@ -16,7 +16,7 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
-from ingest.planning.survey import asking, listed
+from ingest.planning.survey import asking, fetch_listing
 from ingest.sources.massive.credentials import credentials_file
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
@@ -50,15 +50,15 @@ def ask(chosen, question):
     """The answer to a question that takes a connected source."""
 
     async def work():
-        async with asking(chosen, lambda event: None, anyio.Event()) as asker:
-            return await question(asker)
+        async with asking(chosen, lambda event: None, anyio.Event()) as source:
+            return await question(source)
 
     return anyio.run(work)
 
 
 @pytest.fixture(scope="module")
 def march(chosen):
-    return ask(chosen, lambda asker: listed(asker, STOCKS_DAY, MARCH.start, MARCH.end))
+    return ask(chosen, lambda source: fetch_listing(source, STOCKS_DAY, MARCH.start, MARCH.end))
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +76,15 @@ def test_the_year_is_listed(march):
 
 
 def test_this_computer_s_clock_is_right(chosen):
-    assert abs(ask(chosen, lambda asker: asker.clock_skew(STOCKS_DAY.prefix))) < 60
+    assert abs(ask(chosen, lambda source: source.clock_skew(STOCKS_DAY.prefix))) < 60
 
 
 def test_one_file_is_what_it_should_be(chosen, march):
     day = date(2024, 3, 7)
 
-    async def download(asker):
-        await asker.limit.acquire()
-        return await asker.fetch(day, march[day])
+    async def download(source):
+        await source.limit.acquire()
+        return await source.fetch(day, march[day])
 
     lines = members.unpack(ask(chosen, download).data).splitlines()
     assert set(STOCKS_DAY.required) <= set(lines[0].decode().split(","))

@@ -25,14 +25,14 @@ from runs_kit import rows_of
 from ingest.cache.commit import Store
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Asking, Quotes
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
 from ingest.cli.commands.adopt import adopt_command
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, CacheLocked, UnreadableFile, UsageError
 from ingest.maintenance.adopt import adopt as adopting
-from ingest.maintenance.adopt.ticker_csv import read, ticker_named
-from ingest.market.corporate_actions import Actions, Split
+from ingest.maintenance.adopt.ticker_csv import read_ticker_csv, ticker_named
+from ingest.market.corporate_actions import Actions, StockSplit
 from ingest.market.windows import Window
 from ingest.planning.request import Request
 
@@ -354,8 +354,8 @@ def test_sessions_beside_a_known_split_are_needed(place, theirs):
     place.run(*window(DAYS[:5]))
     settings = place.settings()
     with Manifest.open(settings.manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
-        asking = Asking(first=DAYS[0], last=DAYS[-1])
-        Quotes(manifest).keep("MSFT", asking, Actions((Split(DAYS[6], 2.0),)), [])
+        asking = ActionCoverage(first=DAYS[0], last=DAYS[-1])
+        Quotes(manifest).keep("MSFT", asking, Actions((StockSplit(DAYS[6], 2.0),)), [])
     theirs.plain("MSFT", DAYS)
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]
     assert one.reason.startswith(f"not proven to be as traded: {DAYS[5]}, beside a split, cannot be compared; ")
@@ -397,12 +397,12 @@ def test_a_csv_that_cannot_be_read_is_told(place, theirs, text, why):
 
 def test_csvs_are_read_leniently():
     text = "\ufeff# by a tool\n\n,date , close,VOLUME\n0,2025-03-04 04:00:00+00:00,2.5,x\r\n1,2025-03-03,1\n"
-    found = read("x", "AAPL", text.encode())
+    found = read_ticker_csv("x", "AAPL", text.encode())
     assert [date.fromordinal(day) for day in found.days.tolist()] == DAYS[:2]
     assert found.closes.tolist() == [1, 2.5]
     assert str(found.volumes.tolist()) == "[nan, nan]"
     with pytest.raises(UnreadableFile):
-        read("x", "AAPL", b"\xff\xfe\x00" * 50)
+        read_ticker_csv("x", "AAPL", b"\xff\xfe\x00" * 50)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ NAMES = ["settings", "cache", "keys", "connection", "clock", "listing", "plan", 
 @pytest.fixture(autouse=True)
 def surroundings(loopback_keys, monkeypatch):
     monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
-    monkeypatch.setattr("ingest.sources.yahoo.newest_session", lambda: DAYS[-1])
+    monkeypatch.setattr("ingest.sources.yahoo.newest_at_yahoo", lambda: DAYS[-1])
 
 
 def found(place, **settings):
@@ -410,7 +410,7 @@ def test_a_yahoo_that_is_out_of_reach(tmp_path, monkeypatch):
     def refuse():
         raise Disrupted("429")
 
-    monkeypatch.setattr("ingest.sources.yahoo.newest_session", refuse)
+    monkeypatch.setattr("ingest.sources.yahoo.newest_at_yahoo", refuse)
     with serving() as server:
         assert failing(found(Place(tmp_path / "cache", server.endpoint_url))) == ["yahoo"]
 

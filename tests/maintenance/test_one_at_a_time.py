@@ -11,7 +11,7 @@ from ingest.cache import rebuild
 from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.demo.servers import loopback
-from ingest.maintenance.corrections import corrected
+from ingest.maintenance.corrections import changed_values
 from ingest.maintenance.verify import cache as verifying
 from ingest.maintenance.verify import session as looking
 from ingest.market.catalogue import STOCKS_DAY
@@ -47,13 +47,13 @@ def others() -> set[int]:
 
 def test_verify_holds_few_records_at_a_time(filled: Place, others, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    look = looking.look
+    look = looking.check_session
 
     def counting(*given, **named):  # type: ignore[no-untyped-def]
         seen.append(len(_alive() - others))
         return look(*given, **named)
 
-    monkeypatch.setattr(looking, "look", counting)
+    monkeypatch.setattr(looking, "check_session", counting)
     monkeypatch.setattr(verifying.os, "cpu_count", lambda: 1)
     found = verifying.verify(filled.settings())
     assert (found.sessions, found.problems, len(seen)) == (24, (), 24)
@@ -106,7 +106,7 @@ def test_corrections_of_a_ticker_take_the_memory_of_one(filled: Place, tmp_path)
     def peak(ticker: str | None, first: int) -> tuple[int, int]:
         tracemalloc.start()
         start = DAYS[0] + timedelta(days=first)
-        count = sum(1 for _ in corrected(place.settings(), ticker, start, DAYS[0] + timedelta(days=30)))
+        count = sum(1 for _ in changed_values(place.settings(), ticker, start, DAYS[0] + timedelta(days=30)))
         taken = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return count, taken
@@ -122,12 +122,12 @@ def test_a_ticker_is_found_whatever_it_is_called(filled: Place, tmp_path) -> Non
     place = Place(tmp_path / "cache", filled.endpoint_url)
     place.root.mkdir()
     _corrections(place, 3, 12)
-    found = list(corrected(place.settings(), 'A"B'))
+    found = list(changed_values(place.settings(), 'A"B'))
     assert [(one.session - DAYS[0], one.old, one.new) for one in found] == [
         (timedelta(days=n), "1", "3") for n in range(3)
     ]
-    every = list(corrected(place.settings()))
+    every = list(changed_values(place.settings()))
     assert [one.session for one in every] == sorted(one.session for one in every)
     for ticker in {one.ticker for one in every}:
-        assert list(corrected(place.settings(), ticker)) == [one for one in every if one.ticker == ticker]
-    assert list(corrected(place.settings(), "0000")) == list(corrected(place.settings(), "A\0B")) == []
+        assert list(changed_values(place.settings(), ticker)) == [one for one in every if one.ticker == ticker]
+    assert list(changed_values(place.settings(), "0000")) == list(changed_values(place.settings(), "A\0B")) == []

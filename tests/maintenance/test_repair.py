@@ -236,7 +236,7 @@ def test_parts_of_another_dataset_or_day_are_not_believed(place, tmp_path):
 def test_where_no_part_says_anything_all_are_fetched(place, whole):
     """Parts of an older version carry no note; and there is no manifest."""
     for day in DAYS:
-        _, plain = note.take(place.part(day).read_bytes())
+        _, plain = note.take_note(place.part(day).read_bytes())
         place.part(day).write_bytes(plain)
     (place.root / "manifest.sqlite").unlink()
     code, deeds, gets = repaired(place)
@@ -289,7 +289,7 @@ def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
     server.put(key(DAYS[4]), pack(text))
     place.run(*SPAN)
     corrections = place.query("SELECT session, removed, added, at FROM corrections")
-    plain = note.take(place.part(DAYS[1]).read_bytes())[1]
+    plain = note.take_note(place.part(DAYS[1]).read_bytes())[1]
     place.part(DAYS[1]).write_bytes(plain)
     ((index,),) = place.query("SELECT member_index FROM members WHERE session = ? AND tier = 'tracked'", str(DAYS[1]))
     index = json.loads(index)

@@ -136,7 +136,7 @@ def test_what_the_part_says_otherwise_is_named(place, change):
 
 
 def test_a_part_of_an_older_version_says_nothing_and_an_etag_may_be_forgotten(place):
-    _, plain = note.take(place.part(DAYS[2]).read_bytes())
+    _, plain = note.take_note(place.part(DAYS[2]).read_bytes())
     place.part(DAYS[2]).write_bytes(plain)
     offsets, *rest = json.loads(place.query("SELECT member_index FROM members WHERE tier = 'tracked'")[0][0])
     index = json.dumps([[0, len(plain)], *rest])
@@ -328,7 +328,7 @@ def test_a_fresh_cache_like_it_is_the_same(place, server, tmp_path):
 
 def test_a_run_that_ends_amid_a_look_breaks_nothing(place, server, monkeypatch):
     """The records were read before it, the parts are read after it; its note is gone by the end of the look."""
-    looks, original = [], session.look
+    looks, original = [], session.check_session
 
     def slow(record, *arguments, **named):
         looks.append(record.session)
@@ -337,7 +337,7 @@ def test_a_run_that_ends_amid_a_look_breaks_nothing(place, server, monkeypatch):
             assert place.run(*SPAN).finished.corrections == 1
         return original(record, *arguments, **named)
 
-    monkeypatch.setattr(session, "look", slow)
+    monkeypatch.setattr(session, "check_session", slow)
     monkeypatch.setattr(cache, "ThreadPoolExecutor", lambda count: ThreadPoolExecutor(1))
     monkeypatch.setattr(cache, "_LOOK_AGAIN_S", 0)
     found = verify(place.settings())

@@ -16,7 +16,7 @@ from ingest.market.adjust import (
     unmatched,
     without_repeats,
 )
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
 EPOCH = date(2020, 1, 1)
 
@@ -34,7 +34,7 @@ def factors(found, closes, actions):
 
 
 def test_a_split_divides_what_came_before_its_ex_date():
-    splits = [Split(day(5), 4.0), Split(day(2), 0.1)]
+    splits = [StockSplit(day(5), 4.0), StockSplit(day(2), 0.1)]
     assert split_factors(days(0, 1, 2, 4, 5, 9), splits) == pytest.approx([0.4, 0.4, 4, 4, 1, 1])
     assert split_factors(days(), splits).tolist() == []
 
@@ -42,7 +42,7 @@ def test_a_split_divides_what_came_before_its_ex_date():
 def test_apple_before_its_split_of_august_2020():
     """Massive has 499.23 for 2020-08-28, Yahoo 124.8075 since the 4:1 split of 2020-08-31."""
     session = np.array(["2020-08-28"], dtype="datetime64[D]")
-    factors = split_factors(session, [Split(date(2020, 8, 31), 4.0)])
+    factors = split_factors(session, [StockSplit(date(2020, 8, 31), 4.0)])
     served = np.float32([124.8075])
     assert raw_prices(served, factors).tolist() == [499.23]
     assert (np.array([499.23]) / factors) == pytest.approx([124.8075])
@@ -69,7 +69,7 @@ def test_a_dividends_own_close_counts_where_rows_are_missing_before_it():
 
 
 def test_a_split_on_the_ex_date_of_a_dividend_counts_for_the_close_before():
-    actions = Actions((Split(day(1), 2.0),), (Dividend(day(1), 0.5, 100.0),))
+    actions = Actions((StockSplit(day(1), 2.0),), (Dividend(day(1), 0.5, 100.0),))
     assert factors(days(0), np.array([100.0]), actions) == pytest.approx([1 - 0.5 / 50])
 
 
@@ -80,7 +80,7 @@ ratios = st.sampled_from([2.0, 3.0, 4.0, 7.0, 20.0, 1.5, 1.253, 0.1, 0.05, 1 / 3
 @given(st.lists(prices, min_size=1, max_size=20), st.lists(st.tuples(st.integers(0, 25), ratios), max_size=3))
 def test_prices_in_cents_come_back_exactly(raw, splits):
     found = days(*range(len(raw)))
-    factors = split_factors(found, [Split(day(n), ratio) for n, ratio in splits])
+    factors = split_factors(found, [StockSplit(day(n), ratio) for n, ratio in splits])
     assert raw_prices((np.array(raw) / factors).astype(np.float32), factors).tolist() == raw
 
 
@@ -89,7 +89,7 @@ def test_prices_in_cents_come_back_exactly(raw, splits):
 )
 def test_other_prices_come_back_within_what_is_said(raw, splits):
     raw = np.array(raw)
-    factors = split_factors(days(*range(len(raw))), [Split(day(n), ratio) for n, ratio in splits])
+    factors = split_factors(days(*range(len(raw))), [StockSplit(day(n), ratio) for n, ratio in splits])
     back = raw_prices((raw / factors).astype(np.float32), factors)
     assert np.all(np.abs(back - raw) <= 2e-7 * raw)
 
@@ -99,7 +99,7 @@ def test_missing_prices_stay_missing():
 
 
 def test_a_split_listed_twice_counts_once_and_two_splits_count_twice():
-    twice = (Split(day(0), 4.0), Split(day(3), 4.0), Split(day(300), 4.0), Split(day(301), 2.0))
+    twice = (StockSplit(day(0), 4.0), StockSplit(day(3), 4.0), StockSplit(day(300), 4.0), StockSplit(day(301), 2.0))
     assert without_repeats(twice) == (twice[0], twice[2], twice[3])
 
 
@@ -115,5 +115,5 @@ def test_a_split_listed_twice_counts_once_and_two_splits_count_twice():
 )
 def test_a_split_without_a_jump_is_told_of(closes, ratio, found):
     prices = np.array(closes, dtype=float)
-    split = Split(day(2), ratio)
+    split = StockSplit(day(2), ratio)
     assert unmatched(days(0, 1, 2, 3), prices, prices, [split]) == ([split] if found else [])

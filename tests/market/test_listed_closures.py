@@ -99,7 +99,7 @@ def test_what_is_newer_than_what_is_held_counts_for_its_age(place):
 
 def test_sessions_are_counted_back_over_a_listed_closure(place):
     place.run(BEFORE, AFTER)
-    listed = smart.listed(place.settings(), place.dataset)
+    listed = smart.listed_sessions(place.settings(), place.dataset)
     assert listed == {BEFORE, CLOSED, AFTER}
     end = date(2025, 1, 11)
     assert smart.window_of("2d", None, end, place.dataset) == (BEFORE, AFTER)

@@ -10,7 +10,7 @@ from pipeline_kit import flat
 
 from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.manifest.records import Coverage, Held
-from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named, of_ticker, strangers
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, foreign_tickers, named, of_ticker
 from ingest.market.patterns import (
     covered,
     covers,
@@ -23,7 +23,7 @@ from ingest.market.patterns import (
     written,
 )
 from ingest.market.permission import Permission
-from ingest.planning.plan import Wishes, make_plan
+from ingest.planning.plan import Wanted, make_plan
 from ingest.settings.lists import read_list, tracked
 from ingest.sources.base import RemoteObject
 from ingest.splitting.whole import is_tracked, split
@@ -114,7 +114,7 @@ def test_what_a_root_is_and_what_it_covers():
     assert not any(covers(frozenset({name}), spy) for name in ("O:S?Y", "O:SPY", "O:SPYD*", *meant(["O:SPYD"])))
     plain = ["O:SPY251219C00650000", "O:SPY*", "X:BTC-USD", "SPY", "O:spy", "O:", "O:TOOLONGROOT", "O:SPY???"]
     assert meant(plain) == plain == [written(name) for name in plain]
-    assert strangers(named("options-day"), [spy]) == []
+    assert foreign_tickers(named("options-day"), [spy]) == []
 
 
 def test_a_list_holds_patterns_and_they_are_kept_as_they_are_written(tmp_path):
@@ -164,7 +164,7 @@ def test_a_session_without_its_rest_can_tell_of_what_its_patterns_match():
 def test_a_name_that_a_held_pattern_covers_is_not_lacking(wanted, reason):
     held = {DAY: Held("committed", "listed", etag="e", tracked=frozenset({"X:*-USD"}))}
     listing = {DAY: RemoteObject("key", 1, "e", "")}
-    wishes = Wishes(frozenset(wanted), save_others=False)
+    wishes = Wanted(frozenset(wanted), save_others=False)
     (decision,) = make_plan((DAY, DAY), listing, held, lambda day: True, wishes, permission=Permission()).decisions
     assert decision.reason == reason
 

@@ -353,11 +353,11 @@ def test_ctrl_c_before_a_command_has_begun_is_no_traceback(place, tmp_path):
 IN_A_QUERY = """
 import os, signal
 from ingest.__main__ import main
-from ingest.sources.resilient import Asker
+from ingest.sources.resilient import ResilientSource
 
-fetch, struck = Asker.fetch, []
+fetch, struck = ResilientSource.fetch, []
 
-async def fetching(asker, session, item, *held):  # by now a run has imported all that it needs, and not before
+async def fetching(source, session, item, *held):  # by now a run has imported all that it needs, and not before
     if not struck:
         struck.append(True)
         from ingest.splitting import whole as split
@@ -377,9 +377,9 @@ async def fetching(asker, session, item, *held):  # by now a run has imported al
             return read_rows(*arguments)
 
         split.read_rows = reading
-    return await fetch(asker, session, item, *held)
+    return await fetch(source, session, item, *held)
 
-Asker.fetch = fetching
+ResilientSource.fetch = fetching
 main()
 """
 

@@ -232,7 +232,7 @@ def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large)
         assert one == other
         assert pl.read_csv(one).height == getattr(made[0].record, f"{tier}_rows")
     with durable.temporary(made[0].job.path("tracked")).open("rb") as file:
-        assert part_record.read(file).record == replace(made[0].record, last_modified="")
+        assert part_record.read_record(file).record == replace(made[0].record, last_modified="")
 
 
 def test_a_text_with_a_line_end_within_quotes_far_down_is_cut_by_rows(tmp_path, large):

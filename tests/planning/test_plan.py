@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from ingest.cache.manifest.records import Held
 from ingest.market.permission import Permission
-from ingest.planning.plan import Decision, Plan, Wishes, limit, make_plan
+from ingest.planning.plan import Decision, Plan, Wanted, limit, make_plan
 from ingest.sources.base import RemoteObject
 
 MONDAY = date(2024, 1, 8)
 A, AB = frozenset({"AAPL"}), frozenset({"AAPL", "MSFT"})
-WISHES = Wishes(AB, save_others=True)
+WISHES = Wanted(AB, save_others=True)
 DONE = Held("committed", "listed", etag="e1", tracked=AB, archive_kept=True)
 
 
@@ -34,7 +34,7 @@ def _day(number: int) -> date:
 
 
 def _one(
-    held: Held | None, wishes: Wishes = WISHES, etag: str | None = "e1", missing: Collection[date] = ()
+    held: Held | None, wishes: Wanted = WISHES, etag: str | None = "e1", missing: Collection[date] = ()
 ) -> Decision:
     """The decision on a Monday of which this is held, and which is listed with this ETag if it is at all."""
     later = MONDAY + timedelta(days=30)
@@ -63,13 +63,13 @@ class TestOneSession:
             # The lists and --save-others.
             (replace(DONE, tracked=A), WISHES, "e1", "skip", "committed", "listed"),
             (replace(DONE, archive_kept=False), WISHES, "e1", "fetch", "lacks archive", "listed"),
-            (replace(DONE, archive_kept=False), Wishes(AB, False), "e1", "skip", "committed", "listed"),
-            (replace(DONE, archive_kept=False), Wishes(A, False), "e1", "skip", "committed", "listed"),
-            (DONE, Wishes(AB | {"IBM"}, False), "e1", "skip", "committed", "listed"),
-            (replace(DONE, archive_kept=False, tracked=A), Wishes(AB, False), "e1", "fetch", "lacks MSFT", "listed"),
+            (replace(DONE, archive_kept=False), Wanted(AB, False), "e1", "skip", "committed", "listed"),
+            (replace(DONE, archive_kept=False), Wanted(A, False), "e1", "skip", "committed", "listed"),
+            (DONE, Wanted(AB | {"IBM"}, False), "e1", "skip", "committed", "listed"),
+            (replace(DONE, archive_kept=False, tracked=A), Wanted(AB, False), "e1", "fetch", "lacks MSFT", "listed"),
             (
                 replace(DONE, archive_kept=False, tracked=frozenset()),
-                Wishes(frozenset("EDCBA"), False),
+                Wanted(frozenset("EDCBA"), False),
                 *("e1", "fetch", "lacks A, B, C and 2 more", "listed"),
             ),
             # 403 for a session of which no more is known.
@@ -107,7 +107,7 @@ class TestOneSession:
         ],
     )
     def test_a_listed_session(
-        self, held: Held | None, wishes: Wishes, etag: str, action: str, reason: str, remote: str
+        self, held: Held | None, wishes: Wanted, etag: str, action: str, reason: str, remote: str
     ) -> None:
         decision = _one(held, wishes, etag)
         assert (decision.action, decision.reason, decision.remote) == (action, reason, remote)
@@ -166,7 +166,7 @@ class TestWhatIsHeldIsKept:
         self, held: frozenset[str], wanted: frozenset[str], kept: bool, save: bool, refresh: bool, gone: bool, etag: str
     ) -> None:
         state = replace(DONE, tracked=held, archive_kept=kept)
-        decision = _one(state, Wishes(wanted, save, refresh), etag, [MONDAY] if gone else [])
+        decision = _one(state, Wanted(wanted, save, refresh), etag, [MONDAY] if gone else [])
         assert decision.tracked == held | wanted
         assert decision.keep_rest is (kept or save)
         satisfied = kept or (not save and wanted <= held)
@@ -245,7 +245,7 @@ class TestAPlan:
         held = {_day(n): state for n, (state, _, _) in enumerate(days) if state}
         sessions = {_day(n) for n, (_, _, session) in enumerate(days) if session}
         window = (MONDAY, _day(len(days) - 1))
-        plan = make_plan(window, listing, held, sessions.__contains__, Wishes(AB, save, refresh))
+        plan = make_plan(window, listing, held, sessions.__contains__, Wanted(AB, save, refresh))
         seen = [decision.session for decision in plan.decisions]
         assert seen == sorted(set(seen))
         assert sessions | listing.keys() | held.keys() <= set(seen)

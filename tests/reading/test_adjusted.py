@@ -9,7 +9,7 @@ import pytest
 from ingest.cache.manifest.records import Coverage
 from ingest.errors import AcrossSeam, LosesRows
 from ingest.market.adjust import without_repeats
-from ingest.market.corporate_actions import Actions, Split
+from ingest.market.corporate_actions import Actions, StockSplit
 from ingest.reading.adjusting.actions import check_seams
 from ingest.reading.adjusting.adjusted import SEAM_SESSIONS, apply, seams
 from ingest.splitting.diff import refuse_loss
@@ -29,7 +29,7 @@ def rows(*numbers, ticker="A"):
 def test_a_split_divides_prices_and_multiplies_volumes_of_its_ticker_alone():
     held = pl.concat([rows(0, 1, 2), rows(0, 1, ticker="B")])
     for adjust in ("splits", "all"):
-        found = apply(held, {"A": Actions((Split(day(2), 4.0),))}, adjust)
+        found = apply(held, {"A": Actions((StockSplit(day(2), 4.0),))}, adjust)
         assert found["close"].to_list() == [2.75, 2.75, 11.0, 11.0, 11.0]
         assert found["volume"].to_list() == [400.0, 400.0, 100.0, 100.0, 100.0]
 
@@ -43,13 +43,13 @@ def test_a_seam_has_no_rows_in_just_so_many_held_sessions(missed):
 
 def test_a_split_that_is_listed_again_within_a_week_counts_once():
     for apart, kept in ((7, 1), (8, 2)):
-        assert len(without_repeats([Split(day(0), 4.0), Split(day(apart), 4.0)])) == kept
+        assert len(without_repeats([StockSplit(day(0), 4.0), StockSplit(day(apart), 4.0)])) == kept
 
 
 @pytest.mark.parametrize(("ex", "refused"), [(0, False), (1, True), (SEAM_SESSIONS + 1, True), (99, True)])
 def test_nothing_is_adjusted_across_a_seam_for_what_happened_since_it_began(ex, refused):
     coverage = Coverage(frozenset(map(day, range(SEAM_SESSIONS + 2))), {})
-    actions = {"A": Actions((Split(day(ex), 4.0),))}
+    actions = {"A": Actions((StockSplit(day(ex), 4.0),))}
     with pytest.raises(AcrossSeam) if refused else nullcontext():
         check_seams(rows(0, SEAM_SESSIONS + 1), coverage, actions)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.reading.adjusting.agreement import compare
+from ingest.reading.adjusting.agreement import agreement_of
 
 TOLERANCE = 0.02
 
@@ -16,7 +16,7 @@ def judged(ratios, beside=None):
     alone[1:-1] = True
     if beside is not None:
         alone[beside] = False
-    found = compare(np.log(np.array(ratios, dtype=float)), alone, TOLERANCE)
+    found = agreement_of(np.log(np.array(ratios, dtype=float)), alone, TOLERANCE)
     assert (found.agrees.astype(int) + found.factor + found.outlier == 1).all()
     return list(np.flatnonzero(found.factor)), list(np.flatnonzero(found.outlier))
 
@@ -76,7 +76,7 @@ def test_a_split_that_is_missing_in_some_stretch_is_found_in_all_of_it(seed, rat
     logs = noise.copy()
     logs[begin : begin + length] += np.log(ratio)
     clear = np.abs(logs[begin : begin + length]) > np.log(1.1)
-    found = compare(logs, np.ones(count, dtype=bool), TOLERANCE)
+    found = agreement_of(logs, np.ones(count, dtype=bool), TOLERANCE)
     assert found.factor[begin : begin + length][clear].all()
 
 
@@ -85,7 +85,7 @@ def test_a_split_that_is_missing_in_some_stretch_is_found_in_all_of_it(seed, rat
 def test_thinly_traded_securities_are_not_refused(seed, count, noise):
     """Closes that differ independently by up to a few percent are the same security's."""
     logs = np.clip(np.random.default_rng(seed).normal(0, noise, count), -0.09, 0.09)
-    found = compare(logs, np.ones(count, dtype=bool), TOLERANCE)
+    found = agreement_of(logs, np.ones(count, dtype=bool), TOLERANCE)
     assert int(found.factor.sum()) <= count * 0.02
 
 
@@ -93,4 +93,4 @@ def test_thinly_traded_securities_are_not_refused(seed, count, noise):
 @given(st.integers(0, 2**32 - 1), st.integers(12, 300), st.floats(1.3, 50))
 def test_another_security_is_wrong_throughout(seed, count, apart):
     logs = np.log(apart) + np.cumsum(np.random.default_rng(seed).normal(0, 0.01, count)).clip(-0.1, 0.1)
-    assert compare(logs, np.ones(count, dtype=bool), TOLERANCE).factor.all()
+    assert agreement_of(logs, np.ones(count, dtype=bool), TOLERANCE).factor.all()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Asking, Quotes, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.calendars import NEW_YORK
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions
-from ingest.reading.adjusting.freshness import due, has_events, has_rows, holds, newest_event, newest_session
+from ingest.reading.adjusting.freshness import due, has_events, has_rows, newest_event, newest_session, still_stands
 
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 13)
 """A Thursday, and the newest session that is over in most of these tests."""
@@ -22,8 +22,8 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK)
 
 
-def asked(when: datetime, first: date = FIRST, last: date = LAST) -> Asking:
-    return Asking(first, last, when.astimezone(UTC).isoformat(timespec="seconds"))
+def asked(when: datetime, first: date = FIRST, last: date = LAST) -> ActionCoverage:
+    return ActionCoverage(first, last, when.astimezone(UTC).isoformat(timespec="seconds"))
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,16 @@ def asked(when: datetime, first: date = FIRST, last: date = LAST) -> Asking:
         (asked(at(LAST + DAY, 18), last=LAST + DAY), at(LAST + 4 * DAY, 0), False),
     ],
 )
-def test_events_are_known_up_to_the_newest_that_may_be_in_force(before: Asking, now: datetime, suffices: bool) -> None:
+def test_events_are_known_up_to_the_newest_that_may_be_in_force(
+    before: ActionCoverage, now: datetime, suffices: bool
+) -> None:
     assert has_events(before, STOCKS_DAY, FIRST, now) is suffices
 
 
 def test_nothing_is_known_of_what_was_never_asked() -> None:
     assert not has_events(None, STOCKS_DAY, FIRST)
     assert not has_rows(None, FIRST, LAST)
-    assert not holds(None, STOCKS_DAY)
+    assert not still_stands(None, STOCKS_DAY)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_rows_are_known_of_the_days_that_were_answered(first: date, last: date, 
     ],
 )
 def test_a_refusal_holds_until_another_session_opens_or_is_over(refused: datetime, now: datetime, does: bool) -> None:
-    assert holds(Refusal(FIRST, LAST, "no", refused.isoformat()), STOCKS_DAY, now) is does
+    assert still_stands(Refusal(FIRST, LAST, "no", refused.isoformat()), STOCKS_DAY, now) is does
 
 
 def test_a_refusal_is_of_the_question_that_it_was_given_to(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_an_answer_takes_the_place_of_refusals_within_its_span_alone(tmp_path: P
         for first in (FIRST, FIRST + DAY, FIRST + 2 * DAY):
             quotes.refuse("META", Refusal(first, LAST, "no"))
         quotes.refuse("MSFT", Refusal(FIRST + DAY, LAST, "no"))
-        quotes.keep("META", Asking(FIRST + DAY, LAST), Actions(), [])
+        quotes.keep("META", ActionCoverage(FIRST + DAY, LAST), Actions(), [])
         assert set(quotes.refusals(["META", "MSFT"])) == {("META", FIRST), ("MSFT", FIRST + DAY)}
 
 

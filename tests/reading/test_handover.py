@@ -13,7 +13,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions
 import ingest
 from ingest.cache.manifest.records import Coverage
 from ingest.errors import AcrossSeam, IngestWarning
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.reading.adjusting.handover import signs
 
 __all__ = ["fresh_yfinance"]
@@ -67,9 +67,9 @@ def test_a_jump_after_a_week_without_rows_is_believed(missed, sure):
 @pytest.mark.parametrize(
     "actions",
     [
-        Actions((Split(day(2), 0.02),)),
-        Actions((Split(day(5), 0.02),)),  # traded at its ratio before its date
-        Actions((Split(day(2), 0.2), Split(day(3), 0.1))),
+        Actions((StockSplit(day(2), 0.02),)),
+        Actions((StockSplit(day(5), 0.02),)),  # traded at its ratio before its date
+        Actions((StockSplit(day(2), 0.2), StockSplit(day(3), 0.1))),
     ],
 )
 def test_a_jump_that_a_split_explains_is_none(actions):

@@ -14,7 +14,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions
 import ingest
 from ingest.demo.files.market import pack
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
-from ingest.reading.scan import wish_of
+from ingest.reading.scan import pushdown_of
 
 __all__ = ["fresh_yfinance"]
 pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
@@ -206,7 +206,7 @@ def test_a_scan_and_history_say_the_same(here):
     ],
 )
 def test_what_a_filter_says_of_tickers(predicate, tickers):
-    assert wish_of(predicate).tickers == (None if tickers is None else frozenset(tickers))
+    assert pushdown_of(predicate).tickers == (None if tickers is None else frozenset(tickers))
 
 
 ATOMS = st.one_of(

@@ -134,8 +134,8 @@ def test_dates_are_missing_once(here):
 def test_stretches_are_told_apart():
     days = [date(2025, 3, day) for day in range(1, 20)]
     whole = [(days[0], days[8]), (days[12], days[12])]
-    assert gaps.apart([whole[1], (days[3], days[8]), (days[0], days[5]), (days[4], days[4])]) == whole
-    assert gaps.apart([]) == []
+    assert gaps.merge_spans([whole[1], (days[3], days[8]), (days[0], days[5]), (days[4], days[4])]) == whole
+    assert gaps.merge_spans([]) == []
 
 
 def test_stretches_are_of_neighbouring_sessions():
@@ -147,4 +147,4 @@ def test_stretches_are_of_neighbouring_sessions():
         (days[8], days[8]),
     ]
     seven = [(day, day) for day in days[:7]]
-    assert gaps.in_words(seven).endswith("2025-03-07 and 2 more stretches")
+    assert gaps.spans_in_words(seven).endswith("2025-03-07 and 2 more stretches")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.market.corporate_actions import Split
+from ingest.market.corporate_actions import StockSplit
 from ingest.reading.adjusting.unapplied import unapplied
 
 DAYS = np.arange("2025-01-01", "2025-04-11", dtype="datetime64[D]")
@@ -31,7 +31,7 @@ def found(closes, *splits):
 def test_a_stretch_is_found_wherever_it_is(ratio, rows, twice):
     closes = raw(ratio)
     closes[rows] *= 1 / ratio if twice else ratio
-    assert found(closes, Split(EX_DATE, ratio)) == [(rows.start, rows.stop)]
+    assert found(closes, StockSplit(EX_DATE, ratio)) == [(rows.start, rows.stop)]
     assert found(closes) == []
 
 
@@ -39,7 +39,7 @@ def test_several_stretches_are_found_by_their_own_splits():
     closes = raw(4.0)
     closes[5:9] *= 4
     closes[20:22] *= 2
-    splits = (Split(DAYS[-4].item(), 2.0), Split(EX_DATE, 4.0))
+    splits = (StockSplit(DAYS[-4].item(), 2.0), StockSplit(EX_DATE, 4.0))
     closes[-4:] /= 2
     assert found(closes, *splits) == [(5, 9), (20, 22)]
 
@@ -48,13 +48,13 @@ def test_several_stretches_are_found_by_their_own_splits():
 def test_what_shares_do_on_a_day_is_no_sign(ratio):
     closes = raw(ratio)
     closes[10:30] *= ratio
-    assert found(closes, Split(EX_DATE, ratio)) == []
+    assert found(closes, StockSplit(EX_DATE, ratio)) == []
 
 
 def test_a_price_that_does_not_come_back_is_no_stretch():
     closes = raw(2.0)
     closes[:30] *= 2
-    assert found(closes, Split(EX_DATE, 2.0)) == []
+    assert found(closes, StockSplit(EX_DATE, 2.0)) == []
 
 
 @settings(max_examples=50)
@@ -62,6 +62,6 @@ def test_a_price_that_does_not_come_back_is_no_stretch():
 def test_ordinary_prices_have_none_and_a_forgotten_split_is_found_in_all(seed, ratio, spread):
     noise = np.clip(np.random.default_rng(seed).normal(0, spread / 3, len(DAYS)), -spread, spread)
     closes = raw(ratio, noise)
-    assert found(closes, Split(EX_DATE, ratio)) == []
+    assert found(closes, StockSplit(EX_DATE, ratio)) == []
     closes[12:40] *= ratio
-    assert found(closes, Split(EX_DATE, ratio)) == [(12, 40)]
+    assert found(closes, StockSplit(EX_DATE, ratio)) == [(12, 40)]

@@ -7,12 +7,12 @@ import anyio
 import pytest
 
 from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, SourceUnavailable, Throttled
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 from ingest.sources import heard, liveness
 from ingest.sources.liveness import Liveness
 from ingest.sources.retrying import Persistence
 
-SETTINGS = Source(down_after_s=45, read_timeout_s=30, connect_timeout_s=10, low_speed_bytes_per_s=100)
+SETTINGS = SourceSettings(down_after_s=45, read_timeout_s=30, connect_timeout_s=10, low_speed_bytes_per_s=100)
 Pass = Callable[[Liveness, float], None]
 
 

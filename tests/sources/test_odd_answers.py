@@ -20,7 +20,7 @@ from ingest.demo.servers.faults import Foreign, Headers
 from ingest.errors import Disrupted, SourceError
 from ingest.sources.base import RemoteObject
 from ingest.sources.massive.client import connect
-from ingest.sources.spool import Stretch
+from ingest.sources.spool import ByteRange
 
 DAYS = trading_days(date(2025, 3, 3), 5)
 
@@ -151,8 +151,8 @@ async def _each_call(source, item):
         lambda: source.probe(item),
         lambda: source.fetch(item),
         lambda: source.look_up(item),
-        lambda: source.fetch_stretch(item, Stretch(0, 10), write, alone=False),
-        lambda: source.fetch_stretch(item, Stretch(3, 10), write, alone=True),
+        lambda: source.fetch_stretch(item, ByteRange(0, 10), write, alone=False),
+        lambda: source.fetch_stretch(item, ByteRange(3, 10), write, alone=True),
     )
     said = []
     for call in calls:

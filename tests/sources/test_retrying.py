@@ -18,7 +18,7 @@ from ingest.errors import (
     Throttled,
     UnreadableFile,
 )
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 from ingest.sources.liveness import Liveness
 from ingest.sources.retrying import OnRetry, Persistence
 
@@ -38,7 +38,7 @@ class Hurry:
 async def _persist(
     call: Callable[[], Awaitable[str]], attempts: int, on_retry: OnRetry, stop: anyio.Event | Hurry
 ) -> str:
-    return await Persistence(attempts, Liveness(Source()), on_retry, stop).call("it", call)  # type: ignore[arg-type]
+    return await Persistence(attempts, Liveness(SourceSettings()), on_retry, stop).call("it", call)  # type: ignore[arg-type]
 
 
 def _call(*outcomes: Exception | str) -> tuple[Callable[[], Awaitable[str]], list[int]]:

@@ -41,11 +41,11 @@ from ingest.demo.servers.faults import (
     XmlError200,
 )
 from ingest.errors import Disrupted, Forbidden, NotFound, Throttled
-from ingest.settings import Source
+from ingest.settings import SourceSettings
 from ingest.sources import downloading
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
-from ingest.sources.resilient import Asker, Line
+from ingest.sources.resilient import Line, ResilientSource
 
 KEY = "large"
 DATA = random.Random(1).randbytes(5300)
@@ -332,11 +332,11 @@ def test_a_source_that_is_slow_and_never_silent_is_not_down(path):
                 await write(at, DATA[at : min(at + 200, stretch.stop)])
 
     async def work():
-        settings = Source(down_after_s=0.3, concurrency=1)
-        asker = Asker(Line(Slow(), Liveness(settings)), settings, lambda event: None, anyio.Event())
-        async with asker.watching():
-            await asker.limit.acquire()
-            return await downloading.fetch(asker, DAY, RemoteObject(KEY, RANGE, "0-2", ""), path)
+        settings = SourceSettings(down_after_s=0.3, concurrency=1)
+        source = ResilientSource(Line(Slow(), Liveness(settings)), settings, lambda event: None, anyio.Event())
+        async with source.watching():
+            await source.limit.acquire()
+            return await downloading.fetch_large(source, DAY, RemoteObject(KEY, RANGE, "0-2", ""), path)
 
     assert anyio.run(work).size == RANGE
     assert path.read_bytes() == DATA[:RANGE]

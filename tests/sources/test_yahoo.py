@@ -13,9 +13,9 @@ from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 
 from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
-from ingest.market.corporate_actions import Split
+from ingest.market.corporate_actions import StockSplit
 from ingest.sources import yahoo as source
-from ingest.sources.yahoo import PROBED, Yahoo, newest_session
+from ingest.sources.yahoo import PROBED, Yahoo, newest_at_yahoo
 
 DAYS = past_sessions(60)
 __all__ = ["fresh_yfinance"]
@@ -28,7 +28,7 @@ def plain():
 
 def test_the_newest_session_is_the_one_that_yahoo_has(monkeypatch):
     with yahoo(monkeypatch, {PROBED: plain()}):
-        assert newest_session() == DAYS[-1]
+        assert newest_at_yahoo() == DAYS[-1]
 
 
 @pytest.mark.parametrize("fault", [None, 404])
@@ -44,7 +44,7 @@ def test_no_database_of_yfinance_stays_open_in_the_thread_that_asked(monkeypatch
         server.faults["*"] = fault
         for _ in range(2):
             with suppress(NotFound, Disrupted):
-                newest_session()
+                newest_at_yahoo()
     assert opened
     for one in opened:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -56,7 +56,7 @@ def test_a_yahoo_that_refuses_is_told_of_in_one_line(monkeypatch, fault):
     with yahoo(monkeypatch, {PROBED: plain()}) as server:
         server.faults["*"] = fault
         with pytest.raises((Disrupted, Throttled, NotFound)) as caught:
-            newest_session()
+            newest_at_yahoo()
     assert "\n" not in str(caught.value)
 
 
@@ -73,7 +73,7 @@ def test_bars_come_back_as_they_were_traded(monkeypatch):
         assert found.bars[name].to_list() == [round(security.bars[day][at], 2) for day in DAYS]
     # Whole shares, divided and multiplied by 10: within the ratio.
     assert np.abs(found.bars["volume"].to_numpy() - [security.bars[day][4] for day in DAYS]).max() <= 10
-    assert found.actions.splits == (Split(DAYS[20], 4.0), Split(DAYS[40], 0.1), Split(DAYS[-1], 1.5))
+    assert found.actions.splits == (StockSplit(DAYS[20], 4.0), StockSplit(DAYS[40], 0.1), StockSplit(DAYS[-1], 1.5))
     assert [(one.ex_date, round(one.amount, 5)) for one in found.actions.dividends] == [
         (DAYS[10], 0.82),
         (DAYS[40], 0.5),
@@ -86,7 +86,7 @@ def test_a_split_that_yahoo_lists_twice_counts_once(monkeypatch):
     twice = Security(flat_bars(DAYS), splits={DAYS[30]: (4, 1), DAYS[32]: (4, 1)})
     twice.later_splits = security.later_splits
     with yahoo(monkeypatch, {"AAPL": twice}):
-        assert source.shared().daily("AAPL", DAYS[0]).actions.splits == (Split(DAYS[30], 4.0),)
+        assert source.shared().daily("AAPL", DAYS[0]).actions.splits == (StockSplit(DAYS[30], 4.0),)
 
 
 def test_an_unknown_ticker_is_not_an_outage(monkeypatch):
@@ -159,7 +159,7 @@ def test_there_is_a_pause_between_two_tickers(monkeypatch):
 
 def test_a_ticker_without_rows_is_no_answer(monkeypatch):
     with yahoo(monkeypatch, {PROBED: Security(flat_bars([date(2003, 9, 10)]))}), pytest.raises(NotFound):
-        newest_session()
+        newest_at_yahoo()
 
 
 def test_behind_a_proxy_its_certificate_is_verified_too(fresh_yfinance, monkeypatch):

@@ -94,7 +94,7 @@ def test_lines_removed_and_added_lead_from_one_version_to_the_other(
     assert before.lines - Counter(one.removed) + Counter(one.added) == after.lines
     assert not Counter(one.removed) & Counter(one.added)
     assert (one.kind == "equal rows") == (Counter(old) == Counter(new))
-    assert codec.correction(codec.to_json(one)) == one
+    assert codec.decode_correction(codec.to_json(one)) == one
 
 
 @given(rows, rows)

@@ -44,7 +44,7 @@ class Cache:
         for tier, part in both:
             if part is not None:
                 with mock.patch.object(members, "BLOCK", block):
-                    packed = parts.pack(part)  # type: ignore[arg-type]
+                    packed = parts.pack_part(part)  # type: ignore[arg-type]
                 durable.replace(self.folders.path(session, tier), packed.data)
                 index[tier] = packed.index
         self.sessions.append(PartsOf(session, frozenset(tracked), cut.cut, cut.header.columns, index))

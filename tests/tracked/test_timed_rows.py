@@ -47,7 +47,7 @@ class Cache:
             starts = len(header) + np.cumsum([0, *map(len, kept)])[:-1]
             tickers = pl.Series([line.split(b",")[0].decode() for line in kept], dtype=pl.String)
             with mock.patch.object(members, "BLOCK", 256):
-                packed = parts.pack(PartText(b"".join([header, *kept]), starts, tickers, ordered))
+                packed = parts.pack_part(PartText(b"".join([header, *kept]), starts, tickers, ordered))
             durable.replace(self.folders.path(day, tier), packed.data)
             index[tier] = packed.index
         self.sessions.append(PartsOf(day, frozenset(tracked), "lines", columns, index))

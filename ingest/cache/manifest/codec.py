@@ -44,7 +44,7 @@ def session_record(value: Any) -> SessionRecord:
     return SessionRecord(**_values(value, SessionRecord))
 
 
-def correction(value: Any) -> Correction:
+def decode_correction(value: Any) -> Correction:
     """The difference of a republished file. Raises Unfit for what is none."""
     return Correction(**_values(value, Correction))
 

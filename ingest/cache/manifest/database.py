@@ -71,7 +71,7 @@ class Database:
         replacement.finish(path)
         with ExitStack() as opened:
             # What is raised while it is open is not the manifest's own fault.
-            with translated(path, write=True):
+            with manifest_errors(path, write=True):
                 _refuse_odd(path)
                 connection = opened.enter_context(closing(_connected(path)))
                 schema.migrate(connection, path)
@@ -85,7 +85,7 @@ class Database:
         No right to write is needed (see `opening`). One of an older version is read as a copy in memory that is brought
         up to date: only a run, which holds the lock, changes the file.
         """
-        with translated(path):
+        with manifest_errors(path):
             _refuse_odd(path)
             view = _current(path)
         database = cls(view.connection, path, dataset, writable=False)
@@ -110,7 +110,7 @@ class Database:
 
         Raises ManifestDamaged where SQLite cannot even read it.
         """
-        with translated(self.path):
+        with manifest_errors(self.path):
             found = self._settled(lambda: list(islice(flaws(self._db), _MOST_FLAWS)))
             if files.is_there(self.path) and max(_header(self.path)[_WRITE_VERSION], default=0) > 2:
                 found.append(Flaw("its header says that it cannot be written"))
@@ -119,7 +119,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and durable before this returns. Raises CacheError."""
-        with translated(self.path, write=True):
+        with manifest_errors(self.path, write=True):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -138,7 +138,7 @@ class Database:
 
     def ask(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Rows of any query. Raises CacheError."""
-        with translated(self.path):
+        with manifest_errors(self.path):
             return self._settled(lambda: self._db.execute(query, values).fetchall())
 
     def typed(self, kinds: Kinds, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
@@ -157,7 +157,7 @@ class Database:
 
         Raises CacheError where the file is read without locks, and changes meanwhile.
         """
-        with translated(self.path):
+        with manifest_errors(self.path):
             cursor = self._db.execute(query, (self.dataset, *values))
             self._reading.add(cursor)
             # `yield from` would close the cursor with the generator, which may be when the database is closed already.
@@ -168,7 +168,7 @@ class Database:
 
     def moment(self) -> object:
         """Equal to what it was before where nobody else has committed anything since."""
-        with translated(self.path):
+        with manifest_errors(self.path):
             if self._view and self._view.seen:
                 return self._views, opening.Stamp.of(self._view.path)
             return self._views, self._db.execute("PRAGMA data_version").fetchone()[0]
@@ -176,7 +176,7 @@ class Database:
     def refresh(self) -> None:
         """See what was committed since, where a copy is read."""
         if self._view and self._view.has_moved:
-            with translated(self.path):
+            with manifest_errors(self.path):
                 self._look_again()
 
     def at_once(self, read: Callable[[], _Result]) -> _Result:
@@ -195,7 +195,7 @@ class Database:
         if connection.in_transaction:
             yield
             return
-        with translated(self.path):
+        with manifest_errors(self.path):
             connection.execute("BEGIN")
         try:
             yield
@@ -269,7 +269,7 @@ def _current(path: Path) -> opening.View:
 
 
 @contextmanager
-def translated(path: Path, write: bool = False) -> Iterator[None]:
+def manifest_errors(path: Path, write: bool = False) -> Iterator[None]:
     """Raise what SQLite or the system says of a manifest as a CacheError; what means damage as ManifestDamaged.
 
     Where a right is missing to read it, or to `write` it, the error says which.

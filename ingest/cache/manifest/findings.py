@@ -10,7 +10,7 @@ from typing import Any
 from ingest.cache.manifest.database import Database, now
 from ingest.cache.manifest.integrity.kinds import Kinds, count, day, flag, text
 from ingest.cache.manifest.integrity.tables import columns, committed
-from ingest.cache.manifest.records import FindingCount, KeptCorrection, Quarantined
+from ingest.cache.manifest.records import FindingCount, KeptCorrection, QuarantinedFile
 from ingest.finding import FAR_COUNT, MAX_EXAMPLES, Finding, example
 from ingest.splitting.diff import Correction
 
@@ -137,7 +137,7 @@ class Judgements:
             for session, finding in found.items():
                 write_findings(db, self.database.dataset, session, (finding,))
 
-    def quarantine(self, refused: Quarantined, run: int) -> None:
+    def quarantine(self, refused: QuarantinedFile, run: int) -> None:
         """Record a refused file. A session that is held stays committed: only the replacement is refused."""
         key = (self.database.dataset, refused.session.isoformat())
         kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable, run, now())
@@ -160,7 +160,7 @@ class Judgements:
         with self.database.transaction() as db:
             db.executemany("DELETE FROM quarantine WHERE dataset = ? AND session = ?", keys)
 
-    def in_quarantine(self) -> list[Quarantined]:
+    def in_quarantine(self) -> list[QuarantinedFile]:
         """Files that were refused and are kept, by session."""
         query = (
             "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, "
@@ -168,4 +168,4 @@ class Judgements:
             "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
             "WHERE q.dataset = ? ORDER BY q.session"
         )
-        return [Quarantined(*row) for row in self.database.typed(_QUARANTINED, query)]
+        return [QuarantinedFile(*row) for row in self.database.typed(_QUARANTINED, query)]

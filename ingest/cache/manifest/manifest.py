@@ -21,8 +21,8 @@ from ingest.cache.manifest.records import (
     Coverage,
     Held,
     HeldState,
+    HeldVersion,
     Projection,
-    Replaced,
     SessionCount,
     SessionRecord,
     Totals,
@@ -320,7 +320,7 @@ class Manifest(Database):
 
     # Replacements
 
-    def replaced(self, sessions: Iterable[date]) -> dict[date, Replaced]:
+    def replaced(self, sessions: Iterable[date]) -> dict[date, HeldVersion]:
         """What is held of these sessions, of those that are committed."""
         query = (
             "SELECT tracked_rows + archive_rows, text_sha256, tracked_sha256, archive_sha256 FROM sessions "
@@ -328,7 +328,7 @@ class Manifest(Database):
         )
         found = {day: self.typed(_REPLACED, query, day.isoformat()) for day in sessions}
         return {
-            day: Replaced(rows, text, {tier: one for tier, one in zip(TIERS, parts, strict=True) if one})
+            day: HeldVersion(rows, text, {tier: one for tier, one in zip(TIERS, parts, strict=True) if one})
             for day, [(rows, text, *parts)] in ((day, held) for day, held in found.items() if held)
         }
 

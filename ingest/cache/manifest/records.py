@@ -45,7 +45,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class HeldVersion:
     """What is held of a session that is to be replaced: its rows, and sha256 of its source's text and of its parts."""
 
     rows: int
@@ -116,7 +116,7 @@ class KeptCorrection:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedFile:
     """A file that was refused: its bytes are kept.
 
     `acceptable` says that it can be read and was held back for the rows that it would take away; `held` whether

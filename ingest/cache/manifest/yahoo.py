@@ -7,7 +7,7 @@ from typing import Any
 
 from ingest.cache.manifest.database import THESE, Database, listed, now
 from ingest.cache.manifest.integrity.tables import columns
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
 _ASKING = columns("askings", "ticker", "first", "last", "asked_at", "begins")
 _REFUSAL = columns("refusals", "ticker", "first", "last", "reason", "asked_at")
@@ -20,7 +20,7 @@ QuoteRow = tuple[str, date, float | None, float | None, float | None, float | No
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ActionCoverage:
     """What is known of a ticker's actions: those with an ex-date from `first` to `last`.
 
     `asked_at` is ISO 8601, UTC. `begins` is the date of the first row that Yahoo has since `first`.
@@ -51,10 +51,12 @@ class Quotes:
 
     database: Database
 
-    def asked(self, tickers: Iterable[str]) -> dict[str, Asking]:
+    def asked(self, tickers: Iterable[str]) -> dict[str, ActionCoverage]:
         """What was answered, by ticker; those of which nothing is known are not in it."""
         query = f"SELECT ticker, first, last, asked_at, begins FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
-        return {ticker: Asking(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))}
+        return {
+            ticker: ActionCoverage(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))
+        }
 
     def refusals(self, tickers: Iterable[str]) -> dict[tuple[str, date], Refusal]:
         """Answers that could not be used, by ticker and the first day that was asked for."""
@@ -71,7 +73,7 @@ class Quotes:
             "ORDER BY ticker, ex_date"
         )
         for ticker, day, kind, value, before, kept in dataset.typed(_ACTION, query, wanted):
-            event = Split(day, value) if kind == "split" else Dividend(day, value, before, kept)
+            event = StockSplit(day, value) if kind == "split" else Dividend(day, value, before, kept)
             events.setdefault(ticker, {}).setdefault(kind, []).append(event)
         query = f"SELECT ticker, instrument FROM instruments WHERE dataset = ? AND {THESE}"  # noqa: S608
         instruments = dict(dataset.typed(_INSTRUMENT, query, wanted))
@@ -128,7 +130,12 @@ class Quotes:
         return int(self.database.rows("SELECT count(*) FROM yahoo_rows WHERE dataset = ?")[0][0])
 
     def keep(
-        self, ticker: str, asking: Asking, actions: Actions, rows: Sequence[QuoteRow], through: date | None = None
+        self,
+        ticker: str,
+        asking: ActionCoverage,
+        actions: Actions,
+        rows: Sequence[QuoteRow],
+        through: date | None = None,
     ) -> None:
         """Record an answer, all in one transaction: the actions take the place of those held of the span asked for.
 
@@ -220,7 +227,7 @@ class Quotes:
                 (last.isoformat(), now(), self.database.dataset, ticker),
             )
 
-    def _joined(self, ticker: str, asking: Asking) -> Asking:
+    def _joined(self, ticker: str, asking: ActionCoverage) -> ActionCoverage:
         """What is known with an answer, joined with what was known before where the two overlap.
 
         An answer that begins later says nothing new of what lies before it: that is known up to when it was asked for.

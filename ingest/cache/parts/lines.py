@@ -20,7 +20,7 @@ _FEW = 16
 number."""
 
 
-def texts(
+def dated_texts(
     folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """Columns and dated text of each part that may hold wanted tickers."""
@@ -58,7 +58,7 @@ def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) ->
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0x0A) + 1
     if not text.endswith(b"\n"):
         ends = np.append(ends, len(text))
-    names = parse(text, columns, {"ticker": pl.String()})["ticker"]
+    names = parse_lines(text, columns, {"ticker": pl.String()})["ticker"]
     if len(names) != len(ends):  # blank lines
         return text
     chosen = names.is_in(list(tickers)).fill_null(value=False).to_numpy()
@@ -73,7 +73,7 @@ def _dated(text: bytes, parts: PartsOf) -> bytes:
         return b""
     if parts.cut == "lines":
         return stamp + text.removesuffix(b"\n").replace(b"\n", b"\n" + stamp) + b"\n"
-    rows = parse(text, parts.columns)
+    rows = parse_lines(text, parts.columns)
     dated = rows.select(pl.lit(parts.session.isoformat()).alias(stamp_of(parts.columns)), pl.all())
     return dated.write_csv(include_header=False).encode()
 
@@ -110,7 +110,7 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
         raise CacheError(f"the manifest tells of a part without the column {lacking[0]!r}: see `ingest verify`")
 
 
-def parse(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
+def parse_lines(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
     """Rows of a text without a header, as text; with `types` those columns alone, parsed at once.
 
     Raises CacheError, or with `types` the error of polars where a number is none.
@@ -134,6 +134,6 @@ def tickers_of(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
     """The column `ticker` of a text without a header. Raises CacheError where it cannot be parsed."""
     check_columns(columns)
     try:
-        return parse(text, columns, {"ticker": pl.String()})
+        return parse_lines(text, columns, {"ticker": pl.String()})
     except pl.exceptions.PolarsError as error:
         raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error

@@ -35,7 +35,7 @@ _MAX_TAIL = MAX_UNPACKED + (1 << 16)
 """A note that is packed is no longer than its text, but for the headers that it stands in."""
 
 
-def put(data: bytes, note: bytes) -> bytes:
+def put_note(data: bytes, note: bytes) -> bytes:
     """A gzip file with a note in its first member, which must have a plain header; at most `MAX_BYTES` of note."""
     if data[:4] != b"\x1f\x8b\x08\x00":
         raise ValueError("not a gzip file with a plain header")
@@ -53,7 +53,7 @@ def may_begin(opening: bytes) -> bool:
     return opening == b"\x1f\x8b\x08\x04"
 
 
-def take(data: bytes) -> tuple[bytes, bytes] | None:
+def take_note(data: bytes) -> tuple[bytes, bytes] | None:
     """The note of a file and the file as it was without; None where there is none."""
     start = _PLAIN_HEADER + _SUBFIELD.size
     if data[:4] != b"\x1f\x8b\x08\x04" or len(data) < start:

@@ -29,7 +29,7 @@ class PackedPart:
     index: MemberIndex
 
 
-def pack(part: PartText) -> PackedPart:
+def pack_part(part: PartText) -> PackedPart:
     """Compress a part and index its members."""
     packed = blockgzip.pack(part.text, part.starts)
     tickers = [part.tickers[row] for row in packed.rows] if part.rows else [""]

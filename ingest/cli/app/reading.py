@@ -54,11 +54,11 @@ def show(
 
     Missing days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
     """
-    from ingest.cli.commands.show import Look, Wish, show_command
+    from ingest.cli.commands.show import Display, ShowQuery, show_command
     from ingest.market.catalogue import interval_of
 
     interval = interval_of(dataset, interval)
-    wish = Wish(
+    wish = ShowQuery(
         ticker=ticker,
         period=period or ("6mo" if interval == "1d" else "5d"),
         start=start.date() if start else None,
@@ -71,7 +71,7 @@ def show(
         interval=interval,
         prepost=prepost,
     )
-    raise typer.Exit(show_command(wish, Look(rows, plot, csv, json), config))
+    raise typer.Exit(show_command(wish, Display(rows, plot, csv, json), config))
 
 
 @app.command()

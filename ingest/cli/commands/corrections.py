@@ -14,7 +14,7 @@ from ingest import settings
 from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import print_json
 from ingest.errors import printable
-from ingest.maintenance.corrections import corrected
+from ingest.maintenance.corrections import changed_values
 from ingest.planning.request import datasets_asked
 from ingest.splitting.diff import Change
 
@@ -34,7 +34,7 @@ def corrections_command(
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
     for kind in kinds:
-        found = corrected(chosen, ticker, start, end, kind)
+        found = changed_values(chosen, ticker, start, end, kind)
         if as_json:
             print_json({"dataset": kind.name, **_plain(change)} for change in found)
         else:

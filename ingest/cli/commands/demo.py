@@ -17,7 +17,7 @@ from rich.text import Text
 from ingest import settings
 from ingest.cache.layout import PartFolders, csv_folder
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Asking, Quotes
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.words import counted
@@ -175,7 +175,7 @@ def _nothing_happened(folder: Path, part: _Part) -> None:
     if not part.dataset.splits:
         return
     chosen = settings.load(folder / "config.toml")
-    asking = Asking(first=part.dataset.first_session, last=calendars.today())
+    asking = ActionCoverage(first=part.dataset.first_session, last=calendars.today())
     # Those of minutes stand beside the day bars.
     with Manifest.open(chosen.manifest_path, (days_of(part.dataset) or part.dataset).name) as manifest:
         for ticker in part.tickers:

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ingest import settings
-from ingest.cache.manifest.records import Quarantined
+from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.words import counted, heading, size
@@ -46,7 +46,7 @@ def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) ->
 def show_command(dataset: str | None, session: date, config: Path | None, as_json: bool) -> int:
     """Print what is known of one refused file; returns the exit code. Raises IngestError."""
     kind = _dataset(dataset)
-    found = quarantine.look(settings.load(config), session, kind)
+    found = quarantine.inspect(settings.load(config), session, kind)
     if as_json:
         shown = asdict(found)
         sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str) + "\n")
@@ -93,7 +93,7 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
-def _list(console: Console, heading: str, found: Sequence[Quarantined], dataset: Dataset) -> None:
+def _list(console: Console, heading: str, found: Sequence[QuarantinedFile], dataset: Dataset) -> None:
     if heading:
         console.print(heading)
     if not found:
@@ -118,15 +118,15 @@ def _list(console: Console, heading: str, found: Sequence[Quarantined], dataset:
         console.print("Where an older version is held, it stays in use until then.")
 
 
-def _size(one: Quarantined) -> str:
+def _size(one: QuarantinedFile) -> str:
     return "" if one.size is None else size(one.size)
 
 
-def _at(one: Quarantined) -> str:
+def _at(one: QuarantinedFile) -> str:
     return one.at[:16].replace("T", " ")
 
 
-def _yes_no(one: Quarantined) -> tuple[str, str]:
+def _yes_no(one: QuarantinedFile) -> tuple[str, str]:
     return "yes" if one.acceptable else "no", "yes" if one.held else "no"
 
 

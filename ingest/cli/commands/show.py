@@ -43,7 +43,7 @@ _ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjus
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ShowQuery:
     """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`.
 
     `market` names a dataset of it; None: the one that the ticker's sigil tells. Of an `interval` within days those of
@@ -71,7 +71,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Display:
     """How they are to be shown: so many of the last rows (0: all); `plot` None: where stdout is a terminal."""
 
     rows: int
@@ -93,7 +93,7 @@ class _Found:
         return cls(rows, sources(rows, missing))
 
 
-def show_command(wish: Wish, look: Look, config: Path | None) -> int:
+def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     """Show a ticker; returns the exit code. Raises IngestError."""
     if look.csv and look.json:
         raise UsageError("--csv and --json: one of the two")
@@ -109,10 +109,10 @@ def show_command(wish: Wish, look: Look, config: Path | None) -> int:
     return 0
 
 
-def _rows(chosen: settings.Settings, wish: Wish) -> _Found:
+def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
     """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
-    listed = smart.listed(chosen, wish.dataset) if wish.data_source == "massive" else ()
+    listed = smart.listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
     first, last = smart.window_of(wish.period, wish.start, after, wish.dataset, listed)
     found = _reader(wish)(chosen, wish, first, last)
     # What is not finite is no number; JSON has none of it.
@@ -122,7 +122,7 @@ def _rows(chosen: settings.Settings, wish: Wish) -> _Found:
     return replace(found, rows=rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows)
 
 
-def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], _Found]:
+def _reader(wish: ShowQuery) -> Callable[[settings.Settings, ShowQuery, date, date], _Found]:
     if wish.interval == "1d":
         return _of_massive if wish.data_source == "massive" else _of_yahoo
     if wish.data_source != "massive":
@@ -130,7 +130,7 @@ def _reader(wish: Wish) -> Callable[[settings.Settings, Wish, date, date], _Foun
     return _within_days
 
 
-def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
+def _within_days(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
     adjusts, size = wish.adjust != "none", bar_size(wish.interval)
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
     bring(chosen, query)
@@ -138,19 +138,19 @@ def _within_days(chosen: settings.Settings, wish: Wish, first: date, last: date)
     return _adjusted(wish, found)
 
 
-def _of_massive(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
+def _of_massive(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
     adjusts = wish.adjust != "none"
     query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
     bring(chosen, query)
     return _adjusted(wish, smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams))
 
 
-def _adjusted(wish: Wish, found: smart.Fetched) -> _Found:
+def _adjusted(wish: ShowQuery, found: smart.TickerRows) -> _Found:
     actions = {wish.ticker: found.actions} if found.actions else {}
     return _Found.of(adjusted.apply(_with_dollars(found.rows), actions, wish.adjust), found.missing)
 
 
-def _of_yahoo(chosen: settings.Settings, wish: Wish, first: date, last: date) -> _Found:
+def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
     if not wish.fetch:
         raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
     _, daily = smart.yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
@@ -170,7 +170,7 @@ def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
 # For programs
 
 
-def _json(wish: Wish, found: _Found) -> str:
+def _json(wish: ShowQuery, found: _Found) -> str:
     rows, measures = found.rows, measures_of(found.rows)
     told = {
         "ticker": wish.ticker,
@@ -194,7 +194,7 @@ def _written(rows: pl.DataFrame) -> list[str]:
 # For people
 
 
-def _show(wish: Wish, look: Look, found: _Found) -> None:
+def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
     console, rows = Console(highlight=False, markup=False), found.rows
     console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
     times = f"; times of {wish.dataset.time_zone}" if wish.dataset.is_intraday else ""
@@ -210,7 +210,7 @@ def _show(wish: Wish, look: Look, found: _Found) -> None:
         console.print(_numbers(wish, measures))
 
 
-def _currency(wish: Wish) -> str:
+def _currency(wish: ShowQuery) -> str:
     """What prices are in: a pair says it itself, an index has points, and of futures the exchange knows."""
     if wish.dataset.unit in ("coins", "quotes"):
         return wish.ticker.rpartition("-")[2]
@@ -219,7 +219,7 @@ def _currency(wish: Wish) -> str:
     return "dollars" if wish.dataset.unit else "points"
 
 
-def _extent(wish: Wish, rows: pl.DataFrame) -> str:
+def _extent(wish: ShowQuery, rows: pl.DataFrame) -> str:
     sessions, first, last = counted(rows["date"].n_unique(), "session"), *rows["date"].gather([0, -1]).to_list()
     if "time" not in rows.columns:
         return f"{sessions}, {first} to {last}"
@@ -233,7 +233,7 @@ def _spans(spans: Sequence[tuple[str, str]]) -> str:
     return ", ".join([*found, *more])
 
 
-def _plot(console: Console, wish: Wish, rows: pl.DataFrame) -> None:
+def _plot(console: Console, wish: ShowQuery, rows: pl.DataFrame) -> None:
     colour = console.is_terminal and not console.no_color
     text = chart(rows, min(_WIDTH, console.width), f"{wish.ticker}, close", colour)
     try:
@@ -277,14 +277,14 @@ def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:
     return 2 if least is None else max(2, 4 - math.floor(math.log10(float(least))))  # type: ignore[arg-type]
 
 
-def _numbers(wish: Wish, measures: Measures) -> Table:
+def _numbers(wish: ShowQuery, measures: Measures) -> Table:
     table = Table.grid(padding=(0, 2))
     for label, text in _lines(wish, measures).items():
         table.add_row(label, text)
     return table
 
 
-def _lines(wish: Wish, found: Measures) -> Mapping[str, str]:
+def _lines(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
     return {
         "return": _percent(found.total_return) or "-",
         "volatility a year": _volatilities(found),
@@ -294,7 +294,7 @@ def _lines(wish: Wish, found: Measures) -> Mapping[str, str]:
     }
 
 
-def _volumes(wish: Wish, found: Measures) -> Mapping[str, str]:
+def _volumes(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
     """Volume × price is money where one of what is counted costs the price: not of contracts, nor of quotes."""
     unit = wish.dataset.unit
     money = f", {short(found.average_dollar_volume)} {_currency(wish)}" if unit in ("shares", "coins") else ""

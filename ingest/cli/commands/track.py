@@ -59,7 +59,7 @@ def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | Non
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
     console = Console(highlight=False, markup=False)
-    gone = tracking.remove(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
+    gone = tracking.remove_tickers(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
     absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
     console.print(f"{len(gone)} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
     if absent:

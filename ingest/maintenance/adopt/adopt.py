@@ -25,7 +25,7 @@ from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.files import durable
 from ingest.files import opening as files
 from ingest.maintenance.adopt import ticker_csv
-from ingest.maintenance.adopt.day_file import Day, bars_of, read_bytes, read_day
+from ingest.maintenance.adopt.day_file import Day, bars_by_ticker, read_bytes, read_day
 from ingest.maintenance.adopt.ticker_csv import TickerCsv, Witnesses, ticker_named
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import STOCKS_DAY
@@ -179,7 +179,7 @@ class _Adopting:
         read: list[tuple[_File, TickerCsv]] = []
         for one in files:
             try:
-                read.append((one, ticker_csv.read(one.shown, one.ticker or "", read_bytes(one.path)[0])))
+                read.append((one, ticker_csv.read_ticker_csv(one.shown, one.ticker or "", read_bytes(one.path)[0])))
             except UnreadableFile as error:
                 self._tell(one.came_to("unreadable", str(error)))
         csvs = [csv for _, csv in read]
@@ -228,7 +228,7 @@ class _Adopting:
             if tickers := witnesses.plain(day):
                 with suppress(CacheError):  # a part that is damaged: the next run finds and mends it
                     rows = reading.massive(stock, frozenset(tickers), [day], trades=True)
-                    witnesses.compare(day, bars_of(rows))
+                    witnesses.compare(day, bars_by_ticker(rows))
 
     def _csv(self, one: _File, number: int, witnesses: Witnesses) -> Adoption:
         if why := witnesses.verdict(number, self._held):

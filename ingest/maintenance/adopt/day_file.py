@@ -65,7 +65,7 @@ def read_day(path: Path, session: date, max_unpacked: int) -> Day:
     if not packed:
         # Never an ETag of the vendor's, whose files are packed: the next run fetches the day where it can.
         data, digest = gzip.compress(text, 1, mtime=0), f"text-{digest}"
-    return Day(Body(data, digest, _moment(changed)), text, bars_of(_rows(text, session)), packed)
+    return Day(Body(data, digest, _moment(changed)), text, bars_by_ticker(_rows(text, session)), packed)
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -105,7 +105,7 @@ def _check_stamps(rows: pl.DataFrame, session: date) -> None:
         raise UnreadableFile(f"its stamps are of {named or 'no date'}, its name says {session}")
 
 
-def bars_of(rows: pl.DataFrame) -> dict[str, Bar]:
+def bars_by_ticker(rows: pl.DataFrame) -> dict[str, Bar]:
     """Close and volume by ticker; of several rows the first one counts."""
     first = rows.unique("ticker", keep="first", maintain_order=True)
     return {ticker: (close, volume) for ticker, close, volume in first.select("ticker", "close", "volume").iter_rows()}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ingest.errors import UnreadableFile, UsageError
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.market.corporate_actions import Split
+from ingest.market.corporate_actions import StockSplit
 from ingest.market.tickers import ticker_of
 
 ENOUGH = 5
@@ -60,7 +60,7 @@ def ticker_named(name: str) -> str | None:
     return _CLASS.sub(r"\1.\2", ticker) if _CLASS.fullmatch(ticker) else ticker or None
 
 
-def read(path: str, ticker: str, data: bytes) -> TickerCsv:
+def read_ticker_csv(path: str, ticker: str, data: bytes) -> TickerCsv:
     """Read a CSV in the layout of yfinance or a plain one; raises UnreadableFile, saying why.
 
     Lines that begin with `#` are passed over. A row's date is the one that its stamp shows, whatever the hour and the
@@ -134,7 +134,7 @@ class Witnesses:
     """All CSVs of a folder; memory grows with their rows, 32 bytes each, and with nothing else."""
 
     csvs: Sequence[TickerCsv]
-    splits: Mapping[str, Sequence[Split]]
+    splits: Mapping[str, Sequence[StockSplit]]
     _cases: list[_Case] = field(init=False)
     _order: npt.NDArray[np.int32] = field(init=False)
     _days: npt.NDArray[np.int32] = field(init=False)
@@ -192,7 +192,7 @@ class Witnesses:
             yield self.csvs[owner], place, self._cases[owner]
 
 
-def _around(one: TickerCsv, splits: Sequence[Split]) -> set[date]:
+def _around(one: TickerCsv, splits: Sequence[StockSplit]) -> set[date]:
     """The sessions on both sides of each split within a CSV: where adjusted prices give themselves away."""
     found = set[date]()
     for split in splits:

@@ -13,7 +13,7 @@ from ingest.cache import steady
 from ingest.cache.commit import kept_at, wrong_with
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder
-from ingest.cache.lock import note_of
+from ingest.cache.lock import is_claimed
 from ingest.cache.manifest import Held, Manifest, SessionRecord
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import Projection
@@ -64,10 +64,10 @@ def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY
     problem like others. Raises CacheError where the cache cannot be read, and for a manifest of a newer version.
     """
     before = _newest_run(settings, dataset)
-    found = look(settings, deep, dataset)
-    if found.problems and (note_of(settings.cache.root) or _newest_run(settings, dataset) != before):
+    found = check_cache(settings, deep, dataset)
+    if found.problems and (is_claimed(settings.cache.root) or _newest_run(settings, dataset) != before):
         time.sleep(_LOOK_AGAIN_S)
-        again = look(settings, deep, dataset)
+        again = check_cache(settings, deep, dataset)
         both = tuple(one for one in again.problems if one in found.problems)
         note = "another run may be going on: what it has not finished may look unfinished"
         return replace(again, problems=both, notes=(*again.notes, note))
@@ -83,7 +83,7 @@ def _newest_run(settings: Settings, dataset: Dataset) -> object:
         return None
 
 
-def look(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
+def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
     """As `verify`, once."""
     empty = Verified(str(settings.cache.root), deep)
     try:
@@ -122,7 +122,7 @@ class _Cache:
         rows = [row for row in files if row.active and not row.dirty and row.sha256]
         underway = steady.underway(self.manifest, folders)
         found = replace(found, problems=tuple(one for one in found.problems if one.session not in underway))
-        wrong = list(csvs.look(rows, self._csvs))
+        wrong = list(csvs.check_csvs(rows, self._csvs))
         compared, notes = self._compare(folders, rows, bool(found.problems or underway))
         known = {(problem.ticker, problem.period) for problem in wrong}
         return replace(
@@ -133,7 +133,7 @@ class _Cache:
                 *wrong,
                 *(problem for problem in compared if (problem.ticker, problem.period) not in known),
                 *self._refused(),
-                *orphans.look(self.settings, self.dataset, self.manifest, held),
+                *orphans.find_orphans(self.settings, self.dataset, self.manifest, held),
                 *self._gaps(held),
             ),
             notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
@@ -143,7 +143,7 @@ class _Cache:
         """Look at each session; of the records, which tell where members begin, some are in memory at a time."""
         sessions = rows = files = size = 0
         problems = list[Problem]()
-        one = partial(session.look, folders=folders, root=self.settings.cache.root, deep=self.deep)
+        one = partial(session.check_session, folders=folders, root=self.settings.cache.root, deep=self.deep)
         for record, look in _looked_at(one, self.manifest.records(), held):
             sessions, rows = sessions + 1, rows + record.source_rows
             files, size = files + look.files, size + look.bytes
@@ -159,7 +159,7 @@ class _Cache:
         if parts_broken:
             return [], [not_compared]
         try:
-            return list(csvs.compare(self.manifest, folders, self._csvs, rows)), []
+            return list(csvs.compare_csvs(self.manifest, folders, self._csvs, rows)), []
         except CacheError as error:
             return [], [f"{not_compared}: {error}"]
 
@@ -192,13 +192,13 @@ class _Cache:
 
 
 def _looked_at(
-    look: Callable[[SessionRecord, frozenset[str]], session.Look],
+    look: Callable[[SessionRecord, frozenset[str]], session.SessionCheck],
     records: Iterable[SessionRecord],
     held: Mapping[date, Held],
-) -> Iterator[tuple[SessionRecord, session.Look]]:
+) -> Iterator[tuple[SessionRecord, session.SessionCheck]]:
     """Each record with what came of its session, in their order, looked at in as many threads as there are cores."""
     cores = os.cpu_count() or 1
-    waiting = deque[tuple[SessionRecord, Future[session.Look]]]()
+    waiting = deque[tuple[SessionRecord, Future[session.SessionCheck]]]()
     with ThreadPoolExecutor(cores) as threads:
         for record in records:
             waiting.append((record, threads.submit(look, record, held[record.session].tracked)))

@@ -16,7 +16,7 @@ from ingest.tracked.projection import contents
 AFRESH = "a run, or --repair, makes it again from the parts"
 
 
-def look(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
+def check_csvs(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
     """Compare CSVs with their hashes, and see that their dates ascend."""
     for row in rows:
         path = folder.file(row.ticker, row.period)
@@ -50,7 +50,7 @@ def _ascend(dates: Sequence[str]) -> bool:
         return False
 
 
-def compare(
+def compare_csvs(
     manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
 ) -> Iterator[Problem]:
     """Make each CSV once more, in memory, from all parts, and compare. Raises CacheError where a part is damaged."""

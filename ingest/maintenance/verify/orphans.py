@@ -16,7 +16,9 @@ from ingest.settings import Settings
 _UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
 
 
-def look(settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping[date, Held]) -> Iterator[Problem]:
+def find_orphans(
+    settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping[date, Held]
+) -> Iterator[Problem]:
     """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
     folders, quarantine = PartFolders.of(settings, dataset), quarantine_folder(settings, dataset)
     tracked = CsvFolder(csv_folder(settings, dataset), dataset)

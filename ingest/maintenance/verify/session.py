@@ -19,7 +19,7 @@ from ingest.splitting import row_numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SessionCheck:
     """What came of one session: its problems, and the files and bytes that were read for it."""
 
     problems: tuple[Problem, ...]
@@ -27,7 +27,9 @@ class Look:
     bytes: int
 
 
-def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, root: Path, deep: bool) -> Look:
+def check_session(
+    record: SessionRecord, tracked: frozenset[str], folders: PartFolders, root: Path, deep: bool
+) -> SessionCheck:
     """Compare a session's record with its parts; where it is `deep`, their text, too, with the source's.
 
     `tracked` are the tickers that the manifest says it was cut by.
@@ -52,7 +54,7 @@ def look(record: SessionRecord, tracked: frozenset[str], folders: PartFolders, r
         problems += [
             Problem("damaged", "session", str(record.session), why, record.session) for why in _lost(record, folders)
         ]
-    return Look(tuple(problems), len(read), sum(read.values()))
+    return SessionCheck(tuple(problems), len(read), sum(read.values()))
 
 
 def _contradictions(record: SessionRecord) -> Iterator[str]:
@@ -72,7 +74,7 @@ def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: Path) -
     An ETag that was forgotten is no contradiction: its session is to be fetched again.
     """
     with files.to_read(part) as file:
-        said = part_record.read(file)
+        said = part_record.read_record(file)
     if said is None:
         return True
     unsaid = replace(record, tracked_set=0, last_modified="", etag=record.etag or said.record.etag)
@@ -137,10 +139,10 @@ def _tickers(rows: bytes, columns: tuple[str, ...]) -> list[str] | None:
     """The ticker of each row; None where the text, or what its columns are called, is not what was written."""
     import polars as pl  # for who looks deep alone
 
-    from ingest.cache.parts.lines import parse
+    from ingest.cache.parts.lines import parse_lines
 
     try:
-        return parse(rows, columns, {"ticker": pl.String()})["ticker"].fill_null("").to_list()
+        return parse_lines(rows, columns, {"ticker": pl.String()})["ticker"].fill_null("").to_list()
     except (pl.exceptions.PolarsError, TypeError):
         return None
 

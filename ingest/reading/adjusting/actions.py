@@ -17,7 +17,7 @@ import polars as pl
 from ingest import events
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import Coverage
-from ingest.cache.manifest.yahoo import Asking
+from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import days_of
@@ -27,7 +27,7 @@ from ingest.market.patterns import some
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted, fallback
 from ingest.reading.adjusting.fallback import Answer
-from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, holds
+from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, still_stands
 from ingest.reading.adjusting.handover import Sign, signs
 from ingest.reading.rows import Stock
 from ingest.settings import Settings
@@ -38,7 +38,7 @@ Errors = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownActions:
     """What happened to a ticker, and the first row that Yahoo has since then, where that is known."""
 
     actions: Actions
@@ -57,7 +57,7 @@ class Inquiry:
     settings: Settings
     yahoo: Yahoo | None
     on_event: events.Sink = events.ignore
-    found: dict[str, Known] = field(default_factory=dict)
+    found: dict[str, KnownActions] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     old: dict[str, tuple[date, str]] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
@@ -70,8 +70,8 @@ class Inquiry:
         for ticker, first in spans.items():
             asking, refusal = asked.get(ticker), refusals.get((ticker, first))
             if asking and asking.first <= first:
-                self.found[ticker] = Known(kept.get(ticker, Actions()), asking.begins)
-            if refusal and holds(refusal, self.stock.dataset):
+                self.found[ticker] = KnownActions(kept.get(ticker, Actions()), asking.begins)
+            if refusal and still_stands(refusal, self.stock.dataset):
                 self._fail(ticker, f"{refusal.reason} ({ASKS_AGAIN})", asking)
             elif has_events(asking, self.stock.dataset, first):
                 continue
@@ -84,7 +84,9 @@ class Inquiry:
             silence = self._one(ticker, spans[ticker], asked.get(ticker), silence)
             self.on_event(events.YahooAsked(ticker, 0, number, len(waiting)))
 
-    def _one(self, ticker: str, first: date, asking: Asking | None, silence: SourceError | None) -> SourceError | None:
+    def _one(
+        self, ticker: str, first: date, asking: ActionCoverage | None, silence: SourceError | None
+    ) -> SourceError | None:
         """Ask for one; returns why Yahoo is not to be asked for the next ones, if so."""
         try:
             if silence:
@@ -99,7 +101,7 @@ class Inquiry:
             self.found.pop(ticker, None)  # what was known of the days before is not believed any more
             self._fail(ticker, f"{answer.refused} ({ASKS_AGAIN})", asking)
         else:
-            self.found[ticker] = Known(answer.actions, answer.begins)
+            self.found[ticker] = KnownActions(answer.actions, answer.begins)
         return None
 
     def _has_ended(self, ticker: str) -> bool:
@@ -121,7 +123,7 @@ class Inquiry:
         fallback.keep(self.settings, self.stock.dataset, first, answer)
         return answer
 
-    def _fail(self, ticker: str, why: str, asking: Asking | None) -> None:
+    def _fail(self, ticker: str, why: str, asking: ActionCoverage | None) -> None:
         if ticker in self.found and asking:
             self.old[ticker] = (asking.last, why)
         else:
@@ -136,7 +138,7 @@ class Inquiry:
 
 def actions_of(
     inquiry: Inquiry, rows: pl.DataFrame, refused: Mapping[str, str] | None = None, errors: Errors = "raise"
-) -> tuple[Mapping[str, Known], Notices]:
+) -> tuple[Mapping[str, KnownActions], Notices]:
     """Splits and dividends of the tickers of these rows through today, and what is to be said of them.
 
     What is old and cannot be asked for again is used, and said. Raises ActionsUnknown for tickers of which nothing was

@@ -10,7 +10,7 @@ import polars as pl
 from ingest.cache.manifest.records import Coverage
 from ingest.errors import ActionsUnknown
 from ingest.market.adjust import Adjust, Days, Floats, dividend_factors, kept_shares, split_factors, unmatched
-from ingest.market.corporate_actions import Actions, Dividend, Split
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
 SEAM_SESSIONS = 42
 """Two months: a ticker that is in none of so many files held may be another company's when it comes back."""
@@ -38,7 +38,7 @@ class Seam:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TickerSlice:
     """The rows of one ticker in a frame that is sorted by ticker and date."""
 
     ticker: str
@@ -111,7 +111,7 @@ def impossible(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, 
 
 def _shares(
     rows: pl.DataFrame, actions: Mapping[str, Actions]
-) -> Iterator[tuple[Stretch, list[tuple[Dividend, float]]]]:
+) -> Iterator[tuple[TickerSlice, list[tuple[Dividend, float]]]]:
     days, closes = days_in(rows), rows["close"].to_numpy()
     for stretch in stretches(rows):
         if known := actions.get(stretch.ticker):
@@ -150,7 +150,7 @@ def odd(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, list[Di
     }
 
 
-def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Split]]:
+def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, StockSplit]]:
     """Splits of which the raw prices show no trace."""
     days, opens, closes = days_in(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
     return [
@@ -172,10 +172,10 @@ def days_in(rows: pl.DataFrame) -> Days:
     return rows["date"].to_numpy().astype("datetime64[D]")
 
 
-def stretches(rows: pl.DataFrame) -> Iterator[Stretch]:
+def stretches(rows: pl.DataFrame) -> Iterator[TickerSlice]:
     """The rows of each ticker; they are sorted by ticker."""
     begin = 0
     for run in rows.select(pl.col("ticker").rle()).to_series().struct.unnest().iter_rows():
         length, ticker = run
-        yield Stretch(ticker, slice(begin, begin + length))
+        yield TickerSlice(ticker, slice(begin, begin + length))
         begin += length

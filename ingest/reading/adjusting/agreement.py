@@ -39,7 +39,7 @@ class Agreement:
     outlier: Flags
 
 
-def compare(logs: Floats, alone: Flags, tolerance: float) -> Agreement:
+def agreement_of(logs: Floats, alone: Flags, tolerance: float) -> Agreement:
     """Judge the logarithms of Yahoo's closes ÷ Massive's, ascending by date.
 
     `alone`: the rows on both sides of it in Yahoo's answer were compared, too. `tolerance` is relative.

@@ -18,7 +18,7 @@ from ingest.cache import lock
 from ingest.cache.commit import Store
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import Coverage
-from ingest.cache.manifest.yahoo import Asking, QuoteRow, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, QuoteRow, Refusal
 from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError, warn
 from ingest.finding import NOT_YAHOOS
 from ingest.market.calendars import today
@@ -26,9 +26,9 @@ from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.reading import rows as reading
 from ingest.reading.adjusting.adjusted import days_in
-from ingest.reading.adjusting.agreement import Agreement, Flags, compare
+from ingest.reading.adjusting.agreement import Agreement, Flags, agreement_of
 from ingest.reading.adjusting.freshness import newest_session
-from ingest.reading.adjusting.unapplied import Stretch, unapplied
+from ingest.reading.adjusting.unapplied import UnappliedSplit, unapplied
 from ingest.reading.rows import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
@@ -145,7 +145,7 @@ def _closes(stock: Stock, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
 def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
     """The part of an answer that begins where the closes agree and none after it is wrong. Raises Disagreement."""
     logs = np.log(closes["yahoos"].to_numpy() / closes["mine"].to_numpy())
-    found = compare(logs, closes["alone"].to_numpy(), dataset.tolerance)
+    found = agreement_of(logs, closes["alone"].to_numpy(), dataset.tolerance)
     days = closes["date"].to_list()
     outliers = tuple(days[at] for at in np.flatnonzero(found.outlier))
     if not found.factor.any():
@@ -184,7 +184,7 @@ def _likely(answer: Answer, compared: Collection[date]) -> Answer:
     )
 
 
-def _unlikely(ticker: str, days: Sequence[date], stretch: Stretch) -> str:
+def _unlikely(ticker: str, days: Sequence[date], stretch: UnappliedSplit) -> str:
     ratio, ex_date = stretch.split.ratio, stretch.split.ex_date
     return (
         f"Yahoo's prices of {ticker} from {days[0]} to {days[-1]} are {stretch.times:.3g} times those around them, as "
@@ -236,7 +236,7 @@ def store(stock: Stock, start: date, answer: Answer) -> int:
     if answer.disbelieved:
         stock.quotes.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
     newest = newest_session(stock.dataset)
-    asking = Asking(answer.start, min(newest, answer.ends), begins=answer.begins)
+    asking = ActionCoverage(answer.start, min(newest, answer.ends), begins=answer.begins)
     stock.quotes.keep(answer.ticker, asking, answer.actions, rows, through=today())
     Judgements(stock.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
     if answer.refused and answer.start > start:

@@ -10,7 +10,7 @@ from datetime import time as clock
 from zoneinfo import ZoneInfo
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Asking, Quotes, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
 
@@ -49,7 +49,7 @@ def _local(dataset: Dataset, now: datetime | None) -> datetime:
     return (now or _now()).astimezone(ZoneInfo(dataset.zone)).replace(tzinfo=None)
 
 
-def has_events(asking: Asking | None, dataset: Dataset, start: date, now: datetime | None = None) -> bool:
+def has_events(asking: ActionCoverage | None, dataset: Dataset, start: date, now: datetime | None = None) -> bool:
     """Whether all events since `start` are known that may be in force.
 
     On the day of a session an answer suffices that was given after its opening; one given earlier that day suffices for
@@ -80,14 +80,14 @@ def _is_lately(asked: datetime, now: datetime | None) -> bool:
     return abs((now or _now()) - asked) < _LATELY
 
 
-def has_rows(asking: Asking | None, start: date, end: date, now: datetime | None = None) -> bool:
+def has_rows(asking: ActionCoverage | None, start: date, end: date, now: datetime | None = None) -> bool:
     """Whether what was asked for before covers these days, or was asked for so lately that it is not asked again."""
     if asking is None or asking.first > start:
         return False
     return asking.last >= end or _is_lately(datetime.fromisoformat(asking.asked_at), now)
 
 
-def holds(refused: Refusal | None, dataset: Dataset, now: datetime | None = None) -> bool:
+def still_stands(refused: Refusal | None, dataset: Dataset, now: datetime | None = None) -> bool:
     """Whether a refusal still answers the question that it was given to: until another session opens or is over."""
     if refused is None:
         return False
@@ -106,5 +106,5 @@ def due(quotes: Quotes, dataset: Dataset, tickers: Iterable[str], start: date, e
     return [
         ticker
         for ticker in mapped
-        if not has_rows(asked.get(ticker), start, end) and not holds(refused.get((ticker, start)), dataset)
+        if not has_rows(asked.get(ticker), start, end) and not still_stands(refused.get((ticker, start)), dataset)
     ]

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from ingest.market.adjust import Days, Floats, split_factors
-from ingest.market.corporate_actions import Split
+from ingest.market.corporate_actions import StockSplit
 
 _LEAST = float(np.log(1.5))
 """Shares that go up by less than this, and back, are none too rare."""
@@ -20,15 +20,15 @@ _NEAR = float(np.log(1.1))
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class UnappliedSplit:
     """Rows that are `times` the prices around them, by the ratio of `split`."""
 
     rows: slice
     times: float
-    split: Split
+    split: StockSplit
 
 
-def unapplied(days: Days, raw: Floats, splits: Sequence[Split]) -> list[Stretch]:
+def unapplied(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> list[UnappliedSplit]:
     """Stretches of raw closes (ascending, all above 0), by where they begin."""
     steps = np.diff(np.log(raw / split_factors(days, splits)))
     ratios = {one.ratio: one for one in splits if abs(np.log(one.ratio)) >= _LEAST}
@@ -36,9 +36,9 @@ def unapplied(days: Days, raw: Floats, splits: Sequence[Split]) -> list[Stretch]
     return sorted(found, key=lambda one: one.rows.start)
 
 
-def _there_and_back(steps: Floats, split: Split) -> Iterator[Stretch]:
+def _there_and_back(steps: Floats, split: StockSplit) -> Iterator[UnappliedSplit]:
     size = float(np.log(split.ratio))
     signs = np.where(np.abs(steps - size) <= _NEAR, 1, np.where(np.abs(steps + size) <= _NEAR, -1, 0))
     for here, there in pairwise(np.flatnonzero(signs).tolist()):
         if signs[here] == -signs[there]:
-            yield Stretch(slice(here + 1, there + 1), float(np.exp(steps[here])), split)
+            yield UnappliedSplit(slice(here + 1, there + 1), float(np.exp(steps[here])), split)

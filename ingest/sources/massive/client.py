@@ -12,16 +12,16 @@ from aiobotocore.config import AioConfig
 from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
-from ingest.settings import Source as SourceSettings
+from ingest.settings import SourceSettings
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.massive import ranges
 from ingest.sources.massive.credentials import credentials_file
 from ingest.sources.massive.intermediaries import NOT_S3, closing_what_fails, know_who_answers
 from ingest.sources.massive.s3_errors import ahead_of, answering, iso, status_of, translating
-from ingest.sources.massive.signing import TooSlow, keys_of
+from ingest.sources.massive.signing import TooSlow, signing_keys
 from ingest.sources.massive.transport import Session, check_way
-from ingest.sources.spool import Stretch
+from ingest.sources.spool import ByteRange
 
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
 _CHUNK = 1 << 20
@@ -131,7 +131,7 @@ class MassiveSource:
             await self.probe(item)
             raise Disrupted(f"{item.key}: HEAD is refused ({status_of(error)}), and GET is not") from error
 
-    async def fetch_stretch(self, item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+    async def fetch_stretch(self, item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
         """A stretch of an object as it comes; see `Source.fetch_stretch`."""
         asked = ranges.asked_for(item, stretch, self._matched)
         with self._asking(item.key), ranges.replaced_is_told(item.key):
@@ -255,7 +255,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     try:
         _ = core.trust  # whoever is asked for keys is to be verified, too
-        keys = await keys_of(core, settings.keys_timeout_s)
+        keys = await signing_keys(core, settings.keys_timeout_s)
     except TooSlow:
         raise UsageError(
             f"the keys of [{settings.profile}] did not come within {settings.keys_timeout_s:g} s from the program "

@@ -14,11 +14,11 @@ from typing import Any
 import anyio
 from botocore import exceptions as boto
 
-from ingest.errors import Disrupted, Replaced, Unranged
+from ingest.errors import Disrupted, ObjectReplaced, Unranged
 from ingest.sources import heard
 from ingest.sources.base import RemoteObject, Write, etag_of
 from ingest.sources.massive.s3_errors import status_of
-from ingest.sources.spool import Stretch
+from ingest.sources.spool import ByteRange
 
 _AT_ONCE = 1 << 20
 """Bytes that are gathered before they are written: a write costs a turn of a thread."""
@@ -51,7 +51,7 @@ def _add_header(params: dict[str, Any], context: dict[str, Any], **_: object) ->
         params["headers"]["If-Range"] = context[_IF_RANGE]
 
 
-def asked_for(item: RemoteObject, stretch: Stretch, matched: bool) -> Mapping[str, str]:
+def asked_for(item: RemoteObject, stretch: ByteRange, matched: bool) -> Mapping[str, str]:
     """The parameters of a request for a stretch of this very object; `matched` says whether If-Match is among them."""
     wanted = {"Range": f"bytes={stretch.start}-{stretch.stop - 1}"}
     if not _SAYABLE.fullmatch(item.etag):
@@ -67,11 +67,11 @@ def replaced_is_told(what: str) -> Iterator[None]:
         yield
     except boto.ClientError as error:
         if status_of(error) in (_PRECONDITION_FAILED, _NO_SUCH_RANGE):
-            raise Replaced(f"{what}: it is not the object that was listed any more") from error
+            raise ObjectReplaced(f"{what}: it is not the object that was listed any more") from error
         raise
 
 
-async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, write: Write, alone: bool) -> None:
+async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
     """Write the stretch as it comes, or the beginning of it that the source sends at once.
 
     What has come before a fault is written, too.
@@ -93,14 +93,14 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, 
         raise Disrupted(f"{item.key}: {end - at:,} bytes that were announced are missing")
 
 
-def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: Stretch, alone: bool) -> tuple[int, int]:
+def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, alone: bool) -> tuple[int, int]:
     """Where in the object a body begins and ends."""
     if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
         raise Disrupted(f"{item.key}: the answer is no object")
     is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _OK
     start, stop, total = _all(answer, item) if is_whole else _part(answer, item)
     if (etag_of(answer["ETag"]), total) != (item.etag, item.size):
-        raise Replaced(f"{item.key}: it is not the object that was listed any more")
+        raise ObjectReplaced(f"{item.key}: it is not the object that was listed any more")
     if is_whole and not alone:
         raise Unranged(f"{item.key}: the source sends whole objects where a part is asked for")
     if not is_whole and not stretch.start == start < stop <= stretch.stop:

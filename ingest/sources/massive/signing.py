@@ -29,7 +29,7 @@ class TooSlow(CredentialRetrievalError):  # type: ignore[misc]
         super().__init__(provider="credential_process", error_msg=f"it has told no keys within {seconds:g} s")
 
 
-async def keys_of(core: AioSession, seconds: float) -> Any:
+async def signing_keys(core: AioSession, seconds: float) -> Any:
     """The keys of a session's profile, ready to sign with; None where it has none.
 
     Raises TooSlow, what botocore raises, and SourceError where a service does not hand them out.

@@ -25,7 +25,7 @@ def begin(path: Path) -> Path:
     return building
 
 
-def publish(path: Path) -> Path:
+def put_in_place(path: Path) -> Path:
     """Put the manifest that was built, and closed, in place; returns where the old one stays. Raises CacheError."""
     building, ready = _beside(path, _BUILDING), _beside(path, _READY)
     with durable.translated("write", building):

@@ -86,7 +86,7 @@ TABLES: Mapping[str, Kinds] = {
         "mtime_ns": maybe(whole),
         "format": count,
     },
-    "intents": {**_KEY, "record": codec.session_record, "correction": maybe(codec.correction)},
+    "intents": {**_KEY, "record": codec.session_record, "correction": maybe(codec.decode_correction)},
     "corrections": {
         "id": whole,
         **_KEY,
