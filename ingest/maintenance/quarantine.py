@@ -23,7 +23,7 @@ from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.market.windows import Window
 from ingest.pipeline.body import text_of
-from ingest.pipeline.replacement import cost_of_comparing, large_versions, versions
+from ingest.pipeline.replacement import versions
 from ingest.pipeline.run import opened_store
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare
@@ -244,14 +244,10 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
 
 def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
     """Rows by ticker of what is held and of what would replace it; None where the parts held are damaged."""
-    text = text_of(body, job.max_unpacked)
     if job.replaced is None:
         raise AssertionError(f"{job.decision.session} is not held")
-    if text is None or cost_of_comparing(job, job.replaced, text) is None:
-        old, new = large_versions(job, job.replaced, body)
-        return old.tickers() if old else None, new.tickers()
-    before, after = versions(job, job.replaced, text)
-    return before.tickers if before else None, after.tickers
+    before, after = versions(job, job.replaced, text_of(body, job.max_unpacked))
+    return before.tickers() if before else None, after.tickers()
 
 
 def _opening(path: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ lines. Measured are 5 bytes for each byte of a text that is split at once, and 4
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from ingest.cache.parts import members
 from ingest.files import durable, opening
 from ingest.sources.base import Body
-from ingest.splitting.whole import LINE_COST, MAX_LINES
+from ingest.splitting.parsing import LINE_COST, MAX_LINES
+from ingest.splitting.streamed import Pieces
 
 _BYTE_COST = 5
 
@@ -39,8 +41,25 @@ class Costly(Exception):
         self.cost = cost
 
 
-def text_of(body: Body, max_unpacked: int, granted: int = AT_ONCE) -> bytes | None:
-    """Text of a body; None where it is to be read in chunks. Raises UnreadableFile, and Costly.
+@dataclass(frozen=True, slots=True)
+class SessionText:
+    """The text of a session's file: whether it is large was decided once, as this was made.
+
+    `whole` is all of it where it may be split at once, else None. `pieces` gives it again each time, in any case; it
+    raises UnreadableFile, and CacheError for a body in a file.
+    """
+
+    whole: bytes | None
+    pieces: Pieces
+
+
+def text_of(body: Body, max_unpacked: int, granted: int = AT_ONCE) -> SessionText:
+    """Text of a body. Raises UnreadableFile, and Costly."""
+    return SessionText(_whole(body, max_unpacked, granted), lambda: pieces_of(body, max_unpacked))
+
+
+def _whole(body: Body, max_unpacked: int, granted: int) -> bytes | None:
+    """All of it; None where it is to be read in chunks.
 
     Until it is known what a text costs, no more of it is held than is granted.
     """

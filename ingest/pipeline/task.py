@@ -7,6 +7,7 @@ from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
+from ingest.splitting.result import SplitSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,8 @@ class Job:
     def path(self, tier: Tier) -> Path:
         """Where a part of the session is, or is to be."""
         return self.folders.path(self.decision.session, tier)
+
+    @property
+    def spec(self) -> SplitSpec:
+        """How its file is to be cut."""
+        return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.decision.session)

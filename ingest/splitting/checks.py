@@ -19,6 +19,7 @@ from ingest import finding
 from ingest.finding import MAX_EXAMPLES, Finding, example
 from ingest.market import epochs
 from ingest.market.epochs import seconds_of, unit_of
+from ingest.splitting.part_text import Offsets
 
 _PRICES = ("open", "high", "low", "close")
 _NS_PER_S = 1_000_000_000
@@ -74,6 +75,31 @@ def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
 def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:
     first = np.flatnonzero(mask)[:MAX_EXAMPLES]
     return tuple(example(ticker or "") for ticker in rows["ticker"].gather(first))
+
+
+def misshapen(text: bytes, columns: int, edges: Offsets) -> tuple[Finding, ...]:
+    """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
+
+    Commas and line ends in quotes are none that count.
+    """
+    if len(edges) < 2:
+        return ()
+    chars = np.frombuffer(text, np.uint8)
+    commas = chars == ord(",")
+    if b'"' in text:
+        quoted = np.logical_xor.accumulate(chars == ord('"'))
+        commas, edges = commas & ~quoted, edges[~quoted[edges - 1]]
+    misfit = np.add.reduceat(commas.view(np.uint8), edges[:-1], dtype=np.uint32) != columns - 1
+    if not misfit.any():
+        return ()
+    blank = np.isin(chars[edges[:-1]], list(b"\r\n"))  # a row without a ticker
+    wrong = np.count_nonzero(misfit & ~blank)
+    return (Finding(finding.MISFITS, int(wrong)),) if wrong else ()
+
+
+def nameless(tickers: pl.Series) -> tuple[Finding, ...]:
+    """Rows without a ticker."""
+    return (Finding(finding.NAMELESS, tickers.null_count()),) if tickers.null_count() else ()
 
 
 def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What a republished file changes: row by row against what is held, and as changes of single values.
+"""What a republished file changes: rows that went and rows that came, and the same as changes of single values.
 
 The difference is found before anything is replaced, and goes into the manifest together with the intent to replace.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from itertools import zip_longest
-from typing import Literal
+from typing import Literal, Self
 
 from ingest.errors import LosesRows
 from ingest.market.datasets import PRICES
@@ -30,8 +30,23 @@ _NUMBERS = frozenset({*PRICES, "volume", "transactions", TIME, "settlement_price
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """Lines that went from one version to the next, and lines that came, in the order of the files.
+
+    `columns` are those of the lines added, `old_columns` those of the lines removed. `left_out` counts the lines of a
+    large difference that are in neither.
+    """
+
+    old_columns: tuple[str, ...]
+    columns: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Correction:
-    """The difference that a republished file makes: whole lines of the source, in the order of the files.
+    """The difference that a republished file makes, as it is recorded: whole lines of the source.
 
     `columns` are those of the lines added, `old_columns` those of the lines removed. `kind`: a new ETag with other
     rows, other rows under the same ETag, or a new ETag with equal rows.
@@ -45,6 +60,15 @@ class Correction:
     added: tuple[str, ...]
     kind: CorrectionKind = "new etag"
     old_columns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, session: date, etags: tuple[str, str], found: Difference) -> Self | None:
+        """The difference under the old and the new ETag; None where neither the rows nor these have changed."""
+        changed, (old, new) = bool(found.removed or found.added), etags
+        if old == new and not changed:
+            return None
+        kind: CorrectionKind = "same etag" if old == new else "new etag" if changed else "equal rows"
+        return cls(session, *etags, found.columns, found.removed, found.added, kind, found.old_columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +138,9 @@ def _read(text: str) -> Iterator[list[str]]:
     return csv.reader(io.StringIO(text, newline=""))
 
 
-def check_loss(before: Rows, after: Rows) -> None:
-    """Raise LosesRows where the new version lacks more than a tenth of the rows held, ticker by ticker."""
-    refuse_loss((before.tickers - after.tickers).total(), before.lines.total())
+def check_loss(before: Counter[str], after: Counter[str]) -> None:
+    """Raise LosesRows where the new version lacks more than a tenth of the rows held; both are rows by ticker."""
+    refuse_loss((before - after).total(), before.total())
 
 
 def refuse_loss(lost: int, held: int) -> None:
@@ -125,19 +149,30 @@ def refuse_loss(lost: int, held: int) -> None:
         raise LosesRows(f"{lost:,} of the {held:,} rows held are not in it")
 
 
-def difference(session: date, etags: tuple[str, str], before: Rows, after: Rows) -> Correction | None:
-    """What changes from one version to the next; None where rows and ETags are the same.
-
-    `etags` are the old and the new one. The same ETag with other rows and a new ETag with equal rows are told apart.
-    Where the columns merely stand in another order, the old rows are told in the new one. Numbers are equal that are
-    written otherwise, `150` and `150.000000`: years of files may come again with other digits.
-    """
+def difference(before: Rows, after: Rows) -> Difference:
+    """What changes from one version to the next, as `compare` tells it."""
     if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
         before = arranged(before, after.columns)
     removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
-    if before.columns == after.columns:
-        removed, added = without_equals(before.columns, removed, added)
-    return correction(session, etags, (before.columns, after.columns), removed, added)
+    return of_lines((before.columns, after.columns), removed, added)
+
+
+def of_lines(
+    columns: tuple[tuple[str, ...], tuple[str, ...]],
+    removed: tuple[str, ...],
+    added: tuple[str, ...],
+    left_out: int = 0,
+) -> Difference:
+    """The difference in lines that are known to differ; those that went are told under the new columns if they can be.
+
+    Rows whose values are the same are no difference, unless some lines were left out: their pairs may be among these.
+    """
+    old, new = columns
+    if sorted(old) != sorted(new):
+        return Difference(old, new, removed, added, left_out)
+    if not left_out:
+        removed, added = without_equals(new, removed, added)
+    return Difference(new, new, removed, added, left_out)
 
 
 def without_equals(
@@ -170,20 +205,6 @@ def _number(field: str | None) -> object:
     except InvalidOperation:
         return field
     return found if found.is_finite() else field
-
-
-def correction(
-    session: date,
-    etags: tuple[str, str],
-    columns: tuple[tuple[str, ...], tuple[str, ...]],
-    removed: tuple[str, ...],
-    added: tuple[str, ...],
-) -> Correction | None:
-    """The same of lines that are known to differ; `columns`, too, are the old and the new ones."""
-    if (same_etag := etags[0] == etags[1]) and not (removed or added):
-        return None
-    kind: CorrectionKind = "same etag" if same_etag else "new etag" if removed or added else "equal rows"
-    return Correction(session, *etags, columns[1], removed, added, kind, columns[0])
 
 
 def arranged(rows: Rows, columns: Sequence[str]) -> Rows:

@@ -1,13 +1,12 @@
 """A large file's text, cut into its two parts chunk by chunk: memory is bounded by the chunks, not by the file.
 
-The parts are what `split` makes of a whole text: the vendor's own lines, unchanged (invariant 1). Where lines turn out
-not to be rows, the caller begins again, and polars writes the rows.
+The parts are what `whole.split` makes of a text at once: the vendor's own lines, unchanged (invariant 1). Where lines
+turn out not to be rows, all begins again, and polars writes the rows.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 
 import numpy as np
@@ -18,68 +17,65 @@ from ingest.finding import Finding, Findings
 from ingest.market.datasets import Dataset, Tier
 from ingest.market.epochs import TIME
 from ingest.splitting import chunks as chunking
-from ingest.splitting.checks import numbers
-from ingest.splitting.chunks import chunks, line_edges
-from ingest.splitting.part_text import Offsets, PartSink
-from ingest.splitting.placing import Placing
-from ingest.splitting.repeats import Repeats, keys_of
-from ingest.splitting.row_numbers import Collector
-from ingest.splitting.whole import (
+from ingest.splitting.checks import misshapen, nameless, numbers
+from ingest.splitting.chunks import ahead, chunks, line_edges
+from ingest.splitting.parsing import (
     MAX_HEADER_BYTES,
     Cut,
     Header,
     Mask,
     dated_by_time,
-    misshapen,
-    nameless,
     parse,
     read_header,
     rewritten,
     stamps,
     written_header,
 )
+from ingest.splitting.part_text import Offsets, PartSink
+from ingest.splitting.placing import Placing
+from ingest.splitting.repeats import Repeats, keys_of
+from ingest.splitting.result import SplitResult, SplitSpec
+from ingest.splitting.row_numbers import Collector
 
+Pieces = Callable[[], Iterator[bytes]]
+"""Gives a text in pieces of any size, from its beginning each time."""
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How a file is to be cut, and of which session and dataset it is."""
+Sinks = Callable[[bytes], Mapping[Tier, PartSink]]
+"""Opens the sinks of the parts below a first line; those that were opened before are of no use any more."""
 
-    tracked: frozenset[str]
-    keep_rest: bool
-    dataset: Dataset
-    session: date
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A file, cut: the sinks have all its rows.
-
-    `tracked_rows` are the numbers of the tracked ones, as the manifest keeps them. `ordered`: the rows are sorted by
-    ticker, bytewise, so that one can be looked up.
-    """
-
-    header: Header
-    source_rows: int
-    tracked_rows: bytes
-    cut: Cut
-    findings: tuple[Finding, ...]
-    text_sha256: str
-    ordered: bool
+_CUTS: tuple[Cut, Cut] = ("lines", "polars")
 
 
 class NotLines(Exception):
     """Lines are not rows: the file is to be cut by rows, from its beginning."""
 
 
+def split(pieces: Pieces, spec: SplitSpec, sinks: Sinks) -> SplitResult:
+    """Cut a text; raises UnreadableFile, saying why, where it is not a file of this dataset and session."""
+    for cut in _CUTS:
+        with suppress(NotLines):
+            return _split(pieces(), spec, cut, sinks)
+    raise AssertionError("rows that polars writes are not asked for their lines")
+
+
+def _split(pieces: Iterable[bytes], spec: SplitSpec, cut: Cut, sinks: Sinks) -> SplitResult:
+    header, texts = opened(pieces, spec.dataset)
+    cutter = Cutter(header, spec, cut, sinks(part_header(header, cut)))
+    for text in ahead(texts):
+        cutter.add(text)
+    cutter.check()
+    return cutter.end()
+
+
 class Cutter:
     """Cuts chunks as they come; `sinks` take the parts, that of the archive where the rest is to be kept."""
 
-    def __init__(self, header: Header, wish: Wish, cut: Cut, sinks: Mapping[Tier, PartSink]) -> None:
-        self._header, self._wish, self._cut, self._sinks = header, wish, cut, sinks
+    def __init__(self, header: Header, spec: SplitSpec, cut: Cut, sinks: Mapping[Tier, PartSink]) -> None:
+        self._header, self._spec, self._cut, self._sinks = header, spec, cut, sinks
         self._findings = Findings()
         self._findings.add(finding.finding_on(finding.UNKNOWN_COLUMN, header.unknown))
-        self._repeats = Repeats(keys_of(wish.dataset), wish.dataset.numbers)
-        self._placing = Placing(wish.dataset, wish.session)
+        self._repeats = Repeats(keys_of(spec.dataset), spec.dataset.numbers)
+        self._placing = Placing(spec.dataset, spec.session)
         self._rows = Collector()
         self._hash = hashlib.sha256(header.line)
         self._last: str | None = ""
@@ -87,7 +83,7 @@ class Cutter:
     def add(self, text: bytes) -> None:
         """Take the next lines, below the header. Raises UnreadableFile, NotLines."""
         self._hash.update(memoryview(text)[len(self._header.line) :])
-        frame = parse(text, self._header, self._wish.tracked, timed=True)
+        frame = parse(text, self._header, self._spec.tracked, timed=True)
         edges = line_edges(text, len(self._header.line))
         self._find(text, frame, edges)
         mask = frame["tracked"].to_numpy()
@@ -103,12 +99,12 @@ class Cutter:
         """Raise UnreadableFile where no bar of all that were added can have begun in the session."""
         self._placing.check()
 
-    def end(self) -> Streamed:
+    def end(self) -> SplitResult:
         """What was found of the whole file."""
         self._findings.add(self._repeats.end())
         if not self._rows.rows:
             self._findings.add([Finding(finding.NO_ROWS)])
-        return Streamed(
+        return SplitResult(
             header=self._header,
             source_rows=self._rows.rows,
             tracked_rows=self._rows.encode(),
@@ -125,14 +121,14 @@ class Cutter:
         found = [
             self._repeats.add(frame, self._last is not None),
             nameless(frame["ticker"]),
-            misshapen(text, self._header, edges),
-            numbers(frame, self._wish.dataset.signed),
+            misshapen(text, len(self._header.columns), edges),
+            numbers(frame, self._spec.dataset.signed),
             self._placing.add(self._stamps(text, frame), frame[TIME] if self._is_timed(frame) else None),
         ]
         self._findings.add(chain.from_iterable(found))
 
     def _is_timed(self, frame: pl.DataFrame) -> bool:
-        return self._wish.dataset.is_intraday or dated_by_time(self._header, frame)
+        return self._spec.dataset.is_intraday or dated_by_time(self._header, frame)
 
     def _stamps(self, text: bytes, frame: pl.DataFrame) -> Mapping[str, int]:
         return {} if dated_by_time(self._header, frame) else stamps(text, self._header, frame.height)

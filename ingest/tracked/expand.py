@@ -95,7 +95,7 @@ def _matching(folders: PartFolders, parts: PartsOf, tier: Tier, patterns: frozen
     """Tickers of one part that match, read some members at a time: a part may hold gigabytes of text."""
     from ingest.cache.parts.lines import tickers_of
     from ingest.cache.parts.parts import read_members
-    from ingest.splitting.whole import is_tracked  # polars and numpy: a run with nothing to do does without
+    from ingest.splitting.parsing import is_tracked  # polars and numpy: a run with nothing to do does without
 
     path, index, found = folders.path(parts.session, tier), parts.index[tier], set[str]()
     for members in _some_members(parts, index, patterns):

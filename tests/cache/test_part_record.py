@@ -12,6 +12,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from splitting_kit import parted
 
 from ingest.cache import part_record
 from ingest.cache.layout import MemberIndex
@@ -20,8 +21,6 @@ from ingest.cache.part_record import stamped
 from ingest.cache.parts import members, parts
 from ingest.cache.parts import note as stamp
 from ingest.finding import Finding
-from ingest.market.catalogue import STOCKS_DAY
-from ingest.splitting.whole import split
 
 DAY = date(2025, 3, 4)
 
@@ -38,7 +37,7 @@ def made(names, tracked, kept=True, **named):
     """A record and its tracked part as `prepare` has them before the note."""
     lines = [f"{name},{n},1,1,1,1" for n, name in enumerate(names)]
     text = "\n".join([HEADER, *lines, ""]).encode()
-    cut = split(text, frozenset(tracked), kept, STOCKS_DAY)
+    cut = parted(text, frozenset(tracked), kept)
     part = parts.pack_part(cut.tracked)
     archive = parts.pack_part(cut.archive) if cut.archive else None
     record = SessionRecord(
@@ -53,7 +52,7 @@ def made(names, tracked, kept=True, **named):
         text_sha256=hashlib.sha256(text).hexdigest(),
         tracked_sha256=part.sha256,
         archive_sha256=archive.sha256 if archive else None,
-        tracked_row_numbers=cut.tracked_rows.astype("<u4").tobytes(),
+        tracked_row_numbers=cut.result.tracked_rows,
         tracked_set=3,
         archive_kept=archive is not None,
         cut=cut.cut,

@@ -10,14 +10,13 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from splitting_kit import parted
 
 from ingest.cache.layout import MemberIndex
 from ingest.cache.parts import members as blockgzip
 from ingest.cache.parts import parts
 from ingest.errors import CacheError
-from ingest.market.catalogue import STOCKS_DAY
 from ingest.splitting.part_text import PartText
-from ingest.splitting.whole import split
 
 HEADER = b"ticker,volume,open,close,high,low\n"
 TICKERS = ("A", "AA", "AAPL", "B", "BRK.A", "NA", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ", "a", "é", "😀")
@@ -29,7 +28,7 @@ def _row(ticker: str, number: int = 1) -> bytes:
 
 
 def _part(rows: list[bytes]) -> PartText:
-    return split(HEADER + b"".join(rows), frozenset(), True, STOCKS_DAY).archive or pytest.fail("no archive part")
+    return parted(HEADER + b"".join(rows), frozenset(), True).archive or pytest.fail("no archive part")
 
 
 def _pack(rows: list[bytes], block: int = 64) -> parts.PackedPart:
@@ -115,7 +114,7 @@ def test_nothing_wanted_reads_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [HEADER, HEADER[:-1]])
 def test_a_part_without_rows_has_no_lines(text: bytes, tmp_path: Path) -> None:
-    cut = split(text, frozenset("A"), True, STOCKS_DAY)
+    cut = parted(text, frozenset("A"), True)
     packed = parts.pack_part(cut.tracked)
     path = tmp_path / "part.csv.gz"
     path.write_bytes(packed.data)

@@ -12,7 +12,7 @@ from ingest.demo.files.options import ADJUSTED_ROOTS, UNSTAMPED, WRONG_STAMP
 from ingest.demo.files.text import pack
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, days_of, named
 from ingest.market.tickers import file_stem
-from ingest.splitting.whole import read_header
+from ingest.splitting.parsing import read_header
 
 DAY = date(2025, 11, 11)
 ROWS = 60

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled, trading_days, window, write_keys
+from splitting_kit import parted
 
 from ingest import events
 from ingest.cache.parts import members as blockgzip
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import UnreadableFile
-from ingest.market.catalogue import STOCKS_DAY
-from ingest.splitting.whole import read_rows, split
+from ingest.splitting.parsing import read_rows
 
 MIB = 1 << 20
 LIMIT = 4 * MIB
@@ -189,7 +189,7 @@ _READS = """
 import gzip, resource, sys
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.errors import UnreadableFile
-from ingest.splitting.whole import split
+from ingest.splitting.whole import parts
 from ingest.cache.parts import members as blockgzip
 
 MIB = 1 << 20
@@ -202,11 +202,11 @@ else:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join([*[packer.compress(piece) for _ in range(times)], packer.flush()])
 assert len(bomb) < 2 * MIB
-split(b"ticker,volume,open,close,high,low\\nA,1,1,1,1,1\\n", frozenset("A"), True, STOCKS_DAY)
+parts(b"ticker,volume,open,close,high,low\\nA,1,1,1,1,1\\n", frozenset("A"), True, STOCKS_DAY)
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    split(blockgzip.unpack(bomb, 64 * MIB), frozenset("A"), True, STOCKS_DAY)
+    parts(blockgzip.unpack(bomb, 64 * MIB), frozenset("A"), True, STOCKS_DAY)
 except UnreadableFile as error:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit // MIB, error)
 """
@@ -219,7 +219,7 @@ def check(data, tracked=TRACKED):
     """A body is kept to the byte or refused with a reason; nothing else may happen."""
     try:
         text = blockgzip.unpack(data, LIMIT)
-        cut = split(text, tracked, True, STOCKS_DAY)
+        cut = parted(text, tracked)
     except UnreadableFile as error:
         assert str(error)  # noqa: PT017 - both outcomes are right
         return None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pipeline_kit import flat
+from splitting_kit import parted
 
 from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.manifest.records import Coverage, Held
@@ -26,7 +27,7 @@ from ingest.market.permission import Permission
 from ingest.planning.plan import Wanted, make_plan
 from ingest.settings.lists import read_list, tracked
 from ingest.sources.base import RemoteObject
-from ingest.splitting.whole import is_tracked, split
+from ingest.splitting.parsing import is_tracked
 
 DAY = date(2025, 11, 11)
 CLOSE = st.text("ABa:*?-.[]!^$()|\\\n é+{}", max_size=7)
@@ -128,7 +129,7 @@ def test_a_list_holds_patterns_and_they_are_kept_as_they_are_written(tmp_path):
 
 def test_a_split_puts_what_a_pattern_matches_into_the_tracked_part():
     text = flat([("A", 1), ("AA", 2), ("B", 3), ("BA", 4)])
-    cut = split(text, frozenset({"A*", "B"}), True, STOCKS_DAY)
+    cut = parted(text, frozenset({"A*", "B"}), True)
     assert cut.tracked_rows.tolist() == [0, 1, 2]
     assert cut.tracked.tickers.to_list() == ["A", "AA", "B"]
     assert cut.archive.tickers.to_list() == ["BA"]

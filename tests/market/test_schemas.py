@@ -20,7 +20,7 @@ from ingest.planning.plan import Wanted, make_plan
 from ingest.reading import history as stored
 from ingest.reading.adjusting.freshness import newest_session
 from ingest.sources.base import RemoteObject
-from ingest.splitting.whole import read_header
+from ingest.splitting.parsing import read_header
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
 

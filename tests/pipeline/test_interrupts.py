@@ -360,10 +360,10 @@ fetch, struck = ResilientSource.fetch, []
 async def fetching(source, session, item, *held):  # by now a run has imported all that it needs, and not before
     if not struck:
         struck.append(True)
-        from ingest.splitting import whole as split
+        from ingest.splitting import parsing
         import polars as pl
 
-        read_rows = split.read_rows
+        read_rows = parsing.read_rows
 
         def strike(series):
             os.kill(os.getpid(), signal.SIGINT)
@@ -376,7 +376,7 @@ async def fetching(source, session, item, *held):  # by now a run has imported a
                 one.select(pl.col("a").map_batches(strike, return_dtype=pl.Int64)).sort("a").collect()
             return read_rows(*arguments)
 
-        split.read_rows = reading
+        parsing.read_rows = reading
     return await fetch(source, session, item, *held)
 
 ResilientSource.fetch = fetching

@@ -31,9 +31,9 @@ from ingest.pipeline.task import Job
 from ingest.planning.plan import Decision
 from ingest.sources.base import Body
 from ingest.splitting import chunks as chunking
-from ingest.splitting import large_diff
-from ingest.splitting.diff import rows_of
-from ingest.splitting.large_diff import Version, compare
+from ingest.splitting import compare as comparing
+from ingest.splitting.compare import Version, compare
+from ingest.splitting.diff import Correction, changes, rows_of
 
 DAYS = trading_days(date(2025, 3, 3), 2)
 SPAN = window(DAYS)
@@ -224,23 +224,24 @@ def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large)
     packed = packed_day(DAYS[0])
     (tmp_path / "spool").write_bytes(packed)
     bodies = Body(packed, "e", "m"), Body(b"", "e", "m", path=tmp_path / "spool")
-    made = [worker.prepare(job(tmp_path / str(n)), body) for n, body in enumerate(bodies)]
+    jobs = [job(tmp_path / str(n)) for n in range(len(bodies))]
+    made = [worker.prepare(*one) for one in zip(jobs, bodies, strict=True)]
     assert made[0].record == made[1].record
     assert made[0].record.size == len(packed)
     for tier in ("tracked", "archive"):
-        one, other = (durable.temporary(each.job.path(tier)).read_bytes() for each in made)
+        one, other = (durable.temporary(each.path(tier)).read_bytes() for each in jobs)
         assert one == other
         assert pl.read_csv(one).height == getattr(made[0].record, f"{tier}_rows")
-    with durable.temporary(made[0].job.path("tracked")).open("rb") as file:
+    with durable.temporary(jobs[0].path("tracked")).open("rb") as file:
         assert part_record.read_record(file).record == replace(made[0].record, last_modified="")
 
 
 def test_a_text_with_a_line_end_within_quotes_far_down_is_cut_by_rows(tmp_path, large):
     rows = [f"T{n:03},1,1,1,1,1,1,1\n" for n in range(200)]
     text = f'{HEADER}\n{"".join(rows)}AAPL,1,1,1,1,1,1,"1\n2"\nZ,1,1,1,1,1,1,1\n'.encode()
-    made = worker.prepare(job(tmp_path), Body(pack(text), "e", "m"))
-    assert made.record.cut == "polars"
-    parts = [gzip.decompress(durable.temporary(made.job.path(tier)).read_bytes()) for tier in ("tracked", "archive")]
+    asked = job(tmp_path)
+    assert worker.prepare(asked, Body(pack(text), "e", "m")).record.cut == "polars"
+    parts = [gzip.decompress(durable.temporary(asked.path(tier)).read_bytes()) for tier in ("tracked", "archive")]
     assert parts[0] == f'{HEADER}\nAAPL,1,1,1,1,1,1,"1\n2"\n'.encode()
     assert pl.read_csv(parts[1]).height == 201
 
@@ -277,18 +278,23 @@ class TestCompared:
 
         old, new = (Version(("ticker", "b"), lambda some=some: iter(texts(some))) for some in (before, after))
         mine, theirs = (rows_of(("ticker", "b"), texts(some)) for some in (before, after))
-        found = compare(old, new)
-        assert (Counter(found.removed), Counter(found.added)) == (mine.lines - theirs.lines, theirs.lines - mine.lines)
-        assert (old.tickers(), found.left_out) == (mine.tickers, 0)
+        for found in (compare(old, new), compare(old, new, at_once=True)):
+            lines = (Counter(found.removed), Counter(found.added))
+            assert lines == (mine.lines - theirs.lines, theirs.lines - mine.lines)
+            assert (old.tickers(), found.left_out) == (mine.tickers, 0)
 
-    def test_columns_in_another_order_are_told_in_the_new_one(self):
-        old = Version(("ticker", "a", "b"), lambda: iter([b"ticker,a,b\nA,1,2\nB,3,4\n"]))
-        new = Version(("b", "ticker", "a"), lambda: iter([b"b,ticker,a\n2,A,1\n4,B,5\n"]))
-        found = compare(old, new)
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_columns_in_another_order_are_told_in_the_new_one(self, at_once):
+        """And a number that is written otherwise is the same in any order."""
+        old = Version(("ticker", "close", "b"), lambda: iter([b"ticker,close,b\nA,1,2\nB,3,4\n"]))
+        new = Version(("b", "ticker", "close"), lambda: iter([b"b,ticker,close\n2,A,1.00\n4,B,5\n"]))
+        found = compare(old, new, at_once)
         assert (found.removed, found.added) == (("4,B,3",), ("4,B,5",))
+        ((change,),) = [list(changes(Correction.of(DAYS[0], ("e", "f"), found)))]
+        assert (change.ticker, change.column, change.old, change.new) == ("B", "close", "3", "5")
 
     def test_more_changes_than_are_listed_are_counted(self, place, server, large, monkeypatch):
-        monkeypatch.setattr(large_diff, "MAX_LINES", 5)
+        monkeypatch.setattr(comparing, "MAX_LINES", 5)
         names = [f"T{n:03}" for n in range(50)]
         server.objects[key(DAYS[0])] = pack(flat([(name, "1") for name in names]))
         place.run(*SPAN)
@@ -301,7 +307,7 @@ class TestCompared:
         ]
 
     def test_long_lines_are_listed_as_far_as_there_is_room(self, monkeypatch):
-        monkeypatch.setattr(large_diff, "_MAX_TEXT", 2500)
+        monkeypatch.setattr(comparing, "_MAX_TEXT", 2500)
         old, new = (
             Version(("ticker", "a"), lambda close=close: iter([b"ticker,a\n" + b"A,%d%s\n" % (close, b"0" * 997) * 9]))
             for close in (1, 2)
@@ -313,7 +319,7 @@ class TestCompared:
         rng = np.random.default_rng(1)
         ours = np.sort(rng.integers(0, 2**64, 5000, dtype=np.uint64))
         theirs = np.sort(np.concatenate([ours[::2], ours[:7]]))
-        values, counts = large_diff._surplus(ours, theirs)
+        values, counts = comparing._surplus(ours, theirs)
         expected = Counter(ours.tolist()) - Counter(theirs.tolist())
         assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == expected
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splitting_kit import parted
 from test_whole import BOM, HEADER, awkward, days
 
 from ingest import finding
@@ -24,9 +25,8 @@ from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE, named
 from ingest.splitting import chunks as chunking
 from ingest.splitting import row_numbers
 from ingest.splitting.chunks import ahead, chunks
-from ingest.splitting.placing import Placing
-from ingest.splitting.streamed import Cutter, NotLines, Wish, opened, part_header
-from ingest.splitting.whole import split
+from ingest.splitting.result import SplitSpec
+from ingest.splitting.streamed import Cutter, NotLines, opened, part_header
 
 DAY = date(2025, 3, 4)
 REPEATS = (finding.IDENTICAL, finding.CONFLICTING)
@@ -40,7 +40,7 @@ def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session
         pieces = (text[at : at + 16] for at in range(0, len(text), 16))
         header, rest = opened(pieces, dataset, size)
         writers = {tier: PartWriter(file.write, part_header(header, cut)) for tier, file in files.items()}
-        cutter = Cutter(header, Wish(frozenset(tracked), keep_rest, dataset, session), cut, writers)
+        cutter = Cutter(header, SplitSpec(frozenset(tracked), keep_rest, dataset, session), cut, writers)
         try:
             for chunk in rest:
                 cutter.add(chunk)
@@ -54,10 +54,10 @@ def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session
 
 
 def at_once(text, tracked, keep_rest=True, dataset=STOCKS_DAY, session=DAY):
-    """The same by the split of a whole text, with what `prepare` adds to its findings."""
-    cut = split(text, frozenset(tracked), keep_rest, dataset)
+    """The same by the split of a whole text."""
+    cut = parted(text, tracked, keep_rest, dataset, session)
     told = Findings()
-    told.add([*cut.findings, *Placing(dataset, session).add(cut.stamps, cut.times)])
+    told.add(cut.findings)
     return cut, told.all()
 
 
@@ -73,7 +73,7 @@ def same(text, tracked, size, **how):
     }
     assert done.text_sha256 == hashlib.sha256(text).hexdigest()
     runs = row_numbers.decode(done.tracked_rows)
-    raw = row_numbers.decode(cut.tracked_rows.astype("<u4").tobytes())
+    raw = row_numbers.decode(cut.result.tracked_rows)
     assert [runs.firsts.tolist(), runs.lasts.tolist()] == [raw.firsts.tolist(), raw.lasts.tolist()]
     for tier, part in done.parts.items():
         assert part.sha256 == hashlib.sha256(files[tier]).hexdigest()
@@ -142,7 +142,8 @@ class TestRepeatsOfBars:
     )
     def test_exactly_those_are_named(self, rows, in_order, size):
         rows = sorted(rows) if in_order else rows
-        text = HEADER + b"".join(f"{name},{v},2,2,2,2,{n},1\n".encode() for name, n, v in rows)
+        opening = int(datetime(DAY.year, DAY.month, DAY.day, 9, 30, tzinfo=NEW_YORK).timestamp()) * 10**9
+        text = HEADER + b"".join(f"{name},{v},2,2,2,2,{opening + n},1\n".encode() for name, n, v in rows)
         bars = {}
         for name, n, v in rows:
             bars.setdefault((name, n), set()).add(v)
@@ -169,6 +170,7 @@ class TestDatesOfBars:
     @given(st.lists(st.sampled_from([*range(-571, 871, 160), "soon", "", "9" * 30]), max_size=12), st.integers(1, 300))
     def test_those_of_other_dates_and_those_that_are_none_are_told(self, stamps, size):
         opening = int(datetime(DAY.year, DAY.month, DAY.day, 9, 30, tzinfo=NEW_YORK).timestamp())
+        stamps = [0, *stamps]  # a file without one of its session is refused
         texts = [str((opening + 60 * one) * 10**9) if isinstance(one, int) else one for one in stamps]
         text = HEADER + b"".join(f"A,{n},2,2,2,2,{one},1\n".encode() for n, one in enumerate(texts))
         _, found = at_once(text, "A", dataset=STOCKS_MINUTE)

@@ -6,6 +6,7 @@ import io
 import random
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,13 +14,14 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from splitting_kit import Parted, parted
 
 from ingest import finding
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.market.catalogue import STOCKS_DAY
+from ingest.splitting.parsing import read_header, stamps
 from ingest.splitting.part_text import PartText
-from ingest.splitting.whole import Split, split
 
 NAMES = (*STOCKS_DAY.required, *STOCKS_DAY.optional)
 HEADER = (",".join(NAMES) + "\n").encode()
@@ -90,7 +92,7 @@ def _lines(part: PartText, header: bytes) -> list[bytes]:
     return lines
 
 
-def _put_together(cut: Split) -> bytes:
+def _put_together(cut: Parted) -> bytes:
     """The source again, from both parts and the numbers of the tracked rows."""
     assert cut.archive is not None
     chosen = set(cut.tracked_rows.tolist())
@@ -108,21 +110,25 @@ def _row(ticker: str, volume: str = "100", close: str = "2.0", transactions: str
     return f"{ticker},{volume},1.0,{close},3.0,0.5,1700000000000000000,{transactions}\n".encode()
 
 
-def _split(text: bytes, *tracked: str, keep_rest: bool = True) -> Split:
-    return split(text, frozenset(tracked), keep_rest, STOCKS_DAY)
+def _split(text: bytes, *tracked: str, keep_rest: bool = True) -> Parted:
+    return parted(text, tracked, keep_rest)
+
+
+def _stamps(text: bytes, rows: int) -> Mapping[str, int]:
+    return stamps(text, read_header(text, STOCKS_DAY), rows)
 
 
 class TestNothingIsLost:
     @given(days())
     def test_both_parts_in_line_order_are_the_source(self, day: Day) -> None:
-        cut = split(day.text, day.tracked, True, STOCKS_DAY)
+        cut = parted(day.text, day.tracked, True)
         assert cut.cut == "lines"
         assert cut.header.line == day.header
         assert hashlib.sha256(_put_together(cut)).hexdigest() == hashlib.sha256(day.text).hexdigest()
 
     @given(days())
     def test_each_row_is_in_the_part_of_its_ticker(self, day: Day) -> None:
-        cut = split(day.text, day.tracked, True, STOCKS_DAY)
+        cut = parted(day.text, day.tracked, True)
         assert cut.archive is not None
         assert cut.tracked_rows.tolist() == day.chosen
         assert cut.tracked.tickers.to_list() == [ticker for ticker in day.tickers if ticker in day.tracked]
@@ -130,26 +136,26 @@ class TestNothingIsLost:
 
     @given(days())
     def test_parts_say_that_they_are_in_order_only_where_they_are(self, day: Day) -> None:
-        cut = split(day.text, day.tracked, True, STOCKS_DAY)
+        cut = parted(day.text, day.tracked, True)
         assert cut.tracked.ordered is (day.tickers == sorted(day.tickers))
 
     @given(days(), st.booleans())
     def test_counts_add_up(self, day: Day, keep_rest: bool) -> None:
-        cut = split(day.text, day.tracked, keep_rest, STOCKS_DAY)
+        cut = parted(day.text, day.tracked, keep_rest)
         assert cut.source_rows == len(day.rows)
         assert cut.tracked.rows == len(day.chosen)
         assert (cut.archive.rows if cut.archive else None) == (len(day.rows) - len(day.chosen) if keep_rest else None)
 
     @given(days())
     def test_without_the_rest_the_tracked_part_is_the_same(self, day: Day) -> None:
-        with_rest, without = (split(day.text, day.tracked, keep, STOCKS_DAY) for keep in (True, False))
+        with_rest, without = (parted(day.text, day.tracked, keep) for keep in (True, False))
         assert without.archive is None
         assert without.tracked.text == with_rest.tracked.text
         assert without.tracked_rows.tolist() == with_rest.tracked_rows.tolist()
 
     @given(days(awkward | st.sampled_from(["A\nB", "\n", "A\r\nB", 'x"\n"y', "\n\n"])))
     def test_line_ends_inside_quotes_lose_and_invent_no_row(self, day: Day) -> None:
-        cut = split(day.text, day.tracked, True, STOCKS_DAY)
+        cut = parted(day.text, day.tracked, True)
         assert cut.archive is not None
         assert cut.cut == ("polars" if any("\n" in value for row in day.rows for value in row) else "lines")
         assert cut.tracked_rows.tolist() == day.chosen
@@ -286,7 +292,7 @@ class TestWhatCannotBeUnderstood:
         )
         text = b"".join([day.text.removesuffix(b"\n"), b"\n", *(f"{row}\n".encode() for row in added)])
         try:
-            cut = split(text, day.tracked, True, STOCKS_DAY)
+            cut = parted(text, day.tracked, True)
         except UnreadableFile:
             return
         header, *rows = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""))
@@ -416,9 +422,9 @@ class TestStamps:
         values = dict.fromkeys(NAMES, "17") | {"ticker": "A"}
         lines = [",".join((values | {"window_start": stamp})[name] for name in names) for stamp in stamps]
         text = end.join([",".join(names), *lines]) + (end if last else "")
-        assert _split(text.encode(), "A").stamps == Counter(stamp.strip('"') for stamp in stamps)
+        assert _stamps(text.encode(), len(stamps)) == Counter(stamp.strip('"') for stamp in stamps)
 
     def test_a_file_may_have_none(self) -> None:
         names = [name for name in NAMES if name != "window_start"]
         text = ",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n"
-        assert _split(text.encode(), "1").stamps == {}
+        assert _stamps(text.encode(), 1) == {}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pipeline_kit import pointed
+from splitting_kit import parted
 
 from ingest.cache.layout import MemberIndex, PartFolders, PartsOf
 from ingest.cache.parts import lines, members, parts
@@ -18,7 +19,6 @@ from ingest.errors import CacheError, UnreadableFile
 from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Tier
-from ingest.splitting.whole import split
 from ingest.tracked import csv_lines
 
 NAMES = (*STOCKS_DAY.required, *STOCKS_DAY.optional)
@@ -38,7 +38,7 @@ class Cache:
         self, text: bytes, tracked: Iterable[str] = (), day: date | None = None, keep_rest: bool = True, block: int = 64
     ) -> None:
         session = day or DAY + timedelta(days=len(self.sessions))
-        cut = split(text, frozenset(tracked), keep_rest, STOCKS_DAY)
+        cut = parted(text, frozenset(tracked), keep_rest)
         index: dict[Tier, MemberIndex] = {}
         both: list[tuple[Tier, object]] = [("tracked", cut.tracked), ("archive", cut.archive)]
         for tier, part in both:

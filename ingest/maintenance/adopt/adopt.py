@@ -38,6 +38,7 @@ from ingest.planning.request import Request
 from ingest.reading import rows as reading
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
+from ingest.splitting.result import SplitSpec
 from ingest.splitting.whole import split
 from ingest.tracked.projection import Say, follow
 
@@ -209,7 +210,7 @@ class _Adopting:
         tracked = self._request.tracked | state.tracked
         keep_rest = self._settings.archive.save_others
         if self._store is None:
-            split(day.text, tracked, keep_rest, self._request.dataset)
+            split(day.text, SplitSpec(tracked, keep_rest, self._request.dataset, session))
             return
         decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
         number = self._manifest.tracked_set(tracked)

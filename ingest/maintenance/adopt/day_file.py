@@ -20,7 +20,7 @@ from ingest.market.calendars import NEW_YORK
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.epochs import TIME, in_ns
 from ingest.sources.base import Body
-from ingest.splitting.whole import MAX_LINES, parse, read_header, read_rows
+from ingest.splitting.parsing import MAX_LINES, parse, read_header, read_rows
 
 _MAX_BYTES = 64 << 20
 """Of a file, and of its text: a day has one or two megabytes. More is something else, or is meant to fill memory."""

@@ -1,8 +1,8 @@
-"""What a republished file changes where it or what is held is large: the rows compared by hashes of their lines.
+"""What a republished file changes of what is held: two versions of a session, row against row, whatever their order.
 
-Rows are held against each other whatever their order is, as `differences` does, in two passes over both versions: the
-first takes 64 bits of each line, the second picks the lines whose bits the other version has not so often. In memory
-are those bits, 8 bytes a row, and the lines that differ; so no two sessions are compared at once.
+Small ones are compared at once, line by line. Large ones by hashes of their lines, in two passes over both versions:
+the first takes 64 bits of each line, the second picks the lines whose bits the other version has not so often. In
+memory are those bits, 8 bytes a row, and the lines that differ; so no two sessions are compared at once in that way.
 """
 
 import threading
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest.splitting import diff
-from ingest.splitting.diff import Rows
+from ingest.splitting.diff import Difference, Rows
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -26,7 +26,7 @@ _MAX_TEXT = 32 << 20
 """Characters of those lines together: a line may be long."""
 
 TURN = threading.Lock()
-"""Held by who compares."""
+"""Held by who compares large versions."""
 
 _BUCKETS = np.arange(1, 64, dtype=np.uint64) << np.uint64(58)
 
@@ -38,17 +38,17 @@ class Version:
     columns: tuple[str, ...]
     texts: Callable[[], Iterator[bytes]]
 
-    def rows(self) -> Iterator[Rows]:
-        """Its rows as `differences` has them, piece by piece."""
-        return (diff.rows_of(self.columns, [text]) for text in self.texts())
+    def at_once(self) -> Rows:
+        """All of its rows."""
+        return diff.rows_of(self.columns, self.texts())
 
     def lines(self, columns: tuple[str, ...]) -> Iterator[pl.Series]:
         """Its rows as lines without their ends, piece by piece, under these columns where only their order differs."""
         if self.columns == columns or sorted(self.columns) != sorted(columns):
             yield from map(_lines, self.texts())
             return
-        for rows in self.rows():
-            yield _series(diff.arranged(rows, columns))
+        for text in self.texts():
+            yield _series(diff.arranged(diff.rows_of(self.columns, [text]), columns))
 
     def tickers(self) -> Counter[str]:
         """Rows by ticker."""
@@ -58,23 +58,20 @@ class Version:
         return counts
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Lines that went and lines that came, `MAX_LINES` of each at most; `left_out` counts the others."""
+def compare(before: Version, after: Version, at_once: bool = False) -> Difference:
+    """The difference of two versions; of large ones `MAX_LINES` at most of the lines that went, and of those that came.
 
-    removed: tuple[str, ...]
-    added: tuple[str, ...]
-    left_out: int
-
-
-def compare(before: Version, after: Version) -> Difference:
-    """The difference of two versions; old rows are told in the order of the new columns, where these are the same."""
+    Where the columns merely stand in another order, the old rows are told in the new one. Numbers are equal that are
+    written otherwise, `150` and `150.000000`: years of files may come again with other digits.
+    """
+    if at_once:
+        return diff.difference(before.at_once(), after.at_once())
     old, new = (_hashes(version, after.columns) for version in (before, after))
     gone, come = _surplus(old, new), _surplus(new, old)
     removed = tuple(_picked(before, after.columns, *gone))
     added = tuple(_picked(after, after.columns, *come))
-    total = int(gone[1].sum() + come[1].sum())
-    return Difference(removed, added, total - len(removed) - len(added))
+    left_out = int(gone[1].sum() + come[1].sum()) - len(removed) - len(added)
+    return diff.of_lines((before.columns, after.columns), removed, added, left_out)
 
 
 def _tickers(text: bytes, columns: tuple[str, ...]) -> Mapping[str, int]:

@@ -1,0 +1,148 @@
+"""The text of one day, parsed: its header by name, its rows with their numbers, and what was written in them. Pure."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingest.errors import UnreadableFile
+from ingest.market.datasets import Dataset
+from ingest.market.epochs import TIME, of_text
+from ingest.market.patterns import regexes
+from ingest.splitting.chunks import of_few_lines
+
+Cut = Literal["lines", "polars"]
+Mask = npt.NDArray[np.bool_]
+
+_MAX_COLUMNS = 1000
+MAX_HEADER_BYTES = 1 << 20
+LINE_COST = 400
+"""Bytes of memory for each line of a text that is split at once, however short it is."""
+
+MAX_LINES = (160 << 20) // LINE_COST
+"""Of a text that is split at once, which is what so many lines cost. What has more is split in chunks."""
+
+_MAX_CELLS = 500_000
+"""Fields that are held as texts at once, some 20 bytes each, be they empty: a header may name a thousand columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line: its bytes with a BOM and the line end as they came, and the columns that it names.
+
+    `numbers` are those that hold a number in each row, `stamp` is the one that tells the date of a row.
+    """
+
+    line: bytes
+    columns: tuple[str, ...]
+    unknown: tuple[str, ...]
+    numbers: tuple[str, ...]
+    stamp: str
+
+
+def read_header(text: bytes, dataset: Dataset) -> Header:
+    """Read the header by name; raises UnreadableFile naming the columns that are missing or repeated."""
+    end = text.find(b"\n", 0, MAX_HEADER_BYTES) + 1 or len(text)
+    if end > MAX_HEADER_BYTES:
+        raise UnreadableFile(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes, which no header is")
+    line = text[:end]
+    try:
+        columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UnreadableFile(f"the header is not text: {error}") from error
+    if any('"' in name for name in columns):  # the parser would take it for an open quote, and rows for a part of it
+        raise UnreadableFile(f"the header has a quote within a name: {','.join(columns)[:200]!r}")
+    if len(columns) > _MAX_COLUMNS:
+        raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
+    missing = [name for name in dataset.needed if name not in columns]
+    if missing:
+        raise UnreadableFile(f"the header is missing {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")
+    if len(set(columns)) < len(columns):
+        raise UnreadableFile(f"the header names a column twice: {','.join(columns)[:200]!r}")
+    known = {*dataset.required, *dataset.optional}
+    unknown = tuple(name for name in columns if name not in known)
+    return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp)
+
+
+def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = False) -> pl.DataFrame:
+    """Parse the rows: ticker, prices and volume as floats (it may have decimals), and whether tracked.
+
+    Where it is `timed`, the beginnings of the bars, too, as integers, null where one is none. A full schema keeps
+    tickers such as NA, TRUE and 1E5 what they are.
+    """
+    schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
+    columns: list[str | pl.Expr] = ["ticker", *header.numbers, is_tracked(tracked).alias("tracked")]
+    if not timed or TIME not in header.columns:
+        return read_rows(text, schema, columns)
+    try:
+        return read_rows(text, {**schema, TIME: pl.Int64}, [*columns, TIME])
+    except UnreadableFile:  # a time that is no number must not make a file unreadable
+        return read_rows(text, schema, [*columns, of_text(pl.col(TIME))])
+
+
+def is_tracked(tracked: frozenset[str]) -> pl.Expr:
+    """Whether the column `ticker` holds one of these names, or one that a pattern among them matches; never null."""
+    ticker = pl.col("ticker")
+    matches = [ticker.str.contains(regex) for regex in regexes(tracked)]
+    return reduce(or_, matches, ticker.is_in(_as_series(tracked))).fill_null(value=False)
+
+
+def stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
+    """Rows by stamp, as text: one that is no number must not make a file unreadable.
+
+    Nearly always all rows of a session have the same one, which is seen without parsing.
+    """
+    if header.stamp not in header.columns or not rows:
+        return {}
+    end = text.find(b"\n", len(header.line))
+    first = text[len(header.line) : end if end >= 0 else len(text)].split(b",")
+    stamp = first[place] if (place := header.columns.index(header.stamp)) < len(first) else b""
+    inside = 0 < place < len(header.columns) - 1
+    if inside and stamp.replace(b"-", b"").isdigit() and b'"' not in text and text.count(b",%b," % stamp) == rows:
+        return {stamp.decode(): rows}
+    found = read_rows(text, dict.fromkeys(header.columns, pl.String), [pl.col(header.stamp).fill_null("")])
+    return dict(found.to_series().value_counts().iter_rows())
+
+
+def dated_by_time(header: Header, frame: pl.DataFrame) -> bool:
+    """Whether the beginnings of the bars, parsed, are what tells the dates of the rows."""
+    return header.stamp == TIME and TIME in frame.columns
+
+
+def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
+    """Parse these columns of a text with its header; raises UnreadableFile with polars' own words."""
+    if (
+        b'"' in text and text.count(b'"') % 2
+    ):  # at the end of a text polars panics at such a quote, or takes the last digit for its pair
+        raise UnreadableFile("the rows cannot be parsed: a quote is not closed")
+    try:
+        return pl.scan_csv(text, schema=schema).select(columns).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError) as error:
+        raise UnreadableFile(f"the rows cannot be parsed: {str(error).splitlines()[0][:300]}") from error
+
+
+def written_header(header: Header) -> bytes:
+    """The header as polars writes it."""
+    return pl.DataFrame(schema=dict.fromkeys(header.columns, pl.String)).write_csv().encode()
+
+
+def rewritten(text: bytes, header: Header, mask: Mask) -> Iterator[tuple[int, bytes]]:
+    """The rows that are chosen, as polars writes them, and how many; few rows at a time are texts in memory."""
+    done, most = 0, max(1, _MAX_CELLS // len(header.columns))
+    for piece in of_few_lines(text, len(header.line), most):
+        rows = read_rows(piece, dict.fromkeys(header.columns, pl.String), header.columns)
+        kept = rows.filter(pl.Series(mask[done : done + rows.height]))
+        done += rows.height
+        yield kept.height, kept.write_csv(include_header=False).encode()
+
+
+@lru_cache(maxsize=8)
+def _as_series(tracked: frozenset[str]) -> pl.Series:
+    """The tickers as polars wants them to look others up in; made once for all sessions of a run."""
+    return pl.Series(sorted(tracked), dtype=pl.String).implode()
