@@ -6,21 +6,19 @@ is bounded by the budget and not by the number of sessions. A session that fails
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import date
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ingest import events
+from ingest import errors, events
 from ingest.cache.commit import StagedSession, Store
-from ingest.cache.manifest import Answer, RemoteState
+from ingest.cache.manifest import Answer
 from ingest.errors import (
     Disrupted,
-    Forbidden,
     IngestError,
     LosesRows,
     NotFound,
@@ -30,8 +28,7 @@ from ingest.errors import (
     ungrouped,
 )
 from ingest.pipeline.body import AT_ONCE, ORDINARY, Costly
-from ingest.pipeline.outcomes import Outcome, OutcomeKind
-from ingest.pipeline.task import Job
+from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
 from ingest.planning.request import Request
@@ -41,9 +38,7 @@ from ingest.sources.base import Body, RemoteObject
 from ingest.sources.limits import ByteBudget, Share, UnderWay
 from ingest.sources.resilient import ResilientSource
 
-_Ended = tuple[Outcome, Share]
-
-_ANSWERS: Mapping[OutcomeKind, RemoteState] = {"forbidden": "forbidden", "absent": "absent", "failed": "failed"}
+_Ended = tuple[SessionResult, Share]
 
 _IN_FLIGHT_PER_PACKED = 6
 """Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
@@ -86,10 +81,9 @@ class Pipeline:
         self._workers = anyio.CapacityLimiter(cores + _SPARE_WORKERS)
         self._spooled_workers = anyio.CapacityLimiter(cores)
         self._spooled = max(_IN_FLIGHT_SPOOLED, limits.max_bytes_in_flight // max(_MIN_SPOOLED, 2 * cores))
-        self.outcomes: dict[date, OutcomeKind] = {}
 
     async def run(self, decisions: Sequence[Decision]) -> None:
-        """Fetch, split and commit sessions in their order; each one's end is then in `outcomes`.
+        """Fetch, split and commit sessions in their order; each one's end is told to the sink when it is recorded.
 
         Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
         """
@@ -150,29 +144,29 @@ class Pipeline:
     async def _session(self, job: Job, share: Share, send: MemoryObjectSendStream[_Ended]) -> None:
         with self._under_way:
             try:
-                outcome = await self._outcome(job, share)
+                result = await self._result(job, share)
             except Stopped:  # a large file, of which the next run will find what has come
                 share.give_back()
                 return
             # What is here by the time that another session ends the run is committed all the same.
             with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
-                await send.send((outcome, share))
+                await send.send((result, share))
 
-    async def _outcome(self, job: Job, share: Share) -> Outcome:
+    async def _result(self, job: Job, share: Share) -> SessionResult:
         """Fetch and split one session. A refusal of the keys and a broken disk end the run and so are raised."""
         try:
             return await self._prepared(job, share)
-        except Forbidden:
-            return Outcome(job, "forbidden", spooled=self._spool_path(job))
+        except errors.Forbidden:
+            return Forbidden(job, self._spool_path(job))
         except NotFound as error:
-            return Outcome(job, "absent", str(error), spooled=self._spool_path(job))
+            return Gone(job, str(error), self._spool_path(job))
         except (Disrupted, Throttled) as error:
-            return Outcome(job, "failed", str(error))
+            return Failed(job, str(error))
 
-    async def _prepared(self, job: Job, share: Share) -> Outcome:
+    async def _prepared(self, job: Job, share: Share) -> Staged | Refused:
         """A file that is unreadable is fetched once more, lest the fault was on the way."""
         first = await self._split(job, await self._fetched(job, share))
-        if first.staged or first.acceptable:
+        if isinstance(first, Staged) or first.acceptable:
             return first
         if first.spooled:
             await anyio.to_thread.run_sync(spool.discard, first.spooled)
@@ -188,7 +182,7 @@ class Pipeline:
             return await downloading.fetch_large(self._source, session, item, path, share)
         return await self._source.fetch(session, item, share)
 
-    async def _split(self, job: Job, body: Body, granted: int = ORDINARY) -> Outcome:
+    async def _split(self, job: Job, body: Body, granted: int = ORDINARY) -> Staged | Refused:
         """Split a file. One that takes more memory than is granted is split again when that is to be had."""
         granted = AT_ONCE if body.path else granted  # in chunks, and no more of them than there are cores
         workers = self._spooled_workers if body.path else self._workers
@@ -200,40 +194,46 @@ class Pipeline:
                     async with self._budget.more(error.cost):
                         return await self._split(job, body, error.cost)
         except UnreadableFile as error:
-            acceptable = isinstance(error, LosesRows)
-            return Outcome(job, "quarantined", str(error), refused=body, acceptable=acceptable, spooled=body.path)
-        return Outcome(job, "committed", staged=staged, spooled=body.path)
+            return Refused(job, body, str(error), acceptable=isinstance(error, LosesRows))
+        return Staged(job, staged, body.path)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
-        """Commit outcomes as they come: those that come within a moment, while others are under way, share a commit."""
+        """Commit results as they come: those that come within a moment, while others are under way, share a commit."""
         async with receive:
             async for first in receive:
                 with anyio.move_on_after(_GATHER_S):
                     await self._under_way.none()
                 batch = [first, *_waiting(receive)]
-                await anyio.to_thread.run_sync(_record, self._store, [outcome for outcome, _ in batch])
-                for outcome, share in batch:
-                    self.outcomes[outcome.job.decision.session] = outcome.kind
+                await anyio.to_thread.run_sync(_record, self._store, [result for result, _ in batch])
+                for result, share in batch:
                     share.give_back()
-                    self._sink(_event(outcome, self._store))
+                    self._sink(_event(result, self._store))
 
 
-def _record(store: Store, outcomes: Sequence[Outcome]) -> None:
+def _record(store: Store, results: Sequence[SessionResult]) -> None:
     """Make what came of a batch of sessions durable. Raises CacheError."""
-    if staged := [outcome.staged for outcome in outcomes if outcome.staged]:
+    if staged := [result.session for result in results if isinstance(result, Staged)]:
         store.commit(staged)
-    for outcome in outcomes:
-        if outcome.refused:
-            session = outcome.job.decision.session
-            store.quarantine_file(session, outcome.refused, outcome.reason or "", outcome.acceptable)
-        if outcome.spooled:
-            spool.discard(outcome.spooled)
-    store.manifest.answered([_answer(outcome) for outcome in outcomes if outcome.kind in _ANSWERS], store.run)
+    for result in results:
+        if isinstance(result, Refused):
+            store.quarantine_file(result.job.decision.session, result.body, result.reason, result.acceptable)
+        if result.spooled:
+            spool.discard(result.spooled)
+    store.manifest.answered(list(_answers(results)), store.run)
 
 
-def _answer(outcome: Outcome) -> Answer:
-    decision = outcome.job.decision
-    return decision.session, _ANSWERS[outcome.kind], outcome.reason, decision.item.etag if decision.item else None
+def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:
+    """What the source has said of sessions whose files it did not give."""
+    for result in results:
+        decision = result.job.decision
+        session, etag = decision.session, decision.item.etag if decision.item else None
+        match result:
+            case Forbidden():
+                yield session, "forbidden", None, etag
+            case Gone():
+                yield session, "absent", result.reason, etag
+            case Failed():
+                yield session, "failed", result.reason, etag
 
 
 def _waiting(receive: MemoryObjectReceiveStream[_Ended]) -> Iterator[_Ended]:
@@ -247,17 +247,20 @@ def _item(decision: Decision) -> RemoteObject:
     return decision.item
 
 
-def _event(outcome: Outcome, store: Store) -> events.Event:
-    session, reason = outcome.job.decision.session, outcome.reason or ""
-    if outcome.staged:
-        return _committed(outcome.staged, outcome.job.decision.reason)
-    if outcome.kind == "forbidden":
-        return events.Forbidden(session)
-    if outcome.kind == "absent":
-        return events.Vanished(session)
-    if outcome.kind == "quarantined":
-        return events.Quarantined(session, reason, str(store.quarantine_path(session)), outcome.acceptable)
-    return events.Failed(session, reason)
+def _event(result: SessionResult, store: Store) -> events.Ended:
+    decision = result.job.decision
+    match result:
+        case Staged():
+            return _committed(result.session, decision.reason)
+        case Refused():
+            path = str(store.quarantine_path(decision.session))
+            return events.Quarantined(decision.session, result.reason, path, result.acceptable)
+        case Forbidden():
+            return events.Forbidden(decision.session)
+        case Gone():
+            return events.Vanished(decision.session)
+        case Failed():
+            return events.Failed(decision.session, result.reason)
 
 
 def _committed(staged: StagedSession, reason: str) -> events.Committed:

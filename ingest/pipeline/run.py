@@ -24,9 +24,7 @@ from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, St
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
 from ingest.pipeline.fill import Filling
-from ingest.pipeline.outcomes import OutcomeKind
-from ingest.pipeline.room import spool_told
-from ingest.pipeline.summary import Tally, damaged, standing
+from ingest.pipeline.summary import Ending, Tally, damaged, standing
 from ingest.planning.estimate import ASK_FROM, estimate, in_words
 from ingest.planning.plan import Plan, limit
 from ingest.planning.request import Request
@@ -61,7 +59,7 @@ async def run_held(
     settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
 ) -> events.Finished:
     """As `run`, for who holds the cache's lock."""
-    with spool_told(settings.spool_path):
+    with spool.room_told(settings.spool_path):
         return await _run_held(settings, request, line, sink, stop)
 
 
@@ -112,7 +110,6 @@ class _Run:
         self._started = time.monotonic()
         self._sink = Tally(sink)
         self._plan: Plan | None = None
-        self._outcomes: dict[date, OutcomeKind] = {}
         self._requests = 0
         self._followed: frozenset[str] = frozenset()
         self._is_bare = False
@@ -149,16 +146,15 @@ class _Run:
 
     def finish(self, failure: IngestError | None) -> events.Finished:
         """Make the summary, record it, and report it."""
-        states = standing(self._plan, self._outcomes)
-        finished = self._sink.finished(
-            run=self._store.run,
-            window=self._request.window,
-            states=states,
+        states = standing(self._plan, self._sink.ended)
+        interrupted = self._stop.is_set()
+        how = Ending(
             requests=self._requests,
             seconds=time.monotonic() - self._started,
-            exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, self._stop.is_set()),
-            interrupted=self._stop.is_set(),
+            exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, interrupted),
+            interrupted=interrupted,
         )
+        finished = self._sink.finished(self._store.run, self._request.window, states, how)
         try:
             self._store.manifest.finish_run(self._store.run, finished.exit_code, asdict(finished))
         except CacheError as error:
@@ -184,7 +180,7 @@ class _Run:
             self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
             if plan.fetches:
                 await self._fetch_all(source, found.permission, plan)
-            if lost := damaged(plan, self._outcomes):
+            if lost := damaged(plan, self._sink.ended):
                 self._sink(events.Notice(_not_whole(lost, self._request), "warning"))
         finally:
             self._requests = source.requests
@@ -201,11 +197,10 @@ class _Run:
 
         limits = self._settings.limits
         pipeline = Pipeline(source, self._store, self._request, limits, self._sink, self._stop)
-        self._outcomes = pipeline.outcomes
         try:
             await pipeline.run(plan.fetches)
         finally:
-            self._permit(permission.learn(*_told_apart(pipeline.outcomes)))
+            self._permit(permission.learn(*_told_apart(self._sink.ended)))
 
     def _permit(self, permission: Permission) -> None:
         """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
@@ -287,10 +282,10 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
             return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
 
 
-def _told_apart(outcomes: Mapping[date, OutcomeKind]) -> tuple[list[date], list[date]]:
+def _told_apart(ended: Mapping[date, events.Ended]) -> tuple[list[date], list[date]]:
     """The sessions that are allowed, and those that are refused: what was read is allowed, whatever was in it."""
-    allowed = [day for day, kind in outcomes.items() if kind in ("committed", "quarantined")]
-    return allowed, [day for day, kind in outcomes.items() if kind == "forbidden"]
+    allowed = [day for day, one in ended.items() if isinstance(one, events.Committed | events.Quarantined)]
+    return allowed, [day for day, one in ended.items() if isinstance(one, events.Forbidden)]
 
 
 def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:

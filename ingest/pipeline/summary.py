@@ -2,17 +2,36 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from ingest import events
 from ingest.finding import UNKNOWN_COLUMN, Finding
 from ingest.market.windows import Window
-from ingest.pipeline.outcomes import OutcomeKind
 from ingest.planning.plan import LATER, Decision, Plan
+
+_STATES: Mapping[type[events.Ended], str] = {
+    events.Committed: "committed",
+    events.Forbidden: "forbidden",
+    events.Vanished: "absent",
+    events.Failed: "failed",
+    events.Quarantined: "quarantined",
+}
+_ALL = (*_STATES.values(), "unpublished", "not_attempted", "damaged")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: its requests, how long it took in seconds, its exit code, and whether somebody stopped it."""
+
+    requests: int
+    seconds: float
+    exit_code: int
+    interrupted: bool
 
 
 class Tally:
-    """A sink that counts and passes on."""
+    """A sink that counts and passes on. `ended` is how each session that was to be fetched has ended so far."""
 
     def __init__(self, sink: events.Sink) -> None:
         self._sink = sink
@@ -20,6 +39,7 @@ class Tally:
         self._findings: Counter[str] = Counter()
         self._said: set[str] = set()
         self._dataset = ""
+        self.ended: dict[date, events.Ended] = {}
 
     def __call__(self, event: events.Event) -> None:
         """Count an event and pass it on."""
@@ -36,6 +56,8 @@ class Tally:
                 self._findings.update(one.kind for one in event.findings)
             case events.Committed():
                 self._committed(event)
+        if isinstance(event, events.Ended):
+            self.ended[event.session] = event
         self._sink(event)
 
     def _committed(self, event: events.Committed) -> None:
@@ -53,60 +75,41 @@ class Tally:
             self._sink(events.Notice(f"{UNKNOWN_COLUMN}: {name}; it is kept in the parts", "warning"))
         self._said |= columns
 
-    def finished(
-        self,
-        run: int,
-        window: Window,
-        states: Mapping[str, int],
-        requests: int,
-        seconds: float,
-        exit_code: int,
-        interrupted: bool,
-    ) -> events.Finished:
+    def finished(self, run: int, window: Window, states: Mapping[str, int], how: Ending) -> events.Finished:
         """The summary, with the window's sessions by state as `standing` counts them."""
         counted = ("bytes", "fetched", "source_rows", "tracked_rows", "archive_rows", "dropped_rows")
-        standing = (
-            "committed",
-            "forbidden",
-            "unpublished",
-            "absent",
-            "failed",
-            "quarantined",
-            "not_attempted",
-            "damaged",
-        )
         return events.Finished(
             run=run,
             dataset=self._dataset,
             start=window.start,
             end=window.end,
-            exit_code=exit_code,
-            interrupted=interrupted,
-            seconds=seconds,
-            requests=requests,
+            exit_code=how.exit_code,
+            interrupted=how.interrupted,
+            seconds=how.seconds,
+            requests=how.requests,
             corrections=self._counts["corrections"],
             files_projected=self._counts["files_projected"],
             yahoo_rows=self._counts["yahoo_rows"],
             findings=dict(self._findings.most_common()),
             **{name: self._counts[name] for name in counted},
-            **{name: states.get(name, 0) for name in standing},
+            **{name: states.get(name, 0) for name in _ALL},
         )
 
 
-def standing(plan: Plan | None, outcomes: Mapping[date, OutcomeKind]) -> dict[str, int]:
+def standing(plan: Plan | None, ended: Mapping[date, events.Ended]) -> dict[str, int]:
     """Sessions of the window by the state that they are in after the run."""
     decisions: Sequence[Decision] = plan.decisions if plan else ()
-    return dict(Counter(_state(decision, outcomes.get(decision.session)) for decision in decisions))
+    return dict(Counter(_state(decision, ended.get(decision.session)) for decision in decisions))
 
 
-def damaged(plan: Plan, outcomes: Mapping[date, OutcomeKind]) -> list[date]:
+def damaged(plan: Plan, ended: Mapping[date, events.Ended]) -> list[date]:
     """Sessions of the window that are held, are not whole, and could not be had again."""
-    return [one.session for one in plan.decisions if _state(one, outcomes.get(one.session)) == "damaged"]
+    return [one.session for one in plan.decisions if _state(one, ended.get(one.session)) == "damaged"]
 
 
-def _state(decision: Decision, outcome: OutcomeKind | None) -> str:
-    if outcome in ("forbidden", "absent") and decision.held.held == "committed":
+def _state(decision: Decision, ended: events.Ended | None) -> str:
+    if isinstance(ended, events.Forbidden | events.Vanished) and decision.held.held == "committed":
         return "damaged" if decision.damaged else "committed"  # no replacement is to be had; what was held is kept
-    if outcome:
-        return outcome
+    if ended:
+        return _STATES[type(ended)]
     return "not_attempted" if decision.action == "fetch" or decision.reason == LATER else decision.reason

@@ -1,12 +1,14 @@
-"""What is to be done with one session's file, as a value."""
+"""What is to be done with one session's file, and what came of it, as values."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.cache.commit import StagedSession
 from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
+from ingest.sources.base import Body
 from ingest.splitting.result import SplitSpec
 
 
@@ -34,3 +36,60 @@ class Job:
     def spec(self) -> SplitSpec:
         """How its file is to be cut."""
         return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.decision.session)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """It is split, and its parts are ready to be committed.
+
+    `spooled` is the file that a large object came down into, of no use any more once the result is recorded.
+    """
+
+    job: Job
+    session: StagedSession
+    spooled: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Its bytes are to be kept apart. `acceptable`: they can be read, and would take rows away."""
+
+    job: Job
+    body: Body
+    reason: str
+    acceptable: bool
+
+    @property
+    def spooled(self) -> Path | None:
+        """As in `Staged`."""
+        return self.body.path
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The keys may not read it."""
+
+    job: Job
+    spooled: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """It was listed, and is not there any more."""
+
+    job: Job
+    reason: str
+    spooled: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The source did not give it. What has come of a large object is kept for the next run."""
+
+    job: Job
+    reason: str
+    spooled: None = None
+
+
+SessionResult = Staged | Refused | Forbidden | Gone | Failed
+"""How a session that was to be fetched ended."""

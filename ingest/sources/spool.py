@@ -6,14 +6,20 @@ crash of the machine the note may promise bytes that are gone, which the checksu
 of each gzip member), and the object is fetched anew.
 """
 
+import errno
 import json
+import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from ingest.errors import CacheError
 from ingest.files import durable, opening
 from ingest.files.hashing import md5_of
 from ingest.market.datasets import is_part_name, part_name, session_of
@@ -24,6 +30,10 @@ _MOST_NOTED = 1 << 20
 """Bytes of a note: some twenty a stretch."""
 
 _KEPT_S = 7 * 24 * 3600.0
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_DEEPEST = 8
+"""Causes of an error that are looked at."""
 
 
 class ByteRange(NamedTuple):
@@ -172,3 +182,42 @@ def _can_be(stretches: Sequence[ByteRange], size: int) -> bool:
         and edges == sorted(set(edges))
         and (not edges or (edges[0] >= 0 and edges[-1] <= size))
     )
+
+
+@contextmanager
+def room_told(folder: Path) -> Iterator[None]:
+    """Raise the CacheError of a full disk, or quota, with what the spool folder holds of it, which nobody sees.
+
+    Nothing is written here, and nothing removed: what has come is what the next run goes on with.
+    """
+    try:
+        yield
+    except CacheError as error:
+        if not any(map(_is_full, islice(_causes(error), _DEEPEST))) or not (held := _bytes_on_disk(folder)):
+            raise
+        raise CacheError(
+            f"{error}. There {folder} holds {held:,} bytes of large files that are on their way: make room, and the "
+            "next run goes on with them; or delete that folder, and they are fetched from their beginning"
+        ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error := error and (error.__cause__ or error.__context__):
+        yield error
+
+
+def _is_full(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _bytes_on_disk(folder: Path) -> int:
+    """Bytes that the files below a folder take on the disk; ranges that have not come are holes in them."""
+    size = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile
+                found = os.lstat(Path(where, name))
+                size += found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
+    return size
