@@ -21,7 +21,7 @@ from benchmarks.measure import Sample, measure, python
 from benchmarks.minutes import minute_file
 
 if TYPE_CHECKING:
-    from ingest.cache.layout import PartFolders
+    from ingest.cache.cache import Layout
 
 _SIDE_BY_SIDE = 4
 _TRACKED = 53
@@ -92,9 +92,7 @@ def _floor(files: Sequence[Path]) -> float:
 
 
 def _split(files: Sequence[Path]) -> float:
-    from ingest.cache.layout import PartFolders
     from ingest.cache.manifest import Held
-    from ingest.market.catalogue import STOCKS_MINUTE
     from ingest.pipeline.task import Job
     from ingest.pipeline.worker import prepare
     from ingest.planning.plan import Decision
@@ -103,13 +101,21 @@ def _split(files: Sequence[Path]) -> float:
     tracked = frozenset(_names(files[0])[:: max(1, len(_names(files[0])) // _TRACKED)][:_TRACKED])
 
     def work(number: int, path: Path) -> object:
-        folders = PartFolders(path.parent / f"tracked{number}", path.parent / f"archive{number}")
-        folders.create()
+        layout = _layout(path.parent / f"cache{number}")
+        layout.parts.create()
         decision = Decision(_FIRST, "fetch", "new", "listed", None, Held(), tracked, True)
-        job = Job(decision, 0, STOCKS_MINUTE, folders, 1 << 40)
+        job = Job(decision, 0, layout, 1 << 40)
         return prepare(job, Body(b"", "etag", "", path=path))
 
     return _timed(files, (os.cpu_count() or 1) + 2, work)
+
+
+def _layout(root: Path) -> "Layout":
+    from ingest.cache.cache import Layout
+    from ingest.market.catalogue import STOCKS_MINUTE
+    from ingest.settings import Settings
+
+    return Layout.of(Settings.model_validate({"cache": {"root": root}}), STOCKS_MINUTE)
 
 
 def _timed(files: Sequence[Path], workers: int, work: Callable[[int, Path], object]) -> float:
@@ -141,21 +147,20 @@ def _packed(text: bytes) -> bytes:
 def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
     import duckdb
 
-    from ingest.cache.layout import PartFolders
     from ingest.cache.manifest import Manifest
     from ingest.cache.parts.lines import dated_texts
     from ingest.market.catalogue import STOCKS_MINUTE
 
-    folders = PartFolders(folder / "tracked", folder / "archive")
-    ticker = _cache_of(folder, folders, rows)
+    layout = _layout(folder)
+    ticker = _cache_of(folder, layout, rows)
 
     def ours() -> int:
         with Manifest.read(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
             parts = manifest.parts(manifest.committed())
-            return sum(text.count(b"\n") for _, text in dated_texts(folders, parts, frozenset([ticker])))
+            return sum(text.count(b"\n") for _, text in dated_texts(layout.parts, parts, frozenset([ticker])))
 
     def theirs() -> int:
-        paths = [str(path) for path in sorted(folders.archive.glob("*.csv.gz"))]
+        paths = [str(path) for path in sorted(layout.parts.archive.glob("*.csv.gz"))]
         found = duckdb.execute("SELECT * FROM read_csv($p) WHERE ticker = $t", {"p": paths, "t": ticker})
         return len(found.fetchnumpy()["ticker"])
 
@@ -171,9 +176,10 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
     return lines
 
 
-def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:
+def _cache_of(folder: Path, layout: "Layout", rows: int) -> str:
     """A cache with the same file under many dates; returns a ticker in its middle."""
-    from ingest.cache.commit import Store
+    from ingest.cache.cache import Cache
+    from ingest.cache.commit import commit
     from ingest.cache.manifest import Held, Manifest
     from ingest.market.catalogue import STOCKS_MINUTE
     from ingest.pipeline.task import Job
@@ -183,15 +189,15 @@ def _cache_of(folder: Path, folders: "PartFolders", rows: int) -> str:
 
     path = folder / "minutes.csv.gz"
     path.write_bytes(_packed(minute_file(rows)))
-    folders.create()
+    layout.parts.create()
     with Manifest.open(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
-        store = Store(manifest, folders, folder / "quarantine", folder / "spool", manifest.begin_run(_FIRST, _FIRST))
+        cache = Cache.through(manifest, layout, manifest.begin_run(_FIRST, _FIRST))
         number = manifest.tracked_set(frozenset())
         for day in range(_DAYS):
             session = _FIRST + timedelta(days=day)
             decision = Decision(session, "fetch", "new", "listed", None, Held(), frozenset(), True)
-            job = Job(decision, number, STOCKS_MINUTE, folders, 1 << 40)
-            store.commit([prepare(job, Body(b"", "etag", "", path=path))])
+            job = Job(decision, number, layout, 1 << 40)
+            commit(cache, [prepare(job, Body(b"", "etag", "", path=path))])
     names = _names(path)
     return names[len(names) // 2]
 

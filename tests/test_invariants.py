@@ -27,8 +27,7 @@ from pipeline_kit import (
 )
 
 from ingest import events
-from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders
+from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
 from ingest.cache.parts import lines as tier_lines
 from ingest.demo.files.market import HOSTILE_TICKERS, pack
@@ -205,8 +204,8 @@ def test_invariant_4_a_csv_can_be_made_again_with_no_network(place):
     assert len(made) == len(TRACKED)
     for path in made:
         path.unlink()
-    with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        project(manifest, PartFolders.of(place.settings(), STOCKS_DAY), CsvFolder(place.tracked, STOCKS_DAY))
+    with for_writing(place.settings(), STOCKS_DAY) as cache:
+        project(cache)
     assert {path: path.read_bytes() for path in place.tracked.glob("*.csv")} == made
 
 

@@ -11,24 +11,8 @@ from typing import Self
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import durable, opening
 from ingest.files.hashing import has_hash
-from ingest.market.datasets import TIERS, Dataset, Tier, part_name
+from ingest.market.datasets import TIERS, Tier, part_name
 from ingest.market.patterns import covered
-from ingest.settings import Settings
-
-
-def csv_folder(settings: Settings, dataset: Dataset) -> Path:
-    """Where the tracked CSVs of a dataset lie."""
-    return dataset.folder(settings.tracked_path)
-
-
-def quarantine_folder(settings: Settings, dataset: Dataset) -> Path:
-    """Where the bytes of a dataset's refused files lie."""
-    return dataset.folder(settings.quarantine_path)
-
-
-def spool_folder(settings: Settings, dataset: Dataset) -> Path:
-    """Where a dataset's large files lie while they are on their way."""
-    return dataset.folder(settings.spool_path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +24,6 @@ class PartFolders:
 
     tracked: Path
     archive: Path
-
-    @classmethod
-    def of(cls, settings: Settings, dataset: Dataset) -> Self:
-        """The folders of a dataset's parts."""
-        return cls(csv_folder(settings, dataset) / "sessions", dataset.folder(settings.archive_path))
 
     def folder(self, tier: Tier) -> Path:
         """Folder of a tier's parts."""

@@ -11,26 +11,26 @@ from datetime import date
 from pathlib import Path
 
 from ingest.cache import part_record
+from ingest.cache.cache import Cache, Layout
+from ingest.cache.commit import commit_restored
 from ingest.cache.layout import PartFolders
-from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest import SessionRecord
 from ingest.files import durable, opening
 from ingest.files.hashing import has_hash
-from ingest.market.datasets import Dataset, session_of
+from ingest.market.datasets import session_of
 
 
-def rebuild(manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int) -> str | None:
+def rebuild(cache: Cache) -> str | None:
     """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
-    if manifest.committed() or not (found := part_days(folders.tracked)):
+    if cache.manifest.committed() or not (found := part_days(cache.parts.tracked)):
         return None
-    taken = take_up(manifest, folders, dataset, run, found)
+    taken = take_up(cache, found)
     left = len(found) - len(taken)
     more = f"; {left:,} whose parts don't say enough are fetched again" if left else ""
     return f"the manifest knew of no session: {len(taken):,} were taken up from their parts{more}"
 
 
-def take_up(
-    manifest: Manifest, folders: PartFolders, dataset: Dataset, run: int, days: Collection[date]
-) -> tuple[date, ...]:
+def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
     """Commit those of these sessions whose parts are what their own word says, in one transaction; returns them.
 
     One record is in memory at a time. Raises CacheError.
@@ -38,11 +38,11 @@ def take_up(
     taken = list[date]()
 
     def records() -> Iterator[SessionRecord]:
-        for one in _trusted(folders, dataset, sorted(days)):
+        for one in _trusted(cache, sorted(days)):
             taken.append(one.record.session)
-            yield replace(one.record, tracked_set=manifest.tracked_set(one.tickers))
+            yield replace(one.record, tracked_set=cache.manifest.tracked_set(one.tickers))
 
-    manifest.commit(records(), [], run, refused_stay=True)
+    commit_restored(cache, records())
     return tuple(taken)
 
 
@@ -53,10 +53,12 @@ def part_days(folder: Path) -> frozenset[date]:
     return frozenset(day for name in names if (day := session_of(name)))
 
 
-def _trusted(folders: PartFolders, dataset: Dataset, days: Collection[date]) -> Iterator[part_record.Stamped]:
+def _trusted(layout: Layout, days: Collection[date]) -> Iterator[part_record.Stamped]:
     for day in days:
-        found = _said(folders.path(day, "tracked"))
-        if found and (found.dataset, found.record.session) == (dataset.name, day) and is_whole(folders, found.record):
+        found = _said(layout.parts.path(day, "tracked"))
+        if found is None or (found.dataset, found.record.session) != (layout.dataset.name, day):
+            continue
+        if is_whole(layout.parts, found.record):
             yield found
 
 

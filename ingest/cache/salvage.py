@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.cache import rebuild
-from ingest.cache.layout import PartFolders
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.integrity import replacement, rows
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
@@ -37,14 +37,14 @@ def renew(settings: Settings, say: Say) -> None:
 
 
 def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
-    folders = PartFolders.of(settings, dataset)
-    if not (days := rebuild.part_days(folders.tracked)):
+    layout = Layout.of(settings, dataset)
+    if not (days := rebuild.part_days(layout.parts.tracked)):
         return 0
     with Manifest.open(building, dataset.name) as manifest:
         days -= {*manifest.committed(), *(record.session for record, _ in manifest.intents())}
         if not days:
             return 0
         run = manifest.begin_run(min(days), max(days))
-        taken = rebuild.take_up(manifest, folders, dataset, run, days)
+        taken = rebuild.take_up(Cache.through(manifest, layout, run), days)
         manifest.finish_run(run, 0, {"repaired": len(taken)})
     return len(taken)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ingest.cache.cache import Cache
 from ingest.cache.layout import PartFolders, PartsOf
 from ingest.cache.manifest import Manifest
 from ingest.errors import CacheError
@@ -27,18 +28,18 @@ _ROUNDS = 20
 """So often sessions are read again that were replaced meanwhile: a run replaces each of them once."""
 
 
-def steadily(manifest: Manifest, folders: PartFolders, days: Collection[date], read: Read) -> list[pl.DataFrame]:
+def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFrame]:
     """What `read` makes of the parts of sessions that are held: rows with a column `date`, none of them torn.
 
     Raises CacheError where a part cannot be read, and that is not because it is just being replaced.
     """
-    found, left = list[pl.DataFrame](), frozenset(days)
+    manifest, found, left = cache.manifest, list[pl.DataFrame](), frozenset(days)
     for number in range(1, _ROUNDS + 1):
         manifest.refresh()
         before = manifest.moment()
         parts, intended = manifest.at_once(partial(_told, manifest, left), *_span(left))
         try:
-            rows = read([_settled(folders, one, intended.get(one.session)) for one in parts])
+            rows = read([_settled(cache.parts, one, intended.get(one.session)) for one in parts])
         except CacheError:
             is_moving = manifest.moment() != before or not left.isdisjoint(intended)
             if not is_moving or number == _ROUNDS:
@@ -51,9 +52,9 @@ def steadily(manifest: Manifest, folders: PartFolders, days: Collection[date], r
     raise CacheError(f"the parts of {min(left)} are replaced faster than they can be read: try again after the run")
 
 
-def underway(manifest: Manifest, folders: PartFolders) -> frozenset[date]:
+def underway(cache: Cache) -> frozenset[date]:
     """Sessions whose parts a run is replacing, or was as it was killed, and of which nothing is lost."""
-    return frozenset(session for session, parts in manifest.intended().items() if _files(folders, parts))
+    return frozenset(session for session, parts in cache.manifest.intended().items() if _files(cache.parts, parts))
 
 
 def _told(manifest: Manifest, days: Collection[date]) -> tuple[list[PartsOf], Mapping[date, PartsOf]]:

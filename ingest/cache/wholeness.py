@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from datetime import date
 
-from ingest.cache.layout import PartFolders
+from ingest.cache.cache import Layout
 from ingest.cache.manifest import Held
 from ingest.market.datasets import TIERS
 
 
-def not_whole(folders: PartFolders, held: Mapping[date, Held]) -> list[date]:
+def not_whole(layout: Layout, held: Mapping[date, Held]) -> list[date]:
     """Committed sessions of which a part's file is gone, or was found not to be what it should. Raises CacheError."""
-    missing = missing_parts(folders, held)
+    missing = missing_parts(layout, held)
     return [day for day, state in held.items() if day in missing or state.is_doubtful]
 
 
-def missing_parts(folders: PartFolders, held: Mapping[date, Held]) -> set[date]:
+def missing_parts(layout: Layout, held: Mapping[date, Held]) -> set[date]:
     """Committed sessions of which a part's file is gone. Raises CacheError."""
+    folders = layout.parts
     present = {tier: folders.present(tier) for tier in TIERS}
     return {
         day

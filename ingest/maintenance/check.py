@@ -18,9 +18,8 @@ from pathlib import Path
 import anyio
 
 from ingest.cache import lock
-from ingest.cache.commit import Store
-from ingest.cache.layout import PartFolders
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache, Layout
+from ingest.cache.commit import for_writing
 from ingest.cache.manifest.opening import refuse_network
 from ingest.cache.parts import members
 from ingest.cache.provenance import refuse_other
@@ -113,11 +112,11 @@ def _health(settings: Settings, dataset: Dataset) -> str:
     """What is held, and whether its files are there."""
     if not opening.is_there(settings.manifest_path):
         return "empty"
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        refuse_other(manifest, settings.source)
-        held, permission = manifest.sessions(), manifest.permission()
+    with Cache.read(settings, dataset) as cache:
+        refuse_other(cache.manifest, settings.source)
+        held, permission = cache.manifest.sessions(), cache.manifest.permission()
     committed = [day for day, state in held.items() if state.held == "committed"]
-    broken = not_whole(PartFolders.of(settings, dataset), held)
+    broken = not_whole(Layout.of(settings, dataset), held)
     lost = permission.lost(committed)
     found = [f"{len(committed):,} sessions held"]
     if broken:
@@ -235,8 +234,8 @@ async def _allowed(
 
 def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
     """Sessions held; none where the cache cannot be read, which has been reported."""
-    with suppress(CacheError), Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        return manifest.committed()
+    with suppress(CacheError), Cache.read(settings, dataset) as cache:
+        return cache.manifest.committed()
     return []
 
 
@@ -263,9 +262,9 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
     with (
         suppress(CacheLocked, CacheError),
         lock.hold(settings.cache.root),
-        Store.opened(settings, dataset) as store,
+        for_writing(settings, dataset) as cache,
     ):
-        manifest = store.manifest
+        manifest = cache.manifest
         held = manifest.committed()
         if len(permission.lost(held)) <= len(manifest.permission().lost(held)):
             manifest.permit(permission)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import KeptCorrection
 from ingest.market.catalogue import STOCKS_DAY
@@ -30,8 +30,8 @@ def changed_values(
     first, last = span(start, end)
     wanted = None if ticker is None else frozenset(meant([ticker]))
     named = None if wanted is None or patterns_in(wanted) else ticker
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        for one in Judgements(manifest).corrections(first, last, named):
+    with Cache.read(settings, dataset) as cache:
+        for one in Judgements(cache.manifest).corrections(first, last, named):
             yield from (change for change in _told(one) if wanted is None or covers(wanted, change.ticker))
 
 

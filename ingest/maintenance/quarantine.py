@@ -7,12 +7,13 @@ from datetime import date
 from pathlib import Path
 
 from ingest.cache import lock
-from ingest.cache.commit import Store, kept_at, wrong_with
-from ingest.cache.layout import PartFolders, quarantine_folder
-from ingest.cache.manifest import Held, Manifest
+from ingest.cache.cache import Cache, Layout
+from ingest.cache.commit import commit, for_run, for_writing
+from ingest.cache.manifest import Held
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cache.parts import members
+from ingest.cache.quarantine import wrong_with
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.files import durable
 from ingest.files import opening as files
@@ -24,7 +25,6 @@ from ingest.market.patterns import some
 from ingest.market.windows import Window
 from ingest.pipeline.body import text_of
 from ingest.pipeline.replacement import versions
-from ingest.pipeline.run import opened_store
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
@@ -98,7 +98,8 @@ def waiting(
 
 def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[QuarantinedFile], frozenset[date]]:
     """What is in quarantine, and the sessions that are held."""
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+    with Cache.read(settings, dataset) as cache:
+        manifest = cache.manifest
         return manifest.at_once(lambda: (Judgements(manifest).in_quarantine(), frozenset(manifest.committed())))
 
 
@@ -112,7 +113,7 @@ def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
 def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
     """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
-    path = kept_at(quarantine_folder(settings, dataset), session)
+    path = Layout.of(settings, dataset).quarantined(session)
     body = _kept(dataset, path, one)
     loss = _loss(settings, one, body, dataset) if one.acceptable else None
     return Refused(one, str(path), _opening(path), loss)
@@ -129,15 +130,15 @@ def accept(settings: Settings, request: Request, sessions: Collection[date], say
     _check(settings, request.dataset, waiting(settings, sessions, request.dataset))
     with lock.hold(settings.cache.root):
         request = replace(request, window=Window(min(sessions), max(sessions)))
-        with opened_store(settings, request) as store:
-            left = [one for one in Judgements(store.manifest).in_quarantine() if one.session in sessions]
+        with for_run(settings, request.dataset, request.window) as cache:
+            left = [one for one in Judgements(cache.manifest).in_quarantine() if one.session in sessions]
             for session in set(sessions) - {one.session for one in left}:
-                durable.remove(store.quarantine_path(session))  # which who was killed may have had no time for
-            accepting = _Accepting(settings, request, store)
+                durable.remove(cache.quarantined(session))  # which who was killed may have had no time for
+            accepting = _Accepting(settings, request, cache)
             done = [accepting.take(one) for one in left]
-            compare_counts(store.manifest)
-            follow(store.manifest, settings, request.dataset, request.tracked, say)
-            store.manifest.finish_run(store.run, 0, {"accepted": len(done)})
+            compare_counts(cache.manifest)
+            follow(cache, settings, request.tracked, say)
+            cache.manifest.finish_run(cache.run, 0, {"accepted": len(done)})
     return done
 
 
@@ -146,9 +147,9 @@ def settle(settings: Settings, request: Request, say: Say) -> None:
 
     Asks no one. Raises CacheError, CacheLocked.
     """
-    with lock.hold(settings.cache.root), Store.opened(settings, request.dataset) as store:
-        compare_counts(store.manifest)
-        follow(store.manifest, settings, request.dataset, request.tracked, say)
+    with lock.hold(settings.cache.root), for_writing(settings, request.dataset) as cache:
+        compare_counts(cache.manifest)
+        follow(cache, settings, request.tracked, say)
 
 
 def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFile]) -> None:
@@ -156,7 +157,7 @@ def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFil
         if not one.acceptable:
             raise _unreadable(dataset, one.session, one.reason)
     for one in chosen:
-        _check_bytes(dataset, kept_at(quarantine_folder(settings, dataset), one.session), one)
+        _check_bytes(dataset, Layout.of(settings, dataset).quarantined(one.session), one)
 
 
 def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
@@ -169,14 +170,14 @@ def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
 class _Accepting:
     """An acceptance under way, under the lock and with the manifest open."""
 
-    def __init__(self, settings: Settings, request: Request, store: Store) -> None:
-        self._settings, self._request, self._store = settings, request, store
-        self._manifest = store.manifest
-        self._states = store.manifest.sessions()
+    def __init__(self, settings: Settings, request: Request, cache: Cache) -> None:
+        self._settings, self._request, self._cache = settings, request, cache
+        self._manifest = cache.manifest
+        self._states = cache.manifest.sessions()
 
     def take(self, one: QuarantinedFile) -> Accepted:
         """Make the file the one that is held, as a run would."""
-        body = _kept(self._request.dataset, self._store.quarantine_path(one.session), one)
+        body = _kept(self._request.dataset, self._cache.quarantined(one.session), one)
         held = self._states.get(one.session, Held())
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
@@ -184,12 +185,12 @@ class _Accepting:
         replaced = self._manifest.replaced([one.session]).get(one.session)
         limit = self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_set(tracked)
-        job = Job(decision, number, self._request.dataset, self._store.folders, limit, replaced, accept=True)
+        job = Job(decision, number, self._cache, limit, replaced, accept=True)
         try:
             prepared = prepare(job, body)
         except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
             raise _unreadable(self._request.dataset, one.session, error) from error
-        self._store.commit([prepared])
+        commit(self._cache, [prepared])
         change, found = prepared.correction, prepared.record.findings
         if change is None:
             return Accepted(one.session, None, None, found)
@@ -222,16 +223,15 @@ def _kept(dataset: Dataset, path: Path, one: QuarantinedFile) -> Body:
 
 def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:
     """What accepting it would take away; None where nothing is held of it."""
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        held = manifest.sessions().get(one.session, Held())
-        replaced = manifest.replaced([one.session]).get(one.session)
+    with Cache.read(settings, dataset) as cache:
+        held = cache.manifest.sessions().get(one.session, Held())
+        replaced = cache.manifest.replaced([one.session]).get(one.session)
     if replaced is None:
         return None
     limit = settings.limits.max_unpacked_bytes
-    folders = PartFolders.of(settings, dataset)
     decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
     # Nothing is committed, so there is no number of a tracked set.
-    job = Job(decision, 0, dataset, folders, limit, replaced)
+    job = Job(decision, 0, cache, limit, replaced)
     try:
         before, after = _tickers(job, body)
     except UnreadableFile as error:

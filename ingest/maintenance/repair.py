@@ -9,9 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ingest.cache import lock, rebuild
-from ingest.cache.commit import Store
-from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder, spool_folder
+from ingest.cache.cache import Cache, Layout
+from ingest.cache.commit import for_run
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.integrity import replacement
@@ -21,7 +20,6 @@ from ingest.files import durable, opening
 from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset, is_part_name
-from ingest.pipeline.run import opened_store
 from ingest.planning.request import Request
 from ingest.settings import Settings
 from ingest.tracked.projection import follow
@@ -40,28 +38,28 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
         if _is_damaged(settings):
             renew(settings, say)
         deeds = _make_room(settings, request.dataset, say)
-        with opened_store(settings, request) as store:
-            mending = _Mending(settings, request, store, say)
+        with for_run(settings, request.dataset, request.window) as cache:
+            mending = _Mending(settings, request, cache, say)
             lost = mending.mend(deep)
-            store.manifest.finish_run(store.run, 0, {"repaired": deeds + mending.deeds})
+            cache.manifest.finish_run(cache.run, 0, {"repaired": deeds + mending.deeds})
     return lost
 
 
 def _is_damaged(settings: Settings) -> bool:
     """Whether the file says so itself, and not what anybody makes of it: a bug is no reason to replace a manifest."""
     try:
-        with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
-            return bool(manifest.flaws())
+        with Cache.read(settings, STOCKS_DAY) as cache:
+            return bool(cache.manifest.flaws())
     except ManifestDamaged:
         return True
 
 
 def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
     """Move files out of the way that stand where the dataset's folders belong; returns how many there were."""
-    parts = PartFolders.of(settings, dataset)
-    folders = (*map(parts.folder, TIERS), csv_folder(settings, dataset))
-    kept = (quarantine_folder(settings, dataset), spool_folder(settings, dataset))
-    below = {up for one in (*folders, *kept) for up in (one, *one.parents) if up.is_relative_to(settings.cache.root)}
+    layout = Layout.of(settings, dataset)
+    parts = map(layout.parts.folder, TIERS)
+    folders = (*parts, layout.csvs.path, layout.quarantine, layout.downloads)
+    below = {up for one in folders for up in (one, *one.parents) if up.is_relative_to(settings.cache.root)}
     return sum(_moved(path, say) for path in sorted(below - {settings.cache.root}) if _is_no_folder(path))
 
 
@@ -86,19 +84,19 @@ def _moved(path: Path, say: Say) -> bool:
 class _Mending:
     """A repair under way, under the lock and with the manifest open."""
 
-    def __init__(self, settings: Settings, request: Request, store: Store, say: Say) -> None:
-        self._settings, self._request, self._store, self._tell = settings, request, store, say
+    def __init__(self, settings: Settings, request: Request, cache: Cache, say: Say) -> None:
+        self._settings, self._request, self._cache, self._tell = settings, request, cache, say
         self.deeds = 0
 
     @property
     def _manifest(self) -> Manifest:
-        return self._store.manifest
+        return self._cache.manifest
 
     def mend(self, deep: bool) -> frozenset[date]:
         """Returns the sessions to be fetched again."""
         for path in self._blocked():
             _moved(path, self._say)
-        words = rebuild.rebuild(self._manifest, self._store.folders, self._request.dataset, self._store.run)
+        words = rebuild.rebuild(self._cache)
         if words:
             self._say(words)
         found = check_cache(self._settings, deep, self._request.dataset)
@@ -109,29 +107,28 @@ class _Mending:
         self._csvs(found)
         if not lost:  # else the run that fetches them does it: a damaged part cannot be read
             compare_counts(self._manifest)
-            follow(self._manifest, self._settings, self._request.dataset, self._request.tracked, self._say)
+            follow(self._cache, self._settings, self._request.tracked, self._say)
         return lost
 
     def _blocked(self) -> Iterator[Path]:
         """What no file, or no folder of months, could replace: other kinds of things under names of the cache's own."""
-        folders = self._store.folders
-        for folder in (*map(folders.folder, TIERS), self._store.quarantine):
+        folders = self._cache.parts
+        for folder in (*map(folders.folder, TIERS), self._cache.quarantine):
             with durable.translated("look into", folder):
                 names = opening.names(folder, "*.csv.gz")
             yield from (folder / name for name in names if is_part_name(name) and opening.is_folder(folder / name))
-        csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
+        csvs = self._cache.csvs
         yield from (path for path in csvs.present() if csvs.has_name(path.name) and opening.is_folder(path))
         yield from filter(_is_no_folder, csvs.not_folders())
 
     def _places(self, problem: Problem) -> Iterator[Path]:
         """The names of the files that a problem is about."""
         if problem.about == "csv" and problem.ticker:
-            csvs = CsvFolder(csv_folder(self._settings, self._request.dataset), self._request.dataset)
-            yield csvs.file(problem.ticker, problem.period or "")
+            yield self._cache.csvs.file(problem.ticker, problem.period or "")
         elif problem.about == "session" and problem.session:
-            yield from (self._store.folders.path(problem.session, tier) for tier in TIERS)
+            yield from (self._cache.parts.path(problem.session, tier) for tier in TIERS)
         elif problem.about == "quarantine" and problem.session:
-            yield self._store.quarantine_path(problem.session)
+            yield self._cache.quarantined(problem.session)
 
     def _clear(self, path: Path) -> None:
         """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
@@ -143,10 +140,9 @@ class _Mending:
     def _parts(self, found: Verified) -> frozenset[date]:
         """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
         doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
-        folders, dataset = self._store.folders, self._request.dataset
         if not self._manifest.committed():  # no part says enough: no look names them
-            doubtful |= rebuild.part_days(folders.tracked)
-        taken = rebuild.take_up(self._manifest, folders, dataset, self._store.run, doubtful)
+            doubtful |= rebuild.part_days(self._cache.parts.tracked)
+        taken = rebuild.take_up(self._cache, doubtful)
         self._each(taken, "taken up from its parts")
         lost = frozenset(doubtful - set(taken))
         self._manifest.distrust(lost)

@@ -7,12 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, csv_folder
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
-from ingest.cache.manifest.yahoo import Quotes
 from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
 from ingest.files import durable
@@ -77,20 +74,21 @@ class Status:
 
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
     """State of the cache that the settings name; raises CacheError where its manifest cannot be read."""
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        return manifest.at_once(lambda: _status(settings, dataset, manifest))
+    with Cache.read(settings, dataset) as cache:
+        return cache.manifest.at_once(lambda: _status(cache, str(settings.cache.root)))
 
 
-def _status(settings: Settings, dataset: Dataset, manifest: Manifest) -> Status:
+def _status(cache: Cache, root: str) -> Status:
+    manifest = cache.manifest
     committed = manifest.committed()
     first, last = (committed[0], committed[-1]) if committed else (None, None)
-    calendar = calendar_of(manifest, dataset)
+    calendar = calendar_of(cache)
     followed = [row for row in manifest.projections().values() if row.active]
-    totals, quotes = manifest.totals(), Quotes(manifest)
+    totals, quotes = manifest.totals(), manifest.yahoo
     known = quotes.known_until()
     return Status(
-        dataset=dataset.name,
-        root=str(settings.cache.root),
+        dataset=cache.dataset.name,
+        root=root,
         first=first,
         last=last,
         age_sessions=_age(calendar, last),
@@ -107,19 +105,19 @@ def _status(settings: Settings, dataset: Dataset, manifest: Manifest) -> Status:
         yahoo_rows=quotes.count(),
         yahoo_tickers=len(known),
         yahoo_asked=min(known, default=None),
-        tiers=tuple(_sizes(settings, dataset)),
+        tiers=tuple(_sizes(cache)),
         runs=tuple(manifest.last_runs(5)),
         found=tuple(Judgements(manifest).finding_counts()),
         quarantine=tuple(Judgements(manifest).in_quarantine()),
-        unknown_parts=0 if committed else _parts(settings, dataset),
-        not_whole=tuple(_not_whole(settings, dataset, manifest)),
+        unknown_parts=0 if committed else _parts(cache),
+        not_whole=tuple(_not_whole(cache)),
     )
 
 
 def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
     """These datasets, and after them all others of which sessions are held. Raises CacheError."""
-    with Manifest.read(settings.manifest_path, datasets[0].name) as manifest:
-        held = manifest.others_held()
+    with Cache.read(settings, datasets[0]) as cache:
+        held = cache.manifest.others_held()
     return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
 
 
@@ -142,35 +140,35 @@ def findings(
     if kind is not None and kind not in KINDS:
         raise UsageError(_no_kind(kind))
     first, last = span(start, end)
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        found = Judgements(manifest).findings(first, last)
+    with Cache.read(settings, dataset) as cache:
+        found = Judgements(cache.manifest).findings(first, last)
     return [(session, one) for session, one in found if kind in (None, one.kind)]
 
 
-def _parts(settings: Settings, dataset: Dataset) -> int:
-    folders = PartFolders.of(settings, dataset)
-    return sum(name.endswith(".csv.gz") for name in folders.present("tracked"))
+def _parts(layout: Layout) -> int:
+    return sum(name.endswith(".csv.gz") for name in layout.parts.present("tracked"))
 
 
-def _not_whole(settings: Settings, dataset: Dataset, manifest: Manifest) -> list[date]:
-    moving = manifest.moving()  # a run is just replacing their parts, or the next one ends what a killed one began
-    return [day for day in not_whole(PartFolders.of(settings, dataset), manifest.sessions()) if day not in moving]
+def _not_whole(cache: Cache) -> list[date]:
+    moving = (
+        cache.manifest.moving()
+    )  # a run is just replacing their parts, or the next one ends what a killed one began
+    return [day for day in not_whole(cache, cache.manifest.sessions()) if day not in moving]
 
 
 def _age(calendar: Calendar, last: date | None) -> int | None:
     return calendar.count_between(last + timedelta(days=1), today()) if last else None
 
 
-def _sizes(settings: Settings, dataset: Dataset) -> Iterable[TierSize]:
-    folders = PartFolders.of(settings, dataset)
-    csvs = CsvFolder(csv_folder(settings, dataset), dataset)
-    yield _size("tracked CSVs", csvs.path, csvs.present())
-    yield _size("tracked parts", folders.tracked, _parts_in(folders, "tracked"))
-    yield _size("archive parts", folders.archive, _parts_in(folders, "archive"))
+def _sizes(layout: Layout) -> Iterable[TierSize]:
+    yield _size("tracked CSVs", layout.csvs.path, layout.csvs.present())
+    yield _size("tracked parts", layout.parts.tracked, _parts_in(layout, "tracked"))
+    yield _size("archive parts", layout.parts.archive, _parts_in(layout, "archive"))
 
 
-def _parts_in(folders: PartFolders, tier: Tier) -> Iterable[Path]:
-    return (folders.folder(tier) / name for name in folders.present(tier) if name.endswith(".csv.gz"))
+def _parts_in(layout: Layout, tier: Tier) -> Iterable[Path]:
+    parts = layout.parts
+    return (parts.folder(tier) / name for name in parts.present(tier) if name.endswith(".csv.gz"))
 
 
 def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
 from ingest.errors import CacheLocked, IngestError, NotConfirmed, warn
 from ingest.events import ignore
@@ -56,8 +57,8 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
     )
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        old_csvs = brought_over(manifest)
+    with Cache.read(settings, dataset) as cache:
+        old_csvs = brought_over(cache.manifest)
     run.run_apart(quick, request, ignore)
     if old_csvs:
         warn(old_csvs)
@@ -65,8 +66,9 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
 
 def _lacking(settings: Settings, query: Query) -> Sequence[date]:
     """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
-    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
-        held, calendar = set(manifest.committed()), calendar_of(manifest, query.dataset)
+    with Cache.read(settings, query.dataset) as cache:
+        manifest, calendar = cache.manifest, calendar_of(cache)
+        held = set(manifest.committed())
         sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
         lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
         since = datetime.now(UTC) - _ASKED_LATELY

@@ -15,7 +15,9 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingest import errors, events
-from ingest.cache.commit import StagedSession, Store
+from ingest.cache import quarantine
+from ingest.cache.cache import Cache
+from ingest.cache.commit import StagedSession, commit
 from ingest.cache.manifest import Answer
 from ingest.errors import (
     Disrupted,
@@ -66,13 +68,13 @@ class Pipeline:
     def __init__(
         self,
         source: ResilientSource,
-        store: Store,
+        cache: Cache,
         request: Request,
         limits: Limits,
         sink: events.Sink,
         stop: anyio.Event,
     ) -> None:
-        self._source, self._store, self._request = source, store, request
+        self._source, self._cache, self._request = source, cache, request
         self._sink, self._stop = sink, stop
         self._budget = ByteBudget(limits.max_bytes_in_flight)
         self._max_unpacked = limits.max_unpacked_bytes
@@ -109,11 +111,17 @@ class Pipeline:
     def _jobs(self, decisions: Sequence[Decision]) -> list[Job]:
         """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
         sets = {decision.tracked for decision in decisions}
-        numbers = {tickers: self._store.manifest.tracked_set(tickers) for tickers in sets}
-        replaced = self._store.manifest.replaced(one.session for one in decisions if one.held.held == "committed")
-        shared = (self._request.dataset, self._store.folders, self._max_unpacked)
+        numbers = {tickers: self._cache.manifest.tracked_set(tickers) for tickers in sets}
+        replaced = self._cache.manifest.replaced(one.session for one in decisions if one.held.held == "committed")
         return [
-            Job(one, numbers[one.tracked], *shared, replaced.get(one.session), self._request.accept)
+            Job(
+                one,
+                numbers[one.tracked],
+                self._cache,
+                self._max_unpacked,
+                replaced.get(one.session),
+                accept=self._request.accept,
+            )
             for one in decisions
         ]
 
@@ -174,7 +182,7 @@ class Pipeline:
         return await self._split(job, await self._fetched(job, share))
 
     def _spool_path(self, job: Job) -> Path | None:
-        return self._store.spool_path(job.decision.session) if downloading.is_large(_item(job.decision)) else None
+        return self._cache.download(job.decision.session) if downloading.is_large(_item(job.decision)) else None
 
     async def _fetched(self, job: Job, share: Share) -> Body:
         session, item = job.decision.session, _item(job.decision)
@@ -204,22 +212,22 @@ class Pipeline:
                 with anyio.move_on_after(_GATHER_S):
                     await self._under_way.none()
                 batch = [first, *_waiting(receive)]
-                await anyio.to_thread.run_sync(_record, self._store, [result for result, _ in batch])
+                await anyio.to_thread.run_sync(_record, self._cache, [result for result, _ in batch])
                 for result, share in batch:
                     share.give_back()
-                    self._sink(_event(result, self._store))
+                    self._sink(_event(result, self._cache))
 
 
-def _record(store: Store, results: Sequence[SessionResult]) -> None:
+def _record(cache: Cache, results: Sequence[SessionResult]) -> None:
     """Make what came of a batch of sessions durable. Raises CacheError."""
     if staged := [result.session for result in results if isinstance(result, Staged)]:
-        store.commit(staged)
+        commit(cache, staged)
     for result in results:
         if isinstance(result, Refused):
-            store.quarantine_file(result.job.decision.session, result.body, result.reason, result.acceptable)
+            quarantine.keep(cache, result.job.decision.session, result.body, result.reason, result.acceptable)
         if result.spooled:
             spool.discard(result.spooled)
-    store.manifest.answered(list(_answers(results)), store.run)
+    cache.manifest.answered(list(_answers(results)), cache.run)
 
 
 def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:
@@ -247,13 +255,13 @@ def _item(decision: Decision) -> RemoteObject:
     return decision.item
 
 
-def _event(result: SessionResult, store: Store) -> events.Ended:
+def _event(result: SessionResult, cache: Cache) -> events.Ended:
     decision = result.job.decision
     match result:
         case Staged():
             return _committed(result.session, decision.reason)
         case Refused():
-            path = str(store.quarantine_path(decision.session))
+            path = str(cache.quarantined(decision.session))
             return events.Quarantined(decision.session, result.reason, path, result.acceptable)
         case Forbidden():
             return events.Forbidden(decision.session)

@@ -4,24 +4,17 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 import anyio
 
 from ingest import events
-from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Quotes
+from ingest.cache.cache import Cache
 from ingest.errors import Disagreement, NotFound, SourceError, SourceUnavailable
 from ingest.finding import NOT_YAHOOS, Finding
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.reading.adjusting.freshness import ASKS_AGAIN, calendar_of, due, newest_session
 from ingest.settings import Settings
-
-if TYPE_CHECKING:
-    from ingest.reading.rows import Stock
-    from ingest.sources.yahoo import Yahoo
-
 
 _PATIENCE_S, _TICKER_S = 120.0, 5.0
 """Seconds that all tickers together may take, and those of each on top: a Yahoo that crawls must not hold the cache."""
@@ -31,10 +24,14 @@ _PATIENCE_S, _TICKER_S = 120.0, 5.0
 class Filling:
     """One run's questions to Yahoo, one ticker after the other; whoever calls holds the cache."""
 
-    manifest: Manifest
+    cache: Cache
     settings: Settings
-    dataset: Dataset
     sink: events.Sink
+
+    @property
+    def dataset(self) -> Dataset:
+        """Whose tickers they are."""
+        return self.cache.dataset
 
     async def fill(
         self, tickers: Collection[str], start: date, end: date, stop: anyio.Event, refresh: bool = False
@@ -67,7 +64,7 @@ class Filling:
             self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
 
     def _waiting(self, tickers: Collection[str], start: date, last: date, refresh: bool) -> list[str]:
-        quotes, wanted = Quotes(self.manifest), self._with_questions(tickers, start, last)
+        quotes, wanted = self.cache.manifest.yahoo, self._with_questions(tickers, start, last)
         if not refresh:
             return due(quotes, self.dataset, wanted, start, last)
         quotes.forget_refusals()
@@ -76,20 +73,21 @@ class Filling:
     def _with_questions(self, tickers: Collection[str], start: date, end: date) -> Collection[str]:
         if self.dataset.splits:
             return tickers
-        sessions = calendar_of(self.manifest, self.dataset).between(start, end)
-        coverage = self.manifest.coverage()
+        sessions = calendar_of(self.cache).between(start, end)
+        coverage = self.cache.manifest.coverage()
         return [ticker for ticker in tickers if not coverage.of(ticker).issuperset(sessions)]
 
     def _one(self, ticker: str, start: date) -> int:
         """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""
         from ingest.market.multipliers import unfollowed  # polars and yfinance: a run with nothing to ask does without
         from ingest.reading.adjusting import fallback
+        from ingest.sources.yahoo import shared
 
-        stock, yahoo = self._means()
+        cache, yahoo = self.cache, shared()
         try:
-            answer = fallback.ask(stock, yahoo, ticker, start)
+            answer = fallback.ask(cache, yahoo, ticker, start)
         except (NotFound, Disagreement) as error:
-            fallback.store_refusal(stock, ticker, start, error)
+            fallback.store_refusal(cache, ticker, start, error)
             self._say(error)
             return 0
         if answer.refused and answer.start > start:
@@ -99,17 +97,11 @@ class Filling:
             self.sink(events.Notice(doubt, "warning"))
         for session in answer.outliers if answer.compared else ():
             self.sink(events.Found(session, (Finding(NOT_YAHOOS, 1, (ticker,)),)))
-        return fallback.store(stock, start, answer)
+        return fallback.store(cache, start, answer)
 
     def _say(self, error: SourceError) -> None:
         words = f"{error}; {ASKS_AGAIN}"
         self.sink(events.Notice(words, "warning" if isinstance(error, Disagreement) else "info"))
-
-    def _means(self) -> "tuple[Stock, Yahoo]":
-        from ingest.reading import rows as reading
-        from ingest.sources.yahoo import shared
-
-        return reading.stock_of(self.manifest, self.settings, self.dataset), shared()
 
     def _give_up(self, left: Sequence[str], error: SourceError) -> None:
         message = f"Yahoo was not asked for {some(left)}: {error}; the next run asks again"

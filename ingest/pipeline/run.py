@@ -4,9 +4,8 @@ import importlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Any, TypeVar
@@ -16,10 +15,9 @@ from anyio.from_thread import start_blocking_portal
 
 from ingest import events
 from ingest.cache import lock, provenance, rebuild
-from ingest.cache.commit import Store
-from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, csv_folder
-from ingest.cache.manifest import Answer, Manifest
+from ingest.cache.cache import Cache
+from ingest.cache.commit import for_run
+from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
@@ -66,8 +64,8 @@ async def run_held(
 async def _run_held(
     settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
 ) -> events.Finished:
-    with opened_store(settings, request) as store:
-        going = _Run(settings, request, store, line, sink, stop)
+    with for_run(settings, request.dataset, request.window) as cache:
+        going = _Run(settings, request, cache, line, sink, stop)
         failure: IngestError | None = None
         try:
             await going.work()
@@ -103,10 +101,10 @@ class _Run:
     """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
 
     def __init__(
-        self, settings: Settings, request: Request, store: Store, line: Line, sink: events.Sink, stop: anyio.Event
+        self, settings: Settings, request: Request, cache: Cache, line: Line, sink: events.Sink, stop: anyio.Event
     ) -> None:
         self._line = line
-        self._settings, self._request, self._store, self._stop = settings, request, store, stop
+        self._settings, self._request, self._cache, self._stop = settings, request, cache, stop
         self._started = time.monotonic()
         self._sink = Tally(sink)
         self._plan: Plan | None = None
@@ -116,14 +114,13 @@ class _Run:
 
     async def work(self) -> None:
         """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
-        provenance.refuse_other(self._store.manifest, self._settings.source)
+        provenance.refuse_other(self._cache.manifest, self._settings.source)
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
-        self._sink(events.RunStarted(self._store.run, dataset, window.start, window.end, tracked))
+        self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))
         for notice in self._request.said():
             self._sink(notice)
-        manifest, folders = self._store.manifest, self._store.folders
-        if words := rebuild.rebuild(manifest, folders, self._request.dataset, self._store.run):
+        if words := rebuild.rebuild(self._cache):
             self._sink(events.Notice(words, "warning"))
         try:
             await self._fetch()
@@ -154,9 +151,9 @@ class _Run:
             exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, interrupted),
             interrupted=interrupted,
         )
-        finished = self._sink.finished(self._store.run, self._request.window, states, how)
+        finished = self._sink.finished(self._cache.run, self._request.window, states, how)
         try:
-            self._store.manifest.finish_run(self._store.run, finished.exit_code, asdict(finished))
+            self._cache.manifest.finish_run(self._cache.run, finished.exit_code, asdict(finished))
         except CacheError as error:
             self._sink(replace(finished, exit_code=failure.exit_code if failure else error.exit_code))
             raise
@@ -164,14 +161,14 @@ class _Run:
         return finished
 
     async def _fetch(self) -> None:
-        manifest, request = self._store.manifest, self._request
+        manifest, request = self._cache.manifest, self._request
         source = ResilientSource(self._line, self._settings.source, self._sink, self._stop)
         try:
-            found = await survey(source, manifest, self._settings, request)
+            found = await survey(source, self._cache, self._settings, request)
             plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
             provenance.adopt_source(manifest, self._settings.source)
-            manifest.answered(_new_answers(plan), self._store.run)
-            spool.sweep_spool(self._store.spool, _still_wanted(found.plan))
+            manifest.answered(_new_answers(plan), self._cache.run)
+            spool.sweep_spool(self._cache.downloads, _still_wanted(found.plan))
             self._permit(found.permission)
             self._check_size(plan)
             self._is_bare = found.is_bare
@@ -189,14 +186,14 @@ class _Run:
         """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
         if plan.bytes > ASK_FROM and not self._request.confirmed:
             root = self._settings.cache.root
-            raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._store.manifest, root)))
+            raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._cache.manifest, root)))
 
     async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
         await _import_pipeline()
         from ingest.pipeline.executor import Pipeline
 
         limits = self._settings.limits
-        pipeline = Pipeline(source, self._store, self._request, limits, self._sink, self._stop)
+        pipeline = Pipeline(source, self._cache, self._request, limits, self._sink, self._stop)
         try:
             await pipeline.run(plan.fetches)
         finally:
@@ -204,7 +201,7 @@ class _Run:
 
     def _permit(self, permission: Permission) -> None:
         """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
-        manifest = self._store.manifest
+        manifest = self._cache.manifest
         if permission == Permission():
             return
         held = manifest.committed()
@@ -215,11 +212,9 @@ class _Run:
 
     async def _follow(self) -> None:
         """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
-        manifest, request = self._store.manifest, self._request
-        asked = (manifest, self._store.folders, request.dataset, request.tracked)
-        followed = await anyio.to_thread.run_sync(expand.follow, *asked)
+        followed = await anyio.to_thread.run_sync(expand.follow, self._cache, self._request.tracked)
         self._followed = followed.tickers
-        if manifest.committed():
+        if self._cache.manifest.committed():
             for words, is_warning in followed.notices():
                 self._sink(events.Notice(words, "warning" if is_warning else "info"))
 
@@ -228,21 +223,20 @@ class _Run:
         request = self._request
         wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
         if wanted and self._followed:
-            filling = Filling(self._store.manifest, self._settings, request.dataset, self._sink)
+            filling = Filling(self._cache, self._settings, self._sink)
             window = request.window
             await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
 
     async def _project(self) -> None:
         from ingest.tracked.projection import brought_over, project
 
-        manifest, dataset = self._store.manifest, self._request.dataset
-        csvs = CsvFolder(csv_folder(self._settings, dataset), dataset)
+        manifest = self._cache.manifest
         for session, found in compare_counts(manifest).items():
             self._sink(events.Found(session, (found,)))
         if words := brought_over(manifest):
             self._sink(events.Notice(words))
         into_csv = self._settings.fallback.into_csv
-        if projected := await anyio.to_thread.run_sync(project, manifest, self._store.folders, csvs, into_csv):
+        if projected := await anyio.to_thread.run_sync(project, self._cache, into_csv):
             self._sink(projected)
             rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
             if rowless and manifest.committed():
@@ -273,10 +267,10 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
     """The plan of such a run, from a fresh listing; nothing is written or downloaded. Raises SourceError."""
     for notice in request.said():
         sink(notice)
-    with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
-        provenance.refuse_other(manifest, settings.source)
+    with Cache.read(settings, request.dataset) as cache:
+        provenance.refuse_other(cache.manifest, settings.source)
         async with asking(settings, sink, anyio.Event()) as source:
-            found = await survey(source, manifest, settings, request)
+            found = await survey(source, cache, settings, request)
             for notice in found.outside():
                 sink(notice)
             return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
@@ -292,18 +286,6 @@ def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
     if interrupted:
         return 130
     return 3 if is_bare or any(map(states.get, ("failed", "quarantined", "damaged"))) else 0
-
-
-@contextmanager
-def opened_store(settings: Settings, request: Request) -> Iterator[Store]:
-    """The cache, opened for writing, with whatever a killed run left behind put right."""
-    dataset = request.dataset
-    PartFolders.of(settings, dataset).create()
-    with Store.opened(settings, dataset) as opened:
-        store = replace(opened, run=opened.manifest.begin_run(request.window.start, request.window.end))
-        store.recover()
-        CsvFolder(csv_folder(settings, dataset), dataset).sweep()
-        yield store
 
 
 def _still_wanted(plan: Plan) -> dict[date, spool.ObjectVersion | None]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.cache.cache import Layout
 from ingest.cache.commit import StagedSession
-from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
@@ -22,15 +22,19 @@ class Job:
 
     decision: Decision
     tracked_set: int
-    dataset: Dataset
-    folders: PartFolders
+    layout: Layout
     max_unpacked: int
     replaced: HeldVersion | None = None
     accept: bool = False
 
+    @property
+    def dataset(self) -> Dataset:
+        """Whose session it is."""
+        return self.layout.dataset
+
     def path(self, tier: Tier) -> Path:
         """Where a part of the session is, or is to be."""
-        return self.folders.path(self.decision.session, tier)
+        return self.layout.parts.path(self.decision.session, tier)
 
     @property
     def spec(self) -> SplitSpec:

@@ -7,7 +7,7 @@ from datetime import date
 import anyio
 
 from ingest import events
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import HeldState
 from ingest.cache.provenance import refuse_other
 from ingest.planning.probing import current
@@ -45,9 +45,9 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
     What is allowed is asked at its edges, and searched where it is not known. Nothing is written. Raises SourceError.
     """
     window = request.window
-    with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
-        refuse_other(manifest, settings.source)
-        held, known = manifest.sessions(), manifest.permission()
+    with Cache.read(settings, request.dataset) as cache:
+        refuse_other(cache.manifest, settings.source)
+        held, known = cache.manifest.sessions(), cache.manifest.permission()
     async with asking(settings, sink, anyio.Event()) as source:
         years = await fetch_listing(source, request.dataset, window.start, window.end)
         is_bare = not years and (await published_of(source, request, years)).first is None

@@ -9,8 +9,8 @@ from functools import partial
 import anyio
 
 from ingest import events
-from ingest.cache.layout import PartFolders
-from ingest.cache.manifest import Held, Manifest
+from ingest.cache.cache import Cache
+from ingest.cache.manifest import Held
 from ingest.cache.manifest.records import RemoteState
 from ingest.cache.wholeness import missing_parts
 from ingest.errors import ungrouped
@@ -119,9 +119,10 @@ async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> As
         yield ResilientSource(line, settings.source, sink, stop)
 
 
-async def survey(source: ResilientSource, manifest: Manifest, settings: Settings, request: Request) -> Survey:
+async def survey(source: ResilientSource, cache: Cache, settings: Settings, request: Request) -> Survey:
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
-    dataset, held, known = request.dataset, manifest.sessions(), manifest.permission()
+    dataset, manifest = request.dataset, cache.manifest
+    held, known = manifest.sessions(), manifest.permission()
     listing = await fetch_listing(source, dataset, request.window.start, request.window.end)
     published = await published_of(source, request, listing)
     planned = partial(
@@ -131,7 +132,7 @@ async def survey(source: ResilientSource, manifest: Manifest, settings: Settings
         held=held,
         is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wanted(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
-        missing_parts=missing_parts(PartFolders.of(settings, dataset), held),
+        missing_parts=missing_parts(cache, held),
         last_listed=published.last or date.max,
     )
     unknown = len([one for one in planned().fetches if known.allows(one.session) is None])

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.cache import Layout
+from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.cache.parts.parts import read_known
 from ingest.market.datasets import TIERS, Dataset
@@ -34,20 +35,21 @@ def order_of(dataset: Dataset) -> tuple[str, str]:
     return ("ticker", "time") if dataset.is_intraday else ("ticker", "date")
 
 
-def bars(folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset) -> pl.DataFrame:
+def bars(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
     """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one a session and time.
 
     Where there are several the first one counts. A minute whose stamp is no time, or one of another week, is left out:
     it is nobody's. Raises CacheError for a part that can't be read.
     """
-    frames = [
-        _wanted(text, columns, wanted, dataset) for columns, text in batches(dated_texts(folders, sessions, wanted))
-    ]
+    dataset = layout.dataset
+    found = batches(dated_texts(layout.parts, sessions, wanted))
+    frames = [_wanted(text, columns, wanted, dataset) for columns, text in found]
     return firsts(pl.concat([pl.DataFrame(schema=schema_of(dataset)), *frames]), dataset)
 
 
-def all_bars(folders: PartFolders, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
+def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
     """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
+    dataset, folders = layout.dataset, layout.parts
     texts = [read_known(folders.file(parts, tier), parts.sha256[tier]) for tier in TIERS if tier in parts.index]
     frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, dataset) for text in texts]
     rows = _near(pl.concat(frames).with_columns(pl.lit(parts.session).alias("date")), dataset)

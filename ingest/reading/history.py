@@ -1,13 +1,12 @@
 """What the Python functions hand out of the cache: history, a session, a scan."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import date
 
 import polars as pl
 
 from ingest import events
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import Coverage
 from ingest.errors import NotFound, UsageError, warn
 from ingest.market.adjust import Adjust
@@ -47,12 +46,11 @@ def history(
     span(start, end)
     window = (start or dataset.first_session, end or today())
     yahoo = shared() if fetch and settings.fallback.enabled else None
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
-        stock = reading.stock_of(manifest, settings, dataset)
-        wanted = known.resolved(stock, names, *window)
+    with Cache.read(settings, dataset) as cache:
+        coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
+        wanted = known.resolved(cache, names, *window)
         rows, notices = adjusted_rows(
-            stock,
+            cache,
             settings,
             wanted,
             *window,
@@ -63,25 +61,23 @@ def history(
             errors,
             on_event,
         )
-        asked = _asked(manifest, dataset, coverage, rows, start, end)
+        asked = _asked(cache, coverage, rows, start, end)
         found = set(rows["ticker"].unique())
         if errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
-            found.update(reading.rows(stock, left, *window)["ticker"].unique())
-        missing = list(known.missing_names(stock, names, found, (start, end)))
+            found.update(reading.rows(cache, left, *window)["ticker"].unique())
+        missing = list(known.missing_names(cache, names, found, (start, end)))
     for notice in (*notices, *absences(rows, coverage, asked), *missing):
         warn(notice)
     return rows.select(chosen)
 
 
-def _asked(
-    manifest: Manifest, dataset: Dataset, coverage: Coverage, rows: pl.DataFrame, start: date | None, end: date | None
-) -> Asked:
+def _asked(cache: Cache, coverage: Coverage, rows: pl.DataFrame, start: date | None, end: date | None) -> Asked:
     """The window that was asked for; without a start or an end that of what is held."""
     held = sorted({*coverage.whole, *coverage.partial, *rows["date"].unique()})
     if not held:
         return Asked((), start, end)
-    calendar = calendar_of(manifest, dataset)
-    final = min(end, newest_session(dataset, listed=calendar.listed)) if end else held[-1]
+    calendar = calendar_of(cache)
+    final = min(end, newest_session(cache.dataset, listed=calendar.listed)) if end else held[-1]
     return Asked(calendar.between(start or held[0], final), start, end)
 
 
@@ -99,13 +95,12 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
 
 def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:
     """See `ingest.api.day`."""
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        stock = reading.stock_of(manifest, settings, dataset)
-        calendar = calendar_of(manifest, dataset)
-        is_held = bool(manifest.committed(session, session))  # its file may have no rows
+    with Cache.read(settings, dataset) as cache:
+        calendar = calendar_of(cache)
+        is_held = bool(cache.manifest.committed(session, session))  # its file may have no rows
         if not partial and is_held:
-            scanning.warn_of_partial(stock, [session])
-        rows = reading.session(stock if partial or not is_held else replace(stock, sources=_MASSIVE), session)
+            scanning.warn_of_partial(cache, [session])
+        rows = reading.session(cache, session, reading.SOURCES if partial or not is_held else _MASSIVE)
     if is_held or (partial and rows.height):
         return rows
     raise NotFound(_never(dataset, calendar, session) or _not_held(settings, dataset, session, rows.height))

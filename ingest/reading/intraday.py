@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.errors import NotFound, warn
 from ingest.reading import gaps, rows, smart
 from ingest.reading.adjusting.actions import KnownActions, check_seams, daily, doubts
@@ -14,7 +14,6 @@ from ingest.reading.adjusting.freshness import calendar_of
 from ingest.reading.frames import intraday_frame
 from ingest.reading.gaps import Span
 from ingest.reading.resample import BarSize, aggregate, bar_size
-from ingest.reading.rows import Stock
 from ingest.reading.smart import Query, TickerRows
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
@@ -39,15 +38,14 @@ def fetch(
 
     Without `events` none are looked for: the bars are not to be adjusted. Raises and warns as `massive_frame`.
     """
-    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
-        stock = rows.stock_of(manifest, settings, query.dataset)
-        covered = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
-        minutes = rows.rows(stock, [query.ticker], query.start, query.end)
-        missing = _warn_of_missing(stock, query, covered.of(query.ticker), minutes)
+    with Cache.read(settings, query.dataset) as cache:
+        covered = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+        minutes = rows.rows(cache, [query.ticker], query.start, query.end)
+        missing = _warn_of_missing(cache, query, covered.of(query.ticker), minutes)
         bars = aggregate(minutes, size, query.dataset, prepost)
         if bars.is_empty():
-            raise NotFound(_nothing(stock, query, minutes))
-        known = _events(settings, stock, query, bars) if events else None
+            raise NotFound(_nothing(cache, query, minutes))
+        known = _events(settings, cache, query, bars) if events else None
         if known and not across_seams:
             actions, begins = {query.ticker: known.actions}, {query.ticker: known.begins}
             for doubt in check_seams(bars, covered, actions, begins, payouts=False):
@@ -57,14 +55,14 @@ def fetch(
     return TickerRows(bars, known.actions if known else None, missing)
 
 
-def _events(settings: Settings, stock: Stock, query: Query, bars: pl.DataFrame) -> KnownActions | None:
+def _events(settings: Settings, cache: Cache, query: Query, bars: pl.DataFrame) -> KnownActions | None:
     yahoo = shared() if query.fetch and settings.fallback.enabled else None
-    with daily(stock, settings) as days:
+    with daily(cache, settings) as days:
         return smart.events_of(days, settings, query, bars, yahoo)
 
 
-def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
-    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
+def _warn_of_missing(cache: Cache, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
+    sessions = calendar_of(cache).between(query.start, query.end)
     missing = [day for day in sessions if day not in covered]
     stretches = gaps.spans(missing, sessions)
     if missing:
@@ -76,7 +74,7 @@ def _warn_of_missing(stock: Stock, query: Query, covered: Collection[date], minu
     return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
 
 
-def _nothing(stock: Stock, query: Query, minutes: pl.DataFrame) -> str:
+def _nothing(cache: Cache, query: Query, minutes: pl.DataFrame) -> str:
     if minutes.height:
         return f"{smart.no_data(query)} in regular hours, only before and after them: prepost=True, --prepost"
-    return f"{smart.no_data(query)}{smart.spelling(stock, query)}"
+    return f"{smart.no_data(query)}{smart.spelling(cache, query)}"

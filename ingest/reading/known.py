@@ -7,20 +7,20 @@ from datetime import date
 
 import polars as pl
 
+from ingest.cache.cache import Cache
 from ingest.cache.layout import PartsOf
 from ingest.cache.steady import steadily
 from ingest.errors import printable
 from ingest.market.catalogue import of_ticker
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covered, patterns_in, some, written
-from ingest.reading.rows import Stock
 from ingest.tracked.expand import found_in
 
 _EVERYTHING = frozenset({"*"})
 _SHOWN = 40
 
 
-def resolved(stock: Stock, names: Sequence[str], start: date, end: date) -> list[str]:
+def resolved(cache: Cache, names: Sequence[str], start: date, end: date) -> list[str]:
     """Tickers by name, and all of sessions from `start` to `end`, both inclusive, that match the patterns among them.
 
     A vendor may do anything: a ticker that is called `*` is that ticker, and no pattern. Raises CacheError.
@@ -28,23 +28,25 @@ def resolved(stock: Stock, names: Sequence[str], start: date, end: date) -> list
     patterns = patterns_in(names)
     if not patterns:
         return list(names)
-    found = _in_parts(stock, stock.held(start, end), patterns) | covered(patterns, stock.quotes.tickers())
+    found = _in_parts(cache, cache.manifest.committed(start, end), patterns) | covered(
+        patterns, cache.manifest.yahoo.tickers()
+    )
     plain = [name for name in names if name not in patterns or name in found]
     return [*plain, *sorted(covered(patterns - found, found) - set(plain))]
 
 
 def missing_names(
-    stock: Stock, names: Sequence[str], found: Collection[str], window: tuple[date | None, date | None]
+    cache: Cache, names: Sequence[str], found: Collection[str], window: tuple[date | None, date | None]
 ) -> Iterator[str]:
     """What is to be said of names of which no row was found, and who may have been meant; nothing where all were."""
     without = [name for name in dict.fromkeys(names) if not covered(frozenset([name]), frozenset(found))]
-    strange = [name for name in without if of_ticker(name).sigil not in ("", stock.dataset.sigil)]
-    yield from (_of_another(stock.dataset, name) for name in strange[:1])
+    strange = [name for name in without if of_ticker(name).sigil not in ("", cache.dataset.sigil)]
+    yield from (_of_another(cache.dataset, name) for name in strange[:1])
     without = [name for name in without if name not in strange]
-    if without and not stock.held() and not stock.quotes.tickers():
-        yield f"no data for {stock.dataset.short}: `ingest run{stock.dataset.flag}` fetches it"
+    if without and not cache.manifest.committed() and not cache.manifest.yahoo.tickers():
+        yield f"no data for {cache.dataset.short}: `ingest run{cache.dataset.flag}` fetches it"
     elif without:
-        yield f"no data for {some(_suggested(stock, without))}{_in_words(window)}"
+        yield f"no data for {some(_suggested(cache, without))}{_in_words(window)}"
 
 
 def _in_words(window: tuple[date | None, date | None]) -> str:
@@ -60,14 +62,14 @@ def _of_another(dataset: Dataset, name: str) -> str:
     return f"{shown} is a name of {of.short}, not of {dataset.short}: pass dataset={of.short!r}"
 
 
-def _suggested(stock: Stock, names: Sequence[str]) -> Sequence[str]:
+def _suggested(cache: Cache, names: Sequence[str]) -> Sequence[str]:
     """Names as they were written, each with who may have been meant."""
-    return [f"{printable(written(name)[:_SHOWN])}{words}" for name, words in suggestions(stock, names).items()]
+    return [f"{printable(written(name)[:_SHOWN])}{words}" for name, words in suggestions(cache, names).items()]
 
 
-def suggestions(stock: Stock, names: Sequence[str]) -> dict[str, str]:
+def suggestions(cache: Cache, names: Sequence[str]) -> dict[str, str]:
     """For each name who may have been meant, in brackets that go on after it; nothing where nobody comes near."""
-    spellings = Spellings(known(stock), stock.dataset.yahoo_symbol)
+    spellings = Spellings(known(cache), cache.dataset.yahoo_symbol)
     near = {name: _either(spellings.near(name)) for name in names}
     return {name: f" (did you mean {found}?)" if found else "" for name, found in near.items()}
 
@@ -77,28 +79,28 @@ def _either(tickers: Sequence[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def meant_by(stock: Stock, name: str, among: Collection[str]) -> str:
+def meant_by(cache: Cache, name: str, among: Collection[str]) -> str:
     """Who may have been meant by one name, in words; nothing where nobody comes near."""
-    near = _either(Spellings(among, stock.dataset.yahoo_symbol).near(name))
+    near = _either(Spellings(among, cache.dataset.yahoo_symbol).near(name))
     return f"did you mean {near}?" if near else ""
 
 
-def known(stock: Stock) -> frozenset[str]:
+def known(cache: Cache) -> frozenset[str]:
     """Tickers of the newest session held, those that have a CSV, and those of which Yahoo has told."""
-    with_csv = {ticker for ticker, row in stock.manifest.projections().items() if row.rows}
-    return _in_parts(stock, stock.held()[-1:], _EVERYTHING) | with_csv | stock.quotes.tickers()
+    with_csv = {ticker for ticker, row in cache.manifest.projections().items() if row.rows}
+    return _in_parts(cache, cache.manifest.committed()[-1:], _EVERYTHING) | with_csv | cache.manifest.yahoo.tickers()
 
 
-def _in_parts(stock: Stock, days: Collection[date], patterns: frozenset[str]) -> frozenset[str]:
+def _in_parts(cache: Cache, days: Collection[date], patterns: frozenset[str]) -> frozenset[str]:
     """Tickers of sessions held that match, while a run may be replacing them."""
 
     def read(parts: Sequence[PartsOf]) -> pl.DataFrame:
-        rows = [(one.session, ticker) for one in parts for ticker in found_in(stock.folders, one, patterns)]
+        rows = [(one.session, ticker) for one in parts for ticker in found_in(cache, one, patterns)]
         return pl.DataFrame(rows, {"date": pl.Date, "ticker": pl.String}, orient="row")
 
     if not days:
         return frozenset()
-    return frozenset(pl.concat(steadily(stock.manifest, stock.folders, days, read))["ticker"].to_list())
+    return frozenset(pl.concat(steadily(cache, days, read))["ticker"].to_list())
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -9,12 +9,11 @@ from operator import and_
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.errors import warn
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, some
 from ingest.reading import rows
-from ingest.reading.rows import Stock
 from ingest.settings import Settings
 
 _BATCH = 32
@@ -69,20 +68,19 @@ def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]
 
 
 def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFrame]:
-    with Manifest.read(what.settings.manifest_path, what.dataset.name) as manifest:
-        stock = rows.stock_of(manifest, what.settings, what.dataset, what.sources)
-        days = wish.passing([day for day in rows.sessions(stock) if what.start <= day <= what.end])
+    with Cache.read(what.settings, what.dataset) as cache:
+        days = wish.passing([day for day in rows.sessions(cache, what.sources) if what.start <= day <= what.end])
         size = 1 if what.dataset.is_intraday and wish.tickers is None else batch
         for at in range(0, len(days), size):
             now = days[at : at + size]
             if what.sources != rows.SOURCES:  # else all that is stored is asked for, by name
-                warn_of_partial(stock, now, wish.tickers)
-            yield rows.on(stock, now, wish.tickers)
+                warn_of_partial(cache, now, wish.tickers)
+            yield rows.on(cache, now, wish.tickers, what.sources)
 
 
-def warn_of_partial(stock: Stock, days: Sequence[date], tickers: Collection[str] | None = None) -> None:
+def warn_of_partial(cache: Cache, days: Sequence[date], tickers: Collection[str] | None = None) -> None:
     """Warn where sessions (ascending) were kept without tickers that are wanted: some, or all that there were."""
-    partial = stock.manifest.coverage(days[0], days[-1]).partial
+    partial = cache.manifest.coverage(days[0], days[-1]).partial
     without = [
         day
         for day in days
@@ -90,7 +88,7 @@ def warn_of_partial(stock: Stock, days: Sequence[date], tickers: Collection[str]
     ]
     if without:
         span, which = f"--start {without[0]} --end {without[-1]}", some([str(day) for day in without])
-        flag = stock.dataset.flag
+        flag = cache.dataset.flag
         warn(
             f"kept with the tickers tracked at the time alone (--no-save-others): {which}; "
             f"`ingest run{flag} --save-others {span}` fetches the rest"

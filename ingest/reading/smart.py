@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.errors import (
     ActionsUnknown,
     Disagreement,
@@ -31,7 +31,6 @@ from ingest.reading.adjusting.freshness import ASKS_AGAIN, calendar_of, has_rows
 from ingest.reading.frames import daily_frame
 from ingest.reading.gaps import Span
 from ingest.reading.known import known, meant_by
-from ingest.reading.rows import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Told, Yahoo, as_traded, shared
 
@@ -63,8 +62,8 @@ class Query:
 
 def listed_sessions(settings: Settings, dataset: Dataset) -> frozenset[date]:
     """Sessions that the source is known to list, by what the cache was told. Raises CacheError."""
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        return manifest.listed()
+    with Cache.read(settings, dataset) as cache:
+        return cache.manifest.listed()
 
 
 def window_of(
@@ -112,17 +111,16 @@ def fetch(settings: Settings, query: Query, events: bool = True, across_seams: b
 
     Without `events` none are looked for: the rows are not to be adjusted. Raises and warns as `massive_frame`.
     """
-    with Manifest.read(settings.manifest_path, query.dataset.name) as manifest:
-        stock = reading.stock_of(manifest, settings, query.dataset)
+    with Cache.read(settings, query.dataset) as cache:
         yahoo = shared() if query.fetch and settings.fallback.enabled and query.asks_yahoo else None
-        coverage = manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
-        filled = _filled(stock, settings, query, yahoo)
+        coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+        filled = _filled(cache, settings, query, yahoo)
         rows = filled.rows
         if rows.is_empty():
-            raise NotFound(f"{_nothing(query, yahoo, filled.refused)}{spelling(stock, query)}")
-        known = events_of(stock, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
-        rows = _believed(stock, query, filled)
-        missing = _gaps(stock, query, replace(filled, rows=rows), yahoo)
+            raise NotFound(f"{_nothing(query, yahoo, filled.refused)}{spelling(cache, query)}")
+        known = events_of(cache, settings, query, rows, yahoo, filled.answer, filled.refused) if events else None
+        rows = _believed(cache, query, filled)
+        missing = _gaps(cache, query, replace(filled, rows=rows), yahoo)
         if known and not across_seams:
             for doubt in check_seams(rows, coverage, {query.ticker: known.actions}, {query.ticker: known.begins}):
                 _warn(doubt)
@@ -146,14 +144,14 @@ def no_data(query: Query) -> str:
     return f"no data for {query.ticker} from {query.start} to {query.end} in {query.dataset.short}{unfetched}"
 
 
-def spelling(stock: Stock, query: Query) -> str:
+def spelling(cache: Cache, query: Query) -> str:
     """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
     if patterns_in(meant([query.ticker])):
         return f"; {query.ticker} is a pattern, which `history` and `ingest export` take"
-    among = known(stock)
+    among = known(cache)
     if query.ticker in among:
         return ""
-    if words := meant_by(stock, query.ticker, among):
+    if words := meant_by(cache, query.ticker, among):
         return f"; {words}"
     if foreign_tickers(query.dataset, [query.ticker]):
         return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
@@ -173,27 +171,27 @@ class _Filled:
     refused: str = ""
 
 
-def _filled(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo | None) -> _Filled:
+def _filled(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo | None) -> _Filled:
     # Before the rows: a session that a run commits meanwhile is asked for in vain, and not missed.
-    covered = stock.manifest.coverage().of(query.ticker)
-    rows = reading.rows(stock, [query.ticker], query.start, query.end)
-    lacking = _untold(stock, query, rows, covered)
+    covered = cache.manifest.coverage().of(query.ticker)
+    rows = reading.rows(cache, [query.ticker], query.start, query.end)
+    lacking = _untold(cache, query, rows, covered)
     stored = _Filled(rows, lacking)
     if not lacking or yahoo is None:
         return stored
     first = min([lacking[0], *rows["date"].head(1)])
-    if has_rows(stock.quotes.asked([query.ticker]).get(query.ticker), first, lacking[-1]):
+    if has_rows(cache.manifest.yahoo.asked([query.ticker]).get(query.ticker), first, lacking[-1]):
         return stored
-    refusal = stock.quotes.refusals([query.ticker]).get((query.ticker, first))
+    refusal = cache.manifest.yahoo.refusals([query.ticker]).get((query.ticker, first))
     if refusal and still_stands(refusal, query.dataset):
         return replace(stored, refused=f"{refusal.reason} ({ASKS_AGAIN})")
-    return _asked(stock, settings, query, yahoo, stored, first)
+    return _asked(cache, settings, query, yahoo, stored, first)
 
 
-def _asked(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo, stored: _Filled, first: date) -> _Filled:
+def _asked(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo, stored: _Filled, first: date) -> _Filled:
     """Yahoo's answer since `first`, kept, and its rows of sessions that are lacking beside those stored."""
     try:
-        answer = fallback.ask(stock, yahoo, query.ticker, first)
+        answer = fallback.ask(cache, yahoo, query.ticker, first)
     except (NotFound, Disagreement) as error:
         fallback.keep_refusal(settings, query.dataset, query.ticker, first, error)
         return _refused(stored, error)
@@ -208,9 +206,9 @@ def _asked(stock: Stock, settings: Settings, query: Query, yahoo: Yahoo, stored:
     return replace(stored, rows=pl.concat([rows, theirs]).sort("date"), answer=answer, refused=refused)
 
 
-def _believed(stock: Stock, query: Query, filled: _Filled) -> pl.DataFrame:
+def _believed(cache: Cache, query: Query, filled: _Filled) -> pl.DataFrame:
     """The rows without those of Yahoo's that were read, and that its answer has taken back since. Raises NotFound."""
-    kept = {day for _, day, *_ in stock.quotes.rows([query.ticker], query.start, query.end)}
+    kept = {day for _, day, *_ in cache.manifest.yahoo.rows([query.ticker], query.start, query.end)}
     answered = filled.answer.rows["date"].to_list() if filled.answer else []
     rows = filled.rows.filter((pl.col("source") != "yahoo") | pl.col("date").is_in([*kept, *answered]))
     if rows.is_empty():
@@ -224,18 +222,18 @@ def _refused(stored: _Filled, error: SourceError) -> _Filled:
     return replace(stored, refused=str(error))
 
 
-def _untold(stock: Stock, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
+def _untold(cache: Cache, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
     """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
-    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
+    sessions = calendar_of(cache).between(query.start, query.end)
     wanted = frozenset([query.ticker])
-    if rows.is_empty() and reading.massive(stock, wanted, stock.manifest.committed()).is_empty():
+    if rows.is_empty() and reading.massive(cache, wanted, cache.manifest.committed()).is_empty():
         return sessions
     return [day for day in sessions if day not in covered]
 
 
-def _gaps(stock: Stock, query: Query, filled: _Filled, yahoo: Yahoo | None) -> Sequence[Span]:
+def _gaps(cache: Cache, query: Query, filled: _Filled, yahoo: Yahoo | None) -> Sequence[Span]:
     """What is missing of the window, by dates, each said with a warning."""
-    sessions = calendar_of(stock.manifest, query.dataset).between(query.start, query.end)
+    sessions = calendar_of(cache).between(query.start, query.end)
     days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
     gone, newest = gaps.missing_sessions(sessions, days, lacking), max(days)
     if query.start == query.dataset.first_session:
@@ -287,7 +285,7 @@ def warn_of_ends(
 
 
 def events_of(
-    stock: Stock,
+    cache: Cache,
     settings: Settings,
     query: Query,
     rows: pl.DataFrame,
@@ -299,14 +297,14 @@ def events_of(
 
     What was just asked for is not asked again: there is an `answer`, or a reason why it was `refused`.
     """
-    if not stock.dataset.splits:
+    if not cache.dataset.splits:
         return KnownActions(Actions())
     first = rows["date"].min()
     if answer and isinstance(first, date) and answer.start <= first:
         return KnownActions(answer.actions, answer.begins)
     try:
         told = {query.ticker: refused} if refused else {}
-        known, notices = actions_of(Inquiry(stock, settings, yahoo), rows, told)
+        known, notices = actions_of(Inquiry(cache, settings, yahoo), rows, told)
     except ActionsUnknown as error:
         if query.auto_adjust:
             raise
@@ -402,10 +400,9 @@ def _told(ticker: str, dataset: Dataset, window: dict[str, Any]) -> Told:
 
 
 def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> None:
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        stock = reading.stock_of(manifest, settings, dataset)
+    with Cache.read(settings, dataset) as cache:
         try:
-            answer = fallback.compared(stock, ticker, found)
+            answer = fallback.compared(cache, ticker, found)
         except Disagreement as error:
             _warn(f"not kept: {error}")
             fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)

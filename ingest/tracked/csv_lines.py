@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.cache import Layout
+from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.market.datasets import Dataset
 from ingest.market.epochs import TIME, in_ns, is_near, of_text
@@ -18,9 +19,7 @@ _ZONE = "America/New_York"
 _NS_PER_S = 1_000_000_000
 
 
-def extract(
-    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str], dataset: Dataset
-) -> pl.DataFrame:
+def extract(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
     """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
 
     Of minutes the second (since the epoch) at which each begins takes the date's place: as `TIMED`. Where there are
@@ -28,11 +27,11 @@ def extract(
     stamp is no time, or one of another week, is left out: it has no place. Raises CacheError for a part that can't be
     read.
     """
+    dataset = layout.dataset
     schema = TIMED if dataset.is_intraday else SCHEMA
     order = schema.names()[:2]
-    frames = [
-        _lines(text, columns, wanted, dataset) for columns, text in batches(dated_texts(folders, sessions, wanted))
-    ]
+    found = batches(dated_texts(layout.parts, sessions, wanted))
+    frames = [_lines(text, columns, wanted, dataset) for columns, text in found]
     rows = _own_first(pl.concat(frames)) if frames else pl.DataFrame(schema=schema)
     return rows.unique(order, keep="first", maintain_order=True).sort(order)
 

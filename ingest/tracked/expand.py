@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from ingest.cache.layout import MemberIndex, PartFolders, PartsOf
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache, Layout
+from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.manifest.patterns import Patterns
-from ingest.market.datasets import TIERS, Dataset, Tier
+from ingest.market.datasets import TIERS, Tier
 from ingest.market.patterns import covered, matching, patterns_in, prefix_of, some, written
 
 _MANY = 1000
@@ -51,16 +51,16 @@ class Followed:
             yield f"too long for a file name, so without a CSV: {some([one[:40] for one in self.unnameable])}", True
 
 
-def follow(manifest: Manifest, folders: PartFolders, dataset: Dataset, names: Iterable[str]) -> Followed:
+def follow(cache: Cache, names: Iterable[str]) -> Followed:
     """Make tickers and all that match these patterns the ones that are tracked. Raises CacheError.
 
     A ticker that was found once stays tracked as long as a pattern matches it, whatever later sessions hold.
     """
-    wanted = frozenset(names)
+    wanted, manifest = frozenset(names), cache.manifest
     patterns, resolved = patterns_in(wanted), Patterns(manifest).resolved()
     known = covered(patterns, frozenset(manifest.projections())) if patterns else frozenset()
-    found = _resolve(manifest, folders, patterns, patterns - resolved) - known if patterns else frozenset()
-    unnameable = frozenset(ticker for ticker in found if dataset.csv_name(ticker) is None)
+    found = _resolve(cache, patterns, patterns - resolved) - known if patterns else frozenset()
+    unnameable = frozenset(ticker for ticker in found if cache.dataset.csv_name(ticker) is None)
     tickers = (wanted - patterns) | known | (found - unnameable)
     manifest.follow(tickers)
     if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
@@ -70,34 +70,35 @@ def follow(manifest: Manifest, folders: PartFolders, dataset: Dataset, names: It
     return Followed(tickers, matched, tuple(sorted(unnameable)))
 
 
-def _resolve(manifest: Manifest, folders: PartFolders, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:
+def _resolve(cache: Cache, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:
     """Tickers that match, of sessions that no projection has seen, and for `new` patterns of all others."""
+    manifest = cache.manifest
     pending = manifest.pending()
     seen = set(manifest.committed()) - pending if new else set[date]()
     found = set[str]()
     for sessions, looked_for in ((pending, patterns), (seen, new)):
         for parts in manifest.parts(sessions):
-            found |= found_in(folders, parts, looked_for)
+            found |= found_in(cache, parts, looked_for)
     return frozenset(found)
 
 
-def found_in(folders: PartFolders, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
+def found_in(layout: Layout, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
     """Tickers of a session that match: what it was split by tells in which part they can be. Raises CacheError."""
     found = set[str]()
     for tier in TIERS:
         looked_for = patterns if tier == "tracked" else patterns - covered(parts.tracked, patterns)
         if looked_for and tier in parts.index:
-            found |= _matching(folders, parts, tier, looked_for)
+            found |= _matching(layout, parts, tier, looked_for)
     return found
 
 
-def _matching(folders: PartFolders, parts: PartsOf, tier: Tier, patterns: frozenset[str]) -> set[str]:
+def _matching(layout: Layout, parts: PartsOf, tier: Tier, patterns: frozenset[str]) -> set[str]:
     """Tickers of one part that match, read some members at a time: a part may hold gigabytes of text."""
     from ingest.cache.parts.lines import tickers_of
     from ingest.cache.parts.parts import read_members
     from ingest.splitting.parsing import is_tracked  # polars and numpy: a run with nothing to do does without
 
-    path, index, found = folders.path(parts.session, tier), parts.index[tier], set[str]()
+    path, index, found = layout.parts.path(parts.session, tier), parts.index[tier], set[str]()
     for members in _some_members(parts, index, patterns):
         names = tickers_of(read_members(path, index, members), parts.columns)
         found.update(name for name in names.filter(is_tracked(patterns)).to_series().unique() if name)

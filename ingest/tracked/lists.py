@@ -7,7 +7,8 @@ from datetime import date
 from pathlib import Path
 
 from ingest.cache import lock
-from ingest.cache.commit import Store
+from ingest.cache.cache import Cache
+from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Held, Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.errors import UsageError
@@ -86,8 +87,8 @@ def remove_tickers(settings: Settings, dataset: Dataset, file: Path, tickers: Se
 def held(settings: Settings, dataset: Dataset) -> list[TrackedTicker]:
     """What is held of the tickers and patterns of a dataset's lists, as it stands. Raises UsageError and CacheError."""
     names = _listed(settings, dataset)
-    with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-        return _held(manifest, names)
+    with Cache.read(settings, dataset) as cache:
+        return _held(cache.manifest, names)
 
 
 def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
@@ -127,9 +128,9 @@ def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str], s
     if is_new:
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
     names = _listed(settings, dataset)
-    with Store.opened(settings, dataset) as store:
-        follow(store.manifest, settings, dataset, names, say)
-        return _held(store.manifest, meant(tickers))
+    with for_writing(settings, dataset) as cache:
+        follow(cache, settings, names, say)
+        return _held(cache.manifest, meant(tickers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from operator import attrgetter
 from typing import Self
 
 from ingest.cache import csv_files
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.layout import PartsOf
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import FORMAT, Projection, period_of
 from ingest.errors import CacheError
@@ -30,7 +31,7 @@ _LEAST = _DAY // 10
 """Rows a session to reckon with where a ticker had fewer: a contract that nobody traded may come alive."""
 
 
-def project_months(manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Projected | None:
+def project_months(cache: Cache) -> Projected | None:
     """Make every active month's CSV what the committed sessions say; None where nothing was to be done.
 
     Made are the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
@@ -38,20 +39,19 @@ def project_months(manifest: Manifest, folders: PartFolders, folder: CsvFolder) 
     by month: a run that follows a killed one goes on from there. Raises CacheError; where a month cannot be made, only
     after all others.
     """
-    started = time.monotonic()
+    started, manifest = time.monotonic(), cache.manifest
     pending = manifest.pending()
-    due = list(_due(manifest, folder))
+    due = list(_due(cache))
     if not due and not pending and not any(row.dirty for row in _active(manifest)):
         return None
     changed, failed = list[Projection](), None
     months = set(map(period_of, pending))
-    held = _Held.of(manifest, folders, folder)
+    held = _Held.of(cache)
     for of_month in _by_month(due):
         try:
             with durable.together() as batch:
-                made = [
-                    (row, _written(folder, row, content, batch)) for row, content in _contents(held, of_month, months)
-                ]
+                found = _contents(held, of_month, months)
+                made = [(row, _written(cache.csvs, row, content, batch)) for row, content in found]
         except CacheError as error:  # its CSVs stay dirty
             failed = failed or error
             continue
@@ -63,11 +63,9 @@ def project_months(manifest: Manifest, folders: PartFolders, folder: CsvFolder) 
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
 
 
-def month_contents(
-    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Iterable[Projection]
-) -> Iterator[tuple[Projection, bytes]]:
+def month_contents(cache: Cache, rows: Iterable[Projection]) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, month by month; nothing is written. Raises CacheError."""
-    held = _Held.of(manifest, folders, folder)
+    held = _Held.of(cache)
     for of_month in _by_month(rows):
         yield from held.contents(of_month)
 
@@ -81,7 +79,7 @@ def _contents(
     """
     others = list[Projection]()
     for row in rows:
-        base = csv_files.read_base(held.folder, row) if row.is_outdated and row.period not in changed else None
+        base = csv_files.read_base(held.cache.csvs, row) if row.is_outdated and row.period not in changed else None
         if base is None:
             others.append(row)
         else:
@@ -99,24 +97,22 @@ def _by_month(rows: Iterable[Projection]) -> Iterator[list[Projection]]:
 class _Held:
     """What CSVs are made of; `usual` are the rows that tickers had in the month before."""
 
-    manifest: Manifest
-    folders: PartFolders
-    folder: CsvFolder
+    cache: Cache
     committed: Sequence[date]
     usual: dict[str, int]
 
     @classmethod
-    def of(cls, manifest: Manifest, folders: PartFolders, folder: CsvFolder) -> Self:
+    def of(cls, cache: Cache) -> Self:
         """As the manifest says."""
-        usual = {row.ticker: row.rows for row in manifest.months().values() if row.rows is not None}
-        return cls(manifest, folders, folder, manifest.committed(), usual)
+        usual = {row.ticker: row.rows for row in cache.manifest.months().values() if row.rows is not None}
+        return cls(cache, cache.manifest.committed(), usual)
 
     def contents(self, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
         """What CSVs of one month are to hold. Raises CacheError."""
         sessions = [day for day in self.committed if period_of(day) == rows[0].period]
-        parts = list(self.manifest.parts(sessions))
+        parts = list(self.cache.manifest.parts(sessions))
         for group in _groups(rows, self.usual, len(sessions)):
-            for row, content in _made_of(parts, self.folders, self.folder, group):
+            for row, content in _made_of(self.cache, parts, group):
                 self.usual[row.ticker] = content.count(b"\n")
                 yield row, content
 
@@ -125,12 +121,12 @@ def _active(manifest: Manifest) -> list[Projection]:
     return [row for row in manifest.projections().values() if row.active]
 
 
-def _due(manifest: Manifest, folder: CsvFolder) -> Iterator[Projection]:
+def _due(cache: Cache) -> Iterator[Projection]:
     """A commit has made the months of its sessions dirty; those that are not known yet are, too."""
-    known = manifest.months()
+    manifest, known = cache.manifest, cache.manifest.months()
     periods = sorted(set(map(period_of, manifest.committed())))
     for active in _active(manifest):
-        marks: Mapping[str, tuple[int | None, int | None]] = csv_files.marks_of_months(folder, active.ticker)
+        marks: Mapping[str, tuple[int | None, int | None]] = csv_files.marks_of_months(cache.csvs, active.ticker)
         for period in periods:
             row = known.get((active.ticker, period), Projection(active.ticker, period=period))
             if row.dirty or marks.get(period, (None, None)) != (row.size, row.mtime_ns):
@@ -156,17 +152,17 @@ def _groups(rows: Iterable[Projection], usual: dict[str, int], sessions: int) ->
 
 
 def _made_of(
-    parts: Sequence[PartsOf], folders: PartFolders, folder: CsvFolder, group: Sequence[Projection]
+    layout: Layout, parts: Sequence[PartsOf], group: Sequence[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
     from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
 
     wanted = frozenset(row.ticker for row in group)
-    frame = extract(folders, parts, wanted, folder.dataset)
+    frame = extract(layout, parts, wanted)
     found = frame.partition_by("ticker", include_key=False, as_dict=True)
     for row in group:
         of_ticker = found.get((row.ticker,))
         lines: str = of_ticker["line"].str.join("\n").item() if of_ticker is not None else ""
-        yield row, folder.header + lines.encode() + b"\n" if lines else b""
+        yield row, layout.csvs.header + lines.encode() + b"\n" if lines else b""
 
 
 def _written(folder: CsvFolder, row: Projection, content: bytes, batch: durable.Batch) -> Projection:

@@ -1,19 +1,18 @@
 """Brings the tracked CSVs up to date: which tickers, from which sessions, many sessions in one pass."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ingest.cache import csv_files
+from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, PartsOf, csv_folder
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.files import durable
-from ingest.market.datasets import Dataset
 from ingest.settings import Settings
 from ingest.tracked import expand, months
 
@@ -29,17 +28,16 @@ some weeks each: were they all reckoned with in each session, each session would
 
 
 @dataclass(frozen=True, slots=True)
-class _Stock:
-    """What a pass draws on: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
+class _Pass:
+    """What CSVs are made of: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
 
-    folders: PartFolders
-    csvs: CsvFolder
+    cache: Cache
     everything: frozenset[date]
     pending: Sequence[date]
     yahoo: bool
 
 
-def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: bool = False) -> Projected | None:
+def project(cache: Cache, yahoo: bool = False) -> Projected | None:
     """Make every active CSV what the committed sessions say; None where nothing was to be done.
 
     Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
@@ -48,22 +46,22 @@ def project(manifest: Manifest, folders: PartFolders, folder: CsvFolder, yahoo: 
     that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError; where a part cannot be
     read, only after all CSVs that are not made of it.
     """
-    if folder.dataset.is_intraday:
-        return months.project_months(manifest, folders, folder)
-    started = time.monotonic()
-    stock = _Stock(folders, folder, frozenset(manifest.committed()), sorted(manifest.pending()), yahoo)
-    due = [row for row in _active(manifest) if stock.pending or _is_stale(row, folder, yahoo)]
-    if not due and not stock.pending:
+    if cache.dataset.is_intraday:
+        return months.project_months(cache)
+    started, manifest = time.monotonic(), cache.manifest
+    now = _Pass(cache, frozenset(manifest.committed()), sorted(manifest.pending()), yahoo)
+    due = [row for row in _active(manifest) if now.pending or _is_stale(row, cache.csvs, yahoo)]
+    if not due and not now.pending:
         return None
-    made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(stock.everything)), _Left()
+    made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(now.everything)), _Left()
     with durable.together() as batch:
         for group in _groups(due, usual):
-            states = list(_make(manifest, stock, group, batch, left))
+            states = list(_make(now, group, batch, left))
             usual.saw(states)
             made += states
     if left.rows:  # no longer built upon: sessions that they have not seen are called projected
         manifest.forget_csvs((row.ticker, row.period) for row in left.rows)
-    manifest.projected((new for _, new in made), stock.pending)
+    manifest.projected((new for _, new in made), now.pending)
     if left.error:
         raise left.error
     changed = [new for old, new in made if old.sha256 != new.sha256]
@@ -82,35 +80,32 @@ def brought_over(manifest: Manifest) -> str:
     )
 
 
-def follow(manifest: Manifest, settings: Settings, dataset: Dataset, names: Iterable[str], say: Say) -> expand.Followed:
+def follow(cache: Cache, settings: Settings, names: Iterable[str], say: Say) -> expand.Followed:
     """Make these tickers, and those that match these patterns, the ones that are tracked; asks no one.
 
     Their CSVs are made what is held, and `say` is told where all of them change; what a killed process left among them
     goes. Raises CacheError.
     """
-    folders, csvs = PartFolders.of(settings, dataset), CsvFolder(csv_folder(settings, dataset), dataset)
-    csvs.sweep()
-    followed = expand.follow(manifest, folders, dataset, names)
-    if words := brought_over(manifest):
+    cache.csvs.sweep()
+    followed = expand.follow(cache, names)
+    if words := brought_over(cache.manifest):
         say(words)
-    project(manifest, folders, csvs, settings.fallback.into_csv)
+    project(cache, settings.fallback.into_csv)
     return followed
 
 
-def contents(
-    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
-) -> Iterator[tuple[Projection, bytes]]:
+def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
-    if folder.dataset.is_intraday:
-        yield from months.month_contents(manifest, folders, folder, rows)
+    if cache.dataset.is_intraday:
+        yield from months.month_contents(cache, rows)
         return
-    everything = frozenset(manifest.committed())
+    everything = frozenset(cache.manifest.committed())
     for yahoo in (False, True):
-        stock = _Stock(folders, folder, everything, (), yahoo)
+        now = _Pass(cache, everything, (), yahoo)
         for group in _groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything))):
-            lines = _lines(stock, manifest.parts(everything), group)
+            lines = _lines(cache, everything, group)
             for row in group:
-                yield row, _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), b"", ())
+                yield row, _merged(now, row.ticker, lines.get(row.ticker, ()), b"", ())
 
 
 def _is_stale(row: Projection, folder: CsvFolder, yahoo: bool) -> bool:
@@ -159,23 +154,23 @@ def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Proj
 
 
 def _make(
-    manifest: Manifest, stock: _Stock, group: Sequence[Projection], batch: durable.Batch, left: _Left
+    now: _Pass, group: Sequence[Projection], batch: durable.Batch, left: _Left
 ) -> Iterator[tuple[Projection, Projection]]:
     """Old and new state of each CSV of a group, which the batch is to replace.
 
     What is built upon needs only the sessions that are new: a part that was lost long ago keeps it from nothing.
     """
-    folder = stock.csvs
+    folder = now.cache.csvs
     bases = {
-        row.ticker: csv_files.read_base(folder, row) if row.rows is not None and row.yahoo == stock.yahoo else None
+        row.ticker: csv_files.read_base(folder, row) if row.rows is not None and row.yahoo == now.yahoo else None
         for row in group
     }
     anew = [row for row in group if bases[row.ticker] is None]
     upon = [row for row in group if bases[row.ticker] is not None]
-    replaced = [day.isoformat() for day in stock.pending]
-    for rows, sessions, gone in ((anew, stock.everything, []), (upon, stock.pending, replaced)):
+    replaced = [day.isoformat() for day in now.pending]
+    for rows, sessions, gone in ((anew, now.everything, []), (upon, now.pending, replaced)):
         try:
-            lines = _lines(stock, manifest.parts(sessions), rows) if rows and sessions else {}
+            lines = _lines(now.cache, sessions, rows) if rows and sessions else {}
         except ManifestDamaged:
             raise
         except CacheError as error:
@@ -184,30 +179,21 @@ def _make(
             continue
         for row in rows:
             base = bases[row.ticker]
-            content = _merged(manifest, stock, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
-            yield row, replace(_written(folder, row, content, base, batch), yahoo=stock.yahoo)
+            content = _merged(now, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
+            yield row, replace(_written(folder, row, content, base, batch), yahoo=now.yahoo)
 
 
-def _merged(
-    manifest: Manifest,
-    stock: _Stock,
-    ticker: str,
-    lines: Iterable[tuple[str, str]],
-    base: bytes,
-    gone: Sequence[str],
-) -> bytes:
+def _merged(now: _Pass, ticker: str, lines: Iterable[tuple[str, str]], base: bytes, gone: Sequence[str]) -> bytes:
     """A CSV with the lines of its ticker and, where they are wanted, Yahoo's."""
-    theirs = _yahoo_lines(manifest, ticker, stock) if stock.yahoo else {}
-    return csv_files.merge(stock.csvs.header, base, [*lines, *theirs.items()], [*gone, *theirs])
+    theirs = _yahoo_lines(now, ticker) if now.yahoo else {}
+    return csv_files.merge(now.cache.csvs.header, base, [*lines, *theirs.items()], [*gone, *theirs])
 
 
-def _yahoo_lines(manifest: Manifest, ticker: str, stock: _Stock) -> Mapping[str, str]:
+def _yahoo_lines(now: _Pass, ticker: str) -> Mapping[str, str]:
     """Yahoo's rows of sessions that are not held, as lines of a CSV by their dates."""
-    from ingest.cache.manifest.yahoo import Quotes
-
-    rows = Quotes(manifest).rows([ticker], date.min, date.max)
-    lacking = (row for row in rows if row[1] not in stock.everything)
-    return {row[1].isoformat(): _line(row[1], row[2:], stock.csvs.dataset.has_volume) for row in lacking}
+    rows = now.cache.manifest.yahoo.rows([ticker], date.min, date.max)
+    lacking = (row for row in rows if row[1] not in now.everything)
+    return {row[1].isoformat(): _line(row[1], row[2:], now.cache.dataset.has_volume) for row in lacking}
 
 
 def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:
@@ -228,12 +214,12 @@ def _written(
 
 
 def _lines(
-    stock: _Stock, sessions: Iterable[PartsOf], rows: Sequence[Projection]
+    cache: Cache, sessions: Collection[date], rows: Sequence[Projection]
 ) -> Mapping[str, Iterable[tuple[str, str]]]:
     """(date, line) pairs by ticker, ascending; they become Python's only as each is gone through."""
     from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
 
     wanted = frozenset(row.ticker for row in rows)
-    frame = extract(stock.folders, sessions, wanted, stock.csvs.dataset)
+    frame = extract(cache, cache.manifest.parts(sessions), wanted)
     parts = frame.partition_by("ticker", include_key=False, as_dict=True)
     return {str(ticker): part.iter_rows() for (ticker,), part in parts.items()}

@@ -10,13 +10,13 @@ import pytest
 from steps_kit import steps_of
 
 import ingest
-from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders
+from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
+from ingest.settings import Settings
 from ingest.tracked import projection
 
 DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(10)]
@@ -106,11 +106,10 @@ def test_names_from_outside_stay_values(tmp_path: Path) -> None:
 
 def test_csvs_with_yahoos_rows_cost_each_ticker_alike(caches: dict[int, Path], tmp_path: Path) -> None:
     def project(count: int) -> int:
-        folders = PartFolders(tmp_path / "tracked", tmp_path / "archive")
-        with Manifest.open(caches[count] / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-            stock = projection._Stock(folders, CsvFolder(tmp_path, STOCKS_DAY), frozenset(), (), yahoo=True)
+        with for_writing(Settings.model_validate({"cache": {"root": caches[count]}}), STOCKS_DAY) as cache:
+            now = projection._Pass(cache, frozenset(), (), yahoo=True)
             for ticker in _tickers(count):
-                assert len(projection._yahoo_lines(manifest, ticker, stock)) == len(DAYS)
+                assert len(projection._yahoo_lines(now, ticker)) == len(DAYS)
         return 0
 
     few, many = (steps_of(lambda count=count: project(count)) for count in (FEW, MANY))

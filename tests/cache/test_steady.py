@@ -13,6 +13,7 @@ from pipeline_kit import Place, flat, key, market_day, market_objects
 from runs_kit import DAYS
 
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.yahoo import Quotes
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError
@@ -129,7 +130,7 @@ def test_a_session_that_is_committed_while_yahoos_rows_are_looked_up_is_not_lost
     with loopback.serve(market_objects(DAYS[:5])) as server:
         other = Place(place.root, server.endpoint_url)
         for reads, name in ((history, "rows"), (scan, "rows_of"), (some, "rows")):
-            with doing_before(reading.Quotes, name, lambda: other.run(new, new, tracked=FEW)):
+            with doing_before(Quotes, name, lambda: other.run(new, new, tracked=FEW)):
                 found = reads(place).filter((pl.col("ticker") == "AAPL") & (pl.col("date") == new))
             assert found["source"].to_list() in (["yahoo"], ["massive"]), (reads, found)
             place.execute(f"DELETE FROM sessions WHERE session = '{new}'")
@@ -174,7 +175,7 @@ def test_what_is_neither_the_old_part_nor_the_new_one_is_refused(place, server, 
     killed = next(
         one
         for one in snapshots(place, tmp_path / "killed", tracked=MANY, refresh=True)
-        if one.query("SELECT 1 FROM intents")
+        if one.query("SELECT 1 FROM intents WHERE session = ?", str(FIRST))
     )
     for path in (killed.part(FIRST), durable.temporary(killed.part(FIRST))):
         path.write_bytes(pack(flat([("AAPL", "1")])))

@@ -21,7 +21,8 @@ from ingest.cache.manifest import Held
 from ingest.planning.plan import Decision
 from ingest.pipeline.worker import prepare
 from ingest.sources.base import Body
-from ingest.cache.layout import PartFolders
+from ingest.cache.cache import Layout
+from ingest.settings import Settings
 
 folder, size = Path(sys.argv[1]), int(sys.argv[2])
 rng = np.random.default_rng(1)
@@ -38,10 +39,10 @@ with packed.open("wb") as file:
         ticker += 200
 
 def split(number):
-    folders = PartFolders(folder / f"tracked{number}", folder / f"archive{number}")
-    folders.create()
+    layout = Layout.of(Settings.model_validate({"cache": {"root": folder / str(number)}}), STOCKS_MINUTE)
+    layout.parts.create()
     decision = Decision(date(2025, 3, 4), "fetch", "new", "listed", None, Held(), frozenset(["T0000007"]), True)
-    made = prepare(Job(decision, 0, STOCKS_MINUTE, folders, 1 << 40), Body(b"", "e", "m", path=packed))
+    made = prepare(Job(decision, 0, layout, 1 << 40), Body(b"", "e", "m", path=packed))
     assert made.record.source_rows == ticker * 500
 
 threads = [threading.Thread(target=split, args=(number,)) for number in range(4)]

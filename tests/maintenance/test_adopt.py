@@ -22,7 +22,6 @@ from pipeline_kit import (
 )
 from runs_kit import rows_of
 
-from ingest.cache.commit import Store
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
@@ -551,16 +550,16 @@ def test_the_lock_is_held_and_respected(place, theirs):
 def test_killed_in_the_middle_it_goes_on(place, theirs, monkeypatch, server, tmp_path):
     for day in DAYS:
         theirs.day(day)
-    commit, done = Store.commit, []
+    commit, done = adopting.commit, []
 
-    def third_fails(store, batch):
+    def third_fails(cache, batch):
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(batch)
-        commit(store, batch)
+        commit(cache, batch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "commit", third_fails)
+        patched.setattr(adopting, "commit", third_fails)
         with pytest.raises(KeyboardInterrupt):
             adopt(place, theirs)
     assert [place.state(day) for day in DAYS] == [("committed", "listed")] * 3 + [None] * 5
@@ -574,10 +573,10 @@ def test_killed_in_the_middle_it_goes_on(place, theirs, monkeypatch, server, tmp
 def test_a_cache_that_cannot_be_written_ends_it(place, theirs, monkeypatch):
     theirs.day(DAYS[0])
 
-    def full(store, batch):
+    def full(cache, batch):
         raise CacheError("no space left")
 
-    monkeypatch.setattr(Store, "commit", full)
+    monkeypatch.setattr(adopting, "commit", full)
     with pytest.raises(CacheError):
         adopt(place, theirs)
 

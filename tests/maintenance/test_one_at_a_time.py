@@ -8,7 +8,7 @@ import pytest
 from pipeline_kit import Place, market_objects, trading_days, window
 
 from ingest.cache import rebuild
-from ingest.cache.layout import PartFolders
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.demo.servers import loopback
 from ingest.maintenance.corrections import changed_values
@@ -70,8 +70,8 @@ def test_a_rebuild_holds_one_record_at_a_time(filled: Place, others, tmp_path, m
 
     monkeypatch.setattr(Manifest, "_commit_one", counting)
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        folders = PartFolders.of(filled.settings(), STOCKS_DAY)
-        taken = rebuild.take_up(manifest, folders, STOCKS_DAY, manifest.begin_run(*window(DAYS)), DAYS)
+        layout, run = Layout.of(filled.settings(), STOCKS_DAY), manifest.begin_run(*window(DAYS))
+        taken = rebuild.take_up(Cache.through(manifest, layout, run), DAYS)
         assert list(taken) == manifest.committed() == DAYS
         with Manifest.open(filled.root / "manifest.sqlite", STOCKS_DAY.name) as first:
             assert manifest.coverage() == first.coverage()

@@ -10,7 +10,7 @@ from runs_kit import DAYS, SPAN
 from test_verify import spoil
 
 from ingest.cache import rebuild
-from ingest.cache.layout import PartFolders
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.schema import MIGRATIONS
@@ -226,10 +226,10 @@ def test_a_repair_of_a_whole_cache_does_nothing(place, whole):
 def test_parts_of_another_dataset_or_day_are_not_believed(place, tmp_path):
     shutil.copy(place.part(DAYS[0]), place.part(DAYS[1]))
     shutil.copy(place.part(DAYS[0], "archive"), place.part(DAYS[1], "archive"))
-    folders = PartFolders.of(place.settings(), STOCKS_DAY)
+    layout = Layout.of(place.settings(), STOCKS_DAY)
     with Manifest.open(tmp_path / "new.sqlite", STOCKS_DAY.name) as manifest:
         run = manifest.begin_run(*window(DAYS))
-        taken = rebuild.take_up(manifest, folders, STOCKS_DAY, run, DAYS)
+        taken = rebuild.take_up(Cache.through(manifest, layout, run), DAYS)
     assert taken == (DAYS[0], *DAYS[2:])
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline_kit import Place, pack, pointed, write_keys
 
 from ingest import finding
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.demo.files.files import files_of
 from ingest.demo.files.market import STAMPED_A_DAY_LATE
 from ingest.demo.files.options import UNSTAMPED
@@ -144,9 +144,8 @@ class TestEveryDataset:
 
     def test_its_rows_are_read_back(self, runs, here, dataset):
         ticker = min(tracked_of(dataset) - {f"{dataset.sigil}NONE.SUCH"})
-        with Manifest.read(here(dataset).settings().manifest_path, dataset.name) as manifest:
-            stock = reading.stock_of(manifest, here(dataset).settings(), dataset)
-            found = reading.session(stock, SPAN[0]).filter(pl.col("ticker") == ticker)
+        with Cache.read(here(dataset).settings(), dataset) as cache:
+            found = reading.session(cache, SPAN[0]).filter(pl.col("ticker") == ticker)
         first = rows_of(TEXTS[dataset.short][SPAN[0]], ticker)[0]
         assert found["date"].unique().to_list() == [SPAN[0]]
         assert found.select("open", "high", "low", "close").row(0) == tuple(
@@ -198,10 +197,9 @@ def test_a_manifest_that_is_gone_is_made_anew_of_each_datasets_own_parts(runs, h
 def test_a_window_over_the_day_on_which_volumes_became_decimals_reads_as_one_frame(runs, here):
     place = here(STOCKS_DAY)
     tickers = sorted(tracked_of(STOCKS_DAY) - {"NONE.SUCH"})
-    with Manifest.read(place.settings().manifest_path, STOCKS_DAY.name) as manifest:
-        stock = reading.stock_of(manifest, place.settings(), STOCKS_DAY)
-        found = reading.rows(stock, tickers, *SPAN)
-        whole = reading.session(stock, date(2026, 2, 23))
+    with Cache.read(place.settings(), STOCKS_DAY) as cache:
+        found = reading.rows(cache, tickers, *SPAN)
+        whole = reading.session(cache, date(2026, 2, 23))
     assert found.schema["volume"] == pl.Float64
     assert found.group_by("ticker").len()["len"].to_list() == [3] * len(tickers)
     assert (whole["volume"] % 1 != 0).any()

@@ -323,7 +323,7 @@ def test_ctrl_c_amid_an_adoption_keeps_whole_days(place, server, tmp_path):
     theirs.mkdir(parents=True)
     for day in DAYS[:6]:
         (theirs / f"{day}.csv.gz").write_bytes(packed_day(day))
-    done = strike(place, "ingest.cache.commit Store commit 4", "adopt", theirs.parent)
+    done = strike(place, "ingest.cache.commit durable publish 7", "adopt", theirs.parent)
     assert (done.returncode, done.stderr) == (130, "")
     assert len(held(place)) == 3
     assert not (place.root / "ingest.lock.json").exists()

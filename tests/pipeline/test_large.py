@@ -18,7 +18,7 @@ from pipeline_kit import HEADER, TRACKED, Place, flat, key, market_day, pack, pa
 
 from ingest import events, finding
 from ingest.cache import part_record
-from ingest.cache.layout import PartFolders
+from ingest.cache.cache import Layout
 from ingest.cache.manifest import Held
 from ingest.cache.parts import members
 from ingest.demo.servers import loopback
@@ -29,6 +29,7 @@ from ingest.pipeline import body as unpacking
 from ingest.pipeline import replacement, worker
 from ingest.pipeline.task import Job
 from ingest.planning.plan import Decision
+from ingest.settings import Settings
 from ingest.sources.base import Body
 from ingest.splitting import chunks as chunking
 from ingest.splitting import compare as comparing
@@ -214,10 +215,10 @@ def test_killed_while_parts_grow_the_next_run_makes_the_same_of_it(place, server
 
 
 def job(tmp_path, dataset=STOCKS_DAY, **more):
-    folders = PartFolders(tmp_path / "tracked", tmp_path / "archive")
-    folders.create()
+    layout = Layout.of(Settings.model_validate({"cache": {"root": tmp_path}}), dataset)
+    layout.parts.create()
     decision = Decision(DAYS[0], "fetch", "new", "listed", None, Held(), TRACKED, True)
-    return Job(decision, 0, dataset, folders, 1 << 40, **more)
+    return Job(decision, 0, layout, 1 << 40, **more)
 
 
 def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large):

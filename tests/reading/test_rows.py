@@ -5,8 +5,8 @@ from pipeline_kit import Place, flat, key, market_objects
 from runs_kit import DAYS, SPAN
 
 from ingest.cache import csv_files
+from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -18,23 +18,23 @@ from ingest.reading import rows as reading
 
 
 @pytest.fixture
-def stock(loopback_keys, tmp_path):
+def cache(loopback_keys, tmp_path):
     with loopback.serve(market_objects(DAYS)) as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(*SPAN)
-        with Manifest.read(place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
-            yield reading.stock_of(manifest, place.settings(), STOCKS_DAY)
+        with Cache.read(place.settings(), STOCKS_DAY) as opened:
+            yield opened
 
 
-def read(stock):
-    return reading.massive(stock, frozenset({"AAPL"}), DAYS, trades=True)
+def read(cache):
+    return reading.massive(cache, frozenset({"AAPL"}), DAYS, trades=True)
 
 
-def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(stock):
-    part = stock.folders.path(DAYS[2], "tracked")
+def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(cache):
+    part = cache.parts.path(DAYS[2], "tracked")
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(CacheError, match=str(DAYS[2])):
-        read(stock)
+        read(cache)
 
 
 def test_a_csv_without_volume_is_read_as_one_that_does_not_say(tmp_path):

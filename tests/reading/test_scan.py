@@ -195,6 +195,6 @@ def test_a_scan_that_was_pickled_scans_the_same(scanned):
 def test_the_first_rows_cost_no_more_sessions_than_they_fill(scanned, monkeypatch):
     dataset, settings, _ = scanned
     read, original = [], reading.on
-    monkeypatch.setattr(reading, "on", lambda stock, days, names: read.extend(days) or original(stock, days, names))
+    monkeypatch.setattr(reading, "on", lambda cache, days, *rest: read.extend(days) or original(cache, days, *rest))
     history.scan(settings, dataset, None, None).head(2).filter(pl.col("ticker") == "NA").collect()
     assert read == DAYS[:1]

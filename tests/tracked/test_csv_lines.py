@@ -1,6 +1,7 @@
 """From the parts of sessions to the lines of CSVs: prices to the letter, the date from the key, no row lost."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 from pipeline_kit import pointed
 from splitting_kit import parted
 
-from ingest.cache.layout import MemberIndex, PartFolders, PartsOf
+from ingest.cache.cache import Layout
+from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.cache.parts import lines, members, parts
 from ingest.errors import CacheError, UnreadableFile
 from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Tier
+from ingest.settings import Settings
 from ingest.tracked import csv_lines
 
 NAMES = (*STOCKS_DAY.required, *STOCKS_DAY.optional)
@@ -30,8 +33,8 @@ class Cache:
     """Two folders of parts, filled as a run fills them."""
 
     def __init__(self, root: Path) -> None:
-        self.folders = PartFolders(root / "tracked", root / "archive")
-        self.folders.create()
+        self.layout = Layout.of(Settings.model_validate({"cache": {"root": root}}), STOCKS_DAY)
+        self.layout.parts.create()
         self.sessions: list[PartsOf] = []
 
     def add(
@@ -45,12 +48,12 @@ class Cache:
             if part is not None:
                 with mock.patch.object(members, "BLOCK", block):
                     packed = parts.pack_part(part)  # type: ignore[arg-type]
-                durable.replace(self.folders.path(session, tier), packed.data)
+                durable.replace(self.layout.parts.path(session, tier), packed.data)
                 index[tier] = packed.index
         self.sessions.append(PartsOf(session, frozenset(tracked), cut.cut, cut.header.columns, index))
 
     def extract(self, *wanted: str) -> list[tuple[str, str, str]]:
-        return csv_lines.extract(self.folders, self.sessions, frozenset(wanted), STOCKS_DAY).rows()
+        return csv_lines.extract(self.layout, self.sessions, frozenset(wanted)).rows()
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_contracts_are_counted_in_whole_numbers(tmp_path: Path) -> None:
     options = CATALOGUE["options-day"]
     cache = Cache(tmp_path)
     cache.add(_file({"volume": "150.000000"}, {"ticker": "B", "volume": "7"}))
-    found = csv_lines.extract(cache.folders, cache.sessions, frozenset({"A", "B"}), options).rows()
+    found = csv_lines.extract(replace(cache.layout, dataset=options), cache.sessions, frozenset({"A", "B"})).rows()
     assert [line.rpartition(",")[2] for *_, line in found] == ["150", "7"]
 
 
@@ -169,7 +172,7 @@ def test_each_wanted_ticker_has_its_first_row_of_each_session(
 
 def test_a_tracked_ticker_is_read_from_its_own_part_alone(cache: Cache) -> None:
     cache.add(_tickers("A", "B"), "A")
-    cache.folders.path(DAY, "archive").unlink()
+    cache.layout.parts.path(DAY, "archive").unlink()
     assert [row[0] for row in cache.extract("A")] == ["A"]
     with pytest.raises(CacheError, match=r"2024-01-02\.csv\.gz"):
         cache.extract("B")
@@ -249,7 +252,7 @@ def test_what_was_accepted_can_be_read(bad: bytes, tracked: str, cache: Cache) -
 
 def test_a_damaged_part_is_an_error_of_the_cache(cache: Cache) -> None:
     cache.add(_tickers("A", "B"), "A")
-    path = cache.folders.path(DAY, "tracked")
+    path = cache.layout.parts.path(DAY, "tracked")
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(CacheError, match=r"2024-01-02\.csv\.gz"):
         cache.extract("A")

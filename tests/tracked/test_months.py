@@ -23,6 +23,7 @@ from monthly_kit import (
 )
 from pipeline_kit import Place, flat, window, write_keys
 
+from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -249,11 +250,11 @@ def test_a_ticker_that_joins_leaves_and_comes_back_is_made_from_the_parts(place)
 def test_a_ticker_followed_before_anything_is_held_is_known(place):
     settings = place.settings()
     place.root.mkdir()
-    with Manifest.open(settings.manifest_path, STOCKS_MINUTE.name) as manifest:
-        follow(manifest, settings, STOCKS_MINUTE, ["AAPL"], lambda words: None)
-        state = manifest.projections()["AAPL"]
+    with for_writing(settings, STOCKS_MINUTE) as cache:
+        follow(cache, settings, ["AAPL"], lambda words: None)
+        state = cache.manifest.projections()["AAPL"]
         assert (state.active, state.dirty, state.rows) == (True, False, 0)
-        assert manifest.months() == {}
+        assert cache.manifest.months() == {}
 
 
 def test_what_is_held_of_a_ticker_sums_up_its_months(filled):

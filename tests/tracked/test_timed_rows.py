@@ -1,6 +1,7 @@
 """From parts of minutes to lines by their time: no bar lost, the first one counts, whatever the order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from monthly_kit import COLUMNS, CRYPTO_MINUTE, INDICES_MINUTE, NEW_YORK, at, bar, bars, expected, midnight, text_of
 
-from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.cache import Layout
+from ingest.cache.layout import PartsOf
 from ingest.cache.parts import lines, members, parts
 from ingest.errors import CacheError
 from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_MINUTE
 from ingest.market.datasets import Dataset, Tier
+from ingest.settings import Settings
 from ingest.splitting.part_text import PartText
 from ingest.tracked import csv_lines
 
@@ -29,9 +32,8 @@ class Cache:
     """Two folders of parts, cut by whole lines; a member holds a few of them."""
 
     def __init__(self, root: Path, dataset: Dataset = STOCKS_MINUTE) -> None:
-        self.folders = PartFolders(root / "tracked", root / "archive")
-        self.folders.create()
-        self.dataset = dataset
+        self.layout = Layout.of(Settings.model_validate({"cache": {"root": root}}), dataset)
+        self.layout.parts.create()
         self.sessions: list[PartsOf] = []
         self.texts: list[tuple[date, bytes]] = []
 
@@ -48,13 +50,13 @@ class Cache:
             tickers = pl.Series([line.split(b",")[0].decode() for line in kept], dtype=pl.String)
             with mock.patch.object(members, "BLOCK", 256):
                 packed = parts.pack_part(PartText(b"".join([header, *kept]), starts, tickers, ordered))
-            durable.replace(self.folders.path(day, tier), packed.data)
+            durable.replace(self.layout.parts.path(day, tier), packed.data)
             index[tier] = packed.index
         self.sessions.append(PartsOf(day, frozenset(tracked), "lines", columns, index))
         self.texts.append((day, text))
 
     def extract(self, *wanted: str) -> list[tuple[str, int, str]]:
-        return csv_lines.extract(self.folders, self.sessions, frozenset(wanted), self.dataset).rows()
+        return csv_lines.extract(self.layout, self.sessions, frozenset(wanted)).rows()
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def test_an_index_has_no_volume_and_no_column_for_it(tmp_path: Path) -> None:
         if stamped:
             assert [line for *_, line in cache.extract("I:SPX")] == ["2025-10-31 20:00:00-04:00,10.5,10.75,10.25,10.6"]
         else:
-            found = csv_lines.extract(cache.folders, cache.sessions, frozenset({"I:SPX"}), dataset)
+            found = csv_lines.extract(replace(cache.layout, dataset=dataset), cache.sessions, frozenset({"I:SPX"}))
             assert found.rows() == [("I:SPX", "2025-11-01", "2025-11-01,10.5,10.75,10.25,10.6")]
 
 

@@ -28,6 +28,7 @@ from ingest.cache.manifest.records import (
     Totals,
     period_of,
 )
+from ingest.cache.manifest.yahoo import Quotes
 from ingest.errors import ManifestDamaged
 from ingest.market.datasets import TIERS
 from ingest.market.permission import Permission
@@ -109,6 +110,7 @@ class Manifest(Database):
 
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
         super().__init__(connection, path, dataset, writable)
+        self.yahoo = Quotes(self)
         self._sets: dict[int, frozenset[str]] = {}
         self._looked: tuple[object, date, date] = (None, date.max, date.min)
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest import settings
-from ingest.cache.layout import PartFolders, csv_folder
-from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
+from ingest.cache.cache import Layout
+from ingest.cache.commit import for_writing
+from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.words import counted
@@ -177,9 +177,9 @@ def _nothing_happened(folder: Path, part: _Part) -> None:
     chosen = settings.load(folder / "config.toml")
     asking = ActionCoverage(first=part.dataset.first_session, last=calendars.today())
     # Those of minutes stand beside the day bars.
-    with Manifest.open(chosen.manifest_path, (days_of(part.dataset) or part.dataset).name) as manifest:
+    with for_writing(chosen, days_of(part.dataset) or part.dataset) as cache:
         for ticker in part.tickers:
-            Quotes(manifest).keep(ticker, asking, Actions(), [])
+            cache.manifest.yahoo.keep(ticker, asking, Actions(), [])
 
 
 def _flag(part: _Part) -> str:
@@ -229,13 +229,14 @@ def _write(path: Path, text: str) -> None:
 
 def _show(console: Console, chosen: Settings, part: _Part) -> None:
     """The end of a tracked CSV, and the newest archive file."""
-    path = csv_folder(chosen, part.dataset) / str(part.dataset.csv_name(part.tickers[0]))
+    layout = Layout.of(chosen, part.dataset)
+    path = layout.csvs.file(part.tickers[0])
     if part.dataset.is_intraday:
         path = max(path.glob("*.csv"))
     lines = path.read_text(encoding="utf-8").splitlines()
     console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
-    archive = max(PartFolders.of(chosen, part.dataset).archive.glob("*.csv.gz"))
+    archive = max(layout.parts.archive.glob("*.csv.gz"))
     console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)", soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import print_json
 from ingest.market.catalogue import named, of_tickers
@@ -18,7 +18,6 @@ from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.planning.request import datasets_asked
 from ingest.reading.known import suggestions
-from ingest.reading.rows import stock_of
 from ingest.settings.lists import read_list
 from ingest.tracked import lists as tracking
 from ingest.tracked.lists import TrackedTicker
@@ -45,8 +44,8 @@ def _meant(chosen: settings.Settings, dataset: Dataset, tickers: Sequence[str]) 
     """For each ticker of which nothing is held who may have been meant."""
     if not tickers:
         return {}
-    with Manifest.read(chosen.manifest_path, dataset.name) as manifest:
-        return suggestions(stock_of(manifest, chosen, dataset), tickers)
+    with Cache.read(chosen, dataset) as cache:
+        return suggestions(cache, tickers)
 
 
 def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None) -> int:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from ingest.cache import lock
-from ingest.cache.commit import Store
-from ingest.cache.manifest import Held, Manifest
-from ingest.cache.manifest.yahoo import Quotes
+from ingest.cache.cache import Cache
+from ingest.cache.commit import commit, for_run
+from ingest.cache.manifest import Held
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.files import durable
 from ingest.files import opening as files
@@ -30,7 +30,6 @@ from ingest.maintenance.adopt.ticker_csv import TickerCsv, Witnesses, ticker_nam
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.windows import Window
-from ingest.pipeline.run import opened_store
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
@@ -115,31 +114,31 @@ def adopt(
     where the folder has no such caches or has to do with our own, CacheError, CacheLocked.
     """
     top = _checked(folder, settings)
-    with Manifest.read(settings.manifest_path, request.dataset.name) as known:
-        found = _found(top, calendar_of(known, request.dataset))
+    with Cache.read(settings, request.dataset) as known:
+        found = _found(top, calendar_of(known))
     told: list[Adoption] = []
 
     def tell(one: Adoption) -> None:
         told.append(one)
         report(one)
 
-    with _cache(settings, _spanning(request, found), dry_run) as (manifest, store):
-        _Adopting(settings, request, manifest, store, tell, say).work(found)
+    with _cache(settings, _spanning(request, found), dry_run) as cache:
+        _Adopting(settings, request, cache, dry_run, tell, say).work(found)
         summary = _summary(told)
-        if store:
-            manifest.finish_run(store.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})
+        if not dry_run:
+            cache.manifest.finish_run(cache.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})
     return summary
 
 
 @contextmanager
-def _cache(settings: Settings, request: Request, dry_run: bool) -> Iterator[tuple[Manifest, Store | None]]:
-    """Our own cache: locked and opened for writing, or for a dry run to be read, without a store."""
+def _cache(settings: Settings, request: Request, dry_run: bool) -> Iterator[Cache]:
+    """Our own cache: locked and opened for writing, or for a dry run to be read."""
     if dry_run:
-        with Manifest.read(settings.manifest_path, request.dataset.name) as manifest:
-            yield manifest, None
+        with Cache.read(settings, request.dataset) as cache:
+            yield cache
     else:
-        with lock.hold(settings.cache.root), opened_store(settings, request) as store:
-            yield store.manifest, store
+        with lock.hold(settings.cache.root), for_run(settings, request.dataset, request.window) as cache:
+            yield cache
 
 
 class _Adopting:
@@ -149,16 +148,17 @@ class _Adopting:
         self,
         settings: Settings,
         request: Request,
-        manifest: Manifest,
-        store: Store | None,
+        cache: Cache,
+        dry_run: bool,
         tell: Callable[[Adoption], None],
         say: Say,
     ) -> None:
         self._settings, self._request = settings, request
         self._max_unpacked = settings.limits.max_unpacked_bytes
-        self._manifest, self._store, self._tell, self._say = manifest, store, tell, say
-        self._states = manifest.sessions()
-        self._before = manifest.committed()
+        self._cache, self._manifest, self._dry_run = cache, cache.manifest, dry_run
+        self._tell, self._say = tell, say
+        self._states = self._manifest.sessions()
+        self._before = self._manifest.committed()
         self._held = set(self._before)
 
     def work(self, found: Sequence[_File]) -> None:
@@ -184,7 +184,7 @@ class _Adopting:
             except UnreadableFile as error:
                 self._tell(one.came_to("unreadable", str(error)))
         csvs = [csv for _, csv in read]
-        actions = Quotes(self._manifest).actions([csv.ticker for csv in csvs])
+        actions = self._manifest.yahoo.actions([csv.ticker for csv in csvs])
         splits = {ticker: known.splits for ticker, known in actions.items()}
         return [one for one, _ in read], Witnesses(csvs, splits)
 
@@ -209,26 +209,25 @@ class _Adopting:
         state = self._states.get(session, Held())
         tracked = self._request.tracked | state.tracked
         keep_rest = self._settings.archive.save_others
-        if self._store is None:
+        if self._dry_run:
             split(day.text, SplitSpec(tracked, keep_rest, self._request.dataset, session))
             return
         decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
         number = self._manifest.tracked_set(tracked)
         replaced = self._manifest.replaced([session]).get(session)
-        job = Job(decision, number, self._request.dataset, self._store.folders, self._max_unpacked, replaced)
-        self._store.commit([prepare(job, day.body)])
+        job = Job(decision, number, self._cache, self._max_unpacked, replaced)
+        commit(self._cache, [prepare(job, day.body)])
 
     def _project(self) -> None:
-        if self._store:
-            follow(self._manifest, self._settings, STOCKS_DAY, self._request.tracked, self._say)
+        if not self._dry_run:
+            follow(self._cache, self._settings, self._request.tracked, self._say)
 
     def _compare(self, witnesses: Witnesses) -> None:
         """Hold the CSVs against the sessions that were held before."""
-        stock = reading.stock_of(self._manifest, self._settings, STOCKS_DAY)
         for day in self._before:
             if tickers := witnesses.plain(day):
                 with suppress(CacheError):  # a part that is damaged: the next run finds and mends it
-                    rows = reading.massive(stock, frozenset(tickers), [day], trades=True)
+                    rows = reading.massive(self._cache, frozenset(tickers), [day], trades=True)
                     witnesses.compare(day, bars_by_ticker(rows))
 
     def _csv(self, one: _File, number: int, witnesses: Witnesses) -> Adoption:

@@ -8,15 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 from ingest.cache import steady
-from ingest.cache.commit import kept_at, wrong_with
-from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder
+from ingest.cache.cache import Cache
 from ingest.cache.lock import is_claimed
 from ingest.cache.manifest import Held, Manifest, SessionRecord
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import Projection
+from ingest.cache.quarantine import wrong_with
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import opening as files
 from ingest.maintenance.verify import csvs, orphans, session
@@ -77,8 +77,8 @@ def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY
 def _newest_run(settings: Settings, dataset: Dataset) -> object:
     """The newest run with its end; one that is going on has none. None where the manifest does not say."""
     try:
-        with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-            return manifest.last_runs(1)
+        with Cache.read(settings, dataset) as cache:
+            return cache.manifest.last_runs(1)
     except ManifestDamaged:
         return None
 
@@ -87,43 +87,44 @@ def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCK
     """As `verify`, once."""
     empty = Verified(str(settings.cache.root), deep)
     try:
-        with Manifest.read(settings.manifest_path, dataset.name) as manifest:
-            if flaws := manifest.flaws():
+        with Cache.read(settings, dataset) as cache:
+            if flaws := cache.manifest.flaws():
                 return replace(
                     empty,
                     problems=tuple(
                         Problem("damaged", "manifest", "manifest", one.reason, one.session) for one in flaws
                     ),
                 )
-            return _Cache(settings, manifest, dataset, deep).look(empty)
+            return _Verifying(cache, settings.cache.root, deep).look(empty)
     except ManifestDamaged as error:
         return replace(empty, problems=(Problem("damaged", "manifest", "manifest", str(error)),))
 
 
 @dataclass(frozen=True, slots=True)
-class _Cache:
-    settings: Settings
-    manifest: Manifest
-    dataset: Dataset
+class _Verifying:
+    """A cache that is held against its manifest."""
+
+    cache: Cache
+    root: Path
     deep: bool
 
     @property
-    def _csvs(self) -> CsvFolder:
-        return CsvFolder(csv_folder(self.settings, self.dataset), self.dataset)
+    def _manifest(self) -> Manifest:
+        return self.cache.manifest
 
     def look(self, found: Verified) -> Verified:
-        folders, held = PartFolders.of(self.settings, self.dataset), self.manifest.sessions()
-        found = self._sessions(found, folders, held)
-        if not found.sessions and (parts := folders.present("tracked")):
+        held = self._manifest.sessions()
+        found = self._sessions(found, held)
+        if not found.sessions and (parts := self.cache.parts.present("tracked")):
             why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
-        followed = [row for row in self.manifest.projections().values() if row.active]
-        files = (*followed, *self.manifest.months().values())
+        followed = [row for row in self._manifest.projections().values() if row.active]
+        files = (*followed, *self._manifest.months().values())
         rows = [row for row in files if row.active and not row.dirty and row.sha256]
-        underway = steady.underway(self.manifest, folders)
+        underway = steady.underway(self.cache)
         found = replace(found, problems=tuple(one for one in found.problems if one.session not in underway))
-        wrong = list(csvs.check_csvs(rows, self._csvs))
-        compared, notes = self._compare(folders, rows, bool(found.problems or underway))
+        wrong = list(csvs.check_csvs(rows, self.cache.csvs))
+        compared, notes = self._compare(rows, bool(found.problems or underway))
         known = {(problem.ticker, problem.period) for problem in wrong}
         return replace(
             found,
@@ -133,40 +134,38 @@ class _Cache:
                 *wrong,
                 *(problem for problem in compared if (problem.ticker, problem.period) not in known),
                 *self._refused(),
-                *orphans.find_orphans(self.settings, self.dataset, self.manifest, held),
+                *orphans.find_orphans(self.cache, held),
                 *self._gaps(held),
             ),
             notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
         )
 
-    def _sessions(self, found: Verified, folders: PartFolders, held: Mapping[date, Held]) -> Verified:
+    def _sessions(self, found: Verified, held: Mapping[date, Held]) -> Verified:
         """Look at each session; of the records, which tell where members begin, some are in memory at a time."""
         sessions = rows = files = size = 0
         problems = list[Problem]()
-        one = partial(session.check_session, folders=folders, root=self.settings.cache.root, deep=self.deep)
-        for record, look in _looked_at(one, self.manifest.records(), held):
+        one = partial(session.check_session, layout=self.cache, root=self.root, deep=self.deep)
+        for record, look in _looked_at(one, self._manifest.records(), held):
             sessions, rows = sessions + 1, rows + record.source_rows
             files, size = files + look.files, size + look.bytes
             problems += look.problems
         return replace(found, sessions=sessions, rows=rows, files=files, bytes=size, problems=tuple(problems))
 
-    def _compare(
-        self, folders: PartFolders, rows: list[Projection], parts_broken: bool
-    ) -> tuple[list[Problem], list[str]]:
+    def _compare(self, rows: list[Projection], parts_broken: bool) -> tuple[list[Problem], list[str]]:
         if not self.deep:
             return [], []
         not_compared = "the CSVs were not compared with the parts, as some of these are broken or just being replaced"
         if parts_broken:
             return [], [not_compared]
         try:
-            return list(csvs.compare_csvs(self.manifest, folders, self._csvs, rows)), []
+            return list(csvs.compare_csvs(self.cache, rows)), []
         except CacheError as error:
             return [], [f"{not_compared}: {error}"]
 
     def _refused(self) -> Iterator[Problem]:
         """Files in quarantine that are not what was refused."""
-        for one in Judgements(self.manifest).in_quarantine():
-            path = kept_at(quarantine_folder(self.settings, self.dataset), one.session)
+        for one in Judgements(self._manifest).in_quarantine():
+            path = self.cache.quarantined(one.session)
             name = f"{path.parent.name}/{path.name}"
             try:
                 why = wrong_with(path, one)
@@ -178,14 +177,14 @@ class _Cache:
 
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
         committed = [day for day, one in held.items() if one.held == "committed"]
-        for first, last, count in calendar_of(self.manifest, self.dataset).gaps(committed):
+        for first, last, count in calendar_of(self.cache).gaps(committed):
             state = held.get(first)
             said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
             yield Problem("gap", "window", span, f"{count:,} {noun} not held; {said}", first)
 
     def _notes(self, dirty: int) -> Iterator[str]:
-        if intents := self.manifest.intents():
+        if intents := self._manifest.intents():
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"

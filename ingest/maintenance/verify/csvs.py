@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 
+from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders
-from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.files import opening
 from ingest.maintenance.verify.problems import Kind, Problem
@@ -50,13 +49,11 @@ def _ascend(dates: Sequence[str]) -> bool:
         return False
 
 
-def compare_csvs(
-    manifest: Manifest, folders: PartFolders, folder: CsvFolder, rows: Sequence[Projection]
-) -> Iterator[Problem]:
+def compare_csvs(cache: Cache, rows: Sequence[Projection]) -> Iterator[Problem]:
     """Make each CSV once more, in memory, from all parts, and compare. Raises CacheError where a part is damaged."""
-    for row, content in contents(manifest, folders, folder, rows):
+    for row, content in contents(cache, rows):
         if hashlib.sha256(content).hexdigest() != row.sha256:
-            yield _problem("damaged", row, folder, f"it is not what the parts say; {AFRESH}")
+            yield _problem("damaged", row, cache.csvs, f"it is not what the parts say; {AFRESH}")
 
 
 def _problem(kind: Kind, row: Projection, folder: CsvFolder, why: str) -> Problem:

@@ -4,31 +4,28 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
+from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders, csv_folder, quarantine_folder
 from ingest.cache.manifest import Held, Manifest
 from ingest.cache.manifest.findings import Judgements
 from ingest.files import durable, opening
 from ingest.maintenance.verify.problems import About, Problem
-from ingest.market.datasets import Dataset, is_part_name, part_name, session_of
-from ingest.settings import Settings
+from ingest.market.datasets import is_part_name, part_name, session_of
 
+_UNKNOWN_CSV = "no ticker that is or was tracked has it"
 _UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
 
 
-def find_orphans(
-    settings: Settings, dataset: Dataset, manifest: Manifest, held: Mapping[date, Held]
-) -> Iterator[Problem]:
+def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
-    folders, quarantine = PartFolders.of(settings, dataset), quarantine_folder(settings, dataset)
-    tracked = CsvFolder(csv_folder(settings, dataset), dataset)
+    manifest, folders, tracked, quarantine = cache.manifest, cache.parts, cache.csvs, cache.quarantine
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {tracked.file(ticker).name for ticker in manifest.projections()}
     refused = {part_name(one.session) for one in Judgements(manifest).in_quarantine()}
     yield from _unknown("session", folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
     yield from _unknown("session", folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
-    yield from _unknown("csv", tracked.path, f"*{dataset.csv_suffix}", csvs, "no ticker that is or was tracked has it")
+    yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
     yield from _months(tracked, manifest)
     yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "no session has it in quarantine")
     for folder in (folders.tracked, folders.archive, quarantine):

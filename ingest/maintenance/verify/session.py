@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ingest.cache import part_record
-from ingest.cache.layout import MemberIndex, PartFolders
+from ingest.cache.cache import Layout
+from ingest.cache.layout import MemberIndex
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts import note
 from ingest.errors import UnreadableFile
@@ -28,7 +29,7 @@ class SessionCheck:
 
 
 def check_session(
-    record: SessionRecord, tracked: frozenset[str], folders: PartFolders, root: Path, deep: bool
+    record: SessionRecord, tracked: frozenset[str], layout: Layout, root: Path, deep: bool
 ) -> SessionCheck:
     """Compare a session's record with its parts; where it is `deep`, their text, too, with the source's.
 
@@ -37,7 +38,7 @@ def check_session(
     read: dict[Tier, int] = {}
     problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
     for tier in record.part_sha256:
-        path = folders.path(record.session, tier)
+        path = layout.parts.path(record.session, tier)
         name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         try:
             read[tier] = files.size(path)
@@ -47,12 +48,12 @@ def check_session(
         except OSError as error:
             problems.append(Problem("damaged", "session", name, files.why_unread(error), record.session))
     whole = not problems
-    if whole and not _says_the_same(record, tracked, folders.path(record.session, "tracked")):
+    if whole and not _says_the_same(record, tracked, layout.parts.path(record.session, "tracked")):
         why = "it is not what the tracked part says of itself"
         problems.append(Problem("damaged", "session", "manifest", why, record.session))
     if whole and deep:
         problems += [
-            Problem("damaged", "session", str(record.session), why, record.session) for why in _lost(record, folders)
+            Problem("damaged", "session", str(record.session), why, record.session) for why in _lost(record, layout)
         ]
     return SessionCheck(tuple(problems), len(read), sum(read.values()))
 
@@ -111,12 +112,12 @@ def _without_note(path: Path) -> int | None:
     return found[1] if found else None
 
 
-def _lost(record: SessionRecord, folders: PartFolders) -> Iterator[str]:
+def _lost(record: SessionRecord, layout: Layout) -> Iterator[str]:
     """What the texts say: members that are not where the index has them, rows that are not those that came."""
     read: dict[Tier, PartLines] = {}
     try:
         for tier, index in record.part_index.items():
-            read[tier] = PartLines(folders.path(record.session, tier), MemberIndex.decode(index))
+            read[tier] = PartLines(layout.parts.path(record.session, tier), MemberIndex.decode(index))
         wrong = list(_rows_lost(record, read))
     except (UnreadableFile, OSError) as error:
         yield f"its parts cannot be unpacked: {error}"

@@ -15,7 +15,7 @@ from typing import Literal
 import polars as pl
 
 from ingest import events
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import Coverage
 from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
@@ -29,7 +29,6 @@ from ingest.reading.adjusting import adjusted, fallback
 from ingest.reading.adjusting.fallback import Answer
 from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, still_stands
 from ingest.reading.adjusting.handover import Sign, signs
-from ingest.reading.rows import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
 
@@ -53,7 +52,7 @@ class Inquiry:
     `heard` were asked for now, and answered; `doubts` says what is odd about that. Without a `yahoo` nothing is asked.
     """
 
-    stock: Stock
+    cache: Cache
     settings: Settings
     yahoo: Yahoo | None
     on_event: events.Sink = events.ignore
@@ -65,15 +64,15 @@ class Inquiry:
 
     def ask(self, spans: Mapping[str, date], refused: Mapping[str, str]) -> None:
         """Find out what happened since these dates; `refused` are tickers that were just asked for, and why in vain."""
-        asked, refusals = self.stock.quotes.asked(spans), self.stock.quotes.refusals(spans)
-        kept, waiting = self.stock.quotes.actions(spans), list[str]()
+        asked, refusals = self.cache.manifest.yahoo.asked(spans), self.cache.manifest.yahoo.refusals(spans)
+        kept, waiting = self.cache.manifest.yahoo.actions(spans), list[str]()
         for ticker, first in spans.items():
             asking, refusal = asked.get(ticker), refusals.get((ticker, first))
             if asking and asking.first <= first:
                 self.found[ticker] = KnownActions(kept.get(ticker, Actions()), asking.begins)
-            if refusal and still_stands(refusal, self.stock.dataset):
+            if refusal and still_stands(refusal, self.cache.dataset):
                 self._fail(ticker, f"{refusal.reason} ({ASKS_AGAIN})", asking)
-            elif has_events(asking, self.stock.dataset, first):
+            elif has_events(asking, self.cache.dataset, first):
                 continue
             elif ticker in refused:
                 self._fail(ticker, refused[ticker], asking)
@@ -106,21 +105,21 @@ class Inquiry:
 
     def _has_ended(self, ticker: str) -> bool:
         """Whether no rows at Yahoo are no wonder."""
-        return self.yahoo is not None and not fallback.is_traded(self.stock, ticker)
+        return self.yahoo is not None and not fallback.is_traded(self.cache, ticker)
 
     def _asked(self, ticker: str, first: date) -> Answer:
-        fallback.symbol_of(self.stock.dataset, ticker)
+        fallback.symbol_of(self.cache.dataset, ticker)
         if self.yahoo is None:
             raise NotFound("Yahoo is not asked")
         try:
-            answer = fallback.ask(self.stock, self.yahoo, ticker, first)
+            answer = fallback.ask(self.cache, self.yahoo, ticker, first)
         except (NotFound, Disagreement) as error:
             self.heard.add(ticker)
-            fallback.keep_refusal(self.settings, self.stock.dataset, ticker, first, error)
+            fallback.keep_refusal(self.settings, self.cache.dataset, ticker, first, error)
             raise
         self.heard.add(ticker)
         self.doubts.extend(answer.doubts)
-        fallback.keep(self.settings, self.stock.dataset, first, answer)
+        fallback.keep(self.settings, self.cache.dataset, first, answer)
         return answer
 
     def _fail(self, ticker: str, why: str, asking: ActionCoverage | None) -> None:
@@ -176,14 +175,14 @@ def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
 
 
 @contextmanager
-def daily(stock: Stock, settings: Settings) -> Iterator[Stock]:
+def daily(cache: Cache, settings: Settings) -> Iterator[Cache]:
     """The day bars of the same market: splits and dividends are kept with them, and compared with their closes."""
-    days = days_of(stock.dataset)
-    if days is None or not stock.dataset.is_intraday:
-        yield stock
+    days = days_of(cache.dataset)
+    if days is None or not cache.dataset.is_intraday:
+        yield cache
         return
-    with Manifest.read(settings.manifest_path, days.name) as manifest:
-        yield reading.stock_of(manifest, settings, days)
+    with Cache.read(settings, days) as of_days:
+        yield of_days
 
 
 def check_seams(
@@ -232,7 +231,7 @@ def _seam(sign: Sign) -> str:
 
 
 def adjusted_rows(
-    stock: Stock,
+    cache: Cache,
     settings: Settings,
     tickers: Collection[str],
     start: date,
@@ -244,21 +243,21 @@ def adjusted_rows(
     errors: Errors = "raise",
     on_event: events.Sink = events.ignore,
 ) -> tuple[pl.DataFrame, Notices]:
-    """Rows as `stock.schema`, adjusted, with what is to be said of them. Raises IngestError.
+    """Rows as `reading.rows_schema`, adjusted, with what is to be said of them. Raises IngestError.
 
     What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
     """
-    if adjust == "none" or not stock.dataset.splits:
-        return reading.rows(stock, tickers, start, end, trades), []
-    coverage = stock.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
-    rows = reading.rows(stock, tickers, start, end, trades)
+    if adjust == "none" or not cache.dataset.splits:
+        return reading.rows(cache, tickers, start, end, trades), []
+    coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+    rows = reading.rows(cache, tickers, start, end, trades)
     if rows.is_empty():
         return rows, []
-    with daily(stock, settings) as days:
+    with daily(cache, settings) as days:
         inquiry = Inquiry(days, settings, yahoo, on_event)
         known, notices = actions_of(inquiry, rows, errors=errors)
-    if inquiry.heard and not stock.dataset.is_intraday:  # with them rows came or went, as they would be the next time
-        rows = reading.rows(stock, tickers, start, end, trades)
+    if inquiry.heard and not cache.dataset.is_intraday:  # with them rows came or went, as they would be the next time
+        rows = reading.rows(cache, tickers, start, end, trades)
     actions = {ticker: one.actions for ticker, one in known.items()}
     begins = {ticker: one.begins for ticker, one in known.items()}
     crossed, doubtful = (

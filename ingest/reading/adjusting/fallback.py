@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from ingest.cache import lock
-from ingest.cache.commit import Store
+from ingest.cache.cache import Cache
+from ingest.cache.commit import for_writing
 from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import Coverage
 from ingest.cache.manifest.yahoo import ActionCoverage, QuoteRow, Refusal
@@ -29,7 +30,6 @@ from ingest.reading.adjusting.adjusted import days_in
 from ingest.reading.adjusting.agreement import Agreement, Flags, agreement_of
 from ingest.reading.adjusting.freshness import newest_session
 from ingest.reading.adjusting.unapplied import UnappliedSplit, unapplied
-from ingest.reading.rows import Stock
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Yahoo
 
@@ -41,7 +41,7 @@ _LATELY = 5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Yahoo has of a ticker since `start`: raw rows as `Stock.schema`, and actions; `compared` with Massive's.
+    """What Yahoo has of a ticker since `start`: raw rows as `rows_schema`, and actions; `compared` with Massive's.
 
     `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, or one before it,
     `ends` its last.
@@ -62,30 +62,30 @@ class Answer:
     outliers: tuple[date, ...] = ()
 
 
-def ask(stock: Stock, yahoo: Yahoo, ticker: str, start: date) -> Answer:
+def ask(cache: Cache, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     """Ask for a ticker's rows and events from a little before `start` to today, and for what else is known of it.
 
     All that is known is thus of one moment: who asks for more days later does not miss an event that Yahoo lists late.
     Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement where nothing
     of the answer is believed, or another SourceError where Yahoo gives no answer.
     """
-    symbol = symbol_of(stock.dataset, ticker)
-    before = max((day for day in stock.manifest.coverage().of(ticker) if day < start), default=start)
-    known = stock.quotes.asked([ticker]).get(ticker)
+    symbol = symbol_of(cache.dataset, ticker)
+    before = max((day for day in cache.manifest.coverage().of(ticker) if day < start), default=start)
+    known = cache.manifest.yahoo.asked([ticker]).get(ticker)
     since = min(before, known.first) if known else before
     begin = min(since, start - _MARGIN)
-    found = compared(stock, ticker, yahoo.daily(symbol, begin), begin)
-    if _is_late(stock, found, start):  # it may have earlier ones, and miss some weeks
+    found = compared(cache, ticker, yahoo.daily(symbol, begin), begin)
+    if _is_late(cache, found, start):  # it may have earlier ones, and miss some weeks
         earlier = yahoo.daily(symbol, begin - _YEAR).bars["date"][0]
         found = replace(found, begins=min(found.begins, earlier))
     # What lies further back is not said to be known: else the next question would begin there, further back each time.
     return replace(found, start=max(found.start, since), rows=found.rows.filter(pl.col("date") >= since))
 
 
-def _is_late(stock: Stock, found: Answer, start: date) -> bool:
+def _is_late(cache: Cache, found: Answer, start: date) -> bool:
     """Whether Massive has rows since `start` that lie before Yahoo's first one."""
-    days = [day for day in stock.manifest.coverage().of(found.ticker) if start <= day < found.begins]
-    return bool(days) and not reading.massive(stock, frozenset([found.ticker]), days).is_empty()
+    days = [day for day in cache.manifest.coverage().of(found.ticker) if start <= day < found.begins]
+    return bool(days) and not reading.massive(cache, frozenset([found.ticker]), days).is_empty()
 
 
 def symbol_of(dataset: Dataset, ticker: str) -> str:
@@ -103,18 +103,18 @@ def unasked(dataset: Dataset, ticker: str) -> str:
     return f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same"
 
 
-def compared(stock: Stock, ticker: str, found: Daily, start: date | None = None) -> Answer:
+def compared(cache: Cache, ticker: str, found: Daily, start: date | None = None) -> Answer:
     """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement.
 
     Without a `start` there has to be a bar.
     """
-    rows = _rows(stock.dataset, ticker, found).filter(pl.col("date") <= newest_session(stock.dataset))
+    rows = _rows(cache.dataset, ticker, found).filter(pl.col("date") <= newest_session(cache.dataset))
     asked: date = start or found.bars["date"][0]
     days = rows["date"].to_list() or [asked]
     doubts = tuple(f"{ticker}: {doubt}" for doubt in found.doubts)
     whole = Answer(ticker, asked, rows, found.actions, False, days[0], days[-1], doubts)
-    closes = _closes(stock, ticker, rows)
-    believed = _believed(stock.dataset, whole, closes) if closes.height else whole
+    closes = _closes(cache, ticker, rows)
+    believed = _believed(cache.dataset, whole, closes) if closes.height else whole
     return _likely(believed, closes["date"].to_list())
 
 
@@ -131,11 +131,11 @@ def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
     )
 
 
-def _closes(stock: Stock, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
+def _closes(cache: Cache, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Both closes of the sessions that both have, by date; `alone` where the rows beside it in `rows` are such, too."""
-    held = stock.manifest.coverage().of(ticker)
+    held = cache.manifest.coverage().of(ticker)
     days = [day for day in rows["date"].to_list() if day in held]
-    theirs = reading.massive(stock, frozenset([ticker]), days).select("date", mine="close")
+    theirs = reading.massive(cache, frozenset([ticker]), days).select("date", mine="close")
     joined = rows.select("date", yahoos="close").join(theirs, on="date", how="left").sort("date")
     both = ((pl.col("mine") > 0) & (pl.col("yahoos") > 0)).fill_null(value=False)
     beside = both.shift(1, fill_value=False) & both.shift(-1, fill_value=False)
@@ -216,15 +216,15 @@ def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Fl
 
 def keep(settings: Settings, dataset: Dataset, start: date, answer: Answer) -> None:
     """Keep an answer that was compared; not while a run holds the cache. Warns where it cannot be written."""
-    _write(settings, dataset, lambda stock: store(stock, start, answer))
+    _write(settings, dataset, lambda cache: store(cache, start, answer))
 
 
 def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date, error: SourceError) -> None:
     """Remember that Yahoo does not have a ticker, or another one of that name; as `keep` does."""
-    _write(settings, dataset, lambda stock: store_refusal(stock, ticker, start, error))
+    _write(settings, dataset, lambda cache: store_refusal(cache, ticker, start, error))
 
 
-def store(stock: Stock, start: date, answer: Answer) -> int:
+def store(cache: Cache, start: date, answer: Answer) -> int:
     """Keep an answer to a question from `start` on, by who holds the cache.
 
     Returns the number of rows: of sessions whose files could not tell. One that could not be compared is not kept. What
@@ -232,44 +232,44 @@ def store(stock: Stock, start: date, answer: Answer) -> int:
     """
     if not answer.compared:
         return 0
-    rows = _lacking(answer, stock.manifest.coverage())
+    rows = _lacking(answer, cache.manifest.coverage())
     if answer.disbelieved:
-        stock.quotes.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
-    newest = newest_session(stock.dataset)
+        cache.manifest.yahoo.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
+    newest = newest_session(cache.dataset)
     asking = ActionCoverage(answer.start, min(newest, answer.ends), begins=answer.begins)
-    stock.quotes.keep(answer.ticker, asking, answer.actions, rows, through=today())
-    Judgements(stock.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
+    cache.manifest.yahoo.keep(answer.ticker, asking, answer.actions, rows, through=today())
+    Judgements(cache.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
     if answer.refused and answer.start > start:
-        stock.quotes.refuse(answer.ticker, Refusal(start, answer.start - timedelta(days=1), answer.refused))
+        cache.manifest.yahoo.refuse(answer.ticker, Refusal(start, answer.start - timedelta(days=1), answer.refused))
     return len(rows)
 
 
-def store_refusal(stock: Stock, ticker: str, start: date, error: SourceError) -> None:
+def store_refusal(cache: Cache, ticker: str, start: date, error: SourceError) -> None:
     """Remember a refusal, by who holds the cache; rows that were kept of what is not believed now are forgotten.
 
     To a ticker that is known, and that Massive's files do not have any more, no rows mean that nothing happened.
     """
-    newest = newest_session(stock.dataset)
+    newest = newest_session(cache.dataset)
     if isinstance(error, Disagreement):
-        stock.quotes.take_back(ticker, error.closes)
-    asking = stock.quotes.asked([ticker]).get(ticker)
-    if isinstance(error, NotFound) and asking and asking.first <= start and not is_traded(stock, ticker):
-        stock.quotes.nothing_new(ticker, newest)
+        cache.manifest.yahoo.take_back(ticker, error.closes)
+    asking = cache.manifest.yahoo.asked([ticker]).get(ticker)
+    if isinstance(error, NotFound) and asking and asking.first <= start and not is_traded(cache, ticker):
+        cache.manifest.yahoo.nothing_new(ticker, newest)
     else:
-        stock.quotes.refuse(ticker, Refusal(start, newest, str(error)))
+        cache.manifest.yahoo.refuse(ticker, Refusal(start, newest, str(error)))
 
 
-def is_traded(stock: Stock, ticker: str) -> bool:
+def is_traded(cache: Cache, ticker: str) -> bool:
     """Whether one of the newest files that can tell has the ticker."""
-    newest = sorted(stock.manifest.coverage().of(ticker))[-_LATELY:]
-    return not reading.massive(stock, frozenset([ticker]), newest).is_empty()
+    newest = sorted(cache.manifest.coverage().of(ticker))[-_LATELY:]
+    return not reading.massive(cache, frozenset([ticker]), newest).is_empty()
 
 
-def _write(settings: Settings, dataset: Dataset, keep: Callable[[Stock], object]) -> None:
+def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]) -> None:
     """Keep something, for the next one who asks: who has only the right to read is answered all the same."""
     try:
-        with lock.hold(settings.cache.root), Store.opened(settings, dataset) as store:
-            keep(reading.stock_of(store.manifest, settings, dataset))
+        with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
+            keep(cache)
     except CacheLocked:
         pass  # a run is going on, and asks Yahoo itself
     except CacheError as error:

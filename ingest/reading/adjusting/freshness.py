@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from zoneinfo import ZoneInfo
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.cache import Cache
 from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
@@ -28,9 +28,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def calendar_of(manifest: Manifest, dataset: Dataset) -> Calendar:
+def calendar_of(cache: Cache) -> Calendar:
     """The dataset's calendar, with all sessions that the source is known to list: a listing beats a table."""
-    return Calendar.of(dataset.calendar, manifest.listed())
+    return Calendar.of(cache.dataset.calendar, cache.manifest.listed())
 
 
 def newest_session(dataset: Dataset, now: datetime | None = None, listed: Collection[date] = ()) -> date:

@@ -1,0 +1,42 @@
+"""The bytes of files that were refused, kept beside the cache for somebody to look at, and perhaps to accept."""
+
+from datetime import date
+from pathlib import Path
+
+from ingest.cache.cache import Cache
+from ingest.cache.manifest.findings import Judgements
+from ingest.cache.manifest.records import QuarantinedFile
+from ingest.files import durable, opening
+from ingest.files.hashing import md5_of, sha256_of
+from ingest.sources.base import Body, looks_like_md5
+
+
+def keep(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
+    """Keep the bytes of a file that was refused, and say so. Raises CacheError.
+
+    A kill before the row leaves bytes that no row knows: the next run refuses the file, and keeps it, again.
+    """
+    path, size = cache.quarantined(session), body.size
+    durable.make_folder(cache.quarantine)
+    if body.path is None:
+        durable.replace(path, body.data)
+    else:
+        durable.take_over(path, body.path)
+    with durable.translated("read", path):
+        sha256 = sha256_of(path)
+    kept = QuarantinedFile(session, body.etag, size, body.last_modified, reason, acceptable, sha256=sha256)
+    Judgements(cache.manifest).quarantine(kept, cache.run)
+
+
+def wrong_with(path: Path, one: QuarantinedFile) -> str | None:
+    """Why a kept file is not the one that was refused, in words; None where it is. Raises OSError."""
+    if not opening.is_there(path):
+        return "it is gone"
+    size = opening.size(path)
+    if one.size not in (None, size):
+        return f"it has {size:,} bytes in place of the {one.size:,} that were refused"
+    if one.sha256 is None:
+        same = not looks_like_md5(one.etag) or md5_of(path) == one.etag
+    else:
+        same = sha256_of(path) == one.sha256
+    return None if same else "its bytes are not those that were refused"
