@@ -32,8 +32,7 @@ from ingest.planning.request import Request
 from ingest.settings import Settings
 from ingest.sources.base import Body, looks_like_md5
 from ingest.sources.downloading import LARGE
-from ingest.tracked.projection import Say, follow
-from ingest.tracked.update import compare_counts
+from ingest.tracked.update import Say, bring_up_to_date
 
 _GZIP = b"\x1f\x8b"
 _MOST_LINES, _MOST_CHARACTERS, _MOST_BYTES = 5, 200, 16 * 1024
@@ -136,8 +135,7 @@ def accept(settings: Settings, request: Request, sessions: Collection[date], say
                 durable.remove(cache.quarantined(session))  # which who was killed may have had no time for
             accepting = _Accepting(settings, request, cache)
             done = [accepting.take(one) for one in left]
-            compare_counts(cache.manifest)
-            follow(cache, settings, request.tracked, say)
+            bring_up_to_date(cache, settings, request.tracked, say)
             cache.manifest.finish_run(cache.run, 0, {"accepted": len(done)})
     return done
 
@@ -148,8 +146,7 @@ def settle(settings: Settings, request: Request, say: Say) -> None:
     Asks no one. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root), for_writing(settings, request.dataset) as cache:
-        compare_counts(cache.manifest)
-        follow(cache, settings, request.tracked, say)
+        bring_up_to_date(cache, settings, request.tracked, say)
 
 
 def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFile]) -> None:

@@ -22,8 +22,7 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset, is_part_name
 from ingest.planning.request import Request
 from ingest.settings import Settings
-from ingest.tracked.projection import follow
-from ingest.tracked.update import compare_counts
+from ingest.tracked.update import bring_up_to_date
 
 Say = Callable[[str], None]
 
@@ -106,8 +105,7 @@ class _Mending:
         lost = self._parts(found) | self._refused(found)
         self._csvs(found)
         if not lost:  # else the run that fetches them does it: a damaged part cannot be read
-            compare_counts(self._manifest)
-            follow(self._cache, self._settings, self._request.tracked, self._say)
+            bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
         return lost
 
     def _blocked(self) -> Iterator[Path]:

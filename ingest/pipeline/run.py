@@ -31,7 +31,7 @@ from ingest.settings import Settings
 from ingest.sources import spool
 from ingest.sources.resilient import Line, ResilientSource
 from ingest.tracked import expand
-from ingest.tracked.update import compare_counts
+from ingest.tracked.update import bring_csvs_up_to_date
 
 _Result = TypeVar("_Result")
 
@@ -228,19 +228,23 @@ class _Run:
             await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
 
     async def _project(self) -> None:
-        from ingest.tracked.projection import brought_over, project
+        """Bring the CSVs up to date in a thread, and report from this one: whoever listens has its home here."""
+        changed = list[events.Event]()
 
-        manifest = self._cache.manifest
-        for session, found in compare_counts(manifest).items():
-            self._sink(events.Found(session, (found,)))
-        if words := brought_over(manifest):
-            self._sink(events.Notice(words))
+        def report(event: events.Event) -> None:
+            changed.append(event)
+            anyio.from_thread.run_sync(self._sink, event)
+
         into_csv = self._settings.fallback.into_csv
-        if projected := await anyio.to_thread.run_sync(project, self._cache, into_csv):
-            self._sink(projected)
-            rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
-            if rowless and manifest.committed():
-                self._sink(events.Notice(_rowless(rowless), "warning"))
+        await anyio.to_thread.run_sync(bring_csvs_up_to_date, self._cache, into_csv, report)
+        if any(isinstance(event, events.Projected) for event in changed):
+            self._warn_of_rowless()
+
+    def _warn_of_rowless(self) -> None:
+        manifest = self._cache.manifest
+        rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
+        if rowless and manifest.committed():
+            self._sink(events.Notice(_rowless(rowless), "warning"))
 
 
 async def _import_pipeline() -> None:

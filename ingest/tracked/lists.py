@@ -18,7 +18,7 @@ from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, is_pattern, matching, meant, written
 from ingest.settings import Settings
 from ingest.settings.lists import read_list, tracked
-from ingest.tracked.projection import Say, follow
+from ingest.tracked.update import Say, bring_up_to_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str], s
         return [TrackedTicker(ticker, 0, None, None, 0) for ticker in tickers]
     names = _listed(settings, dataset)
     with for_writing(settings, dataset) as cache:
-        follow(cache, settings, names, say)
+        bring_up_to_date(cache, settings, names, say)
         return _held(cache.manifest, meant(tickers))
 
 

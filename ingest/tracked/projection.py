@@ -1,7 +1,7 @@
 """Brings the tracked CSVs up to date: which tickers, from which sessions, many sessions in one pass."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -13,10 +13,7 @@ from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.files import durable
-from ingest.settings import Settings
-from ingest.tracked import expand, months
-
-Say = Callable[[str], None]
+from ingest.tracked import months
 
 _MAX_ROWS = 20_000
 """Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
@@ -78,20 +75,6 @@ def brought_over(manifest: Manifest) -> str:
     return f"{told} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)" * bool(
         csvs
     )
-
-
-def follow(cache: Cache, settings: Settings, names: Iterable[str], say: Say) -> expand.Followed:
-    """Make these tickers, and those that match these patterns, the ones that are tracked; asks no one.
-
-    Their CSVs are made what is held, and `say` is told where all of them change; what a killed process left among them
-    goes. Raises CacheError.
-    """
-    cache.csvs.sweep()
-    followed = expand.follow(cache, names)
-    if words := brought_over(cache.manifest):
-        say(words)
-    project(cache, settings.fallback.into_csv)
-    return followed
 
 
 def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:

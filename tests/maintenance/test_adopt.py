@@ -29,6 +29,7 @@ from ingest.cli.commands.adopt import adopt_command
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, CacheLocked, UnreadableFile, UsageError
+from ingest.finding import FAR_COUNT
 from ingest.maintenance.adopt import adopt as adopting
 from ingest.maintenance.adopt.ticker_csv import read_ticker_csv, ticker_named
 from ingest.market.corporate_actions import Actions, StockSplit
@@ -128,6 +129,15 @@ def test_whole_days_are_not_downloaded_again(place, theirs):
     ran = place.run(*SPAN)
     assert (sorted(ran.gets), ran.reasons) == (DAYS[5:], {"fetch: new": 3, "skip: committed": 5})
     assert place.corrections() == []
+
+
+def test_an_adopted_day_with_an_odd_number_of_rows_is_found_like_a_fetched_one(place, theirs):
+    for day in DAYS[:6]:
+        theirs.day(day)
+    lines = market_day(DAYS[6]).splitlines(keepends=True)
+    theirs.day(DAYS[6], pack(b"".join(lines[: len(lines) // 2])))
+    adopt(place, theirs)
+    assert place.query("SELECT session FROM findings WHERE kind = ?", FAR_COUNT) == [(str(DAYS[6]),)]
 
 
 def test_what_is_adopted_is_what_a_run_would_have_made(place, theirs, server, tmp_path):

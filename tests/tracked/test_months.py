@@ -36,7 +36,7 @@ from ingest.market.tickers import file_stem
 from ingest.market.windows import Window
 from ingest.planning.request import Request
 from ingest.tracked import months
-from ingest.tracked.projection import follow
+from ingest.tracked.update import bring_up_to_date
 
 STOCKS = [(day, stock_minutes(day)) for day in DAYS]
 COIN_DAYS = [date(2025, 10, 31), date(2025, 11, 1), date(2025, 11, 2), date(2025, 11, 3)]
@@ -251,7 +251,7 @@ def test_a_ticker_followed_before_anything_is_held_is_known(place):
     settings = place.settings()
     place.root.mkdir()
     with for_writing(settings, STOCKS_MINUTE) as cache:
-        follow(cache, settings, ["AAPL"], lambda words: None)
+        bring_up_to_date(cache, settings, ["AAPL"], lambda words: None)
         state = cache.manifest.projections()["AAPL"]
         assert (state.active, state.dirty, state.rows) == (True, False, 0)
         assert cache.manifest.months() == {}

@@ -39,7 +39,7 @@ from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
 from ingest.splitting.result import SplitSpec
 from ingest.splitting.whole import split
-from ingest.tracked.projection import Say, follow
+from ingest.tracked.update import Say, bring_up_to_date
 
 Verdict = Literal["adopted", "held", "others only", "not raw", "unreadable", "ignored"]
 
@@ -220,7 +220,7 @@ class _Adopting:
 
     def _project(self) -> None:
         if not self._dry_run:
-            follow(self._cache, self._settings, self._request.tracked, self._say)
+            bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
 
     def _compare(self, witnesses: Witnesses) -> None:
         """Hold the CSVs against the sessions that were held before."""
