@@ -53,12 +53,11 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 
 @contextmanager
 def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Cache]:
-    """The same for a run of its own, which begins: its folders are there, and hold nothing half-made."""
+    """The same for a run of its own, which begins: its folders are there, and nothing of a kill is left."""
     Layout.of(settings, dataset).parts.create()
     with for_writing(settings, dataset) as opened:
         cache = replace(opened, run=opened.manifest.begin_run(window.start, window.end))
         recover(cache)
-        cache.csvs.sweep()
         yield cache
 
 
@@ -82,8 +81,28 @@ def commit_restored(cache: Cache, records: Iterable[SessionRecord]) -> None:
     cache.manifest.commit(records, [], cache.run, refused_stay=True)
 
 
-def recover(cache: Cache) -> int:
-    """Finish what a killed run began and remove its temporary files; returns the number of sessions finished."""
+def recover(cache: Cache) -> None:
+    """Put right what a kill can leave of a dataset, by who holds the lock. Raises CacheError.
+
+    - A replacement that was told to the manifest (an intent) and is not committed: it is carried through where both of
+      its parts are to be had, under their names or staged, and else the session is distrusted, and fetched again.
+    - The bytes of a refused file that an acceptance has applied: they are removed with their session's intent.
+    - Parts that were staged, or published, of a session that no transaction names: the staged ones are removed; the
+      published ones stay, orphans to `verify`, until the session is fetched again and they are replaced.
+    - Temporary files beside parts, refused files and CSVs: removed.
+    - CSVs that are newer than the manifest says, or made of sessions that it calls unseen: nothing is done here, since
+      the next projection builds upon none that is not the file that the manifest knows.
+    - A large file that is half on its way: kept, since the next run goes on from there; it removes those of no use.
+    - A manifest that was about to take a damaged one's place: `Manifest.open` has finished that before.
+    """
+    _carry_replacements_through(cache)
+    for folder in (*map(cache.parts.folder, TIERS), cache.quarantine):
+        durable.sweep(folder, is_part_name)
+    cache.csvs.sweep()
+
+
+def _carry_replacements_through(cache: Cache) -> None:
+    """What is staged of them is lost to a sweep, so this comes first."""
     manifest = cache.manifest
     intents = manifest.intents()
     finished = [intent for intent in intents if _carry_through(cache.parts, intent[0])]
@@ -94,9 +113,6 @@ def recover(cache: Cache) -> int:
         manifest.commit([record for record, _ in finished], corrections, cache.run)
     for record, _ in finished:  # the run that was killed may have applied what was in quarantine
         durable.remove(cache.quarantined(record.session))
-    for folder in (*map(cache.parts.folder, TIERS), cache.quarantine):
-        durable.sweep(folder, is_part_name)
-    return len(finished)
 
 
 def _publish(parts: PartFolders, one: StagedSession) -> None:
