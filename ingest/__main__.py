@@ -30,7 +30,9 @@ def _command() -> int:
 
         app()
     except IngestError as error:
-        sys.stderr.write(f"error: {error}\n")
+        from ingest.cli.rendering.hints import told
+
+        sys.stderr.write(f"error: {told(error)}\n")
         return error.exit_code
     except SystemExit as ended:
         if isinstance(ended.code, str):

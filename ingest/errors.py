@@ -34,6 +34,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import ClassVar
 
+from ingest.hints import Hint, Message, Option, call, in_python
+
 
 def printable(text: str) -> str:
     """A text as one line without codes for a terminal: what comes from outside may hold anything."""
@@ -42,14 +44,30 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
 class IngestError(Exception):
     """Root of the tree; its message is meant for the user, and printable whatever was quoted in it."""
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
 
+    def __init__(self, message: object = "", *hints: Hint) -> None:
+        super().__init__(message)
+        self.hints = hints
+
+    @property
+    def message(self) -> str:
+        """The plain sentence, without its hints: what another message quotes."""
+        return _printable_lines(super().__str__())
+
     def __str__(self) -> str:
-        return "\n".join(printable(line) for line in super().__str__().split("\n"))
+        return in_python(self.message, self.hints)
+
+
+ONE_COMPANY = Option("across_seams", True, "if it is one company all along")
 
 
 class UsageError(IngestError):
@@ -62,12 +80,15 @@ class NotConfirmed(UsageError):
     """A download so large that it is to be agreed to; `estimate` says in words what it will take."""
 
     def __init__(self, estimate: str) -> None:
-        super().__init__(f"{estimate}. Nothing was downloaded: add --yes to agree")
+        super().__init__(f"{estimate}. Nothing was downloaded", Option("yes", True, "to confirm"))
         self.estimate = estimate
 
 
 class AcrossSeam(UsageError):
     """A ticker has no rows for months: what stands on both sides may be two companies', and is not adjusted as one."""
+
+    def __init__(self, message: object = "", *hints: Hint) -> None:
+        super().__init__(message, *hints or (ONE_COMPANY,))
 
 
 class SourceError(IngestError):
@@ -164,8 +185,8 @@ class ManifestDamaged(CacheError):
 
     def __init__(self, path: object, cause: object) -> None:
         super().__init__(
-            f"the manifest {path} is damaged ({cause}): `ingest verify --repair` sets it aside and builds it again "
-            "from the parts"
+            f"the manifest {path} is damaged ({cause})",
+            call("verify", "to move it aside and rebuild it from the stored parts", repair=True),
         )
 
 
@@ -177,6 +198,18 @@ class CacheLocked(IngestError):
 
 class IngestWarning(UserWarning):
     """What a program that reads should know of the data it gets, and may act upon."""
+
+    def __init__(self, message: str = "", *hints: Hint) -> None:
+        super().__init__(message)
+        self.hints = hints
+
+    @property
+    def message(self) -> str:
+        """The plain sentence, without its hints."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return in_python(self.message, self.hints)
 
 
 @contextmanager
@@ -202,11 +235,12 @@ def _first(group: BaseExceptionGroup[IngestError]) -> IngestError:
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
-def warn(message: str) -> None:
-    """Warn (IngestWarning) of what could not be had; printable whatever is quoted, as errors are."""
-    depth, said = _depth(), "\n".join(map(printable, message.split("\n")))
+def warn(message: str | Message, *hints: Hint) -> None:
+    """Warn (IngestWarning) of what is missing or doubtful; printable whatever is quoted, as errors are."""
+    whole = message if isinstance(message, Message) else Message(message, hints)
+    said, depth = IngestWarning(_printable_lines(whole.text), *whole.hints), _depth()
     with suppress(ValueError):  # a program may have closed its stderr: what it asked for is no worse for that
-        warnings.warn(said, IngestWarning, stacklevel=depth)
+        warnings.warn(said, stacklevel=depth)
 
 
 def _depth() -> int:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Literal
 
 from ingest.finding import Finding
+from ingest.hints import Hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Notice:
 
     message: str
     level: Literal["info", "warning"] = "info"
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ingest import events
+from ingest.cli.rendering.hints import told
 from ingest.errors import IngestWarning
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def warnings_told() -> Iterator[None]:
             warnings.simplefilter("always", IngestWarning)
             yield
     finally:
-        ours = [str(one.message) for one in caught if issubclass(one.category, IngestWarning)]
+        ours = [told(one.message) for one in caught if isinstance(one.message, IngestWarning)]
         sys.stderr.writelines(f"warning: {message}\n" for message in dict.fromkeys(ours))
         for other in caught:
             if not issubclass(other.category, IngestWarning):

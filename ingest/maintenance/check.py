@@ -38,6 +38,7 @@ from ingest.errors import (
 )
 from ingest.events import ignore
 from ingest.files import opening
+from ingest.hints import Hint, Message, call
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
@@ -71,6 +72,7 @@ class Check:
     found: str
     advice: str = ""
     dataset: str = ""
+    hints: tuple[Hint, ...] = ()
 
 
 Report = Callable[[Check], None]
@@ -94,7 +96,7 @@ def _settings(settings: Settings) -> Check:
     found = [str(file) if file else "built-in defaults, no config.toml"]
     if others:
         found.append(f"from the environment {', '.join(others)}")
-    return Check("settings", True, f"{'; '.join(found)} (see `ingest config show`)")
+    return Check("settings", True, "; ".join(found), hints=(call("config show", "to see all of them"),))
 
 
 def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
@@ -102,16 +104,19 @@ def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
     try:
         refuse_network(root)
         found = {dataset.short: _health(settings, dataset) for dataset in datasets}
-        told = "; ".join(f"{name}: {health}" for name, health in found.items())
-        return _space(root, told if len(found) > 1 else next(iter(found.values())))
-    except (IngestError, OSError) as error:
+        told = "; ".join(f"{name}: {health.text}" for name, health in found.items())
+        space = _space(root, told if len(found) > 1 else next(iter(found.values())).text)
+        return replace(space, hints=tuple(hint for health in found.values() for hint in health.hints))
+    except OSError as error:
         return Check("cache", False, str(error), "see [cache] root")
+    except IngestError as error:
+        return Check("cache", False, error.message, "see [cache] root", hints=error.hints)
 
 
-def _health(settings: Settings, dataset: Dataset) -> str:
+def _health(settings: Settings, dataset: Dataset) -> Message:
     """What is held, and whether its files are there."""
     if not opening.is_there(settings.manifest_path):
-        return "empty"
+        return Message("empty")
     with Cache.read(settings, dataset) as cache:
         refuse_other(cache.manifest, settings.source)
         held, permission = cache.manifest.sessions(), cache.manifest.permission()
@@ -119,10 +124,13 @@ def _health(settings: Settings, dataset: Dataset) -> str:
     broken = not_whole(Layout.of(settings, dataset), held)
     lost = permission.lost(committed)
     found = [f"{len(committed):,} sessions held"]
+    hints: tuple[Hint, ...] = ()
     if broken:
-        found += [f"missing or damaged files: of {len(broken):,} (`ingest run{dataset.flag}` fetches them again)"]
-    found += [f"older than what your plan allows: {len(lost):,} (back them up)"] if lost else []
-    return ", ".join(found)
+        found += [f"files missing or damaged: {len(broken):,}"]
+        purpose = f"to download the {len(broken):,} missing or damaged sessions again"
+        hints = (call("run", purpose, settings.run.datasets, dataset=dataset.short),)
+    found += [f"older than your subscription allows: {len(lost):,} (back them up)"] if lost else []
+    return Message(", ".join(found), hints)
 
 
 def _space(root: Path, health: str) -> Check:
@@ -147,7 +155,7 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
             report(Check("keys", True, keys, "; ".join(exposed)))
             await _connected(settings, datasets, source, report)
     except (UsageError, SourceError) as error:
-        report(Check("keys", False, f"none can be read from {keys}", "\n".join([str(error), *exposed])))
+        report(Check("keys", False, f"none can be read from {keys}", "\n".join([error.message, *exposed])))
 
 
 def _exposed(file: Path, mode: int) -> str:

@@ -19,6 +19,7 @@ from ingest.files import durable
 from ingest.files import opening as files
 from ingest.files.hashing import md5_of
 from ingest.finding import Finding
+from ingest.hints import Call, call
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
@@ -106,7 +107,9 @@ def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
     if unknown:
         verb = "is" if len(unknown) == 1 else "are"
         named = some([str(session) for session in sorted(unknown)])
-        raise UsageError(f"{named} {verb} not in quarantine: `ingest quarantine list{dataset.flag}` shows what is")
+        raise UsageError(
+            f"{named} {verb} not in quarantine", call("quarantine list", "to see what is", dataset=dataset.short)
+        )
 
 
 def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
@@ -158,10 +161,11 @@ def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFil
 
 
 def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
-    return UsageError(
-        f"{session} cannot be accepted, as its file cannot be read: {why}; "
-        f"`ingest quarantine retry {session}{dataset.flag}` fetches it again"
-    )
+    return UsageError(f"{session} cannot be accepted because its file cannot be read: {why}", _retry(dataset, session))
+
+
+def _retry(dataset: Dataset, session: date) -> Call:
+    return call("quarantine retry", "to download it again", session=session, dataset=dataset.short)
 
 
 class _Accepting:
@@ -198,10 +202,7 @@ def _check_bytes(dataset: Dataset, path: Path, one: QuarantinedFile) -> None:
     with durable.translated("read", path):
         why = wrong_with(path, one)
     if why:
-        raise CacheError(
-            f"the file kept in quarantine cannot be used: {path}: {why}; "
-            f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again"
-        )
+        raise CacheError(f"the file kept in quarantine cannot be used: {path}: {why}", _retry(dataset, one.session))
 
 
 def _kept(dataset: Dataset, path: Path, one: QuarantinedFile) -> Body:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ingest.errors import UsageError
+from ingest.hints import Option
 from ingest.market.datasets import PRICES, Dataset
 from ingest.market.patterns import prefix_of
 from ingest.market.yahoo_symbols import crypto_symbol, forex_symbol, index_symbol, stock_symbol
@@ -199,7 +200,7 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
     found = {of_ticker(ticker, interval): ticker for ticker in tickers}
     if len(found) > 1:
         told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
-        raise UsageError(f"{told}: one command for each, or name one dataset with --dataset")
+        raise UsageError(f"{told}: ask for each by itself", Option("dataset", None, "to name one dataset for all"))
     return next(iter(found), STOCKS_MINUTE if interval != "1d" else STOCKS_DAY)
 
 

@@ -87,11 +87,6 @@ class Dataset:
         """Prefix of all its keys, without a slash at the end."""
         return self.name
 
-    @property
-    def flag(self) -> str:
-        """What a command is to be called with for it, after a blank; nothing for the one that commands take anyway."""
-        return "" if self.primary else f" --dataset {self.short}"
-
     def key(self, session: date) -> str:
         """Key of the object that holds a session."""
         return f"{self.prefix}/{session:%Y/%m}/{session.isoformat()}.csv.gz"

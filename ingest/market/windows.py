@@ -30,7 +30,7 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
         raise UsageError(f"{dataset.name} begins on {dataset.first_session}: there is nothing up to {last}")
     first = start or months_back(last, months)
     if first > last:
-        raise UsageError(f"the window is the wrong way round: --start {first} is after --end {last}")
+        raise UsageError(f"the window is the wrong way round: it starts on {first} and ends on {last}")
     if first > today:
         raise UsageError(f"the window begins on {first}, which is after today ({today}, New York)")
     notices = []

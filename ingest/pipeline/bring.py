@@ -7,6 +7,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
 from ingest.errors import CacheLocked, IngestError, NotConfirmed, warn
 from ingest.events import ignore
+from ingest.hints import Call, call
 from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
 from ingest.pipeline import run
@@ -36,20 +37,22 @@ def bring(settings: Settings, query: Query) -> None:
         return
     if len(lacking) > settings.fallback.max_implicit_files:
         limit = "more than [fallback] max_implicit_files"
-        warn(f"{len(lacking):,} files are missing, {limit}; {_command(settings, query, lacking)}")
+        warn(f"{len(lacking):,} daily files are missing, {limit} allows", _hint(settings, query, lacking))
         return
     try:
         _run(settings, query.dataset, lacking)
     except CacheLocked:
-        warn("a run is going on: nothing is fetched from Massive meanwhile")
+        warn("another run is in progress, so nothing was downloaded from Massive")
     except NotConfirmed as error:
-        warn(f"nothing is fetched from Massive, it is too much: {error.estimate}; {_command(settings, query, lacking)}")
+        text = f"the download from Massive was skipped because it is too large: {error.estimate}"
+        warn(text, _hint(settings, query, lacking))
     except IngestError as error:
-        warn(f"Massive gave nothing: {error}")
+        warn(f"downloading from Massive failed: {error.message}", *error.hints)
 
 
-def _command(settings: Settings, query: Query, lacking: Sequence[date]) -> str:
-    return f"fetch them with `ingest run{settings.flag_of(query.dataset)} --start {lacking[0]} --end {lacking[-1]}`"
+def _hint(settings: Settings, query: Query, lacking: Sequence[date]) -> Call:
+    window = {"start": lacking[0], "end": lacking[-1]}
+    return call("run", "to download them", settings.run.datasets, dataset=query.dataset.short, **window)
 
 
 def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:

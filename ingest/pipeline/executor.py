@@ -167,9 +167,9 @@ class Pipeline:
         except errors.Forbidden:
             return Forbidden(job, self._spool_path(job))
         except NotFound as error:
-            return Gone(job, str(error), self._spool_path(job))
+            return Gone(job, error.message, self._spool_path(job))
         except (Disrupted, Throttled) as error:
-            return Failed(job, str(error))
+            return Failed(job, error.message)
 
     async def _prepared(self, job: Job, share: Share) -> Staged | Refused:
         """A file that is unreadable is fetched once more, lest the fault was on the way."""
@@ -202,7 +202,7 @@ class Pipeline:
                     async with self._budget.more(error.cost):
                         return await self._split(job, body, error.cost)
         except UnreadableFile as error:
-            return Refused(job, body, str(error), acceptable=isinstance(error, LosesRows))
+            return Refused(job, body, error.message, acceptable=isinstance(error, LosesRows))
         return Staged(job, staged, body.path)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:

@@ -59,7 +59,9 @@ class Filling:
                 self._give_up(waiting[number - 1 :], error)
                 return
             except SourceError as error:  # of this ticker: the others are not to go without for it
-                self.sink(events.Notice(f"no answer about {ticker}: {error}; the next run asks again", "warning"))
+                self.sink(
+                    events.Notice(f"no answer about {ticker}: {error.message}; the next run asks again", "warning")
+                )
                 continue
             self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
 
@@ -100,7 +102,7 @@ class Filling:
         return fallback.store(cache, start, answer)
 
     def _say(self, error: SourceError) -> None:
-        words = f"{error}; {ASKS_AGAIN}"
+        words = f"{error.message}; {ASKS_AGAIN}"
         self.sink(events.Notice(words, "warning" if isinstance(error, Disagreement) else "info"))
 
     def _give_up(self, left: Sequence[str], error: SourceError) -> None:

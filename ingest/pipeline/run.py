@@ -19,6 +19,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
+from ingest.hints import call
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
 from ingest.pipeline.fill import Filling
@@ -139,7 +140,7 @@ class _Run:
         try:
             await self._bring_up_to_date()
         except CacheError as error:
-            self._sink(events.Notice(str(error), "warning"))
+            self._sink(events.Notice(error.message, "warning", error.hints))
 
     def finish(self, failure: IngestError | None) -> events.Finished:
         """Make the summary, record it, and report it."""
@@ -178,7 +179,7 @@ class _Run:
             if plan.fetches:
                 await self._fetch_all(source, found.permission, plan)
             if lost := damaged(plan, self._sink.ended):
-                self._sink(events.Notice(_not_whole(lost, self._request), "warning"))
+                self._sink(_not_whole(lost, self._request, self._settings))
         finally:
             self._requests = source.requests
 
@@ -262,9 +263,11 @@ def _rowless(tickers: list[str]) -> str:
     return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
 
 
-def _not_whole(days: Sequence[date], request: Request) -> str:
-    told = f"{some([str(day) for day in days])}: held, and a part is missing or damaged"
-    return f"{told}; the source does not give it again now. `ingest verify{request.dataset.flag}` says more"
+def _not_whole(days: Sequence[date], request: Request, settings: Settings) -> events.Notice:
+    which = some([str(day) for day in days])
+    text = f"{which}: a part is missing or damaged, and the source cannot supply it again now"
+    hint = call("verify", "to see which", settings.run.datasets, dataset=request.dataset.short)
+    return events.Notice(text, "warning", (hint,))
 
 
 async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:

@@ -75,4 +75,6 @@ class _Series:
                 raise
             self._passed_over.append(error)
             if len(self._requests) > 1:
-                self._sink(events.Notice(f"{request.dataset.short}: {error}; it is passed over", "warning"))
+                self._sink(
+                    events.Notice(f"{request.dataset.short} was skipped: {error.message}", "warning", error.hints)
+                )

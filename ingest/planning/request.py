@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest import events
 from ingest.errors import UsageError
+from ingest.hints import Option
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY, foreign_tickers, named
 from ingest.market.datasets import Dataset
@@ -101,7 +102,7 @@ def requests_of(flags: Flags, settings: Settings, datasets: Sequence[Dataset]) -
     """A request for each of these datasets; each tells what could not be followed when it begins. Raises UsageError."""
     markets = {dataset.name.partition("/")[0] for dataset in datasets}
     if flags.lists and len(markets) > 1:
-        raise UsageError(f"--tickers goes with the datasets of one market, not with {' and '.join(sorted(markets))}")
+        raise UsageError(f"a list of tickers belongs to one market, not to {' and '.join(sorted(markets))}")
     return tuple(_telling(flags, settings, dataset) for dataset in datasets)
 
 
@@ -117,7 +118,7 @@ def datasets_asked(names: Iterable[str], settings: Settings) -> tuple[Dataset, .
 
 
 def _window(flags: Flags, settings: Settings, dataset: Dataset) -> Window:
-    given = {"--months": flags.months, "--start": flags.start, "--all-permitted": flags.all_permitted}
+    given = {"months": flags.months, "start": flags.start, "all_permitted": flags.all_permitted}
     named = [name for name, value in given.items() if value]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} exclude each other: give one of them")
@@ -131,20 +132,21 @@ def _size(text: str | None) -> int | None:
     try:
         return parse_size(text)
     except ValueError as error:
-        raise UsageError(f'--max-bytes {text!r}: must be a number of bytes or a size such as "64 MiB"') from error
+        raise UsageError(f'max_bytes {text!r}: must be a number of bytes or a size such as "64 MiB"') from error
 
 
 def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Iterable[events.Notice]:
     for path in lists.missing:
-        yield events.Notice(f"no list {path}: it is optional; one ticker a line, if you want it")
+        yield events.Notice(f"ticker list {path} not found (optional)")
     for ticker in lists.unnameable:
         yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")
     if strange := foreign_tickers(dataset, lists.tickers):
         yield events.Notice(f"{some(strange)}: all tickers of {dataset.short} begin with {dataset.sigil}", "warning")
     if not lists.tickers:
-        yield events.Notice(_how_to_track(settings, dataset))
+        yield _untracked(settings, dataset)
 
 
-def _how_to_track(settings: Settings, dataset: Dataset) -> str:
+def _untracked(settings: Settings, dataset: Dataset) -> events.Notice:
     where = next(iter(settings.lists_of(dataset)), "a file named in [tracked] lists")
-    return f"no ticker is tracked, all go into the archive: write some into {where}, one a line, or use --tickers FILE"
+    text = f"no tickers are tracked; everything goes to the archive. List tickers in {where}, one per line"
+    return events.Notice(text, hints=(Option("tickers", None, "to track others this time"),))

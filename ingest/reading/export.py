@@ -49,7 +49,7 @@ def export(
     with durable.translated("look at", folder):
         is_file = opening.is_there(folder) and not opening.is_folder(folder)
     if is_file:
-        raise UsageError(f"--out {folder} is a file: name a folder")
+        raise UsageError(f"{folder} is a file: name a folder")
     if rows.is_empty():
         raise NotFound(f"nothing is exported: no data for {some(tickers)} in this window")
     if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from ingest.errors import ActionsUnknown, warn
+from ingest.hints import call
 from ingest.market.adjust import Floats, split_factors
 from ingest.market.calendars import NEW_YORK, Calendar
 from ingest.market.catalogue import STOCKS_DAY
@@ -74,7 +75,7 @@ def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool)
     except ActionsUnknown as error:
         if needed:
             raise
-        warn(f"there is no Adj Close: {error}")
+        warn(f"there is no Adj Close: {error.message}")
         return np.full(rows.height, np.nan)
 
 
@@ -119,7 +120,8 @@ def _volume(rows: pl.DataFrame, splits: "np.ndarray[tuple[int], np.dtype[np.floa
     impossible = np.abs(volume) >= MOST_VOLUME
     if impossible.any():
         days = [str(day) for day in rows["date"].filter(pl.Series(impossible)).unique(maintain_order=True)]
-        warn(f"volumes that cannot be are 0: {some(days)} (`ingest findings{dataset.flag}`)")
+        hint = call("findings", "to see them", dataset=dataset.short)
+        warn(f"impossible volumes were replaced by 0: {some(days)}", hint)
     return np.round(np.where(impossible | np.isnan(volume), 0, volume)).astype(np.int64)
 
 

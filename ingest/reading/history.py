@@ -9,6 +9,7 @@ from ingest import events
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import Coverage
 from ingest.errors import NotFound, UsageError, warn
+from ingest.hints import Hint, Option, call
 from ingest.market.adjust import Adjust
 from ingest.market.calendars import Calendar, today
 from ingest.market.datasets import Dataset
@@ -65,7 +66,7 @@ def history(
         found = set(rows["ticker"].unique())
         if errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
             found.update(reading.rows(cache, left, *window)["ticker"].unique())
-        missing = list(known.missing_names(cache, names, found, (start, end)))
+        missing = list(known.missing_names(cache, names, found, (start, end), settings.run.datasets))
     for notice in (*notices, *absences(rows, coverage, asked), *missing):
         warn(notice)
     return rows.select(chosen)
@@ -99,11 +100,13 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
         calendar = calendar_of(cache)
         is_held = bool(cache.manifest.committed(session, session))  # its file may have no rows
         if not partial and is_held:
-            scanning.warn_of_partial(cache, [session])
+            scanning.warn_of_partial(cache, [session], usual=settings.run.datasets)
         rows = reading.session(cache, session, reading.SOURCES if partial or not is_held else _MASSIVE)
     if is_held or (partial and rows.height):
         return rows
-    raise NotFound(_never(dataset, calendar, session) or _not_held(settings, dataset, session, rows.height))
+    if why := _never(dataset, calendar, session):
+        raise NotFound(why)
+    raise _not_stored(settings, dataset, session, rows.height)
 
 
 def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
@@ -117,10 +120,12 @@ def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
     return f"{session} is no session of {dataset.short}: the market is closed on that day"
 
 
-def _not_held(settings: Settings, dataset: Dataset, session: date, rows: int) -> str:
-    flags = f"{settings.flag_of(dataset)} --start {session} --end {session}"
-    others = f"; rows of Yahoo's that are stored: {rows:,} (partial=True gives them)" if rows else ""
-    return f"{session} is not held: `ingest run{flags}` asks for its file{others}"
+def _not_stored(settings: Settings, dataset: Dataset, session: date, rows: int) -> NotFound:
+    window = {"start": session, "end": session}
+    hints: list[Hint] = [call("run", "to download it", settings.run.datasets, dataset=dataset.short, **window)]
+    others = f"; {rows:,} of its rows are stored from Yahoo" if rows else ""
+    hints += [Option("partial", True, "to read those")] if rows else []
+    return NotFound(f"the file of {session} is not stored{others}", *hints)
 
 
 def scan(

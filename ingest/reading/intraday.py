@@ -8,6 +8,7 @@ import polars as pl
 
 from ingest.cache.cache import Cache
 from ingest.errors import NotFound, warn
+from ingest.hints import Option
 from ingest.reading import gaps, rows, smart
 from ingest.reading.adjusting.actions import KnownActions, check_seams, daily, doubts
 from ingest.reading.adjusting.freshness import calendar_of
@@ -44,7 +45,7 @@ def fetch(
         missing = _warn_of_missing(cache, query, covered.of(query.ticker), minutes)
         bars = aggregate(minutes, size, query.dataset, prepost)
         if bars.is_empty():
-            raise NotFound(_nothing(cache, query, minutes))
+            raise _nothing(cache, query, minutes)
         known = _events(settings, cache, query, bars) if events else None
         if known and not across_seams:
             actions, begins = {query.ticker: known.actions}, {query.ticker: known.begins}
@@ -74,7 +75,8 @@ def _warn_of_missing(cache: Cache, query: Query, covered: Collection[date], minu
     return [*(smart.warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
 
 
-def _nothing(cache: Cache, query: Query, minutes: pl.DataFrame) -> str:
+def _nothing(cache: Cache, query: Query, minutes: pl.DataFrame) -> NotFound:
     if minutes.height:
-        return f"{smart.no_data(query)} in regular hours, only before and after them: prepost=True, --prepost"
-    return f"{smart.no_data(query)}{smart.spelling(cache, query)}"
+        text = f"{smart.no_data(query)} in regular hours, only before and after them"
+        return NotFound(text, Option("prepost", True, "to include those"))
+    return NotFound(f"{smart.no_data(query)}{smart.spelling(cache, query)}")

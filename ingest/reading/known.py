@@ -11,6 +11,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.layout import PartsOf
 from ingest.cache.steady import steadily
 from ingest.errors import printable
+from ingest.hints import Message, Option, call
 from ingest.market.catalogue import of_ticker
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covered, patterns_in, some, written
@@ -36,17 +37,22 @@ def resolved(cache: Cache, names: Sequence[str], start: date, end: date) -> list
 
 
 def missing_names(
-    cache: Cache, names: Sequence[str], found: Collection[str], window: tuple[date | None, date | None]
-) -> Iterator[str]:
+    cache: Cache,
+    names: Sequence[str],
+    found: Collection[str],
+    window: tuple[date | None, date | None],
+    usual: tuple[str, ...] = (),
+) -> Iterator[Message]:
     """What is to be said of names of which no row was found, and who may have been meant; nothing where all were."""
     without = [name for name in dict.fromkeys(names) if not covered(frozenset([name]), frozenset(found))]
     strange = [name for name in without if of_ticker(name).sigil not in ("", cache.dataset.sigil)]
     yield from (_of_another(cache.dataset, name) for name in strange[:1])
     without = [name for name in without if name not in strange]
     if without and not cache.manifest.committed() and not cache.manifest.yahoo.tickers():
-        yield f"no data for {cache.dataset.short}: `ingest run{cache.dataset.flag}` fetches it"
+        hint = call("run", "to download it", usual, dataset=cache.dataset.short)
+        yield Message(f"no data for {cache.dataset.short}", (hint,))
     elif without:
-        yield f"no data for {some(_suggested(cache, without))}{_in_words(window)}"
+        yield Message(f"no data for {some(_suggested(cache, without))}{_in_words(window)}")
 
 
 def _in_words(window: tuple[date | None, date | None]) -> str:
@@ -56,10 +62,11 @@ def _in_words(window: tuple[date | None, date | None]) -> str:
     )
 
 
-def _of_another(dataset: Dataset, name: str) -> str:
+def _of_another(dataset: Dataset, name: str) -> Message:
     of = of_ticker(name, dataset.interval)
     shown = printable(written(name)[:_SHOWN])
-    return f"{shown} is a name of {of.short}, not of {dataset.short}: pass dataset={of.short!r}"
+    hint = Option("dataset", of.short, "to read it")
+    return Message(f"{shown} belongs to {of.short}, not to {dataset.short}", (hint,))
 
 
 def _suggested(cache: Cache, names: Sequence[str]) -> Sequence[str]:

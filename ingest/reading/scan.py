@@ -11,6 +11,7 @@ from polars.io.plugins import register_io_source
 
 from ingest.cache.cache import Cache
 from ingest.errors import warn
+from ingest.hints import Value, call
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, some
 from ingest.reading import rows
@@ -74,11 +75,13 @@ def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFram
         for at in range(0, len(days), size):
             now = days[at : at + size]
             if what.sources != rows.SOURCES:  # else all that is stored is asked for, by name
-                warn_of_partial(cache, now, wish.tickers)
+                warn_of_partial(cache, now, wish.tickers, what.settings.run.datasets)
             yield rows.on(cache, now, wish.tickers, what.sources)
 
 
-def warn_of_partial(cache: Cache, days: Sequence[date], tickers: Collection[str] | None = None) -> None:
+def warn_of_partial(
+    cache: Cache, days: Sequence[date], tickers: Collection[str] | None = None, usual: tuple[str, ...] = ()
+) -> None:
     """Warn where sessions (ascending) were kept without tickers that are wanted: some, or all that there were."""
     partial = cache.manifest.coverage(days[0], days[-1]).partial
     without = [
@@ -87,12 +90,10 @@ def warn_of_partial(cache: Cache, days: Sequence[date], tickers: Collection[str]
         if day in partial and (tickers is None or not all(covers(partial[day], ticker) for ticker in tickers))
     ]
     if without:
-        span, which = f"--start {without[0]} --end {without[-1]}", some([str(day) for day in without])
-        flag = cache.dataset.flag
-        warn(
-            f"kept with the tickers tracked at the time alone (--no-save-others): {which}; "
-            f"`ingest run{flag} --save-others {span}` fetches the rest"
-        )
+        span: dict[str, Value] = {"start": without[0], "end": without[-1], "save_others": True}
+        hint = call("run", "to download the rest", usual, dataset=cache.dataset.short, **span)
+        which = some([str(day) for day in without])
+        warn(f"only the tickers tracked at the time were stored (archive.save_others was off): {which}", hint)
 
 
 @dataclass(frozen=True, slots=True)

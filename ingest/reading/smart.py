@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 OFF = "Yahoo is not asked ([fallback] enabled = false)"
-UNFETCHED = "nothing was fetched: fetch=False, --no-fetch"
+UNFETCHED = "no source was asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def no_data(query: Query) -> str:
 def spelling(cache: Cache, query: Query) -> str:
     """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
     if patterns_in(meant([query.ticker])):
-        return f"; {query.ticker} is a pattern, which `history` and `ingest export` take"
+        return f"; {query.ticker} is a pattern, and one ticker is asked for here: patterns are for history and export"
     among = known(cache)
     if query.ticker in among:
         return ""
@@ -218,8 +218,8 @@ def _believed(cache: Cache, query: Query, filled: _Filled) -> pl.DataFrame:
 
 def _refused(stored: _Filled, error: SourceError) -> _Filled:
     if stored.rows.is_empty():
-        _warn(str(error))  # else it is the reason why sessions are missing
-    return replace(stored, refused=str(error))
+        _warn(error.message, *error.hints)  # else it is the reason why sessions are missing
+    return replace(stored, refused=error.message)
 
 
 def _untold(cache: Cache, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
@@ -308,7 +308,7 @@ def events_of(
     except ActionsUnknown as error:
         if query.auto_adjust:
             raise
-        _warn(f"prices are as traded: {error}")
+        _warn(f"prices are as traded: {error.message}")
         return None
     for notice in notices:
         _warn(notice)
@@ -404,7 +404,7 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
         try:
             answer = fallback.compared(cache, ticker, found)
         except Disagreement as error:
-            _warn(f"not kept: {error}")
+            _warn(f"not kept: {error.message}")
             fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)
             return
     for doubt in answer.doubts[len(found.doubts) :]:  # those before were said

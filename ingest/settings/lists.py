@@ -87,7 +87,7 @@ def _data(path: Path) -> bytes | None:
     if is_changing:
         raise UsageError(
             f"the list {path} is being changed, or the change was cut short: {backup} is what it was before. "
-            "Where no `ingest track` is going on, compare the two and remove that file"
+            "If nobody is changing it now, compare the two and remove that file"
         )
     return data
 

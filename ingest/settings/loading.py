@@ -70,8 +70,8 @@ def _named(config: Path | None) -> Path | None:
     except RuntimeError as error:
         raise UsageError(f"{text}: the home folder is not known") from error
     if not path.is_file():
-        source = "--config" if config is not None else FILE_VARIABLE
-        raise UsageError(f"{source} names {path}, which is no file")
+        named = "" if config is not None else f" ({FILE_VARIABLE})"
+        raise UsageError(f"no settings file {path}{named}")
     return path
 
 

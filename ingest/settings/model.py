@@ -294,10 +294,6 @@ class Settings(BaseSettings):
         folder = self._layers[-1].folder if self._layers else Path()
         return self.tracked.datasets.get(dataset.short, (place(folder, Path(f"{dataset.short}.txt")),))
 
-    def flag_of(self, dataset: Dataset) -> str:
-        """What a command is to be called with for a dataset, after a blank; nothing where it takes that one anyway."""
-        return "" if self.run.datasets == (dataset.short,) else f" --dataset {dataset.short}"
-
     def tickers_of(self, dataset: Dataset) -> tuple[str, ...]:
         """The tickers of a dataset that are named in the settings themselves."""
         return self.tracked.tickers if dataset.primary else ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import UsageError
+from ingest.hints import Hint, Option
 from ingest.settings.model import (
     ENV_DELIMITER,
     ENV_PREFIX,
@@ -20,9 +21,10 @@ from ingest.settings.model import (
 
 _SECRET = re.compile(r"^aws_|secret|passw|token|credential|(^|_)keys?(_|$)", re.IGNORECASE)
 _ELSEWHERE = (
-    f"If {FILE_NAME} in the working folder belongs to another program, name yours with --config FILE or "
-    f"{FILE_VARIABLE}=FILE; an empty file stands for the defaults."
+    f"If {FILE_NAME} in the working folder belongs to another program, name yours with {FILE_VARIABLE}=FILE; "
+    "an empty file stands for the defaults"
 )
+_NAMED = Option("config", None, "to name it for one command")
 _DEEP = 20
 _SHOWN_CHARS = 80
 _SHOWN_PROBLEMS = 6
@@ -54,7 +56,7 @@ def check_names(layers: list[Layer], *, unasked: bool) -> None:
         return
     if unasked and not SECTIONS.keys() & layers[-1].values.keys():
         problems.insert(0, f"{layers[-1].file} has none of ingest's sections and may belong to another program")
-    raise refusal(problems, _ELSEWHERE if unasked else "")
+    raise refusal(problems, _ELSEWHERE, _NAMED) if unasked else refusal(problems)
 
 
 def _strange_names(layer: Layer) -> Iterator[str]:
@@ -134,9 +136,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
-def refusal(problems: Iterable[str], hint: str = "") -> UsageError:
+def refusal(problems: Iterable[str], advice: str = "", *hints: Hint) -> UsageError:
     """One error of all problems, a line each, as far as anybody would read on."""
     lines = list(problems)
     if len(lines) > _SHOWN_PROBLEMS:
         lines[_SHOWN_PROBLEMS:] = [f"and {len(lines) - _SHOWN_PROBLEMS} more of this kind"]
-    return UsageError("\n".join([*lines, hint] if hint else lines))
+    return UsageError("\n".join([*lines, advice] if advice else lines), *hints)

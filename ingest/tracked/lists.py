@@ -13,6 +13,7 @@ from ingest.cache.manifest import Held, Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.errors import UsageError
 from ingest.files import durable, opening, rewriting
+from ingest.hints import Option
 from ingest.market.catalogue import foreign_tickers
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, is_pattern, matching, meant, written
@@ -45,7 +46,7 @@ def chosen_list(settings: Settings, dataset: Dataset, named: Path | None) -> Pat
         return named.absolute()
     lists = settings.lists_of(dataset)
     if not lists:
-        raise UsageError(f"no list is set: name one with --list, or in {setting_of(dataset)}")
+        raise UsageError(f"no list is set in {setting_of(dataset)}", Option("list", None, "to name one"))
     return lists[0]
 
 

@@ -109,7 +109,7 @@ def test_readers_fetch_nothing_of_it_and_say_why(place, elsewhere, tmp_path, mon
 
     (frame, said), sent = asked(read)
     assert sent == []
-    assert any("Massive gave nothing: the cache" in one and "holds files of" in one for one in said)
+    assert any("downloading from Massive failed: the cache" in one and "holds files of" in one for one in said)
     assert [stamp.date() for stamp in frame.index] == DAYS[:-1]
 
 

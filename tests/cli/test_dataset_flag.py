@@ -106,8 +106,7 @@ class TestRun:
         server.faults = unlistable(STOCKS_DAY)
         told = place.here("run", *BOTH, *SPAN)
         assert (told.code, told.err) == (0, "")
-        assert "stocks-day: " in told.out
-        assert "it is passed over" in told.out
+        assert "stocks-day was skipped: " in told.out
         assert place.query("SELECT dataset FROM sessions") == [(CRYPTO.name,)] * 2
         server.faults = unlistable(STOCKS_DAY, CRYPTO)
         assert place.here("run", *BOTH, *SPAN).code == 4
@@ -151,7 +150,7 @@ class TestRun:
         large, small = (2 * len(pack(flat(ROWS[one]))) for one in (STOCKS_DAY, FOREX))
         with patch.object(run, "ASK_FROM", (large + small) // 2):
             told = place.here("run", "-d", "stocks-day", "-d", "forex-day", *SPAN, "--json")
-            assert (told.code, "add --yes" in told.err) == (2, True)
+            assert (told.code, "Use `--yes` to confirm" in told.err) == (2, True)
             assert place.query("SELECT DISTINCT dataset FROM sessions WHERE held = 'committed'") == [(FOREX.name,)]
             assert place.here("run", *SPAN, "--yes").code == 0
 
@@ -165,7 +164,7 @@ class TestRun:
         (tmp_path / "mine.txt").write_text("AAPL\n")
         told = place.here("run", *BOTH, *SPAN, "--tickers", "mine.txt")
         assert told.code == 2
-        assert "goes with the datasets of one market" in told.err
+        assert "a list of tickers belongs to one market" in told.err
         told = place.here("run", "-d", "stocks-day", "-d", "stocks-minute", *SPAN, "--tickers", "mine.txt")
         assert told.code == 3, "there are no minutes at this source"
         assert (tmp_path / "cache" / "data_cache" / "AAPL_1d_data.csv").exists()
@@ -341,12 +340,12 @@ def test_a_dataset_of_a_name_that_is_wrong_is_a_usage_error_in_python(place):
 
 
 def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(place):
-    words = "X:BTC-USD is a name of crypto-day, not of stocks-day: pass dataset='crypto-day'"
+    words = 'X:BTC-USD belongs to crypto-day, not to stocks-day. Pass dataset="crypto-day"'
     with patch.dict(os.environ, place.environment(), clear=True):
         with pytest.warns(IngestWarning, match=words):
             assert ingest.history("X:BTC-USD").is_empty()
         for dataset, ticker in (("stocks-day", "BTC-USD"), ("crypto-day", "X:BTC-USD")):
-            with pytest.warns(IngestWarning, match=f"no data for {dataset}: `ingest run"):
+            with pytest.warns(IngestWarning, match=f"no data for {dataset}. Call ingest.run"):
                 assert ingest.history(ticker, dataset=dataset).is_empty()
 
 

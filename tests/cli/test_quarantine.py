@@ -196,7 +196,7 @@ def test_a_first_version_that_cannot_be_read_is_listed_without_an_older_one(serv
 def test_show_tells_which_rows_it_would_take_away(held_back):
     told = held_back.here("quarantine", "show", DAY)
     assert told.code == 0
-    assert "5 of the 40 rows held, of 5 tickers: T00, T01, T02, T03, T04." in told.out
+    assert "5 of the 40 rows stored, of 5 tickers: T00, T01, T02, T03, T04." in told.out
     assert str(kept(held_back)) in told.out
     for line in FEWER.decode().splitlines()[:5]:
         assert f"  {line}\n" in told.out
@@ -219,7 +219,7 @@ def test_show_names_twenty_tickers_and_counts_the_others(place, server):
 def test_show_where_the_parts_held_are_damaged(held_back):
     held_back.part(DAY).write_bytes(b"x")
     told = held_back.here("quarantine", "show", DAY)
-    assert (told.code, "5 of the 40 rows held, of which tickers cannot be told" in told.out) == (0, True)
+    assert (told.code, "5 of the 40 rows stored, tickers unknown" in told.out) == (0, True)
 
 
 MIB = 1 << 20
@@ -311,7 +311,7 @@ def test_accept_applies_the_kept_bytes_without_the_network(held_back, offline):
     with wire.watching():
         told = offline.here("quarantine", "accept", DAY)
     assert (told.code, told.err, wire.sent) == (0, "", [])
-    assert f"{DAY}: applied; 40 rows went and 35 came" in told.out  # volumes count the lines, so all are others
+    assert f"{DAY}: applied; 40 rows removed and 35 added" in told.out  # volumes count the lines, so all are others
     assert held_back.reassembled(DAY) == FEWER
     assert (listed(held_back), kept(held_back).exists()) == ([], False)
     again = held_back.run(*SPAN)
@@ -394,7 +394,7 @@ def test_a_session_that_is_not_in_quarantine_is_refused(held_back, command, sess
     told = held_back.here("quarantine", command, *([] if command == "show" else [DAY]), session)
     assert (told.code, told.err) == (
         2,
-        f"error: {session} is not in quarantine: `ingest quarantine list` shows what is\n",
+        f"error: {session} is not in quarantine. Run `ingest quarantine list` to see what is.\n",
     )
     assert held_back.tiers() == before
 
@@ -406,9 +406,9 @@ def test_what_is_done_already_is_no_error_and_what_is_left_is_done(held_back, se
         server.put(key(DAY), pack(flat(ROWS)))
     told = held_back.here("quarantine", command, OTHER, DAY)
     assert (told.code, listed(held_back)) == (0, [])
-    assert f"{OTHER}: done already; it is held, and not in quarantine." in told.out
+    assert f"{OTHER}: already done: it is stored and no longer in quarantine." in told.out
     again = held_back.here("quarantine", command, OTHER, DAY)
-    assert (again.code, again.out.count("done already")) == (0, 2)
+    assert (again.code, again.out.count("already done")) == (0, 2)
 
 
 def test_a_session_that_is_no_date_is_refused(place):

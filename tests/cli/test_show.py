@@ -187,7 +187,7 @@ def test_what_massive_does_not_have_is_yahoos(show, here, adjust):
 def test_a_warning_is_a_line_on_stderr(show, here):
     here.place.endpoint_url = "http://127.0.0.1:9"
     out, err = show(json=True)
-    assert err.startswith("warning: Massive gave nothing: ")
+    assert err.startswith("warning: downloading from Massive failed: ")
     assert err.count("\n") == 1
     assert list(json.loads(out)["sources"]) == ["yahoo"]
 
@@ -225,7 +225,7 @@ def test_a_volume_that_cannot_be_is_no_other_number(show, here, odd):
     window = {"start": day, "end": DAYS[111], "data_source": "massive", "fetch": False, "auto_adjust": False}
     with pytest.warns(IngestWarning) as said:
         assert ingest.get_smart_data("AAPL", **window, config=here.config(["AAPL"]))["Volume"].to_list() == [0]
-    told = [str(one.message) for one in said if "volumes that cannot be are 0" in str(one.message)]
+    told = [str(one.message) for one in said if "impossible volumes were replaced by 0" in str(one.message)]
     assert bool(told) is (odd not in ("", "NaN"))
     found = ingest.findings(start=day, end=day, config=here.config(["AAPL"]))["kind"].to_list()
     assert "volume missing or too large" in found
@@ -256,7 +256,7 @@ def test_a_seam_is_not_crossed_unless_told_to(monkeypatch, tmp_path, capsys):
             show_command(wish, look, config)
             return len(json.loads(capsys.readouterr().out)["rows"])
 
-        with pytest.raises(AcrossSeam, match="--across-seams"):
+        with pytest.raises(AcrossSeam, match="across_seams=True"):
             rows("all", across_seams=False)
         assert (rows("all", across_seams=True), rows("none", across_seams=False)) == (50, 50)
 

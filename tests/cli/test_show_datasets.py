@@ -97,15 +97,15 @@ def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback
     [
         (
             ("BTC-USD",),
-            "in stocks-day (nothing was fetched: fetch=False, --no-fetch); tickers are spelled as the vendor does",
+            "in stocks-day (no source was asked); tickers are spelled as the vendor does",
         ),
         (
             ("AAPL", "-d", "crypto-day"),
-            "in crypto-day (nothing was fetched: fetch=False, --no-fetch); all tickers of crypto-day begin",
+            "in crypto-day (no source was asked); all tickers of crypto-day begin",
         ),
         (
             ("O:A250910C00650000", "-i", "1h"),
-            "in options-minute (nothing was fetched: fetch=False, --no-fetch); tickers are spelled",
+            "in options-minute (no source was asked); tickers are spelled",
         ),
     ],
 )

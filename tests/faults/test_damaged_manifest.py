@@ -7,9 +7,10 @@ from contextlib import closing
 import pytest
 
 from ingest.errors import CacheError, ManifestDamaged, UsageError
+from ingest.hints import call
 from ingest.maintenance.verify import verify
 
-WAY_BACK = "`ingest verify --repair` sets it aside and builds it again from the parts"
+WAY_BACK = call("verify", "to move it aside and rebuild it from the stored parts", repair=True)
 
 
 def manifest_of(place):
@@ -72,7 +73,7 @@ def all_of(story, seeds):
     others = [error for error in errors if isinstance(error, UsageError)]
     assert all("holds files of" in str(error) for error in others)
     assert all(error.exit_code == 5 for error in errors if error not in others)
-    assert all(WAY_BACK in str(error) and "manifest.sqlite" in str(error) for error in damaged)
+    assert all(error.hints == (WAY_BACK,) and "manifest.sqlite" in str(error) for error in damaged)
     # The rest are constraints that changed under the rows, and a letter in the name of the source.
     assert len(damaged) > 0.9 * len(errors) > 0.3 * len(seeds)
 
@@ -138,4 +139,4 @@ def test_what_is_no_damage_is_not_called_so(eventful, error, monkeypatch):
         with pytest.raises(CacheError, match=error) as caught, database.transaction():
             broken(database)
     assert type(caught.value) is CacheError
-    assert WAY_BACK not in str(caught.value)
+    assert WAY_BACK not in caught.value.hints

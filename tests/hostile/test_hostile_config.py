@@ -130,7 +130,7 @@ def test_a_file_that_is_none(here, data, reason):
 @pytest.mark.timeout(20)
 def test_a_pipe_is_not_waited_for(here):
     os.mkfifo(here / FILE_NAME)
-    with pytest.raises(UsageError, match="which is no file"):
+    with pytest.raises(UsageError, match="no settings file"):
         load(here / FILE_NAME)
     assert load().config_file is None
 

@@ -30,6 +30,7 @@ from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, CacheLocked, UnreadableFile, UsageError
 from ingest.finding import FAR_COUNT
+from ingest.hints import call
 from ingest.maintenance.adopt import adopt as adopting
 from ingest.maintenance.adopt.ticker_csv import read_ticker_csv, ticker_named
 from ingest.market.corporate_actions import Actions, StockSplit
@@ -215,10 +216,8 @@ def test_a_day_without_the_tickers_that_have_csvs_is_left_alone(place, theirs):
     found, summary = adopt(place, theirs)
     alone = found[f"massive_cache/{DAYS[0]}.csv.gz"]
     assert alone.verdict == "others only"
-    assert alone.reason == (
-        "2 of 2 tickers with a CSV of that day are missing (AAPL, MSFT); "
-        f"`ingest run --start {DAYS[0]} --end {DAYS[0]}` fetches it"
-    )
+    assert alone.reason == "2 of 2 tickers with a CSV of that day are missing (AAPL, MSFT)"
+    assert alone.hints == (call("run", "to download it", start=DAYS[0], end=DAYS[0]),)
     assert found[f"massive_cache/{DAYS[1]}.csv.gz"].verdict == "adopted"
     assert (summary.exit_code, summary.left) == (3, (DAYS[0], DAYS[0]))
     assert place.state(DAYS[0]) is None
@@ -282,7 +281,6 @@ def test_a_file_that_is_not_a_whole_day_is_left_alone(place, theirs, data, why):
     verdict, reason = only(adopt(place, theirs))
     assert verdict == "unreadable"
     assert re.match(why, reason), reason
-    assert reason.endswith(f"`ingest run --start {DAYS[0]} --end {DAYS[0]}` fetches it")
     assert place.state(DAYS[0]) is None
 
 
@@ -319,10 +317,8 @@ def test_rows_of_a_raw_csv_for_other_days_are_not_made_into_days(place, theirs):
     theirs.plain("MSFT", DAYS)
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]
     assert one.verdict == "not raw"
-    assert one.reason == (
-        "as traded in all 6 sessions compared, but columns of the source are missing from it; "
-        f"`ingest run --start {DAYS[6]} --end {DAYS[7]}` fetches its days"
-    )
+    assert one.reason == "as traded in all 6 sessions compared, but columns of the source are missing from it"
+    assert one.hints == (call("run", "to download its days", start=DAYS[6], end=DAYS[7]),)
 
 
 @pytest.mark.parametrize("change", [("close", 0.5), ("volume", 2), ("volume", 1.0001)], ids=str)
@@ -367,7 +363,7 @@ def test_sessions_beside_a_known_split_are_needed(place, theirs):
         Quotes(manifest).keep("MSFT", asking, Actions((StockSplit(DAYS[6], 2.0),)), [])
     theirs.plain("MSFT", DAYS)
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]
-    assert one.reason.startswith(f"not proven to be as traded: {DAYS[5]}, beside a split, cannot be compared; ")
+    assert one.reason.startswith(f"not proven to be as traded: {DAYS[5]}, beside a split, cannot be compared")
 
 
 @pytest.mark.parametrize(

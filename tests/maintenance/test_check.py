@@ -91,7 +91,7 @@ def test_files_that_are_missing_are_told_of(tmp_path):
         place.run(DAYS[0], DAYS[3])
         place.part(DAYS[1], "archive").unlink()
         results = found(place)
-    assert "4 sessions held, missing or damaged files: of 1 (" in results["cache"].found
+    assert "4 sessions held, files missing or damaged: 1" in results["cache"].found
 
 
 def test_a_run_that_holds_the_cache_is_not_disturbed(tmp_path):

@@ -58,7 +58,7 @@ def test_without_any_ticker_all_goes_into_the_archive_and_the_user_is_told_how(f
     assert list(filled.tracked.glob("*.csv")) == []
     done = filled.cli("run", "--start", DAYS[0], "--end", DAYS[0], INGEST_TRACKED__TICKERS="[]")
     assert done.returncode == 0
-    assert "no ticker is tracked, all go into the archive" in done.stdout
+    assert "no tickers are tracked; everything goes to the archive" in done.stdout
 
 
 # The source changes its mind

@@ -62,7 +62,7 @@ def test_a_session_that_is_not_whole_and_cannot_be_had_again_is_named_each_night
         ran = place.run(*window(DAYS))
         assert (ran.finished.exit_code, ran.finished.damaged, ran.finished.committed) == (3, 1, len(DAYS) - 1)
         (said,) = [one.message for one in ran.of(events.Notice) if one.level == "warning"]
-        assert said.startswith(f"{lost}: held, and a part is missing or damaged")
+        assert said.startswith(f"{lost}: a part is missing or damaged")
         assert outcome(ran.finished) == "Finished, but some sessions held are not whole: see above."
     assert place.status().not_whole == (lost,)
     assert f"a part is missing or damaged: {lost}" in place.here("status").out

@@ -176,7 +176,7 @@ def test_limits_are_read_from_the_command_line(place, who):
     assert (done.returncode, summary["fetched"] + summary["not_attempted"], summary["bytes"] <= 20_000) == (0, 40, True)
     assert summary["fetched"] >= 3
     refused = place.cli("run", "--max-bytes", "20 parsecs")
-    assert (refused.returncode, "--max-bytes '20 parsecs'" in refused.stderr) == (2, True)
+    assert (refused.returncode, "max_bytes '20 parsecs'" in refused.stderr) == (2, True)
 
 
 def test_one_newest_file_that_stays_refused_hides_none_that_come_after_it(place, seaweed, bucket, who):

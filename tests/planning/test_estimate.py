@@ -41,7 +41,7 @@ def run(place, days, confirmed, refresh=False):
 
 
 def test_nothing_is_downloaded_before_it_is_agreed_to(place):
-    with pytest.raises(NotConfirmed, match=r"24 files, 0\.0 GB to download; .* add --yes to agree"):
+    with pytest.raises(NotConfirmed, match=r"24 files, 0\.0 GB to download; .* Nothing was downloaded"):
         run(place, DAYS, confirmed=False)
     assert place.tiers() == {}
     assert run(place, DAYS, confirmed=True).committed == 24

@@ -29,7 +29,7 @@ FACEBOOK = security(DAYS, {DAYS[80]: (2, 1)}, first=200.0)
 META = Security(walk(DAYS[:10], first=15.0) | {day: FACEBOOK.bars[day] for day in DAYS[60:]})
 """A fund of that name, nobody, and then a company that Yahoo has under it throughout."""
 
-TOLD = "asked again when another session opens or is over, or after `ingest run --refresh`"
+TOLD = "asked again when the next session opens or closes, or by a run with refresh"
 
 
 def closes(frame):
@@ -221,7 +221,7 @@ def test_each_ticker_is_asked_for_once_and_told_of(five):
     assert [name for name in five.yahoo.asked if name not in ("SPY", "C")] == ["A", "B", "D", "E"]
     assert all(closes(frame.filter(ticker=name)) == adjusted(FIVE[name], DAYS) for name in "ABDE")
     assert "C" not in frame["ticker"]
-    with pytest.raises(ActionsUnknown, match=r'of C are not known .* errors="skip" \(--skip-unknown\)'):
+    with pytest.raises(ActionsUnknown, match=r'known for C and .* errors="skip" to leave'):
         ingest.history(FIVE, adjust="splits", config=config)
     with pytest.raises(UsageError, match="'ignore'"):
         ingest.history(FIVE, adjust="splits", errors="ignore", config=config)

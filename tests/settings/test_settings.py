@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from ingest.cli.rendering.hints import dataset_flag
 from ingest.errors import UsageError, printable
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.settings import FILE_NAME, SECTIONS, Cache, Settings, load, variable
@@ -160,10 +161,10 @@ class TestWhichFile:
         assert load(by_flag).config_file == by_flag
 
     def test_named_files_must_exist(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert refused(config=Path("no.toml")) == f"--config names {here / 'no.toml'}, which is no file"
-        assert "which is no file" in refused(config=here)
+        assert refused(config=Path("no.toml")) == f"no settings file {here / 'no.toml'}"
+        assert "no settings file" in refused(config=here)
         monkeypatch.setenv("INGEST_CONFIG", "gone.toml")
-        assert refused() == f"INGEST_CONFIG names {here / 'gone.toml'}, which is no file"
+        assert refused() == f"no settings file {here / 'gone.toml'} (INGEST_CONFIG)"
 
     def test_home_is_expanded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = write(tmp_path / "home", "", "mine.toml")
@@ -429,7 +430,7 @@ class TestWrongNames:
         file = write(here, "title = 'My site'\n[params]\ncolor = 'red'\n")
         first, *_, last = refused().splitlines()
         assert first == f"{file} has none of ingest's sections and may belong to another program"
-        assert "--config FILE or INGEST_CONFIG=FILE" in last
+        assert "INGEST_CONFIG=FILE" in last
 
     def test_a_file_that_was_named_is_ours(self, here: Path) -> None:
         assert "another program" not in refused(config=write(here, "[params]\ncolor = 'red'\n"))
@@ -500,8 +501,8 @@ def test_importing_settings_imports_nothing_heavy() -> None:
     ],
 )
 def test_a_command_names_a_dataset_unless_it_takes_that_one_alone(datasets: list[str], flags: tuple[str, str]) -> None:
-    chosen = load(flags={"run": {"datasets": datasets}})
-    assert (chosen.flag_of(STOCKS_DAY), chosen.flag_of(named("crypto-day"))) == flags
+    usual = load(flags={"run": {"datasets": datasets}}).run.datasets
+    assert (dataset_flag("stocks-day", usual), dataset_flag("crypto-day", usual)) == flags
 
 
 def test_a_dataset_of_two_names_has_its_lists_under_one(here: Path) -> None:

@@ -212,7 +212,7 @@ def test_what_stands_where_months_belong_is_moved_aside_by_a_repair(place, known
     folder.write_text("mine")
     place.run(*window(DAYS), LISTED, refresh=True, fails=CacheError)
     broken = verify(place.settings(), dataset=STOCKS_MINUTE).broken
-    assert [one.what for one in broken if "it is no folder" in one.reason] == [folder.name]
+    assert [one.what for one in broken if "a file where the folder" in one.reason] == [folder.name]
     said = []
     repair(place.settings(), Request(Window(*window(DAYS)), LISTED, dataset=STOCKS_MINUTE), False, said.append)
     assert any(str(folder) in one and "it is no folder, and was moved to" in one for one in said)

@@ -8,6 +8,7 @@ import polars as pl
 from ingest.cache.layout import PartFolders, PartsOf
 from ingest.cache.parts.parts import read_lines
 from ingest.errors import CacheError
+from ingest.hints import call
 from ingest.market.datasets import TIERS
 
 _NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
@@ -107,7 +108,9 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
     `numbers` are those that its dataset's rows hold.
     """
     if lacking := sorted({*_NEEDED, *numbers} - set(columns)):
-        raise CacheError(f"the manifest tells of a part without the column {lacking[0]!r}: see `ingest verify`")
+        raise CacheError(
+            f"by the manifest a part is without the column {lacking[0]!r}", call("verify", "to check the cache")
+        )
 
 
 def parse_lines(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:

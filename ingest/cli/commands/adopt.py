@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings
-from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering import choose_rendering, hints
 from ingest.cli.rendering.words import counted
 from ingest.maintenance.adopt.adopt import Adoption, Summary, Verdict, adopt
 from ingest.planning.request import Flags, request_of
@@ -25,7 +24,7 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
     def report(one: Adoption) -> None:
         examples.setdefault(one.verdict, one)
         if as_json:
-            sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
+            sys.stdout.write(json.dumps(hints.as_json(one, "reason"), default=str) + "\n")
 
     with choose_rendering(json=False, quiet=True) as warnings:
         request = request_of(Flags(), chosen, warnings.event)
@@ -40,7 +39,7 @@ def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoptio
     table = Table("would be" if dry_run else "verdict", "files", "for example", box=None)
     for verdict, one in examples.items():
         # Names of files are not to be taken for rich's markup.
-        example = Text(f"{one.path[:60]}{'…' if len(one.path) > 60 else ''}: {one.reason}")
+        example = Text(f"{one.path[:60]}{'…' if len(one.path) > 60 else ''}: {hints.said(one.reason, one.hints)}")
         table.add_row(verdict, f"{summary.counts[verdict]:,}", example)
     console.print(table)
     if adopted := summary.counts.get("adopted", 0):

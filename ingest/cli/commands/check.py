@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest import settings
+from ingest.cli.rendering import hints
 from ingest.maintenance.check import Check, check
 from ingest.planning.request import datasets_asked
 
@@ -32,7 +32,7 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
 
     anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
     if as_json:
-        sys.stdout.write(json.dumps([asdict(one) for one in found]) + "\n")
+        sys.stdout.write(json.dumps([hints.as_json(one, "found") for one in found]) + "\n")
     return 0 if all(one.passed for one in found) else NOT_READY
 
 
@@ -41,6 +41,6 @@ def _show(console: Console, one: Check) -> None:
     console.print(Text.assemble(mark, " ", (f"{one.name:<10}", "bold")), end=" ")
     if one.dataset:
         console.print(f"{one.dataset}:", end=" ")
-    console.print(one.found, soft_wrap=True)
+    console.print(hints.said(one.found, one.hints), soft_wrap=True)
     if one.advice:
         console.print(indent(one.advice, " " * 17), soft_wrap=True, style="yellow")

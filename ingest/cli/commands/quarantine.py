@@ -15,6 +15,7 @@ from ingest import settings
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.words import counted, heading, size
 from ingest.cli.warnings import print_json
 from ingest.errors import printable
@@ -104,18 +105,13 @@ def _list(console: Console, heading: str, found: Sequence[QuarantinedFile], data
     for one in found:
         table.add_row(str(one.session), _size(one), _at(one), *_yes_no(one), Text(printable(one.reason)))
     console.print(table, soft_wrap=False)
-    console.print(
-        f"{counted(len(found), 'file')} in quarantine; `ingest quarantine show SESSION{dataset.flag}` tells more."
-    )
-    console.print(
-        f"`ingest quarantine retry{dataset.flag}` fetches them again, where the fault may have been on the way."
-    )
+    flag = dataset_flag(dataset.short)
+    console.print(f"{counted(len(found), 'file')} in quarantine. Details: `ingest quarantine show SESSION{flag}`.")
+    console.print(f"`ingest quarantine retry{flag}` downloads them again, in case the transfer was at fault.")
     if any(one.acceptable for one in found):
-        console.print(
-            f"`ingest quarantine accept SESSION…{dataset.flag}` applies what is acceptable, and fetches nothing."
-        )
+        console.print(f"`ingest quarantine accept SESSION…{flag}` applies those marked acceptable without a download.")
     if any(one.held for one in found):
-        console.print("Where an older version is held, it stays in use until then.")
+        console.print("Where an older version is stored, it stays in use until then.")
 
 
 def _size(one: QuarantinedFile) -> str:
@@ -145,20 +141,21 @@ def _show(console: Console, found: Refused, dataset: Dataset) -> None:
     }
     for name, value in facts.items():
         console.print(f"{name}: {printable(value)}")
-    console.print("it begins:" if found.opening else "nothing of it can be unpacked.")
+    console.print("it begins:" if found.opening else "nothing of it can be unpacked")
     for line in found.opening:
         console.print(f"  {line}")
     if found.loss:
-        console.print(f"accepting it takes away {_lost(found.loss)}.")
+        console.print(f"accepting it removes {_lost(found.loss)}.")
+    flag = dataset_flag(dataset.short)
     if one.acceptable:
-        console.print(f"`ingest quarantine accept {one.session}{dataset.flag}` applies it.")
-    console.print(f"`ingest quarantine retry {one.session}{dataset.flag}` fetches it again.")
+        console.print(f"`ingest quarantine accept {one.session}{flag}` applies it.")
+    console.print(f"`ingest quarantine retry {one.session}{flag}` downloads it again.")
 
 
 def _lost(loss: Loss) -> str:
-    rows = f"{loss.rows:,} of the {counted(loss.held, 'row')} held"
+    rows = f"{loss.rows:,} of the {counted(loss.held, 'row')} stored"
     if not loss.tickers:
-        return f"{rows}, of which tickers cannot be told: the parts held are damaged"
+        return f"{rows}, tickers unknown because the stored parts are damaged"
     shown = ", ".join(map(printable, loss.tickers[:_SHOWN]))
     more = f" and {len(loss.tickers) - _SHOWN:,} more" if len(loss.tickers) > _SHOWN else ""
     return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
@@ -166,14 +163,15 @@ def _lost(loss: Loss) -> str:
 
 def _say_done(console: Console, sessions: Collection[date]) -> None:
     for session in sorted(sessions):
-        console.print(f"{session}: done already; it is held, and not in quarantine.")
+        console.print(f"{session}: already done: it is stored and no longer in quarantine.")
 
 
 def _say(console: Console, one: Accepted, dataset: Dataset) -> None:
     if one.went is None or one.came is None:
-        console.print(f"{one.session}: applied; what was held is damaged, so what changed cannot be told.")
+        console.print(f"{one.session}: applied. The stored version was damaged, so the changes are unknown.")
     else:
-        changed = f"{counted(one.went, 'row')} went and {one.came:,} came"
-        console.print(f"{one.session}: applied; {changed} (`ingest corrections{dataset.flag}` lists them).")
+        changed = f"{counted(one.went, 'row')} removed and {one.came:,} added"
+        command = f"ingest corrections{dataset_flag(dataset.short)}"
+        console.print(f"{one.session}: applied; {changed} (`{command}` lists them).")
     for finding in one.findings:
         console.print(f"{one.session}: {finding}")

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ingest import settings
+from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.words import counted, size
 from ingest.cli.warnings import print_uncut
 from ingest.maintenance.status import Status, shown, status
@@ -36,7 +37,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
             sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
         else:
             sys.stdout.write("\n" if number else "")
-            show(one, chosen.flag_of(named(one.dataset)))
+            show(one, dataset_flag(named(one.dataset).short, chosen.run.datasets))
     stale = [one for one in found[: len(asked)] if max_age is not None and not _is_fresh(one, max_age)]
     for one in stale:
         which = f" {one.dataset}:" if len(asked) > 1 else ""

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cache.cache import Cache
+from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import print_json
 from ingest.market.catalogue import named, of_tickers
@@ -36,7 +37,8 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
     _warn_unread(console, file, chosen.lists_of(kind), kind)
     meant = _meant(chosen, kind, [one.ticker for one in found if not one.rows and one.matches is None])
     for one in found:
-        console.print(f"{_history(one, chosen.flag_of(kind))}{meant.get(one.ticker, '')}", soft_wrap=True)
+        flag = dataset_flag(kind.short, chosen.run.datasets)
+        console.print(f"{_history(one, flag)}{meant.get(one.ticker, '')}", soft_wrap=True)
     return 0
 
 

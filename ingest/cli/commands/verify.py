@@ -15,6 +15,7 @@ from rich.text import Text
 from ingest import settings
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.hints import told
 from ingest.cli.rendering.words import counted, heading, size
 from ingest.errors import CacheError, SourceError, printable
 from ingest.maintenance.repair import repair
@@ -43,7 +44,7 @@ def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, men
         try:
             codes.append(_verify(chosen, kind, deep, mend, as_json))
         except (CacheError, SourceError) as error:  # the others are looked at all the same
-            sys.stderr.write(f"error: {kind.short}: {error}\n" if len(kinds) > 1 else f"error: {error}\n")
+            sys.stderr.write(f"error: {kind.short}: {told(error)}\n" if len(kinds) > 1 else f"error: {told(error)}\n")
             codes.append(error.exit_code)
     return max(codes)
 

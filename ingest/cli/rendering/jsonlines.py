@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from ingest.events import Event, RunStarted, name_of
+from ingest.cli.rendering.hints import as_json
+from ingest.events import Event, Notice, RunStarted, name_of
 from ingest.planning.plan import Plan
 
 
@@ -20,7 +21,8 @@ class JsonLines:
         if isinstance(event, RunStarted):
             self._dataset = event.dataset
         dataset = {"dataset": self._dataset} if self._dataset else {}
-        self._write({"event": name_of(event)} | dataset | asdict(event))
+        fields = as_json(event, "message") if isinstance(event, Notice) else asdict(event)
+        self._write({"event": name_of(event)} | dataset | fields)
 
     def plan(self, plan: Plan, dataset: str) -> None:
         """Write each decision, then the sums."""

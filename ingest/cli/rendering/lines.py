@@ -6,6 +6,7 @@ from typing import TextIO
 
 from ingest import events
 from ingest.cli.rendering import words
+from ingest.cli.rendering.hints import said
 from ingest.planning.plan import Plan
 
 EVERY_S = 5.0
@@ -43,7 +44,7 @@ class Lines:
                 self._coming.pop(event.session, None)
                 self._bytes += event.bytes
             case events.Notice():
-                self._say(event.message)
+                self._say(said(event.message, event.hints))
             case events.Stopping():
                 self._say("stopping: what is in flight is finished; once more to end at once")
             case events.Finished():

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ingest import events
 from ingest.cli.rendering import words
+from ingest.cli.rendering.hints import said
 from ingest.planning.plan import Plan
 
 _NEARLY = 0.99
@@ -114,7 +115,7 @@ class Terminal:
                 self._coming[event.session] = event
                 self._advance()
             case events.Notice(level="info"):
-                self._console.print(event.message, style="dim")
+                self._console.print(said(event.message, event.hints), style="dim")
             case events.Retrying():
                 self._counts["retries"] += 1
             case events.YahooAsked():

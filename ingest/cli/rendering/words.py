@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from ingest import events
+from ingest.cli.rendering.hints import dataset_flag, said
 from ingest.market.catalogue import CATALOGUE
 from ingest.market.datasets import Dataset
 from ingest.market.permission import REFUSED
@@ -23,11 +24,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def flag_of(name: str) -> str:
-    """What a command is to be called with for the dataset of this full name."""
-    return next((one.flag for one in CATALOGUE.values() if one.name == name), "")
-
-
 def heading(dataset: Dataset, of: Collection[Dataset]) -> str:
     """What stands above a dataset's part of an output: nothing where there is no other."""
     return f"{dataset.short} ({dataset.name})" if len(of) > 1 else ""
@@ -45,7 +41,7 @@ def explains_refusals(event: events.Event) -> bool:
 
 def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, str]]:
     """The summary as label and value, without what is zero and of no interest; `explained`: why files are refused."""
-    flag = flag_of(done.dataset)
+    flag = dataset_flag(next((one.short for one in CATALOGUE.values() if one.name == done.dataset), done.dataset))
     rows = [
         ("dataset", done.dataset),
         ("window", f"{done.start} to {done.end}"),
@@ -132,8 +128,8 @@ def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
 def warning(event: events.Event) -> str | None:
     """What must be told whatever the rendering: None where the event is of no alarm."""
     match event:
-        case events.Notice(message=message, level="warning"):
-            return message
+        case events.Notice(message=message, level="warning", hints=hints):
+            return said(message, hints)
         case events.Vanished(session=session):
             return f"{session} was listed, and is not there: the next run will see"
         case events.Failed(session=session, reason=reason):

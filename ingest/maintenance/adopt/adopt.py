@@ -24,6 +24,7 @@ from ingest.cache.manifest import Held
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.files import durable
 from ingest.files import opening as files
+from ingest.hints import Call, Hint, call
 from ingest.maintenance.adopt import ticker_csv
 from ingest.maintenance.adopt.day_file import Day, bars_by_ticker, read_bytes, read_day
 from ingest.maintenance.adopt.ticker_csv import TickerCsv, Witnesses, ticker_named
@@ -65,6 +66,7 @@ class Adoption:
     verdict: Verdict
     reason: str
     md5: str | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,9 @@ class _File:
         """Whether its name says that it should have been adopted."""
         return self.fault == _LINK or self.session is not None or self.ticker is not None
 
-    def came_to(self, verdict: Verdict, reason: str, md5: str | None = None) -> Adoption:
+    def came_to(self, verdict: Verdict, reason: str, *hints: Hint, md5: str | None = None) -> Adoption:
         """Its report."""
-        return Adoption(self.shown, self.session, self.ticker, verdict, reason, md5)
+        return Adoption(self.shown, self.session, self.ticker, verdict, reason, md5, hints)
 
 
 def adopt(
@@ -182,7 +184,7 @@ class _Adopting:
             try:
                 read.append((one, ticker_csv.read_ticker_csv(one.shown, one.ticker or "", read_bytes(one.path)[0])))
             except UnreadableFile as error:
-                self._tell(one.came_to("unreadable", str(error)))
+                self._tell(one.came_to("unreadable", error.message))
         csvs = [csv for _, csv in read]
         actions = self._manifest.yahoo.actions([csv.ticker for csv in csvs])
         splits = {ticker: known.splits for ticker, known in actions.items()}
@@ -195,14 +197,14 @@ class _Adopting:
             day = read_day(one.path, session, self._max_unpacked)
             lacking, expected = _lacking(day, session, witnesses)
             if 2 * len(lacking) >= max(1, expected):
-                return one.came_to("others only", f"{_lacks(lacking, expected)}; {_fetched_by(session)}")
+                return one.came_to("others only", _lacks(lacking, expected), _run(session))
             self._take(session, day)
         except UnreadableFile as error:
-            return one.came_to("unreadable", f"{error}; {_fetched_by(session)}")
+            return one.came_to("unreadable", error.message, _run(session))
         self._held.add(session)
         witnesses.compare(session, day.bars)
         reason = "a whole day" + (f", though {_lacks(lacking, expected)}" if lacking else "")
-        return one.came_to("adopted", reason, day.body.etag if day.packed else None)
+        return one.came_to("adopted", reason, md5=day.body.etag if day.packed else None)
 
     def _take(self, session: date, day: Day) -> None:
         """Make a day one of ours, as a run does; in a dry run see whether it could be. Raises UnreadableFile."""
@@ -232,7 +234,7 @@ class _Adopting:
 
     def _csv(self, one: _File, number: int, witnesses: Witnesses) -> Adoption:
         if why := witnesses.verdict(number, self._held):
-            return one.came_to("not raw", why)
+            return one.came_to("not raw", why.text, *why.hints)
         return one.came_to("held", f"its {witnesses.agreed(number)} sessions are held and say the same")
 
 
@@ -337,8 +339,8 @@ def _lacks(lacking: Sequence[str], expected: int) -> str:
     return f"{len(lacking):,} of {expected:,} tickers with a CSV of that day are missing ({shown})"
 
 
-def _fetched_by(session: date) -> str:
-    return f"`ingest run --start {session} --end {session}` fetches it"
+def _run(session: date) -> Call:
+    return call("run", "to download it", start=session, end=session)
 
 
 def _spanning(request: Request, found: Sequence[_File]) -> Request:

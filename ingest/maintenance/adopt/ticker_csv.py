@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.errors import UnreadableFile, UsageError
+from ingest.hints import Message, call
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import StockSplit
 from ingest.market.tickers import ticker_of
@@ -26,7 +27,6 @@ _YAHOOS = {"dividends", "stock splits", "adj close", "capital gains"}
 _DATES = ("date", "datetime", "timestamp", "time", "")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?")
 _CLASS = re.compile(r"([A-Z]{1,4})-([A-Z])")
-_COMMAND = "`ingest run --start {} --end {}`"
 
 Row = tuple[date, float, float]
 """Date, close, volume; nan where a number is none."""
@@ -169,18 +169,17 @@ class Witnesses:
         """Tickers of CSVs that may be raw and have a row on this day."""
         return {one.ticker for one, _, _ in self._on(day) if one.adjusted is None}
 
-    def verdict(self, number: int, held: Collection[date]) -> str | None:
-        """Why a CSV's rows are not taken, in words; None where all its sessions are held and say the same."""
+    def verdict(self, number: int, held: Collection[date]) -> Message | None:
+        """Why a CSV's rows are not taken; None where all its sessions are held and say the same."""
         one, case = self.csvs[number], self._cases[number]
         lacking = sorted({date.fromordinal(day) for day in one.days.tolist()} - set(held))
-        command = f"; {_COMMAND.format(lacking[0], lacking[-1])} fetches its days" if lacking else ""
+        hints = (call("run", "to download its days", start=lacking[0], end=lacking[-1]),) if lacking else ()
         if why := one.adjusted or case.differs or _why_unproven(case):
-            return why + command
+            return Message(why, hints)
         if not lacking:
             return None
-        return (
-            f"as traded in all {case.agreed} sessions compared, but columns of the source are missing from it{command}"
-        )
+        why = f"as traded in all {case.agreed} sessions compared, but columns of the source are missing from it"
+        return Message(why, hints)
 
     def agreed(self, number: int) -> int:
         """In how many sessions a CSV says what the vendor's files say."""

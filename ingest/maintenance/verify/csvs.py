@@ -12,7 +12,7 @@ from ingest.files import opening
 from ingest.maintenance.verify.problems import Kind, Problem
 from ingest.tracked.projection import contents
 
-AFRESH = "a run, or --repair, makes it again from the parts"
+AFRESH = "a run or a repair rebuilds it from the parts"
 
 
 def check_csvs(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from ingest.maintenance.verify.problems import About, Problem
 from ingest.market.datasets import is_part_name, part_name, session_of
 
 _UNKNOWN_CSV = "no ticker that is or was tracked has it"
-_UNKNOWN_PART = "no session that is held has it; --repair takes it up or, where it does not say enough, fetches its day"
+_UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its session again"
 
 
 def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
@@ -54,7 +54,7 @@ def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
             "damaged",
             "csv",
             folder.name,
-            "it is no folder, and a ticker's months have its name; --repair moves it aside",
+            "a file where the folder of a ticker's months belongs; a repair moves it aside",
         )
     for folder in sorted(known.keys() - wrong):
         yield from _unknown(

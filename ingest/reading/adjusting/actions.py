@@ -18,7 +18,16 @@ from ingest import events
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import Coverage
 from ingest.cache.manifest.yahoo import ActionCoverage
-from ingest.errors import AcrossSeam, ActionsUnknown, Disagreement, NotFound, SourceError, SourceUnavailable
+from ingest.errors import (
+    ONE_COMPANY,
+    AcrossSeam,
+    ActionsUnknown,
+    Disagreement,
+    NotFound,
+    SourceError,
+    SourceUnavailable,
+)
+from ingest.hints import Message, Option
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import days_of
 from ingest.market.corporate_actions import Actions, Dividend
@@ -32,7 +41,7 @@ from ingest.reading.adjusting.handover import Sign, signs
 from ingest.settings import Settings
 from ingest.sources.yahoo import Yahoo
 
-Notices = list[str]
+Notices = list[str | Message]
 Errors = Literal["raise", "skip"]
 
 
@@ -94,7 +103,7 @@ class Inquiry:
         except SourceError as error:
             if isinstance(error, NotFound) and ticker in self.found and self._has_ended(ticker):
                 return None
-            self._fail(ticker, str(error), asking)
+            self._fail(ticker, error.message, asking)
             return error if isinstance(error, SourceUnavailable) else None
         if answer.start > first:
             self.found.pop(ticker, None)  # what was known of the days before is not believed any more
@@ -145,7 +154,7 @@ def actions_of(
     """
     inquiry.ask(dict(_begins(rows)), refused or {})
     if inquiry.unknown and errors == "raise":
-        raise ActionsUnknown(_unknown(inquiry.unknown, rows["ticker"].n_unique() > 1))
+        raise _unknown(inquiry.unknown, rows["ticker"].n_unique() > 1)
     skipped = [_skipped(inquiry.unknown)] if inquiry.unknown else []
     return inquiry.found, [*inquiry.notices(), *skipped]
 
@@ -155,13 +164,13 @@ def _old(last: date, reasons: Mapping[str, str]) -> str:
     return f"splits and dividends of {some(list(reasons))} are of {last}, not newer: {next(iter(reasons.values()))}"
 
 
-def _unknown(unknown: Mapping[str, str], are_many: bool) -> str:
+def _unknown(unknown: Mapping[str, str], are_many: bool) -> ActionsUnknown:
     ticker, cause = next(iter(unknown.items()))
     others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
-    without = 'To leave such tickers out take errors="skip" (--skip-unknown); for' if are_many else "For"
-    return (
-        f"splits and dividends of {ticker}{others} are not known and cannot be had now ({cause}): nothing can be "
-        f'adjusted. {without} prices as traded take adjust="none" (--adjust none), or auto_adjust=False'
+    text = f"no splits or dividends are known for {ticker}{others} and they could not be fetched ({cause})"
+    hints = [Option("errors", "skip", "to leave such tickers out")] if are_many else []
+    return ActionsUnknown(
+        f"{text}, so prices cannot be adjusted", *hints, Option("adjust", "none", "for prices as traded")
     )
 
 
@@ -198,7 +207,7 @@ def check_seams(
     """
     crossed, doubtful = seams_crossed(rows, coverage, actions, begins, payouts)
     for words in crossed.values():
-        raise AcrossSeam(words)
+        raise AcrossSeam(words.text, *words.hints)
     return doubtful
 
 
@@ -208,11 +217,11 @@ def seams_crossed(
     actions: Mapping[str, Actions],
     begins: Mapping[str, date | None],
     payouts: bool = True,
-) -> tuple[dict[str, str], Notices]:
+) -> tuple[dict[str, Message], Notices]:
     """In words, for each ticker the first seam across which its prices would be adjusted; and what may be one."""
     gaps = [Sign(one.ticker, one.before, one.after, str(one), True) for one in adjusted.seams(rows, coverage)]
-    crossed: dict[str, str] = {}
-    doubtful: dict[str, str] = {}
+    crossed: dict[str, Message] = {}
+    doubtful: dict[str, Message] = {}
     for sign in (*gaps, *signs(rows, coverage, actions, begins)):
         known = actions.get(sign.ticker, Actions())
         if any(day > sign.before for day in known.ex_dates(payouts)):
@@ -220,14 +229,11 @@ def seams_crossed(
     return crossed, [words for ticker, words in doubtful.items() if ticker not in crossed]
 
 
-def _seam(sign: Sign) -> str:
-    here = f"{sign.words}: perhaps another company's since"
+def _seam(sign: Sign) -> Message:
+    here = f"{sign.words}; the symbol may belong to another company since"
     if not sign.is_sure:
-        return f"{here}. If so, ask for one side alone (start={sign.after})"
-    return (
-        f"{here}. Ask for one side alone (start={sign.after}), or say that it is one company "
-        "(across_seams=True, --across-seams)"
-    )
+        return Message(f"{here}. If so, ask for one side alone, from {sign.after} on")
+    return Message(f"{here}. Ask for one side alone, from {sign.after} on", (ONE_COMPANY,))
 
 
 def adjusted_rows(
@@ -264,11 +270,14 @@ def adjusted_rows(
         ({}, []) if across_seams else seams_crossed(rows, coverage, actions, begins, payouts=adjust == "all")
     )
     if crossed and errors == "raise":
-        raise AcrossSeam(next(iter(crossed.values())))
+        first = next(iter(crossed.values()))
+        raise AcrossSeam(first.text, *first.hints)
     odd = adjusted.impossible(rows, actions) if adjust == "all" and errors == "skip" else {}
-    left_out = {ticker: f"{ticker} cannot be adjusted for dividends: {why}" for ticker, why in odd.items()} | crossed
+    left_out = {
+        ticker: Message(f"{ticker} cannot be adjusted for dividends: {why}") for ticker, why in odd.items()
+    } | crossed
     wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in left_out]))
-    told = [*notices, *(f"left out: {words}" for words in left_out.values()), *doubtful]
+    told = [*notices, *(Message(f"left out: {one.text}", one.hints) for one in left_out.values()), *doubtful]
     told += doubts(wanted, actions, payouts=adjust == "all")
     return adjusted.apply(wanted, actions, adjust), told
 

@@ -256,7 +256,7 @@ def store_refusal(cache: Cache, ticker: str, start: date, error: SourceError) ->
     if isinstance(error, NotFound) and asking and asking.first <= start and not is_traded(cache, ticker):
         cache.manifest.yahoo.nothing_new(ticker, newest)
     else:
-        cache.manifest.yahoo.refuse(ticker, Refusal(start, newest, str(error)))
+        cache.manifest.yahoo.refuse(ticker, Refusal(start, newest, error.message))
 
 
 def is_traded(cache: Cache, ticker: str) -> bool:
@@ -273,7 +273,7 @@ def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]
     except CacheLocked:
         pass  # a run is going on, and asks Yahoo itself
     except CacheError as error:
-        warn(f"what Yahoo says is not kept: {error}")
+        warn(f"what Yahoo says is not kept: {error.message}")
 
 
 def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:

@@ -14,7 +14,7 @@ from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
 
-ASKS_AGAIN = "asked again when another session opens or is over, or after `ingest run --refresh`"
+ASKS_AGAIN = "asked again when the next session opens or closes, or by a run with refresh"
 """In words, when what was refused is asked for again."""
 
 _LATELY = timedelta(hours=1)

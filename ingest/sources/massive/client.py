@@ -12,6 +12,7 @@ from aiobotocore.config import AioConfig
 from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
+from ingest.hints import call
 from ingest.settings import SourceSettings
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
@@ -275,7 +276,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
             f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
         ) from error
     if keys is None:
-        raise UsageError(_no_keys(settings.profile))
+        raise UsageError(_no_keys(settings.profile), call("demo", "to try it without keys"))
     return aioboto3.Session(botocore_session=core), keys
 
 
@@ -284,7 +285,7 @@ def _no_keys(profile: str) -> str:
         f"there are no keys under [{profile}] in {credentials_file()}. "
         "Write the S3 keys of your Massive dashboard there:\n"
         f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
-        "or name another profile in [source] profile. Without keys, try `ingest demo`."
+        "or name another profile in [source] profile"
     )
 
 

@@ -1,0 +1,65 @@
+"""Hints as the command or the flag to type: the one place that makes them."""
+
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from ingest.errors import IngestError, IngestWarning, printable
+from ingest.hints import Call, Hint, Value, joined
+from ingest.market.catalogue import STOCKS_DAY
+
+_FLAGS: dict[tuple[str, Value | None], str] = {("errors", "skip"): "--skip-unknown", ("partial", True): ""}
+"""Flags that are not called as the argument is; empty where no command has it."""
+
+_CHOSEN = {"config": "FILE", "list": "FILE", "tickers": "FILE"}
+"""What the reader chooses for a flag, as its help calls it."""
+
+
+def said(text: str, hints: Collection[Hint]) -> str:
+    """A message with its hints as commands and flags."""
+    return joined(text, [sentence for hint in hints if (sentence := _sentence(hint))])
+
+
+def told(error: IngestError | IngestWarning) -> str:
+    """The text of an error or a warning for a person at the command line."""
+    return said(error.message, error.hints)
+
+
+def as_json(value: Any, text: str) -> dict[str, Any]:
+    """The fields of a dataclass that has hints, with these as part of its `text`."""
+    whole = asdict(value)
+    del whole["hints"]
+    return whole | {text: said(getattr(value, text), value.hints)}
+
+
+def dataset_flag(dataset: str, usual: Collection[str] = ()) -> str:
+    """What a command needs for a dataset (its short name), after a blank; nothing where it takes that one anyway.
+
+    `usual` are the datasets that the command takes where none is named: stocks-day, unless others are given.
+    """
+    return "" if tuple(usual or (STOCKS_DAY.short,)) == (dataset,) else f" --dataset {dataset}"
+
+
+def command(hint: Call) -> str:
+    """The command of a hint, as it is typed."""
+    return f"ingest {hint.name}" + "".join(_argument(name, value, hint) for name, value in hint.arguments)
+
+
+def _sentence(hint: Hint) -> str:
+    if isinstance(hint, Call):
+        return f"Run `{printable(command(hint))}` {hint.purpose}"
+    flag = _FLAGS.get((hint.name, hint.value), _flag(hint.name, hint.value))
+    return f"Use `{flag}` {hint.purpose}" if flag else ""
+
+
+def _argument(name: str, value: Value, hint: Call) -> str:
+    if name == "dataset":
+        return dataset_flag(str(value), hint.usual)
+    return f" {value}" if name == "session" else f" {_flag(name, value)}"
+
+
+def _flag(name: str, value: Value | None) -> str:
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{words}" if value else f"--no-{words}"
+    return f"--{words} {_CHOSEN.get(name, 'NAME') if value is None else value}"

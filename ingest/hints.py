@@ -1,0 +1,96 @@
+"""What a reader of a message can do about it, as a value: below `cli` nothing speaks of commands or flags.
+
+Python callers read the function or the argument (`in_python`), which the text of an error or a warning ends with; the
+command line shows the command or the flag (`ingest.cli.rendering.hints`). Nothing here touches the cache.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+Value = str | bool | date
+
+_FUNCTIONS: Mapping[str, frozenset[str]] = {
+    "run": frozenset({"start", "end", "dataset", "refresh"}),
+    "verify": frozenset({"dataset", "deep"}),
+    "findings": frozenset({"dataset"}),
+    "corrections": frozenset({"dataset"}),
+}
+"""Commands that are functions of this package, too, and the arguments that mean the same there."""
+
+_ARGUMENTS: Mapping[str, str] = {
+    "across_seams": "",
+    "adjust": " or auto_adjust=False",
+    "config": "",
+    "dataset": "",
+    "errors": "",
+    "partial": "",
+    "prepost": "",
+    "tickers": "",
+}
+"""Options that are arguments of functions, each with what stands for it in others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command to run, or the function of that name; `purpose` says what for ("to download it").
+
+    `usual` are the datasets that it takes where none is named, if they are not the usual ones.
+    """
+
+    name: str
+    purpose: str
+    arguments: tuple[tuple[str, Value], ...] = ()
+    usual: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A flag to add to the command, or an argument to add to the call; without a `value` the reader chooses one."""
+
+    name: str
+    value: Value | None
+    purpose: str
+
+
+Hint = Call | Option
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A plain sentence, and what can be done about it."""
+
+    text: str
+    hints: tuple[Hint, ...] = ()
+
+
+def call(name: str, purpose: str, usual: tuple[str, ...] = (), **arguments: Value) -> Call:
+    """A `Call` with these arguments."""
+    return Call(name, purpose, tuple(arguments.items()), usual)
+
+
+def joined(text: str, sentences: list[str]) -> str:
+    """A message with the sentences that hints became."""
+    return " ".join([f"{text.rstrip('.')}.", *(f"{one}." for one in sentences)]) if sentences else text
+
+
+def in_python(text: str, hints: tuple[Hint, ...]) -> str:
+    """The message for a Python caller: hints that no function or argument stands for are left out."""
+    return joined(text, [sentence for hint in hints if (sentence := _sentence(hint))])
+
+
+def _sentence(hint: Hint) -> str:
+    if isinstance(hint, Option):
+        if hint.name not in _ARGUMENTS:
+            return ""
+        value = "" if hint.value is None else f"={_literal(hint.value)}"
+        return f"Pass {hint.name}{value}{_ARGUMENTS[hint.name]} {hint.purpose}"
+    known = _FUNCTIONS.get(hint.name)
+    if known is None or not known.issuperset(name for name, _ in hint.arguments):
+        return ""
+    arguments = ", ".join(f"{name}={_literal(value)}" for name, value in hint.arguments)
+    return f"Call ingest.{hint.name}({arguments}) {hint.purpose}"
+
+
+def _literal(value: Value) -> str:
+    return str(value) if isinstance(value, bool) else f'"{value}"'
