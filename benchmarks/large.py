@@ -191,7 +191,7 @@ def _cache_of(folder: Path, layout: "Layout", rows: int) -> str:
     path.write_bytes(_packed(minute_file(rows)))
     layout.parts.create()
     with Manifest.open(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
-        cache = Cache.through(manifest, layout, manifest.begin_run(_FIRST, _FIRST))
+        cache = Cache.through(manifest, layout, manifest.runs.begin(_FIRST, _FIRST))
         number = manifest.tracked_set(frozenset())
         for day in range(_DAYS):
             session = _FIRST + timedelta(days=day)

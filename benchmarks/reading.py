@@ -21,7 +21,7 @@ import ingest
 from benchmarks.ours import ingest as run
 from benchmarks.stage import TRACKED, Bench, last_sessions, set_up
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
+from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
@@ -116,7 +116,7 @@ def _events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
     actions = Actions((StockSplit(at[2], 2.0), StockSplit(at[5], 0.1)), tuple(Dividend(day, 0.2, 100.0) for day in at))
     with Manifest.open(cache / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for ticker in tickers:
-            Quotes(manifest).keep(ticker, ActionCoverage(True, days[0], days[-1]), actions, [])
+            manifest.yahoo.keep(ticker, ActionCoverage(True, days[0], days[-1]), actions, [])
 
 
 def _csv(cache: Path, ticker: str) -> Path:

@@ -29,6 +29,8 @@ from pipeline_kit import (
 from ingest import events
 from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.csvs import Csvs
+from ingest.cache.manifest.replacements import Replacements
 from ingest.cache.parts import lines as tier_lines
 from ingest.demo.files.market import HOSTILE_TICKERS, pack
 from ingest.demo.servers import faults, loopback
@@ -117,7 +119,7 @@ def deeds(monkeypatch):
         durable.sync_folder,
         Manifest.commit,
         os.fsync,
-        Manifest.intend,
+        Replacements.intend,
     )
 
     def staging(path, data, **more):
@@ -145,8 +147,8 @@ def deeds(monkeypatch):
         commit(manifest, records, corrections, run)
         log.extend(("committed", str(record.session), "") for record in records)
 
-    def intending(manifest, replacements):
-        intend(manifest, replacements)
+    def intending(facet, replacements):
+        intend(facet, replacements)
         log.extend(("intended", str(record.session), "") for record, _ in replacements)
 
     monkeypatch.setattr(os, "fsync", syncing_file)
@@ -154,7 +156,7 @@ def deeds(monkeypatch):
     monkeypatch.setattr(durable, "publish", publishing)
     monkeypatch.setattr(durable, "sync_folder", syncing)
     monkeypatch.setattr(Manifest, "commit", committing)
-    monkeypatch.setattr(Manifest, "intend", intending)
+    monkeypatch.setattr(Replacements, "intend", intending)
     return log
 
 
@@ -212,17 +214,17 @@ def test_invariant_4_a_csv_can_be_made_again_with_no_network(place):
 def test_invariant_4_a_commit_makes_csvs_dirty_until_they_are_replaced(place, deeds, monkeypatch):
     place.run(*window(DAYS[:2]))
     seen = {}
-    projected = Manifest.projected
+    projected = Csvs.projected
 
-    def marking(manifest, projections, sessions):
+    def marking(csvs, projections, sessions):
         made = list(projections)
         seen["dirty"] = place.query("SELECT count(*) FROM projections WHERE dirty")[0][0]
         seen["status"] = place.status().dirty_files
         seen["written"] = {row.ticker: row.sha256 for row in made}
         seen["deeds"] = len(deeds)
-        projected(manifest, made, sessions)
+        projected(csvs, made, sessions)
 
-    monkeypatch.setattr(Manifest, "projected", marking)
+    monkeypatch.setattr(Csvs, "projected", marking)
     deeds.clear()
     place.run(*SPAN)
     assert (seen["dirty"], seen["status"]) == (len(TRACKED), len(TRACKED))

@@ -44,9 +44,9 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
     Until a run of its own begins its `run` is the newest there was. Raises CacheError.
     """
     with Manifest.open(settings.manifest_path, dataset.name) as manifest:
-        newest = next((int(run["run"]) for run in manifest.last_runs(1)), 0)
+        newest = next((int(run["run"]) for run in manifest.runs.newest(1)), 0)
         cache = Cache.through(manifest, Layout.of(settings, dataset), newest)
-        if manifest.moving():
+        if manifest.replacements.moving():
             recover(cache)
         yield cache
 
@@ -56,7 +56,7 @@ def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Ca
     """The same for a run of its own, which begins: its folders are there, and nothing of a kill is left."""
     Layout.of(settings, dataset).parts.create()
     with for_writing(settings, dataset) as opened:
-        cache = replace(opened, run=opened.manifest.begin_run(window.start, window.end))
+        cache = replace(opened, run=opened.manifest.runs.begin(window.start, window.end))
         recover(cache)
         yield cache
 
@@ -65,7 +65,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     """Make staged sessions done, all in one transaction. Raises CacheError."""
     if replacing := [one for one in batch if one.replaces]:
         _sync(cache.parts)
-        cache.manifest.intend([(one.record, one.correction) for one in replacing])
+        cache.manifest.replacements.intend([(one.record, one.correction) for one in replacing])
     for one in batch:
         _publish(cache.parts, one)
     _sync(cache.parts)
@@ -104,10 +104,11 @@ def recover(cache: Cache) -> None:
 def _carry_replacements_through(cache: Cache) -> None:
     """What is staged of them is lost to a sweep, so this comes first."""
     manifest = cache.manifest
-    intents = manifest.intents()
+    intents = manifest.replacements.intents()
     finished = [intent for intent in intents if _carry_through(cache.parts, intent[0])]
     _sync(cache.parts)
-    manifest.distrust({record.session for record, _ in intents} - {record.session for record, _ in finished})
+    done = {record.session for record, _ in finished}
+    manifest.replacements.distrust({record.session for record, _ in intents} - done)
     if finished:
         corrections: list[Correction] = [correction for _, correction in finished if correction]
         manifest.commit([record for record, _ in finished], corrections, cache.run)

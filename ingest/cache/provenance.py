@@ -11,8 +11,8 @@ from ingest.settings import SourceSettings
 
 def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
     """Raise UsageError where the cache holds files of another source: two markets would be mixed."""
-    known = manifest.source()
-    if known in (None, source.name) or not manifest.holds_anything():
+    known = manifest.source.name()
+    if known in (None, source.name) or not manifest.source.holds_anything():
         return
     raise UsageError(
         f"the cache {manifest.path.parent} holds files of {known}, and [source] is {source.name}: point [cache] root "
@@ -22,5 +22,5 @@ def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
 
 def adopt_source(manifest: Manifest, source: SourceSettings) -> None:
     """Make a source, which the cache must not refuse, the cache's own. What another one answered is forgotten."""
-    if manifest.source() != source.name:
-        manifest.adopt_source(source.name)
+    if manifest.source.name() != source.name:
+        manifest.source.adopt(source.name)

@@ -4,7 +4,6 @@ from datetime import date
 from pathlib import Path
 
 from ingest.cache.cache import Cache
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.files import durable, opening
 from ingest.files.hashing import md5_of, sha256_of
@@ -25,7 +24,7 @@ def keep(cache: Cache, session: date, body: Body, reason: str, acceptable: bool)
     with durable.translated("read", path):
         sha256 = sha256_of(path)
     kept = QuarantinedFile(session, body.etag, size, body.last_modified, reason, acceptable, sha256=sha256)
-    Judgements(cache.manifest).quarantine(kept, cache.run)
+    cache.manifest.replacements.quarantine(kept, cache.run)
 
 
 def wrong_with(path: Path, one: QuarantinedFile) -> str | None:

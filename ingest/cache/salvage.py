@@ -41,10 +41,10 @@ def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
     if not (days := rebuild.part_days(layout.parts.tracked)):
         return 0
     with Manifest.open(building, dataset.name) as manifest:
-        days -= {*manifest.committed(), *(record.session for record, _ in manifest.intents())}
+        days -= {*manifest.committed(), *(record.session for record, _ in manifest.replacements.intents())}
         if not days:
             return 0
-        run = manifest.begin_run(min(days), max(days))
+        run = manifest.runs.begin(min(days), max(days))
         taken = rebuild.take_up(Cache.through(manifest, layout, run), days)
-        manifest.finish_run(run, 0, {"repaired": len(taken)})
+        manifest.runs.finish(run, 0, {"repaired": len(taken)})
     return len(taken)

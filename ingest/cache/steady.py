@@ -71,7 +71,9 @@ def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection
         return frozenset()
     manifest.refresh()
     first, last = parts[0].session, parts[-1].session
-    versions, moving = manifest.at_once(lambda: (manifest.versions(first, last), manifest.moving()), first, last)
+    versions, moving = manifest.at_once(
+        lambda: (manifest.versions(first, last), manifest.replacements.moving()), first, last
+    )
     return frozenset(
         one.session
         for one in parts

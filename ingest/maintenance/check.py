@@ -119,7 +119,7 @@ def _health(settings: Settings, dataset: Dataset) -> Message:
         return Message("empty")
     with Cache.read(settings, dataset) as cache:
         refuse_other(cache.manifest, settings.source)
-        held, permission = cache.manifest.sessions(), cache.manifest.permission()
+        held, permission = cache.manifest.sessions(), cache.manifest.source.permission()
     committed = [day for day, state in held.items() if state.held == "committed"]
     broken = not_whole(Layout.of(settings, dataset), held)
     lost = permission.lost(committed)
@@ -274,8 +274,8 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
     ):
         manifest = cache.manifest
         held = manifest.committed()
-        if len(permission.lost(held)) <= len(manifest.permission().lost(held)):
-            manifest.permit(permission)
+        if len(permission.lost(held)) <= len(manifest.source.permission().lost(held)):
+            manifest.source.permit(permission)
 
 
 async def _download(source: ResilientSource, session: date, item: RemoteObject, max_unpacked: int) -> Check:

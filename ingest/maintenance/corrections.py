@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import date
 
 from ingest.cache.cache import Cache
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import KeptCorrection
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
@@ -31,7 +30,7 @@ def changed_values(
     wanted = None if ticker is None else frozenset(meant([ticker]))
     named = None if wanted is None or patterns_in(wanted) else ticker
     with Cache.read(settings, dataset) as cache:
-        for one in Judgements(cache.manifest).corrections(first, last, named):
+        for one in cache.manifest.replacements.corrections(first, last, named):
             yield from (change for change in _told(one) if wanted is None or covers(wanted, change.ticker))
 
 

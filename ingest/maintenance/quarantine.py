@@ -10,7 +10,6 @@ from ingest.cache import lock
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import commit, for_run, for_writing
 from ingest.cache.manifest import Held
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cache.parts import members
 from ingest.cache.quarantine import wrong_with
@@ -100,7 +99,7 @@ def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[Quarantin
     """What is in quarantine, and the sessions that are held."""
     with Cache.read(settings, dataset) as cache:
         manifest = cache.manifest
-        return manifest.at_once(lambda: (Judgements(manifest).in_quarantine(), frozenset(manifest.committed())))
+        return manifest.at_once(lambda: (manifest.replacements.in_quarantine(), frozenset(manifest.committed())))
 
 
 def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
@@ -133,13 +132,13 @@ def accept(settings: Settings, request: Request, sessions: Collection[date], say
     with lock.hold(settings.cache.root):
         request = replace(request, window=Window(min(sessions), max(sessions)))
         with for_run(settings, request.dataset, request.window) as cache:
-            left = [one for one in Judgements(cache.manifest).in_quarantine() if one.session in sessions]
+            left = [one for one in cache.manifest.replacements.in_quarantine() if one.session in sessions]
             for session in set(sessions) - {one.session for one in left}:
                 durable.remove(cache.quarantined(session))  # which who was killed may have had no time for
             accepting = _Accepting(settings, request, cache)
             done = [accepting.take(one) for one in left]
             bring_up_to_date(cache, settings, request.tracked, say)
-            cache.manifest.finish_run(cache.run, 0, {"accepted": len(done)})
+            cache.manifest.runs.finish(cache.run, 0, {"accepted": len(done)})
     return done
 
 
@@ -183,7 +182,7 @@ class _Accepting:
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
         decision = Decision(one.session, "fetch", "accepted", "listed", None, held, tracked, keep_rest)
-        replaced = self._manifest.replaced([one.session]).get(one.session)
+        replaced = self._manifest.replacements.held([one.session]).get(one.session)
         limit = self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_set(tracked)
         job = Job(decision, number, self._cache, limit, replaced, accept=True)
@@ -223,7 +222,7 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
     """What accepting it would take away; None where nothing is held of it."""
     with Cache.read(settings, dataset) as cache:
         held = cache.manifest.sessions().get(one.session, Held())
-        replaced = cache.manifest.replaced([one.session]).get(one.session)
+        replaced = cache.manifest.replacements.held([one.session]).get(one.session)
     if replaced is None:
         return None
     limit = settings.limits.max_unpacked_bytes

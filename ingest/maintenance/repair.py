@@ -12,7 +12,6 @@ from ingest.cache import lock, rebuild
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.integrity import replacement
 from ingest.cache.salvage import renew
 from ingest.errors import ManifestDamaged
@@ -40,7 +39,7 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
         with for_run(settings, request.dataset, request.window) as cache:
             mending = _Mending(settings, request, cache, say)
             lost = mending.mend(deep)
-            cache.manifest.finish_run(cache.run, 0, {"repaired": deeds + mending.deeds})
+            cache.manifest.runs.finish(cache.run, 0, {"repaired": deeds + mending.deeds})
     return lost
 
 
@@ -143,20 +142,20 @@ class _Mending:
         taken = rebuild.take_up(self._cache, doubtful)
         self._each(taken, "taken up from its parts")
         lost = frozenset(doubtful - set(taken))
-        self._manifest.distrust(lost)
+        self._manifest.replacements.distrust(lost)
         self._each(sorted(lost), "to be fetched again")
         return lost
 
     def _refused(self, found: Verified) -> frozenset[date]:
         """Forget refused files that are gone or damaged; returns their sessions."""
         gone = {one.session for one in found.broken if one.session and one.about == "quarantine"}
-        Judgements(self._manifest).release(gone)
+        self._manifest.replacements.release(gone)
         self._each(sorted(gone), "its file in quarantine is gone or damaged: to be fetched again")
         return frozenset(gone)
 
     def _csvs(self, found: Verified) -> None:
         broken = [one for one in found.broken if one.ticker]
-        self._manifest.forget_csvs((one.ticker, one.period or "") for one in broken if one.ticker)
+        self._manifest.csvs.forget((one.ticker, one.period or "") for one in broken if one.ticker)
         for one in broken:
             month = f" of {one.period}" if one.period else ""
             self._say(f"{one.ticker}: its CSV{month} is made again from the parts")

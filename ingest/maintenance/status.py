@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ingest.cache.cache import Cache, Layout
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
 from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
@@ -83,7 +82,7 @@ def _status(cache: Cache, root: str) -> Status:
     committed = manifest.committed()
     first, last = (committed[0], committed[-1]) if committed else (None, None)
     calendar = calendar_of(cache)
-    followed = [row for row in manifest.projections().values() if row.active]
+    followed = [row for row in manifest.csvs.states().values() if row.active]
     totals, quotes = manifest.totals(), manifest.yahoo
     known = quotes.known_until()
     return Status(
@@ -99,16 +98,16 @@ def _status(cache: Cache, root: str) -> Status:
         corrections=totals.corrections,
         tracked_tickers=len(followed),
         dirty_files=sum(row.dirty for row in followed),
-        permission=manifest.permission(),
-        permission_asked_at=manifest.permission_asked_at(),
-        only_copies=len(manifest.permission().lost(committed)),
+        permission=manifest.source.permission(),
+        permission_asked_at=manifest.source.permission_asked_at(),
+        only_copies=len(manifest.source.permission().lost(committed)),
         yahoo_rows=quotes.count(),
         yahoo_tickers=len(known),
         yahoo_asked=min(known, default=None),
         tiers=tuple(_sizes(cache)),
-        runs=tuple(manifest.last_runs(5)),
-        found=tuple(Judgements(manifest).finding_counts()),
-        quarantine=tuple(Judgements(manifest).in_quarantine()),
+        runs=tuple(manifest.runs.newest(5)),
+        found=tuple(manifest.findings.counts()),
+        quarantine=tuple(manifest.replacements.in_quarantine()),
         unknown_parts=0 if committed else _parts(cache),
         not_whole=tuple(_not_whole(cache)),
     )
@@ -141,7 +140,7 @@ def findings(
         raise UsageError(_no_kind(kind))
     first, last = span(start, end)
     with Cache.read(settings, dataset) as cache:
-        found = Judgements(cache.manifest).findings(first, last)
+        found = cache.manifest.findings.between(first, last)
     return [(session, one) for session, one in found if kind in (None, one.kind)]
 
 
@@ -151,7 +150,7 @@ def _parts(layout: Layout) -> int:
 
 def _not_whole(cache: Cache) -> list[date]:
     moving = (
-        cache.manifest.moving()
+        cache.manifest.replacements.moving()
     )  # a run is just replacing their parts, or the next one ends what a killed one began
     return [day for day in not_whole(cache, cache.manifest.sessions()) if day not in moving]
 

@@ -75,7 +75,7 @@ def _lacking(settings: Settings, query: Query) -> Sequence[date]:
         sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
         lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
         since = datetime.now(UTC) - _ASKED_LATELY
-        return [] if lacking and manifest.looked_for(lacking[0], lacking[-1], since) else lacking
+        return [] if lacking and manifest.runs.looked_for(lacking[0], lacking[-1], since) else lacking
 
 
 def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:

@@ -112,7 +112,9 @@ class Pipeline:
         """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
         sets = {decision.tracked for decision in decisions}
         numbers = {tickers: self._cache.manifest.tracked_set(tickers) for tickers in sets}
-        replaced = self._cache.manifest.replaced(one.session for one in decisions if one.held.held == "committed")
+        replaced = self._cache.manifest.replacements.held(
+            one.session for one in decisions if one.held.held == "committed"
+        )
         return [
             Job(
                 one,

@@ -154,7 +154,7 @@ class _Run:
         )
         finished = self._sink.finished(self._cache.run, self._request.window, states, how)
         try:
-            self._cache.manifest.finish_run(self._cache.run, finished.exit_code, asdict(finished))
+            self._cache.manifest.runs.finish(self._cache.run, finished.exit_code, asdict(finished))
         except CacheError as error:
             self._sink(replace(finished, exit_code=failure.exit_code if failure else error.exit_code))
             raise
@@ -207,9 +207,9 @@ class _Run:
             return
         held = manifest.committed()
         lost = permission.lost(held)
-        if lost and not manifest.permission().lost(held):
+        if lost and not manifest.source.permission().lost(held):
             self._sink(events.Notice(only_copies(lost, permission), "warning"))
-        manifest.permit(permission)
+        manifest.source.permit(permission)
 
     async def _follow(self) -> None:
         """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
@@ -243,7 +243,7 @@ class _Run:
 
     def _warn_of_rowless(self) -> None:
         manifest = self._cache.manifest
-        rowless = [row.ticker for row in manifest.projections().values() if row.active and row.rows == 0]
+        rowless = [row.ticker for row in manifest.csvs.states().values() if row.active and row.rows == 0]
         if rowless and manifest.committed():
             self._sink(events.Notice(_rowless(rowless), "warning"))
 

@@ -27,7 +27,7 @@ class Estimate:
 
 def estimate(files: int, size: int, manifest: Manifest, root: Path) -> Estimate:
     """What so many files and packed bytes will take, at the rate that the last run of some size reached."""
-    rate = manifest.measured_rate()
+    rate = manifest.runs.measured_rate()
     with durable.translated("look at", root):
         free = shutil.disk_usage(root).free
     return Estimate(

@@ -94,7 +94,7 @@ def meant_by(cache: Cache, name: str, among: Collection[str]) -> str:
 
 def known(cache: Cache) -> frozenset[str]:
     """Tickers of the newest session held, those that have a CSV, and those of which Yahoo has told."""
-    with_csv = {ticker for ticker, row in cache.manifest.projections().items() if row.rows}
+    with_csv = {ticker for ticker, row in cache.manifest.csvs.states().items() if row.rows}
     return _in_parts(cache, cache.manifest.committed()[-1:], _EVERYTHING) | with_csv | cache.manifest.yahoo.tickers()
 
 

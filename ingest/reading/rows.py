@@ -141,9 +141,9 @@ def _ready(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> dict[
     """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
     if cache.dataset.is_intraday or not held:
         return {}
-    if not (cache.manifest.pending(held[0], held[-1]) | cache.manifest.moving()).isdisjoint(held):
+    if not (cache.manifest.pending(held[0], held[-1]) | cache.manifest.replacements.moving()).isdisjoint(held):
         return {}
-    states = cache.manifest.projections(tickers)
+    states = cache.manifest.csvs.states(tickers)
     return {
         ticker: state
         for ticker, state in states.items()

@@ -10,7 +10,6 @@ from datetime import date
 
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.layout import MemberIndex, PartsOf
-from ingest.cache.manifest.patterns import Patterns
 from ingest.market.datasets import TIERS, Tier
 from ingest.market.patterns import covered, matching, patterns_in, prefix_of, some, written
 
@@ -57,14 +56,14 @@ def follow(cache: Cache, names: Iterable[str]) -> Followed:
     A ticker that was found once stays tracked as long as a pattern matches it, whatever later sessions hold.
     """
     wanted, manifest = frozenset(names), cache.manifest
-    patterns, resolved = patterns_in(wanted), Patterns(manifest).resolved()
-    known = covered(patterns, frozenset(manifest.projections())) if patterns else frozenset()
+    patterns, resolved = patterns_in(wanted), manifest.csvs.patterns()
+    known = covered(patterns, frozenset(manifest.csvs.states())) if patterns else frozenset()
     found = _resolve(cache, patterns, patterns - resolved) - known if patterns else frozenset()
     unnameable = frozenset(ticker for ticker in found if cache.dataset.csv_name(ticker) is None)
     tickers = (wanted - patterns) | known | (found - unnameable)
-    manifest.follow(tickers)
+    manifest.csvs.follow(tickers)
     if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
-        Patterns(manifest).remember(patterns)
+        manifest.csvs.remember_patterns(patterns)
     ordered = sorted(tickers) if patterns - resolved else []
     matched = {one: len(matching(one, ordered)) for one in sorted(patterns - resolved)}
     return Followed(tickers, matched, tuple(sorted(unnameable)))

@@ -55,9 +55,9 @@ def project_months(cache: Cache) -> Projected | None:
         except CacheError as error:  # its CSVs stay dirty
             failed = failed or error
             continue
-        manifest.projected((new for _, new in made), ())
+        manifest.csvs.projected((new for _, new in made), ())
         changed += [new for old, new in made if old.sha256 != new.sha256]
-    manifest.projected(_sums(manifest), () if failed else pending)
+    manifest.csvs.projected(_sums(manifest), () if failed else pending)
     if failed:
         raise failed
     return Projected(len(changed), sum(new.rows or 0 for new in changed), time.monotonic() - started)
@@ -104,7 +104,7 @@ class _Held:
     @classmethod
     def of(cls, cache: Cache) -> Self:
         """As the manifest says."""
-        usual = {row.ticker: row.rows for row in cache.manifest.months().values() if row.rows is not None}
+        usual = {row.ticker: row.rows for row in cache.manifest.csvs.months().values() if row.rows is not None}
         return cls(cache, cache.manifest.committed(), usual)
 
     def contents(self, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
@@ -118,12 +118,12 @@ class _Held:
 
 
 def _active(manifest: Manifest) -> list[Projection]:
-    return [row for row in manifest.projections().values() if row.active]
+    return [row for row in manifest.csvs.states().values() if row.active]
 
 
 def _due(cache: Cache) -> Iterator[Projection]:
     """A commit has made the months of its sessions dirty; those that are not known yet are, too."""
-    manifest, known = cache.manifest, cache.manifest.months()
+    manifest, known = cache.manifest, cache.manifest.csvs.months()
     periods = sorted(set(map(period_of, manifest.committed())))
     for active in _active(manifest):
         marks: Mapping[str, tuple[int | None, int | None]] = csv_files.marks_of_months(cache.csvs, active.ticker)
@@ -178,7 +178,7 @@ def _written(folder: CsvFolder, row: Projection, content: bytes, batch: durable.
 def _sums(manifest: Manifest) -> list[Projection]:
     """The state of each active ticker: all its months together."""
     months: dict[str, list[Projection]] = {row.ticker: [] for row in _active(manifest)}
-    for row in manifest.months().values():
+    for row in manifest.csvs.months().values():
         if row.rows and row.ticker in months:
             months[row.ticker].append(row)
     return [_sum(ticker, rows) for ticker, rows in months.items()]

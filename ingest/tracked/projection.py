@@ -57,8 +57,8 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
             usual.saw(states)
             made += states
     if left.rows:  # no longer built upon: sessions that they have not seen are called projected
-        manifest.forget_csvs((row.ticker, row.period) for row in left.rows)
-    manifest.projected((new for _, new in made), now.pending)
+        manifest.csvs.forget((row.ticker, row.period) for row in left.rows)
+    manifest.csvs.projected((new for _, new in made), now.pending)
     if left.error:
         raise left.error
     changed = [new for old, new in made if old.sha256 != new.sha256]
@@ -70,7 +70,7 @@ def brought_over(manifest: Manifest) -> str:
 
     Said by who does it, and so once; after a kill by the next one again, of those that are left.
     """
-    csvs = manifest.outdated()
+    csvs = manifest.csvs.outdated()
     told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
     return f"{told} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)" * bool(
         csvs
@@ -96,7 +96,7 @@ def _is_stale(row: Projection, folder: CsvFolder, yahoo: bool) -> bool:
 
 
 def _active(manifest: Manifest) -> list[Projection]:
-    return [row for row in manifest.projections().values() if row.active]
+    return [row for row in manifest.csvs.states().values() if row.active]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from datetime import date
 from ingest import events
 from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.findings import Judgements
 from ingest.finding import Finding
 from ingest.settings import Settings
 from ingest.tracked import expand
@@ -59,7 +58,6 @@ def compare_counts(manifest: Manifest) -> Mapping[date, Finding]:
         return {}
     from ingest.splitting.checks import far_counts  # polars and numpy, which a run with nothing to do does without
 
-    judgements = Judgements(manifest)
-    far = far_counts(judgements.row_counts())
-    judgements.find_far_counts(far)
+    far = far_counts(manifest.findings.row_counts())
+    manifest.findings.put_far_counts(far)
     return {session: far[session] for session in sorted(new & far.keys())}

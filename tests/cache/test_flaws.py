@@ -10,11 +10,8 @@ from pipeline_kit import sampled
 
 from ingest.cache.layout import MemberIndex
 from ingest.cache.manifest import Manifest, codec
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.integrity.tables import COMMITTED, TABLES
-from ingest.cache.manifest.patterns import Patterns
 from ingest.cache.manifest.records import SessionRecord
-from ingest.cache.manifest.yahoo import Quotes
 from ingest.errors import ManifestDamaged
 from ingest.splitting.diff import Correction
 
@@ -86,16 +83,27 @@ def damaged(whole, tmp_path, table, change):
 
 def read_all(manifest):
     """Each reader once; what is no damage surfaces."""
-    quotes, judged, day = Quotes(manifest), Judgements(manifest), date.fromisoformat(DAY)
+    quotes, found, replaced = manifest.yahoo, manifest.findings, manifest.replacements
+    day = date.fromisoformat(DAY)
     for reader in (
-        *(manifest.sessions, lambda: list(manifest.records_with_tickers()), manifest.permission, manifest.intents),
-        *(manifest.permission_asked_at, lambda: manifest.replaced([day]), manifest.projections, manifest.months),
+        *(
+            manifest.sessions,
+            lambda: list(manifest.records_with_tickers()),
+            manifest.source.permission,
+            manifest.replacements.intents,
+        ),
+        *(
+            manifest.source.permission_asked_at,
+            lambda: manifest.replacements.held([day]),
+            manifest.csvs.states,
+            manifest.csvs.months,
+        ),
         *(manifest.pending, manifest.session_counts, manifest.totals, manifest.others_held, manifest.committed),
         *(
             manifest.coverage,
             lambda: list(manifest.parts([day])),
-            lambda: manifest.last_runs(3),
-            manifest.measured_rate,
+            lambda: manifest.runs.newest(3),
+            manifest.runs.measured_rate,
         ),
         *(
             lambda: quotes.asked(["A"]),
@@ -104,8 +112,8 @@ def read_all(manifest):
             lambda: quotes.rows(["A"], day, day),
         ),
         *(lambda: quotes.rows_of(day), quotes.sessions, quotes.known_until, quotes.count),
-        *(judged.corrections, judged.findings, judged.finding_counts, judged.row_counts, judged.in_quarantine),
-        Patterns(manifest).resolved,
+        *(replaced.corrections, found.between, found.counts, found.row_counts, replaced.in_quarantine),
+        manifest.csvs.patterns,
     ):
         with suppress(ManifestDamaged):
             reader()
@@ -200,7 +208,7 @@ def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
     monkeypatch.setattr("ingest.cache.manifest.findings.Finding", buggy)
     monkeypatch.setattr("ingest.cache.manifest.yahoo.ActionCoverage", buggy)
     with Manifest.read(whole, DATASET) as manifest:
-        for reader in (manifest.sessions, Judgements(manifest).findings, lambda: Quotes(manifest).asked(["A"])):
+        for reader in (manifest.sessions, manifest.findings.between, lambda: manifest.yahoo.asked(["A"])):
             with pytest.raises(wrong, match="a bug"):
                 reader()
 
@@ -214,11 +222,11 @@ def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out
         for read in (
             *(manifest.committed, manifest.coverage, manifest.pending, manifest.session_counts, manifest.totals),
             *(lambda: list(manifest.parts([date.fromisoformat(DAY)])), lambda: manifest.at_once(lambda: None)),
-            lambda: manifest.at_once(Judgements(manifest).in_quarantine),
+            lambda: manifest.at_once(manifest.replacements.in_quarantine),
         ):
             with pytest.raises(ManifestDamaged, match=change.partition(" ")[0]):
                 read()
-        assert manifest.holds_anything()
+        assert manifest.source.holds_anything()
 
 
 @pytest.mark.parametrize("change", HIDDEN)
@@ -236,7 +244,7 @@ def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whol
 def test_a_date_that_cannot_be_is_in_each_span(whole, tmp_path, table):
     path = damaged(whole, tmp_path, table, "session = x'07'")
     with Manifest.read(path, DATASET) as manifest, pytest.raises(ManifestDamaged, match=f"{table}.session"):
-        list(getattr(Judgements(manifest), table)())
+        list(manifest.replacements.corrections() if table == "corrections" else manifest.findings.between())
 
 
 def test_a_moment_is_looked_at_once_and_each_commit_makes_another(whole, tmp_path):
@@ -250,6 +258,6 @@ def test_a_moment_is_looked_at_once_and_each_commit_makes_another(whole, tmp_pat
             assert manifest.committed(day, day) == [day]
         assert len(scans) == 1
         with Manifest.open(path, DATASET) as other:
-            other.begin_run(day, day)
+            other.runs.begin(day, day)
         assert manifest.pending() == frozenset()
         assert len(scans) == 2

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from ingest.cache.layout import MemberIndex
 from ingest.cache.manifest import Held, Manifest, SessionRecord, codec
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import FORMAT, Projection, QuarantinedFile
 from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.errors import CacheError
@@ -39,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def manifest(path: Path) -> Iterator[Manifest]:
     with Manifest.open(path, DATASET) as opened:
-        opened.begin_run(DAY, LAST)
+        opened.runs.begin(DAY, LAST)
         yield opened
 
 
@@ -72,7 +71,7 @@ def _correction(day: date = DAY) -> Correction:
 
 
 def _quarantine(manifest: Manifest, day: date, etag: str) -> None:
-    Judgements(manifest).quarantine(QuarantinedFile(day, etag, 100, None, "short", acceptable=False), 1)
+    manifest.replacements.quarantine(QuarantinedFile(day, etag, 100, None, "short", acceptable=False), 1)
 
 
 def _raw(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -89,7 +88,7 @@ class TestTheFile:
         before = os.umask(umask)
         try:
             with Manifest.open(path, DATASET) as manifest:
-                manifest.begin_run(DAY, DAY)
+                manifest.runs.begin(DAY, DAY)
                 modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         finally:
             os.umask(before)
@@ -119,11 +118,11 @@ class TestTheFile:
             _raw(path, f"INSERT INTO sessions (dataset, session, remote) VALUES ('{DATASET}', '{DAY}', 'forbidden')")
         with Manifest.read(path, DATASET) as manifest:
             assert list(manifest.sessions()) == [DAY] * (version > 0)
-            assert manifest.permission() == Permission()
+            assert manifest.source.permission() == Permission()
         assert _raw(path, "PRAGMA user_version") == [(version,)]
         with Manifest.open(path, DATASET) as manifest:
             assert list(manifest.sessions()) == [DAY] * (version > 0)
-            manifest.permit(Permission(DAY, DAY))
+            manifest.source.permit(Permission(DAY, DAY))
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
     def test_csvs_of_an_older_one_are_known_to_be_of_the_former_format(self, path: Path) -> None:
@@ -138,7 +137,7 @@ class TestTheFile:
         rows["C"] = Projection("C")
         for way in (Manifest.read, Manifest.open, Manifest.read):
             with way(path, DATASET) as manifest:
-                assert (manifest.projections(), manifest.months(), manifest.outdated()) == (rows, {}, 1)
+                assert (manifest.csvs.states(), manifest.csvs.months(), manifest.csvs.outdated()) == (rows, {}, 1)
 
     def test_what_an_older_run_was_killed_amid_is_carried_through(self, manifest: Manifest, path: Path) -> None:
         """Findings were texts, one a ticker; in the record of an intent they were, too."""
@@ -152,7 +151,7 @@ class TestTheFile:
                 [(DATASET, DAY.isoformat(), stored[0]), (DATASET, NEXT.isoformat(), stored[1])],
             )
         with Manifest.open(path.with_name("old.sqlite"), DATASET) as old:
-            intended = [one for one, _ in old.intents()]
+            intended = [one for one, _ in old.replacements.intents()]
         assert intended[0].findings == (
             Finding("conflicting repeat", 1, ("C: D",)),
             Finding("identical repeat", 2, ("A", "B")),
@@ -161,11 +160,11 @@ class TestTheFile:
         assert intended == [replace(record, findings=intended[0].findings), replace(record, findings=())]
 
     def test_what_a_plan_allows_is_kept_with_its_date(self, manifest: Manifest) -> None:
-        assert (manifest.permission(), manifest.permission_asked_at()) == (Permission(), None)
+        assert (manifest.source.permission(), manifest.source.permission_asked_at()) == (Permission(), None)
         for permission in (Permission(DAY, DAY, below=DAY), Permission(above=DAY), Permission()):
-            manifest.permit(permission)
-            assert manifest.permission() == permission
-        asked = manifest.permission_asked_at()
+            manifest.source.permit(permission)
+            assert manifest.source.permission() == permission
+        asked = manifest.source.permission_asked_at()
         assert asked is not None
         assert abs((datetime.now(UTC) - datetime.fromisoformat(asked)).total_seconds()) < 60
 
@@ -236,7 +235,7 @@ class TestTheFile:
     def test_a_missing_one_reads_as_empty_and_is_not_made(self, path: Path) -> None:
         with Manifest.read(path, DATASET) as manifest:
             assert manifest.sessions() == {}
-            assert (manifest.committed(), manifest.projections(), manifest.last_runs(5)) == ([], {}, [])
+            assert (manifest.committed(), manifest.csvs.states(), manifest.runs.newest(5)) == ([], {}, [])
             assert manifest.totals().source_rows == 0
             assert not manifest.writable
         assert not path.exists()
@@ -263,14 +262,14 @@ class TestTheFile:
 
     def test_datasets_do_not_see_each_other(self, manifest: Manifest, path: Path) -> None:
         manifest.commit([_record(manifest)], [_correction()], 1)
-        manifest.follow(["A"])
+        manifest.csvs.follow(["A"])
         with Manifest.open(path, "another") as other:
-            assert (other.sessions(), other.projections(), other.last_runs(5)) == ({}, {}, [])
+            assert (other.sessions(), other.csvs.states(), other.runs.newest(5)) == ({}, {}, [])
             assert other.totals().corrections == 0
-            other.follow([])
+            other.csvs.follow([])
             other.answered([(DAY, "absent", None, None)], 1)
         assert manifest.sessions()[DAY].held == "committed"
-        assert manifest.projections()["A"].active
+        assert manifest.csvs.states()["A"].active
 
 
 class TestCommit:
@@ -293,7 +292,7 @@ class TestCommit:
         assert stored.pop("committed_at")
         assert stored.pop("run") == 1
         assert json.loads(str(stored.pop("columns"))) == ["ticker", "close"]
-        assert list(Judgements(manifest).findings()) == [(DAY, finding)]
+        assert list(manifest.findings.between()) == [(DAY, finding)]
         assert stored == {name: getattr(record, name) for name in stored} | {"session": "2024-01-02"}
 
     def test_it_says_how_the_parts_are_read(self, manifest: Manifest) -> None:
@@ -320,9 +319,9 @@ class TestCommit:
         assert list(manifest.sessions().values()) == [expected, expected]
 
     def test_it_keeps_corrections_and_drops_the_intent(self, manifest: Manifest, path: Path) -> None:
-        manifest.intend([(_record(manifest), _correction()), (_record(manifest, NEXT), None)])
+        manifest.replacements.intend([(_record(manifest), _correction()), (_record(manifest, NEXT), None)])
         manifest.commit([_record(manifest, DAY, "e2")], [_correction()], 1)
-        assert [record.session for record, _ in manifest.intents()] == [NEXT]
+        assert [record.session for record, _ in manifest.replacements.intents()] == [NEXT]
         assert manifest.totals().corrections == 1
         stored = _raw(path, "SELECT session, old_etag, new_etag, columns, removed, added, run FROM corrections")
         assert stored == [("2024-01-02", "e1", "e2", '["ticker", "close"]', '["A,1"]', '["A,2", "B,1"]', 1)]
@@ -376,11 +375,11 @@ class TestAnswers:
 
     def test_a_damaged_session_stays_committed_without_an_etag(self, manifest: Manifest) -> None:
         manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
-        manifest.intend([(_record(manifest, DAY, "e2"), None)])
-        manifest.distrust([DAY])
+        manifest.replacements.intend([(_record(manifest, DAY, "e2"), None)])
+        manifest.replacements.distrust([DAY])
         assert [state.etag for state in manifest.sessions().values()] == [None, "e1"]
         assert manifest.committed() == [DAY, NEXT]
-        assert manifest.intents() == []
+        assert manifest.replacements.intents() == []
 
     def test_they_are_counted_by_state_and_reason(self, manifest: Manifest) -> None:
         manifest.answered([(day, "forbidden", None, "e1") for day in (DAY, NEXT)], 1)
@@ -425,15 +424,15 @@ class TestIntents:
     def test_they_survive_the_run_that_wrote_them(self, path: Path) -> None:
         with Manifest.open(path, DATASET) as manifest:
             intents = [(_record(manifest, DAY, "e2"), _correction()), (_record(manifest, NEXT, kept=False), None)]
-            manifest.intend(intents)
+            manifest.replacements.intend(intents)
         with Manifest.open(path, DATASET) as manifest:
-            assert manifest.intents() == intents
+            assert manifest.replacements.intents() == intents
             assert manifest.committed() == []
 
     def test_a_later_one_takes_the_place_of_an_earlier(self, manifest: Manifest) -> None:
-        manifest.intend([(_record(manifest, DAY, "e2"), _correction())])
-        manifest.intend([(_record(manifest, DAY, "e3"), None)])
-        assert manifest.intents() == [(_record(manifest, DAY, "e3"), None)]
+        manifest.replacements.intend([(_record(manifest, DAY, "e2"), _correction())])
+        manifest.replacements.intend([(_record(manifest, DAY, "e3"), None)])
+        assert manifest.replacements.intents() == [(_record(manifest, DAY, "e3"), None)]
 
 
 class TestTrackedSets:
@@ -451,85 +450,85 @@ class TestProjections:
         return Projection(ticker, True, False, "2024-01-02", "2024-01-03", 2, "sha", 99, 123, format=FORMAT)
 
     def test_those_followed_are_active_and_new_ones_dirty(self, manifest: Manifest) -> None:
-        manifest.follow(["B", "A"])
-        assert manifest.projections() == {"A": Projection("A"), "B": Projection("B")}
+        manifest.csvs.follow(["B", "A"])
+        assert manifest.csvs.states() == {"A": Projection("A"), "B": Projection("B")}
 
     def test_one_that_was_made_is_clean_until_the_next_commit(self, manifest: Manifest) -> None:
-        manifest.follow(["A", "B"])
+        manifest.csvs.follow(["A", "B"])
         manifest.commit([_record(manifest)], [], 1)
-        manifest.projected([self._made()], [DAY])
-        assert manifest.projections() == {"A": self._made(), "B": Projection("B")}
+        manifest.csvs.projected([self._made()], [DAY])
+        assert manifest.csvs.states() == {"A": self._made(), "B": Projection("B")}
         assert manifest.pending() == frozenset()
         manifest.commit([_record(manifest, NEXT)], [], 1)
-        assert manifest.projections()["A"] == replace(self._made(), dirty=True)
+        assert manifest.csvs.states()["A"] == replace(self._made(), dirty=True)
         assert manifest.pending() == {NEXT}
 
     def test_following_the_same_again_changes_nothing(self, manifest: Manifest) -> None:
-        manifest.follow(["A"])
-        manifest.projected([self._made()], [])
-        manifest.follow(["A"])
-        assert manifest.projections() == {"A": self._made()}
+        manifest.csvs.follow(["A"])
+        manifest.csvs.projected([self._made()], [])
+        manifest.csvs.follow(["A"])
+        assert manifest.csvs.states() == {"A": self._made()}
 
     def test_one_that_leaves_is_kept_and_one_that_comes_back_is_made_anew(self, manifest: Manifest) -> None:
-        manifest.follow(["A"])
-        manifest.projected([self._made()], [])
-        manifest.follow(["B"])
-        assert manifest.projections()["A"] == replace(self._made(), active=False)
+        manifest.csvs.follow(["A"])
+        manifest.csvs.projected([self._made()], [])
+        manifest.csvs.follow(["B"])
+        assert manifest.csvs.states()["A"] == replace(self._made(), active=False)
         manifest.commit([_record(manifest)], [], 1)
-        manifest.follow(["A"])
-        assert manifest.projections() == {"A": Projection("A"), "B": Projection("B", active=False)}
+        manifest.csvs.follow(["A"])
+        assert manifest.csvs.states() == {"A": Projection("A"), "B": Projection("B", active=False)}
 
     def _month(self, period: str, ticker: str = "A") -> Projection:
         first, last = f"{period}-02 09:30:00-05:00", f"{period}-03 16:00:00-05:00"
         return Projection(ticker, True, False, first, last, 780, f"sha {period}", 99, 123, period=period, format=FORMAT)
 
     def test_months_of_a_ticker_stand_beside_it(self, manifest: Manifest) -> None:
-        manifest.follow(["A", "B"])
+        manifest.csvs.follow(["A", "B"])
         months = [self._month("2024-01"), self._month("2024-02"), self._month("2024-01", "B")]
-        manifest.projected([*months, replace(self._made(), rows=1560)], [DAY])
-        assert manifest.months() == {(row.ticker, row.period): row for row in months}
-        assert manifest.projections() == {"A": replace(self._made(), rows=1560), "B": Projection("B")}
+        manifest.csvs.projected([*months, replace(self._made(), rows=1560)], [DAY])
+        assert manifest.csvs.months() == {(row.ticker, row.period): row for row in months}
+        assert manifest.csvs.states() == {"A": replace(self._made(), rows=1560), "B": Projection("B")}
         changed = replace(months[0], sha256="new", rows=790)
-        manifest.projected([changed], [])
-        assert manifest.months()["A", "2024-01"] == changed
-        assert manifest.months()["A", "2024-02"] == months[1]
+        manifest.csvs.projected([changed], [])
+        assert manifest.csvs.months()["A", "2024-01"] == changed
+        assert manifest.csvs.months()["A", "2024-02"] == months[1]
 
     def test_a_commit_makes_the_month_of_its_session_dirty_and_no_other(self, manifest: Manifest) -> None:
-        manifest.follow(["A"])
-        manifest.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
+        manifest.csvs.follow(["A"])
+        manifest.csvs.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
         manifest.commit([_record(manifest, DAY)], [], 1)
-        assert {period: row.dirty for (_, period), row in manifest.months().items()} == {
+        assert {period: row.dirty for (_, period), row in manifest.csvs.months().items()} == {
             "2024-01": True,
             "2024-02": False,
         }
-        assert manifest.projections()["A"].dirty
+        assert manifest.csvs.states()["A"].dirty
 
     def test_one_that_leaves_takes_its_months_along_and_has_them_made_anew_when_back(self, manifest: Manifest) -> None:
-        manifest.follow(["A", "B"])
+        manifest.csvs.follow(["A", "B"])
         months = [self._month("2024-01"), self._month("2024-02"), self._month("2024-01", "B")]
-        manifest.projected(months, [])
-        manifest.follow(["B"])
+        manifest.csvs.projected(months, [])
+        manifest.csvs.follow(["B"])
         manifest.commit([_record(manifest, DAY)], [], 1)
         gone = [replace(row, active=False) for row in months[:2]]
-        assert list(manifest.months().values()) == [*gone, replace(months[2], dirty=True)]
-        manifest.follow(["A", "B"])
-        assert list(manifest.months().values()) == [replace(row, dirty=True) for row in months]
+        assert list(manifest.csvs.months().values()) == [*gone, replace(months[2], dirty=True)]
+        manifest.csvs.follow(["A", "B"])
+        assert list(manifest.csvs.months().values()) == [replace(row, dirty=True) for row in months]
 
     def test_one_month_is_forgotten_alone(self, manifest: Manifest) -> None:
-        manifest.follow(["A"])
-        manifest.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
-        manifest.forget_csvs([("A", "2024-02")])
-        assert manifest.months() == {
+        manifest.csvs.follow(["A"])
+        manifest.csvs.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
+        manifest.csvs.forget([("A", "2024-02")])
+        assert manifest.csvs.months() == {
             ("A", "2024-01"): self._month("2024-01"),
             ("A", "2024-02"): Projection("A", period="2024-02"),
         }
-        assert manifest.projections() == {"A": self._made()}
-        manifest.forget_csvs([("A", "")])
-        assert manifest.projections() == {"A": Projection("A")}
+        assert manifest.csvs.states() == {"A": self._made()}
+        manifest.csvs.forget([("A", "")])
+        assert manifest.csvs.states() == {"A": Projection("A")}
 
     def test_a_session_that_is_replaced_is_to_be_projected_again(self, manifest: Manifest) -> None:
         manifest.commit([_record(manifest)], [], 1)
-        manifest.projected([], [DAY])
+        manifest.csvs.projected([], [DAY])
         assert manifest.pending() == frozenset()
         manifest.commit([_record(manifest, DAY, "e2")], [], 1)
         assert manifest.pending() == {DAY}
@@ -537,10 +536,10 @@ class TestProjections:
 
 class TestRuns:
     def test_one_that_was_killed_has_no_end(self, manifest: Manifest) -> None:
-        second = manifest.begin_run(NEXT, LAST)
-        manifest.finish_run(second, 3, {"failed": 1, "start": NEXT})
-        newest, killed = manifest.last_runs(5)
+        second = manifest.runs.begin(NEXT, LAST)
+        manifest.runs.finish(second, 3, {"failed": 1, "start": NEXT})
+        newest, killed = manifest.runs.newest(5)
         assert (newest["run"], newest["exit_code"], newest["window_start"]) == (2, 3, "2024-01-03")
         assert newest["finished_at"] >= newest["started_at"]
         assert (killed["run"], killed["exit_code"], killed["finished_at"]) == (1, None, None)
-        assert [run["run"] for run in manifest.last_runs(1)] == [2]
+        assert [run["run"] for run in manifest.runs.newest(1)] == [2]

@@ -34,10 +34,10 @@ def _filled(root: Path, count: int) -> Path:
     """A cache in which Yahoo has told of so many tickers, all tracked; nothing is held of Massive's."""
     with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         manifest._db.execute("PRAGMA synchronous = OFF")
-        manifest.follow(_tickers(count))
+        manifest.csvs.follow(_tickers(count))
         for ticker in _tickers(count):
             rows = [(ticker, day, 1.0, 2.0, 0.5, 1.5, 100.0) for day in DAYS]
-            Quotes(manifest).keep(ticker, ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, rows)
+            manifest.yahoo.keep(ticker, ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, rows)
     return root
 
 
@@ -49,7 +49,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 def _asked(root: Path, ask: Callable[[Quotes], object]) -> int:
     def action() -> None:
         with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-            ask(Quotes(manifest))
+            ask(manifest.yahoo)
 
     return steps_of(action)
 
@@ -77,13 +77,13 @@ def test_a_session_costs_its_own_rows(tmp_path: Path) -> None:
     before = _asked(root, lambda quotes: quotes.rows_of(DAYS[3]))
     with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         rows = [("T0001", DAYS[-1] + timedelta(days=n), 1.0, 2.0, 0.5, 1.5, 100.0) for n in range(1, 2000)]
-        Quotes(manifest).keep("T0001", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, rows)
+        manifest.yahoo.keep("T0001", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, rows)
     assert _asked(root, lambda quotes: quotes.rows_of(DAYS[3])) < 1.3 * before + 20
 
 
 def test_all_of_a_ticker_is_found_among_others(caches: dict[int, Path]) -> None:
     with Manifest.read(caches[FEW] / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        quotes = Quotes(manifest)
+        quotes = manifest.yahoo
         assert set(quotes.asked(["T0003", "T0001", "NONE"])) == {"T0001", "T0003"}
         assert quotes.actions(["T0003", "NONE"]) == {"T0003": ACTIONS}
         found = quotes.rows(["T0003", "T0001", "T0003"], DAYS[1], DAYS[2])
@@ -99,9 +99,9 @@ def test_names_from_outside_stay_values(tmp_path: Path) -> None:
     names = ['A"B', "A'B", "A\\B", "A", "1E5", "Ünïcode", "💥", "\u2028"]
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for name in names:
-            Quotes(manifest).keep(name, ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, [])
-        assert set(Quotes(manifest).asked(names)) == set(names)
-        assert Quotes(manifest).asked(["A\0B"]) == {}
+            manifest.yahoo.keep(name, ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, [])
+        assert set(manifest.yahoo.asked(names)) == set(names)
+        assert manifest.yahoo.asked(["A\0B"]) == {}
 
 
 def test_csvs_with_yahoos_rows_cost_each_ticker_alike(caches: dict[int, Path], tmp_path: Path) -> None:
@@ -127,11 +127,11 @@ def test_the_history_of_one_ticker_costs_its_own_rows(caches: dict[int, Path], m
 
 
 def _kept(manifest: Manifest, first: int, last: int, actions: Actions = ACTIONS) -> None:
-    Quotes(manifest).keep("A", ActionCoverage(DAYS[first], DAYS[last]), actions, [])
+    manifest.yahoo.keep("A", ActionCoverage(DAYS[first], DAYS[last]), actions, [])
 
 
 def _known(manifest: Manifest) -> tuple[date, date]:
-    asking = Quotes(manifest).asked(["A"])["A"]
+    asking = manifest.yahoo.asked(["A"])["A"]
     return asking.first, asking.last
 
 
@@ -152,17 +152,17 @@ def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
 ) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         _kept(manifest, 0, 9)
-        Quotes(manifest).keep("B", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, [])
+        manifest.yahoo.keep("B", ActionCoverage(DAYS[0], DAYS[-1]), ACTIONS, [])
         _kept(manifest, first, last, Actions())
         expected = {"B": ACTIONS} | ({"A": left} if left != Actions() else {})
-        assert Quotes(manifest).actions(["A", "B"]) == expected
+        assert manifest.yahoo.actions(["A", "B"]) == expected
 
 
 def test_an_event_of_today_that_yahoo_took_back_is_gone_though_the_day_is_not_over(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for actions in (Actions((StockSplit(DAYS[9], 2.0),)), Actions()):
-            Quotes(manifest).keep("A", ActionCoverage(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])
-        assert Quotes(manifest).actions(["A"]) == {}
+            manifest.yahoo.keep("A", ActionCoverage(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])
+        assert manifest.yahoo.actions(["A"]) == {}
 
 
 def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         _kept(manifest, 0, 9)
         _kept(manifest, 0, 9, corrected)
-        assert Quotes(manifest).actions(["A"]) == {"A": corrected}
+        assert manifest.yahoo.actions(["A"]) == {"A": corrected}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -
             f"INSERT INTO askings VALUES ('{STOCKS_DAY.name}', 'A', 1, '2024-01-01', '2024-01-09', '{AT}', '');"
         )
     with Manifest.open(path, STOCKS_DAY.name) as manifest:
-        quotes = Quotes(manifest)
+        quotes = manifest.yahoo
         assert (quotes.asked(["A"]), quotes.actions(["A"]), quotes.count()) == ({}, {}, 1)
         quotes.keep("A", ActionCoverage(DAYS[0], DAYS[-1]), FUND, [])
         assert quotes.actions(["A"]) == {"A": FUND}

@@ -28,7 +28,7 @@ from ingest.cache.manifest import Manifest
 READ = f"""
 with Manifest.read(Path(sys.argv[1]), {DATASET!r}) as manifest:
     for _ in itertools.chain([None], sys.stdin):
-        print(json.dumps([run["run"] for run in manifest.last_runs(100)]), flush=True)
+        print(json.dumps([run["run"] for run in manifest.runs.newest(100)]), flush=True)
     assert manifest.flaws() == []
 """
 
@@ -36,7 +36,7 @@ with Manifest.read(Path(sys.argv[1]), {DATASET!r}) as manifest:
 def begin(path, count=1):
     with Manifest.open(path, DATASET) as manifest:
         for _ in range(count):
-            manifest.begin_run(DAY, DAY)
+            manifest.runs.begin(DAY, DAY)
 
 
 def beside(folder):
@@ -58,7 +58,7 @@ def leave(state, path):
     with Manifest.open(path.with_name("writer.sqlite"), DATASET), closing(sqlite3.connect(path)) as writer:
         writer.execute("PRAGMA wal_autocheckpoint = 0")
         with Manifest.open(path, DATASET) as manifest:
-            manifest.begin_run(DAY, DAY)
+            manifest.runs.begin(DAY, DAY)
             kept = path.parent / "kept"
             kept.mkdir()
             if state in ("closed", "with an empty log"):
@@ -72,7 +72,7 @@ EACH = f"""
 def runs_of(path):
     with Manifest.read(Path(path), {DATASET!r}) as manifest:
         assert manifest.flaws() == []
-        return [run["run"] for run in manifest.last_runs(100)]
+        return [run["run"] for run in manifest.runs.newest(100)]
 print(json.dumps({{path: runs_of(path) for path in sys.argv[1:]}}))
 """
 
@@ -105,9 +105,9 @@ def test_who_may_only_read_sees_what_a_writer_commits_meanwhile(reader, folder):
         begin(path)  # one that has come and gone
         assert seen() == [2, 1]
         with Manifest.open(path, DATASET) as manifest:
-            manifest.begin_run(DAY, DAY)
+            manifest.runs.begin(DAY, DAY)
             assert seen() == [3, 2, 1]
-            manifest.begin_run(DAY, DAY)
+            manifest.runs.begin(DAY, DAY)
             assert seen() == [4, 3, 2, 1]
         begin(path)
         assert seen() == [5, 4, 3, 2, 1]
@@ -119,7 +119,7 @@ REFUSED = f"""
 def refused(how, path):
     try:
         with how(Path(path), {DATASET!r}) as manifest:
-            return manifest.last_runs(1)
+            return manifest.runs.newest(1)
     except CacheError as error:
         return str(error)
 print(json.dumps([*(refused(Manifest.read, path) for path in sys.argv[1:]), refused(Manifest.open, sys.argv[-1])]))
@@ -161,13 +161,13 @@ def test_a_file_read_in_place_that_changes_is_read_again(unshared, folder):
     begin(path, 2)
     with Manifest.read(path, DATASET) as manifest:
         before = manifest.moment()
-        assert len(manifest.last_runs(9)) == 2
+        assert len(manifest.runs.newest(9)) == 2
         assert manifest.moment() == before
         begin(path)
         assert manifest.moment() != before
         writes = iter([True])  # one, between two queries of one moment
         counts = manifest.at_once(
-            lambda: [len(manifest.last_runs(9)), *(begin(path) for _ in writes), len(manifest.last_runs(9))]
+            lambda: [len(manifest.runs.newest(9)), *(begin(path) for _ in writes), len(manifest.runs.newest(9))]
         )
         assert counts == [4, 4]
 

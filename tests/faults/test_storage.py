@@ -27,6 +27,7 @@ from ingest.cache import commit as committing
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
+from ingest.cache.manifest.runs import Runs
 from ingest.errors import CacheError
 from ingest.maintenance.status import status
 from ingest.maintenance.verify import verify
@@ -287,7 +288,7 @@ def test_what_a_run_met_first_is_what_it_says_where_its_end_cannot_be_recorded_e
     middle = len(calls_of(eventful)) // 2
     place = eventful.fresh_copy()
     with (
-        patch.object(Manifest, "finish_run", side_effect=CacheError("the manifest is full, too")),
+        patch.object(Runs, "finish", side_effect=CacheError("the manifest is full, too")),
         BrokenDisk(place.root, nth=middle).inserted(),
     ):
         ran = eventful.finish(place, fails=CacheError)
@@ -398,7 +399,7 @@ def test_the_status_of_a_full_disk_can_be_read(small_disk, eventful, left, room)
     place = Place(small_disk.folder / "cache", eventful.before.endpoint_url)
     shutil.copytree(eventful.before.root, place.root)
     with Manifest.open(eventful.before.root / "manifest.sqlite", place.dataset.name) as writer:
-        writer.begin_run(DAYS[0], DAYS[1])
+        writer.runs.begin(DAYS[0], DAYS[1])
         for end in left:
             shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
     small_disk.resize(shutil.disk_usage(small_disk.folder).used + room * os.sysconf("SC_PAGE_SIZE"))
@@ -413,7 +414,7 @@ def test_a_cache_on_a_file_system_that_is_mounted_read_only_is_read(small_disk, 
     place = Place(small_disk.folder / "cache", eventful.before.endpoint_url)
     shutil.copytree(eventful.before.root, place.root)
     with Manifest.open(eventful.before.root / "manifest.sqlite", place.dataset.name) as writer:
-        writer.begin_run(DAYS[0], DAYS[1])
+        writer.runs.begin(DAYS[0], DAYS[1])
         for end in ("", left):
             shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
     small_disk.make("ro")
@@ -459,7 +460,7 @@ def test_a_full_disk_names_large_files_that_are_on_their_way_whatever_it_refuses
             raise CacheError(f"the manifest: {refused}") from refused
 
         with monkeypatch.context() as patch:
-            patch.setattr(Manifest, "begin_run", failing)
+            patch.setattr(Runs, "begin", failing)
             with pytest.raises(CacheError) as raised:
                 place.run(DAYS[0], DAYS[1])
         assert ("spool holds 8,192 bytes of large files" in str(raised.value)) == is_full

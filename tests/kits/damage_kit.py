@@ -9,8 +9,7 @@ from datetime import date
 from pipeline_kit import Place, flat, trading_days, window
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.patterns import Patterns
-from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, Refusal
 from ingest.demo.files.market import pack
 from ingest.market.catalogue import named
 from ingest.market.corporate_actions import Actions, StockSplit
@@ -52,9 +51,9 @@ def fill(place, server):
         with Manifest.open(here.root / "manifest.sqlite", dataset.name) as manifest:
             known = ActionCoverage(*SPAN)
             rows = [("GONE", day, 1.0, 2.0, 1.0, 2.0, 9.0) for day in DAYS]
-            Quotes(manifest).keep("GONE", known, Actions((StockSplit(DAYS[1], 2.0),), ()), rows)
-            Quotes(manifest).refuse("NONE", Refusal(*SPAN, "Yahoo has no NONE"))
-            Patterns(manifest).remember(["T1*"])
+            manifest.yahoo.keep("GONE", known, Actions((StockSplit(DAYS[1], 2.0),), ()), rows)
+            manifest.yahoo.refuse("NONE", Refusal(*SPAN, "Yahoo has no NONE"))
+            manifest.csvs.remember_patterns(["T1*"])
 
 
 def copied(place, folder):

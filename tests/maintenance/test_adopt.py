@@ -24,7 +24,7 @@ from runs_kit import rows_of
 
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import ActionCoverage, Quotes
+from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.adopt import adopt_command
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -360,7 +360,7 @@ def test_sessions_beside_a_known_split_are_needed(place, theirs):
     settings = place.settings()
     with Manifest.open(settings.manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
         asking = ActionCoverage(first=DAYS[0], last=DAYS[-1])
-        Quotes(manifest).keep("MSFT", asking, Actions((StockSplit(DAYS[6], 2.0),)), [])
+        manifest.yahoo.keep("MSFT", asking, Actions((StockSplit(DAYS[6], 2.0),)), [])
     theirs.plain("MSFT", DAYS)
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]
     assert one.reason.startswith(f"not proven to be as traded: {DAYS[5]}, beside a split, cannot be compared")

@@ -63,7 +63,7 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
         place.run(DAYS[10], DAYS[12])
         results = found(place)
         with Manifest.read(place.settings().manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
-            assert manifest.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
+            assert manifest.source.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
         # Whether what is known still holds, and no search.
         assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[7], DAYS[-1], DAYS[5], DAYS[6]]
     assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")

@@ -70,7 +70,7 @@ def test_a_rebuild_holds_one_record_at_a_time(filled: Place, others, tmp_path, m
 
     monkeypatch.setattr(Manifest, "_commit_one", counting)
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        layout, run = Layout.of(filled.settings(), STOCKS_DAY), manifest.begin_run(*window(DAYS))
+        layout, run = Layout.of(filled.settings(), STOCKS_DAY), manifest.runs.begin(*window(DAYS))
         taken = rebuild.take_up(Cache.through(manifest, layout, run), DAYS)
         assert list(taken) == manifest.committed() == DAYS
         with Manifest.open(filled.root / "manifest.sqlite", STOCKS_DAY.name) as first:
@@ -81,7 +81,7 @@ def test_a_rebuild_holds_one_record_at_a_time(filled: Place, others, tmp_path, m
 def _corrections(place: Place, count: int, lines: int) -> None:
     """So many corrections of all lines each, in an order of their own."""
     with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        run = manifest.begin_run(*window(DAYS))
+        run = manifest.runs.begin(*window(DAYS))
         for n in reversed(range(count)):
             removed, added = (tuple(f"T{row:05},{close}" for row in range(lines)) for close in (1, 2))
             quoted = ('"A""B",1',), ('"A""B",3',)

@@ -228,7 +228,7 @@ def test_parts_of_another_dataset_or_day_are_not_believed(place, tmp_path):
     shutil.copy(place.part(DAYS[0], "archive"), place.part(DAYS[1], "archive"))
     layout = Layout.of(place.settings(), STOCKS_DAY)
     with Manifest.open(tmp_path / "new.sqlite", STOCKS_DAY.name) as manifest:
-        run = manifest.begin_run(*window(DAYS))
+        run = manifest.runs.begin(*window(DAYS))
         taken = rebuild.take_up(Cache.through(manifest, layout, run), DAYS)
     assert taken == (DAYS[0], *DAYS[2:])
 

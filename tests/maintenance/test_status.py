@@ -31,7 +31,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def _fill(settings: Settings, *days: int, findings: tuple[Finding, ...] = ()) -> None:
     durable.make_folder(settings.cache.root)
     with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        run = manifest.begin_run(date(2024, 1, 2), TODAY)
+        run = manifest.runs.begin(date(2024, 1, 2), TODAY)
         number = manifest.tracked_set(frozenset("A"))
         records = [
             SessionRecord(
@@ -59,7 +59,7 @@ def _fill(settings: Settings, *days: int, findings: tuple[Finding, ...] = ()) ->
         ]
         corrections = [Correction(day.session, "e0", "e1", ("ticker",), (), ("A",)) for day in records[:1] if findings]
         manifest.commit(records, corrections, run)
-        manifest.finish_run(run, 0, {})
+        manifest.runs.finish(run, 0, {})
 
 
 def _status(settings: Settings) -> Status:
@@ -112,9 +112,9 @@ def test_rows_findings_and_corrections_are_summed(settings: Settings) -> None:
 def test_tracked_tickers_are_those_followed_now(settings: Settings) -> None:
     _fill(settings, 2)
     with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
-        manifest.follow(["A", "B", "GONE"])
-        manifest.follow(["A", "B"])
-        manifest.projected([Projection("A", rows=0)], [])
+        manifest.csvs.follow(["A", "B", "GONE"])
+        manifest.csvs.follow(["A", "B"])
+        manifest.csvs.projected([Projection("A", rows=0)], [])
     found = _status(settings)
     assert (found.tracked_tickers, found.dirty_files) == (2, 1)
 

@@ -10,7 +10,6 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions
 import ingest
 from ingest import events
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Quotes
 from ingest.errors import Disrupted
 
 __all__ = ["fresh_yfinance"]
@@ -33,7 +32,7 @@ def here(monkeypatch, tmp_path):
 
 def kept(here, ticker="AAPL"):
     with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
-        return {row[1]: row[5] for row in Quotes(manifest).rows([ticker], *SPAN)}
+        return {row[1]: row[5] for row in manifest.yahoo.rows([ticker], *SPAN)}
 
 
 def run(here, *span, **named):

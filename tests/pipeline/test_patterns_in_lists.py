@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 from pipeline_kit import Place, assert_same, flat
 
+from ingest.cache.manifest.csvs import Csvs
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.maintenance.verify import verify
@@ -116,7 +117,7 @@ def test_a_kill_between_the_tickers_and_the_note_of_their_pattern_loses_none(pla
         pass
 
     place.run(*DAYS[:2], tracked={"X:BTC-EUR"})
-    with patch.object(expand.Patterns, "remember", side_effect=Killed), pytest.raises(Killed):
+    with patch.object(Csvs, "remember_patterns", side_effect=Killed), pytest.raises(Killed):
         place.run(*SPAN, tracked={"X:*"})
     place.run(*SPAN, tracked={"X:*"})
     straight = Place(tmp_path / "other", bucket.endpoint_url, dataset=CRYPTO)

@@ -36,7 +36,7 @@ def refuse(server):
 
 def permission(place):
     with Manifest.read(place.settings().manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
-        return manifest.permission()
+        return manifest.source.permission()
 
 
 def alarms(ran):

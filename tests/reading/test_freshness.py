@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
+from ingest.cache.manifest.yahoo import ActionCoverage, Refusal
 from ingest.market.calendars import NEW_YORK
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions
@@ -107,7 +107,7 @@ def test_a_refusal_holds_until_another_session_opens_or_is_over(refused: datetim
 
 def test_a_refusal_is_of_the_question_that_it_was_given_to(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        quotes = Quotes(manifest)
+        quotes = manifest.yahoo
         quotes.refuse("META", Refusal(FIRST, LAST, "another security"))
         questions = [FIRST, FIRST + DAY, FIRST - DAY]
         assert [due(quotes, STOCKS_DAY, ["META"], first, LAST) for first in questions] == [[], ["META"], ["META"]]
@@ -118,7 +118,7 @@ def test_a_refusal_is_of_the_question_that_it_was_given_to(tmp_path: Path) -> No
 
 def test_an_answer_takes_the_place_of_refusals_within_its_span_alone(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        quotes = Quotes(manifest)
+        quotes = manifest.yahoo
         for first in (FIRST, FIRST + DAY, FIRST + 2 * DAY):
             quotes.refuse("META", Refusal(first, LAST, "no"))
         quotes.refuse("MSFT", Refusal(FIRST + DAY, LAST, "no"))

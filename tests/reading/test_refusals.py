@@ -14,7 +14,6 @@ from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 import ingest
 from ingest import events
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Quotes
 from ingest.cli.commands.export import export_command
 from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
@@ -43,7 +42,7 @@ def adjusted(one, days):
 
 def kept(here, ticker):
     with Manifest.read(here.place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        return {row[1]: row[5] for row in Quotes(manifest).rows([ticker], DAYS[0], DAYS[-1])}
+        return {row[1]: row[5] for row in manifest.yahoo.rows([ticker], DAYS[0], DAYS[-1])}
 
 
 def later(here):

@@ -12,7 +12,6 @@ from yahoo_kit import fresh_yfinance, past_sessions, plain_history
 import ingest
 from ingest.cache import lock
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.yahoo import Quotes
 from ingest.demo.servers import seaweed as weed
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.maintenance.repair import repair
@@ -119,7 +118,7 @@ def test_sessions_that_massive_does_not_have_are_yahoos(here):
     pd.testing.assert_frame_equal(mine, again)
     assert here.yahoo.asked == asked  # kept, as traded
     with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
-        rows = Quotes(manifest).rows(["AAPL"], DAYS[0], DAYS[-1])
+        rows = manifest.yahoo.rows(["AAPL"], DAYS[0], DAYS[-1])
     assert [(row[1], row[5]) for row in rows if row[1] >= DAYS[100]] == [
         (day, AAPL.bars[day][3]) for day in (DAYS[110], *DAYS[-3:])
     ]
@@ -186,7 +185,7 @@ def test_a_ticker_that_massive_does_not_have_is_served_and_not_kept(here):
     mine = smart(here, "ONLY", start=DAYS[120])
     assert mine.attrs["sources"] == {"yahoo": [(str(DAYS[120]), str(DAYS[-1]))]}
     with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
-        assert Quotes(manifest).count() == 0
+        assert manifest.yahoo.count() == 0
 
 
 def test_a_ticker_without_a_safe_spelling_is_not_asked_for(here):
@@ -304,7 +303,7 @@ def test_weekly_bars_are_yahoos_alone_and_not_kept(here):
     here.place.run(DAYS[60], DAYS[-1], tracked={"AAPL"})
     ingest.get_smart_data("AAPL", interval="1wk", start=DAYS[0], config=here.config())
     with Manifest.read(here.place.root / "manifest.sqlite", "us_stocks_sip/day_aggs_v1") as manifest:
-        assert (Quotes(manifest).count(), Quotes(manifest).asked(["AAPL"])) == (0, {})
+        assert (manifest.yahoo.count(), manifest.yahoo.asked(["AAPL"])) == (0, {})
 
 
 def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):

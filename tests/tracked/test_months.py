@@ -252,14 +252,14 @@ def test_a_ticker_followed_before_anything_is_held_is_known(place):
     place.root.mkdir()
     with for_writing(settings, STOCKS_MINUTE) as cache:
         bring_up_to_date(cache, settings, ["AAPL"], lambda words: None)
-        state = cache.manifest.projections()["AAPL"]
+        state = cache.manifest.csvs.states()["AAPL"]
         assert (state.active, state.dirty, state.rows) == (True, False, 0)
-        assert cache.manifest.months() == {}
+        assert cache.manifest.csvs.months() == {}
 
 
 def test_what_is_held_of_a_ticker_sums_up_its_months(filled):
     with Manifest.read(filled.settings().manifest_path, STOCKS_MINUTE.name) as manifest:
-        states = manifest.projections()
+        states = manifest.csvs.states()
     assert set(states) == LISTED
     for ticker, state in states.items():
         lines = [line for month in expected(STOCKS, ticker).values() for line in month]

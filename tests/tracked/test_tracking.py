@@ -30,12 +30,17 @@ class _Counted(dict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Manifest:
+class _Csvs:
     known: _Counted
-    held: _Counted
 
-    def projections(self) -> _Counted:
+    def states(self) -> _Counted:
         return self.known
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    csvs: _Csvs
+    held: _Counted
 
     def sessions(self) -> _Counted:
         return self.held
@@ -44,7 +49,7 @@ class _Manifest:
 def _manifest(names: list[str], sets: list[frozenset[str]], sessions: int) -> _Manifest:
     known = {name: Projection(name, rows=n, first="2020-01-01", last="2020-02-01") for n, name in enumerate(names)}
     states = {FIRST + timedelta(days=n): Held("committed", tracked=sets[n % len(sets)]) for n in range(sessions)}
-    return _Manifest(_Counted(known), _Counted(states))
+    return _Manifest(_Csvs(_Counted(known)), _Counted(states))
 
 
 @pytest.mark.parametrize("names", [["T00007"], ["T*"], ["T00007", "T0000?", "*9"]])
@@ -60,7 +65,7 @@ def test_names_are_told_with_few_looks_at_the_others(names: list[str], monkeypat
     manifest = _manifest(many, [frozenset(many[:200]), frozenset(many)], 600)
     found = lists._held(manifest, [*names, *many])  # type: ignore[arg-type]
     assert len(found) == len(names) + 400
-    assert manifest.known.seen <= 400
+    assert manifest.csvs.known.seen <= 400
     assert manifest.held.seen <= 600
     assert calls[0] == 2 * (len(names) + 400)
     assert [one.lacking for one in found[-400:]] == [0] * 200 + [300] * 200
@@ -74,9 +79,9 @@ def test_each_is_what_it_is_alone() -> None:
         sets = [frozenset(rng.sample([*names, *patterns], 5)) for _ in range(3)]
         manifest = _manifest(names[::2], sets, 9)
         for one in lists._held(manifest, [*names, *patterns]):  # type: ignore[arg-type]
-            meant = covered(frozenset({one.ticker}), frozenset(manifest.known))
+            meant = covered(frozenset({one.ticker}), frozenset(manifest.csvs.known))
             lacking = [day for day, held in manifest.held.items() if not covers(held.tracked, one.ticker)]
-            assert one.rows == sum(manifest.known[name].rows or 0 for name in meant)
+            assert one.rows == sum(manifest.csvs.known[name].rows or 0 for name in meant)
             assert one.matches in (None, len(meant))
             span = (min(lacking, default=None), max(lacking, default=None))
             assert (one.lacking, one.lacking_first, one.lacking_last) == (len(lacking), *span)

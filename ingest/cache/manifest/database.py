@@ -38,6 +38,9 @@ _MOST_FLAWS = 1000
 THESE = "ticker IN (SELECT value FROM json_each(?))"
 """A condition whose value is `listed`: tickers are looked up in the keys, so one ticker costs its own rows alone."""
 
+BETWEEN = "(session BETWEEN ? AND ? OR typeof(session) <> 'text')"
+"""A date that cannot be is in each span: it is read, and named as damage."""
+
 _Result = TypeVar("_Result")
 
 

@@ -1,37 +1,35 @@
 """What the manifest says of runs, sessions, permission, replacements, tracked sets and projections."""
 
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ingest.cache.layout import Indexes, PartsOf
-from ingest.cache.manifest import codec
-from ingest.cache.manifest.database import THESE, Database, listed, now
-from ingest.cache.manifest.findings import CORRECTION, correction_row, write_findings
+from ingest.cache.manifest.csvs import Csvs
+from ingest.cache.manifest.database import Database, now
+from ingest.cache.manifest.findings import Findings, write_findings
 from ingest.cache.manifest.integrity.kinds import blob, count, day, flag, maybe, text
 from ingest.cache.manifest.integrity.tables import columns, committed, joined
 from ingest.cache.manifest.records import (
-    FORMAT,
     Answer,
     Coverage,
     Held,
     HeldState,
-    HeldVersion,
-    Projection,
     SessionCount,
     SessionRecord,
     Totals,
     period_of,
 )
+from ingest.cache.manifest.replacements import CORRECTION, Replacements, correction_row
+from ingest.cache.manifest.runs import Runs
+from ingest.cache.manifest.source import KnownSource
 from ingest.cache.manifest.yahoo import Quotes
 from ingest.errors import ManifestDamaged
 from ingest.market.datasets import TIERS
-from ingest.market.permission import Permission
 from ingest.splitting.diff import Correction
 
 _Result = TypeVar("_Result")
@@ -85,23 +83,6 @@ _PARTS = (
     | committed("session", "tracked_set", "cut", "columns", "tracked_sha256", "archive_sha256")
     | _INDEXES
 )
-_PERMISSION = columns("permission_windows", "first", "last", "below", "above")
-_REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
-_PROJECTION = columns(
-    "projections",
-    "active",
-    "dirty",
-    "yahoo",
-    "period",
-    "ticker",
-    "first",
-    "last",
-    "rows",
-    "sha256",
-    "size",
-    "mtime_ns",
-    "format",
-)
 _COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
 
 
@@ -110,7 +91,8 @@ class Manifest(Database):
 
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
         super().__init__(connection, path, dataset, writable)
-        self.yahoo = Quotes(self)
+        self.runs, self.source, self.csvs = Runs(self), KnownSource(self), Csvs(self)
+        self.findings, self.replacements, self.yahoo = Findings(self), Replacements(self), Quotes(self)
         self._sets: dict[int, frozenset[str]] = {}
         self._looked: tuple[object, date, date] = (None, date.max, date.min)
 
@@ -136,60 +118,6 @@ class Manifest(Database):
             columns("sessions", "dataset", "session", "held"), _HIDDEN, first=first.isoformat(), last=last.isoformat()
         )
         self._looked = (moment, first, last)
-
-    # Runs
-
-    def begin_run(self, start: date, end: date) -> int:
-        """Record that a run begins; returns its number."""
-        with self.transaction() as db:
-            cursor = db.execute(
-                "INSERT INTO runs (dataset, window_start, window_end, started_at, pid) VALUES (?, ?, ?, ?, ?)",
-                (self.dataset, start.isoformat(), end.isoformat(), now(), os.getpid()),
-            )
-        return int(cursor.lastrowid or 0)
-
-    def finish_run(self, run: int, exit_code: int, summary: Mapping[str, Any]) -> None:
-        """Record how a run ended; one that was killed keeps an empty end."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE runs SET finished_at = ?, exit_code = ?, summary = ? WHERE run = ?",
-                (now(), exit_code, json.dumps(summary, default=str), run),
-            )
-
-    def last_runs(self, count: int) -> list[dict[str, Any]]:
-        """The newest runs first: window, times, exit code (None: killed or still going on).
-
-        A repair, an adoption or an acceptance has no window, and is none of them.
-        """
-        names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
-        others = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
-        are_runs = f"coalesce({others}) IS NULL"
-        query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? AND {are_runs} ORDER BY run DESC LIMIT ?"  # noqa: S608
-        rows = self.typed(columns("runs", *names), query, count)
-        told = ((str(value) if isinstance(value, date) else value for value in row) for row in rows)
-        return [dict(zip(names, row, strict=True)) for row in told]
-
-    def looked_for(self, first: date, last: date, since: datetime) -> bool:
-        """Whether a run that ended after `since` (UTC) looked for all files from `first` to `last`, both inclusive.
-
-        Not one that left some for the next run (a limit), unless the source was out of reach; nor a repair or an
-        adoption, which ask no source.
-        """
-        left = "json_extract(summary, '$.not_attempted')"
-        query = (
-            "SELECT 1 FROM runs WHERE dataset = ? AND window_start <= ? AND window_end >= ? AND finished_at >= ? "  # noqa: S608
-            f"AND (exit_code IN (0, 3) AND {left} = 0 OR exit_code = 4 AND {left} IS NOT NULL) LIMIT 1"
-        )
-        return bool(self.rows(query, first.isoformat(), last.isoformat(), since.isoformat(timespec="seconds")))
-
-    def measured_rate(self) -> float | None:
-        """Bytes a second that the newest run of some size downloaded, all its work included; None before any."""
-        query = (
-            "SELECT json_extract(summary, '$.bytes') / json_extract(summary, '$.seconds') FROM runs WHERE dataset = ? "
-            "AND json_extract(summary, '$.fetched') >= 20 ORDER BY run DESC LIMIT 1"
-        )
-        rows = self.rows(query)
-        return float(rows[0][0]) if rows and rows[0][0] else None
 
     # Sessions
 
@@ -279,85 +207,6 @@ class Manifest(Database):
         indexes = {"tracked_index": tracked or b"", "archive_index": archive}
         return SessionRecord(session, **told, columns=names, findings=(), **indexes)
 
-    # Permission
-
-    def permission(self) -> Permission:
-        """What the keys' plan was found to allow; nothing is known in a new manifest."""
-        query = "SELECT first, last, below, above FROM permission_windows WHERE dataset = ?"
-        return next((Permission(*row) for row in self.typed(_PERMISSION, query)), Permission())
-
-    def permission_asked_at(self) -> str | None:
-        """When that was last learned, ISO 8601, UTC."""
-        query = "SELECT asked_at FROM permission_windows WHERE dataset = ?"
-        return next((at for (at,) in self.typed(columns("permission_windows", "asked_at"), query)), None)
-
-    def permit(self, permission: Permission) -> None:
-        """Record what the keys' plan allows, as learned now."""
-        days = (permission.first, permission.last, permission.below, permission.above)
-        with self.transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO permission_windows VALUES (?, ?, ?, ?, ?, ?)",
-                (self.dataset, *(day and day.isoformat() for day in days), now()),
-            )
-
-    # Source
-
-    def source(self) -> str | None:
-        """Name of the source whose files the cache holds, of all datasets; None where it is not known yet."""
-        found = self.ask("SELECT name FROM source", ())
-        return next((self.fitted(columns("source", "name"), row)[0] for row in found), None)
-
-    def holds_anything(self) -> bool:
-        """Whether files of any dataset are held, or kept in quarantine."""
-        held = "SELECT 1 FROM sessions WHERE held IS NOT 'none' UNION ALL SELECT 1 FROM quarantine LIMIT 1"
-        return bool(self.ask(held, ()))
-
-    def adopt_source(self, name: str) -> None:
-        """Record whose files are held from now on. Where another source was known, its answers are forgotten."""
-        with self.transaction() as db:
-            if db.execute("SELECT 1 FROM source").fetchone():
-                db.execute("DELETE FROM sessions WHERE held = 'none'")
-                db.execute("DELETE FROM permission_windows")
-            db.execute("INSERT OR REPLACE INTO source VALUES (1, ?, ?)", (name, now()))
-
-    # Replacements
-
-    def replaced(self, sessions: Iterable[date]) -> dict[date, HeldVersion]:
-        """What is held of these sessions, of those that are committed."""
-        query = (
-            "SELECT tracked_rows + archive_rows, text_sha256, tracked_sha256, archive_sha256 FROM sessions "
-            "WHERE dataset = ? AND session = ? AND held = 'committed'"
-        )
-        found = {day: self.typed(_REPLACED, query, day.isoformat()) for day in sessions}
-        return {
-            day: HeldVersion(rows, text, {tier: one for tier, one in zip(TIERS, parts, strict=True) if one})
-            for day, [(rows, text, *parts)] in ((day, held) for day, held in found.items() if held)
-        }
-
-    def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
-        """Record that staged parts are to replace those held of their sessions, with the difference they make."""
-        rows = [
-            (self.dataset, record.session.isoformat(), codec.to_json(record), correction and codec.to_json(correction))
-            for record, correction in replacements
-        ]
-        with self.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
-
-    def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
-        """Replacements that a killed run had begun."""
-        query = "SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session"
-        return [
-            (record, correction) for record, correction in self.typed(columns("intents", "record", "correction"), query)
-        ]
-
-    def distrust(self, sessions: Iterable[date]) -> None:
-        """Forget the ETag of sessions whose parts are not what they should be, so that they are fetched again."""
-        keys = [(self.dataset, session.isoformat()) for session in sessions]
-        if keys:
-            with self.transaction() as db:
-                db.executemany("UPDATE sessions SET etag = NULL WHERE dataset = ? AND session = ?", keys)
-                db.executemany("DELETE FROM intents WHERE dataset = ? AND session = ?", keys)
-
     # Tracked sets
 
     def tracked_set(self, tickers: frozenset[str]) -> int:
@@ -378,79 +227,6 @@ class Manifest(Database):
             (tickers,) = self.fitted(columns("tracked_sets", "tickers"), rows[0])
             self._sets[number] = frozenset(filter(None, tickers.split("\n")))
         return self._sets[number]
-
-    # Projections
-
-    def projections(self, tickers: Iterable[str] | None = None) -> dict[str, Projection]:
-        """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months.
-
-        Of `tickers` alone, where these are given.
-        """
-        if tickers is None:
-            return {row.ticker: row for row in self._projections("period = ''")}
-        return {row.ticker: row for row in self._projections(f"period = '' AND {THESE}", listed(tickers))}
-
-    def months(self) -> dict[tuple[str, str], Projection]:
-        """State of every month's CSV of minutes that there is or was, by ticker and month."""
-        return {(row.ticker, row.period): row for row in self._projections("period <> ''")}
-
-    def outdated(self) -> int:
-        """How many CSVs of active tickers, or of their months, are files of an earlier format."""
-        query = "SELECT count(*) FROM projections WHERE dataset = ? AND active AND sha256 IS NOT NULL AND format <> ?"
-        return int(self.rows(query, FORMAT)[0][0])
-
-    def _projections(self, which: str, *values: str) -> Iterator[Projection]:
-        names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns, format"
-        query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
-        for row in self.typed(_PROJECTION, query, *values):
-            yield Projection(**dict(zip(names.split(", "), row, strict=True)))
-
-    def follow(self, tickers: Iterable[str]) -> None:
-        """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
-        with self.transaction() as db:
-            wanted = set(tickers)
-            known = {row.ticker for row in self.projections().values() if row.active}
-            db.executemany(
-                "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
-                [(self.dataset, ticker) for ticker in sorted(known - wanted)],
-            )
-            entering = [(self.dataset, ticker) for ticker in sorted(wanted - known)]
-            db.executemany(
-                "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)", entering
-            )
-            # Nothing is built upon months that were left alone meanwhile, whatever their format.
-            db.executemany(
-                "UPDATE projections SET active = 1, dirty = 1, format = iif(sha256 IS NULL, 0, ?) "
-                "WHERE dataset = ? AND ticker = ?",
-                [(FORMAT, *key) for key in entering],
-            )
-
-    def forget_csvs(self, csvs: Iterable[tuple[str, str]]) -> None:
-        """Have the CSVs of these tickers, each with its month or '', made anew, whatever is in them."""
-        with self.transaction() as db:
-            db.executemany(
-                "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "
-                "mtime_ns = NULL, format = 0 WHERE dataset = ? AND ticker = ? AND period = ?",
-                [(self.dataset, *csv) for csv in csvs],
-            )
-
-    def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
-        """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
-        values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo", "format")
-        with self.transaction() as db:
-            db.executemany(
-                f"INSERT INTO projections (dataset, ticker, period, active, dirty, {', '.join(values)}) "  # noqa: S608
-                f"VALUES (?, ?, ?, ?, 0{', ?' * len(values)}) ON CONFLICT (dataset, ticker, period) DO UPDATE SET "
-                f"dirty = 0, {', '.join(f'{name} = excluded.{name}' for name in values)}",
-                [
-                    (self.dataset, row.ticker, row.period, row.active, *(getattr(row, name) for name in values))
-                    for row in projections
-                ],
-            )
-            db.executemany(
-                "UPDATE sessions SET projected = 1 WHERE dataset = ? AND session = ?",
-                [(self.dataset, session.isoformat()) for session in sessions],
-            )
 
     def pending(self, first: date = date.min, last: date = date.max) -> frozenset[date]:
         """Committed sessions from `first` to `last`, both inclusive, that no projection has seen."""
@@ -554,11 +330,7 @@ class Manifest(Database):
 
     def intended(self) -> dict[date, PartsOf]:
         """How to read the sessions whose parts are just being replaced, or were as a run was killed, once they are."""
-        return {record.session: self._intended(record) for record, _ in self.intents()}
-
-    def moving(self) -> frozenset[date]:
-        """Those sessions."""
-        return frozenset(self._days("SELECT session FROM intents WHERE dataset = ?"))
+        return {record.session: self._intended(record) for record, _ in self.replacements.intents()}
 
     def _intended(self, record: SessionRecord) -> PartsOf:
         index = Indexes(record.part_index, self.path)

@@ -128,7 +128,7 @@ def adopt(
         _Adopting(settings, request, cache, dry_run, tell, say).work(found)
         summary = _summary(told)
         if not dry_run:
-            cache.manifest.finish_run(cache.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})
+            cache.manifest.runs.finish(cache.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})
     return summary
 
 
@@ -216,7 +216,7 @@ class _Adopting:
             return
         decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
         number = self._manifest.tracked_set(tracked)
-        replaced = self._manifest.replaced([session]).get(session)
+        replaced = self._manifest.replacements.held([session]).get(session)
         job = Job(decision, number, self._cache, self._max_unpacked, replaced)
         commit(self._cache, [prepare(job, day.body)])
 

@@ -14,7 +14,6 @@ from ingest.cache import steady
 from ingest.cache.cache import Cache
 from ingest.cache.lock import is_claimed
 from ingest.cache.manifest import Held, Manifest, SessionRecord
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import Projection
 from ingest.cache.quarantine import wrong_with
 from ingest.errors import CacheError, ManifestDamaged
@@ -78,7 +77,7 @@ def _newest_run(settings: Settings, dataset: Dataset) -> object:
     """The newest run with its end; one that is going on has none. None where the manifest does not say."""
     try:
         with Cache.read(settings, dataset) as cache:
-            return cache.manifest.last_runs(1)
+            return cache.manifest.runs.newest(1)
     except ManifestDamaged:
         return None
 
@@ -118,8 +117,8 @@ class _Verifying:
         if not found.sessions and (parts := self.cache.parts.present("tracked")):
             why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
-        followed = [row for row in self._manifest.projections().values() if row.active]
-        files = (*followed, *self._manifest.months().values())
+        followed = [row for row in self._manifest.csvs.states().values() if row.active]
+        files = (*followed, *self._manifest.csvs.months().values())
         rows = [row for row in files if row.active and not row.dirty and row.sha256]
         underway = steady.underway(self.cache)
         found = replace(found, problems=tuple(one for one in found.problems if one.session not in underway))
@@ -164,7 +163,7 @@ class _Verifying:
 
     def _refused(self) -> Iterator[Problem]:
         """Files in quarantine that are not what was refused."""
-        for one in Judgements(self._manifest).in_quarantine():
+        for one in self._manifest.replacements.in_quarantine():
             path = self.cache.quarantined(one.session)
             name = f"{path.parent.name}/{path.name}"
             try:
@@ -184,7 +183,7 @@ class _Verifying:
             yield Problem("gap", "window", span, f"{count:,} {noun} not held; {said}", first)
 
     def _notes(self, dirty: int) -> Iterator[str]:
-        if intents := self._manifest.intents():
+        if intents := self._manifest.replacements.intents():
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"

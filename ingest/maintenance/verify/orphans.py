@@ -7,7 +7,6 @@ from pathlib import Path
 from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Held, Manifest
-from ingest.cache.manifest.findings import Judgements
 from ingest.files import durable, opening
 from ingest.maintenance.verify.problems import About, Problem
 from ingest.market.datasets import is_part_name, part_name, session_of
@@ -21,8 +20,8 @@ def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     manifest, folders, tracked, quarantine = cache.manifest, cache.parts, cache.csvs, cache.quarantine
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
-    csvs = {tracked.file(ticker).name for ticker in manifest.projections()}
-    refused = {part_name(one.session) for one in Judgements(manifest).in_quarantine()}
+    csvs = {tracked.file(ticker).name for ticker in manifest.csvs.states()}
+    refused = {part_name(one.session) for one in manifest.replacements.in_quarantine()}
     yield from _unknown("session", folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
     yield from _unknown("session", folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
     yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
@@ -44,8 +43,8 @@ def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
     """CSVs of months that no session is in, in the folders of tickers that are known, and what is no such folder."""
     known: dict[Path, set[str]] = {}
     if tracked.dataset.is_intraday:
-        known = {tracked.file(ticker): set() for ticker in manifest.projections()}
-    for row in manifest.months().values():
+        known = {tracked.file(ticker): set() for ticker in manifest.csvs.states()}
+    for row in manifest.csvs.months().values():
         if row.sha256:
             known.setdefault(tracked.file(row.ticker), set()).add(tracked.file(row.ticker, row.period).name)
     wrong = set(tracked.not_folders())

@@ -17,7 +17,6 @@ import polars as pl
 from ingest.cache import lock
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
-from ingest.cache.manifest.findings import Judgements
 from ingest.cache.manifest.records import Coverage
 from ingest.cache.manifest.yahoo import ActionCoverage, QuoteRow, Refusal
 from ingest.errors import CacheError, CacheLocked, Disagreement, NotFound, SourceError, warn
@@ -238,7 +237,7 @@ def store(cache: Cache, start: date, answer: Answer) -> int:
     newest = newest_session(cache.dataset)
     asking = ActionCoverage(answer.start, min(newest, answer.ends), begins=answer.begins)
     cache.manifest.yahoo.keep(answer.ticker, asking, answer.actions, rows, through=today())
-    Judgements(cache.manifest).add(NOT_YAHOOS, answer.ticker, answer.outliers)
+    cache.manifest.findings.add(NOT_YAHOOS, answer.ticker, answer.outliers)
     if answer.refused and answer.start > start:
         cache.manifest.yahoo.refuse(answer.ticker, Refusal(start, answer.start - timedelta(days=1), answer.refused))
     return len(rows)

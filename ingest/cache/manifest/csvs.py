@@ -1,0 +1,123 @@
+"""The tracked CSVs, as the manifest keeps them: what each holds, and which patterns of the lists were resolved."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from ingest.cache.manifest.database import THESE, Database, listed
+from ingest.cache.manifest.integrity.tables import columns
+from ingest.cache.manifest.records import FORMAT, Projection
+
+_PATTERN = columns("patterns", "pattern")
+_PROJECTION = columns(
+    "projections",
+    "active",
+    "dirty",
+    "yahoo",
+    "period",
+    "ticker",
+    "first",
+    "last",
+    "rows",
+    "sha256",
+    "size",
+    "mtime_ns",
+    "format",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Csvs:
+    """CSVs of the tickers that are, or were, tracked; of minutes one a month, and their sum for each ticker."""
+
+    database: Database
+
+    def states(self, tickers: Iterable[str] | None = None) -> dict[str, Projection]:
+        """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months.
+
+        Of `tickers` alone, where these are given.
+        """
+        if tickers is None:
+            return {row.ticker: row for row in self._states("period = ''")}
+        return {row.ticker: row for row in self._states(f"period = '' AND {THESE}", listed(tickers))}
+
+    def months(self) -> dict[tuple[str, str], Projection]:
+        """State of every month's CSV of minutes that there is or was, by ticker and month."""
+        return {(row.ticker, row.period): row for row in self._states("period <> ''")}
+
+    def outdated(self) -> int:
+        """How many CSVs of active tickers, or of their months, are files of an earlier format."""
+        query = "SELECT count(*) FROM projections WHERE dataset = ? AND active AND sha256 IS NOT NULL AND format <> ?"
+        return int(self.database.rows(query, FORMAT)[0][0])
+
+    def _states(self, which: str, *values: str) -> Iterator[Projection]:
+        names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns, format"
+        query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
+        for row in self.database.typed(_PROJECTION, query, *values):
+            yield Projection(**dict(zip(names.split(", "), row, strict=True)))
+
+    def follow(self, tickers: Iterable[str]) -> None:
+        """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
+        with self.database.transaction() as db:
+            wanted = set(tickers)
+            known = {row.ticker for row in self.states().values() if row.active}
+            db.executemany(
+                "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
+                [(self.database.dataset, ticker) for ticker in sorted(known - wanted)],
+            )
+            entering = [(self.database.dataset, ticker) for ticker in sorted(wanted - known)]
+            db.executemany(
+                "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)", entering
+            )
+            # Nothing is built upon months that were left alone meanwhile, whatever their format.
+            db.executemany(
+                "UPDATE projections SET active = 1, dirty = 1, format = iif(sha256 IS NULL, 0, ?) "
+                "WHERE dataset = ? AND ticker = ?",
+                [(FORMAT, *key) for key in entering],
+            )
+
+    def forget(self, csvs: Iterable[tuple[str, str]]) -> None:
+        """Have the CSVs of these tickers, each with its month or '', made anew, whatever is in them."""
+        with self.database.transaction() as db:
+            db.executemany(
+                "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "
+                "mtime_ns = NULL, format = 0 WHERE dataset = ? AND ticker = ? AND period = ?",
+                [(self.database.dataset, *csv) for csv in csvs],
+            )
+
+    def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
+        """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
+        values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo", "format")
+        with self.database.transaction() as db:
+            db.executemany(
+                f"INSERT INTO projections (dataset, ticker, period, active, dirty, {', '.join(values)}) "  # noqa: S608
+                f"VALUES (?, ?, ?, ?, 0{', ?' * len(values)}) ON CONFLICT (dataset, ticker, period) DO UPDATE SET "
+                f"dirty = 0, {', '.join(f'{name} = excluded.{name}' for name in values)}",
+                [
+                    (
+                        self.database.dataset,
+                        row.ticker,
+                        row.period,
+                        row.active,
+                        *(getattr(row, name) for name in values),
+                    )
+                    for row in projections
+                ],
+            )
+            db.executemany(
+                "UPDATE sessions SET projected = 1 WHERE dataset = ? AND session = ?",
+                [(self.database.dataset, session.isoformat()) for session in sessions],
+            )
+
+    def patterns(self) -> frozenset[str]:
+        """Patterns of the lists whose tickers are known in all sessions but those that no projection has seen."""
+        return frozenset(
+            one for (one,) in self.database.typed(_PATTERN, "SELECT pattern FROM patterns WHERE dataset = ?")
+        )
+
+    def remember_patterns(self, patterns: Collection[str]) -> None:
+        """Make these, and no others, the ones that were resolved: one that leaves the lists is new if it returns."""
+        dataset = self.database.dataset
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM patterns WHERE dataset = ?", (dataset,))
+            db.executemany("INSERT INTO patterns VALUES (?, ?)", [(dataset, one) for one in sorted(patterns)])

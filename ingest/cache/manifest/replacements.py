@@ -1,0 +1,160 @@
+"""Files that were published again, as the manifest keeps them: what replaces what is held, and what was refused."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from ingest.cache.manifest import codec
+from ingest.cache.manifest.database import BETWEEN, Database, now
+from ingest.cache.manifest.integrity.kinds import flag
+from ingest.cache.manifest.integrity.tables import columns, committed
+from ingest.cache.manifest.records import HeldVersion, KeptCorrection, QuarantinedFile, SessionRecord
+from ingest.market.datasets import TIERS
+from ingest.splitting.diff import Correction
+
+_CORRECTION = columns(
+    "corrections", "session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at"
+)
+_QUARANTINED = {
+    **columns("quarantine", "session", "etag", "size", "last_modified", "reason", "acceptable", "at"),
+    "held": flag,
+    **columns("quarantine", "sha256"),
+}
+_REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
+CORRECTION = (
+    "INSERT INTO corrections "
+    "(dataset, session, old_etag, new_etag, kind, columns, old_columns, removed, added, run, at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[Any, ...]:
+    """Values of `CORRECTION`."""
+    lists = (one.columns, one.old_columns, one.removed, one.added)
+    return (
+        dataset,
+        one.session.isoformat(),
+        one.old_etag,
+        one.new_etag,
+        one.kind,
+        *(json.dumps(values) for values in lists),
+        run,
+        at,
+    )
+
+
+def _lines(column: str) -> str:
+    """The lines of a correction in which `:ticker` is to be found, all of them where that is NULL."""
+    chosen = f"SELECT value FROM json_each({column}) WHERE instr(value, :ticker) ORDER BY key"  # noqa: S608 - from here
+    return f"CASE WHEN :ticker IS NULL THEN {column} ELSE (SELECT json_group_array(value) FROM ({chosen})) END"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Replacements:
+    """Replacements of one dataset: those under way, those done (corrections), and those refused (quarantine)."""
+
+    database: Database
+
+    def held(self, sessions: Iterable[date]) -> dict[date, HeldVersion]:
+        """What is held of these sessions, of those that are committed."""
+        query = (
+            "SELECT tracked_rows + archive_rows, text_sha256, tracked_sha256, archive_sha256 FROM sessions "
+            "WHERE dataset = ? AND session = ? AND held = 'committed'"
+        )
+        found = {day: self.database.typed(_REPLACED, query, day.isoformat()) for day in sessions}
+        return {
+            day: HeldVersion(rows, text, {tier: one for tier, one in zip(TIERS, parts, strict=True) if one})
+            for day, [(rows, text, *parts)] in ((day, held) for day, held in found.items() if held)
+        }
+
+    def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
+        """Record that staged parts are to replace those held of their sessions, with the difference they make."""
+        rows = [
+            (
+                self.database.dataset,
+                record.session.isoformat(),
+                codec.to_json(record),
+                correction and codec.to_json(correction),
+            )
+            for record, correction in replacements
+        ]
+        with self.database.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
+
+    def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
+        """Replacements that a killed run had begun."""
+        query = "SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session"
+        return [
+            (record, correction)
+            for record, correction in self.database.typed(columns("intents", "record", "correction"), query)
+        ]
+
+    def distrust(self, sessions: Iterable[date]) -> None:
+        """Forget the ETag of sessions whose parts are not what they should be, so that they are fetched again."""
+        keys = [(self.database.dataset, session.isoformat()) for session in sessions]
+        if keys:
+            with self.database.transaction() as db:
+                db.executemany("UPDATE sessions SET etag = NULL WHERE dataset = ? AND session = ?", keys)
+                db.executemany("DELETE FROM intents WHERE dataset = ? AND session = ?", keys)
+
+    def moving(self) -> frozenset[date]:
+        """Sessions whose parts are just being replaced, or were as a run was killed."""
+        query = "SELECT session FROM intents WHERE dataset = ?"
+        return frozenset(day for (day,) in self.database.typed(columns("intents", "session"), query))
+
+    def corrections(
+        self, start: date = date.min, end: date = date.max, ticker: str | None = None
+    ) -> Iterator[KeptCorrection]:
+        """What republished files have changed from `start` to `end`, both inclusive, by session and time.
+
+        One is in memory at a time, since each may list all lines of two versions of a day. Where a `ticker` is given,
+        lines in which its name is not to be found are left out by SQLite already.
+        """
+        query = (
+            f"SELECT session, old_etag, new_etag, columns, {_lines('removed')}, {_lines('added')}, kind, old_columns, "  # noqa: S608
+            "at FROM corrections WHERE dataset = :dataset AND id = :id"
+        )
+        ids = f"SELECT id FROM corrections WHERE dataset = ? AND {BETWEEN} ORDER BY session, at, id"  # noqa: S608
+        name = None if ticker is None or "\0" in ticker else ticker.replace('"', '""')
+        for (number,) in self.database.rows(ids, start.isoformat(), end.isoformat()):
+            for row in self.database.rows(query, id=number, ticker=name):
+                yield self._correction_of(row)
+
+    def _correction_of(self, row: tuple[Any, ...]) -> KeptCorrection:
+        day, old, new, columns, removed, added, kind, before, at = self.database.fitted(_CORRECTION, row)
+        return KeptCorrection(Correction(day, old, new, columns, removed, added, kind, before or columns), at)
+
+    def quarantine(self, refused: QuarantinedFile, run: int) -> None:
+        """Record a refused file. A session that is held stays committed: only the replacement is refused."""
+        key = (self.database.dataset, refused.session.isoformat())
+        kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable, run, now())
+        with self.database.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, *kept, refused.sha256),
+            )
+            db.execute(
+                "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
+                "VALUES (?, ?, 'quarantined', 'listed', ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
+                "held = CASE held WHEN 'committed' THEN held ELSE 'quarantined' END, remote = 'listed', "
+                "reason = excluded.reason, remote_etag = excluded.remote_etag",
+                (*key, refused.reason, refused.etag, run),
+            )
+
+    def release(self, sessions: Iterable[date]) -> None:
+        """Forget that files were refused, so that what the source has of these sessions is fetched again."""
+        keys = [(self.database.dataset, session.isoformat()) for session in sessions]
+        with self.database.transaction() as db:
+            db.executemany("DELETE FROM quarantine WHERE dataset = ? AND session = ?", keys)
+
+    def in_quarantine(self) -> list[QuarantinedFile]:
+        """Files that were refused and are kept, by session."""
+        query = (
+            "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, "
+            "s.held IS 'committed', q.sha256 "
+            "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
+            "WHERE q.dataset = ? ORDER BY q.session"
+        )
+        return [QuarantinedFile(*row) for row in self.database.typed(_QUARANTINED, query)]
