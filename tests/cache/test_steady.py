@@ -224,9 +224,9 @@ def read_beside(place, rounds, seed):
 
     writer = threading.Thread(target=write)
     writer.start()
-    names = sorted(READS)
-    while not ended.is_set():
-        name = rng.choice(names)
+    names = rng.sample(sorted(READS), len(READS))
+    while not ended.is_set() or len(found) < len(names):
+        name = names[len(found)] if len(found) < len(names) else rng.choice(names)
         found.append((name, READS[name](place)))
     writer.join()
     return found
