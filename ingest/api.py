@@ -179,31 +179,40 @@ def get_smart_data(
     Raises NotFound where there is nothing, ActionsUnknown where prices cannot be adjusted, AcrossSeam, UsageError, and
     other errors below IngestError; warns (IngestWarning) of what is missing. May be called in a notebook.
     """
-    from ingest.reading import smart
+    from ingest.reading.smart.massive import massive_frame
+    from ingest.reading.smart.query import Query, listed_sessions, window_of
+    from ingest.reading.smart.yahoo import yahoo_frame
 
     ticker = arguments.parse_ticker(ticker)
     first, last = parse_days(start, end)
     chosen = settings.load(_file(config))
     market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
-    listed = smart.listed_sessions(chosen, market) if data_source == "massive" else ()
-    begin, final = smart.window_of(period, first, last, market, listed)
+    listed = listed_sessions(chosen, market) if data_source == "massive" else ()
+    begin, final = window_of(period, first, last, market, listed)
     if data_source == "yfinance":
         if not fetch:
             raise UsageError('fetch=False gives what is stored: it goes with data_source="massive"')
         window = {"start": begin, "end": last} if first or last else {"period": period}
         how = {"interval": interval, "prepost": prepost, **window}
-        return smart.yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)
+        return yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)
     if data_source != "massive":
         raise UsageError(f'data_source {data_source!r}: "massive" or "yfinance"')
     from ingest.pipeline.bring import bring
 
-    query = smart.Query(ticker, begin, final, auto_adjust, actions, fetch, market)
+    query = Query(
+        ticker,
+        begin,
+        final,
+        auto_adjust=auto_adjust,
+        with_actions=actions,
+        fetch=fetch,
+        dataset=market,
+        interval=interval,
+        prepost=prepost,
+        across_gaps=across_seams,
+    )
     bring(chosen, query)
-    if interval == "1d":
-        return smart.massive_frame(chosen, query, across_seams)
-    from ingest.reading import intraday
-
-    return intraday.massive_frame(chosen, query, interval, prepost, across_seams)
+    return massive_frame(chosen, query)
 
 
 def history(
@@ -238,12 +247,20 @@ def history(
     "skip" such tickers are left out, and a warning names them.
     """
     from ingest.reading import history as stored
+    from ingest.reading.adjusting.actions import HistoryQuery
 
-    wanted, kept, window = arguments.parse_tickers("tickers", tickers), named(dataset), parse_days(start, end)
-    chosen = None if columns is None else parse_names("columns", columns)
-    return stored.history(
-        settings.load(_file(config)), kept, wanted, *window, adjust, chosen, fetch, across_seams, errors, on_event
+    wanted, kept, (first, last) = arguments.parse_tickers("tickers", tickers), named(dataset), parse_days(start, end)
+    query = HistoryQuery(
+        wanted,
+        first,
+        last,
+        adjust=adjust,
+        columns=None if columns is None else parse_names("columns", columns),
+        fetch=fetch,
+        across_gaps=across_seams,
+        errors=errors,
     )
+    return stored.history(settings.load(_file(config)), kept, query, on_event)
 
 
 def day(

@@ -13,7 +13,7 @@ from ingest.market.datasets import Dataset
 from ingest.pipeline import run
 from ingest.planning.request import Flags, Request, request_of
 from ingest.reading.adjusting.freshness import calendar_of
-from ingest.reading.smart import Query
+from ingest.reading.smart.query import Query
 from ingest.settings import Settings
 from ingest.tracked.projection import brought_over
 

@@ -1,6 +1,7 @@
 """What the Python functions hand out of the cache: history, a session, a scan."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -10,7 +11,6 @@ from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import Coverage
 from ingest.errors import NotFound, UsageError, warn
 from ingest.hints import Hint, Option, call
-from ingest.market.adjust import Adjust
 from ingest.market.calendars import Calendar, today
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import meant
@@ -18,56 +18,33 @@ from ingest.market.windows import span
 from ingest.reading import known
 from ingest.reading import rows as reading
 from ingest.reading import scan as scanning
-from ingest.reading.adjusting.actions import Errors, adjusted_rows
+from ingest.reading.adjusting.actions import HistoryQuery, adjusted_rows
 from ingest.reading.adjusting.freshness import calendar_of, newest_session
 from ingest.reading.gaps import Asked, absences
 from ingest.settings import Settings
-from ingest.sources.yahoo import shared
 
 _MASSIVE = frozenset({"massive"})
 
 
 def history(
-    settings: Settings,
-    dataset: Dataset,
-    tickers: Sequence[str],
-    start: date | None,
-    end: date | None,
-    adjust: Adjust,
-    columns: Sequence[str] | None,
-    fetch: bool,
-    across_seams: bool,
-    errors: Errors = "raise",
-    on_event: events.Sink = events.ignore,
+    settings: Settings, dataset: Dataset, query: HistoryQuery, on_event: events.Sink = events.ignore
 ) -> pl.DataFrame:
     """See `ingest.api.history`."""
-    chosen, names = _checked(columns, adjust, dataset), meant(tickers)
-    if errors not in ("raise", "skip"):
-        raise UsageError(f'errors {errors!r}: "raise" or "skip"')
-    span(start, end)
-    window = (start or dataset.first_session, end or today())
-    yahoo = shared() if fetch and settings.fallback.enabled else None
+    chosen, names = _checked(query.columns, query.adjust, dataset), meant(query.tickers)
+    if query.errors not in ("raise", "skip"):
+        raise UsageError(f'errors {query.errors!r}: "raise" or "skip"')
+    span(query.start, query.end)
+    asked, window = (query.start, query.end), query.window(dataset)
     with Cache.read(settings, dataset) as cache:
         coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
         wanted = known.resolved(cache, names, *window)
-        rows, notices = adjusted_rows(
-            cache,
-            settings,
-            wanted,
-            *window,
-            adjust,
-            yahoo,
-            across_seams,
-            not reading.IN_CSV.issuperset(chosen),
-            errors,
-            on_event,
-        )
-        asked = _asked(cache, coverage, rows, start, end)
+        rows, notices = adjusted_rows(cache, settings, replace(query, columns=chosen), wanted, on_event)
+        within = _asked(cache, coverage, rows, *asked)
         found = set(rows["ticker"].unique())
-        if errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
+        if query.errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
             found.update(reading.rows(cache, left, *window)["ticker"].unique())
-        missing = list(known.missing_names(cache, names, found, (start, end), settings.run.datasets))
-    for notice in (*notices, *absences(rows, coverage, asked), *missing):
+        missing = list(known.missing_names(cache, names, found, asked, settings.run.datasets))
+    for notice in (*notices, *absences(rows, coverage, within), *missing):
         warn(notice)
     return rows.select(chosen)
 

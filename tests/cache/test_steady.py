@@ -21,6 +21,7 @@ from ingest.files import durable
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.reading import history as stored
 from ingest.reading import rows as reading
+from ingest.reading.adjusting.actions import HistoryQuery
 
 FEW, MANY = frozenset({"AAPL"}), frozenset({"AAPL", "TRUE", "ZVZZT", "BRK.B"})
 TICKERS = sorted(MANY | {"MSFT"})
@@ -50,13 +51,13 @@ def republished(text):
 
 
 def history(place, tickers=TICKERS):
-    return stored.history(place.settings(), STOCKS_DAY, tickers, None, None, "none", None, False, False)
+    return stored.history(place.settings(), STOCKS_DAY, HistoryQuery(tickers, fetch=False))
 
 
 def trades(place):
     """Of the parts alone: the CSVs have no numbers of trades."""
     columns = ["ticker", "date", "close", "transactions"]
-    return stored.history(place.settings(), STOCKS_DAY, TICKERS, None, None, "none", columns, False, False)
+    return stored.history(place.settings(), STOCKS_DAY, HistoryQuery(TICKERS, columns=columns, fetch=False))
 
 
 def day(place):

@@ -25,6 +25,7 @@ from ingest.demo.servers.faults import ResetBefore, ResetMidway, Status, always
 from ingest.errors import IngestError, IngestWarning
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.reading import history
+from ingest.reading.adjusting.actions import HistoryQuery
 from ingest.sources.massive.credentials import hidden, secrets_of
 
 ACCESS = "MARKEDACCESSKEY0"
@@ -125,9 +126,7 @@ def everything(place, seen, commands=tuple(COMMANDS), most=None):
             seen.note(told.out, told.err)
             codes[name, number] = told.code
     with_errors(seen, lambda: place.run(*window(DAYS), refresh=True, sink=lambda event: seen.note(repr(event))))
-    with_errors(
-        seen, lambda: history.history(place.settings(), STOCKS_DAY, ["AAPL"], None, None, "none", None, False, False)
-    )
+    with_errors(seen, lambda: history.history(place.settings(), STOCKS_DAY, HistoryQuery(["AAPL"], fetch=False)))
     return codes
 
 

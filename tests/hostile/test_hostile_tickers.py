@@ -20,6 +20,7 @@ from ingest.files import durable
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.tickers import MAX_NAME_BYTES, file_stem, ticker_of
 from ingest.reading import history
+from ingest.reading.adjusting.actions import HistoryQuery
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 TEXTS = {
@@ -73,14 +74,14 @@ def test_its_file_has_its_rows(place, ticker):
 
 def test_one_that_is_too_long_is_archived_and_read(place):
     assert LONG not in NAMED
-    rows = history.history(place.settings(), STOCKS_DAY, [LONG], None, None, "none", None, False, False)
+    rows = history.history(place.settings(), STOCKS_DAY, HistoryQuery([LONG], fetch=False))
     assert rows["ticker"].to_list() == [LONG] * 3
 
 
 @pytest.mark.parametrize("ticker", sampled(TICKERS, 2), ids=[ascii(one)[1:17] for one in TICKERS])
 def test_history_and_show(place, ticker, tmp_path):
     with fenced(place.root, around=place.root.parent):
-        rows = history.history(place.settings(), STOCKS_DAY, [ticker], None, None, "none", None, False, False)
+        rows = history.history(place.settings(), STOCKS_DAY, HistoryQuery([ticker], fetch=False))
         assert rows["date"].to_list() == DAYS
         arguments = ["--start", DAYS[0], "--end", DAYS[-1], "--no-fetch", "--adjust", "none"]
         told = [command(place, "show", *arguments, *more, "--", ticker) for more in ([], ["--json"], ["--csv"])]
@@ -162,7 +163,7 @@ def test_any_ticker_has_a_plain_name_or_none(ticker):
 def test_warnings_that_name_tickers_are_printable(place):
     before = DAYS[0] - timedelta(days=30)
     with pytest.warns(IngestWarning, match="missing for") as said:
-        history.history(place.settings(), STOCKS_DAY, TICKERS, before, DAYS[-1], "none", None, False, False)
+        history.history(place.settings(), STOCKS_DAY, HistoryQuery(TICKERS, before, DAYS[-1], fetch=False))
     assert all(line.isprintable() for one in said for line in str(one.message).split("\n"))
 
 
@@ -170,7 +171,7 @@ def test_warnings_that_name_tickers_are_printable(place):
 def test_any_ticker_asked_for_is_an_answer_or_an_error_of_ours(place, ticker):
     settings = place.settings()
     try:
-        rows = history.history(settings, STOCKS_DAY, [ticker], None, None, "none", None, False, False)
+        rows = history.history(settings, STOCKS_DAY, HistoryQuery([ticker], fetch=False))
     except IngestError:
         return
     except IngestWarning as caught:

@@ -12,8 +12,8 @@ from ingest.errors import IngestWarning
 from ingest.maintenance.verify import verify
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import named
-from ingest.reading import smart
 from ingest.reading.adjusting.freshness import newest_session
+from ingest.reading.smart.query import listed_sessions, window_of
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
 
@@ -99,11 +99,11 @@ def test_what_is_newer_than_what_is_held_counts_for_its_age(place):
 
 def test_sessions_are_counted_back_over_a_listed_closure(place):
     place.run(BEFORE, AFTER)
-    listed = smart.listed_sessions(place.settings(), place.dataset)
+    listed = listed_sessions(place.settings(), place.dataset)
     assert listed == {BEFORE, CLOSED, AFTER}
     end = date(2025, 1, 11)
-    assert smart.window_of("2d", None, end, place.dataset) == (BEFORE, AFTER)
-    assert smart.window_of("2d", None, end, place.dataset, listed) == (CLOSED, AFTER)
+    assert window_of("2d", None, end, place.dataset) == (BEFORE, AFTER)
+    assert window_of("2d", None, end, place.dataset, listed) == (CLOSED, AFTER)
     evening = datetime(2025, 1, 10, 3, tzinfo=UTC)  # nine in Chicago
     assert newest_session(place.dataset, evening) == BEFORE
     assert newest_session(place.dataset, evening, listed) == CLOSED

@@ -18,6 +18,7 @@ from ingest.market.calendars import Calendar, today
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.planning.plan import Wanted, make_plan
 from ingest.reading import history as stored
+from ingest.reading.adjusting.actions import HistoryQuery
 from ingest.reading.adjusting.freshness import newest_session
 from ingest.sources.base import RemoteObject
 from ingest.splitting.parsing import read_header
@@ -59,7 +60,7 @@ class Here:
         self.settings = settings.load(config)
 
     def history(self, *tickers, columns=None):
-        return stored.history(self.settings, self.dataset, tickers, None, None, "none", columns, False, False)
+        return stored.history(self.settings, self.dataset, HistoryQuery(tickers, columns=columns, fetch=False))
 
     def day(self, session):
         return stored.day_rows(self.settings, self.dataset, session)

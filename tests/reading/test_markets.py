@@ -15,9 +15,12 @@ from ingest.errors import IngestWarning, NotFound
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.pipeline.bring import bring
 from ingest.reading import history as stored
-from ingest.reading import smart
+from ingest.reading.adjusting.actions import HistoryQuery
 from ingest.reading.adjusting.adjusted import SEAM_SESSIONS
 from ingest.reading.adjusting.freshness import newest_session
+from ingest.reading.smart.massive import massive_frame
+from ingest.reading.smart.query import Query, window_of
+from ingest.reading.smart.yahoo import yahoo_frame
 
 __all__ = ["fresh_yfinance"]
 pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
@@ -79,15 +82,14 @@ def open_world(monkeypatch, tmp_path):
 
 
 def frame(here, dataset, ticker, start, auto_adjust=True, actions=False, fetch=True):
-    query = smart.Query(ticker, start, newest_session(dataset), auto_adjust, actions, fetch, dataset)
+    query = Query(ticker, start, newest_session(dataset), auto_adjust, actions, fetch, dataset)
     chosen = settings.load(here.config())
     bring(chosen, query)
-    return smart.massive_frame(chosen, query)
+    return massive_frame(chosen, query)
 
 
 def history(here, dataset, ticker, **named):
-    wish = {"start": None, "end": None, "adjust": "none", "columns": None, "fetch": True, "across_seams": False}
-    return stored.history(settings.load(here.config()), dataset, [ticker], **wish | named)
+    return stored.history(settings.load(here.config()), dataset, HistoryQuery([ticker], **named))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_what_has_no_counterpart_at_yahoo_says_so(open_world):
     with pytest.warns(IngestWarning, match=words), pytest.raises(NotFound, match=words):
         frame(here, CRYPTO, "X:UNICORN-USD", DAYS[CRYPTO][10])
     with pytest.raises(NotFound, match=words):
-        smart.yahoo_frame(settings.load(here.config()), "X:UNICORN-USD", True, False, CRYPTO, start=DAYS[CRYPTO][0])
+        yahoo_frame(settings.load(here.config()), "X:UNICORN-USD", True, False, CRYPTO, start=DAYS[CRYPTO][0])
     assert here.yahoo.asked == []
 
 
@@ -219,7 +221,7 @@ def test_yahoos_own_frame_of_a_coin_is_kept_under_massives_name(open_world):
     here, ticker, symbol = open_world(CRYPTO)
     days = DAYS[CRYPTO]
     here.place.run(days[0], days[20], tracked={ticker})
-    whole = smart.yahoo_frame(settings.load(here.config()), ticker, True, False, CRYPTO, start=days[0])
+    whole = yahoo_frame(settings.load(here.config()), ticker, True, False, CRYPTO, start=days[0])
     pd.testing.assert_frame_equal(whole, plain_history(symbol, start=days[0], actions=False))
     assert history(here, CRYPTO, ticker, fetch=False)["date"].to_list() == days
 
@@ -244,7 +246,7 @@ def test_a_session_is_over_by_the_clock_of_its_market(short, moment, newest):
 
 
 def test_five_days_of_a_coin_are_five_days():
-    first, last = smart.window_of("5d", None, None, CRYPTO)
+    first, last = window_of("5d", None, None, CRYPTO)
     assert (last - first).days == 4
 
 

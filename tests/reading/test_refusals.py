@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 
@@ -14,7 +15,7 @@ from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 import ingest
 from ingest import events
 from ingest.cache.manifest import Manifest
-from ingest.cli.commands.export import export_command
+from ingest.cli.commands.export import ExportQuery, export_command
 from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.market.calendars import Calendar
@@ -230,10 +231,10 @@ def test_each_ticker_is_asked_for_once_and_told_of(five):
 def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
-    arguments = (list(FIVE), None, "csv", tmp_path / "out", (None, None), "splits", False, five.config())
+    query, where = ExportQuery(list(FIVE), adjust="splits"), ("csv", tmp_path / "out", five.config())
     with pytest.raises(ActionsUnknown):
-        export_command(*arguments)
-    assert export_command(*arguments, skip=True) == 3
+        export_command(query, *where)
+    assert export_command(replace(query, skip_unknown=True), *where) == 3
     assert "left out, their splits and dividends are not known: C" in capsys.readouterr().err
     assert len(list((tmp_path / "out").iterdir())) == 4
 

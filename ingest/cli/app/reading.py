@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from ingest.cli.app.options import AcrossSeams, Adjusted, Config, DatasetOfTicker, End, First, Interval, Prepost
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
+
+if TYPE_CHECKING:
+    from ingest.market.adjust import Adjust
 
 
 @app.command()
@@ -100,9 +103,18 @@ def export(
 
     Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is held or splits cannot be had.
     """
-    from ingest.cli.commands.export import export_command
+    from ingest.cli.commands.export import ExportQuery, export_command
     from ingest.market.catalogue import interval_of
 
-    window = (start.date() if start else None, end.date() if end else None)
-    how = (interval_of(dataset, interval), prepost, skip_unknown)
-    raise typer.Exit(Deed(export_command(tickers, dataset, kind, out, window, adjust, across_seams, config, *how)))
+    query = ExportQuery(
+        tickers,
+        start.date() if start else None,
+        end.date() if end else None,
+        adjust=cast("Adjust", adjust),
+        across_gaps=across_seams,
+        market=dataset,
+        interval=interval_of(dataset, interval),
+        prepost=prepost,
+        skip_unknown=skip_unknown,
+    )
+    raise typer.Exit(Deed(export_command(query, kind, out, config)))

@@ -1,6 +1,7 @@
 """`ingest export`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -15,48 +16,62 @@ from ingest.cli.warnings import asking_shown, warnings_told
 from ingest.errors import UsageError, printable
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_tickers
+from ingest.market.datasets import Dataset
 from ingest.market.patterns import covered, meant, some
-from ingest.reading import history
-from ingest.reading.adjusting.actions import Errors
+from ingest.reading.adjusting.actions import Errors, HistoryQuery
 from ingest.reading.export import Exported, Format, export, formulas
+from ingest.reading.history import history
 from ingest.reading.resample import aggregate, bar_size
 
 _SHOWN = 40
 
 
-def export_command(
-    tickers: Sequence[str],
-    dataset: str | None,
-    kind: str,
-    folder: Path,
-    window: tuple[date | None, date | None],
-    adjust: str,
-    across_seams: bool,
-    config: Path | None,
-    interval: str = "1d",
-    prepost: bool = False,
-    skip: bool = False,
-) -> int:
-    """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError.
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    """Which rows are written: those of a window (both ends inclusive; None: all), in bars of an `interval`.
 
-    With `skip` tickers that cannot be adjusted are left out, and said.
+    `market` names a dataset of it; None: the one that the tickers' sigils tell. Of bars within days those of extended
+    hours with `prepost` alone. With `skip_unknown` tickers that cannot be adjusted are left out, and said.
     """
+
+    tickers: Sequence[str]
+    start: date | None = None
+    end: date | None = None
+    adjust: Adjust = "none"
+    across_gaps: bool = False
+    market: str | None = None
+    interval: str = "1d"
+    prepost: bool = False
+    skip_unknown: bool = False
+
+    @property
+    def dataset(self) -> Dataset:
+        """The bars that these are made of. Raises UsageError where the tickers are of several."""
+        if self.market:
+            return bars_of(named(self.market), self.interval)
+        return of_tickers(self.tickers, self.interval)
+
+    @property
+    def history(self) -> HistoryQuery:
+        """Its rows, before they are made into bars."""
+        errors: Errors = "skip" if self.skip_unknown else "raise"
+        across = self.across_gaps
+        return HistoryQuery(self.tickers, self.start, self.end, self.adjust, across_gaps=across, errors=errors)
+
+
+def export_command(query: ExportQuery, kind: str, folder: Path, config: Path | None) -> int:
+    """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError."""
     if kind not in ("csv", "parquet"):
         raise UsageError(f"--format {kind!r}: csv or parquet")
-    size = None if interval == "1d" else bar_size(interval)
-    kept = bars_of(named(dataset), interval) if dataset else of_tickers(tickers, interval)
-    chosen = settings.load(config)
-    errors: Errors = "skip" if skip else "raise"
+    size = None if query.interval == "1d" else bar_size(query.interval)
+    kept, chosen = query.dataset, settings.load(config)
     with warnings_told(), asking_shown() as told:
-        start, end = window
-        rows = history.history(
-            *(chosen, kept, tickers, start, end, cast("Adjust", adjust), None, True, across_seams, errors, told)
-        )
+        rows = history(chosen, kept, query.history, told)
     if size:
-        rows = aggregate(rows, size, kept, prepost)
-    written = list(export(rows, tickers, folder, cast("Format", kind), interval))
+        rows = aggregate(rows, size, kept, query.prepost)
+    written = list(export(rows, query.tickers, folder, cast("Format", kind), query.interval))
     _warn_of_formulas(rows)
-    return _told(written, tickers)
+    return _told(written, query.tickers)
 
 
 def _warn_of_formulas(rows: pl.DataFrame) -> None:

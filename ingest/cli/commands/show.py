@@ -22,12 +22,13 @@ from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_ticker
 from ingest.market.datasets import Dataset
 from ingest.pipeline.bring import bring
-from ingest.reading import intraday, smart
 from ingest.reading.adjusting import adjusted
-from ingest.reading.frames import MISSING, sources
 from ingest.reading.gaps import Span
 from ingest.reading.measures import USUAL, Measures, Move, measures_of
-from ingest.reading.resample import bar_size
+from ingest.reading.smart.frames import MISSING, sources
+from ingest.reading.smart.massive import fetch
+from ingest.reading.smart.query import Query, TickerRows, listed_sessions, window_of
+from ingest.reading.smart.yahoo import yahoo_daily
 from ingest.splitting.checks import MOST_VOLUME
 
 DataSource = Literal["massive", "yfinance"]
@@ -112,8 +113,8 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
 def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
     """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
-    listed = smart.listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
-    first, last = smart.window_of(wish.period, wish.start, after, wish.dataset, listed)
+    listed = listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
+    first, last = window_of(wish.period, wish.start, after, wish.dataset, listed)
     found = _reader(wish)(chosen, wish, first, last)
     # What is not finite is no number; JSON has none of it.
     floats = pl.col(pl.Float64)
@@ -123,29 +124,32 @@ def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
 
 
 def _reader(wish: ShowQuery) -> Callable[[settings.Settings, ShowQuery, date, date], _Found]:
-    if wish.interval == "1d":
-        return _of_massive if wish.data_source == "massive" else _of_yahoo
-    if wish.data_source != "massive":
+    if wish.data_source == "massive":
+        return _of_massive
+    if wish.interval != "1d":
         raise UsageError(f"--interval {wish.interval}: of yfinance daily bars alone are shown")
-    return _within_days
-
-
-def _within_days(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
-    adjusts, size = wish.adjust != "none", bar_size(wish.interval)
-    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
-    bring(chosen, query)
-    found = intraday.fetch(chosen, query, size, wish.prepost, adjusts, wish.across_seams)
-    return _adjusted(wish, found)
+    return _of_yahoo
 
 
 def _of_massive(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
     adjusts = wish.adjust != "none"
-    query = smart.Query(wish.ticker, first, last, adjusts, actions=False, fetch=wish.fetch, dataset=wish.dataset)
+    query = Query(
+        wish.ticker,
+        first,
+        last,
+        auto_adjust=adjusts,
+        with_actions=False,
+        fetch=wish.fetch,
+        dataset=wish.dataset,
+        interval=wish.interval,
+        prepost=wish.prepost,
+        across_gaps=wish.across_seams,
+    )
     bring(chosen, query)
-    return _adjusted(wish, smart.fetch(chosen, query, events=adjusts, across_seams=wish.across_seams))
+    return _adjusted(wish, fetch(chosen, query, adjusts))
 
 
-def _adjusted(wish: ShowQuery, found: smart.TickerRows) -> _Found:
+def _adjusted(wish: ShowQuery, found: TickerRows) -> _Found:
     actions = {wish.ticker: found.actions} if found.actions else {}
     return _Found.of(adjusted.apply(_with_dollars(found.rows), actions, wish.adjust), found.missing)
 
@@ -153,7 +157,7 @@ def _adjusted(wish: ShowQuery, found: smart.TickerRows) -> _Found:
 def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
     if not wish.fetch:
         raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
-    _, daily = smart.yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
+    _, daily = yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
     named = daily.bars.with_columns(ticker=pl.lit(wish.ticker), source=pl.lit("yahoo"))
     rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
     rows = rows.filter(pl.col("date").is_between(first, last))

@@ -29,8 +29,10 @@ from ingest.errors import (
 )
 from ingest.hints import Message, Option
 from ingest.market.adjust import Adjust
+from ingest.market.calendars import today
 from ingest.market.catalogue import days_of
 from ingest.market.corporate_actions import Actions, Dividend
+from ingest.market.datasets import Dataset
 from ingest.market.multipliers import likewise, unfollowed
 from ingest.market.patterns import some
 from ingest.reading import rows as reading
@@ -39,10 +41,38 @@ from ingest.reading.adjusting.fallback import Answer
 from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, still_stands
 from ingest.reading.adjusting.handover import Sign, signs
 from ingest.settings import Settings
-from ingest.sources.yahoo import Yahoo
+from ingest.sources.yahoo import Yahoo, shared
 
 Notices = list[str | Message]
 Errors = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Stored rows of some tickers, from `start` to `end`, both inclusive; None: all that is held.
+
+    `tickers` may be patterns. `columns` chooses among those of the dataset; None: all but transactions. With `fetch`
+    splits and dividends that are old are asked for again. With `across_gaps` a ticker that was away for months is one
+    company's. `errors` "skip" leaves out tickers that cannot be adjusted.
+    """
+
+    tickers: Sequence[str]
+    start: date | None = None
+    end: date | None = None
+    adjust: Adjust = "none"
+    columns: Sequence[str] | None = None
+    fetch: bool = True
+    across_gaps: bool = False
+    errors: Errors = "raise"
+
+    def window(self, dataset: Dataset) -> tuple[date, date]:
+        """First and last day, both inclusive."""
+        return self.start or dataset.first_session, self.end or today()
+
+    @property
+    def needs_parts(self) -> bool:
+        """Whether one of the columns that are named is not in the CSVs."""
+        return not reading.IN_CSV.issuperset(self.columns or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,47 +269,54 @@ def _seam(sign: Sign) -> Message:
 def adjusted_rows(
     cache: Cache,
     settings: Settings,
+    query: HistoryQuery,
     tickers: Collection[str],
-    start: date,
-    end: date,
-    adjust: Adjust,
-    yahoo: Yahoo | None,
-    across_seams: bool = False,
-    trades: bool = False,
-    errors: Errors = "raise",
     on_event: events.Sink = events.ignore,
 ) -> tuple[pl.DataFrame, Notices]:
-    """Rows as `reading.rows_schema`, adjusted, with what is to be said of them. Raises IngestError.
+    """Rows of these tickers as `reading.rows_schema`, adjusted, with what is to be said of them. Raises IngestError.
 
     What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
     """
-    if adjust == "none" or not cache.dataset.splits:
-        return reading.rows(cache, tickers, start, end, trades), []
+    window = query.window(cache.dataset)
+
+    def read() -> pl.DataFrame:
+        return reading.rows(cache, tickers, *window, query.needs_parts)
+
+    if query.adjust == "none" or not cache.dataset.splits:
+        return read(), []
     coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
-    rows = reading.rows(cache, tickers, start, end, trades)
+    rows = read()
     if rows.is_empty():
         return rows, []
+    yahoo = shared() if query.fetch and settings.fallback.enabled else None
     with daily(cache, settings) as days:
         inquiry = Inquiry(days, settings, yahoo, on_event)
-        known, notices = actions_of(inquiry, rows, errors=errors)
+        known, notices = actions_of(inquiry, rows, errors=query.errors)
     if inquiry.heard and not cache.dataset.is_intraday:  # with them rows came or went, as they would be the next time
-        rows = reading.rows(cache, tickers, start, end, trades)
+        rows = read()
+    actions = {ticker: one.actions for ticker, one in known.items()}
+    wanted, told = _adjustable(rows, coverage, known, query)
+    return adjusted.apply(wanted, actions, query.adjust), [*notices, *told]
+
+
+def _adjustable(
+    rows: pl.DataFrame, coverage: Coverage, known: Mapping[str, KnownActions], query: HistoryQuery
+) -> tuple[pl.DataFrame, Notices]:
+    """The rows of tickers that can be adjusted, and what is to be said of all of them. Raises AcrossSeam."""
     actions = {ticker: one.actions for ticker, one in known.items()}
     begins = {ticker: one.begins for ticker, one in known.items()}
-    crossed, doubtful = (
-        ({}, []) if across_seams else seams_crossed(rows, coverage, actions, begins, payouts=adjust == "all")
-    )
-    if crossed and errors == "raise":
+    payouts, skips = query.adjust == "all", query.errors == "skip"
+    crossed, doubtful = ({}, []) if query.across_gaps else seams_crossed(rows, coverage, actions, begins, payouts)
+    if crossed and not skips:
         first = next(iter(crossed.values()))
         raise AcrossSeam(first.text, *first.hints)
-    odd = adjusted.impossible(rows, actions) if adjust == "all" and errors == "skip" else {}
+    odd = adjusted.impossible(rows, actions) if payouts and skips else {}
     left_out = {
         ticker: Message(f"{ticker} cannot be adjusted for dividends: {why}") for ticker, why in odd.items()
     } | crossed
     wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in left_out]))
-    told = [*notices, *(Message(f"left out: {one.text}", one.hints) for one in left_out.values()), *doubtful]
-    told += doubts(wanted, actions, payouts=adjust == "all")
-    return adjusted.apply(wanted, actions, adjust), told
+    told = [*(Message(f"left out: {one.text}", one.hints) for one in left_out.values()), *doubtful]
+    return wanted, [*told, *doubts(wanted, actions, payouts)]
 
 
 def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:

@@ -14,13 +14,13 @@ from ingest.errors import ActionsUnknown, warn
 from ingest.hints import call
 from ingest.market.adjust import Floats, split_factors
 from ingest.market.calendars import NEW_YORK, Calendar
-from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.reading import gaps
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
+from ingest.reading.smart.query import Query, TickerRows
 from ingest.splitting.checks import MOST_VOLUME
 
 if TYPE_CHECKING:
@@ -31,14 +31,12 @@ MISSING = "missing"
 """What stands in the place of a source for the dates that nobody has."""
 
 
-def daily_frame(
-    rows: pl.DataFrame,
-    actions: Actions | None,
-    auto_adjust: bool,
-    with_actions: bool,
-    dataset: Dataset = STOCKS_DAY,
-    missing: Sequence[Span] = (),
-) -> "pd.DataFrame":
+def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
+    """What was found, as yfinance would give it: rows of days, or bars within days. Raises ActionsUnknown."""
+    return _daily(found, query) if query.interval == "1d" else _intraday(found, query)
+
+
+def _daily(found: TickerRows, query: Query) -> "pd.DataFrame":
     """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
 
     Without `actions` prices are as traded, and `Adj Close` is missing; so it is, with a warning, where a dividend is
@@ -46,23 +44,24 @@ def daily_frame(
     a day without a row stands at the first row since, which is warned of.
     Volume is rounded half to even, 0 where there is none; of coins it is as it came. Index: `Date`, midnight in the
     time zone that yfinance has for the dataset. `attrs["sources"]` says which dates came from where: spans of
-    neighbouring rows, as ISO dates, and those that are `missing`, under that name.
+    neighbouring rows, as ISO dates, and those that are missing, under that name.
     """
     import pandas as pd
 
-    known = {ticker: actions for ticker in rows["ticker"].unique() if actions}
+    rows, actions, auto_adjust = found.rows, found.actions, query.auto_adjust
+    known = {query.ticker: actions} if actions else {}
     splits, dividends = adjusted.split_factors_of(rows, known), _dividends(rows, known, auto_adjust)
     scale = dividends / splits if auto_adjust else 1 / splits
     columns = {name.title(): rows[name].to_numpy() * scale for name in ("open", "high", "low", "close")}
     if not auto_adjust:
         columns["Adj Close"] = rows["close"].to_numpy() * dividends / splits
-    columns["Volume"] = _volume(rows, splits, dataset)
-    if with_actions:
+    columns["Volume"] = _volume(rows, splits, query.dataset)
+    if query.with_actions:
         columns |= _events(actions or Actions(), _places(rows, actions or Actions()), rows.height)
     # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
     days = pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list()))
-    frame = pd.DataFrame(columns, index=days.tz_localize(dataset.yahoo_zone).rename("Date"))
-    frame.attrs["sources"] = sources(rows, missing)
+    frame = pd.DataFrame(columns, index=days.tz_localize(query.dataset.yahoo_zone).rename("Date"))
+    frame.attrs["sources"] = sources(rows, found.missing)
     return frame
 
 
@@ -79,37 +78,30 @@ def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool)
         return np.full(rows.height, np.nan)
 
 
-def intraday_frame(
-    bars: pl.DataFrame,
-    actions: Actions | None,
-    auto_adjust: bool,
-    with_actions: bool,
-    dataset: Dataset,
-    interval: str,
-    missing: Sequence[Span] = (),
-) -> "pd.DataFrame":
+def _intraday(found: TickerRows, query: Query) -> "pd.DataFrame":
     """Bars of one ticker within days: prices divided by later splits, whether `auto_adjust` or not.
 
     Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
     Without `actions` prices are as traded. Events stand at the first bar of their date; with an `interval` of 1h, as
     yfinance has it, at the one in which the session opens. Index: `Datetime`, when a bar begins, in the zone that
-    yfinance has for the dataset; `attrs["sources"]` as of `daily_frame`.
+    yfinance has for the dataset; `attrs["sources"]` as of days.
     """
     import pandas as pd
 
-    splits = adjusted.split_factors_of(bars, {ticker: actions for ticker in bars["ticker"].unique() if actions})
+    bars, actions = found.rows, found.actions
+    splits = adjusted.split_factors_of(bars, {query.ticker: actions} if actions else {})
     columns = {name.title(): bars[name].to_numpy() / splits for name in ("open", "high", "low", "close")}
-    if not auto_adjust:
+    if not query.auto_adjust:
         columns["Adj Close"] = columns["Close"]
-    columns["Volume"] = _volume(bars, splits, dataset)
-    if with_actions:
-        opening = Calendar.of(dataset.calendar).hours if interval == "1h" else None
+    columns["Volume"] = _volume(bars, splits, query.dataset)
+    if query.with_actions:
+        opening = Calendar.of(query.dataset.calendar).hours if query.interval == "1h" else None
         places = _places(bars, actions or Actions(), opening[0] if opening else None)
         columns |= _events(actions or Actions(), places, bars.height)
     # By way of seconds, as yfinance does, so that the unit is the one of the installed pandas.
     index = pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC")
-    frame = pd.DataFrame(columns, index=index.tz_convert(dataset.yahoo_zone).rename("Datetime"))
-    frame.attrs["sources"] = sources(bars, missing)
+    frame = pd.DataFrame(columns, index=index.tz_convert(query.dataset.yahoo_zone).rename("Datetime"))
+    frame.attrs["sources"] = sources(bars, found.missing)
     return frame
 
 

@@ -1,0 +1,112 @@
+"""What is missing of a window, in words: sessions without a file, tickers without rows."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from ingest.cache.cache import Cache
+from ingest.errors import warn
+from ingest.market.calendars import FIRST_SESSION
+from ingest.market.catalogue import foreign_tickers
+from ingest.market.patterns import meant, patterns_in
+from ingest.reading import gaps
+from ingest.reading.adjusting import fallback
+from ingest.reading.adjusting.freshness import calendar_of
+from ingest.reading.gaps import Span
+from ingest.reading.known import known, meant_by
+from ingest.reading.smart.filling import Filled
+from ingest.reading.smart.query import UNFETCHED, Query, no_data
+
+OFF = "Yahoo is not asked ([fallback] enabled = false)"
+
+
+def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Sequence[Span]:
+    """What is missing of the window, by dates, each said with a warning."""
+    sessions = calendar_of(cache).between(query.start, query.end)
+    days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
+    gone, newest = gaps.missing_sessions(sessions, days, lacking), max(days)
+    if query.start == query.dataset.first_session:
+        gone = [day for day in gone if day > min(days)]
+    _warn_of_missing([day for day in gone if day < newest], sessions, filled.refused or _why(query, asked))
+    if newer := [day for day in gone if day > newest]:
+        span = (
+            f"1 session from {newer[0]} on is" if len(newer) == 1 else f"{len(newer):,} sessions from {newer[0]} on are"
+        )
+        warn(f"{span} missing: {filled.refused or _why(query, asked, ' yet')}")
+    return [*_warn_of_ends(query, sessions, days, frozenset(sessions) - lacking), *gaps.spans(gone, sessions)]
+
+
+def missing_minutes(cache: Cache, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
+    """What is missing of a window of minutes, by dates, each said with a warning."""
+    sessions = calendar_of(cache).between(query.start, query.end)
+    missing = [day for day in sessions if day not in covered]
+    stretches = gaps.spans(missing, sessions)
+    if missing:
+        warn(
+            f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.spans_in_words(stretches)}): no file "
+            f"of {query.dataset.short} is held, and Yahoo is not asked for minutes"
+        )
+    days = frozenset(minutes["date"].to_list())
+    return [*(_warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
+
+
+def _warn_of_missing(gone: Sequence[date], sessions: Sequence[date], why: str) -> None:
+    if gone:
+        warn(f"{gaps.counted(gone)} missing ({gaps.spans_in_words(gaps.spans(gone, sessions))}): {why}")
+
+
+def _why(query: Query, asked: bool, yet: str = "") -> str:
+    if not query.fetch:
+        return f"not stored ({UNFETCHED})"
+    if asked:
+        return f"neither Massive nor Yahoo has them{yet}"
+    return f"Massive does not have them{yet}{f', and {OFF}' if query.asks_yahoo else ''}"
+
+
+def _warn_of_ends(
+    query: Query, sessions: Sequence[date], days: Collection[date], held: Collection[date]
+) -> Sequence[Span]:
+    """Say where a ticker's rows begin late or end early though files are held, and what lies before all files."""
+    found: list[Span] = []
+    if query.start < FIRST_SESSION:
+        found.append((query.start, FIRST_SESSION - timedelta(days=1)))
+        warn(gaps.too_early(query.start))
+    early = gaps.before(sessions, days, held)
+    if early and query.start != query.dataset.first_session:  # else all there is was asked for
+        found.append((early[0], early[-1]))
+        warn(
+            f"{query.ticker} has no rows from {early[0]} to {early[-1]}, in {len(early):,} sessions whose files are "
+            "held: it was not listed yet, or had another ticker"
+        )
+    if late := gaps.after(sessions, days, held):
+        found.append((late[0], late[-1]))
+        warn(
+            f"{query.ticker} has no rows from {late[0]} to {late[-1]}, in {len(late):,} sessions whose files are "
+            "held: it is not listed any more, or has another ticker"
+        )
+    return found
+
+
+def nothing(query: Query, asked: bool, refused: str) -> str:
+    """In words, that nothing was found, and why: whether Yahoo was `asked`, and how it was `refused`."""
+    found = no_data(query)
+    if query.fetch and not query.dataset.yahoo_symbol(query.ticker):
+        found = f"{found}, and {fallback.unasked(query.dataset, query.ticker)}"
+    elif query.fetch:
+        found = f"{found}, and {'none at Yahoo' if asked else OFF}"
+    return f"{found} ({refused})" if refused else found
+
+
+def spelling(cache: Cache, query: Query) -> str:
+    """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
+    if patterns_in(meant([query.ticker])):
+        return f"; {query.ticker} is a pattern, and one ticker is asked for here: patterns are for history and export"
+    among = known(cache)
+    if query.ticker in among:
+        return ""
+    if words := meant_by(cache, query.ticker, among):
+        return f"; {words}"
+    if foreign_tickers(query.dataset, [query.ticker]):
+        return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
+    return "; tickers are spelled as the vendor does, capitals and all"

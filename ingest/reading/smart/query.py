@@ -1,0 +1,98 @@
+"""What `get_smart_data` is asked for, and what it finds: values."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from ingest.cache.cache import Cache
+from ingest.errors import UsageError
+from ingest.market.calendars import today
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.corporate_actions import Actions
+from ingest.market.datasets import Dataset
+from ingest.market.windows import first_day
+from ingest.reading.adjusting.freshness import newest_session
+from ingest.reading.gaps import Span
+from ingest.reading.resample import bar_size
+from ingest.settings import Settings
+
+UNFETCHED = "no source was asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is wanted of one ticker: sessions from `start` to `end`, both inclusive, that are over.
+
+    `dataset` has the rows of which bars of an `interval` are made: those of days, or of minutes. Of bars within days
+    those of extended hours with `prepost` alone. With `auto_adjust` prices that cannot be adjusted are refused, else
+    handed out as traded; `across_gaps`: a ticker that was away for months is one company's. Raises UsageError for an
+    interval of which there are no bars.
+    """
+
+    ticker: str
+    start: date
+    end: date
+    auto_adjust: bool
+    with_actions: bool
+    fetch: bool
+    dataset: Dataset = STOCKS_DAY
+    interval: str = "1d"
+    prepost: bool = False
+    across_gaps: bool = False
+
+    def __post_init__(self) -> None:
+        if self.interval != "1d":
+            bar_size(self.interval)
+
+    @property
+    def asks_yahoo(self) -> bool:
+        """Whether Yahoo may have what is lacking."""
+        return self.dataset.is_filled_from_yahoo
+
+
+@dataclass(frozen=True, slots=True)
+class TickerRows:
+    """A ticker's rows as traded, as `reading.rows_schema`, its splits and dividends, and the days that are missing."""
+
+    rows: pl.DataFrame
+    actions: Actions | None
+    missing: Sequence[Span]
+
+
+def listed_sessions(settings: Settings, dataset: Dataset) -> frozenset[date]:
+    """Sessions that the source is known to list, by what the cache was told. Raises CacheError."""
+    with Cache.read(settings, dataset) as cache:
+        return cache.manifest.listed()
+
+
+def window_of(
+    period: str,
+    start: date | None,
+    end: date | None,
+    dataset: Dataset = STOCKS_DAY,
+    listed: Collection[date] = (),
+) -> tuple[date, date]:
+    """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).
+
+    `listed` days are sessions, whatever the calendar says. Raises UsageError.
+    """
+    newest = newest_session(dataset, listed=listed)
+    last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
+    first = start or first_day(period, today() if end is None else end, last, dataset, listed)
+    if first > last:
+        raise UsageError(_empty(first, last, newest))
+    return first, last
+
+
+def _empty(first: date, last: date, newest: date) -> str:
+    if first > newest:
+        return f"no session from {first} on is over yet: the newest that is over is {newest}"
+    return f"the window is empty: it begins on {first} and ends on {last}"
+
+
+def no_data(query: Query) -> str:
+    """In words, that nothing was found."""
+    unfetched = "" if query.fetch else f" ({UNFETCHED})"
+    return f"no data for {query.ticker} from {query.start} to {query.end} in {query.dataset.short}{unfetched}"

@@ -1,0 +1,136 @@
+"""Yahoo's own daily bars and frames, of which those of sessions that are over are kept.
+
+A kill leaves what was stored of Yahoo's whole, or nothing of it.
+"""
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from ingest.cache.cache import Cache
+from ingest.errors import ActionsUnknown, Disagreement, NotFound, warn
+from ingest.market.calendars import today
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.market.corporate_actions import Actions
+from ingest.market.datasets import Dataset
+from ingest.reading.adjusting import adjusted, fallback
+from ingest.reading.adjusting.actions import differences
+from ingest.settings import Settings
+from ingest.sources.yahoo import Daily, Told, as_traded, shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def yahoo_frame(
+    settings: Settings,
+    ticker: str,
+    auto_adjust: bool,
+    actions: bool,
+    dataset: Dataset = STOCKS_DAY,
+    **window: Any,
+) -> "pd.DataFrame":
+    """Yfinance's own frame, of which daily bars of sessions that are over are kept. Raises SourceError.
+
+    `window`: `period`, or `start` and perhaps `end`; `interval`. What is no ticker of stocks is asked for as Yahoo
+    spells it. Warns of what is odd about its dividends; raises ActionsUnknown where prices cannot be adjusted for them.
+    """
+    if window.get("interval", "1d") != "1d":
+        whole = _told(ticker, dataset, window).frame
+        _check_adjusted(ticker, whole, auto_adjust)
+        return _as_asked(whole, auto_adjust, actions)
+    end = window.pop("end", None)
+    told, daily = yahoo_daily(settings, ticker, dataset, **window)
+    if auto_adjust and (refused := adjusted.impossible(*_known(ticker, daily))):
+        raise ActionsUnknown(f"prices of {ticker} cannot be adjusted for dividends: {refused[ticker]}")
+    if auto_adjust:
+        _check_adjusted(ticker, told.frame, auto_adjust)
+    if actions:
+        _warn_of_moved(ticker, told, end)
+    frame = _as_asked(told.frame, auto_adjust, actions, end)
+    if frame.empty:
+        raise NotFound(f"Yahoo has no rows of {ticker} before {end}: its first is of {told.frame.index[0].date()}")
+    return frame
+
+
+_ROUNDING = 1e-4
+"""More than hundreds of float32 multipliers make of an adjusted close."""
+
+
+def _check_adjusted(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> None:
+    """Raise ActionsUnknown, or warn, where an adjusted close is no share of its close."""
+    kept = frame["Adj Close"] / frame["Close"]
+    odd = frame.index[(kept <= 0) | (kept > 1 + _ROUNDING)]
+    if len(odd):
+        what = f"Yahoo's adjusted close of {ticker} on {odd[0].date()} is {kept[odd[0]]:.4g} of its close"
+        if auto_adjust:
+            raise ActionsUnknown(f"prices cannot be adjusted for dividends: {what}")
+        warn(what)
+
+
+def _warn_of_moved(ticker: str, told: Told, end: date | None) -> None:
+    """Yfinance's frame has an event whose day has no row at the row before."""
+    days = [stamp.date() for stamp in told.frame.index if not end or stamp.date() < end]
+    listed = told.listed
+    events = {one.ex_date for one in listed.splits} | {one.ex_date for one in (*listed.dividends, *listed.gains)}
+    for day in sorted(events.difference(days)):
+        if days and days[0] < day < days[-1]:
+            before = max(one for one in days if one < day)
+            warn(f"{ticker}: Yahoo has no row of {day}; yfinance shows what happened then at {before}")
+
+
+def yahoo_daily(settings: Settings, ticker: str, dataset: Dataset = STOCKS_DAY, **window: Any) -> tuple[Told, Daily]:
+    """Yahoo's daily bars through today, as told and as traded; those of sessions that are over are kept.
+
+    Raises and warns as `yahoo_frame`.
+    """
+    if "start" in window:
+        window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
+    told = _told(ticker, dataset, window)
+    daily = as_traded(ticker, told)
+    rows, known = _known(ticker, daily)
+    refused = [f"{name}: {why}" for name, why in adjusted.impossible(rows, known).items()]
+    for doubt in (*(f"{ticker}: {doubt}" for doubt in daily.doubts), *differences(rows, known), *refused):
+        warn(doubt)
+    if dataset.yahoo_symbol(ticker) and not daily.bars.is_empty():
+        _keep(settings, dataset, ticker, daily)
+    return told, daily
+
+
+def _known(ticker: str, daily: Daily) -> tuple[pl.DataFrame, dict[str, Actions]]:
+    return daily.bars.with_columns(ticker=pl.lit(ticker)), {ticker: daily.actions}
+
+
+def _told(ticker: str, dataset: Dataset, window: dict[str, Any]) -> Told:
+    symbol = dataset.yahoo_symbol(ticker) or (ticker if dataset.primary else fallback.symbol_of(dataset, ticker))
+    return shared().history(symbol, auto_adjust=False, actions=True, **window)
+
+
+def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> None:
+    with Cache.read(settings, dataset) as cache:
+        try:
+            answer = fallback.compared(cache, ticker, found)
+        except Disagreement as error:
+            warn(f"not kept: {error.message}")
+            fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)
+            return
+    for doubt in answer.doubts[len(found.doubts) :]:  # those before were said
+        warn(f"not kept: {doubt}")
+    if answer.refused:
+        warn(f"not kept of the days before {answer.start}: {answer.refused}")
+    fallback.keep(settings, dataset, answer.start, answer)
+
+
+def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None = None) -> "pd.DataFrame":
+    """The same as yfinance would give of it, without asking again."""
+    frame = whole[whole.index.date < end].copy() if end else whole.copy()
+    if auto_adjust:
+        kept = (frame["Adj Close"] / frame["Close"]).to_numpy()
+        frame = frame.assign(**{name: frame[name] * kept for name in ("Open", "High", "Low")}, Close=frame["Adj Close"])
+        frame = frame.drop(columns="Adj Close")
+    if not actions:
+        frame = frame.drop(columns=["Dividends", "Stock Splits", "Capital Gains"], errors="ignore")
+    span = [(str(frame.index[0].date()), str(frame.index[-1].date()))] if len(frame) else []
+    frame.attrs["sources"] = {"yahoo": span}
+    return frame
