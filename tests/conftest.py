@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 from others_kit import HOW, Reader, readable_folder, remove
 from pipeline_kit import market_objects, write_keys
+from tuning_kit import tune
 
 from ingest.demo.servers import loopback
 from ingest.demo.servers import seaweed as weed
@@ -116,7 +117,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[loopback.Server]:
 @pytest.fixture
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hardly any wait before another attempt."""
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+    tune(monkeypatch, longest_wait_s=0.01)
 
 
 @pytest.fixture(params=HOW)

@@ -30,8 +30,8 @@ from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
 from ingest.planning.request import Request
 from ingest.settings import Settings
+from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body, looks_like_md5
-from ingest.sources.downloading import LARGE
 from ingest.tracked.update import Say, bring_up_to_date
 
 _GZIP = b"\x1f\x8b"
@@ -115,7 +115,7 @@ def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) ->
     """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
     path = Layout.of(settings, dataset).quarantined(session)
-    body = _kept(dataset, path, one)
+    body = _kept(dataset, path, one, settings.tuning)
     loss = _loss(settings, one, body, dataset) if one.acceptable else None
     return Refused(one, str(path), _opening(path), loss)
 
@@ -177,7 +177,8 @@ class _Accepting:
 
     def take(self, one: QuarantinedFile) -> Accepted:
         """Make the file the one that is held, as a run would."""
-        body = _kept(self._request.dataset, self._cache.quarantined(one.session), one)
+        tuning = self._settings.tuning
+        body = _kept(self._request.dataset, self._cache.quarantined(one.session), one, tuning)
         held = self._states.get(one.session, Held())
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
@@ -185,7 +186,7 @@ class _Accepting:
         replaced = self._manifest.replacements.held([one.session]).get(one.session)
         limit = self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_set(tracked)
-        job = Job(decision, number, self._cache, limit, replaced, accept=True)
+        job = Job(decision, number, self._cache, limit, replaced, accept=True, tuning=tuning)
         try:
             prepared = prepare(job, body)
         except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
@@ -204,7 +205,7 @@ def _check_bytes(dataset: Dataset, path: Path, one: QuarantinedFile) -> None:
         raise CacheError(f"the file kept in quarantine cannot be used: {path}: {why}", _retry(dataset, one.session))
 
 
-def _kept(dataset: Dataset, path: Path, one: QuarantinedFile) -> Body:
+def _kept(dataset: Dataset, path: Path, one: QuarantinedFile, tuning: Tuning) -> Body:
     """The bytes that were refused, as the source gave them; those of a large file stay in it.
 
     Raises CacheError where they are not there any more.
@@ -213,7 +214,7 @@ def _kept(dataset: Dataset, path: Path, one: QuarantinedFile) -> Body:
     modified = one.last_modified or ""
     with durable.translated("read", path):
         is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag
-        if files.size(path) >= LARGE:
+        if files.size(path) >= tuning.large:
             return Body(b"", one.etag, modified, is_md5, path)
         return Body(files.read(path), one.etag, modified, is_md5)
 
@@ -228,7 +229,7 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
     limit = settings.limits.max_unpacked_bytes
     decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
     # Nothing is committed, so there is no number of a tracked set.
-    job = Job(decision, 0, cache, limit, replaced)
+    job = Job(decision, 0, cache, limit, replaced, tuning=settings.tuning)
     try:
         before, after = _tickers(job, body)
     except UnreadableFile as error:
@@ -243,7 +244,7 @@ def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
     """Rows by ticker of what is held and of what would replace it; None where the parts held are damaged."""
     if job.replaced is None:
         raise AssertionError(f"{job.decision.session} is not held")
-    before, after = versions(job, job.replaced, text_of(body, job.max_unpacked))
+    before, after = versions(job, job.replaced, text_of(body, job.max_unpacked, job.tuning))
     return before.tickers() if before else None, after.tickers()
 
 

@@ -12,25 +12,15 @@ import numpy as np
 
 from ingest.cache.parts import members
 from ingest.files import durable, opening
+from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
-from ingest.splitting.parsing import LINE_COST, MAX_LINES
+from ingest.splitting.parsing import LINE_COST
 from ingest.splitting.streamed import Pieces
 
 _BYTE_COST = 5
 
 _FIELD_COST = 5
 """For each field that the header promises: where polars writes the rows, it fills up those that are too short."""
-
-AT_ONCE = LINE_COST * MAX_LINES
-"""What a text that is split at once may cost, in bytes of memory: one of 32 MiB; a day of options has some 20 MiB."""
-
-ORDINARY = 8 << 20
-"""What a day of stocks costs, and more: so much no worker has to ask for."""
-
-IN_CHUNKS = 64 << 20
-"""What a text costs that is split in chunks, however large."""
-
-_PIECE = 1 << 20
 
 
 class Costly(Exception):
@@ -53,54 +43,55 @@ class SessionText:
     pieces: Pieces
 
 
-def text_of(body: Body, max_unpacked: int, granted: int = AT_ONCE) -> SessionText:
-    """Text of a body. Raises UnreadableFile, and Costly."""
-    return SessionText(_whole(body, max_unpacked, granted), lambda: pieces_of(body, max_unpacked))
+def text_of(body: Body, max_unpacked: int, tuning: Tuning, granted: int | None = None) -> SessionText:
+    """Text of a body, which may take so many bytes of memory as are `granted`. Raises UnreadableFile, and Costly."""
+    whole = _whole(body, max_unpacked, tuning, tuning.most_granted if granted is None else granted)
+    return SessionText(whole, lambda: pieces_of(body, max_unpacked, tuning.piece))
 
 
-def _whole(body: Body, max_unpacked: int, granted: int) -> bytes | None:
+def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> bytes | None:
     """All of it; None where it is to be read in chunks.
 
     Until it is known what a text costs, no more of it is held than is granted.
     """
     if body.path:
         return None
-    most = min(granted, AT_ONCE) // _BYTE_COST
+    most = min(granted, tuning.at_once) // _BYTE_COST
     try:
         text = members.unpack(body.data, min(max_unpacked, most))
     except members.TooLarge:
         if max_unpacked <= most:
             raise
     else:
-        if cost_of([text]) <= granted:
+        if cost_of([text], tuning.at_once) <= granted:
             return text
-    need = cost_of(pieces_of(body, max_unpacked))
-    if (need := need if need <= AT_ONCE else IN_CHUNKS) > granted:
+    need = cost_of(pieces_of(body, max_unpacked, tuning.piece), tuning.at_once)
+    if (need := need if need <= tuning.at_once else tuning.in_chunks) > granted:
         raise Costly(need)
     return None
 
 
-def cost_of(pieces: Iterable[bytes]) -> int:
-    """Bytes of memory that a text costs at once; of one that costs more than `AT_ONCE`, something above that."""
+def cost_of(pieces: Iterable[bytes], most: int) -> int:
+    """Bytes of memory that a text costs at once; of one that costs more than `most`, something above that."""
     size = lines = columns = cost = 0
     for piece in pieces:
         columns = columns or piece.count(b",", 0, piece.find(b"\n")) + 1
         size += len(piece)
         lines += int(np.count_nonzero(np.frombuffer(piece, np.uint8) == ord("\n")))
         cost = max(_BYTE_COST * size, (LINE_COST + _FIELD_COST * columns) * lines)
-        if cost > AT_ONCE:
+        if cost > most:
             break
     return cost
 
 
-def pieces_of(body: Body, max_unpacked: int) -> Iterator[bytes]:
+def pieces_of(body: Body, max_unpacked: int, size: int) -> Iterator[bytes]:
     """Text of a body, piece by piece. Raises UnreadableFile, and CacheError for a body in a file."""
     if body.path:
-        return pieces_in(body.path, max_unpacked)
-    return members.unpacked(body.open(), max_unpacked, _PIECE)
+        return pieces_in(body.path, max_unpacked, size)
+    return members.unpacked(body.open(), max_unpacked, size)
 
 
-def pieces_in(path: Path, max_unpacked: int) -> Iterator[bytes]:
+def pieces_in(path: Path, max_unpacked: int, size: int) -> Iterator[bytes]:
     """The same of a packed file."""
     with durable.translated("read", path), opening.to_read(path) as file:
-        yield from members.unpacked(file, max_unpacked, _PIECE)
+        yield from members.unpacked(file, max_unpacked, size)

@@ -8,7 +8,6 @@ is bounded by the budget and not by the number of sessions. A session that fails
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -29,7 +28,7 @@ from ingest.errors import (
     UnreadableFile,
     ungrouped,
 )
-from ingest.pipeline.body import AT_ONCE, ORDINARY, Costly
+from ingest.pipeline.body import Costly
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
@@ -41,25 +40,6 @@ from ingest.sources.limits import ByteBudget, Share, UnderWay
 from ingest.sources.resilient import ResilientSource
 
 _Ended = tuple[SessionResult, Share]
-
-_IN_FLIGHT_PER_PACKED = 6
-"""Bytes in memory for one packed byte: the body, its text (about 3 times), both parts of it before they are packed."""
-
-_IN_FLIGHT_SPOOLED = 16 << 20
-"""Bytes that a large file counts for, however large: it is in memory in pieces alone. Splits, which take more than
-downloads, are as few as there are cores."""
-
-_MIN_SPOOLED = 4
-"""Large files in flight together, or two a core where those are more: what is beyond would only lie on the disk."""
-
-_SPARE_WORKERS = 2
-"""Split workers beyond one a core: some of them always wait for the disk, for polars or for the GIL."""
-
-_MAX_BATCH = 64
-"""Sessions in one transaction at most."""
-
-_GATHER_S = 0.1
-"""How long the committer waits for others to share a transaction, whose cost hardly depends on their number."""
 
 
 class Pipeline:
@@ -75,14 +55,15 @@ class Pipeline:
         stop: anyio.Event,
     ) -> None:
         self._source, self._cache, self._request = source, cache, request
-        self._sink, self._stop = sink, stop
+        self._sink, self._stop, self._tuning = sink, stop, source.tuning
         self._budget = ByteBudget(limits.max_bytes_in_flight)
         self._max_unpacked = limits.max_unpacked_bytes
         self._under_way = UnderWay()
         cores = os.cpu_count() or 1
-        self._workers = anyio.CapacityLimiter(cores + _SPARE_WORKERS)
+        self._workers = anyio.CapacityLimiter(cores + self._tuning.spare_workers)
         self._spooled_workers = anyio.CapacityLimiter(cores)
-        self._spooled = max(_IN_FLIGHT_SPOOLED, limits.max_bytes_in_flight // max(_MIN_SPOOLED, 2 * cores))
+        together = max(self._tuning.min_spooled, 2 * cores)
+        self._spooled = max(self._tuning.in_flight_spooled, limits.max_bytes_in_flight // together)
 
     async def run(self, decisions: Sequence[Decision]) -> None:
         """Fetch, split and commit sessions in their order; each one's end is told to the sink when it is recorded.
@@ -97,7 +78,7 @@ class Pipeline:
 
     async def _download_and_commit(self, jobs: Sequence[Job]) -> IngestError | None:
         """Returns why downloads had to end early: what was prepared by then is committed all the same."""
-        send, receive = anyio.create_memory_object_stream[_Ended](_MAX_BATCH)
+        send, receive = anyio.create_memory_object_stream[_Ended](self._tuning.max_batch)
         failure: IngestError | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._commit_all, receive)
@@ -123,6 +104,8 @@ class Pipeline:
                 self._max_unpacked,
                 replaced.get(one.session),
                 accept=self._request.accept,
+                spool=self._cache.download(one.session) if _item(one).size >= self._tuning.large else None,
+                tuning=self._tuning,
             )
             for one in decisions
         ]
@@ -143,13 +126,13 @@ class Pipeline:
 
     async def _start(self, job: Job, downloads: TaskGroup, send: MemoryObjectSendStream[_Ended]) -> None:
         """Begin a session as soon as there is a place and room for it."""
-        share = Share(self._budget, self._in_flight(_item(job.decision)))
+        share = Share(self._budget, self._in_flight(job))
         await share.take()
         await self._source.limit.acquire()
         downloads.start_soon(self._session, job, share, send)
 
-    def _in_flight(self, item: RemoteObject) -> int:
-        return self._spooled if downloading.is_large(item) else item.size * _IN_FLIGHT_PER_PACKED
+    def _in_flight(self, job: Job) -> int:
+        return self._spooled if job.spool else _item(job.decision).size * self._tuning.in_flight_per_packed
 
     async def _session(self, job: Job, share: Share, send: MemoryObjectSendStream[_Ended]) -> None:
         with self._under_way:
@@ -167,9 +150,9 @@ class Pipeline:
         try:
             return await self._prepared(job, share)
         except errors.Forbidden:
-            return Forbidden(job, self._spool_path(job))
+            return Forbidden(job)
         except NotFound as error:
-            return Gone(job, error.message, self._spool_path(job))
+            return Gone(job, error.message)
         except (Disrupted, Throttled) as error:
             return Failed(job, error.message)
 
@@ -178,24 +161,22 @@ class Pipeline:
         first = await self._split(job, await self._fetched(job, share))
         if isinstance(first, Staged) or first.acceptable:
             return first
-        if first.spooled:
-            await anyio.to_thread.run_sync(spool.discard, first.spooled)
+        if job.spool:
+            await anyio.to_thread.run_sync(spool.discard, job.spool)
         await self._source.limit.acquire()
         return await self._split(job, await self._fetched(job, share))
 
-    def _spool_path(self, job: Job) -> Path | None:
-        return self._cache.download(job.decision.session) if downloading.is_large(_item(job.decision)) else None
-
     async def _fetched(self, job: Job, share: Share) -> Body:
         session, item = job.decision.session, _item(job.decision)
-        if path := self._spool_path(job):
-            return await downloading.fetch_large(self._source, session, item, path, share)
+        if job.spool:
+            return await downloading.fetch_large(self._source, session, item, job.spool, share)
         return await self._source.fetch(session, item, share)
 
-    async def _split(self, job: Job, body: Body, granted: int = ORDINARY) -> Staged | Refused:
+    async def _split(self, job: Job, body: Body, granted: int | None = None) -> Staged | Refused:
         """Split a file. One that takes more memory than is granted is split again when that is to be had."""
-        granted = AT_ONCE if body.path else granted  # in chunks, and no more of them than there are cores
-        workers = self._spooled_workers if body.path else self._workers
+        # Large files go in chunks, and there are no more of them than there are cores.
+        granted = granted or (self._tuning.in_chunks if job.spool else self._tuning.ordinary)
+        workers = self._spooled_workers if job.spool else self._workers
         try:
             with anyio.CancelScope(shield=True):
                 try:
@@ -205,15 +186,15 @@ class Pipeline:
                         return await self._split(job, body, error.cost)
         except UnreadableFile as error:
             return Refused(job, body, error.message, acceptable=isinstance(error, LosesRows))
-        return Staged(job, staged, body.path)
+        return Staged(job, staged)
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Ended]) -> None:
         """Commit results as they come: those that come within a moment, while others are under way, share a commit."""
         async with receive:
             async for first in receive:
-                with anyio.move_on_after(_GATHER_S):
+                with anyio.move_on_after(self._tuning.gather_s):
                     await self._under_way.none()
-                batch = [first, *_waiting(receive)]
+                batch = [first, *_waiting(receive, self._tuning.max_batch - 1)]
                 await anyio.to_thread.run_sync(_record, self._cache, [result for result, _ in batch])
                 for result, share in batch:
                     share.give_back()
@@ -227,8 +208,8 @@ def _record(cache: Cache, results: Sequence[SessionResult]) -> None:
     for result in results:
         if isinstance(result, Refused):
             quarantine.keep(cache, result.job.decision.session, result.body, result.reason, result.acceptable)
-        if result.spooled:
-            spool.discard(result.spooled)
+        if result.job.spool and not isinstance(result, Failed):
+            spool.discard(result.job.spool)
     cache.manifest.answered(list(_answers(results)), cache.run)
 
 
@@ -246,8 +227,8 @@ def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:
                 yield session, "failed", result.reason, etag
 
 
-def _waiting(receive: MemoryObjectReceiveStream[_Ended]) -> Iterator[_Ended]:
-    for _ in range(min(receive.statistics().current_buffer_used, _MAX_BATCH - 1)):
+def _waiting(receive: MemoryObjectReceiveStream[_Ended], most: int) -> Iterator[_Ended]:
+    for _ in range(min(receive.statistics().current_buffer_used, most)):
         yield receive.receive_nowait()
 
 

@@ -16,9 +16,6 @@ from ingest.market.patterns import some
 from ingest.reading.adjusting.freshness import ASKS_AGAIN, calendar_of, due, newest_session
 from ingest.settings import Settings
 
-_PATIENCE_S, _TICKER_S = 120.0, 5.0
-"""Seconds that all tickers together may take, and those of each on top: a Yahoo that crawls must not hold the cache."""
-
 
 @dataclass(frozen=True, slots=True)
 class Filling:
@@ -46,11 +43,11 @@ class Filling:
         waiting = self._waiting(tickers, start, last, refresh)
         if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
             self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
-        began = time.monotonic()
+        began, tuning = time.monotonic(), self.settings.tuning
         for number, ticker in enumerate(waiting, 1):
             if stop.is_set():
                 return
-            if time.monotonic() - began > _PATIENCE_S + _TICKER_S * (number - 1):
+            if time.monotonic() - began > tuning.yahoo_s + tuning.yahoo_ticker_s * (number - 1):
                 self._give_up(waiting[number - 1 :], SourceUnavailable("it takes too long to answer"))
                 return
             try:

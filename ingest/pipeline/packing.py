@@ -73,7 +73,7 @@ class _AsTheyCome(Parts):
         self._writers: Mapping[Tier, PartWriter] = {}
 
     def split(self) -> SplitResult:
-        found = streamed.split(self._pieces, self._job.spec, self._sinks)
+        found = streamed.split(self._pieces, self._job.spec, self._sinks, self._job.tuning.chunk)
         self.packed = {tier: writer.end(found.ordered) for tier, writer in self._writers.items()}
         return found
 

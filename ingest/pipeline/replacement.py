@@ -11,7 +11,7 @@ from ingest.errors import CacheError, UnreadableFile
 from ingest.files.hashing import has_hash
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
-from ingest.pipeline.body import AT_ONCE, IN_CHUNKS, Costly, SessionText, cost_of, pieces_in
+from ingest.pipeline.body import Costly, SessionText, cost_of, pieces_in
 from ingest.pipeline.task import Job
 from ingest.splitting import whole
 from ingest.splitting.compare import TURN, Version, compare
@@ -19,15 +19,12 @@ from ingest.splitting.diff import Correction, Difference, check_loss, refuse_los
 from ingest.splitting.parsing import read_header
 from ingest.splitting.streamed import Pieces, opened
 
-_COMPARED = 3
-"""Times what a text costs: each row of both versions is in a string of its own, and the new one is cut again."""
-
 _NO_LIMIT = 1 << 62
 """Of what we wrote ourselves."""
 
 
 def corrected(
-    job: Job, record: SessionRecord, text: SessionText, granted: int = AT_ONCE
+    job: Job, record: SessionRecord, text: SessionText, granted: int | None = None
 ) -> tuple[SessionRecord, Correction | None]:
     """The difference to what is held; None for a new session, and where what is held is not what it was.
 
@@ -48,10 +45,11 @@ def corrected(
     return record, Correction.of(record.session, (held.etag or "", record.etag), found)
 
 
-def _difference(job: Job, replaced: HeldVersion, text: SessionText, granted: int) -> Difference | None:
+def _difference(job: Job, replaced: HeldVersion, text: SessionText, granted: int | None) -> Difference | None:
     """None where what is held is not what it was. Raises LosesRows, and Costly."""
     cost = _cost_at_once(job, replaced, text)
-    if (need := IN_CHUNKS if cost is None else cost) > granted:
+    need = job.tuning.in_chunks if cost is None else cost
+    if need > (job.tuning.most_granted if granted is None else granted):
         raise Costly(need)
     with TURN if cost is None else nullcontext():
         before, after = _versions(job, replaced, text, at_once=cost is not None)
@@ -105,8 +103,9 @@ def _cost_at_once(job: Job, replaced: HeldVersion, text: SessionText) -> int | N
     """Bytes of memory that it takes to compare at once; None where that is too much, or the text is in chunks."""
     if text.whole is None:
         return None
-    cost = _COMPARED * max(cost_of([text.whole]), cost_of(_held_pieces(job, replaced)))
-    return cost if cost <= AT_ONCE else None
+    most = job.tuning.at_once
+    cost = job.tuning.compared * max(cost_of([text.whole], most), cost_of(_held_pieces(job, replaced), most))
+    return cost if cost <= most else None
 
 
 def _held_pieces(job: Job, replaced: HeldVersion) -> Iterator[bytes]:
@@ -118,26 +117,26 @@ def _held_pieces(job: Job, replaced: HeldVersion) -> Iterator[bytes]:
 
 def _new_in_chunks(job: Job, pieces: Pieces) -> Version:
     held = job.decision.held
-    return _in_chunks([pieces], job.dataset, None if held.archive_kept else held.tracked)
+    return _in_chunks([pieces], job, None if held.archive_kept else held.tracked)
 
 
 def _held_in_chunks(job: Job, replaced: HeldVersion) -> Version | None:
     """None where one of the parts held is not the file that the manifest knows."""
     if all(has_hash(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
-        return _in_chunks([_part(job, tier) for tier in replaced.part_sha256], job.dataset, None)
+        return _in_chunks([_part(job, tier) for tier in replaced.part_sha256], job, None)
     return None
 
 
 def _part(job: Job, tier: Tier) -> Pieces:
-    return lambda: pieces_in(job.path(tier), _NO_LIMIT)
+    return lambda: pieces_in(job.path(tier), _NO_LIMIT, job.tuning.piece)
 
 
-def _in_chunks(sources: list[Pieces], dataset: Dataset, tracked: frozenset[str] | None) -> Version:
+def _in_chunks(sources: list[Pieces], job: Job, tracked: frozenset[str] | None) -> Version:
     """A version in several texts; where `tracked` is given, of its rows those of these tickers."""
 
     def texts() -> Iterator[bytes]:
         for source in sources:
-            for text in opened(source(), dataset)[1]:
-                yield text if tracked is None else whole.parts(text, tracked, False, dataset)["tracked"].text
+            for text in opened(source(), job.dataset, job.tuning.chunk)[1]:
+                yield text if tracked is None else whole.parts(text, tracked, False, job.dataset)["tracked"].text
 
-    return Version(opened(sources[0](), dataset)[0].columns, texts)
+    return Version(opened(sources[0](), job.dataset, job.tuning.chunk)[0].columns, texts)

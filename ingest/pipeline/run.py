@@ -24,7 +24,7 @@ from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
 from ingest.pipeline.fill import Filling
 from ingest.pipeline.summary import Ending, Tally, damaged, standing
-from ingest.planning.estimate import ASK_FROM, estimate, in_words
+from ingest.planning.estimate import estimate, in_words
 from ingest.planning.plan import Plan, limit
 from ingest.planning.request import Request
 from ingest.planning.survey import asking, connected, survey
@@ -185,7 +185,7 @@ class _Run:
 
     def _check_size(self, plan: Plan) -> None:
         """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
-        if plan.bytes > ASK_FROM and not self._request.confirmed:
+        if plan.bytes > self._settings.tuning.ask_from and not self._request.confirmed:
             root = self._settings.cache.root
             raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._cache.manifest, root)))
 

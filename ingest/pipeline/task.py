@@ -8,6 +8,7 @@ from ingest.cache.commit import StagedSession
 from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
+from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources.base import Body
 from ingest.splitting.result import SplitSpec
 
@@ -18,6 +19,7 @@ class Job:
 
     `tracked_set` is the manifest's number for its tickers, `replaced` what is held of its session, `accept` whether a
     replacement may take away more than a tenth of those rows. A text of more than `max_unpacked` bytes is not read.
+    `spool` is the file that it comes down into where it is large.
     """
 
     decision: Decision
@@ -26,6 +28,8 @@ class Job:
     max_unpacked: int
     replaced: HeldVersion | None = None
     accept: bool = False
+    spool: Path | None = None
+    tuning: Tuning = DEFAULT
 
     @property
     def dataset(self) -> Dataset:
@@ -44,14 +48,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """It is split, and its parts are ready to be committed.
-
-    `spooled` is the file that a large object came down into, of no use any more once the result is recorded.
-    """
+    """It is split, and its parts are ready to be committed."""
 
     job: Job
     session: StagedSession
-    spooled: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +63,12 @@ class Refused:
     reason: str
     acceptable: bool
 
-    @property
-    def spooled(self) -> Path | None:
-        """As in `Staged`."""
-        return self.body.path
-
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
     """The keys may not read it."""
 
     job: Job
-    spooled: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,6 @@ class Gone:
 
     job: Job
     reason: str
-    spooled: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +85,6 @@ class Failed:
 
     job: Job
     reason: str
-    spooled: None = None
 
 
 SessionResult = Staged | Refused | Forbidden | Gone | Failed

@@ -9,7 +9,7 @@ from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts.parts import PackedPart
 from ingest.finding import Finding
 from ingest.market.datasets import Tier
-from ingest.pipeline.body import AT_ONCE, text_of
+from ingest.pipeline.body import text_of
 from ingest.pipeline.packing import parts_of
 from ingest.pipeline.replacement import corrected
 from ingest.pipeline.task import Job
@@ -17,14 +17,14 @@ from ingest.sources.base import Body
 from ingest.splitting.result import SplitResult
 
 
-def prepare(job: Job, body: Body, granted: int = AT_ONCE) -> StagedSession:
+def prepare(job: Job, body: Body, granted: int | None = None) -> StagedSession:
     """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError.
 
     What is large goes through in chunks. Raises Costly, before anything is staged, where it takes more than the
-    `granted` bytes of memory. Raises LosesRows for a replacement that lacks more than a tenth of what is
-    held, unless the job accepts that.
+    `granted` bytes of memory. Raises LosesRows for a replacement that lacks more than a tenth of what is held, unless
+    the job accepts that.
     """
-    text = text_of(body, job.max_unpacked, granted)
+    text = text_of(body, job.max_unpacked, job.tuning, granted)
     with ExitStack() as open_files:
         parts = parts_of(job, text, open_files)
         found = parts.split()

@@ -7,9 +7,6 @@ from pathlib import Path
 from ingest.cache.manifest import Manifest
 from ingest.files import durable
 
-ASK_FROM = 1_000_000_000
-"""Bytes from which on a download is to be confirmed."""
-
 _DISK_PER_PACKED = 1.1
 """Bytes on disk for one downloaded: both parts, their index, the tracked CSVs (measured: 1.07)."""
 

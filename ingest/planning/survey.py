@@ -109,7 +109,7 @@ async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line
         async with AsyncExitStack() as opened:
             async with ending_with(stop):
                 source = await opened.enter_async_context(connect(settings.source))
-            yield Line(source, Liveness(settings.source))
+            yield Line(source, Liveness(settings.source, settings.tuning), settings.tuning)
 
 
 @asynccontextmanager

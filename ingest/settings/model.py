@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Dataset
+from ingest.settings import tuning
+from ingest.settings.tuning import Tuning
 from ingest.settings.values import (
     Bucket,
     Bytes,
@@ -244,6 +246,7 @@ class Settings(BaseSettings):
     fallback: Fallback = Fallback()
     run: Run = Run()
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
+    _tuning: Tuning = PrivateAttr(default_factory=lambda: tuning.DEFAULT)
 
     @classmethod
     def settings_customise_sources(
@@ -261,6 +264,17 @@ class Settings(BaseSettings):
     def config_file(self) -> Path | None:
         """The config.toml that was read, if there was one."""
         return next((layer.file for layer in self._layers if layer.file), None)
+
+    @property
+    def tuning(self) -> Tuning:
+        """The thresholds and waits of a run, which nobody sets."""
+        return self._tuning
+
+    def tuned(self, tuning: Tuning) -> Self:
+        """The same settings with other thresholds and waits."""
+        other = self.model_copy()
+        other._tuning = tuning
+        return other
 
     @property
     def tracked_path(self) -> Path:

@@ -20,22 +20,6 @@ from ingest.sources.limits import Common, Lease
 from ingest.sources.resilient import ResilientSource
 from ingest.sources.spool import ByteRange, ObjectVersion, PartialDownload
 
-LARGE = 8 << 20
-"""Bytes of a packed object from which on it is fetched so. A day of all stocks has 0.3 MB, one of their minutes 26."""
-
-_RANGE = 4 << 20
-"""Bytes that are asked for at once: so few that a file has work for several requests, and an end of a run is near."""
-
-_AT_ONCE = 4
-"""Requests under way for one object, as far as the limit on downloads allows them."""
-
-_TELL_S = 0.25
-
-
-def is_large(item: RemoteObject) -> bool:
-    """Whether an object is fetched in ranges, into a file."""
-    return item.size >= LARGE
-
 
 async def fetch_large(source: ResilientSource, session: date, item: RemoteObject, path: Path, *held: Lease) -> Body:
     """One large object into the file `path`, checked; for the place and what is `held` for it see `sources.resilient`.
@@ -53,6 +37,7 @@ class _Download:
         self, source: ResilientSource, session: date, item: RemoteObject, path: Path, held: Sequence[Lease]
     ) -> None:
         self._source, self._session, self._path, self._held = source, session, path, held
+        self._tuning = source.tuning
         self._listed = self._item = item
         self._alone = False
         self._mismatched: str | None = None
@@ -92,9 +77,9 @@ class _Download:
         return True
 
     async def _fill(self) -> None:
-        most = self._item.size if self._alone else _RANGE
+        most = self._item.size if self._alone else self._tuning.range_bytes
         waiting = self._spool.missing(most)
-        tasks = 1 if self._alone else _AT_ONCE
+        tasks = 1 if self._alone else self._tuning.ranges_at_once
         held = [Common(one, tasks) for one in self._held]
         async with anyio.create_task_group() as group:
             for _ in range(tasks):
@@ -115,7 +100,7 @@ class _Download:
     async def _keep(self, at: int, data: bytes | bytearray) -> None:
         """Write what has come, and tell how far it has come, a few times a second."""
         await run_sync(self._spool.write, at, data)
-        if (now := time.monotonic()) - self._told >= _TELL_S:
+        if (now := time.monotonic()) - self._told >= self._tuning.tell_every_s:
             self._told = now
             there, size = self._spool.there, self._item.size
             self._source.sink(events.Downloading(self._session, there, size, self._resumed))

@@ -11,20 +11,17 @@ import anyio
 
 from ingest.errors import Disrupted, SourceUnavailable
 from ingest.settings import SourceSettings
+from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources import heard
 
-_TICK_S = 0.25
 _MOST_OF_A_TICK_S = 0.5
-
-_GRACE_S = 10.0
-"""Seconds without anything good from the source, beyond which the waits of requests count as waiting for nothing."""
 
 
 class Liveness:
     """What has been heard of a source, and by which requests; shared by all that ask it."""
 
-    def __init__(self, settings: SourceSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SourceSettings, tuning: Tuning = DEFAULT) -> None:
+        self._settings, self._tuning = settings, tuning
         self._asking = self._waiting = 0
         self._under_way: set[_Exchange] = set()
         self._silent_since = self._good_at = self._waited_s = 0.0
@@ -93,7 +90,7 @@ class Liveness:
         """
         self._ticked_at = anyio.current_time()
         while True:
-            await anyio.sleep(_TICK_S)
+            await anyio.sleep(self._tuning.tick_s)
             self.tick()
             if self.is_down:
                 raise SourceUnavailable(
@@ -112,7 +109,7 @@ class Liveness:
         passed = min(now - (now if self._ticked_at is None else self._ticked_at), _MOST_OF_A_TICK_S)
         self._ticked_at = now
         self.awake_s += passed
-        if self._waiting and self.awake_s - self._good_at > _GRACE_S:
+        if self._waiting and self.awake_s - self._good_at > self._tuning.grace_s:
             self._waited_s += passed
         if any(one.is_busy for one in self._under_way):  # nobody listens: a slow disk is no silence
             self._silent_since = max(self._silent_since, self.awake_s)

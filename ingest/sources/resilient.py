@@ -13,6 +13,7 @@ import anyio
 from ingest import events
 from ingest.errors import Disrupted, Forbidden, NotFound, SourceError, Stopped, Throttled, ungrouped
 from ingest.settings import SourceSettings
+from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Source, Write
 from ingest.sources.limits import AdaptiveLimit, Lease, Place, aside
@@ -25,9 +26,6 @@ _Result = TypeVar("_Result")
 UP_AGAIN = "up again"
 """The cause that is given where the limit on downloads is again what it was before it came down."""
 
-_ATTEMPTS_TO_PROBE, _MOST_WAITED_TO_PROBE_S = 3, 5.0
-"""A file that only tells what is allowed, as others may, is asked for with less patience than what is wanted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -35,6 +33,7 @@ class Line:
 
     source: Source
     liveness: Liveness
+    tuning: Tuning = DEFAULT
 
 
 @asynccontextmanager
@@ -55,7 +54,7 @@ class ResilientSource:
     """A source wrapped in retries, a limit on downloads that adapts, and the judgement that it is down."""
 
     def __init__(self, line: Line, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
-        self._source, self._liveness = line.source, line.liveness
+        self._source, self._liveness, self.tuning = line.source, line.liveness, line.tuning
         self.sink, self.stop = sink, stop
         self.attempts = settings.attempts
         self.limit = AdaptiveLimit(settings.concurrency)
@@ -119,8 +118,9 @@ class ResilientSource:
         """
         try:
             async with self._finding_out():
-                attempts, seconds = min(self.attempts, _ATTEMPTS_TO_PROBE), _MOST_WAITED_TO_PROBE_S
-                probing = replace(self._persistence(session), attempts=attempts, most_waited_s=seconds)
+                attempts = min(self.attempts, self.tuning.probe_attempts)
+                tuning = replace(self.tuning, most_waited_s=self.tuning.probe_waited_s)
+                probing = replace(self._persistence(session), attempts=attempts, tuning=tuning)
                 await probing.call(item.key, partial(self._attempt, partial(self._source.probe, item)))
         except Forbidden:
             return False
@@ -214,7 +214,7 @@ class ResilientSource:
         def report(number: int, wait_s: float, cause: str) -> None:
             self.sink(events.Retrying(session, number, wait_s, cause))
 
-        return Persistence(self.attempts, self._liveness, report, self.stop)
+        return Persistence(self.attempts, self._liveness, report, self.stop, self.tuning)
 
     async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         """Teach the limit what each attempt tells of the source's health."""

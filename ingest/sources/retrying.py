@@ -9,23 +9,11 @@ import anyio
 import tenacity
 
 from ingest.errors import IngestError, Throttled
+from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources.liveness import Liveness
 
 _Result = TypeVar("_Result")
 OnRetry = Callable[[int, float, str], None]
-
-_BACKOFF = tenacity.wait_random_exponential(multiplier=1 / 16, exp_base=4, max=20)
-"""After a fault. Most pass at once, so the first wait is short. They grow fast: six attempts outlast an outage of some
-ten seconds, 21 at most."""
-
-_PATIENCE = tenacity.wait_random_exponential(multiplier=0.5, max=20)
-"""After a wish to slow down that does not say for how long: the first wait counts already."""
-
-_MOST_AT_A_TIME_S = 60.0
-"""The longest wait that a source may ask for by Retry-After."""
-
-MOST_WAITED_S = 300.0
-"""Seconds that all waits of one call may take together: then it fails, whatever attempts are left."""
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """Gives back what is held of bounded things while a call waits, so that others may go on, and takes it again."""
@@ -39,7 +27,7 @@ class Persistence:
     liveness: Liveness
     on_retry: OnRetry
     stop: anyio.Event
-    most_waited_s: float = MOST_WAITED_S
+    tuning: Tuning = DEFAULT
 
     async def call(self, what: str, call: Callable[[], Awaitable[_Result]], aside: Aside = nullcontext) -> _Result:
         """Call until it succeeds, fails for good, or attempts or time are used up; raises the last error.
@@ -50,7 +38,7 @@ class Persistence:
         one = _Call(self, what, call, aside)
         retrying = tenacity.AsyncRetrying(
             stop=self._is_enough,
-            wait=_wait,
+            wait=_waits(self.tuning),
             retry=tenacity.retry_if_exception(_is_retryable),
             before_sleep=one.before_sleep,
             sleep=one.sleep,
@@ -61,7 +49,7 @@ class Persistence:
 
     def _is_enough(self, state: tenacity.RetryCallState) -> bool:
         waited = state.idle_for + state.upcoming_sleep
-        return self.stop.is_set() or state.attempt_number >= self.attempts or waited > self.most_waited_s
+        return self.stop.is_set() or state.attempt_number >= self.attempts or waited > self.tuning.most_waited_s
 
 
 class _Call(Generic[_Result]):
@@ -102,11 +90,19 @@ class _Call(Generic[_Result]):
                     await self._persistence.stop.wait()
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = _error(state)
-    if not isinstance(error, Throttled):
-        return _BACKOFF(state)
-    return _PATIENCE(state) if error.retry_after_s is None else min(error.retry_after_s, _MOST_AT_A_TIME_S)
+def _waits(tuning: Tuning) -> Callable[[tenacity.RetryCallState], float]:
+    shortest, longest = tuning.shortest_wait_s, tuning.longest_wait_s
+    after_fault = tenacity.wait_random_exponential(tuning.backoff_first_s, longest, tuning.backoff_base, shortest)
+    when_slowed_down = tenacity.wait_random_exponential(tuning.patience_first_s, longest, min=shortest)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = _error(state)
+        if not isinstance(error, Throttled):
+            return after_fault(state)
+        asked = error.retry_after_s
+        return when_slowed_down(state) if asked is None else min(asked, tuning.longest_retry_after_s)
+
+    return wait
 
 
 def _is_retryable(error: BaseException) -> bool:

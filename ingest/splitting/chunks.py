@@ -8,10 +8,7 @@ import numpy.typing as npt
 
 from ingest.errors import UnreadableFile
 
-CHUNK = 4 << 20
-"""Bytes of text in a chunk: what is parsed and cut at once. Half of it, or twice as much, takes as long."""
-
-_MOST_LINES = CHUNK // 32
+_MOST_LINES = 1 << 17
 """Lines in a chunk: a parser's memory grows with each of them, also with those that are empty."""
 
 MAX_LINE = 64 << 20

@@ -22,7 +22,7 @@ Hashes = npt.NDArray[np.uint64]
 MAX_LINES = 100_000
 """Lines of a difference that are kept, of those that went and of those that came. More are counted."""
 
-_MAX_TEXT = 32 << 20
+MAX_CHARACTERS = 32 << 20
 """Characters of those lines together: a line may be long."""
 
 TURN = threading.Lock()
@@ -126,8 +126,8 @@ def _surplus_of(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.in
 
 
 def _picked(version: Version, columns: tuple[str, ...], hashes: Hashes, counts: npt.NDArray[np.int64]) -> Iterator[str]:
-    """The lines with these hashes, each so often as is counted, up to `MAX_LINES` and `_MAX_TEXT`."""
-    left, room = min(int(counts.sum()), MAX_LINES), _MAX_TEXT
+    """The lines with these hashes, each so often as is counted, up to `MAX_LINES` and `MAX_CHARACTERS`."""
+    left, room = min(int(counts.sum()), MAX_LINES), MAX_CHARACTERS
     counts = counts.copy()
     for lines in version.lines(columns) if left else ():
         bits = _bits(lines)

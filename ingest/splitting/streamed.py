@@ -16,7 +16,6 @@ from ingest import finding
 from ingest.finding import Finding, Findings
 from ingest.market.datasets import Dataset, Tier
 from ingest.market.epochs import TIME
-from ingest.splitting import chunks as chunking
 from ingest.splitting.checks import misshapen, nameless, numbers
 from ingest.splitting.chunks import ahead, chunks, line_edges
 from ingest.splitting.parsing import (
@@ -50,16 +49,16 @@ class NotLines(Exception):
     """Lines are not rows: the file is to be cut by rows, from its beginning."""
 
 
-def split(pieces: Pieces, spec: SplitSpec, sinks: Sinks) -> SplitResult:
-    """Cut a text; raises UnreadableFile, saying why, where it is not a file of this dataset and session."""
+def split(pieces: Pieces, spec: SplitSpec, sinks: Sinks, chunk: int) -> SplitResult:
+    """Cut a text, `chunk` bytes at once; raises UnreadableFile, saying why, as `whole.split` does."""
     for cut in _CUTS:
         with suppress(NotLines):
-            return _split(pieces(), spec, cut, sinks)
+            return _split(opened(pieces(), spec.dataset, chunk), spec, cut, sinks)
     raise AssertionError("rows that polars writes are not asked for their lines")
 
 
-def _split(pieces: Iterable[bytes], spec: SplitSpec, cut: Cut, sinks: Sinks) -> SplitResult:
-    header, texts = opened(pieces, spec.dataset)
+def _split(found: tuple[Header, Iterator[bytes]], spec: SplitSpec, cut: Cut, sinks: Sinks) -> SplitResult:
+    header, texts = found
     cutter = Cutter(header, spec, cut, sinks(part_header(header, cut)))
     for text in ahead(texts):
         cutter.add(text)
@@ -159,7 +158,7 @@ class Cutter:
                 sink.add_rows(lines, rows)
 
 
-def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -> tuple[Header, Iterator[bytes]]:
+def opened(pieces: Iterable[bytes], dataset: Dataset, size: int) -> tuple[Header, Iterator[bytes]]:
     """The header of a text that comes in pieces, and its rows in chunks, each below the header; raises UnreadableFile.
 
     `size` is that of the chunks in bytes.
@@ -170,7 +169,7 @@ def opened(pieces: Iterable[bytes], dataset: Dataset, size: int | None = None) -
         first += piece
     header = read_header(first, dataset)
     rest = first[len(header.line) :]
-    return header, chunks(chain([rest] if rest else [], each), size or chunking.CHUNK, header.line)
+    return header, chunks(chain([rest] if rest else [], each), size, header.line)
 
 
 def part_header(header: Header, cut: Cut) -> bytes:

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import anyio
 import pytest
 from pipeline_kit import Place, flat
+from tuning_kit import tune
 
 import ingest
 from ingest import events
@@ -22,7 +23,7 @@ from ingest.finding import IDENTICAL
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
-from ingest.pipeline import run, series
+from ingest.pipeline import series
 from ingest.planning.request import Request
 
 CRYPTO, FOREX = named("crypto-day"), named("forex-day")
@@ -148,7 +149,8 @@ class TestRun:
 
     def test_what_is_too_large_waits_for_who_agrees_and_the_others_have_their_turn(self, place):
         large, small = (2 * len(pack(flat(ROWS[one]))) for one in (STOCKS_DAY, FOREX))
-        with patch.object(run, "ASK_FROM", (large + small) // 2):
+        with pytest.MonkeyPatch.context() as patched:
+            tune(patched, ask_from=(large + small) // 2)
             told = place.here("run", "-d", "stocks-day", "-d", "forex-day", *SPAN, "--json")
             assert (told.code, "Use `--yes` to confirm" in told.err) == (2, True)
             assert place.query("SELECT DISTINCT dataset FROM sessions WHERE held = 'committed'") == [(FOREX.name,)]

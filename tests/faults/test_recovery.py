@@ -6,6 +6,7 @@ import shutil
 import pytest
 from pipeline_kit import Place, key, market_day
 from runs_kit import DAYS, SPAN
+from tuning_kit import tune
 
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -102,7 +103,7 @@ def test_half_a_replacement_that_the_vendor_took_back_is_no_held_session(place, 
 @pytest.mark.parametrize("is_large", [False, True])
 def test_a_refused_file_is_quarantined_only_when_its_bytes_are_kept(place, server, monkeypatch, is_large):
     if is_large:
-        monkeypatch.setattr("ingest.sources.downloading.LARGE", 1)
+        tune(monkeypatch, large=1)
     server.put(key(DAY), b"<html>maintenance</html>")
     kept = place.root / "quarantine" / f"{DAY}.csv.gz"
     (kept / "in the way").mkdir(parents=True)

@@ -20,6 +20,7 @@ from pipeline_kit import (
     window,
     write_keys,
 )
+from tuning_kit import tune
 
 from ingest import events
 from ingest.demo.servers import faults, loopback
@@ -70,8 +71,7 @@ FAULTS = {
 @pytest.fixture(autouse=True)
 def environment(loopback_keys, monkeypatch):
     # As many attempts, with waits that a test can wait for.
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
-    monkeypatch.setattr("ingest.sources.retrying._PATIENCE", lambda state: 0.01)
+    tune(monkeypatch, longest_wait_s=0.01)
 
 
 @pytest.fixture(scope="module")

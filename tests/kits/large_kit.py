@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import date
 
 import anyio
+from tuning_kit import tune
 
 from ingest.errors import IngestError
-from ingest.settings import SourceSettings
+from ingest.settings import SourceSettings, tuning
 from ingest.sources import downloading, spool
 from ingest.sources.base import Body, RemoteObject
 from ingest.sources.liveness import Liveness
@@ -22,11 +23,7 @@ DAY = date(2025, 3, 4)
 
 def shrink(monkeypatch):
     """Let every file be large, and waits be short."""
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
-    monkeypatch.setattr("ingest.sources.retrying._PATIENCE", lambda state: 0.01)
-    monkeypatch.setattr("ingest.sources.downloading.LARGE", 1)
-    monkeypatch.setattr("ingest.sources.downloading._RANGE", RANGE)
-    monkeypatch.setattr("ingest.sources.downloading._TELL_S", 0.0)
+    tune(monkeypatch, longest_wait_s=0.01, large=1, range_bytes=RANGE, tell_every_s=0.0)
     monkeypatch.setattr("ingest.sources.massive.ranges._AT_ONCE", PIECE)
 
 
@@ -61,7 +58,8 @@ def fetch(endpoint_url, item, path, **settings):
 
     async def work():
         async with connect(source) as connected:
-            resilient = ResilientSource(Line(connected, Liveness(source)), source, seen.append, anyio.Event())
+            line = Line(connected, Liveness(source), tuning.DEFAULT)
+            resilient = ResilientSource(line, source, seen.append, anyio.Event())
             async with resilient.watching():
                 await resilient.limit.acquire()
                 return await downloading.fetch_large(resilient, DAY, item, path)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 import trustme
 from pipeline_kit import Place, key, market_objects, pack, trading_days, write_keys
+from tuning_kit import tune
 
 from ingest import events
 from ingest.cache import lock
@@ -28,7 +29,7 @@ NAMES = ["settings", "cache", "keys", "connection", "clock", "listing", "plan", 
 
 @pytest.fixture(autouse=True)
 def surroundings(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+    tune(monkeypatch, longest_wait_s=0.01)
     monkeypatch.setattr("ingest.sources.yahoo.newest_at_yahoo", lambda: DAYS[-1])
 
 

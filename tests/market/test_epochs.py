@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_kit import Place, flat, pack, window
+from tuning_kit import tune
 
 import ingest
 from ingest.demo.servers import loopback
@@ -14,8 +15,6 @@ from ingest.maintenance.adopt import day_file
 from ingest.maintenance.verify import verify
 from ingest.market import epochs
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
-from ingest.pipeline import body, replacement
-from ingest.splitting import chunks as chunking
 
 DAY = date(2025, 3, 4)
 HEADER = "ticker,volume,open,close,high,low,window_start,transactions"
@@ -69,9 +68,7 @@ def run(loopback_keys, tmp_path):
 def way(request, monkeypatch):
     """Small files go through at once, large ones in chunks."""
     if request.param == "in chunks":
-        monkeypatch.setattr(body, "AT_ONCE", 0)
-        monkeypatch.setattr(replacement, "AT_ONCE", 0)
-        monkeypatch.setattr(chunking, "CHUNK", 2000)
+        tune(monkeypatch, at_once=0, chunk=2000)
 
 
 def history(place, ticker):

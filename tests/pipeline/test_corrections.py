@@ -6,8 +6,7 @@ import re
 import pytest
 from pipeline_kit import flat, key, window
 from runs_kit import DAYS, ROWS, SPAN, dates
-
-from ingest.pipeline.body import AT_ONCE
+from tuning_kit import tune
 
 
 def test_a_replaced_file_is_a_correction(place, put):
@@ -56,10 +55,10 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
     assert [place.part_text(DAYS[0], tier) for tier in ("archive", "tracked")] == [archived, tracked]
 
 
-@pytest.mark.parametrize("at_once", [AT_ONCE, 0], ids=["at once", "in chunks"])
-def test_a_file_with_its_numbers_written_otherwise_is_no_correction(place, put, monkeypatch, at_once):
+@pytest.mark.parametrize("times", [3, 1 << 40], ids=["at once", "in chunks"])
+def test_a_file_with_its_numbers_written_otherwise_is_no_correction(place, put, monkeypatch, times):
     """As the vendor writes volumes since 2026-02-23; what has changed beside that is told alone."""
-    monkeypatch.setattr("ingest.pipeline.replacement.AT_ONCE", at_once)
+    tune(monkeypatch, compared=times)
     for day in DAYS[:2]:
         put(day, flat(ROWS))
     place.run(*window(DAYS[:2]))

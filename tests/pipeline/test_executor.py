@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 from botocore.endpoint_provider import RuleSet
 from pipeline_kit import Place, market_objects, trading_days, window
+from tuning_kit import tune
 
 from ingest.cache.manifest import Manifest
 from ingest.demo.servers import loopback
@@ -37,8 +38,7 @@ def test_sessions_share_their_commits(place):
 
 @pytest.mark.parametrize(("per_byte", "batches"), [(1 << 30, 3), (6, 1)], ids=["one at a time", "all at once"])
 def test_no_commit_waits_for_others_where_none_is_under_way(place, monkeypatch, per_byte, batches):
-    monkeypatch.setattr("ingest.pipeline.executor._GATHER_S", 3600)
-    monkeypatch.setattr("ingest.pipeline.executor._IN_FLIGHT_PER_PACKED", per_byte)
+    tune(monkeypatch, gather_s=3600, in_flight_per_packed=per_byte)
     with committing() as commits:
         ran = place.run(*window(FORTY[:3]))
     assert (ran.finished.committed, commits.call_count) == (3, batches)

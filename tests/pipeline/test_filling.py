@@ -5,6 +5,7 @@ import json
 import pytest
 from pipeline_kit import key
 from reading_kit import security, world
+from tuning_kit import tune
 from yahoo_kit import Security, fresh_yfinance, past_sessions
 
 import ingest
@@ -56,8 +57,7 @@ def test_forbidden_and_unpublished_sessions_of_tracked_tickers_are_filled(here):
 
 
 def test_a_yahoo_that_takes_too_long_is_left_alone_and_asked_by_the_next_run(here, monkeypatch):
-    monkeypatch.setattr("ingest.pipeline.fill._PATIENCE_S", 0.0)
-    monkeypatch.setattr("ingest.pipeline.fill._TICKER_S", 0.0)
+    tune(monkeypatch, yahoo_s=0.0, yahoo_ticker_s=0.0)
     ran = run(here)
     assert (ran.finished.exit_code, ran.of(events.YahooAsked), here.yahoo.asked) == (0, [], [])
     assert "Yahoo was not asked for AAPL, BRK.B: it takes too long to answer; the next run asks again" in ran.notices

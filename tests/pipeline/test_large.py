@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, TRACKED, Place, flat, key, market_day, pack, packed_day, trading_days, window
+from tuning_kit import tune
 
 from ingest import events, finding
 from ingest.cache import part_record
@@ -25,13 +26,11 @@ from ingest.demo.servers import loopback
 from ingest.files import durable
 from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
-from ingest.pipeline import body as unpacking
-from ingest.pipeline import replacement, worker
+from ingest.pipeline import worker
 from ingest.pipeline.task import Job
 from ingest.planning.plan import Decision
-from ingest.settings import Settings
+from ingest.settings import Settings, tuning
 from ingest.sources.base import Body
-from ingest.splitting import chunks as chunking
 from ingest.splitting import compare as comparing
 from ingest.splitting.compare import Version, compare
 from ingest.splitting.diff import Correction, changes, rows_of
@@ -43,10 +42,7 @@ SPAN = window(DAYS)
 @pytest.fixture
 def large(monkeypatch):
     """Everything is large: its text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
-    monkeypatch.setattr(unpacking, "AT_ONCE", 0)
-    monkeypatch.setattr(chunking, "CHUNK", 2000)
-    monkeypatch.setattr(unpacking, "_PIECE", 700)
-    monkeypatch.setattr(replacement, "AT_ONCE", 0)
+    tune(monkeypatch, at_once=0, chunk=2000, piece=700)
     monkeypatch.setattr(members, "LARGE_BLOCK", 1500)
 
 
@@ -218,7 +214,7 @@ def job(tmp_path, dataset=STOCKS_DAY, **more):
     layout = Layout.of(Settings.model_validate({"cache": {"root": tmp_path}}), dataset)
     layout.parts.create()
     decision = Decision(DAYS[0], "fetch", "new", "listed", None, Held(), TRACKED, True)
-    return Job(decision, 0, layout, 1 << 40, **more)
+    return Job(decision, 0, layout, 1 << 40, tuning=tuning.DEFAULT, **more)
 
 
 def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large):
@@ -252,7 +248,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
 
     polars' memory is not seen so; `python -m benchmarks.large` measures it.
     """
-    monkeypatch.setattr(chunking, "CHUNK", 1 << 20)
+    tune(monkeypatch, chunk=1 << 20)
     taken = []
     for size in (5, 20):
         path = tmp_path / f"spool{size}"
@@ -308,7 +304,7 @@ class TestCompared:
         ]
 
     def test_long_lines_are_listed_as_far_as_there_is_room(self, monkeypatch):
-        monkeypatch.setattr(comparing, "_MAX_TEXT", 2500)
+        monkeypatch.setattr(comparing, "MAX_CHARACTERS", 2500)
         old, new = (
             Version(("ticker", "a"), lambda close=close: iter([b"ticker,a\n" + b"A,%d%s\n" % (close, b"0" * 997) * 9]))
             for close in (1, 2)

@@ -15,6 +15,7 @@ from pipeline_kit import (
     trading_days,
     window,
 )
+from tuning_kit import tune
 
 from ingest import events
 from ingest.demo.files.market import pack
@@ -63,7 +64,7 @@ def test_large_files_end_as_small_ones_do(server, place, tmp_path, monkeypatch):
     assert ran.finished.bytes == sum(len(packed_day(day)) for day in DAYS)
     assert ran.finished.requests == len(ran.wire.sent) == len(server.requests)
     assert len(ran.of(events.Fetched)) == len(ran.of(events.FetchStarted)) == len(DAYS)
-    monkeypatch.setattr("ingest.sources.downloading.LARGE", 1 << 20)
+    tune(monkeypatch, large=1 << 20)
     calm = Place(tmp_path / "calm", server.endpoint_url)
     calm.run(*window(DAYS))
     for day in DAYS:
@@ -145,7 +146,7 @@ def test_a_file_that_is_refused_or_gone_on_its_way_leaves_nothing(server, place,
 
 
 def test_a_stop_ends_with_the_ranges_under_way_and_the_next_run_goes_on(server, place, monkeypatch):
-    monkeypatch.setattr("ingest.sources.downloading._AT_ONCE", 1)
+    tune(monkeypatch, ranges_at_once=1)
     stop = anyio.Event()
 
     def sink(event):
@@ -189,8 +190,7 @@ def test_four_large_files_are_in_flight_together_under_the_default_budget(place,
     assert max(most) == 4
 
 
-def test_a_large_file_that_takes_rows_away_is_accepted_from_where_it_lies(server, place, monkeypatch):
-    monkeypatch.setattr("ingest.maintenance.quarantine.LARGE", 1)
+def test_a_large_file_that_takes_rows_away_is_accepted_from_where_it_lies(server, place):
     place.run(*SPAN)
     fewer = b"".join(market_day(DAY).splitlines(keepends=True)[:100])
     server.put(KEY, pack(fewer))

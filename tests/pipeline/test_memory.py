@@ -10,7 +10,8 @@ import pytest
 from pipeline_kit import HEADER, Place, key, trading_days, window
 
 from ingest.demo.servers import loopback
-from ingest.pipeline.body import AT_ONCE, IN_CHUNKS, Costly, cost_of, text_of
+from ingest.pipeline.body import Costly, cost_of, text_of
+from ingest.settings.tuning import DEFAULT
 from ingest.sources.base import Body
 
 MIB = 1 << 20
@@ -82,17 +83,17 @@ def test_a_text_is_held_only_as_far_as_it_was_granted():
     day = "\n".join([HEADER, *(f"T{n:05},1,1,1,1,1,1,1" for n in range(60_000)), ""]).encode()
     body = Body(gzip.compress(day), "e", "m")
     with pytest.raises(Costly) as told:
-        text_of(body, 1 << 33, granted=8 * MIB)
-    assert told.value.cost == cost_of([day]) < AT_ONCE
-    assert text_of(body, 1 << 33, told.value.cost).whole == day
+        text_of(body, 1 << 33, DEFAULT, granted=8 * MIB)
+    assert told.value.cost == cost_of([day], DEFAULT.at_once) < DEFAULT.at_once
+    assert text_of(body, 1 << 33, DEFAULT, told.value.cost).whole == day
     bomb = Body(gzip.compress(TEXTS["short lines"]), "e", "m")
     with pytest.raises(Costly) as told:
-        text_of(bomb, 1 << 33, granted=8 * MIB)
-    assert told.value.cost == IN_CHUNKS
-    assert text_of(bomb, 1 << 33, IN_CHUNKS).whole is None
+        text_of(bomb, 1 << 33, DEFAULT, granted=8 * MIB)
+    assert told.value.cost == DEFAULT.in_chunks
+    assert text_of(bomb, 1 << 33, DEFAULT, DEFAULT.in_chunks).whole is None
 
 
 def test_what_a_text_costs_does_not_depend_on_its_pieces():
     text = TEXTS["a quote, and few of many columns"][: MIB // 8]
     pieces = [text[at : at + 20_000] for at in range(0, len(text), 20_000)]
-    assert cost_of(pieces) == cost_of([text])
+    assert cost_of(pieces, DEFAULT.at_once) == cost_of([text], DEFAULT.at_once)

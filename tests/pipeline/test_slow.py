@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 from pipeline_kit import Place, key, market_objects, trading_days, window
+from tuning_kit import tune
 
 from ingest import events
 from ingest.demo.servers import faults, loopback
@@ -22,10 +23,7 @@ STUCK = key(DAYS[2])
 
 @pytest.fixture(autouse=True)
 def brief(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.2)
-    monkeypatch.setattr("ingest.sources.retrying._PATIENCE", lambda state: 0.2)
-    monkeypatch.setattr("ingest.sources.retrying._MOST_AT_A_TIME_S", 0.4)
-    monkeypatch.setattr("ingest.sources.liveness._TICK_S", 0.05)
+    tune(monkeypatch, shortest_wait_s=0.2, longest_wait_s=0.2, longest_retry_after_s=0.4, tick_s=0.05)
 
 
 def place_of(server, tmp_path, **source):
@@ -36,7 +34,7 @@ def place_of(server, tmp_path, **source):
 def test_a_line_that_is_slow_and_never_stops_is_waited_for(tmp_path, monkeypatch, size):
     """No file is complete before the source would count as down, and none is written meanwhile."""
     if size == "large":
-        monkeypatch.setattr("ingest.sources.downloading.LARGE", 1)
+        tune(monkeypatch, large=1)
     objects = market_objects(DAYS)
     with loopback.serve(objects, bytes_per_s=sum(map(len, objects.values())) / 1.5) as server:
         ran = place_of(server, tmp_path, down_after_s=0.5).run(*window(DAYS))
@@ -60,7 +58,7 @@ def test_a_file_that_trickles_fails_alone_and_the_next_datasets_are_reached(tmp_
 @pytest.mark.parametrize("large", [False, True])
 def test_one_file_that_trickles_beside_a_line_of_others_fails_alone(tmp_path, monkeypatch, large):
     if large:
-        monkeypatch.setattr("ingest.sources.downloading.LARGE", 1)
+        tune(monkeypatch, large=1)
     script = faults.strike({STUCK}, Trickle(piece=1, every_s=0.1), times=99)
     with loopback.serve(market_objects(DAYS), faults=script) as server:
         ran = place_of(server, tmp_path, read_timeout_s=0.4, attempts=2, down_after_s=5).run(*window(DAYS))
@@ -154,7 +152,7 @@ def test_a_source_that_resets_everything_is_down_and_no_file_is_called_failed(tm
 
 
 def test_a_source_that_asks_for_patience_alone_ends_the_run_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("ingest.sources.liveness._GRACE_S", 0.1)
+    tune(monkeypatch, grace_s=0.1)
     script = faults.first_of(lambda request: too_many_requests(60) if request.key else None)
     with loopback.serve(market_objects(DAYS), faults=script) as server:
         place = place_of(server, tmp_path, max_wait_s=0.5)

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from pipeline_kit import TRACKED, Place, market_objects, trading_days, window
 from rich.console import Console
+from tuning_kit import tune
 
 from ingest.cli.rendering.lines import Lines
 from ingest.cli.rendering.terminal import Terminal
@@ -28,7 +29,7 @@ DAYS = trading_days(date(2025, 3, 3), 24)
 
 @pytest.fixture
 def place(loopback_keys, tmp_path, monkeypatch):
-    monkeypatch.setattr("ingest.pipeline.run.ASK_FROM", 100_000)
+    tune(monkeypatch, ask_from=100_000)
     with loopback.serve(market_objects(DAYS)) as server:
         yield Place(tmp_path / "cache", server.endpoint_url)
 
@@ -81,7 +82,8 @@ def test_a_log_does_not_ask():
 
 def test_on_a_terminal_the_run_goes_on_after_yes(place, tmp_path):
     """The whole command on a pseudo-terminal, with a threshold of its own."""
-    script = "import ingest.pipeline.run; ingest.pipeline.run.ASK_FROM = 1; from ingest.__main__ import main; main()"
+    tuned = "from ingest.settings import tuning; tuning.DEFAULT = tuning.Tuning(ask_from=1)"
+    script = f"{tuned}; from ingest.__main__ import main; main()"
     days = [text for name, day in zip(("--start", "--end"), window(DAYS), strict=True) for text in (name, str(day))]
     command = [place.command()[0], "-c", script, "run", *days]
     leader, follower = pty.openpty()

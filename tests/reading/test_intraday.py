@@ -8,6 +8,7 @@ import pytest
 from minutes_kit import HEADER, NEW_YORK, UTC, added_up, at, bars_in, edges_of, minutes_text, some_minutes
 from pipeline_kit import Place, write_keys
 from reading_kit import same, security, world
+from tuning_kit import tune
 from yahoo_kit import fresh_yfinance, is_regular, past_sessions, plain_history
 
 import ingest
@@ -365,7 +366,7 @@ def smart_at(place, ticker="AAPL", **arguments):
 
 
 def test_a_download_that_is_too_large_is_named_with_its_command(place, monkeypatch):
-    monkeypatch.setattr("ingest.pipeline.run.ASK_FROM", 10_000)
+    tune(monkeypatch, ask_from=10_000)
     with (
         pytest.warns(IngestWarning, match=f'too large: 4 files.*ingest.run.dataset="stocks-minute", start="{DAYS[-4]}'),
         pytest.raises(NotFound),

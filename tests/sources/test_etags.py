@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_kit import Place, flat, key, sampled, trading_days, window
+from tuning_kit import tune
 
 from ingest.demo.files.market import pack
 from ingest.demo.servers.faults import Headers
@@ -78,8 +79,7 @@ def place(server, tmp_path, loopback_keys, short_backoff):
 def large(request, monkeypatch):
     """Whether objects come whole, or in ranges into a file."""
     if request.param:
-        monkeypatch.setattr("ingest.sources.downloading.LARGE", 1000)
-        monkeypatch.setattr("ingest.sources.downloading._RANGE", 3000)
+        tune(monkeypatch, large=1000, range_bytes=3000)
     return request.param
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, SourceUnavailable, Throttled
 from ingest.settings import SourceSettings
+from ingest.settings.tuning import Tuning
 from ingest.sources import heard, liveness
 from ingest.sources.liveness import Liveness
 from ingest.sources.retrying import Persistence
@@ -241,9 +242,8 @@ class TestPatience:
 
         anyio.run(run)
 
-    def test_a_run_that_only_waits_ends_and_says_for_what(self, awake: Pass, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(liveness, "_TICK_S", 0.001)
-        one = Liveness(SETTINGS)
+    def test_a_run_that_only_waits_ends_and_says_for_what(self, awake: Pass) -> None:
+        one = Liveness(SETTINGS, Tuning(tick_s=0.001))
         for _ in range(20):  # what comes well in between does not give back what has been waited
             with one.asked(), one.waiting(60, excused=True, cause="key: SlowDown"):
                 awake(one, 60)
@@ -251,11 +251,8 @@ class TestPatience:
         with pytest.raises(SourceUnavailable, match=r"alone for 900 s \(key: SlowDown\)"):
             self._watch(one)
 
-    def test_waits_of_some_while_others_get_on_are_not_counted(
-        self, awake: Pass, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(liveness, "_TICK_S", 0.001)
-        one = Liveness(SETTINGS)
+    def test_waits_of_some_while_others_get_on_are_not_counted(self, awake: Pass) -> None:
+        one = Liveness(SETTINGS, Tuning(tick_s=0.001))
         with one.asked():
             for _ in range(400):
                 with one.waiting(9, excused=True, cause="503"):

@@ -13,6 +13,7 @@ import trustme
 from aiobotocore.httpsession import AIOHTTPSession
 from pipeline_kit import Place, market_objects, trading_days, window
 from proxy_kit import HOST, VARIABLES, bundle_of, proxying, server_tls
+from tuning_kit import tune
 
 from ingest.demo.servers import faults, loopback
 from ingest.demo.servers.faults import Status
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def surroundings(loopback_keys, monkeypatch):
-    monkeypatch.setattr("ingest.sources.retrying._BACKOFF", lambda state: 0.01)
+    tune(monkeypatch, longest_wait_s=0.01)
     for name in (*VARIABLES, "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
 

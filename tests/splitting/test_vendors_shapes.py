@@ -12,14 +12,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pipeline_kit import Place, pack, window
+from tuning_kit import tune
 
 import ingest
 from ingest.demo.servers import loopback
 from ingest.maintenance.verify import verify
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import CATALOGUE
-from ingest.pipeline import body, replacement
-from ingest.splitting import chunks as chunking
 
 FIRST = date(2026, 2, 20)
 NAMES = (
@@ -178,9 +177,7 @@ def here(loopback_keys, tmp_path, monkeypatch):
     def check_seed(seed):
         name = DATASETS[seed % len(DATASETS)]
         if seed % 2:
-            monkeypatch.setattr(body, "AT_ONCE", 0)
-            monkeypatch.setattr(replacement, "AT_ONCE", 0)
-            monkeypatch.setattr(chunking, "CHUNK", 1000)
+            tune(monkeypatch, at_once=0, chunk=1000)
         config = tmp_path / f"{seed}.toml"
         config.write_text(f'[cache]\nroot = "{tmp_path / str(seed)}"\n')
         try:

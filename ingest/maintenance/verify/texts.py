@@ -10,7 +10,8 @@ import numpy as np
 from ingest.cache.layout import MemberIndex
 from ingest.cache.parts import members
 from ingest.files import opening
-from ingest.splitting.chunks import CHUNK, chunks, line_edges
+from ingest.settings.tuning import DEFAULT
+from ingest.splitting.chunks import chunks, line_edges
 from ingest.splitting.row_numbers import Runs
 
 
@@ -63,7 +64,7 @@ class PartLines:
 
     def chunks(self) -> Iterator[bytes]:
         """What is left of the text, in chunks that end where no quote is open."""
-        return chunks((bytes(stretch) for stretch in self.take(1 << 62)), CHUNK)
+        return chunks((bytes(stretch) for stretch in self.take(1 << 62)), DEFAULT.chunk)
 
     def count(self) -> int:
         """Read all that is left; returns the lines taken in all."""
