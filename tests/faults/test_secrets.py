@@ -308,7 +308,7 @@ def test_a_proxy_with_a_password_that_is_down(tmp_path, monkeypatch):
 
 
 BUGS = {
-    "in a worker": "ingest.pipeline.worker:split",
+    "in a worker": "ingest.pipeline.worker:parts_of",
     "as a body comes": "ingest.sources.massive.client:MassiveSource._checked",
     "as the client is made": "ingest.sources.massive.client:_config",
     "as keys are looked for": "ingest.sources.massive.client:_no_keys",

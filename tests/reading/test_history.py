@@ -167,7 +167,7 @@ def test_a_scan_reads_what_its_filters_let_through(here, monkeypatch):
 
     original = rows.on
     monkeypatch.setattr(
-        rows, "on", lambda stock, days, tickers: read.append((len(days), tickers)) or original(stock, days, tickers)
+        rows, "on", lambda cache, days, who, *of: read.append((len(days), who)) or original(cache, days, who, *of)
     )
     lazy = ingest.scan(config=here.settings)
     assert lazy.filter(pl.col("ticker") == "TC", pl.col("date") >= DAYS[80]).collect().height == 10

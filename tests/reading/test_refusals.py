@@ -83,16 +83,16 @@ def test_rows_are_filled_on_the_days_that_are_its_own_alone(meta):
 
 def test_a_ticker_that_yahoo_gets_a_day_late_is_asked_for_when_the_day_is_over(monkeypatch, tmp_path):
     new = security(DAYS[97:])
-    with world(monkeypatch, tmp_path, {"NEW": new, "AAPL": security(DAYS)}, {}, DAYS) as here:
+    with world(monkeypatch, tmp_path, {"TARDY": new, "AAPL": security(DAYS)}, {}, DAYS) as here:
         here.place.run(DAYS[95], DAYS[-1], tracked={"AAPL"})
         config = here.config()
         for _ in range(2):
-            with pytest.raises(ActionsUnknown, match="Yahoo has no NEW"):
-                ingest.history("NEW", adjust="all", config=config)
+            with pytest.raises(ActionsUnknown, match="Yahoo has no TARDY"):
+                ingest.history("TARDY", adjust="all", config=config)
         assert here.yahoo.asked == ["SPY"]
-        here.yahoo.securities["NEW"] = new
+        here.yahoo.securities["TARDY"] = new
         later(here)
-        assert closes(ingest.history("NEW", adjust="all", config=config)) == adjusted(new, DAYS[97:])
+        assert closes(ingest.history("TARDY", adjust="all", config=config)) == adjusted(new, DAYS[97:])
 
 
 def test_a_person_clears_a_refusal(monkeypatch, tmp_path):
