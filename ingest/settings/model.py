@@ -100,7 +100,7 @@ class SourceSettings(Section):
         return self.same_as or source_name(f"{self.endpoint_url}/{self.bucket}")
 
 
-class Cache(Section):
+class CacheSettings(Section):
     """Where data goes. `root` is absolute in loaded settings; the other two count from it."""
 
     root: File = Field(default=Path("cache"), description="a folder")
@@ -239,7 +239,7 @@ class Settings(BaseSettings):
     )
 
     source: SourceSettings = SourceSettings()
-    cache: Cache = Cache()
+    cache: CacheSettings = CacheSettings()
     tracked: Tracked = Tracked()
     archive: Archive = Archive()
     limits: Limits = Limits()
@@ -323,7 +323,7 @@ class Settings(BaseSettings):
 
 SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "source": SourceSettings.model_fields,
-    "cache": Cache.model_fields,
+    "cache": CacheSettings.model_fields,
     "tracked": Tracked.model_fields,
     "archive": Archive.model_fields,
     "limits": Limits.model_fields,

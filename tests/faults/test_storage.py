@@ -27,7 +27,7 @@ from ingest.cache import commit as committing
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
-from ingest.cache.manifest.runs import Runs
+from ingest.cache.manifest.runs import RunLog
 from ingest.errors import CacheError
 from ingest.maintenance.status import status
 from ingest.maintenance.verify import verify
@@ -288,7 +288,7 @@ def test_what_a_run_met_first_is_what_it_says_where_its_end_cannot_be_recorded_e
     middle = len(calls_of(eventful)) // 2
     place = eventful.fresh_copy()
     with (
-        patch.object(Runs, "finish", side_effect=CacheError("the manifest is full, too")),
+        patch.object(RunLog, "finish", side_effect=CacheError("the manifest is full, too")),
         BrokenDisk(place.root, nth=middle).inserted(),
     ):
         ran = eventful.finish(place, fails=CacheError)
@@ -460,7 +460,7 @@ def test_a_full_disk_names_large_files_that_are_on_their_way_whatever_it_refuses
             raise CacheError(f"the manifest: {refused}") from refused
 
         with monkeypatch.context() as patch:
-            patch.setattr(Runs, "begin", failing)
+            patch.setattr(RunLog, "begin", failing)
             with pytest.raises(CacheError) as raised:
                 place.run(DAYS[0], DAYS[1])
         assert ("spool holds 8,192 bytes of large files" in str(raised.value)) == is_full

@@ -39,7 +39,7 @@ from ingest.market.catalogue import named
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
-from ingest.settings import Archive, Cache, Fallback, Settings, SourceSettings
+from ingest.settings import Archive, CacheSettings, Fallback, Settings, SourceSettings
 from ingest.sources.massive.client import connect
 from ingest.tracked import (
     projection,  # noqa: F401 - what a run imports when it needs it
@@ -166,7 +166,7 @@ def asked(order):
         source=SourceSettings(
             endpoint_url=order["url"], same_as="the tests' own source", concurrency=order["concurrency"]
         ),
-        cache=Cache(root=Path(order["root"])),
+        cache=CacheSettings(root=Path(order["root"])),
         archive=Archive(save_others=order["save_others"]),
         fallback=Fallback(enabled=False),
     )

@@ -38,7 +38,7 @@ from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
-from ingest.settings import Archive, Cache, Fallback, Limits, Settings, SourceSettings
+from ingest.settings import Archive, CacheSettings, Fallback, Limits, Settings, SourceSettings
 from ingest.splitting import row_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,7 +219,7 @@ class Place:
         limits = Limits(**{name: value for name, value in chosen_limits.items() if value is not None})
         return Settings(
             source=SourceSettings(**chosen),
-            cache=Cache(root=self.root),
+            cache=CacheSettings(root=self.root),
             archive=Archive(save_others=save_others),
             limits=limits,
             fallback=Fallback(enabled=self.yahoo, into_csv=self.into_csv),

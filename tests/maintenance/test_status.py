@@ -14,7 +14,7 @@ from ingest.finding import Finding
 from ingest.maintenance import status
 from ingest.maintenance.status import Status
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.settings import Cache, Settings
+from ingest.settings import CacheSettings, Settings
 from ingest.splitting.diff import Correction
 
 # Thursday 2024-01-18; Monday the 15th was a holiday.
@@ -25,7 +25,7 @@ INDEX = MemberIndex((0, 1), ("A",), ordered=True).encode()
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(status, "today", lambda: TODAY)
-    return Settings(cache=Cache(root=tmp_path / "cache"))
+    return Settings(cache=CacheSettings(root=tmp_path / "cache"))
 
 
 def _fill(settings: Settings, *days: int, findings: tuple[Finding, ...] = ()) -> None:

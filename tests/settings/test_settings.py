@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.errors import UsageError, printable
 from ingest.market.catalogue import STOCKS_DAY, named
-from ingest.settings import FILE_NAME, SECTIONS, Cache, Settings, load, variable
+from ingest.settings import FILE_NAME, SECTIONS, CacheSettings, Settings, load, variable
 
 SHIPPED = Path(__file__).parents[2] / FILE_NAME
 SECRET = "wJalrXUtnFEMI"
@@ -135,7 +135,7 @@ class TestPriorities:
 
     def test_settings_made_by_hand_ignore_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("INGEST_RUN__MONTHS", "7")
-        settings = Settings(cache=Cache(root=Path("x")))
+        settings = Settings(cache=CacheSettings(root=Path("x")))
         assert settings.run.months == 24
         assert settings.manifest_path == Path("x/manifest.sqlite")
         assert set(origins(settings).values()) == {"set by the program"}

@@ -28,7 +28,7 @@ def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class KeptFindings:
     """Findings of one dataset, and the numbers of rows that some of them come from."""
 
     database: Database

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 from ingest.cache.layout import Indexes, PartsOf
 from ingest.cache.manifest.csvs import Csvs
 from ingest.cache.manifest.database import Database, now
-from ingest.cache.manifest.findings import Findings, write_findings
+from ingest.cache.manifest.findings import KeptFindings, write_findings
 from ingest.cache.manifest.integrity.kinds import blob, count, day, flag, maybe, text
 from ingest.cache.manifest.integrity.tables import columns, committed, joined
 from ingest.cache.manifest.records import (
@@ -25,7 +25,7 @@ from ingest.cache.manifest.records import (
     period_of,
 )
 from ingest.cache.manifest.replacements import CORRECTION, Replacements, correction_row
-from ingest.cache.manifest.runs import Runs
+from ingest.cache.manifest.runs import RunLog
 from ingest.cache.manifest.source import KnownSource
 from ingest.cache.manifest.yahoo import Quotes
 from ingest.errors import ManifestDamaged
@@ -91,8 +91,8 @@ class Manifest(Database):
 
     def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
         super().__init__(connection, path, dataset, writable)
-        self.runs, self.source, self.csvs = Runs(self), KnownSource(self), Csvs(self)
-        self.findings, self.replacements, self.yahoo = Findings(self), Replacements(self), Quotes(self)
+        self.runs, self.source, self.csvs = RunLog(self), KnownSource(self), Csvs(self)
+        self.findings, self.replacements, self.yahoo = KeptFindings(self), Replacements(self), Quotes(self)
         self._sets: dict[int, frozenset[str]] = {}
         self._looked: tuple[object, date, date] = (None, date.max, date.min)
 

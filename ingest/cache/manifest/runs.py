@@ -12,7 +12,7 @@ from ingest.cache.manifest.integrity.tables import columns
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class RunLog:
     """Runs of one dataset; a repair, an adoption or an acceptance is recorded as one, too."""
 
     database: Database
