@@ -6,8 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-import anyio
-
 from ingest import events, settings
 from ingest.errors import UsageError
 from ingest.maintenance import status as overview
@@ -15,8 +13,7 @@ from ingest.maintenance.status import Status
 from ingest.market.catalogue import STOCKS_DAY, bars_of, days_of, named, of_ticker
 from ingest.market.patterns import meant
 from ingest.pipeline import run as runs
-from ingest.pipeline import series
-from ingest.planning.request import Flags, Request, requests_of
+from ingest.planning.request import Flags, requests_of
 from ingest.settings import arguments
 from ingest.settings.arguments import parse_days, parse_names
 
@@ -116,29 +113,10 @@ def run(
     if tickers is not None:
         tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
-    done = _run_each(chosen, requests, on_event)
+    done = runs.run_sync(chosen, requests, on_event)
     if done.failures:
         raise done.failures[0]
     return done.finished if datasets is not None else done.finished[0]
-
-
-def _run_each(chosen: settings.Settings, requests: Sequence[Request], on_event: events.Sink) -> series.Series:
-    """As `series.run_each`; what `on_event` raises comes out as it is, in no group of the tasks that it ended."""
-    raised: list[BaseException] = []
-
-    def tell(event: events.Event) -> None:
-        try:
-            on_event(event)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    try:
-        return runs.apart(lambda: series.run_each(chosen, requests, tell, anyio.Event()))
-    except BaseExceptionGroup:
-        if raised:
-            raise raised[0] from None
-        raise
 
 
 def get_smart_data(

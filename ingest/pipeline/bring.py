@@ -62,7 +62,7 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     )
     with Cache.read(settings, dataset) as cache:
         old_csvs = brought_over(cache.manifest)
-    run.run_apart(quick, request, ignore)
+    run.run_sync(quick, [request], ignore).only()
     if old_csvs:
         warn(old_csvs)
 

@@ -1,312 +1,126 @@
-"""A run from settings to summary: take the cache, list, plan, fetch, ask Yahoo, bring the tracked CSVs up to date."""
+"""Runs, from settings to summaries: several datasets one after the other under one lock, none other in between."""
 
-import importlib
-import signal
-import threading
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import asdict, replace
-from datetime import date
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import anyio
 from anyio.from_thread import start_blocking_portal
 
 from ingest import events
-from ingest.cache import lock, provenance, rebuild
-from ingest.cache.cache import Cache
-from ingest.cache.commit import for_run
-from ingest.cache.manifest import Answer
-from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
-from ingest.hints import call
-from ingest.market.patterns import some
-from ingest.market.permission import Permission, only_copies
-from ingest.pipeline.fill import Filling
-from ingest.pipeline.summary import Ending, Tally, damaged, standing
-from ingest.planning.estimate import estimate, in_words
-from ingest.planning.plan import Plan, limit
+from ingest.cache import lock
+from ingest.errors import Disrupted, Forbidden, NotConfirmed, SourceError, Throttled
+from ingest.pipeline.dataset_run import run_dataset
 from ingest.planning.request import Request
-from ingest.planning.survey import asking, connected, survey
+from ingest.planning.survey import connected
 from ingest.settings import Settings
-from ingest.sources import spool
-from ingest.sources.resilient import Line, ResilientSource
-from ingest.tracked import expand
-from ingest.tracked.update import bring_csvs_up_to_date
-
-_Result = TypeVar("_Result")
+from ingest.sources.resilient import Line
 
 _TURN_S = 0.1
 
-SHORTLY_S = 1.0
+_SHORTLY_S = 1.0
 """A reader that keeps what Yahoo answered holds the cache for a moment: no reason to give a run up."""
 
 
-async def run(settings: Settings, request: Request, sink: events.Sink, stop: anyio.Event) -> events.Finished:
-    """Bring the cache to what the request asks for; reports to `sink` all the while.
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What came of it: the summaries in the order of the runs, and what waits for somebody to agree to its size."""
 
-    When `stop` is set, what is in flight is finished and committed. Raises UsageError, SourceRefused,
-    SourceUnavailable or CacheError, after the summary; whatever was committed until then stays. Before there is
-    anything to sum up: UsageError where there are no keys, CacheLocked, Stopped.
+    finished: tuple[events.Finished, ...]
+    unconfirmed: tuple[tuple[Request, NotConfirmed], ...] = ()
+    failures: tuple[SourceError, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of them: 130 where it was interrupted, 4 where a dataset failed, 3 where sessions did, else 0."""
+        codes = [*(one.exit_code for one in self.finished), *(one.exit_code for one in self.failures)]
+        return max(codes, default=0)
+
+    def only(self) -> events.Finished:
+        """The summary of the only run that was asked for. Raises what it ended with, or NotConfirmed."""
+        for error in (*self.failures, *(error for _, error in self.unconfirmed)):
+            raise error
+        return self.finished[0]
+
+
+async def run(settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event) -> Series:
+    """Run one request after the other, each with a record and a summary of its own.
+
+    When `stop` is set, what is in flight is finished and committed. Failed sessions are no reason to leave out the
+    datasets that follow, nor is a dataset that these keys may not list, or that the source answers with errors for: it
+    is told, and passed over. A source that is down or refuses the keys, a cache that cannot be written and an
+    interruption end all. Raises UsageError where there are no keys, CacheLocked, and as `run_dataset` does; Forbidden,
+    Disrupted and Throttled only where no dataset was had.
     """
     async with connected(settings, stop) as line:
-        with lock.hold(settings.cache.root, SHORTLY_S):
-            return await run_held(settings, request, line, sink, stop)
+        with lock.hold(settings.cache.root, _SHORTLY_S):
+            return await _Series(settings, requests, sink, stop).run(line)
 
 
-async def run_held(
-    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
-) -> events.Finished:
-    """As `run`, for who holds the cache's lock."""
-    with spool.room_told(settings.spool_path):
-        return await _run_held(settings, request, line, sink, stop)
+def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink) -> Series:
+    """As `run`, in a thread: where this is called an event loop may be running (a notebook). Ctrl-C cancels it.
 
+    What `sink` raises comes out as it is, in no group of the tasks that it ended.
+    """
+    raised: list[BaseException] = []
 
-async def _run_held(
-    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
-) -> events.Finished:
-    with for_run(settings, request.dataset, request.window) as cache:
-        going = _Run(settings, request, cache, line, sink, stop)
-        failure: IngestError | None = None
+    def tell(event: events.Event) -> None:
         try:
-            await going.work()
-        except Stopped:
-            pass  # before anything was under way: the summary says so
-        except IngestError as error:
-            failure = error
-        try:
-            finished = going.finish(failure)
-        except CacheError as error:
-            failure = failure or error  # what came first says more than that its end cannot be recorded
-    if failure:
-        raise failure
-    return finished
+            sink(event)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    try:
+        return _apart(partial(run, settings, requests, tell, anyio.Event()))
+    except BaseExceptionGroup:
+        if raised:
+            raise raised[0] from None
+        raise
 
 
-def run_apart(settings: Settings, request: Request, sink: events.Sink) -> events.Finished:
-    """As `run`, in a thread: where this is called an event loop may be running (a notebook). Ctrl-C cancels it."""
-    return apart(lambda: run(settings, request, sink, anyio.Event()))
-
-
-def apart(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
-    """Await work in a thread with an event loop of its own; Ctrl-C cancels it."""
+def _apart(work: Callable[[], Coroutine[Any, Any, Series]]) -> Series:
     with start_blocking_portal() as portal:
-        future: Future[_Result] = portal.start_task_soon(work)
+        future: Future[Series] = portal.start_task_soon(work)
         # In turns: where polars has taken SIGINT for itself, a wait without an end does not notice it.
         while not wait([future], _TURN_S).done:
             pass
         return future.result()
 
 
-class _Run:
-    """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
+class _Series:
+    """Runs under way: what has come of each."""
 
-    def __init__(
-        self, settings: Settings, request: Request, cache: Cache, line: Line, sink: events.Sink, stop: anyio.Event
-    ) -> None:
-        self._line = line
-        self._settings, self._request, self._cache, self._stop = settings, request, cache, stop
-        self._started = time.monotonic()
-        self._sink = Tally(sink)
-        self._plan: Plan | None = None
-        self._requests = 0
-        self._followed: frozenset[str] = frozenset()
-        self._is_bare = False
+    def __init__(self, settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event) -> None:
+        self._settings, self._requests, self._sink, self._stop = settings, requests, sink, stop
+        self._finished = list[events.Finished]()
+        self._unconfirmed = list[tuple[Request, NotConfirmed]]()
+        self._passed_over = list[SourceError]()
 
-    async def work(self) -> None:
-        """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
-        provenance.refuse_other(self._cache.manifest, self._settings.source)
-        window = self._request.window
-        dataset, tracked = self._request.dataset.name, len(self._request.tracked)
-        self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))
-        for notice in self._request.said():
-            self._sink(notice)
-        if words := rebuild.rebuild(self._cache):
-            self._sink(events.Notice(words, "warning"))
+    async def run(self, line: Line) -> Series:
+        """One request after the other."""
+        for request in self._requests:
+            await self._one(request, line)
+            if self._stop.is_set():
+                break
+        if self._passed_over and not self._finished and not self._unconfirmed:
+            raise self._passed_over[0]
+        failures = [error for error in self._passed_over if not isinstance(error, Forbidden)]
+        return Series(tuple(self._finished), tuple(self._unconfirmed), tuple(failures))
+
+    async def _one(self, request: Request, line: Line) -> None:
+        signs = line.liveness.signs
         try:
-            await self._fetch()
-        except SourceError:
-            await self._with_what_there_is()
-            raise
-        await self._bring_up_to_date()
-
-    async def _bring_up_to_date(self) -> None:
-        await self._follow()
-        await self._fill()
-        await self._project()
-
-    async def _with_what_there_is(self) -> None:
-        """Bring the CSVs up to date though the source has failed, which stays the first to be told."""
-        try:
-            await self._bring_up_to_date()
-        except CacheError as error:
-            self._sink(events.Notice(error.message, "warning", error.hints))
-
-    def finish(self, failure: IngestError | None) -> events.Finished:
-        """Make the summary, record it, and report it."""
-        states = standing(self._plan, self._sink.ended)
-        interrupted = self._stop.is_set()
-        how = Ending(
-            requests=self._requests,
-            seconds=time.monotonic() - self._started,
-            exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, interrupted),
-            interrupted=interrupted,
-        )
-        finished = self._sink.finished(self._cache.run, self._request.window, states, how)
-        try:
-            self._cache.manifest.runs.finish(self._cache.run, finished.exit_code, asdict(finished))
-        except CacheError as error:
-            self._sink(replace(finished, exit_code=failure.exit_code if failure else error.exit_code))
-            raise
-        self._sink(finished)
-        return finished
-
-    async def _fetch(self) -> None:
-        manifest, request = self._cache.manifest, self._request
-        source = ResilientSource(self._line, self._settings.source, self._sink, self._stop)
-        try:
-            found = await survey(source, self._cache, self._settings, request)
-            plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
-            provenance.adopt_source(manifest, self._settings.source)
-            manifest.answered(_new_answers(plan), self._cache.run)
-            spool.sweep_spool(self._cache.downloads, _still_wanted(found.plan))
-            self._permit(found.permission)
-            self._check_size(plan)
-            self._is_bare = found.is_bare
-            for notice in found.outside():
-                self._sink(notice)
-            self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
-            if plan.fetches:
-                await self._fetch_all(source, found.permission, plan)
-            if lost := damaged(plan, self._sink.ended):
-                self._sink(_not_whole(lost, self._request, self._settings))
-        finally:
-            self._requests = source.requests
-
-    def _check_size(self, plan: Plan) -> None:
-        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
-        if plan.bytes > self._settings.tuning.ask_from and not self._request.confirmed:
-            root = self._settings.cache.root
-            raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._cache.manifest, root)))
-
-    async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
-        await _import_pipeline()
-        from ingest.pipeline.executor import Pipeline
-
-        limits = self._settings.limits
-        pipeline = Pipeline(source, self._cache, self._request, limits, self._sink, self._stop)
-        try:
-            await pipeline.run(plan.fetches)
-        finally:
-            self._permit(permission.learn(*_told_apart(self._sink.ended)))
-
-    def _permit(self, permission: Permission) -> None:
-        """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
-        manifest = self._cache.manifest
-        if permission == Permission():
-            return
-        held = manifest.committed()
-        lost = permission.lost(held)
-        if lost and not manifest.source.permission().lost(held):
-            self._sink(events.Notice(only_copies(lost, permission), "warning"))
-        manifest.source.permit(permission)
-
-    async def _follow(self) -> None:
-        """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
-        followed = await anyio.to_thread.run_sync(expand.follow, self._cache, self._request.tracked)
-        self._followed = followed.tickers
-        if self._cache.manifest.committed():
-            for words, is_warning in followed.notices():
-                self._sink(events.Notice(words, "warning" if is_warning else "info"))
-
-    async def _fill(self) -> None:
-        """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
-        request = self._request
-        wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
-        if wanted and self._followed:
-            filling = Filling(self._cache, self._settings, self._sink)
-            window = request.window
-            await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
-
-    async def _project(self) -> None:
-        """Bring the CSVs up to date in a thread, and report from this one: whoever listens has its home here."""
-        changed = list[events.Event]()
-
-        def report(event: events.Event) -> None:
-            changed.append(event)
-            anyio.from_thread.run_sync(self._sink, event)
-
-        into_csv = self._settings.fallback.into_csv
-        await anyio.to_thread.run_sync(bring_csvs_up_to_date, self._cache, into_csv, report)
-        if any(isinstance(event, events.Projected) for event in changed):
-            self._warn_of_rowless()
-
-    def _warn_of_rowless(self) -> None:
-        manifest = self._cache.manifest
-        rowless = [row.ticker for row in manifest.csvs.states().values() if row.active and row.rows == 0]
-        if rowless and manifest.committed():
-            self._sink(events.Notice(_rowless(rowless), "warning"))
-
-
-async def _import_pipeline() -> None:
-    """Import polars and numpy: 0.3 s that a run with nothing to do does without.
-
-    polars takes SIGINT for itself as it is imported, to abort queries: it is given back to whoever had it.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline.executor")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, handler)
-
-
-def _rowless(tickers: list[str]) -> str:
-    return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
-
-
-def _not_whole(days: Sequence[date], request: Request, settings: Settings) -> events.Notice:
-    which = some([str(day) for day in days])
-    text = f"{which}: a part is missing or damaged, and the source cannot supply it again now"
-    hint = call("verify", "to see which", settings.run.datasets, dataset=request.dataset.short)
-    return events.Notice(text, "warning", (hint,))
-
-
-async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:
-    """The plan of such a run, from a fresh listing; nothing is written or downloaded. Raises SourceError."""
-    for notice in request.said():
-        sink(notice)
-    with Cache.read(settings, request.dataset) as cache:
-        provenance.refuse_other(cache.manifest, settings.source)
-        async with asking(settings, sink, anyio.Event()) as source:
-            found = await survey(source, cache, settings, request)
-            for notice in found.outside():
-                sink(notice)
-            return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
-
-
-def _told_apart(ended: Mapping[date, events.Ended]) -> tuple[list[date], list[date]]:
-    """The sessions that are allowed, and those that are refused: what was read is allowed, whatever was in it."""
-    allowed = [day for day, one in ended.items() if isinstance(one, events.Committed | events.Quarantined)]
-    return allowed, [day for day, one in ended.items() if isinstance(one, events.Forbidden)]
-
-
-def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
-    if interrupted:
-        return 130
-    return 3 if is_bare or any(map(states.get, ("failed", "quarantined", "damaged"))) else 0
-
-
-def _still_wanted(plan: Plan) -> dict[date, spool.ObjectVersion | None]:
-    """For each session of the plan the object that is to be fetched, if there is one, with this run or a later one."""
-    return {
-        one.session: spool.ObjectVersion(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
-        for one in plan.decisions
-    }
-
-
-def _new_answers(plan: Plan) -> list[Answer]:
-    """What the listing says that the manifest does not say yet."""
-    return [
-        (decision.session, decision.remote, None, None)
-        for decision in plan.decisions
-        if decision.remote != decision.held.remote
-    ]
+            self._finished.append(await run_dataset(self._settings, request, line, self._sink, self._stop))
+        except NotConfirmed as error:
+            self._unconfirmed.append((request, error))
+        except (Forbidden, Disrupted, Throttled) as error:
+            if line.liveness.signs == signs:  # nobody is there: the others would fare no better
+                raise
+            self._passed_over.append(error)
+            if len(self._requests) > 1:
+                self._sink(
+                    events.Notice(f"{request.dataset.short} was skipped: {error.message}", "warning", error.hints)
+                )

@@ -23,7 +23,7 @@ from ingest.finding import IDENTICAL
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
-from ingest.pipeline import series
+from ingest.pipeline import run
 from ingest.planning.request import Request
 
 CRYPTO, FOREX = named("crypto-day"), named("forex-day")
@@ -141,7 +141,7 @@ class TestRun:
                 if isinstance(event, events.Committed):
                     stop.set()
 
-            return await series.run_each(place.settings(), requests, note, stop)
+            return await run.run(place.settings(), requests, note, stop)
 
         done = anyio.run(stopped_at_the_first_commit)
         assert (done.exit_code, [one.dataset for one in done.finished]) == (130, [STOCKS_DAY.name])

@@ -156,7 +156,7 @@ def run(order, log):
     settings, request = asked(order)
 
     async def work():
-        return await runs.run(settings, request, sink, anyio.Event())
+        return (await runs.run(settings, [request], sink, anyio.Event())).only()
 
     return anyio.run(work).exit_code
 

@@ -37,6 +37,7 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
+from ingest.pipeline.dataset_run import preview
 from ingest.planning.request import Request
 from ingest.settings import Archive, CacheSettings, Fallback, Limits, Settings, SourceSettings
 from ingest.splitting import row_numbers
@@ -251,11 +252,11 @@ class Place:
                 sink(event)
 
         async def work():
-            return await runs.run(chosen, request, note, anyio.Event())
+            return await runs.run(chosen, [request], note, anyio.Event())
 
         with wire.watching():
             try:
-                anyio.run(work)
+                anyio.run(work).only()
             except IngestError as caught:
                 error = caught
         if fails is None and error is not None:
@@ -268,7 +269,7 @@ class Place:
         request = Request(Window(start, end), frozenset(tracked), dataset=self.dataset)
 
         async def work():
-            return await runs.preview(self.settings(**settings), request, lambda event: None)
+            return await preview(self.settings(**settings), request, lambda event: None)
 
         return anyio.run(work)
 

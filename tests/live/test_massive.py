@@ -66,7 +66,7 @@ def run(chosen):
     """A month, end to end: its events, and the cache that it made."""
     seen = []
     request = Request(MARCH, frozenset({TICKER}))
-    anyio.run(runs.run, chosen, request, seen.append, anyio.Event())
+    anyio.run(runs.run, chosen, [request], seen.append, anyio.Event())
     return seen
 
 

@@ -154,9 +154,9 @@ def test_a_stop_ends_with_the_ranges_under_way_and_the_next_run_goes_on(server, 
             stop.set()
 
     async def work():
-        return await run.run(place.settings(concurrency=1), Request(Window(*SPAN), frozenset(TRACKED)), sink, stop)
+        return await run.run(place.settings(concurrency=1), [Request(Window(*SPAN), frozenset(TRACKED))], sink, stop)
 
-    finished = anyio.run(work)
+    finished = anyio.run(work).only()
     assert (finished.exit_code, finished.interrupted, finished.not_attempted) == (130, True, 1)
     there = noted(spool_of(place, DAY))
     assert there == 1000

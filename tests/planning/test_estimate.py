@@ -37,7 +37,7 @@ def place(loopback_keys, tmp_path, monkeypatch):
 def run(place, days, confirmed, refresh=False):
     request = Request(Window(*window(days)), TRACKED, refresh=refresh, confirmed=confirmed)
     seen = []
-    anyio.run(partial(runs.run, place.settings(), request, seen.append, anyio.Event()))
+    anyio.run(partial(runs.run, place.settings(), [request], seen.append, anyio.Event())).only()
     return seen[-1]
 
 

@@ -15,7 +15,8 @@ from ingest.cli.limits import within_limits
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
 from ingest.errors import NotConfirmed
-from ingest.pipeline import run, series
+from ingest.pipeline.dataset_run import preview
+from ingest.pipeline.run import Series, run
 from ingest.planning.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
 
@@ -32,10 +33,13 @@ def run_command(
         requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
         if dry_run:
             return _preview(chosen, requests, rendering)
-        code, unconfirmed = _execute(chosen, requests, rendering)
+        if not (done := _run(chosen, requests, rendering)):
+            return INTERRUPTED
+        code, unconfirmed = done.exit_code, done.unconfirmed
         agreed = [request for request, error in unconfirmed if rendering.confirm(_named(request, error, requests))]
         if agreed and code != INTERRUPTED:
-            code = max(code, _execute(chosen, [replace(one.told(), confirmed=True) for one in agreed], rendering)[0])
+            done = _run(chosen, [replace(one.told(), confirmed=True) for one in agreed], rendering)
+            code = max(code, done.exit_code if done else INTERRUPTED)
         for request, error in unconfirmed:
             if request not in agreed:
                 raise error
@@ -45,7 +49,7 @@ def run_command(
 def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:
     code = 0
     for request in requests:
-        plan = anyio.run(partial(run.preview, chosen, request, rendering.event))
+        plan = anyio.run(partial(preview, chosen, request, rendering.event))
         rendering.plan(plan, request.dataset.name)
         code = max(code, NOTHING_LISTED if plan.is_bare else 0)
     return code
@@ -57,19 +61,16 @@ def _named(request: Request, error: NotConfirmed, requests: Sequence[Request]) -
 
 def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
     """Run until done or interrupted; returns the exit code. Raises IngestError."""
-    code, unconfirmed = _execute(chosen, [request], rendering)
-    for _, error in unconfirmed:
+    done = _run(chosen, [request], rendering)
+    for _, error in done.unconfirmed if done else ():
         raise error
-    return code
+    return done.exit_code if done else INTERRUPTED
 
 
-def _execute(
-    chosen: Settings, requests: Sequence[Request], rendering: Rendering
-) -> tuple[int, Sequence[tuple[Request, NotConfirmed]]]:
-    """The exit code of all runs, and what nobody has agreed to yet."""
+def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> Series | None:
+    """None where it was interrupted before anything could be summed up."""
     _tune()
-    done = anyio.run(interruptible, partial(series.run_each, within_limits(chosen), requests, rendering.event))
-    return (done.exit_code, done.unconfirmed) if done else (INTERRUPTED, ())
+    return anyio.run(interruptible, partial(run, within_limits(chosen), requests, rendering.event))
 
 
 def _tune() -> None:

@@ -1,0 +1,275 @@
+"""A run of one dataset, from its request to its summary: list, plan, fetch, ask Yahoo, bring the CSVs up to date.
+
+A kill leaves what was committed, and files that the next run sweeps.
+"""
+
+import importlib
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+
+import anyio
+
+from ingest import events
+from ingest.cache import provenance, rebuild
+from ingest.cache.cache import Cache
+from ingest.cache.commit import for_run
+from ingest.cache.manifest import Answer
+from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
+from ingest.hints import call
+from ingest.market.patterns import some
+from ingest.market.permission import Permission, only_copies
+from ingest.pipeline.fill import Filling
+from ingest.pipeline.summary import Ending, Tally, damaged, standing
+from ingest.planning.estimate import estimate, in_words
+from ingest.planning.plan import Plan, limit
+from ingest.planning.request import Request
+from ingest.planning.survey import asking, survey
+from ingest.settings import Settings
+from ingest.sources import spool
+from ingest.sources.resilient import Line, ResilientSource
+from ingest.tracked import expand
+from ingest.tracked.update import bring_csvs_up_to_date
+
+
+async def run_dataset(
+    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
+) -> events.Finished:
+    """Bring the cache to what the request asks for, for who holds its lock; reports to `sink` all the while.
+
+    When `stop` is set, what is in flight is finished and committed. Raises SourceRefused, SourceUnavailable,
+    NotConfirmed or CacheError, after the summary; whatever was committed until then stays.
+    """
+    with spool.room_told(settings.spool_path), for_run(settings, request.dataset, request.window) as cache:
+        going = _Run(settings, request, cache, line, sink, stop)
+        failure: IngestError | None = None
+        try:
+            await going.work()
+        except Stopped:
+            pass  # before anything was under way: the summary says so
+        except IngestError as error:
+            failure = error
+        try:
+            finished = going.finish(failure)
+        except CacheError as error:
+            failure = failure or error  # what came first says more than that its end cannot be recorded
+        if failure:
+            raise failure
+        return finished
+
+
+class _Run:
+    """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
+
+    def __init__(
+        self, settings: Settings, request: Request, cache: Cache, line: Line, sink: events.Sink, stop: anyio.Event
+    ) -> None:
+        self._line = line
+        self._settings, self._request, self._cache, self._stop = settings, request, cache, stop
+        self._started = time.monotonic()
+        self._sink = Tally(sink)
+        self._plan: Plan | None = None
+        self._requests = 0
+        self._followed: frozenset[str] = frozenset()
+        self._is_bare = False
+
+    async def work(self) -> None:
+        """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
+        provenance.refuse_other(self._cache.manifest, self._settings.source)
+        window = self._request.window
+        dataset, tracked = self._request.dataset.name, len(self._request.tracked)
+        self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))
+        for notice in self._request.said():
+            self._sink(notice)
+        if words := rebuild.rebuild(self._cache):
+            self._sink(events.Notice(words, "warning"))
+        try:
+            await self._fetch()
+        except SourceError:
+            await self._with_what_there_is()
+            raise
+        await self._bring_up_to_date()
+
+    async def _bring_up_to_date(self) -> None:
+        await self._follow()
+        await self._fill()
+        await self._project()
+
+    async def _with_what_there_is(self) -> None:
+        """Bring the CSVs up to date though the source has failed, which stays the first to be told."""
+        try:
+            await self._bring_up_to_date()
+        except CacheError as error:
+            self._sink(events.Notice(error.message, "warning", error.hints))
+
+    def finish(self, failure: IngestError | None) -> events.Finished:
+        """Make the summary, record it, and report it."""
+        states = standing(self._plan, self._sink.ended)
+        interrupted = self._stop.is_set()
+        how = Ending(
+            requests=self._requests,
+            seconds=time.monotonic() - self._started,
+            exit_code=failure.exit_code if failure else _exit_code(states, self._is_bare, interrupted),
+            interrupted=interrupted,
+        )
+        finished = self._sink.finished(self._cache.run, self._request.window, states, how)
+        try:
+            self._cache.manifest.runs.finish(self._cache.run, finished.exit_code, asdict(finished))
+        except CacheError as error:
+            self._sink(replace(finished, exit_code=failure.exit_code if failure else error.exit_code))
+            raise
+        self._sink(finished)
+        return finished
+
+    async def _fetch(self) -> None:
+        manifest, request = self._cache.manifest, self._request
+        source = ResilientSource(self._line, self._settings.source, self._sink, self._stop)
+        try:
+            found = await survey(source, self._cache, self._settings, request)
+            plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
+            provenance.adopt_source(manifest, self._settings.source)
+            manifest.answered(_new_answers(plan), self._cache.run)
+            spool.sweep_spool(self._cache.downloads, _still_wanted(found.plan))
+            self._permit(found.permission)
+            self._check_size(plan)
+            self._is_bare = found.is_bare
+            for notice in found.outside():
+                self._sink(notice)
+            self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
+            if plan.fetches:
+                await self._fetch_all(source, found.permission, plan)
+            if lost := damaged(plan, self._sink.ended):
+                self._sink(_not_whole(lost, self._request, self._settings))
+        finally:
+            self._requests = source.requests
+
+    def _check_size(self, plan: Plan) -> None:
+        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
+        if plan.bytes > self._settings.tuning.ask_from and not self._request.confirmed:
+            root = self._settings.cache.root
+            raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._cache.manifest, root)))
+
+    async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
+        await _import_pipeline()
+        from ingest.pipeline.executor import Pipeline
+
+        limits = self._settings.limits
+        pipeline = Pipeline(source, self._cache, self._request, limits, self._sink, self._stop)
+        try:
+            await pipeline.run(plan.fetches)
+        finally:
+            self._permit(permission.learn(*_told_apart(self._sink.ended)))
+
+    def _permit(self, permission: Permission) -> None:
+        """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
+        manifest = self._cache.manifest
+        if permission == Permission():
+            return
+        held = manifest.committed()
+        lost = permission.lost(held)
+        if lost and not manifest.source.permission().lost(held):
+            self._sink(events.Notice(only_copies(lost, permission), "warning"))
+        manifest.source.permit(permission)
+
+    async def _follow(self) -> None:
+        """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
+        followed = await anyio.to_thread.run_sync(expand.follow, self._cache, self._request.tracked)
+        self._followed = followed.tickers
+        if self._cache.manifest.committed():
+            for words, is_warning in followed.notices():
+                self._sink(events.Notice(words, "warning" if is_warning else "info"))
+
+    async def _fill(self) -> None:
+        """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
+        request = self._request
+        wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
+        if wanted and self._followed:
+            filling = Filling(self._cache, self._settings, self._sink)
+            window = request.window
+            await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
+
+    async def _project(self) -> None:
+        """Bring the CSVs up to date in a thread, and report from this one: whoever listens has its home here."""
+        changed = list[events.Event]()
+
+        def report(event: events.Event) -> None:
+            changed.append(event)
+            anyio.from_thread.run_sync(self._sink, event)
+
+        into_csv = self._settings.fallback.into_csv
+        await anyio.to_thread.run_sync(bring_csvs_up_to_date, self._cache, into_csv, report)
+        if any(isinstance(event, events.Projected) for event in changed):
+            self._warn_of_rowless()
+
+    def _warn_of_rowless(self) -> None:
+        manifest = self._cache.manifest
+        rowless = [row.ticker for row in manifest.csvs.states().values() if row.active and row.rows == 0]
+        if rowless and manifest.committed():
+            self._sink(events.Notice(_rowless(rowless), "warning"))
+
+
+async def _import_pipeline() -> None:
+    """Import polars and numpy: 0.3 s that a run with nothing to do does without.
+
+    polars takes SIGINT for itself as it is imported, to abort queries: it is given back to whoever had it.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline.executor")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
+
+
+def _rowless(tickers: list[str]) -> str:
+    return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
+
+
+def _not_whole(days: Sequence[date], request: Request, settings: Settings) -> events.Notice:
+    which = some([str(day) for day in days])
+    text = f"{which}: a part is missing or damaged, and the source cannot supply it again now"
+    hint = call("verify", "to see which", settings.run.datasets, dataset=request.dataset.short)
+    return events.Notice(text, "warning", (hint,))
+
+
+async def preview(settings: Settings, request: Request, sink: events.Sink) -> Plan:
+    """The plan of such a run, from a fresh listing; nothing is written or downloaded. Raises SourceError."""
+    for notice in request.said():
+        sink(notice)
+    with Cache.read(settings, request.dataset) as cache:
+        provenance.refuse_other(cache.manifest, settings.source)
+        async with asking(settings, sink, anyio.Event()) as source:
+            found = await survey(source, cache, settings, request)
+            for notice in found.outside():
+                sink(notice)
+            return replace(limit(found.plan, request.max_files, request.max_bytes), is_bare=found.is_bare)
+
+
+def _told_apart(ended: Mapping[date, events.Ended]) -> tuple[list[date], list[date]]:
+    """The sessions that are allowed, and those that are refused: what was read is allowed, whatever was in it."""
+    allowed = [day for day, one in ended.items() if isinstance(one, events.Committed | events.Quarantined)]
+    return allowed, [day for day, one in ended.items() if isinstance(one, events.Forbidden)]
+
+
+def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
+    if interrupted:
+        return 130
+    return 3 if is_bare or any(map(states.get, ("failed", "quarantined", "damaged"))) else 0
+
+
+def _still_wanted(plan: Plan) -> dict[date, spool.ObjectVersion | None]:
+    """For each session of the plan the object that is to be fetched, if there is one, with this run or a later one."""
+    return {
+        one.session: spool.ObjectVersion(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
+        for one in plan.decisions
+    }
+
+
+def _new_answers(plan: Plan) -> list[Answer]:
+    """What the listing says that the manifest does not say yet."""
+    return [
+        (decision.session, decision.remote, None, None)
+        for decision in plan.decisions
+        if decision.remote != decision.held.remote
+    ]
