@@ -10,7 +10,7 @@ from ingest.files.hashing import md5_of, sha256_of
 from ingest.sources.base import Body, looks_like_md5
 
 
-def keep(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
+def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
     """Keep the bytes of a file that was refused, and say so. Raises CacheError.
 
     A kill before the row leaves bytes that no row knows: the next run refuses the file, and keeps it, again.

@@ -207,7 +207,7 @@ def _record(cache: Cache, results: Sequence[SessionResult]) -> None:
         commit(cache, staged)
     for result in results:
         if isinstance(result, Refused):
-            quarantine.keep(cache, result.job.decision.session, result.body, result.reason, result.acceptable)
+            quarantine.keep_refused(cache, result.job.decision.session, result.body, result.reason, result.acceptable)
         if result.job.spool and not isinstance(result, Failed):
             spool.discard(result.job.spool)
     cache.manifest.answered(list(_answers(results)), cache.run)

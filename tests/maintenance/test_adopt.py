@@ -502,7 +502,7 @@ def test_a_link_that_comes_in_the_place_of_a_file_is_not_followed(place, theirs,
     (tmp_path / "outside").write_bytes(packed_day(DAYS[0]))
     path.unlink()
     path.symlink_to(tmp_path / "outside")
-    monkeypatch.setattr(adopting, "_fault", lambda entry: None)
+    monkeypatch.setattr("ingest.maintenance.adopt.folder._fault", lambda entry: None)
     assert only(adopt(place, theirs))[1].startswith("cannot be read: ")
 
 

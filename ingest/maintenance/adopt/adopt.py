@@ -7,8 +7,6 @@ day, and whatever cannot be read, is reported and left alone. A day counts as on
 have a CSV with a row of that day are not in it. Nothing in the folder is ever changed.
 """
 
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,15 +19,12 @@ from ingest.cache import lock
 from ingest.cache.cache import Cache
 from ingest.cache.commit import commit, for_run
 from ingest.cache.manifest import Held
-from ingest.errors import CacheError, UnreadableFile, UsageError, printable
-from ingest.files import durable
-from ingest.files import opening as files
+from ingest.errors import CacheError, UnreadableFile
 from ingest.hints import Call, Hint, call
 from ingest.maintenance.adopt import ticker_csv
 from ingest.maintenance.adopt.day_file import Day, bars_by_ticker, read_bytes, read_day
-from ingest.maintenance.adopt.ticker_csv import TickerCsv, Witnesses, ticker_named
-from ingest.market.calendars import Calendar
-from ingest.market.catalogue import STOCKS_DAY
+from ingest.maintenance.adopt.folder import TheirFile, checked_folder, files_in
+from ingest.maintenance.adopt.ticker_csv import TickerCsv, Witnesses
 from ingest.market.windows import Window
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare
@@ -46,11 +41,6 @@ Verdict = Literal["adopted", "held", "others only", "not raw", "unreadable", "ig
 
 LEFT_ALONE: Collection[Verdict] = ("others only", "not raw", "unreadable")
 """What a day or a ticker of theirs may come to and is then not in the cache; what is ignored is neither."""
-
-_DAYS, _TICKERS = "massive_cache", "data_cache"
-_DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.csv(\.gz)?")
-
-_LINK = "a link: links are not followed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +76,6 @@ class Summary:
         return 3 if any(self.counts.get(verdict) for verdict in LEFT_ALONE) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file of theirs that is not opened yet; `fault` says why it must not be."""
-
-    path: Path
-    shown: str
-    session: date | None = None
-    ticker: str | None = None
-    fault: str | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether its name says that it should have been adopted."""
-        return self.fault == _LINK or self.session is not None or self.ticker is not None
-
-    def came_to(self, verdict: Verdict, reason: str, *hints: Hint, md5: str | None = None) -> Adoption:
-        """Its report."""
-        return Adoption(self.shown, self.session, self.ticker, verdict, reason, md5, hints)
-
-
 def adopt(
     settings: Settings, request: Request, folder: Path, dry_run: bool, report: Callable[[Adoption], None], say: Say
 ) -> Summary:
@@ -115,9 +85,9 @@ def adopt(
     "adopted" is what would be. What is committed stays, however this ends; called again it goes on. Raises UsageError
     where the folder has no such caches or has to do with our own, CacheError, CacheLocked.
     """
-    top = _checked(folder, settings)
+    top = checked_folder(folder, settings)
     with Cache.read(settings, request.dataset) as known:
-        found = _found(top, calendar_of(known))
+        found = files_in(top, calendar_of(known))
     told: list[Adoption] = []
 
     def tell(one: Adoption) -> None:
@@ -163,10 +133,10 @@ class _Adopting:
         self._before = self._manifest.committed()
         self._held = set(self._before)
 
-    def work(self, found: Sequence[_File]) -> None:
+    def work(self, found: Sequence[TheirFile]) -> None:
         for one in found:
             if one.fault:
-                self._tell(one.came_to("unreadable" if one.known else "ignored", one.fault))
+                self._tell(_report(one, "unreadable" if one.known else "ignored", one.fault))
         readable = [one for one in found if not one.fault]
         files, witnesses = self._witnesses([one for one in readable if one.ticker])
         for one in readable:
@@ -177,34 +147,34 @@ class _Adopting:
         for number, one in enumerate(files):
             self._tell(self._csv(one, number, witnesses))
 
-    def _witnesses(self, files: Sequence[_File]) -> tuple[Sequence[_File], Witnesses]:
+    def _witnesses(self, files: Sequence[TheirFile]) -> tuple[Sequence[TheirFile], Witnesses]:
         """The CSVs that can be read, and what they say."""
-        read: list[tuple[_File, TickerCsv]] = []
+        read: list[tuple[TheirFile, TickerCsv]] = []
         for one in files:
             try:
                 read.append((one, ticker_csv.read_ticker_csv(one.shown, one.ticker or "", read_bytes(one.path)[0])))
             except UnreadableFile as error:
-                self._tell(one.came_to("unreadable", error.message))
+                self._tell(_report(one, "unreadable", error.message))
         csvs = [csv for _, csv in read]
         actions = self._manifest.yahoo.actions([csv.ticker for csv in csvs])
         splits = {ticker: known.splits for ticker, known in actions.items()}
         return [one for one, _ in read], Witnesses(csvs, splits)
 
-    def _day(self, one: _File, session: date, witnesses: Witnesses) -> Adoption:
+    def _day(self, one: TheirFile, session: date, witnesses: Witnesses) -> Adoption:
         if session in self._held:
-            return one.came_to("held", "the session is committed already")
+            return _report(one, "held", "the session is committed already")
         try:
             day = read_day(one.path, session, self._max_unpacked)
             lacking, expected = _lacking(day, session, witnesses)
             if 2 * len(lacking) >= max(1, expected):
-                return one.came_to("others only", _lacks(lacking, expected), _run(session))
+                return _report(one, "others only", _lacks(lacking, expected), _run(session))
             self._take(session, day)
         except UnreadableFile as error:
-            return one.came_to("unreadable", error.message, _run(session))
+            return _report(one, "unreadable", error.message, _run(session))
         self._held.add(session)
         witnesses.compare(session, day.bars)
         reason = "a whole day" + (f", though {_lacks(lacking, expected)}" if lacking else "")
-        return one.came_to("adopted", reason, md5=day.body.etag if day.packed else None)
+        return _report(one, "adopted", reason, md5=day.body.etag if day.packed else None)
 
     def _take(self, session: date, day: Day) -> None:
         """Make a day one of ours, as a run does; in a dry run see whether it could be. Raises UnreadableFile."""
@@ -232,100 +202,15 @@ class _Adopting:
                     rows = reading.massive(self._cache, frozenset(tickers), [day], trades=True)
                     witnesses.compare(day, bars_by_ticker(rows))
 
-    def _csv(self, one: _File, number: int, witnesses: Witnesses) -> Adoption:
+    def _csv(self, one: TheirFile, number: int, witnesses: Witnesses) -> Adoption:
         if why := witnesses.verdict(number, self._held):
-            return one.came_to("not raw", why.text, *why.hints)
-        return one.came_to("held", f"its {witnesses.agreed(number)} sessions are held and say the same")
+            return _report(one, "not raw", why.text, *why.hints)
+        return _report(one, "held", f"its {witnesses.agreed(number)} sessions are held and say the same")
 
 
-# The folder
-
-
-def _checked(folder: Path, settings: Settings) -> Path:
-    """The folder itself; raises UsageError where it is none, or where adopting would change it."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder")
-    top = folder.resolve()
-    for own in (settings.cache.root, settings.tracked_path, settings.archive_path, settings.quarantine_path):
-        # Many file systems take Data and data for one folder; on the others nothing is lost by refusing it too.
-        mine, theirs = Path(str(own.resolve()).casefold()), Path(str(top).casefold())
-        if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
-            raise UsageError(
-                f"{folder} is, contains or is inside {own}, which is this cache itself: name a folder apart from it, "
-                "or set [cache] root to another one"
-            )
-    with durable.translated("look into", top):
-        has_any = any(files.is_there(top / name) for name in (_DAYS, _TICKERS))
-    if not has_any:
-        raise UsageError(f"{folder} has neither {_DAYS} nor {_TICKERS} in it: there is nothing to adopt")
-    return top
-
-
-def _found(top: Path, calendar: Calendar) -> Sequence[_File]:
-    """All files of both caches; days by date, the packed one of a date first."""
-    days = [_named(path, top, fault, calendar) for path, fault in _walk(top / _DAYS)]
-    tickers = [_named(path, top, fault, calendar) for path, fault in _walk(top / _TICKERS)]
-    days.sort(key=lambda one: (one.session or date.min, one.path.suffix != ".gz", one.shown))
-    return [*days, *tickers]
-
-
-def _walk(top: Path) -> Iterator[tuple[Path, str | None]]:
-    """Files below a folder, in the order of their names, with the reason why one must not be opened."""
-    with durable.translated("look for", top):
-        is_there = files.is_there(top)
-    if not is_there:
-        return
-    waiting = [top]
-    while waiting:
-        folder = waiting.pop()
-        if folder.is_symlink():
-            yield folder, _LINK
-            continue
-        try:
-            with os.scandir(folder) as entries:
-                inside = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            yield folder, f"cannot be read: {error.strerror or error}"
-            continue
-        waiting += [Path(entry.path) for entry in reversed(inside) if entry.is_dir(follow_symlinks=False)]
-        yield from ((Path(entry.path), _fault(entry)) for entry in inside if not entry.is_dir(follow_symlinks=False))
-
-
-def _fault(entry: "os.DirEntry[str]") -> str | None:
-    if entry.is_symlink():
-        return _LINK
-    return None if entry.is_file(follow_symlinks=False) else "neither a file nor a folder"
-
-
-def _named(path: Path, top: Path, fault: str | None, calendar: Calendar) -> _File:
-    """What a file holds by its name and place; with a fault where that is nothing."""
-    inside = path.relative_to(top)
-    shown = printable(str(inside))
-    if inside.parts[0] == _DAYS:
-        session = _session(inside)
-        fault = fault or ("no day's file by its name and place" if session is None else _no_session(session, calendar))
-        return _File(path, shown, session=session, fault=fault)
-    ticker = ticker_named(path.name) if len(inside.parts) == 2 else None
-    fault = fault or (None if ticker else "no ticker's CSV by its name and place")
-    return _File(path, shown, ticker=ticker and printable(ticker), fault=fault)
-
-
-def _session(inside: Path) -> date | None:
-    """The date that a name says, where the folders above it say no other: none, `2025/11`, the vendor's own."""
-    named = _DAY.fullmatch(inside.name)
-    try:
-        session = date.fromisoformat(named[1]) if named else None
-    except ValueError:
-        return None
-    above = "/".join(inside.parts[1:-1]).removeprefix(STOCKS_DAY.prefix).strip("/")
-    return session if session and above in ("", f"{session:%Y}", f"{session:%Y/%m}") else None
-
-
-def _no_session(day: date, calendar: Calendar) -> str | None:
-    return None if calendar.is_session(day) else f"there was no session on {day}"
-
-
-# Words
+def _report(one: TheirFile, verdict: Verdict, reason: str, *hints: Hint, md5: str | None = None) -> Adoption:
+    """What became of a file."""
+    return Adoption(one.shown, one.session, one.ticker, verdict, reason, md5, hints)
 
 
 def _lacking(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
@@ -343,7 +228,7 @@ def _run(session: date) -> Call:
     return call("run", "to download it", start=session, end=session)
 
 
-def _spanning(request: Request, found: Sequence[_File]) -> Request:
+def _spanning(request: Request, found: Sequence[TheirFile]) -> Request:
     """The request with the window of the days found, for the record of runs."""
     days = [one.session for one in found if one.session and not one.fault]
     return replace(request, window=Window(min(days), max(days))) if days else request
