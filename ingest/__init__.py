@@ -1,14 +1,14 @@
 """Bulk ingestion of Massive.com daily flat files.
 
-ingest.run(months=24)                                    fetch what is new, split it into both tiers
-ingest.status()                                          what the cache holds
-ingest.get_smart_data("AAPL", data_source="massive")     one ticker as yfinance would give it (pandas)
+ingest.run(months=24)                                    download what is new, split it into both tiers
+ingest.status()                                          what is stored
+ingest.get_smart_data("AAPL", data_source="massive")     one ticker, like yfinance (pandas)
 ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tickers (polars)
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
-ingest.scan("2025-01-01")                                all files held, lazily (polars)
-ingest.corrections("AAPL")                               what republished files have changed (polars)
-ingest.findings()                                        what is noteworthy about the sessions held (polars)
-ingest.verify(deep=True)                                 the files held against the manifest
+ingest.scan("2025-01-01")                                all stored files, lazily (polars)
+ingest.corrections("AAPL")                               what republished files changed (polars)
+ingest.findings()                                        what is odd in the stored sessions (polars)
+ingest.verify(deep=True)                                 the stored files, compared with the manifest
 """
 
 from typing import TYPE_CHECKING, Any

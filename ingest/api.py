@@ -80,18 +80,19 @@ def run(
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
 ) -> events.Finished | Sequence[events.Finished]:
-    """Bring the cache to what is asked for, as `ingest run` does; returns the summary.
+    """Download what is new and bring the cache up to date, as `ingest run` does; returns the summary.
 
-    `dataset` names what is fetched ("stocks-day" unless told otherwise); with `datasets` several are, one after the
-    other, and the summaries are returned of all that the keys may list. Names are short ("crypto-day") or full
+    `dataset` names what to download (default "stocks-day"). `datasets` names several, which run one after the other;
+    the result then has a summary for each one that the keys may list. Names are short ("crypto-day") or full
     ("global_crypto/day_aggs_v1").
 
-    `months` calendar months back from today, or `start` to `end`, both inclusive (dates, or text such as
-    "2025-11-11"), or all that the keys' plan allows; of that `max_files` files and `max_bytes` packed bytes at most,
-    the oldest first. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for all contracts of a root), are tracked
-    in place of those of the settings. `accept` applies republished files even where they take away more than a tenth of
-    a session's rows. May be called where an event loop is running (a notebook). Raises IngestError, and what `on_event`
-    raises: it ends the run as a kill would, and the next one goes on.
+    The window is `months` calendar months back from today, or `start` to `end`, both inclusive (dates, or text such as
+    "2025-11-11"), or everything that the subscription allows (`all_permitted`). At most `max_files` files and
+    `max_bytes` packed bytes are downloaded, oldest first. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for
+    all contracts of a root), are tracked instead of those in the settings. `refresh` downloads stored sessions again.
+    `accept` applies republished files even if they remove more than a tenth of a session's rows. May be called while
+    an event loop is running (a notebook). Raises IngestError, and whatever `on_event` raises: that ends the run like a
+    kill, and the next run continues.
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
@@ -135,27 +136,28 @@ def get_smart_data(
     across_seams: bool = False,
     config: Path | str | None = None,
 ) -> "pd.DataFrame":
-    """Bars of one ticker as `yfinance.Ticker(ticker).history` gives them, of the sessions that are over.
+    """Bars of one ticker for completed sessions, as `yfinance.Ticker(ticker).history` returns them.
 
-    `dataset` names the market (by its day or minute bars); else the ticker's sigil tells: `X:BTC-USD` is crypto, one
-    without is a stock. With `data_source="massive"` what is stored comes first; daily files that are missing are
-    downloaded into both tiers (not with `fetch=False`, no more than [fallback] max_implicit_files, and no more than
-    1 GB); for what Massive does not have Yahoo is asked. With "yfinance" Yahoo alone is asked, and its rows are kept.
-    `start` and `end` (exclusive) beat `period`.
+    `dataset` names the market (by its day or minute bars); by default the ticker's prefix decides: `X:BTC-USD` is
+    crypto, a ticker without a prefix is a stock. With `data_source="massive"` stored rows come first; missing daily
+    files are downloaded into both tiers (not with `fetch=False`, at most [fallback] max_implicit_files and 1 GB); Yahoo
+    fills what Massive lacks. With "yfinance" only Yahoo is asked, and its rows are kept. `start` and `end` (exclusive)
+    override `period`.
 
-    Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`, prices in dollars for a share of today's
-    (all later splits undone; with `auto_adjust` dividends, too), volume in such shares, rounded half to even. Index
-    `Date`, midnight in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry the rounding
-    of its float32: prices as traded come back exactly up to two decimals below 65,536, else within 2e-7 of their value.
+    Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`: prices in dollars for one of today's
+    shares (adjusted for all later splits, with `auto_adjust` for dividends, too), volume in such shares, rounded half
+    to even. Index `Date`, midnight in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry
+    the rounding of its float32: prices as traded are exact up to two decimals below 65,536, else within 2e-7 of their
+    value.
 
-    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives bars within days, with the edges of yfinance's (see
-    `reading.resample`); with `prepost` those of extended hours, too. With "massive" they are made of the market's
-    minute files, each a hundred times as large as one of days. Yahoo is not asked for minutes: sessions that are
-    missing are warned of. Index `Datetime`, in New York (crypto: UTC, forex: London). As Yahoo's they are adjusted for
-    splits alone, and `Adj Close` is the close.
+    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives intraday bars with the edges of yfinance (see
+    `reading.resample`); with `prepost` also those of extended hours. With "massive" they are built from the market's
+    minute files, each a hundred times as large as a daily one. Yahoo is not asked for minutes: missing sessions give a
+    warning. Index `Datetime`, in New York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits,
+    and `Adj Close` is the close.
 
-    Raises NotFound where there is nothing, ActionsUnknown where prices cannot be adjusted, AcrossSeam, UsageError, and
-    other errors below IngestError; warns (IngestWarning) of what is missing. May be called in a notebook.
+    Raises NotFound without data, ActionsUnknown if prices cannot be adjusted, AcrossSeam, UsageError, and other errors
+    below IngestError; warns (IngestWarning) of missing sessions. May be called in a notebook.
     """
     from ingest.reading.smart.massive import massive_frame
     from ingest.reading.smart.query import Query, listed_sessions, window_of
@@ -169,7 +171,7 @@ def get_smart_data(
     begin, final = window_of(period, first, last, market, listed)
     if data_source == "yfinance":
         if not fetch:
-            raise UsageError('fetch=False gives what is stored: it goes with data_source="massive"')
+            raise UsageError('fetch=False gives what is stored: it needs data_source="massive"')
         window = {"start": begin, "end": last} if first or last else {"period": period}
         how = {"interval": interval, "prepost": prepost, **window}
         return yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)
@@ -207,19 +209,18 @@ def history(
     errors: "Errors" = "raise",
     on_event: events.Sink = events.ignore,
 ) -> "pl.DataFrame":
-    """Stored rows of one or many tickers from `start` to `end`, both inclusive; all that is held where they are None.
+    """Stored rows of one or many tickers from `start` to `end`, both inclusive; by default all that are stored.
 
     Columns ticker, date, open, high, low, close, volume, source ("massive" or "yahoo"), sorted by ticker and date;
-    `columns` chooses among these and transactions. Of minutes (`dataset="stocks-minute"`) there is time, too, when a
-    minute begins, after the date of its session: Datetime("us") in New York, of forex and crypto in UTC; extended hours
-    are among them. Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or
-    "all" for a share of today's; volume in shares, as float. Splits and dividends are Yahoo's, asked for where they are
-    older than the newest that may be in force (never with `fetch=False`): one ticker after the other, and `on_event` is
-    told of each (`events.YahooAsked`). `.to_pandas()` and `.to_arrow()` of what is returned need pyarrow: the extra
-    `ingest[arrow]`.
+    `columns` chooses among these and transactions. Minutes (`dataset="stocks-minute"`) also have time, the start of a
+    minute, after the date of its session: Datetime("us") in New York (forex and crypto: UTC), including extended hours.
+    Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or "all" for one of
+    today's shares; volume in shares, as float. Splits and dividends come from Yahoo, which is asked again if newer ones
+    may be in force (never with `fetch=False`): one ticker after the other, and `on_event` gets an `events.YahooAsked`
+    for each. `.to_pandas()` and `.to_arrow()` of the result need pyarrow: the extra `ingest[arrow]`.
 
     Patterns ("X:*-USD", and "O:SPY" for all contracts of a root) stand for all tickers of these sessions that match.
-    Warns of what nothing is held of, with the tickers that may have been meant.
+    Warns of tickers without data, and suggests similar ones.
 
     Raises UsageError, CacheError, and AcrossSeam or ActionsUnknown for a ticker that cannot be adjusted; with `errors`
     "skip" such tickers are left out, and a warning names them.
@@ -250,10 +251,10 @@ def day(
 ) -> "pl.DataFrame":
     """All rows of a session's file, as traded, sorted by ticker and time: columns of `history` and transactions.
 
-    With `partial` all that is stored of the session, be it a few tickers: Yahoo's rows among them, of sessions without
-    a file and of tickers that were not kept. Raises NotFound where no file of the session is held (and nothing else, if
-    `partial`), UsageError for a dataset that there is not, and CacheError; warns where other tickers than those tracked
-    were not kept (`--no-save-others`), but for `partial`.
+    `partial` returns everything stored for the session, even if that is a few tickers: also Yahoo's rows, for sessions
+    without a file and for tickers that were not stored. Raises NotFound if the session's file is not stored (with
+    `partial`: if nothing is), UsageError for an unknown dataset, and CacheError. Warns if only tracked tickers were
+    stored ([archive] save_others), except with `partial`.
     """
     from ingest.reading import history as stored
 
@@ -269,12 +270,12 @@ def scan(
     *,
     sources: str | Iterable[str] = ("massive",),
 ) -> "pl.LazyFrame":
-    """All rows of the files held from `start` to `end`, both inclusive, as traded and lazily: columns as `day`.
+    """All rows of the stored files from `start` to `end`, both inclusive, as traded, as a lazy frame: columns as `day`.
 
-    Sessions without a file are left out: of them Yahoo has rows of a few tickers alone, which `sources=("massive",
-    "yahoo")` adds. Filters upon date and ticker are pushed down to what is read, those upon time are not. What is held
-    is looked up when it is collected, which warns of sessions that were kept without tickers that are wanted
-    (`--no-save-others`), unless both sources are named. Raises UsageError; collecting raises CacheError.
+    Sessions without a file are left out; `sources=("massive", "yahoo")` adds the few tickers that are stored for them
+    from Yahoo. Filters on date and ticker limit what is read, those on time do not. Collecting looks up what is stored,
+    and warns of sessions stored without wanted tickers ([archive] save_others), unless both sources are named. Raises
+    UsageError; collecting raises CacheError.
     """
     from ingest.reading import history as stored
 
@@ -290,9 +291,7 @@ def corrections(
     *,
     dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
-    """What files that the vendor published again have changed, a row a value.
-
-    Of all tickers, of one, or of all that match a pattern.
+    """What republished files changed, one row per value: for all tickers, for one, or for those that match a pattern.
 
     Columns date, ticker, column, old, new (texts as in the files), kind ("new etag", "same etag", "equal rows") and at
     (when it was applied, ISO 8601, UTC). Where a whole row came or went, column is null and the row is its line. Raises
@@ -318,7 +317,7 @@ def findings(
     *,
     dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
-    """What is noteworthy about the sessions held: columns date, kind, count and examples (a list of texts).
+    """What is odd in the stored sessions: columns date, kind, count and examples (a list of texts).
 
     Raises UsageError and CacheError.
     """
@@ -337,7 +336,9 @@ def findings(
 
 
 def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> "Verified":
-    """Hold the cache's files of a dataset against its manifest, as `ingest verify` does; nothing is written.
+    """Compare the stored files of a dataset with its manifest, as `ingest verify` does; nothing is written.
+
+    `deep` also unpacks all parts and rebuilds all CSVs in memory to compare.
 
     Raises UsageError and CacheError.
     """

@@ -41,7 +41,7 @@ class PartFolders:
         path = parts.staged.get(tier) or self.path(parts.session, tier)
         if parts.in_doubt and not has_hash(path, parts.sha256[tier]):
             raise CacheError(
-                f"the part {path} is not the file that was written: the next run fetches it again, if it can be had"
+                f"the part {path} is not the file that was written; the next run downloads it again if it can"
             )
         return path
 

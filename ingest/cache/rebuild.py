@@ -26,8 +26,8 @@ def rebuild(cache: Cache) -> str | None:
         return None
     taken = take_up(cache, found)
     left = len(found) - len(taken)
-    more = f"; {left:,} whose parts don't say enough are fetched again" if left else ""
-    return f"the manifest knew of no session: {len(taken):,} were taken up from their parts{more}"
+    more = f"; {left:,} will be downloaded again" if left else ""
+    return f"the manifest was empty: {len(taken):,} sessions were restored from their parts{more}"
 
 
 def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:

@@ -28,12 +28,13 @@ def renew(settings: Settings, say: Say) -> None:
     taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
     aside = replacement.put_in_place(path)
     say(
-        f"the manifest was damaged: a new one was built of {read.kept.total():,} rows of it; it is kept as {aside.name}"
+        f"the manifest was damaged: a new one was built from {read.kept.total():,} of its rows, "
+        f"and the old one is kept as {aside.name}"
     )
     for table, count in read.unfit.items():
-        say(f"{count:,} rows of its table {table} are not what was written, and were left out")
+        say(f"{count:,} rows of its table {table} were altered, and were left out")
     if taken:
-        say(f"{taken:,} sessions were taken up from their parts")
+        say(f"{taken:,} sessions were restored from their parts")
 
 
 def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:

@@ -18,7 +18,7 @@ _OWN = 24
 _OF_A_DOWNLOAD = 2
 _FILES = "no more files can be opened: raise the limit (`ulimit -n`), or lower [source] concurrency"
 _THREADS = "no more threads can be started: raise the limit (`ulimit -u`, or the container's number of processes)"
-_MEMORY = "there is no more memory: lower [limits] max_bytes_in_flight, or give the process more"
+_MEMORY = "out of memory: lower [limits] max_bytes_in_flight, or give the process more"
 _CONSEQUENCE = ""
 """Of what another error has left."""
 

@@ -123,7 +123,7 @@ def _health(settings: Settings, dataset: Dataset) -> Message:
     committed = [day for day, state in held.items() if state.held == "committed"]
     broken = not_whole(Layout.of(settings, dataset), held)
     lost = permission.lost(committed)
-    found = [f"{len(committed):,} sessions held"]
+    found = [f"{len(committed):,} sessions stored"]
     hints: tuple[Hint, ...] = ()
     if broken:
         found += [f"files missing or damaged: {len(broken):,}"]
@@ -138,9 +138,9 @@ def _space(root: Path, health: str) -> Check:
     free = shutil.disk_usage(there).free
     found = f"{root}: {health}; {free / 1e9:.1f} GB free"
     if not there.is_dir():
-        return Check("cache", False, f"{there} is no folder", "choose another [cache] root")
+        return Check("cache", False, f"{there} is not a folder", "choose another [cache] root")
     if not os.access(there, os.W_OK):
-        return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or mend its rights")
+        return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or allow writing")
     if free < _LITTLE_DISK:
         return Check("cache", False, found, "make room: two years take 0.12 GB, all of the history 1.4 GB")
     return Check("cache", True, found)
@@ -155,7 +155,7 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
             report(Check("keys", True, keys, "; ".join(exposed)))
             await _connected(settings, datasets, source, report)
     except (UsageError, SourceError) as error:
-        report(Check("keys", False, f"none can be read from {keys}", "\n".join([error.message, *exposed])))
+        report(Check("keys", False, f"no keys can be read from {keys}", "\n".join([error.message, *exposed])))
 
 
 def _exposed(file: Path, mode: int) -> str:
@@ -196,7 +196,7 @@ async def _published(settings: Settings, dataset: Dataset, source: ResilientSour
 
 def _clock(skew: float | None) -> Check:
     if skew is None:
-        return Check("clock", True, "the source does not tell its time")
+        return Check("clock", True, "the source does not report its time")
     found = f"this computer's is off by {skew:+.0f} s"
     return Check("clock", abs(skew) <= _SKEW_S, found, "" if abs(skew) <= _SKEW_S else "set this computer's clock")
 
@@ -206,13 +206,13 @@ def _first_aid(settings: Settings, error: SourceError) -> str:
     if kind and not error.retryable:
         return kind
     if isinstance(error, Forbidden):
-        return "these keys may not list the bucket: see [source] bucket, and whether your plan has flat files"
+        return "these keys may not list the bucket: check [source] bucket and that you subscribe to flat files"
     if isinstance(error, Throttled):
-        return "the source asks for patience: try again later"
+        return "the source asks for fewer requests: try again later"
     if isinstance(error, Disrupted):
-        return "see [source] endpoint_url, proxies in the environment, and whether the internet is reached; else later"
+        return "check [source] endpoint_url, proxies in the environment and your internet connection, or try later"
     if isinstance(error, NotFound):
-        return "this is no S3 gateway, or not this bucket's: see [source] endpoint_url and bucket"
+        return "this is not an S3 gateway, or it lacks the bucket: check [source] endpoint_url and bucket"
     return ""
 
 
@@ -249,10 +249,10 @@ def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
 
 def _permission(permission: Permission, listing: Listing, held: Sequence[date], dataset: Dataset) -> Check:
     if permission == Permission():
-        return Check("plan", False, "none of the files asked for gave an answer", "try again later")
+        return Check("plan", False, "none of the probed files gave an answer", "try again later")
     name = plan_name(permission, today(), min(listing), dataset.plans)
     if permission.first is None:
-        return Check("plan", False, name, f"flat files are part of the plans Starter and above; a 403 means {REFUSED}")
+        return Check("plan", False, name, f"flat files need the Starter subscription or above; a 403 means {REFUSED}")
     lost = permission.lost(held)
     advice = [only_copies(lost, permission)] if lost else []
     advice += [f"the others are {REFUSED}"] if permission.below or permission.above else []
@@ -298,4 +298,4 @@ def _yahoo() -> Check:
     try:
         return Check("yahoo", True, f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_at_yahoo()}")
     except SourceError as error:
-        return Check("yahoo", False, str(error), "only what Massive does not have depends on it: try again later")
+        return Check("yahoo", False, str(error), "needed only for what Massive does not have: try again later")

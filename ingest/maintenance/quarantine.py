@@ -243,7 +243,7 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
 def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
     """Rows by ticker of what is held and of what would replace it; None where the parts held are damaged."""
     if job.replaced is None:
-        raise AssertionError(f"{job.decision.session} is not held")
+        raise AssertionError(f"{job.decision.session} is not stored")
     before, after = versions(job, job.replaced, text_of(body, job.max_unpacked, job.tuning))
     return before.tickers() if before else None, after.tickers()
 

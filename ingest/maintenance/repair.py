@@ -75,7 +75,7 @@ def _moved(path: Path, say: Say) -> bool:
         aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
         path.rename(aside)
         durable.sync_folder(path.parent)
-    say(f"{path}: it is no {what}, and was moved to {aside.name}")
+    say(f"{path}: it is not a {what} and was moved to {aside.name}")
     return True
 
 
@@ -140,17 +140,17 @@ class _Mending:
         if not self._manifest.committed():  # no part says enough: no look names them
             doubtful |= rebuild.part_days(self._cache.parts.tracked)
         taken = rebuild.take_up(self._cache, doubtful)
-        self._each(taken, "taken up from its parts")
+        self._each(taken, "restored from its parts")
         lost = frozenset(doubtful - set(taken))
         self._manifest.replacements.distrust(lost)
-        self._each(sorted(lost), "to be fetched again")
+        self._each(sorted(lost), "will be downloaded again")
         return lost
 
     def _refused(self, found: Verified) -> frozenset[date]:
         """Forget refused files that are gone or damaged; returns their sessions."""
         gone = {one.session for one in found.broken if one.session and one.about == "quarantine"}
         self._manifest.replacements.release(gone)
-        self._each(sorted(gone), "its file in quarantine is gone or damaged: to be fetched again")
+        self._each(sorted(gone), "its file in quarantine is gone or damaged; it will be downloaded again")
         return frozenset(gone)
 
     def _csvs(self, found: Verified) -> None:

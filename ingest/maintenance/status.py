@@ -122,7 +122,7 @@ def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...
 
 def _no_kind(kind: str) -> str:
     near = get_close_matches(kind, KINDS, 1)
-    return f"there is no kind of finding {kind!r}; " + (f"did you mean {near[0]!r}?" if near else ", ".join(KINDS))
+    return f"unknown kind of finding {kind!r}; " + (f"did you mean {near[0]!r}?" if near else ", ".join(KINDS))
 
 
 def findings(

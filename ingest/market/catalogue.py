@@ -164,7 +164,7 @@ def named(text: str) -> Dataset:
             return dataset
     near = get_close_matches(str(text), [*CATALOGUE, *(one.name for one in CATALOGUE.values())], 3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(f"there is no dataset {str(text)[:60]!r}: {meant}there are {', '.join(CATALOGUE)}")
+    raise UsageError(f"unknown dataset {str(text)[:60]!r}: {meant}choose from {', '.join(CATALOGUE)}")
 
 
 def minutes_of(dataset: Dataset) -> Dataset | None:

@@ -8,7 +8,7 @@ from ingest.market.calendars import months_back
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Plans
 
-REFUSED = "not in your plan or its history, not published yet, or agreements with an exchange that are not signed"
+REFUSED = "outside your subscription or its history, not published yet, or missing a signed exchange agreement"
 """What the vendor's 403 may mean."""
 
 _NEAR = timedelta(days=10)
@@ -107,7 +107,7 @@ class Permission:
 def plan_name(permission: Permission, today: date, oldest_listed: date, plans: Plans = STOCKS_DAY.plans) -> str:
     """Which of a dataset's plans this looks like, in words; `today` is New York's."""
     if permission.first is None:
-        return "nothing is allowed: a plan without flat files (Basic), or keys of another product"
+        return "nothing is allowed: a subscription without flat files (Basic), or keys of another product"
     reach = _reach(permission, permission.first, today, oldest_listed, plans)
     return reach if permission.above is None else f"{reach}, without the newest files"
 
@@ -120,12 +120,12 @@ def _reach(permission: Permission, first: date, today: date, oldest_listed: date
     for years, name in plans:
         if abs(months_back(today, 12 * years) - first) <= _NEAR:
             return f"{years} years back, as {name} has it"
-    return f"{(today - first).days / 365.25:.1f} years back, which is no plan known here"
+    return f"{(today - first).days / 365.25:.1f} years back, which matches no known subscription"
 
 
 def only_copies(lost: Sequence[date], permission: Permission) -> str:
-    """What is to be said of held sessions that the plan does not allow any more."""
-    count = f"{len(lost):,} sessions that are held, {min(lost)} to {max(lost)}, are"
+    """What is to be said of stored sessions that the subscription does not allow any more."""
+    which = f"{len(lost):,} stored sessions ({min(lost)} to {max(lost)}) can no longer be downloaded; back them up"
     if len(lost) == 1:
-        count = f"the session {lost[0]}, which is held, is"
-    return f"{count} older than what your plan allows ({permission.first} on): yours is the only copy, so back it up"
+        which = f"the stored session {lost[0]} can no longer be downloaded; back it up"
+    return f"your subscription now starts at {permission.first}: {which}"

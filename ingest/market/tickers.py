@@ -53,7 +53,7 @@ def _encoded(char: str) -> str:
     try:
         return "".join(f"%{byte:02X}" for byte in char.encode())
     except UnicodeEncodeError as error:
-        raise UsageError(f"a ticker with the character {char!a}, which is no text, cannot be stored") from error
+        raise UsageError(f"a ticker with the character {char!a}, which is not text, cannot be stored") from error
 
 
 def _decoded(code: str) -> str:

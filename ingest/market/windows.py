@@ -27,7 +27,7 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
     """
     last = end or today
     if last < dataset.first_session:
-        raise UsageError(f"{dataset.name} begins on {dataset.first_session}: there is nothing up to {last}")
+        raise UsageError(f"{dataset.name} begins on {dataset.first_session}: no data up to {last}")
     first = start or months_back(last, months)
     if first > last:
         raise UsageError(f"the window is the wrong way round: it starts on {first} and ends on {last}")

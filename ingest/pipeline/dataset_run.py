@@ -223,7 +223,7 @@ async def _import_pipeline() -> None:
 
 
 def _rowless(tickers: list[str]) -> str:
-    return f"no session held has a row of {some(tickers)}: tickers are spelled as the vendor does, capitals and all"
+    return f"no stored session contains {some(tickers)}. Tickers are case-sensitive and use the vendor's spelling"
 
 
 def _not_whole(days: Sequence[date], request: Request, settings: Settings) -> events.Notice:

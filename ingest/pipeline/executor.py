@@ -234,7 +234,7 @@ def _waiting(receive: MemoryObjectReceiveStream[_Ended], most: int) -> Iterator[
 
 def _item(decision: Decision) -> RemoteObject:
     if decision.item is None:
-        raise AssertionError(f"{decision.session} is to be fetched and is not listed")
+        raise AssertionError(f"{decision.session} was planned for download but is not listed")
     return decision.item
 
 

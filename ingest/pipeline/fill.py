@@ -42,7 +42,7 @@ class Filling:
         last = min(end, newest_session(self.dataset))
         waiting = self._waiting(tickers, start, last, refresh)
         if waiting and (unmapped := sorted(ticker for ticker in tickers if self.dataset.yahoo_symbol(ticker) is None)):
-            self.sink(events.Notice(f"not asked for at Yahoo, no spelling there is known: {some(unmapped)}"))
+            self.sink(events.Notice(f"not looked up at Yahoo, symbol unknown there: {some(unmapped)}"))
         began, tuning = time.monotonic(), self.settings.tuning
         for number, ticker in enumerate(waiting, 1):
             if stop.is_set():

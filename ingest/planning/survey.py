@@ -71,32 +71,30 @@ class Survey:
         first, last = self.published.first or date.max, self.published.last or date.max
         older = [one.session for one in self.plan.decisions if one.remote == "absent" and one.session < first]
         if older:
-            span = f"from {older[0]} to {older[-1]}, {len(older):,} sessions of this window"
-            yield events.Notice(f"the source lists nothing {span}: the next file that it lists is of {first}")
+            span = f"for {len(older):,} sessions of this window ({older[0]} to {older[-1]})"
+            yield events.Notice(f"the source has no files {span}; its next file is of {first}")
         newer = [one.session for one in self.plan.decisions if one.remote == "unpublished"]
         if len(newer) > LATE:
-            told = (
-                f"the newest file that the source lists is of {last}: {len(newer):,} sessions of this window are later"
-            )
+            told = f"the newest file that the source lists is {last}; {len(newer):,} sessions of this window are later"
             yield events.Notice(f"{told}. Does it still publish {self.dataset.short}?", "warning")
 
     def _refused(self) -> Iterable[str]:
         wanted = [one.session for one in self.plan.decisions if one.session in self.listing and one.held.held == "none"]
         refused = [day for day in wanted if self.permission.allows(day) is False]
         if refused and self.permission.first is None:
-            count = f"{len(refused):,} files listed in this window that are not held"
-            yield f"your plan allows none of the {count}: {REFUSED}"
+            count = f"{len(refused):,} files listed in this window that are not stored"
+            yield f"your subscription allows none of the {count}: {REFUSED}"
         elif refused:
             verb = "is" if len(refused) == 1 else "are"
             told = f"{len(refused):,} listed session{'' if verb == 'is' else 's'} of this window {verb} outside"
-            yield f"your plan allows {self.permission}: {told} ({REFUSED})"
+            yield f"your subscription allows {self.permission}: {told} ({REFUSED})"
 
 
 def nothing_of(dataset: Dataset) -> events.Notice:
     """The warning of a source that has no file of a dataset at all."""
-    said = f"the source lists no file of {dataset.short}, of no year (below {dataset.prefix}/)"
+    said = f"the source lists no file of {dataset.short} for any year (below {dataset.prefix}/)"
     return events.Notice(
-        f"{said}: see [source] bucket and endpoint_url, and whether the vendor publishes it", "warning"
+        f"{said}: check [source] bucket and endpoint_url, and whether the vendor publishes it", "warning"
     )
 
 

@@ -119,7 +119,7 @@ def _missing(rows: pl.DataFrame, coverage: Coverage, sessions: Sequence[date]) -
         lacking.setdefault(gone, []).append(ticker)
     for gone, tickers in _first({gone: tickers for gone, tickers in lacking.items() if gone}):
         dates = spans_in_words(spans(gone, sessions))
-        yield f"{counted(gone)} missing for {some(tickers)} ({dates}): no file is held"
+        yield f"{counted(gone)} missing for {some(tickers)} ({dates}): no file is stored"
 
 
 def _first(groups: Mapping[tuple[date, ...], list[str]]) -> Iterator[tuple[tuple[date, ...], list[str]]]:
@@ -141,9 +141,9 @@ def _ends(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]
         if asked.end and after(asked.sessions, (last,), held):
             late[ticker] = last
     if early:
-        yield f"no rows of {_dated(early, 'before')} though files are held: not listed yet, or under another ticker"
+        yield f"no rows of {_dated(early, 'before')} although files are stored: not listed yet, or under another ticker"
     if late:
-        yield f"no rows of {_dated(late, 'after')} though files are held: not listed any more, or under another ticker"
+        yield f"no rows of {_dated(late, 'after')} although files are stored: delisted, or under another ticker"
 
 
 def _dated(tickers: Mapping[str, date], word: str) -> str:

@@ -67,7 +67,7 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
     if columns is not None and len(set(map(str, columns))) < len(columns):
         raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
     if unknown:
-        raise UsageError(f"columns: there is no {unknown[0]!r}; there are {', '.join(known)}")
+        raise UsageError(f"columns: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
     return [name for name in known if name != "transactions"] if columns is None else columns
 
 
@@ -94,7 +94,7 @@ def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
         return ""
     if session < dataset.first_session:
         return f"{session}: the first files of {dataset.short} are of {dataset.first_session}"
-    return f"{session} is no session of {dataset.short}: the market is closed on that day"
+    return f"{session} is not a session of {dataset.short}: the market was closed"
 
 
 def _not_stored(settings: Settings, dataset: Dataset, session: date, rows: int) -> NotFound:

@@ -19,9 +19,9 @@ def parse_names(argument: str, value: str | Iterable[str], what: str = "name") -
     try:
         found = list(value)
     except TypeError as error:
-        raise UsageError(f"{argument}: {value!r} is no {what}") from error
+        raise UsageError(f"{argument}: {value!r} is not a {what}") from error
     if strange := [one for one in found if not isinstance(one, str) or not one or not _is_text(one)]:
-        raise UsageError(f"{argument}: {strange[0]!r} is no {what}")
+        raise UsageError(f"{argument}: {strange[0]!r} is not a {what}")
     return found
 
 

@@ -63,8 +63,8 @@ def _linked(folders: list[_Owned]) -> Iterator[_Owned]:
 def _overlap(one: _Owned, other: _Owned) -> UsageError:
     (name, path), (place, where) = one, other
     return UsageError(
-        f"{name} ({path}) and {place} ({where}) lie in one another: files of the one would overwrite those of the "
-        "other; choose another folder"
+        f"{name} ({path}) and {place} ({where}) overlap, so files of one would overwrite files of the other. "
+        "Choose another folder"
     )
 
 

@@ -101,7 +101,7 @@ class _Environment(EnvSettingsSource):
 
 def _file_layer(file: Path) -> Layer:
     if file.stat().st_size > _MAX_BYTES:
-        raise UsageError(f"{file} is larger than {_MAX_BYTES >> 20} MiB, which no file of settings is")
+        raise UsageError(f"{file} is too large for a settings file (limit {_MAX_BYTES >> 20} MiB)")
     try:
         values = TomlConfigSettingsSource(Settings, file).toml_data
     except tomllib.TOMLDecodeError as error:

@@ -43,7 +43,7 @@ def check_variables(names: Mapping[str, str]) -> None:
 def _strange_variable(name: str, known: list[str]) -> str:
     if _SECRET.search(name):
         return _keys_elsewhere(name, "environment")
-    return f"environment variable {name} is no setting{_advice(name, known)}"
+    return f"environment variable {name} is an unknown setting{_advice(name, known)}"
 
 
 def check_names(layers: list[Layer], *, unasked: bool) -> None:
@@ -64,7 +64,7 @@ def _strange_names(layer: Layer) -> Iterator[str]:
         if _SECRET.search(section) or (section not in SECTIONS and _has_secret(names)):
             yield _keys_elsewhere(f"[{section}]", _stands(layer))
         elif section not in SECTIONS:
-            yield f"[{section}] is no section ({_stands(layer)}){_advice_section(section)}"
+            yield f"[{section}] is an unknown section ({_stands(layer)}){_advice_section(section)}"
         elif not isinstance(names, Mapping):
             yield f"{section} must be a section, [{section}] ({_stands(layer)})"
         else:
@@ -78,7 +78,7 @@ def _strange_settings(layer: Layer, section: str, names: Mapping[str, Any]) -> I
         if _SECRET.search(name) or _has_secret(value):
             yield _keys_elsewhere(f"[{section}] {name}", _stands(layer))
         else:
-            yield f"[{section}] {name} is no setting ({_stands(layer)}){_advice(name, list(SECTIONS[section]))}"
+            yield f"[{section}] {name} is an unknown setting ({_stands(layer)}){_advice(name, list(SECTIONS[section]))}"
 
 
 def _has_secret(value: Any, depth: int = 0) -> bool:

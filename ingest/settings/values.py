@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def _no_bool(value: Any) -> Any:
     # Python counts True as 1; whoever writes `concurrency = true` meant something else.
     if isinstance(value, bool):
-        raise ValueError("true and false are no numbers")  # noqa: TRY004 - pydantic wants a ValueError
+        raise ValueError("true and false are not numbers")  # noqa: TRY004 - pydantic wants a ValueError
     return value
 
 
@@ -37,7 +37,7 @@ def parse_size(text: str) -> int:
     """Bytes of a size: "64 MiB" → 67108864, "1.5 GB" → 1500000000; raises ValueError for what is none."""
     found = _SIZE.fullmatch(text.strip().upper())
     if not found:
-        raise ValueError("this is no size")
+        raise ValueError("not a size")
     number, unit, binary = found.groups(default="")
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit or " "))
 
@@ -60,7 +60,7 @@ def _split_url(url: str) -> SplitResult:
         raise ValueError("it has blanks or characters that do not belong into a URL")
     parts = urlsplit(url)
     if parts.port is not None and not parts.port:
-        raise ValueError("port 0 is no port")
+        raise ValueError("port 0 cannot be used")
     return parts
 
 
@@ -73,7 +73,7 @@ def _endpoint(url: str) -> str:
     if parts.path not in {"", "/"} or parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ValueError("a path or a query does not belong into it; the bucket is a setting of its own")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("without TLS nobody can tell whether the data was changed on its way")
+        raise ValueError("without TLS, changes to the data in transit go unnoticed")
     return f"{parts.scheme}://{parts.netloc.rstrip(':')}"
 
 
@@ -97,7 +97,7 @@ def _named_source(url: str) -> str:
     try:
         return source_name(url.strip())
     except ValueError as error:
-        raise ValueError("this is no URL") from error
+        raise ValueError("not a URL") from error
 
 
 def _short(name: str) -> str:

@@ -220,7 +220,7 @@ def _translated(symbol: str, error: Exception, came: bool) -> SourceError:
         reason = getattr(error, "yahoo_reason", None)
         return NotFound(f"Yahoo has no {symbol}, or no rows of it for these days{f' ({reason})' if reason else ''}")
     if isinstance(error, json.JSONDecodeError):
-        return Disrupted(f"Yahoo, {symbol}: an answer that is no JSON")
+        return Disrupted(f"Yahoo, {symbol}: an answer that is not JSON")
     return Unintelligible(words) if came else Disrupted(words)
 
 

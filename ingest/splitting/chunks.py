@@ -93,4 +93,4 @@ def line_edges(text: bytes, begin: int) -> npt.NDArray[np.int64]:
 
 def _check(length: int) -> None:
     if length > MAX_LINE:
-        raise UnreadableFile(f"there is a line, or an open quote, of more than {MAX_LINE >> 20} MiB, which no row is")
+        raise UnreadableFile(f"a line or an unclosed quote exceeds {MAX_LINE >> 20} MiB")

@@ -146,7 +146,7 @@ def check_loss(before: Counter[str], after: Counter[str]) -> None:
 def refuse_loss(lost: int, held: int) -> None:
     """Raise LosesRows where so many rows lost are more than a tenth of those held."""
     if lost > MAX_LOSS * held:
-        raise LosesRows(f"{lost:,} of the {held:,} rows held are not in it")
+        raise LosesRows(f"{lost:,} of the {held:,} stored rows are missing from the new file")
 
 
 def difference(before: Rows, after: Rows) -> Difference:

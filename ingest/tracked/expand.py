@@ -38,7 +38,10 @@ class Followed:
     def notices(self) -> Iterator[tuple[str, bool]]:
         """What is to be said of new patterns, in words, and whether it is a warning."""
         if without := [pattern for pattern, count in self.matched.items() if not count]:
-            yield f"no session held has a ticker that matches {some(without)}: a pattern matches whole tickers", True
+            yield (
+                f"no stored session contains a ticker that matches {some(without)}. A pattern matches whole tickers",
+                True,
+            )
         found = {pattern: count for pattern, count in self.matched.items() if count}
         if len(found) > _EACH:
             found = {f"{len(found):,} patterns": sum(found.values())}

@@ -180,13 +180,13 @@ def test_what_is_neither_the_old_part_nor_the_new_one_is_refused(place, server, 
     )
     for path in (killed.part(FIRST), durable.temporary(killed.part(FIRST))):
         path.write_bytes(pack(flat([("AAPL", "1")])))
-    with pytest.raises(CacheError, match="is not the file that was written: the next run fetches it again"):
+    with pytest.raises(CacheError, match="is not the file that was written; the next run downloads it again"):
         day(killed)
     # So it stays where the next one who takes the lock finds that it cannot be carried through.
     killed.execute("DELETE FROM intents")
     killed.execute(f"UPDATE sessions SET etag = NULL WHERE session = '{FIRST}'")
     for read in (day, trades):
-        with pytest.raises(CacheError, match="is not the file that was written: the next run fetches it again"):
+        with pytest.raises(CacheError, match="is not the file that was written; the next run downloads it again"):
             read(killed)
     assert history(killed, ["AAPL"]).height == 4  # of the CSV, which was not touched
 

@@ -79,7 +79,7 @@ class TestRun:
         assert set(turns) == {STOCKS_DAY.name, CRYPTO.name}
         assert (place.root / "massive_cache" / CRYPTO.name / f"{DAYS[0]}.csv.gz").exists()
         for_people = place.here("run", *BOTH, *SPAN)
-        assert for_people.out.count("Nothing to do: all that can be had is held.") == 2
+        assert for_people.out.count("Nothing to do: everything available is stored.") == 2
         assert f"dataset: {CRYPTO.name}" in for_people.out
 
     def test_those_of_the_settings_are_taken_unless_others_are_named(self, place):
@@ -175,7 +175,7 @@ class TestRun:
     def test_a_dataset_that_does_not_exist_is_named_with_what_is_near(self, place, command):
         told = place.here(command, "-d", "crypto-days")
         assert told.code == 2
-        assert "there is no dataset 'crypto-days': did you mean crypto-day" in told.err
+        assert "unknown dataset 'crypto-days': did you mean crypto-day" in told.err
 
     def test_each_dataset_has_its_own_list(self, place, tmp_path):
         (tmp_path / "crypto-day.txt").write_text("X:*-USD\nAAPL\n")
@@ -208,7 +208,10 @@ class TestWhatIsHeld:
         with patch("ingest.maintenance.status.today", return_value=DAYS[-1]):
             assert place.here("status", "--max-age", "0").code == 0
             stale = place.here("status", "--max-age", "0", "-d", "forex-day", "-d", "crypto-day")
-            assert (stale.code, stale.err.splitlines()) == (3, [f"stale: {FOREX.name}: no session is held, 0 allowed"])
+            assert (stale.code, stale.err.splitlines()) == (
+                3,
+                [f"stale: {FOREX.name}: no session is stored, 0 allowed"],
+            )
         with patch(
             "ingest.maintenance.status.today", return_value=date(2025, 3, 8)
         ):  # a Saturday: a session of crypto alone
@@ -231,7 +234,7 @@ class TestWhatIsHeld:
         for dataset in ("stocks-day", "crypto-day"):
             assert [name for name, which in about if which == dataset] == ["listing", "plan", "download"]
         (cache,) = [one["found"] for one in found if one["name"] == "cache"]
-        assert "stocks-day: 2 sessions held; crypto-day: 2 sessions held" in cache
+        assert "stocks-day: 2 sessions stored; crypto-day: 2 sessions stored" in cache
 
     def test_verify_tells_of_each_and_the_worst_counts(self, place):
         (place.root / "massive_cache" / CRYPTO.name / f"{DAYS[0]}.csv.gz").unlink()
@@ -337,7 +340,7 @@ class TestCompletion:
 def test_a_dataset_of_a_name_that_is_wrong_is_a_usage_error_in_python(place):
     with patch.dict(os.environ, place.environment(), clear=True):
         for call in (ingest.run, ingest.status, ingest.findings, ingest.corrections, ingest.verify):
-            with pytest.raises(UsageError, match="there is no dataset 'stock-day'"):
+            with pytest.raises(UsageError, match="unknown dataset 'stock-day'"):
                 call(dataset="stock-day")
 
 

@@ -87,7 +87,7 @@ def test_a_person_sees_a_table_and_a_count(corrected):
     assert "the row is gone" in told.out
     assert "published again with equal rows" in told.out
     assert "11 changes in 3 sessions." in told.out
-    assert "No file" in corrected.here("corrections", "--ticker", "NOONE").out
+    assert "No corrections found." in corrected.here("corrections", "--ticker", "NOONE").out
 
 
 def test_python_gets_them_as_a_frame(corrected, tmp_path, monkeypatch):
@@ -161,4 +161,4 @@ def test_a_market_has_no_findings_but_its_repeats(server, tmp_path):
 def test_status_tells_of_parts_that_no_manifest_knows(place, server):
     place.run(*SPAN)
     (place.root / "manifest.sqlite").unlink()
-    assert f"There are parts of {len(DAYS)} sessions" in place.here("status", COLUMNS="200").out
+    assert f"Parts of {len(DAYS)} sessions" in place.here("status", COLUMNS="200").out

@@ -65,7 +65,7 @@ def test_a_person_sees_a_table_and_its_sums(place):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [line[-2:] for line in lines[1:13]] == [["no", "no"]] * 3 + [["yes", "yes"]] * 4 + [["no", "yes"]] * 5
     assert " ".join(lines[-1]).startswith("12 files listed, ")
-    assert "5 files that you may have and don't hold" in done.stdout.replace("\n", " ")
+    assert "5 files available but not stored" in done.stdout.replace("\n", " ")
 
 
 def test_a_window_with_nothing_in_it(place):

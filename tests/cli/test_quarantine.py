@@ -74,7 +74,7 @@ def test_a_file_that_lost_more_than_a_tenth_of_its_rows_is_held_back(place, serv
     told = place.here("run", *SPANNING)
     assert told.code == 3
     said = told.out + told.err
-    assert "5 of the 40 rows held are not in it" in said
+    assert "5 of the 40 stored rows are missing from the new file" in said
     for command in ("show", "accept"):
         assert f"`ingest quarantine {command} {DAY}`" in said
     assert (place.tiers(), place.query("SELECT * FROM corrections")) == (before, [])
@@ -171,7 +171,10 @@ def test_the_list_says_what_is_there_and_what_can_be_done(held_back, server):
     held_back.run(*SPAN)
     first, second = listed(held_back)
     assert (first["session"], first["acceptable"], first["held"]) == (str(DAY), True, True)
-    assert (first["size"], first["reason"]) == (len(pack(FEWER)), "5 of the 40 rows held are not in it")
+    assert (first["size"], first["reason"]) == (
+        len(pack(FEWER)),
+        "5 of the 40 stored rows are missing from the new file",
+    )
     assert (second["session"], second["acceptable"], second["held"]) == (str(OTHER), False, True)
     assert first["at"].startswith("20")
     told = held_back.here("quarantine", "list")

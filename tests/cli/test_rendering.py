@@ -82,13 +82,13 @@ def test_a_log_says_what_failed_and_why_and_ends_with_the_summary() -> None:
     for event in [*ALL_KINDS, finished(exit_code=3, failed=1)]:
         rendering.event(event)
     text = out.getvalue()
-    assert "to fetch: 3 sessions, 600.0 kB (3 new)" in text
+    assert "to download: 3 sessions, 600.0 kB (3 new)" in text
     assert "2025-11-12 failed: it would not come" in text
     assert "the header is missing open; its bytes are in q/2025-11-12.csv.gz" in text
     assert text.rstrip().endswith("see above.")
 
 
-REASONS = events.Notice(f"your plan allows none of the 2 files: {REFUSED}")
+REASONS = events.Notice(f"your subscription allows none of the 2 files: {REFUSED}")
 
 
 def in_a_log() -> tuple[Lines, io.StringIO]:
@@ -103,7 +103,7 @@ def test_why_files_are_refused_is_said_once_a_run(rendered: Callable[[], tuple[L
         for event in [STARTED, *told, finished(forbidden=2), STARTED, finished(forbidden=2)]:
             rendering.event(event)
         said = " ".join(out.getvalue().split())
-        assert said.count("agreements with an exchange") == 2, "of two runs, each once"
+        assert said.count("signed exchange agreement") == 2, "of two runs, each once"
         assert said.count("2 sessions") == 2
 
 
@@ -247,10 +247,12 @@ def test_a_summary_stays_when_the_next_dataset_begins() -> None:
             terminal.event(COMMITTED)
             terminal.event(finished(dataset=name))
     shown = on_screen(out.getvalue())
-    assert [line for line in shown if line in ("Complete.", "dataset             one", "dataset             two")] == [
-        "dataset             one",
+    assert [
+        line for line in shown if line in ("Complete.", "dataset               one", "dataset               two")
+    ] == [
+        "dataset               one",
         "Complete.",
-        "dataset             two",
+        "dataset               two",
         "Complete.",
     ]
 

@@ -160,7 +160,7 @@ def test_prices_are_adjusted_as_asked_and_dollars_are_those_that_changed_hands(s
 def test_a_window_without_a_session_is_said_to_be_empty_or_still_to_come(show):
     with pytest.raises(UsageError, match=r"^the window is empty: it begins on .* and ends on"):
         show(start=DAYS[120], end=DAYS[100])
-    with pytest.raises(UsageError, match=r"^no session from 2100-01-04 on is over yet: the newest that is over is"):
+    with pytest.raises(UsageError, match=r"^no session from 2100-01-04 on is complete yet; the newest complete one is"):
         show(start=date(2100, 1, 4))
 
 
@@ -234,7 +234,7 @@ def test_a_volume_that_cannot_be_is_no_other_number(show, here, odd):
 def test_a_warning_is_said_before_an_error_too(show, capsys):
     with pytest.raises(NotFound, match="no data for NOSUCH"):
         show(ticker="NOSUCH", start=DAYS[120])
-    assert capsys.readouterr().err.startswith("warning: NOSUCH is not asked for at Yahoo")
+    assert capsys.readouterr().err.startswith("warning: NOSUCH is not looked up at Yahoo")
 
 
 def test_without_fetch_nothing_is_asked_of_anybody(show, here):

@@ -97,7 +97,7 @@ def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback
     [
         (
             ("BTC-USD",),
-            "in stocks-day (no source was asked); tickers are spelled as the vendor does",
+            "in stocks-day (no source was asked); tickers are case-sensitive and use the vendor's spelling",
         ),
         (
             ("AAPL", "-d", "crypto-day"),
@@ -105,7 +105,7 @@ def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback
         ),
         (
             ("O:A250910C00650000", "-i", "1h"),
-            "in options-minute (no source was asked); tickers are spelled",
+            "in options-minute (no source was asked); tickers are case-sensitive",
         ),
     ],
 )

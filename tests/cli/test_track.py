@@ -64,14 +64,14 @@ def test_sessions_that_were_kept_without_the_rest_are_named(loopback_keys, tmp_p
         place.run(*window(DAYS), tracked={"AAPL"}, save_others=False)
     (tmp_path / "stocks.txt").write_text("AAPL\n")
     done = track(place, "add", "BRK.B")
-    assert f"BRK.B: no row is held; 6 sessions were kept without it: `ingest run --start {DAYS[0]}" in done.stdout
+    assert f"BRK.B: no rows stored; 6 sessions were stored without it: `ingest run --start {DAYS[0]}" in done.stdout
 
 
 def test_a_ticker_of_which_nothing_is_held_is_added_and_who_may_be_meant_is_said(place):
     done = track(place, "add", "APPL", "ZZZZ")
     assert [line for line in done.stdout.splitlines() if "no row" in line] == [
-        "APPL: no row is held (did you mean AAPL?)",
-        "ZZZZ: no row is held",
+        "APPL: no rows stored (did you mean AAPL?)",
+        "ZZZZ: no rows stored",
     ]
 
 
@@ -117,4 +117,4 @@ def test_a_ticker_of_a_dataset_of_which_nothing_is_held_yet_goes_into_its_list(p
     done = track(place, "add", "C:EUR-USD", "C:*-JPY")
     assert (done.returncode, done.stderr) == (0, "")
     assert (place.root.parent / "forex-day.txt").read_text() == "C:EUR-USD\nC:*-JPY\n"
-    assert "C:EUR-USD: no row is held" in done.stdout
+    assert "C:EUR-USD: no rows stored" in done.stdout

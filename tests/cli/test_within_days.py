@@ -52,7 +52,7 @@ def test_hours_on_a_screen_of_eighty_columns(place):
     assert lines[1] == "prices in dollars, as traded; times of America/New_York"
     assert "11-25 09:30" in out.split("volume")[1]  # below the chart
     assert [line.split()[:2] for line in lines if line.strip().startswith("11-")][-1] == ["11-28", "12:30"]
-    assert "volatility a year  not of bars within days" in out
+    assert "volatility a year  not for intraday bars" in out
     assert "│" in out
 
 

@@ -92,7 +92,7 @@ def test_a_text_is_one_name_and_not_its_letters(call, function, argument):
     with pytest.raises(UsageError, match="NONE-SUCH") if argument != "tickers" else pytest.raises(UsageError) as told:
         call(function, **{argument: "NONE-SUCH" if argument != "tickers" else ["NONE", 5]})
     if argument == "tickers":
-        assert "tickers: 5 is no ticker" in str(told.value)
+        assert "tickers: 5 is not a ticker" in str(told.value)
 
 
 @pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in (*NAMES, "ticker")])

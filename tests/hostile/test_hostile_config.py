@@ -113,8 +113,8 @@ FILES = {
     "deep tables": (b"[run]\nmonths = " + b"{a=" * 5000 + b"1" + b"}" * 5000, "cannot be read as TOML|not valid TOML"),
     "dotted without end": (b"a." * 5000 + b"b = 1\n", "[a]|cannot be read as TOML"),
     "a setting twice": (b"[run]\nmonths = 3\nmonths = 4\n", "not valid TOML"),
-    "a megabyte and more": (b"#" * (1 << 20) + b"\n", "larger than 1 MiB"),
-    "ten thousand settings": (b"[run]\n" + b"".join(b"x%d = 1\n" % n for n in range(10_000)), "is no setting"),
+    "a megabyte and more": (b"#" * (1 << 20) + b"\n", "too large for a settings file"),
+    "ten thousand settings": (b"[run]\n" + b"".join(b"x%d = 1\n" % n for n in range(10_000)), "is an unknown setting"),
 }
 
 

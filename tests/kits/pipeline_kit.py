@@ -420,7 +420,7 @@ class Place:
     def logical_manifest(self):
         """What the manifest says, without times, run numbers and numbers of tracked sets.
 
-        When a file was published is not known of a session that was taken up from its parts.
+        When a file was published is not known of a session that was restored from its parts.
         """
         sets = dict(self.query("SELECT id, tickers FROM tracked_sets"))
         columns = (

@@ -308,7 +308,7 @@ def test_a_plain_csv_that_says_what_is_held_is_held(place, theirs):
         found, summary = adopt(place, theirs)
         one = found["data_cache/MSFT_1d_data.csv"]
         assert (one.ticker, one.verdict, summary.exit_code) == ("MSFT", "held", 0), again
-        assert one.reason == "its 6 sessions are held and say the same"
+        assert one.reason == "its 6 sessions are stored and agree"
 
 
 def test_rows_of_a_raw_csv_for_other_days_are_not_made_into_days(place, theirs):
@@ -601,7 +601,7 @@ def test_damage_of_our_own_is_no_matter_to_a_comparison(place, theirs):
     place.part(DAYS[0]).write_bytes(b"damage")
     theirs.plain("AAPL", DAYS)
     one = only(adopt(place, theirs))
-    assert one == ("held", "its 7 sessions are held and say the same")
+    assert one == ("held", "its 7 sessions are stored and agree")
 
 
 # The command
@@ -618,7 +618,7 @@ def test_the_command_shows_a_table(place, theirs):
     assert f"adopted 1 massive_cache/{DAYS[0]}.csv.gz: a whole day" in lines
     assert "data_cache/[red]_1d_data.csv" in done.stdout
     assert "1 of 1 day have the md5" in done.stdout
-    assert lines[-1] == f"`ingest run --start {DAYS[1]} --end {DAYS[1]}` fetches the days left alone."
+    assert lines[-1] == f"`ingest run --start {DAYS[1]} --end {DAYS[1]}` downloads the days left alone."
 
 
 def test_the_command_prints_json(place, theirs):
@@ -640,4 +640,4 @@ def test_an_empty_cache_is_exit_0(place, theirs, capsys, monkeypatch):
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
     assert adopt_command(theirs.top, None, dry_run=True, as_json=False) == 0
-    assert "There is no file in it." in capsys.readouterr().out
+    assert "It contains no files." in capsys.readouterr().out

@@ -67,7 +67,7 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
             assert manifest.source.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
         # Whether what is known still holds, and no search.
         assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[7], DAYS[-1], DAYS[5], DAYS[6]]
-    assert (failing(results), results["cache"].found.partition(": ")[2][:15]) == ([], "3 sessions held")
+    assert (failing(results), results["cache"].found.partition(": ")[2][:17]) == ([], "3 sessions stored")
 
 
 @pytest.mark.parametrize(("years", "plan"), [(2, "2 years back, as Starter has it"), (4, "4 years back, as Developer")])
@@ -92,7 +92,7 @@ def test_files_that_are_missing_are_told_of(tmp_path):
         place.run(DAYS[0], DAYS[3])
         place.part(DAYS[1], "archive").unlink()
         results = found(place)
-    assert "4 sessions held, files missing or damaged: 1" in results["cache"].found
+    assert "4 sessions stored, files missing or damaged: 1" in results["cache"].found
 
 
 def test_a_run_that_holds_the_cache_is_not_disturbed(tmp_path):
@@ -124,7 +124,7 @@ def test_a_profile_without_keys_says_what_to_write(tmp_path):
     ("access_key", "words"),
     [
         ("X" * 32, "key of the REST API"),
-        ("AKIA" + "X" * 16, "one of AWS itself"),
+        ("AKIA" + "X" * 16, "an AWS key"),
         ("YOUR-ACCESS-KEY", "take the S3 keys"),
     ],
 )
@@ -148,8 +148,8 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(tmp_path):
 @pytest.mark.parametrize(
     ("date_header", "words"),
     [
-        ("yesterday", "does not tell its time"),
-        ("", "does not tell its time"),
+        ("yesterday", "does not report its time"),
+        ("", "does not report its time"),
         ("Wed, 01 Jan 2020 00:00:00 -0000", "this computer's is off by +"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_time_that_cannot_be_read_is_no_error(tmp_path, monkeypatch, date_head
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Status(407, "407"), "whether a proxy stands in between"),
+        (Status(407, "407"), "any proxy in between"),
         (Status(403, "RequestTimeTooSkewed"), "clock is wrong"),
         (Status(403, "AccessDenied"), "may not list the bucket"),
         (Status(403, "SignatureDoesNotMatch"), "does not belong to the access key"),
@@ -330,7 +330,7 @@ def test_the_other_file_counts_where_it_has_keys(tmp_path, loopback_keys, monkey
 
 
 def test_the_three_reasons_of_a_403_are_told(tmp_path):
-    reasons = ("plan or its history", "not published yet", "not signed")
+    reasons = ("subscription or its history", "not published yet", "signed exchange agreement")
     for refused in (DAYS, DAYS[:4], DAYS[-1:]):
         with serving(forbidden={key(day) for day in refused}) as server:
             place = Place(tmp_path / f"cache {len(refused)}", server.endpoint_url)
@@ -383,15 +383,15 @@ def test_a_floor_that_has_rolled_is_left_to_the_run_to_warn_of(tmp_path):
         results = found(place)
         warned = [event.message for event in place.run(DAYS[0], DAYS[-1]).of(events.Notice)]
     assert results["plan"].found.startswith(f"{DAYS[3]} to {DAYS[-1]}: ")
-    assert results["plan"].advice.startswith("3 sessions that are held")
-    assert "only copy" in "".join(warned)
+    assert results["plan"].advice.startswith(f"your subscription now starts at {DAYS[3]}: 3 stored")
+    assert "back them up" in "".join(warned)
 
 
 def test_a_root_that_is_a_file(tmp_path):
     (tmp_path / "cache").write_text("")
     with serving() as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
-    assert (failing(results), results["cache"].found) == (["cache"], f"{tmp_path / 'cache'} is no folder")
+    assert (failing(results), results["cache"].found) == (["cache"], f"{tmp_path / 'cache'} is not a folder")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):

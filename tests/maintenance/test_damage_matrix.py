@@ -120,7 +120,7 @@ def test_a_file_in_the_place_of_a_folder_is_moved_aside_and_the_folder_made_anew
     folder.write_text("mine")
     said = []
     repair(place.settings(), Request(Window(*SPAN), LISTED, dataset=place.dataset), False, said.append)
-    assert said[0].startswith(f"{folder}: it is no folder, and was moved to")
+    assert said[0].startswith(f"{folder}: it is not a folder and was moved to")
     assert folder.is_dir() or not folder.exists()
     (kept,) = folder.parent.glob(f"{folder.name}.damaged-*")
     assert kept.read_text() == "mine"

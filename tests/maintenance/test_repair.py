@@ -56,8 +56,8 @@ def test_parts_that_are_lost_are_fetched_again_and_nothing_else(place, whole, ti
     spoil(place.part(DAYS[2], tier))
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, DAYS[1:3])
-    assert deeds[:2] == [f"{day}: to be fetched again" for day in DAYS[1:3]]
-    assert deeds[2:] == ["2 sessions asked for again: all are here"]
+    assert deeds[:2] == [f"{day}: will be downloaded again" for day in DAYS[1:3]]
+    assert deeds[2:] == ["2 sessions downloaded again: all succeeded"]
     assert_mended(place, whole)
 
 
@@ -83,7 +83,7 @@ def test_a_manifest_that_contradicts_its_parts_is_told_by_them(place, whole, off
     told = offline.here("verify", "--repair")
     assert (told.code, told.err) == (0, "")
     for day in DAYS[1:4]:
-        assert f"{day}: taken up from its parts" in told.out
+        assert f"{day}: restored from its parts" in told.out
     assert verify(place.settings(), deep=True).problems == ()
     assert place.run(*SPAN).gets == []
     assert place.tiers() == whole.tiers()
@@ -107,7 +107,7 @@ def test_a_manifest_that_is_gone_or_damaged_is_built_anew_from_the_parts(place, 
     assert [one.what for one in broken] == ["manifest"]
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, [])
-    whole_again = ("the manifest knew of no session: 8 were", "8 sessions were", "the manifest was damaged: a new one")
+    whole_again = ("the manifest was empty: 8 sessions were", "8 sessions were", "the manifest was damaged: a new one")
     assert any(one.startswith(whole_again) for one in deeds)
     assert bool(aside(place)) == ((place.root / "manifest.sqlite").exists() and broken[0].kind == "damaged")
     assert place.run(*SPAN).gets == []
@@ -122,7 +122,7 @@ def test_a_run_takes_up_the_parts_when_the_manifest_was_deleted(place, whole):
     spoil(place.part(DAYS[3], "archive"))
     ran = place.run(*SPAN)
     assert (ran.gets, ran.reasons) == ([DAYS[3]], {"fetch: new": 1, "skip: committed": len(DAYS) - 1})
-    assert any("7 were taken up from their parts; 1 whose parts" in words for words in ran.notices)
+    assert any("7 sessions were restored from their parts; 1 will be" in words for words in ran.notices)
     assert verify(place.settings(), deep=True).problems == ()
     assert place.tiers() == whole.tiers()
     assert place.run(*SPAN).notices == []
@@ -156,7 +156,7 @@ def test_parts_that_no_manifest_knows_are_taken_up_or_fetched(place, whole):
     spoil(place.part(DAYS[4], "archive"))
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, [DAYS[4]])
-    assert deeds[:2] == [f"{day}: taken up from its parts" for day in DAYS[2:4]]
+    assert deeds[:2] == [f"{day}: restored from its parts" for day in DAYS[2:4]]
     assert_mended(place, whole)
 
 
@@ -175,7 +175,7 @@ def test_a_refused_file_that_is_gone_is_fetched_again(place, server, whole):
     server.put(key(DAYS[2]), packed_day(DAYS[2]))
     (place.root / "quarantine" / f"{DAYS[2]}.csv.gz").unlink()
     code, deeds, _ = repaired(place)
-    assert (code, deeds[0]) == (0, f"{DAYS[2]}: its file in quarantine is gone or damaged: to be fetched again")
+    assert (code, deeds[0]) == (0, f"{DAYS[2]}: its file in quarantine is gone or damaged; it will be downloaded again")
     assert verify(place.settings(), deep=True).problems == ()
     assert place.query("SELECT * FROM quarantine") == []
     assert {name: data for name, data in place.tiers().items() if "sessions" not in name} == {
@@ -188,7 +188,7 @@ def test_what_cannot_be_had_again_is_said(place, server):
     del server.objects[key(DAYS[2])]
     told = place.here("verify", "--repair")
     assert told.code == 3
-    assert "could not be mended" in told.out
+    assert "could not be repaired" in told.out
     assert f"{DAYS[2]}.csv.gz" in told.out
 
 
@@ -197,7 +197,7 @@ def test_without_the_source_what_can_be_mended_is_mended(place, offline):
     (place.tracked / "AAPL_1d_data.csv").unlink()
     told = offline.here("verify", "--repair")
     assert told.code == 4
-    assert f"{DAYS[2]}: to be fetched again" in told.out
+    assert f"{DAYS[2]}: will be downloaded again" in told.out
     assert repaired(place)[0] == 0
     assert verify(place.settings(), deep=True).problems == ()
 
@@ -241,7 +241,7 @@ def test_where_no_part_says_anything_all_are_fetched(place, whole):
     (place.root / "manifest.sqlite").unlink()
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, DAYS)
-    assert deeds[-1] == f"{len(DAYS)} sessions asked for again: all are here"
+    assert deeds[-1] == f"{len(DAYS)} sessions downloaded again: all succeeded"
     assert_mended(place, whole)
 
 
@@ -263,7 +263,7 @@ def test_values_that_could_be_are_taken_from_the_parts(place, whole, change):
     place.execute(f"UPDATE {change}")
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, [])
-    assert deeds == [f"{day}: taken up from its parts" for day in DAYS]
+    assert deeds == [f"{day}: restored from its parts" for day in DAYS]
     assert_mended(place, whole)
 
 
@@ -305,16 +305,16 @@ def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, [])
     assert deeds[1:] == [
-        "1 rows of its table sessions are not what was written, and were left out",
-        "1 rows of its table permission_windows are not what was written, and were left out",
-        "1 sessions were taken up from their parts",
+        "1 rows of its table sessions were altered, and were left out",
+        "1 rows of its table permission_windows were altered, and were left out",
+        "1 sessions were restored from their parts",
     ]
     assert place.query("SELECT session, removed, added, at FROM corrections") == corrections
     assert verify(place.settings(), deep=True).problems == ()
     assert place.run(*SPAN).gets == []
 
 
-@pytest.mark.parametrize("gone", [True, False], ids=["without a manifest", "with CSVs to be brought up to date"])
+@pytest.mark.parametrize("gone", [True, False], ids=["without a manifest", "with CSVs to update"])
 def test_folders_in_the_place_of_files_that_no_look_reaches_are_moved_out_of_the_way(place, whole, gone):
     """Of sessions that are not known, and of CSVs that are to be made anyway."""
     if gone:
@@ -327,7 +327,7 @@ def test_folders_in_the_place_of_files_that_no_look_reaches_are_moved_out_of_the
         path.mkdir()
     code, deeds, gets = repaired(place)
     assert (code, gets) == (0, DAYS[1:3])
-    assert [sum(one.startswith(f"{path}: it is no file") for one in deeds) for path in names] == [1, 1, 1]
+    assert [sum(one.startswith(f"{path}: it is not a file") for one in deeds) for path in names] == [1, 1, 1]
     assert verify(place.settings(), deep=True).broken == ()
     assert all(place.tiers()[name] == data for name, data in whole.tiers().items())
     assert place.run(*SPAN).gets == []

@@ -212,11 +212,14 @@ class TestWords:
                 Permission(date(2021, 11, 24), date(2026, 11, 9), date(2021, 11, 23), date(2026, 11, 10)),
                 "5 years back, as Starter has it, without the newest files",
             ),
-            (Permission(date(2024, 11, 25), TODAY, date(2024, 11, 22)), "2.0 years back, which is no plan known here"),
+            (
+                Permission(date(2024, 11, 25), TODAY, date(2024, 11, 22)),
+                "2.0 years back, which matches no known subscription",
+            ),
             (Permission(date(2024, 11, 25), TODAY), "from 2024-11-25 on at least"),
             (
                 Permission(below=TODAY, above=date(2003, 9, 10)),
-                "nothing is allowed: a plan without flat files (Basic), or keys of another product",
+                "nothing is allowed: a subscription without flat files (Basic), or keys of another product",
             ),
         ],
     )
@@ -228,10 +231,10 @@ class TestWords:
         [
             ("options-day", 2, "2 years back, as Starter has it"),
             ("options-minute", 4, "4 years back, as Developer has it"),
-            ("options-day", 5, "5.0 years back, which is no plan known here"),
+            ("options-day", 5, "5.0 years back, which matches no known subscription"),
             ("stocks-minute", 5, "5 years back, as Starter has it"),
-            ("stocks-day", 2, "2.0 years back, which is no plan known here"),
-            ("crypto-day", 5, "5.0 years back, which is no plan known here"),
+            ("stocks-day", 2, "2.0 years back, which matches no known subscription"),
+            ("crypto-day", 5, "5.0 years back, which matches no known subscription"),
         ],
     )
     def test_each_kind_of_security_has_plans_of_its_own(self, short: str, years: int, words: str) -> None:
@@ -266,5 +269,8 @@ class TestWords:
         held = [_day(n) for n in range(8, 15)]
         assert span.lost(held) == held[:2]
         assert _span(10, 20).lost(held) == []  # older ones were never asked for
-        assert only_copies(held[:2], span).startswith("2 sessions that are held, 2020-01-09 to 2020-01-10, are older")
-        assert only_copies(held[:1], span).startswith("the session 2020-01-09, which is held, is older")
+        starts = "your subscription now starts at 2020-01-11: "
+        assert only_copies(held[:2], span).startswith(
+            f"{starts}2 stored sessions (2020-01-09 to 2020-01-10) can no longer"
+        )
+        assert only_copies(held[:1], span).startswith(f"{starts}the stored session 2020-01-09 can no longer")

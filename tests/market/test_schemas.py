@@ -124,7 +124,7 @@ def test_numbers_in_another_dress_are_numbers_and_what_is_none_is_null(here):
 
 def test_a_column_of_another_market_is_no_column(here):
     found = here(OPTIONS, {MONDAY: option_rows(1756094400000000000)})
-    with pytest.raises(UsageError, match="there is no 'settlement_price'; there are ticker, date"):
+    with pytest.raises(UsageError, match="'settlement_price' is unknown; choose from ticker, date"):
         found.history("O:SPY250910C00650000", columns=["settlement_price"])
 
 

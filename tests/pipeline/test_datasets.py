@@ -190,7 +190,7 @@ def test_a_manifest_that_is_gone_is_made_anew_of_each_datasets_own_parts(runs, h
         place = Place(tmp_path / "cache", seaweed.endpoint_url, library, dataset=named(name))
         again = place.run(*SPAN, tracked=tracked_of(named(name)))
         assert again.gets == []
-        assert f"{len(DAYS[name])} were taken up from their parts" in again.notices[0]
+        assert f"{len(DAYS[name])} sessions were restored from their parts" in again.notices[0]
         assert verify(place.settings(), deep=True, dataset=named(name)).problems == ()
 
 

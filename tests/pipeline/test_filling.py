@@ -65,9 +65,9 @@ def test_a_yahoo_that_takes_too_long_is_left_alone_and_asked_by_the_next_run(her
 
 def test_tickers_without_a_spelling_at_yahoo_are_said(here):
     ran = here.place.run(*SPAN, tracked={"AAPL", "BCpC"})
-    assert "not asked for at Yahoo, no spelling there is known: FTV.WD" not in ran.notices
+    assert "not looked up at Yahoo, symbol unknown there: FTV.WD" not in ran.notices
     ran = here.place.run(*SPAN, tracked={"BRK.B", "FTV.WD"})
-    assert "not asked for at Yahoo, no spelling there is known: FTV.WD" in ran.notices
+    assert "not looked up at Yahoo, symbol unknown there: FTV.WD" in ran.notices
 
 
 def test_the_next_run_of_the_day_asks_nothing(here):
@@ -141,7 +141,7 @@ def test_another_securitys_prices_are_refused_and_said_once(here):
     here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
     here.server.forbidden.update(map(key, DAYS[:3]))
     ran = run(here)
-    assert any("Yahoo's prices of AAPL are not Massive's" in notice for notice in ran.notices)
+    assert any("Yahoo's prices of AAPL disagree with Massive" in notice for notice in ran.notices)
     assert kept(here) == {}
     assert [notice for notice in run(here).notices if "AAPL" in notice] == []
 
@@ -151,7 +151,7 @@ def test_a_split_that_yahoo_dates_otherwise_is_found_though_all_else_agrees(here
     here.yahoo.securities["AAPL"] = Security(AAPL.bars | late, {DAYS[23]: (4, 1)}, {})
     here.server.forbidden.update(map(key, DAYS[:3]))
     ran = run(here)
-    assert any(f"Yahoo's prices of AAPL are not Massive's: on {DAYS[22]}" in notice for notice in ran.notices)
+    assert any(f"Yahoo's prices of AAPL disagree with Massive: on {DAYS[22]}" in notice for notice in ran.notices)
     assert kept(here) == {}
 
 

@@ -155,7 +155,7 @@ def test_a_file_that_lacks_rows_is_refused_and_can_be_accepted(place, server, la
     server.objects[key(DAYS[0])] = pack(b"".join([line for line in lines if not line.startswith(b"AAPL,")][:150]))
     ran = place.run(*SPAN, save_others=save_others)
     (event,) = ran.of(events.Quarantined)
-    assert "rows held are not in it" in event.reason
+    assert "stored rows are missing from the new file" in event.reason
     assert place.tiers() == held
     shown = place.here("quarantine", "show", str(DAYS[0]))
     assert (shown.code, "rows" in shown.out) == (0, True)

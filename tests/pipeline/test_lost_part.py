@@ -41,10 +41,10 @@ def test_a_repair_does_not_call_here_what_the_source_has_refused(place, server):
     server.forbidden.update(map(key, DAYS[:2]))
     place.part(DAYS[1]).unlink()
     told = place.here("verify", "--repair")
-    assert (told.code, "1 session asked for again: not all could be had" in told.out) == (3, True)
+    assert (told.code, "1 session downloaded again: some failed" in told.out) == (3, True)
     server.forbidden.clear()
     told = place.here("verify", "--repair")
-    assert (told.code, "1 session asked for again: all are here" in told.out) == (0, True)
+    assert (told.code, "1 session downloaded again: all succeeded" in told.out) == (0, True)
 
 
 @pytest.mark.parametrize("tier", ["tracked", "archive"])
@@ -63,9 +63,9 @@ def test_a_session_that_is_not_whole_and_cannot_be_had_again_is_named_each_night
         assert (ran.finished.exit_code, ran.finished.damaged, ran.finished.committed) == (3, 1, len(DAYS) - 1)
         (said,) = [one.message for one in ran.of(events.Notice) if one.level == "warning"]
         assert said.startswith(f"{lost}: a part is missing or damaged")
-        assert outcome(ran.finished) == "Finished, but some sessions held are not whole: see above."
+        assert outcome(ran.finished) == "Finished, but some stored sessions are damaged: see above."
     assert place.status().not_whole == (lost,)
-    assert f"a part is missing or damaged: {lost}" in place.here("status").out
+    assert f"A part is missing or damaged: {lost}" in place.here("status").out
     assert "committed" not in place.here("run", "--dry-run", "--start", lost, "--end", lost).out
     server.forbidden.clear()
     server.objects.update(kept)

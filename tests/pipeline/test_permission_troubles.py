@@ -99,7 +99,7 @@ def test_a_floor_that_rolls_within_the_window_is_noticed(place, refuse):
     refuse(*DAYS[:3])
     ran = place.run(*window(DAYS))
     (alarm,) = alarms(ran)
-    assert alarm.startswith(f"3 sessions that are held, {DAYS[0]} to {DAYS[2]}, are older")
+    assert alarm.startswith(f"your subscription now starts at {DAYS[3]}: 3 stored sessions ({DAYS[0]} to {DAYS[2]})")
     assert (permission(place), ran.gets) == (Permission(DAYS[3], DAYS[-1], DAYS[2]), [])
     assert alarms(place.run(*window(DAYS))) == []
 

@@ -54,7 +54,7 @@ def test_a_first_run_finds_the_edges_and_fetches_what_is_between_them(place, all
     assert ran.finished.requests == len(ran.wire.sent)
     assert permission(place) == Permission(DAYS[12], DAYS[35], DAYS[11], DAYS[36])
     assert ran.notices == [
-        f"your plan allows {DAYS[12]} to {DAYS[35]}: 16 listed sessions of this window are outside ({REFUSED})"
+        f"your subscription allows {DAYS[12]} to {DAYS[35]}: 16 listed sessions of this window are outside ({REFUSED})"
     ]
     assert place.state(DAYS[0]) == place.state(DAYS[39]) == ("none", "forbidden")
 
@@ -92,8 +92,8 @@ def test_what_the_floor_rolls_past_stays_and_is_warned_of_once(place, allow):
     assert permission(place) == Permission(DAYS[8], DAYS[39], DAYS[7])
     alarms = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
     (alarm,) = alarms
-    assert alarm.startswith(f"3 sessions that are held, {DAYS[5]} to {DAYS[7]}, are older than what your plan allows")
-    assert "only copy" in alarm
+    assert alarm.startswith(f"your subscription now starts at {DAYS[8]}: 3 stored sessions ({DAYS[5]} to {DAYS[7]})")
+    assert "back them up" in alarm
     again = place.run(*window(DAYS))
     assert [event for event in again.of(events.Notice) if event.level == "warning"] == []
 
@@ -110,7 +110,7 @@ def test_a_floor_before_the_window_is_asked_each_time_and_found_where_it_rolled(
     assert len(rolled.probes) <= 9
     assert permission(place) == Permission(DAYS[18], DAYS[39], DAYS[17])
     (alarm,) = [event.message for event in rolled.of(events.Notice) if event.level == "warning"]
-    assert alarm.startswith(f"13 sessions that are held, {DAYS[5]} to {DAYS[17]}, are older")
+    assert alarm.startswith(f"your subscription now starts at {DAYS[18]}: 13 stored sessions ({DAYS[5]} to {DAYS[17]})")
     assert place.status().only_copies == 13
     assert place.run(*late).probes == [DAYS[n] for n in (18, 39, 16, 17)]
 
@@ -140,7 +140,9 @@ def test_a_plan_without_any_file_is_said_and_asked_at_its_edges(place, allow):
     ran = place.run(*window(DAYS))
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 0, 40)
     assert len(ran.probes) + len(ran.gets) <= 12
-    assert ran.notices == [f"your plan allows none of the 40 files listed in this window that are not held: {REFUSED}"]
+    assert ran.notices == [
+        f"your subscription allows none of the 40 files listed in this window that are not stored: {REFUSED}"
+    ]
     again = place.run(*window(DAYS))
     assert (again.gets, len(again.probes) <= 8) == ([], True)
 
@@ -167,7 +169,7 @@ def test_all_that_is_permitted_is_all_that_a_run_takes(place, allow):
     done = place.cli("run", "--all-permitted", "--json")
     summary = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, summary["committed"], summary["start"]) == (0, 24, "2003-09-10")
-    assert f"the source lists nothing from 2003-09-10 to {DAYS[0] - timedelta(days=3)}" in done.stdout
+    assert f"sessions of this window (2003-09-10 to {DAYS[0] - timedelta(days=3)})" in done.stdout
 
 
 def test_limits_are_read_from_the_command_line(place, who):

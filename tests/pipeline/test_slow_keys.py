@@ -130,5 +130,5 @@ def test_keys_that_are_told_again_in_the_midst_of_a_run_have_a_limit_too(place, 
     told_by(TELLS, tmp_path, 2, f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}")
     ran = place.run(*window(DAYS), keys_timeout_s=2, fails=SourceRefused)
     assert ran.finished.exit_code == 4
-    assert "credential_process: it has told no keys within 2 s" in str(ran.error)
+    assert "credential_process: it returned no keys within 2 s" in str(ran.error)
     assert len(list(tmp_path.glob("asked-*"))) == 3

@@ -103,7 +103,7 @@ def test_old_events_are_used_and_said_where_new_ones_cannot_be_had(here):
     before = ingest.history("AAPL", adjust="all", config=here.settings)
     aged(here)
     here.yahoo.faults["*"] = 429
-    with pytest.warns(IngestWarning, match=f"splits and dividends of AAPL are of {DAYS[-3]}"):
+    with pytest.warns(IngestWarning, match=f"splits and dividends of AAPL are known only up to {DAYS[-3]}"):
         assert ingest.history("AAPL", adjust="all", config=here.settings).equals(before)
 
 
@@ -124,7 +124,7 @@ def test_a_split_without_a_jump_is_told_of(here):
     phantom = security(DAYS[1:], first=11.0)
     phantom.splits = {DAYS[50]: (2, 1)}
     here.yahoo.securities["TB"] = phantom
-    with pytest.warns(IngestWarning, match=f"TB: Yahoo has a split of 2 for 1 on {DAYS[50]}"):
+    with pytest.warns(IngestWarning, match=f"TB: Yahoo reports a 2-for-1 split on {DAYS[50]}"):
         ingest.history("TB", adjust="splits", config=here.settings)
 
 
@@ -299,7 +299,9 @@ def test_one_bad_answer_does_not_take_good_events_away(here):
     aged(here)
     here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
     for _ in range(2):
-        with pytest.warns(IngestWarning, match="AAPL are of .*, not newer: Yahoo's prices of AAPL are not Massive's"):
+        with pytest.warns(
+            IngestWarning, match="AAPL are known only up to .*: Yahoo's prices of AAPL disagree with Massive"
+        ):
             assert ingest.history("AAPL", adjust="all", config=here.settings).equals(before)
     assert here.yahoo.asked == ["AAPL"] * 2
 

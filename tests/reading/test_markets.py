@@ -169,7 +169,7 @@ def test_contracts_are_never_adjusted_and_never_asked_for_at_yahoo(open_world):
     assert not mine[["Dividends", "Stock Splits"]].to_numpy().any()
     assert str(mine.index.tz) == "America/New_York"
     here.yahoo.securities["O:" + symbol] = here.yahoo.securities[symbol]
-    with pytest.raises(NotFound, match=f"{symbol}7 .*is not asked for at Yahoo, which does not have options-day"):
+    with pytest.raises(NotFound, match=f"{symbol}7 .*is not looked up at Yahoo, which does not have options-day"):
         frame(here, OPTIONS, f"{OPTION}7", days[3])
     assert here.yahoo.asked == []
 
@@ -194,7 +194,7 @@ def test_a_coin_of_the_same_letters_is_refused(open_world):
     days = DAYS[CRYPTO]
     here.server.forbidden.update(map(CRYPTO.key, days[-5:-2]))
     here.yahoo.securities[symbol] = at_yahoo(CRYPTO, days, 1, first=93.0)
-    with pytest.warns(IngestWarning, match=r"Yahoo's prices of X:BTC-USD are not Massive's: .* another security$"):
+    with pytest.warns(IngestWarning, match=r"Yahoo's prices of X:BTC-USD disagree with Massive: .* another security$"):
         mine = frame(here, CRYPTO, ticker, days[10])
     assert list(mine.attrs["sources"]) == ["massive", "missing"]
 
@@ -209,7 +209,7 @@ def test_prices_of_other_exchanges_may_lie_further_apart_than_those_of_one(open_
 
 def test_what_has_no_counterpart_at_yahoo_says_so(open_world):
     here, *_ = open_world(CRYPTO)
-    words = "X:UNICORN-USD is not asked for at Yahoo: no spelling there is known to mean the same"
+    words = "X:UNICORN-USD is not looked up at Yahoo: its symbol there is unknown"
     with pytest.warns(IngestWarning, match=words), pytest.raises(NotFound, match=words):
         frame(here, CRYPTO, "X:UNICORN-USD", DAYS[CRYPTO][10])
     with pytest.raises(NotFound, match=words):

@@ -64,7 +64,7 @@ def test_a_rename_is_said_on_both_sides(here):
     assert any(f"FB has no rows from {DAYS[40]} to {DAYS[-1]}, in 20 sessions" in one for one in words)
     assert frame.attrs["sources"]["missing"] == spans((DAYS[40], DAYS[-1]))
     _, words = history(here, ["META", "FB", "AAPL"], DAYS[0], DAYS[-1])
-    assert [one.partition(" though")[0] for one in words] == [
+    assert [one.partition(" although")[0] for one in words] == [
         f"no rows of META before {DAYS[40]}",
         f"no rows of FB after {DAYS[39]}",
     ]
@@ -107,7 +107,7 @@ def test_sessions_that_nobody_has_are_named_wherever_they_are(here, fetch):
         assert spans((DAYS[2], DAYS[19]), (DAYS[21], DAYS[49])) == frame.attrs["sources"]["massive"][:2]
     _, words = history(here, ["AAPL", "META"], DAYS[0], DAYS[-1])
     dates = f"({DAYS[0]} to {DAYS[1]}, {DAYS[20]}, {DAYS[50]} to {DAYS[52]}, {DAYS[-1]})"
-    assert words[0] == f"7 sessions are missing for AAPL, META {dates}: no file is held"
+    assert words[0] == f"7 sessions are missing for AAPL, META {dates}: no file is stored"
     # Of all that is held the edges are where it ends.
     assert f"({DAYS[20]}, {DAYS[50]} to {DAYS[52]})" in history(here, "AAPL")[1][0]
 

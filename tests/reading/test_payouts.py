@@ -117,7 +117,7 @@ def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(here, name):
 
 def test_yahoos_own_frame_keeps_its_prices_and_its_events_are_kept_by_their_own_dates(here):
     how = {"start": DAYS[15], "actions": True}
-    with pytest.warns(IngestWarning, match=f"OWN: Yahoo has no row of {GAP}; yfinance shows .* at {DAYS[19]}"):
+    with pytest.warns(IngestWarning, match=f"OWN: Yahoo has no row on {GAP}; yfinance shows .* at {DAYS[19]}"):
         mine = smart(here, "OWN", data_source="yfinance", **how)
     pd.testing.assert_frame_equal(mine, plain_history("OWN", **how))
     asked = len(here.yahoo.asked)
@@ -126,7 +126,7 @@ def test_yahoos_own_frame_keeps_its_prices_and_its_events_are_kept_by_their_own_
 
 
 def test_an_event_without_a_row_anywhere_stands_at_the_next_one_and_is_said(here):
-    with pytest.warns(IngestWarning, match=f"NOROW: there is no row of {GAP}; .* stands at {DAYS[21]}"):
+    with pytest.warns(IngestWarning, match=f"NOROW: no row on {GAP}; .* shown at {DAYS[21]}"):
         mine = smart(here, "NOROW", actions=True)
     assert by_day(mine["Dividends"]) == {DAYS[21]: 2.0}
     right = here.cases["NOROW"][1].adjusted_closes()[DAYS[19]]
@@ -225,7 +225,7 @@ def test_what_no_price_can_bear_is_refused_by_name(here, ticker):
         ingest.history(ticker, DAYS[15], adjust="all", config=here.config())
     assert ingest.history(ticker, DAYS[15], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 25
     assert smart(here, ticker, start=GAP)["Close"].iloc[-1] == 5.0  # it matters to nothing since
-    with pytest.warns(IngestWarning, match=f"there is no Adj Close: .*{words}"):
+    with pytest.warns(IngestWarning, match=f"Adj Close is missing: .*{words}"):
         mine = smart(here, ticker, auto_adjust=False)
     assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 25, True)
 

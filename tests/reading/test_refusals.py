@@ -68,7 +68,7 @@ def test_a_refusal_is_about_the_days_that_are_anothers(meta, tracked):
     )
     config = meta.config()
     for _ in range(2):
-        with pytest.raises(ActionsUnknown, match=f"prices of META are not Massive's: on {DAYS[9]} .* 9 more since"):
+        with pytest.raises(ActionsUnknown, match=f"prices of META disagree with Massive: on {DAYS[9]} .* 9 more since"):
             ingest.history("META", adjust="splits", config=config)
         found = ingest.history("META", DAYS[60], adjust="splits", config=config)
         assert closes(found) == adjusted(FACEBOOK, DAYS[60:])
@@ -178,7 +178,7 @@ def test_in_an_outage_what_is_known_is_of_the_day_before_and_said_to_be(five):
     five.place.execute(f"UPDATE askings SET last = '{DAYS[-2]}', asked_at = '{DAYS[-2]}T22:30:00+00:00'")
     before = outage(five)
     for _ in range(2):
-        with pytest.warns(IngestWarning, match=f"of A are of {DAYS[-2]}, not newer: .*no SPY either"):
+        with pytest.warns(IngestWarning, match=f"of A are known only up to {DAYS[-2]}: .*no SPY either"):
             assert closes(ingest.history("A", adjust="splits", config=config))[DAYS[-2]] == today.bars[DAYS[-2]][3]
     five.yahoo.securities.update(before, A=today)
     assert closes(ingest.history("A", adjust="splits", config=config)) == adjusted(today, DAYS)
@@ -190,7 +190,7 @@ def test_a_ticker_that_is_traded_and_that_yahoo_alone_lost_is_of_the_day_before(
     del five.yahoo.securities["A"]
     asked = []
     for _ in range(2):
-        with pytest.warns(IngestWarning, match=f"of A are of {DAYS[-2]}, not newer: Yahoo has no A"):
+        with pytest.warns(IngestWarning, match=f"of A are known only up to {DAYS[-2]}: Yahoo has no A"):
             ingest.history("A", adjust="splits", config=five.config())
         asked.append(len(five.yahoo.asked))
     assert asked[0] == asked[1]
@@ -201,7 +201,7 @@ def test_a_ticker_without_any_event_is_known_when_yahoo_is_gone(five):
     five.place.run(DAYS[90], DAYS[-2], tracked={"A"})
     five.place.execute(f"UPDATE askings SET last = '{DAYS[-3]}', asked_at = '{DAYS[-3]}T22:30:00+00:00'")
     five.yahoo.faults["*"] = 500
-    with pytest.warns(IngestWarning, match=f"of A are of {DAYS[-3]}, not newer"):
+    with pytest.warns(IngestWarning, match=f"of A are known only up to {DAYS[-3]}"):
         frame = ingest.get_smart_data(
             "A", data_source="massive", start=DAYS[90], end=DAYS[-1], fetch=True, config=five.config(["A"])
         )
@@ -215,7 +215,7 @@ def test_each_ticker_is_asked_for_once_and_told_of(five):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
     told, config = [], five.config()
-    with pytest.warns(IngestWarning, match="left out, their splits and dividends are not known: C .Yahoo has no C"):
+    with pytest.warns(IngestWarning, match="splits and dividends are unknown: C .Yahoo has no C"):
         frame = ingest.history([*FIVE, *FIVE], adjust="splits", errors="skip", on_event=told.append, config=config)
     assert [(one.ticker, one.number, one.of) for one in told] == [(name, n, 5) for n, name in enumerate("ABCDE", 1)]
     assert [name for name in five.yahoo.asked if name not in ("SPY", "C")] == ["A", "B", "D", "E"]
@@ -235,7 +235,7 @@ def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     with pytest.raises(ActionsUnknown):
         export_command(query, *where)
     assert export_command(replace(query, skip_unknown=True), *where) == 3
-    assert "left out, their splits and dividends are not known: C" in capsys.readouterr().err
+    assert "left out because their splits and dividends are unknown: C" in capsys.readouterr().err
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
@@ -270,8 +270,8 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
         here.place.yahoo = True
         ran = here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
         assert kept(here, "ABC") == {}
-        assert any("Yahoo's prices of ABC are not Massive's" in notice for notice in ran.notices)
-        with pytest.warns(IngestWarning, match="Yahoo's prices of ABC are not Massive's"):
+        assert any("Yahoo's prices of ABC disagree with Massive" in notice for notice in ran.notices)
+        with pytest.warns(IngestWarning, match="Yahoo's prices of ABC disagree with Massive"):
             frame = ingest.get_smart_data(
                 "ABC", data_source="massive", start=DAYS[0], auto_adjust=False, config=here.config(["ABC"])
             )
@@ -299,7 +299,7 @@ def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wro
             warnings.simplefilter("always")
             frame = asked_for(asks, config)
         assert asks != "raw" or {stamp.date() for stamp in frame.index} == set(DAYS) - set(DAYS[25:27])
-        assert asks not in ("raw", "yfinance") or any("not Massive's" in str(one.message) for one in told)
+        assert asks not in ("raw", "yfinance") or any("disagree with Massive" in str(one.message) for one in told)
         assert set(kept(here, "ABC")) == set(DAYS[31:36])
         found = closes(ingest.history("ABC", DAYS[31], adjust="splits", config=config))
         assert found == adjusted(FORGOTTEN, DAYS[31:])
@@ -346,7 +346,7 @@ def asked_for(what, config):
     if what in ("raw", "yfinance"):
         return ask()
     if what != "run":
-        with pytest.raises(ActionsUnknown, match="not Massive's"):
+        with pytest.raises(ActionsUnknown, match="disagree with Massive"):
             ask()
     return None
 
@@ -410,7 +410,7 @@ def test_what_was_said_before_the_opening_is_asked_for_again_after_it(morning, m
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             ingest.history("AAPL", DAYS[60], adjust="splits", config=config)
-    assert any("not Massive's" in str(one.message) for one in told) is listed
+    assert any("disagree with Massive" in str(one.message) for one in told) is listed
     morning.yahoo.securities["AAPL"] = morning.after
     frame = ingest.history("AAPL", DAYS[60], adjust="splits", config=config)
     assert closes(frame) == adjusted(morning.after, DAYS[60:])
@@ -421,7 +421,7 @@ def test_events_of_the_evening_before_are_said_to_be_where_nobody_can_be_asked(m
     config = morning.config(["AAPL"])
     if how == "outage":
         outage(morning)
-    with pytest.warns(IngestWarning, match=f"splits and dividends of AAPL are of {DAYS[-1]}, not newer"):
+    with pytest.warns(IngestWarning, match=f"splits and dividends of AAPL are known only up to {DAYS[-1]}"):
         ingest.history("AAPL", adjust="splits", fetch=how != "fetch", config=config)
 
 

@@ -52,5 +52,5 @@ def test_a_session_without_rows_is_held_all_the_same(loopback_keys, tmp_path):
         place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(DAYS[0], DAYS[0])
     assert history.day_rows(place.settings(), STOCKS_DAY, DAYS[0]).is_empty()
-    with pytest.raises(NotFound, match="is not held"):
+    with pytest.raises(NotFound, match="is not stored"):
         history.day_rows(place.settings(), STOCKS_DAY, DAYS[1])

@@ -121,7 +121,7 @@ def test_why_yahoo_has_no_minutes_is_said(here):
         ingest.get_smart_data("VTI", config=here.config(), interval="1m", start=YEAR[AT - 20], end=DAYS[-1])
 
 
-@pytest.mark.filterwarnings("ignore:A. there is no row of")
+@pytest.mark.filterwarnings("ignore:A. no row on")
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 40))])
 def test_random_minutes_are_yfinances_bars(monkeypatch, tmp_path, seed):
     """Prices and volumes of each bar, and what happened on each day that has one."""

@@ -389,14 +389,17 @@ class TestWrongNames:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("[source]\nendpoint = 'x'", "[source] endpoint is no setting ({file}): did you mean endpoint_url?"),
-            ("[source]\nBucket = 'x'", "[source] Bucket is no setting ({file}): did you mean bucket?"),
-            ("[run]\nqwertz = 1", "[run] qwertz is no setting ({file}); there are months"),
-            ("[run]\n[sorce]\nx = 1", "[sorce] is no section ({file}): did you mean source?"),
-            ("[Run]\nmonths = 1\n[run]", "[Run] is no section ({file}): did you mean run?"),
-            ("months = 3\n[run]", "[months] is no section ({file}): months is a setting of [run]"),
+            (
+                "[source]\nendpoint = 'x'",
+                "[source] endpoint is an unknown setting ({file}): did you mean endpoint_url?",
+            ),
+            ("[source]\nBucket = 'x'", "[source] Bucket is an unknown setting ({file}): did you mean bucket?"),
+            ("[run]\nqwertz = 1", "[run] qwertz is an unknown setting ({file}); there are months"),
+            ("[run]\n[sorce]\nx = 1", "[sorce] is an unknown section ({file}): did you mean source?"),
+            ("[Run]\nmonths = 1\n[run]", "[Run] is an unknown section ({file}): did you mean run?"),
+            ("months = 3\n[run]", "[months] is an unknown section ({file}): months is a setting of [run]"),
             ("run = 3", "run must be a section, [run] ({file})"),
-            ("config_file = 'x'\n[run]", "[config_file] is no section ({file})"),
+            ("config_file = 'x'\n[run]", "[config_file] is an unknown section ({file})"),
         ],
     )
     def test_in_the_file(self, here: Path, text: str, said: str) -> None:
@@ -409,7 +412,7 @@ class TestWrongNames:
             ("INGEST_SOURCE__ENDPOINTURL", ": did you mean INGEST_SOURCE__ENDPOINT_URL?"),
             ("ingest_sorce__bucket", ": did you mean INGEST_SOURCE__BUCKET?"),
             ("INGEST_MONTHS", ": did you mean INGEST_RUN__MONTHS?"),
-            ("INGEST_SOURCE", " is no setting"),
+            ("INGEST_SOURCE", " is an unknown setting"),
             ("INGEST_RUN__MONTHS__X", ": did you mean INGEST_RUN__MONTHS?"),
         ],
     )
@@ -424,7 +427,7 @@ class TestWrongNames:
         assert load().run.months == 24
 
     def test_in_flags(self) -> None:
-        assert refused(flags={"run": {"month": 3}}) == "[run] month is no setting (flag): did you mean months?"
+        assert refused(flags={"run": {"month": 3}}) == "[run] month is an unknown setting (flag): did you mean months?"
 
     def test_a_file_of_another_program(self, here: Path) -> None:
         file = write(here, "title = 'My site'\n[params]\ncolor = 'red'\n")

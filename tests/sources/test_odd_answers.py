@@ -85,11 +85,11 @@ NAMED = {
     "packed, cut short": (lambda page: gzip.compress(page.encode())[:-9], "packed with gzip, and not whole"),
     "packed, damaged": (lambda page: gzip.compress(page.encode())[:10] + b"\xff" * 99, "packed with gzip, and damaged"),
     "a page of the web": (lambda page: "<html><title>Sign in</title></html>", '"Sign in"'),
-    "JSON": (lambda page: '{"objects": []}', "the answer is no listing"),
-    "nothing": (lambda page: "", "the answer is no listing"),
-    "cut short": (lambda page: page[:-40], "the answer is no listing"),
-    "another document": (lambda page: page.replace("ListBucketResult", "ListAllMyBucketsResult"), "no listing"),
-    "emptied": (lambda page: re.sub("<Contents>.*</Contents>", "", page), "2 keys are announced, and none is there"),
+    "JSON": (lambda page: '{"objects": []}', "the answer is not a listing"),
+    "nothing": (lambda page: "", "the answer is not a listing"),
+    "cut short": (lambda page: page[:-40], "the answer is not a listing"),
+    "another document": (lambda page: page.replace("ListBucketResult", "ListAllMyBucketsResult"), "not a listing"),
+    "emptied": (lambda page: re.sub("<Contents>.*</Contents>", "", page), "2 keys are announced, but none are listed"),
 }
 
 

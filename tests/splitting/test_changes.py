@@ -165,7 +165,7 @@ def test_bytes_that_are_no_text_stay_apart() -> None:
 @pytest.mark.parametrize(("lost", "held", "refused"), [(10, 100, False), (11, 100, True), (0, 0, False), (1, 9, True)])
 def test_exactly_a_tenth_may_go(lost: int, held: int, refused: bool) -> None:
     if refused:
-        with pytest.raises(LosesRows, match=f"^{lost} of the {held} rows held are not in it$"):
+        with pytest.raises(LosesRows, match=f"^{lost} of the {held} stored rows are missing from the new file$"):
             refuse_loss(lost, held)
     else:
         refuse_loss(lost, held)

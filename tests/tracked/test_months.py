@@ -215,7 +215,7 @@ def test_what_stands_where_months_belong_is_moved_aside_by_a_repair(place, known
     assert [one.what for one in broken if "a file where the folder" in one.reason] == [folder.name]
     said = []
     repair(place.settings(), Request(Window(*window(DAYS)), LISTED, dataset=STOCKS_MINUTE), False, said.append)
-    assert any(str(folder) in one and "it is no folder, and was moved to" in one for one in said)
+    assert any(str(folder) in one and "it is not a folder and was moved to" in one for one in said)
     (kept,) = place.tracked.glob(f"{folder.name}.damaged-*")
     assert kept.read_text() == "mine"
     check(place, STOCKS, LISTED)

@@ -234,10 +234,10 @@ class Database:
 def _refuse_odd(path: Path) -> None:
     """Raise ManifestDamaged for a folder or a pipe, say, in the place of the file: SQLite would wait for one."""
     if path.exists() and not path.is_file():
-        raise ManifestDamaged(path, "it is no file")
+        raise ManifestDamaged(path, "it is not a file")
     for companion in (path.with_name(f"{path.name}{end}") for end in ("-journal", "-wal", "-shm")):
         if files.is_no_file(companion):
-            raise CacheError(f"the manifest {path}: {companion.name} beside it is no file of SQLite's: remove it")
+            raise CacheError(f"the manifest {path}: {companion.name} beside it is not an SQLite file: remove it")
 
 
 def _header(path: Path) -> bytes:

@@ -226,8 +226,8 @@ def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
     kind = _kind(folder.resolve(), mounts.read_text(errors="replace")) if mounts.exists() else ""
     if kind in NETWORK:
         raise CacheError(
-            f"the cache {folder} is on a network file system ({kind}), where SQLite cannot keep its promises: "
-            "point [cache] root to a local disk"
+            f"the cache {folder} is on a network file system ({kind}), where SQLite is not safe. "
+            "Set [cache] root to a local disk"
         )
 
 

@@ -151,7 +151,7 @@ def _read_range(file: FileIO, begin: int, end: int) -> bytes:
     while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
         found += more
     if len(found) < end - begin:
-        raise UnreadableFile(f"it ends at byte {begin + len(found):,}, and its index says that there are {end:,}")
+        raise UnreadableFile(f"it ends at byte {begin + len(found):,}, but its index reaches to {end:,}")
     return found
 
 

@@ -5,7 +5,7 @@ import typer
 from ingest.cli.app.options import Config, Json
 from ingest.cli.app.root import app
 
-config_app = typer.Typer(help="The settings: what holds, and where it comes from.", no_args_is_help=True)
+config_app = typer.Typer(help="Show the settings and where they come from.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 

@@ -18,7 +18,7 @@ def run(
     end: End = None,
     save_others: Annotated[
         bool | None,
-        typer.Option("--save-others/--no-save-others", help="Keep the tickers you don't track, too. (default: keep)"),
+        typer.Option("--save-others/--no-save-others", help="Also store the tickers you don't track. (default: store)"),
     ] = None,
     tickers: Annotated[
         list[Path] | None,
@@ -30,37 +30,38 @@ def run(
     ] = None,
     all_permitted: AllPermitted = False,
     max_files: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Fetch so many files at most, the oldest first.")
+        int | None, typer.Option(min=0, metavar="N", help="Download at most N files, oldest first.")
     ] = None,
     max_bytes: Annotated[
-        str | None, typer.Option(metavar="SIZE", help='Fetch so many bytes at most: "20 MB", "1 GiB".')
+        str | None, typer.Option(metavar="SIZE", help='Download at most this much: "20 MB", "1 GiB".')
     ] = None,
     fallback: Annotated[
-        bool, typer.Option("--fallback/--no-fallback", help="Ask Yahoo for what tracked tickers lack, and for splits.")
+        bool,
+        typer.Option("--fallback/--no-fallback", help="Ask Yahoo for rows that Massive lacks, and for splits."),
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to a download of more than 1 GB.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm a download of more than 1 GB.")] = False,
     config: Config = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, max=512, help="Downloads at once, at most; fewer while the source is slow.")
+        int | None, typer.Option(min=1, max=512, help="Most downloads at once; fewer while the source is slow.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be fetched and why; fetch nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be downloaded and why; download nothing.")
     ] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Fetch what is held again.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Download stored sessions again.")] = False,
     accept: Annotated[
         bool,
         typer.Option(
-            "--accept", help="Apply republished files even where they take away more than a tenth of a session's rows."
+            "--accept", help="Apply republished files even if they remove more than a tenth of a session's rows."
         ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
 ) -> None:
-    """Download what is new and split it into both tiers; what is done is skipped.
+    """Download what is new, split it into both tiers, and skip what is done.
 
     Ctrl-C finishes what is in flight; the next run goes on from there. Exit codes: 0 complete, 2 wrong flag or
     setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
-    6 another run is going on, 130 interrupted.
+    6 another run is in progress, 130 interrupted.
 
     Several datasets are taken one after the other: 4, 5, 6 and 130 end all, else the worst code of any counts.
     """
@@ -88,9 +89,9 @@ def run(
 
 @app.command()
 def check(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
-    """Look at all that a run needs: settings, cache, keys, connection, clock, listing, your plan, a download, Yahoo.
+    """Check what a run needs: settings, cache, keys, connection, clock, listing, subscription, a download, Yahoo.
 
-    Exit codes: 0 all passed, 4 something is to be done.
+    Exit codes: 0 all passed, 4 something failed.
     """
     from ingest.cli.commands.check import check_command
 
@@ -107,7 +108,7 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
     config: Config = None,
 ) -> None:
-    """List the files that the source has for a window: size, published when, held or not, permitted or not."""
+    """List the source's files for a window: size, time published, stored or not, permitted or not."""
     from ingest.cli.commands.list import list_command
     from ingest.planning.request import Flags
 

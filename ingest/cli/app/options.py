@@ -18,7 +18,7 @@ def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from (fitting or full).items()
 
 
-_NAMES = "stocks-day, options-minute, crypto-day …: Tab lists them, and so does a wrong name"
+_NAMES = "stocks-day, options-minute, crypto-day …: press Tab to list them"
 
 Datasets = Annotated[
     list[str] | None,
@@ -43,7 +43,7 @@ DatasetOfTicker = Annotated[
         "-d",
         metavar="NAME",
         autocompletion=datasets_beginning,
-        help=f"{_NAMES}. (default: what tickers begin with tells: X: is crypto-day, O: options-day; else stocks-day)",
+        help=f"{_NAMES}. (default: by the ticker's prefix: X: crypto-day, O: options-day; else stocks-day)",
     ),
 ]
 Config = Annotated[
@@ -63,7 +63,9 @@ End = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. (default: today)"),
 ]
-AllPermitted = Annotated[bool, typer.Option("--all-permitted", help="All that your plan allows, in place of --months.")]
+AllPermitted = Annotated[
+    bool, typer.Option("--all-permitted", help="All that your subscription allows, in place of --months.")
+]
 Tickers = Annotated[list[str], typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them.")]
 ListFile = Annotated[
     Path | None,
@@ -76,18 +78,18 @@ Interval = Annotated[
         "--interval",
         "-i",
         metavar="1m|5m|15m|30m|1h|1d",
-        help="What a row covers; within days it is made of minutes. (default: 1d, or what --dataset has)",
+        help="Time that a row covers; less than a day is built from minutes. (default: 1d, or that of --dataset)",
     ),
 ]
-Prepost = Annotated[bool, typer.Option("--prepost", help="Bars before and after the regular hours, too.")]
+Prepost = Annotated[bool, typer.Option("--prepost", help="Include bars before and after regular hours.")]
 AcrossSeams = Annotated[
-    bool, typer.Option("--across-seams", help="Adjust across months without rows: it is one company all along.")
+    bool, typer.Option("--across-seams", help="Adjust across a gap of months: it is one company all along.")
 ]
 Sessions = Annotated[
-    list[datetime], typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION…", help="Their dates, YYYY-MM-DD.")
+    list[datetime], typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION…", help="Dates, YYYY-MM-DD.")
 ]
 SomeSessions = Annotated[
     list[datetime] | None,
-    typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Their dates, YYYY-MM-DD; none: all of them."),
+    typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Dates, YYYY-MM-DD. (default: all)"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -10,7 +10,7 @@ from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
 quarantine_app = typer.Typer(
-    help="Files that were refused, and are kept: unreadable ones, and those that would take many rows away.",
+    help="Files that were refused and kept: unreadable ones, and those that would remove many rows.",
     no_args_is_help=True,
 )
 app.add_typer(quarantine_app, name="quarantine")
@@ -24,7 +24,7 @@ def quarantine_list(
 ) -> None:
     """List the files in quarantine: size, when and why refused, and whether it can be accepted.
 
-    `held` says whether an older version of the session is held, which then stays in use.
+    `held` says whether an older version is stored; it then stays in use.
 
     Exit codes: 0 listed, 5 the cache cannot be read.
     """
@@ -40,7 +40,7 @@ def quarantine_show(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Show one of them: where its bytes are, how its text begins, and which rows it would take away.
+    """Show one file: where its bytes are, how its text begins, and which rows it would remove.
 
     Exit codes: 0 shown, 2 it is not in quarantine, 5 its bytes are gone or the cache cannot be read.
     """
@@ -51,7 +51,7 @@ def quarantine_show(
 
 @quarantine_app.command("retry")
 def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, config: Config = None) -> None:
-    """Fetch them again, all or those named: what can be read now is applied.
+    """Download them again, all or those named, and apply what can be read now.
 
     Exit codes: those of `ingest run`; 2 one of them is not in quarantine, 3 some are refused again.
     """
@@ -62,7 +62,7 @@ def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, con
 
 @quarantine_app.command("accept")
 def quarantine_accept(sessions: Sessions, dataset: Dataset = None, config: Config = None) -> None:
-    """Apply the kept bytes of republished files though they take many rows away; nothing is fetched.
+    """Apply the kept bytes of republished files although they remove many rows; nothing is downloaded.
 
     Exit codes: 0 applied, 2 one is not in quarantine or cannot be read, and none is applied, 5 its bytes are gone or
     the cache cannot be written, 6 a run holds the cache.

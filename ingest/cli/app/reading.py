@@ -33,7 +33,7 @@ def show(
     end: End = None,
     data_source: Annotated[
         Literal["massive", "yfinance"],
-        typer.Option(help="massive: what is stored or can be fetched, Yahoo for the rest; yfinance: Yahoo alone."),
+        typer.Option(help="massive: stored or downloaded rows, Yahoo for the rest; yfinance: only Yahoo."),
     ] = "massive",
     interval: Interval = None,
     prepost: Prepost = False,
@@ -41,21 +41,21 @@ def show(
         Literal["none", "splits", "all"],
         typer.Option(help="Prices as traded, adjusted for splits, or for splits and dividends."),
     ] = "all",
-    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Print so many of the last rows; 0: all.")] = 10,
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Print the last N rows; 0: all.")] = 10,
     plot: Annotated[
-        bool | None, typer.Option("--plot/--no-plot", help="Draw a chart; not told, where it goes to a terminal.")
+        bool | None, typer.Option("--plot/--no-plot", help="Draw a chart. (default: on a terminal)")
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV, and nothing else.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print only the rows, all of them, as CSV.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print rows, sources and measures as one JSON object.")] = False,
     across_seams: Annotated[
-        bool, typer.Option("--across-seams", help="Adjust where a ticker was away for months, as one company's.")
+        bool, typer.Option("--across-seams", help="Adjust across a gap of months: it is one company all along.")
     ] = False,
-    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Show what is stored; ask nobody.")] = False,
+    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Show only what is stored; ask no source.")] = False,
     config: Config = None,
 ) -> None:
     """Show a ticker's rows, where they came from, its return, volatility and volume, and a chart.
 
-    Missing days are fetched from Massive, each file once for all tickers, and from Yahoo where Massive has none.
+    Missing days are downloaded from Massive, each file once for all tickers; Yahoo fills what Massive lacks.
     """
     from ingest.cli.commands.show import Display, ShowQuery, show_command
     from ingest.market.catalogue import interval_of
@@ -99,9 +99,9 @@ def export(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Write the stored rows of tickers, a file each: as traded, or adjusted for splits or for all.
+    """Write the stored rows of tickers, one file each: as traded, or adjusted.
 
-    Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is held or splits cannot be had.
+    Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is stored or splits are unknown.
     """
     from ingest.cli.commands.export import ExportQuery, export_command
     from ingest.market.catalogue import interval_of

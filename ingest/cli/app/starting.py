@@ -19,9 +19,9 @@ def adopt(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
     config: Config = None,
 ) -> None:
-    """Take whole days that another tool has downloaded into this cache, so that they are not downloaded again.
+    """Take whole days that another tool downloaded, so that they are not downloaded again.
 
-    DIR is never changed. Exit codes: 0 all is adopted or held, 2 DIR cannot be used, 3 something was left alone.
+    DIR is never changed. Exit codes: 0 all adopted or stored, 2 DIR cannot be used, 3 something was left alone.
     """
     from ingest.cli.commands.adopt import adopt_command
 
@@ -49,7 +49,7 @@ def demo(
         "cache/demo"
     ),
 ) -> None:
-    """Try it without keys: a real S3 server on this machine, filled with generated files, and a run against it."""
+    """Try it without keys: run against a real S3 server on this machine with generated files."""
     from ingest.cli.commands.demo import demo_command
 
     raise typer.Exit(Deed(demo_command(months, dataset or (), folder)))

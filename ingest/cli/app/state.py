@@ -15,11 +15,11 @@ def status(
     json: Json = False,
     max_age: Annotated[
         int | None,
-        typer.Option(min=0, metavar="SESSIONS", help="Exit 3 when the newest session held of any is older."),
+        typer.Option(min=0, metavar="SESSIONS", help="Exit 3 if the newest stored session of any dataset is older."),
     ] = None,
     config: Config = None,
 ) -> None:
-    """Show what the cache holds, what it lacks and why, its size, and the last runs.
+    """Show what is stored, what is missing and why, sizes, and the last runs.
 
     Without --dataset: of those that runs take, and of all others of which something is held.
     """
@@ -31,13 +31,13 @@ def status(
 @app.command()
 def corrections(
     dataset: Datasets = None,
-    ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Of this ticker alone.")] = None,
+    ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Only this ticker.")] = None,
     start: First = None,
     end: End = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each change.")] = False,
     config: Config = None,
 ) -> None:
-    """List what files that the vendor published again have changed: date, ticker, column, old value, new value."""
+    """List what republished files changed: date, ticker, column, old value, new value."""
     from ingest.cli.commands.corrections import corrections_command
 
     window = (start.date() if start else None, end.date() if end else None)
@@ -47,15 +47,13 @@ def corrections(
 @app.command()
 def findings(
     dataset: Datasets = None,
-    kind: Annotated[
-        str | None, typer.Option(metavar="KIND", help='Of this kind alone, such as "low above high".')
-    ] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help='Only this kind, such as "low above high".')] = None,
     start: First = None,
     end: End = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each finding.")] = False,
     config: Config = None,
 ) -> None:
-    """List what is noteworthy about the sessions held: repeated tickers, prices that cannot be, odd numbers of rows."""
+    """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts."""
     from ingest.cli.commands.findings import findings_command
 
     window = (start.date() if start else None, end.date() if end else None)
@@ -66,15 +64,15 @@ def findings(
 def verify(
     dataset: Datasets = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Unpack all parts and make all CSVs once more, in memory, to compare.")
+        bool, typer.Option("--deep", help="Also unpack all parts and rebuild all CSVs in memory to compare.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what is broken from the parts, and fetch the rest again.")
+        bool, typer.Option("--repair", help="Repair what is broken from the parts, and download the rest again.")
     ] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Hold the files against the manifest: what is missing, damaged or unknown. Nothing is written without --repair.
+    """Compare the files with the manifest: missing, damaged, unknown. Nothing is written without --repair.
 
     Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be fetched again, 5 the cache
     cannot be read, 6 a run holds the cache that is to be repaired.

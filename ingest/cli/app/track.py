@@ -17,7 +17,7 @@ app.add_typer(track_app, name="track")
 def track_add(
     tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
 ) -> None:
-    """Add tickers, or patterns ("X:*-USD", O:SPY), to a list; their CSVs are made of what is held, with no network."""
+    """Add tickers, or patterns ("X:*-USD", O:SPY), to a list; their CSVs are made from what is stored."""
     from ingest.cli.commands.track import add_command
 
     raise typer.Exit(Deed(add_command(dataset, tickers, list_file, config)))
@@ -27,7 +27,7 @@ def track_add(
 def track_remove(
     tickers: Tickers, dataset: DatasetOfTicker = None, list_file: ListFile = None, config: Config = None
 ) -> None:
-    """Take tickers out of a list; their CSVs stay, and their new rows go to the archive."""
+    """Remove tickers from a list; their CSVs stay, and their new rows go to the archive."""
     from ingest.cli.commands.track import remove_command
 
     raise typer.Exit(Deed(remove_command(dataset, tickers, list_file, config)))
@@ -35,7 +35,7 @@ def track_remove(
 
 @track_app.command("list")
 def track_list(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
-    """Show the tickers that are tracked, how far their history reaches, and what lacks them."""
+    """Show the tracked tickers, how far their history reaches, and what is missing."""
     from ingest.cli.commands.track import list_command
 
     raise typer.Exit(list_command(dataset or [], json, config))

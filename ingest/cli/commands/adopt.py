@@ -46,14 +46,14 @@ def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoptio
         _show_adopted(console, adopted, summary.with_md5)
     if summary.left:
         first, last = summary.left
-        console.print(f"`ingest run --start {first} --end {last}` fetches the days left alone.", soft_wrap=True)
+        console.print(f"`ingest run --start {first} --end {last}` downloads the days left alone.", soft_wrap=True)
     if not examples:
-        console.print("There is no file in it.")
+        console.print("It contains no files.")
 
 
 def _show_adopted(console: Console, adopted: int, with_md5: int) -> None:
     console.print(
         f"{with_md5:,} of {counted(adopted, 'day')} have the md5 of their bytes for an ETag: the next `ingest run` "
-        "compares it with the source's listing, and fetches again what is not the vendor's very file.",
+        "compares it with the source's listing and downloads again what differs from the vendor's file.",
         soft_wrap=True,
     )

@@ -37,7 +37,7 @@ def path_command(config: Path | None) -> int:
     """Print the file that the settings are read from. Raises UsageError."""
     file = find(config)
     if file is None:
-        sys.stderr.write("no config.toml is read: the built-in defaults hold, and what the environment says\n")
+        sys.stderr.write("no config.toml found; using built-in defaults and the environment\n")
         return 0
     sys.stdout.write(f"{file}\n")
     return 0

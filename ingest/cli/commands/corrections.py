@@ -65,7 +65,7 @@ def _show(console: Console, heading: str, found: Iterable[Change]) -> None:
     for change in last:
         table.add_row(*(Text(cell) for cell in _cells(change)))
     if not last:
-        console.print("No file that was published again has changed anything that is asked for.")
+        console.print("No corrections found.")
         return
     console.print(table)
     left = f", of which the last {_SHOWN} are shown (--json has all)" if count > _SHOWN else ""

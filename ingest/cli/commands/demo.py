@@ -98,7 +98,7 @@ def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> i
         took = time.monotonic() - began
         console.print(
             f"{source.kind} at {source.endpoint_url} serves {source.objects} files (ready in {took:.1f} s); "
-            f"{_forbidden(parts)}, as a plan with delayed data would have it.\n"
+            f"{_forbidden(parts)}, as a subscription with delayed data would.\n"
         )
         os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
         code = _twice(console, source, folder, parts)
@@ -209,7 +209,7 @@ def _list_of(dataset: Dataset) -> str:
 def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
     """An empty folder for the demo; one that an earlier demo left is emptied, any other is refused."""
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
-        raise UsageError(f"{folder} is not empty and no demo's: choose another folder with --dir")
+        raise UsageError(f"{folder} is not empty and not a demo: choose another folder with --dir")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()

@@ -41,7 +41,7 @@ def _show(console: Console, heading: str, found: Sequence[tuple[date, Finding]])
     if heading:
         console.print(heading)
     if not found:
-        console.print("Nothing noteworthy was found in the sessions that are asked for.")
+        console.print("No findings in these sessions.")
         return
     table = Table("date", "finding", "count", "for example", box=None)
     for session, one in found[-_SHOWN:]:
@@ -52,4 +52,4 @@ def _show(console: Console, heading: str, found: Sequence[tuple[date, Finding]])
         console.print(f"the last {_SHOWN} of {len(found):,} (--json has all)")
     for kind, count in Counter(one.kind for _, one in found).most_common():
         console.print(f"{kind}: {counted(count, 'session')}")
-    console.print("The rows are as the vendor published them: nothing was left out or mended.")
+    console.print("The rows are stored as published: nothing was left out or changed.")

@@ -48,5 +48,5 @@ def _show(console: Console, heading: str, found: Sequence[Listed]) -> None:
     open_ = [one for one in found if one.permitted and one.held != "committed"]
     console.print(
         f"{counted(len(found), 'file')} listed, {size(sum(one.bytes for one in found))}; "
-        f"{counted(len(open_), 'file')} that you may have and don't hold, {size(sum(one.bytes for one in open_))}."
+        f"{counted(len(open_), 'file')} available but not stored, {size(sum(one.bytes for one in open_))}."
     )

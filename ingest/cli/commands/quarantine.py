@@ -26,7 +26,7 @@ from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
 from ingest.planning.request import Flags, datasets_asked, request_of
 
-_NOTHING = "Nothing is in quarantine: each file that was fetched could be read, and was applied."
+_NOTHING = "Nothing is in quarantine: every downloaded file was readable and applied."
 _SHOWN = 20
 """Tickers that are shown to a person; --json has all."""
 
@@ -136,7 +136,7 @@ def _show(console: Console, found: Refused, dataset: Dataset) -> None:
         "refused (UTC)": _at(one),
         "reason": one.reason,
         "can be accepted": accepted,
-        "older version held": held,
+        "older version stored": held,
         "bytes kept in": found.path,
     }
     for name, value in facts.items():

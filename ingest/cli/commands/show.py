@@ -156,7 +156,7 @@ def _adjusted(wish: ShowQuery, found: TickerRows) -> _Found:
 
 def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
     if not wish.fetch:
-        raise UsageError("--no-fetch shows what is stored: it goes with --data-source massive alone")
+        raise UsageError("--no-fetch shows what is stored: it needs --data-source massive")
     _, daily = yahoo_daily(chosen, wish.ticker, wish.dataset, start=first)
     named = daily.bars.with_columns(ticker=pl.lit(wish.ticker), source=pl.lit("yahoo"))
     rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
@@ -312,7 +312,7 @@ def _volumes(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
 
 def _volatilities(found: Measures) -> str:
     if isinstance(found.first, datetime):
-        return "not of bars within days: what happens overnight is in none of them"
+        return "not for intraday bars, which leave out overnight moves"
     volatilities = {
         "close to close": found.volatility_close,
         "Parkinson": found.volatility_parkinson,

@@ -51,8 +51,8 @@ def _is_fresh(found: Status, max_age: int) -> bool:
 
 def _age(found: Status) -> str:
     if found.age_sessions is None:
-        return "no session is held"
-    return f"the newest session held, {found.last}, is {counted(found.age_sessions, 'session')} old"
+        return "no session is stored"
+    return f"the newest stored session, {found.last}, is {counted(found.age_sessions, 'session')} old"
 
 
 def show(found: Status, flag: str) -> None:
@@ -61,16 +61,16 @@ def show(found: Status, flag: str) -> None:
     console.print(Text.assemble((found.dataset, "bold"), f" in {found.root}"))
     if found.unknown_parts:
         parts = counted(found.unknown_parts, "session")
-        console.print(f"There are parts of {parts} that the manifest does not know: `ingest run{flag}` takes them up.")
+        console.print(f"Parts of {parts} are missing from the manifest: `ingest run{flag}` restores them.")
     elif found.first is None:
-        console.print(f"Nothing is held yet: `ingest run{flag}` fetches, `ingest demo` shows it without keys.")
+        console.print(f"Nothing is stored yet. `ingest run{flag}` downloads; `ingest demo` needs no keys.")
     else:
         console.print(f"{found.first} to {found.last}, {found.source_rows:,} rows; {_age(found)}.")
     _show_sessions(console, found)
     if found.not_whole:
         days = some([str(day) for day in found.not_whole])
         console.print(
-            f"Held, and a part is missing or damaged: {days}. `ingest run{flag}` fetches what is to be had.",
+            f"A part is missing or damaged: {days}. `ingest run{flag}` downloads what is available.",
             style="yellow",
         )
     _show_gaps(console, found)
@@ -79,7 +79,7 @@ def show(found: Status, flag: str) -> None:
         sizes.add_row(tier.name, f"{tier.files:,}", size(tier.bytes), tier.path)
     print_uncut(console, sizes)
     console.print(
-        f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to be brought up to date; "
+        f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to update; "
         f"{counted(found.corrections, 'correction')}{_see('corrections', flag, found.corrections)}."
     )
     _show_judgements(console, found, flag)
@@ -112,10 +112,10 @@ def _show_judgements(console: Console, found: Status, flag: str) -> None:
 
 def _show_permission(console: Console, found: Status) -> None:
     if found.permission_asked_at:
-        console.print(f"Your plan allows {found.permission} (asked {found.permission_asked_at}).")
+        console.print(f"Your subscription allows {found.permission} (asked {found.permission_asked_at}).")
     if found.only_copies:
         copies = counted(found.only_copies, "session")
-        console.print(f"{copies} held can't be fetched again: older than what the plan allows.", style="yellow")
+        console.print(f"{copies} can't be downloaded again: older than your subscription allows.", style="yellow")
 
 
 def _show_sessions(console: Console, found: Status) -> None:
@@ -137,7 +137,7 @@ def _show_gaps(console: Console, found: Status) -> None:
 def _show_runs(console: Console, found: Status) -> None:
     table = Table("run", "started", "window", "exit", box=None)
     for run in found.runs:
-        ended = "killed or going on" if run["exit_code"] is None else str(run["exit_code"])
+        ended = "killed or running" if run["exit_code"] is None else str(run["exit_code"])
         table.add_row(str(run["run"]), run["started_at"], f"{run['window_start']} to {run['window_end']}", ended)
     if found.runs:
         console.print(table, soft_wrap=False)

@@ -33,7 +33,7 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
     file = tracking.chosen_list(chosen, kind, file)
     console = Console(highlight=False, markup=False)
     new, found = tracking.add(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
-    console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} were in it.", soft_wrap=True)
+    console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} already there.", soft_wrap=True)
     _warn_unread(console, file, chosen.lists_of(kind), kind)
     meant = _meant(chosen, kind, [one.ticker for one in found if not one.rows and one.matches is None])
     for one in found:
@@ -62,7 +62,7 @@ def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | Non
     console = Console(highlight=False, markup=False)
     gone = tracking.remove_tickers(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
     absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
-    console.print(f"{len(gone)} taken out of {file}; CSVs stay as they are.", soft_wrap=True)
+    console.print(f"{len(gone)} removed from {file}; their CSVs stay.", soft_wrap=True)
     if absent:
         console.print(f"Not in it: {some(absent)}.", soft_wrap=True)
     return 0
@@ -115,11 +115,11 @@ def _name(one: TrackedTicker) -> str:
 
 
 def _history(one: TrackedTicker, flag: str) -> str:
-    rows = f"{one.rows:,} rows, {one.first} to {one.last}" if one.rows else "no row is held"
+    rows = f"{one.rows:,} rows, {one.first} to {one.last}" if one.rows else "no rows stored"
     if not one.lacking:
         return f"{_name(one)}: {rows}"
-    fetch = f"`ingest run{flag} --start {one.lacking_first} --end {one.lacking_last}` fetches them again"
-    return f"{_name(one)}: {rows}; {one.lacking:,} sessions were kept without it: {fetch}"
+    fetch = f"`ingest run{flag} --start {one.lacking_first} --end {one.lacking_last}` downloads them again"
+    return f"{_name(one)}: {rows}; {one.lacking:,} sessions were stored without it: {fetch}"
 
 
 def _warn_unread(console: Console, file: Path, lists: Iterable[Path], dataset: Dataset) -> None:

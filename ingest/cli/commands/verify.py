@@ -82,11 +82,11 @@ def _fetched(chosen: Settings, request: Request, lost: Collection[date], quiet: 
     wanted = replace(request, window=Window(min(lost), max(lost)), only=frozenset(lost))
     with choose_rendering(json=False, quiet=quiet) as rendering:
         code = execute(chosen, wanted, rendering)
-    return f"{counted(len(lost), 'session')} asked for again: {'all are here' if code == 0 else 'not all could be had'}"
+    return f"{counted(len(lost), 'session')} downloaded again: {'all succeeded' if code == 0 else 'some failed'}"
 
 
 def _show(console: Console, found: Verified, mended: bool) -> None:
-    how = "each text unpacked, each CSV made once more" if found.deep else "`--deep` also unpacks them"
+    how = "all parts unpacked, all CSVs rebuilt" if found.deep else "`--deep` also unpacks them"
     console.print(
         f"{counted(found.sessions, 'session')} of {found.rows:,} rows: {counted(found.files, 'part')} read, "
         f"{size(found.bytes)} ({how}); {counted(found.csvs, 'tracked CSV')}.",
@@ -96,11 +96,11 @@ def _show(console: Console, found: Verified, mended: bool) -> None:
     for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True)
     if not found.broken:
-        console.print("Nothing is missing and nothing is damaged.")
+        console.print("Nothing is missing or damaged.")
     elif mended:
-        console.print("What is still listed could not be mended: see the reasons.", style="yellow")
+        console.print("What is still listed could not be repaired; see the reasons.", style="yellow")
     else:
-        console.print("`ingest verify --repair` mends it from the parts, and fetches the rest.", style="yellow")
+        console.print("`ingest verify --repair` repairs this from the parts and downloads the rest.", style="yellow")
 
 
 def _show_problems(console: Console, found: Verified) -> None:

@@ -46,7 +46,7 @@ class Lines:
             case events.Notice():
                 self._say(said(event.message, event.hints))
             case events.Stopping():
-                self._say("stopping: what is in flight is finished; once more to end at once")
+                self._say("stopping after what is in flight; interrupt again to stop at once")
             case events.Finished():
                 self._summary(event)
             case _:
@@ -57,7 +57,7 @@ class Lines:
         self._out.write(f"{dataset}\n")
         for row in words.plan_rows(plan):
             self._out.write("  ".join(cell for cell in row if cell) + "\n")
-        self._out.write(f"to fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
+        self._out.write(f"to download: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
 
     def confirm(self, estimate: str) -> bool:
         """Nobody is there to ask."""

@@ -99,7 +99,7 @@ class Terminal:
         for row in words.plan_rows(plan):
             table.add_row(*row)
         self._console.print(table)
-        self._console.print(f"To fetch: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
+        self._console.print(f"To download: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
 
     def confirm(self, estimate: str) -> bool:
         """Ask, with the estimate; whoever closes the input or presses Ctrl-C has not agreed."""
@@ -123,7 +123,7 @@ class Terminal:
                 self._yahoo = f"splits, dividends and rows that Massive does not have: {event.ticker}"
             case events.Stopping():
                 self._console.print(
-                    "Stopping: what is in flight is finished. Ctrl-C again ends at once.", style="yellow"
+                    "Stopping after what is in flight. Press Ctrl-C again to stop at once.", style="yellow"
                 )
         self._warn(event)
 

@@ -46,7 +46,7 @@ def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, s
         ("dataset", done.dataset),
         ("window", f"{done.start} to {done.end}"),
         ("fetched", f"{counted(done.fetched, 'session')}, {size(done.bytes)}, {done.requests:,} requests"),
-        ("held in the window", counted(done.committed, "session")),
+        ("stored in the window", counted(done.committed, "session")),
         *_states(done, explained),
     ]
     if done.fetched:
@@ -78,10 +78,10 @@ _MEANING = {
     "forbidden": "forbidden",
     "unpublished": "not published yet",
     "absent": "not listed by the source",
-    "failed": "failed (tried again by the next run)",
-    "damaged": "held, and not whole (`ingest verify` says more)",
-    "quarantined": "quarantined (`ingest quarantine list` says why)",
-    "not_attempted": "not attempted (fetched by the next run)",
+    "failed": "failed (retried by the next run)",
+    "damaged": "stored but damaged (see `ingest verify`)",
+    "quarantined": "quarantined (see `ingest quarantine list`)",
+    "not_attempted": "not attempted (left for the next run)",
 }
 
 
@@ -94,23 +94,23 @@ def _states(done: events.Finished, explained: bool) -> Iterable[tuple[str, str]]
 def outcome(done: events.Finished) -> str:
     """How it ended, in one line."""
     if done.interrupted:
-        return "Interrupted: what was in flight is committed. Run again to go on."
+        return "Interrupted: what was in flight is committed. Run again to continue."
     if done.exit_code == 0:
-        return "Nothing to do: all that can be had is held." if not done.fetched else "Complete."
+        return "Nothing to do: everything available is stored." if not done.fetched else "Complete."
     if done.exit_code == 3:
         if done.failed or done.quarantined:
             return "Finished, but some sessions failed or are quarantined: see above."
-        what = "some sessions held are not whole" if done.damaged else "the source lists no file of this dataset"
+        what = "some stored sessions are damaged" if done.damaged else "the source lists no file of this dataset"
         return f"Finished, but {what}: see above."
-    return "Ended early: what was committed stays. Run again to go on."
+    return "Ended early: what was committed stays. Run again to continue."
 
 
 def to_fetch(event: events.Planned) -> str:
     """What a run is about to fetch, and why."""
     if not event.fetch:
-        return "to fetch: nothing"
+        return "to download: nothing"
     whys = [f"{count:,} {key.removeprefix(_FETCH)}" for key, count in event.reasons.items() if key.startswith(_FETCH)]
-    return f"to fetch: {counted(event.fetch, 'session')}, {size(event.bytes)} ({'; '.join(whys)})"
+    return f"to download: {counted(event.fetch, 'session')}, {size(event.bytes)} ({'; '.join(whys)})"
 
 
 def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
@@ -131,14 +131,14 @@ def warning(event: events.Event) -> str | None:
         case events.Notice(message=message, level="warning", hints=hints):
             return said(message, hints)
         case events.Vanished(session=session):
-            return f"{session} was listed, and is not there: the next run will see"
+            return f"{session} was listed but its file is gone; the next run will check again"
         case events.Failed(session=session, reason=reason):
             return f"{session} failed: {reason}"
         case events.Quarantined(session=session, reason=reason, path=path, acceptable=True):
-            way = f"`ingest quarantine show {session}` tells more, `ingest quarantine accept {session}` applies it"
-            return f"{session} was republished and held back: {reason}; its bytes are in {path}. {way}"
+            way = f"`ingest quarantine show {session}` shows more, `ingest quarantine accept {session}` applies it"
+            return f"{session} was republished and quarantined: {reason}; its bytes are in {path}. {way}"
         case events.Quarantined(session=session, reason=reason, path=path):
-            return f"{session} is unreadable and was put into quarantine: {reason}; its bytes are in {path}"
+            return f"{session} is unreadable and was quarantined: {reason}; its bytes are in {path}"
         case events.ConcurrencyChanged(limit=limit, cause=cause):
             return f"downloads at once: {limit} ({cause})"
     return None

@@ -205,7 +205,7 @@ class _Adopting:
     def _csv(self, one: TheirFile, number: int, witnesses: Witnesses) -> Adoption:
         if why := witnesses.verdict(number, self._held):
             return _report(one, "not raw", why.text, *why.hints)
-        return _report(one, "held", f"its {witnesses.agreed(number)} sessions are held and say the same")
+        return _report(one, "held", f"its {witnesses.agreed(number)} sessions are stored and agree")
 
 
 def _report(one: TheirFile, verdict: Verdict, reason: str, *hints: Hint, md5: str | None = None) -> Adoption:

@@ -56,7 +56,7 @@ def checked_folder(folder: Path, settings: Settings) -> Path:
     with durable.translated("look into", top):
         has_any = any(files.is_there(top / name) for name in (_DAYS, _TICKERS))
     if not has_any:
-        raise UsageError(f"{folder} has neither {_DAYS} nor {_TICKERS} in it: there is nothing to adopt")
+        raise UsageError(f"{folder} has neither {_DAYS} nor {_TICKERS} in it; nothing to adopt")
     return top
 
 

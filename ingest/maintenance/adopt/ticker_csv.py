@@ -170,7 +170,7 @@ class Witnesses:
         return {one.ticker for one, _, _ in self._on(day) if one.adjusted is None}
 
     def verdict(self, number: int, held: Collection[date]) -> Message | None:
-        """Why a CSV's rows are not taken; None where all its sessions are held and say the same."""
+        """Why a CSV's rows are not taken; None where all its sessions are stored and agree."""
         one, case = self.csvs[number], self._cases[number]
         lacking = sorted({date.fromordinal(day) for day in one.days.tolist()} - set(held))
         hints = (call("run", "to download its days", start=lacking[0], end=lacking[-1]),) if lacking else ()

@@ -68,7 +68,7 @@ def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY
         time.sleep(_LOOK_AGAIN_S)
         again = check_cache(settings, deep, dataset)
         both = tuple(one for one in again.problems if one in found.problems)
-        note = "another run may be going on: what it has not finished may look unfinished"
+        note = "another run may be in progress; its unfinished work can look like damage"
         return replace(again, problems=both, notes=(*again.notes, note))
     return found
 
@@ -115,7 +115,7 @@ class _Verifying:
         held = self._manifest.sessions()
         found = self._sessions(found, held)
         if not found.sessions and (parts := self.cache.parts.present("tracked")):
-            why = f"there are {len(parts):,} tracked parts, and the manifest knows of no session"
+            why = f"{len(parts):,} tracked parts exist, but the manifest has no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
         followed = [row for row in self._manifest.csvs.states().values() if row.active]
         files = (*followed, *self._manifest.csvs.months().values())

@@ -93,7 +93,7 @@ def _ascend(record: SessionRecord) -> bool:
 def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
     size = files.size(path)
     if sha256_of(path) != record.part_sha256[tier]:
-        yield f"it is not the file that was written: its {size:,} bytes have another sha256"
+        yield f"not the file that was written: the sha256 of its {size:,} bytes differs"
         return
     try:
         index = MemberIndex.decode(record.part_index[tier])

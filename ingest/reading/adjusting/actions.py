@@ -191,7 +191,7 @@ def actions_of(
 
 def _old(last: date, reasons: Mapping[str, str]) -> str:
     """In words; the reason is the first one's."""
-    return f"splits and dividends of {some(list(reasons))} are of {last}, not newer: {next(iter(reasons.values()))}"
+    return f"splits and dividends of {some(list(reasons))} are known only up to {last}: {next(iter(reasons.values()))}"
 
 
 def _unknown(unknown: Mapping[str, str], are_many: bool) -> ActionsUnknown:
@@ -206,7 +206,7 @@ def _unknown(unknown: Mapping[str, str], are_many: bool) -> ActionsUnknown:
 
 def _skipped(unknown: Mapping[str, str]) -> str:
     names, cause = sorted(unknown), next(iter(unknown.values()))
-    return f"left out, their splits and dividends are not known: {', '.join(names)} ({cause})"
+    return f"left out because their splits and dividends are unknown: {', '.join(names)} ({cause})"
 
 
 def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
@@ -322,7 +322,7 @@ def _adjustable(
 def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:
     """What is to be said of splits that the raw prices show no trace of, and, with `payouts`, of odd ones."""
     splits = [
-        f"{ticker}: Yahoo has a split of {split.ratio:g} for 1 on {split.ex_date}, and the prices show no such jump"
+        f"{ticker}: Yahoo reports a {split.ratio:g}-for-1 split on {split.ex_date}, but prices show no matching jump"
         for ticker, split in adjusted.doubtful(rows, actions)
     ]
     return [*splits, *differences(rows, actions)] if payouts else splits

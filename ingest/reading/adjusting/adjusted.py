@@ -32,7 +32,7 @@ class Seam:
     def __str__(self) -> str:
         """In words."""
         return (
-            f"{self.ticker} has no rows in {self.sessions:,} sessions between {self.before} ({self.close_before:g}) "
+            f"{self.ticker} did not trade in {self.sessions:,} sessions between {self.before} ({self.close_before:g}) "
             f"and {self.after} ({self.close_after:g})"
         )
 

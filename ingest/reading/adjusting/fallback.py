@@ -98,8 +98,8 @@ def symbol_of(dataset: Dataset, ticker: str) -> str:
 def unasked(dataset: Dataset, ticker: str) -> str:
     """In words, why Yahoo is not asked for a ticker that has no symbol there."""
     if dataset.spelling is None:
-        return f"{ticker} is not asked for at Yahoo, which does not have {dataset.short}"
-    return f"{ticker} is not asked for at Yahoo: no spelling there is known to mean the same"
+        return f"{ticker} is not looked up at Yahoo, which does not have {dataset.short}"
+    return f"{ticker} is not looked up at Yahoo: its symbol there is unknown"
 
 
 def compared(cache: Cache, ticker: str, found: Daily, start: date | None = None) -> Answer:
@@ -206,9 +206,9 @@ def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Fl
     day, yahoos, mine = closes.filter(wrong).select("date", "yahoos", "mine").row(-1)
     first, others = closes.filter(wrong)["date"][0], int(wrong.sum()) - 1
     more = f", and so on {others:,} more since {first}" if others else ""
-    split = ", or a split that one of the two does not have" if dataset.splits else ""
+    split = ", or a split that one of them does not have" if dataset.splits else ""
     return (
-        f"Yahoo's prices of {ticker} are not Massive's: on {day} it has {yahoos:g} as traded, against {mine:g} "
+        f"Yahoo's prices of {ticker} disagree with Massive: on {day} it has {yahoos:g} as traded, against {mine:g} "
         f"({yahoos / mine:.4g} times){more}; another security{split}"
     )
 
@@ -272,7 +272,7 @@ def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]
     except CacheLocked:
         pass  # a run is going on, and asks Yahoo itself
     except CacheError as error:
-        warn(f"what Yahoo says is not kept: {error.message}")
+        warn(f"Yahoo's answer is not kept: {error.message}")
 
 
 def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:

@@ -95,7 +95,7 @@ def _late(mine: _Rows, begins: date | None) -> Iterator[Sign]:
     is_within = earlier < len(mine.days)
     after = mine.day(earlier) if is_within else begins
     jump = mine.jump(earlier) if is_within else 0.0
-    words = f"Yahoo has {mine.ticker} since {begins} alone, and there are rows up to {mine.day(earlier - 1)}"
+    words = f"Yahoo has {mine.ticker} only since {begins}, but there are rows up to {mine.day(earlier - 1)}"
     is_sure = len(np.unique(mine.days[:earlier])) > _WEEK or abs(jump) >= _CHANGED
     yield Sign(mine.ticker, mine.day(earlier - 1), after, f"{words}{_times(jump)}", is_sure)
 

@@ -74,7 +74,7 @@ def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool)
     except ActionsUnknown as error:
         if needed:
             raise
-        warn(f"there is no Adj Close: {error.message}")
+        warn(f"Adj Close is missing: {error.message}")
         return np.full(rows.height, np.nan)
 
 
@@ -126,7 +126,7 @@ def _places(rows: pl.DataFrame, actions: Actions, opening: clock | None = None) 
         if first == len(days) or end == 0:
             continue
         if first == end:
-            warn(f"{rows['ticker'][0]}: there is no row of {day}; what happened then stands at {days[first]}")
+            warn(f"{rows['ticker'][0]}: no row on {day}; its corporate actions are shown at {days[first]}")
         found[day] = first + (_opened(rows["time"][first:end], opening) if opening else 0)
     return found
 

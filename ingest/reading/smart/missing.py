@@ -45,7 +45,7 @@ def missing_minutes(cache: Cache, query: Query, covered: Collection[date], minut
     if missing:
         warn(
             f"{len(missing):,} of {len(sessions):,} sessions are missing ({gaps.spans_in_words(stretches)}): no file "
-            f"of {query.dataset.short} is held, and Yahoo is not asked for minutes"
+            f"of {query.dataset.short} is stored, and Yahoo is not asked for minutes"
         )
     days = frozenset(minutes["date"].to_list())
     return [*(_warn_of_ends(query, sessions, days, covered) if days else ()), *stretches]
@@ -77,13 +77,13 @@ def _warn_of_ends(
         found.append((early[0], early[-1]))
         warn(
             f"{query.ticker} has no rows from {early[0]} to {early[-1]}, in {len(early):,} sessions whose files are "
-            "held: it was not listed yet, or had another ticker"
+            "stored: it was not listed yet, or had another ticker"
         )
     if late := gaps.after(sessions, days, held):
         found.append((late[0], late[-1]))
         warn(
             f"{query.ticker} has no rows from {late[0]} to {late[-1]}, in {len(late):,} sessions whose files are "
-            "held: it is not listed any more, or has another ticker"
+            "stored: it was delisted, or has another ticker"
         )
     return found
 
@@ -109,4 +109,4 @@ def spelling(cache: Cache, query: Query) -> str:
         return f"; {words}"
     if foreign_tickers(query.dataset, [query.ticker]):
         return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
-    return "; tickers are spelled as the vendor does, capitals and all"
+    return "; tickers are case-sensitive and use the vendor's spelling"

@@ -88,7 +88,7 @@ def window_of(
 
 def _empty(first: date, last: date, newest: date) -> str:
     if first > newest:
-        return f"no session from {first} on is over yet: the newest that is over is {newest}"
+        return f"no session from {first} on is complete yet; the newest complete one is {newest}"
     return f"the window is empty: it begins on {first} and ends on {last}"
 
 

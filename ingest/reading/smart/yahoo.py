@@ -77,7 +77,7 @@ def _warn_of_moved(ticker: str, told: Told, end: date | None) -> None:
     for day in sorted(events.difference(days)):
         if days and days[0] < day < days[-1]:
             before = max(one for one in days if one < day)
-            warn(f"{ticker}: Yahoo has no row of {day}; yfinance shows what happened then at {before}")
+            warn(f"{ticker}: Yahoo has no row on {day}; yfinance shows that day's corporate actions at {before}")
 
 
 def yahoo_daily(settings: Settings, ticker: str, dataset: Dataset = STOCKS_DAY, **window: Any) -> tuple[Told, Daily]:

@@ -282,7 +282,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
 
 def _no_keys(profile: str) -> str:
     return (
-        f"there are no keys under [{profile}] in {credentials_file()}. "
+        f"no keys under [{profile}] in {credentials_file()}. "
         "Write the S3 keys of your Massive dashboard there:\n"
         f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
         "or name another profile in [source] profile"
@@ -303,7 +303,7 @@ async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
 
 def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> None:
     if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
-        raise Disrupted(f"{item.key}: the answer is no object: {data[:200]!r}")
+        raise Disrupted(f"{item.key}: the answer is not an object: {data[:200]!r}")
 
 
 def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
@@ -314,9 +314,9 @@ def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
         read = str if any(entry["Key"].startswith(prefix) for entry in entries) else unquote
         found = [_remote_object(entry, read(entry["Key"])) for entry in entries]
     except (LookupError, ValueError) as error:
-        raise Disrupted(f"listing {prefix}: the answer is no listing; {NOT_S3}") from error
+        raise Disrupted(f"listing {prefix}: the answer is not a listing; {NOT_S3}") from error
     if not found and page.get("KeyCount", 0) > len(page.get("CommonPrefixes", ())):
-        raise Disrupted(f"listing {prefix}: {page['KeyCount']:,} keys are announced, and none is there; {NOT_S3}")
+        raise Disrupted(f"listing {prefix}: {page['KeyCount']:,} keys are announced, but none are listed; {NOT_S3}")
     return found
 
 

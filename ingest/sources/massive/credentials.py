@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _ODD: Mapping[str, str] = {
-    r"(AKIA|ASIA)[A-Z0-9]{16}": "the access key looks like one of AWS itself: take the S3 keys of Massive's dashboard",
+    r"(AKIA|ASIA)[A-Z0-9]{16}": "the access key looks like an AWS key: use the S3 keys from the Massive dashboard",
     r"[A-Za-z0-9_]{32}": "the access key looks like the key of the REST API: flat files have an access key of their "
     "own, beside the secret key, in the S3 part of Massive's dashboard",
 }

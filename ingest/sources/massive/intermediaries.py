@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from ingest.errors import Disrupted, SourceRefused, printable
 
-NOT_S3: Final = "S3 does not answer so: see [source] endpoint_url, and whether a proxy stands in between"
+NOT_S3: Final = "this is not an S3 response: check [source] endpoint_url and any proxy in between"
 
 _OWN_MEANING = {408, 412, 416, 425, 429}
 """Refusals that HTTP itself defines: they mean what they say, whoever gives them."""
@@ -68,10 +68,10 @@ def _look_at(operation_model: Any, response_dict: dict[str, Any], **_: object) -
     is_no_xml = status == _AS_BOTOCORE_SAYS and _code(body) is None
     is_other = status < 300 and _root(body) not in ("ListBucketResult", "Error")
     if operation_model.name == "ListObjectsV2" and (is_no_xml or is_other):
-        raise Disrupted(f"the answer is no listing ({described(headers, body)}); {NOT_S3}")
+        raise Disrupted(f"the answer is not a listing ({described(headers, body)}); {NOT_S3}")
 
 
-_IN_BETWEEN = "a firewall or a proxy stands in between, or [source] endpoint_url is no S3 gateway"
+_IN_BETWEEN = "a firewall or a proxy is in between, or [source] endpoint_url is not an S3 gateway"
 
 
 def _sent_on(status: int, headers: Mapping[str, str], body: bytes) -> str:

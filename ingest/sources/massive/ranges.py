@@ -84,7 +84,7 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange
             async for chunk in stream.content.iter_any():
                 heard.received(len(chunk))
                 if at + len(chunk) > end:
-                    raise Disrupted(f"{item.key}: more bytes come than were asked for")
+                    raise Disrupted(f"{item.key}: more bytes arrived than were requested")
                 await gathered.add(chunk[max(stretch.start - at, 0) : stretch.stop - at])
                 at += len(chunk)
                 if at >= stretch.stop and end > stretch.stop:
@@ -96,15 +96,15 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange
 def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, alone: bool) -> tuple[int, int]:
     """Where in the object a body begins and ends."""
     if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
-        raise Disrupted(f"{item.key}: the answer is no object")
+        raise Disrupted(f"{item.key}: the answer is not an object")
     is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _OK
     start, stop, total = _all(answer, item) if is_whole else _part(answer, item)
     if (etag_of(answer["ETag"]), total) != (item.etag, item.size):
         raise ObjectReplaced(f"{item.key}: it is not the object that was listed any more")
     if is_whole and not alone:
-        raise Unranged(f"{item.key}: the source sends whole objects where a part is asked for")
+        raise Unranged(f"{item.key}: the source sends whole objects when asked for a byte range")
     if not is_whole and not stretch.start == start < stop <= stretch.stop:
-        raise Disrupted(f"{item.key}: another part of it comes than was asked for")
+        raise Disrupted(f"{item.key}: a different byte range arrived than was requested")
     return start, stop
 
 

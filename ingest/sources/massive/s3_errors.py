@@ -52,7 +52,7 @@ _ADVICE = {
     "InvalidToken": "these keys need no session token, or another one: see aws_session_token",
     "AuthorizationHeaderMalformed": "the keys or the region are not as S3 writes them: see [source] region",
     "RequestTimeTooSkewed": "this computer's clock is wrong: set it and try again",
-    "NoSuchBucket": "there is no such bucket: see [source] bucket",
+    "NoSuchBucket": "no such bucket: check [source] bucket",
 }
 
 _TRANSPORT = (

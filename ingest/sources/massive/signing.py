@@ -26,7 +26,7 @@ class TooSlow(CredentialRetrievalError):  # type: ignore[misc]
     """Keys that did not come in time."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(provider="credential_process", error_msg=f"it has told no keys within {seconds:g} s")
+        super().__init__(provider="credential_process", error_msg=f"it returned no keys within {seconds:g} s")
 
 
 async def signing_keys(core: AioSession, seconds: float) -> Any:

@@ -72,7 +72,7 @@ def trusted(bundle: str, named_by: str) -> ssl.SSLContext:
         return _context(bundle, is_folder, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     except OSError as error:
         raise UsageError(
-            f"{named_by} names {bundle}, which cannot be read as certificates ({error}): mend it, or take it away"
+            f"{named_by} names {bundle}, which cannot be read as certificates ({error}). Correct or unset it"
         ) from error
 
 
@@ -145,11 +145,11 @@ def _proxy_of(named: str, scheme: str) -> str:
         bare = (parts.path.strip("/"), parts.query, parts.fragment) == ("", "", "")
         if kind in _PROXIES and _HOST.fullmatch(parts.hostname or "") and bare and parts.port != 0:
             return parts.geturl()
-    of = f"a proxy of the kind {kind}://" if _KIND.fullmatch(kind) and kind not in _PROXIES else "no proxy"
+    of = f"a proxy of the kind {kind}://" if _KIND.fullmatch(kind) and kind not in _PROXIES else "an invalid proxy"
     raise UsageError(
-        f"{_variable_of(scheme)} names {of}: a proxy of HTTP is supported, as http://host:port or https://host:port, "
-        "with user:password@ before the host where it wants to know you (what is no letter or digit as %XX); SOCKS is "
-        "not. Hosts in NO_PROXY are reached without any"
+        f"{_variable_of(scheme)} names {of}. HTTP proxies are supported, as http://host:port or https://host:port, "
+        "with user:password@ before the host if needed (other characters than letters and digits as %XX); SOCKS is "
+        "not supported. Hosts in NO_PROXY are reached directly"
     )
 
 
@@ -211,7 +211,7 @@ async def _bounded(response: Any) -> bytes:
         response.raw.close()
         raise
     if len(body) > _MAX_BODY:
-        raise SourceRefused(f"more than {_MAX_BODY:,} bytes come where a listing was asked for")
+        raise SourceRefused(f"more than {_MAX_BODY:,} bytes arrived for a listing")
     return bytes(body)
 
 
