@@ -186,7 +186,7 @@ class _Accepting:
         replaced = self._manifest.replacements.held([one.session]).get(one.session)
         limit = self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_set(tracked)
-        job = Job(decision, number, self._cache, limit, replaced, accept=True, tuning=tuning)
+        job = Job(decision, number, self._cache.layout, limit, replaced, accept=True, tuning=tuning)
         try:
             prepared = prepare(job, body)
         except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version

@@ -91,7 +91,7 @@ class Pipeline:
 
     def _jobs(self, decisions: Sequence[Decision]) -> list[Job]:
         """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
-        sets = {decision.tracked for decision in decisions}
+        sets, layout = {decision.tracked for decision in decisions}, self._cache.layout
         numbers = {tickers: self._cache.manifest.tracked_set(tickers) for tickers in sets}
         replaced = self._cache.manifest.replacements.held(
             one.session for one in decisions if one.held.held == "committed"
@@ -100,7 +100,7 @@ class Pipeline:
             Job(
                 one,
                 numbers[one.tracked],
-                self._cache,
+                layout,
                 self._max_unpacked,
                 replaced.get(one.session),
                 accept=self._request.accept,

@@ -187,7 +187,7 @@ class _Adopting:
         decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
         number = self._manifest.tracked_set(tracked)
         replaced = self._manifest.replacements.held([session]).get(session)
-        job = Job(decision, number, self._cache, self._max_unpacked, replaced, tuning=self._settings.tuning)
+        job = Job(decision, number, self._cache.layout, self._max_unpacked, replaced, tuning=self._settings.tuning)
         commit(self._cache, [prepare(job, day.body)])
 
     def _project(self) -> None:
