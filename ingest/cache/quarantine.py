@@ -23,7 +23,7 @@ def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptabl
         durable.take_over(path, body.path)
     with durable.translated("read", path):
         sha256 = sha256_of(path)
-    kept = QuarantinedFile(session, body.etag, size, body.last_modified, reason, acceptable, sha256=sha256)
+    kept = QuarantinedFile(session, body.etag, size, body.last_modified, reason, acceptable=acceptable, sha256=sha256)
     cache.manifest.replacements.quarantine(kept, cache.run)
 
 

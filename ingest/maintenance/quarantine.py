@@ -182,7 +182,7 @@ class _Accepting:
         held = self._states.get(one.session, Held())
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
-        decision = Decision(one.session, "fetch", "accepted", "listed", None, held, tracked, keep_rest)
+        decision = Decision(one.session, "fetch", "accepted", "listed", held=held, tracked=tracked, keep_rest=keep_rest)
         replaced = self._manifest.replacements.held([one.session]).get(one.session)
         limit = self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_set(tracked)

@@ -201,7 +201,7 @@ def test_a_flaw_names_its_session(whole, tmp_path):
 def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
     """Only what a value is makes damage: `--repair` would set a healthy file aside for a bug."""
 
-    def buggy(*arguments):
+    def buggy(*arguments, **named):
         raise wrong("a bug")
 
     monkeypatch.setattr("ingest.cache.manifest.manifest.Held", buggy)

@@ -9,8 +9,7 @@ from ingest.cache.manifest.integrity.tables import columns
 from ingest.cache.manifest.records import FORMAT, Projection
 
 _PATTERN = columns("patterns", "pattern")
-_PROJECTION = columns(
-    "projections",
+_NAMES = (
     "active",
     "dirty",
     "yahoo",
@@ -24,6 +23,7 @@ _PROJECTION = columns(
     "mtime_ns",
     "format",
 )
+_PROJECTION = columns("projections", *_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,9 @@ class Csvs:
         return int(self.database.rows(query, FORMAT)[0][0])
 
     def _states(self, which: str, *values: str) -> Iterator[Projection]:
-        names = "active, dirty, yahoo, period, ticker, first, last, rows, sha256, size, mtime_ns, format"
-        query = f"SELECT {names} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
+        query = f"SELECT {', '.join(_NAMES)} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
         for row in self.database.typed(_PROJECTION, query, *values):
-            yield Projection(**dict(zip(names.split(", "), row, strict=True)))
+            yield Projection(**dict(zip(_NAMES, row, strict=True)))
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""

@@ -129,7 +129,17 @@ class Manifest(Database):
             "WHERE s.dataset = ? ORDER BY s.session"
         )
         return {
-            day: Held(held, remote, reason, told, etag, self._tracked(number), bool(kept), refused, bool(acceptable))
+            day: Held(
+                held,
+                remote,
+                reason,
+                remote_etag=told,
+                etag=etag,
+                tracked=self._tracked(number),
+                archive_kept=bool(kept),
+                quarantined=refused,
+                acceptable=bool(acceptable),
+            )
             for day, held, remote, reason, told, etag, number, kept, refused, acceptable in self.typed(_STATE, query)
         }
 
@@ -317,7 +327,9 @@ class Manifest(Database):
     ) -> PartsOf:
         hashes = {tier: sha256 for tier, sha256 in zip(TIERS, parts[:2], strict=True) if sha256}
         index = Indexes({tier: blob for tier, blob in zip(TIERS, parts[2:], strict=True) if blob}, self.path)
-        return PartsOf(session, self._tracked(number), cut, names, index, hashes, version, doubt)
+        return PartsOf(
+            session, self._tracked(number), cut, names, index, sha256=hashes, version=version, in_doubt=doubt
+        )
 
     def versions(self, first: date, last: date) -> dict[date, str]:
         """Of each session that is committed from `first` to `last` what `parts` says as its version."""
@@ -335,4 +347,4 @@ class Manifest(Database):
     def _intended(self, record: SessionRecord) -> PartsOf:
         index = Indexes(record.part_index, self.path)
         tracked = self._tracked(record.tracked_set)
-        return PartsOf(record.session, tracked, record.cut, record.columns, index, record.part_sha256)
+        return PartsOf(record.session, tracked, record.cut, record.columns, index, sha256=record.part_sha256)

@@ -124,7 +124,9 @@ class Replacements:
 
     def _correction_of(self, row: tuple[Any, ...]) -> KeptCorrection:
         day, old, new, columns, removed, added, kind, before, at = self.database.fitted(_CORRECTION, row)
-        return KeptCorrection(Correction(day, old, new, columns, removed, added, kind, before or columns), at)
+        return KeptCorrection(
+            Correction(day, old, new, columns, removed, added=added, kind=kind, old_columns=before or columns), at
+        )
 
     def quarantine(self, refused: QuarantinedFile, run: int) -> None:
         """Record a refused file. A session that is held stays committed: only the replacement is refused."""

@@ -184,7 +184,7 @@ class _Adopting:
         if self._dry_run:
             split(day.text, SplitSpec(tracked, keep_rest, self._request.dataset, session))
             return
-        decision = Decision(session, "fetch", "adopted", "listed", None, state, tracked, keep_rest)
+        decision = Decision(session, "fetch", "adopted", "listed", held=state, tracked=tracked, keep_rest=keep_rest)
         number = self._manifest.tracked_set(tracked)
         replaced = self._manifest.replacements.held([session]).get(session)
         job = Job(decision, number, self._cache.layout, self._max_unpacked, replaced, tuning=self._settings.tuning)
@@ -210,7 +210,7 @@ class _Adopting:
 
 def _report(one: TheirFile, verdict: Verdict, reason: str, *hints: Hint, md5: str | None = None) -> Adoption:
     """What became of a file."""
-    return Adoption(one.shown, one.session, one.ticker, verdict, reason, md5, hints)
+    return Adoption(one.shown, one.session, one.ticker, verdict, reason, md5=md5, hints=hints)
 
 
 def _lacking(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
