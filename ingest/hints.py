@@ -69,14 +69,14 @@ def call(name: str, purpose: str, usual: tuple[str, ...] = (), **arguments: Valu
     return Call(name, purpose, tuple(arguments.items()), usual)
 
 
-def joined(text: str, sentences: list[str]) -> str:
+def in_sentences(text: str, sentences: list[str]) -> str:
     """A message with the sentences that hints became."""
     return " ".join([f"{text.rstrip('.')}.", *(f"{one}." for one in sentences)]) if sentences else text
 
 
 def in_python(text: str, hints: tuple[Hint, ...]) -> str:
     """The message for a Python caller: hints that no function or argument stands for are left out."""
-    return joined(text, [sentence for hint in hints if (sentence := _sentence(hint))])
+    return in_sentences(text, [sentence for hint in hints if (sentence := _sentence(hint))])
 
 
 def _sentence(hint: Hint) -> str:

@@ -13,6 +13,7 @@ import ingest
 from ingest import events
 from ingest.cli.app import app
 from ingest.cli.rendering.hints import as_json, told
+from ingest.cli.rendering.words import to_fetch
 from ingest.errors import AcrossSeam, IngestError, ManifestDamaged, NotConfirmed, UsageError
 from ingest.hints import Call, Option, call
 
@@ -72,6 +73,12 @@ TORN = "the manifest m is damaged (torn)"
 )
 def test_a_hint_is_a_command_or_a_call(error: IngestError, typed: str, called: str) -> None:
     assert (told(error), str(error)) == (typed, called)
+
+
+def test_reasons_of_a_plan_are_said_in_plain_words() -> None:
+    reasons = {"fetch: new": 2, "fetch: lacks archive": 1, "fetch: refused before": 3, "skip: committed": 4}
+    said = "to download: 6 sessions, 1.0 kB (2 new; 1 archive missing; 3 previously forbidden)"
+    assert to_fetch(events.Planned(6, 1000, reasons)) == said
 
 
 def test_a_hint_is_part_of_the_message_in_json() -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ingest.errors import IngestError, IngestWarning, printable
-from ingest.hints import Call, Hint, Value, joined
+from ingest.hints import Call, Hint, Value, in_sentences
 from ingest.market.catalogue import STOCKS_DAY
 
 _FLAGS: dict[tuple[str, Value | None], str] = {("errors", "skip"): "--skip-unknown", ("partial", True): ""}
@@ -17,7 +17,7 @@ _CHOSEN = {"config": "FILE", "list": "FILE", "tickers": "FILE"}
 
 def said(text: str, hints: Collection[Hint]) -> str:
     """A message with its hints as commands and flags."""
-    return joined(text, [sentence for hint in hints if (sentence := _sentence(hint))])
+    return in_sentences(text, [sentence for hint in hints if (sentence := _sentence(hint))])
 
 
 def told(error: IngestError | IngestWarning) -> str:

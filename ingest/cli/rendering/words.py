@@ -109,8 +109,23 @@ def to_fetch(event: events.Planned) -> str:
     """What a run is about to fetch, and why."""
     if not event.fetch:
         return "to download: nothing"
-    whys = [f"{count:,} {key.removeprefix(_FETCH)}" for key, count in event.reasons.items() if key.startswith(_FETCH)]
+    reasons = {key.removeprefix(_FETCH): count for key, count in event.reasons.items() if key.startswith(_FETCH)}
+    whys = [f"{count:,} {_reason(reason)}" for reason, count in reasons.items()]
     return f"to download: {counted(event.fetch, 'session')}, {size(event.bytes)} ({'; '.join(whys)})"
+
+
+_REASONS = {
+    "held back before": "previously quarantined",
+    "refused before": "previously forbidden",
+    "failed before": "previously failed",
+    "left for later": "over this run's limit",
+}
+"""Reasons of a plan, whose keys in JSON stay as they are, for a person."""
+
+
+def _reason(reason: str) -> str:
+    missing = reason.removeprefix("lacks ")
+    return _REASONS.get(reason, reason) if missing == reason else f"{missing} missing"
 
 
 def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
@@ -121,7 +136,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
         group = [one for one in plan.decisions if (one.action, one.reason) == (action, reason)]
         packed = sum(one.item.size for one in group if one.item)
         span = f"{group[0].session} to {group[-1].session}" if len(group) > 1 else str(group[0].session)
-        rows.append((action, reason, f"{len(group):,}", span, size(packed) if packed else ""))
+        rows.append((action, _reason(reason), f"{len(group):,}", span, size(packed) if packed else ""))
     return rows
 
 
