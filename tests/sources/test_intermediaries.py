@@ -44,7 +44,7 @@ FOREIGN = {
         Foreign(403, b'{"Code": "AccessDenied"}', (("Content-Type", "application/json"),)),
         'application/json, "{"Code": "AccessDenied"}"',
     ),
-    "nothing": (Foreign(403), "empty): a firewall or a proxy stands in between"),
+    "nothing": (Foreign(403), "empty): a firewall or a proxy is in between"),
     "XML of another": (Foreign(403, b"<Answer><Code>AccessDenied</Code></Answer>"), "<Answer><Code>AccessDenied"),
     "a page within XML": (Foreign(403, b"<html><Error><Code>AccessDenied</Code></Error></html>"), "not by S3"),
     "a code that is empty": (Foreign(403, b"<Error><Code/></Error>"), "not by S3"),
