@@ -88,7 +88,7 @@ def test_a_root_is_tracked_and_told_as_it_was_written(made):
     (one,) = lists.held(place.settings().model_copy(update={"tracked": _lists(list_file)}), OPTIONS)
     assert (one.ticker, one.matches, one.rows) == ("O:SPY", 2, 6)
     listed = place.here("track", "remove", "O:SPY", "--list", list_file, "--dataset", "options-day")
-    assert "1 taken out" in listed.out
+    assert "1 removed" in listed.out
 
 
 def _lists(path):
