@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ingest.cache.manifest.records import FORMAT, Projection
 from ingest.errors import CacheError, UsageError
-from ingest.files import durable, opening
+from ingest.files import batches, durable, opening
 from ingest.market.datasets import Dataset
 
 _MONTH_FILE = ".csv"
@@ -153,7 +153,7 @@ def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: 
     return b"".join([header, *lines]) if lines else b""
 
 
-def write(folder: CsvFolder, known: Projection, content: bytes, batch: durable.Batch) -> Projection:
+def write(folder: CsvFolder, known: Projection, content: bytes, batch: batches.Batch) -> Projection:
     """Replace a CSV with a batch, or remove it where it has no rows. Returns its new state."""
     path = folder.file(known.ticker, known.period)
     if not content:

@@ -78,6 +78,7 @@ class Outlet(io.TextIOWrapper):
     """A text stream that goes silent where it cannot be written, and does not raise."""
 
     def __init__(self, stream: TextIO | None) -> None:
+        codecs.register_error(_REPLACED, _replaced)
         of = cast("io.TextIOWrapper | None", stream)  # None: closed before this process began
         self._door = _Door(of)
         unbuffered = of is not None and of.write_through  # python -u
@@ -152,6 +153,3 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 
 def _escaped(point: int) -> str:
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
-
-
-codecs.register_error(_REPLACED, _replaced)

@@ -11,24 +11,19 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from ingest.errors import CacheError
-from ingest.files import filesystem, opening, rights
+from ingest.files import opening, rights
 
 Write = Callable[[bytes | bytearray | memoryview], None]
 _MAX_NAME_BYTES = 255
 _READING = ("read", "look at", "look into")
 _COPIED = 1 << 20
 
-_FEW = 16
-"""So many files, or folders, are made durable one by one: a sync of the file system waits for other programs', too."""
-
-_MOST = 1000
-"""So many temporary files are there at once, so that the room for all of them twice over is not needed."""
 
 _OURS = re.compile(r"\..+\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
 _EARLIER = re.compile(r"\.(.+)\.tmp", re.DOTALL)
@@ -39,17 +34,13 @@ _NO_FOLDER_SYNC = frozenset(
 )
 """What file systems say that have no fsync of folders (FUSE, SMB): names are then as durable as they make them."""
 
-_token = ""
+_tokens: dict[int, str] = {}
+"""By process: a fork has one of its own."""
 
 
-def _renew_token() -> None:
-    global _token
-    _token = os.urandom(8).hex()
-
-
-_renew_token()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_token)
+def _token() -> str:
+    process = os.getpid()
+    return _tokens.get(process) or _tokens.setdefault(process, os.urandom(8).hex())
 
 
 @contextmanager
@@ -67,7 +58,7 @@ def translated(doing: str, path: Path) -> Iterator[None]:
 
 def temporary(path: Path) -> Path:
     """The temporary name that this process has for a target."""
-    return path.with_name(f"{_beginning(path)}{_token}.tmp")
+    return path.with_name(f"{_beginning(path)}{_token()}.tmp")
 
 
 def _beginning(path: Path) -> str:
@@ -270,90 +261,3 @@ def sweep(folder: Path, ours: Callable[[str], bool]) -> int:
     for path in found:
         remove(path)
     return len(found)
-
-
-class Batch:
-    """Files that are replaced together, of which a name holds its old content or its new one at any moment.
-
-    All contents are made durable at once, then renamed, and the names made durable at once.
-    """
-
-    def __init__(self) -> None:
-        self._staged = list[Path]()
-        self._folders = set[Path]()
-
-    def put(self, path: Path, data: bytes) -> os.stat_result:
-        """Write what is to replace a file; returns its state, which renaming does not change. Raises CacheError."""
-        if len(self._staged) >= _MOST:
-            self.end()
-        staged = stage(path, data, sync=False)
-        self._staged.append(path)
-        with translated("look at", staged):
-            return os.lstat(staged)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file, if it is there. Raises CacheError."""
-        remove(path)
-        with translated("look into", path.parent):
-            if opening.is_folder(path.parent):
-                self._folders.add(path.parent)
-
-    def make_folder(self, folder: Path) -> None:
-        """Create a folder, whose parent is made durable later. Raises CacheError."""
-        with translated("create the folder", folder):
-            if not opening.is_folder(folder):
-                make_folder(folder.parent)
-                folder.mkdir(exist_ok=True)
-                self._folders.add(folder.parent)
-
-    def end(self) -> None:
-        """Replace the files, durably. Raises CacheError."""
-        _sync_all([path.parent for path in self._staged], [temporary(path) for path in self._staged], _sync_file)
-        for path in self._staged:
-            publish(path)
-        self._folders.update(path.parent for path in self._staged)
-        self._staged.clear()
-        _sync_all(list(self._folders), sorted(self._folders), sync_folder)
-        self._folders.clear()
-
-    def drop(self) -> None:
-        """Remove what is not renamed yet. Raises CacheError."""
-        for path in self._staged:
-            unstage(path)
-
-
-@contextmanager
-def together() -> Iterator[Batch]:
-    """A batch whose files are in their places, durably, when the block has ended well. Raises CacheError."""
-    batch = Batch()
-    try:
-        yield batch
-        batch.end()
-    except BaseException:
-        with suppress(CacheError):  # what is wrong has been said
-            batch.drop()
-        raise
-
-
-def _sync_all(folders: Collection[Path], each: Sequence[Path], sync: Callable[[Path], None]) -> None:
-    """Make many files or folders durable: a call a file system, where it has one."""
-    if len(each) <= _FEW or not _synced_by_file_system(set(folders)):
-        for one in each:
-            sync(one)
-
-
-def _synced_by_file_system(folders: Collection[Path]) -> bool:
-    by_device = dict[int, Path]()
-    for folder in folders:
-        with translated("look at", folder):
-            by_device.setdefault(folder.stat().st_dev, folder)
-    for folder in by_device.values():
-        with translated("sync", folder):
-            if not filesystem.sync(folder):
-                return False
-    return True
-
-
-def _sync_file(path: Path) -> None:
-    with translated("sync", path), opening.to_write(path) as descriptor:
-        os.fsync(descriptor)

@@ -14,7 +14,7 @@ from typing import Literal
 import polars as pl
 
 from ingest.errors import NotFound, UsageError
-from ingest.files import durable, opening
+from ingest.files import batches, durable, opening
 from ingest.files.leftovers import writing_in
 from ingest.market.patterns import some
 from ingest.market.tickers import MAX_NAME_BYTES, file_stem
@@ -56,7 +56,7 @@ def export(
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())
     written = list[Exported]()
-    with writing_in(folder, _is_left), durable.together() as batch:
+    with writing_in(folder, _is_left), batches.together() as batch:
         for (ticker,), frame in rows.partition_by("ticker", include_key=False, as_dict=True).items():
             path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
             batch.put(path, _packed(frame, kind))

@@ -21,7 +21,7 @@ from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import FORMAT, Projection, period_of
 from ingest.errors import CacheError
 from ingest.events import Projected
-from ingest.files import durable
+from ingest.files import batches
 
 _MAX_ROWS = 100_000
 """Rows held at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
@@ -49,7 +49,7 @@ def project_months(cache: Cache) -> Projected | None:
     held = _Held.of(cache)
     for of_month in _by_month(due):
         try:
-            with durable.together() as batch:
+            with batches.together() as batch:
                 found = _contents(held, of_month, months)
                 made = [(row, _written(cache.csvs, row, content, batch)) for row, content in found]
         except CacheError as error:  # its CSVs stay dirty
@@ -165,7 +165,7 @@ def _made_of(
         yield row, layout.csvs.header + lines.encode() + b"\n" if lines else b""
 
 
-def _written(folder: CsvFolder, row: Projection, content: bytes, batch: durable.Batch) -> Projection:
+def _written(folder: CsvFolder, row: Projection, content: bytes, batch: batches.Batch) -> Projection:
     """The CSV's new state; a file that is right already is left alone."""
     sha256 = hashlib.sha256(content).hexdigest() if content else None
     if row.rows is not None and row.sha256 == sha256 and csv_files.looks_intact(folder, row):

@@ -12,7 +12,7 @@ from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
-from ingest.files import durable
+from ingest.files import batches
 from ingest.tracked import months
 
 _MAX_ROWS = 20_000
@@ -51,7 +51,7 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
     if not due and not now.pending:
         return None
     made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(now.everything)), _Left()
-    with durable.together() as batch:
+    with batches.together() as batch:
         for group in _groups(due, usual):
             states = list(_make(now, group, batch, left))
             usual.saw(states)
@@ -137,7 +137,7 @@ def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Proj
 
 
 def _make(
-    now: _Pass, group: Sequence[Projection], batch: durable.Batch, left: _Left
+    now: _Pass, group: Sequence[Projection], batch: batches.Batch, left: _Left
 ) -> Iterator[tuple[Projection, Projection]]:
     """Old and new state of each CSV of a group, which the batch is to replace.
 
@@ -188,7 +188,7 @@ def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> s
 
 
 def _written(
-    folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: durable.Batch
+    folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: batches.Batch
 ) -> Projection:
     """The CSV's new state; a file that is right already is left alone."""
     if content == base and not row.is_outdated and csv_files.looks_intact(folder, row):

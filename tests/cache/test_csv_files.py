@@ -16,7 +16,7 @@ from ingest.cache import csv_files
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest.records import Projection, period_of
 from ingest.errors import CacheError
-from ingest.files import durable
+from ingest.files import batches
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
 
 START = date(2024, 1, 1)
@@ -92,7 +92,7 @@ def folder(path):
 
 
 def write(csvs: CsvFolder, known: Projection, content: bytes) -> Projection:
-    with durable.together() as batch:
+    with batches.together() as batch:
         return csv_files.write(csvs, known, content, batch)
 
 

@@ -11,6 +11,7 @@ ELSEWHERE = {
     "cache/lock.py": "the note of who holds the cache, which decides nothing",
     "cli/commands/demo.py": "the demo's own folder",
     "demo/": "the demo's servers",
+    "files/batches.py": "files that are replaced together",
     "files/durable.py": "all that must survive a crash",
 }
 

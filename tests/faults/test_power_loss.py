@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 import pytest
 from disk import Killed, Recorder, all_states
 
-from ingest.files import durable
+from ingest.files import batches
 
 
 def recorded(story, place, run):
@@ -148,7 +148,7 @@ def test_states_that_a_run_of_minutes_may_leave_are_recovered_from(states, month
 
 
 def test_states_of_runs_that_sync_their_file_system_as_a_whole_are_recovered_from(eventful, monthly, monkeypatch):
-    monkeypatch.setattr(durable, "_FEW", 0)
+    monkeypatch.setattr(batches, "_FEW", 0)
     rng = random.Random(6)
     for story in (eventful, monthly):
         recorder = recorded(story, story.fresh_copy("recorded/cache"), story.finish)

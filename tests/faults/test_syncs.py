@@ -11,7 +11,7 @@ from pipeline_kit import Place, flat, key
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError
-from ingest.files import durable, filesystem
+from ingest.files import batches, filesystem
 
 DAY = date(2025, 3, 3)
 MANY = [f"T{number:04}" for number in range(6000)]
@@ -74,8 +74,8 @@ def test_a_sync_that_fails_ends_the_run_with_nothing_replaced_and_nothing_called
 
 
 def test_a_batch_holds_a_thousand_temporary_files_at_most(tmp_path, monkeypatch):
-    monkeypatch.setattr(durable, "_MOST", 10)
-    with durable.together() as batch:
+    monkeypatch.setattr(batches, "_MOST", 10)
+    with batches.together() as batch:
         for number in range(25):
             batch.put(tmp_path / f"{number}", b"new")
             assert len(list(tmp_path.glob(".*.tmp"))) <= 10

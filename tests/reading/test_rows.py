@@ -11,7 +11,7 @@ from ingest.cache.manifest.records import Projection
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, NotFound
-from ingest.files import durable
+from ingest.files import batches
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.reading import history
 from ingest.reading import rows as reading
@@ -40,7 +40,7 @@ def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(cache):
 def test_a_csv_without_volume_is_read_as_one_that_does_not_say(tmp_path):
     folder = CsvFolder(tmp_path, CATALOGUE["indices-day"])
     line = "2025-03-03,10.5,10.75,10.25,10.6\n"
-    with durable.together() as batch:
+    with batches.together() as batch:
         state = csv_files.write(folder, Projection("I:SPX"), folder.header + line.encode(), batch)
     rows = reading._csv(folder, state, DAYS[:1])
     assert rows.rows() == [("I:SPX", DAYS[0], 10.5, 10.75, 10.25, 10.6, None, None)]
