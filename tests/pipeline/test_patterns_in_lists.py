@@ -97,7 +97,8 @@ def test_without_the_rest_a_wider_pattern_is_fetched_and_a_narrower_one_is_not(p
 
 def test_a_pattern_that_nothing_matches_is_told_of(place):
     assert any(
-        "no session held has a ticker that matches X:*-UDS" in one for one in place.run(*SPAN, {"X:*-UDS"}).notices
+        "no stored session contains a ticker that matches X:*-UDS" in one
+        for one in place.run(*SPAN, {"X:*-UDS"}).notices
     )
 
 

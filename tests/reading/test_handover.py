@@ -127,13 +127,13 @@ def test_a_company_is_not_adjusted_for_what_its_successor_did(here):
     new = [NEW[one][3] / SPINCO.later_splits(one) for one in DAYS[30:]]
     for question in ask.values():
         for _ in range(2):  # asked now, and known since
-            with pytest.raises(AcrossSeam, match=f"since {DAYS[30]} alone, .* up to {DAYS[29]}, .*from {DAYS[30]} on"):
+            with pytest.raises(AcrossSeam, match=f"only since {DAYS[30]}, .* up to {DAYS[29]}, .*from {DAYS[30]} on"):
                 question()
         assert question(start=DAYS[30]) == pytest.approx(new)
         assert question(across_seams=True)[0] == pytest.approx(OLD[DAYS[0]][3] / 2)
     with pytest.raises(AcrossSeam):
         ingest.history("RNA", end=DAYS[20], adjust="splits", config=config)
-    with pytest.warns(IngestWarning, match=f"left out: Yahoo has RNA since {DAYS[30]} alone"):
+    with pytest.warns(IngestWarning, match=f"left out: Yahoo has RNA only since {DAYS[30]}"):
         assert ingest.history("RNA", adjust="splits", errors="skip", config=config).is_empty()
 
 
@@ -157,7 +157,7 @@ def test_a_company_that_was_known_before_its_ticker_passed_to_another_is_not_adj
     if narrow:
         ingest.history("RNA", DAYS[40], adjust="splits", config=config)
     for _ in range(2):
-        with pytest.raises(AcrossSeam, match=f"since {DAYS[30]} alone"):
+        with pytest.raises(AcrossSeam, match=f"only since {DAYS[30]}"):
             ingest.history("RNA", adjust="splits", config=config)
 
 
