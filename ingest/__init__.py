@@ -21,8 +21,17 @@ __all__ = ["corrections", "day", "findings", "get_smart_data", "history", "run",
 
 def __getattr__(name: str) -> Any:
     """Import the functions when one is first used: `import ingest` itself costs nothing."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ingest")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ingest import api
 
     return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    """What a notebook offers on Tab."""
+    return [*__all__, "__version__"]

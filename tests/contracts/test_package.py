@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -129,3 +130,10 @@ class TestHelp:
         done = _run(sys.executable, "-m", "ingest", name, "-h", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert name in done.stdout
+
+
+def test_tab_shows_the_functions_and_the_version_is_the_packages():
+    import ingest
+
+    assert sorted([*ingest.__all__, "__version__"]) == dir(ingest)
+    assert ingest.__version__ == metadata.version("ingest")
