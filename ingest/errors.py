@@ -11,7 +11,7 @@
     │   ├── Disrupted                    a transport or server fault; may be retried
     │   │   └── Unintelligible           it did answer, and nobody can read that: another try is in vain
     │   ├── Forbidden                    S3's AccessDenied: this object is not in the plan
-    │   ├── Replaced                     this object is not the one that was listed any more
+    │   ├── ObjectReplaced               this object is not the one that was listed any more
     │   ├── Unranged                     it sends whole objects where a part was asked for
     │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that nobody has
     │   ├── Disagreement                 Yahoo's prices are not those of Massive

@@ -1,8 +1,8 @@
 """What the parts say of themselves, taken into a manifest that lacks it: so nothing is downloaded that is there.
 
-A tracked part carries the record of its session (`stamping`). It is believed where both parts are, byte for byte, what
-it says; the source's listing then tells, by the ETag, whether it still has that very file. What is not in the parts is
-lost with a manifest: corrections, what Yahoo said, which files were refused, earlier runs.
+A tracked part carries the record of its session (`part_record`). It is believed where both parts are, byte for byte,
+what it says; the source's listing then tells, by the ETag, whether it still has that very file. What is not in the
+parts is lost with a manifest: corrections, what Yahoo said, which files were refused, earlier runs.
 """
 
 from collections.abc import Collection, Iterator

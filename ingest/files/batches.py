@@ -14,7 +14,6 @@ from ingest.files import durable, filesystem, opening
 _FEW = 16
 """So many files, or folders, are made durable one by one: a sync of the file system waits for other programs', too."""
 
-
 _MOST = 1000
 """So many temporary files are there at once, so that the room for all of them twice over is not needed."""
 

@@ -24,7 +24,6 @@ _MAX_NAME_BYTES = 255
 _READING = ("read", "look at", "look into")
 _COPIED = 1 << 20
 
-
 _OURS = re.compile(r"\..+\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
 _EARLIER = re.compile(r"\.(.+)\.tmp", re.DOTALL)
 """The names of versions before this one, which other programs use as well (Syncthing does)."""

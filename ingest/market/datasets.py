@@ -32,7 +32,7 @@ class Dataset:
     """One kind of daily file.
 
     `name` is also the prefix of its keys, `short` what people call it. `interval` is what one row covers. `calendar`
-    names its sessions (see `sessions.Calendar.of`), `zone` is the time zone of their dates; a session is over, and its
+    names its sessions (see `calendars.Calendar.of`), `zone` is the time zone of their dates; a session is over, and its
     prices settled, when `settled` has passed since its date began there. Times of day are told in `clock`, and in
     `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
 
@@ -89,7 +89,7 @@ class Dataset:
 
     def key(self, session: date) -> str:
         """Key of the object that holds a session."""
-        return f"{self.prefix}/{session:%Y/%m}/{session.isoformat()}.csv.gz"
+        return f"{self.prefix}/{session:%Y/%m}/{part_name(session)}"
 
     def year_prefix(self, year: int) -> str:
         """Prefix of all objects of a year: a year of sessions fits in one page of a listing."""

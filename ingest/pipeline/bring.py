@@ -20,7 +20,6 @@ from ingest.tracked.projection import brought_over
 _ASKED_LATELY = timedelta(minutes=15)
 """So long what a run did not bring is not looked for again, whether Massive does not have it or is out of reach."""
 
-
 _IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
 """Who waits for a frame does not want to wait as long as a night job."""
 

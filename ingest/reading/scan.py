@@ -33,7 +33,7 @@ class Scanned:
 
 
 def lazy_rows(what: Scanned) -> pl.LazyFrame:
-    """Raw rows of all tickers as `reading.rows_schema`, read when collected.
+    """Raw rows of all tickers as `rows.rows_schema`, read when collected.
 
     Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
     gzip members that may hold them. Warns of sessions that were kept without tickers that are wanted.

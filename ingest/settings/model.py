@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -269,12 +269,6 @@ class Settings(BaseSettings):
     def tuning(self) -> Tuning:
         """The thresholds and waits of a run, which nobody sets."""
         return self._tuning
-
-    def tuned(self, tuning: Tuning) -> Self:
-        """The same settings with other thresholds and waits."""
-        other = self.model_copy()
-        other._tuning = tuning
-        return other
 
     @property
     def tracked_path(self) -> Path:

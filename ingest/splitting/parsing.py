@@ -16,6 +16,7 @@ from ingest.market.datasets import Dataset
 from ingest.market.epochs import TIME, of_text
 from ingest.market.patterns import regexes
 from ingest.splitting.chunks import of_few_lines
+from ingest.splitting.part_text import Offsets
 
 Cut = Literal["lines", "polars"]
 Mask = npt.NDArray[np.bool_]
@@ -93,12 +94,14 @@ def is_tracked(tracked: frozenset[str]) -> pl.Expr:
     return reduce(or_, matches, ticker.is_in(_as_series(tracked))).fill_null(value=False)
 
 
-def stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
+def stamps(text: bytes, header: Header, frame: pl.DataFrame) -> Mapping[str, int]:
     """Rows by stamp, as text: one that is no number must not make a file unreadable.
 
-    Nearly always all rows of a session have the same one, which is seen without parsing.
+    Nearly always all rows of a session have the same one, which is seen without parsing. None are counted where the
+    beginnings of the bars, parsed, tell the dates of the rows.
     """
-    if header.stamp not in header.columns or not rows:
+    rows = frame.height
+    if dated_by_time(header, frame) or header.stamp not in header.columns or not rows:
         return {}
     end = text.find(b"\n", len(header.line))
     first = text[len(header.line) : end if end >= 0 else len(text)].split(b",")
@@ -108,6 +111,13 @@ def stamps(text: bytes, header: Header, rows: int) -> Mapping[str, int]:
         return {stamp.decode(): rows}
     found = read_rows(text, dict.fromkeys(header.columns, pl.String), [pl.col(header.stamp).fill_null("")])
     return dict(found.to_series().value_counts().iter_rows())
+
+
+def chosen_lines(text: bytes, edges: Offsets, chosen: Mask) -> tuple[list[memoryview], Offsets]:
+    """The lines that are chosen, neighbouring ones joined, and the length of each; n lines have n + 1 `edges`."""
+    view = memoryview(text)
+    bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
+    return [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)], np.diff(edges)[chosen]
 
 
 def dated_by_time(header: Header, frame: pl.DataFrame) -> bool:

@@ -23,6 +23,7 @@ from ingest.splitting.parsing import (
     Cut,
     Header,
     Mask,
+    chosen_lines,
     dated_by_time,
     parse,
     read_header,
@@ -122,15 +123,12 @@ class Cutter:
             nameless(frame["ticker"]),
             misshapen(text, len(self._header.columns), edges),
             numbers(frame, self._spec.dataset.signed),
-            self._placing.add(self._stamps(text, frame), frame[TIME] if self._is_timed(frame) else None),
+            self._placing.add(stamps(text, self._header, frame), frame[TIME] if self._is_timed(frame) else None),
         ]
         self._findings.add(chain.from_iterable(found))
 
     def _is_timed(self, frame: pl.DataFrame) -> bool:
         return self._spec.dataset.is_intraday or dated_by_time(self._header, frame)
-
-    def _stamps(self, text: bytes, frame: pl.DataFrame) -> Mapping[str, int]:
-        return {} if dated_by_time(self._header, frame) else stamps(text, self._header, frame.height)
 
     def _follow(self, tickers: pl.Series) -> None:
         """Keep the last ticker as long as all are sorted; None from there on."""
@@ -144,10 +142,7 @@ class Cutter:
             if chosen.all():
                 sink.add(text, edges, tickers)
             elif chosen.any():
-                view = memoryview(text)
-                bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
-                stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
-                lengths = np.diff(edges)[chosen]
+                stretches, lengths = chosen_lines(text, edges, chosen)
                 within = np.concatenate(([0], np.cumsum(lengths)))
                 sink.add(b"".join(stretches), within, tickers.filter(pl.Series(chosen)))
 

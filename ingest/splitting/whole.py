@@ -24,7 +24,7 @@ from ingest.splitting.parsing import (
     Cut,
     Header,
     Mask,
-    dated_by_time,
+    chosen_lines,
     parse,
     read_header,
     rewritten,
@@ -109,17 +109,13 @@ def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
 def _misplaced(day: _Parsed, spec: SplitSpec) -> Iterator[Finding]:
     """Raises UnreadableFile where no bar can have begun in the session."""
     placing = Placing(spec.dataset, spec.session)
-    by_time = dated_by_time(day.header, day.rows)
-    yield from placing.add({} if by_time else stamps(day.text, day.header, day.rows.height), day.times)
+    yield from placing.add(stamps(day.text, day.header, day.rows), day.times)
     placing.check()
 
 
 def _cut_lines(day: _Parsed, mask: Mask) -> PartText:
     """Cut at line ends: the stretches of neighbouring rows are joined, nothing is formatted anew."""
-    view, first = memoryview(day.text), day.header.line
-    bounds = day.edges[np.flatnonzero(np.diff(mask, prepend=False, append=False))].tolist()
-    stretches = [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
-    lengths = np.diff(day.edges)[mask]
+    first, (stretches, lengths) = day.header.line, chosen_lines(day.text, day.edges, mask)
     starts = len(first) + np.cumsum(lengths) - lengths
     return PartText(b"".join([first, *stretches]), starts, day.rows["ticker"].filter(pl.Series(mask)), day.ordered)
 

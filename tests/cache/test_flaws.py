@@ -88,7 +88,7 @@ def read_all(manifest):
     for reader in (
         *(
             manifest.sessions,
-            lambda: list(manifest.records_with_tickers()),
+            lambda: list(manifest.records()),
             manifest.source.permission,
             manifest.replacements.intents,
         ),

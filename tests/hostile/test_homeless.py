@@ -40,15 +40,7 @@ def place(loopback_keys: Path, tmp_path: Path) -> Iterator[Place]:
 
 def homeless(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command of a user who stands in no list of users and has no HOME, as in many containers."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", HOMELESS, *arguments],
-        env=place.environment(),
-        cwd=place.root.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return place.ended([sys.executable, "-W", "error", "-c", HOMELESS, *arguments])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uids of POSIX")

@@ -290,8 +290,12 @@ class Place:
 
     def cli(self, *arguments, **environment):
         """A command, ended; its output is text."""
+        return self.ended(self.command(*arguments), **environment)
+
+    def ended(self, command, **environment):
+        """A program that is given what a command of this place needs, ended; its output is text."""
         return subprocess.run(
-            self.command(*arguments),
+            command,
             env=self.environment(**environment),
             cwd=self.root.parent,
             capture_output=True,

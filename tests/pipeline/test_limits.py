@@ -101,15 +101,7 @@ def test_threads_that_polars_cannot_start_are_named(place: Place) -> None:
     powers = "-all,+dac_override"
     user = ["setpriv", "--reuid", "54321", "--inh-caps", powers, "--ambient-caps", powers, "--bounding-set", powers]
     show = place.command("show", "AAPL", "--start", SPAN[0], "--no-fetch", "--adjust", "none")
-    done = subprocess.run(
-        [*user, "bash", "-c", 'ulimit -u 1; exec "$@"', "bash", *show],
-        env=place.environment(),
-        cwd=place.root.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = place.ended([*user, "bash", "-c", 'ulimit -u 1; exec "$@"', "bash", *show])
     if "setpriv" in done.stderr:
         pytest.skip(done.stderr)
     assert done.returncode == 5, done.stderr

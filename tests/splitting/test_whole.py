@@ -115,7 +115,7 @@ def _split(text: bytes, *tracked: str, keep_rest: bool = True) -> Parted:
 
 
 def _stamps(text: bytes, rows: int) -> Mapping[str, int]:
-    return stamps(text, read_header(text, STOCKS_DAY), rows)
+    return stamps(text, read_header(text, STOCKS_DAY), pl.DataFrame({"ticker": [""] * rows}))
 
 
 class TestNothingIsLost:

@@ -76,7 +76,7 @@ class Csvs:
             )
 
     def forget(self, csvs: Iterable[tuple[str, str]]) -> None:
-        """Have the CSVs of these tickers, each with its month or '', made anew, whatever is in them."""
+        """Let the CSVs of these tickers, each with its month or '', be made again, whatever is in them."""
         with self.database.transaction() as db:
             db.executemany(
                 "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "

@@ -28,7 +28,7 @@ from ingest.files import rights
 _LACKS = re.compile(
     r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$|^malformed JSON$"
 )
-"""What SQLite says of a manifest that lacks what its version has, whose version is none, or whose texts are no JSON."""
+"""What SQLite says where a table or a column is missing, the version is impossible, or a text is not JSON."""
 
 _WRITE_VERSION = slice(18, 20)
 """In SQLite's header: a file in which these are above 2 can be read, and not be written."""

@@ -203,13 +203,6 @@ class Manifest(Database):
         )
         return map(self._record_of, self.each(query))
 
-    def records_with_tickers(self) -> Iterator[tuple[SessionRecord, frozenset[str]]]:
-        """The same, each with the tickers of its tracked set."""
-        return map(self._with_tickers, self.records())
-
-    def _with_tickers(self, record: SessionRecord) -> tuple[SessionRecord, frozenset[str]]:
-        return record, self._tracked(record.tracked_set)
-
     def _record_of(self, row: Sequence[Any]) -> SessionRecord:
         session, *values, names, tracked, archive = self.fitted(_RECORD, row)
         told = dict(zip(_COMMIT_COLUMNS, values, strict=True))

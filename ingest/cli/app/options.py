@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,31 +20,20 @@ def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
 
 _NAMES = "stocks-day, options-minute, crypto-day …: press Tab to list them"
 
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset",
-        "-d",
-        metavar="NAME",
-        autocompletion=datasets_beginning,
-        help=f"{_NAMES}. Repeatable. (default: those of \\[run] datasets)",
-    ),
-]
+
+def dataset_option(text: str) -> Any:
+    """The flag that names a dataset, or several, with completion."""
+    return typer.Option("--dataset", "-d", metavar="NAME", autocompletion=datasets_beginning, help=text)
+
+
+Datasets = Annotated[list[str] | None, dataset_option(f"{_NAMES}. Repeatable. (default: those of \\[run] datasets)")]
 Dataset = Annotated[
     str | None,
-    typer.Option(
-        "--dataset", "-d", metavar="NAME", autocompletion=datasets_beginning, help=f"{_NAMES}. (default: stocks-day)"
-    ),
+    dataset_option(f"{_NAMES}. (default: stocks-day)"),
 ]
 DatasetOfTicker = Annotated[
     str | None,
-    typer.Option(
-        "--dataset",
-        "-d",
-        metavar="NAME",
-        autocompletion=datasets_beginning,
-        help=f"{_NAMES}. (default: by the ticker's prefix: X: crypto-day, O: options-day; else stocks-day)",
-    ),
+    dataset_option(f"{_NAMES}. (default: by the ticker's prefix: X: crypto-day, O: options-day; else stocks-day)"),
 ]
 Config = Annotated[
     Path | None,

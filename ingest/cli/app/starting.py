@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import Config, datasets_beginning
+from ingest.cli.app.options import Config, dataset_option
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
@@ -37,13 +37,7 @@ def demo(
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="NAME",
-            autocompletion=datasets_beginning,
-            help="Files of this dataset, such as options-day, crypto-minute. Repeatable. (default: stocks-day)",
-        ),
+        dataset_option("Files of this dataset, such as options-day, crypto-minute. Repeatable. (default: stocks-day)"),
     ] = None,
     folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where the demo's own cache goes.")] = Path(
         "cache/demo"

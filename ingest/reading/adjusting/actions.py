@@ -273,7 +273,7 @@ def adjusted_rows(
     tickers: Collection[str],
     on_event: events.Sink = events.ignore,
 ) -> tuple[pl.DataFrame, Notices]:
-    """Rows of these tickers as `reading.rows_schema`, adjusted, with what is to be said of them. Raises IngestError.
+    """Rows of these tickers as `rows.rows_schema`, adjusted, with what is to be said of them. Raises IngestError.
 
     What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
     """

@@ -69,21 +69,24 @@ def ask(cache: Cache, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     of the answer is believed, or another SourceError where Yahoo gives no answer.
     """
     symbol = symbol_of(cache.dataset, ticker)
-    before = max((day for day in cache.manifest.coverage().of(ticker) if day < start), default=start)
+    covered = cache.manifest.coverage().of(ticker)
+    before = max((day for day in covered if day < start), default=start)
     known = cache.manifest.yahoo.asked([ticker]).get(ticker)
     since = min(before, known.first) if known else before
     begin = min(since, start - _MARGIN)
     found = compared(cache, ticker, yahoo.daily(symbol, begin), begin)
-    if _is_late(cache, found, start):  # it may have earlier ones, and miss some weeks
+    if _is_late(
+        cache, found, [day for day in covered if day >= start]
+    ):  # it may have earlier ones, and miss some weeks
         earlier = yahoo.daily(symbol, begin - _YEAR).bars["date"][0]
         found = replace(found, begins=min(found.begins, earlier))
     # What lies further back is not said to be known: else the next question would begin there, further back each time.
     return replace(found, start=max(found.start, since), rows=found.rows.filter(pl.col("date") >= since))
 
 
-def _is_late(cache: Cache, found: Answer, start: date) -> bool:
-    """Whether Massive has rows since `start` that lie before Yahoo's first one."""
-    days = [day for day in cache.manifest.coverage().of(found.ticker) if start <= day < found.begins]
+def _is_late(cache: Cache, found: Answer, covered: Collection[date]) -> bool:
+    """Whether Massive has rows of these days that lie before Yahoo's first one."""
+    days = [day for day in covered if day < found.begins]
     return bool(days) and not reading.massive(cache, frozenset([found.ticker]), days).is_empty()
 
 

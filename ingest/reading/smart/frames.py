@@ -40,7 +40,7 @@ def _daily(found: TickerRows, query: Query) -> "pd.DataFrame":
     """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
 
     Without `actions` prices are as traded, and `Adj Close` is missing; so it is, with a warning, where a dividend is
-    impossible, which with `auto_adjust` raises ActionsUnknown. `rows` are as `reading.ROWS`, of one ticker. An event on
+    impossible, which with `auto_adjust` raises ActionsUnknown. `rows` are as `rows.ROWS`, of one ticker. An event on
     a day without a row stands at the first row since, which is warned of.
     Volume is rounded half to even, 0 where there is none; of coins it is as it came. Index: `Date`, midnight in the
     time zone that yfinance has for the dataset. `attrs["sources"]` says which dates came from where: spans of

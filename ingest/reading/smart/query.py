@@ -54,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class TickerRows:
-    """A ticker's rows as traded, as `reading.rows_schema`, its splits and dividends, and the days that are missing."""
+    """A ticker's rows as traded, as `rows.rows_schema`, its splits and dividends, and the days that are missing."""
 
     rows: pl.DataFrame
     actions: Actions | None

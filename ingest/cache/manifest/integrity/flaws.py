@@ -46,7 +46,7 @@ def _of_table(db: sqlite3.Connection, table: str) -> Iterator[Flaw]:
 
 
 def names_of(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    """Columns that a table has; none where there is no such table."""
+    """Columns of a table; none where the table is missing."""
     return tuple(name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)))
 
 

@@ -78,7 +78,7 @@ def _beside(path: Path, end: str) -> Path:
 
 
 def _keep(path: Path, aside: Path) -> None:
-    """Give a file a second name; where it can have but one, a copy; what is no file is moved."""
+    """Give a file a second name, or copy it where the file system has no links; move what is not a file."""
     with durable.translated("keep", path):
         if not opening.is_there(path) or opening.is_there(aside):
             return
