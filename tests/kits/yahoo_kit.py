@@ -315,11 +315,14 @@ def yahoo(monkeypatch, securities):
 def fresh_yfinance(tmp_path, monkeypatch):
     """No answer, crumb or time zone of another test, none of this computer's user, and no pauses."""
     import yfinance
+    from yfinance import cache
     from yfinance.data import YfData
 
     from ingest.sources import yahoo as source
 
     yfinance.set_tz_cache_location(str(tmp_path))
+    # What has looked a time zone up once goes on in the folder of that time, which other tests have filled since.
+    cache._TzCacheManager._tz_cache = cache._CookieCacheManager._Cookie_cache = None
     YfData._instances.clear()
     source.shared.cache_clear()
     monkeypatch.setattr(source, "PAUSE_S", 0.0)
