@@ -156,7 +156,7 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
 
     def ours() -> int:
         with Manifest.read(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
-            parts = manifest.parts(manifest.committed())
+            parts = manifest.sessions.parts(manifest.sessions.committed())
             return sum(text.count(b"\n") for _, text in dated_texts(layout.parts, parts, frozenset([ticker])))
 
     def theirs() -> int:
@@ -192,7 +192,7 @@ def _cache_of(folder: Path, layout: "Layout", rows: int) -> str:
     layout.parts.create()
     with Manifest.open(folder / "manifest.sqlite", STOCKS_MINUTE.name) as manifest:
         cache = Cache.through(manifest, layout, manifest.runs.begin(_FIRST, _FIRST))
-        number = manifest.tracked_set(frozenset())
+        number = manifest.tracked_sets.number(frozenset())
         for day in range(_DAYS):
             session = _FIRST + timedelta(days=day)
             decision = Decision(session, "fetch", "new", "listed", None, Held(), frozenset(), True)

@@ -31,6 +31,7 @@ from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.csvs import Csvs
 from ingest.cache.manifest.replacements import Replacements
+from ingest.cache.manifest.sessions import KnownSessions
 from ingest.cache.parts import lines as tier_lines
 from ingest.demo.files.market import HOSTILE_TICKERS, pack
 from ingest.demo.servers import faults, loopback
@@ -117,7 +118,7 @@ def deeds(monkeypatch):
         durable.stage,
         durable.publish,
         durable.sync_folder,
-        Manifest.commit,
+        KnownSessions.commit,
         os.fsync,
         Replacements.intend,
     )
@@ -143,8 +144,8 @@ def deeds(monkeypatch):
         sync(folder)
         log.append(("synced", folder.name, ""))
 
-    def committing(manifest, records, corrections, run):
-        commit(manifest, records, corrections, run)
+    def committing(facet, records, corrections, run):
+        commit(facet, records, corrections, run)
         log.extend(("committed", str(record.session), "") for record in records)
 
     def intending(facet, replacements):
@@ -155,7 +156,7 @@ def deeds(monkeypatch):
     monkeypatch.setattr(durable, "stage", staging)
     monkeypatch.setattr(durable, "publish", publishing)
     monkeypatch.setattr(durable, "sync_folder", syncing)
-    monkeypatch.setattr(Manifest, "commit", committing)
+    monkeypatch.setattr(KnownSessions, "commit", committing)
     monkeypatch.setattr(Replacements, "intend", intending)
     return log
 
@@ -185,7 +186,7 @@ def test_invariant_3_parts_are_durable_before_the_transaction_that_makes_a_sessi
 def test_invariant_3_the_manifest_is_durable_when_a_transaction_returns(place):
     place.run(*SPAN)
     with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        assert manifest._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert manifest.database._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_invariant_3_a_file_without_a_row_is_harmless(place):
@@ -296,7 +297,7 @@ def test_invariant_5_what_was_held_is_never_given_up(place, server, answer):
         assert place.tiers() == before
         assert place.state(DAYS[1])[0] == "committed"
     with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        assert manifest.sessions()[DAYS[1]].etag == hashlib.md5(packed_day(DAYS[1])).hexdigest()
+        assert manifest.sessions.all()[DAYS[1]].etag == hashlib.md5(packed_day(DAYS[1])).hexdigest()
 
 
 # 6. Raw is stored

@@ -70,7 +70,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
         _publish(cache.parts, one)
     _sync(cache.parts)
     corrections = [one.correction for one in batch if one.correction]
-    cache.manifest.commit([one.record for one in batch], corrections, cache.run)
+    cache.manifest.sessions.commit([one.record for one in batch], corrections, cache.run)
     for one in batch:
         if one.was_refused:
             durable.remove(cache.quarantined(one.record.session))
@@ -78,7 +78,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
 
 def commit_restored(cache: Cache, records: Iterable[SessionRecord]) -> None:
     """Make sessions done whose parts were in their places all along; what was refused of them stays refused."""
-    cache.manifest.commit(records, [], cache.run, refused_stay=True)
+    cache.manifest.sessions.commit(records, [], cache.run, refused_stay=True)
 
 
 def recover(cache: Cache) -> None:
@@ -111,7 +111,7 @@ def _carry_replacements_through(cache: Cache) -> None:
     manifest.replacements.distrust({record.session for record, _ in intents} - done)
     if finished:
         corrections: list[Correction] = [correction for _, correction in finished if correction]
-        manifest.commit([record for record, _ in finished], corrections, cache.run)
+        manifest.sessions.commit([record for record, _ in finished], corrections, cache.run)
     for record, _ in finished:  # the run that was killed may have applied what was in quarantine
         durable.remove(cache.quarantined(record.session))
 

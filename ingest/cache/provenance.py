@@ -15,8 +15,8 @@ def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
     if known in (None, source.name) or not manifest.source.holds_anything():
         return
     raise UsageError(
-        f"the cache {manifest.path.parent} holds files of {known}, and [source] is {source.name}: point [cache] root "
-        f'to another folder; or, if both have the same files, set [source] same_as = "{known}"'
+        f"the cache {manifest.database.path.parent} holds files of {known}, and [source] is {source.name}: point "
+        f'[cache] root to another folder; or, if both have the same files, set [source] same_as = "{known}"'
     )
 
 

@@ -22,7 +22,7 @@ from ingest.market.datasets import session_of
 
 def rebuild(cache: Cache) -> str | None:
     """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
-    if cache.manifest.committed() or not (found := part_days(cache.parts.tracked)):
+    if cache.manifest.sessions.committed() or not (found := part_days(cache.parts.tracked)):
         return None
     taken = take_up(cache, found)
     left = len(found) - len(taken)
@@ -40,7 +40,7 @@ def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
     def records() -> Iterator[SessionRecord]:
         for one in _trusted(cache, sorted(days)):
             taken.append(one.record.session)
-            yield replace(one.record, tracked_set=cache.manifest.tracked_set(one.tickers))
+            yield replace(one.record, tracked_set=cache.manifest.tracked_sets.number(one.tickers))
 
     commit_restored(cache, records())
     return tuple(taken)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ingest.cache import rebuild
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.integrity import replacement, rows
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Dataset
@@ -23,7 +24,7 @@ def renew(settings: Settings, say: Say) -> None:
     """Put a new manifest in the place of a damaged one; `say` gets what came of it, in words. Raises CacheError."""
     path = settings.manifest_path
     building = replacement.begin(path)
-    with Manifest.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
+    with Database.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
         read = rows.take(path, db)
     taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
     aside = replacement.put_in_place(path)
@@ -42,7 +43,7 @@ def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
     if not (days := rebuild.part_days(layout.parts.tracked)):
         return 0
     with Manifest.open(building, dataset.name) as manifest:
-        days -= {*manifest.committed(), *(record.session for record, _ in manifest.replacements.intents())}
+        days -= {*manifest.sessions.committed(), *(record.session for record, _ in manifest.replacements.intents())}
         if not days:
             return 0
         run = manifest.runs.begin(min(days), max(days))

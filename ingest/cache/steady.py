@@ -54,11 +54,12 @@ def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFr
 
 def underway(cache: Cache) -> frozenset[date]:
     """Sessions whose parts a run is replacing, or was as it was killed, and of which nothing is lost."""
-    return frozenset(session for session, parts in cache.manifest.intended().items() if _files(cache.parts, parts))
+    intended = cache.manifest.sessions.intended()
+    return frozenset(session for session, parts in intended.items() if _files(cache.parts, parts))
 
 
 def _told(manifest: Manifest, days: Collection[date]) -> tuple[list[PartsOf], Mapping[date, PartsOf]]:
-    return list(manifest.parts(days)), manifest.intended()
+    return list(manifest.sessions.parts(days)), manifest.sessions.intended()
 
 
 def _span(days: Collection[date]) -> tuple[date, date]:
@@ -72,7 +73,7 @@ def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection
     manifest.refresh()
     first, last = parts[0].session, parts[-1].session
     versions, moving = manifest.at_once(
-        lambda: (manifest.versions(first, last), manifest.replacements.moving()), first, last
+        lambda: (manifest.sessions.versions(first, last), manifest.replacements.moving()), first, last
     )
     return frozenset(
         one.session

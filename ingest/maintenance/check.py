@@ -119,7 +119,7 @@ def _health(settings: Settings, dataset: Dataset) -> Message:
         return Message("empty")
     with Cache.read(settings, dataset) as cache:
         refuse_other(cache.manifest, settings.source)
-        held, permission = cache.manifest.sessions(), cache.manifest.source.permission()
+        held, permission = cache.manifest.sessions.all(), cache.manifest.source.permission()
     committed = [day for day, state in held.items() if state.held == "committed"]
     broken = not_whole(Layout.of(settings, dataset), held)
     lost = permission.lost(committed)
@@ -243,7 +243,7 @@ async def _allowed(
 def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
     """Sessions held; none where the cache cannot be read, which has been reported."""
     with suppress(CacheError), Cache.read(settings, dataset) as cache:
-        return cache.manifest.committed()
+        return cache.manifest.sessions.committed()
     return []
 
 
@@ -273,7 +273,7 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
         for_writing(settings, dataset) as cache,
     ):
         manifest = cache.manifest
-        held = manifest.committed()
+        held = manifest.sessions.committed()
         if len(permission.lost(held)) <= len(manifest.source.permission().lost(held)):
             manifest.source.permit(permission)
 

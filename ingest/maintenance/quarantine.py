@@ -98,8 +98,8 @@ def waiting(
 def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[QuarantinedFile], frozenset[date]]:
     """What is in quarantine, and the sessions that are held."""
     with Cache.read(settings, dataset) as cache:
-        manifest = cache.manifest
-        return manifest.at_once(lambda: (manifest.replacements.in_quarantine(), frozenset(manifest.committed())))
+        replacements, sessions = cache.manifest.replacements, cache.manifest.sessions
+        return cache.manifest.at_once(lambda: (replacements.in_quarantine(), frozenset(sessions.committed())))
 
 
 def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
@@ -173,7 +173,7 @@ class _Accepting:
     def __init__(self, settings: Settings, request: Request, cache: Cache) -> None:
         self._settings, self._request, self._cache = settings, request, cache
         self._manifest = cache.manifest
-        self._states = cache.manifest.sessions()
+        self._states = cache.manifest.sessions.all()
 
     def take(self, one: QuarantinedFile) -> Accepted:
         """Make the file the one that is held, as a run would."""
@@ -185,7 +185,7 @@ class _Accepting:
         decision = Decision(one.session, "fetch", "accepted", "listed", held=held, tracked=tracked, keep_rest=keep_rest)
         replaced = self._manifest.replacements.held([one.session]).get(one.session)
         limit = self._settings.limits.max_unpacked_bytes
-        number = self._manifest.tracked_set(tracked)
+        number = self._manifest.tracked_sets.number(tracked)
         job = Job(decision, number, self._cache.layout, limit, replaced, accept=True, tuning=tuning)
         try:
             prepared = prepare(job, body)
@@ -222,7 +222,7 @@ def _kept(dataset: Dataset, path: Path, one: QuarantinedFile, tuning: Tuning) ->
 def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:
     """What accepting it would take away; None where nothing is held of it."""
     with Cache.read(settings, dataset) as cache:
-        held = cache.manifest.sessions().get(one.session, Held())
+        held = cache.manifest.sessions.all().get(one.session, Held())
         replaced = cache.manifest.replacements.held([one.session]).get(one.session)
     if replaced is None:
         return None

@@ -47,7 +47,7 @@ def _is_damaged(settings: Settings) -> bool:
     """Whether the file says so itself, and not what anybody makes of it: a bug is no reason to replace a manifest."""
     try:
         with Cache.read(settings, STOCKS_DAY) as cache:
-            return bool(cache.manifest.flaws())
+            return bool(cache.manifest.database.flaws())
     except ManifestDamaged:
         return True
 
@@ -137,7 +137,7 @@ class _Mending:
     def _parts(self, found: Verified) -> frozenset[date]:
         """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
         doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
-        if not self._manifest.committed():  # no part says enough: no look names them
+        if not self._manifest.sessions.committed():  # no part says enough: no look names them
             doubtful |= rebuild.part_days(self._cache.parts.tracked)
         taken = rebuild.take_up(self._cache, doubtful)
         self._each(taken, "restored from its parts")

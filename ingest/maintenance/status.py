@@ -79,11 +79,11 @@ def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
 
 def _status(cache: Cache, root: str) -> Status:
     manifest = cache.manifest
-    committed = manifest.committed()
+    committed = manifest.sessions.committed()
     first, last = (committed[0], committed[-1]) if committed else (None, None)
     calendar = calendar_of(cache)
     followed = [row for row in manifest.csvs.states().values() if row.active]
-    totals, quotes = manifest.totals(), manifest.yahoo
+    totals, quotes = manifest.sessions.totals(), manifest.yahoo
     known = quotes.known_until()
     return Status(
         dataset=cache.dataset.name,
@@ -91,7 +91,7 @@ def _status(cache: Cache, root: str) -> Status:
         first=first,
         last=last,
         age_sessions=_age(calendar, last),
-        sessions=tuple(manifest.session_counts()),
+        sessions=tuple(manifest.sessions.counts()),
         gaps=tuple(calendar.gaps(committed)),
         source_rows=totals.source_rows,
         findings=totals.findings,
@@ -116,7 +116,7 @@ def _status(cache: Cache, root: str) -> Status:
 def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
     """These datasets, and after them all others of which sessions are held. Raises CacheError."""
     with Cache.read(settings, datasets[0]) as cache:
-        held = cache.manifest.others_held()
+        held = cache.manifest.sessions.other_datasets()
     return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
 
 
@@ -152,7 +152,7 @@ def _not_whole(cache: Cache) -> list[date]:
     moving = (
         cache.manifest.replacements.moving()
     )  # a run is just replacing their parts, or the next one ends what a killed one began
-    return [day for day in not_whole(cache, cache.manifest.sessions()) if day not in moving]
+    return [day for day in not_whole(cache, cache.manifest.sessions.all()) if day not in moving]
 
 
 def _age(calendar: Calendar, last: date | None) -> int | None:

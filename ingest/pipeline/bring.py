@@ -70,7 +70,7 @@ def _lacking(settings: Settings, query: Query) -> Sequence[date]:
     """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
     with Cache.read(settings, query.dataset) as cache:
         manifest, calendar = cache.manifest, calendar_of(cache)
-        held = set(manifest.committed())
+        held = set(manifest.sessions.committed())
         sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
         lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
         since = datetime.now(UTC) - _ASKED_LATELY
@@ -80,5 +80,5 @@ def _lacking(settings: Settings, query: Query) -> Sequence[date]:
 def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
     """Closures that may be none, and that no listing has been asked for, or that one may not have had yet."""
     days = calendar.doubtful(query.start, query.end)
-    told, newest = manifest.told_of(query.start, query.end), max(calendar.listed, default=date.min)
+    told, newest = manifest.sessions.told_of(query.start, query.end), max(calendar.listed, default=date.min)
     return [day for day in days if day not in told or day > newest]

@@ -131,7 +131,7 @@ class _Run:
             found = await survey(source, self._cache, self._settings, request)
             plan = self._plan = limit(found.plan, self._request.max_files, self._request.max_bytes)
             provenance.adopt_source(manifest, self._settings.source)
-            manifest.answered(_new_answers(plan), self._cache.run)
+            manifest.sessions.answered(_new_answers(plan), self._cache.run)
             spool.sweep_spool(self._cache.downloads, _still_wanted(found.plan))
             self._permit(found.permission)
             self._check_size(plan)
@@ -168,7 +168,7 @@ class _Run:
         manifest = self._cache.manifest
         if permission == Permission():
             return
-        held = manifest.committed()
+        held = manifest.sessions.committed()
         lost = permission.lost(held)
         if lost and not manifest.source.permission().lost(held):
             self._sink(events.Notice(only_copies(lost, permission), "warning"))
@@ -178,7 +178,7 @@ class _Run:
         """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
         followed = await anyio.to_thread.run_sync(expand.follow, self._cache, self._request.tracked)
         self._followed = followed.tickers
-        if self._cache.manifest.committed():
+        if self._cache.manifest.sessions.committed():
             for words, is_warning in followed.notices():
                 self._sink(events.Notice(words, "warning" if is_warning else "info"))
 
@@ -207,7 +207,7 @@ class _Run:
     def _warn_of_rowless(self) -> None:
         manifest = self._cache.manifest
         rowless = [row.ticker for row in manifest.csvs.states().values() if row.active and row.rows == 0]
-        if rowless and manifest.committed():
+        if rowless and manifest.sessions.committed():
             self._sink(events.Notice(_rowless(rowless), "warning"))
 
 

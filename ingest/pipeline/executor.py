@@ -92,7 +92,7 @@ class Pipeline:
     def _jobs(self, decisions: Sequence[Decision]) -> list[Job]:
         """The decisions with the numbers of their tracked sets: a transaction a set, of which there are few."""
         sets, layout = {decision.tracked for decision in decisions}, self._cache.layout
-        numbers = {tickers: self._cache.manifest.tracked_set(tickers) for tickers in sets}
+        numbers = {tickers: self._cache.manifest.tracked_sets.number(tickers) for tickers in sets}
         replaced = self._cache.manifest.replacements.held(
             one.session for one in decisions if one.held.held == "committed"
         )
@@ -210,7 +210,7 @@ def _record(cache: Cache, results: Sequence[SessionResult]) -> None:
             quarantine.keep_refused(cache, result.job.decision.session, result.body, result.reason, result.acceptable)
         if result.job.spool and not isinstance(result, Failed):
             spool.discard(result.job.spool)
-    cache.manifest.answered(list(_answers(results)), cache.run)
+    cache.manifest.sessions.answered(list(_answers(results)), cache.run)
 
 
 def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:

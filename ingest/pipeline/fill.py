@@ -73,7 +73,7 @@ class Filling:
         if self.dataset.splits:
             return tickers
         sessions = calendar_of(self.cache).between(start, end)
-        coverage = self.cache.manifest.coverage()
+        coverage = self.cache.manifest.sessions.coverage()
         return [ticker for ticker in tickers if not coverage.of(ticker).issuperset(sessions)]
 
     def _one(self, ticker: str, start: date) -> int:

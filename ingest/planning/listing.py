@@ -47,7 +47,7 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
     window = request.window
     with Cache.read(settings, request.dataset) as cache:
         refuse_other(cache.manifest, settings.source)
-        held, known = cache.manifest.sessions(), cache.manifest.source.permission()
+        held, known = cache.manifest.sessions.all(), cache.manifest.source.permission()
     async with asking(settings, sink, anyio.Event()) as source:
         years = await fetch_listing(source, request.dataset, window.start, window.end)
         is_bare = not years and (await published_of(source, request, years)).first is None

@@ -120,7 +120,7 @@ async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> As
 async def survey(source: ResilientSource, cache: Cache, settings: Settings, request: Request) -> Survey:
     """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
     dataset, manifest = request.dataset, cache.manifest
-    held, known = manifest.sessions(), manifest.source.permission()
+    held, known = manifest.sessions.all(), manifest.source.permission()
     listing = await fetch_listing(source, dataset, request.window.start, request.window.end)
     published = await published_of(source, request, listing)
     planned = partial(

@@ -36,7 +36,7 @@ def history(
     span(query.start, query.end)
     asked, window = (query.start, query.end), query.window(dataset)
     with Cache.read(settings, dataset) as cache:
-        coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is not missed
+        coverage = cache.manifest.sessions.coverage()  # before the rows: what a run commits meanwhile is not missed
         wanted = known.resolved(cache, names, *window)
         rows, notices = adjusted_rows(cache, settings, replace(query, columns=chosen), wanted, on_event)
         within = _asked(cache, coverage, rows, *asked)
@@ -75,7 +75,7 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
     """See `ingest.api.day`."""
     with Cache.read(settings, dataset) as cache:
         calendar = calendar_of(cache)
-        is_held = bool(cache.manifest.committed(session, session))  # its file may have no rows
+        is_held = bool(cache.manifest.sessions.committed(session, session))  # its file may have no rows
         if not partial and is_held:
             scanning.warn_of_partial(cache, [session], usual=settings.run.datasets)
         rows = reading.session(cache, session, reading.SOURCES if partial or not is_held else _MASSIVE)

@@ -29,7 +29,7 @@ def resolved(cache: Cache, names: Sequence[str], start: date, end: date) -> list
     patterns = patterns_in(names)
     if not patterns:
         return list(names)
-    found = _in_parts(cache, cache.manifest.committed(start, end), patterns) | covered(
+    found = _in_parts(cache, cache.manifest.sessions.committed(start, end), patterns) | covered(
         patterns, cache.manifest.yahoo.tickers()
     )
     plain = [name for name in names if name not in patterns or name in found]
@@ -48,7 +48,7 @@ def missing_names(
     strange = [name for name in without if of_ticker(name).sigil not in ("", cache.dataset.sigil)]
     yield from (_of_another(cache.dataset, name) for name in strange[:1])
     without = [name for name in without if name not in strange]
-    if without and not cache.manifest.committed() and not cache.manifest.yahoo.tickers():
+    if without and not cache.manifest.sessions.committed() and not cache.manifest.yahoo.tickers():
         hint = call("run", "to download it", usual, dataset=cache.dataset.short)
         yield Message(f"no data for {cache.dataset.short}", (hint,))
     elif without:
@@ -94,8 +94,10 @@ def meant_by(cache: Cache, name: str, among: Collection[str]) -> str:
 
 def known(cache: Cache) -> frozenset[str]:
     """Tickers of the newest session held, those that have a CSV, and those of which Yahoo has told."""
-    with_csv = {ticker for ticker, row in cache.manifest.csvs.states().items() if row.rows}
-    return _in_parts(cache, cache.manifest.committed()[-1:], _EVERYTHING) | with_csv | cache.manifest.yahoo.tickers()
+    manifest = cache.manifest
+    with_csv = {ticker for ticker, row in manifest.csvs.states().items() if row.rows}
+    newest = _in_parts(cache, manifest.sessions.committed()[-1:], _EVERYTHING)
+    return newest | with_csv | manifest.yahoo.tickers()
 
 
 def _in_parts(cache: Cache, days: Collection[date], patterns: frozenset[str]) -> frozenset[str]:

@@ -51,7 +51,7 @@ def rows(cache: Cache, tickers: Collection[str], start: date, end: date, trades:
     wanted = frozenset(tickers)
 
     def told() -> tuple[list[date], Mapping[str, Projection], pl.DataFrame]:
-        held = cache.manifest.committed(start, end)
+        held = cache.manifest.sessions.committed(start, end)
         yahoo = _yahoo(cache, cache.manifest.yahoo.rows(tickers, start, end))
         return held, {} if trades else _ready(cache, wanted, held), yahoo
 
@@ -107,7 +107,7 @@ def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.D
 
 def _held(cache: Cache, sources: Collection[str], start: date = date.min, end: date = date.max) -> list[date]:
     """Sessions whose files are held, ascending; none where Massive is no source."""
-    return cache.manifest.committed(start, end) if "massive" in sources else []
+    return cache.manifest.sessions.committed(start, end) if "massive" in sources else []
 
 
 def _all_bars(cache: Cache, parts: Sequence[PartsOf]) -> list[pl.DataFrame]:
@@ -141,7 +141,7 @@ def _ready(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> dict[
     """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
     if cache.dataset.is_intraday or not held:
         return {}
-    if not (cache.manifest.pending(held[0], held[-1]) | cache.manifest.replacements.moving()).isdisjoint(held):
+    if not (cache.manifest.sessions.pending(held[0], held[-1]) | cache.manifest.replacements.moving()).isdisjoint(held):
         return {}
     states = cache.manifest.csvs.states(tickers)
     return {
@@ -198,7 +198,7 @@ def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = S
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     schema = {name: BARS[name] for name in names}
     days = [row[1] for row in found]
-    coverage = cache.manifest.coverage(min(days), max(days)) if found else None
+    coverage = cache.manifest.sessions.coverage(min(days), max(days)) if found else None
     rows = [row for row in found if coverage and not coverage.has(row[0], row[1])]
     return _from(cache, pl.DataFrame(rows, schema=schema, orient="row"), "yahoo")
 

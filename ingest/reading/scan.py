@@ -83,7 +83,7 @@ def warn_of_partial(
     cache: Cache, days: Sequence[date], tickers: Collection[str] | None = None, usual: tuple[str, ...] = ()
 ) -> None:
     """Warn where sessions (ascending) were kept without tickers that are wanted: some, or all that there were."""
-    partial = cache.manifest.coverage(days[0], days[-1]).partial
+    partial = cache.manifest.sessions.coverage(days[0], days[-1]).partial
     without = [
         day
         for day in days

@@ -65,7 +65,8 @@ def follow(cache: Cache, names: Iterable[str]) -> Followed:
     unnameable = frozenset(ticker for ticker in found if cache.dataset.csv_name(ticker) is None)
     tickers = (wanted - patterns) | known | (found - unnameable)
     manifest.csvs.follow(tickers)
-    if patterns != resolved and manifest.committed():  # after the tickers: a kill in between costs another look
+    # After the tickers: a kill in between costs another look.
+    if patterns != resolved and manifest.sessions.committed():
         manifest.csvs.remember_patterns(patterns)
     ordered = sorted(tickers) if patterns - resolved else []
     matched = {one: len(matching(one, ordered)) for one in sorted(patterns - resolved)}
@@ -75,11 +76,11 @@ def follow(cache: Cache, names: Iterable[str]) -> Followed:
 def _resolve(cache: Cache, patterns: frozenset[str], new: frozenset[str]) -> frozenset[str]:
     """Tickers that match, of sessions that no projection has seen, and for `new` patterns of all others."""
     manifest = cache.manifest
-    pending = manifest.pending()
-    seen = set(manifest.committed()) - pending if new else set[date]()
+    pending = manifest.sessions.pending()
+    seen = set(manifest.sessions.committed()) - pending if new else set[date]()
     found = set[str]()
     for sessions, looked_for in ((pending, patterns), (seen, new)):
-        for parts in manifest.parts(sessions):
+        for parts in manifest.sessions.parts(sessions):
             found |= found_in(cache, parts, looked_for)
     return frozenset(found)
 

@@ -145,7 +145,7 @@ class _Partial:
 
 
 def _held(manifest: Manifest, names: Collection[str]) -> list[TrackedTicker]:
-    partial = _partial(manifest.sessions())
+    partial = _partial(manifest.sessions.all())
     known = manifest.csvs.states()
     ordered = sorted(known) if any(map(is_pattern, names)) else []
     return [_one(name, _meant(name, known, ordered), partial) for name in names]

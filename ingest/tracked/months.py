@@ -40,7 +40,7 @@ def project_months(cache: Cache) -> Projected | None:
     after all others.
     """
     started, manifest = time.monotonic(), cache.manifest
-    pending = manifest.pending()
+    pending = manifest.sessions.pending()
     due = list(_due(cache))
     if not due and not pending and not any(row.dirty for row in _active(manifest)):
         return None
@@ -105,12 +105,12 @@ class _Held:
     def of(cls, cache: Cache) -> Self:
         """As the manifest says."""
         usual = {row.ticker: row.rows for row in cache.manifest.csvs.months().values() if row.rows is not None}
-        return cls(cache, cache.manifest.committed(), usual)
+        return cls(cache, cache.manifest.sessions.committed(), usual)
 
     def contents(self, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
         """What CSVs of one month are to hold. Raises CacheError."""
         sessions = [day for day in self.committed if period_of(day) == rows[0].period]
-        parts = list(self.cache.manifest.parts(sessions))
+        parts = list(self.cache.manifest.sessions.parts(sessions))
         for group in _groups(rows, self.usual, len(sessions)):
             for row, content in _made_of(self.cache, parts, group):
                 self.usual[row.ticker] = content.count(b"\n")
@@ -124,7 +124,7 @@ def _active(manifest: Manifest) -> list[Projection]:
 def _due(cache: Cache) -> Iterator[Projection]:
     """A commit has made the months of its sessions dirty; those that are not known yet are, too."""
     manifest, known = cache.manifest, cache.manifest.csvs.months()
-    periods = sorted(set(map(period_of, manifest.committed())))
+    periods = sorted(set(map(period_of, manifest.sessions.committed())))
     for active in _active(manifest):
         marks: Mapping[str, tuple[int | None, int | None]] = csv_files.marks_of_months(cache.csvs, active.ticker)
         for period in periods:

@@ -46,7 +46,7 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
     if cache.dataset.is_intraday:
         return months.project_months(cache)
     started, manifest = time.monotonic(), cache.manifest
-    now = _Pass(cache, frozenset(manifest.committed()), sorted(manifest.pending()), yahoo)
+    now = _Pass(cache, frozenset(manifest.sessions.committed()), sorted(manifest.sessions.pending()), yahoo)
     due = [row for row in _active(manifest) if now.pending or _is_stale(row, cache.csvs, yahoo)]
     if not due and not now.pending:
         return None
@@ -82,7 +82,7 @@ def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Project
     if cache.dataset.is_intraday:
         yield from months.month_contents(cache, rows)
         return
-    everything = frozenset(cache.manifest.committed())
+    everything = frozenset(cache.manifest.sessions.committed())
     for yahoo in (False, True):
         now = _Pass(cache, everything, (), yahoo)
         for group in _groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything))):
@@ -203,6 +203,6 @@ def _lines(
     from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
 
     wanted = frozenset(row.ticker for row in rows)
-    frame = extract(cache, cache.manifest.parts(sessions), wanted)
+    frame = extract(cache, cache.manifest.sessions.parts(sessions), wanted)
     parts = frame.partition_by("ticker", include_key=False, as_dict=True)
     return {str(ticker): part.iter_rows() for (ticker,), part in parts.items()}

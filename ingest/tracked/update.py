@@ -53,7 +53,7 @@ def compare_counts(manifest: Manifest) -> Mapping[date, Finding]:
     Returns what was found of the new ones, by date. To be called before the projection, after which no session is new:
     so a kill in between loses nothing. Raises CacheError.
     """
-    new = manifest.pending()
+    new = manifest.sessions.pending()
     if not new:
         return {}
     from ingest.splitting.checks import far_counts  # polars and numpy, which a run with nothing to do does without

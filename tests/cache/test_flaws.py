@@ -68,7 +68,7 @@ def whole(tmp_path_factory):
             "replace(sql, 'NOT NULL', '') WHERE sql NOT LIKE '%WITHOUT ROWID%';"
         )
     with Manifest.read(path, DATASET) as manifest:
-        assert manifest.flaws() == []
+        assert manifest.database.flaws() == []
     return path
 
 
@@ -83,12 +83,12 @@ def damaged(whole, tmp_path, table, change):
 
 def read_all(manifest):
     """Each reader once; what is no damage surfaces."""
-    quotes, found, replaced = manifest.yahoo, manifest.findings, manifest.replacements
+    quotes, found, replaced, sessions = manifest.yahoo, manifest.findings, manifest.replacements, manifest.sessions
     day = date.fromisoformat(DAY)
     for reader in (
         *(
-            manifest.sessions,
-            lambda: list(manifest.records()),
+            sessions.all,
+            lambda: list(sessions.records()),
             manifest.source.permission,
             manifest.replacements.intents,
         ),
@@ -98,10 +98,10 @@ def read_all(manifest):
             manifest.csvs.states,
             manifest.csvs.months,
         ),
-        *(manifest.pending, manifest.session_counts, manifest.totals, manifest.others_held, manifest.committed),
+        *(sessions.pending, sessions.counts, sessions.totals, sessions.other_datasets, sessions.committed),
         *(
-            manifest.coverage,
-            lambda: list(manifest.parts([day])),
+            sessions.coverage,
+            lambda: list(sessions.parts([day])),
             lambda: manifest.runs.newest(3),
             manifest.runs.measured_rate,
         ),
@@ -148,7 +148,7 @@ def test_a_value_that_cannot_be_is_named_and_read_as_damage(whole, tmp_path, tab
             with Manifest.read(path, DATASET) as manifest:
                 assert any(
                     f"{table}.{column}: " in one.reason or one.reason.startswith(f"{table}: ")
-                    for one in manifest.flaws()
+                    for one in manifest.database.flaws()
                 ), (column, value)
                 read_all(manifest)
 
@@ -167,7 +167,7 @@ def test_a_table_or_a_column_that_is_gone_is_damage(whole, tmp_path, table):
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"DROP TABLE {table}")
     with Manifest.read(path, DATASET) as manifest:
-        assert f"there is no table {table}" in [one.reason for one in manifest.flaws()]
+        assert f"there is no table {table}" in [one.reason for one in manifest.database.flaws()]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_table_or_a_column_that_is_gone_is_damage(whole, tmp_path, table):
 )
 def test_values_that_do_not_go_together_are_named(whole, tmp_path, table, change, place):
     with Manifest.read(damaged(whole, tmp_path, table, change), DATASET) as manifest:
-        (flaw,) = manifest.flaws()
+        (flaw,) = manifest.database.flaws()
         assert flaw.reason.startswith(place)
         assert DATASET in flaw.reason
         read_all(manifest)
@@ -192,7 +192,7 @@ def test_values_that_do_not_go_together_are_named(whole, tmp_path, table, change
 
 def test_a_flaw_names_its_session(whole, tmp_path):
     with Manifest.read(damaged(whole, tmp_path, "corrections", "removed = '['"), DATASET) as manifest:
-        (flaw,) = manifest.flaws()
+        (flaw,) = manifest.database.flaws()
     assert flaw.session == date.fromisoformat(DAY)
     assert flaw.reason == f"corrections.removed: '[' is not JSON ({DATASET} {DAY} new etag 1 1)"
 
@@ -204,11 +204,11 @@ def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
     def buggy(*arguments, **named):
         raise wrong("a bug")
 
-    monkeypatch.setattr("ingest.cache.manifest.manifest.Held", buggy)
+    monkeypatch.setattr("ingest.cache.manifest.sessions.Held", buggy)
     monkeypatch.setattr("ingest.cache.manifest.findings.Finding", buggy)
     monkeypatch.setattr("ingest.cache.manifest.yahoo.ActionCoverage", buggy)
     with Manifest.read(whole, DATASET) as manifest:
-        for reader in (manifest.sessions, manifest.findings.between, lambda: manifest.yahoo.asked(["A"])):
+        for reader in (manifest.sessions.all, manifest.findings.between, lambda: manifest.yahoo.asked(["A"])):
             with pytest.raises(wrong, match="a bug"):
                 reader()
 
@@ -219,9 +219,10 @@ HIDDEN = ("held = NULL", "held = 'x'", "held = x'00'", "session = NULL", "sessio
 @pytest.mark.parametrize("change", HIDDEN)
 def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out(whole, tmp_path, change):
     with Manifest.read(damaged(whole, tmp_path, "sessions", change), DATASET) as manifest:
+        sessions = manifest.sessions
         for read in (
-            *(manifest.committed, manifest.coverage, manifest.pending, manifest.session_counts, manifest.totals),
-            *(lambda: list(manifest.parts([date.fromisoformat(DAY)])), lambda: manifest.at_once(lambda: None)),
+            *(sessions.committed, sessions.coverage, sessions.pending, sessions.counts, sessions.totals),
+            *(lambda: list(sessions.parts([date.fromisoformat(DAY)])), lambda: manifest.at_once(lambda: None)),
             lambda: manifest.at_once(manifest.replacements.in_quarantine),
         ):
             with pytest.raises(ManifestDamaged, match=change.partition(" ")[0]):
@@ -235,9 +236,9 @@ def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whol
     with Manifest.read(damaged(whole, tmp_path, "sessions", change), "global_crypto/day_aggs_v1") as manifest:
         if change.startswith("dataset"):
             with pytest.raises(ManifestDamaged, match=r"sessions\.dataset"):
-                manifest.others_held()
+                manifest.sessions.other_datasets()
         else:
-            assert manifest.others_held() == {DATASET}
+            assert manifest.sessions.other_datasets() == {DATASET}
 
 
 @pytest.mark.parametrize("table", ["corrections", "findings"])
@@ -250,14 +251,14 @@ def test_a_date_that_cannot_be_is_in_each_span(whole, tmp_path, table):
 def test_a_moment_is_looked_at_once_and_each_commit_makes_another(whole, tmp_path):
     path = damaged(whole, tmp_path, "sessions", "held = held")
     with Manifest.read(path, DATASET) as manifest:
-        scans = list[str]()
-        manifest._db.set_trace_callback(lambda sql: scans.append(sql) if "NOT IN ('none'" in sql else None)
+        scans, sessions = list[str](), manifest.sessions
+        manifest.database._db.set_trace_callback(lambda sql: scans.append(sql) if "NOT IN ('none'" in sql else None)
         day = date.fromisoformat(DAY)
         for _ in range(2):
-            manifest.at_once(lambda: (manifest.committed(), list(manifest.parts([day])), manifest.totals()))
-            assert manifest.committed(day, day) == [day]
+            manifest.at_once(lambda: (sessions.committed(), list(sessions.parts([day])), sessions.totals()))
+            assert sessions.committed(day, day) == [day]
         assert len(scans) == 1
         with Manifest.open(path, DATASET) as other:
             other.runs.begin(day, day)
-        assert manifest.pending() == frozenset()
+        assert manifest.sessions.pending() == frozenset()
         assert len(scans) == 2

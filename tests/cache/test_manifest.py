@@ -56,7 +56,7 @@ def _record(manifest: Manifest, day: date = DAY, etag: str = "e1", *tracked: str
         tracked_sha256=f"tracked {etag}",
         archive_sha256=f"archive {etag}" if kept else None,
         tracked_row_numbers=b"\0\0\0\0\5\0\0\0",
-        tracked_set=manifest.tracked_set(frozenset(tracked)),
+        tracked_set=manifest.tracked_sets.number(frozenset(tracked)),
         archive_kept=kept,
         cut="lines",
         columns=("ticker", "close"),
@@ -95,14 +95,14 @@ class TestTheFile:
         assert modes == {f"manifest.sqlite{end}": mode for end in ("", "-wal", "-shm")}
 
     def test_transactions_are_durable_before_they_return(self, manifest: Manifest) -> None:
-        database = manifest._db
+        database = manifest.database._db
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
 
     def test_opening_it_again_changes_nothing(self, path: Path) -> None:
         for _ in range(2):
             with Manifest.open(path, DATASET) as manifest:
-                manifest.answered([(DAY, "forbidden", None, "e1")], 1)
+                manifest.sessions.answered([(DAY, "forbidden", None, "e1")], 1)
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
         assert _raw(path, "SELECT count(*) FROM sessions") == [(1,)]
 
@@ -117,11 +117,11 @@ class TestTheFile:
         if version:
             _raw(path, f"INSERT INTO sessions (dataset, session, remote) VALUES ('{DATASET}', '{DAY}', 'forbidden')")
         with Manifest.read(path, DATASET) as manifest:
-            assert list(manifest.sessions()) == [DAY] * (version > 0)
+            assert list(manifest.sessions.all()) == [DAY] * (version > 0)
             assert manifest.source.permission() == Permission()
         assert _raw(path, "PRAGMA user_version") == [(version,)]
         with Manifest.open(path, DATASET) as manifest:
-            assert list(manifest.sessions()) == [DAY] * (version > 0)
+            assert list(manifest.sessions.all()) == [DAY] * (version > 0)
             manifest.source.permit(Permission(DAY, DAY))
         assert _raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
@@ -183,18 +183,18 @@ class TestTheFile:
         content = b"not a database, but as long as one" * 40
         path.write_bytes(content)
         with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET) as manifest:  # type: ignore[operator]
-            manifest.sessions()
+            manifest.sessions.all()
         assert path.read_bytes() == content
 
     @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
     def test_one_that_is_damaged_further_in_is_an_error(self, way: object, path: Path) -> None:
         with Manifest.open(path, DATASET) as manifest:
-            manifest.commit([_record(manifest)], [], 1)
+            manifest.sessions.commit([_record(manifest)], [], 1)
         data = bytearray(path.read_bytes())
         data[200:] = bytes(len(data) - 200)
         path.write_bytes(data)
         with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET) as manifest:  # type: ignore[operator]
-            manifest.sessions()
+            manifest.sessions.all()
 
     @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
     def test_a_folder_in_its_place_is_an_error(self, way: object, path: Path) -> None:
@@ -226,7 +226,7 @@ class TestTheFile:
 
         monkeypatch.setattr(sqlite3, "connect", noted)
         with suppress(CacheError), way(path, DATASET) as manifest:  # type: ignore[operator]
-            manifest.sessions()
+            manifest.sessions.all()
         assert opened
         for one in opened:
             with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -234,57 +234,57 @@ class TestTheFile:
 
     def test_a_missing_one_reads_as_empty_and_is_not_made(self, path: Path) -> None:
         with Manifest.read(path, DATASET) as manifest:
-            assert manifest.sessions() == {}
-            assert (manifest.committed(), manifest.csvs.states(), manifest.runs.newest(5)) == ([], {}, [])
-            assert manifest.totals().source_rows == 0
-            assert not manifest.writable
+            assert manifest.sessions.all() == {}
+            assert (manifest.sessions.committed(), manifest.csvs.states(), manifest.runs.newest(5)) == ([], {}, [])
+            assert manifest.sessions.totals().source_rows == 0
+            assert not manifest.database.writable
         assert not path.exists()
 
     def test_one_whose_creator_was_killed_reads_as_empty(self, path: Path) -> None:
         path.touch()
         with Manifest.read(path, DATASET) as manifest:
-            assert manifest.sessions() == {}
+            assert manifest.sessions.all() == {}
 
     def test_a_reader_writes_nothing_and_sees_what_is_committed_meanwhile(self, path: Path) -> None:
         with Manifest.open(path, DATASET) as writer, Manifest.read(path, DATASET) as reader:
-            writer.commit([_record(writer)], [], 1)
-            assert reader.committed() == [DAY]
+            writer.sessions.commit([_record(writer)], [], 1)
+            assert reader.sessions.committed() == [DAY]
             with pytest.raises(CacheError, match="readonly"):
-                reader.answered([(DAY, "absent", None, None)], 1)
+                reader.sessions.answered([(DAY, "absent", None, None)], 1)
 
     def test_a_transaction_that_fails_leaves_nothing_behind(self, manifest: Manifest) -> None:
         good, bad = _record(manifest), replace(_record(manifest, NEXT), cut="by hand")
         with pytest.raises(CacheError, match="CHECK"):
-            manifest.commit([good, bad], [_correction()], 1)
-        assert (manifest.committed(), manifest.totals().corrections) == ([], 0)
-        manifest.commit([good], [], 1)
-        assert manifest.committed() == [DAY]
+            manifest.sessions.commit([good, bad], [_correction()], 1)
+        assert (manifest.sessions.committed(), manifest.sessions.totals().corrections) == ([], 0)
+        manifest.sessions.commit([good], [], 1)
+        assert manifest.sessions.committed() == [DAY]
 
     def test_datasets_do_not_see_each_other(self, manifest: Manifest, path: Path) -> None:
-        manifest.commit([_record(manifest)], [_correction()], 1)
+        manifest.sessions.commit([_record(manifest)], [_correction()], 1)
         manifest.csvs.follow(["A"])
         with Manifest.open(path, "another") as other:
-            assert (other.sessions(), other.csvs.states(), other.runs.newest(5)) == ({}, {}, [])
-            assert other.totals().corrections == 0
+            assert (other.sessions.all(), other.csvs.states(), other.runs.newest(5)) == ({}, {}, [])
+            assert other.sessions.totals().corrections == 0
             other.csvs.follow([])
-            other.answered([(DAY, "absent", None, None)], 1)
-        assert manifest.sessions()[DAY].held == "committed"
+            other.sessions.answered([(DAY, "absent", None, None)], 1)
+        assert manifest.sessions.all()[DAY].held == "committed"
         assert manifest.csvs.states()["A"].active
 
 
 class TestCommit:
     def test_it_makes_a_session_done(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest, DAY, "e1", "B", "A")], [], 1)
-        assert manifest.sessions() == {
+        manifest.sessions.commit([_record(manifest, DAY, "e1", "B", "A")], [], 1)
+        assert manifest.sessions.all() == {
             DAY: Held("committed", "listed", etag="e1", tracked=frozenset("AB"), archive_kept=True)
         }
-        assert manifest.pending() == {DAY}
-        assert manifest.totals().source_rows == 10
+        assert manifest.sessions.pending() == {DAY}
+        assert manifest.sessions.totals().source_rows == 10
 
     def test_all_that_it_says_is_stored(self, manifest: Manifest, path: Path) -> None:
         finding = Finding("identical repeat", 1, ("A",))
         record = replace(_record(manifest), findings=(finding,))
-        manifest.commit([record], [], 1)
+        manifest.sessions.commit([record], [], 1)
         elsewhere = ("tracked_index", "archive_index", "findings")
         names = [field.name for field in fields(record) if field.name not in elsewhere]
         (row,) = _raw(path, f"SELECT {', '.join(names)}, run, committed_at FROM sessions")
@@ -296,8 +296,8 @@ class TestCommit:
         assert stored == {name: getattr(record, name) for name in stored} | {"session": "2024-01-02"}
 
     def test_it_says_how_the_parts_are_read(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest, NEXT, "e1", "A"), _record(manifest, DAY, kept=False)], [], 1)
-        second, first = manifest.parts([NEXT, LAST, DAY])
+        manifest.sessions.commit([_record(manifest, NEXT, "e1", "A"), _record(manifest, DAY, kept=False)], [], 1)
+        second, first = manifest.sessions.parts([NEXT, LAST, DAY])
         assert (first.session, first.tracked, first.cut, first.columns) == (
             *(NEXT, frozenset("A"), "lines"),
             ("ticker", "close"),
@@ -306,85 +306,85 @@ class TestCommit:
         assert (second.session, second.index) == (DAY, {"tracked": INDEX})
 
     def test_a_replacement_without_an_archive_forgets_the_old_ones_index(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest)], [], 1)
-        manifest.commit([_record(manifest, DAY, "e2", kept=False)], [], 1)
-        (parts,) = manifest.parts([DAY])
+        manifest.sessions.commit([_record(manifest)], [], 1)
+        manifest.sessions.commit([_record(manifest, DAY, "e2", kept=False)], [], 1)
+        (parts,) = manifest.sessions.parts([DAY])
         assert set(parts.index) == {"tracked"}
 
     def test_it_clears_what_the_source_refused_before(self, manifest: Manifest) -> None:
         _quarantine(manifest, DAY, "e0")
-        manifest.answered([(NEXT, "failed", "reset", "e1")], 1)
-        manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
+        manifest.sessions.answered([(NEXT, "failed", "reset", "e1")], 1)
+        manifest.sessions.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
         expected = Held("committed", "listed", etag="e1", archive_kept=True)
-        assert list(manifest.sessions().values()) == [expected, expected]
+        assert list(manifest.sessions.all().values()) == [expected, expected]
 
     def test_it_keeps_corrections_and_drops_the_intent(self, manifest: Manifest, path: Path) -> None:
         manifest.replacements.intend([(_record(manifest), _correction()), (_record(manifest, NEXT), None)])
-        manifest.commit([_record(manifest, DAY, "e2")], [_correction()], 1)
+        manifest.sessions.commit([_record(manifest, DAY, "e2")], [_correction()], 1)
         assert [record.session for record, _ in manifest.replacements.intents()] == [NEXT]
-        assert manifest.totals().corrections == 1
+        assert manifest.sessions.totals().corrections == 1
         stored = _raw(path, "SELECT session, old_etag, new_etag, columns, removed, added, run FROM corrections")
         assert stored == [("2024-01-02", "e1", "e2", '["ticker", "close"]', '["A,1"]', '["A,2", "B,1"]', 1)]
 
     def test_sessions_come_in_the_order_of_their_dates(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest, day) for day in (LAST, DAY, NEXT)], [], 1)
-        assert manifest.committed() == list(manifest.sessions()) == [DAY, NEXT, LAST]
+        manifest.sessions.commit([_record(manifest, day) for day in (LAST, DAY, NEXT)], [], 1)
+        assert manifest.sessions.committed() == list(manifest.sessions.all()) == [DAY, NEXT, LAST]
 
 
 class TestAnswers:
     def test_they_are_kept_apart_from_what_is_held(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest, DAY, "e1", "A")], [], 1)
-        manifest.answered([(DAY, "forbidden", "not in the plan", "e2"), (NEXT, "failed", "reset", "e9")], 1)
-        assert manifest.sessions() == {
+        manifest.sessions.commit([_record(manifest, DAY, "e1", "A")], [], 1)
+        manifest.sessions.answered([(DAY, "forbidden", "not in the plan", "e2"), (NEXT, "failed", "reset", "e9")], 1)
+        assert manifest.sessions.all() == {
             DAY: Held("committed", "forbidden", "not in the plan", "e2", "e1", frozenset("A"), archive_kept=True),
             NEXT: Held("none", "failed", "reset", "e9"),
         }
 
     def test_one_without_an_etag_keeps_what_the_last_was_about(self, manifest: Manifest) -> None:
-        manifest.answered([(DAY, "forbidden", None, "e1")], 1)
-        manifest.answered([(DAY, "absent", None, None)], 1)
-        assert manifest.sessions()[DAY] == Held("none", "absent", None, "e1")
+        manifest.sessions.answered([(DAY, "forbidden", None, "e1")], 1)
+        manifest.sessions.answered([(DAY, "absent", None, None)], 1)
+        assert manifest.sessions.all()[DAY] == Held("none", "absent", None, "e1")
 
     def test_none_at_all_is_no_transaction(self, path: Path) -> None:
         with Manifest.open(path, DATASET):
             pass
         with Manifest.read(path, DATASET) as reader:
-            reader.answered([], 1)
+            reader.sessions.answered([], 1)
 
     def test_a_state_that_does_not_exist_is_refused(self, manifest: Manifest) -> None:
         with pytest.raises(CacheError, match="CHECK"):
-            manifest.answered([(DAY, "perhaps", None, None)], 1)  # type: ignore[list-item]
+            manifest.sessions.answered([(DAY, "perhaps", None, None)], 1)  # type: ignore[list-item]
 
     def test_an_unreadable_file_is_quarantined(self, manifest: Manifest) -> None:
         _quarantine(manifest, DAY, "e1")
-        assert manifest.sessions() == {DAY: Held("quarantined", "listed", "short", "e1", quarantined="e1")}
-        assert manifest.committed() == []
+        assert manifest.sessions.all() == {DAY: Held("quarantined", "listed", "short", "e1", quarantined="e1")}
+        assert manifest.sessions.committed() == []
 
     def test_an_unreadable_replacement_leaves_what_is_held(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest)], [], 1)
+        manifest.sessions.commit([_record(manifest)], [], 1)
         _quarantine(manifest, DAY, "e2")
-        assert manifest.sessions()[DAY] == Held(
+        assert manifest.sessions.all()[DAY] == Held(
             "committed", "listed", "short", "e2", "e1", archive_kept=True, quarantined="e2"
         )
-        assert manifest.committed() == [DAY]
+        assert manifest.sessions.committed() == [DAY]
 
     def test_a_session_that_failed_before_is_quarantined_all_the_same(self, manifest: Manifest) -> None:
-        manifest.answered([(DAY, "failed", "reset", "e1")], 1)
+        manifest.sessions.answered([(DAY, "failed", "reset", "e1")], 1)
         _quarantine(manifest, DAY, "e1")
-        assert manifest.sessions()[DAY] == Held("quarantined", "listed", "short", "e1", quarantined="e1")
+        assert manifest.sessions.all()[DAY] == Held("quarantined", "listed", "short", "e1", quarantined="e1")
 
     def test_a_damaged_session_stays_committed_without_an_etag(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
+        manifest.sessions.commit([_record(manifest), _record(manifest, NEXT)], [], 1)
         manifest.replacements.intend([(_record(manifest, DAY, "e2"), None)])
         manifest.replacements.distrust([DAY])
-        assert [state.etag for state in manifest.sessions().values()] == [None, "e1"]
-        assert manifest.committed() == [DAY, NEXT]
+        assert [state.etag for state in manifest.sessions.all().values()] == [None, "e1"]
+        assert manifest.sessions.committed() == [DAY, NEXT]
         assert manifest.replacements.intents() == []
 
     def test_they_are_counted_by_state_and_reason(self, manifest: Manifest) -> None:
-        manifest.answered([(day, "forbidden", None, "e1") for day in (DAY, NEXT)], 1)
+        manifest.sessions.answered([(day, "forbidden", None, "e1") for day in (DAY, NEXT)], 1)
         _quarantine(manifest, LAST, "e1")
-        found = [(c.held, c.remote, c.reason, c.count, c.first, c.last) for c in manifest.session_counts()]
+        found = [(c.held, c.remote, c.reason, c.count, c.first, c.last) for c in manifest.sessions.counts()]
         assert found == [
             ("none", "forbidden", None, 2, DAY, NEXT),
             ("quarantined", "listed", "short", 1, LAST, LAST),
@@ -427,7 +427,7 @@ class TestIntents:
             manifest.replacements.intend(intents)
         with Manifest.open(path, DATASET) as manifest:
             assert manifest.replacements.intents() == intents
-            assert manifest.committed() == []
+            assert manifest.sessions.committed() == []
 
     def test_a_later_one_takes_the_place_of_an_earlier(self, manifest: Manifest) -> None:
         manifest.replacements.intend([(_record(manifest, DAY, "e2"), _correction())])
@@ -439,10 +439,10 @@ class TestTrackedSets:
     @given(st.lists(st.frozensets(st.sampled_from(["A", "BRK.A", "BCpC", "BCPC", "NA"])), min_size=1, max_size=5))
     def test_a_set_has_one_number_and_a_number_one_set(self, sets: list[frozenset[str]]) -> None:
         with Manifest.read(Path("there is none"), DATASET) as manifest:  # in memory, and writable
-            numbers = {tickers: manifest.tracked_set(tickers) for tickers in sets}
+            numbers = {tickers: manifest.tracked_sets.number(tickers) for tickers in sets}
             assert len(set(numbers.values())) == len(set(sets))
-            assert all(manifest._tracked(number) == tickers for tickers, number in numbers.items())
-            assert {tickers: manifest.tracked_set(tickers) for tickers in sets} == numbers
+            assert all(manifest.tracked_sets.tickers(number) == tickers for tickers, number in numbers.items())
+            assert {tickers: manifest.tracked_sets.number(tickers) for tickers in sets} == numbers
 
 
 class TestProjections:
@@ -455,13 +455,13 @@ class TestProjections:
 
     def test_one_that_was_made_is_clean_until_the_next_commit(self, manifest: Manifest) -> None:
         manifest.csvs.follow(["A", "B"])
-        manifest.commit([_record(manifest)], [], 1)
+        manifest.sessions.commit([_record(manifest)], [], 1)
         manifest.csvs.projected([self._made()], [DAY])
         assert manifest.csvs.states() == {"A": self._made(), "B": Projection("B")}
-        assert manifest.pending() == frozenset()
-        manifest.commit([_record(manifest, NEXT)], [], 1)
+        assert manifest.sessions.pending() == frozenset()
+        manifest.sessions.commit([_record(manifest, NEXT)], [], 1)
         assert manifest.csvs.states()["A"] == replace(self._made(), dirty=True)
-        assert manifest.pending() == {NEXT}
+        assert manifest.sessions.pending() == {NEXT}
 
     def test_following_the_same_again_changes_nothing(self, manifest: Manifest) -> None:
         manifest.csvs.follow(["A"])
@@ -474,7 +474,7 @@ class TestProjections:
         manifest.csvs.projected([self._made()], [])
         manifest.csvs.follow(["B"])
         assert manifest.csvs.states()["A"] == replace(self._made(), active=False)
-        manifest.commit([_record(manifest)], [], 1)
+        manifest.sessions.commit([_record(manifest)], [], 1)
         manifest.csvs.follow(["A"])
         assert manifest.csvs.states() == {"A": Projection("A"), "B": Projection("B", active=False)}
 
@@ -496,7 +496,7 @@ class TestProjections:
     def test_a_commit_makes_the_month_of_its_session_dirty_and_no_other(self, manifest: Manifest) -> None:
         manifest.csvs.follow(["A"])
         manifest.csvs.projected([self._month("2024-01"), self._month("2024-02"), self._made()], [])
-        manifest.commit([_record(manifest, DAY)], [], 1)
+        manifest.sessions.commit([_record(manifest, DAY)], [], 1)
         assert {period: row.dirty for (_, period), row in manifest.csvs.months().items()} == {
             "2024-01": True,
             "2024-02": False,
@@ -508,7 +508,7 @@ class TestProjections:
         months = [self._month("2024-01"), self._month("2024-02"), self._month("2024-01", "B")]
         manifest.csvs.projected(months, [])
         manifest.csvs.follow(["B"])
-        manifest.commit([_record(manifest, DAY)], [], 1)
+        manifest.sessions.commit([_record(manifest, DAY)], [], 1)
         gone = [replace(row, active=False) for row in months[:2]]
         assert list(manifest.csvs.months().values()) == [*gone, replace(months[2], dirty=True)]
         manifest.csvs.follow(["A", "B"])
@@ -527,11 +527,11 @@ class TestProjections:
         assert manifest.csvs.states() == {"A": Projection("A")}
 
     def test_a_session_that_is_replaced_is_to_be_projected_again(self, manifest: Manifest) -> None:
-        manifest.commit([_record(manifest)], [], 1)
+        manifest.sessions.commit([_record(manifest)], [], 1)
         manifest.csvs.projected([], [DAY])
-        assert manifest.pending() == frozenset()
-        manifest.commit([_record(manifest, DAY, "e2")], [], 1)
-        assert manifest.pending() == {DAY}
+        assert manifest.sessions.pending() == frozenset()
+        manifest.sessions.commit([_record(manifest, DAY, "e2")], [], 1)
+        assert manifest.sessions.pending() == {DAY}
 
 
 class TestRuns:

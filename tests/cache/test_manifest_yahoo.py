@@ -12,6 +12,7 @@ from steps_kit import steps_of
 import ingest
 from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.catalogue import STOCKS_DAY
@@ -33,7 +34,7 @@ def _tickers(count: int) -> list[str]:
 def _filled(root: Path, count: int) -> Path:
     """A cache in which Yahoo has told of so many tickers, all tracked; nothing is held of Massive's."""
     with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        manifest._db.execute("PRAGMA synchronous = OFF")
+        manifest.database._db.execute("PRAGMA synchronous = OFF")
         manifest.csvs.follow(_tickers(count))
         for ticker in _tickers(count):
             rows = [(ticker, day, 1.0, 2.0, 0.5, 1.5, 100.0) for day in DAYS]
@@ -91,7 +92,7 @@ def test_all_of_a_ticker_is_found_among_others(caches: dict[int, Path]) -> None:
         assert quotes.sessions() == DAYS
         assert [row[0] for row in quotes.rows_of(DAYS[4])] == _tickers(FEW)
         assert (quotes.asked([]), quotes.actions([]), quotes.rows([], DAYS[0], DAYS[-1])) == ({}, {}, [])
-        assert Quotes(Manifest(manifest._db, manifest.path, "other", False)).sessions() == []
+        assert Quotes(Database(manifest.database._db, manifest.database.path, "other", False)).sessions() == []
 
 
 def test_names_from_outside_stay_values(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ READ = f"""
 with Manifest.read(Path(sys.argv[1]), {DATASET!r}) as manifest:
     for _ in itertools.chain([None], sys.stdin):
         print(json.dumps([run["run"] for run in manifest.runs.newest(100)]), flush=True)
-    assert manifest.flaws() == []
+    assert manifest.database.flaws() == []
 """
 
 
@@ -62,7 +62,7 @@ def leave(state, path):
             kept = path.parent / "kept"
             kept.mkdir()
             if state in ("closed", "with an empty log"):
-                manifest._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                manifest.database._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             for end in STATES[state]:
                 shutil.copy(f"{path}{end}", kept / f"{path.name}{end}")
     return kept / path.name
@@ -71,7 +71,7 @@ def leave(state, path):
 EACH = f"""
 def runs_of(path):
     with Manifest.read(Path(path), {DATASET!r}) as manifest:
-        assert manifest.flaws() == []
+        assert manifest.database.flaws() == []
         return [run["run"] for run in manifest.runs.newest(100)]
 print(json.dumps({{path: runs_of(path) for path in sys.argv[1:]}}))
 """
@@ -176,7 +176,7 @@ def test_rows_that_come_one_by_one_are_not_handed_out_torn(unshared, folder):
     path = folder / "manifest.sqlite"
     begin(path, 3)
     with Manifest.read(path, DATASET) as manifest:
-        rows = manifest.each("SELECT run FROM runs WHERE dataset = ? ORDER BY run")
+        rows = manifest.database.each("SELECT run FROM runs WHERE dataset = ? ORDER BY run")
         assert next(rows) == (1,)
         begin(path)
         with pytest.raises(CacheError, match="changes faster than it can be read: try again"):
@@ -193,7 +193,7 @@ def test_readers_without_locks_beside_writers_never_see_half_of_anything(unshare
     def write():
         try:
             while (n := next(written)) < 60 or (len(set(seen)) < 5 and n < 3000):
-                with Manifest.open(path, DATASET) as manifest, manifest.transaction() as db:
+                with Manifest.open(path, DATASET) as manifest, manifest.database.transaction() as db:
                     db.execute("INSERT INTO patterns VALUES (?, ?)", (DATASET, f"{n:0400}"))
                     db.execute("INSERT INTO tracked_sets (tickers) VALUES (?)", (f"{n:0400}",))
                 time.sleep(0.005)  # a hundred commits a second, more than any run makes
@@ -205,10 +205,10 @@ def test_readers_without_locks_beside_writers_never_see_half_of_anything(unshare
     query = "SELECT (SELECT count(*) FROM patterns), (SELECT count(*) FROM tracked_sets) WHERE ? <> ''"
     while not ended.is_set():
         with Manifest.read(path, DATASET) as manifest:
-            seen += [manifest.rows(query)[0] for _ in range(3)]
+            seen += [manifest.database.rows(query)[0] for _ in range(3)]
     writer.join()
     with Manifest.read(path, DATASET) as manifest:
-        assert manifest.rows(query) == [(next(written) - 1,) * 2]
+        assert manifest.database.rows(query) == [(next(written) - 1,) * 2]
     assert all(patterns == sets for patterns, sets in seen)
     assert seen == sorted(seen)
     assert len(set(seen)) > 3

@@ -12,7 +12,8 @@ import pytest
 from pipeline_kit import Place, flat, key, market_day, market_objects
 from runs_kit import DAYS
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.database import Database
+from ingest.cache.manifest.sessions import KnownSessions
 from ingest.cache.manifest.yahoo import Quotes
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -125,7 +126,7 @@ def test_parts_that_are_replaced_after_their_index_was_read_are_read_again(reads
 def test_a_session_that_is_committed_while_yahoos_rows_are_looked_up_is_not_lost(place):
     """Of one moment: Yahoo's row of a session that is not held, or Massive's of one that is; never neither."""
     new = DAYS[4]
-    with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest, manifest.transaction() as db:
+    with Database.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as database, database.transaction() as db:
         row = (STOCKS_DAY.name, "AAPL", str(new), 1.0, 1.0, 1.0, 1.0, 1.0, "2025-03-10T00:00:00+00:00")
         db.execute("INSERT INTO yahoo_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     with loopback.serve(market_objects(DAYS[:5])) as server:
@@ -155,7 +156,7 @@ def snapshots(place, folder, **run):
 
     with ExitStack() as patches:
         patches.enter_context(patch.object(durable, "publish", before(durable.publish)))
-        patches.enter_context(patch.object(Manifest, "commit", before(Manifest.commit)))
+        patches.enter_context(patch.object(KnownSessions, "commit", before(KnownSessions.commit)))
         place.run(DAYS[0], DAYS[3], concurrency=1, **run)
     take()
     return taken

@@ -401,7 +401,7 @@ def test_the_status_of_a_full_disk_can_be_read(small_disk, eventful, left, room)
     with Manifest.open(eventful.before.root / "manifest.sqlite", place.dataset.name) as writer:
         writer.runs.begin(DAYS[0], DAYS[1])
         for end in left:
-            shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
+            shutil.copy(f"{writer.database.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
     small_disk.resize(shutil.disk_usage(small_disk.folder).used + room * os.sysconf("SC_PAGE_SIZE"))
     state = status(place.settings())
     assert (state.last, state.sessions[0].count) == (DAYS[1], 2)
@@ -416,7 +416,7 @@ def test_a_cache_on_a_file_system_that_is_mounted_read_only_is_read(small_disk, 
     with Manifest.open(eventful.before.root / "manifest.sqlite", place.dataset.name) as writer:
         writer.runs.begin(DAYS[0], DAYS[1])
         for end in ("", left):
-            shutil.copy(f"{writer.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
+            shutil.copy(f"{writer.database.path}{end}", f"{place.root / 'manifest.sqlite'}{end}")
     small_disk.make("ro")
     assert (status(place.settings()).last, verify(place.settings()).broken) == (DAYS[1], ())
     owned, found = (history.day_rows(one.settings(), one.dataset, DAYS[1]) for one in (eventful.before, place))

@@ -29,7 +29,7 @@ import anyio
 import botocore.loaders
 import botocore.session
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.database import Database
 from ingest.cli.app import app
 from ingest.cli.commands import adopt, quarantine, track  # noqa: F401 - what a command imports when it needs it
 from ingest.events import name_of
@@ -75,7 +75,7 @@ class Steps:
             durable.stage,
             durable.publish,
             durable.sync_folder,
-            Manifest.transaction,
+            Database.transaction,
         )
 
         def staging(path, data, **more):
@@ -91,14 +91,14 @@ class Steps:
             sync(folder)
 
         @contextmanager
-        def deciding(manifest):
+        def deciding(database):
             self.take("begin")
-            with transaction(manifest) as db:
+            with transaction(database) as db:
                 yield db
                 self.take("commit")
 
         durable.stage, durable.publish, durable.sync_folder = staging, publishing, syncing
-        Manifest.transaction = deciding
+        Database.transaction = deciding
 
 
 class Events:

@@ -215,7 +215,7 @@ def test_a_bug_never_sets_a_manifest_aside(filled, tmp_path, monkeypatch):
     def buggy(*arguments, **named):
         raise TypeError("a bug")
 
-    monkeypatch.setattr("ingest.cache.manifest.manifest.SessionRecord", buggy)
+    monkeypatch.setattr("ingest.cache.manifest.sessions.SessionRecord", buggy)
     for deed in (lambda: verify(place.settings()), lambda: mended(place)):
         with pytest.raises(TypeError, match="a bug"):
             deed()

@@ -10,6 +10,7 @@ from pipeline_kit import Place, market_objects, trading_days, window
 from ingest.cache import rebuild
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest.sessions import KnownSessions
 from ingest.demo.servers import loopback
 from ingest.maintenance.corrections import changed_values
 from ingest.maintenance.verify import cache as verifying
@@ -62,19 +63,19 @@ def test_verify_holds_few_records_at_a_time(filled: Place, others, monkeypatch: 
 
 def test_a_rebuild_holds_one_record_at_a_time(filled: Place, others, tmp_path, monkeypatch) -> None:
     seen: list[int] = []
-    commit = Manifest._commit_one
+    commit = KnownSessions._commit_one
 
     def counting(self, *given):  # type: ignore[no-untyped-def]
         seen.append(len(_alive() - others))
         commit(self, *given)
 
-    monkeypatch.setattr(Manifest, "_commit_one", counting)
+    monkeypatch.setattr(KnownSessions, "_commit_one", counting)
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         layout, run = Layout.of(filled.settings(), STOCKS_DAY), manifest.runs.begin(*window(DAYS))
         taken = rebuild.take_up(Cache.through(manifest, layout, run), DAYS)
-        assert list(taken) == manifest.committed() == DAYS
+        assert list(taken) == manifest.sessions.committed() == DAYS
         with Manifest.open(filled.root / "manifest.sqlite", STOCKS_DAY.name) as first:
-            assert manifest.coverage() == first.coverage()
+            assert manifest.sessions.coverage() == first.sessions.coverage()
     assert max(seen) <= 4
 
 
@@ -95,7 +96,7 @@ def _corrections(place: Place, count: int, lines: int) -> None:
                 "new etag",
                 COLUMNS,
             )
-            manifest.commit([], [one], run)
+            manifest.sessions.commit([], [one], run)
 
 
 def test_corrections_of_a_ticker_take_the_memory_of_one(filled: Place, tmp_path) -> None:

@@ -32,7 +32,7 @@ def _fill(settings: Settings, *days: int, findings: tuple[Finding, ...] = ()) ->
     durable.make_folder(settings.cache.root)
     with Manifest.open(settings.manifest_path, STOCKS_DAY.name) as manifest:
         run = manifest.runs.begin(date(2024, 1, 2), TODAY)
-        number = manifest.tracked_set(frozenset("A"))
+        number = manifest.tracked_sets.number(frozenset("A"))
         records = [
             SessionRecord(
                 session=date(2024, 1, day),
@@ -58,7 +58,7 @@ def _fill(settings: Settings, *days: int, findings: tuple[Finding, ...] = ()) ->
             for day in days
         ]
         corrections = [Correction(day.session, "e0", "e1", ("ticker",), (), ("A",)) for day in records[:1] if findings]
-        manifest.commit(records, corrections, run)
+        manifest.sessions.commit(records, corrections, run)
         manifest.runs.finish(run, 0, {})
 
 

@@ -8,7 +8,7 @@ from botocore.endpoint_provider import RuleSet
 from pipeline_kit import Place, market_objects, trading_days, window
 from tuning_kit import tune
 
-from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.sessions import KnownSessions
 from ingest.demo.servers import loopback
 
 FORTY = trading_days(date(2025, 3, 3), 40)
@@ -27,7 +27,7 @@ def place(server, loopback_keys, tmp_path):
 
 def committing():
     """Watch the transactions that make sessions done."""
-    return patch.object(Manifest, "commit", autospec=True, side_effect=Manifest.commit)
+    return patch.object(KnownSessions, "commit", autospec=True, side_effect=KnownSessions.commit)
 
 
 def test_sessions_share_their_commits(place):

@@ -34,7 +34,7 @@ def test_a_task_that_runs_twice_and_late_tears_no_part(tmp_path, elsewhere, tuni
     files = [Body(pack(market_day(day)), f"e{day.day}", "2025-03-05T15:00:00+00:00") for day in (DAY, OTHER)]
     with for_run(place.settings(), STOCKS_DAY, Window(*window([DAY]))) as cache:
         decision = Decision(DAY, "fetch", "new", "listed", None, Held(), TRACKED, keep_rest=True)
-        job = Job(decision, cache.manifest.tracked_set(TRACKED), cache.layout, 1 << 30, tuning=tuning)
+        job = Job(decision, cache.manifest.tracked_sets.number(TRACKED), cache.layout, 1 << 30, tuning=tuning)
         mine = prepare(job, files[0])
         theirs = elsewhere.submit(prepare, job, files[1]).result()
         assert (mine.record.etag, theirs.record.etag) == (files[0].etag, files[1].etag)

@@ -38,18 +38,23 @@ class _Csvs:
 
 
 @dataclass(frozen=True)
+class _Sessions:
+    known: _Counted
+
+    def all(self) -> _Counted:
+        return self.known
+
+
+@dataclass(frozen=True)
 class _Manifest:
     csvs: _Csvs
-    held: _Counted
-
-    def sessions(self) -> _Counted:
-        return self.held
+    sessions: _Sessions
 
 
 def _manifest(names: list[str], sets: list[frozenset[str]], sessions: int) -> _Manifest:
     known = {name: Projection(name, rows=n, first="2020-01-01", last="2020-02-01") for n, name in enumerate(names)}
     states = {FIRST + timedelta(days=n): Held("committed", tracked=sets[n % len(sets)]) for n in range(sessions)}
-    return _Manifest(_Csvs(_Counted(known)), _Counted(states))
+    return _Manifest(_Csvs(_Counted(known)), _Sessions(_Counted(states)))
 
 
 @pytest.mark.parametrize("names", [["T00007"], ["T*"], ["T00007", "T0000?", "*9"]])
@@ -66,7 +71,7 @@ def test_names_are_told_with_few_looks_at_the_others(names: list[str], monkeypat
     found = lists._held(manifest, [*names, *many])  # type: ignore[arg-type]
     assert len(found) == len(names) + 400
     assert manifest.csvs.known.seen <= 400
-    assert manifest.held.seen <= 600
+    assert manifest.sessions.known.seen <= 600
     assert calls[0] == 2 * (len(names) + 400)
     assert [one.lacking for one in found[-400:]] == [0] * 200 + [300] * 200
 
@@ -80,7 +85,7 @@ def test_each_is_what_it_is_alone() -> None:
         manifest = _manifest(names[::2], sets, 9)
         for one in lists._held(manifest, [*names, *patterns]):  # type: ignore[arg-type]
             meant = covered(frozenset({one.ticker}), frozenset(manifest.csvs.known))
-            lacking = [day for day, held in manifest.held.items() if not covers(held.tracked, one.ticker)]
+            lacking = [day for day, held in manifest.sessions.known.items() if not covers(held.tracked, one.ticker)]
             assert one.rows == sum(manifest.csvs.known[name].rows or 0 for name in meant)
             assert one.matches in (None, len(meant))
             span = (min(lacking, default=None), max(lacking, default=None))

@@ -9,7 +9,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -131,6 +131,10 @@ class Database:
                 if self._db.in_transaction:  # SQLite itself rolls back where a disk is full or fails
                     self._db.execute("ROLLBACK")
                 raise
+
+    def join_transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """The transaction that is open, to be a part of it; else one of its own. Raises CacheError."""
+        return nullcontext(self._db) if self._db.in_transaction else self.transaction()
 
     def rows(self, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
         """Rows of a query whose first parameter is the dataset, or whose parameters have names. Raises CacheError.

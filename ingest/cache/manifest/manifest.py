@@ -1,100 +1,46 @@
-"""What the manifest says of runs, sessions, permission, replacements, tracked sets and projections."""
+"""The manifest as its facets, each one about a few of its tables; all read and write through one `Database`."""
 
-import json
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Self, TypeVar
 
-from ingest.cache.layout import Indexes, PartsOf
 from ingest.cache.manifest.csvs import Csvs
-from ingest.cache.manifest.database import Database, now
-from ingest.cache.manifest.findings import KeptFindings, write_findings
-from ingest.cache.manifest.integrity.kinds import blob, count, day, flag, maybe, text
-from ingest.cache.manifest.integrity.tables import columns, committed, joined
-from ingest.cache.manifest.records import (
-    Answer,
-    Coverage,
-    Held,
-    HeldState,
-    SessionCount,
-    SessionRecord,
-    Totals,
-    period_of,
-)
-from ingest.cache.manifest.replacements import CORRECTION, Replacements, correction_row
-from ingest.cache.manifest.runs import RunLog
-from ingest.cache.manifest.source import KnownSource
+from ingest.cache.manifest.database import Database
+from ingest.cache.manifest.findings import KeptFindings
+from ingest.cache.manifest.replacements import Replacements
+from ingest.cache.manifest.runs import KnownSource, RunLog
+from ingest.cache.manifest.sessions import KnownSessions, TrackedSets
 from ingest.cache.manifest.yahoo import Quotes
-from ingest.errors import ManifestDamaged
-from ingest.market.datasets import TIERS
-from ingest.splitting.diff import Correction
 
 _Result = TypeVar("_Result")
 
-_COMMIT_COLUMNS = (
-    "etag",
-    "size",
-    "last_modified",
-    "source_rows",
-    "tracked_rows",
-    "archive_rows",
-    "dropped_rows",
-    "text_sha256",
-    "tracked_sha256",
-    "archive_sha256",
-    "tracked_row_numbers",
-    "tracked_set",
-    "archive_kept",
-    "cut",
-)
-_ODD = ("{} IS NULL", "{} < ''", "{} >= x''")
-"""What no text is, each to be looked up in an index: in SQLite's order numbers come before texts, and blobs after."""
 
-_HIDDEN = " UNION ALL ".join(
-    f"SELECT dataset, session, held FROM sessions WHERE {where}"  # noqa: S608 - names from this file alone
-    for where in (
-        *(odd.format("dataset") for odd in _ODD),
-        *(f"dataset = :dataset AND {odd.format('session')}" for odd in _ODD),
-        (
-            "dataset = :dataset AND session BETWEEN :first AND :last "
-            f"AND (typeof(held) <> 'text' OR held NOT IN {get_args(HeldState)})"
-        ),
-    )
-)
-_COMMIT = f"""
-INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run, committed_at, columns,
-                                 {", ".join(_COMMIT_COLUMNS)})
-VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
-"""  # noqa: S608 - names from this file alone
-
-_STATE = columns("sessions", "session", "held", "remote", "reason", "remote_etag", "etag") | {
-    **columns("sessions", "tracked_set", "archive_kept"),
-    **joined("quarantine", "etag", "acceptable"),
-}
-_INDEXES = {f"members.member_index of {tier}": maybe(blob) for tier in TIERS}
-_RECORD = committed("session", *_COMMIT_COLUMNS, "columns") | _INDEXES
-_VERSION = "printf('%s %s %s', s.run, s.committed_at, s.etag)"
-"""Another one after each commit, and after parts turned out not to be what they should."""
-_PARTS = (
-    {"version": text, "doubt": flag}
-    | committed("session", "tracked_set", "cut", "columns", "tracked_sha256", "archive_sha256")
-    | _INDEXES
-)
-_COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
-
-
-class Manifest(Database):
+class Manifest:
     """The manifest of one cache, seen through one dataset: what is done, and what a run needs to know of it."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, dataset: str, writable: bool) -> None:
-        super().__init__(connection, path, dataset, writable)
-        self.runs, self.source, self.csvs = RunLog(self), KnownSource(self), Csvs(self)
-        self.findings, self.replacements, self.yahoo = KeptFindings(self), Replacements(self), Quotes(self)
-        self._sets: dict[int, frozenset[str]] = {}
-        self._looked: tuple[object, date, date] = (None, date.max, date.min)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.runs, self.source = RunLog(database), KnownSource(database)
+        self.tracked_sets = TrackedSets(database)
+        self.sessions = KnownSessions(database, self.tracked_sets)
+        self.findings, self.replacements = KeptFindings(database), Replacements(database)
+        self.csvs, self.yahoo = Csvs(database), Quotes(database)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for writing, as `Database.open` does."""
+        with Database.open(path, dataset) as database:
+            yield cls(database)
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path, dataset: str) -> Iterator[Self]:
+        """Open for reading, as `Database.read` does."""
+        with Database.read(path, dataset) as database:
+            yield cls(database)
 
     def at_once(self, read: Callable[[], _Result], first: date = date.min, last: date = date.max) -> _Result:
         """What several queries say of one moment, whatever is committed between them.
@@ -104,240 +50,15 @@ class Manifest(Database):
         """
 
         def looked() -> _Result:
-            self._none_is_hidden(first, last)
+            self.sessions.none_is_hidden(first, last)
             return read()
 
-        return super().at_once(looked)
+        return self.database.at_once(looked)
 
-    def _none_is_hidden(self, first: date = date.min, last: date = date.max) -> None:
-        """Raise ManifestDamaged for a session whose state or date cannot be. Each moment is looked at once."""
-        moment, (seen, *span) = self.moment(), self._looked
-        if moment == seen and span[0] <= first and last <= span[1]:
-            return
-        self.typed(
-            columns("sessions", "dataset", "session", "held"), _HIDDEN, first=first.isoformat(), last=last.isoformat()
-        )
-        self._looked = (moment, first, last)
+    def moment(self) -> object:
+        """Equal to what it was before where nobody else has committed anything since."""
+        return self.database.moment()
 
-    # Sessions
-
-    def sessions(self) -> dict[date, Held]:
-        """State of every session that the manifest knows, in the order of the dates."""
-        query = (
-            "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag, "
-            "q.acceptable FROM sessions s LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
-            "WHERE s.dataset = ? ORDER BY s.session"
-        )
-        return {
-            day: Held(
-                held,
-                remote,
-                reason,
-                remote_etag=told,
-                etag=etag,
-                tracked=self._tracked(number),
-                archive_kept=bool(kept),
-                quarantined=refused,
-                acceptable=bool(acceptable),
-            )
-            for day, held, remote, reason, told, etag, number, kept, refused, acceptable in self.typed(_STATE, query)
-        }
-
-    def answered(self, answers: Iterable[Answer], run: int) -> None:
-        """Record what the source last said of sessions: state, reason, ETag. What is held stays as it is."""
-        rows = [(self.dataset, day.isoformat(), *answer, run) for day, *answer in answers]
-        if rows:
-            with self.transaction() as db:
-                db.executemany(
-                    "INSERT INTO sessions (dataset, session, remote, reason, remote_etag, run) "
-                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dataset, session) DO UPDATE SET "
-                    "remote = excluded.remote, reason = excluded.reason, "
-                    "remote_etag = coalesce(excluded.remote_etag, remote_etag)",
-                    rows,
-                )
-
-    def commit(
-        self,
-        records: Iterable[SessionRecord],
-        corrections: Sequence[Correction],
-        run: int,
-        *,
-        refused_stay: bool = False,
-    ) -> None:
-        """Make sessions done, in one transaction. Their parts must be durable before this is called.
-
-        Files of theirs in quarantine are forgotten, unless `refused_stay`.
-        """
-        replaced, periods = ("members", "findings", *(() if refused_stay else ("quarantine",))), set[str]()
-        with self.transaction() as db:
-            for record in records:
-                self._commit_one(db, record, run, replaced)
-                periods |= {"", period_of(record.session)}
-            db.executemany(CORRECTION, [correction_row(self.dataset, one, run, now()) for one in corrections])
-            db.executemany(
-                "UPDATE projections SET dirty = 1 WHERE dataset = ? AND active AND NOT dirty AND period = ?",
-                [(self.dataset, period) for period in sorted(periods)],
-            )
-
-    def _commit_one(self, db: sqlite3.Connection, record: SessionRecord, run: int, replaced: Sequence[str]) -> None:
-        key = (self.dataset, record.session.isoformat())
-        values = [getattr(record, name) for name in _COMMIT_COLUMNS]
-        db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), *values))
-        for table in replaced:
-            db.execute(f"DELETE FROM {table} WHERE dataset = ? AND session = ?", key)  # noqa: S608 - names from here
-        write_findings(db, self.dataset, record.session, record.findings)
-        indexes = (("tracked", record.tracked_index), ("archive", record.archive_index))
-        db.executemany(
-            "INSERT INTO members VALUES (?, ?, ?, ?)",
-            [(*key, tier, index) for tier, index in indexes if index is not None],
-        )
-        db.execute("DELETE FROM intents WHERE dataset = ? AND session = ?", key)
-
-    def records(self) -> Iterator[SessionRecord]:
-        """All that is said of each committed session, in the order of the dates; findings have their own place."""
-        query = (
-            f"SELECT s.session, {', '.join(_COMMIT_COLUMNS)}, columns, t.member_index, a.member_index FROM sessions s "  # noqa: S608
-            "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
-            "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
-            "WHERE s.dataset = ? AND held = 'committed' ORDER BY s.session"
-        )
-        return map(self._record_of, self.each(query))
-
-    def _record_of(self, row: Sequence[Any]) -> SessionRecord:
-        session, *values, names, tracked, archive = self.fitted(_RECORD, row)
-        told = dict(zip(_COMMIT_COLUMNS, values, strict=True))
-        told |= {"etag": told["etag"] or "", "last_modified": told["last_modified"] or ""}
-        indexes = {"tracked_index": tracked or b"", "archive_index": archive}
-        return SessionRecord(session, **told, columns=names, findings=(), **indexes)
-
-    # Tracked sets
-
-    def tracked_set(self, tickers: frozenset[str]) -> int:
-        """Number of a set of tickers, given on first sight; within a transaction of the caller's, as a part of it."""
-        text = "\n".join(sorted(tickers))
-        with nullcontext(self._db) if self._db.in_transaction else self.transaction() as db:
-            db.execute("INSERT OR IGNORE INTO tracked_sets (tickers) VALUES (?)", (text,))
-            number: int = db.execute("SELECT id FROM tracked_sets WHERE tickers = ?", (text,)).fetchone()[0]
-        return number
-
-    def _tracked(self, number: int | None) -> frozenset[str]:
-        if number is None:
-            return frozenset()
-        if number not in self._sets:
-            rows = self.ask("SELECT tickers FROM tracked_sets WHERE id = ?", (number,))
-            if not rows:
-                raise ManifestDamaged(self.path, f"there is no tracked set {number}")
-            (tickers,) = self.fitted(columns("tracked_sets", "tickers"), rows[0])
-            self._sets[number] = frozenset(filter(None, tickers.split("\n")))
-        return self._sets[number]
-
-    def pending(self, first: date = date.min, last: date = date.max) -> frozenset[date]:
-        """Committed sessions from `first` to `last`, both inclusive, that no projection has seen."""
-        self._none_is_hidden(first, last)
-        where = "dataset = ? AND held = 'committed' AND projected IS NOT 1 AND session BETWEEN ? AND ?"
-        query = f"SELECT session FROM sessions WHERE {where}"  # noqa: S608 - from here
-        return frozenset(self._days(query, first.isoformat(), last.isoformat()))
-
-    def session_counts(self) -> list[SessionCount]:
-        """Sessions by held state, remote state and reason."""
-        self._none_is_hidden()
-        query = (
-            "SELECT held, remote, reason, count(*), min(session), max(session) FROM sessions WHERE dataset = ? "
-            "GROUP BY held, remote, reason ORDER BY held, remote, reason"
-        )
-        return [SessionCount(*row) for row in self.typed(_COUNTS, query)]
-
-    def totals(self) -> Totals:
-        """Sums over the committed sessions."""
-        self._none_is_hidden()
-        query = (
-            "SELECT coalesce(sum(source_rows), 0), "
-            "(SELECT count(DISTINCT session) FROM findings f WHERE f.dataset = s.dataset), "
-            "(SELECT count(*) FROM corrections c WHERE c.dataset = s.dataset AND kind <> 'equal rows') "
-            "FROM sessions s WHERE dataset = ? AND held = 'committed'"
-        )
-        return Totals(*self.typed(dict.fromkeys(("rows", "findings", "corrections"), count), query)[0])
-
-    def others_held(self) -> frozenset[str]:
-        """The other datasets of which sessions are committed, or may be: their state cannot be."""
-        known = "SELECT DISTINCT dataset FROM sessions WHERE dataset IS NOT ? AND held IS NOT 'none'"
-        query = f"{known} AND held IS NOT 'quarantined'"
-        return frozenset(name for (name,) in self.typed(columns("sessions", "dataset"), query))
-
-    def committed(self, first: date = date.min, last: date = date.max) -> list[date]:
-        """All committed sessions from `first` to `last`, both inclusive, oldest first."""
-        self._none_is_hidden(first, last)
-        where = "dataset = ? AND held = 'committed' AND session BETWEEN ? AND ?"
-        query = f"SELECT session FROM sessions WHERE {where} ORDER BY session"  # noqa: S608 - from here
-        return self._days(query, first.isoformat(), last.isoformat())
-
-    def listed(self) -> frozenset[date]:
-        """Sessions of which the source had a file when it was last asked, or of which one is held."""
-        where = "dataset = ? AND (held IN ('committed', 'quarantined') OR remote IN ('listed', 'forbidden', 'failed'))"
-        return frozenset(self._days(f"SELECT session FROM sessions WHERE {where}"))  # noqa: S608 - from here
-
-    def told_of(self, first: date, last: date) -> frozenset[date]:
-        """Days from `first` to `last`, both inclusive, of which the source has said anything."""
-        where = "dataset = ? AND remote IS NOT NULL AND session BETWEEN ? AND ?"
-        query = f"SELECT session FROM sessions WHERE {where}"  # noqa: S608 - from here
-        return frozenset(self._days(query, first.isoformat(), last.isoformat()))
-
-    def _days(self, query: str, *values: str) -> list[date]:
-        return [session for (session,) in self.typed(columns("sessions", "session"), query, *values)]
-
-    def coverage(self, first: date = date.min, last: date = date.max) -> Coverage:
-        """Which committed sessions from `first` to `last`, both inclusive, can tell of which tickers."""
-        self._none_is_hidden(first, last)
-        query = (
-            "SELECT session, tracked_set, archive_kept FROM sessions "
-            "WHERE dataset = ? AND session BETWEEN ? AND ? AND held = 'committed'"
-        )
-        rows = self.typed(
-            committed("session", "tracked_set", "archive_kept"), query, first.isoformat(), last.isoformat()
-        )
-        partial = {day: self._tracked(number) for day, number, kept in rows if not kept}
-        return Coverage(frozenset(day for day, _, kept in rows if kept), partial)
-
-    def parts(self, sessions: Iterable[date]) -> Iterator[PartsOf]:
-        """How to read these sessions, ascending; those that are not committed are passed over."""
-        wanted = {day.isoformat() for day in sessions}
-        if not wanted:
-            return
-        self._none_is_hidden(date.fromisoformat(min(wanted)), date.fromisoformat(max(wanted)))
-        query = (
-            f"SELECT {_VERSION}, s.etag IS NULL, s.session, s.tracked_set, s.cut, s.columns, "  # noqa: S608 - from here
-            "s.tracked_sha256, s.archive_sha256, t.member_index, a.member_index FROM sessions s "
-            "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
-            "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
-            "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ? ORDER BY s.session"
-        )
-        for row in self.each(query, min(wanted), max(wanted)):
-            if row[2] in wanted:
-                yield self._parts_of(*self.fitted(_PARTS, row))
-
-    def _parts_of(
-        self, version: str, doubt: bool, session: date, number: int, cut: str, names: tuple[str, ...], *parts: Any
-    ) -> PartsOf:
-        hashes = {tier: sha256 for tier, sha256 in zip(TIERS, parts[:2], strict=True) if sha256}
-        index = Indexes({tier: blob for tier, blob in zip(TIERS, parts[2:], strict=True) if blob}, self.path)
-        return PartsOf(
-            session, self._tracked(number), cut, names, index, sha256=hashes, version=version, in_doubt=doubt
-        )
-
-    def versions(self, first: date, last: date) -> dict[date, str]:
-        """Of each session that is committed from `first` to `last` what `parts` says as its version."""
-        query = (
-            f"SELECT s.session, {_VERSION} FROM sessions s "  # noqa: S608 - from here
-            "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ?"
-        )
-        kinds = columns("sessions", "session") | {"version": text}
-        return dict(self.typed(kinds, query, first.isoformat(), last.isoformat()))
-
-    def intended(self) -> dict[date, PartsOf]:
-        """How to read the sessions whose parts are just being replaced, or were as a run was killed, once they are."""
-        return {record.session: self._intended(record) for record, _ in self.replacements.intents()}
-
-    def _intended(self, record: SessionRecord) -> PartsOf:
-        index = Indexes(record.part_index, self.path)
-        tracked = self._tracked(record.tracked_set)
-        return PartsOf(record.session, tracked, record.cut, record.columns, index, sha256=record.part_sha256)
+    def refresh(self) -> None:
+        """See what was committed since, where a copy is read."""
+        self.database.refresh()

@@ -129,8 +129,8 @@ class _Adopting:
         self._max_unpacked = settings.limits.max_unpacked_bytes
         self._cache, self._manifest, self._dry_run = cache, cache.manifest, dry_run
         self._tell, self._say = tell, say
-        self._states = self._manifest.sessions()
-        self._before = self._manifest.committed()
+        self._states = self._manifest.sessions.all()
+        self._before = self._manifest.sessions.committed()
         self._held = set(self._before)
 
     def work(self, found: Sequence[TheirFile]) -> None:
@@ -185,7 +185,7 @@ class _Adopting:
             split(day.text, SplitSpec(tracked, keep_rest, self._request.dataset, session))
             return
         decision = Decision(session, "fetch", "adopted", "listed", held=state, tracked=tracked, keep_rest=keep_rest)
-        number = self._manifest.tracked_set(tracked)
+        number = self._manifest.tracked_sets.number(tracked)
         replaced = self._manifest.replacements.held([session]).get(session)
         job = Job(decision, number, self._cache.layout, self._max_unpacked, replaced, tuning=self._settings.tuning)
         commit(self._cache, [prepare(job, day.body)])

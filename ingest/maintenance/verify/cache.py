@@ -87,7 +87,7 @@ def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCK
     empty = Verified(str(settings.cache.root), deep)
     try:
         with Cache.read(settings, dataset) as cache:
-            if flaws := cache.manifest.flaws():
+            if flaws := cache.manifest.database.flaws():
                 return replace(
                     empty,
                     problems=tuple(
@@ -112,7 +112,7 @@ class _Verifying:
         return self.cache.manifest
 
     def look(self, found: Verified) -> Verified:
-        held = self._manifest.sessions()
+        held = self._manifest.sessions.all()
         found = self._sessions(found, held)
         if not found.sessions and (parts := self.cache.parts.present("tracked")):
             why = f"{len(parts):,} tracked parts exist, but the manifest has no session"
@@ -144,7 +144,7 @@ class _Verifying:
         sessions = rows = files = size = 0
         problems = list[Problem]()
         one = partial(session.check_session, layout=self.cache, root=self.root, deep=self.deep)
-        for record, look in _looked_at(one, self._manifest.records(), held):
+        for record, look in _looked_at(one, self._manifest.sessions.records(), held):
             sessions, rows = sessions + 1, rows + record.source_rows
             files, size = files + look.files, size + look.bytes
             problems += look.problems

@@ -284,7 +284,7 @@ def adjusted_rows(
 
     if query.adjust == "none" or not cache.dataset.splits:
         return read(), []
-    coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+    coverage = cache.manifest.sessions.coverage()  # before the rows: what a run commits meanwhile is no gap in them
     rows = read()
     if rows.is_empty():
         return rows, []

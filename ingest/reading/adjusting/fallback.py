@@ -69,7 +69,7 @@ def ask(cache: Cache, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     of the answer is believed, or another SourceError where Yahoo gives no answer.
     """
     symbol = symbol_of(cache.dataset, ticker)
-    covered = cache.manifest.coverage().of(ticker)
+    covered = cache.manifest.sessions.coverage().of(ticker)
     before = max((day for day in covered if day < start), default=start)
     known = cache.manifest.yahoo.asked([ticker]).get(ticker)
     since = min(before, known.first) if known else before
@@ -135,7 +135,7 @@ def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
 
 def _closes(cache: Cache, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Both closes of the sessions that both have, by date; `alone` where the rows beside it in `rows` are such, too."""
-    held = cache.manifest.coverage().of(ticker)
+    held = cache.manifest.sessions.coverage().of(ticker)
     days = [day for day in rows["date"].to_list() if day in held]
     theirs = reading.massive(cache, frozenset([ticker]), days).select("date", mine="close")
     joined = rows.select("date", yahoos="close").join(theirs, on="date", how="left").sort("date")
@@ -234,7 +234,7 @@ def store(cache: Cache, start: date, answer: Answer) -> int:
     """
     if not answer.compared:
         return 0
-    rows = _lacking(answer, cache.manifest.coverage())
+    rows = _lacking(answer, cache.manifest.sessions.coverage())
     if answer.disbelieved:
         cache.manifest.yahoo.take_back(answer.ticker, answer.disbelieved, answer.start if answer.refused else None)
     newest = newest_session(cache.dataset)
@@ -263,7 +263,7 @@ def store_refusal(cache: Cache, ticker: str, start: date, error: SourceError) ->
 
 def is_traded(cache: Cache, ticker: str) -> bool:
     """Whether one of the newest files that can tell has the ticker."""
-    newest = sorted(cache.manifest.coverage().of(ticker))[-_LATELY:]
+    newest = sorted(cache.manifest.sessions.coverage().of(ticker))[-_LATELY:]
     return not reading.massive(cache, frozenset([ticker]), newest).is_empty()
 
 

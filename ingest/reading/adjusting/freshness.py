@@ -30,7 +30,7 @@ def _now() -> datetime:
 
 def calendar_of(cache: Cache) -> Calendar:
     """The dataset's calendar, with all sessions that the source is known to list: a listing beats a table."""
-    return Calendar.of(cache.dataset.calendar, cache.manifest.listed())
+    return Calendar.of(cache.dataset.calendar, cache.manifest.sessions.listed())
 
 
 def newest_session(dataset: Dataset, now: datetime | None = None, listed: Collection[date] = ()) -> date:

@@ -90,6 +90,6 @@ def _untold(cache: Cache, query: Query, rows: pl.DataFrame, covered: Collection[
     """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
     sessions = calendar_of(cache).between(query.start, query.end)
     wanted = frozenset([query.ticker])
-    if rows.is_empty() and reading.massive(cache, wanted, cache.manifest.committed()).is_empty():
+    if rows.is_empty() and reading.massive(cache, wanted, cache.manifest.sessions.committed()).is_empty():
         return sessions
     return [day for day in sessions if day not in covered]

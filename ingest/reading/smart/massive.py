@@ -39,7 +39,7 @@ def fetch(settings: Settings, query: Query, adjusts: bool = True) -> TickerRows:
     is_daily = query.interval == "1d"
     read = _days if is_daily else _bars
     with Cache.read(settings, query.dataset) as cache:
-        coverage = cache.manifest.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+        coverage = cache.manifest.sessions.coverage()  # before the rows: what a run commits meanwhile is no gap in them
         rows, known, missing = read(cache, settings, query, coverage.of(query.ticker), adjusts)
         if known is None:
             return TickerRows(rows, None, missing)

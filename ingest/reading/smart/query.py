@@ -64,7 +64,7 @@ class TickerRows:
 def listed_sessions(settings: Settings, dataset: Dataset) -> frozenset[date]:
     """Sessions that the source is known to list, by what the cache was told. Raises CacheError."""
     with Cache.read(settings, dataset) as cache:
-        return cache.manifest.listed()
+        return cache.manifest.sessions.listed()
 
 
 def window_of(
