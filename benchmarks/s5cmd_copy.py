@@ -12,7 +12,7 @@ def measured(
     module: str, bench: Bench, cache: Path, dataset: Dataset, tickers: Path, columns: Sequence[str], *flags: str
 ) -> Sample:
     """Measure a peer's script over all files of a dataset in the bucket, into an empty folder."""
-    kind = ("--minutes",) if dataset.is_intraday else ()
+    kind = ("--minutes",) if dataset.kind.timed else ()
     told = ("--columns", ",".join(columns), "--sigil", dataset.sigil, *kind, *flags)
     return measure(python(module, cache, tickers, *told, "--", *command(bench, dataset.prefix)), environment(bench))
 

@@ -29,16 +29,21 @@ _DATE = len("2025-11-11")
 
 @dataclass(frozen=True, slots=True)
 class CsvFolder:
-    """Where the CSVs of a dataset lie: in one folder, or, where rows are minutes, in one a ticker below it."""
+    """Where the CSVs of a dataset lie: in one folder, or, where a month has one, in one a ticker below it."""
 
     path: Path
     dataset: Dataset
 
     @property
+    def by_month(self) -> bool:
+        """Whether a ticker has a folder with a CSV a month."""
+        return self.dataset.kind.csv_shape == "months"
+
+    @property
     def header(self) -> bytes:
         """First line of its CSVs: the index is named as yfinance names it, and what has no volume has no column."""
-        index = "Datetime" if self.dataset.is_intraday else "Date"
-        return ",".join([index, *(name.capitalize() for name in self.dataset.numbers)]).encode() + b"\n"
+        numbers = (name.capitalize() for name in self.dataset.numbers)
+        return ",".join([self.dataset.kind.index, *numbers]).encode() + b"\n"
 
     def file(self, ticker: str, period: str = "") -> Path:
         """File of a ticker's CSV, or of that of a month; without a month the folder of them.
@@ -53,12 +58,12 @@ class CsvFolder:
     def folders(self) -> Iterator[Path]:
         """All folders in which its CSVs lie. Raises CacheError."""
         yield self.path
-        if self.dataset.is_intraday:
+        if self.by_month:
             yield from filter(opening.is_folder, _matching(self.path, f"*{self.dataset.csv_suffix}"))
 
     def present(self) -> Iterator[Path]:
         """All its CSVs, known or not. Raises CacheError."""
-        if not self.dataset.is_intraday:
+        if not self.by_month:
             yield from _matching(self.path, f"*{self.dataset.csv_suffix}")
             return
         _, *months = self.folders()
@@ -72,11 +77,11 @@ class CsvFolder:
 
     def has_name(self, name: str) -> bool:
         """Whether a CSV of its, of some ticker or month, has this name in its folder."""
-        return _MONTH_NAME.fullmatch(name) is not None if self.dataset.is_intraday else self.has_ticker(name)
+        return _MONTH_NAME.fullmatch(name) is not None if self.by_month else self.has_ticker(name)
 
     def not_folders(self) -> Iterator[Path]:
         """What stands where a ticker's folder of months belongs, and is none. Raises CacheError."""
-        if self.dataset.is_intraday:
+        if self.by_month:
             named = filter(lambda path: self.has_ticker(path.name), _matching(self.path, f"*{self.dataset.csv_suffix}"))
             yield from (path for path in named if not opening.is_folder(path))
 

@@ -16,6 +16,7 @@ from ingest.errors import UsageError
 from ingest.hints import Option
 from ingest.market.datasets import PRICES, Dataset
 from ingest.market.patterns import prefix_of
+from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
 from ingest.market.yahoo_symbols import crypto_symbol, forex_symbol, index_symbol, stock_symbol
 
 _UTC_DAY = timedelta(hours=25)
@@ -25,7 +26,7 @@ _UTC_DAY = timedelta(hours=25)
 def _minutes(day: Dataset, short: str, **more: Any) -> Dataset:
     """The minute bars of a market: what holds for its days, but for what is said."""
     name = f"{day.name.partition('/')[0]}/minute_aggs_v1"
-    return replace(day, name=name, short=short, interval="1m", primary=False, **more)
+    return replace(day, name=name, short=short, kind=MINUTE_BARS, primary=False, **more)
 
 
 def _futures(venue: str) -> tuple[Dataset, Dataset]:
@@ -39,7 +40,7 @@ def _futures(venue: str) -> tuple[Dataset, Dataset]:
     day = Dataset(
         name=f"us_futures_{venue}/session_aggs_v1",
         short=f"futures-{venue}-day",
-        interval="1d",
+        kind=DAY_BARS,
         calendar="CMES",
         zone="America/Chicago",
         clock="America/New_York",
@@ -57,7 +58,7 @@ def _futures(venue: str) -> tuple[Dataset, Dataset]:
 STOCKS_DAY = Dataset(
     name="us_stocks_sip/day_aggs_v1",
     short="stocks-day",
-    interval="1d",
+    kind=DAY_BARS,
     calendar="XNYS",
     zone="America/New_York",
     first_session=date(2003, 9, 10),
@@ -75,7 +76,7 @@ STOCKS_MINUTE = _minutes(STOCKS_DAY, "stocks-minute")
 _OPTIONS_DAY = Dataset(
     name="us_options_opra/day_aggs_v1",
     short="options-day",
-    interval="1d",
+    kind=DAY_BARS,
     calendar="XNYS",
     zone="America/New_York",
     first_session=date(2014, 6, 2),
@@ -89,7 +90,7 @@ _OPTIONS_DAY = Dataset(
 _INDICES_DAY = Dataset(
     name="us_indices/day_aggs_v1",
     short="indices-day",
-    interval="1d",
+    kind=DAY_BARS,
     calendar="XNYS",
     zone="America/New_York",
     first_session=date(2023, 2, 14),
@@ -106,7 +107,7 @@ _INDICES_DAY = Dataset(
 _FOREX_DAY = Dataset(
     name="global_forex/day_aggs_v1",
     short="forex-day",
-    interval="1d",
+    kind=DAY_BARS,
     calendar="forex",
     zone="UTC",
     first_session=date(2009, 9, 25),
@@ -123,7 +124,7 @@ _FOREX_DAY = Dataset(
 _CRYPTO_DAY = Dataset(
     name="global_crypto/day_aggs_v1",
     short="crypto-day",
-    interval="1d",
+    kind=DAY_BARS,
     calendar="daily",
     zone="UTC",
     first_session=date(2010, 1, 1),
@@ -167,19 +168,20 @@ def named(text: str) -> Dataset:
     raise UsageError(f"unknown dataset {str(text)[:60]!r}: {meant}choose from {', '.join(CATALOGUE)}")
 
 
-def minutes_of(dataset: Dataset) -> Dataset | None:
-    """The minute bars of the same market; None where the catalogue has none."""
-    return _of_market(dataset, is_intraday=True)
+_STOCKS = {dataset.kind: dataset for dataset in (STOCKS_DAY, STOCKS_MINUTE)}
+"""Of which tickers without a sigil are, by the kind of their rows."""
 
 
 def days_of(dataset: Dataset) -> Dataset | None:
     """The day bars of the same market; None where the catalogue has none."""
-    return _of_market(dataset, is_intraday=False)
+    return _of_market(dataset, DAY_BARS)
 
 
-def _of_market(dataset: Dataset, is_intraday: bool) -> Dataset | None:
+def _of_market(dataset: Dataset, kind: RowKind) -> Dataset | None:
+    if dataset.kind == kind:
+        return dataset
     market = f"{dataset.name.partition('/')[0]}/"
-    fitting = (one for one in CATALOGUE.values() if one.is_intraday is is_intraday and one.name.startswith(market))
+    fitting = (one for one in CATALOGUE.values() if one.kind == kind and one.name.startswith(market))
     return next(fitting, None)
 
 
@@ -189,10 +191,10 @@ def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
     A sigil stands before a capital, a digit or a pattern, not in a path of Windows. Its day bars for the interval "1d";
     for any other its minute bars, of which longer ones are made.
     """
-    is_intraday = interval != "1d"
-    fitting = [one for one in CATALOGUE.values() if one.sigil and one.is_intraday is is_intraday]
-    plain = STOCKS_MINUTE if is_intraday else STOCKS_DAY
-    return next((one for one in fitting if re.match(re.escape(one.sigil) + "[A-Z0-9*?]", ticker)), plain)
+    kind = made_of(interval)
+    fitting = [one for one in CATALOGUE.values() if one.sigil and one.kind == kind]
+    named_so = (one for one in fitting if re.match(re.escape(one.sigil) + "[A-Z0-9*?]", ticker))
+    return next(named_so, _STOCKS[kind])
 
 
 def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
@@ -201,7 +203,7 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
     if len(found) > 1:
         told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
         raise UsageError(f"{told}: ask for each by itself", Option("dataset", None, "to name one dataset for all"))
-    return next(iter(found), STOCKS_MINUTE if interval != "1d" else STOCKS_DAY)
+    return next(iter(found), _STOCKS[made_of(interval)])
 
 
 def bars_of(dataset: Dataset, interval: str) -> Dataset:
@@ -209,9 +211,7 @@ def bars_of(dataset: Dataset, interval: str) -> Dataset:
 
     Raises UsageError where the catalogue has none.
     """
-    if dataset.is_intraday is (interval != "1d"):
-        return dataset
-    found = days_of(dataset) if interval == "1d" else minutes_of(dataset)
+    found = _of_market(dataset, made_of(interval))
     if found is None:
         raise UsageError(f"interval {interval!r}: the catalogue has no such bars of the market of {dataset.short}")
     return found

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
+from ingest.market.row_kinds import RowKind
 from ingest.market.tickers import MAX_NAME_BYTES, file_stem, ticker_of
 from ingest.market.yahoo_symbols import Spelling
 
-Interval = Literal["1d", "1m"]
 Unit = Literal["shares", "contracts", "coins", "quotes"]
 
 Tier = Literal["tracked", "archive"]
@@ -31,12 +31,12 @@ _NO_SIGIL = "__"
 class Dataset:
     """One kind of daily file.
 
-    `name` is also the prefix of its keys, `short` what people call it. `interval` is what one row covers. `calendar`
-    names its sessions (see `calendars.Calendar.of`), `zone` is the time zone of their dates; a session is over, and its
-    prices settled, when `settled` has passed since its date began there. Times of day are told in `clock`, and in
-    `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
+    `name` is also the prefix of its keys, `short` what people call it. `kind` is what its rows are.
+    `calendar` names its sessions (see `calendars.Calendar.of`), `zone` is the time zone of their dates; a session is
+    over, and its prices settled, when `settled` has passed since its date began there. Times of day are told in
+    `clock`, and in `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
 
-    `required` names the columns without which a file cannot be read (of bars within a day see `needed`), `optional`
+    `required` names the columns without which a file cannot be read (of timed rows see `needed`), `optional`
     those that are known and may be lacking; any other column is kept in the parts and reported once. `extras` are those
     of them that hold numbers and are handed out beside prices, volume and trades. `stamp` names the column that tells
     the date of a row: it is held against the key's. `unit` is what the volume counts, None where there is none. Where
@@ -52,7 +52,7 @@ class Dataset:
 
     name: str
     short: str
-    interval: Interval
+    kind: RowKind
     calendar: str
     zone: str
     first_session: date
@@ -125,17 +125,17 @@ class Dataset:
     @property
     def numbers(self) -> tuple[str, ...]:
         """Columns that hold a number in each row: the prices, and the volume where there is one."""
-        return tuple(name for name in ("open", "high", "low", "close", "volume") if name in self.required)
+        return tuple(name for name in self.kind.numbers if name in self.required)
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Columns without which a file cannot be read: a bar within a day is none without its time."""
-        return (*self.required, "window_start") if self.is_intraday else self.required
+        """Columns without which a file cannot be read: a row with a time of its own is none without it."""
+        return (*self.required, self.kind.time) if self.kind.timed else self.required
 
     @property
-    def is_intraday(self) -> bool:
-        """Whether a ticker has many rows a session."""
-        return self.interval != "1d"
+    def interval(self) -> str:
+        """What one row covers."""
+        return self.kind.interval
 
     def folder(self, tier: Path) -> Path:
         """Its folder in that of a tier, or of the quarantine."""
@@ -157,20 +157,20 @@ class Dataset:
     @property
     def csv_suffix(self) -> str:
         """How the name of a tracked ticker's CSV, or of its folder of CSVs, goes on after the stem."""
-        return f"_{self.interval}_data" if self.is_intraday else f"_{self.interval}_data.csv"
+        return self.kind.csv_suffix
 
     def csv_name(self, ticker: str) -> str | None:
-        """Name of a ticker's CSV (of its folder of CSVs, a month each, where rows are minutes).
+        """Name of a ticker's CSV (of its folder of CSVs, where it has one a month).
 
         None where it would have more bytes than file systems take (255). Raises UsageError as `stem` does.
         """
-        name = f"{self.stem(ticker)}{self.csv_suffix}"
+        name = f"{self.stem(ticker)}{self.kind.csv_suffix}"
         return name if len(name) <= MAX_NAME_BYTES else None
 
     @property
     def is_filled_from_yahoo(self) -> bool:
-        """Whether Yahoo is asked for sessions that Massive lacks: for days, where it has the same securities."""
-        return self.spelling is not None and not self.is_intraday
+        """Whether Yahoo is asked for sessions that Massive lacks: where it has such rows of the same securities."""
+        return self.spelling is not None and self.kind.at_yahoo
 
     def yahoo_symbol(self, ticker: str) -> str | None:
         """How Yahoo spells a ticker; None where it is not asked, or where no spelling is known to mean the same."""

@@ -9,30 +9,25 @@ from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.cache.parts.parts import read_known
 from ingest.market.datasets import TIERS, Dataset
-from ingest.market.epochs import TIME, in_ns, is_near, of_text
+from ingest.market.epochs import in_ns, is_near, of_text
+from ingest.market.row_kinds import DAY_BARS, RowKind
 
-_PRICED = ("open", "high", "low", "close", "volume")
-BARS = pl.Schema(
-    [
-        ("ticker", pl.String()),
-        ("date", pl.Date()),
-        *((name, pl.Float64()) for name in _PRICED),
-        ("transactions", pl.Int64()),
-    ]
-)
+
+def _numbers_of(kind: RowKind) -> Sequence[tuple[str, pl.DataType]]:
+    return [*((name, pl.Float64()) for name in kind.numbers), *((name, pl.Int64()) for name in kind.counts)]
+
+
+_PLACE = (("ticker", pl.String()), ("date", pl.Date()))
+
+BARS = pl.Schema([*_PLACE, *_numbers_of(DAY_BARS)])
 """Raw prices, volume, number of trades; None where the file does not say."""
 
 
 def schema_of(dataset: Dataset) -> pl.Schema:
-    """`BARS` with the dataset's own numbers; within days with `time`, when a bar begins, after the date."""
-    ticker, session, *numbers = BARS.items()
-    time = [("time", pl.Datetime("us", dataset.time_zone))] if dataset.is_intraday else []
-    return pl.Schema([ticker, session, *time, *numbers, *((name, pl.Float64()) for name in dataset.extras)])
-
-
-def order_of(dataset: Dataset) -> tuple[str, str]:
-    """The columns that name a row, and that rows are sorted by."""
-    return ("ticker", "time") if dataset.is_intraday else ("ticker", "date")
+    """`BARS` with the dataset's own numbers; of timed rows with `time`, when one begins, after the date."""
+    time = [("time", pl.Datetime("us", dataset.time_zone))] if dataset.kind.timed else []
+    extras = [(name, pl.Float64()) for name in dataset.extras]
+    return pl.Schema([*_PLACE, *time, *_numbers_of(dataset.kind), *extras])
 
 
 def bars(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
@@ -58,7 +53,7 @@ def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
 
 def firsts(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Sorted, with the first one of several rows of a ticker and date, and time: no file counts for another session."""
-    order = order_of(dataset)
+    order = dataset.kind.order
     repeated = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in {*order, "date"})
     # A sort that keeps the order of equals: of all minutes of a session it takes a quarter of what hashing them does.
     return rows.sort(order, maintain_order=True).filter(~repeated.fill_null(value=False))
@@ -73,7 +68,7 @@ def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], datas
 
 def _near(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Rows without those of minutes that cannot be of their session."""
-    if not dataset.is_intraday:
+    if not dataset.kind.timed:
         return rows
     return rows.filter(is_near(pl.col("time").dt.epoch("s"), pl.col("date"), dataset.evenings))
 
@@ -83,7 +78,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
 
     A number that the file does not have (indices have no volume) is None in each row.
     """
-    starts = [TIME] if dataset.is_intraday else []
+    starts = [dataset.kind.time] if dataset.kind.timed else []
     check_columns(columns, (*dataset.numbers, *starts))
     numbers = {name: kind for name, kind in schema_of(dataset).items() if name not in ("ticker", "date", "time")}
     there = {name: kind for name, kind in numbers.items() if name in columns}
@@ -92,24 +87,22 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
         rows = parse_lines(text, columns, types)
     except pl.exceptions.PolarsError:
         texts = parse_lines(text, columns).select(list(types))
-        rows = texts.select(_cast(name, kind) for name, kind in types.items())
-    if starts:
-        rows = rows.with_columns(in_ns(rows[TIME]))
-    times = [_time(dataset.time_zone)] if starts else []
+        casts = [_cast(name, kind) for name, kind in types.items() if name not in starts]
+        rows = texts.select(*casts, *(of_text(pl.col(name)) for name in starts))
+    rows = rows.with_columns(in_ns(rows[name]) for name in starts)
+    times = [_time(name, dataset.time_zone) for name in starts]
     found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
     # A blank line, or a row without a ticker or a minute, is nobody's.
     return rows.drop_nulls(["ticker", *starts]).select("ticker", *others, *times, *found)
 
 
-def _time(zone: str) -> pl.Expr:
+def _time(column: str, zone: str) -> pl.Expr:
     """Nanoseconds since the epoch as a time of day."""
-    start = pl.from_epoch(pl.col(TIME), "ns").dt.cast_time_unit("us")
+    start = pl.from_epoch(pl.col(column), "ns").dt.cast_time_unit("us")
     return start.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).alias("time")
 
 
 def _cast(name: str, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         return pl.col(name)
-    if name == TIME:
-        return of_text(pl.col(name))
     return pl.col(name).str.strip_chars().cast(pl.Float64, strict=False).cast(kind, strict=False)

@@ -20,7 +20,8 @@ from ingest.cache.manifest.yahoo import QuoteRow
 from ingest.cache.steady import Read, steadily
 from ingest.files import opening
 from ingest.market.datasets import Dataset
-from ingest.reading.bars import BARS, all_bars, bars, firsts, order_of, schema_of
+from ingest.market.row_kinds import DAY_BARS
+from ingest.reading.bars import BARS, all_bars, bars, firsts, schema_of
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
@@ -30,12 +31,12 @@ SOURCES = frozenset({"massive", "yahoo"})
 
 
 def rows_schema(dataset: Dataset) -> pl.Schema:
-    """`ROWS` with the dataset's own numbers; within days with `time`, when a bar begins, after the date."""
+    """`ROWS` with the dataset's own numbers; of timed rows with `time`, when one begins, after the date."""
     return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
 
 
-_CSV = pl.Schema({"Date": pl.Date, **dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), pl.Float64)})
-IN_CSV = frozenset({"ticker", "date", "open", "high", "low", "close", "volume", "source"})
+_CSV = pl.Schema({DAY_BARS.index: pl.Date, **{name.capitalize(): pl.Float64 for name in DAY_BARS.numbers}})
+IN_CSV = frozenset({"ticker", "date", *DAY_BARS.numbers, "source"})
 """Columns that can be had without the parts."""
 
 _THREADS = 2
@@ -62,7 +63,7 @@ def rows(cache: Cache, tickers: Collection[str], start: date, end: date, trades:
         # Some may be of CSVs as they were, and others of parts that were replaced since.
         again = cache.manifest.at_once(lambda: _ready(cache, wanted, held), start, end)
         found = found if again == ready else _massive(cache, wanted, held, {})
-    return pl.concat([found, yahoo]).sort(order_of(cache.dataset)) if yahoo.height else found
+    return pl.concat([found, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else found
 
 
 def sessions(cache: Cache, sources: Collection[str] = SOURCES) -> list[date]:
@@ -87,7 +88,7 @@ def on(
 
     held, yahoo = cache.manifest.at_once(told, days[0], days[-1])
     found = pl.concat([_massive(cache, frozenset(tickers), held, {}), yahoo])
-    return found.sort("date", *order_of(cache.dataset))
+    return found.sort("date", *cache.dataset.kind.order)
 
 
 def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.DataFrame:
@@ -102,7 +103,7 @@ def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.D
     held, yahoo = cache.manifest.at_once(told, day, day)
     found = _of_parts(cache, held, lambda parts: pl.concat(_all_bars(cache, parts)))
     massives = _from(cache, found, "massive")
-    return pl.concat([massives, yahoo]).sort(order_of(cache.dataset)) if yahoo.height else massives
+    return pl.concat([massives, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else massives
 
 
 def _held(cache: Cache, sources: Collection[str], start: date = date.min, end: date = date.max) -> list[date]:
@@ -127,7 +128,7 @@ def _massive(
     """The same; the CSVs of those that are `ready` say what the parts say."""
     if not held:
         return pl.DataFrame(schema=rows_schema(cache.dataset))
-    if cache.dataset.is_intraday:
+    if not ready:
         return _from(cache, _from_parts(cache, tickers, held), "massive")
     frames = [_csv(cache.csvs, state, held) for state in ready.values()]
     found = {ticker: frame for ticker, frame in zip(ready, frames, strict=True) if frame is not None}
@@ -138,8 +139,8 @@ def _massive(
 
 
 def _ready(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
-    """Those tickers whose CSV says what the parts say; minutes are read from the parts."""
-    if cache.dataset.is_intraday or not held:
+    """Those tickers whose CSV says what the parts say; of those by months none is read, but the parts."""
+    if cache.csvs.by_month or not held:
         return {}
     if not (cache.manifest.sessions.pending(held[0], held[-1]) | cache.manifest.replacements.moving()).isdisjoint(held):
         return {}
@@ -191,11 +192,11 @@ def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl
 def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = SOURCES) -> pl.DataFrame:
     """Yahoo's rows, but for sessions of which a file of Massive's could tell: who is not in that did not trade.
 
-    It is asked for daily bars alone.
+    It is asked for rows alone that it has.
     """
-    if cache.dataset.is_intraday or "yahoo" not in sources:
+    if not cache.dataset.kind.at_yahoo or "yahoo" not in sources:
         return pl.DataFrame(schema=rows_schema(cache.dataset))
-    names = ("ticker", "date", "open", "high", "low", "close", "volume")
+    names = ("ticker", "date", *DAY_BARS.numbers)
     schema = {name: BARS[name] for name in names}
     days = [row[1] for row in found]
     coverage = cache.manifest.sessions.coverage(min(days), max(days)) if found else None

@@ -18,7 +18,7 @@ from ingest.reading import rows
 from ingest.settings import Settings
 
 _BATCH = 32
-"""Sessions read at once: about 300,000 rows where all tickers are wanted. Of minutes a single one has many more."""
+"""Sessions of a row a ticker that are read at once: about 300,000 rows where all tickers are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _first(count: int, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]
 def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFrame]:
     with Cache.read(what.settings, what.dataset) as cache:
         days = wish.passing([day for day in rows.sessions(cache, what.sources) if what.start <= day <= what.end])
-        size = 1 if what.dataset.is_intraday and wish.tickers is None else batch
+        size = batch if wish.tickers is not None else max(1, batch // what.dataset.kind.rows_a_day)
         for at in range(0, len(days), size):
             now = days[at : at + size]
             if what.sources != rows.SOURCES:  # else all that is stored is asked for, by name

@@ -18,14 +18,14 @@ class Placing:
 
     def __init__(self, dataset: Dataset, session: date) -> None:
         self._session, self._zone = session, dataset.zone
-        self._is_intraday, self._is_dated_by_time = dataset.is_intraday, dataset.stamp == TIME
+        self._is_timed, self._is_dated_by_time = dataset.kind.timed, dataset.stamp == TIME
         self._begin = midnight(session - timedelta(days=dataset.evenings), dataset.zone)
         self._end = midnight(session + timedelta(days=1), dataset.zone)
         self._bars, self._has_place, self._elsewhere = 0, False, "no time"
 
     def add(self, stamps: Mapping[str, int], begins: pl.Series | None) -> Iterator[Finding]:
         """What is odd about the next rows: `stamps` counts them by stamp, `begins` are their times as numbers."""
-        if begins is not None and self._is_intraday and not self._has_place:
+        if begins is not None and self._is_timed and not self._has_place:
             self._look_for_one(begins)
         if begins is None or not self._is_dated_by_time:
             yield from dates(stamps, self._session, self._zone)

@@ -1,4 +1,4 @@
-"""Rows that repeat others of a session: the same ticker again, in intraday datasets at the same time. Pure."""
+"""Rows that repeat others of a session: what tells them apart by their kind is the same. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,16 +7,10 @@ import polars as pl
 
 from ingest import finding
 from ingest.finding import Finding
-from ingest.market.datasets import Dataset
 from ingest.market.epochs import TIME, in_ns
 
 _MAX_WAITING = 200_000
 """Rows of one ticker that are held until the next one comes; a day of minutes has 1,440."""
-
-
-def keys_of(dataset: Dataset) -> tuple[str, ...]:
-    """Columns that no two rows of a session should share."""
-    return ("ticker", TIME) if dataset.is_intraday else ("ticker",)
 
 
 def in_one_unit(frame: pl.DataFrame) -> pl.DataFrame:

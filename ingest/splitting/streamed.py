@@ -33,7 +33,7 @@ from ingest.splitting.parsing import (
 )
 from ingest.splitting.part_text import Offsets, PartSink
 from ingest.splitting.placing import Placing
-from ingest.splitting.repeats import Repeats, keys_of
+from ingest.splitting.repeats import Repeats
 from ingest.splitting.result import SplitResult, SplitSpec
 from ingest.splitting.row_numbers import Collector
 
@@ -74,7 +74,7 @@ class Cutter:
         self._header, self._spec, self._cut, self._sinks = header, spec, cut, sinks
         self._findings = Findings()
         self._findings.add(finding.finding_on(finding.UNKNOWN_COLUMN, header.unknown))
-        self._repeats = Repeats(keys_of(spec.dataset), spec.dataset.numbers)
+        self._repeats = Repeats(spec.dataset.kind.identity, spec.dataset.numbers)
         self._placing = Placing(spec.dataset, spec.session)
         self._rows = Collector()
         self._hash = hashlib.sha256(header.line)
@@ -128,7 +128,7 @@ class Cutter:
         self._findings.add(chain.from_iterable(found))
 
     def _is_timed(self, frame: pl.DataFrame) -> bool:
-        return self._spec.dataset.is_intraday or dated_by_time(self._header, frame)
+        return self._spec.dataset.kind.timed or dated_by_time(self._header, frame)
 
     def _follow(self, tickers: pl.Series) -> None:
         """Keep the last ticker as long as all are sorted; None from there on."""

@@ -33,7 +33,7 @@ from ingest.splitting.parsing import (
 )
 from ingest.splitting.part_text import Offsets, PartText
 from ingest.splitting.placing import Placing
-from ingest.splitting.repeats import in_one_unit, keys_of, may_repeat, repeats
+from ingest.splitting.repeats import in_one_unit, may_repeat, repeats
 from ingest.splitting.result import SplitResult, SplitSpec
 
 
@@ -84,7 +84,7 @@ def parts(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Datase
 
 def _parsed(text: bytes, tracked: frozenset[str], dataset: Dataset) -> _Parsed:
     header = read_header(text, dataset)
-    rows = parse(text, header, tracked, timed=dataset.is_intraday)
+    rows = parse(text, header, tracked, timed=dataset.kind.timed)
     tickers = rows["ticker"]
     ordered = not tickers.has_nulls() and tickers.is_sorted()
     return _Parsed(text, header, rows, rows["tracked"].to_numpy(), line_edges(text, len(header.line)), ordered)
@@ -98,7 +98,7 @@ def _parts(day: _Parsed, keep_rest: bool) -> dict[Tier, PartText]:
 
 def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
     yield from finding.finding_on(finding.UNKNOWN_COLUMN, day.header.unknown)
-    keys, rows = keys_of(dataset), in_one_unit(day.rows)
+    keys, rows = dataset.kind.identity, in_one_unit(day.rows)
     if may_repeat(rows, keys, day.ordered):
         yield from repeats(rows, keys, dataset.numbers)
     yield from nameless(day.rows["ticker"])

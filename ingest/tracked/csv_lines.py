@@ -8,7 +8,7 @@ from ingest.cache.cache import Layout
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.market.datasets import Dataset
-from ingest.market.epochs import TIME, in_ns, is_near, of_text
+from ingest.market.epochs import in_ns, is_near, of_text
 
 SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
 TIMED = pl.Schema({"ticker": pl.String, "second": pl.Int64, "line": pl.String})
@@ -28,7 +28,7 @@ def extract(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str])
     read.
     """
     dataset = layout.dataset
-    schema = TIMED if dataset.is_intraday else SCHEMA
+    schema = TIMED if dataset.kind.timed else SCHEMA
     order = schema.names()[:2]
     found = batches(dated_texts(layout.parts, sessions, wanted))
     frames = [_lines(text, columns, wanted, dataset) for columns, text in found]
@@ -48,10 +48,10 @@ def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], datase
     check_columns(columns, dataset.numbers)
     session = stamp_of(columns)
     rows = parse_lines(text, (session, *columns)).filter(pl.col("ticker").is_in(list(wanted)))
-    if not dataset.is_intraday:
+    if not dataset.kind.timed:
         return rows.select("ticker", pl.col(session).alias("date"), _line(pl.col(session), dataset))
     day = pl.col(session).str.to_date("%Y-%m-%d")
-    rows = rows.with_columns(day.alias(session), second=_seconds(rows))
+    rows = rows.with_columns(day.alias(session), second=_seconds(rows, dataset.kind.time))
     second = pl.col("second")
     rows = rows.filter(is_near(second, pl.col(session), dataset.evenings))
     local = (second * 1000).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(_ZONE)
@@ -60,10 +60,10 @@ def _lines(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], datase
     return rows.select("ticker", second, line, own=own)
 
 
-def _seconds(rows: pl.DataFrame) -> pl.Series:
-    if TIME not in rows.columns:
+def _seconds(rows: pl.DataFrame, time: str) -> pl.Series:
+    if time not in rows.columns:
         return pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
-    return in_ns(rows.select(of_text(pl.col(TIME)))[TIME]) // _NS_PER_S
+    return in_ns(rows.select(of_text(pl.col(time)))[time]) // _NS_PER_S
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:

@@ -26,9 +26,9 @@ from ingest.files import batches
 _MAX_ROWS = 100_000
 """Rows held at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
 
-_DAY = 24 * 60
-_LEAST = _DAY // 10
-"""Rows a session to reckon with where a ticker had fewer: a contract that nobody traded may come alive."""
+_LEAST = 1 / 10
+"""Of the rows that a session may have so many are reckoned with where a ticker had fewer: a contract that nobody traded
+may come alive."""
 
 
 def project_months(cache: Cache) -> Projected | None:
@@ -111,7 +111,7 @@ class _Held:
         """What CSVs of one month are to hold. Raises CacheError."""
         sessions = [day for day in self.committed if period_of(day) == rows[0].period]
         parts = list(self.cache.manifest.sessions.parts(sessions))
-        for group in _groups(rows, self.usual, len(sessions)):
+        for group in _groups(rows, self.usual, len(sessions) * self.cache.dataset.kind.rows_a_day):
             for row, content in _made_of(self.cache, parts, group):
                 self.usual[row.ticker] = content.count(b"\n")
                 yield row, content
@@ -133,18 +133,18 @@ def _due(cache: Cache) -> Iterator[Projection]:
                 yield row
 
 
-def _groups(rows: Iterable[Projection], usual: dict[str, int], sessions: int) -> Iterator[list[Projection]]:
+def _groups(rows: Iterable[Projection], usual: dict[str, int], most: int) -> Iterator[list[Projection]]:
     """Tickers that have no more than `_MAX_ROWS` together, if each has about as many as in the month before.
 
-    Of a ticker that is not known each minute is reckoned with. Fewer groups read a part less often.
+    Of a ticker that is not known the `most` that there can be are reckoned with. Fewer groups read a part less often.
     """
-    group, size = list[Projection](), 0
+    group, size = list[Projection](), 0.0
     for row in rows:
-        expected = row.rows if row.rows is not None else usual.get(row.ticker, sessions * _DAY)
-        expected = max(expected, sessions * _LEAST)
+        told = row.rows if row.rows is not None else usual.get(row.ticker, most)
+        expected = max(told, most * _LEAST)
         if group and size + expected > _MAX_ROWS:
             yield group
-            group, size = [], 0
+            group, size = [], 0.0
         group.append(row)
         size += expected
     if group:

@@ -43,7 +43,7 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
     that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError; where a part cannot be
     read, only after all CSVs that are not made of it.
     """
-    if cache.dataset.is_intraday:
+    if cache.csvs.by_month:
         return months.project_months(cache)
     started, manifest = time.monotonic(), cache.manifest
     now = _Pass(cache, frozenset(manifest.sessions.committed()), sorted(manifest.sessions.pending()), yahoo)
@@ -79,7 +79,7 @@ def brought_over(manifest: Manifest) -> str:
 
 def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
     """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
-    if cache.dataset.is_intraday:
+    if cache.csvs.by_month:
         yield from months.month_contents(cache, rows)
         return
     everything = frozenset(cache.manifest.sessions.committed())

@@ -22,6 +22,7 @@ from ingest.errors import CacheLocked, IngestWarning, UsageError
 from ingest.finding import IDENTICAL
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.market.datasets import Dataset
+from ingest.market.row_kinds import DAY_BARS
 from ingest.market.windows import Window
 from ingest.pipeline import run
 from ingest.planning.request import Request
@@ -322,7 +323,7 @@ class TestCompletion:
         offered = self.completed("ingest run --dataset ")
         for dataset in CATALOGUE.values():
             assert f'"{dataset.short}"' in offered
-            assert f"{'minute' if dataset.is_intraday else 'day'} bars, {dataset.name}" in offered
+            assert f"{'minute' if dataset.interval == '1m' else 'day'} bars, {dataset.name}" in offered
 
     @pytest.mark.parametrize(
         "command", ["run -d", "status -d", "show AAPL --dataset", "quarantine list -d", "track add X -d"]
@@ -356,7 +357,7 @@ def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(pl
 
 def test_the_invented_dataset_of_a_test_is_offered_and_taken(place, server):
     """All that a command knows of datasets it has from the catalogue."""
-    invented = Dataset("moon_rocks/day_aggs_v1", "moon-day", "1d", "daily", "UTC", date(2020, 1, 1), sigil="M:")
+    invented = Dataset("moon_rocks/day_aggs_v1", "moon-day", DAY_BARS, "daily", "UTC", date(2020, 1, 1), sigil="M:")
     for day in DAYS:
         server.put(invented.key(day), pack(flat([("M:A", 1)])))
     with patch.dict(CATALOGUE, {"moon-day": invented}):

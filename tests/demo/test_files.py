@@ -22,7 +22,7 @@ DATASETS = [
     for name, dataset in CATALOGUE.items()
     if not name.startswith(("futures-cbot", "futures-comex", "futures-nymex"))  # all venues are made by the same code
 ]
-MINUTES = [one for one in DATASETS if one.values[0].is_intraday]
+MINUTES = [one for one in DATASETS if one.values[0].kind.timed]
 REAL_BYTES = {
     "stocks-day": 225_000,
     "options-day": 4_000_000,
@@ -59,7 +59,7 @@ def test_a_file_has_the_columns_of_its_dataset_and_no_others(dataset):
 def test_rows_are_sorted_make_sense_and_belong_to_the_dataset(dataset):
     rows = rows_of(dataset, DAY)
     assert rows.null_count().sum_horizontal().item() == 0
-    order = rows.select("ticker", "window_start") if dataset.is_intraday else rows.select("ticker")
+    order = rows.select("ticker", "window_start") if dataset.kind.timed else rows.select("ticker")
     assert order.equals(order.sort(order.columns))
     assert all(ticker.startswith(dataset.sigil) for ticker in rows["ticker"])
     assert rows.filter(pl.col("low") > pl.min_horizontal("open", "close")).is_empty()
@@ -116,7 +116,7 @@ def test_a_stamp_lies_in_its_session(dataset):
     stamps = rows_of(dataset, DAY)["window_start"]
     ends = DAY - timedelta(days=dataset.name.startswith("us_futures"))  # where a session opens the evening before
     assert {day_of(stamp, dataset.zone) for stamp in stamps.unique()} <= {ends, DAY}
-    assert dataset.is_intraday or stamps.n_unique() == 1
+    assert dataset.kind.timed or stamps.n_unique() == 1
 
 
 @pytest.mark.parametrize(

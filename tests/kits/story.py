@@ -91,7 +91,7 @@ def _check_parts(place):
 def _check_csvs(place):
     folder = CsvFolder(place.tracked, place.dataset)
     for ticker, period, expected in place.query("SELECT ticker, period, sha256 FROM projections WHERE NOT dirty"):
-        if period or not place.dataset.is_intraday:
+        if period or place.dataset.kind.csv_shape == "file":
             path = folder.file(ticker, period)
             assert sha256(path) == expected, f"the CSV {path.relative_to(folder.path)} is called clean"
 

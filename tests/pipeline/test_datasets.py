@@ -25,6 +25,7 @@ from ingest.market import catalogue
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.market.datasets import Dataset
+from ingest.market.row_kinds import DAY_BARS
 from ingest.market.windows import Window
 from ingest.planning.listing import list_window
 from ingest.planning.request import Request
@@ -34,7 +35,7 @@ SPAN = date(2026, 2, 20), date(2026, 2, 24)
 """A weekend in between: crypto trades on both of its days, currencies on the Sunday."""
 ROWS = 20
 EVERY = [pytest.param(dataset, id=name) for name, dataset in CATALOGUE.items()]
-OF_DAYS = [one for one in EVERY if not one.values[0].is_intraday]
+OF_DAYS = [one for one in EVERY if not one.values[0].kind.timed]
 
 
 def small(dataset):
@@ -227,7 +228,7 @@ def test_a_day_whose_every_stamp_is_wrong_gets_its_date_from_its_key(loopback_ke
 MOON = Dataset(
     name="moon_dust/day_aggs_v1",
     short="moon-day",
-    interval="1d",
+    kind=DAY_BARS,
     calendar="daily",
     zone="Asia/Tokyo",
     first_session=date(2024, 2, 1),

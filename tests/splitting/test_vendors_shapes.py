@@ -78,7 +78,7 @@ class Shape:
     def begin(self, number):
         """When a bar begins; of days whatever is stamped."""
         dataset = self.dataset
-        if dataset.is_intraday:
+        if dataset.kind.timed:
             return datetime.combine(self.session, time(14, 30), UTC) + timedelta(minutes=number)
         if dataset.short == "stocks-day":
             return datetime.combine(self.session, self._clock, ZoneInfo("America/New_York"))
@@ -98,7 +98,7 @@ class Shape:
         return [told.get(name, self.shares() if name == "volume" else "1") for name in self.columns]
 
     def text(self, tickers):
-        count = 4 if self.dataset.is_intraday else 1
+        count = 4 if self.dataset.kind.timed else 1
         rows = [self.row(ticker, number) for ticker in tickers for number in range(count)]
         if self._chance.random() < 0.3:
             rows.append(rows[0])
@@ -115,29 +115,29 @@ def as_csv_reads(shape, text):
     found = {}
     for row in csv.DictReader(io.StringIO(text.decode(), newline="")):
         at = shape.session
-        if shape.dataset.is_intraday:
+        if shape.dataset.kind.timed:
             at = datetime.fromtimestamp(int(row["window_start"]) // shape.per_second, UTC)
         found.setdefault((row["ticker"], at), [float(row[name]) for name in shape.dataset.numbers])
     return found
 
 
 def as_read(dataset, rows):
-    place = "time" if dataset.is_intraday else "date"
+    place = "time" if dataset.kind.timed else "date"
     told = rows.select("ticker", place, *dataset.numbers).iter_rows()
-    return {(ticker, at.astimezone(UTC) if dataset.is_intraday else at): numbers for ticker, at, *numbers in told}
+    return {(ticker, at.astimezone(UTC) if dataset.kind.timed else at): numbers for ticker, at, *numbers in told}
 
 
 def in_csvs(place, dataset, tracked):
     """The same of the tracked CSVs, of which each number has a point, but for contracts."""
     found = {}
     for path in sorted(place.tracked.rglob("*.csv")):
-        name = path.parent.name if dataset.is_intraday else path.name
+        name = path.parent.name if dataset.kind.timed else path.name
         ticker = dataset.ticker_of(name.removesuffix(dataset.csv_suffix))
         with path.open(newline="") as file:
             for at, *numbers in list(csv.reader(file))[1:]:
                 whole = dataset.counts_contracts
                 assert all("." in one for one in numbers[: len(numbers) - whole])
-                moment = datetime.fromisoformat(at).astimezone(UTC) if dataset.is_intraday else date.fromisoformat(at)
+                moment = datetime.fromisoformat(at).astimezone(UTC) if dataset.kind.timed else date.fromisoformat(at)
                 found[ticker, moment] = [float(one) for one in numbers]
     assert {ticker for ticker, _ in found} <= tracked
     return found

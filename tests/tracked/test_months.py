@@ -222,12 +222,13 @@ def test_what_stands_where_months_belong_is_moved_aside_by_a_repair(place, known
 
 
 def test_groups_follow_what_tickers_had_in_the_month_before():
+    a_day = STOCKS_MINUTE.kind.rows_a_day
     rows = [months.Projection(ticker, period="2025-11") for ticker in "ABCDE"]
-    sizes = [[row.ticker for row in group] for group in months._groups(rows, {}, 20)]
+    sizes = [[row.ticker for row in group] for group in months._groups(rows, {}, 20 * a_day)]
     assert sizes == [["A", "B", "C"], ["D", "E"]]  # 28,800 minutes each, at most
-    sizes = [[row.ticker for row in group] for group in months._groups(rows, dict.fromkeys("ABCDE", 0), 20)]
+    sizes = [[row.ticker for row in group] for group in months._groups(rows, dict.fromkeys("ABCDE", 0), 20 * a_day)]
     assert sizes == [["A", "B", "C", "D", "E"]]
-    sizes = [[row.ticker for row in group] for group in months._groups(rows, {"A": 99_000, "B": 150_000}, 10)]
+    sizes = [[row.ticker for row in group] for group in months._groups(rows, {"A": 99_000, "B": 150_000}, 10 * a_day)]
     assert sizes == [["A"], ["B"], ["C", "D", "E"]]
 
 

@@ -12,7 +12,7 @@ def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
     """What a shell offers for a dataset: short names with a word of help; full ones to who has begun with one."""
     from ingest.market.catalogue import CATALOGUE  # the catalogue is looked at on Tab alone
 
-    kinds = {one.short: f"{'minute' if one.is_intraday else 'day'} bars, {one.name}" for one in CATALOGUE.values()}
+    kinds = {one.short: f"{one.kind.name}, {one.name}" for one in CATALOGUE.values()}
     fitting = {name: kind for name, kind in kinds.items() if name.startswith(incomplete)}
     full = {one.name: one.short for one in CATALOGUE.values() if one.name.startswith(incomplete)}
     yield from (fitting or full).items()

@@ -30,6 +30,7 @@ from ingest.market import calendars, windows
 from ingest.market.catalogue import STOCKS_DAY, days_of, named
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
+from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS
 from ingest.market.windows import first_day
 from ingest.planning.request import Flags, request_of
 from ingest.settings import Settings
@@ -42,9 +43,8 @@ MINUTE_SESSIONS = 6
 """So many sessions of minutes are made where no months are asked for, of which one is forbidden."""
 
 _TRACKED = 10
-_MINUTE_TICKERS, _CONTRACTS = 400, 12_000
-"""Minutes are made of so many tickers, options of so many contracts; the vendor's files have some twenty times as many.
-All other files have their full size."""
+_CONTRACTS = 12_000
+"""Options are made of so many contracts; the vendor's files have some twenty times as many."""
 
 _MARK = ".ingest-demo"
 
@@ -66,6 +66,28 @@ lists = ["stocks.txt"]
 # The demo's prices are made up: Yahoo's are others.
 enabled = false
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How much is made of a kind of rows, and what is worth asking for.
+
+    `sessions` are made where no months are asked for, of which one is forbidden; None: those of `MONTHS`. Files have
+    so many `tickers`, None: as many as the vendor's. `bars` is the flag for the bars that are shown, `periods` those
+    that may be; `months` are those to begin with.
+    """
+
+    sessions: int | None = None
+    tickers: int | None = None
+    bars: str = ""
+    periods: tuple[str, ...] = ("1mo", "3mo", "6mo")
+    months: int = 24
+
+
+_SCALES = {
+    DAY_BARS: _Scale(),
+    MINUTE_BARS: _Scale(MINUTE_SESSIONS, tickers=400, bars="-i 1h ", periods=("5d", "1mo", "3mo", "6mo"), months=1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +140,13 @@ def _absolute(folder: Path) -> Path:
 
 def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:
     """The sessions up to yesterday's, since today's file is not published yet; of minutes a few days are enough."""
-    today = calendars.today()
+    today, sessions = calendars.today(), _SCALES[dataset.kind].sessions
     span = windows.choose(months or MONTHS, None, None, today, dataset)
     published = [day for day in calendars.Calendar.of(dataset.calendar).between(span.start, span.end) if day < today]
     lists = (folder / _list_of(dataset),)
     files = files_of(dataset, _rows(dataset))
-    if dataset.is_intraday and months is None:
-        days = published[-MINUTE_SESSIONS:]
+    if sessions and months is None:
+        days = published[-sessions:]
         return _Part(Shelf(files, days, forbidden=1), Flags(start=days[0], lists=lists), f"--start {days[0]}")
     shelf = Shelf(files, published, min(FORBIDDEN, len(published) - 1))
     return _Part(shelf, Flags(months=months or MONTHS, lists=lists), f"--months {months or MONTHS}")
@@ -132,9 +154,8 @@ def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:
 
 def _rows(dataset: Dataset) -> int | None:
     """How many tickers its files have; None for as many as the vendor's."""
-    if dataset.is_intraday:
-        return _MINUTE_TICKERS
-    return _CONTRACTS if dataset.unit == "contracts" else None
+    contracts = _CONTRACTS if dataset.unit == "contracts" else None
+    return _SCALES[dataset.kind].tickers or contracts
 
 
 def _what(parts: Sequence[_Part]) -> str:
@@ -231,7 +252,7 @@ def _show(console: Console, chosen: Settings, part: _Part) -> None:
     """The end of a tracked CSV, and the newest archive file."""
     layout = Layout.of(chosen, part.dataset)
     path = layout.csvs.file(part.tickers[0])
-    if part.dataset.is_intraday:
+    if layout.csvs.by_month:
         path = max(path.glob("*.csv"))
     lines = path.read_text(encoding="utf-8").splitlines()
     console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
@@ -244,8 +265,7 @@ def _period(shelf: Shelf) -> str:
     """The shortest period that holds some of the sessions that were not forbidden."""
     dataset, today = shelf.files.dataset, calendars.today()
     last = shelf.sessions[-1 - shelf.forbidden]
-    periods = ("5d", "1mo", "3mo", "6mo") if dataset.is_intraday else ("1mo", "3mo", "6mo")
-    return next((one for one in periods if first_day(one, today, today, dataset) <= last), "max")
+    return next((one for one in _SCALES[dataset.kind].periods if first_day(one, today, today, dataset) <= last), "max")
 
 
 def _typed(word: str) -> str:
@@ -255,7 +275,8 @@ def _typed(word: str) -> str:
 
 def _what_next(folder: Path, parts: Sequence[_Part]) -> str:
     first, of_it = parts[0], _flag(parts[0])
-    bars = f"{'-i 1h ' if first.dataset.is_intraday else ''}-p {_period(first.shelf)}"
+    scale = _SCALES[first.dataset.kind]
+    bars = f"{scale.bars}-p {_period(first.shelf)}"
     config, ticker = map(_typed, (f"{folder}/config.toml", first.tickers[0]))
     return f"""\
 What the demo left: {folder}. Look at it:
@@ -268,4 +289,4 @@ With keys of your own, from the dashboard of Massive.com:
        aws_secret_access_key = YOUR_SECRET_KEY
   2. write the tickers that you follow into {_list_of(first.dataset)}, one a line
   3. ingest check{of_it}
-  4. ingest run{of_it} --months {1 if first.dataset.is_intraday else 24}"""
+  4. ingest run{of_it} --months {scale.months}"""

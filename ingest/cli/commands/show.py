@@ -201,7 +201,7 @@ def _written(rows: pl.DataFrame) -> list[str]:
 def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
     console, rows = Console(highlight=False, markup=False), found.rows
     console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
-    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.is_intraday else ""
+    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.kind.timed else ""
     adjusted_for = _ADJUSTED[wish.adjust if wish.dataset.splits else "none"]
     console.print(f"prices in {_currency(wish)}, {adjusted_for}{times}")
     for source, spans in found.sources.items():

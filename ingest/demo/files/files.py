@@ -18,6 +18,7 @@ from ingest.demo.files.options import Options
 from ingest.demo.files.text import csv_text, pack, with_repeats
 from ingest.demo.files.walk import dice
 from ingest.market.datasets import Dataset
+from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS
 
 _FUTURES = "us_futures_"
 
@@ -28,6 +29,18 @@ _MAKERS: Mapping[str, Callable[..., Maker]] = {
     "global_forex": Forex,
     "global_crypto": Crypto,
 }
+
+
+def _day(maker: Maker, session: date, _: np.random.Generator) -> pl.DataFrame:
+    return maker.bars(session).with_columns(window_start=pl.lit(maker.stamp(session)))
+
+
+def _minutes(maker: Maker, session: date, rng: np.random.Generator) -> pl.DataFrame:
+    return minute_bars(maker.bars(session), maker.hours(session), maker.tape, rng)
+
+
+_ROWS = {DAY_BARS: _day, MINUTE_BARS: _minutes}
+_OF_FUTURES = {DAY_BARS: SESSION_COLUMNS, MINUTE_BARS: MINUTE_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ class Files:
     def text(self, session: date) -> bytes:
         """Text of a session's file (CSV, LF, sorted by ticker and time), of a date between 2000 and 2044."""
         rng = dice(self.seed, session, purpose=1)
-        rows = self._minutes(session, rng) if self.dataset.is_intraday else self._day(session)
+        rows = _ROWS[self.dataset.kind](self.maker, session, rng)
         return csv_text(with_repeats(self.maker.dressed(rows, session), session, rng), self.columns)
 
     def objects(self, sessions: Iterable[date]) -> Iterator[tuple[str, bytes]]:
@@ -52,13 +65,6 @@ class Files:
     def always(self, last: date) -> tuple[str, ...]:
         """Some tickers that have a row in each file up to that session, as far as two years back."""
         return self.maker.always(last)
-
-    def _day(self, session: date) -> pl.DataFrame:
-        return self.maker.bars(session).with_columns(window_start=pl.lit(self.maker.stamp(session)))
-
-    def _minutes(self, session: date, rng: np.random.Generator) -> pl.DataFrame:
-        maker = self.maker
-        return minute_bars(maker.bars(session), maker.hours(session), maker.tape, rng)
 
 
 def files_of(dataset: Dataset, rows: int | None = None, seed: int = 7) -> Files:
@@ -70,7 +76,6 @@ def files_of(dataset: Dataset, rows: int | None = None, seed: int = 7) -> Files:
     many = {} if rows is None else {"rows": rows}
     venue = market.removeprefix(_FUTURES)
     if market.startswith(_FUTURES) and venue in PRODUCTS:
-        futures = MINUTE_COLUMNS if dataset.is_intraday else SESSION_COLUMNS
-        return Files(dataset, Futures(venue, seed, **many), futures, seed)
+        return Files(dataset, Futures(venue, seed, **many), _OF_FUTURES[dataset.kind], seed)
     maker = _MAKERS[market](seed, **many) if market in _MAKERS else Anything(dataset, seed, **many)
     return Files(dataset, maker, (*dataset.required, *dataset.optional), seed)

@@ -42,7 +42,7 @@ def _left(folder: Path, ours: Callable[[str], bool]) -> Iterator[Problem]:
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
     """CSVs of months that no session is in, in the folders of tickers that are known, and what is no such folder."""
     known: dict[Path, set[str]] = {}
-    if tracked.dataset.is_intraday:
+    if tracked.by_month:
         known = {tracked.file(ticker): set() for ticker in manifest.csvs.states()}
     for row in manifest.csvs.months().values():
         if row.sha256:

@@ -217,7 +217,7 @@ def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
 def daily(cache: Cache, settings: Settings) -> Iterator[Cache]:
     """The day bars of the same market: splits and dividends are kept with them, and compared with their closes."""
     days = days_of(cache.dataset)
-    if days is None or not cache.dataset.is_intraday:
+    if days is None or days == cache.dataset:
         yield cache
         return
     with Cache.read(settings, days) as of_days:
@@ -292,7 +292,7 @@ def adjusted_rows(
     with daily(cache, settings) as days:
         inquiry = Inquiry(days, settings, yahoo, on_event)
         known, notices = actions_of(inquiry, rows, errors=query.errors)
-    if inquiry.heard and not cache.dataset.is_intraday:  # with them rows came or went, as they would be the next time
+    if inquiry.heard and cache.dataset.kind.at_yahoo:  # with them rows came or went, as they would be the next time
         rows = read()
     actions = {ticker: one.actions for ticker, one in known.items()}
     wanted, told = _adjustable(rows, coverage, known, query)

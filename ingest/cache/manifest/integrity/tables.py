@@ -189,7 +189,7 @@ def _projection(row: Row) -> None:
         return
     dataset = _DATASETS.get(row["dataset"])
     # A ticker's months have a file each, and the state that sums them up has none.
-    has_file = dataset is not None and (row["period"] != "" or not dataset.is_intraday)
+    has_file = dataset is not None and (row["period"] != "" or dataset.kind.csv_shape == "file")
     if None in (row["first"], row["last"]) or (has_file and row["sha256"] is None):
         raise Unfit(None, "what a CSV with rows has as sha256, first or last")
 

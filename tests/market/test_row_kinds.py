@@ -1,0 +1,109 @@
+"""What a kind says of its rows is what splitting, CSVs and reading do with them."""
+
+import csv
+import io
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pytest
+from pipeline_kit import Place
+from splitting_kit import parted
+
+from ingest import finding
+from ingest.cache.cache import Cache
+from ingest.demo.files.files import files_of
+from ingest.demo.servers import loopback
+from ingest.errors import UnreadableFile
+from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, bars_of
+from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
+from ingest.reading import rows as reading
+
+DAY = date(2025, 11, 11)
+EVERY = [pytest.param(dataset, id=short) for short, dataset in CATALOGUE.items()]
+NOON = int(datetime(2025, 11, 11, 18, tzinfo=UTC).timestamp()) * 1_000_000_000
+MINUTE = 60_000_000_000
+
+
+def text_of(dataset, rows, without=()):
+    """A file with rows of these values, by column; all other columns hold ones."""
+    columns = [name for name in (*dataset.required, *dataset.optional) if name not in without]
+    usual = {"session_end_date": str(DAY), "window_start": str(NOON)}
+    lines = [columns, *([str((usual | row).get(name, 1)) for name in columns] for row in rows)]
+    return "".join(f"{','.join(line)}\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize("dataset", EVERY)
+class TestOfEachDataset:
+    def test_it_has_a_kind_whose_name_its_own_names(self, dataset):
+        assert dataset.kind in (DAY_BARS, MINUTE_BARS)
+        assert dataset.short.endswith(f"-{dataset.kind.name.removesuffix(' bars')}")
+        assert bars_of(dataset, dataset.interval) is dataset
+
+    def test_rows_repeat_others_where_what_identifies_them_is_the_same(self, dataset):
+        for column, value in (("ticker", "Z"), (dataset.kind.time, NOON + MINUTE)):
+            first = {"ticker": "A"}
+            found = parted(text_of(dataset, [first, first | {column: value}]), {"A"}, dataset=dataset, session=DAY)
+            repeats = finding.IDENTICAL in [one.kind for one in found.findings]
+            assert repeats is (column not in dataset.kind.identity), column
+
+    def test_rows_with_a_time_of_their_own_cannot_do_without(self, dataset):
+        text = text_of(dataset, [{"ticker": "A"}], without=[dataset.kind.time])
+        if not dataset.kind.timed:
+            assert parted(text, {"A"}, dataset=dataset, session=DAY).source_rows == 1
+            return
+        with pytest.raises(UnreadableFile, match=dataset.kind.time):
+            parted(text, {"A"}, dataset=dataset, session=DAY)
+
+    def test_only_a_time_of_its_own_can_keep_a_row_out_of_its_session(self, dataset):
+        text = text_of(dataset, [{"ticker": "A", dataset.kind.time: NOON + 100 * 1440 * MINUTE}])
+        if not dataset.kind.timed:
+            assert parted(text, {"A"}, dataset=dataset, session=DAY).source_rows == 1
+            return
+        with pytest.raises(UnreadableFile, match="within"):
+            parted(text, {"A"}, dataset=dataset, session=DAY)
+
+    def test_columns_it_hands_out_are_the_kinds(self, dataset):
+        kind, schema = dataset.kind, reading.rows_schema(dataset)
+        times = ["time"] * kind.timed
+        assert [*schema] == ["ticker", "date", *times, *kind.numbers, *kind.counts, *dataset.extras, "source"]
+        assert set(kind.order) < {*schema}
+        assert set(dataset.numbers) <= set(kind.numbers) & set(dataset.required)
+
+    def test_no_ticker_has_more_rows_a_session(self, dataset):
+        rows = csv.DictReader(io.StringIO(files_of(dataset, 3).text(DAY).decode()))
+        told = {tuple(row[name] for name in dataset.kind.identity) for row in rows}
+        most = max(Counter(ticker for ticker, *_ in told).values())
+        assert (most > 1) is (dataset.kind.rows_a_day > 1)
+        assert most <= dataset.kind.rows_a_day
+
+
+@pytest.mark.parametrize("dataset", [STOCKS_DAY, STOCKS_MINUTE], ids=lambda one: one.kind.name)
+class TestOfACache:
+    def test_its_csvs_and_rows_are_as_the_kind_says(self, dataset, loopback_keys, tmp_path):
+        kind, files = dataset.kind, files_of(dataset, 10)
+        ticker = files.always(DAY)[0]
+        with loopback.serve(dict(files.objects([DAY]))) as server:
+            place = Place(tmp_path / "cache", server.endpoint_url, dataset=dataset)
+            place.run(DAY, DAY, tracked={ticker})
+        (path,) = (one for one in place.tracked.rglob("*.csv"))
+        assert path.relative_to(place.tracked).parts[0] == f"{ticker}{kind.csv_suffix}"
+        assert (path.parent == place.tracked) is (kind.csv_shape == "file")
+        header, *lines = path.read_text().splitlines()
+        assert header.split(",") == [kind.index, *(name.capitalize() for name in kind.numbers)]
+        with Cache.read(place.settings(), dataset) as cache:
+            rows = reading.session(cache, DAY)
+        assert rows.equals(rows.sort(kind.order, maintain_order=True))
+        assert rows.select(kind.order).is_unique().all()
+        assert rows.filter(ticker=ticker).height == len(lines)
+
+    def test_the_source_is_asked_for_rows_yahoo_has(self, dataset):
+        assert dataset.is_filled_from_yahoo is dataset.kind.at_yahoo
+
+
+def test_all_intervals_but_a_day_are_made_of_minutes():
+    assert [made_of(one) for one in ("1d", "1m", "5m", "1h")] == [DAY_BARS, *[MINUTE_BARS] * 3]
+
+
+def test_a_kind_is_a_value():
+    assert {DAY_BARS, MINUTE_BARS} == {one.kind for one in CATALOGUE.values()}
+    assert isinstance(DAY_BARS, RowKind)
