@@ -297,16 +297,11 @@ def corrections(
     (when it was applied, ISO 8601, UTC). Where a whole row came or went, column is null and the row is its line. Raises
     UsageError and CacheError.
     """
-    import polars as pl
-
-    from ingest.maintenance.corrections import changed_values
+    from ingest.maintenance.corrections import changed_values, changes_frame
 
     wanted = None if ticker is None else arguments.parse_ticker(ticker)
     window = parse_days(start, end)
-    found = changed_values(settings.load(_file(config)), wanted, *window, named(dataset))
-    rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
-    texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]
-    return pl.DataFrame(rows, [("date", pl.Date), *texts], orient="row")
+    return changes_frame(changed_values(settings.load(_file(config)), wanted, *window, named(dataset)))
 
 
 def findings(
@@ -321,18 +316,8 @@ def findings(
 
     Raises UsageError and CacheError.
     """
-    import polars as pl
-
     window = parse_days(start, end)
-    found = overview.findings(settings.load(_file(config)), kind, *window, named(dataset))
-    rows = [(session, one.kind, one.count, list(one.examples)) for session, one in found]
-    schema: dict[str, pl.DataType] = {
-        "date": pl.Date(),
-        "kind": pl.String(),
-        "count": pl.Int64(),
-        "examples": pl.List(pl.String),
-    }
-    return pl.DataFrame(rows, schema, orient="row")
+    return overview.findings_frame(overview.findings(settings.load(_file(config)), kind, *window, named(dataset)))
 
 
 def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> "Verified":

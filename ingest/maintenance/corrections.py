@@ -1,7 +1,8 @@
 """What republished files have changed, as the manifest keeps it: the answer to `ingest corrections`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import KeptCorrection
@@ -11,6 +12,9 @@ from ingest.market.patterns import covers, meant, patterns_in
 from ingest.market.windows import span
 from ingest.settings import Settings
 from ingest.splitting.diff import Change, changes
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def changed_values(
@@ -36,5 +40,14 @@ def changed_values(
 
 def _told(one: KeptCorrection) -> Iterator[Change]:
     if one.correction.kind == "equal rows":
-        yield Change(one.correction.session, "", None, None, None, "equal rows", one.at)
+        yield Change(one.correction.session, "", None, None, None, kind="equal rows", at=one.at)
     yield from changes(one.correction, one.at)
+
+
+def changes_frame(found: Iterable[Change]) -> "pl.DataFrame":
+    """Changed values as rows: date, ticker, column, old, new, kind, at; texts but for the date."""
+    import polars as pl  # the command, which shows one after the other, needs none
+
+    rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
+    texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]
+    return pl.DataFrame(rows, [("date", pl.Date), *texts], orient="row")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
@@ -20,6 +20,9 @@ from ingest.market.permission import Permission
 from ingest.market.windows import span
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +147,27 @@ def findings(
     return [(session, one) for session, one in found if kind in (None, one.kind)]
 
 
+def findings_frame(found: Iterable[tuple[date, Finding]]) -> "pl.DataFrame":
+    """Findings as rows: date, kind, count (of rows), and examples, a list of texts."""
+    import polars as pl  # `ingest status` needs none
+
+    rows = [(session, one.kind, one.count, list(one.examples)) for session, one in found]
+    schema: dict[str, pl.DataType] = {
+        "date": pl.Date(),
+        "kind": pl.String(),
+        "count": pl.Int64(),
+        "examples": pl.List(pl.String),
+    }
+    return pl.DataFrame(rows, schema, orient="row")
+
+
 def _parts(layout: Layout) -> int:
     return sum(name.endswith(".csv.gz") for name in layout.parts.present("tracked"))
 
 
 def _not_whole(cache: Cache) -> list[date]:
-    moving = (
-        cache.manifest.replacements.moving()
-    )  # a run is just replacing their parts, or the next one ends what a killed one began
+    # A run is just replacing their parts, or the next one ends what a killed one began.
+    moving = cache.manifest.replacements.moving()
     return [day for day in not_whole(cache, cache.manifest.sessions.all()) if day not in moving]
 
 

@@ -44,7 +44,7 @@ async def run_dataset(
     NotConfirmed or CacheError, after the summary; whatever was committed until then stays.
     """
     with spool.room_told(settings.spool_path), for_run(settings, request.dataset, request.window) as cache:
-        going = _Run(settings, request, cache, line, sink, stop)
+        going = _Run(settings, request, cache, line, sink=sink, stop=stop)
         failure: IngestError | None = None
         try:
             await going.work()
@@ -157,7 +157,7 @@ class _Run:
         from ingest.pipeline.executor import Pipeline
 
         limits = self._settings.limits
-        pipeline = Pipeline(source, self._cache, self._request, limits, self._sink, self._stop)
+        pipeline = Pipeline(source, self._cache, self._request, limits, sink=self._sink, stop=self._stop)
         try:
             await pipeline.run(plan.fetches)
         finally:

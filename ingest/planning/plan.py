@@ -58,6 +58,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored already: the state of each session, and which committed ones have a part whose file is missing."""
+
+    states: Mapping[date, Held]
+    missing_parts: Collection[date] = ()
+
+    def of(self, session: date) -> Held:
+        """State of a session, also of one that nothing is known of."""
+        return self.states.get(session, Held())
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All decisions of a window, by date. `is_bare`: the source lists no file of the dataset, of no year."""
 
@@ -79,6 +91,10 @@ class Plan:
         """Packed bytes to download."""
         return sum(decision.item.size for decision in self.fetches if decision.item)
 
+    def permitted(self, permission: Permission) -> "Plan":
+        """The same plan without requests that the permission is known to refuse."""
+        return replace(self, decisions=tuple(_if_permitted(decision, permission) for decision in self.decisions))
+
     def reasons(self) -> dict[str, int]:
         """How many sessions have each reason; what is fetched comes first."""
         order = sorted(self.decisions, key=lambda decision: (decision.action, decision.session))
@@ -88,28 +104,25 @@ class Plan:
 def make_plan(
     window: tuple[date, date],
     listing: Mapping[date, RemoteObject],
-    held: Mapping[date, Held],
+    stored: Stored,
     is_session: Callable[[date], bool],
     wishes: Wanted,
-    missing_parts: Collection[date] = (),
-    permission: Permission = Permission(),  # noqa: B008 - a value
     last_listed: date | None = None,
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
 
     What is not listed is still to be published where it is later than `last_listed` (the last of the listing, where it
-    is not given), and else absent. `missing_parts` are committed sessions whose files are not there; what the
-    `permission` is known to refuse is not asked for.
+    is not given), and else absent.
     """
     last_listed = last_listed or max(listing, default=date.min)
     decisions = [
-        _listed(day, listing[day], held.get(day, Held()), wishes, day in missing_parts)
+        _listed(day, listing[day], stored.of(day), wishes, day in stored.missing_parts)
         if day in listing
-        else _unlisted(day, held.get(day, Held()), is_session(day), last_listed, day in missing_parts)
+        else _unlisted(day, stored.of(day), is_session(day), last_listed, day in stored.missing_parts)
         for day in _days(*window)
-        if wishes.asks_for(day) and (day in listing or day in held or is_session(day) or day.weekday() < 5)
+        if wishes.asks_for(day) and (day in listing or day in stored.states or is_session(day) or day.weekday() < 5)
     ]
-    return Plan(tuple(_if_permitted(decision, permission) for decision in decisions))
+    return Plan(tuple(decisions))
 
 
 def _days(start: date, end: date) -> Iterable[date]:

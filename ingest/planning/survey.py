@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 
 import anyio
 
@@ -17,7 +16,7 @@ from ingest.errors import ungrouped
 from ingest.market.calendars import Calendar, today
 from ingest.market.datasets import Dataset
 from ingest.market.permission import REFUSED, Permission
-from ingest.planning.plan import Plan, Wanted, make_plan
+from ingest.planning.plan import Plan, Stored, Wanted, make_plan
 from ingest.planning.probing import current
 from ingest.planning.request import Request
 from ingest.settings import Settings
@@ -123,22 +122,20 @@ async def survey(source: ResilientSource, cache: Cache, settings: Settings, requ
     held, known = manifest.sessions.all(), manifest.source.permission()
     listing = await fetch_listing(source, dataset, request.window.start, request.window.end)
     published = await published_of(source, request, listing)
-    planned = partial(
-        make_plan,
+    plan = make_plan(
         window=(request.window.start, request.window.end),
         listing=listing,
-        held=held,
+        stored=Stored(held, missing_parts(cache, held)),
         is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wanted(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
-        missing_parts=missing_parts(cache, held),
         last_listed=published.last or date.max,
     )
-    unknown = len([one for one in planned().fetches if known.allows(one.session) is None])
+    unknown = len([one for one in plan.fetches if known.allows(one.session) is None])
     items = {**_held_items(dataset, held), **within(listing, request.window.start, request.window.end)}
     # A few files of which nothing is known are asked for as they are.
     if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
         known = await current(source, items, known, search_anew=unknown > SEARCH_FROM)
-    return Survey(dataset, listing, published, known, planned(permission=known))
+    return Survey(dataset, listing, published, known, plan.permitted(known))
 
 
 async def published_of(source: ResilientSource, request: Request, listing: Listing) -> Published:

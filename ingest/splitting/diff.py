@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from itertools import zip_longest
 from typing import Literal, Self
 
@@ -68,7 +69,8 @@ class Correction:
         if old == new and not changed:
             return None
         kind: CorrectionKind = "same etag" if old == new else "new etag" if changed else "equal rows"
-        return cls(session, *etags, found.columns, found.removed, found.added, kind, found.old_columns)
+        rows = {"columns": found.columns, "removed": found.removed, "added": found.added}
+        return cls(session, old, new, **rows, kind=kind, old_columns=found.old_columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +222,17 @@ def arranged(rows: Rows, columns: Sequence[str]) -> Rows:
 def changes(one: Correction, at: str = "") -> Iterator[Change]:
     """A correction as single values, by ticker: the n-th row that went is held against the n-th that came."""
     old, new = _by_ticker(one.old_columns, one.removed), _by_ticker(one.columns, one.added)
+    change = partial(Change, one.session, kind=one.kind, at=at)
     for ticker in sorted({*old, *new}):
         gone, come = old.get(ticker, []), new.get(ticker, [])
         for before, after in zip(gone, come, strict=False):
             for column in dict.fromkeys([*before, *after]):
                 if before.get(column) != after.get(column):
-                    yield Change(one.session, ticker, column, before.get(column), after.get(column), one.kind, at)
+                    yield change(ticker, column, before.get(column), after.get(column))
         for row in gone[len(come) :]:
-            yield Change(one.session, ticker, None, _line(list(row.values())), None, one.kind, at)
+            yield change(ticker, None, _line(list(row.values())), None)
         for row in come[len(gone) :]:
-            yield Change(one.session, ticker, None, None, _line(list(row.values())), one.kind, at)
+            yield change(ticker, None, None, _line(list(row.values())))
 
 
 def _by_ticker(columns: Sequence[str], lines: Sequence[str]) -> Mapping[str, list[dict[str, str]]]:

@@ -86,8 +86,14 @@ def _parsed(text: bytes, tracked: frozenset[str], dataset: Dataset) -> _Parsed:
     header = read_header(text, dataset)
     rows = parse(text, header, tracked, timed=dataset.kind.timed)
     tickers = rows["ticker"]
-    ordered = not tickers.has_nulls() and tickers.is_sorted()
-    return _Parsed(text, header, rows, rows["tracked"].to_numpy(), line_edges(text, len(header.line)), ordered)
+    return _Parsed(
+        text,
+        header,
+        rows,
+        tracked=rows["tracked"].to_numpy(),
+        edges=line_edges(text, len(header.line)),
+        ordered=not tickers.has_nulls() and tickers.is_sorted(),
+    )
 
 
 def _parts(day: _Parsed, keep_rest: bool) -> dict[Tier, PartText]:

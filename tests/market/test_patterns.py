@@ -23,8 +23,7 @@ from ingest.market.patterns import (
     regexes,
     written,
 )
-from ingest.market.permission import Permission
-from ingest.planning.plan import Wanted, make_plan
+from ingest.planning.plan import Stored, Wanted, make_plan
 from ingest.settings.lists import read_list, tracked
 from ingest.sources.base import RemoteObject
 from ingest.splitting.parsing import is_tracked
@@ -166,7 +165,7 @@ def test_a_name_that_a_held_pattern_covers_is_not_lacking(wanted, reason):
     held = {DAY: Held("committed", "listed", etag="e", tracked=frozenset({"X:*-USD"}))}
     listing = {DAY: RemoteObject("key", 1, "e", "")}
     wishes = Wanted(frozenset(wanted), save_others=False)
-    (decision,) = make_plan((DAY, DAY), listing, held, lambda day: True, wishes, permission=Permission()).decisions
+    (decision,) = make_plan((DAY, DAY), listing, Stored(held), lambda day: True, wishes).decisions
     assert decision.reason == reason
 
 

@@ -16,7 +16,7 @@ from ingest.finding import Finding
 from ingest.maintenance import status
 from ingest.market.calendars import Calendar, today
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
-from ingest.planning.plan import Wanted, make_plan
+from ingest.planning.plan import Stored, Wanted, make_plan
 from ingest.reading import history as stored
 from ingest.reading.adjusting.actions import HistoryQuery
 from ingest.reading.adjusting.freshness import newest_session
@@ -210,7 +210,7 @@ LISTED = {date(2025, 4, 17): RemoteObject("", 1, "", "")}
 )
 def test_each_day_has_its_reason_by_the_calendar_of_its_market(short, expected):
     calendar = Calendar.of(named(short).calendar)
-    plan = make_plan(WINDOW, LISTED, {}, calendar.is_session, Wanted(frozenset(), True))
+    plan = make_plan(WINDOW, LISTED, Stored({}), calendar.is_session, Wanted(frozenset(), True))
     assert {one.session.day: one.remote for one in plan.decisions if one.session.day != 17} == expected
 
 

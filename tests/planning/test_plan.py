@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.cache.manifest.records import Held
 from ingest.market.permission import Permission
-from ingest.planning.plan import Decision, Plan, Wanted, limit, make_plan
+from ingest.planning.plan import Decision, Plan, Stored, Wanted, limit, make_plan
 from ingest.sources.base import RemoteObject
 
 MONDAY = date(2024, 1, 8)
@@ -39,7 +39,7 @@ def _one(
     """The decision on a Monday of which this is held, and which is listed with this ETag if it is at all."""
     later = MONDAY + timedelta(days=30)
     listing = {later: _item(later)} | ({MONDAY: _item(MONDAY, etag)} if etag else {})
-    plan = make_plan((MONDAY, MONDAY), listing, {MONDAY: held} if held else {}, _is_session, wishes, missing)
+    plan = make_plan((MONDAY, MONDAY), listing, Stored({MONDAY: held} if held else {}, missing), _is_session, wishes)
     (decision,) = plan.decisions
     return decision
 
@@ -178,7 +178,7 @@ class TestNotListed:
         plan = make_plan(
             window=(MONDAY, _day(13)),
             listing={_day(n): _item(_day(n)) for n in listed},
-            held={_day(n): state for n, state in (held or {}).items()},
+            stored=Stored({_day(n): state for n, state in (held or {}).items()}),
             is_session=lambda day: _is_session(day) and day != _day(2),
             wishes=WISHES,
         )
@@ -199,9 +199,9 @@ class TestNotListed:
         assert all(d.reason == d.remote and d.item is None for d in decisions.values() if d.action == "skip")
 
     def test_the_last_listed_counts_beyond_the_window(self) -> None:
-        plan = make_plan((MONDAY, MONDAY), {_day(1): _item(_day(1))}, {}, _is_session, WISHES)
+        plan = make_plan((MONDAY, MONDAY), {_day(1): _item(_day(1))}, Stored({}), _is_session, WISHES)
         assert [decision.remote for decision in plan.decisions] == ["absent"]
-        plan = make_plan((_day(1), _day(1)), {MONDAY: _item(MONDAY)}, {}, _is_session, WISHES)
+        plan = make_plan((_day(1), _day(1)), {MONDAY: _item(MONDAY)}, Stored({}), _is_session, WISHES)
         assert [decision.remote for decision in plan.decisions] == ["unpublished"]
 
     def test_with_an_empty_listing_all_is_unpublished(self) -> None:
@@ -216,7 +216,7 @@ class TestNotListed:
         assert [(decisions[n].reason, decisions[n].remote) for n in (2, 5)] == [("committed", "holiday")] * 2
 
     def test_a_holiday_on_any_weekday_has_its_reason(self) -> None:
-        plan = make_plan((MONDAY, _day(6)), {_day(30): _item(_day(30))}, {}, lambda day: False, WISHES)
+        plan = make_plan((MONDAY, _day(6)), {_day(30): _item(_day(30))}, Stored({}), lambda day: False, WISHES)
         assert [one.session for one in plan.decisions] == [_day(n) for n in range(5)]
         assert {one.reason for one in plan.decisions} == {"holiday"}
 
@@ -245,7 +245,7 @@ class TestAPlan:
         held = {_day(n): state for n, (state, _, _) in enumerate(days) if state}
         sessions = {_day(n) for n, (_, _, session) in enumerate(days) if session}
         window = (MONDAY, _day(len(days) - 1))
-        plan = make_plan(window, listing, held, sessions.__contains__, Wanted(AB, save, refresh))
+        plan = make_plan(window, listing, Stored(held), sessions.__contains__, Wanted(AB, save, refresh))
         seen = [decision.session for decision in plan.decisions]
         assert seen == sorted(set(seen))
         assert sessions | listing.keys() | held.keys() <= set(seen)
@@ -262,14 +262,14 @@ class TestAPlan:
 
     def test_days_outside_the_window_are_left_alone(self) -> None:
         everything = {_day(n): _item(_day(n)) for n in range(10)}
-        plan = make_plan((_day(2), _day(3)), everything, {_day(9): _forbidden()}, _is_session, WISHES)
+        plan = make_plan((_day(2), _day(3)), everything, Stored({_day(9): _forbidden()}), _is_session, WISHES)
         assert [decision.session for decision in plan.decisions] == [_day(2), _day(3)]
 
     def test_what_is_fetched_comes_first_among_the_reasons(self) -> None:
         plan = make_plan(
             (MONDAY, _day(2)),
             {_day(n): _item(_day(n)) for n in range(3)},
-            {_day(0): DONE, _day(1): replace(DONE, etag="e0")},
+            Stored({_day(0): DONE, _day(1): replace(DONE, etag="e0")}),
             _is_session,
             WISHES,
         )
@@ -284,11 +284,10 @@ class TestPermission:
         return make_plan(
             window=(_day(0), _day(9)),
             listing={_day(n): _item(_day(n)) for n in range(10)},
-            held={_day(n): state for n, state in held.items()},
+            stored=Stored({_day(n): state for n, state in held.items()}),
             is_session=lambda day: True,
             wishes=replace(WISHES, refresh=refresh),
-            permission=self.span,
-        )
+        ).permitted(self.span)
 
     @pytest.mark.parametrize("refresh", [False, True])
     def test_what_is_refused_costs_no_request(self, refresh: bool) -> None:
@@ -322,6 +321,6 @@ class TestPermission:
     @pytest.mark.parametrize(("most", "taken"), [(0, 0), (99, 0), (100, 1), (199, 1), (200, 2), (499, 4), (500, 5)])
     def test_a_limit_of_bytes_is_what_may_be_fetched_and_not_a_byte_more(self, most: int, taken: int) -> None:
         listing = {_day(n): _item(_day(n), size=100) for n in range(5)}
-        plan = limit(make_plan((MONDAY, _day(4)), listing, {}, _is_session, WISHES), None, most)
+        plan = limit(make_plan((MONDAY, _day(4)), listing, Stored({}), _is_session, WISHES), None, most)
         assert [one.session for one in plan.fetches] == [_day(n) for n in range(taken)]
         assert plan.bytes <= most

@@ -14,14 +14,10 @@ from ingest.cache.manifest.records import HeldVersion, KeptCorrection, Quarantin
 from ingest.market.datasets import TIERS
 from ingest.splitting.diff import Correction
 
-_CORRECTION = columns(
-    "corrections", "session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at"
-)
-_QUARANTINED = {
-    **columns("quarantine", "session", "etag", "size", "last_modified", "reason", "acceptable", "at"),
-    "held": flag,
-    **columns("quarantine", "sha256"),
-}
+_CORRECTED = ("session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at")
+_CORRECTION = columns("corrections", *_CORRECTED)
+_REFUSED = ("session", "etag", "size", "last_modified", "reason", "acceptable", "at")
+_QUARANTINED = columns("quarantine", *_REFUSED) | {"held": flag} | columns("quarantine", "sha256")
 _REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
 CORRECTION = (
     "INSERT INTO corrections "
@@ -154,8 +150,7 @@ class Replacements:
     def in_quarantine(self) -> list[QuarantinedFile]:
         """Files that were refused and are kept, by session."""
         query = (
-            "SELECT q.session, q.etag, q.size, q.last_modified, q.reason, q.acceptable, q.at, "
-            "s.held IS 'committed', q.sha256 "
+            f"SELECT {', '.join(f'q.{name}' for name in _REFUSED)}, s.held IS 'committed', q.sha256 "  # noqa: S608
             "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
             "WHERE q.dataset = ? ORDER BY q.session"
         )

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from ingest.cache.layout import Indexes, PartsOf
 from ingest.cache.manifest.database import Database, now
 from ingest.cache.manifest.findings import write_findings
-from ingest.cache.manifest.integrity.kinds import blob, count, day, flag, maybe, text
+from ingest.cache.manifest.integrity.kinds import Kinds, blob, count, day, flag, maybe, text
 from ingest.cache.manifest.integrity.tables import columns, committed, joined
 from ingest.cache.manifest.records import (
     Answer,
@@ -67,20 +67,24 @@ INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run,
 VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
 """  # noqa: S608 - names from this file alone
 
-_STATE = columns("sessions", "session", "held", "remote", "reason", "remote_etag", "etag") | {
-    **columns("sessions", "tracked_set", "archive_kept"),
-    **joined("quarantine", "etag", "acceptable"),
-}
+_STATE_COLUMNS = ("session", "held", "remote", "reason", "remote_etag", "etag", "tracked_set", "archive_kept")
+_STATE = columns("sessions", *_STATE_COLUMNS) | joined("quarantine", "etag", "acceptable")
 _INDEXES = {f"members.member_index of {tier}": maybe(blob) for tier in TIERS}
+_WITH_INDEXES = (
+    "t.member_index, a.member_index FROM sessions s "
+    "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
+    "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive')"
+)
 _RECORD = committed("session", *_COMMIT_COLUMNS, "columns") | _INDEXES
 _VERSION = "printf('%s %s %s', s.run, s.committed_at, s.etag)"
 """Another one after each commit, and after parts turned out not to be what they should."""
-_PARTS = (
-    {"version": text, "doubt": flag}
-    | committed("session", "tracked_set", "cut", "columns", "tracked_sha256", "archive_sha256")
-    | _INDEXES
-)
+_PART_COLUMNS = ("session", "tracked_set", "cut", "columns", "tracked_sha256", "archive_sha256")
+_PARTS: Kinds = {"version": text, "doubt": flag} | committed(*_PART_COLUMNS) | _INDEXES
 _COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
+
+
+def _of_sessions(names: Iterable[str]) -> str:
+    return ", ".join(f"s.{name}" for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,8 @@ class KnownSessions:
     def all(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in the order of the dates."""
         query = (
-            "SELECT s.session, held, remote, s.reason, remote_etag, s.etag, tracked_set, archive_kept, q.etag, "
-            "q.acceptable FROM sessions s LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
+            f"SELECT {_of_sessions(_STATE_COLUMNS)}, q.etag, q.acceptable FROM sessions s "  # noqa: S608 - from here
+            "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
             "WHERE s.dataset = ? ORDER BY s.session"
         )
         return {row[0]: self._held(*row[1:]) for row in self.database.typed(_STATE, query)}
@@ -205,9 +209,7 @@ class KnownSessions:
     def records(self) -> Iterator[SessionRecord]:
         """All that is said of each committed session, in the order of the dates; findings have their own place."""
         query = (
-            f"SELECT s.session, {', '.join(_COMMIT_COLUMNS)}, columns, t.member_index, a.member_index FROM sessions s "  # noqa: S608
-            "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
-            "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
+            f"SELECT {_of_sessions(('session', *_COMMIT_COLUMNS, 'columns'))}, {_WITH_INDEXES} "
             "WHERE s.dataset = ? AND held = 'committed' ORDER BY s.session"
         )
         return map(self._record_of, self.database.each(query))
@@ -293,10 +295,7 @@ class KnownSessions:
             return
         self.none_is_hidden(date.fromisoformat(min(wanted)), date.fromisoformat(max(wanted)))
         query = (
-            f"SELECT {_VERSION}, s.etag IS NULL, s.session, s.tracked_set, s.cut, s.columns, "  # noqa: S608 - from here
-            "s.tracked_sha256, s.archive_sha256, t.member_index, a.member_index FROM sessions s "
-            "LEFT JOIN members t ON (t.dataset, t.session, t.tier) = (s.dataset, s.session, 'tracked') "
-            "LEFT JOIN members a ON (a.dataset, a.session, a.tier) = (s.dataset, s.session, 'archive') "
+            f"SELECT {_VERSION}, s.etag IS NULL, {_of_sessions(_PART_COLUMNS)}, {_WITH_INDEXES} "
             "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ? ORDER BY s.session"
         )
         for row in self.database.each(query, min(wanted), max(wanted)):

@@ -9,11 +9,11 @@ from ingest.cache.manifest.database import THESE, Database, listed, now
 from ingest.cache.manifest.integrity.tables import columns
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
-_ASKING = columns("askings", "ticker", "first", "last", "asked_at", "begins")
-_REFUSAL = columns("refusals", "ticker", "first", "last", "reason", "asked_at")
-_ACTION = columns("actions", "ticker", "ex_date", "kind", "value", "close_before", "kept")
+_ASKING = ("ticker", "first", "last", "asked_at", "begins")
+_REFUSAL = ("ticker", "first", "last", "reason", "asked_at")
+_ACTION = ("ticker", "ex_date", "kind", "value", "close_before", "kept")
 _INSTRUMENT = columns("instruments", "ticker", "instrument")
-_ROW = columns("yahoo_rows", "ticker", "session", "open", "high", "low", "close", "volume")
+_ROW = ("ticker", "session", "open", "high", "low", "close", "volume")
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
 """Ticker, session, open, high, low, close (raw), volume (raw, shares; None where it counts something else)."""
@@ -53,15 +53,14 @@ class Quotes:
 
     def asked(self, tickers: Iterable[str]) -> dict[str, ActionCoverage]:
         """What was answered, by ticker; those of which nothing is known are not in it."""
-        query = f"SELECT ticker, first, last, asked_at, begins FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
-        return {
-            ticker: ActionCoverage(*asking) for ticker, *asking in self.database.typed(_ASKING, query, listed(tickers))
-        }
+        query = f"SELECT {', '.join(_ASKING)} FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
+        found = self.database.typed(columns("askings", *_ASKING), query, listed(tickers))
+        return {ticker: ActionCoverage(*asking) for ticker, *asking in found}
 
     def refusals(self, tickers: Iterable[str]) -> dict[tuple[str, date], Refusal]:
         """Answers that could not be used, by ticker and the first day that was asked for."""
-        query = f"SELECT ticker, first, last, reason, asked_at FROM refusals WHERE dataset = ? AND {THESE}"  # noqa: S608
-        found = self.database.typed(_REFUSAL, query, listed(tickers))
+        query = f"SELECT {', '.join(_REFUSAL)} FROM refusals WHERE dataset = ? AND {THESE}"  # noqa: S608
+        found = self.database.typed(columns("refusals", *_REFUSAL), query, listed(tickers))
         return {(ticker, first): Refusal(first, *rest) for ticker, first, *rest in found}
 
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
@@ -69,10 +68,10 @@ class Quotes:
         wanted, dataset = listed(tickers), self.database
         events: dict[str, dict[str, list[Any]]] = {}
         query = (
-            f"SELECT ticker, ex_date, kind, value, close_before, kept FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
+            f"SELECT {', '.join(_ACTION)} FROM actions WHERE dataset = ? AND {THESE} "  # noqa: S608
             "ORDER BY ticker, ex_date"
         )
-        for ticker, day, kind, value, before, kept in dataset.typed(_ACTION, query, wanted):
+        for ticker, day, kind, value, before, kept in dataset.typed(columns("actions", *_ACTION), query, wanted):
             event = StockSplit(day, value) if kind == "split" else Dividend(day, value, before, kept)
             events.setdefault(ticker, {}).setdefault(kind, []).append(event)
         query = f"SELECT ticker, instrument FROM instruments WHERE dataset = ? AND {THESE}"  # noqa: S608
@@ -85,7 +84,7 @@ class Quotes:
     def rows(self, tickers: Iterable[str], start: date, end: date) -> list[QuoteRow]:
         """Rows of these tickers from `start` to `end`, both inclusive, by ticker and session."""
         query = (
-            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows "  # noqa: S608
+            f"SELECT {', '.join(_ROW)} FROM yahoo_rows "  # noqa: S608
             f"WHERE dataset = ? AND {THESE} AND session BETWEEN ? AND ? ORDER BY ticker, session"
         )
         span = (start.isoformat(), end.isoformat())
@@ -94,7 +93,7 @@ class Quotes:
     def rows_of(self, session: date) -> list[QuoteRow]:
         """All rows of a session, by ticker."""
         query = (  # SQLite, which has no statistics, would go through all rows by the primary key
-            "SELECT ticker, session, open, high, low, close, volume FROM yahoo_rows INDEXED BY yahoo_rows_by_session "
+            f"SELECT {', '.join(_ROW)} FROM yahoo_rows INDEXED BY yahoo_rows_by_session "  # noqa: S608
             "WHERE dataset = ? AND session = ? ORDER BY ticker"
         )
         return self._rows(query, session.isoformat())
@@ -105,9 +104,9 @@ class Quotes:
         return frozenset(ticker for (ticker,) in self.database.typed(columns("askings", "ticker"), query))
 
     def _rows(self, query: str, *values: str) -> list[QuoteRow]:
+        found = self.database.typed(columns("yahoo_rows", *_ROW), query, *values)
         return [
-            (ticker, day, opened, high, low, close, volume)
-            for ticker, day, opened, high, low, close, volume in self.database.typed(_ROW, query, *values)
+            (ticker, day, opened, high, low, close, volume) for ticker, day, opened, high, low, close, volume in found
         ]
 
     def sessions(self) -> list[date]:

@@ -83,7 +83,7 @@ def run(
         fallback=fallback,
         accept=accept,
     )
-    code = run_command(flags, dataset or [], config, dry_run, json, quiet)
+    code = run_command(flags, dataset or [], config, dry_run=dry_run, json=json, quiet=quiet)
     raise typer.Exit(code if dry_run else Deed(code))
 
 

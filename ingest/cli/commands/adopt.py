@@ -29,7 +29,7 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
     with choose_rendering(json=False, quiet=True) as warnings:
         request = request_of(Flags(), chosen, warnings.event)
     say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
-    summary = adopt(chosen, request, folder, dry_run, report, say)
+    summary = adopt(chosen, request, folder, dry_run=dry_run, report=report, say=say)
     if not as_json:
         _show(Console(highlight=False, markup=False), summary, examples, dry_run)
     return summary.exit_code

@@ -95,7 +95,7 @@ def adopt(
         report(one)
 
     with _cache(settings, _spanning(request, found), dry_run) as cache:
-        _Adopting(settings, request, cache, dry_run, tell, say).work(found)
+        _Adopting(settings, request, cache, dry_run=dry_run, tell=tell, say=say).work(found)
         summary = _summary(told)
         if not dry_run:
             cache.manifest.runs.finish(cache.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})

@@ -89,7 +89,8 @@ def _read(path: str, ticker: str, lines: Iterator[list[str]]) -> TickerCsv:
         raise UnreadableFile("no row has a date such as 2025-11-11")
     days, closes, volumes = zip(*sorted(rows), strict=True)
     numbers = np.array([day.toordinal() for day in days], np.int32)
-    return TickerCsv(path, ticker, numbers, np.array(closes), np.array(volumes), _why_adjusted(header, several, zoned))
+    adjusted = _why_adjusted(header, several, zoned)
+    return TickerCsv(path, ticker, numbers, np.array(closes), np.array(volumes), adjusted=adjusted)
 
 
 def _place(header: Sequence[str], names: Sequence[str]) -> int:

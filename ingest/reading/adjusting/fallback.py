@@ -114,7 +114,7 @@ def compared(cache: Cache, ticker: str, found: Daily, start: date | None = None)
     asked: date = start or found.bars["date"][0]
     days = rows["date"].to_list() or [asked]
     doubts = tuple(f"{ticker}: {doubt}" for doubt in found.doubts)
-    whole = Answer(ticker, asked, rows, found.actions, False, days[0], days[-1], doubts)
+    whole = Answer(ticker, asked, rows, found.actions, compared=False, begins=days[0], ends=days[-1], doubts=doubts)
     closes = _closes(cache, ticker, rows)
     believed = _believed(cache.dataset, whole, closes) if closes.height else whole
     return _likely(believed, closes["date"].to_list())
