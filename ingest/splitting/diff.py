@@ -69,8 +69,8 @@ class Correction:
         if old == new and not changed:
             return None
         kind: CorrectionKind = "same etag" if old == new else "new etag" if changed else "equal rows"
-        rows = {"columns": found.columns, "removed": found.removed, "added": found.added}
-        return cls(session, old, new, **rows, kind=kind, old_columns=found.old_columns)
+        rows = (found.removed, found.added)
+        return cls(session, *etags, found.columns, *rows, kind=kind, old_columns=found.old_columns)
 
 
 @dataclass(frozen=True, slots=True)

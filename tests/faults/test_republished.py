@@ -108,7 +108,7 @@ def test_a_refresh_that_brings_the_same_is_no_correction(place):
 
 _DYING = """
 import os, signal
-from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.sessions import KnownSessions
 from ingest.files import durable
 left = int(os.environ["STEPS"])
 def dying(step):
@@ -119,7 +119,7 @@ def dying(step):
         left -= 1
         return step(*arguments, **named)
     return count
-durable.publish, Manifest.commit = dying(durable.publish), dying(Manifest.commit)
+durable.publish, KnownSessions.commit = dying(durable.publish), dying(KnownSessions.commit)
 from ingest.__main__ import main
 main()
 """
