@@ -1,13 +1,13 @@
-"""`python -m ingest`, and what the `ingest` command calls."""
+"""`python -m ingest`, and the entry point of the `ingest` command."""
 
 import gc
 import os
 import sys
 
-# numpy's linear algebra is not used. Its threads cost a tenth of a second to start, and where they cannot be started
-# it sends this process SIGINT.
+# numpy's linear algebra is not used. Its threads cost a tenth of a second to start, and if they cannot be started it
+# sends this process SIGINT.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-gc.disable()  # what imports make is no garbage: looking for some takes a tenth of the start. A run enables it.
+gc.disable()  # imports leave no garbage, and looking for some takes a tenth of the start. A run enables it.
 
 from ingest.cli.output import exit_code, open_streams  # noqa: E402
 from ingest.errors import IngestError  # noqa: E402
@@ -21,12 +21,12 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        gc.freeze()  # spares Python the search for garbage as it ends: 0.15 s where polars was imported
+        gc.freeze()  # spares Python a garbage collection at exit: 0.15 s if polars was imported
 
 
 def _command() -> int:
     try:
-        from ingest.cli.app import app  # here, where Ctrl-C is no traceback
+        from ingest.cli.app import app  # here, where Ctrl-C causes no traceback
 
         app()
     except IngestError as error:

@@ -1,29 +1,29 @@
-"""The errors of this project.
+"""The exceptions of this project.
 
     IngestError                 exit 1
     ├── UsageError              exit 2   a bad flag, setting or list
-    │   ├── NotConfirmed                 a large download that nobody agreed to
-    │   └── AcrossSeam                   prices on both sides of a seam, which may be two companies'
-    ├── SourceError             exit 4   the source did not give what was asked
+    │   ├── NotConfirmed                 a large download that nobody confirmed
+    │   └── AcrossSeam                   prices on both sides of a gap, which may belong to two companies
+    ├── SourceError             exit 4   the source did not return what was requested
     │   ├── SourceRefused                it refuses the keys, the bucket or the request: stop
     │   ├── SourceUnavailable            it cannot be reached
-    │   ├── Throttled                    it asks us to slow down; may be retried
+    │   ├── Throttled                    it asks to slow down; may be retried
     │   ├── Disrupted                    a transport or server fault; may be retried
-    │   │   └── Unintelligible           it did answer, and nobody can read that: another try is in vain
-    │   ├── Forbidden                    S3's AccessDenied: this object is not in the plan
-    │   ├── ObjectReplaced               this object is not the one that was listed any more
-    │   ├── Unranged                     it sends whole objects where a part was asked for
-    │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that nobody has
-    │   ├── Disagreement                 Yahoo's prices are not those of Massive
-    │   └── ActionsUnknown               splits and dividends could not be had, so nothing can be adjusted
-    ├── UnreadableFile          exit 3   a day's file that is not what it should be
-    │   └── LosesRows                    it would take away more than a tenth of the rows held
+    │   │   └── Unintelligible           it did answer, but the answer cannot be read: retrying is useless
+    │   ├── Forbidden                    S3's AccessDenied: the subscription does not include this object
+    │   ├── ObjectReplaced               this object is no longer the one that was listed
+    │   ├── Unranged                     it sends whole objects although a range was requested
+    │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that no source has
+    │   ├── Disagreement                 Yahoo's prices do not match Massive's
+    │   └── ActionsUnknown               splits and dividends are not available, so nothing can be adjusted
+    ├── UnreadableFile          exit 3   a daily file that is not valid
+    │   └── LosesRows                    it would remove more than a tenth of the stored rows
     ├── Stopped                 exit 130 the user asked to stop before there was anything to finish
     ├── CacheError              exit 5   the cache cannot be written or read
-    │   └── ManifestDamaged              its manifest is not what was written: it can be built anew
-    └── CacheLocked             exit 6   another run holds it
+    │   └── ManifestDamaged              the manifest is not what was written; it can be rebuilt
+    └── CacheLocked             exit 6   another run is using it
 
-Foreign errors (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated at the edge that met them.
+Errors of other libraries (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated where they occur.
 """
 
 import sys
@@ -38,7 +38,7 @@ from ingest.hints import Hint, Message, Option, call, in_python
 
 
 def printable(text: str) -> str:
-    """A text as one line without codes for a terminal: what comes from outside may hold anything."""
+    """A text as one line without control codes for a terminal: text from outside may contain anything."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -49,7 +49,7 @@ def _printable_lines(text: str) -> str:
 
 
 class IngestError(Exception):
-    """Root of the tree; its message is meant for the user, and printable whatever was quoted in it."""
+    """Base class. Its message is meant for the user, and is printable whatever it quotes."""
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
@@ -60,7 +60,7 @@ class IngestError(Exception):
 
     @property
     def message(self) -> str:
-        """The plain sentence, without its hints: what another message quotes."""
+        """The plain sentence, without hints; other messages quote it."""
         return _printable_lines(super().__str__())
 
     def __str__(self) -> str:
@@ -71,13 +71,13 @@ ONE_COMPANY = Option("across_seams", True, "if it is one company all along")
 
 
 class UsageError(IngestError):
-    """A flag, a setting or a list that cannot be used; the message names it and says what is allowed."""
+    """An invalid flag, setting or list; the message names it and says what is allowed."""
 
     exit_code = 2
 
 
 class NotConfirmed(UsageError):
-    """A download so large that it is to be agreed to; `estimate` says in words what it will take."""
+    """A download so large that it needs confirmation; `estimate` says in words what it will take."""
 
     def __init__(self, estimate: str) -> None:
         super().__init__(f"{estimate}. Nothing was downloaded", Option("yes", True, "to confirm"))
@@ -85,28 +85,28 @@ class NotConfirmed(UsageError):
 
 
 class AcrossSeam(UsageError):
-    """A ticker has no rows for months: what stands on both sides may be two companies', and is not adjusted as one."""
+    """A ticker has no rows for months: the two sides may be two companies, so they are not adjusted as one."""
 
     def __init__(self, message: object = "", *hints: Hint) -> None:
         super().__init__(message, *hints or (ONE_COMPANY,))
 
 
 class SourceError(IngestError):
-    """The source did not give what was asked of it."""
+    """The source did not return what was requested."""
 
     exit_code = 4
 
 
 class SourceRefused(SourceError):
-    """The source refuses the keys, the bucket or the way we ask; no other request will fare better."""
+    """The source refuses the keys, the bucket or the form of the request; no other request would do better."""
 
 
 class SourceUnavailable(SourceError):
-    """The source has not answered for as long as we are willing to wait."""
+    """The source has not answered for as long as a run waits."""
 
 
 class Throttled(SourceError):
-    """The source asks for fewer requests (503 SlowDown, 429); `retry_after_s` is its own wish, if it had one."""
+    """The source asks for fewer requests (503 SlowDown, 429); `retry_after_s` is the wait that it wants, or None."""
 
     retryable = True
 
@@ -116,37 +116,37 @@ class Throttled(SourceError):
 
 
 class Disrupted(SourceError):
-    """A reset, a timeout, a 5xx, a body that is short or does not match its checksum."""
+    """A reset, a timeout, a 5xx, a body that is too short or does not match its checksum."""
 
     retryable = True
 
 
 class Unintelligible(Disrupted):
-    """An answer that came and cannot be read. It is about what was asked for alone, and no sign of an outage."""
+    """An answer that cannot be read. It concerns only what was requested, and is no sign of an outage."""
 
     retryable = False
 
 
 class Forbidden(SourceError):
-    """The object exists, and the keys' plan does not include it."""
+    """The object exists, but the subscription does not include it."""
 
 
 class ObjectReplaced(SourceError):
-    """The object is there, and is not the one that was asked for: another ETag, or another size."""
+    """The object is not the one that was requested: it has another ETag, or another size."""
 
 
 class Unranged(SourceError):
-    """A whole object came where a part of it was asked for."""
+    """A whole object came although a range was requested."""
 
 
 class NotFound(SourceError):
-    """The object, or the ticker, is not there."""
+    """The object, or the ticker, does not exist."""
 
 
 class Disagreement(SourceError):
-    """Yahoo's prices of a ticker are not Massive's: another security, or a split that one of them lacks.
+    """Yahoo's prices of a ticker do not match Massive's: another security, or one of the two misses a split.
 
-    `closes` are those of its rows, by date, as traded.
+    `closes` are those of Yahoo's rows, by date, as traded.
     """
 
     def __init__(self, message: str, closes: Mapping[date, float] = MappingProxyType({})) -> None:
@@ -155,21 +155,21 @@ class Disagreement(SourceError):
 
 
 class ActionsUnknown(SourceError):
-    """Splits and dividends of a ticker were never had and cannot be had now; raw prices can."""
+    """Splits and dividends of a ticker are not stored and not available now; raw prices are."""
 
 
 class UnreadableFile(IngestError):
-    """A day's file that cannot be understood; the message says what is wrong with it."""
+    """A daily file that cannot be read; the message says what is wrong with it."""
 
     exit_code = 3
 
 
 class LosesRows(UnreadableFile):
-    """A replacement that lacks more than a tenth of the rows held: not applied unless that is agreed to."""
+    """A replacement from which more than a tenth of the stored rows are missing: not applied unless accepted."""
 
 
 class Stopped(IngestError):
-    """The user asked to stop, and what was asked of the source was abandoned: nothing is lost by it."""
+    """The user asked to stop, and open requests to the source were abandoned: nothing is lost."""
 
     exit_code = 130
 
@@ -181,7 +181,7 @@ class CacheError(IngestError):
 
 
 class ManifestDamaged(CacheError):
-    """The manifest's file is not what a run leaves: no database any more, or values in it that cannot be."""
+    """The manifest is not what a run leaves: not a database any more, or with invalid values."""
 
     def __init__(self, path: object, cause: object) -> None:
         super().__init__(
@@ -191,13 +191,13 @@ class ManifestDamaged(CacheError):
 
 
 class CacheLocked(IngestError):
-    """Another run holds this cache; the message names its pid and start."""
+    """Another run is using this cache; the message names its process id and start."""
 
     exit_code = 6
 
 
 class IngestWarning(UserWarning):
-    """What a program that reads should know of the data it gets, and may act upon."""
+    """What a program that reads data should know about it, and may act upon."""
 
     def __init__(self, message: str = "", *hints: Hint) -> None:
         super().__init__(message)
@@ -214,9 +214,9 @@ class IngestWarning(UserWarning):
 
 @contextmanager
 def ungrouped() -> Iterator[None]:
-    """Raise the first of several errors of ours out of the group that a task group made of them.
+    """Raise the first of several `ingest` errors out of the group that a task group made of them.
 
-    A group that holds anything else, a bug, stays as it is.
+    A group that contains anything else, a bug, stays as it is.
     """
     try:
         yield
@@ -236,15 +236,15 @@ def _first(group: BaseExceptionGroup[IngestError]) -> IngestError:
 
 
 def warn(message: str | Message, *hints: Hint) -> None:
-    """Warn (IngestWarning) of what is missing or doubtful; printable whatever is quoted, as errors are."""
+    """Warn (IngestWarning) about missing or doubtful data; printable whatever it quotes, like errors."""
     whole = message if isinstance(message, Message) else Message(message, hints)
     said, depth = IngestWarning(_printable_lines(whole.text), *whole.hints), _depth()
-    with suppress(ValueError):  # a program may have closed its stderr: what it asked for is no worse for that
+    with suppress(ValueError):  # a program may have closed its stderr, which does not affect its data
         warnings.warn(said, stacklevel=depth)
 
 
 def _depth() -> int:
-    """How many calls of this package lie between the warning and whoever called it."""
+    """How many calls of this package lie between the warning and the caller."""
     depth, frame = 2, sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("ingest."):
         depth, frame = depth + 1, frame.f_back

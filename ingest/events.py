@@ -1,4 +1,4 @@
-"""What a run reports, as plain values. The pipeline emits them; who shows them is no concern of its own."""
+"""What a run reports, as plain values. The pipeline emits them and does not know who shows them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +12,11 @@ from ingest.hints import Hint
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run has taken the cache; the window is inclusive at both ends."""
+    """A run of a dataset has started: it holds the lock.
+
+    `run` is its number in the manifest, `dataset` the full name, `start` and `end` the window (both inclusive),
+    `tracked` the number of tickers and patterns on the lists.
+    """
 
     run: int
     dataset: str
@@ -23,7 +27,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the user should know and that stops nothing."""
+    """Something that the user should know and that stops nothing.
+
+    `hints` are what the user can do about it, as values: `message` does not contain them.
+    """
 
     message: str
     level: Literal["info", "warning"] = "info"
@@ -32,7 +39,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan stands: so many sessions and bytes (packed) to fetch; `reasons` counts every session of the window."""
+    """The plan is made: `fetch` sessions of `bytes` packed bytes to download.
+
+    `reasons` counts every session of the window by "action: reason".
+    """
 
     fetch: int
     bytes: int
@@ -41,7 +51,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class FetchStarted:
-    """A download begins."""
+    """A download of `bytes` packed bytes begins."""
 
     session: date
     bytes: int
@@ -49,7 +59,10 @@ class FetchStarted:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """So many bytes of a large file are here, `resumed` of them from an earlier run; told a few times a second."""
+    """Progress of a large file, a few times a second: `bytes` of `of` packed bytes are here.
+
+    `resumed` of them come from an earlier run.
+    """
 
     session: date
     bytes: int
@@ -59,7 +72,10 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A body is here and passed its checks; `resumed` of its bytes are those that an earlier run had left."""
+    """A file of `bytes` packed bytes is here and passed its checks, after `seconds`.
+
+    `resumed` of its bytes come from an earlier run.
+    """
 
     session: date
     bytes: int
@@ -69,7 +85,10 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """An attempt failed; the next one follows after `wait_s`. `session` is None for a listing."""
+    """An attempt failed; the next one follows after `wait_s` seconds.
+
+    `session` is None for a listing; `attempt` counts from 1; `cause` is the error as text.
+    """
 
     session: date | None
     attempt: int
@@ -79,7 +98,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyChanged:
-    """The number of downloads allowed at once went down, or is up again at what it was before."""
+    """The limit on concurrent downloads went down, or is back at its former value; `cause` says why."""
 
     limit: int
     cause: str
@@ -87,7 +106,12 @@ class ConcurrencyChanged:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A session is done: both parts durable, the manifest says so."""
+    """A session is done: both parts are durable, and the manifest says so.
+
+    `bytes` is the packed size of its file. `source_rows` is the sum of `tracked_rows`, `archive_rows` and `dropped_rows`
+    (those that [archive] save_others = false leaves out). `reason` is the plan's. `corrected` says that rows of the
+    stored version changed.
+    """
 
     session: date
     bytes: int
@@ -102,21 +126,21 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The source lists the session, and the plan of these keys does not include it."""
+    """The source lists the session, but the subscription does not include it."""
 
     session: date
 
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """The session was listed a moment ago, and its file is not there; the next listing will tell."""
+    """The session was listed a moment ago, but its file is gone; the next listing will tell."""
 
     session: date
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A session was given up for this run; the next run tries again."""
+    """A session was given up for this run, for this `reason`; the next run tries again."""
 
     session: date
     reason: str
@@ -126,7 +150,7 @@ class Failed:
 class Quarantined:
     """A session's file was refused; its bytes are kept at `path`.
 
-    Either it was unreadable twice, or, where it is `acceptable`, it would take away more than a tenth of what is held.
+    It was unreadable twice or, if it is `acceptable`, it would remove more than a tenth of the stored rows.
     """
 
     session: date
@@ -137,7 +161,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something noteworthy about a session of this run shows only beside its neighbours."""
+    """Findings on a session of this run that show only in comparison with its neighbours."""
 
     session: date
     findings: tuple[Finding, ...]
@@ -145,7 +169,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """Tracked CSVs were brought up to date."""
+    """Tracked CSVs are up to date: `files` changed, after `seconds`. `rows` is the number of rows in these files."""
 
     files: int
     rows: int
@@ -154,7 +178,10 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class YahooAsked:
-    """One of the tracked tickers was asked for at Yahoo: `rows` sessions that Massive lacks came of it."""
+    """Yahoo was asked about a tracked ticker, as `number` (from 1) of `of`.
+
+    `rows` counts the rows that were stored, of sessions that Massive does not have.
+    """
 
     ticker: str
     rows: int
@@ -164,7 +191,7 @@ class YahooAsked:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The user asked to stop: what is in flight is finished and committed."""
+    """The user asked to stop: the `in_flight` requests are finished, and their sessions committed."""
 
     in_flight: int
 
@@ -173,11 +200,14 @@ class Stopping:
 class Finished:
     """The end of a run of a dataset.
 
-    `committed` to `quarantined`, and `damaged` (held, and a part is missing or not what it should be), count the
-    sessions of the window as they stand after the run, `fetched` those that
-    this run committed, `not_attempted` those that it was to fetch and did not come to. The rest is of this run alone:
-    `bytes` are packed bytes downloaded, `requests` all that went to the source, `yahoo_rows` those kept of Yahoo's;
-    `findings` counts the sessions fetched by what was found in them.
+    The window (`start` to `end`, both inclusive) after the run, in numbers of sessions: `committed`, `forbidden`,
+    `unpublished`, `absent`, `failed`, `quarantined`, `not_attempted` (planned, but not reached or over a limit) and
+    `damaged` (stored, but a part is missing or wrong).
+
+    This run alone: `fetched` sessions committed, `bytes` packed bytes downloaded, `requests` to the source, the rows of
+    committed sessions as in `Committed`, `corrections`, `files_projected` CSVs changed, `yahoo_rows` stored, `seconds`;
+    `findings` counts the committed sessions by kind of finding. `exit_code` is that of `ingest run`; `interrupted` says
+    that the user stopped the run.
     """
 
     run: int
@@ -209,7 +239,7 @@ class Finished:
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined
-"""Each session that was to be fetched ends in one of these."""
+"""Each session that a run tries to download ends in one of these."""
 
 Event = (
     RunStarted
@@ -240,4 +270,4 @@ def name_of(event: Event) -> str:
 
 
 def ignore(event: Event) -> None:
-    """A sink for who wants to hear nothing."""
+    """A sink that ignores all events."""

@@ -1,4 +1,4 @@
-"""What is noteworthy about a session's file. A finding is kept and told; the rows that it is about stay as they are."""
+"""What is odd about a session's file. A finding is stored and reported; the rows that it concerns stay unchanged."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -53,17 +53,17 @@ KINDS = (
 """All kinds."""
 
 MAX_EXAMPLES = 100
-"""Names kept with a finding; `count` counts all."""
+"""How many names a finding stores; `count` counts all."""
 
 _MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing found in a session.
+    """One kind of oddity in a session.
 
-    `count` is the number of rows that have it (of tickers for repeats, of columns for unknown ones); `examples` names
-    the first of them in words: tickers, columns or dates.
+    `kind` is one of the kinds above. `count` is a number of rows (of tickers for repeats, of columns for unknown ones).
+    `examples` names the first ones: tickers, columns or dates, as text.
     """
 
     kind: str
@@ -77,27 +77,27 @@ class Finding:
 
 
 def example(name: str) -> str:
-    """A name as an example: printable, and no longer than a line has room for."""
+    """A name as an example: printable, and short enough for a line."""
     return printable(name[:_MAX_NAME])
 
 
 def finding_on(kind: str, names: Collection[str]) -> tuple[Finding, ...]:
-    """A finding on all that is named; none where nothing is."""
+    """A finding on all these names; none if there are no names."""
     return (Finding(kind, len(names), tuple(map(example, tuple(names)[:MAX_EXAMPLES]))),) if names else ()
 
 
 class Findings:
-    """Findings on a file that is looked at chunk by chunk, added up by their kind."""
+    """Findings on a file that is checked chunk by chunk, added up by kind."""
 
     def __init__(self) -> None:
         self._found: dict[str, Finding] = {}
 
     def add(self, more: Iterable[Finding]) -> None:
-        """Take what was found in the next chunk."""
+        """Add the findings of the next chunk."""
         for one in more:
             before = self._found.get(one.kind, Finding(one.kind, 0))
             examples = (*before.examples, *one.examples)
-            if one.kind == OTHER_DATE:  # its examples are dates, of which each chunk may have the same
+            if one.kind == OTHER_DATE:  # its examples are dates, which chunks may share
                 examples = tuple(sorted(set(examples)))
             self._found[one.kind] = Finding(one.kind, before.count + one.count, examples[:MAX_EXAMPLES])
 

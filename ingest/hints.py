@@ -1,7 +1,7 @@
-"""What a reader of a message can do about it, as a value: below `cli` nothing speaks of commands or flags.
+"""What the reader of a message can do, as a value: nothing below `cli` names commands or flags.
 
-Python callers read the function or the argument (`in_python`), which the text of an error or a warning ends with; the
-command line shows the command or the flag (`ingest.cli.rendering.hints`). Nothing here touches the cache.
+Python callers see the function or the argument (`in_python`), at the end of an error's or warning's text; the command
+line shows the command or the flag (`ingest.cli.rendering.hints`). Nothing here touches the cache.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _FUNCTIONS: Mapping[str, frozenset[str]] = {
     "findings": frozenset({"dataset"}),
     "corrections": frozenset({"dataset"}),
 }
-"""Commands that are functions of this package, too, and the arguments that mean the same there."""
+"""Commands that are also functions of this package, and the arguments that mean the same there."""
 
 _ARGUMENTS: Mapping[str, str] = {
     "across_seams": "",
@@ -28,14 +28,14 @@ _ARGUMENTS: Mapping[str, str] = {
     "prepost": "",
     "tickers": "",
 }
-"""Options that are arguments of functions, each with what stands for it in others."""
+"""Options that are arguments of functions, each with its equivalent in other functions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """A command to run, or the function of that name; `purpose` says what for ("to download it").
 
-    `usual` are the datasets that it takes where none is named, if they are not the usual ones.
+    `usual` are the datasets that it uses if none is named, where these are not the default.
     """
 
     name: str
@@ -58,7 +58,7 @@ Hint = Call | Option
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A plain sentence, and what can be done about it."""
+    """A plain sentence, and what the reader can do."""
 
     text: str
     hints: tuple[Hint, ...] = ()
@@ -70,12 +70,12 @@ def call(name: str, purpose: str, usual: tuple[str, ...] = (), **arguments: Valu
 
 
 def in_sentences(text: str, sentences: list[str]) -> str:
-    """A message with the sentences that hints became."""
+    """A message with the sentences made from hints."""
     return " ".join([f"{text.rstrip('.')}.", *(f"{one}." for one in sentences)]) if sentences else text
 
 
 def in_python(text: str, hints: tuple[Hint, ...]) -> str:
-    """The message for a Python caller: hints that no function or argument stands for are left out."""
+    """The message for a Python caller; hints without an equivalent function or argument are left out."""
     return in_sentences(text, [sentence for hint in hints if (sentence := _sentence(hint))])
 
 

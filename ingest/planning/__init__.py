@@ -1,1 +1,1 @@
-"""Request, listing and manifest become one decision a session; no body is fetched here."""
+"""Turns request, listing and manifest into one decision per session; downloads no file."""

@@ -1,4 +1,4 @@
-"""What a large download will take, before it begins: files, bytes, minutes, disk."""
+"""Estimates a large download before it begins: files, bytes, minutes, disk."""
 
 import shutil
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from ingest.cache.manifest import Manifest
 from ingest.files import durable
 
 _DISK_PER_PACKED = 1.1
-"""Bytes on disk for one downloaded: both parts, their index, the tracked CSVs (measured: 1.07)."""
+"""Bytes on disk per downloaded byte: both parts, their index, the tracked CSVs (measured: 1.07)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`bytes` are packed ones to download, `disk` what the cache will grow by; `seconds` are None before any run."""
+    """`bytes` are packed bytes to download, `disk` the growth of the cache; `seconds` is None before the first run."""
 
     files: int
     bytes: int
@@ -23,7 +23,7 @@ class Estimate:
 
 
 def estimate(files: int, size: int, manifest: Manifest, root: Path) -> Estimate:
-    """What so many files and packed bytes will take, at the rate that the last run of some size reached."""
+    """Estimate a download of so many files and packed bytes, at the rate of the last run of some size."""
     rate = manifest.runs.measured_rate()
     with durable.translated("look at", root):
         free = shutil.disk_usage(root).free

@@ -1,4 +1,4 @@
-"""The answer to `ingest list`: what the source has for a window, and how it stands to what is held and allowed."""
+"""The answer to `ingest list`: the source's files in a window, and which of them are stored and allowed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from ingest.sources.base import same_etag
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One listed file. `bytes` are packed; `published` is its last change, ISO 8601, UTC.
+    """One listed file. `bytes` is its packed size; `published` its last change, ISO 8601, UTC.
 
-    `held` is "committed" where just these bytes are held, "replaced" where the file has changed since.
+    `held` is "committed" if exactly this version is stored, "replaced" if the file has changed since.
     """
 
     session: date
@@ -33,7 +33,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListedWindow:
-    """All files listed for a window, oldest first. `is_bare`: the source has none of the dataset, of no year."""
+    """All files listed for a window, oldest first. `is_bare`: the source has no file of the dataset for any year."""
 
     files: Sequence[Listed]
     is_bare: bool
@@ -42,7 +42,7 @@ class ListedWindow:
 async def list_window(settings: Settings, request: Request, sink: events.Sink) -> ListedWindow:
     """What the source lists for the window of a request.
 
-    What is allowed is asked at its edges, and searched where it is not known. Nothing is written. Raises SourceError.
+    Probes the edges of the allowed span, and searches for them if they are unknown. Writes nothing. Raises SourceError.
     """
     window = request.window
     with Cache.read(settings, request.dataset) as cache:

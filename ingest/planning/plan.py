@@ -14,18 +14,18 @@ from ingest.sources.base import RemoteObject, same_etag
 Action = Literal["fetch", "skip"]
 
 LATER = "left for later"
-"""The reason of what is to be fetched and is over the limits of this run."""
+"""The reason of sessions that would be downloaded but exceed the limits of this run."""
 
 _REFUSALS: Collection[RemoteState | None] = ("forbidden", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done about a session, and why.
+    """What a run does about a session, and why.
 
-    `tracked` and `keep_rest` say how a fetched session is to be split: never with less than is held of it.
-    `remote` is what the listing (or, for a forbidden one, the last answer) says of it. One that is `damaged` is held,
-    and known not to be whole.
+    `tracked` and `keep_rest` say how a downloaded session will be split: always at least with what is stored of it.
+    `remote` is what the listing (or, if forbidden, the last answer) says about it. A `damaged` session is stored, but
+    known to be incomplete or wrong.
     """
 
     session: date
@@ -41,9 +41,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user wants to have of each session; where `only` names some, the others are left as they are.
+    """What the user wants of each session; if `only` names some, the others are left alone.
 
-    With `accept` what was held back for the rows that it takes away is wanted, too.
+    With `accept`, also files that were quarantined because they remove too many rows.
     """
 
     tracked: frozenset[str]
@@ -53,35 +53,35 @@ class Wanted:
     accept: bool = False
 
     def asks_for(self, session: date) -> bool:
-        """Whether a session is to be looked at."""
+        """Whether the session is part of the request."""
         return self.only is None or session in self.only
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is stored already: the state of each session, and which committed ones have a part whose file is missing."""
+    """What is stored: the state of each session, and the committed sessions with a part whose file is missing."""
 
     states: Mapping[date, Held]
     missing_parts: Collection[date] = ()
 
     def of(self, session: date) -> Held:
-        """State of a session, also of one that nothing is known of."""
+        """State of a session; an empty one if nothing is known about it."""
         return self.states.get(session, Held())
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All decisions of a window, by date. `is_bare`: the source lists no file of the dataset, of no year."""
+    """All decisions of a window, by date. `is_bare`: the source lists no file of the dataset for any year."""
 
     decisions: tuple[Decision, ...]
     is_bare: bool = False
 
     @property
     def fetches(self) -> tuple[Decision, ...]:
-        """What is to be downloaded, oldest first: what a plan allows rolls forward, so the oldest is lost first.
+        """Sessions to download, oldest first: the allowed span rolls forward, so the oldest is lost first.
 
-        What was refused or failed when it was last asked for comes after all else: what is in trouble each night must
-        not use up a run's limit, nor its patience.
+        Sessions that were refused or failed last time come last, so that those which fail every night do not use up a
+        run's limits or its patience.
         """
         wanted = (decision for decision in self.decisions if decision.action == "fetch")
         return tuple(sorted(wanted, key=lambda one: one.held.remote in _REFUSALS))
@@ -96,7 +96,7 @@ class Plan:
         return replace(self, decisions=tuple(_if_permitted(decision, permission) for decision in self.decisions))
 
     def reasons(self) -> dict[str, int]:
-        """How many sessions have each reason; what is fetched comes first."""
+        """How many sessions have each reason; downloads come first."""
         order = sorted(self.decisions, key=lambda decision: (decision.action, decision.session))
         return dict(Counter(f"{decision.action}: {decision.reason}" for decision in order))
 
@@ -111,8 +111,8 @@ def make_plan(
 ) -> Plan:
     """Decide for each day of the window (inclusive) that is a session, is listed, or is a holiday on a weekday.
 
-    What is not listed is still to be published where it is later than `last_listed` (the last of the listing, where it
-    is not given), and else absent.
+    An unlisted session is unpublished if it is later than `last_listed` (by default the last of the listing), and
+    absent otherwise.
     """
     last_listed = last_listed or max(listing, default=date.min)
     decisions = [
@@ -136,7 +136,7 @@ def _unlisted(day: date, held: Held, is_session: bool, last_listed: date, parts_
 
 
 def _as_it_is(held: Held, damaged: bool) -> str | None:
-    """The reason of a session that is held and not fetched; None for others."""
+    """The reason of a stored session that is not downloaded; None for others."""
     if held.held != "committed":
         return None
     return "damaged" if damaged else "committed"
@@ -158,7 +158,7 @@ def _listed(day: date, item: RemoteObject, held: Held, wishes: Wanted, parts_mis
 
 
 def _why_fetch(item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bool) -> str | None:
-    """The reason to download a listed session; None: what is held suffices, or downloading again is of no use."""
+    """The reason to download a listed session; None if the stored data suffices or another download would not help."""
     if wishes.refresh:
         return "refresh"
     if _is_quarantined(item, held):
@@ -183,12 +183,12 @@ def _why_split_again(held: Held, wishes: Wanted) -> str | None:
 
 
 def _is_quarantined(item: RemoteObject, held: Held) -> bool:
-    """Whether just these bytes were refused before: as a session's first, or in the place of those that are held."""
+    """Whether exactly these bytes were quarantined before, as a new session or as a replacement of a stored one."""
     return same_etag(held.quarantined, item.etag)
 
 
 def _still_refused(item: RemoteObject, held: Held) -> bool:
-    """Whether the last answer, which was about just these bytes, stands until they are asked for again."""
+    """Whether the last answer, which was about exactly these bytes, still stands until they are requested again."""
     return held.remote in _REFUSALS and same_etag(held.remote_etag, item.etag)
 
 
@@ -200,7 +200,7 @@ def _if_permitted(decision: Decision, permission: Permission) -> Decision:
 
 
 def limit(plan: Plan, max_files: int | None, max_bytes: int | None) -> Plan:
-    """The first fetches of a plan, as far as they keep to both limits (packed bytes); the rest is left for later."""
+    """The first downloads of a plan that fit both limits (packed bytes); the rest is left for later."""
     if max_files is None and max_bytes is None:
         return plan
     taken, size = set[date](), 0

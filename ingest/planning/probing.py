@@ -1,6 +1,6 @@
-"""Asks where what the keys may read begins and ends, in about a dozen questions.
+"""Finds out where the span that the keys may read begins and ends, with about a dozen requests.
 
-At the edges that are known, and by a search where one of them has moved.
+It probes the known edges, and searches if one of them has moved.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,19 +11,19 @@ from ingest.sources.base import RemoteObject
 from ingest.sources.resilient import ResilientSource
 
 _PATIENCE = 3
-"""So many sessions are asked, where one after the other gives no answer."""
+"""How many sessions are tried if one after the other gives no answer."""
 
 Ask = Callable[[date], Awaitable[bool | None]]
-"""Whether a session is allowed; None where no answer could be had."""
+"""Whether a session is allowed; None if there was no answer."""
 
 
 async def current(
     source: ResilientSource, items: Mapping[date, RemoteObject], known: Permission, search_anew: bool = False
 ) -> Permission:
-    """What the keys may read now of these objects, given what was known: with requests of one byte.
+    """What the keys may read now of these objects, given what was known; by requests of one byte.
 
-    Where what is known holds at its edges, as far as these objects reach, nothing else is asked; where it does not, or
-    nothing is allowed as far as is known, all of them are searched, about a dozen requests. Raises SourceError.
+    If the known edges still hold, as far as these objects reach, it probes nothing else. Otherwise, or if nothing is
+    known to be allowed, it searches all objects, with about a dozen requests. Raises SourceError.
     """
     days = sorted(items)
     answers: dict[date, bool | None] = {}
@@ -39,10 +39,10 @@ async def current(
 
 
 async def _holds(days: Sequence[date], known: Permission, ask: Ask) -> bool:
-    """Whether the oldest and the newest session that are allowed still are, and those next to them still refused.
+    """Whether the oldest and the newest allowed sessions are still allowed, and those next to them still refused.
 
-    A plan's floor rolls with the day, plans change, and newest days open. Two are asked beyond each edge, and the
-    newest: a single one may be refused for a reason of its own, and would hide all that lies behind it.
+    The first day of a subscription rolls, subscriptions change, and the newest days open up. Two sessions are probed
+    beyond each edge, and the newest: one alone may be refused for a reason of its own and hide all sessions behind it.
     """
     allowed = [day for day in days if known.allows(day)]
     below = [day for day in days if known.below and day <= known.below]
@@ -65,11 +65,11 @@ async def _first_answer(days: Sequence[date], ask: Ask) -> bool | None:
 
 
 async def search(days: Sequence[date], ask: Ask) -> Mapping[date, bool]:
-    """Ask for as few of these sessions (ascending) as tell which are allowed; returns each that was asked.
+    """Probe as few of these sessions (ascending) as it takes to know which are allowed; return those with an answer.
 
-    Where all are allowed these are the newest and the oldest; else about log2 of their number for each edge that
-    lies between them. Allowed is one span: between two sessions that are allowed, nothing is asked. One that gave no
-    answer counts as allowed on the way, and is not returned.
+    If all are allowed, these are the newest and the oldest; otherwise about log2 of their number for each edge between
+    them. The allowed sessions form one span, so nothing between two allowed ones is probed. A session without an answer
+    counts as allowed during the search, and is not returned.
     """
     asked = _Search(days, ask)
     if days and (inside := await asked.some_allowed()) is not None:
@@ -87,7 +87,7 @@ class _Search:
         self.silent: set[int] = set()
 
     async def some_allowed(self) -> int | None:
-        """A position that is allowed: from the newest back in steps that double."""
+        """A position that is allowed: from the newest backwards in steps that double."""
         end = len(self._days) - 1
         for step in [0, *(1 << n for n in range(end.bit_length()) if 1 << n < end), end]:
             if await self._allowed(end - step) and end - step not in self.silent:
@@ -95,9 +95,9 @@ class _Search:
         return None
 
     async def edge(self, inside: int, end: int) -> None:
-        """Find where what is allowed ends between a position that is allowed and an end of the days.
+        """Find the edge of the allowed span between an allowed position and one end of the days.
 
-        Two refusals in a row are believed: a single one may be that file's own trouble, and would hide all beyond it.
+        Two refusals in a row are believed: one alone may concern only that file, and would hide all beyond it.
         """
         outward = 1 if end > inside else -1
         end = await self._answering(inside, end, outward)
@@ -108,7 +108,7 @@ class _Search:
             inside = outside + outward
 
     async def _answering(self, inside: int, end: int, outward: int) -> int:
-        """The end, or the nearest position to it that gives an answer: silence there would count as allowed."""
+        """The end, or the nearest position to it with an answer: one without an answer would count as allowed."""
         for near in list(range(end, inside, -outward))[:_PATIENCE]:
             await self._allowed(near)
             if near not in self.silent:
@@ -116,7 +116,7 @@ class _Search:
         return end
 
     async def _bisected(self, inside: int, end: int) -> int | None:
-        """A position that is refused, beside one that is allowed; None where the end is allowed."""
+        """A refused position next to an allowed one; None if the end is allowed."""
         refused = [at for at, yes in self.answers.items() if not yes and min(inside, end) <= at <= max(inside, end)]
         outside = min(refused, key=lambda at: abs(at - inside), default=end)
         if await self._allowed(outside):

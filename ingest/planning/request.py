@@ -1,4 +1,4 @@
-"""What is asked of a run, out of flags, settings and lists."""
+"""The request for a run, made from flags, settings and lists."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ from ingest.settings.values import parse_size
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a run: a window, the tickers to track, and whether to fetch what is held again.
+    """The request for a run: a window, the tickers to track, and whether to download stored sessions again.
 
-    `max_files` and `max_bytes` (packed) limit what this run fetches. `confirmed` says that a large download was agreed
-    to, `fallback` that Yahoo may be asked, where the settings let it. `accept` lets a republished file take away more
-    than a tenth of a session's rows. Where `only` names sessions, no others are fetched. `notices` are what could not
-    be followed, to be told when it begins.
+    `max_files` and `max_bytes` (packed) limit what this run downloads. `confirmed` says that the user agreed to a large
+    download, `fallback` that Yahoo may be asked, if the settings allow it. `accept` lets a republished file remove more
+    than a tenth of a session's rows. If `only` names sessions, no others are downloaded. `notices` report what of the
+    request could not be followed; they are emitted when the run begins.
     """
 
     window: Window
@@ -42,18 +42,18 @@ class Request:
     notices: tuple[events.Event, ...] = ()
 
     def said(self) -> Iterator[events.Event]:
-        """What is to be told before anything else: of the lists, and of the window."""
+        """The notices that come before anything else: about the lists, and about the window."""
         yield from self.notices
         yield from map(events.Notice, self.window.notices)
 
     def told(self) -> "Request":
-        """The same request for who has been told already."""
+        """The same request without the notices that have been reported."""
         return replace(self, notices=(), window=replace(self.window, notices=()))
 
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What was said on the command line, or in a call; None where nothing was."""
+    """What the command line or the call gave; None for what it left out."""
 
     months: int | None = None
     start: date | None = None
@@ -70,7 +70,7 @@ class Flags:
     accept: bool = False
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
-        """Those that stand for a setting, by section and name."""
+        """Those that override a setting, by section and name."""
         return {
             "source": {"concurrency": self.concurrency},
             "archive": {"save_others": self.save_others},
@@ -79,7 +79,7 @@ class Flags:
 
 
 def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dataset = STOCKS_DAY) -> Request:
-    """The window and the tickers; tells `sink` what could not be followed. Raises UsageError."""
+    """The window and the tickers; reports to `sink` what could not be followed. Raises UsageError."""
     window = _window(flags, settings, dataset)
     optional = () if flags.lists else settings.lists_of(dataset)
     lists = tracked(dataset.csv_name, optional, extra=settings.tickers_of(dataset), required=flags.lists)
@@ -99,7 +99,7 @@ def request_of(flags: Flags, settings: Settings, sink: events.Sink, dataset: Dat
 
 
 def requests_of(flags: Flags, settings: Settings, datasets: Sequence[Dataset]) -> tuple[Request, ...]:
-    """A request for each of these datasets; each tells what could not be followed when it begins. Raises UsageError."""
+    """A request for each of these datasets; each carries its notices until it begins. Raises UsageError."""
     markets = {dataset.name.partition("/")[0] for dataset in datasets}
     if flags.lists and len(markets) > 1:
         raise UsageError(f"a list of tickers belongs to one market, not to {' and '.join(sorted(markets))}")
@@ -113,7 +113,7 @@ def _telling(flags: Flags, settings: Settings, dataset: Dataset) -> Request:
 
 
 def datasets_asked(names: Iterable[str], settings: Settings) -> tuple[Dataset, ...]:
-    """The datasets of these names, each once; those of [run] datasets where none is given. Raises UsageError."""
+    """The datasets of these names, each once; by default those of [run] datasets. Raises UsageError."""
     return tuple(dict.fromkeys(map(named, tuple(names) or settings.run.datasets)))
 
 

@@ -1,4 +1,4 @@
-"""What is found out before anything is fetched: the listing, what the keys' plan allows, and so what is to be done."""
+"""What a run finds out before it downloads: the listing, what the subscription allows, and the plan that follows."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,10 +25,10 @@ from ingest.sources.liveness import Liveness
 from ingest.sources.resilient import Line, ResilientSource, ending_with
 
 LATE = 10
-"""So many sessions without a file are more than a vendor's delay."""
+"""More sessions without a file than a vendor's delay explains."""
 
 SEARCH_FROM = 8
-"""So many sessions are asked for one by one; where more are to be fetched it is searched first what is allowed."""
+"""Up to so many sessions are simply requested; for more, the allowed span is searched first."""
 
 _THERE: Collection[RemoteState | None] = ("listed", "forbidden")
 
@@ -37,7 +37,7 @@ Listing = Mapping[date, RemoteObject]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """From which session to which the source lists files of a dataset, as far as was looked; None where it has none."""
+    """First and last session for which the source lists a file of a dataset, as far as was checked; None if none."""
 
     first: date | None
     last: date | None
@@ -55,11 +55,11 @@ class Survey:
 
     @property
     def is_bare(self) -> bool:
-        """Whether the source has no file of the dataset at all: that is no night's lack of news."""
+        """Whether the source has no file of the dataset at all, which is more than a night without news."""
         return self.published.first is None
 
     def outside(self) -> Iterable[events.Notice]:
-        """What of the window cannot be had: what the source does not list, and what is not in the plan."""
+        """What of the window is not available: not listed by the source, or not included in the subscription."""
         if self.is_bare:
             yield nothing_of(self.dataset)
             return
@@ -90,7 +90,7 @@ class Survey:
 
 
 def nothing_of(dataset: Dataset) -> events.Notice:
-    """The warning of a source that has no file of a dataset at all."""
+    """The warning about a source that has no file of a dataset at all."""
     said = f"the source lists no file of {dataset.short} for any year (below {dataset.prefix}/)"
     return events.Notice(
         f"{said}: check [source] bucket and endpoint_url, and whether the vendor publishes it", "warning"
@@ -99,8 +99,8 @@ def nothing_of(dataset: Dataset) -> events.Notice:
 
 @asynccontextmanager
 async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line]:
-    """A connected source: its keys are there. Raises UsageError where they are not, Stopped where none came in time."""
-    from ingest.sources.massive.client import connect  # aioboto3: 0.4 s, and not for who only reads
+    """A connected source, with keys. Raises UsageError if there are none, Stopped if the user stopped waiting."""
+    from ingest.sources.massive.client import connect  # aioboto3: 0.4 s, which readers are spared
 
     with ungrouped():
         async with AsyncExitStack() as opened:
@@ -111,13 +111,13 @@ async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line
 
 @asynccontextmanager
 async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> AsyncIterator[ResilientSource]:
-    """A connected source, for one run or one question."""
+    """A connected source, for one run or one query."""
     async with connected(settings, stop) as line:
         yield ResilientSource(line, settings.source, sink, stop)
 
 
 async def survey(source: ResilientSource, cache: Cache, settings: Settings, request: Request) -> Survey:
-    """List the window, find out what of it is allowed before much is fetched, and plan. Raises SourceError."""
+    """List the window, find out what of it is allowed before a large download, and plan. Raises SourceError."""
     dataset, manifest = request.dataset, cache.manifest
     held, known = manifest.sessions.all(), manifest.source.permission()
     listing = await fetch_listing(source, dataset, request.window.start, request.window.end)
@@ -132,7 +132,7 @@ async def survey(source: ResilientSource, cache: Cache, settings: Settings, requ
     )
     unknown = len([one for one in plan.fetches if known.allows(one.session) is None])
     items = {**_held_items(dataset, held), **within(listing, request.window.start, request.window.end)}
-    # A few files of which nothing is known are asked for as they are.
+    # A few files whose permission is unknown are simply requested.
     if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
         known = await current(source, items, known, search_anew=unknown > SEARCH_FROM)
     return Survey(dataset, listing, published, known, plan.permitted(known))
@@ -141,9 +141,9 @@ async def survey(source: ResilientSource, cache: Cache, settings: Settings, requ
 async def published_of(source: ResilientSource, request: Request, listing: Listing) -> Published:
     """The dataset's first and last session, as far as they decide what a day without a file means.
 
-    Where the listing has files up to this year, or up to the window's end, it says enough. Else what it does not list
-    may be still to come, gone by, or of a dataset that the source does not have: all of it is listed, a request for
-    each 1,000 files. So the first night of a year asks once more, and others do not.
+    If the listing has files up to this year, or up to the window's end, it suffices. Otherwise an unlisted day may be
+    still to come, gone, or of a dataset that the source does not have, so everything is listed, with one request per
+    1,000 files. Only the first nights of a year need this.
     """
     dataset, end = request.dataset, request.window.end
     later = Calendar.of(dataset.calendar).between(max(listing) + timedelta(days=1), end) if listing else ()
@@ -155,7 +155,7 @@ async def published_of(source: ResilientSource, request: Request, listing: Listi
 
 
 def _held_items(dataset: Dataset, held: Mapping[date, Held]) -> Mapping[date, RemoteObject]:
-    """What is held and was listed when it was last looked for, as objects to ask for a byte of."""
+    """Stored sessions that were listed when last requested, as objects to probe."""
     there = [day for day, one in held.items() if one.held == "committed" and one.remote in _THERE]
     return {day: RemoteObject(dataset.key(day), 0, "", "") for day in there}
 

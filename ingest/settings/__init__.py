@@ -1,8 +1,8 @@
 """Settings: flags, the environment, config.toml and built-in defaults become one frozen `Settings`.
 
-Each of the four is read into a `Layer` of its own and only then merged, so that an error, and a listing of what
-holds, can say where a value came from. The layers come from pydantic-settings' own sources; a `Settings` made by
-hand reads none of them, and its paths stay as they are given.
+Each of the four is read into a `Layer` of its own and merged only then, so that errors and listings can say where a
+value came from. The layers use pydantic-settings' own sources; a `Settings` constructed directly reads none of them,
+and its paths stay as given.
 """
 
 from ingest.settings.loading import find, load

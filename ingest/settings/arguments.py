@@ -1,4 +1,4 @@
-"""What a program passes to the public functions: one name in place of many, dates as text. Pure."""
+"""Arguments of the public functions: one name instead of many, dates as text. Pure."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -10,9 +10,9 @@ from ingest.market.windows import span
 
 
 def parse_names(argument: str, value: str | Iterable[str], what: str = "name") -> list[str]:
-    """Some names, in their order; a text is a single name, not its letters.
+    """Names, in their order; a string is a single name, not its letters.
 
-    Raises UsageError for what is no name, which says which argument it was passed as.
+    Raises UsageError for an invalid name; the message says for which argument.
     """
     if isinstance(value, str):
         value = [value]
@@ -36,7 +36,7 @@ def parse_ticker(value: str) -> str:
 
 
 def parse_count(argument: str, value: object) -> int | None:
-    """How many at most; None for all. Raises UsageError."""
+    """A maximum number; None for no limit. Raises UsageError."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
@@ -45,7 +45,7 @@ def parse_count(argument: str, value: object) -> int | None:
 
 
 def _is_text(name: str) -> bool:
-    """Whether it can be written at all: a lone surrogate cannot."""
+    """Whether it can be encoded: a lone surrogate cannot."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -54,16 +54,16 @@ def _is_text(name: str) -> bool:
 
 
 def parse_day(argument: str, value: date | str) -> date:
-    """A date: a date, the date of a datetime in its own zone, numpy's, or any as ISO 8601 text. Raises UsageError."""
+    """A date: a date, the date of a datetime in its own zone, numpy's, or ISO 8601 text. Raises UsageError."""
     try:
         found = value if isinstance(value, date) else _parsed(value)
-        return date(found.year, found.month, found.day)  # of a datetime, too; pandas' NaT has no numbers
+        return date(found.year, found.month, found.day)  # also of a datetime; pandas' NaT has no numbers
     except (TypeError, ValueError) as error:
         raise UsageError(f"{argument} {value!r}: a date, or text such as 2025-11-11") from error
 
 
 def _parsed(value: object) -> date:
-    text = str(value) if type(value).__name__ == "datetime64" else cast("str", value)  # which is no date of Python's
+    text = str(value) if type(value).__name__ == "datetime64" else cast("str", value)  # not a date of Python's
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -71,7 +71,7 @@ def _parsed(value: object) -> date:
 
 
 def parse_days(start: date | str | None, end: date | str | None) -> tuple[date | None, date | None]:
-    """The first and the last day of a window, where they are given. Raises UsageError where start is after end."""
+    """The first and the last day of a window, if given. Raises UsageError if start is after end."""
     first = None if start is None else parse_day("start", start)
     last = None if end is None else parse_day("end", end)
     span(first, last)

@@ -1,4 +1,4 @@
-"""The folders and files that a cache owns must not lie in each other: one would overwrite what is in the other."""
+"""The folders and files of a cache must not overlap: one would overwrite what is in the other."""
 
 import os
 import unicodedata
@@ -16,11 +16,11 @@ _FILES = (
 )
 
 _Owned = tuple[str, Path]
-"""What it is called, and where it is."""
+"""Its name in messages, and its path."""
 
 
 def refuse_overlaps(settings: Settings) -> None:
-    """Raise UsageError, which names both, where two of them are one or lie in each other, be it by way of links."""
+    """Raise UsageError, which names both, if two of them are the same or one is inside the other, even through links."""
     folders = _folders(settings)
     files = [("file", settings.cache.root / name) for name in _FILES]
     taken: list[tuple[_Owned, str]] = []
@@ -33,7 +33,7 @@ def refuse_overlaps(settings: Settings) -> None:
 
 
 def _together(one: _Owned, other: _Owned) -> bool:
-    """Whether they are files of one folder, or a folder of a dataset and one that is meant to be in it."""
+    """Whether they are files of one folder, or a dataset's folder inside the folder where it belongs."""
     if one[0] == other[0]:
         return True
     return " of " in one[0] and " of " in other[0] and one[1].is_relative_to(other[1])
@@ -49,7 +49,7 @@ def _folders(settings: Settings) -> list[_Owned]:
 
 
 def _linked(folders: list[_Owned]) -> Iterator[_Owned]:
-    """Folders of datasets, and of the tracked parts, that lie elsewhere, since somebody has made links of them."""
+    """Folders of datasets, and of the tracked parts, that are elsewhere because somebody replaced them with links."""
     for name, top in folders:
         below = {dataset.folder(top) for dataset in CATALOGUE.values()} - {top}
         if name == "[cache] tracked_dir":
@@ -69,12 +69,12 @@ def _overlap(one: _Owned, other: _Owned) -> UsageError:
 
 
 def _real(path: Path) -> str:
-    """Where it is once links are followed."""
+    """The path after following links."""
     return _folded(Path(os.path.realpath(path)))
 
 
 def _folded(path: Path) -> str:
-    """One text for all that a file system may take for one name: Data and data, an é in one character or in two."""
+    """One text for all names that a file system may treat as one: Data and data, an é in one character or in two."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 

@@ -1,6 +1,6 @@
-"""The lists of the tickers to track: text files, one ticker or pattern a line.
+"""The lists of tickers to track: text files with one ticker or pattern per line.
 
-A file that is being changed has a backup beside it (see `rewriting`): a crash leaves both, and reading says so.
+While a file is being changed it has a backup beside it (see `rewriting`): a crash leaves both, and reading says so.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ _SEPARATORS = frozenset(",;\"'")
 
 @dataclass(frozen=True, slots=True)
 class TrackedLists:
-    """The tickers to track and what was wrong with the wish.
+    """The tickers to track, and what could not be followed.
 
     `tickers` are sorted and unique. `missing` are optional lists that do not exist. `unnameable` are tickers whose
     file name would be too long: they cannot be tracked, and their rows go to the archive.
@@ -40,9 +40,9 @@ class TrackedLists:
 
 
 def read_list(path: Path) -> tuple[str, ...]:
-    """The tickers of a list in its order, without repeats: UTF-8, one a line, `#` starts a comment.
+    """The tickers of a list in its order, without repeats: UTF-8, one per line, `#` starts a comment.
 
-    Raises UsageError, which names the file and the line, for a list that is missing or that cannot be understood.
+    Raises UsageError, which names the file and the line, if the list is missing or invalid.
     """
     data = _data(path)
     if data is None:
@@ -56,10 +56,10 @@ def tracked(
     extra: Iterable[str] = (),
     required: Iterable[Path] = (),
 ) -> TrackedLists:
-    """What is watched: all tickers of the lists that exist, and `extra`; `name_of` gives the name of a ticker's CSV.
+    """All tickers of the lists that exist, and `extra`; `name_of` gives the name of a ticker's CSV.
 
-    `optional` lists (from the settings) may be missing and are then named in the result; `required` ones (from
-    flags) must exist. Raises UsageError as `read_list` does, and for an `extra` that is no ticker.
+    `optional` lists (from the settings) may be missing, and the result then names them; `required` ones (from flags)
+    must exist. Raises UsageError as `read_list` does, and for an invalid `extra`.
     """
     found = {path: _data(path) for path in optional}
     wanted = {ticker for path, data in found.items() if data is not None for ticker in _tickers(path, data)}
@@ -104,7 +104,7 @@ def _tickers(path: Path, data: bytes) -> Iterator[str]:
 
 
 def _checked(ticker: str, place: str) -> str:
-    # An invisible character, pasted along, would make a ticker that never appears in any file.
+    # An invisible character, pasted in by accident, would make a ticker that never appears in any file.
     strange = next((char for char in ticker if char in _SEPARATORS or char == " " or not char.isprintable()), None)
     if strange is None and ticker:
         return ticker

@@ -19,14 +19,14 @@ _MAX_BYTES = 1 << 20
 
 
 def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
-    """Read the settings that hold: flags before the environment before config.toml before defaults.
+    """Read the effective settings: flags before the environment before config.toml before defaults.
 
-    `config` names the file; without it the file is looked for as `find` says. `flags` are values by section and
-    name, such as {"source": {"concurrency": 8}}; None means that a flag was not given. Relative paths count from
-    the folder of the file (without one, from the working folder), those in flags from the working folder.
+    `config` names the file; without it, `find` looks for one. `flags` are values by section and name, such as
+    {"source": {"concurrency": 8}}; None means that a flag was not given. Relative paths start at the folder of the file
+    (without one, at the working folder), those in flags at the working folder.
 
-    Raises UsageError, which names each setting that is wrong, where it stands and what is allowed; or two folders or
-    files of the cache of which one lies in the other.
+    Raises UsageError, which names each invalid setting, its place and what is allowed; or two overlapping folders or
+    files of the cache.
     """
     try:
         layers = _layers(config, flags or {})
@@ -44,7 +44,7 @@ def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | No
 def find(config: Path | None = None) -> Path | None:
     """The file to read: `config`, else INGEST_CONFIG, ./config.toml, or the one in the user's config folder.
 
-    None if there is no such file. Raises UsageError if a file that was named does not exist.
+    None if there is no such file. Raises UsageError if a named file does not exist.
     """
     named = _named(config)
     if named:
@@ -52,11 +52,11 @@ def find(config: Path | None = None) -> Path | None:
     here = Path.cwd() / FILE_NAME
     if here.is_file():
         return here
-    from platformdirs import user_config_path  # rarely needed, and not free to import
+    from platformdirs import user_config_path  # rarely needed, and slow to import
 
     try:
         personal = user_config_path("ingest", appauthor=False) / FILE_NAME
-    except RuntimeError:  # a user of whom no home folder is known has no config folder either
+    except RuntimeError:  # a user without a home folder has no config folder either
         return None
     return personal if personal.is_file() else None
 
@@ -90,7 +90,7 @@ def _layers(config: Path | None, flags: Mapping[str, Mapping[str, Any]]) -> tupl
 
 
 class _Environment(EnvSettingsSource):
-    """INGEST_SECTION__NAME; a list that is no JSON is left to the check of values, which names its variable."""
+    """INGEST_SECTION__NAME; a list that is not JSON is left to validation, which names its variable."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
@@ -111,7 +111,7 @@ def _file_layer(file: Path) -> Layer:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UsageError(f"{file} is not UTF-8 (line {line})") from error
-    except (ValueError, RecursionError) as error:  # of Python's own: a number of thousands of digits, deep nesting
+    except (ValueError, RecursionError) as error:  # Python's own limits: a number of thousands of digits, deep nesting
         raise UsageError(f"{file} cannot be read as TOML: {error}") from error
     return Layer("file", values, file.parent, file)
 

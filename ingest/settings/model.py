@@ -1,6 +1,6 @@
-"""What can be set: one frozen class a section, and `Settings` that holds them.
+"""What can be set: one frozen class per section, and `Settings` with all of them.
 
-A field's description says what is allowed; errors quote it. `config.toml` says what each setting is for.
+A field's description says what is allowed, and errors quote it. `config.toml` says what each setting is for.
 """
 
 import os
@@ -42,13 +42,13 @@ _SIZE = 'a number of bytes or a size such as "64 MiB", 1 MiB to 1 TiB'
 
 
 def place(folder: Path, path: Path) -> Path:
-    """Where `path` is, counted from `folder` unless it is absolute; `..` is resolved in the text alone."""
-    # Not Path.resolve: the user's own name for a folder is kept, links and all.
+    """`path`, starting at `folder` unless it is absolute; `..` is resolved textually."""
+    # Not Path.resolve: the user's own name for a folder is kept, links included.
     return Path(os.path.normpath(folder / path))
 
 
 def _overlap(one: Path, other: Path) -> bool:
-    # Many file systems take Data and data for one folder; on the others nothing is lost by refusing it too.
+    # Many file systems treat Data and data as one folder; on the others, refusing it costs nothing.
     one, other = Path(str(one).casefold()), Path(str(other).casefold())
     return one.is_relative_to(other) or other.is_relative_to(one)
 
@@ -69,7 +69,7 @@ class Section(BaseModel):
 
 
 class SourceSettings(Section):
-    """Where the daily files come from, and how hard it is asked. Times in seconds."""
+    """Where the daily files come from, and how fast they are requested. Times in seconds."""
 
     endpoint_url: Url = Field(
         default="https://files.massive.com",
@@ -96,12 +96,12 @@ class SourceSettings(Section):
 
     @property
     def name(self) -> str:
-        """What a cache knows this source by."""
+        """The name by which a cache knows this source."""
         return self.same_as or source_name(f"{self.endpoint_url}/{self.bucket}")
 
 
 class CacheSettings(Section):
-    """Where data goes. `root` is absolute in loaded settings; the other two count from it."""
+    """Where data goes. `root` is absolute in loaded settings; the other two are relative to it."""
 
     root: File = Field(default=Path("cache"), description="a folder")
     tracked_dir: File = Field(default=Path("data_cache"), description="a folder, relative to root unless absolute")
@@ -112,7 +112,7 @@ class CacheSettings(Section):
     @field_validator("archive_dir")
     @classmethod
     def _apart(cls, archive: Path, info: ValidationInfo) -> Path:
-        # The parts of both tiers bear the same names: one folder for the two would overwrite one with the other.
+        # The parts of both tiers have the same names: in one folder, one would overwrite the other.
         if {"root", "tracked_dir"} <= info.data.keys():
             root, tracked = info.data["root"], info.data["tracked_dir"]
             if _overlap(place(root, tracked), place(root, archive)):
@@ -121,9 +121,9 @@ class CacheSettings(Section):
 
 
 class Tracked(Section):
-    """Which tickers get a CSV of their own: files with one a line, and tickers named right here.
+    """Which tickers get a CSV of their own: files with one per line, and tickers given here.
 
-    `lists` and `tickers` are those of the daily bars of stocks, `datasets` names the files of all others.
+    `lists` and `tickers` are for the daily bars of stocks, `datasets` names the files of all other datasets.
     """
 
     lists: tuple[File, ...] = Field(
@@ -139,7 +139,7 @@ class Tracked(Section):
     @field_validator("datasets", mode="before")
     @classmethod
     def _named_once(cls, lists: Any) -> Any:
-        # Both names are made the short one: the lists of one of them would be left out without a word.
+        # Both names become the short one; otherwise the lists of one of them would be ignored silently.
         for one in CATALOGUE.values() if isinstance(lists, Mapping) else ():
             if one.name != one.short and one.name in lists and one.short in lists:
                 raise ValueError(f"{one.name} and {one.short} are one dataset: name it once, with all its lists")
@@ -154,20 +154,20 @@ class Tracked(Section):
 
 
 class Archive(Section):
-    """Whether the rows of all other tickers are kept."""
+    """Whether the rows of all other tickers are stored."""
 
     save_others: bool = Field(default=True, description="true or false")
 
 
 class Limits(Section):
-    """What a run may take; bytes."""
+    """Limits on memory and disk, in bytes."""
 
     max_bytes_in_flight: Bytes = Field(default=64 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
     max_unpacked_bytes: Bytes = Field(default=8192 * _MIB, ge=_MIB, le=_MIB << 20, description=_SIZE)
 
 
 class Fallback(Section):
-    """Yahoo, where Massive has nothing, and what reading may fetch by itself."""
+    """Yahoo, where Massive has no data, and what reading may download by itself."""
 
     enabled: bool = Field(default=True, description="true or false")
     into_csv: bool = Field(default=False, description="true or false")
@@ -175,7 +175,7 @@ class Fallback(Section):
 
 
 class Run(Section):
-    """What `ingest run` does unless told otherwise; calendar months back from today."""
+    """Defaults of `ingest run`; calendar months back from today."""
 
     months: Whole = _whole(24, 1, 1200)
     datasets: tuple[DatasetName, ...] = Field(
@@ -193,7 +193,7 @@ class Run(Section):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place says: its values by section and name, and the folder that its relative paths count from."""
+    """The settings of one place: values by section and name, and the folder at which its relative paths start."""
 
     kind: Literal["flag", "environment", "file", "default"]
     values: Mapping[str, Any]
@@ -201,11 +201,11 @@ class Layer:
     file: Path | None = None
 
     def has(self, section: str, name: str) -> bool:
-        """Whether this place says anything about the setting."""
+        """Whether this place has the setting."""
         return name in self.values.get(section, {})
 
     def origin(self, section: str, name: str) -> str:
-        """Where the setting stands, in the user's words: a flag, a variable, a file."""
+        """Where the setting is, in the user's terms: a flag, a variable, a file."""
         match self.kind:
             case "flag":
                 return f"flag --{name.replace('_', '-')}"
@@ -218,7 +218,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting that holds, and where its value came from."""
+    """One effective setting, and where its value came from."""
 
     section: str
     name: str
@@ -227,7 +227,7 @@ class Setting:
 
 
 class Settings(BaseSettings):
-    """All settings, checked. From `load` its paths are absolute and it knows its origins."""
+    """All settings, validated. From `load`, its paths are absolute and it knows its origins."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -257,17 +257,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in counts: `load` reads the other sources, a layer each."""
+        """Only passed values count: `load` reads the other sources, one layer each."""
         return (init_settings,)
 
     @property
     def config_file(self) -> Path | None:
-        """The config.toml that was read, if there was one."""
+        """The config.toml that was read, if any."""
         return next((layer.file for layer in self._layers if layer.file), None)
 
     @property
     def tuning(self) -> Tuning:
-        """The thresholds and waits of a run, which nobody sets."""
+        """The thresholds and waits of a run, which are not user settings."""
         return self._tuning
 
     @property
@@ -282,32 +282,32 @@ class Settings(BaseSettings):
 
     @property
     def manifest_path(self) -> Path:
-        """The SQLite file that remembers what is done."""
+        """The SQLite file that records what is done."""
         return self.cache.root / "manifest.sqlite"
 
     @property
     def quarantine_path(self) -> Path:
-        """The folder of files that could not be read."""
+        """The folder of refused files."""
         return self.cache.root / "quarantine"
 
     @property
     def spool_path(self) -> Path:
-        """The folder of large files that are on their way."""
+        """The folder of large files that are being downloaded."""
         return self.cache.root / "spool"
 
     def lists_of(self, dataset: Dataset) -> tuple[Path, ...]:
-        """The files of a dataset's tickers; they may be missing. Where none is set: `crypto-day.txt`, say."""
+        """The ticker lists of a dataset; they may be missing. By default a file such as `crypto-day.txt`."""
         if dataset.primary:
             return self.tracked.lists
         folder = self._layers[-1].folder if self._layers else Path()
         return self.tracked.datasets.get(dataset.short, (place(folder, Path(f"{dataset.short}.txt")),))
 
     def tickers_of(self, dataset: Dataset) -> tuple[str, ...]:
-        """The tickers of a dataset that are named in the settings themselves."""
+        """The tickers of a dataset that are given in the settings themselves."""
         return self.tracked.tickers if dataset.primary else ()
 
     def each(self) -> Iterator[Setting]:
-        """Every setting in the order of config.toml, with its value and where that came from."""
+        """Every setting in the order of config.toml, with its value and its origin."""
         for section, names in SECTIONS.items():
             for name in names:
                 layer = layer_of(self._layers, section, name)
@@ -332,5 +332,5 @@ def variable(section: str, name: str) -> str:
 
 
 def layer_of(layers: tuple[Layer, ...], section: str, name: str) -> Layer | None:
-    """The first layer that says anything about the setting: the one that holds."""
+    """The first layer that has the setting: the one in effect."""
     return next((layer for layer in layers if layer.has(section, name)), None)

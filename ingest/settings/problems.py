@@ -1,4 +1,4 @@
-"""What is wrong with settings, in the user's words: names that do not exist, values that are not allowed."""
+"""What is wrong with settings, in the user's terms: unknown names, invalid values."""
 
 import difflib
 import re
@@ -31,7 +31,7 @@ _SHOWN_PROBLEMS = 6
 
 
 def check_variables(names: Mapping[str, str]) -> None:
-    """Refuse what is meant to be a setting and is none; other INGEST_… variables are nobody's business here."""
+    """Refuse variables that are meant as settings but are unknown; other INGEST_… variables are ignored."""
     known = [variable(section, name) for section, fields in SECTIONS.items() for name in fields]
     meant = {name.upper() for name in names if name.upper().startswith(ENV_PREFIX)} - set(known)
     bare = {f"{ENV_PREFIX}{word}".upper() for section in SECTIONS for word in (section, *SECTIONS[section])}
@@ -47,9 +47,9 @@ def _strange_variable(name: str, known: list[str]) -> str:
 
 
 def check_names(layers: list[Layer], *, unasked: bool) -> None:
-    """Refuse sections and settings that do not exist; the last layer is the file's, if there is one.
+    """Refuse unknown sections and settings; the last layer is the file's, if there is one.
 
-    `unasked` says that the file was only found in the working folder, so it may be another program's.
+    `unasked` says that the file was only found in the working folder, so it may belong to another program.
     """
     problems = [problem for layer in layers for problem in _strange_names(layer)]
     if not problems:
@@ -114,7 +114,7 @@ def _advice(name: str, known: list[str]) -> str:
 
 
 def wrong_value(layers: tuple[Layer, ...], error: Any) -> str:
-    """One of pydantic's errors, with the setting's name, its value, where it stands and what is allowed."""
+    """One of pydantic's errors, with the setting's name, value and place, and what is allowed."""
     section, name, *inner = error["loc"]
     layer = layer_of(layers, section, name)
     origin = layer.origin(section, name) if layer else ""
@@ -137,7 +137,7 @@ def _shown(value: Any) -> str:
 
 
 def refusal(problems: Iterable[str], advice: str = "", *hints: Hint) -> UsageError:
-    """One error of all problems, a line each, as far as anybody would read on."""
+    """One error with all problems, one per line, up to a readable number."""
     lines = list(problems)
     if len(lines) > _SHOWN_PROBLEMS:
         lines[_SHOWN_PROBLEMS:] = [f"and {len(lines) - _SHOWN_PROBLEMS} more of this kind"]

@@ -1,4 +1,4 @@
-"""The values that a setting may have: checked types, each stricter than pydantic's own where that is careless."""
+"""The types of settings, validated more strictly than pydantic does where it is lenient."""
 
 import re
 from pathlib import Path
@@ -19,22 +19,22 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _no_bool(value: Any) -> Any:
-    # Python counts True as 1; whoever writes `concurrency = true` meant something else.
+    # Python counts True as 1; `concurrency = true` is surely a mistake.
     if isinstance(value, bool):
         raise ValueError("true and false are not numbers")  # noqa: TRY004 - pydantic wants a ValueError
     return value
 
 
 def _bytes(value: Any) -> Any:
-    """64 MiB → 67108864; what is no text goes on as it is.
+    """64 MiB → 67108864; other types pass unchanged.
 
-    pydantic's own ByteSize reads the beginning of a text only: it makes 64 bytes of "64,000,000".
+    pydantic's own ByteSize reads only the beginning of a text: it makes 64 bytes of "64,000,000".
     """
     return parse_size(value) if isinstance(value, str) else _no_bool(value)
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size: "64 MiB" → 67108864, "1.5 GB" → 1500000000; raises ValueError for what is none."""
+    """Bytes of a size: "64 MiB" → 67108864, "1.5 GB" → 1500000000; raises ValueError for anything else."""
     found = _SIZE.fullmatch(text.strip().upper())
     if not found:
         raise ValueError("not a size")
@@ -43,7 +43,7 @@ def parse_size(text: str) -> int:
 
 
 def _path(value: Any) -> Any:
-    # An empty text would quietly mean the working folder; a control character comes from a broken quotation.
+    # An empty text would silently mean the working folder; a control character comes from a quoting mistake.
     if not isinstance(value, str | Path):
         return value
     if not str(value).strip() or _CONTROL.search(str(value)):
@@ -55,7 +55,7 @@ def _path(value: Any) -> Any:
 
 
 def _split_url(url: str) -> SplitResult:
-    # urlsplit drops tabs and line ends without a word, so they are looked for first.
+    # urlsplit drops tabs and line ends silently, so check for them first.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("it has blanks or characters that do not belong into a URL")
     parts = urlsplit(url)
@@ -78,9 +78,9 @@ def _endpoint(url: str) -> str:
 
 
 def source_name(url: str) -> str:
-    """One name of a source for all spellings: `https://files.massive.com/flatfiles`; what is no URL is a name already.
+    """One name of a source for all spellings: `https://files.massive.com/flatfiles`; any other text stays as is.
 
-    The vendor's former host is the same as its present one.
+    The vendor's former host counts as its present one.
     """
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
@@ -101,7 +101,7 @@ def _named_source(url: str) -> str:
 
 
 def _short(name: str) -> str:
-    """The short name of a dataset, however it was named."""
+    """The short name of a dataset, from either of its names."""
     try:
         return named(name).short
     except UsageError as error:
