@@ -108,9 +108,9 @@ class ConcurrencyChanged:
 class Committed:
     """A session is done: both parts are durable, and the manifest says so.
 
-    `bytes` is the packed size of its file. `source_rows` is the sum of `tracked_rows`, `archive_rows` and `dropped_rows`
-    (those that [archive] save_others = false leaves out). `reason` is the plan's. `corrected` says that rows of the
-    stored version changed.
+    `bytes` is the packed size of its file. `source_rows` is the sum of `tracked_rows`, `archive_rows` and
+    `dropped_rows` (those that [archive] save_others = false leaves out). `reason` is the plan's. `corrected` says that
+    rows of the stored version changed.
     """
 
     session: date

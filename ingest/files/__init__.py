@@ -1,1 +1,1 @@
-"""Files that survive a crash, opened so that nothing planted is followed; hashes, rights."""
+"""Files that survive a crash, opened without following anything planted; hashes, permissions."""

@@ -1,6 +1,6 @@
-"""Files that are replaced together, durably, with as few waits for the disk as one file would take.
+"""Files that are replaced together, durably, waiting for the disk about as often as for one file.
 
-A crash leaves each name with its old content or its new one, and perhaps temporary files, as `durable` says.
+A crash leaves each name with its old content or its new one, and possibly temporary files, as `durable` says.
 """
 
 import os
@@ -12,16 +12,16 @@ from ingest.errors import CacheError
 from ingest.files import durable, filesystem, opening
 
 _FEW = 16
-"""So many files, or folders, are made durable one by one: a sync of the file system waits for other programs', too."""
+"""Up to so many files, or folders, are synced one by one: syncing the file system also waits for other programs."""
 
 _MOST = 1000
-"""So many temporary files are there at once, so that the room for all of them twice over is not needed."""
+"""The most temporary files at once, so that there is no need for room for all of them twice."""
 
 
 class Batch:
-    """Files that are replaced together, of which a name holds its old content or its new one at any moment.
+    """Files that are replaced together; at any moment each name has its old content or its new one.
 
-    All contents are made durable at once, then renamed, and the names made durable at once.
+    All contents are made durable together, then renamed, then the names are made durable together.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Batch:
         self._folders = set[Path]()
 
     def put(self, path: Path, data: bytes) -> os.stat_result:
-        """Write what is to replace a file; returns its state, which renaming does not change. Raises CacheError."""
+        """Write the new content of a file; returns its state, which renaming does not change. Raises CacheError."""
         if len(self._staged) >= _MOST:
             self.end()
         staged = durable.stage(path, data, sync=False)
@@ -38,14 +38,14 @@ class Batch:
             return os.lstat(staged)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, if it is there. Raises CacheError."""
+        """Remove a file, if it exists. Raises CacheError."""
         durable.remove(path)
         with durable.translated("look into", path.parent):
             if opening.is_folder(path.parent):
                 self._folders.add(path.parent)
 
     def make_folder(self, folder: Path) -> None:
-        """Create a folder, whose parent is made durable later. Raises CacheError."""
+        """Create a folder; its parent is made durable later. Raises CacheError."""
         with durable.translated("create the folder", folder):
             if not opening.is_folder(folder):
                 durable.make_folder(folder.parent)
@@ -72,19 +72,19 @@ class Batch:
 
 @contextmanager
 def together() -> Iterator[Batch]:
-    """A batch whose files are in their places, durably, when the block has ended well. Raises CacheError."""
+    """A batch whose files are in place, durably, once the block has ended without an error. Raises CacheError."""
     batch = Batch()
     try:
         yield batch
         batch.end()
     except BaseException:
-        with suppress(CacheError):  # what is wrong has been said
+        with suppress(CacheError):  # the actual error has been reported
             batch.drop()
         raise
 
 
 def _sync_all(folders: Collection[Path], each: Sequence[Path], sync: Callable[[Path], None]) -> None:
-    """Make many files or folders durable: a call a file system, where it has one."""
+    """Make many files or folders durable: with one call per file system, if it has one."""
     if len(each) <= _FEW or not _synced_by_file_system(set(folders)):
         for one in each:
             sync(one)

@@ -1,9 +1,9 @@
 """Files that survive a crash whole.
 
 Order of a replacement: write a temporary file in the target's folder, fsync it, rename it over the target, fsync
-the folder. After a crash a name holds its old content or its new one; what a crash can leave behind is a temporary
-file, `.2025-11-11.csv.gz.ingest-0123456789abcdef.tmp`, which `sweep` removes. The hexadecimal token is that of the
-process: no other program's file has such a name, and no two processes write into one file.
+the folder. After a crash a name has its old content or its new one; a crash can leave a temporary file,
+`.2025-11-11.csv.gz.ingest-0123456789abcdef.tmp`, which `sweep` removes. The hexadecimal token identifies the
+process: no other program's file has such a name, and no two processes write to one file.
 """
 
 import errno
@@ -26,15 +26,15 @@ _COPIED = 1 << 20
 
 _OURS = re.compile(r"\..+\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
 _EARLIER = re.compile(r"\.(.+)\.tmp", re.DOTALL)
-"""The names of versions before this one, which other programs use as well (Syncthing does)."""
+"""The names of earlier versions, which other programs use as well (Syncthing does)."""
 
 _NO_FOLDER_SYNC = frozenset(
     getattr(errno, name, errno.EINVAL) for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EBADF", "EPERM")
 )
-"""What file systems say that have no fsync of folders (FUSE, SMB): names are then as durable as they make them."""
+"""Errors of file systems that cannot fsync folders (FUSE, SMB): names are then as durable as they make them."""
 
 _tokens: dict[int, str] = {}
-"""By process: a fork has one of its own."""
+"""By process: a fork gets its own."""
 
 
 def _token() -> str:
@@ -44,9 +44,9 @@ def _token() -> str:
 
 @contextmanager
 def translated(doing: str, path: Path) -> Iterator[None]:
-    """Raise what the file system refuses as a CacheError: what could not be done, to which path, and why.
+    """Raise what the file system refuses as a CacheError: the failed operation, its path, and why.
 
-    Where a right is missing it says which.
+    If a permission is missing, the message says which.
     """
     try:
         yield
@@ -56,19 +56,19 @@ def translated(doing: str, path: Path) -> Iterator[None]:
 
 
 def temporary(path: Path) -> Path:
-    """The temporary name that this process has for a target."""
+    """The temporary name of this process for a target."""
     return path.with_name(f"{_beginning(path)}{_token()}.tmp")
 
 
 def _beginning(path: Path) -> str:
-    """Of the temporary names of a target, up to the token; its own name may have as many bytes as a name can."""
+    """How the temporary names of a target begin, up to the token; its own name may be as long as a name can be."""
     fits = len(path.name.encode()) + len("..ingest-.tmp") + 16 <= _MAX_NAME_BYTES
     name = path.name if fits else hashlib.sha256(path.name.encode()).hexdigest()
     return f".{name}.ingest-"
 
 
 def staged(path: Path) -> list[Path]:
-    """Temporary files of a target, whichever process has left them, also of a version before this one.
+    """Temporary files of a target, whichever process left them, including those of earlier versions.
 
     Raises CacheError.
     """
@@ -85,8 +85,8 @@ def staged(path: Path) -> list[Path]:
 def stage(path: Path, data: bytes, sync: bool = True) -> Path:
     """Write the target's temporary file and make its content durable; its name is not durable yet.
 
-    Without `sync` the content is not durable either. Raises CacheError where the disk is full, read-only or out of
-    order.
+    Without `sync` the content is not durable either. Raises CacheError if the disk is full, read-only or
+    failing.
     """
     with staging(path, sync) as write:
         write(data)
@@ -95,9 +95,9 @@ def stage(path: Path, data: bytes, sync: bool = True) -> Path:
 
 @contextmanager
 def staging(path: Path, sync: bool = True) -> Iterator[Write]:
-    """Write the target's temporary file bit by bit; its content is durable when the block has ended well.
+    """Write the target's temporary file bit by bit; its content is durable once the block has ended without an error.
 
-    Where the block ends with an error the temporary file is removed. Raises CacheError as `stage` does.
+    If the block ends with an error, the temporary file is removed. Raises CacheError as `stage` does.
     """
     try:
         with ExitStack() as stack:
@@ -108,14 +108,14 @@ def staging(path: Path, sync: bool = True) -> Iterator[Write]:
                 with translated("write", path):
                     os.fsync(descriptor)
     except BaseException:
-        with suppress(CacheError):  # what is wrong has been said
+        with suppress(CacheError):  # the actual error has been reported
             unstage(path)
         raise
 
 
 @contextmanager
 def _made(path: Path) -> Iterator[int]:
-    """The target's temporary file, new: what this process left of an earlier attempt is no file to write into."""
+    """Create the target's temporary file; one left by an earlier attempt of this process is not reused."""
     with ExitStack() as stack:
         try:
             descriptor = stack.enter_context(opening.created(temporary(path)))
@@ -131,7 +131,7 @@ def _write_to(path: Path, descriptor: int, data: bytes | bytearray | memoryview)
 
 
 def unstage(path: Path) -> None:
-    """Remove the target's temporary file: what is under the name stays."""
+    """Remove the target's temporary file; the file under the name itself stays."""
     remove(temporary(path))
 
 
@@ -144,9 +144,9 @@ def put(path: Path, data: bytes) -> None:
 
 
 def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
-    """Write bytes into a file that is there, from an offset on, be it beyond its end; a crash may lose them.
+    """Write bytes into an existing file from an offset on, possibly beyond its end; a crash may lose them.
 
-    Of use for what is known by its checksum and can be had again.
+    For content that has a checksum and can be downloaded again.
     """
     with translated("write", path), opening.to_write(path) as descriptor:
         os.lseek(descriptor, offset, os.SEEK_SET)
@@ -154,9 +154,9 @@ def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
 
 
 def take_over(path: Path, source: Path) -> None:
-    """Replace one file durably by another one, which may not be durable yet and is gone then.
+    """Replace one file durably by another, which need not be durable yet and is gone afterwards.
 
-    It is copied only where the two are on different file systems. Raises CacheError.
+    It is copied only if the two are on different file systems. Raises CacheError.
     """
     with translated("replace", path):
         with opening.to_write(source) as descriptor:
@@ -168,7 +168,7 @@ def take_over(path: Path, source: Path) -> None:
                 raise
             copy(path, source)
     sync_folder(path.parent)
-    remove(source)  # where it was copied: only when the copy is durable
+    remove(source)  # if it was copied: only once the copy is durable
 
 
 def copy(path: Path, source: Path) -> None:
@@ -185,27 +185,27 @@ def publish(path: Path) -> None:
 
 
 def carry_on(path: Path, left: Path) -> None:
-    """The same of a temporary file that another process has left."""
+    """Like `publish`, for a temporary file that another process has left."""
     with translated("replace", path):
         left.replace(path)
 
 
 def move(path: Path, target: Path) -> None:
-    """Rename a file, if it is there; durable once `sync_folder` has returned."""
+    """Rename a file, if it exists; durable once `sync_folder` has returned."""
     with translated("rename", path), suppress(FileNotFoundError):
         path.rename(target)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there; durable once `sync_folder` has returned."""
+    """Remove a file, if it exists; durable once `sync_folder` has returned."""
     with translated("remove", path):
         path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable, where its file system can.
+    """Make renames and removals in a folder durable, if its file system can.
 
-    Windows has no such call and needs none for NTFS's journal.
+    Windows has no such call, and NTFS's journal makes it unnecessary.
     """
     if os.name == "nt":
         return
@@ -238,7 +238,7 @@ def make_folder(folder: Path) -> None:
 
 
 def leftovers(folder: Path, ours: Callable[[str], bool]) -> list[Path]:
-    """Temporary files that killed runs left in a folder; `ours` says whether a file of ours has a name there.
+    """Temporary files that killed runs left in a folder; `ours` says whether a name is that of one of our files.
 
     Raises CacheError.
     """
@@ -255,7 +255,7 @@ def _is_left(path: Path, ours: Callable[[str], bool]) -> bool:
 
 
 def sweep(folder: Path, ours: Callable[[str], bool]) -> int:
-    """Remove the temporary files that killed runs left in a folder; returns how many. For who holds the lock."""
+    """Remove the temporary files that killed runs left in a folder; returns how many. Requires the lock."""
     found = leftovers(folder, ours)
     for path in found:
         remove(path)

@@ -1,4 +1,4 @@
-"""A whole file system made durable by one call, where many files would take one each: Linux's syncfs(2)."""
+"""Makes a whole file system durable with one call, where many files would take one each: Linux's syncfs(2)."""
 
 import errno
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 
 _NO_CALL = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP})
 _TELLS_FAULTS = (5, 8)
-"""Linux before this version tells no error of writing by syncfs."""
+"""Before this version of Linux, syncfs does not report write errors."""
 
 
 def sync(folder: Path) -> bool:
-    """Make durable all that the file system of a folder holds, names and contents; False where no call does.
+    """Make all names and contents on the file system of a folder durable; False if there is no such call.
 
-    Raises OSError where it fails.
+    Raises OSError if it fails.
     """
     if (call := _syncfs()) is None:
         return False
@@ -37,7 +37,7 @@ def _syncfs() -> Callable[[int], int] | None:
     release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
     if sys.platform != "linux" or release < _TELLS_FAULTS:
         return None
-    import ctypes  # a run with few CSVs to write does without
+    import ctypes  # only for runs with many CSVs to write
 
     found = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     return (lambda descriptor: ctypes.get_errno() if found(descriptor) else 0) if found else None

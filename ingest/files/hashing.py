@@ -1,4 +1,4 @@
-"""Hashes of files, of which a piece at a time is in memory."""
+"""Hashes of files, read piece by piece."""
 
 import hashlib
 from functools import partial
@@ -14,13 +14,13 @@ def sha256_of(path: Path) -> str:
 
 
 def md5_of(path: Path) -> str:
-    """Hexadecimal md5 of a file: what S3 gives as ETag of most objects. Raises OSError."""
+    """Hexadecimal md5 of a file, which S3 uses as the ETag of most objects. Raises OSError."""
     with opening.to_read(path) as file:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def has_hash(path: Path, sha256: str) -> bool:
-    """Whether the file of this hash, and no link to it, is under a name."""
+    """Whether a name is a regular file, not a link, with this hash."""
     try:
         return sha256_of(path) == sha256
     except OSError:

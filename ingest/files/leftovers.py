@@ -1,7 +1,7 @@
-"""What killed processes left in a folder that no lock of a cache guards, as that of an export.
+"""What killed processes left in a folder that no cache lock guards, such as the folder of an export.
 
-Whoever writes there holds a lock of the folder itself (flock), shared with the others: nothing of it stays, whatever
-ends a process. Who finds nobody else there removes what was left.
+A process that writes there holds a lock of the folder itself (flock), shared with others; it ends with the process, and
+leaves nothing behind. A process that finds no other one there removes what was left.
 """
 
 import os
@@ -19,9 +19,10 @@ if sys.platform != "win32":
 
 @contextmanager
 def writing_in(folder: Path, left: Callable[[str], bool]) -> Iterator[None]:
-    """Around writing into a folder; first goes what dead processes left there, by names of which `left` says yes.
+    """Around writing to a folder: first removes what dead processes left there, by names for which `left` is true.
 
-    Where a system or a file system has no such locks nobody is known to be dead, and all stays. Raises CacheError.
+    If the system or file system has no such locks, no process is known to be dead, and everything stays. Raises
+    CacheError.
     """
     if sys.platform == "win32":
         yield
@@ -49,5 +50,5 @@ def _sweep(folder: Path, left: Callable[[str], bool]) -> None:
     with durable.translated("look into", folder):
         found = [folder / name for name in opening.names(folder) if left(name) and opening.is_file(folder / name)]
     for path in found:
-        with suppress(CacheError):  # another user's, who may remove it
+        with suppress(CacheError):  # another user's file, which that user can remove
             durable.remove(path)

@@ -1,11 +1,11 @@
-"""Files opened so that nothing planted is followed, waited for or written into.
+"""Opens files without following, waiting for or writing into anything planted.
 
-The names in a cache are known, and what lies under one of them may still be a link, a pipe, a device or a folder. Here
-only regular files are opened: a link in the place of the file itself is refused, never followed, a pipe never blocks,
-and what is to be new must not be there yet. Folders may be links: many keep an archive on another disk. What the user
-names (a list, a file to adopt) may be reached through a link, and is then `linked`.
+The names in a cache are known, so anybody with access can put a link, a pipe, a device or a folder there. This module
+opens only regular files: a link in place of the file itself is refused, a pipe never blocks, and a new file must not
+exist yet. Folders may be links: many users keep an archive on another disk. What the user names (a list, a file to
+adopt) may be reached through a link, and is then `linked`.
 
-Unlike those of `Path`, the questions asked here hide no error: of a closed folder nobody knows what is in it.
+Unlike those of `Path`, the checks here hide no error: nobody knows what is in a folder without permission to look.
 """
 
 import errno
@@ -21,7 +21,7 @@ from pathlib import Path
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CAREFUL = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 _MODE = 0o666
-"""Of new files, less what the umask takes away."""
+"""The mode of new files, before the umask."""
 
 _REFUSED_LINK = (errno.ELOOP, errno.EMLINK)
 _KINDS = (
@@ -33,7 +33,7 @@ _KINDS = (
 
 
 class NotAFile(OSError):
-    """What is under a name is something other than a regular file, or larger than such a file can be."""
+    """A name is something other than a regular file, or a file larger than it can validly be."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EINVAL, why)
@@ -45,17 +45,17 @@ def why_unread(error: OSError) -> str:
 
 
 def to_read(path: Path, *, linked: bool = False) -> BufferedReader:
-    """A file opened for reading. Raises OSError; NotAFile where it is no regular file."""
+    """A file opened for reading. Raises OSError; NotAFile if it is not a regular file."""
     return open(path, "rb", opener=partial(_opened, linked=linked))
 
 
 def unbuffered(path: Path) -> FileIO:
-    """The same for who reads a range at once."""
+    """The same without a buffer, for reading a range at once."""
     return open(path, "rb", buffering=0, opener=_opened)
 
 
 def read(path: Path, most: int | None = None, *, linked: bool = False) -> bytes:
-    """All of a file. Raises OSError; NotAFile where it is no regular file, or has more than `most` bytes."""
+    """All of a file. Raises OSError; NotAFile if it is not a regular file, or has more than `most` bytes."""
     with to_read(path, linked=linked) as file:
         data = file.read() if most is None else file.read(most + 1)
     if most is not None and len(data) > most:
@@ -65,18 +65,18 @@ def read(path: Path, most: int | None = None, *, linked: bool = False) -> bytes:
 
 @contextmanager
 def to_write(path: Path, *, linked: bool = False) -> Iterator[int]:
-    """A descriptor to write into a file that is there. Raises OSError, NotAFile."""
+    """A descriptor for writing to an existing file. Raises OSError, NotAFile."""
     yield from _descriptor(_opened(path, os.O_WRONLY, linked=linked))
 
 
 @contextmanager
 def created(path: Path) -> Iterator[int]:
-    """A descriptor to write a new file; raises OSError where anything, be it a dangling link, has the name."""
+    """A descriptor for writing a new file; raises OSError if anything, even a dangling link, has the name."""
     yield from _descriptor(_opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
 
 
 def ensure(path: Path) -> None:
-    """Make an empty file where there is none. Raises OSError; NotAFile where something else has the name."""
+    """Create an empty file if there is none. Raises OSError; NotAFile if something else has the name."""
     os.close(_opened(path, os.O_RDWR | os.O_CREAT))
 
 
@@ -88,7 +88,7 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
 
 
 def state(path: Path) -> os.stat_result | None:
-    """What is under a name, links not followed; None where that is nothing. Raises OSError."""
+    """The state of a name, without following links; None if it does not exist. Raises OSError."""
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -104,24 +104,24 @@ def size(path: Path) -> int:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has a name, be it a dangling link. Raises OSError where that cannot be seen."""
+    """Whether anything, even a dangling link, has a name. Raises OSError if that cannot be determined."""
     return state(path) is not None
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file, and no link to one, has a name. Raises OSError where that cannot be seen."""
+    """Whether a name is a regular file, not a link. Raises OSError if that cannot be determined."""
     found = state(path)
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def is_no_file(path: Path) -> bool:
-    """Whether something other than a regular file has a name; by one look, since a file may vanish between two."""
+    """Whether a name exists and is not a regular file; by one call, since a file may vanish between two."""
     found = state(path)
     return found is not None and not stat.S_ISREG(found.st_mode)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder, or a link to one, has a name. Raises OSError where that cannot be seen."""
+    """Whether a name is a folder, or a link to one. Raises OSError if that cannot be determined."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - the one place that asks
     except (FileNotFoundError, NotADirectoryError):
@@ -129,7 +129,7 @@ def is_folder(path: Path) -> bool:
 
 
 def names(folder: Path, pattern: str = "*") -> list[str]:
-    """Names in a folder that match, sorted; none where it is not there. Raises OSError where it is closed, or none."""
+    """Matching names in a folder, sorted; none if it does not exist. Raises OSError if it cannot be read."""
     try:
         return sorted(fnmatch.filter(os.listdir(folder), pattern))  # noqa: PTH208 - the one place that asks
     except FileNotFoundError:
@@ -160,7 +160,7 @@ def _opened(path: str | Path, flags: int, *, linked: bool = False) -> int:
 
 
 def _named(path: Path, error: OSError) -> OSError:
-    """What the system says of a link, a pipe or a socket is a riddle: what it is says more."""
+    """The system's message about a link, a pipe or a socket is cryptic; one that says what it is helps more."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:

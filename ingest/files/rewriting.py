@@ -1,8 +1,8 @@
-"""Files of the user's own, changed in place: the file that a link leads to keeps its mode, its owner and its links.
+"""Changes the user's own files in place: a file keeps its mode, its owner and the links that lead to it.
 
-It is replaced whole, by a rename, where that can be. A file that is mounted by itself (into a container), has other
-names or another owner is written into; meanwhile its old content lies beside it, in `stocks.txt.ingest-backup`, which a
-crash leaves there: whoever reads the list then says so.
+If possible it is replaced whole, by a rename. A file that is a mount of its own (in a container), has other names or
+another owner is written to; meanwhile its old content is beside it, in `stocks.txt.ingest-backup`. A crash leaves that
+file, and reading the list then reports it.
 """
 
 import errno
@@ -16,16 +16,16 @@ from ingest.errors import CacheError
 from ingest.files import durable, opening
 
 _NO_RENAME = (errno.EBUSY, errno.EXDEV)
-"""What the system says of a name that a file is mounted at."""
+"""The system's error for a name at which a file is mounted."""
 
 
 def backup_of(path: Path) -> Path:
-    """Where the content of a file is that is being written into, until the new one is durable."""
+    """Where the old content of a file is while it is being written to, until the new one is durable."""
     return path.with_name(f"{path.name}.ingest-backup")
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Give a file of the user's another content, durably; it is made where it is not there. Raises CacheError."""
+    """Give one of the user's files new content, durably; creates it if it does not exist. Raises CacheError."""
     with durable.translated("look at", path):
         target = path.resolve()
         before = opening.state(target)
@@ -36,7 +36,7 @@ def rewrite(path: Path, data: bytes) -> None:
 
 
 def _replaced(path: Path, data: bytes, before: os.stat_result) -> bool:
-    """Replace it by a file of the same mode and owner; False where the system allows no such thing."""
+    """Replace it by a file of the same mode and owner; False if the system does not allow that."""
     staged = durable.stage(path, data)
     try:
         with durable.translated("write", staged):
@@ -62,13 +62,13 @@ def _is_owned(path: Path, before: os.stat_result) -> bool:
         return True
     with suppress(PermissionError):
         os.chown(path, before.st_uid, before.st_gid)
-        path.chmod(stat.S_IMODE(before.st_mode))  # a change of owner takes bits of the mode away
+        path.chmod(stat.S_IMODE(before.st_mode))  # changing the owner clears some bits of the mode
         return True
     return False
 
 
 def _write_into(path: Path, data: bytes) -> None:
-    """Write a file anew where it is; its old content is kept beside it until the new one is durable."""
+    """Overwrite a file in place; its old content stays beside it until the new one is durable."""
     backup = backup_of(path)
     with durable.translated("read", path):
         old = opening.read(path)

@@ -1,4 +1,4 @@
-"""Which right is missing where the system refuses one: who asks, for which path, and which bit."""
+"""Which permission is missing if the system refuses access: for which user, which path, and which bit."""
 
 import errno
 import os
@@ -12,9 +12,9 @@ _READ_ONLY = getattr(os, "ST_RDONLY", 1)
 
 
 def missing_right(path: Path, write: bool = False) -> str | None:
-    """The first right that this process does not have upon the way to a file, in words; None where none is missing.
+    """The first permission that this process is missing on the way to a file, in words; None if none is missing.
 
-    To `write` a file means to make others beside it, too.
+    To `write` a file means to create others beside it, too.
     """
     whole = path.absolute()
     wanted = [(folder, os.X_OK) for folder in reversed(whole.parents)]
@@ -29,13 +29,13 @@ def missing_right(path: Path, write: bool = False) -> str | None:
 
 
 def with_missing(said: str, path: Path, write: bool = False) -> str:
-    """What the system said of a path, and after it the right that is missing, if one is."""
+    """The system's message about a path, followed by the missing permission, if any."""
     found = missing_right(path, write)
     return f"{said}: {found}" if found else said
 
 
 def explained(said: str, error: OSError, path: Path, write: bool = False) -> str:
-    """The same of an error, where it is about rights at all."""
+    """The same for an error, if it is about permissions at all."""
     return with_missing(said, path, write) if error.errno in _REFUSED else said
 
 
@@ -66,7 +66,7 @@ def _who() -> str:
 
 
 def _name(table: str, number: int) -> str:
-    """Name of a user or a group; its number where there is no entry, or no such table (Windows)."""
+    """Name of a user or a group; its number if there is no entry, or no such table (Windows)."""
     with suppress(ImportError, KeyError):
         if table == "pwd":
             import pwd

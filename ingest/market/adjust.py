@@ -1,7 +1,7 @@
 """Splits and dividends, applied to raw prices and taken out of Yahoo's. Pure.
 
-Massive's prices are as traded; Yahoo's are divided by every later split, through the day of asking. With F(t) the
-product of the ratios of all splits whose ex-date is after t (a 4:1 split has ratio 4):
+Massive's prices are as traded; Yahoo's are divided by every later split, through the day of the request. With F(t)
+the product of the ratios of all splits whose ex-date is after t (a 4:1 split has ratio 4):
 
     split-adjusted price = raw ÷ F       split-adjusted volume = raw × F
     adjusted close       = split-adjusted close × M,  M(t) = product over the ex-dates after t of
@@ -27,7 +27,7 @@ Days = npt.NDArray[np.datetime64]
 Floats = npt.NDArray[np.float64]
 
 _NOISE = 1.2e-7
-"""Relative error of a float32: prices come from Yahoo as such."""
+"""Relative error of a float32, the type of Yahoo's prices."""
 
 
 def split_factors(days: Days, splits: Iterable[StockSplit]) -> Floats:
@@ -37,14 +37,14 @@ def split_factors(days: Days, splits: Iterable[StockSplit]) -> Floats:
 
 
 def dividend_factors(days: Days, shares: Sequence[tuple[Dividend, float]]) -> Floats:
-    """M of each day, given what is paid and kept on later ones (`kept_shares`); `days` are ascending."""
+    """M of each day, given the payouts of later days (`kept_shares`); `days` are ascending."""
     return _product_after(days, [payout.ex_date for payout, _ in shares], [share for _, share in shares])
 
 
 def kept_shares(days: Days, closes: Floats, actions: Actions) -> list[tuple[Dividend, float]]:
-    """What is paid on each ex-date after the first of these days, and the share of its value that a security keeps.
+    """Payouts after the first of these days, each with the share of its value that a security keeps on its ex-date.
 
-    A payout's own `close_before` is used where it is known, else the last close before its ex-date.
+    A payout's own `close_before` is used if it is known, else the last close before its ex-date.
     """
     found = []
     for payout in actions.payouts:
@@ -87,7 +87,7 @@ def raw_prices(prices: Floats, factors: Floats) -> Floats:
 
 
 def _eight_digits(values: Floats) -> Floats:
-    """A digit more than a float32 has: rounding adds less than its own error."""
+    """One digit more than a float32 has, so that rounding adds less than its own error."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 10.0 ** (7 - np.floor(np.log10(np.abs(values))))
         return np.where(np.isfinite(scale) & (scale > 0), np.round(values * scale) / scale, values)
@@ -101,7 +101,7 @@ def raw_volumes(volumes: Floats, factors: Floats) -> Floats:
 def without_repeats(splits: Sequence[StockSplit], within_days: int = 7) -> tuple[StockSplit, ...]:
     """Splits (ascending) without those that repeat the ratio of one a few days before: Yahoo lists some twice.
 
-    Others of the same day are one split, of their ratios' product.
+    Splits of the same day with different ratios are one split, with the product of their ratios.
     """
     kept: list[StockSplit] = []
     for split in splits:
@@ -117,10 +117,10 @@ def without_repeats(splits: Sequence[StockSplit], within_days: int = 7) -> tuple
 
 
 def unmatched(days: Days, opens: Floats, closes: Floats, splits: Iterable[StockSplit]) -> list[StockSplit]:
-    """Splits of 1.3 to one or more, or the other way, across which the raw prices (ascending) show no such jump.
+    """Splits of at least 1.3 to one, or one to 1.3, without a matching jump in the raw prices (ascending).
 
-    Judged where there are rows on both sides within ten days: the jump from the close before to the open is nearer to
-    none than to the ratio.
+    Only splits with rows on both sides within ten days are judged: one is unmatched if the jump from the close before
+    to the open is nearer to no change than to the ratio.
     """
     found = []
     for split in splits:

@@ -1,7 +1,7 @@
-"""Trading calendars, advisory: the source's listing says which days exist, this says why one may not.
+"""Trading calendars, advisory: the source's listing says which days exist, a calendar why one may not.
 
-The days on which an exchange is closed, and those on which it closes early, stand in `closures/`, made and checked by
-exchange_calendars (see `tests/kits/closures.py`): computing them takes a second and 75 MB, which no run should pay for.
+The days on which an exchange is closed or closes early are in `closures/`, made and checked with exchange_calendars
+(see `tests/kits/closures.py`): computing them in each run would take a second and 75 MB.
 """
 
 import calendar
@@ -17,27 +17,27 @@ NEW_YORK = ZoneInfo("America/New_York")
 FOLDER = Path(__file__).with_name("closures")
 FIRST_SESSION = date(2003, 9, 10)
 LAST_DAY = date(2100, 12, 31)
-"""Where the tables end. Days to come are by rule: closures that nobody has announced yet are missing."""
+"""Where the tables end. Future days follow rules: closures that nobody has announced yet are missing."""
 
 _MONDAY_TO_FRIDAY = frozenset(range(5))
 _WEEKS: Mapping[str, frozenset[int]] = {"daily": frozenset(range(7)), "forex": frozenset({0, 1, 2, 3, 4, 6})}
-"""Markets without closures: crypto never rests, and currencies from Friday's close in New York to Sunday's opening."""
+"""Markets without closures: crypto never rests; currencies trade from Sunday evening to Friday evening, New York."""
 
 _ROUGH = frozenset({"CMES"})
-"""Exchanges of many markets with one table for all of them: on some of its closures some of them are open."""
+"""Exchanges with one table for many markets: on some of its closures some of these are open."""
 
 _HOURS: Mapping[str, tuple[clock, clock]] = {"XNYS": (clock(9, 30), clock(16))}
-"""Regular hours, New York's time, of the exchanges that have extended ones before and after."""
+"""Regular hours, in New York time, of the exchanges with extended hours before and after."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Questions about the sessions of a market: on these days of the week (Monday is 0), but for the `closures`.
+    """The sessions of a market: these days of the week (Monday is 0), except for the `closures`.
 
-    There are none before 2003-09-10, where the first files begin, and none after 2100. `hours` are the regular ones, in
-    New York, None where bars are traded around the clock; `early` the closes of the days that end before. `listed` are
-    days of which the source has a file: sessions, whatever the table says. A `rough` table may call others closed that
-    were sessions.
+    There are none before 2003-09-10, when the first files begin, and none after 2100. `hours` are the regular ones in
+    New York time, None where bars are traded around the clock; `early` are the closes of the days that end early.
+    `listed` are days for which the source has a file: these are sessions, whatever the table says. A `rough` table may
+    list closures that were sessions.
     """
 
     closures: frozenset[date]
@@ -58,12 +58,12 @@ class Calendar:
         return cls(_closures(market), hours=hours, early=early, listed=known, rough=market in _ROUGH)
 
     def is_session(self, day: date) -> bool:
-        """Whether the market is, was or will be open on `day`: a listed file says so, else the table."""
+        """Whether the market is, was or will be open on `day`: a listed file decides, else the table."""
         by_table = FIRST_SESSION <= day <= LAST_DAY and day.weekday() in self.week and day not in self.closures
         return by_table or day in self.listed
 
     def doubtful(self, start: date, end: date) -> tuple[date, ...]:
-        """Closures from `start` to `end` that are not known to be right, and of which no file is known."""
+        """Closures from `start` to `end` that are not certain, and without a known file."""
         days = (day for day in self.closures if start <= day <= end and day not in self.listed)
         return tuple(sorted(days)) if self.rough else ()
 
@@ -74,11 +74,11 @@ class Calendar:
         return tuple(day for day in days if self.is_session(day))
 
     def close(self, session: date) -> clock | None:
-        """When the regular hours of a session end, New York's time; None where there is trading around the clock."""
+        """When the regular hours of a session end, New York time; None if trading is around the clock."""
         return self.hours and self.early.get(session, self.hours[1])
 
     def gaps(self, held: Collection[date]) -> Iterator[tuple[date, date, int]]:
-        """Stretches of sessions that are not held, between the oldest and the newest held: first, last, how many."""
+        """Runs of sessions that are not stored, between the oldest and the newest stored one: first, last, how many."""
         known, stretch = frozenset(held), list[date]()
         for session in self.between(min(known), max(known)) if known else ():
             if session not in known:

@@ -1,8 +1,8 @@
-"""The catalogue of datasets: where each lies in the bucket, and what its rows hold.
+"""The catalogue of datasets: where each is in the bucket, and what its rows contain.
 
-Adding a dataset is adding an entry: everything else asks the entry. Columns and first dates are those of the vendor's
-pages on flat files; where they are silent a comment says what else is known. The source's listing has the last word on
-which days exist.
+To add a dataset, add an entry: all other code asks the entry. Columns and first dates come from the vendor's pages on
+flat files; where these are silent, a comment says what else is known. The source's listing has the last word on which
+days exist.
 """
 
 import re
@@ -20,11 +20,11 @@ from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
 from ingest.market.yahoo_symbols import crypto_symbol, forex_symbol, index_symbol, stock_symbol
 
 _UTC_DAY = timedelta(hours=25)
-"""A day of UTC is over, and an hour more."""
+"""A UTC day has ended, plus one hour."""
 
 
 def _minutes(day: Dataset, short: str, **more: Any) -> Dataset:
-    """The minute bars of a market: what holds for its days, but for what is said."""
+    """The minute bars of a market: like its daily bars, except for what is given."""
     name = f"{day.name.partition('/')[0]}/minute_aggs_v1"
     return replace(day, name=name, short=short, kind=MINUTE_BARS, primary=False, **more)
 
@@ -32,9 +32,9 @@ def _minutes(day: Dataset, short: str, **more: Any) -> Dataset:
 def _futures(venue: str) -> tuple[Dataset, Dataset]:
     """The session and the minute bars of a venue: their date is that of the session's end, in Chicago.
 
-    A session opens on the evening before, so `window_start` is of another date; an older page's example has it in
-    milliseconds. Both kinds of file are given all columns that either page names, since the pages have changed. Spreads
-    between contracts have prices of either sign, and oil had on 2020-04-20.
+    A session opens on the evening before, so `window_start` has another date; an example on an older page has it in
+    milliseconds. Both kinds of file accept all columns that either page names, since the pages have changed. Spreads
+    between contracts have prices of either sign, and oil had a negative price on 2020-04-20.
     """
     own = ("dollar_volume", "session_end_date", "settlement_price", "exchange")
     day = Dataset(
@@ -72,7 +72,7 @@ STOCKS_DAY = Dataset(
 STOCKS_MINUTE = _minutes(STOCKS_DAY, "stocks-minute")
 
 
-# Contracts are adjusted by the exchange, which gives them other names; Yahoo has no history of them.
+# The exchange adjusts contracts by giving them other names; Yahoo has no history of them.
 _OPTIONS_DAY = Dataset(
     name="us_options_opra/day_aggs_v1",
     short="options-day",
@@ -86,7 +86,7 @@ _OPTIONS_DAY = Dataset(
 )
 
 
-# Indices of coins and of Asia are among them, and have files on weekdays alone: a guess.
+# Indices of coins and of Asia are among them, and have files only on weekdays: a guess.
 _INDICES_DAY = Dataset(
     name="us_indices/day_aggs_v1",
     short="indices-day",
@@ -102,8 +102,8 @@ _INDICES_DAY = Dataset(
 )
 
 
-# Bars of quotes: no page says what the volume counts. Listings have a file for each day but Saturdays; that its days
-# are those of UTC is how others read them. Yahoo's days are London's, an hour off in summer.
+# Bars of quotes: no page says what the volume counts. Listings have a file for each day except Saturdays; that its days
+# are UTC days is how others read them. Yahoo's days are London days, an hour off in summer.
 _FOREX_DAY = Dataset(
     name="global_forex/day_aggs_v1",
     short="forex-day",
@@ -119,8 +119,8 @@ _FOREX_DAY = Dataset(
 )
 
 
-# The vendor's page begins on 2013-11-01; a listing was seen that goes back to 2010. Yahoo's prices are a mean of more
-# exchanges than Massive has.
+# The vendor's page begins on 2013-11-01, but a listing went back to 2010. Yahoo averages the prices of more exchanges
+# than Massive.
 _CRYPTO_DAY = Dataset(
     name="global_crypto/day_aggs_v1",
     short="crypto-day",
@@ -152,13 +152,13 @@ _ENTRIES = (
 
 
 CATALOGUE: Mapping[str, Dataset] = {dataset.short: dataset for dataset in _ENTRIES}
-"""All datasets by their short names, in the order in which they are offered."""
+"""All datasets by their short names, in display order."""
 
 
 def named(text: str) -> Dataset:
     """The dataset of a short name (`options-day`) or of a full one (`us_options_opra/day_aggs_v1`).
 
-    Raises UsageError, which names those that come near.
+    Raises UsageError, which names similar ones.
     """
     for dataset in CATALOGUE.values():
         if text in (dataset.short, dataset.name):
@@ -169,11 +169,11 @@ def named(text: str) -> Dataset:
 
 
 _STOCKS = {dataset.kind: dataset for dataset in (STOCKS_DAY, STOCKS_MINUTE)}
-"""Of which tickers without a sigil are, by the kind of their rows."""
+"""The dataset of tickers without a sigil, by the kind of its rows."""
 
 
 def days_of(dataset: Dataset) -> Dataset | None:
-    """The day bars of the same market; None where the catalogue has none."""
+    """The daily bars of the same market; None if the catalogue has none."""
     return _of_market(dataset, DAY_BARS)
 
 
@@ -186,10 +186,10 @@ def _of_market(dataset: Dataset, kind: RowKind) -> Dataset | None:
 
 
 def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
-    """The dataset that a ticker's sigil names (`X:BTC-USD` is crypto), of stocks where it has none.
+    """The dataset that a ticker's sigil names (`X:BTC-USD` is crypto); stocks if it has none.
 
-    A sigil stands before a capital, a digit or a pattern, not in a path of Windows. Its day bars for the interval "1d";
-    for any other its minute bars, of which longer ones are made.
+    A sigil comes before a capital, a digit or a pattern, so a Windows path has none. The daily bars for the interval
+    "1d"; for any other the minute bars, from which longer ones are built.
     """
     kind = made_of(interval)
     fitting = [one for one in CATALOGUE.values() if one.sigil and one.kind == kind]
@@ -198,7 +198,7 @@ def of_ticker(ticker: str, interval: str = "1d") -> Dataset:
 
 
 def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
-    """The one dataset that these tickers' sigils name. Raises UsageError where they name several."""
+    """The one dataset that these tickers' sigils name. Raises UsageError if they name several."""
     found = {of_ticker(ticker, interval): ticker for ticker in tickers}
     if len(found) > 1:
         told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
@@ -207,9 +207,9 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
 
 
 def bars_of(dataset: Dataset, interval: str) -> Dataset:
-    """The bars of a dataset's market that those of an interval are made of: its days, or its minutes.
+    """The bars of a dataset's market from which those of an interval are built: its days, or its minutes.
 
-    Raises UsageError where the catalogue has none.
+    Raises UsageError if the catalogue has none.
     """
     found = _of_market(dataset, made_of(interval))
     if found is None:
@@ -218,12 +218,12 @@ def bars_of(dataset: Dataset, interval: str) -> Dataset:
 
 
 def interval_of(dataset: str | None, interval: str | None) -> str:
-    """The interval that was named, else that of the dataset that was, else a day. Raises UsageError."""
+    """The given interval, else that of the given dataset, else a day. Raises UsageError."""
     return interval or (named(dataset).interval if dataset else "1d")
 
 
 def foreign_tickers(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Tickers and patterns that no ticker of a dataset can be: all of its own begin with its sigil."""
+    """Tickers and patterns that cannot belong to a dataset, whose tickers all begin with its sigil."""
     return [name for name in names if not _may_begin(prefix_of(name), name, dataset.sigil)]
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 FUNDS = ("ETF", "MUTUALFUND")
-"""Yahoo's instrument types that may hand on capital gains."""
+"""Yahoo's instrument types that may distribute capital gains."""
 
 
 @dataclass(frozen=True, slots=True)
 class StockSplit:
-    """`ratio` new shares for one old, from the ex-date on: 4 for a 4:1 split, 0.1 for a reverse split 1:10."""
+    """`ratio` new shares for one old, from the ex-date on: 4 for a 4:1 split, 0.1 for a 1:10 reverse split."""
 
     ex_date: date
     ratio: float
@@ -18,11 +18,11 @@ class StockSplit:
 
 @dataclass(frozen=True, slots=True)
 class Dividend:
-    """Cash for a share as it was traded on the ex-date; so is a fund's capital gain.
+    """Cash per share as traded on the ex-date; also used for a fund's capital gain.
 
-    `close_before` is the close of the session before, for a share as it was before the splits of the ex-date. `kept` is
-    the share of its value that the security keeps where Yahoo's adjusted close says another than amount and close do:
-    it counts for all that is paid on that day.
+    `close_before` is the close of the session before, per share as it was before the splits of the ex-date. `kept` is
+    the share of its value that the security keeps, if Yahoo's adjusted close implies another one than amount and close
+    do; it covers all payouts of that day.
     """
 
     ex_date: date
@@ -33,10 +33,10 @@ class Dividend:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What happened to a security, by ex-date, ascending; `instrument` is Yahoo's type of it, '' where not known.
+    """The corporate actions of a security, by ex-date, ascending; `instrument` is Yahoo's type of it, '' if unknown.
 
-    `odd` is what Yahoo's adjusted close takes out and no payout can: it is not followed. Each has the amount that Yahoo
-    lists, and the share that is `kept`.
+    `odd` are changes of Yahoo's adjusted close that no payout can explain; they are not used. Each has the amount that
+    Yahoo lists, and the share that is `kept`.
     """
 
     splits: tuple[StockSplit, ...] = ()
@@ -47,16 +47,16 @@ class Actions:
 
     @property
     def payouts(self) -> tuple[Dividend, ...]:
-        """Dividends and gains, those of an ex-date added up: Yahoo takes out their sum."""
+        """Dividends and gains, added up by ex-date: Yahoo takes out their sum."""
         return summed((*self.dividends, *self.gains))
 
     @property
     def is_fund(self) -> bool:
-        """Whether it may hand on capital gains."""
+        """Whether it may distribute capital gains."""
         return self.instrument in FUNDS if self.instrument else bool(self.gains)
 
     def ex_dates(self, payouts: bool = True) -> list[date]:
-        """All ex-dates, or those of splits alone."""
+        """All ex-dates, or only those of splits."""
         return [*(one.ex_date for one in self.splits), *(one.ex_date for one in self.payouts if payouts)]
 
     def since(self, start: date) -> "Actions":
@@ -71,7 +71,7 @@ class Actions:
 
 
 def summed(payouts: Iterable[Dividend]) -> tuple[Dividend, ...]:
-    """Payouts as one an ex-date, ascending."""
+    """Payouts added up to one per ex-date, ascending."""
     found: dict[date, Dividend] = {}
     for one in payouts:
         other = found.get(one.ex_date)

@@ -20,34 +20,33 @@ _END = ".csv.gz"
 PRICES = ("open", "close", "high", "low")
 
 Plans = tuple[tuple[int, str], ...]
-"""Years of history, each with the vendor's plan that has them: plans are per kind of security."""
+"""Years of history, each with the vendor's subscription that has them: these are per kind of security."""
 
 
 _NO_SIGIL = "__"
-"""What no stem begins with: a ticker that lacks its dataset's sigil."""
+"""No stem begins with this: it marks a ticker without its dataset's sigil."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One kind of daily file.
 
-    `name` is also the prefix of its keys, `short` what people call it. `kind` is what its rows are.
-    `calendar` names its sessions (see `calendars.Calendar.of`), `zone` is the time zone of their dates; a session is
-    over, and its prices settled, when `settled` has passed since its date began there. Times of day are told in
-    `clock`, and in `yahoo_clock` where a frame is to look like yfinance's; None: in the zone.
+    `name` is also the prefix of its keys, `short` its everyday name. `kind` is what its rows are. `calendar` names its
+    sessions (see `calendars.Calendar.of`), `zone` is the time zone of their dates; a session is complete, and its
+    prices are settled, when `settled` has passed since its date began there. Times of day are given in the zone
+    `clock`, and in `yahoo_clock` in frames that look like yfinance's; None stands for `zone`.
 
-    `required` names the columns without which a file cannot be read (of timed rows see `needed`), `optional`
-    those that are known and may be lacking; any other column is kept in the parts and reported once. `extras` are those
-    of them that hold numbers and are handed out beside prices, volume and trades. `stamp` names the column that tells
-    the date of a row: it is held against the key's. `unit` is what the volume counts, None where there is none. Where
+    `required` names the columns without which a file cannot be read (for timed rows see `needed`), `optional` those
+    that are known and may be missing; any other column stays in the parts and is reported once. `extras` are those of
+    them that hold numbers and are returned with prices, volume and transactions. `stamp` names the column with the date
+    of a row, which is checked against the key. `unit` is what the volume counts, None where there is no volume. If
     `signed`, prices may be zero or negative.
 
-    `sigil` begins each of its tickers, and is left out of file names, since the folder says it. `spelling` gives
-    Yahoo's symbol of a ticker, None where Yahoo is never asked; `tolerance` is how far the closes of one session may
-    lie apart there (the smallest splits change prices by more than a fiftieth). `plans` are those that are known not to
-    have all of the history. `splits` says whether there are
-    splits and dividends to adjust for. The `primary` dataset lies in the tiers themselves, all others in a folder of
-    their own below each.
+    Every ticker begins with `sigil`, which is left out of file names, since the folder implies it. `spelling` gives
+    Yahoo's symbol of a ticker; it is None if Yahoo is never asked. `tolerance` is how far the closes of one session may
+    differ between the two sources (the smallest splits change prices by more than a fiftieth). `plans` are the
+    subscriptions known to include only a part of the history. `splits` says whether there are splits and dividends to
+    adjust for. The `primary` dataset is stored directly in the tiers, all others in a folder of their own below each.
     """
 
     name: str
@@ -74,12 +73,12 @@ class Dataset:
 
     @property
     def time_zone(self) -> str:
-        """Zone in which times of day are told."""
+        """The zone in which times of day are given."""
         return self.clock or self.zone
 
     @property
     def yahoo_zone(self) -> str:
-        """Zone in which yfinance tells times of day of such tickers."""
+        """The zone in which yfinance gives times of day for such tickers."""
         return self.yahoo_clock or self.time_zone
 
     @property
@@ -96,9 +95,9 @@ class Dataset:
         return f"{self.prefix}/{year:04d}/"
 
     def session_of(self, key: str) -> date | None:
-        """Session that a key stands for, or None where the key is not one of this dataset's.
+        """The session that a key stands for, or None if the key does not belong to this dataset.
 
-        The date of a session comes from its key alone: stamps inside the files have been wrong.
+        The date of a session comes only from its key: timestamps inside the files have been wrong.
         """
         found = re.search(r"/(\d{4}-\d\d-\d\d)\.csv\.gz\Z", key)
         try:
@@ -109,17 +108,17 @@ class Dataset:
 
     @property
     def evenings(self) -> int:
-        """Days before its date on which a session may open: of futures up to five, over the longest weekend."""
+        """How many days before its date a session may open: for futures up to five, over the longest weekend."""
         return 0 if self.stamp == "window_start" else 5
 
     @property
     def has_volume(self) -> bool:
-        """Whether its rows have a volume: those of indices have none."""
+        """Whether its rows have a volume; indices have none."""
         return "volume" in self.required
 
     @property
     def counts_contracts(self) -> bool:
-        """Whether its volume is a whole number in each row: of shares, coins and quotes there may be fractions."""
+        """Whether its volume is a whole number in each row; shares, coins and quotes may have fractions."""
         return self.unit == "contracts"
 
     @property
@@ -129,7 +128,7 @@ class Dataset:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Columns without which a file cannot be read: a row with a time of its own is none without it."""
+        """Columns without which a file cannot be read: a row with a time of its own is useless without it."""
         return (*self.required, self.kind.time) if self.kind.timed else self.required
 
     @property
@@ -138,11 +137,11 @@ class Dataset:
         return self.kind.interval
 
     def folder(self, tier: Path) -> Path:
-        """Its folder in that of a tier, or of the quarantine."""
+        """Its folder in the folder of a tier, or of the quarantine."""
         return tier if self.primary else tier / self.name
 
     def stem(self, ticker: str) -> str:
-        """How a ticker's files begin: `O:SPY` is `SPY` among the options. Raises UsageError for what is no text."""
+        """How a ticker's files begin: `O:SPY` is `SPY` among the options. Raises UsageError if it is not text."""
         if not self.sigil:
             return file_stem(ticker)
         bare = ticker.removeprefix(self.sigil)
@@ -156,34 +155,34 @@ class Dataset:
 
     @property
     def csv_suffix(self) -> str:
-        """How the name of a tracked ticker's CSV, or of its folder of CSVs, goes on after the stem."""
+        """What follows the stem in the name of a tracked ticker's CSV, or of its folder of CSVs."""
         return self.kind.csv_suffix
 
     def csv_name(self, ticker: str) -> str | None:
-        """Name of a ticker's CSV (of its folder of CSVs, where it has one a month).
+        """Name of a ticker's CSV (or of its folder, if it has one CSV per month).
 
-        None where it would have more bytes than file systems take (255). Raises UsageError as `stem` does.
+        None if it would exceed the 255 bytes that file systems allow. Raises UsageError as `stem` does.
         """
         name = f"{self.stem(ticker)}{self.kind.csv_suffix}"
         return name if len(name) <= MAX_NAME_BYTES else None
 
     @property
     def is_filled_from_yahoo(self) -> bool:
-        """Whether Yahoo is asked for sessions that Massive lacks: where it has such rows of the same securities."""
+        """Whether Yahoo fills sessions that Massive does not have: it has such rows of the same securities."""
         return self.spelling is not None and self.kind.at_yahoo
 
     def yahoo_symbol(self, ticker: str) -> str | None:
-        """How Yahoo spells a ticker; None where it is not asked, or where no spelling is known to mean the same."""
+        """Yahoo's spelling of a ticker; None if it is not asked, or if no spelling is known to be right."""
         return self.spelling(ticker) if self.spelling else None
 
 
 def part_name(session: date) -> str:
-    """Name of a session's file, in whichever folder."""
+    """Name of a session's file, in any folder."""
     return f"{session.isoformat()}{_END}"
 
 
 def session_of(name: str) -> date | None:
-    """Inverse of `part_name`; None for a name of another kind."""
+    """Inverse of `part_name`; None for any other name."""
     try:
         return date.fromisoformat(name.removesuffix(_END))
     except ValueError:

@@ -1,8 +1,8 @@
-"""Times since the epoch, in whichever unit a file has them. Pure.
+"""Times since the epoch, in whatever unit a file has them. Pure.
 
 The vendor documents nanoseconds; its samples have tenths of microseconds (17 digits), an older page milliseconds. A
-number that is a time of this century in one unit is one in no other, and as nanoseconds of 1970 or 1971. So each tells
-its unit, and no session has to be asked.
+number that is a time of this century in one unit is in no other unit, and is of 1970 or 1971 as nanoseconds. So each
+number reveals its unit, without knowing the session.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ UNITS: Mapping[str, int] = {
     "microseconds": 1000,
     "tenths of a microsecond": 100,
 }
-"""Nanoseconds in each unit but a nanosecond."""
+"""Nanoseconds in each unit except the nanosecond."""
 
 
 def unit_of(stamp: int) -> str | None:
-    """The unit of a time; None for nanoseconds, and for what is no time of this century in any unit."""
+    """The unit of a time; None for nanoseconds, and for numbers that are a time of this century in no unit."""
     return next((unit for unit, ns in UNITS.items() if _FIRST <= stamp * ns // _NS_PER_S < _END), None)
 
 
@@ -40,9 +40,9 @@ def seconds_of(stamp: int) -> int:
 
 
 def of_text(text: "pl.Expr") -> "pl.Expr":
-    """Times as text, as integers, null where one is none: `1700000000.0` is a whole number, too, and `1.7e18` is not.
+    """Times as text to integers, null for invalid ones: `1700000000.0` is a whole number, too, and `1.7e18` is not.
 
-    An exponent tells of digits that were rounded away: hours of nanoseconds, mostly.
+    An exponent means that digits were rounded away: in nanoseconds, often hours.
     """
     import polars as pl
 
@@ -50,9 +50,9 @@ def of_text(text: "pl.Expr") -> "pl.Expr":
 
 
 def is_near(second: "pl.Expr", session: "pl.Expr", evenings: int) -> "pl.Expr":
-    """Whether times may be of a session that opens up to so many evenings before its date: a day off is near.
+    """Whether times may belong to a session that opens up to so many evenings before its date; a day off is near.
 
-    Days are UTC's, whatever the zone of the date: which day of which zone a file ends with is not always documented.
+    Days are UTC days, whatever the zone of the date: it is not always documented in which zone a file's days end.
     """
     import polars as pl
 
@@ -60,7 +60,7 @@ def is_near(second: "pl.Expr", session: "pl.Expr", evenings: int) -> "pl.Expr":
 
 
 def in_ns(stamps: "pl.Series") -> "pl.Series":
-    """Integers, or null, as nanoseconds: those that are times in another unit are converted, all others stay."""
+    """Integers, or null, as nanoseconds: times in another unit are converted, all others stay."""
     import polars as pl
 
     if are_ns(stamps):
@@ -72,13 +72,13 @@ def in_ns(stamps: "pl.Series") -> "pl.Series":
 
 
 def are_ns(stamps: "pl.Series") -> bool:
-    """Whether it is seen at a glance that all are nanoseconds; those before 2000 are looked at one by one."""
+    """Whether a quick check shows all to be nanoseconds; times before 2000 need a closer look one by one."""
     least = stamps.min()
     return least is None or bool(least >= _FIRST * _NS_PER_S)  # type: ignore[operator]  # of int64
 
 
 def counts(stamps: "pl.Series") -> dict[str, int]:
-    """How many integers are times in another unit than nanoseconds, by unit."""
+    """How many integers are times in a unit other than nanoseconds, by unit."""
     import polars as pl
 
     if are_ns(stamps):

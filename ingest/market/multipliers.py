@@ -1,15 +1,15 @@
-"""The multipliers of dividends and gains, held against what Yahoo's own adjusted close takes out. Pure.
+"""The multipliers of dividends and gains, compared with what Yahoo's own adjusted close takes out. Pure.
 
 Between two neighbouring bars Yahoo's adjusted close ÷ close changes by the product of the multipliers of the ex-dates
 between them, and nowhere else. Its prices are float32 (u = 2⁻²⁴), and its adjusted close is a product of n float32
-multipliers, n the number of later payouts: its ratio to the close is off by 2n + 2 roundings at most, and the quotient
-of two neighbouring ratios by those of both. The amounts that it lists are rounded to six decimals, so that a multiplier
-made of one is off by 5e-7 ÷ close, and by what the rounding of that close makes of it. The right ones among Yahoo's
+multipliers, n being the number of later payouts: its ratio to the close is off by at most 2n + 2 roundings, and the
+quotient of two neighbouring ratios by those of both. The listed amounts are rounded to six decimals, so a multiplier
+computed from one is off by 5e-7 ÷ close, plus the effect of the rounding of that close. The correct ones in the Yahoo
 charts that yfinance keeps for its tests stay within that.
 
-What is off by more is wrong in one of the two. Yahoo's adjusted close is what it hands out, and yfinance with it: a
-dividend in yen upon a price in dollars is right there, and one that stands on another day, too. So its multiplier is
-taken where it is one (in (0, 1]), and kept with the payout.
+If the difference is larger, one of the two is wrong. Yahoo's adjusted close is what Yahoo returns, and yfinance with
+it: it is right for a dividend in yen on a price in dollars, and for one listed on another day. So its multiplier is
+used if it is valid (in (0, 1]), and stored with the payout.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ _SIXTH_DECIMAL = 5e-7
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Bars of a chart that have prices, ascending: raw closes, and closes and adjusted closes as Yahoo serves them."""
+    """Bars of a chart that have prices, ascending: raw closes, and closes and adjusted closes as Yahoo returns them."""
 
     days: Days
     raw: Floats
@@ -38,7 +38,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """What Yahoo's adjusted close changes by between a bar and the next one, and what is paid between them."""
+    """The change of Yahoo's adjusted close between a bar and the next one, and what is paid between them."""
 
     first_day: date
     share: float
@@ -47,9 +47,9 @@ class _Gap:
 
 
 def confirmed(bars: Bars, actions: Actions) -> Actions:
-    """The actions with Yahoo's own multiplier where theirs is another; and with what is odd beyond that.
+    """The actions with Yahoo's own multiplier where it differs, and with odd changes beyond that.
 
-    A change without any payout is one, of no amount, unless Yahoo's adjusted close goes both ways without one.
+    A change without any payout is odd, with no amount, unless Yahoo's adjusted close goes both ways without payouts.
     """
     gaps = list(_gaps(bars, actions))
     kept: dict[date, float] = {}
@@ -66,7 +66,7 @@ def confirmed(bars: Bars, actions: Actions) -> Actions:
 
 
 def _gaps(bars: Bars, actions: Actions) -> Iterator[_Gap]:
-    """Where the two differ by more than their noise, between neighbouring bars that have an adjusted close."""
+    """Where the two differ by more than their noise, between neighbouring bars with an adjusted close."""
     told = np.isfinite(bars.adjusted) & (bars.adjusted != 0)
     days, closes, count = bars.days[told], bars.closes[told], int(told.sum())
     ratios = np.append(bars.adjusted[told] / closes, 1.0)
@@ -95,13 +95,13 @@ def _with(actions: Actions, kept: dict[date, float], unlisted: tuple[Dividend, .
 
 
 def likewise(days: Iterable[date]) -> str:
-    """In words, further dates to be added to a sentence about the first one; nothing where there are none."""
+    """In words, further dates to append to a sentence about the first one; empty if there are none."""
     further = some([day.isoformat() for day in days])
     return f"; likewise on {further}" if further else ""
 
 
 def unfollowed(odd: Sequence[Dividend]) -> str:
-    """In words, what of Yahoo's adjusted close no payout explains; nothing where there is nothing."""
+    """In words, the changes of Yahoo's adjusted close that no payout explains; empty if there are none."""
     if not odd:
         return ""
     first, *others = odd

@@ -1,9 +1,9 @@
-"""Patterns of tickers: a name of a list that stands for all tickers that match it.
+"""Patterns of tickers: a name in a list that stands for all tickers that match it.
 
-In `O:SPY*` and `X:???-USD` a `*` is any run of characters and a `?` any one. No ticker holds either, so a pattern is
-told by them. `O:SPY` is the root of options, which is no ticker itself: it means all of its contracts, whose tickers go
-on with exactly fifteen characters (OCC's expiry, C or P, and strike), and none of SPYD or SPY1. It is kept as that
-pattern (`meant`), and told as it was written.
+In `O:SPY*` and `X:???-USD`, `*` matches any characters and `?` any one. No ticker contains either, which distinguishes
+patterns. `O:SPY` is the root of options, not a ticker itself: it means all of its contracts, whose tickers continue
+with exactly fifteen characters (OCC's expiry, C or P, and strike), so SPYD and SPY1 are not among them. It is stored as
+that pattern (`meant`), and shown as it was written.
 """
 
 import fnmatch
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 _AT_ONCE = 500
-"""Patterns in one regular expression: with thousands its automaton does not fit into its cache any more."""
+"""Patterns per regular expression: with thousands, its automaton no longer fits into its cache."""
 
 
 _ROOT = re.compile(r"O:[A-Z][A-Z0-9]{0,5}")
@@ -23,7 +23,7 @@ _CONTRACT = "?" * len("251219C00650000")
 
 
 def meant(names: Iterable[str]) -> list[str]:
-    """Names as they are kept: a root of options as the pattern of its contracts."""
+    """Names as they are stored: a root of options as the pattern of its contracts."""
     return [f"{name}{_CONTRACT}" if _ROOT.fullmatch(name) else name for name in names]
 
 
@@ -34,20 +34,20 @@ def written(name: str) -> str:
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name of a list stands for all tickers that match it."""
+    """Whether a name in a list stands for all tickers that match it."""
     return "*" in name or "?" in name
 
 
 def patterns_in(names: Iterable[str]) -> frozenset[str]:
-    """The patterns among names of lists."""
+    """The patterns among names in lists."""
     return frozenset(filter(is_pattern, names))
 
 
 @lru_cache(maxsize=64)
 def covered(names: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
-    """Those of the wanted names that are among `names`, or that a pattern among these matches.
+    """The wanted names that are among `names`, or that a pattern among these matches.
 
-    A wanted name may be a pattern: it is covered where all its tickers are sure to be.
+    A wanted name may be a pattern: it is covered if all its tickers are certain to be.
     """
     there = wanted & names
     if matches := _matcher(names):
@@ -56,12 +56,12 @@ def covered(names: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
 
 
 def covers(names: frozenset[str], name: str) -> bool:
-    """Whether a name is among `names`, or a pattern among these matches it, as a whole and with its case."""
+    """Whether a name is among `names`, or a pattern among these matches it as a whole, respecting case."""
     return name in names or bool((matches := _matcher(names)) and matches(name))
 
 
 def matching(pattern: str, ordered: Sequence[str]) -> Sequence[str]:
-    """Those of the tickers, ascending, that a pattern matches; only those that begin as it does are looked at."""
+    """The tickers (ascending) that a pattern matches; it checks only those with the pattern's prefix."""
     prefix, matches = prefix_of(pattern), _matcher(frozenset({pattern}))
     first = bisect_left(ordered, prefix)
     end = bisect_right(ordered, prefix, first, key=lambda ticker: ticker[: len(prefix)])
@@ -70,7 +70,7 @@ def matching(pattern: str, ordered: Sequence[str]) -> Sequence[str]:
 
 @lru_cache(maxsize=64)
 def regexes(names: frozenset[str]) -> tuple[str, ...]:
-    """The patterns among names for an engine that knows no way back, such as polars': a ticker matches one of these."""
+    """The patterns among names, for an engine without backtracking, such as polars': a ticker matches one of these."""
     parts = [
         "".join({"*": "(?s:.*)", "?": "[^*]"}.get(char, re.escape(char)) for char in pattern)
         for pattern in sorted(patterns_in(names))
@@ -79,15 +79,15 @@ def regexes(names: frozenset[str]) -> tuple[str, ...]:
 
 
 def prefix_of(pattern: str) -> str:
-    """How all tickers begin that match a pattern."""
+    """The common prefix of all tickers that match a pattern."""
     return re.split(r"[*?]", pattern, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=64)
 def _matcher(names: frozenset[str]) -> Callable[[str], bool] | None:
-    """The patterns among names for Python; None where there are none.
+    """The patterns among names, for Python; None if there are none.
 
-    Nearly all are a beginning and a star: many of those are looked up, and not tried one after the other.
+    Nearly all are a prefix and a star: many of those are looked up instead of tried one after the other.
     """
     patterns = patterns_in(names)
     simple = frozenset(one for one in patterns if one == f"{prefix_of(one)}*")
@@ -102,9 +102,9 @@ def _matcher(names: frozenset[str]) -> Callable[[str], bool] | None:
 
 
 def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    """Any of these patterns: `translate` makes what never goes back over a star.
+    """Any of these patterns: `translate` makes expressions that never backtrack over a star.
 
-    A `?` does not match a star: so a pattern that is matched is one of which all tickers are.
+    A `?` does not match a star, so a pattern that is matched is one whose tickers all match.
     """
     literal = [one.replace("[", "[[]").replace("?", "[!*]") for one in sorted(patterns)]
     return re.compile("|".join(map(fnmatch.translate, literal))) if literal else None

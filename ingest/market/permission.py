@@ -1,4 +1,4 @@
-"""Which sessions the keys' plan allows: one span of dates, as answers have taught it. Pure."""
+"""Which sessions the subscription allows: one span of dates, learned from answers. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ REFUSED = "outside your subscription or its history, not published yet, or missi
 """What the vendor's 403 may mean."""
 
 _NEAR = timedelta(days=10)
-"""How far a floor may be from whole years: holidays, and a plan that counts its days in another way."""
+"""How far a floor may be from whole years, because of holidays, or a subscription that counts its days otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
     """Sessions from `first` to `last` are allowed; those up to `below` and those from `above` on are refused.
 
-    What lies in between was not asked. Where nothing was found that is allowed `first` and `last` are None, and all
-    is taken for refused once `below` and `above` are known. A plan allows a span that reaches so far back from today,
-    so its floor rolls forward; some plans lack the newest days.
+    Permission between these is unknown. If nothing was found that is allowed, `first` and `last` are None, and
+    everything counts as refused once `below` and `above` are known. A subscription allows a span that reaches back from
+    today, so its floor rolls forward; some subscriptions lack the newest days.
     """
 
     first: date | None = None
@@ -38,7 +38,7 @@ class Permission:
         return f"sessions from {self.first} on" if self.above is None else f"{self.first} to {self.last}"
 
     def allows(self, session: date) -> bool | None:
-        """Whether a session is allowed; None where that is not known."""
+        """Whether a session is allowed; None if that is unknown."""
         if self.first and self.last and self.first <= session <= self.last:
             return True
         if (self.below and session <= self.below) or (self.above and session >= self.above):
@@ -46,14 +46,14 @@ class Permission:
         return None
 
     def lost(self, held: Sequence[date]) -> Sequence[date]:
-        """Those of the sessions held that the plan's floor has rolled past: they cannot be fetched again."""
+        """The stored sessions that the floor has rolled past: they cannot be downloaded again."""
         below = self.below
         return [day for day in held if day <= below] if self.first and below else []
 
     def found(self, answers: Mapping[date, bool]) -> "Permission":
-        """What holds after a search, which says where the edges are among the sessions that it looked at.
+        """The span after a search, which finds the edges among the sessions that it looked at.
 
-        Of what was known stays what lies outside. Without any answer, all stays.
+        Outside these, the earlier knowledge stays. Without any answer, all of it stays.
         """
         allowed = [day for day, yes in answers.items() if yes]
         refused = [day for day, yes in answers.items() if not yes]
@@ -64,7 +64,7 @@ class Permission:
         return self._beyond(Permission(min(allowed), max(allowed), below, above))
 
     def _beyond(self, found: "Permission") -> "Permission":
-        """A finding, and what was known older than its oldest and newer than its newest answer."""
+        """A search result, and the earlier knowledge older than its oldest and newer than its newest answer."""
         if not (self.first and self.last and found.first and found.last):
             return found
         older = self.first < found.first and not (found.below and found.below >= self.first)
@@ -75,10 +75,10 @@ class Permission:
         return Permission(first, last, below, above)
 
     def learn(self, allowed: Collection[date], refused: Collection[date]) -> "Permission":
-        """What holds after what sessions answered that were asked for as they are.
+        """The span after answers to ordinary requests for sessions.
 
-        Where one is refused amid what is allowed, that may be the file's own trouble: it moves nothing, and whether an
-        edge has moved is asked at the edges (`ingest.planning.probing`).
+        A refusal inside the allowed span may concern only that file, so it changes nothing; whether an edge has moved
+        is probed at the edges (`ingest.planning.probing`).
         """
         span = self._widened(allowed)
         for session in refused:
@@ -105,7 +105,7 @@ class Permission:
 
 
 def plan_name(permission: Permission, today: date, oldest_listed: date, plans: Plans = STOCKS_DAY.plans) -> str:
-    """Which of a dataset's plans this looks like, in words; `today` is New York's."""
+    """Which of the vendor's subscriptions this looks like, in words; `today` is New York's."""
     if permission.first is None:
         return "nothing is allowed: a subscription without flat files (Basic), or keys of another product"
     reach = _reach(permission, permission.first, today, oldest_listed, plans)
@@ -124,7 +124,7 @@ def _reach(permission: Permission, first: date, today: date, oldest_listed: date
 
 
 def only_copies(lost: Sequence[date], permission: Permission) -> str:
-    """What is to be said of stored sessions that the subscription does not allow any more."""
+    """The warning about stored sessions that the subscription no longer allows."""
     which = f"{len(lost):,} stored sessions ({min(lost)} to {max(lost)}) can no longer be downloaded; back them up"
     if len(lost) == 1:
         which = f"the stored session {lost[0]} can no longer be downloaded; back it up"

@@ -1,7 +1,7 @@
-"""What one row is: how it is told from others, whether it has a time of its own, what it becomes in a CSV. Pure.
+"""What one row is: its identity, whether it has a time of its own, its form in a CSV. Pure.
 
-A dataset's entry names its kind, and whoever treats rows asks for the one fact that it needs. So rows of another kind
-(trades, quotes) are another value here, not another case in each place that treats rows.
+A dataset's entry names its kind, and code that handles rows asks for the one fact that it needs. So rows of another
+kind (trades, quotes) are another value here, not another case in each place that handles rows.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from ingest.market.epochs import TIME
 Interval = Literal["1d", "1m"]
 
 CsvShape = Literal["file", "months"]
-"""What a tracked ticker has: one CSV of all its rows, or a folder with a CSV a month."""
+"""The files of a tracked ticker: one CSV with all its rows, or a folder with one CSV per month."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """What holds of all rows of some datasets.
+    """What is true of all rows of some datasets.
 
-    `name` is what people call such rows, `interval` what one of them covers. In the vendor's files no two rows of a
-    session have the same `identity`; read back, rows are told apart, and sorted, by `order`. `time` is the column that
-    says when a row begins. Where rows are `timed`, each has a time of its own: it cannot do without, and may be wrong;
-    all others are of their whole session. `rows_a_day` is how many a ticker has in a session at most, as a rule.
+    `name` is the everyday name of such rows, `interval` what one of them covers. In the vendor's files no two rows of a
+    session have the same `identity`; on reading, rows are distinguished, and sorted, by `order`. `time` is the column
+    with the start of a row. If rows are `timed`, each has a time of its own, which is required and may be wrong; all
+    others cover their whole session. `rows_a_day` is how many a ticker has in a session at most, as a rule.
 
-    `numbers` are the columns that hold a number, in the order in which they are handed out; a dataset's rows have those
-    that it requires. `counts` are handed out as whole numbers, where a file has them.
+    `numbers` are the columns that hold a number, in the order in which they are returned; a dataset's rows have those
+    that it requires. `counts` are returned as whole numbers, if a file has them.
 
     `index` is the first column of a CSV, as yfinance names it. `csv_shape` says which files a tracked ticker has, and
-    `csv_suffix` how their name goes on after its stem. Yahoo is asked for rows that it has, too: those `at_yahoo`.
+    `csv_suffix` what follows its stem in their names. Yahoo is asked for rows that it also has: those `at_yahoo`.
     """
 
     name: str
@@ -59,8 +59,8 @@ DAY_BARS = RowKind(
     at_yahoo=True,
 )
 
-# Yahoo has minutes of the last weeks alone, and those of a day are some hundreds a ticker: a file of all sessions would
-# have to be written anew for each of them.
+# Yahoo has minutes of only the last weeks. A day has some hundreds of minutes per ticker: a file of all sessions would
+# have to be rewritten for each day.
 MINUTE_BARS = RowKind(
     name="minute bars",
     interval="1m",
@@ -76,5 +76,5 @@ MINUTE_BARS = RowKind(
 
 
 def made_of(interval: str) -> RowKind:
-    """The rows that bars of an interval are made of: those of days are at hand, all others are made of minutes."""
+    """The rows from which bars of an interval are built: daily bars exist, all others are built from minutes."""
     return DAY_BARS if interval == DAY_BARS.interval else MINUTE_BARS

@@ -1,4 +1,4 @@
-"""Windows: which days the user asked for, made sense of, by dates, months, or yfinance's periods (`6mo`, `ytd`)."""
+"""Windows: the days that the user asks for, by dates, months, or yfinance's periods (`6mo`, `ytd`)."""
 
 import re
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from ingest.market.datasets import Dataset
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Days from `start` to `end`, both inclusive, and what had to be said about them."""
+    """Days from `start` to `end`, both inclusive, and notices about them."""
 
     start: date
     end: date
@@ -22,8 +22,8 @@ class Window:
 def choose(months: int, start: date | None, end: date | None, today: date, dataset: Dataset) -> Window:
     """The window of `months` back from today, or from `start` to `end`; today is New York's.
 
-    A window is cut to what can exist: from the dataset's first session to today; raises UsageError where nothing of
-    it is left or it is the wrong way round.
+    A window is cut to what can exist: from the dataset's first session to today. Raises UsageError if nothing of it is
+    left or if it is reversed.
     """
     last = end or today
     if last < dataset.first_session:
@@ -42,9 +42,9 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
 
 
 def span(start: date | None, end: date | None) -> tuple[date, date]:
-    """First and last day of what is held from `start` to `end`, both inclusive, as far back and on as None lets it.
+    """First and last day of stored data from `start` to `end`, both inclusive; None means no limit.
 
-    Raises UsageError where it is the wrong way round.
+    Raises UsageError if it is reversed.
     """
     first, last = start or date.min, end or date.max
     if first > last:
@@ -57,7 +57,7 @@ _ALLOWED = "1d, 5d, 1mo, 3mo, 6mo, 1y, 2y, 5y, 10y, ytd, max, or a number with d
 
 
 def first_day(period: str, today: date, newest: date, dataset: Dataset, listed: Collection[date] = ()) -> date:
-    """First day of a period that ends today; days are sessions, the newest of which is over. Raises UsageError."""
+    """First day of a period that ends today; days are sessions, `newest` is the last complete one. Raises UsageError."""
     if period == "max":
         return dataset.first_session
     if period == "ytd":

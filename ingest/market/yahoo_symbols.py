@@ -1,15 +1,15 @@
-"""Massive's spelling of a ticker → Yahoo's, where the two are known to mean the same; a function a market."""
+"""Massive's spelling of a ticker → Yahoo's, where both are known to mean the same; one function per market."""
 
 import re
 from collections.abc import Callable, Sequence
 
 Spelling = Callable[[str], str | None]
-"""Yahoo's symbol of a ticker; None where no spelling is known to be right."""
+"""Yahoo's symbol of a ticker; None if no spelling is known to be right."""
 
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
 _STOCKS: Sequence[_Rule] = (
-    # Common stock and funds, Nasdaq's five letters among them.
+    # Common stock and funds, including Nasdaq's five letters.
     (re.compile(r"[A-Z]{1,5}"), lambda found: found[0]),
     # Classes of shares, BRK.B. U, W and R would be units, when-issued and rights.
     (re.compile(r"([A-Z]{1,4})\.([A-QSTVXYZ])"), lambda found: f"{found[1]}-{found[2]}"),
@@ -21,8 +21,8 @@ _STOCKS: Sequence[_Rule] = (
     (re.compile(r"([A-Z]{1,5})w"), lambda found: f"{found[1]}-WI"),
 )
 
-# Coins share their letters: at Yahoo the first that came has them alone, any other a number after them (the one that
-# CoinMarketCap gave it). UNI-USD is no Uniswap. So only coins are mapped of which it is known which one that is.
+# Coins share symbols: at Yahoo the first one has the plain symbol, any other a number after it (its number at
+# CoinMarketCap). UNI-USD is not Uniswap. So only coins are mapped whose Yahoo symbol is certain.
 _PLAIN_COINS = (
     "AAVE|ADA|ALGO|ATOM|AVAX|BAT|BCH|BNB|BSV|BTC|CHZ|CRO|CRV|DASH|DOGE|DOT|EGLD|ENJ|EOS|ETC|ETH|FIL|HBAR|ICP|KSM|LINK"
     "|LTC|MANA|MKR|NEAR|NEO|QNT|SHIB|SNX|SOL|THETA|TRX|USDC|USDT|VET|XLM|XMR|XRP|XTZ|YFI|ZEC"
@@ -47,7 +47,7 @@ _CRYPTO: Sequence[_Rule] = (
     ),
 )
 
-# Metals stand among Massive's currencies (XAU, XAG, XPD, XPT); Yahoo has none of them there any more.
+# Massive's currencies include metals (XAU, XAG, XPD, XPT); Yahoo no longer has them there.
 _FOREX: Sequence[_Rule] = (
     (
         re.compile(r"C:(?!XA[UG]|XP[DT])([A-Z]{3})-(?!\1|XA[UG]|XP[DT])([A-Z]{3})"),
@@ -55,7 +55,7 @@ _FOREX: Sequence[_Rule] = (
     ),
 )
 
-# Yahoo's own names, which follow no rule. Not those of yields, of which one source may have tenfold the other's.
+# Yahoo's own names, which follow no rule. Yields are left out, because one source may have ten times the other's.
 _INDICES = {
     "I:COMP": "^IXIC",
     "I:DJI": "^DJI",
@@ -76,16 +76,16 @@ _INDICES = {
 
 
 def stock_symbol(ticker: str) -> str | None:
-    """`BRK.B` → `BRK-B`, `BACpL` → `BAC-PL`, `AAC.U` → `AAC-UN`; None where no spelling is known to be right.
+    """`BRK.B` → `BRK-B`, `BACpL` → `BAC-PL`, `AAC.U` → `AAC-UN`; None if no spelling is known to be right.
 
-    Only what is mapped is asked for: yfinance turns a ticker into capitals, so `BCpC`, asked for as it is, would bring
+    Only mapped tickers are looked up: yfinance turns a ticker into capitals, so `BCpC`, passed as it is, would return
     the prices of Balchem (`BCPC`).
     """
     return _spelled(_STOCKS, ticker)
 
 
 def crypto_symbol(ticker: str) -> str | None:
-    """`X:BTC-USD` → `BTC-USD`; None for coins of which it is not known how Yahoo calls them."""
+    """`X:BTC-USD` → `BTC-USD`; None for coins whose Yahoo symbol is not known."""
     return _spelled(_CRYPTO, ticker)
 
 
@@ -95,7 +95,7 @@ def forex_symbol(ticker: str) -> str | None:
 
 
 def index_symbol(ticker: str) -> str | None:
-    """`I:SPX` → `^GSPC`; None for all but the best known."""
+    """`I:SPX` → `^GSPC`; None for all but the best-known indices."""
     return _INDICES.get(ticker)
 
 

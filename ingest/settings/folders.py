@@ -20,7 +20,7 @@ _Owned = tuple[str, Path]
 
 
 def refuse_overlaps(settings: Settings) -> None:
-    """Raise UsageError, which names both, if two of them are the same or one is inside the other, even through links."""
+    """Raise UsageError, which names both, if two are the same or one is inside the other, even through links."""
     folders = _folders(settings)
     files = [("file", settings.cache.root / name) for name in _FILES]
     taken: list[tuple[_Owned, str]] = []
