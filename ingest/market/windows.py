@@ -57,7 +57,7 @@ _ALLOWED = "1d, 5d, 1mo, 3mo, 6mo, 1y, 2y, 5y, 10y, ytd, max, or a number with d
 
 
 def first_day(period: str, today: date, newest: date, dataset: Dataset, listed: Collection[date] = ()) -> date:
-    """First day of a period that ends today; days are sessions, `newest` is the last complete one. Raises UsageError."""
+    """First day of a period up to today; days are sessions; `newest` is the last complete one. Raises UsageError."""
     if period == "max":
         return dataset.first_session
     if period == "ytd":
