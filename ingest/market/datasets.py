@@ -109,7 +109,7 @@ class Dataset:
     @property
     def evenings(self) -> int:
         """How many days before its date a session may open: for futures up to five, over the longest weekend."""
-        return 0 if self.stamp == "window_start" else 5
+        return 0 if self.stamp == self.kind.time else 5
 
     @property
     def has_volume(self) -> bool:

@@ -34,7 +34,7 @@ class RowKind:
     name: str
     interval: Interval
     identity: tuple[str, ...]
-    order: tuple[str, str]
+    order: tuple[str, ...]
     timed: bool
     rows_a_day: int
     index: str

@@ -13,7 +13,7 @@ import polars as pl
 
 from ingest.errors import UnreadableFile
 from ingest.market.datasets import Dataset
-from ingest.market.epochs import TIME, of_text
+from ingest.market.epochs import of_text
 from ingest.market.patterns import regexes
 from ingest.splitting.chunks import of_few_lines
 from ingest.splitting.part_text import Offsets
@@ -37,7 +37,8 @@ _MAX_CELLS = 500_000
 class Header:
     """The first line: its bytes with a BOM and the line end as they came, and the columns that it names.
 
-    `numbers` are those that hold a number in each row, `stamp` is the one that tells the date of a row.
+    `numbers` are those that hold a number in each row, `stamp` is the one that tells the date of a row, `time` the one
+    that says when it begins. `marks` are those that tell rows of a ticker and time apart.
     """
 
     line: bytes
@@ -45,6 +46,8 @@ class Header:
     unknown: tuple[str, ...]
     numbers: tuple[str, ...]
     stamp: str
+    time: str
+    marks: tuple[str, ...] = ()
 
 
 def read_header(text: bytes, dataset: Dataset) -> Header:
@@ -68,7 +71,9 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
         raise UnreadableFile(f"the header names a column twice: {','.join(columns)[:200]!r}")
     known = {*dataset.required, *dataset.optional}
     unknown = tuple(name for name in columns if name not in known)
-    return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp)
+    kind = dataset.kind
+    marks = tuple(name for name in kind.identity if name not in ("ticker", kind.time))
+    return Header(line, tuple(columns), unknown, dataset.numbers, dataset.stamp, kind.time, marks)
 
 
 def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = False) -> pl.DataFrame:
@@ -78,13 +83,14 @@ def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = Fa
     tickers such as NA, TRUE and 1E5 what they are.
     """
     schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
-    columns: list[str | pl.Expr] = ["ticker", *header.numbers, is_tracked(tracked).alias("tracked")]
-    if not timed or TIME not in header.columns:
+    columns: list[str | pl.Expr] = ["ticker", *header.numbers, *header.marks, is_tracked(tracked).alias("tracked")]
+    time = header.time
+    if not timed or time not in header.columns:
         return read_rows(text, schema, columns)
     try:
-        return read_rows(text, {**schema, TIME: pl.Int64}, [*columns, TIME])
+        return read_rows(text, {**schema, time: pl.Int64}, [*columns, time])
     except UnreadableFile:  # a time that is no number must not make a file unreadable
-        return read_rows(text, schema, [*columns, of_text(pl.col(TIME))])
+        return read_rows(text, schema, [*columns, of_text(pl.col(time))])
 
 
 def is_tracked(tracked: frozenset[str]) -> pl.Expr:
@@ -122,7 +128,7 @@ def chosen_lines(text: bytes, edges: Offsets, chosen: Mask) -> tuple[list[memory
 
 def dated_by_time(header: Header, frame: pl.DataFrame) -> bool:
     """Whether the beginnings of the bars, parsed, are what tells the dates of the rows."""
-    return header.stamp == TIME and TIME in frame.columns
+    return header.stamp == header.time and header.time in frame.columns
 
 
 def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:

@@ -9,7 +9,6 @@ from ingest.errors import UnreadableFile
 from ingest.finding import Finding
 from ingest.market import epochs
 from ingest.market.datasets import Dataset
-from ingest.market.epochs import TIME
 from ingest.splitting.checks import dates, in_other_units, midnight, times
 
 
@@ -17,8 +16,8 @@ class Placing:
     """What the stamps of one file say, and whether any bar within days of it can have begun in its session."""
 
     def __init__(self, dataset: Dataset, session: date) -> None:
-        self._session, self._zone = session, dataset.zone
-        self._is_timed, self._is_dated_by_time = dataset.kind.timed, dataset.stamp == TIME
+        self._session, self._zone, self._time = session, dataset.zone, dataset.kind.time
+        self._is_timed, self._is_dated_by_time = dataset.kind.timed, dataset.stamp == dataset.kind.time
         self._begin = midnight(session - timedelta(days=dataset.evenings), dataset.zone)
         self._end = midnight(session + timedelta(days=1), dataset.zone)
         self._bars, self._has_place, self._elsewhere = 0, False, "no time"
@@ -36,7 +35,7 @@ class Placing:
         """Raise UnreadableFile where there are bars within days, and none can have begun in the session."""
         if self._bars and not self._has_place:
             raise UnreadableFile(
-                f"none of its {self._bars:,} rows has a window_start within {self._session}: {self._elsewhere}"
+                f"none of its {self._bars:,} rows has a {self._time} within {self._session}: {self._elsewhere}"
             )
 
     def _look_for_one(self, begins: pl.Series) -> None:

@@ -1,4 +1,4 @@
-"""Rows that repeat others of a session: what tells them apart by their kind is the same. Pure."""
+"""Rows that repeat others of a session: what identifies rows of their kind is the same. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,15 +7,16 @@ import polars as pl
 
 from ingest import finding
 from ingest.finding import Finding
-from ingest.market.epochs import TIME, in_ns
+from ingest.market.epochs import in_ns
+from ingest.market.row_kinds import RowKind
 
 _MAX_WAITING = 200_000
 """Rows of one ticker that are held until the next one comes; a day of minutes has 1,440."""
 
 
-def in_one_unit(frame: pl.DataFrame) -> pl.DataFrame:
+def in_one_unit(frame: pl.DataFrame, time: str) -> pl.DataFrame:
     """Rows whose times, where they have any, can be compared: a minute is the same in any unit."""
-    return frame.with_columns(in_ns(frame[TIME])) if TIME in frame.columns else frame
+    return frame.with_columns(in_ns(frame[time])) if time in frame.columns else frame
 
 
 def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> tuple[Finding, ...]:
@@ -49,9 +50,9 @@ class Repeats:
     is looked for.
     """
 
-    def __init__(self, keys: Sequence[str], numbers: Sequence[str]) -> None:
-        self._keys, self._numbers = keys, numbers
-        self._columns = list(dict.fromkeys(["ticker", *keys, *numbers]))
+    def __init__(self, kind: RowKind, numbers: Sequence[str]) -> None:
+        self._keys, self._time, self._numbers = kind.identity, kind.time, numbers
+        self._columns = list(dict.fromkeys(["ticker", *kind.identity, *numbers]))
         self._waiting: list[pl.DataFrame] = []
         self._rows = 0
         self._unseen = False
@@ -64,7 +65,7 @@ class Repeats:
             self._unseen = True
             self._waiting = []
             return
-        rows = in_one_unit(frame.select(self._columns))
+        rows = in_one_unit(frame.select(self._columns), self._time)
         last = frame.height - int((rows["ticker"] == rows["ticker"][-1]).sum())
         if last or self._is_other(rows):
             yield from self._look(rows[:last])

@@ -15,7 +15,6 @@ import polars as pl
 from ingest import finding
 from ingest.finding import Finding, Findings
 from ingest.market.datasets import Dataset, Tier
-from ingest.market.epochs import TIME
 from ingest.splitting.checks import misshapen, nameless, numbers
 from ingest.splitting.chunks import ahead, chunks, line_edges
 from ingest.splitting.parsing import (
@@ -74,7 +73,7 @@ class Cutter:
         self._header, self._spec, self._cut, self._sinks = header, spec, cut, sinks
         self._findings = Findings()
         self._findings.add(finding.finding_on(finding.UNKNOWN_COLUMN, header.unknown))
-        self._repeats = Repeats(spec.dataset.kind.identity, spec.dataset.numbers)
+        self._repeats = Repeats(spec.dataset.kind, spec.dataset.numbers)
         self._placing = Placing(spec.dataset, spec.session)
         self._rows = Collector()
         self._hash = hashlib.sha256(header.line)
@@ -123,12 +122,14 @@ class Cutter:
             nameless(frame["ticker"]),
             misshapen(text, len(self._header.columns), edges),
             numbers(frame, self._spec.dataset.signed),
-            self._placing.add(stamps(text, self._header, frame), frame[TIME] if self._is_timed(frame) else None),
+            self._placing.add(stamps(text, self._header, frame), self._begins(frame)),
         ]
         self._findings.add(chain.from_iterable(found))
 
-    def _is_timed(self, frame: pl.DataFrame) -> bool:
-        return self._spec.dataset.kind.timed or dated_by_time(self._header, frame)
+    def _begins(self, frame: pl.DataFrame) -> pl.Series | None:
+        """When rows begin, where they have times of their own, or these tell their dates."""
+        timed = self._spec.dataset.kind.timed or dated_by_time(self._header, frame)
+        return frame[self._header.time] if timed else None
 
     def _follow(self, tickers: pl.Series) -> None:
         """Keep the last ticker as long as all are sorted; None from there on."""

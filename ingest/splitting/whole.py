@@ -17,7 +17,6 @@ import polars as pl
 from ingest import finding
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
-from ingest.market.epochs import TIME
 from ingest.splitting.checks import misshapen, nameless, numbers
 from ingest.splitting.chunks import line_edges
 from ingest.splitting.parsing import (
@@ -58,8 +57,8 @@ class _Parsed:
 
     @property
     def times(self) -> pl.Series | None:
-        """The beginnings of intraday bars."""
-        return self.rows[TIME] if TIME in self.rows.columns else None
+        """When rows begin, where they have times of their own."""
+        return self.rows[self.header.time] if self.header.time in self.rows.columns else None
 
 
 def split(text: bytes, spec: SplitSpec) -> SplitResult:
@@ -104,7 +103,7 @@ def _parts(day: _Parsed, keep_rest: bool) -> dict[Tier, PartText]:
 
 def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
     yield from finding.finding_on(finding.UNKNOWN_COLUMN, day.header.unknown)
-    keys, rows = dataset.kind.identity, in_one_unit(day.rows)
+    keys, rows = dataset.kind.identity, in_one_unit(day.rows, dataset.kind.time)
     if may_repeat(rows, keys, day.ordered):
         yield from repeats(rows, keys, dataset.numbers)
     yield from nameless(day.rows["ticker"])

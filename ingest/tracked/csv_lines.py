@@ -67,10 +67,13 @@ def _seconds(rows: pl.DataFrame, time: str) -> pl.Series:
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:
-    prices = [_pointed(_text(name)) for name in dataset.numbers if name != "volume"]
+    numbers = [_volume(dataset) if name == "volume" else _pointed(_text(name)) for name in dataset.numbers]
+    return pl.concat_str([stamp, *numbers], separator=",").alias("line")
+
+
+def _volume(dataset: Dataset) -> pl.Expr:
     volume = _whole(_text("volume"))
-    volumes = [volume if dataset.counts_contracts else _pointed(volume)] if dataset.has_volume else []
-    return pl.concat_str([stamp, *prices, *volumes], separator=",").alias("line")
+    return volume if dataset.counts_contracts else _pointed(volume)
 
 
 def _text(name: str) -> pl.Expr:

@@ -3,10 +3,11 @@
 import csv
 import io
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
-from pipeline_kit import Place
+from pipeline_kit import Place, pack
 from splitting_kit import parted
 
 from ingest import finding
@@ -17,6 +18,8 @@ from ingest.errors import UnreadableFile
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, bars_of
 from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
 from ingest.reading import rows as reading
+from ingest.splitting import streamed, whole
+from ingest.splitting.result import SplitSpec
 
 DAY = date(2025, 11, 11)
 EVERY = [pytest.param(dataset, id=short) for short, dataset in CATALOGUE.items()]
@@ -98,6 +101,65 @@ class TestOfACache:
 
     def test_the_source_is_asked_for_rows_yahoo_has(self, dataset):
         assert dataset.is_filled_from_yahoo is dataset.kind.at_yahoo
+
+
+TICKS = replace(
+    MINUTE_BARS,
+    name="tick bars",
+    identity=("ticker", "tick_at", "sequence"),
+    time="tick_at",
+    numbers=(*MINUTE_BARS.numbers, "vwap"),
+    counts=("fills",),
+    csv_suffix="_tick_data",
+)
+"""Rows that nothing knows but this value: of a time, numbers and marks that no kind of the catalogue has."""
+
+TICKED = replace(
+    STOCKS_MINUTE,
+    name="us_stocks_sip/tick_aggs_v1",
+    short="stocks-tick",
+    kind=TICKS,
+    required=(*STOCKS_MINUTE.required, "vwap", "sequence"),
+    optional=("tick_at", "fills"),
+    stamp="tick_at",
+)
+
+
+_FIRST = {"ticker": "A", "tick_at": NOON, "sequence": "s1", "vwap": 2.5, "fills": 7}
+_SECOND = _FIRST | {"sequence": "s2", "vwap": 3.5}
+TICKED_ROWS = [_FIRST, _SECOND, _SECOND, _FIRST | {"ticker": "B", "tick_at": NOON + 1_000_000_000}]
+"""Two of one time that `sequence` tells apart, one that repeats the second, and one of another ticker."""
+
+
+class TestAnotherKind:
+    """Adding a kind of rows is adding a value."""
+
+    @pytest.mark.parametrize("chunk", [None, 40, 1 << 20])
+    def test_its_repeats_are_found_by_what_identifies_it(self, chunk):
+        text, spec = text_of(TICKED, TICKED_ROWS), SplitSpec(frozenset("A"), True, TICKED, DAY)
+        found = whole.split(text, spec) if chunk is None else streamed.split(lambda: iter([text]), spec, sinks, chunk)
+        assert [(one.kind, one.count, one.examples) for one in found.findings] == [(finding.IDENTICAL, 1, ("A",))]
+        late = text_of(TICKED, [row | {"tick_at": NOON + 100 * 1440 * MINUTE} for row in TICKED_ROWS])
+        with pytest.raises(UnreadableFile, match="tick_at within"):
+            whole.split(late, spec)
+
+    def test_it_is_stored_projected_and_read(self, loopback_keys, tmp_path):
+        with loopback.serve({TICKED.key(DAY): pack(text_of(TICKED, TICKED_ROWS))}) as server:
+            place = Place(tmp_path / "cache", server.endpoint_url, dataset=TICKED)
+            assert place.run(DAY, DAY, tracked={"A"}).committed == [DAY]
+        assert (place.tracked / "A_tick_data" / "2025-11.csv").read_text().splitlines() == [
+            "Datetime,Open,High,Low,Close,Volume,Vwap",
+            "2025-11-11 13:00:00-05:00,1.0,1.0,1.0,1.0,1.0,2.5",
+        ]
+        with Cache.read(place.settings(), TICKED) as cache:
+            found = reading.session(cache, DAY)
+        assert found.select("ticker", "vwap", "fills").rows() == [("A", 2.5, 7), ("B", 2.5, 7)]
+        assert found["time"].dt.epoch("ns").to_list() == [NOON, NOON + 1_000_000_000]
+
+
+def sinks(header):
+    """Nobody asks for the parts."""
+    return {}
 
 
 def test_all_intervals_but_a_day_are_made_of_minutes():
