@@ -20,7 +20,6 @@ from benchmarks.race import medians
 from benchmarks.report import machine
 from benchmarks.s5cmd_copy import measured
 from benchmarks.stage import Bench, set_up
-from ingest.cache.layout import PartFolders
 from ingest.demo.files.files import Files, files_of
 from ingest.demo.servers import seaweed
 from ingest.market import calendars as sessions
@@ -144,7 +143,7 @@ def _rows(dataset: Dataset, cache: Path, name: str) -> tuple[int, int]:
     """Rows of the tracked tickers' files and of the archive."""
     ours = name == "ours"
     tracked = dataset.folder(cache / "data_cache") if ours else cache / "tracked"
-    archive = PartFolders(tracked, dataset.folder(cache / "massive_cache")).archive if ours else cache / "archive"
+    archive = dataset.folder(cache / "massive_cache") if ours else cache / "archive"
     lines = sum(sum(1 for _ in csv.reader(path.open(newline=""))) - 1 for path in tracked.rglob("*.csv"))
     return lines, sum(gzip.decompress(path.read_bytes()).count(b"\n") - 1 for path in archive.glob("*.csv.gz"))
 

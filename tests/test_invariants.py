@@ -132,13 +132,13 @@ def deeds(monkeypatch):
         found = os.fstat(descriptor)
         open_files[found.st_dev, found.st_ino] = found.st_size
 
-    def publishing(path):
-        staged = durable.temporary(path).stat()
+    def publishing(path, left=None):
+        staged = (left or durable.temporary(path)).stat()
         written = open_files.pop((staged.st_dev, staged.st_ino), None)
         log.append(
             ("published" if written == staged.st_size else "published without fsync", path.name, path.parent.name)
         )
-        publish(path)
+        publish(path, left)
 
     def syncing(folder):
         sync(folder)
@@ -250,12 +250,12 @@ def test_invariant_5_the_difference_is_an_intent_before_any_file_is_replaced(pla
     put(server, DAYS[1], market_day(DAYS[1]).replace(b"\nAAPL,", b"\nAAPL,9"))
     publish, intents = durable.publish, []
 
-    def publishing(path):
+    def publishing(path, *left):
         if not intents:
             assert {tier: place.part(DAYS[1], tier).read_bytes() for tier in old} == old
         if path.parent != place.tracked:
             intents.append(place.query("SELECT session, correction FROM intents"))
-        publish(path)
+        publish(path, *left)
 
     monkeypatch.setattr(durable, "publish", publishing)
     deeds.clear()

@@ -12,23 +12,30 @@ from pathlib import Path
 from typing import Self
 
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.layout import PartFolders
 from ingest.cache.manifest import Manifest
-from ingest.market.datasets import Dataset, part_name
+from ingest.cache.parts.local import LocalParts
+from ingest.cache.parts.store import PartStore
+from ingest.market.datasets import Dataset, Tier, part_name
 from ingest.settings import Settings
 from ingest.sources.spool import spool_path
+
+
+def part_folders(settings: Settings, dataset: Dataset) -> dict[Tier, Path]:
+    """The folders that the settings have for the parts of a dataset."""
+    tracked, archive = dataset.folder(settings.tracked_path), dataset.folder(settings.archive_path)
+    return {"tracked": tracked / "sessions", "archive": archive}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the files of a dataset's cache lie.
 
-    `parts` are both tiers' folders, `csvs` that of the tracked CSVs; below `quarantine` are the bytes of refused files,
+    `parts` are those of both tiers, `csvs` that of the tracked CSVs; below `quarantine` are the bytes of refused files,
     below `downloads` large files that are on their way.
     """
 
     dataset: Dataset
-    parts: PartFolders
+    parts: PartStore
     csvs: CsvFolder
     quarantine: Path
     downloads: Path
@@ -39,7 +46,7 @@ class Layout:
         tracked = dataset.folder(settings.tracked_path)
         return Layout(
             dataset,
-            PartFolders(tracked / "sessions", dataset.folder(settings.archive_path)),
+            LocalParts(**part_folders(settings, dataset)),
             CsvFolder(tracked, dataset),
             dataset.folder(settings.quarantine_path),
             dataset.folder(settings.spool_path),

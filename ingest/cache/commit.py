@@ -9,14 +9,13 @@ one, since `recover` carries the intent through.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ingest.cache.cache import Cache, Layout
-from ingest.cache.layout import PartFolders
+from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
-from ingest.files import durable, opening
-from ingest.files.hashing import sha256_of
-from ingest.market.datasets import TIERS, Dataset, Tier, is_part_name
+from ingest.cache.parts.store import PartStore, surely_matches
+from ingest.files import durable
+from ingest.market.datasets import Dataset, is_part_name
 from ingest.market.windows import Window
 from ingest.settings import Settings
 from ingest.splitting.diff import Correction
@@ -26,13 +25,14 @@ from ingest.splitting.diff import Correction
 class StagedSession:
     """A session whose parts are staged: durable under temporary names, ready to be published and committed.
 
-    `staged` names those that are not in their places already, byte for byte. `replaces` says whether a version of the
-    session is held, and has to stay whole until this one is; `was_refused` whether bytes of it lie in quarantine.
+    `staged` are those that are not in their places already, byte for byte, by the names that they were staged under: so
+    it is a value, and may come from another process. `replaces` says whether a version of the session is held, and has
+    to stay whole until this one is; `was_refused` whether bytes of it lie in quarantine.
     """
 
     record: SessionRecord
     correction: Correction | None
-    staged: tuple[Tier, ...]
+    staged: tuple[PartKey, ...]
     replaces: bool = False
     was_refused: bool = False
 
@@ -64,16 +64,23 @@ def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Ca
 def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     """Make staged sessions done, all in one transaction. Raises CacheError."""
     if replacing := [one for one in batch if one.replaces]:
-        _sync(cache.parts)
+        cache.parts.sync()
         cache.manifest.replacements.intend([(one.record, one.correction) for one in replacing])
     for one in batch:
-        _publish(cache.parts, one)
-    _sync(cache.parts)
+        for part in one.staged:
+            cache.parts.publish(part)
+    cache.parts.sync()
     corrections = [one.correction for one in batch if one.correction]
     cache.manifest.sessions.commit([one.record for one in batch], corrections, cache.run)
     for one in batch:
         if one.was_refused:
             durable.remove(cache.quarantined(one.record.session))
+
+
+def discard(cache: Cache, unwanted: StagedSession) -> None:
+    """Remove what is staged of a session that is not to be committed: another execution of its task was the first."""
+    for part in unwanted.staged:
+        cache.parts.discard(part)
 
 
 def commit_restored(cache: Cache, records: Iterable[SessionRecord]) -> None:
@@ -96,8 +103,8 @@ def recover(cache: Cache) -> None:
     - A manifest that was about to take a damaged one's place: `Manifest.open` has finished that before.
     """
     _carry_replacements_through(cache)
-    for folder in (*map(cache.parts.folder, TIERS), cache.quarantine):
-        durable.sweep(folder, is_part_name)
+    cache.parts.sweep()
+    durable.sweep(cache.quarantine, is_part_name)
     cache.csvs.sweep()
 
 
@@ -106,7 +113,7 @@ def _carry_replacements_through(cache: Cache) -> None:
     manifest = cache.manifest
     intents = manifest.replacements.intents()
     finished = [intent for intent in intents if _carry_through(cache.parts, intent[0])]
-    _sync(cache.parts)
+    cache.parts.sync()
     done = {record.session for record, _ in finished}
     manifest.replacements.distrust({record.session for record, _ in intents} - done)
     if finished:
@@ -116,35 +123,18 @@ def _carry_replacements_through(cache: Cache) -> None:
         durable.remove(cache.quarantined(record.session))
 
 
-def _publish(parts: PartFolders, one: StagedSession) -> None:
-    for tier in one.staged:
-        durable.publish(parts.path(one.record.session, tier))
-
-
-def _carry_through(parts: PartFolders, record: SessionRecord) -> bool:
+def _carry_through(parts: PartStore, record: SessionRecord) -> bool:
     """Publish what is still staged of a replacement; False where the result is not what was intended."""
-    return all(_is_carried(parts.path(record.session, tier), sha) for tier, sha in record.part_sha256.items())
+    keys = {tier: PartKey(record.session, tier) for tier in record.part_sha256}
+    return all(_is_carried(parts, key, record.part_sha256[tier]) for tier, key in keys.items())
 
 
-def _sync(parts: PartFolders) -> None:
-    for tier in TIERS:
-        durable.sync_folder(parts.folder(tier))
-
-
-def _is_carried(path: Path, sha256: str) -> bool:
+def _is_carried(parts: PartStore, key: PartKey, sha256: str) -> bool:
     """Whether a part is what was intended, or has become so: it is known by its hash among those that are staged."""
-    if _has(path, sha256):
+    if surely_matches(parts, key, sha256):
         return True
-    for left in durable.staged(path):
-        if _has(left, sha256):
-            durable.carry_on(path, left)
+    for left in parts.staged(key.session, key.tier):
+        if surely_matches(parts, left, sha256):
+            parts.publish(left)
             return True
     return False
-
-
-def _has(path: Path, sha256: str) -> bool:
-    with durable.translated("read", path):
-        try:
-            return sha256_of(path) == sha256
-        except (FileNotFoundError, opening.NotAFile):
-            return False

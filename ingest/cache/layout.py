@@ -1,4 +1,4 @@
-"""Where the parts of a session lie, and the index that finds a ticker's lines in one of them."""
+"""What a session's parts are called, and the index that finds a ticker's lines in one of them."""
 
 import json
 from bisect import bisect_left, bisect_right
@@ -8,53 +8,21 @@ from datetime import date
 from pathlib import Path
 from typing import Self
 
-from ingest.errors import CacheError, ManifestDamaged
-from ingest.files import durable, opening
-from ingest.files.hashing import has_hash
-from ingest.market.datasets import TIERS, Tier, part_name
+from ingest.errors import ManifestDamaged
+from ingest.market.datasets import Tier
 from ingest.market.patterns import covered
 
 
 @dataclass(frozen=True, slots=True)
-class PartFolders:
-    """Where parts of a dataset lie: `data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`.
+class PartKey:
+    """Which part: of a session and a tier; where it is `staged` still, by the name that it has until it is published.
 
-    All datasets but the primary one have a folder of their own below that of a tier.
+    What such a name is made of is the store's business. It is a value, and may come from another process.
     """
 
-    tracked: Path
-    archive: Path
-
-    def folder(self, tier: Tier) -> Path:
-        """Folder of a tier's parts."""
-        return self.tracked if tier == "tracked" else self.archive
-
-    def path(self, session: date, tier: Tier) -> Path:
-        """File of a session's part."""
-        return self.folder(tier) / part_name(session)
-
-    def file(self, parts: "PartsOf", tier: Tier) -> Path:
-        """The file to read of a session's part: where it is staged still, that one.
-
-        Raises CacheError where it was found not to be what it should, and has not been fetched again.
-        """
-        path = parts.staged.get(tier) or self.path(parts.session, tier)
-        if parts.in_doubt and not has_hash(path, parts.sha256[tier]):
-            raise CacheError(
-                f"the part {path} is not the file that was written; the next run downloads it again if it can"
-            )
-        return path
-
-    def create(self) -> None:
-        """Create both folders; raises CacheError."""
-        for tier in TIERS:
-            durable.make_folder(self.folder(tier))
-
-    def present(self, tier: Tier) -> frozenset[str]:
-        """Names of the files in a tier's folder, by one read of the folder. Raises CacheError."""
-        folder = self.folder(tier)
-        with durable.translated("look into", folder):
-            return frozenset(opening.names(folder))
+    session: date
+    tier: Tier
+    staged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +118,11 @@ class PartsOf:
     sha256: Mapping[Tier, str] = field(default_factory=dict)
     version: str = ""
     in_doubt: bool = False
-    staged: Mapping[Tier, Path] = field(default_factory=dict)
+    staged: Mapping[Tier, PartKey] = field(default_factory=dict)
+
+    def key(self, tier: Tier) -> PartKey:
+        """What is to be read as this part."""
+        return self.staged.get(tier) or PartKey(self.session, tier)
 
     def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:
         """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""

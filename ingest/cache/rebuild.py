@@ -8,21 +8,19 @@ parts is lost with a manifest: corrections, what Yahoo said, which files were re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 from ingest.cache import part_record
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import commit_restored
-from ingest.cache.layout import PartFolders
+from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
-from ingest.files import durable, opening
-from ingest.files.hashing import has_hash
-from ingest.market.datasets import session_of
+from ingest.cache.parts.store import PartStore, matches
+from ingest.market.datasets import is_part_name, session_of
 
 
 def rebuild(cache: Cache) -> str | None:
     """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
-    if cache.manifest.sessions.committed() or not (found := part_days(cache.parts.tracked)):
+    if cache.manifest.sessions.committed() or not (found := part_days(cache.parts)):
         return None
     taken = take_up(cache, found)
     left = len(found) - len(taken)
@@ -46,31 +44,29 @@ def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
     return tuple(taken)
 
 
-def part_days(folder: Path) -> frozenset[date]:
-    """Days of which a folder has a part. Raises CacheError."""
-    with durable.translated("look into", folder):
-        names = opening.names(folder, "????-??-??.csv.gz")
-    return frozenset(day for name in names if (day := session_of(name)))
+def part_days(parts: PartStore) -> frozenset[date]:
+    """Days of which there is a tracked part. Raises CacheError."""
+    return frozenset(day for name in parts.names("tracked") if is_part_name(name) and (day := session_of(name)))
 
 
 def _trusted(layout: Layout, days: Collection[date]) -> Iterator[part_record.Stamped]:
     for day in days:
-        found = _said(layout.parts.path(day, "tracked"))
+        found = _said(layout.parts, PartKey(day, "tracked"))
         if found is None or (found.dataset, found.record.session) != (layout.dataset.name, day):
             continue
         if is_whole(layout.parts, found.record):
             yield found
 
 
-def is_whole(folders: PartFolders, record: SessionRecord) -> bool:
+def is_whole(parts: PartStore, record: SessionRecord) -> bool:
     """Whether both parts are the files of this record."""
-    return all(has_hash(folders.path(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
+    return all(matches(parts, PartKey(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
 
 
-def _said(path: Path) -> part_record.Stamped | None:
+def _said(store: PartStore, part: PartKey) -> part_record.Stamped | None:
     """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
     try:
-        with opening.to_read(path) as file:
+        with store.open(part) as file:
             return part_record.read_record(file)
     except OSError:
         return None

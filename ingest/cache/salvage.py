@@ -40,7 +40,7 @@ def renew(settings: Settings, say: Say) -> None:
 
 def _take_parts(building: Path, settings: Settings, dataset: Dataset) -> int:
     layout = Layout.of(settings, dataset)
-    if not (days := rebuild.part_days(layout.parts.tracked)):
+    if not (days := rebuild.part_days(layout.parts)):
         return 0
     with Manifest.open(building, dataset.name) as manifest:
         days -= {*manifest.sessions.committed(), *(record.session for record, _ in manifest.replacements.intents())}

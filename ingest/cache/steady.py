@@ -10,16 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 
 from ingest.cache.cache import Cache
-from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.layout import PartKey, PartsOf
 from ingest.cache.manifest import Manifest
+from ingest.cache.parts.store import PartStore, matches
 from ingest.errors import CacheError
-from ingest.files import durable
-from ingest.files.hashing import has_hash
 from ingest.market.datasets import Tier
 
 Read = Callable[[Sequence[PartsOf]], pl.DataFrame]
@@ -82,21 +80,21 @@ def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection
     )
 
 
-def _settled(folders: PartFolders, held: PartsOf, intended: PartsOf | None) -> PartsOf:
+def _settled(store: PartStore, held: PartsOf, intended: PartsOf | None) -> PartsOf:
     """The parts as they are: those that are held, or all that are to take their place, wherever these are by now."""
     if intended is None:
         return held
-    if files := _files(folders, intended):
+    if files := _files(store, intended):
         return replace(intended, version=held.version, staged=files)
     return replace(held, in_doubt=True)
 
 
-def _files(folders: PartFolders, parts: PartsOf) -> Mapping[Tier, Path] | None:
-    """Where each of the parts is, under its name or as it was staged; None where one is not there."""
-    found: dict[Tier, Path] = {}
+def _files(store: PartStore, parts: PartsOf) -> Mapping[Tier, PartKey] | None:
+    """Each of the parts under its name, or as it was staged; None where one is not there."""
+    found: dict[Tier, PartKey] = {}
     for tier, sha256 in parts.sha256.items():
-        path = folders.path(parts.session, tier)
-        there = next((one for one in (path, *durable.staged(path)) if has_hash(one, sha256)), None)
+        keys = (PartKey(parts.session, tier), *store.staged(parts.session, tier))
+        there = next((one for one in keys if matches(store, one, sha256)), None)
         if there is None:
             return None
         found[tier] = there

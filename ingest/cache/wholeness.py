@@ -5,7 +5,7 @@ from datetime import date
 
 from ingest.cache.cache import Layout
 from ingest.cache.manifest import Held
-from ingest.market.datasets import TIERS
+from ingest.market.datasets import TIERS, part_name
 
 
 def not_whole(layout: Layout, held: Mapping[date, Held]) -> list[date]:
@@ -16,13 +16,10 @@ def not_whole(layout: Layout, held: Mapping[date, Held]) -> list[date]:
 
 def missing_parts(layout: Layout, held: Mapping[date, Held]) -> set[date]:
     """Committed sessions of which a part's file is gone. Raises CacheError."""
-    folders = layout.parts
-    present = {tier: folders.present(tier) for tier in TIERS}
+    present = {tier: layout.parts.names(tier) for tier in TIERS}
     return {
         day
         for day, state in held.items()
         if state.held == "committed"
-        and any(
-            folders.path(day, tier).name not in present[tier] for tier in (TIERS if state.archive_kept else TIERS[:1])
-        )
+        and any(part_name(day) not in present[tier] for tier in (TIERS if state.archive_kept else TIERS[:1]))
     }

@@ -3,7 +3,7 @@
 Order of a replacement: write a temporary file in the target's folder, fsync it, rename it over the target, fsync
 the folder. After a crash a name has its old content or its new one; a crash can leave a temporary file,
 `.2025-11-11.csv.gz.ingest-0123456789abcdef.tmp`, which `sweep` removes. The hexadecimal token identifies the
-process: no other program's file has such a name, and no two processes write to one file.
+process, or one single write (`another`): no other program's file has such a name, and no two write to one file.
 """
 
 import errno
@@ -60,6 +60,16 @@ def temporary(path: Path) -> Path:
     return path.with_name(f"{_beginning(path)}{_token()}.tmp")
 
 
+def another(path: Path) -> Path:
+    """A temporary name for a target that nobody else has, nor this process when it does the same once more."""
+    return path.with_name(f"{_beginning(path)}{os.urandom(8).hex()}.tmp")
+
+
+def is_temporary(path: Path, name: str) -> bool:
+    """Whether a name is a temporary one of this target, whoever made it, also a version before this one."""
+    return name == f".{path.name}.tmp" or (name.startswith(_beginning(path)) and bool(_OURS.fullmatch(name)))
+
+
 def _beginning(path: Path) -> str:
     """How the temporary names of a target begin, up to the token; its own name may be as long as a name can be."""
     fits = len(path.name.encode()) + len("..ingest-.tmp") + 16 <= _MAX_NAME_BYTES
@@ -72,56 +82,52 @@ def staged(path: Path) -> list[Path]:
 
     Raises CacheError.
     """
-    beginning, earlier = _beginning(path), f".{path.name}.tmp"
     with translated("look into", path.parent):
         names = opening.names(path.parent)
-    return [
-        path.with_name(name)
-        for name in names
-        if name == earlier or (name.startswith(beginning) and _OURS.fullmatch(name))
-    ]
+    return [path.with_name(name) for name in names if is_temporary(path, name)]
 
 
-def stage(path: Path, data: bytes, sync: bool = True) -> Path:
+def stage(path: Path, data: bytes, sync: bool = True, under: Path | None = None) -> Path:
     """Write the target's temporary file and make its content durable; its name is not durable yet.
 
-    Without `sync` the content is not durable either. Raises CacheError if the disk is full, read-only or
-    failing.
+    It has the process's own temporary name, or the one given by `under`. Without `sync` the content is not durable
+    either. Raises CacheError if the disk is full, read-only or failing.
     """
-    with staging(path, sync) as write:
+    with staging(path, sync, under) as write:
         write(data)
-    return temporary(path)
+    return under or temporary(path)
 
 
 @contextmanager
-def staging(path: Path, sync: bool = True) -> Iterator[Write]:
+def staging(path: Path, sync: bool = True, under: Path | None = None) -> Iterator[Write]:
     """Write the target's temporary file bit by bit; its content is durable once the block has ended without an error.
 
     If the block ends with an error, the temporary file is removed. Raises CacheError as `stage` does.
     """
+    left = under or temporary(path)
     try:
         with ExitStack() as stack:
             with translated("write", path):
-                descriptor = stack.enter_context(_made(path))
+                descriptor = stack.enter_context(_made(left))
             yield partial(_write_to, path, descriptor)
             if sync:
                 with translated("write", path):
                     os.fsync(descriptor)
     except BaseException:
         with suppress(CacheError):  # the actual error has been reported
-            unstage(path)
+            unstage(path, under)
         raise
 
 
 @contextmanager
-def _made(path: Path) -> Iterator[int]:
-    """Create the target's temporary file; one left by an earlier attempt of this process is not reused."""
+def _made(left: Path) -> Iterator[int]:
+    """Create a temporary file; one left by an earlier attempt of this process is not reused."""
     with ExitStack() as stack:
         try:
-            descriptor = stack.enter_context(opening.created(temporary(path)))
+            descriptor = stack.enter_context(opening.created(left))
         except FileExistsError:
-            temporary(path).unlink()
-            descriptor = stack.enter_context(opening.created(temporary(path)))
+            left.unlink()
+            descriptor = stack.enter_context(opening.created(left))
         yield descriptor
 
 
@@ -130,17 +136,18 @@ def _write_to(path: Path, descriptor: int, data: bytes | bytearray | memoryview)
         opening.write_all(descriptor, data)
 
 
-def unstage(path: Path) -> None:
-    """Remove the target's temporary file; the file under the name itself stays."""
-    remove(temporary(path))
+def unstage(path: Path, under: Path | None = None) -> None:
+    """Remove the target's temporary file, or the one given by `under`; the file under the name itself stays."""
+    remove(under or temporary(path))
 
 
 def put(path: Path, data: bytes) -> None:
     """Replace a file whole: a kill leaves the old one or the new one, a crash of the machine may leave neither."""
     with translated("write", path):
-        with _made(path) as descriptor:
+        left = temporary(path)
+        with _made(left) as descriptor:
             opening.write_all(descriptor, data)
-        temporary(path).replace(path)
+        left.replace(path)
 
 
 def write_at(path: Path, offset: int, data: bytes | bytearray) -> None:
@@ -179,15 +186,10 @@ def copy(path: Path, source: Path) -> None:
     publish(path)
 
 
-def publish(path: Path) -> None:
-    """Rename the target's temporary file over it; durable once `sync_folder` has returned."""
-    carry_on(path, temporary(path))
-
-
-def carry_on(path: Path, left: Path) -> None:
-    """Like `publish`, for a temporary file that another process has left."""
+def publish(path: Path, left: Path | None = None) -> None:
+    """Rename the target's temporary file over it, or one that was `left`; durable once `sync_folder` has returned."""
     with translated("replace", path):
-        left.replace(path)
+        (left or temporary(path)).replace(path)
 
 
 def move(path: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ingest.cache import lock, rebuild
-from ingest.cache.cache import Cache, Layout
+from ingest.cache.cache import Cache, Layout, part_folders
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.integrity import replacement
@@ -18,7 +18,7 @@ from ingest.errors import ManifestDamaged
 from ingest.files import durable, opening
 from ingest.maintenance.verify import Problem, Verified, check_cache
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.market.datasets import TIERS, Dataset, is_part_name
+from ingest.market.datasets import Dataset, is_part_name, part_name
 from ingest.planning.request import Request
 from ingest.settings import Settings
 from ingest.tracked.update import bring_up_to_date
@@ -55,7 +55,7 @@ def _is_damaged(settings: Settings) -> bool:
 def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
     """Move files out of the way that stand where the dataset's folders belong; returns how many there were."""
     layout = Layout.of(settings, dataset)
-    parts = map(layout.parts.folder, TIERS)
+    parts = part_folders(settings, dataset).values()
     folders = (*parts, layout.csvs.path, layout.quarantine, layout.downloads)
     below = {up for one in folders for up in (one, *one.parents) if up.is_relative_to(settings.cache.root)}
     return sum(_moved(path, say) for path in sorted(below - {settings.cache.root}) if _is_no_folder(path))
@@ -84,6 +84,7 @@ class _Mending:
 
     def __init__(self, settings: Settings, request: Request, cache: Cache, say: Say) -> None:
         self._settings, self._request, self._cache, self._tell = settings, request, cache, say
+        self._folders = part_folders(settings, cache.dataset)
         self.deeds = 0
 
     @property
@@ -109,8 +110,7 @@ class _Mending:
 
     def _blocked(self) -> Iterator[Path]:
         """What no file, or no folder of months, could replace: other kinds of things under names of the cache's own."""
-        folders = self._cache.parts
-        for folder in (*map(folders.folder, TIERS), self._cache.quarantine):
+        for folder in (*self._folders.values(), self._cache.quarantine):
             with durable.translated("look into", folder):
                 names = opening.names(folder, "*.csv.gz")
             yield from (folder / name for name in names if is_part_name(name) and opening.is_folder(folder / name))
@@ -123,7 +123,7 @@ class _Mending:
         if problem.about == "csv" and problem.ticker:
             yield self._cache.csvs.file(problem.ticker, problem.period or "")
         elif problem.about == "session" and problem.session:
-            yield from (self._cache.parts.path(problem.session, tier) for tier in TIERS)
+            yield from (folder / part_name(problem.session) for folder in self._folders.values())
         elif problem.about == "quarantine" and problem.session:
             yield self._cache.quarantined(problem.session)
 
@@ -138,7 +138,7 @@ class _Mending:
         """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
         doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
         if not self._manifest.sessions.committed():  # no part says enough: no look names them
-            doubtful |= rebuild.part_days(self._cache.parts.tracked)
+            doubtful |= rebuild.part_days(self._cache.parts)
         taken = rebuild.take_up(self._cache, doubtful)
         self._each(taken, "restored from its parts")
         lost = frozenset(doubtful - set(taken))

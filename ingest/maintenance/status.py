@@ -15,7 +15,7 @@ from ingest.files import durable
 from ingest.finding import KINDS, Finding
 from ingest.market.calendars import Calendar, today
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
-from ingest.market.datasets import Dataset, Tier
+from ingest.market.datasets import TIERS, Dataset
 from ingest.market.permission import Permission
 from ingest.market.windows import span
 from ingest.reading.adjusting.freshness import calendar_of
@@ -162,7 +162,7 @@ def findings_frame(found: Iterable[tuple[date, Finding]]) -> "pl.DataFrame":
 
 
 def _parts(layout: Layout) -> int:
-    return sum(name.endswith(".csv.gz") for name in layout.parts.present("tracked"))
+    return sum(name.endswith(".csv.gz") for name in layout.parts.names("tracked"))
 
 
 def _not_whole(cache: Cache) -> list[date]:
@@ -177,13 +177,9 @@ def _age(calendar: Calendar, last: date | None) -> int | None:
 
 def _sizes(layout: Layout) -> Iterable[TierSize]:
     yield _size("tracked CSVs", layout.csvs.path, layout.csvs.present())
-    yield _size("tracked parts", layout.parts.tracked, _parts_in(layout, "tracked"))
-    yield _size("archive parts", layout.parts.archive, _parts_in(layout, "archive"))
-
-
-def _parts_in(layout: Layout, tier: Tier) -> Iterable[Path]:
-    parts = layout.parts
-    return (parts.folder(tier) / name for name in parts.present(tier) if name.endswith(".csv.gz"))
+    for tier in TIERS:
+        sizes = layout.parts.sizes(tier)
+        yield TierSize(f"{tier} parts", layout.parts.place(tier), sum(sizes), len(sizes))
 
 
 def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:

@@ -87,11 +87,11 @@ def cost_of(pieces: Iterable[bytes], most: int) -> int:
 def pieces_of(body: Body, max_unpacked: int, size: int) -> Iterator[bytes]:
     """Text of a body, piece by piece. Raises UnreadableFile, and CacheError for a body in a file."""
     if body.path:
-        return pieces_in(body.path, max_unpacked, size)
+        return _pieces_in(body.path, max_unpacked, size)
     return members.unpacked(body.open(), max_unpacked, size)
 
 
-def pieces_in(path: Path, max_unpacked: int, size: int) -> Iterator[bytes]:
+def _pieces_in(path: Path, max_unpacked: int, size: int) -> Iterator[bytes]:
     """The same of a packed file."""
     with durable.translated("read", path), opening.to_read(path) as file:
         yield from members.unpacked(file, max_unpacked, size)

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
+from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.part_record import note_of, stamped
 from ingest.cache.parts import note as stamp
 from ingest.cache.parts import parts
 from ingest.cache.parts.parts import PackedPart, PartWriter
-from ingest.files import durable
-from ingest.files.hashing import has_hash
+from ingest.cache.parts.store import matches
 from ingest.market.datasets import TIERS, Tier
 from ingest.pipeline.body import SessionText
 from ingest.pipeline.task import Job
@@ -31,10 +31,10 @@ class Parts(Protocol):
     def split(self) -> SplitResult:
         """Cut the text and pack its parts. Raises UnreadableFile, CacheError."""
 
-    def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[Tier, ...]]:
+    def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[PartKey, ...]]:
         """Put the record into the tracked part, as a note, and make both parts durable under temporary names.
 
-        Returns the record of what is written then, and which parts are not in their places already: of a replacement
+        Returns the record of what is written then, and the parts that are not in their places already: of a replacement
         often one part alone has changed. Raises CacheError.
         """
 
@@ -55,14 +55,12 @@ class _InMemory(Parts):
         self.packed = {tier: parts.pack_part(part) for tier, part in found.texts.items()}
         return found
 
-    def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[Tier, ...]]:
-        job = self._job
+    def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[PartKey, ...]]:
+        job, store = self._job, self._job.layout.parts
         record, data = stamped(record, self.packed["tracked"].data, job.dataset.name, job.decision.tracked)
         files = {tier: data if tier == "tracked" else part.data for tier, part in self.packed.items()}
-        changed = tuple(tier for tier in files if not (job.replaced and parts.holds(job.path(tier), files[tier])))
-        for tier in changed:
-            durable.stage(job.path(tier), files[tier])
-        return record, changed
+        changed = [tier for tier in files if not (job.replaced and parts.holds(store, job.part(tier), files[tier]))]
+        return record, tuple(store.stage(job.decision.session, tier, files[tier]) for tier in changed)
 
 
 class _AsTheyCome(Parts):
@@ -70,7 +68,9 @@ class _AsTheyCome(Parts):
 
     def __init__(self, job: Job, pieces: Pieces, open_files: ExitStack) -> None:
         self._job, self._pieces, self._open_files = job, pieces, open_files
+        self._store = job.layout.parts
         self._writers: Mapping[Tier, PartWriter] = {}
+        self._staged: Mapping[Tier, PartKey] = {}
 
     def split(self) -> SplitResult:
         found = streamed.split(self._pieces, self._job.spec, self._sinks, self._job.tuning.chunk)
@@ -78,22 +78,29 @@ class _AsTheyCome(Parts):
         return found
 
     def _sinks(self, header: bytes) -> Mapping[Tier, PartWriter]:
-        self._open_files.close()
-        tiers = TIERS if self._job.decision.keep_rest else TIERS[:1]
-        files = {tier: self._open_files.enter_context(durable.staging(self._job.path(tier))) for tier in tiers}
-        self._writers = {tier: PartWriter(write, header) for tier, write in files.items()}
+        self._begin_again()
+        tiers, session = TIERS if self._job.decision.keep_rest else TIERS[:1], self._job.decision.session
+        files = {tier: self._open_files.enter_context(self._store.staging(session, tier)) for tier in tiers}
+        self._staged = {tier: file.key for tier, file in files.items()}
+        self._writers = {tier: PartWriter(file.write, header) for tier, file in files.items()}
         return self._writers
 
-    def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[Tier, ...]]:
+    def _begin_again(self) -> None:
+        """What was written before it was found that the text is to be cut otherwise is of no use."""
+        self._open_files.close()
+        for part in self._staged.values():
+            self._store.discard(part)
+
+    def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[PartKey, ...]]:
         note = note_of(record, self._job.dataset.name, self._job.decision.tracked)
         sha256 = self._writers["tracked"].append(b"" if note is None else stamp.tail(note))
         record = replace(record, tracked_sha256=sha256)
         self._open_files.close()  # both are durable from here on
         return record, self._changed(record.part_sha256)
 
-    def _changed(self, known: Mapping[Tier, str]) -> tuple[Tier, ...]:
-        path = self._job.path
-        same = [tier for tier in known if self._job.replaced and has_hash(path(tier), known[tier])]
+    def _changed(self, known: Mapping[Tier, str]) -> tuple[PartKey, ...]:
+        job, store = self._job, self._store
+        same = [tier for tier in known if job.replaced and matches(store, job.part(tier), known[tier])]
         for tier in same:
-            durable.unstage(path(tier))
-        return tuple(tier for tier in known if tier not in same)
+            store.discard(self._staged[tier])
+        return tuple(self._staged[tier] for tier in known if tier not in same)

@@ -7,20 +7,17 @@ from dataclasses import replace
 from ingest import finding
 from ingest.cache.manifest import HeldVersion, SessionRecord
 from ingest.cache.parts import parts
+from ingest.cache.parts.store import matches
 from ingest.errors import CacheError, UnreadableFile
-from ingest.files.hashing import has_hash
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
-from ingest.pipeline.body import Costly, SessionText, cost_of, pieces_in
+from ingest.pipeline.body import Costly, SessionText, cost_of
 from ingest.pipeline.task import Job
 from ingest.splitting import whole
 from ingest.splitting.compare import TURN, Version, compare
 from ingest.splitting.diff import Correction, Difference, check_loss, refuse_loss
 from ingest.splitting.parsing import read_header
 from ingest.splitting.streamed import Pieces, opened
-
-_NO_LIMIT = 1 << 62
-"""Of what we wrote ourselves."""
 
 
 def corrected(
@@ -94,7 +91,9 @@ def _version(texts: list[bytes], dataset: Dataset) -> Version:
 def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
     """Texts of the parts held; None where one of them is not the file that the manifest knows."""
     try:
-        return [parts.read_known(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()]
+        return [
+            parts.read_known(job.layout.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()
+        ]
     except CacheError:
         return None
 
@@ -122,13 +121,13 @@ def _new_in_chunks(job: Job, pieces: Pieces) -> Version:
 
 def _held_in_chunks(job: Job, replaced: HeldVersion) -> Version | None:
     """None where one of the parts held is not the file that the manifest knows."""
-    if all(has_hash(job.path(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
+    if all(matches(job.layout.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
         return _in_chunks([_part(job, tier) for tier in replaced.part_sha256], job, None)
     return None
 
 
 def _part(job: Job, tier: Tier) -> Pieces:
-    return lambda: pieces_in(job.path(tier), _NO_LIMIT, job.tuning.piece)
+    return lambda: parts.read_pieces(job.layout.parts, job.part(tier), job.tuning.piece)
 
 
 def _in_chunks(sources: list[Pieces], job: Job, tracked: frozenset[str] | None) -> Version:

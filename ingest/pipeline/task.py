@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ingest.cache.cache import Layout
 from ingest.cache.commit import StagedSession
+from ingest.cache.layout import PartKey
 from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
@@ -36,9 +37,9 @@ class Job:
         """Whose session it is."""
         return self.layout.dataset
 
-    def path(self, tier: Tier) -> Path:
-        """Where a part of the session is, or is to be."""
-        return self.layout.parts.path(self.decision.session, tier)
+    def part(self, tier: Tier) -> PartKey:
+        """A part of the session as it is held, or is to be."""
+        return PartKey(self.decision.session, tier)
 
     @property
     def spec(self) -> SplitSpec:

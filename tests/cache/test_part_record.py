@@ -12,6 +12,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parts_kit import PART, in_memory
 from splitting_kit import parted
 
 from ingest.cache import part_record
@@ -83,16 +84,15 @@ def test_the_record_comes_back_from_the_part(names, more, kept, found, etag):
     assert gzip.decompress(noted) == members.unpack(noted) == members.unpack(data)
 
 
-def test_each_member_is_found_behind_the_note(tmp_path):
+def test_each_member_is_found_behind_the_note():
     names = [f"T{n:05}" for n in range(9_000)]
     record, noted = stamped(*made(names, names), "set", frozenset(names[:50]))
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(noted)
+    store = in_memory(noted)
     index = MemberIndex.decode(record.tracked_index)
     assert len(index.offsets) > 5
     assert index.offsets[-1] == len(noted)
     for name in (names[0], names[4_321], names[-1]):
-        lines = parts.read_lines(path, index, [name])
+        lines = parts.read_lines(store, PART, index, [name])
         assert f"{name},{int(name[1:])},1,1,1,1\n".encode() in lines
         assert lines.count(b"\n") < 3_000
 

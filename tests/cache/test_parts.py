@@ -2,7 +2,7 @@
 
 import gzip
 import hashlib
-import tempfile
+import re
 from collections import Counter
 from pathlib import Path
 from unittest import mock
@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parts_kit import PART, in_memory, local, put
 from splitting_kit import parted
 
 from ingest.cache.layout import MemberIndex
@@ -47,24 +48,20 @@ def test_all_lines_of_wanted_tickers_are_found_and_none_is_torn(
     names = sorted(names) if in_order else names
     rows = [_row(ticker, number) for number, ticker in enumerate(names)]
     packed = _pack(rows)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "part.csv.gz")
-        path.write_bytes(packed.data)
-        found = parts.read_lines(path, packed.index, wanted)
+    found = parts.read_lines(in_memory(packed.data), PART, packed.index, wanted)
     assert _of(found, wanted) == _of(b"".join(rows), wanted)
     assert Counter(found.splitlines(keepends=True)) <= Counter(rows)
 
 
-def test_the_lines_read_are_those_of_the_members_and_never_the_header(tmp_path: Path) -> None:
+def test_the_lines_read_are_those_of_the_members_and_never_the_header() -> None:
     packed = _pack([_row(f"T{number:05d}") for number in range(100)])
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(packed.data)
+    store = in_memory(packed.data)
     for name in packed.index.firsts:
         members = packed.index.members([name])
         begin, end = packed.index.offsets[members[0]], packed.index.offsets[members[-1] + 1]
-        assert parts.read_lines(path, packed.index, [name]) == gzip.decompress(packed.data[begin:end]).removeprefix(
-            HEADER
-        )
+        assert parts.read_lines(store, PART, packed.index, [name]) == gzip.decompress(
+            packed.data[begin:end]
+        ).removeprefix(HEADER)
 
 
 @given(st.lists(tickers, max_size=40), st.booleans())
@@ -83,21 +80,21 @@ def test_in_a_sorted_part_a_ticker_is_in_two_members_at_most() -> None:
 
 
 @pytest.mark.parametrize("absent", ["", "A", "T00000A", "T01999A", "ZZZ"])
-def test_a_ticker_that_is_not_there_costs_two_members_at_most(absent: str, tmp_path: Path) -> None:
+def test_a_ticker_that_is_not_there_costs_two_members_at_most(absent: str) -> None:
     packed = _pack([_row(f"T{number:05d}") for number in range(2_000)])
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(packed.data)
+    store = in_memory(packed.data)
     assert len(packed.index.members([absent])) <= 2
-    assert not _of(parts.read_lines(path, packed.index, [absent]), frozenset([absent]))
+    assert not _of(parts.read_lines(store, PART, packed.index, [absent]), frozenset([absent]))
 
 
-def test_a_ticker_that_spans_members_is_read_from_all_of_them(tmp_path: Path) -> None:
+def test_a_ticker_that_spans_members_is_read_from_all_of_them() -> None:
     rows = [_row("A"), *(_row("B", number) for number in range(100)), _row("C")]
     packed = _pack(rows)
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(packed.data)
+    store = in_memory(packed.data)
     assert len(packed.index.members(["B"])) > 10
-    assert _of(parts.read_lines(path, packed.index, ["B"]), frozenset("B")) == _of(b"".join(rows), frozenset("B"))
+    assert _of(parts.read_lines(store, PART, packed.index, ["B"]), frozenset("B")) == _of(
+        b"".join(rows), frozenset("B")
+    )
 
 
 def test_without_order_every_member_is_read() -> None:
@@ -105,21 +102,19 @@ def test_without_order_every_member_is_read() -> None:
     assert index.members(["T00050"]) == list(range(len(index.firsts)))
 
 
-def test_nothing_wanted_reads_nothing(tmp_path: Path) -> None:
+def test_nothing_wanted_reads_nothing() -> None:
     packed = _pack([_row("A"), _row("B")])
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(packed.data)
-    assert parts.read_lines(path, packed.index, []) == b""
+    store = in_memory(packed.data)
+    assert parts.read_lines(store, PART, packed.index, []) == b""
 
 
 @pytest.mark.parametrize("text", [HEADER, HEADER[:-1]])
-def test_a_part_without_rows_has_no_lines(text: bytes, tmp_path: Path) -> None:
+def test_a_part_without_rows_has_no_lines(text: bytes) -> None:
     cut = parted(text, frozenset("A"), True)
     packed = parts.pack_part(cut.tracked)
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(packed.data)
-    assert parts.read_known(path, packed.sha256) == text
-    assert parts.read_lines(path, packed.index, ["A"]) == b""
+    store = in_memory(packed.data)
+    assert parts.read_known(store, PART, packed.sha256) == text
+    assert parts.read_lines(store, PART, packed.index, ["A"]) == b""
 
 
 def test_a_part_is_an_ordinary_gzip_file_and_always_the_same(tmp_path: Path) -> None:
@@ -128,17 +123,18 @@ def test_a_part_is_an_ordinary_gzip_file_and_always_the_same(tmp_path: Path) -> 
     assert first == second
     assert first.sha256 == hashlib.sha256(first.data).hexdigest()
     assert first.rows == 2_000
-    path = tmp_path / "part.csv.gz"
-    path.write_bytes(first.data)
-    with gzip.open(path) as file:
+    store = local(tmp_path)
+    put(store, first.data)
+    with gzip.open(store.path(PART)) as file:
         assert file.read() == HEADER + b"".join(rows)
-    assert parts.read_known(path, first.sha256) == HEADER + b"".join(rows)
+    assert parts.read_known(store, PART, first.sha256) == HEADER + b"".join(rows)
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "flipped", "folder"])
 def test_a_part_that_is_missing_or_damaged_is_an_error_that_names_it(damage: str, tmp_path: Path) -> None:
     packed = _pack([_row(f"T{number:05d}") for number in range(50)])
-    path = tmp_path / "part.csv.gz"
+    store = local(tmp_path)
+    path = store.path(PART)
     if damage == "folder":
         path.mkdir()
     elif damage != "missing":
@@ -146,7 +142,7 @@ def test_a_part_that_is_missing_or_damaged_is_an_error_that_names_it(damage: str
         for begin in (0, *packed.index.offsets[1:-1]):
             data[begin] ^= 0xFF
         path.write_bytes(packed.data[:-5] if damage == "short" else bytes(data))
-    with pytest.raises(CacheError, match=r"part\.csv\.gz"):
-        parts.read_known(path, packed.sha256)
-    with pytest.raises(CacheError, match=r"part\.csv\.gz"):
-        parts.read_lines(path, packed.index, ["T00049"])
+    with pytest.raises(CacheError, match=re.escape(str(path))):
+        parts.read_known(store, PART, packed.sha256)
+    with pytest.raises(CacheError, match=re.escape(str(path))):
+        parts.read_lines(store, PART, packed.index, ["T00049"])

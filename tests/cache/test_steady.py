@@ -179,7 +179,7 @@ def test_what_is_neither_the_old_part_nor_the_new_one_is_refused(place, server, 
         for one in snapshots(place, tmp_path / "killed", tracked=MANY, refresh=True)
         if one.query("SELECT 1 FROM intents WHERE session = ?", str(FIRST))
     )
-    for path in (killed.part(FIRST), durable.temporary(killed.part(FIRST))):
+    for path in (killed.part(FIRST), *durable.staged(killed.part(FIRST))):
         path.write_bytes(pack(flat([("AAPL", "1")])))
     with pytest.raises(CacheError, match="is not the file that was written; the next run downloads it again"):
         day(killed)

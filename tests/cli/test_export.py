@@ -46,7 +46,7 @@ def test_a_file_that_is_there_is_replaced(place, tmp_path):
 KILLED = """
 import os, signal
 from ingest.files import durable
-durable.publish = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+durable.publish = lambda path, *left: os.kill(os.getpid(), signal.SIGKILL)
 from ingest.__main__ import main
 main()
 """

@@ -79,12 +79,13 @@ class Steps:
         )
 
         def staging(path, data, **more):
-            self.take("stage", lambda: durable.temporary(path).write_bytes(data[: len(data) // 2]))
+            left = more.get("under") or durable.temporary(path)
+            self.take("stage", lambda: left.write_bytes(data[: len(data) // 2]))
             return stage(path, data, **more)
 
-        def publishing(path):
+        def publishing(path, *left):
             self.take("publish")
-            publish(path)
+            publish(path, *left)
 
         def syncing(folder):
             self.take("sync")

@@ -217,6 +217,12 @@ def job(tmp_path, dataset=STOCKS_DAY, **more):
     return Job(decision, 0, layout, 1 << 40, tuning=tuning.DEFAULT, **more)
 
 
+def staged(asked, tier):
+    """Bytes of the one part of a tier that is staged."""
+    (key,) = asked.layout.parts.staged(asked.decision.session, tier)
+    return asked.layout.parts.read(key)
+
+
 def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large):
     packed = packed_day(DAYS[0])
     (tmp_path / "spool").write_bytes(packed)
@@ -226,11 +232,11 @@ def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large)
     assert made[0].record == made[1].record
     assert made[0].record.size == len(packed)
     for tier in ("tracked", "archive"):
-        one, other = (durable.temporary(each.path(tier)).read_bytes() for each in jobs)
+        one, other = (staged(each, tier) for each in jobs)
         assert one == other
         assert pl.read_csv(one).height == getattr(made[0].record, f"{tier}_rows")
-    with durable.temporary(jobs[0].path("tracked")).open("rb") as file:
-        assert part_record.read_record(file).record == replace(made[0].record, last_modified="")
+    said = part_record.read_record(io.BytesIO(staged(jobs[0], "tracked")))
+    assert said.record == replace(made[0].record, last_modified="")
 
 
 def test_a_text_with_a_line_end_within_quotes_far_down_is_cut_by_rows(tmp_path, large):
@@ -238,7 +244,7 @@ def test_a_text_with_a_line_end_within_quotes_far_down_is_cut_by_rows(tmp_path, 
     text = f'{HEADER}\n{"".join(rows)}AAPL,1,1,1,1,1,1,"1\n2"\nZ,1,1,1,1,1,1,1\n'.encode()
     asked = job(tmp_path)
     assert worker.prepare(asked, Body(pack(text), "e", "m")).record.cut == "polars"
-    parts = [gzip.decompress(durable.temporary(asked.path(tier)).read_bytes()) for tier in ("tracked", "archive")]
+    parts = [gzip.decompress(staged(asked, tier)) for tier in ("tracked", "archive")]
     assert parts[0] == f'{HEADER}\nAAPL,1,1,1,1,1,1,"1\n2"\n'.encode()
     assert pl.read_csv(parts[1]).height == 201
 

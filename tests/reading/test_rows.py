@@ -1,5 +1,7 @@
 """Reading parts beside a run that replaces them."""
 
+from pathlib import Path
+
 import pytest
 from pipeline_kit import Place, flat, key, market_objects
 from runs_kit import DAYS, SPAN
@@ -7,6 +9,7 @@ from runs_kit import DAYS, SPAN
 from ingest.cache import csv_files
 from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
+from ingest.cache.layout import PartKey
 from ingest.cache.manifest.records import Projection
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -31,7 +34,7 @@ def read(cache):
 
 
 def test_a_damaged_part_is_said_at_once_where_no_run_is_going_on(cache):
-    part = cache.parts.path(DAYS[2], "tracked")
+    part = Path(cache.parts.described(PartKey(DAYS[2], "tracked")))
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(CacheError, match=str(DAYS[2])):
         read(cache)

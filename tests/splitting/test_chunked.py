@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parts_kit import PART, in_memory
 from splitting_kit import parted
 from test_whole import BOM, HEADER, awkward, days
 
@@ -204,15 +205,14 @@ class TestDatesOfBars:
 
 
 class TestMembers:
-    def test_one_ticker_is_read_out_of_few_members(self, tmp_path, monkeypatch):
+    def test_one_ticker_is_read_out_of_few_members(self, monkeypatch):
         monkeypatch.setattr(members, "LARGE_BLOCK", 1000)
         names = [f"T{n:03}" for n in range(200)]
         rows = minutes({name: range(30) for name in names})
         done, files = streamed(b"".join(rows), (), 5000, dataset=STOCKS_MINUTE)
-        path = tmp_path / "part"
-        path.write_bytes(files["archive"])
+        store = in_memory(files["archive"])
         for name in (names[0], names[99], names[-1]):
-            text = parts.read_lines(path, done.parts["archive"].index, [name])
+            text = parts.read_lines(store, PART, done.parts["archive"].index, [name])
             assert [line + b"\n" for line in text.splitlines() if line.startswith(name.encode())] == [
                 row for row in rows if row.startswith(name.encode())
             ]

@@ -11,14 +11,14 @@ from unittest import mock
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from parts_kit import put
 from pipeline_kit import pointed
 from splitting_kit import parted
 
 from ingest.cache.cache import Layout
-from ingest.cache.layout import MemberIndex, PartsOf
+from ingest.cache.layout import MemberIndex, PartKey, PartsOf
 from ingest.cache.parts import lines, members, parts
 from ingest.errors import CacheError, UnreadableFile
-from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Tier
 from ingest.settings import Settings
@@ -48,7 +48,7 @@ class Cache:
             if part is not None:
                 with mock.patch.object(members, "BLOCK", block):
                     packed = parts.pack_part(part)  # type: ignore[arg-type]
-                durable.replace(self.layout.parts.path(session, tier), packed.data)
+                put(self.layout.parts, packed.data, PartKey(session, tier))
                 index[tier] = packed.index
         self.sessions.append(PartsOf(session, frozenset(tracked), cut.cut, cut.header.columns, index))
 
@@ -172,7 +172,7 @@ def test_each_wanted_ticker_has_its_first_row_of_each_session(
 
 def test_a_tracked_ticker_is_read_from_its_own_part_alone(cache: Cache) -> None:
     cache.add(_tickers("A", "B"), "A")
-    cache.layout.parts.path(DAY, "archive").unlink()
+    Path(cache.layout.parts.described(PartKey(DAY, "archive"))).unlink()
     assert [row[0] for row in cache.extract("A")] == ["A"]
     with pytest.raises(CacheError, match=r"2024-01-02\.csv\.gz"):
         cache.extract("B")
@@ -252,7 +252,7 @@ def test_what_was_accepted_can_be_read(bad: bytes, tracked: str, cache: Cache) -
 
 def test_a_damaged_part_is_an_error_of_the_cache(cache: Cache) -> None:
     cache.add(_tickers("A", "B"), "A")
-    path = cache.layout.parts.path(DAY, "tracked")
+    path = Path(cache.layout.parts.described(PartKey(DAY, "tracked")))
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(CacheError, match=r"2024-01-02\.csv\.gz"):
         cache.extract("A")

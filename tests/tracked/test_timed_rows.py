@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from monthly_kit import COLUMNS, CRYPTO_MINUTE, INDICES_MINUTE, NEW_YORK, at, bar, bars, expected, midnight, text_of
+from parts_kit import put
 
 from ingest.cache.cache import Layout
-from ingest.cache.layout import PartsOf
+from ingest.cache.layout import PartKey, PartsOf
 from ingest.cache.parts import lines, members, parts
 from ingest.errors import CacheError
-from ingest.files import durable
 from ingest.market.catalogue import CATALOGUE, STOCKS_MINUTE
 from ingest.market.datasets import Dataset, Tier
 from ingest.settings import Settings
@@ -50,7 +50,7 @@ class Cache:
             tickers = pl.Series([line.split(b",")[0].decode() for line in kept], dtype=pl.String)
             with mock.patch.object(members, "BLOCK", 256):
                 packed = parts.pack_part(PartText(b"".join([header, *kept]), starts, tickers, ordered))
-            durable.replace(self.layout.parts.path(day, tier), packed.data)
+            put(self.layout.parts, packed.data, PartKey(day, tier))
             index[tier] = packed.index
         self.sessions.append(PartsOf(day, frozenset(tracked), "lines", columns, index))
         self.texts.append((day, text))

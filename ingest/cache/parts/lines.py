@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import numpy as np
 import polars as pl
 
-from ingest.cache.layout import PartFolders, PartsOf
+from ingest.cache.layout import PartsOf
 from ingest.cache.parts.parts import read_lines
+from ingest.cache.parts.store import PartStore, trusted
 from ingest.errors import CacheError
 from ingest.hints import call
 from ingest.market.datasets import TIERS
@@ -22,13 +23,13 @@ number."""
 
 
 def dated_texts(
-    folders: PartFolders, sessions: Iterable[PartsOf], wanted: frozenset[str]
+    store: PartStore, sessions: Iterable[PartsOf], wanted: frozenset[str]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """Columns and dated text of each part that may hold wanted tickers."""
     for parts in sessions:
         for tier in TIERS:
             if tickers := parts.tickers_in(tier, wanted):
-                text = read_lines(folders.file(parts, tier), parts.index[tier], tickers)
+                text = read_lines(store, trusted(store, parts, tier), parts.index[tier], tickers)
                 yield parts.columns, _dated(_narrowed(text, tickers, parts), parts)
 
 

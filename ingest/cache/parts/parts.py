@@ -1,22 +1,24 @@
 """The two parts of a session: packed, and read back whole or by ticker."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.cache.layout import MemberIndex
+from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.parts import members as blockgzip
+from ingest.cache.parts.store import PartStore, translated
 from ingest.errors import CacheError, UnreadableFile
-from ingest.files import durable, opening, rights
+from ingest.files.durable import Write
 from ingest.splitting.part_text import Offsets, PartSink, PartText
 
 if TYPE_CHECKING:
     import polars as pl
+
+_NO_LIMIT = 1 << 62
+"""Bytes of a text that we wrote ourselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class PartWriter(PartSink):
     What is held in memory is one member. Where members end depends on the lines alone, not on how they come.
     """
 
-    def __init__(self, write: durable.Write, header: bytes) -> None:
+    def __init__(self, write: Write, header: bytes) -> None:
         self._write = write
         self._pending = bytearray(header)
         self._offsets, self._firsts = [0], list[str]()
@@ -117,42 +119,35 @@ class PartWriter(PartSink):
         return MemberIndex(tuple(self._offsets), tuple(self._firsts), ordered)
 
 
-def read_lines(path: Path, index: MemberIndex, tickers: Collection[str]) -> bytes:
+def read_lines(store: PartStore, part: PartKey, index: MemberIndex, tickers: Collection[str]) -> bytes:
     """Text of the members that may hold these tickers, without the header.
 
     Other tickers' lines stand among them. Raises CacheError where the part is missing or damaged.
     """
-    return read_members(path, index, index.members(tickers))
+    return read_members(store, part, index, index.members(tickers))
 
 
-def read_members(path: Path, index: MemberIndex, members: Sequence[int]) -> bytes:
+def read_members(store: PartStore, part: PartKey, index: MemberIndex, members: Sequence[int]) -> bytes:
     """Text of these members, ascending, without the header. Raises CacheError as `read_lines` does."""
     try:
-        text = blockgzip.unpack(_read_members(path, index, members))
+        text = blockgzip.unpack(_read_members(store, part, index, members))
     except (OSError, UnreadableFile) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(store, part, error) from error
     return text[text.find(b"\n") + 1 or len(text) :] if members and members[0] == 0 else text
 
 
-def _unreadable(path: Path, error: OSError | UnreadableFile) -> CacheError:
-    said = f"cannot read the part {path}: {error}"
-    return CacheError(rights.explained(said, error, path) if isinstance(error, OSError) else said)
+def _unreadable(store: PartStore, part: PartKey, error: OSError | UnreadableFile) -> CacheError:
+    said = f"cannot read the part {store.described(part)}: {error}"
+    return CacheError(store.explained(said, error, part) if isinstance(error, OSError) else said)
 
 
-def _read_members(path: Path, index: MemberIndex, members: Iterable[int]) -> bytes:
-    # Without a buffer: each range is one read.
-    with opening.unbuffered(path) as file:
-        return b"".join([_read_range(file, begin, end) for begin, end in _ranges(index, members)])
-
-
-def _read_range(file: FileIO, begin: int, end: int) -> bytes:
-    file.seek(begin)
-    found = file.read(end - begin)
-    while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
-        found += more
-    if len(found) < end - begin:
-        raise UnreadableFile(f"it ends at byte {begin + len(found):,}, but its index reaches to {end:,}")
-    return found
+def _read_members(store: PartStore, part: PartKey, index: MemberIndex, members: Iterable[int]) -> bytes:
+    ranges = _ranges(index, members)
+    found = store.read_ranges(part, ranges)
+    for (begin, end), data in zip(ranges, found, strict=True):
+        if len(data) < end - begin:
+            raise UnreadableFile(f"it ends at byte {begin + len(data):,}, but its index reaches to {end:,}")
+    return b"".join(found)
 
 
 def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]:
@@ -167,20 +162,26 @@ def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]
     return ranges
 
 
-def read_known(path: Path, sha256: str) -> bytes:
+def read_known(store: PartStore, part: PartKey, sha256: str) -> bytes:
     """Text of a part that is to have this hash. Raises CacheError where it is missing or is another file."""
     try:
-        data = opening.read(path)
+        data = store.read(part)
         if hashlib.sha256(data).hexdigest() == sha256:
             return blockgzip.unpack(data)
     except (OSError, UnreadableFile) as error:
-        raise _unreadable(path, error) from error
-    raise CacheError(f"the part {path} is not the file that was written")
+        raise _unreadable(store, part, error) from error
+    raise CacheError(f"the part {store.described(part)} is not the file that was written")
 
 
-def holds(path: Path, data: bytes) -> bool:
-    """Whether just these bytes are under a name."""
+def read_pieces(store: PartStore, part: PartKey, size: int) -> Iterator[bytes]:
+    """Text of a part in pieces of at most `size` bytes. Raises UnreadableFile, CacheError."""
+    with translated(store, part), store.open(part) as file:
+        yield from blockgzip.unpacked(file, _NO_LIMIT, size)
+
+
+def holds(store: PartStore, part: PartKey, data: bytes) -> bool:
+    """Whether a part is just these bytes."""
     try:
-        return opening.size(path) == len(data) and opening.read(path) == data
+        return store.size(part) == len(data) and store.read(part) == data
     except OSError:
         return False

@@ -17,6 +17,7 @@ from rich.text import Text
 from ingest import settings
 from ingest.cache.cache import Layout
 from ingest.cache.commit import for_writing
+from ingest.cache.layout import PartKey
 from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
@@ -29,7 +30,7 @@ from ingest.errors import UsageError
 from ingest.market import calendars, windows
 from ingest.market.catalogue import STOCKS_DAY, days_of, named
 from ingest.market.corporate_actions import Actions
-from ingest.market.datasets import Dataset
+from ingest.market.datasets import Dataset, session_of
 from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS
 from ingest.market.windows import first_day
 from ingest.planning.request import Flags, request_of
@@ -257,8 +258,9 @@ def _show(console: Console, chosen: Settings, part: _Part) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
-    archive = max(layout.parts.archive.glob("*.csv.gz"))
-    console.print(f"All other tickers of that day: {archive} ({archive.stat().st_size / 1000:,.0f} kB)", soft_wrap=True)
+    archive = PartKey(max(filter(None, map(session_of, layout.parts.names("archive")))), "archive")
+    where, size = layout.parts.described(archive), layout.parts.size(archive) / 1000
+    console.print(f"All other tickers of that day: {where} ({size:,.0f} kB)", soft_wrap=True)
 
 
 def _period(shelf: Shelf) -> str:

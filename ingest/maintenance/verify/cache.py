@@ -114,7 +114,7 @@ class _Verifying:
     def look(self, found: Verified) -> Verified:
         held = self._manifest.sessions.all()
         found = self._sessions(found, held)
-        if not found.sessions and (parts := self.cache.parts.present("tracked")):
+        if not found.sessions and (parts := self.cache.parts.names("tracked")):
             why = f"{len(parts):,} tracked parts exist, but the manifest has no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
         followed = [row for row in self._manifest.csvs.states().values() if row.active]

@@ -1,15 +1,17 @@
 """Files that look like the cache's own, and that its manifest does not know."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import fnmatch
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Held, Manifest
+from ingest.cache.parts.store import PartStore
 from ingest.files import durable, opening
 from ingest.maintenance.verify.problems import About, Problem
-from ingest.market.datasets import is_part_name, part_name, session_of
+from ingest.market.datasets import TIERS, Tier, is_part_name, part_name, session_of
 
 _UNKNOWN_CSV = "no ticker that is or was tracked has it"
 _UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its session again"
@@ -17,26 +19,31 @@ _UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its sess
 
 def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
-    manifest, folders, tracked, quarantine = cache.manifest, cache.parts, cache.csvs, cache.quarantine
+    manifest, tracked, quarantine = cache.manifest, cache.csvs, cache.quarantine
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {tracked.file(ticker).name for ticker in manifest.csvs.states()}
     refused = {part_name(one.session) for one in manifest.replacements.in_quarantine()}
-    yield from _unknown("session", folders.tracked, "*.csv.gz", set(map(part_name, committed)), _UNKNOWN_PART)
-    yield from _unknown("session", folders.archive, "*.csv.gz", set(map(part_name, whole)), _UNKNOWN_PART)
+    yield from _unknown_parts(cache.parts, "tracked", committed)
+    yield from _unknown_parts(cache.parts, "archive", whole)
     yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
     yield from _months(tracked, manifest)
     yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "no session has it in quarantine")
-    for folder in (folders.tracked, folders.archive, quarantine):
-        yield from _left(folder, is_part_name)
-    for folder in tracked.folders():
-        yield from _left(folder, tracked.has_name)
+    for tier in TIERS:
+        yield from _left(cache.parts.place(tier), cache.parts.leftovers(tier))
+    for folder, ours in ((quarantine, is_part_name), *((folder, tracked.has_name) for folder in tracked.folders())):
+        yield from _left(str(folder), [path.name for path in durable.leftovers(folder, ours)])
 
 
-def _left(folder: Path, ours: Callable[[str], bool]) -> Iterator[Problem]:
-    for path in durable.leftovers(folder, ours):
+def _left(place: str, names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
         why = "a run that was killed has left it; the next removes it"
-        yield Problem("orphan", "leftover", f"{folder.name}/{path.name}", why)
+        yield Problem("orphan", "leftover", f"{PurePath(place).name}/{name}", why)
+
+
+def _unknown_parts(parts: PartStore, tier: Tier, known: Iterable[date]) -> Iterator[Problem]:
+    names = fnmatch.filter(sorted(parts.names(tier)), "*.csv.gz")
+    return _strangers("session", parts.place(tier), names, set(map(part_name, known)), _UNKNOWN_PART)
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
@@ -64,6 +71,10 @@ def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
 def _unknown(about: About, folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:
     with durable.translated("look into", folder):
         names = opening.names(folder, pattern)
+    yield from _strangers(about, str(folder), names, known, why)
+
+
+def _strangers(about: About, place: str, names: Iterable[str], known: Collection[str], why: str) -> Iterator[Problem]:
     for name in names:
         if name not in known:
-            yield Problem("orphan", about, f"{folder.name}/{name}", why, session_of(name))
+            yield Problem("orphan", about, f"{PurePath(place).name}/{name}", why, session_of(name))

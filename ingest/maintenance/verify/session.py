@@ -1,5 +1,6 @@
 """One session held against its parts: that they are the files that were written, and that no row is lost in them."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -7,12 +8,13 @@ from pathlib import Path
 
 from ingest.cache import part_record
 from ingest.cache.cache import Layout
-from ingest.cache.layout import MemberIndex
+from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts import note
+from ingest.cache.parts.store import PartStore
 from ingest.errors import UnreadableFile
 from ingest.files import opening as files
-from ingest.files.hashing import sha256_of
+from ingest.files.hashing import sha256_in
 from ingest.maintenance.verify.problems import Problem
 from ingest.maintenance.verify.texts import PartLines, sha256_together
 from ingest.market.datasets import Tier
@@ -38,17 +40,18 @@ def check_session(
     read: dict[Tier, int] = {}
     problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
     for tier in record.part_sha256:
-        path = layout.parts.path(record.session, tier)
-        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
+        part = PartKey(record.session, tier)
+        name = layout.parts.described(part).removeprefix(f"{root}{os.sep}")
         try:
-            read[tier] = files.size(path)
-            problems += [Problem("damaged", "session", name, why, record.session) for why in _wrong(record, tier, path)]
+            read[tier] = layout.parts.size(part)
+            wrong = _wrong(record, layout.parts, part, read[tier])
+            problems += [Problem("damaged", "session", name, why, record.session) for why in wrong]
         except FileNotFoundError:
             problems.append(Problem("missing", "session", name, "the file is gone", record.session))
         except OSError as error:
             problems.append(Problem("damaged", "session", name, files.why_unread(error), record.session))
     whole = not problems
-    if whole and not _says_the_same(record, tracked, layout.parts.path(record.session, "tracked")):
+    if whole and not _says_the_same(record, tracked, layout.parts):
         why = "it is not what the tracked part says of itself"
         problems.append(Problem("damaged", "session", "manifest", why, record.session))
     if whole and deep:
@@ -69,12 +72,12 @@ def _contradictions(record: SessionRecord) -> Iterator[str]:
         yield "the numbers of its tracked rows are not those of so many rows, ascending"
 
 
-def _says_the_same(record: SessionRecord, tracked: frozenset[str], part: Path) -> bool:
+def _says_the_same(record: SessionRecord, tracked: frozenset[str], store: PartStore) -> bool:
     """Whether a tracked part that says something of itself says this; one of an older version says nothing.
 
     An ETag that was forgotten is no contradiction: its session is to be fetched again.
     """
-    with files.to_read(part) as file:
+    with store.open(PartKey(record.session, "tracked")) as file:
         said = part_record.read_record(file)
     if said is None:
         return True
@@ -90,24 +93,25 @@ def _ascend(record: SessionRecord) -> bool:
     return runs.rows == record.tracked_rows and runs.ascend_below(record.source_rows)
 
 
-def _wrong(record: SessionRecord, tier: Tier, path: Path) -> Iterator[str]:
-    size = files.size(path)
-    if sha256_of(path) != record.part_sha256[tier]:
+def _wrong(record: SessionRecord, store: PartStore, part: PartKey, size: int) -> Iterator[str]:
+    with store.open(part) as file:
+        sha256 = sha256_in(file)
+    if sha256 != record.part_sha256[part.tier]:
         yield f"not the file that was written: the sha256 of its {size:,} bytes differs"
         return
     try:
-        index = MemberIndex.decode(record.part_index[tier])
+        index = MemberIndex.decode(record.part_index[part.tier])
     except ValueError:
         yield "its index in the manifest cannot be read"
         return
-    whole = index.offsets[0] == 0 and index.offsets[-1] in (size, _without_note(path))
+    whole = index.offsets[0] == 0 and index.offsets[-1] in (size, _without_note(store, part))
     if not whole or any(a >= b for a, b in pairwise(index.offsets)):
         yield "its index in the manifest does not fit it"
 
 
-def _without_note(path: Path) -> int | None:
+def _without_note(store: PartStore, part: PartKey) -> int | None:
     """Length of a part without the note at its end; None where there is none."""
-    with files.to_read(path) as file:
+    with store.open(part) as file:
         found = note.take_tail(file)
     return found[1] if found else None
 
@@ -117,7 +121,7 @@ def _lost(record: SessionRecord, layout: Layout) -> Iterator[str]:
     read: dict[Tier, PartLines] = {}
     try:
         for tier, index in record.part_index.items():
-            read[tier] = PartLines(layout.parts.path(record.session, tier), MemberIndex.decode(index))
+            read[tier] = PartLines(layout.parts, PartKey(record.session, tier), MemberIndex.decode(index))
         wrong = list(_rows_lost(record, read))
     except (UnreadableFile, OSError) as error:
         yield f"its parts cannot be unpacked: {error}"

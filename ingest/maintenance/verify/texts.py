@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-from ingest.cache.layout import MemberIndex
+from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.parts import members
-from ingest.files import opening
+from ingest.cache.parts.store import PartStore
 from ingest.settings.tuning import DEFAULT
 from ingest.splitting.chunks import chunks, line_edges
 from ingest.splitting.row_numbers import Runs
@@ -22,9 +21,9 @@ class PartLines:
     lines taken.
     """
 
-    def __init__(self, path: Path, index: MemberIndex) -> None:
+    def __init__(self, store: PartStore, part: PartKey, index: MemberIndex) -> None:
         """Raises OSError, UnreadableFile."""
-        self._path, self.index = path, index
+        self._store, self._part, self.index = store, part, index
         self.header, self.firsts, self.rows = b"", list[bytes](), 0
         self._members = self._unpacked()
         self._text, self._edges, self._at = b"", np.zeros(1, np.int64), 0
@@ -53,7 +52,7 @@ class PartLines:
         return True
 
     def _unpacked(self) -> Iterator[bytes]:
-        with opening.to_read(self._path) as file:
+        with self._store.open(self._part) as file:
             for number, (begin, end) in enumerate(pairwise(self.index.offsets)):
                 file.seek(begin)
                 text = members.unpack(file.read(end - begin))

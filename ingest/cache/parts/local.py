@@ -1,0 +1,153 @@
+"""Parts as files of two folders: staged beside their names, published by a rename, durable by fsync.
+
+A crash leaves each name with its old content or its new one, and temporary files, as `durable` says.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from io import FileIO
+from pathlib import Path
+
+from ingest.cache.layout import PartKey
+from ingest.cache.parts.store import Opened, PartStore, Staging
+from ingest.errors import CacheError
+from ingest.files import durable, opening, rights
+from ingest.market.datasets import TIERS, Tier, is_part_name, part_name
+
+
+@dataclass(frozen=True, slots=True)
+class LocalParts(PartStore):
+    """`data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`.
+
+    All datasets but the primary one have a folder of their own below that of a tier.
+    """
+
+    tracked: Path
+    archive: Path
+
+    def folder(self, tier: Tier) -> Path:
+        """Folder of a tier's parts."""
+        return self.tracked if tier == "tracked" else self.archive
+
+    def path(self, key: PartKey) -> Path:
+        """File of a part. Raises CacheError where it is said to be staged under a name that is none of its own."""
+        path = self.folder(key.tier) / part_name(key.session)
+        if not key.staged:
+            return path
+        if not durable.is_temporary(path, key.staged):
+            raise CacheError(f"{key.staged!r} is no temporary name of {path}")
+        return path.with_name(key.staged)
+
+    def create(self) -> None:
+        """See `PartStore`."""
+        for tier in TIERS:
+            durable.make_folder(self.folder(tier))
+
+    def stage(self, session: date, tier: Tier, data: bytes) -> PartKey:
+        """See `PartStore`."""
+        path, key = self._another(session, tier)
+        durable.stage(path, data, under=path.with_name(key.staged))
+        return key
+
+    @contextmanager
+    def staging(self, session: date, tier: Tier) -> Iterator[Staging]:
+        """See `PartStore`."""
+        path, key = self._another(session, tier)
+        with durable.staging(path, under=path.with_name(key.staged)) as write:
+            yield Staging(key, write)
+
+    def _another(self, session: date, tier: Tier) -> tuple[Path, PartKey]:
+        path = self.folder(tier) / part_name(session)
+        return path, PartKey(session, tier, durable.another(path).name)
+
+    def publish(self, staged: PartKey) -> None:
+        """See `PartStore`."""
+        durable.publish(self._own(staged), self.path(staged))
+
+    def discard(self, staged: PartKey) -> None:
+        """See `PartStore`."""
+        durable.unstage(self._own(staged), self.path(staged))
+
+    def _own(self, staged: PartKey) -> Path:
+        """The name of a part that has another one still."""
+        if not staged.staged:
+            raise CacheError(f"{self.path(staged)} is not staged")
+        return self.folder(staged.tier) / part_name(staged.session)
+
+    def sync(self) -> None:
+        """See `PartStore`."""
+        for tier in TIERS:
+            durable.sync_folder(self.folder(tier))
+
+    def staged(self, session: date, tier: Tier) -> list[PartKey]:
+        """See `PartStore`."""
+        found = durable.staged(self.folder(tier) / part_name(session))
+        return [PartKey(session, tier, path.name) for path in found]
+
+    def leftovers(self, tier: Tier) -> list[str]:
+        """See `PartStore`."""
+        return [path.name for path in durable.leftovers(self.folder(tier), is_part_name)]
+
+    def sweep(self) -> int:
+        """See `PartStore`."""
+        return sum(durable.sweep(self.folder(tier), is_part_name) for tier in TIERS)
+
+    def names(self, tier: Tier) -> frozenset[str]:
+        """See `PartStore`: by one read of the folder."""
+        folder = self.folder(tier)
+        with durable.translated("look into", folder):
+            return frozenset(opening.names(folder))
+
+    def sizes(self, tier: Tier) -> list[int]:
+        """See `PartStore`. A file that a run has removed since the folder was read has none."""
+        folder = self.folder(tier)
+        paths = [folder / name for name in self.names(tier) if name.endswith(".csv.gz")]
+        with durable.translated("look into", folder):
+            return [size for path in paths if (size := _bytes(path)) is not None]
+
+    def size(self, key: PartKey) -> int:
+        """See `PartStore`."""
+        return opening.size(self.path(key))
+
+    def open(self, key: PartKey) -> Opened:
+        """See `PartStore`."""
+        return opening.to_read(self.path(key))
+
+    def read(self, key: PartKey) -> bytes:
+        """See `PartStore`."""
+        return opening.read(self.path(key))
+
+    def read_ranges(self, key: PartKey, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `PartStore`: without a buffer, so each range is one read."""
+        with opening.unbuffered(self.path(key)) as file:
+            return [_read_range(file, begin, end) for begin, end in ranges]
+
+    def described(self, key: PartKey) -> str:
+        """See `PartStore`."""
+        return str(self.path(key))
+
+    def place(self, tier: Tier) -> str:
+        """See `PartStore`."""
+        return str(self.folder(tier))
+
+    def explained(self, said: str, error: OSError, key: PartKey) -> str:
+        """See `PartStore`."""
+        return rights.explained(said, error, self.path(key))
+
+
+def _read_range(file: FileIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    found = file.read(end - begin)
+    while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
+        found += more
+    return found
+
+
+def _bytes(path: Path) -> int | None:
+    """Size of a file; None where a run has removed it since the folder was read."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
