@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2] / "ingest"
 
 OPENING = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "glob", "rglob", "iterdir"}
-OURS = {"Manifest", "Database", "Spool", "cls", "body", "opening", "files", "day_file", "httpx"}
+OURS = {"Manifest", "Database", "Spool", "cls", "body", "opening", "files", "day_file", "httpx", "store"}
 """Owners of an `open` of their own."""
 
 ELSEWHERE = {

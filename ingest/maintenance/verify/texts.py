@@ -23,9 +23,9 @@ class PartLines:
 
     def __init__(self, store: PartStore, part: PartKey, index: MemberIndex) -> None:
         """Raises OSError, UnreadableFile."""
-        self._store, self._part, self.index = store, part, index
+        self.index = index
         self.header, self.firsts, self.rows = b"", list[bytes](), 0
-        self._members = self._unpacked()
+        self._members = self._unpacked(store, part)
         self._text, self._edges, self._at = b"", np.zeros(1, np.int64), 0
         self._next()
 
@@ -51,8 +51,8 @@ class PartLines:
         self.firsts.append(text[: self._edges[1]] if text else b"")
         return True
 
-    def _unpacked(self) -> Iterator[bytes]:
-        with self._store.open(self._part) as file:
+    def _unpacked(self, store: PartStore, part: PartKey) -> Iterator[bytes]:
+        with store.open(part) as file:
             for number, (begin, end) in enumerate(pairwise(self.index.offsets)):
                 file.seek(begin)
                 text = members.unpack(file.read(end - begin))
