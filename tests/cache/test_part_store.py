@@ -1,0 +1,462 @@
+"""What every store of parts promises, asked of each store there is in any order of deeds.
+
+Each promise is broken by a store of its own at the end, which must be found out.
+"""
+
+import pickle
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from parts_kit import local, put
+
+from ingest.cache.layout import PartKey
+from ingest.cache.parts.local import LocalParts
+from ingest.cache.parts.memory import MemoryParts
+from ingest.cache.parts.store import matches, surely_matches, translated
+from ingest.errors import CacheError
+from ingest.files import durable
+from ingest.files.hashing import sha256_of
+from ingest.market.datasets import TIERS, part_name, session_of
+
+DAYS = (date(2025, 3, 3), date(2025, 3, 4))
+PARTS = [PartKey(day, tier) for day in DAYS for tier in TIERS]
+DEAD = "the one who wrote is dead"
+
+
+def in_folders(folder):
+    return LocalParts(folder / "tracked", folder / "archive")
+
+
+def in_memory(folder):
+    return MemoryParts()
+
+
+class Promises(RuleBasedStateMachine):
+    """A store beside what it should hold: the published bytes of each part, and those staged by name."""
+
+    make = staticmethod(in_memory)
+
+    def __init__(self):
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self.store = self.make(Path(self._folder.name))
+        self.store.create()
+        self.published, self.staged, self.gone, self.open_files = {}, {}, [], []
+
+    def teardown(self):
+        for file, _ in self.open_files:
+            file.close()
+        self._folder.cleanup()
+
+    def writers(self):
+        """The store, and where it is a place that others reach as well, that of another process."""
+        return (
+            [self.store, pickle.loads(pickle.dumps(self.store))] if isinstance(self.store, LocalParts) else [self.store]
+        )
+
+    @rule(part=st.sampled_from(PARTS), data=st.binary(max_size=40), writer=st.integers(0, 1))
+    def stage(self, part, data, writer):
+        self.took(part, self.writers()[-writer].stage(part.session, part.tier, data), data)
+
+    @rule(part=st.sampled_from(PARTS), pieces=st.lists(st.binary(max_size=20), max_size=4))
+    def stage_in_pieces(self, part, pieces):
+        with self.store.staging(part.session, part.tier) as staging:
+            for piece in pieces:
+                staging.write(memoryview(bytearray(piece)))
+        self.took(part, staging.key, b"".join(pieces))
+
+    @rule(part=st.sampled_from(PARTS), data=st.binary(min_size=1, max_size=20))
+    def stage_and_die(self, part, data):
+        with pytest.raises(InterruptedError, match=DEAD):
+            self.half_written(part, data)
+
+    def half_written(self, part, data):
+        with self.store.staging(part.session, part.tier) as staging:
+            self.gone.append(staging.key)
+            staging.write(data)
+            raise InterruptedError(DEAD)
+
+    def took(self, part, key, data):
+        assert replace(key, staged="") == part
+        assert key.staged
+        assert key not in self.staged
+        assert key not in self.gone
+        self.staged[key] = data
+
+    @precondition(lambda self: self.staged)
+    @rule(data=st.data())
+    def publish(self, data):
+        key = data.draw(st.sampled_from(list(self.staged)))
+        self.store.publish(pickle.loads(pickle.dumps(key)))
+        self.published[replace(key, staged="")] = self.staged.pop(key)
+        self.gone.append(key)
+
+    @precondition(lambda self: self.gone)
+    @rule(data=st.data())
+    def publish_what_is_gone(self, data):
+        with pytest.raises(CacheError):
+            self.store.publish(data.draw(st.sampled_from(self.gone)))
+
+    @precondition(lambda self: self.gone or self.staged)
+    @rule(data=st.data())
+    def discard(self, data):
+        key = data.draw(st.sampled_from([*self.staged, *self.gone]))
+        self.store.discard(key)
+        if self.staged.pop(key, None) is not None:
+            self.gone.append(key)
+
+    @rule(part=st.sampled_from(PARTS))
+    def publish_and_discard_what_never_was_staged(self, part):
+        for deed in (self.store.publish, self.store.discard):
+            with pytest.raises(CacheError, match="is not staged"):
+                deed(part)
+
+    @rule()
+    def sweep(self):
+        assert self.store.sweep() == len(self.staged)
+        self.gone += self.staged
+        self.staged.clear()
+
+    @rule()
+    def sync(self):
+        self.store.sync()
+
+    @precondition(lambda self: self.published)
+    @rule(data=st.data())
+    def open_and_go_on(self, data):
+        key = data.draw(st.sampled_from(sorted(self.published, key=str)))
+        self.open_files.append((self.store.open(key), self.published[key]))
+
+    @precondition(lambda self: self.published)
+    @rule(data=st.data())
+    def read_ranges(self, data):
+        key = data.draw(st.sampled_from(sorted(self.published, key=str)))
+        edges = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted).map(tuple)
+        ranges = data.draw(st.lists(edges, max_size=4))
+        assert self.store.read_ranges(key, ranges) == [self.published[key][begin:end] for begin, end in ranges]
+
+    @invariant()
+    def what_is_there_is_what_was_published_last(self):
+        for part in PARTS:
+            self.check(part, self.published.get(part))
+        for key, data in self.staged.items():
+            self.check(key, data)
+        for key in self.gone:
+            self.check(key, None)
+
+    def check(self, key, data):
+        if data is None:
+            for read in (
+                self.store.read,
+                self.store.size,
+                self.store.open,
+                lambda one: self.store.read_ranges(one, []),
+            ):
+                with pytest.raises(FileNotFoundError):
+                    read(key)
+            return
+        with self.store.open(key) as file:
+            whole, rest = file.read(), (file.seek(len(data) // 2), file.read())[1]
+        assert (whole, rest) == (data, data[len(data) // 2 :])
+        assert (self.store.read(key), self.store.size(key)) == (data, len(data))
+
+    @invariant()
+    def what_is_listed_is_what_is_there(self):
+        for tier in TIERS:
+            published = {part.session: len(data) for part, data in self.published.items() if part.tier == tier}
+            names = self.store.names(tier)
+            assert {day for day in map(session_of, names) if day} == set(published)
+            assert set(map(part_name, published)) <= names
+            assert sorted(self.store.sizes(tier)) == sorted(published.values())
+            assert len(self.store.leftovers(tier)) == sum(key.tier == tier for key in self.staged)
+        for part in PARTS:
+            mine = {key for key in self.staged if replace(key, staged="") == part}
+            assert set(self.store.staged(part.session, part.tier)) == mine
+
+    @invariant()
+    def what_is_open_stays_what_it_was(self):
+        for file, data in self.open_files:
+            file.seek(0)
+            assert file.read() == data
+
+
+def keep(make, examples, phases=tuple(Phase)):
+    """Ask a store for its promises in so many orders."""
+    machine = type("Asked", (Promises,), {"make": staticmethod(make)})
+    health = (HealthCheck.too_slow, HealthCheck.data_too_large)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=25,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=phases,
+            suppress_health_check=health,
+        ),
+    )
+
+
+@pytest.mark.parametrize("make", [in_folders, in_memory])
+def test_a_store_keeps_its_promises(make):
+    keep(make, 10)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", [in_folders, in_memory])
+def test_a_store_keeps_its_promises_in_many_orders(make):
+    keep(make, 2000)
+
+
+# Stores that break one of them
+
+
+class OneName(MemoryParts):
+    """Two executions of a task write under one name, as a process did that had one token for all that it wrote."""
+
+    def stage(self, session, tier, data):
+        self._count = 0
+        return super().stage(session, tier, data)
+
+
+class OneFile(LocalParts):
+    """The same of files."""
+
+    __slots__ = ()
+
+    def _another(self, session, tier):
+        path = self.path(PartKey(session, tier))
+        return path, PartKey(session, tier, durable.temporary(path).name)
+
+
+class InPlace(LocalParts):
+    """Published into the file that is there."""
+
+    __slots__ = ()
+
+    def publish(self, staged):
+        data = self.read(self._checked(staged))
+        self.path(replace(staged, staged="")).write_bytes(data)
+        self.discard(staged)
+
+    def _checked(self, staged):
+        self._own(staged)
+        if not self.path(staged).exists():
+            raise CacheError("gone")
+        return staged
+
+
+class StaysStaged(MemoryParts):
+    def publish(self, staged):
+        super().publish(staged)
+        self._held[staged] = self._held[replace(staged, staged="")]
+
+
+class SaysNothing(MemoryParts):
+    def publish(self, staged):
+        self._refuse_published(staged)
+        with suppress(CacheError):
+            super().publish(staged)
+
+
+class LosesTheOld(MemoryParts):
+    def publish(self, staged):
+        self._held.pop(replace(staged, staged=""), None)
+        super().publish(staged)
+
+
+class WrongTier(MemoryParts):
+    def publish(self, staged):
+        super().publish(staged)
+        old = PartKey(staged.session, staged.tier)
+        self._held[replace(old, tier="archive")] = self._held.pop(old)
+
+
+class DiscardsAll(MemoryParts):
+    def discard(self, staged):
+        super().discard(staged)
+        self._held.pop(replace(staged, staged=""), None)
+
+
+class DiscardsNothing(MemoryParts):
+    def discard(self, staged):
+        self._refuse_published(staged)
+
+
+class Lax(MemoryParts):
+    """Discards what is published when it is told so."""
+
+    def discard(self, staged):
+        self._held.pop(staged, None)
+
+
+class SweepsAll(MemoryParts):
+    def sweep(self):
+        swept = super().sweep()
+        self._held.clear()
+        return swept
+
+
+class SweepsOne(MemoryParts):
+    def sweep(self):
+        found = self._all_staged()
+        for key in found[:1]:
+            self.discard(key)
+        return len(found)
+
+
+class Shifted(MemoryParts):
+    def read_ranges(self, key, ranges):
+        return super().read_ranges(key, sorted(ranges))
+
+
+class Padded(MemoryParts):
+    def read_ranges(self, key, ranges):
+        found = super().read_ranges(key, ranges)
+        return [data.ljust(end - begin, b"\0") for data, (begin, end) in zip(found, ranges, strict=True)]
+
+
+class Stale(MemoryParts):
+    """Reads what was there first, for ever."""
+
+    def read(self, key):
+        self._seen = getattr(self, "_seen", {})
+        return self._seen.setdefault(key, super().read(key))
+
+
+class EmptyForMissing(MemoryParts):
+    def read(self, key):
+        return self._held.get(key, b"")
+
+
+class Live(MemoryParts):
+    """What is open becomes what is published."""
+
+    def open(self, key):
+        file = super().open(key)
+        file.read = lambda: self.read(key)
+        return file
+
+
+class NamesAll(MemoryParts):
+    def names(self, tier):
+        return super().names("tracked") | super().names("archive")
+
+
+class SizesOfStaged(MemoryParts):
+    def sizes(self, tier):
+        return [len(data) for key, data in self._held.items() if key.tier == tier]
+
+
+class ListsOthers(MemoryParts):
+    def staged(self, session, tier):
+        return [key for key in self._all_staged() if key.session == session]
+
+
+class LeavesHalf(MemoryParts):
+    """A writer that dies leaves what it wrote."""
+
+    def discard(self, staged):
+        if len(self._held.get(staged, b"")):
+            super().discard(staged)
+
+
+class KeepsNoFailure(MemoryParts):
+    def staging(self, session, tier):
+        return _Keeping(self, session, tier)
+
+
+class _Keeping:
+    def __init__(self, store, session, tier):
+        self._store, self._part, self._text = store, (session, tier), BytesIO()
+
+    def __enter__(self):
+        self.key, self.write = self._store.stage(*self._part, b""), self._text.write
+        return self
+
+    def __exit__(self, *_):
+        self._store._held[self.key] = self._text.getvalue()
+
+
+BROKEN = [one for one in globals().values() if isinstance(one, type) and issubclass(one, MemoryParts)][1:]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.__name__)
+def test_a_store_in_memory_that_breaks_a_promise_is_found_out(broken):
+    with pytest.raises((AssertionError, pytest.fail.Exception, FileNotFoundError, CacheError)):
+        keep(lambda folder: broken(), 40, phases=(Phase.generate,))
+
+
+@pytest.mark.parametrize("broken", [OneFile, InPlace], ids=lambda one: one.__name__)
+def test_a_store_of_files_that_breaks_a_promise_is_found_out(broken):
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        keep(lambda folder: broken(folder / "tracked", folder / "archive"), 40, phases=(Phase.generate,))
+
+
+# What is of files alone
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../tracked/.2025-03-03.csv.gz.tmp",
+        "2025-03-03.csv.gz",
+        "/etc/passwd",
+        ".2025-03-04.csv.gz.tmp",
+        "..",
+        "manifest",
+    ],
+)
+def test_a_staged_name_that_is_none_of_the_parts_own_is_refused(tmp_path, name):
+    store = local(tmp_path)
+    put(store, b"held", PARTS[0])
+    for other in TIERS:
+        (store.folder(other) / ".2025-03-04.csv.gz.tmp").write_bytes(b"another part's")
+    for deed in (store.publish, store.discard, store.read, store.open):
+        with pytest.raises(CacheError, match="is no temporary name of"):
+            deed(replace(PARTS[0], staged=name))
+    assert store.read(PARTS[0]) == b"held"
+    assert len(list(tmp_path.rglob("*.tmp"))) == 2
+
+
+def test_what_a_version_before_this_one_has_left_is_staged_and_swept(tmp_path):
+    store = local(tmp_path)
+    (store.folder("archive") / ".2025-03-03.csv.gz.tmp").write_bytes(b"left")
+    (key,) = store.staged(DAYS[0], "archive")
+    assert store.read(key) == b"left"
+    store.publish(key)
+    assert store.read(PartKey(DAYS[0], "archive")) == b"left"
+    (store.folder("tracked") / ".2025-03-03.csv.gz.tmp").write_bytes(b"left")
+    (store.folder("tracked") / ".notes.tmp").write_bytes(b"another program's")
+    assert store.sweep() == 1
+    assert [path.name for path in tmp_path.rglob("*.tmp")] == [".notes.tmp"]
+
+
+def test_a_part_that_cannot_be_read_is_no_part_that_is_missing(tmp_path):
+    """Who decides by it whether to fetch again must not take the one for the other."""
+    store, part = local(tmp_path), PARTS[0]
+    sha256 = "0" * 64
+    assert not matches(store, part, sha256)
+    assert not surely_matches(store, part, sha256)
+    store.path(part).symlink_to(tmp_path / "elsewhere")
+    assert not surely_matches(store, part, sha256)
+    store.path(part).unlink()
+    put(store, b"held", part)
+    assert matches(store, part, sha256_of(store.path(part)))
+    assert surely_matches(store, part, sha256_of(store.path(part)))
+    (tmp_path / "tracked").rename(tmp_path / "was")
+    (tmp_path / "tracked").write_bytes(b"a file in the place of the folder")
+    assert not matches(store, part, sha256)
+    with pytest.raises(CacheError, match=f"cannot read {store.path(part)}: "):
+        surely_matches(store, part, sha256)
+    with pytest.raises(CacheError, match=f"cannot read {store.path(part)}: "), translated(store, part):
+        store.read(part)
