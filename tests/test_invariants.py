@@ -335,9 +335,9 @@ def test_invariant_7_a_new_session_is_one_download_and_one_reading_whatever_is_h
     place.run(*window(DAYS[:4]))
     read, original = [], tier_lines.read_lines
 
-    def reading(path, index, tickers):
-        read.append(path)
-        return original(path, index, tickers)
+    def reading(store, part, index, tickers):
+        read.append(store.path(part))
+        return original(store, part, index, tickers)
 
     monkeypatch.setattr(tier_lines, "read_lines", reading)
     ran = place.run(*SPAN)
