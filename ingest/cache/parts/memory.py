@@ -46,7 +46,8 @@ class MemoryParts(PartStore):
             self.discard(key)
             raise
         with self._lock:
-            self._held[key] = bytes(text)
+            if key in self._held:  # it may have been swept meanwhile
+                self._held[key] = bytes(text)
 
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`."""
