@@ -85,7 +85,7 @@ def _status(cache: Cache, root: str) -> Status:
     committed = manifest.sessions.committed()
     first, last = (committed[0], committed[-1]) if committed else (None, None)
     calendar = calendar_of(cache)
-    followed = [row for row in manifest.csvs.states().values() if row.active]
+    followed = manifest.csvs.active()
     totals, quotes = manifest.sessions.totals(), manifest.yahoo
     known = quotes.known_until()
     return Status(

@@ -22,6 +22,7 @@ from ingest.cache.manifest.records import FORMAT, Projection, period_of
 from ingest.errors import CacheError
 from ingest.events import Projected
 from ingest.files import batches
+from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 100_000
 """Rows held at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
@@ -42,7 +43,7 @@ def project_months(cache: Cache) -> Projected | None:
     started, manifest = time.monotonic(), cache.manifest
     pending = manifest.sessions.pending()
     due = list(_due(cache))
-    if not due and not pending and not any(row.dirty for row in _active(manifest)):
+    if not due and not pending and not any(row.dirty for row in manifest.csvs.active()):
         return None
     changed, failed = list[Projection](), None
     months = set(map(period_of, pending))
@@ -117,15 +118,11 @@ class _Held:
                 yield row, content
 
 
-def _active(manifest: Manifest) -> list[Projection]:
-    return [row for row in manifest.csvs.states().values() if row.active]
-
-
 def _due(cache: Cache) -> Iterator[Projection]:
     """A commit has made the months of its sessions dirty; those that are not known yet are, too."""
     manifest, known = cache.manifest, cache.manifest.csvs.months()
     periods = sorted(set(map(period_of, manifest.sessions.committed())))
-    for active in _active(manifest):
+    for active in manifest.csvs.active():
         marks: Mapping[str, tuple[int | None, int | None]] = csv_files.marks_of_months(cache.csvs, active.ticker)
         for period in periods:
             row = known.get((active.ticker, period), Projection(active.ticker, period=period))
@@ -133,22 +130,16 @@ def _due(cache: Cache) -> Iterator[Projection]:
                 yield row
 
 
-def _groups(rows: Iterable[Projection], usual: dict[str, int], most: int) -> Iterator[list[Projection]]:
+def _groups(rows: Iterable[Projection], usual: Mapping[str, int], most: int) -> Iterator[Sequence[Projection]]:
     """Tickers that have no more than `_MAX_ROWS` together, if each has about as many as in the month before.
 
     Of a ticker that is not known the `most` that there can be are reckoned with. Fewer groups read a part less often.
     """
-    group, size = list[Projection](), 0.0
-    for row in rows:
-        told = row.rows if row.rows is not None else usual.get(row.ticker, most)
-        expected = max(told, most * _LEAST)
-        if group and size + expected > _MAX_ROWS:
-            yield group
-            group, size = [], 0.0
-        group.append(row)
-        size += expected
-    if group:
-        yield group
+
+    def expected(row: Projection) -> float:
+        return max(row.rows if row.rows is not None else usual.get(row.ticker, most), most * _LEAST)
+
+    return in_groups(rows, expected, _MAX_ROWS)
 
 
 def _made_of(
@@ -177,7 +168,7 @@ def _written(folder: CsvFolder, row: Projection, content: bytes, batch: batches.
 
 def _sums(manifest: Manifest) -> list[Projection]:
     """The state of each active ticker: all its months together."""
-    months: dict[str, list[Projection]] = {row.ticker: [] for row in _active(manifest)}
+    months: dict[str, list[Projection]] = {row.ticker: [] for row in manifest.csvs.active()}
     for row in manifest.csvs.months().values():
         if row.rows and row.ticker in months:
             months[row.ticker].append(row)

@@ -14,6 +14,7 @@ from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.files import batches
 from ingest.tracked import months
+from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 20_000
 """Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
@@ -47,12 +48,12 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
         return months.project_months(cache)
     started, manifest = time.monotonic(), cache.manifest
     now = _Pass(cache, frozenset(manifest.sessions.committed()), sorted(manifest.sessions.pending()), yahoo)
-    due = [row for row in _active(manifest) if now.pending or _is_stale(row, cache.csvs, yahoo)]
+    due = [row for row in manifest.csvs.active() if now.pending or _is_stale(row, cache.csvs, yahoo)]
     if not due and not now.pending:
         return None
     made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(now.everything)), _Left()
     with batches.together() as batch:
-        for group in _groups(due, usual):
+        for group in in_groups(due, usual.of, _MAX_ROWS):
             states = list(_make(now, group, batch, left))
             usual.saw(states)
             made += states
@@ -85,7 +86,7 @@ def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Project
     everything = frozenset(cache.manifest.sessions.committed())
     for yahoo in (False, True):
         now = _Pass(cache, everything, (), yahoo)
-        for group in _groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything))):
+        for group in in_groups((row for row in rows if row.yahoo == yahoo), _Usual(len(everything)).of, _MAX_ROWS):
             lines = _lines(cache, everything, group)
             for row in group:
                 yield row, _merged(now, row.ticker, lines.get(row.ticker, ()), b"", ())
@@ -93,10 +94,6 @@ def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Project
 
 def _is_stale(row: Projection, folder: CsvFolder, yahoo: bool) -> bool:
     return row.dirty or row.yahoo != yahoo or not csv_files.looks_intact(folder, row)
-
-
-def _active(manifest: Manifest) -> list[Projection]:
-    return [row for row in manifest.csvs.states().values() if row.active]
 
 
 @dataclass(slots=True)
@@ -122,18 +119,6 @@ class _Usual:
     def of(self, row: Projection) -> float:
         """Rows to reckon with: as many as there were, of a new ticker as many as those before it have."""
         return max(self._least, self._usual if row.rows is None else row.rows)
-
-
-def _groups(rows: Iterable[Projection], usual: _Usual) -> Iterator[Sequence[Projection]]:
-    group, size = list[Projection](), 0.0
-    for row in rows:
-        if group and size + usual.of(row) > _MAX_ROWS:
-            yield group
-            group, size = [], 0.0
-        group.append(row)
-        size += usual.of(row)
-    if group:
-        yield group
 
 
 def _make(

@@ -41,6 +41,10 @@ class Csvs:
             return {row.ticker: row for row in self._states("period = ''")}
         return {row.ticker: row for row in self._states(f"period = '' AND {THESE}", listed(tickers))}
 
+    def active(self) -> list[Projection]:
+        """State of each ticker that is tracked now."""
+        return [row for row in self.states().values() if row.active]
+
     def months(self) -> dict[tuple[str, str], Projection]:
         """State of every month's CSV of minutes that there is or was, by ticker and month."""
         return {(row.ticker, row.period): row for row in self._states("period <> ''")}
@@ -59,7 +63,7 @@ class Csvs:
         """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
         with self.database.transaction() as db:
             wanted = set(tickers)
-            known = {row.ticker for row in self.states().values() if row.active}
+            known = {row.ticker for row in self.active()}
             db.executemany(
                 "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
                 [(self.database.dataset, ticker) for ticker in sorted(known - wanted)],

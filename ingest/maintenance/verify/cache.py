@@ -117,7 +117,7 @@ class _Verifying:
         if not found.sessions and (parts := self.cache.parts.names("tracked")):
             why = f"{len(parts):,} tracked parts exist, but the manifest has no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
-        followed = [row for row in self._manifest.csvs.states().values() if row.active]
+        followed = self._manifest.csvs.active()
         files = (*followed, *self._manifest.csvs.months().values())
         rows = [row for row in files if row.active and not row.dirty and row.sha256]
         underway = steady.underway(self.cache)

@@ -17,6 +17,7 @@ from ingest.market.calendars import NEW_YORK, Calendar
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
+from ingest.market.row_kinds import made_of
 from ingest.reading import gaps
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
@@ -32,37 +33,41 @@ MISSING = "missing"
 
 
 def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
-    """What was found, as yfinance would give it: rows of days, or bars within days. Raises ActionsUnknown."""
-    return _daily(found, query) if query.interval == "1d" else _intraday(found, query)
+    """What was found, as yfinance would give it: rows of days, or bars within days. Raises ActionsUnknown.
 
-
-def _daily(found: TickerRows, query: Query) -> "pd.DataFrame":
-    """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
-
-    Without `actions` prices are as traded, and `Adj Close` is missing; so it is, with a warning, where a dividend is
-    impossible, which with `auto_adjust` raises ActionsUnknown. `rows` are as `rows.ROWS`, of one ticker. An event on
-    a day without a row stands at the first row since, which is warned of.
-    Volume is rounded half to even, 0 where there is none; of coins it is as it came. Index: `Date`, midnight in the
-    time zone that yfinance has for the dataset. `attrs["sources"]` says which dates came from where: spans of
-    neighbouring rows, as ISO dates, and those that are missing, under that name.
+    Without `actions` prices are as traded. An event on a day without a row stands at the first row since, which is
+    warned of. Volume is rounded half to even, 0 where there is none; of coins it is as it came. `attrs["sources"]` says
+    which dates came from where: spans of neighbouring rows, as ISO dates, and those that are missing, under that name.
     """
     import pandas as pd
 
-    rows, actions, auto_adjust = found.rows, found.actions, query.auto_adjust
-    known = {query.ticker: actions} if actions else {}
-    splits, dividends = adjusted.split_factors_of(rows, known), _dividends(rows, known, auto_adjust)
+    rows, actions = found.rows, found.actions or Actions()
+    known = {query.ticker: found.actions} if found.actions else {}
+    splits = adjusted.split_factors_of(rows, known)
+    timed = made_of(query.interval).timed
+    columns = _prices_of_bars(rows, splits, query) if timed else _prices_of_days(rows, known, splits, query)
+    columns["Volume"] = _volume(rows, splits, query.dataset)
+    if query.with_actions:
+        columns |= _events(actions, _places(rows, actions, _opening(query)), rows.height)
+    index = (_times if timed else _dates)(rows, query.dataset.yahoo_zone)
+    frame = pd.DataFrame(columns, index=index.rename(made_of(query.interval).index))
+    frame.attrs["sources"] = sources(rows, found.missing)
+    return frame
+
+
+def _prices_of_days(rows: pl.DataFrame, known: Mapping[str, Actions], splits: Floats, query: Query) -> dict[str, Any]:
+    """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
+
+    Without actions `Adj Close` is missing; so it is, with a warning, where a dividend is impossible, which with
+    `auto_adjust` raises ActionsUnknown.
+    """
+    auto_adjust = query.auto_adjust
+    dividends = _dividends(rows, known, auto_adjust)
     scale = dividends / splits if auto_adjust else 1 / splits
     columns = {name.title(): rows[name].to_numpy() * scale for name in ("open", "high", "low", "close")}
     if not auto_adjust:
         columns["Adj Close"] = rows["close"].to_numpy() * dividends / splits
-    columns["Volume"] = _volume(rows, splits, query.dataset)
-    if query.with_actions:
-        columns |= _events(actions or Actions(), _places(rows, actions or Actions()), rows.height)
-    # By way of date objects, as yfinance does, so that the unit is the one of the installed pandas.
-    days = pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list()))
-    frame = pd.DataFrame(columns, index=days.tz_localize(query.dataset.yahoo_zone).rename("Date"))
-    frame.attrs["sources"] = sources(rows, found.missing)
-    return frame
+    return columns
 
 
 def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool) -> Floats:
@@ -78,31 +83,35 @@ def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool)
         return np.full(rows.height, np.nan)
 
 
-def _intraday(found: TickerRows, query: Query) -> "pd.DataFrame":
-    """Bars of one ticker within days: prices divided by later splits, whether `auto_adjust` or not.
+def _prices_of_bars(bars: pl.DataFrame, splits: Floats, query: Query) -> dict[str, Any]:
+    """Prices of bars within days divided by later splits, whether `auto_adjust` or not.
 
     Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
-    Without `actions` prices are as traded. Events stand at the first bar of their date; with an `interval` of 1h, as
-    yfinance has it, at the one in which the session opens. Index: `Datetime`, when a bar begins, in the zone that
-    yfinance has for the dataset; `attrs["sources"]` as of days.
     """
-    import pandas as pd
-
-    bars, actions = found.rows, found.actions
-    splits = adjusted.split_factors_of(bars, {query.ticker: actions} if actions else {})
     columns = {name.title(): bars[name].to_numpy() / splits for name in ("open", "high", "low", "close")}
     if not query.auto_adjust:
         columns["Adj Close"] = columns["Close"]
-    columns["Volume"] = _volume(bars, splits, query.dataset)
-    if query.with_actions:
-        opening = Calendar.of(query.dataset.calendar).hours if query.interval == "1h" else None
-        places = _places(bars, actions or Actions(), opening[0] if opening else None)
-        columns |= _events(actions or Actions(), places, bars.height)
-    # By way of seconds, as yfinance does, so that the unit is the one of the installed pandas.
-    index = pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC")
-    frame = pd.DataFrame(columns, index=index.tz_convert(query.dataset.yahoo_zone).rename("Datetime"))
-    frame.attrs["sources"] = sources(bars, found.missing)
-    return frame
+    return columns
+
+
+def _dates(rows: pl.DataFrame, zone: str) -> "pd.DatetimeIndex":
+    """Midnight of each date in the zone; by way of date objects, as yfinance does, for the installed pandas' unit."""
+    import pandas as pd
+
+    return pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list())).tz_localize(zone)
+
+
+def _times(bars: pl.DataFrame, zone: str) -> "pd.DatetimeIndex":
+    """When each bar begins, in the zone; by way of seconds, as yfinance does, for the installed pandas' unit."""
+    import pandas as pd
+
+    return pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC").tz_convert(zone)
+
+
+def _opening(query: Query) -> clock | None:
+    """When sessions open, if events stand at the bar of that time: of hours, as yfinance has it; else at the first."""
+    hours = Calendar.of(query.dataset.calendar).hours if query.interval == "1h" else None
+    return hours[0] if hours else None
 
 
 def _volume(rows: pl.DataFrame, splits: "np.ndarray[tuple[int], np.dtype[np.float64]]", dataset: Dataset) -> Any:
