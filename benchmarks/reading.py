@@ -116,7 +116,7 @@ def _events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
     actions = Actions((StockSplit(at[2], 2.0), StockSplit(at[5], 0.1)), tuple(Dividend(day, 0.2, 100.0) for day in at))
     with Manifest.open(cache / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for ticker in tickers:
-            manifest.yahoo.keep(ticker, ActionCoverage(True, days[0], days[-1]), actions, [])
+            manifest.yahoo.keep(ticker, ActionCoverage(days[0], days[-1]), actions, [])
 
 
 def _csv(cache: Path, ticker: str) -> Path:

@@ -20,7 +20,6 @@ from ingest.cache.manifest.records import (
     Coverage,
     Held,
     HeldState,
-    RemoteState,
     SessionCount,
     SessionRecord,
     Totals,
@@ -140,21 +139,21 @@ class KnownSessions:
             "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
             "WHERE s.dataset = ? ORDER BY s.session"
         )
-        return {row[0]: self._held(*row[1:]) for row in self.database.typed(_STATE, query)}
-
-    def _held(self, held: HeldState, remote: RemoteState | None, reason: str | None, *row: Any) -> Held:
-        told, etag, number, kept, refused, acceptable = row
-        return Held(
-            held,
-            remote,
-            reason,
-            remote_etag=told,
-            etag=etag,
-            tracked=self.tracked_sets.tickers(number),
-            archive_kept=bool(kept),
-            quarantined=refused,
-            acceptable=bool(acceptable),
-        )
+        found = self.database.typed(_STATE, query)
+        return {
+            day: Held(
+                held,
+                remote,
+                reason,
+                remote_etag=told,
+                etag=etag,
+                tracked=self.tracked_sets.tickers(number),
+                archive_kept=bool(kept),
+                quarantined=refused,
+                acceptable=bool(acceptable),
+            )
+            for day, held, remote, reason, told, etag, number, kept, refused, acceptable in found
+        }
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:
         """Record what the source last said of sessions: state, reason, ETag. What is held stays as it is."""
