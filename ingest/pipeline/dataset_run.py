@@ -154,12 +154,14 @@ class _Run:
 
     async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
         await _import_pipeline()
-        from ingest.pipeline.executor import Pipeline
+        from ingest.pipeline.committer import Committer
+        from ingest.pipeline.executor import LocalExecutor
+        from ingest.pipeline.task import jobs_of
 
-        limits = self._settings.limits
-        pipeline = Pipeline(source, self._cache, self._request, limits, sink=self._sink, stop=self._stop)
+        executor = LocalExecutor(source, self._settings.limits, self._sink, self._stop)
+        committer = Committer(self._cache, self._sink, self._settings.tuning)
         try:
-            await pipeline.run(plan.fetches)
+            await committer.run(executor, jobs_of(self._cache, plan.fetches, self._request, self._settings))
         finally:
             self._permit(permission.learn(*_told_apart(self._sink.ended)))
 

@@ -1,16 +1,20 @@
 """What is to be done with one session's file, and what came of it, as values."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
-from ingest.cache.cache import Layout
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import StagedSession
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import HeldVersion
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
+from ingest.planning.request import Request
+from ingest.settings import Settings
 from ingest.settings.tuning import DEFAULT, Tuning
-from ingest.sources.base import Body
+from ingest.sources.base import Body, RemoteObject
 from ingest.splitting.result import SplitSpec
 
 
@@ -39,12 +43,44 @@ class Job:
 
     def part(self, tier: Tier) -> PartKey:
         """A part of the session as it is held, or is to be."""
-        return PartKey(self.decision.session, tier)
+        return PartKey(self.session, tier)
+
+    @property
+    def session(self) -> date:
+        """Whose file it is."""
+        return self.decision.session
+
+    @property
+    def item(self) -> RemoteObject:
+        """The object that is to be fetched."""
+        if self.decision.item is None:
+            raise AssertionError(f"{self.decision.session} was planned for download but is not listed")
+        return self.decision.item
 
     @property
     def spec(self) -> SplitSpec:
         """How its file is to be cut."""
         return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.decision.session)
+
+
+def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings) -> list[Job]:
+    """What is to be done for a plan's decisions: a transaction a tracked set, of which there are few."""
+    layout, tuning, manifest = cache.layout, settings.tuning, cache.manifest
+    numbers = {tickers: manifest.tracked_sets.number(tickers) for tickers in {one.tracked for one in decisions}}
+    replaced = manifest.replacements.held(one.session for one in decisions if one.held.held == "committed")
+    jobs = [
+        Job(
+            one,
+            numbers[one.tracked],
+            layout,
+            settings.limits.max_unpacked_bytes,
+            replaced.get(one.session),
+            accept=request.accept,
+            tuning=tuning,
+        )
+        for one in decisions
+    ]
+    return [replace(job, spool=cache.download(job.session)) if job.item.size >= tuning.large else job for job in jobs]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""Records what came of sessions, whoever fetched and split them: one committer, the only one that writes the manifest.
+
+An executor makes parts that are staged and not yet of the cache. So a task may run twice, and its result may come late
+or twice: the first one counts. A kill leaves what was committed, and staged parts, which the next run sweeps.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from ingest import events
+from ingest.cache import quarantine
+from ingest.cache.cache import Cache
+from ingest.cache.commit import StagedSession, commit, discard
+from ingest.cache.manifest import Answer
+from ingest.errors import IngestError, ungrouped
+from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
+from ingest.settings.tuning import Tuning
+from ingest.sources import spool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of a task. `recorded` is called once that is durable: what the executor holds for it may go then."""
+
+    result: SessionResult
+    recorded: Callable[[], None]
+
+
+Results = MemoryObjectSendStream[Ended]
+"""Where an executor sends the ends of its tasks to. It waits while the committer has enough to do."""
+
+
+class Executor(Protocol):
+    """Fetches and splits sessions, here or on other machines."""
+
+    async def run(self, tasks: Sequence[Job], results: Results) -> None:
+        """Send what comes of each task, in any order; return once no more comes.
+
+        Raises IngestError for what ends the run, after all that is done by then was sent.
+        """
+        ...
+
+    async def idle(self) -> None:
+        """Wait until no task is under way: until then others may share a commit with what was sent."""
+        ...
+
+
+class Committer:
+    """Commits to one cache, and tells the sink of each session when it is recorded."""
+
+    def __init__(self, cache: Cache, sink: events.Sink, tuning: Tuning) -> None:
+        self._cache, self._sink, self._tuning = cache, sink, tuning
+
+    async def run(self, executor: Executor, tasks: Sequence[Job]) -> None:
+        """Have sessions fetched and split, and commit them.
+
+        Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
+        """
+        with ungrouped():
+            failure = await self._execute_and_commit(executor, tasks)
+        if failure:
+            raise failure
+
+    async def _execute_and_commit(self, executor: Executor, tasks: Sequence[Job]) -> IngestError | None:
+        """Returns why the executor had to end early: what was prepared by then is committed all the same."""
+        send, receive = anyio.create_memory_object_stream[Ended](self._tuning.max_batch)
+        failure: IngestError | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._commit_all, executor, receive)
+            async with send:
+                try:
+                    await executor.run(tasks, send)
+                except IngestError as error:
+                    failure = error
+        return failure
+
+    async def _commit_all(self, executor: Executor, receive: MemoryObjectReceiveStream[Ended]) -> None:
+        """Commit results as they come: those that come within a moment, while others are under way, share a commit."""
+        done = set[date]()
+        async with receive:
+            async for first in receive:
+                with anyio.move_on_after(self._tuning.gather_s):
+                    await executor.idle()
+                batch = [first, *_waiting(receive, self._tuning.max_batch - 1)]
+                counted, late = _first_ones([one.result for one in batch], done)
+                await anyio.to_thread.run_sync(_record, self._cache, counted, late)
+                for one in batch:
+                    one.recorded()
+                for result in counted:
+                    self._sink(_event(result, self._cache))
+
+
+def _first_ones(results: Sequence[SessionResult], done: set[date]) -> tuple[list[SessionResult], list[SessionResult]]:
+    """Those of sessions that are not `done` yet, and then are; and those that another execution was before."""
+    counted, late = list[SessionResult](), list[SessionResult]()
+    for one in results:
+        session = one.job.session
+        (late if session in done else counted).append(one)
+        done.add(session)
+    return counted, late
+
+
+def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[SessionResult]) -> None:
+    """Make what came of a batch of sessions durable; of those that came late nothing stays. Raises CacheError."""
+    if staged := [result.session for result in results if isinstance(result, Staged)]:
+        commit(cache, staged)
+    for result in results:
+        if isinstance(result, Refused):
+            quarantine.keep_refused(cache, result.job.session, result.body, result.reason, result.acceptable)
+        if result.job.spool and not isinstance(result, Failed):
+            spool.discard(result.job.spool)
+    cache.manifest.sessions.answered(list(_answers(results)), cache.run)
+    for result in late:
+        if isinstance(result, Staged):
+            discard(cache, result.session)
+
+
+def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:
+    """What the source has said of sessions whose files it did not give."""
+    for result in results:
+        decision = result.job.decision
+        session, etag = decision.session, decision.item.etag if decision.item else None
+        match result:
+            case Forbidden():
+                yield session, "forbidden", None, etag
+            case Gone():
+                yield session, "absent", result.reason, etag
+            case Failed():
+                yield session, "failed", result.reason, etag
+
+
+def _waiting(receive: MemoryObjectReceiveStream[Ended], most: int) -> Iterator[Ended]:
+    for _ in range(min(receive.statistics().current_buffer_used, most)):
+        yield receive.receive_nowait()
+
+
+def _event(result: SessionResult, cache: Cache) -> events.Ended:
+    decision = result.job.decision
+    match result:
+        case Staged():
+            return _committed(result.session, decision.reason)
+        case Refused():
+            path = str(cache.quarantined(decision.session))
+            return events.Quarantined(decision.session, result.reason, path, result.acceptable)
+        case Forbidden():
+            return events.Forbidden(decision.session)
+        case Gone():
+            return events.Vanished(decision.session)
+        case Failed():
+            return events.Failed(decision.session, result.reason)
+
+
+def _committed(staged: StagedSession, reason: str) -> events.Committed:
+    record, correction = staged.record, staged.correction
+    return events.Committed(
+        session=record.session,
+        bytes=record.size,
+        source_rows=record.source_rows,
+        tracked_rows=record.tracked_rows,
+        archive_rows=record.archive_rows,
+        dropped_rows=record.dropped_rows,
+        reason=reason,
+        corrected=correction is not None and correction.kind != "equal rows",
+        findings=record.findings,
+    )
