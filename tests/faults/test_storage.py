@@ -23,11 +23,11 @@ from pipeline_kit import Place, market_day, sampled
 from story import DAYS
 
 from ingest import events
-from ingest.cache import commit as committing
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.runs import RunLog
+from ingest.cache.parts.local import LocalParts
 from ingest.errors import CacheError
 from ingest.maintenance.status import status
 from ingest.maintenance.verify import verify
@@ -274,7 +274,7 @@ def test_a_folder_of_parts_that_cannot_be_read_is_named(eventful, name, monkeypa
 
 def test_a_part_that_cannot_be_read_while_a_replacement_is_carried_through_is_named(eventful, monkeypatch):
     place = eventful.fresh_copy()
-    with patch.object(committing, "_publish", side_effect=CacheError("the run ends after its intent")):
+    with patch.object(LocalParts, "publish", side_effect=CacheError("the run ends after its intent")):
         eventful.finish(place, fails=CacheError)
     part = place.part(DAYS[0])
     monkeypatch.setattr(os, "open", refusing(part)(os.open))
