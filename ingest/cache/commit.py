@@ -25,8 +25,8 @@ from ingest.splitting.diff import Correction
 class StagedSession:
     """A session whose parts are staged: durable under temporary names, ready to be published and committed.
 
-    `staged` are those that are not in their places already, byte for byte, by the names that they were staged under: so
-    it is a value, and may come from another process. `replaces` says whether a version of the session is held, and has
+    `staged` are the keys of the parts that are not already in place, byte for byte: the session is a value and may come
+    from another process. `replaces` says whether a version of the session is held, and has
     to stay whole until this one is; `was_refused` whether bytes of it lie in quarantine.
     """
 
@@ -78,7 +78,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
 
 
 def discard(cache: Cache, unwanted: StagedSession) -> None:
-    """Remove what is staged of a session that is not to be committed: another execution of its task was the first."""
+    """Remove the staged parts of a session that will not be committed: another execution of its task came first."""
     for part in unwanted.staged:
         cache.parts.discard(part)
 

@@ -15,9 +15,9 @@ from ingest.market.patterns import covered
 
 @dataclass(frozen=True, slots=True)
 class PartKey:
-    """Which part: of a session and a tier; where it is `staged` still, by the name that it has until it is published.
+    """Identifies a part: its session, its tier and, until it is published, the name under which it is `staged`.
 
-    What such a name is made of is the store's business. It is a value, and may come from another process.
+    Only the store knows how a staged name is made. A key is a value and may come from another process.
     """
 
     session: date
@@ -121,7 +121,7 @@ class PartsOf:
     staged: Mapping[Tier, PartKey] = field(default_factory=dict)
 
     def key(self, tier: Tier) -> PartKey:
-        """What is to be read as this part."""
+        """The key to read this part by."""
         return self.staged.get(tier) or PartKey(self.session, tier)
 
     def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:

@@ -61,12 +61,12 @@ def temporary(path: Path) -> Path:
 
 
 def another(path: Path) -> Path:
-    """A temporary name for a target that nobody else has, nor this process when it does the same once more."""
+    """A temporary name for a target that no other write has, not even one of this process."""
     return path.with_name(f"{_beginning(path)}{os.urandom(8).hex()}.tmp")
 
 
 def is_temporary(path: Path, name: str) -> bool:
-    """Whether a name is a temporary one of this target, whoever made it, also a version before this one."""
+    """Whether a name is a temporary name of this target, from any process or an earlier version."""
     return name == f".{path.name}.tmp" or (name.startswith(_beginning(path)) and bool(_OURS.fullmatch(name)))
 
 

@@ -15,7 +15,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_in(file: BufferedReader | BytesIO) -> str:
-    """The same of what is open. Raises OSError."""
+    """Hexadecimal sha256 of an open file. Raises OSError."""
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

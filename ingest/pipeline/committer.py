@@ -1,7 +1,8 @@
-"""Records what came of sessions, whoever fetched and split them: one committer, the only one that writes the manifest.
+"""Commits the results of any executor: one committer, and nobody else, writes a run's sessions to the manifest.
 
-An executor makes parts that are staged and not yet of the cache. So a task may run twice, and its result may come late
-or twice: the first one counts. A kill leaves what was committed, and staged parts, which the next run sweeps.
+An executor only stages parts, which are not yet part of the cache. So a task may run twice and its result may come late
+or twice: the first result of a session counts. A kill leaves what was committed, and staged parts, which the next run
+sweeps.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,39 +26,39 @@ from ingest.sources import spool
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of a task. `recorded` is called once that is durable: what the executor holds for it may go then."""
+    """The end of a task. `recorded` is called once its result is durable: the executor frees what it holds for it."""
 
     result: SessionResult
     recorded: Callable[[], None]
 
 
 Results = MemoryObjectSendStream[Ended]
-"""Where an executor sends the ends of its tasks to. It waits while the committer has enough to do."""
+"""Where an executor sends the ends of its tasks. Sending waits while the committer is behind."""
 
 
 class Executor(Protocol):
-    """Fetches and splits sessions, here or on other machines."""
+    """Fetches and splits sessions, in this process or elsewhere."""
 
     async def run(self, tasks: Sequence[Job], results: Results) -> None:
-        """Send what comes of each task, in any order; return once no more comes.
+        """Send the result of each task, in any order; return once there are no more.
 
-        Raises IngestError for what ends the run, after all that is done by then was sent.
+        Raises IngestError if the run has to end, after it has sent every result there is by then.
         """
         ...
 
     async def idle(self) -> None:
-        """Wait until no task is under way: until then others may share a commit with what was sent."""
+        """Wait until no task is under way; until then, more results may join the next commit."""
         ...
 
 
 class Committer:
-    """Commits to one cache, and tells the sink of each session when it is recorded."""
+    """Commits to one cache, and reports each session to the sink once it is recorded."""
 
     def __init__(self, cache: Cache, sink: events.Sink, tuning: Tuning) -> None:
         self._cache, self._sink, self._tuning = cache, sink, tuning
 
     async def run(self, executor: Executor, tasks: Sequence[Job]) -> None:
-        """Have sessions fetched and split, and commit them.
+        """Have an executor fetch and split sessions, and commit them.
 
         Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
         """
@@ -67,7 +68,7 @@ class Committer:
             raise failure
 
     async def _execute_and_commit(self, executor: Executor, tasks: Sequence[Job]) -> IngestError | None:
-        """Returns why the executor had to end early: what was prepared by then is committed all the same."""
+        """Returns why the executor ended early; what was prepared by then is committed."""
         send, receive = anyio.create_memory_object_stream[Ended](self._tuning.max_batch)
         failure: IngestError | None = None
         async with anyio.create_task_group() as group:
@@ -96,7 +97,7 @@ class Committer:
 
 
 def _first_ones(results: Sequence[SessionResult], done: set[date]) -> tuple[list[SessionResult], list[SessionResult]]:
-    """Those of sessions that are not `done` yet, and then are; and those that another execution was before."""
+    """Results of sessions not yet `done`, which are added to it, and results of those that are: they came late."""
     counted, late = list[SessionResult](), list[SessionResult]()
     for one in results:
         session = one.job.session
@@ -106,7 +107,7 @@ def _first_ones(results: Sequence[SessionResult], done: set[date]) -> tuple[list
 
 
 def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[SessionResult]) -> None:
-    """Make what came of a batch of sessions durable; of those that came late nothing stays. Raises CacheError."""
+    """Make a batch of results durable, and discard the parts of late ones. Raises CacheError."""
     if staged := [result.session for result in results if isinstance(result, Staged)]:
         commit(cache, staged)
     for result in results:

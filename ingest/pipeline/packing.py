@@ -86,7 +86,7 @@ class _AsTheyCome(Parts):
         return self._writers
 
     def _begin_again(self) -> None:
-        """What was written before it was found that the text is to be cut otherwise is of no use."""
+        """Discard what was written before the text turned out to need another way of cutting."""
         self._open_files.close()
         for part in self._staged.values():
             self._store.discard(part)

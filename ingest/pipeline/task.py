@@ -64,7 +64,7 @@ class Job:
 
 
 def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings) -> list[Job]:
-    """What is to be done for a plan's decisions: a transaction a tracked set, of which there are few."""
+    """The tasks of a plan's decisions; takes one transaction for each tracked set, of which there are few."""
     layout, tuning, manifest = cache.layout, settings.tuning, cache.manifest
     numbers = {tickers: manifest.tracked_sets.number(tickers) for tickers in {one.tracked for one in decisions}}
     replaced = manifest.replacements.held(one.session for one in decisions if one.held.held == "committed")

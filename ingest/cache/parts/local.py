@@ -1,6 +1,6 @@
-"""Parts as files of two folders: staged beside their names, published by a rename, durable by fsync.
+"""Parts as files in two folders: staged beside their final names, published by a rename, made durable by fsync.
 
-A crash leaves each name with its old content or its new one, and temporary files, as `durable` says.
+A crash leaves each name with its old content or its new one, and perhaps temporary files: see `files.durable`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class LocalParts(PartStore):
         return self.tracked if tier == "tracked" else self.archive
 
     def path(self, key: PartKey) -> Path:
-        """File of a part. Raises CacheError where it is said to be staged under a name that is none of its own."""
+        """File of a part. Raises CacheError if the key has a staged name that is not one of this part."""
         path = self.folder(key.tier) / part_name(key.session)
         if not key.staged:
             return path
@@ -71,7 +71,7 @@ class LocalParts(PartStore):
         durable.unstage(self._own(staged), self.path(staged))
 
     def _own(self, staged: PartKey) -> Path:
-        """The name of a part that has another one still."""
+        """The name that a staged part gets when it is published."""
         if not staged.staged:
             raise CacheError(f"{self.path(staged)} is not staged")
         return self.folder(staged.tier) / part_name(staged.session)
@@ -101,7 +101,7 @@ class LocalParts(PartStore):
             return frozenset(opening.names(folder))
 
     def sizes(self, tier: Tier) -> list[int]:
-        """See `PartStore`. A file that a run has removed since the folder was read has none."""
+        """See `PartStore`. A file that a run has removed since the folder was read is left out."""
         folder = self.folder(tier)
         paths = [folder / name for name in self.names(tier) if name.endswith(".csv.gz")]
         with durable.translated("look into", folder):
@@ -146,7 +146,7 @@ def _read_range(file: FileIO, begin: int, end: int) -> bytes:
 
 
 def _bytes(path: Path) -> int | None:
-    """Size of a file; None where a run has removed it since the folder was read."""
+    """Size of a file; None if a run has removed it since the folder was read."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Parts in memory: all that a store promises, except that it outlives its process. For tests.
+"""Parts in memory, for tests: all that a store promises, except that it survives its process.
 
-Nothing of it is on a disk, so a crash leaves nothing.
+Nothing is written to a disk, so a crash leaves nothing.
 """
 
 import errno
@@ -18,7 +18,7 @@ from ingest.market.datasets import Tier, part_name
 
 
 class MemoryParts(PartStore):
-    """What is staged and what is published, by key; bytes are replaced and never changed."""
+    """Staged and published parts by key; bytes are replaced, never changed."""
 
     def __init__(self) -> None:
         self._held: dict[PartKey, bytes] = {}
@@ -130,5 +130,5 @@ class MemoryParts(PartStore):
         return f"memory/{tier}"
 
     def explained(self, said: str, error: OSError, key: PartKey) -> str:
-        """See `PartStore`: nobody lacks a right to what is his own."""
+        """See `PartStore`: no permission can be missing."""
         return said

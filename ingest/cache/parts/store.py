@@ -1,8 +1,8 @@
-"""Where the parts of a dataset's sessions are: all that a commit, recovery and readers ask of it.
+"""Where the parts of a dataset's sessions are stored: the seam between commit, recovery and readers and the disk.
 
-A part is written under a name that nobody else has, and published whole: whoever reads it finds the one before or this
-one, and who writes late, or twice, has written what nobody publishes. After a crash there are parts as they were
-published, the last one of each or the one before it, and staged ones, which `sweep` removes.
+A part is staged under a name that nobody else has, and published in one step: a reader finds the previous version or
+the new one, and a writer that is late, or runs twice, writes only what nobody publishes. A crash leaves each part as it
+was published last, or the time before, and staged parts, which `sweep` removes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,98 +24,98 @@ Opened = BufferedReader | BytesIO
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A part that is being written: what it is called until it is published, and what takes its bytes."""
+    """A part that is being written: its key until it is published, and the call that takes its bytes."""
 
     key: PartKey
     write: Write
 
 
 class PartStore(Protocol):
-    """The parts of both tiers of a dataset. It is a value, and may go to another process that reaches the same place.
+    """The parts of both tiers of a dataset. A store that is shared between processes is a value that can be pickled.
 
-    What writes, looks or removes raises CacheError. What reads raises OSError: FileNotFoundError where there is no such
-    part, NotAFile where what has its name is none.
+    Calls that write, list or remove raise CacheError. Calls that read raise OSError: FileNotFoundError if there is no
+    such part, NotAFile if its name belongs to something else.
     """
 
     def create(self) -> None:
-        """Make it ready to be written."""
+        """Prepare the store for writing."""
         ...
 
     def stage(self, session: date, tier: Tier, data: bytes) -> PartKey:
-        """Write a part; its bytes are durable. Of each call the part has another name, whoever calls."""
+        """Write a part and make its bytes durable. Each call, in whichever process, gets a name of its own."""
         ...
 
     def staging(self, session: date, tier: Tier) -> AbstractContextManager[Staging]:
-        """The same bit by bit: durable where the block ends well, and else nothing of it is left."""
+        """Like `stage`, bit by bit: durable once the block has ended; removed if it ends with an error."""
         ...
 
     def publish(self, staged: PartKey) -> None:
-        """Put a staged part in the place of the one before, in one step; it is not staged any more.
+        """Replace the published version by a staged one, in one step; durable once `sync` has returned.
 
-        Durable once `sync` has returned. Where it is not staged any more nothing is changed, and CacheError is raised.
+        Raises CacheError, and changes nothing, if the part is no longer staged.
         """
         ...
 
     def discard(self, staged: PartKey) -> None:
-        """Remove a staged part, if it is there still; what is published stays."""
+        """Remove a staged part, if it still exists; the published version stays."""
         ...
 
     def sync(self) -> None:
-        """Make the names of all that was staged and published durable."""
+        """Make the names of all staged and published parts durable."""
         ...
 
     def staged(self, session: date, tier: Tier) -> Sequence[PartKey]:
-        """All that is staged of a part, by whom ever."""
+        """All staged versions of a part, whichever process wrote them."""
         ...
 
     def leftovers(self, tier: Tier) -> Sequence[str]:
-        """Names of what is staged of a tier, for people."""
+        """Names of the staged parts of a tier, for people."""
         ...
 
     def sweep(self) -> int:
-        """Remove all that is staged; returns how much. For who holds the lock, before anything is staged."""
+        """Remove all staged parts; returns how many. Only the holder of the lock may call it."""
         ...
 
     def names(self, tier: Tier) -> frozenset[str]:
-        """Names of what is in a tier: `2025-11-11.csv.gz` of each part, and perhaps of staged ones and of strangers."""
+        """Names in a tier: `2025-11-11.csv.gz` for each part, and perhaps staged parts and other programs' files."""
         ...
 
     def sizes(self, tier: Tier) -> Sequence[int]:
-        """Bytes of what is called as parts are."""
+        """Size of each file in a tier that is named like a part, in bytes."""
         ...
 
     def size(self, key: PartKey) -> int:
-        """Bytes of a part."""
+        """Size of a part, in bytes."""
         ...
 
     def open(self, key: PartKey) -> Opened:
-        """A part to read, and to seek in: whatever is published meanwhile, it is one and the same."""
+        """Open a part for reading and seeking; it stays the same version, whatever is published meanwhile."""
         ...
 
     def read(self, key: PartKey) -> bytes:
-        """All of a part."""
+        """The whole part."""
         ...
 
     def read_ranges(self, key: PartKey, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Bytes of one and the same part, from `begin` up to `end` each; fewer where it ends before."""
+        """Bytes from `begin` up to `end` of each range, all of one version; fewer if the part ends before."""
         ...
 
     def described(self, key: PartKey) -> str:
-        """Where a part is, for people."""
+        """Where a part is stored, for messages."""
         ...
 
     def place(self, tier: Tier) -> str:
-        """Where a tier is, for people; its last component names it in short."""
+        """Where a tier is stored, for messages; the last component is its short name."""
         ...
 
     def explained(self, said: str, error: OSError, key: PartKey) -> str:
-        """What was said of a part that cannot be read, and after it the right that is missing, if one is."""
+        """A message about a part that cannot be read, followed by the missing permission, if that is the cause."""
         ...
 
 
 @contextmanager
 def translated(store: PartStore, key: PartKey) -> Iterator[None]:
-    """Raise what a store refuses to read as a CacheError, which says of which part and why."""
+    """Raise an OSError of a store as a CacheError that names the part and the reason."""
     try:
         yield
     except OSError as error:
@@ -124,7 +124,7 @@ def translated(store: PartStore, key: PartKey) -> Iterator[None]:
 
 
 def matches(store: PartStore, key: PartKey, sha256: str) -> bool:
-    """Whether a part of this hash is there and can be read."""
+    """Whether a part exists, can be read and has this hash."""
     try:
         return _sha256(store, key) == sha256
     except OSError:
@@ -132,7 +132,7 @@ def matches(store: PartStore, key: PartKey, sha256: str) -> bool:
 
 
 def surely_matches(store: PartStore, key: PartKey, sha256: str) -> bool:
-    """The same for who decides by it: raises CacheError where there is a part that cannot be read."""
+    """Like `matches`, but raises CacheError if the part exists and cannot be read."""
     with translated(store, key):
         try:
             return _sha256(store, key) == sha256
@@ -146,9 +146,9 @@ def _sha256(store: PartStore, key: PartKey) -> str:
 
 
 def trusted(store: PartStore, parts: PartsOf, tier: Tier) -> PartKey:
-    """What is to be read as a session's part.
+    """The key under which a session's part is to be read.
 
-    Raises CacheError where it was found not to be what it should, and has not been fetched again.
+    Raises CacheError if the part was found to be damaged and has not been downloaded again.
     """
     key = parts.key(tier)
     if parts.in_doubt and not matches(store, key, parts.sha256[tier]):
