@@ -202,7 +202,7 @@ def test_killed_while_parts_grow_the_next_run_makes_the_same_of_it(place, server
             return write(descriptor, data)
 
         dying.setattr(os, "write", killing)
-        dying.setattr(durable, "unstage", lambda path: None)  # the dead remove nothing
+        dying.setattr(durable, "unstage", lambda *_: None)  # the dead remove nothing
         with pytest.raises((Killed, BaseExceptionGroup)):
             place.run(*SPAN)
     assert leftovers(place)
