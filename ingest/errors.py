@@ -66,6 +66,14 @@ class IngestError(Exception):
     def __str__(self) -> str:
         return in_python(self.message, self.hints)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle it as it is: an error of another process is not made again out of its own message."""
+        return _unpickled, (type(self), self.args), vars(self)
+
+
+def _unpickled(kind: type[IngestError], args: tuple[object, ...]) -> IngestError:
+    return kind.__new__(kind, *args)
+
 
 ONE_COMPANY = Option("across_seams", True, "if it is one company all along")
 
@@ -151,7 +159,7 @@ class Disagreement(SourceError):
 
     def __init__(self, message: str, closes: Mapping[date, float] = MappingProxyType({})) -> None:
         super().__init__(message)
-        self.closes = closes
+        self.closes = dict(closes)
 
 
 class ActionsUnknown(SourceError):

@@ -38,6 +38,10 @@ class NotAFile(OSError):
     def __init__(self, why: str) -> None:
         super().__init__(errno.EINVAL, why)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle it by its one argument: OSError would give two."""
+        return NotAFile, (self.strerror,)
+
 
 def why_unread(error: OSError) -> str:
     """In words, why a file cannot be read."""

@@ -27,7 +27,7 @@ class Costly(Exception):
     """A session costs more memory than was granted: it is to be begun again when `cost` bytes are."""
 
     def __init__(self, cost: int) -> None:
-        super().__init__(f"{cost:,} bytes")
+        super().__init__(cost)
         self.cost = cost
 
 
