@@ -17,7 +17,7 @@ from ingest.hints import Option
 from ingest.market.datasets import PRICES, Dataset
 from ingest.market.patterns import prefix_of
 from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
-from ingest.market.yahoo_symbols import crypto_symbol, forex_symbol, index_symbol, stock_symbol
+from ingest.market.yahoo.symbols import crypto_symbol, forex_symbol, index_symbol, stock_symbol
 
 _UTC_DAY = timedelta(hours=25)
 """A UTC day has ended, plus one hour."""

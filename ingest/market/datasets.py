@@ -8,7 +8,7 @@ from typing import Literal
 
 from ingest.market.row_kinds import RowKind
 from ingest.market.tickers import MAX_NAME_BYTES, file_stem, ticker_of
-from ingest.market.yahoo_symbols import Spelling
+from ingest.market.yahoo.symbols import Spelling
 
 Unit = Literal["shares", "contracts", "coins", "quotes"]
 

@@ -78,7 +78,7 @@ class Filling:
 
     def _one(self, ticker: str, start: date) -> int:
         """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""
-        from ingest.market.multipliers import unfollowed  # polars and yfinance: a run with nothing to ask does without
+        from ingest.market.yahoo.multipliers import unfollowed  # polars, yfinance: only a run that asks needs them
         from ingest.reading.adjusting import fallback
         from ingest.sources.yahoo import shared
 

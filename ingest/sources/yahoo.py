@@ -23,7 +23,7 @@ from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceU
 from ingest.market.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
 from ingest.market.calendars import today
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
-from ingest.market.multipliers import Bars, confirmed
+from ingest.market.yahoo.multipliers import Bars, confirmed
 from ingest.sources.yahoo_chart import ChartEvents, Overheard, overheard
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.market.catalogue import CATALOGUE, named
-from ingest.market.yahoo_symbols import stock_symbol
+from ingest.market.yahoo.symbols import stock_symbol
 
 
 @pytest.mark.parametrize(

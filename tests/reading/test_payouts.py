@@ -14,7 +14,7 @@ from yahoo_kit import Security, fresh_yfinance, past_sessions, plain_history, ya
 import ingest
 from ingest.errors import ActionsUnknown, IngestWarning, NotFound
 from ingest.market.calendars import today
-from ingest.market.multipliers import unfollowed
+from ingest.market.yahoo.multipliers import unfollowed
 from ingest.sources import yahoo as source
 
 __all__ = ["fresh_yfinance"]

@@ -33,8 +33,8 @@ from ingest.market.calendars import today
 from ingest.market.catalogue import days_of
 from ingest.market.corporate_actions import Actions, Dividend
 from ingest.market.datasets import Dataset
-from ingest.market.multipliers import likewise, unfollowed
 from ingest.market.patterns import some
+from ingest.market.yahoo.multipliers import likewise, unfollowed
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted, fallback
 from ingest.reading.adjusting.fallback import Answer
