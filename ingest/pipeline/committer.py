@@ -16,7 +16,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from ingest import events
 from ingest.cache import quarantine
 from ingest.cache.cache import Cache
-from ingest.cache.commit import StagedSession, commit, discard
+from ingest.cache.commit import StagedSession, commit, discard_staged
 from ingest.cache.manifest import Answer
 from ingest.errors import IngestError, ungrouped
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
@@ -118,7 +118,7 @@ def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[Sessi
     cache.manifest.sessions.answered(list(_answers(results)), cache.run)
     for result in late:
         if isinstance(result, Staged):
-            discard(cache, result.session)
+            discard_staged(cache, result.session)
 
 
 def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:

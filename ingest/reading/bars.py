@@ -8,7 +8,7 @@ from ingest.cache.cache import Layout
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.cache.parts.parts import read_known
-from ingest.cache.parts.store import trusted
+from ingest.cache.parts.store import key_to_read
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.epochs import in_ns, is_near, of_text
 from ingest.market.row_kinds import DAY_BARS, RowKind
@@ -47,7 +47,7 @@ def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
     """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
     dataset, store = layout.dataset, layout.parts
     tiers = [tier for tier in TIERS if tier in parts.index]
-    texts = [read_known(store, trusted(store, parts, tier), parts.sha256[tier]) for tier in tiers]
+    texts = [read_known(store, key_to_read(store, parts, tier), parts.sha256[tier]) for tier in tiers]
     frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, dataset) for text in texts]
     rows = _near(pl.concat(frames).with_columns(pl.lit(parts.session).alias("date")), dataset)
     return firsts(rows.select(schema_of(dataset).names()), dataset)

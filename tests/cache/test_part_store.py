@@ -20,7 +20,7 @@ from parts_kit import local, put
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.memory import MemoryParts
-from ingest.cache.parts.store import Staging, matches, surely_matches, translated
+from ingest.cache.parts.store import Staging, explaining, matches, surely_matches
 from ingest.errors import CacheError
 from ingest.files import durable
 from ingest.files.hashing import sha256_of
@@ -490,5 +490,5 @@ def test_a_part_that_cannot_be_read_is_no_part_that_is_missing(tmp_path):
     assert not matches(store, part, sha256)
     with pytest.raises(CacheError, match=f"cannot read {store.path(part)}: "):
         surely_matches(store, part, sha256)
-    with pytest.raises(CacheError, match=f"cannot read {store.path(part)}: "), translated(store, part):
+    with pytest.raises(CacheError, match=f"cannot read {store.path(part)}: "), explaining(store, part):
         store.read(part)

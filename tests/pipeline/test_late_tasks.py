@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import pytest
 from pipeline_kit import TRACKED, Place, market_day, pack, trading_days, window
 
-from ingest.cache.commit import commit, discard, for_run, recover
+from ingest.cache.commit import commit, discard_staged, for_run, recover
 from ingest.cache.manifest import Held
 from ingest.errors import CacheError
 from ingest.maintenance.verify import verify
@@ -87,7 +87,7 @@ def test_of_a_task_that_ran_twice_in_another_process_either_result_is_committed(
     results = [elsewhere(job(cache, tuning), body) for body in BODIES]
     commit(cache, [results[first]])
     assert len(leftovers(place)) == 2
-    discard(cache, results[1 - first])
+    discard_staged(cache, results[1 - first])
     assert leftovers(place) == []
     assert_holds(place, market_day((DAY, OTHER)[first]))
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.parts import read_lines
-from ingest.cache.parts.store import PartStore, trusted
+from ingest.cache.parts.store import PartStore, key_to_read
 from ingest.errors import CacheError
 from ingest.hints import call
 from ingest.market.datasets import TIERS
@@ -29,7 +29,7 @@ def dated_texts(
     for parts in sessions:
         for tier in TIERS:
             if tickers := parts.tickers_in(tier, wanted):
-                text = read_lines(store, trusted(store, parts, tier), parts.index[tier], tickers)
+                text = read_lines(store, key_to_read(store, parts, tier), parts.index[tier], tickers)
                 yield parts.columns, _dated(_narrowed(text, tickers, parts), parts)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.parts import members as blockgzip
-from ingest.cache.parts.store import PartStore, translated
+from ingest.cache.parts.store import PartStore, explaining
 from ingest.errors import CacheError, UnreadableFile
 from ingest.files.durable import Write
 from ingest.splitting.part_text import Offsets, PartSink, PartText
@@ -175,7 +175,7 @@ def read_known(store: PartStore, part: PartKey, sha256: str) -> bytes:
 
 def read_pieces(store: PartStore, part: PartKey, size: int) -> Iterator[bytes]:
     """Text of a part in pieces of at most `size` bytes. Raises UnreadableFile, CacheError."""
-    with translated(store, part), store.open(part) as file:
+    with explaining(store, part), store.open(part) as file:
         yield from blockgzip.unpacked(file, _NO_LIMIT, size)
 
 

@@ -114,7 +114,7 @@ class PartStore(Protocol):
 
 
 @contextmanager
-def translated(store: PartStore, key: PartKey) -> Iterator[None]:
+def explaining(store: PartStore, key: PartKey) -> Iterator[None]:
     """Raise an OSError of a store as a CacheError that names the part and the reason."""
     try:
         yield
@@ -133,7 +133,7 @@ def matches(store: PartStore, key: PartKey, sha256: str) -> bool:
 
 def surely_matches(store: PartStore, key: PartKey, sha256: str) -> bool:
     """Like `matches`, but raises CacheError if the part exists and cannot be read."""
-    with translated(store, key):
+    with explaining(store, key):
         try:
             return _sha256(store, key) == sha256
         except (FileNotFoundError, NotAFile):
@@ -145,7 +145,7 @@ def _sha256(store: PartStore, key: PartKey) -> str:
         return sha256_in(file)
 
 
-def trusted(store: PartStore, parts: PartsOf, tier: Tier) -> PartKey:
+def key_to_read(store: PartStore, parts: PartsOf, tier: Tier) -> PartKey:
     """The key under which a session's part is to be read.
 
     Raises CacheError if the part was found to be damaged and has not been downloaded again.
