@@ -104,7 +104,7 @@ def _split(files: Sequence[Path]) -> float:
         layout = _layout(path.parent / f"cache{number}")
         layout.parts.create()
         decision = Decision(_FIRST, "fetch", "new", "listed", None, Held(), tracked, True)
-        job = Job(decision, 0, layout, 1 << 40)
+        job = Job(decision, 0, layout.dataset, layout.parts, 1 << 40)
         return prepare(job, Body(b"", "etag", "", path=path))
 
     return _timed(files, (os.cpu_count() or 1) + 2, work)
@@ -196,7 +196,7 @@ def _cache_of(folder: Path, layout: "Layout", rows: int) -> str:
         for day in range(_DAYS):
             session = _FIRST + timedelta(days=day)
             decision = Decision(session, "fetch", "new", "listed", None, Held(), frozenset(), True)
-            job = Job(decision, number, layout, 1 << 40)
+            job = Job(decision, number, layout.dataset, layout.parts, 1 << 40)
             commit(cache, [prepare(job, Body(b"", "etag", "", path=path))])
     names = _names(path)
     return names[len(names) // 2]

@@ -68,11 +68,6 @@ class Cache(Layout):
     manifest: Manifest
     run: int = 0
 
-    @property
-    def layout(self) -> Layout:
-        """Where its files lie, without anything that is open: a value that may go to another process."""
-        return Layout(self.dataset, self.parts, self.csvs, self.quarantine, self.downloads)
-
     @classmethod
     def through(cls, manifest: Manifest, layout: Layout, run: int = 0) -> Self:
         """A cache whose manifest is open already."""

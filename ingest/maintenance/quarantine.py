@@ -184,9 +184,9 @@ class _Accepting:
         keep_rest = self._settings.archive.save_others or held.archive_kept
         decision = Decision(one.session, "fetch", "accepted", "listed", held=held, tracked=tracked, keep_rest=keep_rest)
         replaced = self._manifest.replacements.held([one.session]).get(one.session)
-        limit = self._settings.limits.max_unpacked_bytes
+        cache, limit = self._cache, self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_sets.number(tracked)
-        job = Job(decision, number, self._cache.layout, limit, replaced, accept=True, tuning=tuning)
+        job = Job(decision, number, cache.dataset, cache.parts, limit, replaced=replaced, accept=True, tuning=tuning)
         try:
             prepared = prepare(job, body)
         except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
@@ -229,7 +229,7 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
     limit = settings.limits.max_unpacked_bytes
     decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
     # Nothing is committed, so there is no number of a tracked set.
-    job = Job(decision, 0, cache, limit, replaced, tuning=settings.tuning)
+    job = Job(decision, 0, cache.dataset, cache.parts, limit, replaced=replaced, tuning=settings.tuning)
     try:
         before, after = _tickers(job, body)
     except UnreadableFile as error:

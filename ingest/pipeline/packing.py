@@ -56,7 +56,7 @@ class _InMemory(Parts):
         return found
 
     def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[PartKey, ...]]:
-        job, store = self._job, self._job.layout.parts
+        job, store = self._job, self._job.parts
         record, data = stamped(record, self.packed["tracked"].data, job.dataset.name, job.decision.tracked)
         files = {tier: data if tier == "tracked" else part.data for tier, part in self.packed.items()}
         changed = [tier for tier in files if not (job.replaced and parts.holds(store, job.part(tier), files[tier]))]
@@ -68,7 +68,7 @@ class _AsTheyCome(Parts):
 
     def __init__(self, job: Job, pieces: Pieces, open_files: ExitStack) -> None:
         self._job, self._pieces, self._open_files = job, pieces, open_files
-        self._store = job.layout.parts
+        self._store = job.parts
         self._writers: Mapping[Tier, PartWriter] = {}
         self._staged: Mapping[Tier, PartKey] = {}
 

@@ -91,9 +91,7 @@ def _version(texts: list[bytes], dataset: Dataset) -> Version:
 def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
     """Texts of the parts held; None where one of them is not the file that the manifest knows."""
     try:
-        return [
-            parts.read_known(job.layout.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()
-        ]
+        return [parts.read_known(job.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()]
     except CacheError:
         return None
 
@@ -121,13 +119,13 @@ def _new_in_chunks(job: Job, pieces: Pieces) -> Version:
 
 def _held_in_chunks(job: Job, replaced: HeldVersion) -> Version | None:
     """None where one of the parts held is not the file that the manifest knows."""
-    if all(matches(job.layout.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
+    if all(matches(job.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
         return _in_chunks([_part(job, tier) for tier in replaced.part_sha256], job, None)
     return None
 
 
 def _part(job: Job, tier: Tier) -> Pieces:
-    return lambda: parts.read_pieces(job.layout.parts, job.part(tier), job.tuning.piece)
+    return lambda: parts.read_pieces(job.parts, job.part(tier), job.tuning.piece)
 
 
 def _in_chunks(sources: list[Pieces], job: Job, tracked: frozenset[str] | None) -> Version:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ingest.cache.cache import Cache, Layout
+from ingest.cache.cache import Cache
 from ingest.cache.commit import StagedSession
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import HeldVersion
+from ingest.cache.parts.store import PartStore
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
 from ingest.planning.request import Request
@@ -29,17 +30,13 @@ class Job:
 
     decision: Decision
     tracked_set: int
-    layout: Layout
+    dataset: Dataset
+    parts: PartStore
     max_unpacked: int
     replaced: HeldVersion | None = None
     accept: bool = False
     spool: Path | None = None
     tuning: Tuning = DEFAULT
-
-    @property
-    def dataset(self) -> Dataset:
-        """Whose session it is."""
-        return self.layout.dataset
 
     def part(self, tier: Tier) -> PartKey:
         """A part of the session as it is held, or is to be."""
@@ -65,16 +62,17 @@ class Job:
 
 def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings) -> list[Job]:
     """The tasks of a plan's decisions; takes one transaction for each tracked set, of which there are few."""
-    layout, tuning, manifest = cache.layout, settings.tuning, cache.manifest
+    tuning, manifest = settings.tuning, cache.manifest
     numbers = {tickers: manifest.tracked_sets.number(tickers) for tickers in {one.tracked for one in decisions}}
     replaced = manifest.replacements.held(one.session for one in decisions if one.held.held == "committed")
     jobs = [
         Job(
             one,
             numbers[one.tracked],
-            layout,
+            cache.dataset,
+            cache.parts,
             settings.limits.max_unpacked_bytes,
-            replaced.get(one.session),
+            replaced=replaced.get(one.session),
             accept=request.accept,
             tuning=tuning,
         )

@@ -42,7 +42,7 @@ def split(number):
     layout = Layout.of(Settings.model_validate({"cache": {"root": folder / str(number)}}), STOCKS_MINUTE)
     layout.parts.create()
     decision = Decision(date(2025, 3, 4), "fetch", "new", "listed", None, Held(), frozenset(["T0000007"]), True)
-    made = prepare(Job(decision, 0, layout, 1 << 40), Body(b"", "e", "m", path=packed))
+    made = prepare(Job(decision, 0, layout.dataset, layout.parts, 1 << 40), Body(b"", "e", "m", path=packed))
     assert made.record.source_rows == ticker * 500
 
 threads = [threading.Thread(target=split, args=(number,)) for number in range(4)]

@@ -51,7 +51,7 @@ def body(day):
 def jobs(cache):
     number = cache.manifest.tracked_sets.number(TRACKED)
     decisions = [Decision(day, "fetch", "new", "listed", None, Held(), TRACKED, keep_rest=True) for day in DAYS]
-    return [Job(one, number, cache.layout, 1 << 30) for one in decisions]
+    return [Job(one, number, cache.dataset, cache.parts, 1 << 30) for one in decisions]
 
 
 class Executor:

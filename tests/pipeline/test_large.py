@@ -214,13 +214,13 @@ def job(tmp_path, dataset=STOCKS_DAY, **more):
     layout = Layout.of(Settings.model_validate({"cache": {"root": tmp_path}}), dataset)
     layout.parts.create()
     decision = Decision(DAYS[0], "fetch", "new", "listed", None, Held(), TRACKED, True)
-    return Job(decision, 0, layout, 1 << 40, tuning=tuning.DEFAULT, **more)
+    return Job(decision, 0, layout.dataset, layout.parts, 1 << 40, tuning=tuning.DEFAULT, **more)
 
 
 def staged(asked, tier):
     """Bytes of the one part of a tier that is staged."""
-    (key,) = asked.layout.parts.staged(asked.decision.session, tier)
-    return asked.layout.parts.read(key)
+    (key,) = asked.parts.staged(asked.decision.session, tier)
+    return asked.parts.read(key)
 
 
 def test_a_body_in_a_file_and_one_in_memory_make_the_same_parts(tmp_path, large):

@@ -53,7 +53,7 @@ def job(cache, tuning):
     replaced = cache.manifest.replacements.held([DAY]).get(DAY)
     decision = Decision(DAY, "fetch", "new", "listed", None, held, TRACKED, keep_rest=True)
     number = cache.manifest.tracked_sets.number(TRACKED)
-    return Job(decision, number, cache.layout, 1 << 30, replaced, accept=True, tuning=tuning)
+    return Job(decision, number, cache.dataset, cache.parts, 1 << 30, replaced=replaced, accept=True, tuning=tuning)
 
 
 def leftovers(place):

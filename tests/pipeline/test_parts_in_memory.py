@@ -69,7 +69,7 @@ def fetched(cache, tuning, day, text=None, etag="e"):
     decision = Decision(day, "fetch", "new", "listed", None, held, TRACKED, keep_rest=True)
     number = cache.manifest.tracked_sets.number(TRACKED)
     replaced = cache.manifest.replacements.held([day]).get(day)
-    job = Job(decision, number, cache.layout, 1 << 30, replaced, accept=True, tuning=tuning)
+    job = Job(decision, number, cache.dataset, cache.parts, 1 << 30, replaced=replaced, accept=True, tuning=tuning)
     return prepare(job, Body(pack(text or market_day(day)), etag, "2025-03-10T15:00:00+00:00"))
 
 

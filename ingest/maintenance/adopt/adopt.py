@@ -187,8 +187,9 @@ class _Adopting:
         decision = Decision(session, "fetch", "adopted", "listed", held=state, tracked=tracked, keep_rest=keep_rest)
         number = self._manifest.tracked_sets.number(tracked)
         replaced = self._manifest.replacements.held([session]).get(session)
-        job = Job(decision, number, self._cache.layout, self._max_unpacked, replaced, tuning=self._settings.tuning)
-        commit(self._cache, [prepare(job, day.body)])
+        cache, limit, tuning = self._cache, self._max_unpacked, self._settings.tuning
+        job = Job(decision, number, cache.dataset, cache.parts, limit, replaced=replaced, tuning=tuning)
+        commit(cache, [prepare(job, day.body)])
 
     def _project(self) -> None:
         if not self._dry_run:
