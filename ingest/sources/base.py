@@ -1,4 +1,4 @@
-"""The seam to a source of daily files: its values and its calls."""
+"""The interface to a source of daily files: its values and its calls."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -11,18 +11,18 @@ from ingest.files import durable, opening
 from ingest.sources.spool import ByteRange
 
 Write = Callable[[int, bytes | bytearray], Awaitable[None]]
-"""Takes bytes of an object, and where in it they begin."""
+"""Receives bytes of an object, and where in it they begin."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _MD5_ANY_CASE = re.compile(r"[0-9a-fA-F]{32}(-[0-9]+)?")
 _TO_SECONDS = len("2025-11-11T16:03:11")
 _PACKED = re.compile(r"(?<=.)[-;:]{1,2}(gzip|deflate|df|br|zstd)$", re.IGNORECASE)
-"""What proxies and web servers that pack an answer append to its ETag."""
+"""What proxies and web servers that compress a response append to its ETag."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteObject:
-    """One object of a listing. `size` is in bytes, `etag` as `etag_of` has it, `last_modified` ISO 8601, UTC."""
+    """One object of a listing. `size` is in bytes, `etag` in the form of `etag_of`, `last_modified` ISO 8601, UTC."""
 
     key: str
     size: int
@@ -34,8 +34,8 @@ class RemoteObject:
 class Body:
     """An object's bytes, checked, with the ETag that came with them.
 
-    `etag_is_md5` is False where the ETag looks like an md5 and is not that of the bytes, twice over. Those of a large
-    object are in the file `path`, and `data` is empty.
+    `etag_is_md5` is False if the ETag looks like an md5 but two attempts brought bytes with another one. The bytes of a
+    large object are in the file `path`, and `data` is empty.
     """
 
     data: bytes
@@ -45,7 +45,7 @@ class Body:
     path: Path | None = None
 
     def open(self) -> BinaryIO:
-        """Its bytes as a file. Raises CacheError where its own is gone."""
+        """Its bytes as a file. Raises CacheError if its file is gone."""
         if self.path is None:
             return BytesIO(self.data)
         with durable.translated("read", self.path):
@@ -53,7 +53,7 @@ class Body:
 
     @property
     def size(self) -> int:
-        """Bytes of the object, packed as it is. Raises CacheError where its file is gone."""
+        """Size of the object in bytes, still packed. Raises CacheError if its file is gone."""
         if self.path is None:
             return len(self.data)
         with durable.translated("look at", self.path):
@@ -61,10 +61,9 @@ class Body:
 
 
 def etag_of(header: object) -> str:
-    """An ETag in the one form in which all are compared and kept: that of a listing and that of a GET may differ.
+    """An ETag in the one form in which all are compared and stored: those of a listing and of a GET may differ.
 
-    It is without its quotes, without the mark of a weak one and what a proxy that packs has appended; an md5 is in
-    small letters.
+    Quotes, the mark of a weak ETag and suffixes of compressing proxies are removed; an md5 is in lower case.
     """
     etag = re.sub(r"^[Ww]/", "", str(header or "").strip()).strip('"')
     etag = _PACKED.sub("", etag).strip('"')
@@ -72,14 +71,14 @@ def etag_of(header: object) -> str:
 
 
 def same_etag(kept: str | None, listed: str) -> bool:
-    """Whether an ETag kept by whichever version of this project is one of a listing, which is in its one form."""
+    """Whether a stored ETag, of any version of this project, equals one of a listing, which is normalized."""
     return kept == listed or (kept is not None and etag_of(kept) == listed)
 
 
 def is_as_listed(listed: RemoteObject, came: RemoteObject, md5: str) -> bool:
     """Whether what came, with this md5, is the object that was listed, whatever ETag came with it.
 
-    Size and md5 say so, or size and the time of its last change, to the second.
+    Size and md5 decide, or size and the time of its last change, to the second.
     """
     when = listed.last_modified[:_TO_SECONDS]
     same_time = when != "" and when == came.last_modified[:_TO_SECONDS]
@@ -87,12 +86,12 @@ def is_as_listed(listed: RemoteObject, came: RemoteObject, md5: str) -> bool:
 
 
 def looks_like_md5(etag: str) -> bool:
-    """Whether an ETag may be the md5 of its object: that of one which was stored in several parts is not."""
+    """Whether an ETag may be the md5 of its object; that of a multipart upload is not."""
     return _MD5.fullmatch(etag) is not None
 
 
 class Source(Protocol):
-    """What the pipeline asks of a source. The calls raise the errors below `ingest.errors.SourceError`."""
+    """What the pipeline needs of a source. The calls raise the errors below `ingest.errors.SourceError`."""
 
     @property
     def requests(self) -> int:
@@ -104,25 +103,25 @@ class Source(Protocol):
         ...
 
     async def clock_skew(self, prefix: str) -> float | None:
-        """Seconds that this computer's clock is ahead of the source's; None where it does not tell its time."""
+        """Seconds that this computer's clock is ahead of the source's; None if the source does not give its time."""
         ...
 
     async def probe(self, item: RemoteObject) -> None:
-        """Ask for the first byte of an object; returns where the keys may read it, raises Forbidden where not."""
+        """Request the first byte of an object; returns if the keys may read it, else raises Forbidden."""
         ...
 
     async def fetch(self, item: RemoteObject) -> Body:
-        """One object, whole. One attempt: whether to try again is the caller's decision."""
+        """One object, whole. One attempt; the caller decides about retries."""
         ...
 
     async def look_up(self, item: RemoteObject) -> RemoteObject:
-        """The object that is under the key now."""
+        """The object that the key has now."""
         ...
 
     async def fetch_stretch(self, item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
-        """A stretch of an object, or its beginning, handed to `write` piece by piece, in order; one attempt.
+        """A range of an object, or its beginning, passed to `write` piece by piece, in order; one attempt.
 
-        Raises Disrupted where it breaks off, Replaced where the object is another by now, and Unranged where all of it
-        comes, unless the caller is `alone` on it: then what comes before the stretch is passed over.
+        Raises Disrupted if it breaks off, ObjectReplaced if the object is now another, and Unranged if the whole object
+        comes, unless the caller is `alone` on it: then the bytes before the range are skipped.
         """
         ...

@@ -1,8 +1,8 @@
-"""Large objects: fetched in ranges, several at once, into a file that a later run goes on with.
+"""Large objects, downloaded in ranges, several at once, into a file that a later run can continue.
 
-Small ones come whole, in one request, and stay in memory. Here no more is in memory than the pieces that are being
-written. A range that breaks off goes on from the byte where it stopped. What is interrupted, killed or given up stays
-in the spool file, and is gone on with while the object is the same one, by ETag and size.
+Small ones come whole, in one request, and stay in memory. Here only the pieces being written are in memory. A range
+that breaks off continues from the byte where it stopped. After an interruption, a kill or a failure the spool file
+stays, and the download resumes if the object is still the same, by ETag and size.
 """
 
 import time
@@ -24,14 +24,14 @@ from ingest.sources.spool import ByteRange, ObjectVersion, PartialDownload
 async def fetch_large(source: ResilientSource, session: date, item: RemoteObject, path: Path, *held: Lease) -> Body:
     """One large object into the file `path`, checked; for the place and what is `held` for it see `sources.resilient`.
 
-    Raises SourceError, CacheError, or Stopped: then what has come is kept for the next run.
+    Raises SourceError, CacheError, or Stopped; what has come is kept for the next run.
     """
-    source.limit.release()  # each range takes one of its own
+    source.limit.release()  # each range takes a place of its own
     return await _Download(source, session, item, path, held).body()
 
 
 class _Download:
-    """One object on its way."""
+    """One object being downloaded."""
 
     def __init__(
         self, source: ResilientSource, session: date, item: RemoteObject, path: Path, held: Sequence[Lease]
@@ -44,7 +44,7 @@ class _Download:
         self._told = self._started = time.monotonic()
 
     async def body(self) -> Body:
-        """All of it. Raises Disrupted where it is another object, or other bytes, each time."""
+        """All of it. Raises Disrupted if each attempt brings another object, or other bytes."""
         self._source.sink(events.FetchStarted(self._session, self._item.size))
         self._spool = await run_sync(PartialDownload.open, self._path, self._known())
         self._resumed = self._spool.there
@@ -63,7 +63,7 @@ class _Download:
         self._spool, self._resumed = await run_sync(PartialDownload.begin, self._path, self._known()), 0
 
     async def _filled(self, number: int) -> bool:
-        """Fetch what is missing; False where the object was replaced on the way, and has to be begun anew."""
+        """Download what is missing; False if the object was replaced in the meantime and has to be started over."""
         try:
             with ungrouped():
                 await self._fill()
@@ -88,7 +88,7 @@ class _Download:
             raise Stopped("stopped before all of it had come")
 
     async def _take(self, waiting: Iterator[ByteRange], held: Sequence[Common]) -> None:
-        """Fetch one range after the other, until there is none left or the run is to stop."""
+        """Download one range after the other, until none is left or the run stops."""
         for stretch in waiting:
             one = _Range(stretch, self._keep)
             await self._source.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
@@ -98,7 +98,7 @@ class _Download:
             lease.leave()
 
     async def _keep(self, at: int, data: bytes | bytearray) -> None:
-        """Write what has come, and tell how far it has come, a few times a second."""
+        """Write the bytes that came, and report progress a few times a second."""
         await run_sync(self._spool.write, at, data)
         if (now := time.monotonic()) - self._told >= self._tuning.tell_every_s:
             self._told = now
@@ -106,10 +106,10 @@ class _Download:
             self._source.sink(events.Downloading(self._session, there, size, self._resumed))
 
     async def _checked(self, number: int) -> Body | None:
-        """The body, where its md5 is the ETag or the ETag is none; None where it is to be fetched once more.
+        """The body, if its md5 is the ETag or the ETag is not an md5; None if it has to be downloaded once more.
 
-        It is kept under the ETag of the listing where it is the object that was listed.
-        Bytes that come twice over are believed, as those of small objects are.
+        It is stored under the ETag of the listing if it is the object that was listed. Bytes that come twice are
+        believed, like those of small objects.
         """
         hashed = looks_like_md5(self._item.etag) or looks_like_md5(self._listed.etag)
         md5 = await run_sync(self._spool.md5) if hashed else ""
@@ -124,7 +124,7 @@ class _Download:
 
 
 class _Range:
-    """A range on its way: what is left of it, piece by piece."""
+    """A range being downloaded: what is left of it, piece by piece."""
 
     def __init__(self, stretch: ByteRange, keep: Write) -> None:
         self._left, self._keep = stretch, keep

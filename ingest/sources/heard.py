@@ -1,7 +1,7 @@
-"""What is heard of a source while it is asked: told where its answers are read, noted by who waits for them.
+"""Signs of life of a source: reported where its answers are read, received by whoever waits for them.
 
-From its retries down to its transport a request is one task, so who listens is a context variable: the calls in
-between need not know. Where nobody listens nothing is noted.
+A request is one task, from its retries down to its transport, so the listener is a context variable, and the calls in
+between need not know about it. Without a listener nothing is recorded.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 
 class Listener(Protocol):
-    """Who waits for an answer."""
+    """Something that waits for an answer."""
 
     def answered(self, well: bool) -> None:
-        """Note the beginning of an answer; `well` says whether it is what was asked for, and no error."""
+        """Note the beginning of an answer; `well` says whether it is the requested one, not an error."""
         ...
 
     def received(self, count: int) -> None:
@@ -22,7 +22,7 @@ class Listener(Protocol):
         ...
 
     def busy(self) -> AbstractContextManager[None]:
-        """While nothing is read since what has come is being written: the source is not to blame."""
+        """While received bytes are being written and nothing is read: the source is not to blame."""
         ...
 
 
@@ -40,23 +40,23 @@ _listener: ContextVar[Listener] = ContextVar("_listener", default=_NOBODY)
 
 
 def answered(well: bool) -> None:
-    """Tell that an answer has begun."""
+    """Report that an answer has begun."""
     _listener.get().answered(well)
 
 
 def received(count: int) -> None:
-    """Tell that so many bytes of an answer have come."""
+    """Report that so many bytes of an answer have come."""
     _listener.get().received(count)
 
 
 def busy() -> AbstractContextManager[None]:
-    """While what has come is being written, and nothing is read."""
+    """While received bytes are being written and nothing is read."""
     return _listener.get().busy()
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Within this, what this task hears is told to `listener`."""
+    """Within this, `listener` receives what this task hears."""
     token = _listener.set(listener)
     try:
         yield

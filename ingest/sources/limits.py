@@ -1,4 +1,4 @@
-"""How much at once: bytes in flight, downloads in flight, and whether any is."""
+"""Limits on what happens at once: bytes in flight, downloads in flight, and whether there are any."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ import anyio
 
 
 class _Doorbell:
-    """Wakes all who wait for a change. Ringing it is a plain call, so that what is taken can always be given back."""
+    """Wakes all who wait for a change. Ringing it is a plain call, so releasing never has to wait."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
@@ -25,7 +25,7 @@ class _Doorbell:
 
 
 class UnderWay:
-    """Counts those who are within its block; wakes all who wait for none."""
+    """Counts the users within its block; wakes those who wait until there are none."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -40,7 +40,7 @@ class UnderWay:
             self._changed.ring()
 
     async def none(self) -> None:
-        """Wait until none is under way."""
+        """Wait until there are none."""
         while self._count:
             await self._changed.wait()
 
@@ -48,7 +48,7 @@ class UnderWay:
 class ByteBudget:
     """Bytes that may be in flight together. They are acquired before they are allocated.
 
-    What is larger than the whole budget takes all of it and so travels alone.
+    A request larger than the whole budget takes all of it, and so is in flight alone.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -57,7 +57,7 @@ class ByteBudget:
         self._changed = _Doorbell()
 
     async def acquire(self, count: int) -> int:
-        """Wait until so many bytes are free and take them; returns what is to be given back."""
+        """Wait until so many bytes are free and take them; returns the number to release."""
         taken = min(count, self._max)
         while self._free < taken:
             await self._changed.wait()
@@ -65,16 +65,17 @@ class ByteBudget:
         return taken
 
     def release(self, taken: int) -> None:
-        """Give bytes back."""
+        """Release bytes."""
         self._free += taken
         self._changed.ring()
 
     @asynccontextmanager
     async def more(self, count: int) -> AsyncIterator[None]:
-        """So many bytes on top of what the caller holds, within the block.
+        """So many bytes in addition to the caller's, within the block.
 
-        All who wait here hold bytes, and would wait for each other: where nobody has more, one is let through, be so
-        many bytes free or not. So what is in flight exceeds the budget by one caller's at most.
+        All who wait here hold bytes, and would wait for each other. So if nobody has additional bytes, one caller is
+        let through even if there are not enough. What is in flight thus exceeds the budget by at most one caller's
+        bytes.
         """
         while self._more and self._free < count:
             await self._changed.wait()
@@ -90,9 +91,9 @@ class ByteBudget:
 class AdaptiveLimit:
     """How many downloads may run at once: additive increase, multiplicative decrease (Chiu and Jain, 1989).
 
-    It starts at `START` and doubles with each round until the ceiling or the first sign of congestion (slow start,
-    RFC 5681, section 3.1); from then on it grows by one a round. A sign of congestion halves it, at most once a
-    window: answers to requests that were under way before the last halving don't count again.
+    It starts at `START` and doubles with each round until the ceiling or the first sign of congestion (slow start, RFC
+    5681, section 3.1); from then on it grows by one a round. A sign of congestion halves it, at most once per window:
+    answers to requests that began before the last halving don't count again.
     """
 
     FLOOR = 4
@@ -120,12 +121,12 @@ class AdaptiveLimit:
         self.in_flight += 1
 
     def release(self) -> None:
-        """Give the place back."""
+        """Release the place."""
         self.in_flight -= 1
         self._changed.ring()
 
     def succeeded(self) -> bool:
-        """Grow after a success; True when by it the limit is again what it was before a decrease."""
+        """Grow after a success; True if the limit is back at its value before a decrease."""
         before = self.limit
         self._limit = min(self._limit + (1.0 if self._slow_start else 1.0 / self._limit), float(self._ceiling))
         if self.limit > before:
@@ -133,7 +134,7 @@ class AdaptiveLimit:
         return self._regained()
 
     def congested(self, window: int) -> bool:
-        """Halve after a sign of congestion; False where the window that the request began in was halved for already."""
+        """Halve after a sign of congestion; False if the limit was already halved for the window of this request."""
         if window < self.window:
             return False
         self.window += 1
@@ -151,14 +152,14 @@ class AdaptiveLimit:
 
 
 class Lease(Protocol):
-    """Something bounded that is held, and may be given back for a while."""
+    """Something limited that is held, and may be given back for a while."""
 
     async def take(self) -> None:
         """Wait for it."""
         ...
 
     def give_back(self) -> None:
-        """Let others have it; where it is not held nothing happens."""
+        """Release it for others; does nothing if it is not held."""
         ...
 
 
@@ -198,9 +199,9 @@ class Place:
 
 
 class Common:
-    """A lease, held, that several tasks use together: it is given back only while all of them wait.
+    """A held lease that several tasks use together; it is given back only while all of them wait.
 
-    So none waits for a part of it while it holds another.
+    So no task waits for a part of it while it holds another.
     """
 
     def __init__(self, lease: Lease, tasks: int) -> None:
@@ -233,7 +234,7 @@ class Common:
 
 @asynccontextmanager
 async def aside(*leases: Lease) -> AsyncIterator[None]:
-    """Within this others have what is held; it is taken again at the end, in this order, unless that is an error."""
+    """Within this, others may use these leases; at the end they are taken again, in this order, except after an error."""
     for one in leases:
         one.give_back()
     yield

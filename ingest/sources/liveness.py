@@ -1,7 +1,8 @@
-"""Whether the source is alive, whether one request is stuck, and how long a run has waited for nothing.
+"""Whether the source is alive, whether one request is stuck, and how long a run has waited in vain.
 
-Time is counted by the ticks of the loop itself: one that slept (a stopped process, a suspended laptop, a paused virtual
-machine) counts for half a second at most, so what was silent only because nobody listened is not taken for down.
+Time is counted by the ticks of the event loop: a sleep (a stopped process, a suspended laptop, a paused virtual
+machine) counts for half a second at most, so a source that was silent only because nobody listened is not taken to be
+down.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ _MOST_OF_A_TICK_S = 0.5
 
 
 class Liveness:
-    """What has been heard of a source, and by which requests; shared by all that ask it."""
+    """What has been heard of a source, and by which requests; shared by all requests to it."""
 
     def __init__(self, settings: SourceSettings, tuning: Tuning = DEFAULT) -> None:
         self._settings, self._tuning = settings, tuning
@@ -28,13 +29,13 @@ class Liveness:
         self._ticked_at: float | None = None
         self._trouble = ""
         self.awake_s = 0.0
-        """Seconds in which this process was awake to listen."""
+        """Seconds during which this process was awake to listen."""
         self.signs = 0
         """Signs of life so far."""
 
     @contextmanager
     def asked(self) -> Iterator[None]:
-        """While a request, with all its attempts and waits, is not done yet."""
+        """While a request, with all its attempts and waits, is not finished."""
         if not self._asking:
             self._silent_since, self._good_at = max(self._silent_since, self.awake_s), self.awake_s
         self._asking += 1
@@ -44,7 +45,7 @@ class Liveness:
             self._asking -= 1
 
     def alive(self, well: bool) -> None:
-        """Note a sign of life: a byte, or an answer, be it a refusal; `well` where it is what was asked for."""
+        """Note a sign of life: a byte, or an answer, even a refusal; `well` if it is what was requested."""
         self.signs += 1
         self._silent_since = max(self._silent_since, self.awake_s)
         if well:
@@ -52,7 +53,7 @@ class Liveness:
 
     @contextmanager
     def waiting(self, seconds: float, excused: bool, cause: str) -> Iterator[None]:
-        """While a request waits for its next attempt; silence meanwhile means nothing where it is `excused`."""
+        """While a request waits for its next attempt; silence during this time is ignored if it is `excused`."""
         self._trouble = cause
         if excused:
             self._silent_since = max(self._silent_since, self.awake_s + seconds)
@@ -64,9 +65,9 @@ class Liveness:
 
     @contextmanager
     def exchange(self, what: str) -> Iterator["_Exchange"]:
-        """One attempt, which has to be answered, and whose bytes have to come at a certain speed.
+        """One attempt, which must be answered, and whose bytes must come at a minimum speed.
 
-        Raises Disrupted, which names `what` was asked for, where it is ended because that is not so.
+        Raises Disrupted, which names `what` was requested, if it is ended because of that.
         """
         one = _Exchange(self)
         self._under_way.add(one)
@@ -84,9 +85,9 @@ class Liveness:
         return bool(self._asking) and self.awake_s - self._silent_since > self._settings.down_after_s
 
     async def watch(self) -> None:
-        """Return only by raising SourceUnavailable: the source is down, or has made the run wait for too long.
+        """Return only by raising SourceUnavailable: the source is down, or has made the run wait too long.
 
-        Ends what is stuck all the while.
+        Meanwhile, it ends requests that are stuck.
         """
         self._ticked_at = anyio.current_time()
         while True:
@@ -104,14 +105,14 @@ class Liveness:
                 )
 
     def tick(self) -> None:
-        """Let the time since the last tick count, as far as this process was awake."""
+        """Count the time since the last tick, as far as this process was awake."""
         now = anyio.current_time()
         passed = min(now - (now if self._ticked_at is None else self._ticked_at), _MOST_OF_A_TICK_S)
         self._ticked_at = now
         self.awake_s += passed
         if self._waiting and self.awake_s - self._good_at > self._tuning.grace_s:
             self._waited_s += passed
-        if any(one.is_busy for one in self._under_way):  # nobody listens: a slow disk is no silence
+        if any(one.is_busy for one in self._under_way):  # nobody listens: a slow disk is not silence
             self._silent_since = max(self._silent_since, self.awake_s)
         for one in tuple(self._under_way):
             one.look(self.awake_s, len(self._under_way), self._settings)
@@ -120,8 +121,8 @@ class Liveness:
 class _Exchange:
     """One attempt, as it is heard: until it is answered, and then in windows of `read_timeout_s` each.
 
-    In each window its share of `low_speed_bytes_per_s` has to come: what is slow because others have the line is not
-    stuck.
+    Each window must bring its share of `low_speed_bytes_per_s`: a download that is slow because others use the
+    connection is not stuck.
     """
 
     def __init__(self, liveness: Liveness) -> None:
@@ -159,14 +160,14 @@ class _Exchange:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what has come is being written."""
+        """Whether received bytes are being written."""
         return self._busy > 0
 
     def _restart(self) -> None:
         self._since, self._bytes, self._others = self._liveness.awake_s, 0, 0
 
     def look(self, now: float, under_way: int, settings: SourceSettings) -> None:
-        """End the attempt where it is stuck."""
+        """End the attempt if it is stuck."""
         self._others = max(self._others, under_way)
         if self._busy or self.fault:
             return

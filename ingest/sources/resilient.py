@@ -1,4 +1,4 @@
-"""How a run asks a source: so many at once, again after a fault, and not for ever."""
+"""How a run uses a source: with limited concurrency, again after a fault, and not forever."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -24,12 +24,12 @@ from ingest.sources.spool import ByteRange
 _Result = TypeVar("_Result")
 
 UP_AGAIN = "up again"
-"""The cause that is given where the limit on downloads is again what it was before it came down."""
+"""The cause that is reported if the limit on downloads is back at its value before it was lowered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A connected source, and what has been heard of it: shared by runs that follow each other."""
+    """A connected source, and what has been heard of it; shared by consecutive runs."""
 
     source: Source
     liveness: Liveness
@@ -38,7 +38,7 @@ class Line:
 
 @asynccontextmanager
 async def ending_with(stop: anyio.Event) -> AsyncIterator[None]:
-    """Within this, a run that is to stop raises Stopped at once; perhaps in a group, see `errors.ungrouped`."""
+    """Within this, a run that is asked to stop raises Stopped at once; perhaps in a group, see `errors.ungrouped`."""
 
     async def abandon() -> None:
         await stop.wait()
@@ -51,7 +51,7 @@ async def ending_with(stop: anyio.Event) -> AsyncIterator[None]:
 
 
 class ResilientSource:
-    """A source wrapped in retries, a limit on downloads that adapts, and the judgement that it is down."""
+    """A source with retries, an adaptive limit on downloads, and the decision when it is down."""
 
     def __init__(self, line: Line, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
         self._source, self._liveness, self.tuning = line.source, line.liveness, line.tuning
@@ -80,17 +80,17 @@ class ResilientSource:
 
     @asynccontextmanager
     async def _finding_out(self) -> AsyncIterator[None]:
-        """As `watching`; raises Stopped as soon as the run is to stop: what is found out can be found out again."""
+        """Like `watching`; raises Stopped as soon as the run is to stop: these answers can be requested again."""
         try:
             async with self.watching(), ending_with(self.stop):
                 yield
         except SourceError as error:
-            if self.stop.is_set():  # it was not asked for again
+            if self.stop.is_set():  # it was not requested again
                 raise Stopped("stopped before the source had answered") from error
             raise
 
     async def listing(self, prefixes: Sequence[str]) -> list[RemoteObject]:
-        """All objects below the prefixes, asked for together; raises SourceError, or Stopped."""
+        """All objects below the prefixes, requested together; raises SourceError, or Stopped."""
         found: dict[str, list[RemoteObject]] = {}
 
         async def one(prefix: str) -> None:
@@ -104,17 +104,17 @@ class ResilientSource:
         return [item for prefix in prefixes for item in found[prefix]]
 
     async def clock_skew(self, prefix: str) -> float | None:
-        """Seconds that this computer's clock is ahead of the source's, if it tells; raises SourceError, or Stopped."""
+        """Seconds that this computer's clock is ahead of the source's, if known; raises SourceError, or Stopped."""
         found: list[float | None] = []
         async with self._finding_out():
             found.append(await self._persistently(None, "the clock", partial(self._source.clock_skew, prefix)))
         return found[0]
 
     async def may_read(self, session: date, item: RemoteObject) -> bool | None:
-        """Whether the plan of these keys allows a session; None where no answer was to be had.
+        """Whether the subscription allows a session; None if there was no answer.
 
-        One file in trouble is no reason to end a run: it may be gone, or answer with errors again and again. Raises
-        SourceRefused or SourceUnavailable, as they hold for all files, or Stopped.
+        Trouble with one file is no reason to end a run: it may be gone, or answer with errors again and again. Raises
+        SourceRefused or SourceUnavailable, which concern all files, or Stopped.
         """
         try:
             async with self._finding_out():
@@ -129,9 +129,9 @@ class ResilientSource:
         return True
 
     async def fetch(self, session: date, item: RemoteObject, *held: Lease) -> Body:
-        """One object, in a place among the downloads that the caller has acquired and that is given back here.
+        """One object, in a place among the downloads that the caller has acquired and that is released here.
 
-        While it waits for another attempt others have its place, and what is `held` for it.
+        While it waits for another attempt, others have its place, and what is `held` for it.
         """
         started = time.monotonic()
         self.sink(events.FetchStarted(session, item.size))
@@ -144,16 +144,16 @@ class ResilientSource:
         return body
 
     async def look_up(self, session: date, item: RemoteObject) -> RemoteObject:
-        """The object that is under a key now; raises SourceError."""
+        """The object that a key has now; raises SourceError."""
         return await self._of_object(session, item, partial(self._source.look_up, item))
 
     async def fetch_stretch(
         self, session: date, item: RemoteObject, left: Callable[[], ByteRange], write: Write, alone: bool, *held: Lease
     ) -> None:
-        """A stretch of an object, in a place of its own among the downloads; `held` is as for `fetch`.
+        """A range of an object, in a place of its own among the downloads; `held` is as for `fetch`.
 
-        `left` says what is left of it: each attempt goes on where the one before broke off. Raises SourceError, of
-        which Replaced and Unranged are not tried again.
+        `left` says what is left of it: each attempt continues where the one before broke off. Raises SourceError;
+        ObjectReplaced and Unranged are not retried.
         """
 
         async def note(at: int, data: bytes | bytearray) -> None:
@@ -162,7 +162,7 @@ class ResilientSource:
                 await write(at, data)
 
         async def attempt() -> None:
-            while (rest := left()).start < rest.stop:  # a source may send less at once than it is asked for
+            while (rest := left()).start < rest.stop:  # a source may send less at once than was requested
                 await self._source.fetch_stretch(item, rest, note, alone)
 
         async with self._place() as place:
@@ -180,13 +180,13 @@ class ResilientSource:
     async def _of_object(
         self, session: date, item: RemoteObject, call: Callable[[], Awaitable[_Result]], *held: Lease
     ) -> _Result:
-        """As `_persistently`. Where nothing at all was heard meanwhile the object is not to blame for it yet.
+        """Like `_persistently`. If nothing at all was heard in the meantime, the object is not to blame yet.
 
-        Then the source is asked for a sign of life. One that stays silent ends the run; one that is alive is asked for
-        the object once more.
+        Then the source is asked for a sign of life. If it stays silent the run ends; if it is alive, the object is
+        requested once more.
         """
         signs = self._liveness.signs
-        with self._liveness.asked():  # all the while, or each call would begin a silence of its own
+        with self._liveness.asked():  # all the time, or each call would begin a silence of its own
             try:
                 return await self._persistently(session, item.key, call, *held)
             except Disrupted:
@@ -199,7 +199,7 @@ class ResilientSource:
             return await self._persistently(session, item.key, call, *held)
 
     async def _sign_of_life(self, item: RemoteObject, signs: int) -> None:
-        """Wait for any; who waits first asks for it, by the shortest of listings, as long as there is none."""
+        """Wait for any; the first task to wait requests it, by the shortest possible listing, until there is one."""
         async with self._asking_for_life:
             while self._liveness.signs == signs and not self.stop.is_set():
                 with suppress(Disrupted, Throttled, Forbidden, NotFound):
@@ -217,7 +217,7 @@ class ResilientSource:
         return Persistence(self.attempts, self._liveness, report, self.stop, self.tuning)
 
     async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Teach the limit what each attempt tells of the source's health."""
+        """Tell the limit what each attempt says about the source's health."""
         window = self.limit.window
         try:
             result = await call()

@@ -1,4 +1,4 @@
-"""Attempts, and the waits between them. Wraps a source's calls; is not in them."""
+"""Attempts, and the waits between them. Wraps a source's calls, and is not part of them."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -16,12 +16,12 @@ _Result = TypeVar("_Result")
 OnRetry = Callable[[int, float, str], None]
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
-"""Gives back what is held of bounded things while a call waits, so that others may go on, and takes it again."""
+"""Gives back limited resources while a call waits, so that others may go on, and takes them again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """How calls are repeated: so often, unless the run is to `stop`, and with what is said before each wait."""
+    """How calls are repeated: how often, until the run is to `stop`, and what is reported before each wait."""
 
     attempts: int
     liveness: Liveness
@@ -30,9 +30,9 @@ class Persistence:
     tuning: Tuning = DEFAULT
 
     async def call(self, what: str, call: Callable[[], Awaitable[_Result]], aside: Aside = nullcontext) -> _Result:
-        """Call until it succeeds, fails for good, or attempts or time are used up; raises the last error.
+        """Call until it succeeds, fails for good, or runs out of attempts or time; raises the last error.
 
-        When the run is to stop no other attempt is made. Waits grow exponentially with full jitter, or are as long as
+        If the run is to stop there is no other attempt. Waits grow exponentially with full jitter, or are as long as
         the source asked for (Retry-After), a minute at most.
         """
         one = _Call(self, what, call, aside)
@@ -53,7 +53,7 @@ class Persistence:
 
 
 class _Call(Generic[_Result]):
-    """One attempt after the other; tells of signs of life, and makes no other attempt once the run is to stop."""
+    """One attempt after the other; notes signs of life, and makes no other attempt once the run is to stop."""
 
     def __init__(
         self, persistence: Persistence, what: str, call: Callable[[], Awaitable[_Result]], aside: Aside
@@ -79,11 +79,11 @@ class _Call(Generic[_Result]):
         return result
 
     def before_sleep(self, state: tenacity.RetryCallState) -> None:
-        """Say that another attempt is made, and when."""
+        """Report that another attempt follows, and when."""
         self._persistence.on_retry(state.attempt_number, state.upcoming_sleep, str(_error(state)))
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, unless the run is to stop. After an answer the source is not called silent for it."""
+        """Wait, unless the run is to stop. After an answer, this wait does not count as silence of the source."""
         with self._liveness.waiting(seconds, excused=self._answered, cause=str(self._last)):
             async with self._aside():
                 with anyio.move_on_after(seconds):

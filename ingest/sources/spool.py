@@ -1,9 +1,9 @@
-"""Large objects on their way down: their bytes in a file, and a note of which are there.
+"""Large objects while they are downloaded: their bytes in a file, and a note of which are complete.
 
-`spool/2025-11-11.csv.gz.part`, and beside it `….part.json` with the ETag, the size and the stretches that are there.
+The file is `spool/2025-11-11.csv.gz.part`; beside it is `….part.json` with the ETag, the size and the complete ranges.
 Bytes are written before they are noted, so the note that a killed process leaves is right. Neither is fsynced: after a
-crash of the machine the note may promise bytes that are gone, which the checksums find (the md5 of the whole, the CRC
-of each gzip member), and the object is fetched anew.
+crash of the machine the note may list bytes that are gone. The checksums find that (the md5 of the whole, the CRC of
+each gzip member), and the object is downloaded again.
 """
 
 import errno
@@ -27,13 +27,13 @@ from ingest.market.datasets import is_part_name, part_name, session_of
 _SUFFIX = ".part"
 _NOTE = ".json"
 _MOST_NOTED = 1 << 20
-"""Bytes of a note: some twenty a stretch."""
+"""Bytes of a note: some twenty per range."""
 
 _KEPT_S = 7 * 24 * 3600.0
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _DEEPEST = 8
-"""Causes of an error that are looked at."""
+"""How many causes of an error are checked."""
 
 
 class ByteRange(NamedTuple):
@@ -44,19 +44,19 @@ class ByteRange(NamedTuple):
 
 
 class ObjectVersion(NamedTuple):
-    """Which object it is that a spool holds."""
+    """Which object a spool file contains."""
 
     etag: str
     size: int
 
 
 def spool_path(folder: Path, session: date) -> Path:
-    """File of a session's object while it is on its way."""
+    """File of a session's object while it is downloaded."""
     return folder / f"{part_name(session)}{_SUFFIX}"
 
 
 def missing_ranges(there: Sequence[ByteRange], size: int) -> Iterator[ByteRange]:
-    """What lies between stretches that are in order and apart, up to the size."""
+    """The gaps between ranges that are in order and apart, up to the size."""
     at = 0
     for one in (*there, ByteRange(size, size)):
         if one.start > at:
@@ -65,7 +65,7 @@ def missing_ranges(there: Sequence[ByteRange], size: int) -> Iterator[ByteRange]
 
 
 def merge_ranges(there: Sequence[ByteRange], new: ByteRange) -> list[ByteRange]:
-    """Stretches with another one: in order, and apart, since those that touch are made one."""
+    """Ranges with another one added: in order, and apart, since those that touch are merged."""
     merged: list[ByteRange] = []
     for one in sorted((*there, new)):
         if merged and one.start <= merged[-1].stop:
@@ -85,7 +85,7 @@ class PartialDownload:
 
     @classmethod
     def open(cls, path: Path, known: ObjectVersion) -> Self:
-        """What an earlier run has left of this very object; where that is nothing, an empty file."""
+        """What an earlier run has left of this very object; otherwise an empty file."""
         durable.make_folder(path.parent)
         if (there := _left(path, known)) is not None:
             return cls(path, known, there)
@@ -93,25 +93,25 @@ class PartialDownload:
 
     @classmethod
     def begin(cls, path: Path, known: ObjectVersion) -> Self:
-        """An empty file, whatever is there. It grows with what comes: a size that is listed may be any number."""
+        """An empty file, replacing any other. It grows with the bytes that come: a listed size may be any number."""
         discard(path)
         durable.put(path, b"")
         return cls(path, known, ())
 
     @property
     def there(self) -> int:
-        """Number of bytes that are there."""
+        """Number of bytes that are complete."""
         with self._lock:
             return sum(stop - start for start, stop in self._there)
 
     def missing(self, most: int) -> Iterator[ByteRange]:
-        """What is not there now, in stretches of at most so many bytes."""
+        """What is missing now, in ranges of at most so many bytes."""
         with self._lock:
             gaps = list(missing_ranges(self._there, self.known.size))
         return (ByteRange(at, min(at + most, gap.stop)) for gap in gaps for at in range(gap.start, gap.stop, most))
 
     def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Keep bytes of the object, then note that they are there."""
+        """Write bytes of the object, then note that they are complete."""
         durable.write_at(self.path, offset, data)
         with self._lock:
             self._there = merge_ranges(self._there, ByteRange(offset, offset + len(data)))
@@ -124,16 +124,16 @@ class PartialDownload:
 
 
 def discard(path: Path) -> None:
-    """Remove a spool file, where there is one: first its note, without which it is nothing. Raises CacheError."""
+    """Remove a spool file, if it exists: first its note, without which it is worthless. Raises CacheError."""
     durable.remove(_note(path))
     durable.remove(path)
 
 
 def sweep_spool(folder: Path, decided: Mapping[date, ObjectVersion | None]) -> None:
-    """Remove what will not be gone on with. Raises CacheError.
+    """Remove files that will not be resumed. Raises CacheError.
 
-    `decided` are the sessions of a run's window, each with the object that is still to be fetched. What belongs to
-    sessions of another window is left alone for a week: a run of that window may go on with it.
+    `decided` are the sessions of a run's window, each with the object that is still to be downloaded. Files of sessions
+    of another window are left alone for a week: a run of that window may resume them.
     """
     durable.sweep(folder, _is_name)
     with durable.translated("look into", folder):
@@ -160,7 +160,7 @@ def _note(path: Path) -> Path:
 
 
 def _left(path: Path, known: ObjectVersion) -> list[ByteRange] | None:
-    """What is there of this object; None where the file or its note is of another one, or cannot be."""
+    """The complete ranges of this object; None if the file or its note is of another one, or invalid."""
     with durable.translated("read", path):
         try:
             noted, length = opening.read(_note(path), _MOST_NOTED), opening.size(path)
@@ -175,7 +175,7 @@ def _left(path: Path, known: ObjectVersion) -> list[ByteRange] | None:
 
 
 def _can_be(stretches: Sequence[ByteRange], size: int) -> bool:
-    """Whether stretches are numbers, in order, apart, and within a file of so many bytes."""
+    """Whether ranges are numbers, in order, apart, and within a file of so many bytes."""
     edges = [edge for one in stretches for edge in one]
     return (
         all(type(edge) is int for edge in edges)
@@ -186,9 +186,9 @@ def _can_be(stretches: Sequence[ByteRange], size: int) -> bool:
 
 @contextmanager
 def room_told(folder: Path) -> Iterator[None]:
-    """Raise the CacheError of a full disk, or quota, with what the spool folder holds of it, which nobody sees.
+    """Raise the CacheError of a full disk, or quota, with the size of the spool folder, which nobody sees.
 
-    Nothing is written here, and nothing removed: what has come is what the next run goes on with.
+    Nothing is written here, and nothing removed: the next run resumes from these bytes.
     """
     try:
         yield
@@ -213,11 +213,11 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _bytes_on_disk(folder: Path) -> int:
-    """Bytes that the files below a folder take on the disk; ranges that have not come are holes in them."""
+    """Bytes that the files below a folder take on the disk; missing ranges are holes in them."""
     size = 0
     for where, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # gone in the meantime
                 found = os.lstat(Path(where, name))
                 size += found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
     return size

@@ -1,8 +1,8 @@
-"""Yahoo through yfinance: what steps in where Massive has nothing.
+"""Yahoo through yfinance: the fallback where Massive has no data.
 
-yfinance is one session for the whole process, without a limit of its own: so everything goes through one `Yahoo`, which
-asks for one ticker at a time with a pause in between, tries again after a fault, and stops asking for a while where it
-is refused again and again.
+yfinance is one session for the whole process, without a limit of its own. So everything goes through one `Yahoo`, which
+asks for one ticker at a time with a pause in between, tries again after a fault, and stops asking for a while if it is
+refused again and again.
 """
 
 import json
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     import polars as pl
 
 PROBED = "SPY"
-"""A ticker that trades on each session."""
+"""A ticker that trades in each session."""
 
 PAUSE_S = 0.4
 ATTEMPTS = 3
 TIMEOUT_S = 15
 _BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=20)
 _REFUSALS = 3
-"""So many tickers in a row that could not be had, whatever was tried, mean that Yahoo is to be left alone ..."""
+"""So many tickers in a row without an answer, whatever was tried, mean that Yahoo is left alone ..."""
 _REST_S = 600
-"""... for so long."""
+"""... for so long, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """yfinance's own table, and the events of Yahoo's answer that it is made of."""
+    """yfinance's own table, and the events of the Yahoo answer from which it is made."""
 
     frame: "pd.DataFrame"
     listed: ChartEvents
@@ -53,11 +53,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Daily:
-    """Daily bars as traded, and what happened to the security.
+    """Daily bars as traded, and the corporate actions of the security.
 
-    `bars` has the columns date, open, high, low, close, volume, ascending by date; it is empty where Yahoo has rows
-    without prices alone. `actions` are those with an ex-date in the span that was asked for; `doubts` says what of them
-    is odd.
+    `bars` has the columns date, open, high, low, close, volume, ascending by date; it is empty if Yahoo has only rows
+    without prices. `actions` are those with an ex-date in the requested span; `doubts` says what is odd about them.
     """
 
     bars: "pl.DataFrame"
@@ -66,7 +65,7 @@ class Daily:
 
 
 class Yahoo:
-    """The one door to Yahoo in a process; safe to share between threads."""
+    """The one access to Yahoo in a process; safe to share between threads."""
 
     def __init__(self, pause_s: float | None = None) -> None:
         self._pause_s = PAUSE_S if pause_s is None else pause_s
@@ -78,7 +77,7 @@ class Yahoo:
     def daily(self, symbol: str, start: date) -> Daily:
         """Daily bars from `start` to today, as traded. Raises NotFound, Throttled, Disrupted or SourceUnavailable.
 
-        It is always asked through today: Yahoo divides each price by the splits that came after it.
+        The request always extends through today: Yahoo divides each price by the splits that came after it.
         """
         told = self.history(symbol, start=start, end=today() + timedelta(days=1), auto_adjust=False, actions=True)
         daily = as_traded(symbol, told)
@@ -90,7 +89,7 @@ class Yahoo:
         return daily
 
     def history(self, symbol: str, **arguments: Any) -> Told:
-        """What `yfinance.Ticker(symbol).history(**arguments)` gives; raises as `daily` does, and never logs."""
+        """What `yfinance.Ticker(symbol).history(**arguments)` returns; raises as `daily` does, and never logs."""
         with self._door:
             if (left := self._rests_until - time.monotonic()) > 0:
                 raise SourceUnavailable(
@@ -99,7 +98,7 @@ class Yahoo:
             return self._counted(symbol, lambda: self._persistently(symbol, arguments))
 
     def _counted(self, symbol: str, call: Callable[[], Told]) -> Told:
-        """What a call gives; symbols without an answer are counted until one is answered, whatever that is."""
+        """The result of a call; symbols without an answer are counted until one is answered, whatever the answer is."""
         try:
             told = call()
         except Unintelligible:
@@ -119,10 +118,10 @@ class Yahoo:
         return told
 
     def _vouch(self, error: NotFound) -> None:
-        """Raise SourceUnavailable where `error` cannot be believed: in an outage Yahoo says so of all tickers.
+        """Raise SourceUnavailable if `error` cannot be believed: in an outage Yahoo says the same of all tickers.
 
-        A ticker that must exist, and have prices, is looked at each time, since an outage may have begun just now: it
-        costs little beside what yfinance asks about a ticker that there is not.
+        Each time it looks up a ticker that must exist and have prices, since an outage may have just begun: that costs
+        little compared with what yfinance requests for a ticker that does not exist.
         """
         try:
             told = self._persistently(
@@ -157,17 +156,17 @@ def shared() -> Yahoo:
 
 
 def _yfinance() -> Any:
-    """The module, set up for one question. Raises SourceUnavailable, whatever its import ends in.
+    """The module, set up for one request. Raises SourceUnavailable, however its import fails.
 
-    It looks for a home folder as it is imported, and brings libraries that may not suit the machine.
+    It looks for a home folder during its import, and brings libraries that may not suit the machine.
     """
     try:
         import yfinance
         from yfinance.data import YfData
 
-        # What goes wrong is raised: yfinance would log it, and hand out nothing, as if there were no such ticker.
+        # Failures are raised: yfinance would log them and return nothing, as if there were no such ticker.
         yfinance.config.debug.hide_exceptions = False
-        # It keeps bodies of errors, too, and would answer a second attempt with the first one's.
+        # It also caches the bodies of errors, and would answer a second attempt with the first one's.
         YfData.cache_get.cache_clear()
     except (Exception, SystemExit) as error:
         raise SourceUnavailable(f"yfinance cannot be used: {type(error).__name__}: {error}") from error
@@ -192,14 +191,14 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
         raise NotFound(f"Yahoo has no rows of {symbol} for these days")
     try:
         return Told(frame, answer.listed(frame))
-    except Exception as error:  # a chart of another shape than Yahoo's own: no reason to end a run
+    except Exception as error:  # a chart in another shape than Yahoo's own: no reason to end a run
         raise Unintelligible(f"Yahoo, {symbol}: events that cannot be read ({error!r})") from error
 
 
 def _close_its_databases() -> None:
-    """What it keeps in SQLite (time zones, cookies) it opens in each thread that asks, and leaves open.
+    """It opens its SQLite caches (time zones, cookies) in each thread that asks, and leaves them open.
 
-    A thread that ends would leave its connection behind. The next question opens them again.
+    A thread that ends would leave its connection behind. The next request opens them again.
     """
     import peewee
     from yfinance import cache
@@ -234,7 +233,7 @@ def as_traded(symbol: str, told: Told) -> Daily:
     """Undo Yahoo's adjustments in an answer that reaches through today (auto_adjust=False). Raises Disrupted."""
     try:
         return _as_traded(told)
-    except Exception as error:  # a frame of another shape than yfinance's own: no reason to end a run
+    except Exception as error:  # a frame in another shape than yfinance's own: no reason to end a run
         raise Unintelligible(f"Yahoo, {symbol}: an answer that cannot be read ({error!r})") from error
 
 
@@ -259,7 +258,7 @@ def _as_traded(told: Told) -> Daily:
 
 
 def _as_paid(payout: Dividend, splits: tuple[StockSplit, ...], days: Days, closes: Floats) -> Dividend:
-    """What was paid for a share of then, with the close before for a share as it was before the splits of the day."""
+    """The payout per share of that day, with the close before it per share as it was before the splits of that day."""
     before, on = split_factors(_day(payout.ex_date, -1), splits), split_factors(_day(payout.ex_date), splits)
     at = int(np.searchsorted(days, np.datetime64(payout.ex_date, "D"))) - 1
     close = float(raw_prices(closes[at : at + 1], before)[0]) if at >= 0 else None
@@ -271,7 +270,7 @@ def _day(day: date, later: int = 0) -> Days:
 
 
 def newest_at_yahoo() -> date:
-    """The newest session that Yahoo has of a well-known ticker, asked for once; raises SourceError."""
+    """The newest session that Yahoo has of a well-known ticker, requested once; raises SourceError."""
     told = _ask(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1), "actions": False})
     newest: date = told.frame.index[-1].date()
     return newest

@@ -1,7 +1,7 @@
-"""What Yahoo's chart lists of a security's events, by their own dates.
+"""The corporate actions that Yahoo's chart lists for a security, by their own dates.
 
-yfinance's table puts an event on a row, and where Yahoo has no row of the ex-date, on the one before. So events are
-read from the lists of the answer itself, which yfinance hands through.
+yfinance's table puts an event on a row, and if Yahoo has no row for the ex-date, on the one before. So events are read
+from the lists of the answer itself, which passes through yfinance.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChartEvents:
-    """Splits, dividends and capital gains, ascending; amounts for a share of today's.
+    """Splits, dividends and capital gains, ascending; amounts per share of today.
 
-    `instrument` is Yahoo's type of the security. `certain` is False where the dates are those of yfinance's rows.
+    `instrument` is Yahoo's type of the security. `certain` is False if the dates are those of yfinance's rows.
     """
 
     splits: tuple[StockSplit, ...] = ()
@@ -31,7 +31,7 @@ class ChartEvents:
 
 
 def overheard(ticker: Any) -> "Overheard":
-    """What a `yfinance.Ticker` will be answered; nothing where it has no such access to Yahoo as those of today."""
+    """What a `yfinance.Ticker` will receive; nothing if its access to Yahoo differs from that of today's versions."""
     found = Overheard(getattr(ticker, "_data", None))
     if hasattr(ticker, "_data"):
         ticker._data = found
@@ -39,7 +39,7 @@ def overheard(ticker: Any) -> "Overheard":
 
 
 class Overheard:
-    """yfinance's own access to Yahoo, which keeps the last answer with events that it hands through."""
+    """yfinance's own access to Yahoo, which remembers the last answer with events that passes through it."""
 
     def __init__(self, access: Any) -> None:
         self._access = access
@@ -49,11 +49,11 @@ class Overheard:
         return getattr(self._access, name)
 
     def get(self, *arguments: Any, **named: Any) -> Any:
-        """An answer of Yahoo's."""
+        """An answer from Yahoo."""
         return self._kept(self._access.get(*arguments, **named), (*arguments, *named.values()))
 
     def cache_get(self, *arguments: Any, **named: Any) -> Any:
-        """An answer of Yahoo's, or one that was given to the same question before."""
+        """An answer from Yahoo, or the one to the same request before."""
         return self._kept(self._access.cache_get(*arguments, **named), (*arguments, *named.values()))
 
     def _kept(self, answer: Any, asked: Iterable[Any]) -> Any:
@@ -66,16 +66,16 @@ class Overheard:
         """Whether Yahoo answered with a chart, whatever is in it."""
         try:
             return bool(self._answer.json()["chart"]["result"])
-        except Exception:  # no answer, a page, or JSON of another shape
+        except Exception:  # no answer, a page, or JSON in another shape
             return False
 
     def listed(self, frame: "pd.DataFrame") -> ChartEvents:
-        """The events of the answer that became this table; those of the table where no answer was overheard."""
+        """The events of the answer that became this table; those of the table if no answer was captured."""
         return events_in(self._answer.json()["chart"]["result"][0]) if self._answer is not None else tabled(frame)
 
 
 def events_in(result: Mapping[str, Any]) -> ChartEvents:
-    """The events of a chart. Raises what it meets where that is none."""
+    """The events of a chart. Raises whatever error it meets if that is not a chart."""
     meta, events = result["meta"], result.get("events") or {}
     zone = ZoneInfo(meta["exchangeTimezoneName"])
 

@@ -1,4 +1,4 @@
-"""Massive's flat files over S3: one client for the run, one attempt a call."""
+"""Massive's flat files over S3: one client per run, one attempt per call."""
 
 import hashlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
@@ -28,16 +28,16 @@ _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
 _CHUNK = 1 << 20
 
 _MAX_PAGES = 1000
-"""Pages of a year's listing, of which one holds it all: what goes on and on is no listing."""
+"""The most pages of a year's listing, of which one usually suffices: an endless listing is not a listing."""
 
 _MAX_GROWN = 64 << 20
-"""Bytes of an object that has replaced the one that was listed, unless that was half as large already."""
+"""The most bytes of an object that has replaced the listed one, unless that was half as large already."""
 
 _MAX_NEWER = 1 << 20
-"""The same of one that comes into memory, where room was made for what was listed: the next listing has its size."""
+"""The same for one that comes into memory, where room was made for the listed size: the next listing has its size."""
 
 _MAX_BODY = 1 << 30
-"""Bytes of any object, whatever the listing says: it is held in memory."""
+"""The most bytes of any object, whatever the listing says: it is in memory."""
 
 
 class MassiveSource:
@@ -52,9 +52,9 @@ class MassiveSource:
         self.requests = 0
 
     async def listing(self, prefix: str) -> list[RemoteObject]:
-        """All objects below a prefix, in the order of their keys; a request for each 1,000.
+        """All objects below a prefix, in the order of their keys; one request per 1,000.
 
-        Raises Disrupted where the pages do not join up; asked for anew they may.
+        Raises Disrupted if the pages do not join up; another attempt may succeed.
         """
         found: dict[str, RemoteObject] = {}
         tokens: list[str] = []
@@ -73,15 +73,15 @@ class MassiveSource:
             try:
                 return await self._call(f"listing {prefix}", "list_objects_v2", Prefix=prefix, **more)
             except boto.ClientError as error:
-                # Nobody promises for how long a token is good.
+                # How long a token is valid is not documented.
                 if "ContinuationToken" in more and status_of(error) == _BAD_REQUEST:
                     raise Disrupted(f"listing {prefix}: {error}") from error
                 raise
 
     async def clock_skew(self, prefix: str) -> float | None:
-        """Seconds that this computer's clock is ahead of the source's, by the shortest of listings.
+        """Seconds that this computer's clock is ahead of the source's, by the shortest possible listing.
 
-        None where it does not tell its time.
+        None if the source does not give its time.
         """
         page = await self._page(prefix, {"MaxKeys": 1})
         _entries(page, prefix)
@@ -97,7 +97,7 @@ class MassiveSource:
                 _check_object(item, answer, start)
 
     async def fetch(self, item: RemoteObject) -> Body:
-        """One object, whole: its length is checked, and its md5 where the ETag is one."""
+        """One object, whole: its length is checked, and its md5 if the ETag is one."""
         with self._asking(item.key):
             answer = await self._call(item.key, "get_object", Key=item.key)
             async with answer["Body"] as stream:
@@ -106,10 +106,10 @@ class MassiveSource:
             return self._checked(item, answer, data)
 
     async def look_up(self, item: RemoteObject) -> RemoteObject:
-        """The object that is under the key now.
+        """The object that the key has now.
 
-        Where it is the same one after all, a source misunderstands If-Match (a SeaweedFS did): it is left out from now
-        on. Raises Disrupted where its size is not what was listed, or beyond all measure.
+        If it is the same one after all, the source misunderstands If-Match (a SeaweedFS did), which is left out from
+        now on. Raises Disrupted if its size is not what was listed, or beyond all limits.
         """
         with self._asking(item.key):
             answer = await self._head(item)
@@ -123,7 +123,7 @@ class MassiveSource:
         return RemoteObject(item.key, size, etag, iso(answer.get("LastModified")))
 
     async def _head(self, item: RemoteObject) -> Mapping[str, Any]:
-        """What HEAD says of an object. Its refusal has no body that says whose it is: so a GET is asked for that."""
+        """The headers of HEAD for an object. A refusal of HEAD has no body that says who refuses, so a GET follows."""
         try:
             return await self._call(item.key, "head_object", Key=item.key)
         except boto.ClientError as error:
@@ -133,21 +133,21 @@ class MassiveSource:
             raise Disrupted(f"{item.key}: HEAD is refused ({status_of(error)}), and GET is not") from error
 
     async def fetch_stretch(self, item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
-        """A stretch of an object as it comes; see `Source.fetch_stretch`."""
+        """A range of an object as it comes; see `Source.fetch_stretch`."""
         asked = ranges.asked_for(item, stretch, self._matched)
         with self._asking(item.key), ranges.replaced_is_told(item.key):
             answer = await self._call(item.key, "get_object", Key=item.key, **asked)
             await ranges.pour(answer, item, stretch, write, alone)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
-        """The body, kept under the ETag of the listing where it is the object that was listed."""
+        """The body, stored under the ETag of the listing if it is the object that was listed."""
         came = RemoteObject(item.key, len(data), etag_of(answer.get("ETag")), iso(answer.get("LastModified")))
         hashed = looks_like_md5(came.etag) or looks_like_md5(item.etag)
         md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if hashed else ""
         listed = is_as_listed(item, came, md5)
         if not (listed and md5 == item.etag):
             _check_object(item, answer, data)
-        # An object replaced since the listing has a length of its own.
+        # An object replaced since the listing has another length.
         expected = item.size if came.etag == item.etag else int(answer.get("ContentLength", len(data)))
         if len(data) != expected:
             raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
@@ -158,9 +158,9 @@ class MassiveSource:
     def _is_md5(self, key: str, told: Collection[str], md5: str) -> bool:
         """Compare the bytes with the ETags that look like an md5.
 
-        Two attempts that bring the same bytes are believed over them: some stores' ETags look like an md5 and are
-        something else, and gzip has a checksum of its own. Believed once: where the bytes turn out to be no gzip, they
-        are asked for twice again.
+        Two attempts that bring the same bytes are believed over the ETag: some stores' ETags look like an md5 but are
+        something else, and gzip has a checksum of its own. They are believed once: if the bytes turn out not to be
+        gzip, they are requested twice again.
         """
         if not told or md5 in told:
             return True
@@ -170,7 +170,7 @@ class MassiveSource:
         return False
 
     async def _call(self, what: str, operation: str, **asked: object) -> Mapping[str, Any]:
-        """One request, counted; what is no answer is Disrupted, and botocore's errors come through."""
+        """One request, counted; an answer that cannot be read is Disrupted, botocore's own errors pass through."""
         self.requests += 1
         with answering(what), closing_what_fails():
             answer: Mapping[str, Any] = await getattr(self._client, operation)(Bucket=self._bucket, **asked)
@@ -185,7 +185,7 @@ class MassiveSource:
 
 @contextmanager
 def _empty_may_be_read() -> Iterator[None]:
-    """An object without a first byte is answered with 416, by a source that would let us read it."""
+    """A source that would let us read an object without a first byte answers 416."""
     try:
         yield
     except boto.ClientError as error:
@@ -195,7 +195,7 @@ def _empty_may_be_read() -> Iterator[None]:
 
 @asynccontextmanager
 async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
-    """Open one client for the run; raises UsageError where the profile, its keys or the way to the source are not."""
+    """Open one client for the run; raises UsageError if the profile, its keys or the route to the source is invalid."""
     check_way(settings.endpoint_url)
     session, keys = await _session(settings)
     async with AsyncExitStack() as opened:
@@ -223,8 +223,8 @@ def _unusable(error: Exception) -> str:
 def _share_endpoint(client: Any) -> None:
     """Resolve the endpoint once for all objects.
 
-    botocore keeps what its rules made of their parameters, and the key is one of these, though no rule reads it: they
-    would be gone through anew for each object, a sixth of what a GET costs.
+    botocore caches what its rules make of their parameters, but the key is one of these, though no rule reads it: the
+    rules would be evaluated for each object, a sixth of the cost of a GET.
     """
     key = client.meta.service_model.operation_model("GetObject").input_shape.members["Key"]
     key.metadata.pop("contextParam", None)
@@ -239,7 +239,7 @@ def _config(settings: SourceSettings) -> AioConfig:
         response_checksum_validation=settings.checksums,
         # One attempt: retries are decided where the whole read of a body can be repeated.
         retries={"total_max_attempts": 1, "mode": "standard"},
-        # A name of our own: botocore's is composed anew for each request.
+        # A user agent of our own: botocore composes its own for each request.
         user_agent="ingest",
         # Massive's virtual-host addresses lead to another gateway.
         s3={"addressing_style": "path"},
@@ -250,12 +250,12 @@ def _config(settings: SourceSettings) -> AioConfig:
 
 async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     core = Session(profile=settings.profile)
-    # A profile without keys is an error here: don't look for those of a cloud machine on its network.
+    # A profile without keys is an error here: don't search for those of a cloud machine on its network.
     core.set_config_variable("metadata_service_num_attempts", 0)
-    # Times stay text: dateutil, botocore's choice, takes a tenth of the time of a request to parse two of them.
+    # Times stay text: dateutil, botocore's choice, takes a tenth of a request's time to parse two of them.
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     try:
-        _ = core.trust  # whoever is asked for keys is to be verified, too
+        _ = core.trust  # whoever supplies keys must be verified, too
         keys = await signing_keys(core, settings.keys_timeout_s)
     except TooSlow:
         raise UsageError(
@@ -265,7 +265,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
         ) from None
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise UsageError(_no_keys(settings.profile)) from error
-    except boto.CredentialRetrievalError as error:  # botocore's words repeat what a program has printed: maybe keys
+    except boto.CredentialRetrievalError as error:  # botocore's message repeats what a program printed: possibly keys
         who = {"custom-process": "the program that credential_process names fails; run it by itself to see why"}
         why = who.get(error.kwargs["provider"], "the service that the profile names does not hand them out")
         raise UsageError(
@@ -290,7 +290,7 @@ def _no_keys(profile: str) -> str:
 
 
 async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
-    """A body of up to so many bytes: what is longer is not what was asked for, and is not read on."""
+    """A body of up to so many bytes; a longer one is not what was requested, and is not read further."""
     most, size, chunks = min(most, _MAX_BODY), 0, list[bytes]()
     async for chunk in content.iter_chunked(_CHUNK):
         heard.received(len(chunk))
@@ -302,15 +302,15 @@ async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
 
 
 def _check_object(item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> None:
-    if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
+    if "ETag" not in answer:  # an error under status 200, which botocore treats as a body
         raise Disrupted(f"{item.key}: the answer is not an object: {data[:200]!r}")
 
 
 def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
-    """The objects of a page. Raises Disrupted where it contradicts itself, or an object lacks what is needed of it."""
+    """The objects of a page. Raises Disrupted if it contradicts itself, or an object is missing a required field."""
     try:
         entries = page.get("Contents", ())
-        # Keys of which none is below the prefix that was asked for are encoded as for a URL, unsaid.
+        # Keys of which none is below the requested prefix are URL-encoded, although the answer does not say so.
         read = str if any(entry["Key"].startswith(prefix) for entry in entries) else unquote
         found = [_remote_object(entry, read(entry["Key"])) for entry in entries]
     except (LookupError, ValueError) as error:
@@ -321,7 +321,7 @@ def _entries(page: Mapping[str, Any], prefix: str) -> list[RemoteObject]:
 
 
 def _next(page: Mapping[str, Any], prefix: str) -> str | None:
-    """What leads to the page after this one, if there is one: a page need not say that it is the last."""
+    """What leads to the next page, if there is one; a page need not say that it is the last."""
     token: str | None = page.get("NextContinuationToken")
     if page.get("IsTruncated") and not token:
         raise Disrupted(f"listing {prefix}: the answer breaks off")

@@ -1,4 +1,4 @@
-"""Where the keys are kept, whether they look like those of flat files, and how they stay out of what is said."""
+"""Where the keys are stored, whether they look like flat-file keys, and how they are kept out of messages."""
 
 import configparser
 import os
@@ -13,21 +13,21 @@ _ODD: Mapping[str, str] = {
     r"[A-Za-z0-9_]{32}": "the access key looks like the key of the REST API: flat files have an access key of their "
     "own, beside the secret key, in the S3 part of Massive's dashboard",
 }
-"""Shapes of access keys that are none of flat files, with what to do: a guess, made only where keys are refused."""
+"""Shapes of access keys that are not for flat files, with advice: a guess, made only if the keys are refused."""
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}|Signature=[0-9a-fA-F]+|Credential=[^\s,<&]+|AWS4-HMAC-SHA256[^<\r\n]*")
-"""What a request is signed with; answers of S3 to a wrong signature repeat it."""
+"""The signature of a request, which S3's answers to a wrong signature repeat."""
 
 _OTHERS = 0o066
-"""Bits of a mode by which others than a file's owner read or write it."""
+"""Mode bits that let others than the owner read or write a file."""
 
 _HIDDEN = "(not shown)"
 _SHORTEST = 8
-"""Characters of a key; what is shorter would take letters out of ordinary words."""
+"""Minimum length of a key; anything shorter would remove letters from ordinary words."""
 
 
 def secrets_of(keys: Any) -> Collection[str]:
-    """Access key, secret key and token as botocore holds them, without asking for others where these have expired."""
+    """Access key, secret key and token as botocore holds them, without requesting new ones if these have expired."""
     held = {name.strip("_"): str(value) for name, value in vars(keys).items()}
     found = (held.get(name, "") for name in ("access_key", "secret_key", "token"))
     return [secret for secret in found if len(secret) >= _SHORTEST]
@@ -41,12 +41,12 @@ def hidden(text: str, secrets: Collection[str]) -> str:
 
 
 def _spellings(char: str) -> str:
-    """A character as pages write it: as it is, or escaped for an address, for HTML or for JSON."""
+    """A character as pages write it: plain, or escaped for a URL, HTML or JSON."""
     return rf"(?:\\?{re.escape(char)}|%{ord(char):02x}|&#{ord(char)};|&#x{ord(char):x};)"
 
 
 def credentials_file() -> Path:
-    """The file that botocore reads the keys of profiles from first; it is the one to write them to."""
+    """The file from which botocore first reads the keys of profiles; keys should be written to it."""
     return _expanded("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
 
 
@@ -58,12 +58,12 @@ def _expanded(variable: str, default: str) -> Path:
     named = Path(os.environ.get(variable) or default)
     try:
         return named.expanduser()
-    except RuntimeError:  # the home of a user that there is not
+    except RuntimeError:  # the home folder of a user who does not exist
         return named
 
 
 def keys_file(profile: str) -> Path:
-    """The file that says where a profile's keys are, be it the keys themselves or a program that tells them."""
+    """The file that says where a profile's keys are, whether it has the keys or names a program that supplies them."""
     if not _section(credentials_file(), profile) and _section(_config_file(), f"profile {profile}"):
         return _config_file()
     return credentials_file()
@@ -87,14 +87,14 @@ def _has_keys(file: Path) -> bool:
 
 
 def odd_kind(profile: str) -> str | None:
-    """What a profile's access key looks like, where that is not what flat files need; the key itself is never told."""
+    """What a profile's access key looks like, if it is not a flat-file key; the key itself is never shown."""
     section = _section(credentials_file(), profile) or _section(_config_file(), f"profile {profile}")
     key = section.get("aws_access_key_id", "")
     return next((advice for shape, advice in _ODD.items() if re.fullmatch(shape, key)), None)
 
 
 def _section(file: Path, name: str) -> Mapping[str, str]:
-    """A section of an INI file; empty where there is none, or the file cannot be read."""
+    """A section of an INI file; empty if there is none, or the file cannot be read."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(file, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Who answered: S3, or something on the way to it (a redirect, a firewall's page, a proxy that wants to know us).
+"""Who answered: S3, or something in between (a redirect, a firewall's page, a proxy that wants a login).
 
-Only S3's own word counts: what answers in its place ends the run, and is named.
-An answer is looked at before botocore parses it, which takes any 403 for one of S3, and what it cannot parse for a 500.
+Only S3's own answer counts; anything that answers in its place ends the run, and is named. Answers are checked before
+botocore parses them: botocore treats any 403 as one from S3, and an answer that it cannot parse as a 500.
 """
 
 import re
@@ -16,12 +16,12 @@ from ingest.errors import Disrupted, SourceRefused, printable
 NOT_S3: Final = "this is not an S3 response: check [source] endpoint_url and any proxy in between"
 
 _OWN_MEANING = {408, 412, 416, 425, 429}
-"""Refusals that HTTP itself defines: they mean what they say, whoever gives them."""
+"""Refusals that HTTP itself defines: they mean what they say, whoever sends them."""
 
 _STREAM: ContextVar[Any] = ContextVar("the body of an answer that is streamed")
 
 _AS_BOTOCORE_SAYS = 500
-"""What botocore makes of a status 200 whose body is no XML."""
+"""What botocore makes of a status 200 whose body is not XML."""
 
 _LOOKED_AT = 4096
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
@@ -29,14 +29,14 @@ _UNENDED = re.compile(r'[^\s<>"]*$')
 
 
 def know_who_answers(client: Any) -> None:
-    """Have an S3 client refuse answers that are not of S3, and follow none that sends it elsewhere."""
+    """Make an S3 client refuse answers that are not from S3, and follow none that redirects it."""
     client.meta.events.register_first("before-parse.s3.*", _look_at)
     client.meta.events.register("before-call.s3", _stay)
 
 
 @contextmanager
 def closing_what_fails() -> Iterator[None]:
-    """Within this, an answer that botocore stumbles over before it hands out the body gives its connection back."""
+    """Within this, an answer on which botocore fails before it returns the body gives its connection back."""
     before = _STREAM.set(None)
     try:
         yield
@@ -49,12 +49,12 @@ def closing_what_fails() -> Iterator[None]:
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:
-    """As if the request had been sent on already: botocore would ask again in the region that an answer names."""
+    """As if the request had been redirected already: botocore would try again in the region that an answer names."""
     context["s3_redirect"] = {"redirected": True}
 
 
 def _look_at(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
-    """Refuse an answer that is not of S3."""
+    """Refuse an answer that is not from S3."""
     status, body = response_dict["status_code"], response_dict["body"]
     if not isinstance(body, bytes):
         _STREAM.set(body)
@@ -75,7 +75,7 @@ _IN_BETWEEN = "a firewall or a proxy is in between, or [source] endpoint_url is 
 
 
 def _sent_on(status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """In words, an answer that sends us on, and what to set."""
+    """In words, an answer that redirects, and what to set."""
     where = headers.get("location") or _texts(body).get("Endpoint")
     said = f"{status} {_code(body) or ''}".strip()
     region = headers.get("x-amz-bucket-region")
@@ -89,7 +89,7 @@ def _sent_on(status: int, headers: Mapping[str, str], body: bytes) -> str:
 
 
 def described(headers: Mapping[str, str], body: bytes) -> str:
-    """Who sent an answer, of what kind, and how it begins."""
+    """Who sent an answer, of what type, and how it begins."""
     server = headers.get("server") or headers.get("via")
     kind = headers.get("content-type", "").partition(";")[0]
     start = body[:_LOOKED_AT].decode("utf-8", "replace")
@@ -105,7 +105,7 @@ def described(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def excerpt(text: str, most: int = 300) -> str:
-    """The beginning of a text in one printable line, cut between words: half a key would not be known for one."""
+    """The beginning of a text in one printable line, cut between words: half a key would not be recognized as one."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= most else f"{_UNENDED.sub('', line[:most])}…"
 
@@ -118,7 +118,7 @@ def _parsed(body: bytes) -> ET.Element | None:
 
 
 def _root(body: bytes) -> str:
-    """The name of a document's outermost element, which its beginning tells."""
+    """The name of a document's outermost element, taken from its beginning."""
     parser: ET.XMLPullParser[Any] = ET.XMLPullParser(["start"])
     try:
         parser.feed(body[:_LOOKED_AT])
@@ -129,7 +129,7 @@ def _root(body: bytes) -> str:
 
 
 def _texts(body: bytes) -> Mapping[str, str]:
-    """The elements of an S3 error; nothing where a body is none."""
+    """The elements of an S3 error; empty if the body is not one."""
     root = _parsed(body)
     if root is None or _local(root.tag) != "Error":
         return {}
@@ -137,7 +137,7 @@ def _texts(body: bytes) -> Mapping[str, str]:
 
 
 def _code(body: bytes) -> str | None:
-    """The code of an S3 error; None where a body is none."""
+    """The code of an S3 error; None if the body is not one."""
     return _texts(body).get("Code") or None
 
 

@@ -1,9 +1,9 @@
-"""Parts of an object: asked for on condition that it is still the same one, and checked as they come.
+"""Ranges of an object, requested on condition that it is still the same one, and checked as they come.
 
-Both conditions of HTTP go along (RFC 9110, 13.1.1 and 13.1.5). If-Match is S3's own and costs no bytes where the
-object was replaced (412). If-Range is for who does not heed that: the whole new object is on its way then, and is not
-read. Who heeds neither sends a part of the new object under its ETag, so that of each answer is compared. (SeaweedFS
-4.48 heeds If-Match alone; SeaweedFS 3.97 answered 412 to the right ETag.)
+Both HTTP conditions are sent (RFC 9110, 13.1.1 and 13.1.5). If-Match is S3's own, and costs no bytes if the object was
+replaced (412). If-Range is for sources that ignore it: then the whole new object comes, and is not read. A source that
+ignores both sends a range of the new object under its ETag, so the ETag of each answer is compared. (SeaweedFS 4.48
+supports only If-Match; SeaweedFS 3.97 answered 412 to the right ETag.)
 """
 
 import re
@@ -21,21 +21,21 @@ from ingest.sources.massive.s3_errors import status_of
 from ingest.sources.spool import ByteRange
 
 _AT_ONCE = 1 << 20
-"""Bytes that are gathered before they are written: a write costs a turn of a thread."""
+"""Bytes that are collected before they are written: a write costs a switch of threads."""
 
 _OK, _PRECONDITION_FAILED, _NO_SUCH_RANGE = 200, 412, 416
 _IF_RANGE = "IfRange"
 
 _SAYABLE = re.compile(r"[!#-~]+")
-"""ETags that can stand in a header, between quotes."""
+"""ETags that are valid in a header, between quotes."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 def accept_if_range(client: Any) -> None:
-    """Let a client's get_object take `IfRange`, which botocore has no parameter for.
+    """Let a client's get_object take `IfRange`, for which botocore has no parameter.
 
-    It is taken out of the parameters before a request is made of them, and into its headers before they are signed.
+    It is removed from the parameters before the request is built, and added to its headers before they are signed.
     """
     client.meta.events.register("before-parameter-build.s3.GetObject", _set_aside)
     client.meta.events.register("before-call.s3.GetObject", _add_header)
@@ -52,7 +52,7 @@ def _add_header(params: dict[str, Any], context: dict[str, Any], **_: object) ->
 
 
 def asked_for(item: RemoteObject, stretch: ByteRange, matched: bool) -> Mapping[str, str]:
-    """The parameters of a request for a stretch of this very object; `matched` says whether If-Match is among them."""
+    """The parameters of a request for a range of this very object; `matched` says whether If-Match is among them."""
     wanted = {"Range": f"bytes={stretch.start}-{stretch.stop - 1}"}
     if not _SAYABLE.fullmatch(item.etag):
         return wanted
@@ -62,7 +62,7 @@ def asked_for(item: RemoteObject, stretch: ByteRange, matched: bool) -> Mapping[
 
 @contextmanager
 def replaced_is_told(what: str) -> Iterator[None]:
-    """Raise Replaced where the source says that the conditions do not hold, or that the object ends before the part."""
+    """Raise ObjectReplaced if the source says that a condition fails, or that the object ends before the range."""
     try:
         yield
     except boto.ClientError as error:
@@ -72,11 +72,11 @@ def replaced_is_told(what: str) -> Iterator[None]:
 
 
 async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
-    """Write the stretch as it comes, or the beginning of it that the source sends at once.
+    """Write the range as it comes, or the beginning of it that the source sends at once.
 
-    What has come before a fault is written, too.
+    What came before a fault is written, too.
 
-    Raises Disrupted, Replaced or Unranged as `Source.fetch_stretch` does.
+    Raises Disrupted, ObjectReplaced or Unranged as `Source.fetch_stretch` does.
     """
     async with answer["Body"] as stream:
         at, end = _place(answer, item, stretch, alone)
@@ -95,7 +95,7 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange
 
 def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, alone: bool) -> tuple[int, int]:
     """Where in the object a body begins and ends."""
-    if "ETag" not in answer:  # an error under status 200, which botocore takes for a body
+    if "ETag" not in answer:  # an error under status 200, which botocore treats as a body
         raise Disrupted(f"{item.key}: the answer is not an object")
     is_whole = answer["ResponseMetadata"]["HTTPStatusCode"] == _OK
     start, stop, total = _all(answer, item) if is_whole else _part(answer, item)
@@ -109,13 +109,13 @@ def _place(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, al
 
 
 def _all(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]:
-    """The edges of a body that is a whole object, and that one's size: as listed, where it is not told."""
+    """The edges of a body that is a whole object, and the object's size: the listed one, if the answer has none."""
     size = int(answer.get("ContentLength", item.size))
     return 0, size, size
 
 
 def _part(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]:
-    """The edges of a body that is a part of an object, and that one's size."""
+    """The edges of a body that is a range of an object, and the object's size."""
     found = _CONTENT_RANGE.fullmatch(str(answer.get("ContentRange", "")))
     if not found:
         raise Disrupted(f"{item.key}: the answer does not say which part of it comes")
@@ -123,7 +123,7 @@ def _part(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]
 
 
 class _Gathered:
-    """Gathers what comes in small pieces, and writes it in larger ones."""
+    """Collects small pieces, and writes them in larger ones."""
 
     def __init__(self, at: int, write: Write) -> None:
         self._at, self._write = at, write
@@ -131,7 +131,7 @@ class _Gathered:
 
     async def add(self, data: bytes) -> None:
         self._held += data
-        # Where nothing is held, all that comes is passed over; that it comes is to be known all the same.
+        # An empty buffer means that the bytes are being skipped; that they come must be reported all the same.
         if not self._held or len(self._held) >= _AT_ONCE:
             await self.flush()
 
@@ -143,7 +143,7 @@ class _Gathered:
 
 @asynccontextmanager
 async def _gathering(at: int, write: Write) -> AsyncIterator[_Gathered]:
-    """What is held at the end is written, also where that end is a fault, or a second Ctrl-C."""
+    """What has been collected is written at the end, also after a fault, or a second Ctrl-C."""
     gathered = _Gathered(at, write)
     try:
         yield gathered

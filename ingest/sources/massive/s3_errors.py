@@ -1,4 +1,4 @@
-"""What S3's answers mean: its codes and botocore's errors as errors of ours, and the times in its headers."""
+"""What S3's answers mean: its codes and botocore's errors as errors of `ingest`, and the times in its headers."""
 
 import ssl
 from collections.abc import Collection, Iterator, Mapping
@@ -42,7 +42,7 @@ _BY_STATUS: Mapping[int, type[SourceError]] = {
     429: Throttled,
     503: Throttled,
 }
-"""What a status means whose code is none of those: a 403 may be anything but a word about the plan."""
+"""The meaning of a status without one of these codes: such a 403 says nothing about the subscription."""
 
 _ADVICE = {
     "InvalidAccessKeyId": "the source does not know this access key: take the S3 keys (not the API key) from the "
@@ -76,7 +76,7 @@ _UNTRUSTED = (
 
 @contextmanager
 def translating(what: str, keys: Any) -> Iterator[None]:
-    """Raise what a request may raise as an error of ours, without the keys that an answer may have echoed."""
+    """Raise what a request may raise as an error of `ingest`, without keys that an answer may have echoed."""
     try:
         with _translating(what):
             yield
@@ -95,15 +95,15 @@ def _translating(what: str) -> Iterator[None]:
         if refused := _refusal(_cause(error)):
             raise SourceRefused(f"{what}: {refused}") from error
         raise Disrupted(f"{what}: {type(error).__name__}: {_cause(error)}") from error
-    except boto.BotoCoreError as error:  # keys that are told by a program, or by another service, when first used
+    except boto.BotoCoreError as error:  # keys from a program, or from another service, when first used
         raise SourceRefused(f"{what}: {error}") from error
 
 
 @contextmanager
 def answering(what: str) -> Iterator[None]:
-    """Around a call of botocore's, and nothing of ours: whatever it stumbles over in an answer is Disrupted.
+    """Around a call of botocore, with no code of ours: whatever it fails on in an answer is Disrupted.
 
-    What is known of who answered (see `intermediaries`) is told with what was asked.
+    The message says what was requested and what is known of who answered (see `intermediaries`).
     """
     try:
         yield
@@ -117,7 +117,7 @@ def answering(what: str) -> Iterator[None]:
 
 
 def _refusal(cause: object) -> str | None:
-    """In words, a failure of the transport that no other attempt mends: nobody vouches for it, or a proxy refuses."""
+    """In words, a transport failure that no other attempt can fix: an untrusted certificate, or a proxy that refuses."""
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return f"{cause.host}:{cause.port}: {_UNTRUSTED}: {cause.certificate_error}"
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -129,7 +129,7 @@ def _refusal(cause: object) -> str | None:
 
 
 def _hide(error: IngestError, secrets: Collection[str]) -> None:
-    """Take keys and signatures out of an error's message; causes that hold some are not told in a traceback either."""
+    """Remove keys and signatures from an error's message; causes that contain some are left out of tracebacks, too."""
     before = [str(error), *_causes(error)]
     if (after := [hidden(text, secrets) for text in before]) != before:
         error.args = (after[0],)
@@ -137,7 +137,7 @@ def _hide(error: IngestError, secrets: Collection[str]) -> None:
 
 
 def _causes(error: BaseException) -> Iterator[str]:
-    """Each error below one, once: where several tasks raise the same error, a chain can come back to itself."""
+    """Each error below one, once: if several tasks raise the same error, a chain can loop."""
     seen = {id(error)}
     below = error.__cause__ or error.__context__
     while below and id(below) not in seen:
@@ -147,17 +147,17 @@ def _causes(error: BaseException) -> Iterator[str]:
 
 
 def status_of(error: boto.ClientError) -> int:
-    """Status of the answer that botocore has made an error of; 0 where there was none."""
+    """Status of the answer behind a botocore error; 0 if there was none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _cause(error: Exception) -> object:
-    """What lies below botocore's own words, which leave out the host that did not answer, and why."""
+    """What is below botocore's own message, which leaves out the host that did not answer, and why."""
     return getattr(error, "kwargs", {}).get("error", error)
 
 
 def iso(http_date: str | None) -> str:
-    """The time of an HTTP header in the form that listings have; empty where there is none."""
+    """The time of an HTTP header in the form that listings have; empty if there is none."""
     found = _time(http_date)
     return "" if found is None else found.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
@@ -182,28 +182,28 @@ def _advice(code: str, headers: Mapping[str, str]) -> str | None:
 
 
 def ahead_of(http_date: str | None) -> float | None:
-    """Seconds that this computer's clock is ahead of a time in a header; None where that is no time."""
+    """Seconds that this computer's clock is ahead of a time in a header; None if that is not a time."""
     theirs = _time(http_date)
     return None if theirs is None else (datetime.now(UTC) - theirs).total_seconds()
 
 
 def _time(http_date: str | None) -> datetime | None:
-    """A time in UTC, as it is in HTTP; None where a text is none that a clock can show."""
+    """A time in UTC, as HTTP has it; None if the text is not a valid time."""
     try:
         found = parsedate_to_datetime(http_date or "")
-        # -0000, a time without a zone, is UTC in HTTP.
+        # In HTTP, -0000, a time without a zone, is UTC.
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from now, be they told as such or as the time when to come back (RFC 9110, section 10.2.3)."""
+    """Seconds from now, given either as such or as a time (RFC 9110, section 10.2.3)."""
     value = headers.get("retry-after", "")
     if value.isascii() and value.isdigit():
         return float(value)
     if (then := _time(value)) is None:
         return None
-    # By the source's own clock: this computer's may be off.
+    # By the source's own clock, since this computer's may be wrong.
     now = _time(headers.get("date")) or datetime.now(UTC)
     return max((then - now).total_seconds(), 0.0)

@@ -1,8 +1,8 @@
-"""The keys that requests are signed with: had within a limit of time, before a cache is locked.
+"""The keys that sign requests: obtained within a time limit, before a cache is locked.
 
-A program that tells keys (credential_process) is ended, with all that it has started, where it takes longer, or where
-nobody waits for it any more. At a terminal it shares ours, since it may ask for something there; then what it has
-started is its own affair. Nothing here writes to disk.
+A program that supplies keys (credential_process) is killed, with all that it has started, if it takes longer, or if
+nobody waits for it any more. At a terminal it shares our process group, since it may prompt for something there; then
+its own children are its own business. Nothing here writes to disk.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ class TooSlow(CredentialRetrievalError):  # type: ignore[misc]
 
 
 async def signing_keys(core: AioSession, seconds: float) -> Any:
-    """The keys of a session's profile, ready to sign with; None where it has none.
+    """The keys of a session's profile, ready to sign with; None if it has none.
 
-    Raises TooSlow, what botocore raises, and SourceError where a service does not hand them out.
+    Raises TooSlow, what botocore raises, and SourceError if a service does not supply them.
     """
     _limit_programs(core, seconds)
     try:
         with anyio.fail_after(seconds):
             keys = await core.get_credentials()
-            if keys is not None:  # a role's are asked for only here, over the network
+            if keys is not None:  # a role's keys are requested only here, over the network
                 with translating("the keys", keys):
                     await keys.get_frozen_credentials()
     except TimeoutError as error:
@@ -47,7 +47,7 @@ async def signing_keys(core: AioSession, seconds: float) -> Any:
 
 
 def _limit_programs(core: AioSession, seconds: float) -> None:
-    """Have programs started by us, in all places where botocore starts some: of a profile, or of one it builds upon."""
+    """Make botocore start programs through us, wherever it does so: for a profile, or for one that it builds on."""
     programs = _Programs(seconds)
     for provider in core.get_component("credential_provider").providers:
         if isinstance(provider, AioProcessProvider):
@@ -69,12 +69,12 @@ def _limit_builder(builder: Any, programs: "_Programs") -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Programs:
-    """Starts programs that have so many seconds each, also those that are asked again in the midst of a run."""
+    """Starts programs with a time limit of so many seconds each, also those that run again in the middle of a run."""
 
     seconds: float
 
     async def start(self, *command: str, **pipes: Any) -> "_Program":
-        """As `asyncio.create_subprocess_exec`."""
+        """Like `asyncio.create_subprocess_exec`."""
         apart = os.name == "posix" and not os.isatty(0)
         process = await asyncio.create_subprocess_exec(*command, start_new_session=apart, **pipes)
         return _Program(process, self.seconds, apart)
@@ -82,7 +82,7 @@ class _Programs:
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """A program under way; `apart` in a session of its own, with all that it starts."""
+    """A running program; `apart` in a session of its own, with all that it starts."""
 
     process: asyncio.subprocess.Process
     seconds: float
@@ -94,7 +94,7 @@ class _Program:
         return self.process.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """What it has written; raises TooSlow."""
+        """Its output; raises TooSlow."""
         try:
             with anyio.fail_after(self.seconds):
                 return await self.process.communicate()

@@ -1,10 +1,10 @@
-"""How requests leave for a source, and who may answer them.
+"""How requests reach a source, and who may answer them.
 
-Over TLS that is verified on every way (direct, through a proxy, to a proxy that speaks TLS itself) by one context;
-to the host that was asked and no other, since a signature and a token are for that one alone; and to this machine
-without any proxy. aiobotocore's own transport falls short of that: it verifies nothing behind a proxy, compares no
-host name anywhere, and follows redirects with all headers. So every client of our session, those that fetch keys
-among them, sends through this one. Nothing here writes to disk.
+One context verifies TLS on every route (direct, through a proxy, to a proxy that uses TLS itself). Requests go only to
+the host that was addressed, since a signature and a token are for that one alone; and to this machine without any
+proxy. aiobotocore's own transport falls short of that: it verifies nothing behind a proxy, never checks host names, and
+follows redirects with all headers. So every client of our session, including those that fetch keys, sends through this
+one. Nothing here writes to disk.
 """
 
 import copy
@@ -38,7 +38,7 @@ _KIND = re.compile(r"[a-z][a-z0-9+.-]{0,15}")
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?")
 
 _MAX_BODY = 64 << 20
-"""Bytes of a listing, unpacked; a page has less than one million."""
+"""The most bytes of a listing, unpacked; a page has less than one million."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -47,7 +47,7 @@ _MAX_ERROR = 1 << 20
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host of an address is this machine by its very name, so that no proxy can lead to it."""
+    """Whether a host in a URL is this machine by its very name, so that no proxy can lead to it."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -63,9 +63,9 @@ def is_this_machine(host: str) -> bool:
 
 
 def trusted(bundle: str, named_by: str) -> ssl.SSLContext:
-    """The context that verifies certificates and host names by the authorities of a bundle: a file, or a folder.
+    """The context that verifies certificates and host names with the authorities of a bundle: a file, or a folder.
 
-    Raises UsageError where it cannot be read, with who named it.
+    Raises UsageError, which says where the bundle was named, if it cannot be read.
     """
     try:
         is_folder, state = Path(bundle).is_dir(), Path(bundle).stat()
@@ -80,7 +80,7 @@ def trusted(bundle: str, named_by: str) -> ssl.SSLContext:
 def _context(bundle: str, is_folder: bool, state: tuple[int, ...]) -> ssl.SSLContext:
     """The context of a bundle in one state of it.
 
-    It is kept: each question of a program opens a session of its own, and 150 authorities take 40 ms to read.
+    It is cached: each call from a program opens a session of its own, and 150 authorities take 40 ms to read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -109,7 +109,7 @@ class Session(AioSession):  # type: ignore[misc]
         return trusted(os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True), "REQUESTS_CA_BUNDLE")
 
     def _create_credential_resolver(self) -> Any:
-        """Those of a container and of a cloud machine bring transports of their own, which are no clients'."""
+        """Those of a container and of a cloud machine have their own transports, which belong to no client."""
         resolver = super()._create_credential_resolver()
         for provider in resolver.providers:
             fetcher: Any = getattr(provider, "_fetcher", None) or getattr(provider, "_role_fetcher", None)
@@ -119,7 +119,7 @@ class Session(AioSession):  # type: ignore[misc]
 
 
 def check_way(url: str) -> None:
-    """Raise UsageError where the environment names a proxy on the way to an address that cannot be one."""
+    """Raise UsageError if the environment names an invalid proxy for a URL."""
     _Ways(get_environ_proxies(url)).proxy_url_for(url)
 
 
@@ -127,7 +127,7 @@ class _Ways(ProxyConfiguration):  # type: ignore[misc]
     """Through the environment's proxies, but to this machine directly."""
 
     def proxy_url_for(self, url: str) -> str | None:
-        """The proxy to an address, if there is one; that of its scheme comes before that of all. Raises UsageError."""
+        """The proxy for a URL, if there is one; that of its scheme comes before the general one. Raises UsageError."""
         parts = urlsplit(url)
         for scheme in (parts.scheme, "all"):
             if (named := self._proxies.get(scheme)) and not is_this_machine(parts.hostname or ""):
@@ -136,11 +136,11 @@ class _Ways(ProxyConfiguration):  # type: ignore[misc]
 
 
 def _proxy_of(named: str, scheme: str) -> str:
-    """The address of a proxy in full. What is named may hold a password: it is not repeated."""
+    """The full URL of a proxy. The value may contain a password, so it is not repeated in messages."""
     full = named.strip()
     full = full if "://" in full else f"http://{full.removeprefix('//')}"
     kind = full.partition("://")[0].lower()
-    with suppress(ValueError):  # of a port that is no number, say
+    with suppress(ValueError):  # such as a port that is not a number
         parts = urlsplit(full)
         bare = (parts.path.strip("/"), parts.query, parts.fragment) == ("", "", "")
         if kind in _PROXIES and _HOST.fullmatch(parts.hostname or "") and bare and parts.port != 0:
@@ -154,14 +154,14 @@ def _proxy_of(named: str, scheme: str) -> str:
 
 
 def _variable_of(scheme: str) -> str:
-    """The variable of the environment that names a proxy for a scheme, as it is spelled there."""
+    """The environment variable that names a proxy for a scheme, as it is spelled there."""
     wanted = f"{scheme}_proxy"
     spelled = [wanted, *(name for name in os.environ if name.lower() == wanted)]
     return next((name for name in spelled if os.environ.get(name)), f"the system's setting {wanted}")
 
 
 class Transport(AIOHTTPSession):  # type: ignore[misc]
-    """Sends requests and hands out answers of the host that was asked; `verify` is not heeded: all is verified."""
+    """Sends requests and returns answers of the addressed host; `verify` is ignored: everything is verified."""
 
     def __init__(
         self, *args: Any, trust: ssl.SSLContext, proxies: Mapping[str, str] | None = None, **named: Any
@@ -177,7 +177,7 @@ class Transport(AIOHTTPSession):  # type: ignore[misc]
         return SimpleNamespace(request=partial(session.request, allow_redirects=False))
 
     async def send(self, request: Any) -> Any:
-        """Send one request. A body that is no object's is read here, and no further than such a body can reach."""
+        """Send one request. A body other than an object's is read here, up to the size that such a body can have."""
         streamed, request.stream_output = request.stream_output, True
         response = await super().send(request)
         heard.answered(well=response.status_code < 300)
@@ -187,7 +187,7 @@ class Transport(AIOHTTPSession):  # type: ignore[misc]
 
 
 class _Shared(Transport, _RefCountedSession):  # type: ignore[misc]
-    """The same for those who ask a container's or a cloud machine's service for keys."""
+    """The same for requests for keys to a container's or a cloud machine's service."""
 
     @classmethod
     def in_place_of(cls, own: AIOHTTPSession, trust: ssl.SSLContext) -> Self:
@@ -198,7 +198,7 @@ class _Shared(Transport, _RefCountedSession):  # type: ignore[misc]
 
 
 async def _bounded(response: Any) -> bytes:
-    """A body: the beginning of an error, all of anything else. Raises SourceRefused where that is too long."""
+    """A body: the beginning of an error, all of anything else. Raises SourceRefused if that is too long."""
     is_error, body = response.status_code >= 300, bytearray()
     try:
         async for chunk in response.raw.content.iter_chunked(1 << 16):
@@ -216,7 +216,7 @@ async def _bounded(response: Any) -> bytes:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """A body without the gzip that a proxy has put around it. Raises Disrupted where that is not whole."""
+    """A body without the gzip that a proxy has added. Raises Disrupted if that is incomplete."""
     if not body.startswith(_GZIP):
         return body
     packed = zlib.decompressobj(wbits=31)
