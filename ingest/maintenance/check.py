@@ -1,7 +1,7 @@
-"""The answer to `ingest check`: each thing that a run needs, looked at by itself, in the order in which it is needed.
+"""The answer to `ingest check`: each thing that a run needs, checked separately, in the order in which it is needed.
 
-Each check tells what it found, or what is to be done. A check whose ground is missing (a listing without a connection)
-is left out: the one that failed says why.
+Each check says what it found, or what to fix. A check whose precondition failed (a listing without a connection) is
+left out: the one that failed says why.
 """
 
 import os
@@ -54,17 +54,17 @@ _SKEW_S = 60
 """Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
 
 _IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
-"""Who asks what is wrong does not want to wait as long as a night job."""
+"""Waits of a check are shorter than those of a nightly run."""
 
 _LITTLE_DISK = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found. Where it did not pass, `found` says what is wrong and `advice` what to do.
+    """The result of one check. If it did not pass, `found` says what is wrong and `advice` what to do.
 
-    One that passed may have advice, too. `dataset` is the short name of the one that it is about, where several are
-    looked at.
+    A check that passed may have advice, too. `dataset` is the short name of the dataset that it is about, if several
+    are checked.
     """
 
     name: str
@@ -79,9 +79,9 @@ Report = Callable[[Check], None]
 
 
 async def check(settings: Settings, report: Report, datasets: Sequence[Dataset] = (STOCKS_DAY,)) -> None:
-    """Look at everything in turn; each result is reported as soon as it is there. Raises nothing of ours.
+    """Run all checks in turn; each result is reported as soon as it is known. Raises no IngestError.
 
-    What lies in the source is looked at for each dataset.
+    The checks of the source's files are repeated for each dataset.
     """
     report(_settings(settings))
     report(_cache(settings, datasets))
@@ -114,7 +114,7 @@ def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
 
 
 def _health(settings: Settings, dataset: Dataset) -> Message:
-    """What is held, and whether its files are there."""
+    """What is stored, and whether its files are there."""
     if not opening.is_there(settings.manifest_path):
         return Message("empty")
     with Cache.read(settings, dataset) as cache:
@@ -147,7 +147,7 @@ def _space(root: Path, health: str) -> Check:
 
 
 async def _source(settings: Settings, datasets: Sequence[Dataset], report: Report) -> None:
-    """All that needs the source, as far as one rests on the other."""
+    """All checks that need the source, each as far as the ones before it passed."""
     keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
     exposed = [_exposed(file, mode) for file, mode in open_to_others()]
     try:
@@ -178,12 +178,12 @@ async def _connected(settings: Settings, datasets: Sequence[Dataset], source: Re
 
 
 def _about(dataset: Dataset, report: Report, one: Check) -> None:
-    """Report of one of several datasets."""
+    """Report a check of one of several datasets."""
     report(replace(one, dataset=dataset.short))
 
 
 async def _published(settings: Settings, dataset: Dataset, source: ResilientSource, report: Report) -> None:
-    """What the source has of a dataset, and what of it is allowed."""
+    """What the source has of a dataset, and which part of it is allowed."""
     try:
         listing = await fetch_listing(source, dataset, dataset.first_session, today())
     except SourceError as error:
@@ -227,7 +227,7 @@ def _listing(listing: Listing) -> Check:
 async def _allowed(
     settings: Settings, dataset: Dataset, source: ResilientSource, listing: Listing, report: Report
 ) -> None:
-    """The permission window, and one file out of it."""
+    """The allowed span, and one file from it."""
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
         permission = await current(source, ordered, Permission())
@@ -241,7 +241,7 @@ async def _allowed(
 
 
 def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
-    """Sessions held; none where the cache cannot be read, which has been reported."""
+    """Stored sessions; none if the cache cannot be read, which has been reported."""
     with suppress(CacheError), Cache.read(settings, dataset) as cache:
         return cache.manifest.sessions.committed()
     return []
@@ -260,9 +260,9 @@ def _permission(permission: Permission, listing: Listing, held: Sequence[date], 
 
 
 def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> None:
-    """Keep what was found for the next run, where there is a cache and no run holds it.
+    """Store the result for the next run, if there is a cache and no run is using it.
 
-    Where held sessions have become the only copy, that is left to the run to find out, which warns of it once.
+    If stored sessions have become the only copy, the next run finds that out and warns once.
     """
     path = settings.manifest_path
     if permission == Permission() or not os.path.exists(path):  # noqa: PTH110 - of a folder that is closed to us it says no

@@ -1,4 +1,4 @@
-"""What republished files have changed, as the manifest keeps it: the answer to `ingest corrections`."""
+"""What republished files have changed, from the manifest: the answer to `ingest corrections`."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -24,11 +24,11 @@ def changed_values(
     end: date | None = None,
     dataset: Dataset = STOCKS_DAY,
 ) -> Iterator[Change]:
-    """Single values that were changed from `start` to `end`, both inclusive, by session, time and ticker.
+    """Single changed values from `start` to `end`, both inclusive, by session, time and ticker.
 
-    They come one after the other, as the manifest is read. A file that was published again with equal rows is one
-    change without a ticker, which is left out where one, or a pattern, is asked for. Raises UsageError where the window
-    is the wrong way round, and CacheError.
+    They are yielded one by one, as the manifest is read. A file that was republished with equal rows is one change
+    without a ticker, which is left out if a ticker or a pattern is given. Raises UsageError if the window is reversed,
+    and CacheError.
     """
     first, last = span(start, end)
     wanted = None if ticker is None else frozenset(meant([ticker]))
@@ -45,8 +45,8 @@ def _told(one: KeptCorrection) -> Iterator[Change]:
 
 
 def changes_frame(found: Iterable[Change]) -> "pl.DataFrame":
-    """Changed values as rows: date, ticker, column, old, new, kind, at; texts but for the date."""
-    import polars as pl  # the command, which shows one after the other, needs none
+    """Changed values as rows: date, ticker, column, old, new, kind, at; all text except the date."""
+    import polars as pl  # the command prints one after the other and needs none
 
     rows = [(one.session, one.ticker or None, one.column, one.old, one.new, one.kind, one.at) for one in found]
     texts = [(name, pl.String) for name in ("ticker", "column", "old", "new", "kind", "at")]

@@ -1,4 +1,4 @@
-"""Files that were refused, and whose bytes are kept: what they are, and how one that takes rows away is accepted."""
+"""Files that were refused and kept: what they are, and how to accept one that removes rows."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -36,14 +36,14 @@ from ingest.tracked.update import Say, bring_up_to_date
 
 _GZIP = b"\x1f\x8b"
 _MOST_LINES, _MOST_CHARACTERS, _MOST_BYTES = 5, 200, 16 * 1024
-"""Of the beginning of a refused file, which may be anything."""
+"""Bytes read from the beginning of a refused file, which may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a refused file would take away: `rows` of the `held` ones, more than it has of these `tickers`.
+    """What a refused file would remove: `rows` of the `held` stored ones, more than it adds for these `tickers`.
 
-    Without tickers where the parts held are damaged, so that only numbers of rows can be compared.
+    There are no tickers if the stored parts are damaged, so that only numbers of rows can be compared.
     """
 
     rows: int
@@ -53,9 +53,9 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refused file, looked at: where it is kept, its first lines (printable), and what it would take away.
+    """A refused file, inspected: where it is kept, its first lines (printable), and what it would remove.
 
-    `loss` is None for one that cannot be accepted.
+    `loss` is None for a file that cannot be accepted.
     """
 
     file: QuarantinedFile
@@ -66,7 +66,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A refused file that was applied: lines that went and came by it; None where what was held is damaged."""
+    """A refused file that was applied, with the lines removed and added; None if the stored version was damaged."""
 
     session: date
     went: int | None
@@ -77,7 +77,7 @@ class Accepted:
 def in_quarantine(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
 ) -> Sequence[QuarantinedFile]:
-    """What is in quarantine, or of it these sessions; raises UsageError where one is not, CacheError."""
+    """What is in quarantine, or these sessions of it; raises UsageError if one is not, CacheError."""
     found, _ = _looked_up(settings, dataset)
     _refuse_unknown(dataset, set(sessions) - {one.session for one in found})
     return [one for one in found if not sessions or one.session in sessions]
@@ -86,9 +86,9 @@ def in_quarantine(
 def waiting(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
 ) -> Sequence[QuarantinedFile]:
-    """The same, to do something about them: those that are held by now, and not in quarantine, are done already.
+    """The same, in order to act on them: those that are stored by now, and not in quarantine, are done already.
 
-    Raises UsageError for one that is neither, CacheError.
+    Raises UsageError for a session that is neither, CacheError.
     """
     found, held = _looked_up(settings, dataset)
     _refuse_unknown(dataset, set(sessions) - {one.session for one in found} - held)
@@ -96,7 +96,7 @@ def waiting(
 
 
 def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[QuarantinedFile], frozenset[date]]:
-    """What is in quarantine, and the sessions that are held."""
+    """What is in quarantine, and the stored sessions."""
     with Cache.read(settings, dataset) as cache:
         replacements, sessions = cache.manifest.replacements, cache.manifest.sessions
         return cache.manifest.at_once(lambda: (replacements.in_quarantine(), frozenset(sessions.committed())))
@@ -112,7 +112,7 @@ def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
 
 
 def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
-    """Look at one of them; nothing is written. Raises UsageError where it is not there, CacheError."""
+    """Inspect one of them; writes nothing. Raises UsageError if it is not in quarantine, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
     path = Layout.of(settings, dataset).quarantined(session)
     body = _kept(dataset, path, one, settings.tuning)
@@ -121,12 +121,11 @@ def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) ->
 
 
 def accept(settings: Settings, request: Request, sessions: Collection[date], say: Say) -> Sequence[Accepted]:
-    """Apply the kept bytes of these sessions, though they take rows away; nothing is fetched.
+    """Apply the kept bytes of these sessions, although they remove rows; downloads nothing.
 
-    Of the request the tracked tickers count; `say` is told what else follows. Those that are held, and not in
-    quarantine, are done already, by an acceptance that was broken off, say: they are not among what is returned. Raises
-    UsageError where one is neither, or cannot be read, and CacheError where its bytes are gone, before anything is
-    applied; CacheLocked.
+    Of the request only the tracked tickers count; `say` gets further messages. Sessions that are stored, and not in
+    quarantine, are done already, perhaps by an interrupted acceptance, and are not in the result. Raises UsageError if
+    one is neither, or cannot be read, and CacheError if its bytes are gone, before anything is applied; CacheLocked.
     """
     _check(settings, request.dataset, waiting(settings, sessions, request.dataset))
     with lock.hold(settings.cache.root):
@@ -134,7 +133,7 @@ def accept(settings: Settings, request: Request, sessions: Collection[date], say
         with for_run(settings, request.dataset, request.window) as cache:
             left = [one for one in cache.manifest.replacements.in_quarantine() if one.session in sessions]
             for session in set(sessions) - {one.session for one in left}:
-                durable.remove(cache.quarantined(session))  # which who was killed may have had no time for
+                durable.remove(cache.quarantined(session))  # a killed acceptance may not have done this
             accepting = _Accepting(settings, request, cache)
             done = [accepting.take(one) for one in left]
             bring_up_to_date(cache, settings, request.tracked, say)
@@ -143,9 +142,9 @@ def accept(settings: Settings, request: Request, sessions: Collection[date], say
 
 
 def settle(settings: Settings, request: Request, say: Say) -> None:
-    """Bring what follows from sessions that are held after them: who fetched or accepted them may have been killed.
+    """Do what follows from stored sessions: a killed download or acceptance may not have done it.
 
-    Asks no one. Raises CacheError, CacheLocked.
+    Sends no request. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root), for_writing(settings, request.dataset) as cache:
         bring_up_to_date(cache, settings, request.tracked, say)
@@ -168,7 +167,7 @@ def _retry(dataset: Dataset, session: date) -> Call:
 
 
 class _Accepting:
-    """An acceptance under way, under the lock and with the manifest open."""
+    """An acceptance in progress, under the lock and with the manifest open."""
 
     def __init__(self, settings: Settings, request: Request, cache: Cache) -> None:
         self._settings, self._request, self._cache = settings, request, cache
@@ -176,7 +175,7 @@ class _Accepting:
         self._states = cache.manifest.sessions.all()
 
     def take(self, one: QuarantinedFile) -> Accepted:
-        """Make the file the one that is held, as a run would."""
+        """Store this version of the session, as a run would."""
         tuning = self._settings.tuning
         body = _kept(self._request.dataset, self._cache.quarantined(one.session), one, tuning)
         held = self._states.get(one.session, Held())
@@ -189,7 +188,7 @@ class _Accepting:
         job = Job(decision, number, cache.dataset, cache.parts, limit, replaced=replaced, accept=True, tuning=tuning)
         try:
             prepared = prepare(job, body)
-        except UnreadableFile as error:  # it could be read when it was refused: with another limit, by another version
+        except UnreadableFile as error:  # it was readable when it was refused: with another limit, by another version
             raise _unreadable(self._request.dataset, one.session, error) from error
         commit(self._cache, [prepared])
         change, found = prepared.correction, prepared.record.findings
@@ -206,9 +205,9 @@ def _check_bytes(dataset: Dataset, path: Path, one: QuarantinedFile) -> None:
 
 
 def _kept(dataset: Dataset, path: Path, one: QuarantinedFile, tuning: Tuning) -> Body:
-    """The bytes that were refused, as the source gave them; those of a large file stay in it.
+    """The refused bytes, as the source sent them; those of a large file stay in it.
 
-    Raises CacheError where they are not there any more.
+    Raises CacheError if they are gone.
     """
     _check_bytes(dataset, path, one)
     modified = one.last_modified or ""
@@ -220,7 +219,7 @@ def _kept(dataset: Dataset, path: Path, one: QuarantinedFile, tuning: Tuning) ->
 
 
 def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:
-    """What accepting it would take away; None where nothing is held of it."""
+    """What accepting it would remove; None if nothing of the session is stored."""
     with Cache.read(settings, dataset) as cache:
         held = cache.manifest.sessions.all().get(one.session, Held())
         replaced = cache.manifest.replacements.held([one.session]).get(one.session)
@@ -241,7 +240,7 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
 
 
 def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
-    """Rows by ticker of what is held and of what would replace it; None where the parts held are damaged."""
+    """Rows by ticker of the stored version and of its replacement; None if the stored parts are damaged."""
     if job.replaced is None:
         raise AssertionError(f"{job.decision.session} is not stored")
     before, after = versions(job, job.replaced, text_of(body, job.max_unpacked, job.tuning))
@@ -249,7 +248,7 @@ def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
 
 
 def _opening(path: Path) -> tuple[str, ...]:
-    """The first lines, as far as the file unpacks; of what is no gzip, the first lines as they are."""
+    """The first lines, as far as the file unpacks; if it is not gzip, the first lines as they are."""
     with durable.translated("read", path), files.to_read(path) as file:
         data = file.read(_MOST_BYTES)
     text = members.opening(data, _MOST_BYTES) if data.startswith(_GZIP) else data

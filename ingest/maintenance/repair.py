@@ -1,6 +1,6 @@
-"""Puts a cache right: what its parts tell is taken from them, the rest is marked, for a run to fetch it again.
+"""Repairs a cache: restores what its parts contain, and marks the rest for a run to download again.
 
-Nothing of the user's is removed: a damaged manifest is kept, orphans that say nothing of themselves stay.
+Nothing of the user's is removed: a damaged manifest is kept, and orphans that do not describe themselves stay.
 """
 
 import stat
@@ -27,9 +27,9 @@ Say = Callable[[str], None]
 
 
 def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozenset[date]:
-    """Mend what can be mended without the source; returns the sessions that are to be fetched again for the rest.
+    """Repair what can be repaired without the source; returns the sessions that have to be downloaded again.
 
-    `say` gets each thing that is done, in words. Raises CacheError, CacheLocked.
+    `say` gets each action, in words. Raises CacheError, CacheLocked.
     """
     with lock.hold(settings.cache.root):
         replacement.finish(settings.manifest_path)
@@ -44,7 +44,7 @@ def repair(settings: Settings, request: Request, deep: bool, say: Say) -> frozen
 
 
 def _is_damaged(settings: Settings) -> bool:
-    """Whether the file says so itself, and not what anybody makes of it: a bug is no reason to replace a manifest."""
+    """Whether the file itself is damaged, rather than misread: a bug is no reason to replace a manifest."""
     try:
         with Cache.read(settings, STOCKS_DAY) as cache:
             return bool(cache.manifest.database.flaws())
@@ -53,7 +53,7 @@ def _is_damaged(settings: Settings) -> bool:
 
 
 def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
-    """Move files out of the way that stand where the dataset's folders belong; returns how many there were."""
+    """Move files out of the way that are in place of the dataset's folders; returns how many there were."""
     layout = Layout.of(settings, dataset)
     parts = part_folders(settings, dataset).values()
     folders = (*parts, layout.csvs.path, layout.quarantine, layout.downloads)
@@ -62,14 +62,14 @@ def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
 
 
 def _is_no_folder(path: Path) -> bool:
-    """Whether something else stands there. A link may lead to a disk that is only not there now."""
+    """Whether something else is there. A link may lead to a disk that is only absent now."""
     with durable.translated("look at", path):
         found = opening.state(path)
     return found is not None and not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode))
 
 
 def _moved(path: Path, say: Say) -> bool:
-    """Move what is not of the kind that belongs there out of the way, under a name beside it."""
+    """Move something of the wrong kind out of the way, under a name beside it."""
     with durable.translated("move", path):
         what = "file" if opening.is_folder(path) or not opening.is_file(path) else "folder"
         aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
@@ -80,7 +80,7 @@ def _moved(path: Path, say: Say) -> bool:
 
 
 class _Mending:
-    """A repair under way, under the lock and with the manifest open."""
+    """A repair in progress, under the lock and with the manifest open."""
 
     def __init__(self, settings: Settings, request: Request, cache: Cache, say: Say) -> None:
         self._settings, self._request, self._cache, self._tell = settings, request, cache, say
@@ -92,7 +92,7 @@ class _Mending:
         return self._cache.manifest
 
     def mend(self, deep: bool) -> frozenset[date]:
-        """Returns the sessions to be fetched again."""
+        """Returns the sessions to download again."""
         for path in self._blocked():
             _moved(path, self._say)
         words = rebuild.rebuild(self._cache)
@@ -104,12 +104,12 @@ class _Mending:
                 self._clear(path)
         lost = self._parts(found) | self._refused(found)
         self._csvs(found)
-        if not lost:  # else the run that fetches them does it: a damaged part cannot be read
+        if not lost:  # otherwise the run that downloads them does it: a damaged part cannot be read
             bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
         return lost
 
     def _blocked(self) -> Iterator[Path]:
-        """What no file, or no folder of months, could replace: other kinds of things under names of the cache's own."""
+        """Things of the wrong kind under the cache's own names, which no file, or no folder of months, could replace."""
         for folder in (*self._folders.values(), self._cache.quarantine):
             with durable.translated("look into", folder):
                 names = opening.names(folder, "*.csv.gz")
@@ -128,16 +128,16 @@ class _Mending:
             yield self._cache.quarantined(problem.session)
 
     def _clear(self, path: Path) -> None:
-        """Move what is no file out of the way: a folder could not be replaced, and through a link all looks whole."""
+        """Move anything that is not a file out of the way: a folder cannot be replaced, and a link hides the problem."""
         with durable.translated("look at", path):
             is_other = opening.is_no_file(path)
         if is_other:
             _moved(path, self._say)
 
     def _parts(self, found: Verified) -> frozenset[date]:
-        """Take up what parts say of themselves; returns the sessions of which they don't say enough."""
+        """Restore sessions from what their parts say; returns those whose parts don't say enough."""
         doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
-        if not self._manifest.sessions.committed():  # no part says enough: no look names them
+        if not self._manifest.sessions.committed():  # no part says enough, so no check has named them
             doubtful |= rebuild.part_days(self._cache.parts)
         taken = rebuild.take_up(self._cache, doubtful)
         self._each(taken, "restored from its parts")

@@ -1,4 +1,4 @@
-"""What a cache holds: the answer to `ingest status`. Reads the manifest and the folders; asks no one else."""
+"""What a cache contains: the answer to `ingest status`. Reads only the manifest and the folders."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ class TierSize:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a cache. `first` and `last` are the oldest and newest committed session, None in an empty cache.
+    """The state of a dataset's cache. `first` and `last` are the oldest and newest stored session, None if none is.
 
-    `age_sessions` counts the sessions after `last` up to today; `gaps` are the sessions between `first` and `last`
-    that are not held, as (first, last, sessions) stretches. `permission` is what the keys' plan was last found to
-    allow, `only_copies` counts the sessions held that it does not allow any more. `yahoo_rows` counts rows kept of
-    Yahoo's, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of `yahoo_asked`.
-    `found` counts the sessions with findings by kind, `quarantine` lists the files that were refused; `unknown_parts`
-    counts parts in a cache whose manifest knows of no session; `not_whole` are sessions held of which a part is
-    missing, or was found not to be what it should.
+    `age_sessions` counts the sessions after `last` up to today; `gaps` are the runs of sessions between `first` and
+    `last` that are not stored, as (first, last, sessions). `permission` is the span that the subscription was last
+    found to allow; `only_copies` counts the stored sessions that it no longer allows. `yahoo_rows` counts stored rows
+    from Yahoo, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of
+    `yahoo_asked`. `found` counts the sessions with findings by kind, `quarantine` lists the refused files;
+    `unknown_parts` counts parts in a cache whose manifest contains no session; `not_whole` are stored sessions with a
+    part that is missing, or was found damaged.
     """
 
     dataset: str
@@ -75,7 +75,7 @@ class Status:
 
 
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
-    """State of the cache that the settings name; raises CacheError where its manifest cannot be read."""
+    """State of the cache that the settings name; raises CacheError if its manifest cannot be read."""
     with Cache.read(settings, dataset) as cache:
         return cache.manifest.at_once(lambda: _status(cache, str(settings.cache.root)))
 
@@ -117,7 +117,7 @@ def _status(cache: Cache, root: str) -> Status:
 
 
 def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
-    """These datasets, and after them all others of which sessions are held. Raises CacheError."""
+    """These datasets, followed by all others with stored sessions. Raises CacheError."""
     with Cache.read(settings, datasets[0]) as cache:
         held = cache.manifest.sessions.other_datasets()
     return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
@@ -135,9 +135,9 @@ def findings(
     end: date | None = None,
     dataset: Dataset = STOCKS_DAY,
 ) -> list[tuple[date, Finding]]:
-    """What was found in the sessions from `start` to `end`, both inclusive, by session and kind.
+    """Findings on the sessions from `start` to `end`, both inclusive, by session and kind.
 
-    Raises UsageError for a kind that there is not and where the window is the wrong way round, and CacheError.
+    Raises UsageError for an unknown kind and if the window is reversed, and CacheError.
     """
     if kind is not None and kind not in KINDS:
         raise UsageError(_no_kind(kind))
@@ -166,7 +166,7 @@ def _parts(layout: Layout) -> int:
 
 
 def _not_whole(cache: Cache) -> list[date]:
-    # A run is just replacing their parts, or the next one ends what a killed one began.
+    # A run is just replacing their parts, or the next one completes what a killed one began.
     moving = cache.manifest.replacements.moving()
     return [day for day in not_whole(cache, cache.manifest.sessions.all()) if day not in moving]
 
@@ -189,7 +189,7 @@ def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:
 
 
 def _bytes(path: Path) -> int | None:
-    """Size of a file; None where a run has removed it since the folder was read."""
+    """Size of a file; None if a run has removed it since the folder was read."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

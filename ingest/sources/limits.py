@@ -234,7 +234,7 @@ class Common:
 
 @asynccontextmanager
 async def aside(*leases: Lease) -> AsyncIterator[None]:
-    """Within this, others may use these leases; at the end they are taken again, in this order, except after an error."""
+    """Within this, others may use these leases; they are taken again afterwards, in this order, except on an error."""
     for one in leases:
         one.give_back()
     yield

@@ -1,1 +1,1 @@
-"""Takes over what other tools have downloaded."""
+"""Takes over what other tools downloaded."""

@@ -1,10 +1,10 @@
-"""Takes over what other tools have downloaded: whole days of the vendor's, as far as they can be told to be whole.
+"""Takes over what other tools downloaded: whole daily files of the vendor, as far as they can be recognized.
 
-A folder of theirs has `massive_cache/2025-11-11.csv.gz` (or `.csv`, or below `2025/11/`) and `data_cache/AAPL.csv`. A
-whole day goes the way of a day that a run has fetched: split, staged, committed. A day from which a tool took its own
-tickers out lacks rows that nothing can bring back, since a CSV of a ticker has not all columns of the source; such a
-day, and whatever cannot be read, is reported and left alone. A day counts as one when half or more of the tickers that
-have a CSV with a row of that day are not in it. Nothing in the folder is ever changed.
+Another tool's folder has `massive_cache/2025-11-11.csv.gz` (or `.csv`, or below `2025/11/`) and `data_cache/AAPL.csv`.
+A whole day is treated like a file that a run downloaded: split, staged, committed. If a tool took its own tickers out
+of a day, rows are missing that nothing can restore, since a CSV of a ticker does not have all columns of the source;
+such a day, and whatever cannot be read, is reported and left alone. A day counts as one if half or more of the tickers
+that have a CSV with a row of that day are not in it. Nothing in the folder is ever changed.
 """
 
 from collections import Counter
@@ -40,14 +40,14 @@ from ingest.tracked.update import Say, bring_up_to_date
 Verdict = Literal["adopted", "held", "others only", "not raw", "unreadable", "ignored"]
 
 LEFT_ALONE: Collection[Verdict] = ("others only", "not raw", "unreadable")
-"""What a day or a ticker of theirs may come to and is then not in the cache; what is ignored is neither."""
+"""Verdicts after which a day or a ticker is not in the cache; "ignored" files are neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What became of one file. `path` counts from the folder, made printable; `session` or `ticker` is what it holds.
+    """What became of one file. `path` is relative to the folder, and printable; `session` or `ticker` is its content.
 
-    `md5` is the ETag of an adopted day, where its bytes are packed as the vendor's are.
+    `md5` is the ETag of an adopted day, if its bytes are packed like the vendor's.
     """
 
     path: str
@@ -61,9 +61,9 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many files came to which verdict; `with_md5` of those adopted have an ETag to compare with a listing.
+    """How many files have each verdict; `with_md5` of the adopted ones have an ETag to compare with a listing.
 
-    `left` is the first and the last session of the days that were left alone.
+    `left` is the first and the last session of the days that were left alone, None without any.
     """
 
     counts: Mapping[Verdict, int]
@@ -72,18 +72,18 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """3 where a day or a ticker was left alone, else 0."""
+        """3 if a day or a ticker was left alone, else 0."""
         return 3 if any(self.counts.get(verdict) for verdict in LEFT_ALONE) else 0
 
 
 def adopt(
     settings: Settings, request: Request, folder: Path, dry_run: bool, report: Callable[[Adoption], None], say: Say
 ) -> Summary:
-    """Adopt what can be trusted of the caches below a folder; `report` gets one Adoption a file, as it is known.
+    """Adopt what can be trusted of the caches below a folder; `report` gets one Adoption per file, as it is known.
 
-    `say` is told what else follows. Of the request the tracked tickers count. With `dry_run` nothing is written, and
-    "adopted" is what would be. What is committed stays, however this ends; called again it goes on. Raises UsageError
-    where the folder has no such caches or has to do with our own, CacheError, CacheLocked.
+    `say` gets further messages. Of the request only the tracked tickers count. With `dry_run` nothing is written, and
+    "adopted" means "would be adopted". Committed days stay, however this ends; another call continues. Raises
+    UsageError if the folder has no such caches or overlaps with this cache, CacheError, CacheLocked.
     """
     top = checked_folder(folder, settings)
     with Cache.read(settings, request.dataset) as known:
@@ -104,7 +104,7 @@ def adopt(
 
 @contextmanager
 def _cache(settings: Settings, request: Request, dry_run: bool) -> Iterator[Cache]:
-    """Our own cache: locked and opened for writing, or for a dry run to be read."""
+    """The user's own cache: locked and opened for writing, or for a dry run opened for reading."""
     if dry_run:
         with Cache.read(settings, request.dataset) as cache:
             yield cache
@@ -114,7 +114,7 @@ def _cache(settings: Settings, request: Request, dry_run: bool) -> Iterator[Cach
 
 
 class _Adopting:
-    """One adoption under way: days first, one at a time, then what the tickers' CSVs have come to beside them."""
+    """One adoption in progress: days first, one at a time, then the tickers' CSVs, compared with them."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class _Adopting:
         return _report(one, "adopted", reason, md5=day.body.etag if day.packed else None)
 
     def _take(self, session: date, day: Day) -> None:
-        """Make a day one of ours, as a run does; in a dry run see whether it could be. Raises UnreadableFile."""
+        """Commit a day, as a run does; in a dry run check whether it could be. Raises UnreadableFile."""
         state = self._states.get(session, Held())
         tracked = self._request.tracked | state.tracked
         keep_rest = self._settings.archive.save_others
@@ -196,10 +196,10 @@ class _Adopting:
             bring_up_to_date(self._cache, self._settings, self._request.tracked, self._say)
 
     def _compare(self, witnesses: Witnesses) -> None:
-        """Hold the CSVs against the sessions that were held before."""
+        """Compare the CSVs with the sessions that were stored before."""
         for day in self._before:
             if tickers := witnesses.plain(day):
-                with suppress(CacheError):  # a part that is damaged: the next run finds and mends it
+                with suppress(CacheError):  # a damaged part: the next run finds and repairs it
                     rows = reading.massive(self._cache, frozenset(tickers), [day], trades=True)
                     witnesses.compare(day, bars_by_ticker(rows))
 
@@ -215,7 +215,7 @@ def _report(one: TheirFile, verdict: Verdict, reason: str, *hints: Hint, md5: st
 
 
 def _lacking(day: Day, session: date, witnesses: Witnesses) -> tuple[Sequence[str], int]:
-    """Tickers that have a CSV with a row of this day and none in its file, and how many have such a CSV."""
+    """Tickers that have a CSV with a row of this day but are missing from its file, and how many have such a CSV."""
     expected = witnesses.tickers(session)
     return sorted(expected - day.bars.keys()), len(expected)
 

@@ -1,4 +1,4 @@
-"""One day's file of another tool's: read, unpacked, and looked at whether it is what its name says."""
+"""A daily file of another tool: read, unpacked, and checked against its name."""
 
 import gzip
 import hashlib
@@ -23,15 +23,15 @@ from ingest.sources.base import Body
 from ingest.splitting.parsing import MAX_LINES, parse, read_header, read_rows
 
 _MAX_BYTES = 64 << 20
-"""Of a file, and of its text: a day has one or two megabytes. More is something else, or is meant to fill memory."""
+"""Limit for a file, and for its text: a day has one or two megabytes. More is another file, or an attack on memory."""
 
 _ROWS_PER_TICKER = 1.1
-"""A day has one row a ticker, and a few repeats; a file of minutes has the same columns and hundreds."""
+"""A daily file has one row per ticker, and a few repeats; a minute file has the same columns and hundreds of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day of theirs, read: its bytes as a body of the source's, its text, and the vendor's rows in it by ticker."""
+    """A daily file, read: its bytes like a downloaded body, its text, and its rows by ticker."""
 
     body: Body
     text: bytes
@@ -40,8 +40,8 @@ class Day:
 
 
 def read_bytes(path: Path) -> tuple[bytes, float]:
-    """Bytes and time of last change (seconds) of a file that is one; raises UnreadableFile."""
-    # Not blocked by a pipe, nor led elsewhere by a link, that has come in the file's place.
+    """Bytes and time of last change (seconds) of a regular file; raises UnreadableFile."""
+    # Not blocked by a pipe, nor led elsewhere by a link, that has replaced the file.
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
         with os.fdopen(os.open(path, flags), "rb") as file:
@@ -55,7 +55,7 @@ def read_bytes(path: Path) -> tuple[bytes, float]:
 
 
 def read_day(path: Path, session: date, max_unpacked: int) -> Day:
-    """Read a day and look whether it is what its name says; raises UnreadableFile."""
+    """Read a daily file and check that it is what its name says; raises UnreadableFile."""
     data, changed = read_bytes(path)
     packed = path.suffix == ".gz"
     text = _unpacked(data) if packed else data
@@ -63,7 +63,7 @@ def read_day(path: Path, session: date, max_unpacked: int) -> Day:
         raise members.too_large(max_unpacked)
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if not packed:
-        # Never an ETag of the vendor's, whose files are packed: the next run fetches the day where it can.
+        # Never an ETag of the vendor, whose files are packed: the next run downloads the day if it can.
         data, digest = gzip.compress(text, 1, mtime=0), f"text-{digest}"
     return Day(Body(data, digest, _moment(changed)), text, bars_by_ticker(_rows(text, session)), packed)
 
@@ -80,7 +80,7 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _rows(text: bytes, session: date) -> pl.DataFrame:
-    """The rows of a day of stocks; raises UnreadableFile where they are of something else, or of another day."""
+    """The rows of a day of stocks; raises UnreadableFile if they are of something else, or of another day."""
     header = read_header(text, STOCKS_DAY)
     if text.count(b"\n") > MAX_LINES:
         raise UnreadableFile(f"more than {MAX_LINES:,} lines: not a file of days")
@@ -97,7 +97,7 @@ def _rows(text: bytes, session: date) -> pl.DataFrame:
 
 
 def _check_stamps(rows: pl.DataFrame, session: date) -> None:
-    """The date of a session comes from its name; where the stamps inside say another, one of the two is not true."""
+    """The date of a session comes from its name; if the timestamps inside disagree, one of the two is wrong."""
     stamps = in_ns(rows[TIME].cast(pl.Int64, strict=False))
     days = stamps.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(NEW_YORK.key).dt.date()
     named = days.mode().sort()[0]
@@ -112,7 +112,7 @@ def bars_by_ticker(rows: pl.DataFrame) -> dict[str, Bar]:
 
 
 def _moment(seconds: float) -> str:
-    """A file's time as listings have it; a tool that keeps times has given it the vendor's."""
+    """A file's time as listings have it; a tool that preserves times has given it the vendor's."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     except (OverflowError, ValueError, OSError):

@@ -1,6 +1,6 @@
-"""The folder of another tool: which of its files are days of the vendor's, which are CSVs of tickers, by their names.
+"""Another tool's folder: which of its files are daily files, and which are CSVs of tickers, by their names.
 
-Nothing in it is opened here, and nothing is ever changed.
+Opens no file, and never changes anything.
 """
 
 import os
@@ -26,7 +26,7 @@ _LINK = "a link: links are not followed"
 
 @dataclass(frozen=True, slots=True)
 class TheirFile:
-    """A file of theirs that is not opened yet; `fault` says why it must not be."""
+    """A file that is not opened yet; `fault` says why it must not be."""
 
     path: Path
     shown: str
@@ -41,12 +41,12 @@ class TheirFile:
 
 
 def checked_folder(folder: Path, settings: Settings) -> Path:
-    """The folder itself; raises UsageError where it is none, or where adopting would change it."""
+    """The folder itself; raises UsageError if it is not a folder, or if adopting would change it."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
     top = folder.resolve()
     for own in (settings.cache.root, settings.tracked_path, settings.archive_path, settings.quarantine_path):
-        # Many file systems take Data and data for one folder; on the others nothing is lost by refusing it too.
+        # Many file systems treat Data and data as one folder; on the others, refusing it costs nothing.
         mine, theirs = Path(str(own.resolve()).casefold()), Path(str(top).casefold())
         if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
             raise UsageError(
@@ -97,7 +97,7 @@ def _fault(entry: "os.DirEntry[str]") -> str | None:
 
 
 def _named(path: Path, top: Path, fault: str | None, calendar: Calendar) -> TheirFile:
-    """What a file holds by its name and place; with a fault where that is nothing."""
+    """What a file is by its name and place; with a fault if it is neither a day nor a ticker."""
     inside = path.relative_to(top)
     shown = printable(str(inside))
     if inside.parts[0] == _DAYS:
@@ -110,7 +110,7 @@ def _named(path: Path, top: Path, fault: str | None, calendar: Calendar) -> Thei
 
 
 def _session(inside: Path) -> date | None:
-    """The date that a name says, where the folders above it say no other: none, `2025/11`, the vendor's own."""
+    """The date in a name, unless the folders above it disagree: none, `2025/11`, or the vendor's own."""
     named = _DAY.fullmatch(inside.name)
     try:
         session = date.fromisoformat(named[1]) if named else None

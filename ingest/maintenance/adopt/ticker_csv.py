@@ -1,7 +1,7 @@
-"""CSVs of single tickers that other tools wrote: read leniently, and held against the vendor's rows.
+"""CSVs of single tickers that other tools wrote: read leniently, and compared with the vendor's rows.
 
-Such a CSV lacks columns of the source (`window_start`, `transactions`), so no session is ever made of it. It is a
-witness all the same: of which tickers a tool took out of a day's file, and of whether its prices are as traded.
+Such a CSV does not have all columns of the source (`window_start`, `transactions`), so no session is ever made from it.
+But it shows which tickers a tool took out of a day's file, and whether its prices are as traded.
 """
 
 import csv
@@ -21,7 +21,7 @@ from ingest.market.corporate_actions import StockSplit
 from ingest.market.tickers import ticker_of
 
 ENOUGH = 5
-"""So many sessions have to agree, and all that can be compared, before a CSV counts as raw."""
+"""So many sessions, and all that can be compared, must agree before a CSV counts as raw."""
 
 _YAHOOS = {"dividends", "stock splits", "adj close", "capital gains"}
 _DATES = ("date", "datetime", "timestamp", "time", "")
@@ -29,7 +29,7 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?\s*
 _CLASS = re.compile(r"([A-Z]{1,4})-([A-Z])")
 
 Row = tuple[date, float, float]
-"""Date, close, volume; nan where a number is none."""
+"""Date, close, volume; nan for an invalid number."""
 
 Bar = tuple[float, float]
 """Close and volume."""
@@ -37,7 +37,7 @@ Bar = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class TickerCsv:
-    """One CSV: 20 bytes a row. `days` are ordinals; `adjusted` says why its prices are known not to be as traded."""
+    """One CSV: 20 bytes per row. `days` are ordinals; `adjusted` says why its prices are known not to be as traded."""
 
     path: str
     ticker: str
@@ -55,15 +55,15 @@ def ticker_named(name: str) -> str | None:
     stem = name.removesuffix(suffix) if name.endswith(suffix) else name[: -len(".csv")]
     try:
         ticker = ticker_of(stem)
-    except UsageError:  # not our own spelling of a name, so the plain one
+    except UsageError:  # not our own encoding of a name, so the plain one
         ticker = stem
     return _CLASS.sub(r"\1.\2", ticker) if _CLASS.fullmatch(ticker) else ticker or None
 
 
 def read_ticker_csv(path: str, ticker: str, data: bytes) -> TickerCsv:
-    """Read a CSV in the layout of yfinance or a plain one; raises UnreadableFile, saying why.
+    """Read a CSV in yfinance's layout or a plain one; raises UnreadableFile, with the reason.
 
-    Lines that begin with `#` are passed over. A row's date is the one that its stamp shows, whatever the hour and the
+    Lines that begin with `#` are skipped. A row's date is the one that its timestamp shows, whatever the hour and the
     offset: midnight in New York, written as 04:00 in Greenwich, has the same date.
     """
     text = io.StringIO(data.decode("utf-8-sig", "replace"))
@@ -123,7 +123,7 @@ def _why_adjusted(header: Sequence[str], several: bool, zoned: bool) -> str | No
 
 @dataclass(slots=True)
 class _Case:
-    """What is known of whether one CSV is raw: sessions that agree, the first that does not, those still needed."""
+    """What is known about whether one CSV is raw: sessions that agree, the first that does not, those still needed."""
 
     needed: set[date]
     agreed: int = 0
@@ -132,7 +132,7 @@ class _Case:
 
 @dataclass(slots=True)
 class Witnesses:
-    """All CSVs of a folder; memory grows with their rows, 32 bytes each, and with nothing else."""
+    """All CSVs of a folder; memory grows only with their rows, 32 bytes each."""
 
     csvs: Sequence[TickerCsv]
     splits: Mapping[str, Sequence[StockSplit]]
@@ -152,11 +152,11 @@ class Witnesses:
         self._order = (order - begins[self._owners]).astype(np.int32) if lengths else order.astype(np.int32)
 
     def tickers(self, day: date) -> set[str]:
-        """Tickers with a row on this day in which something was traded, as far as it says."""
+        """Tickers with a row on this day that shows any trading."""
         return {one.ticker for one, place, _ in self._on(day) if one.volumes[place] != 0}
 
     def compare(self, day: date, bars: Mapping[str, Bar]) -> None:
-        """Hold the rows of this day against the vendor's own, by ticker."""
+        """Compare the rows of this day with the vendor's own, by ticker."""
         for one, place, case in self._on(day):
             mine = (float(one.closes[place]), float(one.volumes[place]))
             theirs = bars.get(one.ticker)
@@ -171,7 +171,7 @@ class Witnesses:
         return {one.ticker for one, _, _ in self._on(day) if one.adjusted is None}
 
     def verdict(self, number: int, held: Collection[date]) -> Message | None:
-        """Why a CSV's rows are not taken; None where all its sessions are stored and agree."""
+        """Why a CSV's rows are not adopted; None if all its sessions are stored and agree."""
         one, case = self.csvs[number], self._cases[number]
         lacking = sorted({date.fromordinal(day) for day in one.days.tolist()} - set(held))
         hints = (call("run", "to download its days", start=lacking[0], end=lacking[-1]),) if lacking else ()
@@ -183,7 +183,7 @@ class Witnesses:
         return Message(why, hints)
 
     def agreed(self, number: int) -> int:
-        """In how many sessions a CSV says what the vendor's files say."""
+        """In how many sessions a CSV agrees with the vendor's files."""
         return self._cases[number].agreed
 
     def _on(self, day: date) -> Iterator[tuple[TickerCsv, int, _Case]]:
@@ -193,7 +193,7 @@ class Witnesses:
 
 
 def _around(one: TickerCsv, splits: Sequence[StockSplit]) -> set[date]:
-    """The sessions on both sides of each split within a CSV: where adjusted prices give themselves away."""
+    """The sessions on both sides of each split within a CSV, where adjusted prices reveal themselves."""
     found = set[date]()
     for split in splits:
         at = int(np.searchsorted(one.days, split.ex_date.toordinal()))

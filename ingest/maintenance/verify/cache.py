@@ -1,4 +1,4 @@
-"""A whole cache held against its manifest."""
+"""Compares a whole cache with its manifest."""
 
 import os
 import time
@@ -26,18 +26,19 @@ from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
 
 _LOOK_AGAIN_S = 2.0
-"""A run that is going on commits what it has published within less."""
+"""A run in progress commits what it has published within less."""
 
 _AHEAD = 4
-"""Sessions that wait for each core."""
+"""Sessions in the queue per core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at, and what is wrong with it.
+    """What was checked, and what is wrong with it.
 
-    `sessions` and `rows` (of the source) are those that the manifest calls held, `files` and `bytes` parts that were
-    read, `csvs` tracked CSVs. `deep` says whether texts were unpacked and CSVs made once more. `notes` are in words.
+    `sessions` and `rows` (of the source) count what the manifest calls stored, `files` and `bytes` the parts that were
+    read, `csvs` the tracked CSVs. `deep` says whether texts were unpacked and CSVs rebuilt. `problems` are described in
+    `Problem`; `notes` are remarks in words.
     """
 
     root: str
@@ -52,15 +53,16 @@ class Verified:
 
     @property
     def broken(self) -> tuple[Problem, ...]:
-        """What is missing or damaged."""
+        """The problems with something missing or damaged."""
         return tuple(one for one in self.problems if one.kind in BROKEN)
 
 
 def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
-    """Hold a cache against its manifest; nothing is written, and no lock is taken.
+    """Compare a cache with its manifest; writes nothing and takes no lock.
 
-    Where another run is going on, or was meanwhile, what looks broken is looked at once more. A damaged manifest is a
-    problem like others. Raises CacheError where the cache cannot be read, and for a manifest of a newer version.
+    If another run is in progress, or was in the meantime, whatever looks broken is checked once more. A damaged
+    manifest is a problem like others. Raises CacheError if the cache cannot be read, and for a manifest of a newer
+    version.
     """
     before = _newest_run(settings, dataset)
     found = check_cache(settings, deep, dataset)
@@ -74,7 +76,7 @@ def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY
 
 
 def _newest_run(settings: Settings, dataset: Dataset) -> object:
-    """The newest run with its end; one that is going on has none. None where the manifest does not say."""
+    """The newest run with its end, None if it is in progress. None if the manifest does not say."""
     try:
         with Cache.read(settings, dataset) as cache:
             return cache.manifest.runs.newest(1)
@@ -83,7 +85,7 @@ def _newest_run(settings: Settings, dataset: Dataset) -> object:
 
 
 def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
-    """As `verify`, once."""
+    """Like `verify`, once."""
     empty = Verified(str(settings.cache.root), deep)
     try:
         with Cache.read(settings, dataset) as cache:
@@ -101,7 +103,7 @@ def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCK
 
 @dataclass(frozen=True, slots=True)
 class _Verifying:
-    """A cache that is held against its manifest."""
+    """A cache that is being compared with its manifest."""
 
     cache: Cache
     root: Path
@@ -140,7 +142,7 @@ class _Verifying:
         )
 
     def _sessions(self, found: Verified, held: Mapping[date, Held]) -> Verified:
-        """Look at each session; of the records, which tell where members begin, some are in memory at a time."""
+        """Check each session; only some records, which say where members begin, are in memory at a time."""
         sessions = rows = files = size = 0
         problems = list[Problem]()
         one = partial(session.check_session, layout=self.cache, root=self.root, deep=self.deep)
@@ -194,7 +196,7 @@ def _looked_at(
     records: Iterable[SessionRecord],
     held: Mapping[date, Held],
 ) -> Iterator[tuple[SessionRecord, session.SessionCheck]]:
-    """Each record with what came of its session, in their order, looked at in as many threads as there are cores."""
+    """Each record with the result of its check, in their order, checked in as many threads as there are cores."""
     cores = os.cpu_count() or 1
     waiting = deque[tuple[SessionRecord, Future[session.SessionCheck]]]()
     with ThreadPoolExecutor(cores) as threads:

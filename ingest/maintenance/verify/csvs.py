@@ -1,4 +1,4 @@
-"""The tracked CSVs held against the manifest and, on request, against what the parts say."""
+"""Compares the tracked CSVs with the manifest and, on request, with the parts."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -42,15 +42,15 @@ def _wrong(content: bytes, row: Projection) -> str | None:
 
 
 def _ascend(dates: Sequence[str]) -> bool:
-    """One by one; as texts they would not where clocks are set back amid minutes, as they are for coins."""
+    """Compared as times: as texts they would not ascend where clocks are set back between minutes, as for coins."""
     try:
         return all(before < after for before, after in pairwise(map(datetime.fromisoformat, dates)))
-    except (ValueError, TypeError):  # no dates; or some with an offset and some without
+    except (ValueError, TypeError):  # not dates; or some with an offset and some without
         return False
 
 
 def compare_csvs(cache: Cache, rows: Sequence[Projection]) -> Iterator[Problem]:
-    """Make each CSV once more, in memory, from all parts, and compare. Raises CacheError where a part is damaged."""
+    """Rebuild each CSV in memory from all parts, and compare. Raises CacheError if a part is damaged."""
     for row, content in contents(cache, rows):
         if hashlib.sha256(content).hexdigest() != row.sha256:
             yield _problem("damaged", row, cache.csvs, f"it is not what the parts say; {AFRESH}")

@@ -1,4 +1,4 @@
-"""Files that look like the cache's own, and that its manifest does not know."""
+"""Files that look like the cache's own but are not in its manifest."""
 
 import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -47,7 +47,7 @@ def _unknown_parts(parts: PartStore, tier: Tier, known: Iterable[date]) -> Itera
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
-    """CSVs of months that no session is in, in the folders of tickers that are known, and what is no such folder."""
+    """CSVs of months without a session, in the folders of known tickers, and anything that is not such a folder."""
     known: dict[Path, set[str]] = {}
     if tracked.by_month:
         known = {tracked.file(ticker): set() for ticker in manifest.csvs.states()}

@@ -1,4 +1,4 @@
-"""What may be wrong with a cache."""
+"""What can be wrong with a cache."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Literal
 Kind = Literal["missing", "damaged", "orphan", "gap"]
 
 BROKEN: Collection[Kind] = ("missing", "damaged")
-"""What was held and is not any more. Orphans (nothing knows them) and gaps (never held) are worth knowing alone."""
+"""Kinds that mean lost data. Orphans (nothing knows them) and gaps (never stored) are only worth knowing."""
 
 
 About = Literal["manifest", "session", "csv", "quarantine", "leftover", "window"]
-"""What a problem is about: the manifest's own file, a session (its parts, or what the manifest says of it), a tracked
-CSV, a file in quarantine, what a killed run has left, or sessions that were never held."""
+"""What a problem is about: the manifest's own file, a session (its parts, or what the manifest says about it), a
+tracked CSV, a file in quarantine, what a killed run has left, or sessions that were never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is not as it should be.
+    """One problem.
 
-    For programs: `kind`, `about`, the `session` that it concerns, the `ticker` of a CSV and the month (`period`) of one
-    of minutes. For people: `what` is a file, as it counts from the cache's folder, or the manifest, and `reason` words.
+    For programs: `kind`, `about`, the `session` concerned, the `ticker` of a CSV and the month (`period`) of a minute
+    CSV. For people: `what` is a file, relative to the cache's folder, or the manifest, and `reason` says what is wrong.
     """
 
     kind: Kind

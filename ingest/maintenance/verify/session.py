@@ -1,4 +1,4 @@
-"""One session held against its parts: that they are the files that were written, and that no row is lost in them."""
+"""Compares one session with its parts: whether they are the files that were written, with no row lost."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from ingest.splitting import row_numbers
 
 @dataclass(frozen=True, slots=True)
 class SessionCheck:
-    """What came of one session: its problems, and the files and bytes that were read for it."""
+    """The result for one session: its problems, and the files and bytes that were read for it."""
 
     problems: tuple[Problem, ...]
     files: int
@@ -33,9 +33,9 @@ class SessionCheck:
 def check_session(
     record: SessionRecord, tracked: frozenset[str], layout: Layout, root: Path, deep: bool
 ) -> SessionCheck:
-    """Compare a session's record with its parts; where it is `deep`, their text, too, with the source's.
+    """Compare a session's record with its parts; with `deep`, also their text with the source's.
 
-    `tracked` are the tickers that the manifest says it was cut by.
+    `tracked` are the tickers by which, says the manifest, it was cut.
     """
     read: dict[Tier, int] = {}
     problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
@@ -62,7 +62,7 @@ def check_session(
 
 
 def _contradictions(record: SessionRecord) -> Iterator[str]:
-    """Row conservation: every row of the source is in one part or was not to be kept."""
+    """Row conservation: every row of the source is in one part or was meant to be dropped."""
     parts = record.tracked_rows + record.archive_rows + record.dropped_rows
     if parts != record.source_rows:
         yield f"{record.source_rows:,} rows came, and its parts have {parts:,}"
@@ -73,9 +73,9 @@ def _contradictions(record: SessionRecord) -> Iterator[str]:
 
 
 def _says_the_same(record: SessionRecord, tracked: frozenset[str], store: PartStore) -> bool:
-    """Whether a tracked part that says something of itself says this; one of an older version says nothing.
+    """Whether a tracked part that describes itself agrees with this; one of an older version does not describe itself.
 
-    An ETag that was forgotten is no contradiction: its session is to be fetched again.
+    A deleted ETag is not a contradiction: its session will be downloaded again.
     """
     with store.open(PartKey(record.session, "tracked")) as file:
         said = part_record.read_record(file)
@@ -110,14 +110,14 @@ def _wrong(record: SessionRecord, store: PartStore, part: PartKey, size: int) ->
 
 
 def _without_note(store: PartStore, part: PartKey) -> int | None:
-    """Length of a part without the note at its end; None where there is none."""
+    """Length of a part without the note at its end; None if it has none."""
     with store.open(part) as file:
         found = note.take_tail(file)
     return found[1] if found else None
 
 
 def _lost(record: SessionRecord, layout: Layout) -> Iterator[str]:
-    """What the texts say: members that are not where the index has them, rows that are not those that came."""
+    """What the texts reveal: members that are not where the index says, rows that differ from those that came."""
     read: dict[Tier, PartLines] = {}
     try:
         for tier, index in record.part_index.items():
@@ -133,7 +133,7 @@ def _lost(record: SessionRecord, layout: Layout) -> Iterator[str]:
 
 
 def _begin_as_indexed(part: PartLines, columns: tuple[str, ...]) -> bool:
-    """Whether each member begins with its ticker: asked of ordered parts, the only ones that are looked up in."""
+    """Whether each member begins with its ticker; checked for ordered parts, the only ones with lookups by ticker."""
     if not part.index.ordered:
         return True
     lines = [first.removesuffix(b"\n") + b"\n" for first in part.firsts]
@@ -141,8 +141,8 @@ def _begin_as_indexed(part: PartLines, columns: tuple[str, ...]) -> bool:
 
 
 def _tickers(rows: bytes, columns: tuple[str, ...]) -> list[str] | None:
-    """The ticker of each row; None where the text, or what its columns are called, is not what was written."""
-    import polars as pl  # for who looks deep alone
+    """The ticker of each row; None if the text, or its column names, are not what was written."""
+    import polars as pl  # only for `deep`
 
     from ingest.cache.parts.lines import parse_lines
 

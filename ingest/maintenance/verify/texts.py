@@ -1,4 +1,4 @@
-"""The texts of a session's parts, unpacked member by member, and put together as the source that they came from."""
+"""The texts of a session's parts, unpacked member by member, and put together as their source."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ingest.splitting.row_numbers import Runs
 
 
 class PartLines:
-    """The lines of a part in their order; of its text there is a member at a time in memory.
+    """The lines of a part in their order; one member of its text at a time is in memory.
 
     `header` is the first line with its end, `firsts` are the first lines of the members read so far, `rows` counts the
     lines taken.
@@ -30,7 +30,7 @@ class PartLines:
         self._next()
 
     def take(self, count: int) -> Iterator[memoryview]:
-        """The next lines, in stretches; fewer where there are no more. Raises OSError, UnreadableFile."""
+        """The next lines, in runs; fewer if there are no more. Raises OSError, UnreadableFile."""
         while count:
             if not (here := min(count, len(self._edges) - 1 - self._at)):
                 if not self._next():
@@ -43,7 +43,7 @@ class PartLines:
             yield memoryview(self._text)[begin:end]
 
     def _next(self) -> bool:
-        """Go on to the next member; False behind the last one."""
+        """Go on to the next member; False after the last one."""
         text = next(self._members, None)
         if text is None:
             return False
@@ -62,18 +62,18 @@ class PartLines:
                 yield text
 
     def chunks(self) -> Iterator[bytes]:
-        """What is left of the text, in chunks that end where no quote is open."""
+        """The rest of the text, in chunks that end where no quote is open."""
         return chunks((bytes(stretch) for stretch in self.take(1 << 62)), DEFAULT.chunk)
 
     def count(self) -> int:
-        """Read all that is left; returns the lines taken in all."""
+        """Read all that is left; returns the total number of lines taken."""
         for _ in self.take(1 << 62):
             pass
         return self.rows
 
 
 def sha256_together(tracked: PartLines, archive: PartLines, runs: Runs, rows: int) -> str:
-    """sha256 of the source's text out of both parts (invariant 1): `runs` are the rows of the tracked part."""
+    """sha256 of the source's text from both parts (invariant 1): `runs` are the rows of the tracked part."""
     found = hashlib.sha256(tracked.header)
     for inside, count in runs.each(rows):
         for stretch in (tracked if inside else archive).take(count):

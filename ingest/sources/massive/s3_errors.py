@@ -117,7 +117,7 @@ def answering(what: str) -> Iterator[None]:
 
 
 def _refusal(cause: object) -> str | None:
-    """In words, a transport failure that no other attempt can fix: an untrusted certificate, or a proxy that refuses."""
+    """In words, a transport failure that no retry can fix: an untrusted certificate, or a proxy that refuses."""
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return f"{cause.host}:{cause.port}: {_UNTRUSTED}: {cause.certificate_error}"
     if isinstance(cause, ssl.SSLCertVerificationError):
