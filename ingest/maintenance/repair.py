@@ -109,7 +109,7 @@ class _Mending:
         return lost
 
     def _blocked(self) -> Iterator[Path]:
-        """Things of the wrong kind under the cache's own names, which no file, or no folder of months, could replace."""
+        """Things of the wrong kind under the cache's own names, which no file or folder of months could replace."""
         for folder in (*self._folders.values(), self._cache.quarantine):
             with durable.translated("look into", folder):
                 names = opening.names(folder, "*.csv.gz")
@@ -128,7 +128,7 @@ class _Mending:
             yield self._cache.quarantined(problem.session)
 
     def _clear(self, path: Path) -> None:
-        """Move anything that is not a file out of the way: a folder cannot be replaced, and a link hides the problem."""
+        """Move anything that is not a file out of the way: no rename replaces a folder, and a link hides it."""
         with durable.translated("look at", path):
             is_other = opening.is_no_file(path)
         if is_other:
