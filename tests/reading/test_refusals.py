@@ -325,6 +325,22 @@ def test_rows_that_a_split_was_not_applied_to_are_left_out_though_all_that_is_co
         assert frame["Close"].iloc[0] == pytest.approx(FORGOTTEN.bars[DAYS[0]][3] * 10)
 
 
+@pytest.mark.parametrize("ratio", [(2, 1), (1, 2), (3, 1)], ids=str)
+def test_a_split_that_yahoo_forgot_since_its_first_row_is_doubted_by_its_one_step(monkeypatch, tmp_path, ratio):
+    told = security(DAYS, {DAYS[50]: ratio}, first=20.0)
+    times = ratio[0] / ratio[1]
+    with world(monkeypatch, tmp_path, {"ABC": told}, {"ABC": forgetting(told, DAYS[:31], times)}, DAYS) as here:
+        here.server.forbidden.update(map(key, DAYS[:36]))
+        here.place.yahoo = True
+        here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
+        config = here.config(["ABC"])
+        said = rf"prices jump on {DAYS[31]} as for the {times:g}-for-1 split on {DAYS[50]}, which Yahoo may not have"
+        with pytest.warns(IngestWarning, match=said):
+            assert ingest.history("ABC", DAYS[0], adjust="splits", config=config).height == len(DAYS)
+        with pytest.warns(IngestWarning, match=said):
+            ingest.get_smart_data("ABC", data_source="massive", start=DAYS[0], config=config)
+
+
 def test_a_price_that_goes_by_a_splits_ratio_and_back_at_massive_too_is_one(monkeypatch, tmp_path):
     wild = forgetting(FORGOTTEN, DAYS[20:31], 10.0)
     with world(monkeypatch, tmp_path, {"ABC": wild}, {"ABC": wild}, DAYS) as here:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.market.corporate_actions import StockSplit
-from ingest.reading.adjusting.unapplied import unapplied
+from ingest.reading.adjusting.unapplied import lone_steps, unapplied
 
 DAYS = np.arange("2025-01-01", "2025-04-11", dtype="datetime64[D]")
 EX_DATE = date(2025, 3, 12)
@@ -55,6 +55,25 @@ def test_a_price_that_does_not_come_back_is_no_stretch():
     closes = raw(2.0)
     closes[:30] *= 2
     assert found(closes, StockSplit(EX_DATE, 2.0)) == []
+
+
+@pytest.mark.parametrize("ratio", [2.0, 10.0, 1.5, 0.1])
+@pytest.mark.parametrize(
+    ("rows", "at"), [(slice(0, 30), 30), (slice(0, 1), 1), (slice(85, 100), 85), (slice(99, 100), 99)]
+)
+def test_a_stretch_at_an_edge_is_one_step(ratio, rows, at):
+    closes = raw(ratio)
+    closes[rows] *= ratio
+    split = StockSplit(EX_DATE, ratio)
+    assert lone_steps(DAYS, closes, [split, StockSplit(DAYS[-1].item(), 1.05)]) == {at: split}
+    assert lone_steps(DAYS, raw(ratio), [split]) == {}
+
+
+def test_a_step_that_is_taken_back_or_is_the_splits_own_is_none_alone():
+    split, closes = StockSplit(EX_DATE, 2.0), raw(2.0)
+    closes[10:30] *= 2
+    assert lone_steps(DAYS, closes, [split]) == {}
+    assert lone_steps(DAYS, np.full(len(DAYS), 50.0), [split]) == {}
 
 
 @settings(max_examples=50)

@@ -31,7 +31,7 @@ from ingest.hints import Message, Option
 from ingest.market.adjust import Adjust
 from ingest.market.calendars import today
 from ingest.market.catalogue import days_of
-from ingest.market.corporate_actions import Actions, Dividend
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.market.yahoo.multipliers import likewise, unfollowed
@@ -320,12 +320,24 @@ def _adjustable(
 
 
 def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:
-    """What is to be said of splits that the raw prices show no trace of, and, with `payouts`, of odd ones."""
+    """What is to be said of splits that raw prices don't show, or show elsewhere, and, with `payouts`, of odd ones."""
     splits = [
-        f"{ticker}: Yahoo reports a {split.ratio:g}-for-1 split on {split.ex_date}, but prices show no matching jump"
-        for ticker, split in adjusted.doubtful(rows, actions)
+        *(_unseen(ticker, split) for ticker, split in adjusted.doubtful(rows, actions)),
+        *(_elsewhere(ticker, day, split) for ticker, day, split in adjusted.stepping(rows, actions)),
     ]
     return [*splits, *differences(rows, actions)] if payouts else splits
+
+
+def _unseen(ticker: str, split: StockSplit) -> str:
+    reported = f"{ticker}: Yahoo reports a {split.ratio:g}-for-1 split on {split.ex_date}"
+    return f"{reported}, but prices show no matching jump"
+
+
+def _elsewhere(ticker: str, day: date, split: StockSplit) -> str:
+    return (
+        f"{ticker}: prices jump on {day} as for the {split.ratio:g}-for-1 split on {split.ex_date}, which Yahoo may "
+        "not have applied to all of its rows"
+    )
 
 
 def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:

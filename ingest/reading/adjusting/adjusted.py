@@ -11,6 +11,7 @@ from ingest.cache.manifest.records import Coverage
 from ingest.errors import ActionsUnknown
 from ingest.market.adjust import Adjust, Days, Floats, dividend_factors, kept_shares, split_factors, unmatched
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
+from ingest.reading.adjusting.unapplied import lone_steps
 
 SEAM_SESSIONS = 42
 """Two months: a ticker that is in none of so many files held may be another company's when it comes back."""
@@ -161,6 +162,25 @@ def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[s
             days[stretch.rows], opens[stretch.rows], closes[stretch.rows], actions[stretch.ticker].splits
         )
     ]
+
+
+def stepping(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, date, StockSplit]]:
+    """Where prices go by the ratio of a split, not on its ex-date, with a row of Yahoo's right before or after."""
+    if "yahoo" not in rows["source"]:
+        return []
+    return [
+        (stretch.ticker, day, split)
+        for stretch in stretches(rows)
+        if stretch.ticker in actions
+        for day, split in _steps(rows[stretch.rows], actions[stretch.ticker].splits)
+    ]
+
+
+def _steps(rows: pl.DataFrame, splits: Sequence[StockSplit]) -> Iterator[tuple[date, StockSplit]]:
+    priced = rows.filter(pl.col("close") > 0)
+    yahoos = (priced["source"] == "yahoo").to_numpy()
+    found = lone_steps(days_in(priced), priced["close"].to_numpy(), splits) if splits and yahoos.any() else {}
+    yield from ((priced["date"][at], one) for at, one in sorted(found.items()) if yahoos[at - 1] or yahoos[at])
 
 
 def _ascending(sessions: Collection[date]) -> Days:

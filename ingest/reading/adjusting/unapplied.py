@@ -1,15 +1,17 @@
-"""Stretches of Yahoo's own rows that look as if a split were not applied to them, or twice. Pure.
+"""Yahoo's own rows that look as if a split were not applied to them, or twice. Pure.
 
 Yahoo divides all prices before a split by its ratio; now and then it forgets some weeks. Where Massive has these days
 the comparison finds it. Where it has those around them alone, nothing differs: then the rows themselves tell, since
-their closes go by a listed ratio and back, which shares do not (to within a tenth, which days add to it).
+their closes go by a listed ratio and back, which shares do not (to within a tenth, which days add to it). A stretch at
+the edge of what Yahoo has shows one such step alone. A share may really do that once, so this is a doubt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from ingest.market.adjust import Days, Floats, split_factors
 from ingest.market.corporate_actions import StockSplit
@@ -30,15 +32,48 @@ class UnappliedSplit:
 
 def unapplied(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> list[UnappliedSplit]:
     """Stretches of raw closes (ascending, all above 0), by where they begin."""
-    steps = np.diff(np.log(raw / split_factors(days, splits)))
-    ratios = {one.ratio: one for one in splits if abs(np.log(one.ratio)) >= _LEAST}
-    found = [stretch for one in ratios.values() for stretch in _there_and_back(steps, one)]
+    steps = _steps(days, raw, splits)
+    found = [stretch for one in _telling(splits) for stretch in _there_and_back(steps, one)]
     return sorted(found, key=lambda one: one.rows.start)
 
 
+def lone_steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> dict[int, StockSplit]:
+    """Rows whose raw close (ascending, all above 0) is a listed ratio away from the one before, with no way back.
+
+    The step on the ex-date of a split itself is left to `market.adjust.unmatched`.
+    """
+    steps, telling = _steps(days, raw, splits), _telling(splits)
+    own = frozenset(np.searchsorted(days, np.array([one.ex_date for one in telling], "datetime64[D]")).tolist())
+    return {at: one for one in telling for at in _alone(steps, one) if at not in own}
+
+
+def _steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> Floats:
+    """By how much each close but the first is away from the one before, once splits are taken out; logarithms."""
+    steps: Floats = np.diff(np.log(raw / split_factors(days, splits)))
+    return steps
+
+
+def _telling(splits: Sequence[StockSplit]) -> Collection[StockSplit]:
+    """Those of a ratio that shares seldom go by, one of each."""
+    return {one.ratio: one for one in splits if abs(np.log(one.ratio)) >= _LEAST}.values()
+
+
 def _there_and_back(steps: Floats, split: StockSplit) -> Iterator[UnappliedSplit]:
-    size = float(np.log(split.ratio))
-    signs = np.where(np.abs(steps - size) <= _NEAR, 1, np.where(np.abs(steps + size) <= _NEAR, -1, 0))
+    signs = _signs(steps, split)
     for here, there in pairwise(np.flatnonzero(signs).tolist()):
         if signs[here] == -signs[there]:
             yield UnappliedSplit(slice(here + 1, there + 1), float(np.exp(steps[here])), split)
+
+
+def _alone(steps: Floats, split: StockSplit) -> Iterator[int]:
+    """The rows after the steps that no neighbouring one takes back."""
+    places = np.flatnonzero(signs := _signs(steps, split))
+    framed = np.pad(signs[places], 1)
+    alone = (framed[1:-1] != -framed[:-2]) & (framed[1:-1] != -framed[2:])
+    yield from (places[alone] + 1).tolist()
+
+
+def _signs(steps: Floats, split: StockSplit) -> npt.NDArray[np.int_]:
+    """1 for a step up by the split's ratio, -1 for one down by it, 0 for any other."""
+    size = float(np.log(split.ratio))
+    return np.where(np.abs(steps - size) <= _NEAR, 1, np.where(np.abs(steps + size) <= _NEAR, -1, 0))
