@@ -338,8 +338,8 @@ async def _send(
     for start in range(0, len(body), piece):
         await asyncio.sleep(pause_s)
         await line.carry(len(body[start : start + piece]))
+        note(len(body[start : start + piece]))  # first: who has received it may look at once
         await response.write(bytes(body[start : start + piece]))
-        note(len(body[start : start + piece]))
     return await _ended(incoming, response, fault)
 
 
