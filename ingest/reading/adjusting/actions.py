@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
@@ -31,12 +30,12 @@ from ingest.hints import Message, Option
 from ingest.market.adjust import Adjust
 from ingest.market.calendars import today
 from ingest.market.catalogue import days_of
-from ingest.market.corporate_actions import Actions, Dividend, StockSplit
+from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
-from ingest.market.yahoo.multipliers import likewise, unfollowed
 from ingest.reading import rows as reading
 from ingest.reading.adjusting import adjusted, fallback
+from ingest.reading.adjusting.doubts import doubts
 from ingest.reading.adjusting.fallback import Answer
 from ingest.reading.adjusting.freshness import ASKS_AGAIN, has_events, still_stands
 from ingest.reading.adjusting.handover import Sign, signs
@@ -317,40 +316,3 @@ def _adjustable(
     wanted = rows.filter(pl.col("ticker").is_in([ticker for ticker in known if ticker not in left_out]))
     told = [*(Message(f"left out: {one.text}", one.hints) for one in left_out.values()), *doubtful]
     return wanted, [*told, *doubts(wanted, actions, payouts)]
-
-
-def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:
-    """What is to be said of splits that raw prices don't show, or show elsewhere, and, with `payouts`, of odd ones."""
-    splits = [
-        *(_unseen(ticker, split) for ticker, split in adjusted.doubtful(rows, actions)),
-        *(_elsewhere(ticker, day, split) for ticker, day, split in adjusted.stepping(rows, actions)),
-    ]
-    return [*splits, *differences(rows, actions)] if payouts else splits
-
-
-def _unseen(ticker: str, split: StockSplit) -> str:
-    reported = f"{ticker}: Yahoo reports a {split.ratio:g}-for-1 split on {split.ex_date}"
-    return f"{reported}, but prices show no matching jump"
-
-
-def _elsewhere(ticker: str, day: date, split: StockSplit) -> str:
-    return (
-        f"{ticker}: prices jump on {day} as for the {split.ratio:g}-for-1 split on {split.ex_date}, which Yahoo may "
-        "not have applied to all of its rows"
-    )
-
-
-def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
-    """What is to be said of payouts that Yahoo's adjusted close takes out otherwise than it lists them."""
-    found = groupby(adjusted.differing(rows, actions), key=lambda one: one[0])
-    taken = [_difference(ticker, [payout for _, payout in payouts]) for ticker, payouts in found]
-    odd = {ticker: unfollowed(some) for ticker, some in adjusted.odd(rows, actions).items()}
-    return [*taken, *(f"{ticker}: {words}" for ticker, words in odd.items() if words)]
-
-
-def _difference(ticker: str, payouts: Sequence[Dividend]) -> str:
-    payout, *others = payouts
-    lists = f"lists {payout.amount:g} paid" if payout.amount else "lists nothing paid"
-    takes = f"keeps {payout.kept:.6g} of the value"
-    what = f"{ticker}: Yahoo {lists} on {payout.ex_date}, and its adjusted close {takes}"
-    return f"{what}: that is what is used{likewise(one.ex_date for one in others)}"

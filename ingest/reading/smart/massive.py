@@ -12,7 +12,8 @@ from ingest.errors import ActionsUnknown, NotFound, warn
 from ingest.hints import Option
 from ingest.market.corporate_actions import Actions
 from ingest.reading import rows as reading
-from ingest.reading.adjusting.actions import Inquiry, KnownActions, actions_of, check_seams, daily, doubts
+from ingest.reading.adjusting.actions import Inquiry, KnownActions, actions_of, check_seams, daily
+from ingest.reading.adjusting.doubts import doubts
 from ingest.reading.gaps import Span
 from ingest.reading.resample import aggregate, bar_size
 from ingest.reading.smart import frames

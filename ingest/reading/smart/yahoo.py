@@ -15,7 +15,7 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
 from ingest.reading.adjusting import adjusted, fallback
-from ingest.reading.adjusting.actions import differences
+from ingest.reading.adjusting.doubts import differences
 from ingest.settings import Settings
 from ingest.sources.yahoo import Daily, Told, as_traded, shared
 
