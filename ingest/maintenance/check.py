@@ -212,7 +212,7 @@ def _first_aid(settings: Settings, error: SourceError) -> str:
     if isinstance(error, Disrupted):
         return "check [source] endpoint_url, proxies in the environment and your internet connection, or try later"
     if isinstance(error, NotFound):
-        return "this is not an S3 gateway, or it lacks the bucket: check [source] endpoint_url and bucket"
+        return "this is not an S3 gateway, or the bucket is missing: check [source] endpoint_url and bucket"
     return ""
 
 

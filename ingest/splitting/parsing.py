@@ -54,7 +54,7 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     """Read the header by name; raises UnreadableFile naming the columns that are missing or repeated."""
     end = text.find(b"\n", 0, MAX_HEADER_BYTES) + 1 or len(text)
     if end > MAX_HEADER_BYTES:
-        raise UnreadableFile(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes, which no header is")
+        raise UnreadableFile(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes: not a header")
     line = text[:end]
     try:
         columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True), [])

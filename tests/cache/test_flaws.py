@@ -167,7 +167,7 @@ def test_a_table_or_a_column_that_is_gone_is_damage(whole, tmp_path, table):
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"DROP TABLE {table}")
     with Manifest.read(path, DATASET) as manifest:
-        assert f"there is no table {table}" in [one.reason for one in manifest.database.flaws()]
+        assert f"table {table} is missing" in [one.reason for one in manifest.database.flaws()]
 
 
 @pytest.mark.parametrize(

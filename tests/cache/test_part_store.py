@@ -454,7 +454,7 @@ def test_a_staged_name_that_is_none_of_the_parts_own_is_refused(tmp_path, name):
     for other in TIERS:
         (store.folder(other) / ".2025-03-04.csv.gz.tmp").write_bytes(b"another part's")
     for deed in (store.publish, store.discard, store.read, store.open):
-        with pytest.raises(CacheError, match="is no temporary name of"):
+        with pytest.raises(CacheError, match="is not a temporary name of"):
             deed(replace(PARTS[0], staged=name))
     assert store.read(PARTS[0]) == b"held"
     assert len(list(tmp_path.rglob("*.tmp"))) == 2

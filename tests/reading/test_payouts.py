@@ -416,7 +416,7 @@ def test_an_event_without_any_price_is_no_crash(monkeypatch, tmp_path):
 
 
 def test_days_before_the_first_row_are_not_found(here):
-    with pytest.raises(NotFound, match=f"no rows of VTI before {DAYS[0]}: its first is of {DAYS[0]}"):
+    with pytest.raises(NotFound, match=f"no rows of VTI before {DAYS[0]}: its first is from {DAYS[0]}"):
         smart(here, "VTI", data_source="yfinance", start=DAYS[0] - timedelta(days=30), end=DAYS[0])
 
 

@@ -108,7 +108,7 @@ class TrackedSets:
         if number not in self._known:
             rows = self.database.ask("SELECT tickers FROM tracked_sets WHERE id = ?", (number,))
             if not rows:
-                raise ManifestDamaged(self.database.path, f"there is no tracked set {number}")
+                raise ManifestDamaged(self.database.path, f"tracked set {number} is missing")
             (tickers,) = self.database.fitted(columns("tracked_sets", "tickers"), rows[0])
             self._known[number] = frozenset(filter(None, tickers.split("\n")))
         return self._known[number]

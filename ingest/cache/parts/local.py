@@ -37,7 +37,7 @@ class LocalParts(PartStore):
         if not key.staged:
             return path
         if not durable.is_temporary(path, key.staged):
-            raise CacheError(f"{key.staged!r} is no temporary name of {path}")
+            raise CacheError(f"{key.staged!r} is not a temporary name of {path}")
         return path.with_name(key.staged)
 
     def create(self) -> None:

@@ -37,7 +37,7 @@ def run(
     ] = None,
     fallback: Annotated[
         bool,
-        typer.Option("--fallback/--no-fallback", help="Ask Yahoo for rows that Massive lacks, and for splits."),
+        typer.Option("--fallback/--no-fallback", help="Ask Yahoo for rows that Massive does not have, and for splits."),
     ] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm a download of more than 1 GB.")] = False,
     config: Config = None,

@@ -108,7 +108,7 @@ class Server:
     def admit(self, *identities: Identity, timeout_s: float = 10) -> None:
         """Add identities, or replace those of the same name, while the server runs (not on Windows: no SIGHUP)."""
         if sys.platform == "win32":
-            raise SourceError("SeaweedFS cannot be told of new identities on Windows: name them at the start")
+            raise SourceError("On Windows SeaweedFS does not accept new identities: name them at the start")
         with self._lock:
             self._identities |= {who.name: who for who in identities}
             beacon = identity("beacon", f"List:{self.bucket}")

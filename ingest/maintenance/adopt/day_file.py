@@ -50,7 +50,7 @@ def read_bytes(path: Path) -> tuple[bytes, float]:
     except OSError as error:
         raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
     if len(data) > _MAX_BYTES:
-        raise UnreadableFile(f"larger than {_MAX_BYTES >> 20} MiB, which no day's file is")
+        raise UnreadableFile(f"larger than {_MAX_BYTES >> 20} MiB: not the file of a day")
     return data, state.st_mtime
 
 
@@ -75,7 +75,7 @@ def _unpacked(data: bytes) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile(f"not a whole gzip file: {error}") from error
     if len(text) > _MAX_BYTES:
-        raise UnreadableFile(f"its text is larger than {_MAX_BYTES >> 20} MiB, which no day's is")
+        raise UnreadableFile(f"its text is larger than {_MAX_BYTES >> 20} MiB: not the text of a day")
     return text
 
 

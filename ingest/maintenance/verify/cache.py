@@ -180,9 +180,9 @@ class _Verifying:
         committed = [day for day, one in held.items() if one.held == "committed"]
         for first, last, count in calendar_of(self.cache).gaps(committed):
             state = held.get(first)
-            said = f"the source said: {state.remote}" if state and state.remote else "never asked for"
+            said = f"the source said: {state.remote}" if state and state.remote else "never requested"
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
-            yield Problem("gap", "window", span, f"{count:,} {noun} not held; {said}", first)
+            yield Problem("gap", "window", span, f"{count:,} {noun} not stored; {said}", first)
 
     def _notes(self, dirty: int) -> Iterator[str]:
         if intents := self._manifest.replacements.intents():

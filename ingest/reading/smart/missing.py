@@ -101,7 +101,7 @@ def nothing(query: Query, asked: bool, refused: str) -> str:
 def spelling(cache: Cache, query: Query) -> str:
     """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
     if patterns_in(meant([query.ticker])):
-        return f"; {query.ticker} is a pattern, and one ticker is asked for here: patterns are for history and export"
+        return f"; {query.ticker} is a pattern, and this takes one ticker: history and export take patterns"
     among = known(cache)
     if query.ticker in among:
         return ""

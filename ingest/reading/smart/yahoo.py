@@ -50,7 +50,7 @@ def yahoo_frame(
         _warn_of_moved(ticker, told, end)
     frame = _as_asked(told.frame, auto_adjust, actions, end)
     if frame.empty:
-        raise NotFound(f"Yahoo has no rows of {ticker} before {end}: its first is of {told.frame.index[0].date()}")
+        raise NotFound(f"Yahoo has no rows of {ticker} before {end}: its first is from {told.frame.index[0].date()}")
     return frame
 
 

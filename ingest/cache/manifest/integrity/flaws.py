@@ -34,7 +34,7 @@ def flaws(db: sqlite3.Connection) -> Iterator[Flaw]:
 def _of_table(db: sqlite3.Connection, table: str) -> Iterator[Flaw]:
     names = names_of(db, table)
     if missing := sorted(TABLES[table].keys() - names):
-        yield Flaw(f"{table} has no {', '.join(missing)}" if names else f"there is no table {table}")
+        yield Flaw(f"{table} has no {', '.join(missing)}" if names else f"table {table} is missing")
         return
     names = tuple(TABLES[table])
     for row in db.execute(f"SELECT {', '.join(names)} FROM {table}"):  # noqa: S608 - names from here
@@ -59,7 +59,7 @@ def _dangling(db: sqlite3.Connection) -> Iterator[Flaw]:
     )
     for dataset, session in db.execute(query):
         values = {"dataset": dataset, "session": session}
-        yield Flaw(f"sessions.tracked_set: there is no such set ({_key(values)})", _session(values))
+        yield Flaw(f"sessions.tracked_set: no such set ({_key(values)})", _session(values))
 
 
 def _key(values: dict[str, object]) -> str:
