@@ -1,4 +1,10 @@
-"""The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used."""
+"""The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used.
+
+Arguments that they share: `start`, `end` and `session` are dates, datetimes (their own date), or text such as
+"2025-11-11". `tickers` is one name or several. `dataset` is a short name ("crypto-day") or a full one
+("global_crypto/day_aggs_v1"). `config` is the path of a settings file; without it, the one that the commands find. All
+raise UsageError for an invalid argument or setting.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -83,8 +89,7 @@ def run(
     """Download what is new and bring the cache up to date, as `ingest run` does; returns the summary.
 
     `dataset` names what to download (default "stocks-day"). `datasets` names several, which run one after the other;
-    the result then has a summary for each one that the keys may list. Names are short ("crypto-day") or full
-    ("global_crypto/day_aggs_v1").
+    the result then is a sequence, with an `events.Finished` for each one that the keys may list.
 
     The window is `months` calendar months back from today, or `start` to `end`, both inclusive (dates, or text such as
     "2025-11-11"), or everything that the subscription allows (`all_permitted`). At most `max_files` files and
@@ -211,13 +216,15 @@ def history(
 ) -> "pl.DataFrame":
     """Stored rows of one or many tickers from `start` to `end`, both inclusive; by default all that are stored.
 
-    Columns ticker, date, open, high, low, close, volume, source ("massive" or "yahoo"), sorted by ticker and date;
-    `columns` chooses among these and transactions. Minutes (`dataset="stocks-minute"`) also have time, the start of a
-    minute, after the date of its session: Datetime("us") in New York (forex and crypto: UTC), including extended hours.
+    Columns ticker (String), date (Date), open, high, low, close, volume (Float64), source ("massive" or "yahoo"),
+    sorted by ticker and date; `columns` chooses among these and transactions (Int64, null if unknown). Minutes
+    (`dataset="stocks-minute"`) also have time, the start of a minute, after the date of its session: Datetime("us") in
+    New York (forex and crypto: UTC), including extended hours. Futures have more (settlement_price, dollar_volume).
     Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or "all" for one of
-    today's shares; volume in shares, as float. Splits and dividends come from Yahoo, which is asked again if newer ones
-    may be in force (never with `fetch=False`): one ticker after the other, and `on_event` gets an `events.YahooAsked`
-    for each. `.to_pandas()` and `.to_arrow()` of the result need pyarrow: the extra `ingest[arrow]`.
+    today's shares; volume in shares, adjusted for splits only. Splits and dividends come from Yahoo, which is asked
+    again if newer ones may be in force (never with `fetch=False`): one ticker after the other, and `on_event` gets an
+    `events.YahooAsked` for each. `.to_pandas()` and `.to_arrow()` of the result need pyarrow: the extra
+    `ingest[arrow]`.
 
     Patterns ("X:*-USD", and "O:SPY" for all contracts of a root) stand for all tickers of these sessions that match.
     Warns of tickers without data, and suggests similar ones.
@@ -249,7 +256,7 @@ def day(
     *,
     partial: bool = False,
 ) -> "pl.DataFrame":
-    """All rows of a session's file, as traded, sorted by ticker and time: columns of `history` and transactions.
+    """All rows of a session's file, as traded, sorted by ticker and time: all columns that `history` can give.
 
     `partial` returns everything stored for the session, even if that is a few tickers: also Yahoo's rows, for sessions
     without a file and for tickers that were not stored. Raises NotFound if the session's file is not stored (with
@@ -272,10 +279,10 @@ def scan(
 ) -> "pl.LazyFrame":
     """All rows of the stored files from `start` to `end`, both inclusive, as traded, as a lazy frame: columns as `day`.
 
-    Sessions without a file are left out; `sources=("massive", "yahoo")` adds the few tickers that are stored for them
-    from Yahoo. Filters on date and ticker limit what is read, those on time do not. Collecting looks up what is stored,
-    and warns of sessions stored without wanted tickers ([archive] save_others), unless both sources are named. Raises
-    UsageError; collecting raises CacheError.
+    Collected, they are sorted by date, ticker and time. Sessions without a file are left out; `sources=("massive",
+    "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date and ticker limit what is read,
+    those on time do not. Collecting looks up what is stored, and warns of sessions stored without wanted tickers
+    ([archive] save_others), unless both sources are named. Raises UsageError; collecting raises CacheError.
     """
     from ingest.reading import history as stored
 
@@ -293,8 +300,9 @@ def corrections(
 ) -> "pl.DataFrame":
     """What republished files changed, one row per value: for all tickers, for one, or for those that match a pattern.
 
-    Columns date, ticker, column, old, new (texts as in the files), kind ("new etag", "same etag", "equal rows") and at
-    (when it was applied, ISO 8601, UTC). Where a whole row came or went, column is null and the row is its line. Raises
+    Columns date (Date), ticker, column, old, new (texts as in the files), kind ("new etag", "same etag", "equal rows")
+    and at (when it was applied: text, ISO 8601, UTC), sorted by date. If a whole row came or went, column and the other
+    side are null, and the row is its line. "equal rows" is one row without a ticker, for all tickers only. Raises
     UsageError and CacheError.
     """
     from ingest.maintenance.corrections import changed_values, changes_frame
@@ -312,9 +320,10 @@ def findings(
     *,
     dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
-    """What is odd in the stored sessions: columns date, kind, count and examples (a list of texts).
+    """What is odd in the stored sessions, of one `kind` or of all (see `ingest.finding`), sorted by date and kind.
 
-    Raises UsageError and CacheError.
+    Columns date (Date), kind (String), count (Int64: rows; tickers for repeats, columns for unknown ones) and examples
+    (List(String), the first 100 names at most). Raises UsageError and CacheError.
     """
     window = parse_days(start, end)
     return overview.findings_frame(overview.findings(settings.load(_file(config)), kind, *window, named(dataset)))
@@ -323,9 +332,8 @@ def findings(
 def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> "Verified":
     """Compare the stored files of a dataset with its manifest, as `ingest verify` does; nothing is written.
 
-    `deep` also unpacks all parts and rebuilds all CSVs in memory to compare.
-
-    Raises UsageError and CacheError.
+    `deep` also unpacks all parts and rebuilds all CSVs in memory to compare. What is wrong is in the result's
+    `problems` and raises nothing. Raises UsageError, and CacheError if the cache cannot be read.
     """
     from ingest.maintenance import verify as verifying
 

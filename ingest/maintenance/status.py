@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TierSize:
-    """Size on disk of one tier: bytes and files."""
+    """Size on disk of one tier: its `name` in words, its `path`, `bytes` on disk and number of `files`."""
 
     name: str
     path: str
@@ -37,15 +37,22 @@ class TierSize:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a dataset's cache. `first` and `last` are the oldest and newest stored session, None if none is.
+    """The state of a dataset's cache.
 
-    `age_sessions` counts the sessions after `last` up to today; `gaps` are the runs of sessions between `first` and
-    `last` that are not stored, as (first, last, sessions). `permission` is the span that the subscription was last
-    found to allow; `only_copies` counts the stored sessions that it no longer allows. `yahoo_rows` counts stored rows
-    from Yahoo, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of
-    `yahoo_asked`. `found` counts the sessions with findings by kind, `quarantine` lists the refused files;
-    `unknown_parts` counts parts in a cache whose manifest contains no session; `not_whole` are stored sessions with a
-    part that is missing, or was found damaged.
+    `dataset` is the full name, `root` the cache's folder. `first` and `last` are the oldest and newest stored session,
+    None if none is. `age_sessions` counts the sessions after `last` up to today, None without `last`; `gaps` are the
+    runs of sessions between `first` and `last` that are not stored, as (first, last, sessions). `sessions` counts the
+    known sessions by state. Over all stored sessions, `source_rows` counts the rows of their files, `findings` the
+    sessions that have any, `corrections` the changes of rows by republished files. `tracked_tickers` counts the tracked
+    CSVs, `dirty_files` those of them that the next run rewrites.
+
+    `permission` is the span that the subscription was last found to allow, as of `permission_asked_at` (ISO 8601, UTC;
+    None: never asked); `only_copies` counts the stored sessions that it no longer allows. `yahoo_rows` counts stored
+    rows from Yahoo, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of
+    `yahoo_asked` (None without any). `tiers` are sizes on disk; `runs` the five newest runs, newest first, each with
+    its window and times as text and its exit code (None: killed, or in progress). `found` counts the sessions with
+    findings by kind, `quarantine` lists the refused files; `unknown_parts` counts parts in a cache whose manifest
+    contains no session; `not_whole` are stored sessions with a part that is missing, or was found damaged.
     """
 
     dataset: str

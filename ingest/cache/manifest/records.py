@@ -119,9 +119,9 @@ class KeptCorrection:
 class QuarantinedFile:
     """A file that was refused: its bytes are kept.
 
-    `acceptable` says that it can be read and was held back for the rows that it would take away; `held` whether
-    another version of its session is held. `size` is in bytes, `at` ISO 8601, UTC; `sha256` that of the bytes, which
-    versions before this one did not record.
+    `reason` says in words why. `acceptable` says that it can be read, and was refused only for the rows that it would
+    remove; `held` whether another version of its session is stored. `size` is in packed bytes, `at` the time of the
+    refusal, ISO 8601, UTC; `sha256` that of the bytes, None if an earlier version of this program refused the file.
     """
 
     session: date
@@ -148,7 +148,10 @@ class FindingCount:
 
 @dataclass(frozen=True, slots=True)
 class SessionCount:
-    """How many sessions share a held state, a remote state and a reason; with the first and last of them."""
+    """How many sessions share a stored state, a remote state and a reason; with the first and last of them.
+
+    `remote` and `reason` are None if unknown.
+    """
 
     held: HeldState
     remote: RemoteState | None

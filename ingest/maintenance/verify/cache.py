@@ -36,9 +36,9 @@ _AHEAD = 4
 class Verified:
     """What was checked, and what is wrong with it.
 
-    `sessions` and `rows` (of the source) count what the manifest calls stored, `files` and `bytes` the parts that were
-    read, `csvs` the tracked CSVs. `deep` says whether texts were unpacked and CSVs rebuilt. `problems` are described in
-    `Problem`; `notes` are remarks in words.
+    `root` is the cache's folder. `sessions` and `rows` (of the source) count what the manifest calls stored, `files`
+    and `bytes` (packed) the parts that were read, `csvs` the tracked CSVs. `deep` says whether texts were unpacked and
+    CSVs rebuilt. `problems` are described in `Problem`, empty if all is well; `notes` are remarks in words.
     """
 
     root: str

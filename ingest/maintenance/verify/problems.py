@@ -21,7 +21,8 @@ class Problem:
     """One problem.
 
     For programs: `kind`, `about`, the `session` concerned, the `ticker` of a CSV and the month (`period`) of a minute
-    CSV. For people: `what` is a file, relative to the cache's folder, or the manifest, and `reason` says what is wrong.
+    CSV; these three are None if they do not apply. For people: `what` is a file, relative to the cache's folder, or the
+    manifest, and `reason` says what is wrong.
     """
 
     kind: Kind
