@@ -1,4 +1,4 @@
-"""Rows of some tickers, or of all, out of the parts of sessions, as numbers."""
+"""Reads rows of some tickers, or of all, from the parts of sessions, as numbers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,11 +21,11 @@ def _numbers_of(kind: RowKind) -> Sequence[tuple[str, pl.DataType]]:
 _PLACE = (("ticker", pl.String()), ("date", pl.Date()))
 
 BARS = pl.Schema([*_PLACE, *_numbers_of(DAY_BARS)])
-"""Raw prices, volume, number of trades; None where the file does not say."""
+"""Raw prices, volume, number of trades; null if the file does not say."""
 
 
 def schema_of(dataset: Dataset) -> pl.Schema:
-    """`BARS` with the dataset's own numbers; of timed rows with `time`, when one begins, after the date."""
+    """`BARS` with the dataset's own numbers; timed rows have `time`, their start, after the date."""
     time = [("time", pl.Datetime("us", dataset.time_zone))] if dataset.kind.timed else []
     extras = [(name, pl.Float64()) for name in dataset.extras]
     return pl.Schema([*_PLACE, *time, *_numbers_of(dataset.kind), *extras])
@@ -34,8 +34,8 @@ def schema_of(dataset: Dataset) -> pl.Schema:
 def bars(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
     """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one a session and time.
 
-    Where there are several the first one counts. A minute whose stamp is no time, or one of another week, is left out:
-    it is nobody's. Raises CacheError for a part that can't be read.
+    If there are several, the first one counts. A minute whose stamp is not a time, or is in another week, is left out.
+    Raises CacheError if a part cannot be read.
     """
     dataset = layout.dataset
     found = batches(dated_texts(layout.parts, sessions, wanted))
@@ -44,7 +44,7 @@ def bars(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) ->
 
 
 def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
-    """Every row of a session out of both parts, as `bars` gives them. Raises CacheError."""
+    """Every row of a session from both parts, in the form of `bars`. Raises CacheError."""
     dataset, store = layout.dataset, layout.parts
     tiers = [tier for tier in TIERS if tier in parts.index]
     texts = [read_known(store, key_to_read(store, parts, tier), parts.sha256[tier]) for tier in tiers]
@@ -94,7 +94,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
     rows = rows.with_columns(in_ns(rows[name]) for name in starts)
     times = [_time(name, dataset.time_zone) for name in starts]
     found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
-    # A blank line, or a row without a ticker or a minute, is nobody's.
+    # Blank lines, and rows without a ticker or a minute, belong to no ticker.
     return rows.drop_nulls(["ticker", *starts]).select("ticker", *others, *times, *found)
 
 

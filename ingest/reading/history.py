@@ -1,4 +1,4 @@
-"""What the Python functions hand out of the cache: history, a session, a scan."""
+"""What the Python functions return from the cache: history, a session, a scan."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ def history(
         rows, notices = adjusted_rows(cache, settings, replace(query, columns=chosen), wanted, on_event)
         within = _asked(cache, coverage, rows, *asked)
         found = set(rows["ticker"].unique())
-        if query.errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a word
+        if query.errors == "skip" and (left := set(wanted) - found):  # some may have been left out with a warning
             found.update(reading.rows(cache, left, *window)["ticker"].unique())
         missing = list(known.missing_names(cache, names, found, asked, settings.run.datasets))
     for notice in (*notices, *absences(rows, coverage, within), *missing):
@@ -50,7 +50,7 @@ def history(
 
 
 def _asked(cache: Cache, coverage: Coverage, rows: pl.DataFrame, start: date | None, end: date | None) -> Asked:
-    """The window that was asked for; without a start or an end that of what is held."""
+    """The window that was asked for; without a start or an end, that of the stored sessions."""
     held = sorted({*coverage.whole, *coverage.partial, *rows["date"].unique()})
     if not held:
         return Asked((), start, end)
@@ -87,7 +87,7 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
 
 
 def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
-    """In words, why there is no file of a day, whatever a run does; nothing where there may be one."""
+    """In words, why a day can have no file, whatever a run does; empty if it may have one."""
     if session > today():
         return f"{session} is not over yet"
     if (calendar.is_session(session) and session >= dataset.first_session) or calendar.doubtful(session, session):

@@ -1,8 +1,8 @@
 """What is stored, read back: raw rows of some tickers, of a whole session, or a lazy scan of both tiers.
 
-Each row says its source. Massive's come from the tracked CSVs where these are up to date, else from the parts; Yahoo's
-stand in the manifest and are handed out only for sessions of which no file of Massive's is held. Rows within days are
-Massive's alone, from the parts.
+Each row names its source. Massive's come from the tracked CSVs if these are up to date, else from the parts; Yahoo's
+are in the manifest, and are returned only for sessions without a stored file from Massive. Minutes come only from
+Massive, from the parts.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,27 +27,27 @@ ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
 
 SOURCES = frozenset({"massive", "yahoo"})
-"""Who rows are of."""
+"""Where rows can come from."""
 
 
 def rows_schema(dataset: Dataset) -> pl.Schema:
-    """`ROWS` with the dataset's own numbers; of timed rows with `time`, when one begins, after the date."""
+    """`ROWS` with the dataset's own numbers; timed rows have `time`, their start, after the date."""
     return pl.Schema([*schema_of(dataset).items(), ("source", pl.String())])
 
 
 _CSV = pl.Schema({DAY_BARS.index: pl.Date, **{name.capitalize(): pl.Float64 for name in DAY_BARS.numbers}})
 IN_CSV = frozenset({"ticker", "date", *DAY_BARS.numbers, "source"})
-"""Columns that can be had without the parts."""
+"""Columns that can be read without the parts."""
 
 _THREADS = 2
 _MANY = 16
-"""So many tickers, in so many sessions, are worth a second thread; of few tickers each read is too short for it."""
+"""More tickers and sessions than this are worth a second thread; with few tickers reads are too short."""
 
 
 def rows(cache: Cache, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
     """Raw rows of these tickers from `start` to `end`, both inclusive, as `rows_schema`, sorted by ticker and time.
 
-    `trades`: numbers are wanted that the CSVs lack. Raises CacheError where a part can't be read.
+    `trades`: the caller wants numbers that are not in the CSVs. Raises CacheError if a part cannot be read.
     """
     wanted = frozenset(tickers)
 
@@ -60,14 +60,14 @@ def rows(cache: Cache, tickers: Collection[str], start: date, end: date, trades:
     held, ready, yahoo = cache.manifest.at_once(told, start, end)
     found = _massive(cache, wanted, held, ready)
     if ready and cache.manifest.moment() != before:
-        # Some may be of CSVs as they were, and others of parts that were replaced since.
+        # Some rows may be from CSVs as they were, and others from parts that were replaced since.
         again = cache.manifest.at_once(lambda: _ready(cache, wanted, held), start, end)
         found = found if again == ready else _massive(cache, wanted, held, {})
     return pl.concat([found, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else found
 
 
 def sessions(cache: Cache, sources: Collection[str] = SOURCES) -> list[date]:
-    """All sessions of which these sources have anything, ascending."""
+    """All sessions for which these sources have stored rows, ascending."""
     kept = cache.manifest.yahoo.sessions if "yahoo" in sources else list
     return cache.manifest.at_once(lambda: sorted({*_held(cache, sources), *kept()}))
 
@@ -92,7 +92,7 @@ def on(
 
 
 def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.DataFrame:
-    """All rows of a session of these sources, sorted by ticker and time; empty where there are none.
+    """All rows of a session from these sources, sorted by ticker and time; empty if there are none.
 
     Raises CacheError.
     """
@@ -107,7 +107,7 @@ def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.D
 
 
 def _held(cache: Cache, sources: Collection[str], start: date = date.min, end: date = date.max) -> list[date]:
-    """Sessions whose files are held, ascending; none where Massive is no source."""
+    """Sessions whose files are stored, ascending; none if Massive is not among the sources."""
     return cache.manifest.sessions.committed(start, end) if "massive" in sources else []
 
 
@@ -117,7 +117,7 @@ def _all_bars(cache: Cache, parts: Sequence[PartsOf]) -> list[pl.DataFrame]:
 
 
 def massive(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
-    """Rows of these tickers on sessions (ascending) that are held. Raises CacheError."""
+    """Rows of these tickers on stored sessions (ascending). Raises CacheError."""
     ready = {} if trades else cache.manifest.at_once(lambda: _ready(cache, tickers, held))
     return _massive(cache, tickers, held, ready)
 
@@ -125,7 +125,7 @@ def massive(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades:
 def _massive(
     cache: Cache, tickers: frozenset[str], held: Sequence[date], ready: Mapping[str, Projection]
 ) -> pl.DataFrame:
-    """The same; the CSVs of those that are `ready` say what the parts say."""
+    """The same; the CSVs of tickers in `ready` are up to date and can be read instead of the parts."""
     if not held:
         return pl.DataFrame(schema=rows_schema(cache.dataset))
     if not ready:
@@ -139,7 +139,7 @@ def _massive(
 
 
 def _ready(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
-    """Those tickers whose CSV says what the parts say; of those by months none is read, but the parts."""
+    """The tickers whose CSV is up to date with the parts. None for CSVs by month, which are never read here."""
     if cache.csvs.by_month or not held:
         return {}
     if not (cache.manifest.sessions.pending(held[0], held[-1]) | cache.manifest.replacements.moving()).isdisjoint(held):
@@ -153,12 +153,12 @@ def _ready(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> dict[
 
 
 def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataFrame | None:
-    """A CSV's rows; None where it is not what it was a moment ago, since a run has just replaced it."""
+    """A CSV's rows; None if a run has just replaced the file."""
     if not state.rows:
         return pl.DataFrame(schema=BARS)
     names = [name for name in _CSV if name != "Volume" or folder.dataset.has_volume]
     try:
-        # Its bytes: polars takes no path that is no UTF-8.
+        # Its bytes: polars accepts only paths in UTF-8.
         rows = pl.read_csv(opening.read(folder.file(state.ticker)), schema={name: _CSV[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
@@ -174,7 +174,7 @@ def _from_parts(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> 
 
 
 def _of_parts(cache: Cache, held: Collection[date], read: Read) -> pl.DataFrame:
-    """What is read of the parts of sessions that are held, while a run may be replacing them."""
+    """What `read` returns for the parts of stored sessions, while a run may be replacing them."""
     frames = steadily(cache, held, read)
     return frames[0] if len(frames) == 1 else firsts(pl.concat(frames), cache.dataset)
 
@@ -190,9 +190,9 @@ def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl
 
 
 def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = SOURCES) -> pl.DataFrame:
-    """Yahoo's rows, but for sessions of which a file of Massive's could tell: who is not in that did not trade.
+    """Yahoo's rows, except on sessions whose stored file covers the ticker: if it is not in there, it did not trade.
 
-    It is asked for rows alone that it has.
+    Datasets that Yahoo does not have get no rows.
     """
     if not cache.dataset.kind.at_yahoo or "yahoo" not in sources:
         return pl.DataFrame(schema=rows_schema(cache.dataset))
@@ -205,7 +205,7 @@ def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = S
 
 
 def _from(cache: Cache, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """The rows in the dataset's columns; those that they lack are None."""
+    """The rows in the dataset's columns; missing columns are null."""
     schema = rows_schema(cache.dataset)
     lacking = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     return frame.with_columns(*lacking).with_columns(pl.lit(source).alias("source")).select(schema.names())

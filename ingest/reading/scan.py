@@ -74,7 +74,7 @@ def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFram
         size = batch if wish.tickers is not None else max(1, batch // what.dataset.kind.rows_a_day)
         for at in range(0, len(days), size):
             now = days[at : at + size]
-            if what.sources != rows.SOURCES:  # else all that is stored is asked for, by name
+            if what.sources != rows.SOURCES:  # both sources: the caller asked for whatever is stored
                 warn_of_partial(cache, now, wish.tickers, what.settings.run.datasets)
             yield rows.on(cache, now, wish.tickers, what.sources)
 
@@ -82,7 +82,7 @@ def _frames(what: Scanned, wish: "Pushdown", batch: int) -> Iterator[pl.DataFram
 def warn_of_partial(
     cache: Cache, days: Sequence[date], tickers: Collection[str] | None = None, usual: tuple[str, ...] = ()
 ) -> None:
-    """Warn where sessions (ascending) were kept without tickers that are wanted: some, or all that there were."""
+    """Warn about sessions (ascending) that were stored without some of these tickers (None: all in the file)."""
     partial = cache.manifest.sessions.coverage(days[0], days[-1]).partial
     without = [
         day
@@ -98,7 +98,7 @@ def warn_of_partial(
 
 @dataclass(frozen=True, slots=True)
 class Pushdown:
-    """What a filter says of dates (an expression upon them alone) and of tickers (None: of all)."""
+    """What a filter says about dates (an expression on them only) and tickers (None: all)."""
 
     dates: pl.Expr | None
     tickers: frozenset[str] | None
@@ -111,7 +111,7 @@ class Pushdown:
 
 
 def pushdown_of(predicate: pl.Expr | None) -> Pushdown:
-    """What can be told of a filter from those of its parts that all have to hold."""
+    """The limits on dates and tickers in a filter, from those of its terms that must all be true."""
     parts = [] if predicate is None else list(_conjuncts(predicate))
     dates = [part for part in parts if set(part.meta.root_names()) == {"date"}]
     named = [found for part in parts if (found := _tickers(part)) is not None]

@@ -1,4 +1,4 @@
-"""Rows of some tickers out of the parts of many sessions, as lines of a tracked CSV."""
+"""Reads rows of some tickers from the parts of many sessions, as lines of a tracked CSV."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
 TIMED = pl.Schema({"ticker": pl.String, "second": pl.Int64, "line": pl.String})
 
 _ZONE = "America/New_York"
-"""Of all markets, so that minutes of stocks, currencies and coins can be laid side by side as they are."""
+"""For all markets, so that minutes of stocks, currencies and coins can be compared as they are."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -22,10 +22,9 @@ _NS_PER_S = 1_000_000_000
 def extract(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
     """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
 
-    Of minutes the second (since the epoch) at which each begins takes the date's place: as `TIMED`. Where there are
-    several rows of one place the first one counts, of minutes the first that is of its session's date. A minute whose
-    stamp is no time, or one of another week, is left out: it has no place. Raises CacheError for a part that can't be
-    read.
+    Minutes have the second (since the epoch) at which they begin instead of the date: as `TIMED`. If there are several
+    rows of one date or minute, the first one counts; for minutes, the first that is of its session's date. A minute
+    whose stamp is not a time, or is in another week, is left out. Raises CacheError if a part cannot be read.
     """
     dataset = layout.dataset
     schema = TIMED if dataset.kind.timed else SCHEMA
@@ -37,7 +36,7 @@ def extract(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str])
 
 
 def _own_first(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows that are of their session's date, where they say that, before those of another day."""
+    """Rows of their session's own date before those of another day, if `own` marks them."""
     if "own" not in rows.columns:
         return rows
     in_order = rows if rows["own"].all() else rows.sort("own", descending=True, maintain_order=True)
@@ -81,12 +80,12 @@ def _text(name: str) -> pl.Expr:
 
 
 def _pointed(text: pl.Expr) -> pl.Expr:
-    """A whole number with a decimal point, so that a column is of one type whichever of its rows are looked at."""
+    """A whole number with a decimal point, so that a column has one type whichever of its rows are read."""
     return text.str.replace(r"^([+-]?[0-9]+)$", "${1}.0")
 
 
 def _whole(text: pl.Expr) -> pl.Expr:
-    """A number as published, but for a whole one in another dress (`1200.000000`, `1.2e3`): that loses it."""
+    """A number as published; a whole one in another notation (`1200.000000`, `1.2e3`) becomes plain digits."""
     number = text.cast(pl.Float64, strict=False)
     whole = number.is_finite() & (number == number.floor()) & (number.abs() < 2.0**53)
     plain = text.str.contains(r"^\d+$")

@@ -1,7 +1,7 @@
-"""What the patterns of the lists stand for: the tickers of the sessions held that match them.
+"""What the patterns of the lists stand for: the tickers of stored sessions that match them.
 
-A pattern that is new in the lists is looked for in all sessions, in those parts and members that may hold what it
-matches; later only sessions that no projection has seen are looked at. So a run's work follows what is new.
+A pattern that is new in the lists is looked for in all sessions, in the parts and members that may contain a match;
+after that, only in sessions that no projection has seen. So a run's work depends on what is new.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _MANY = 1000
 """CSVs of one pattern that may be more than was meant."""
 
 _EACH = 5
-"""New patterns that are told one by one."""
+"""Up to this many new patterns are reported one by one."""
 
 _MEMBERS = 256
 """Members unpacked at once, of some 32 KB of text each."""
@@ -36,7 +36,7 @@ class Followed:
     unnameable: tuple[str, ...] = ()
 
     def notices(self) -> Iterator[tuple[str, bool]]:
-        """What is to be said of new patterns, in words, and whether it is a warning."""
+        """Messages about new patterns, each with whether it is a warning."""
         if without := [pattern for pattern, count in self.matched.items() if not count]:
             yield (
                 f"no stored session contains a ticker that matches {some(without)}. A pattern matches whole tickers",
@@ -56,7 +56,7 @@ class Followed:
 def follow(cache: Cache, names: Iterable[str]) -> Followed:
     """Make tickers and all that match these patterns the ones that are tracked. Raises CacheError.
 
-    A ticker that was found once stays tracked as long as a pattern matches it, whatever later sessions hold.
+    A ticker that was found once stays tracked as long as a pattern matches it, whatever later sessions contain.
     """
     wanted, manifest = frozenset(names), cache.manifest
     patterns, resolved = patterns_in(wanted), manifest.csvs.patterns()
@@ -86,7 +86,7 @@ def _resolve(cache: Cache, patterns: frozenset[str], new: frozenset[str]) -> fro
 
 
 def found_in(layout: Layout, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
-    """Tickers of a session that match: what it was split by tells in which part they can be. Raises CacheError."""
+    """Tickers of a session that match; the list it was split by says in which part to look. Raises CacheError."""
     found = set[str]()
     for tier in TIERS:
         looked_for = patterns if tier == "tracked" else patterns - covered(parts.tracked, patterns)
@@ -96,7 +96,7 @@ def found_in(layout: Layout, parts: PartsOf, patterns: frozenset[str]) -> set[st
 
 
 def _matching(layout: Layout, parts: PartsOf, tier: Tier, patterns: frozenset[str]) -> set[str]:
-    """Tickers of one part that match, read some members at a time: a part may hold gigabytes of text."""
+    """Tickers of one part that match, read some members at a time: a part may have gigabytes of text."""
     from ingest.cache.parts.lines import tickers_of
     from ingest.cache.parts.parts import read_members
     from ingest.splitting.parsing import is_tracked  # polars and numpy: a run with nothing to do does without

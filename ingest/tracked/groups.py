@@ -1,4 +1,4 @@
-"""CSVs that are made together: many at once read a part less often, and few hold less memory. Pure."""
+"""Groups of CSVs that are made together: large groups read a part less often, small ones need less memory. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -8,9 +8,9 @@ from ingest.cache.manifest.records import Projection
 def in_groups(
     rows: Iterable[Projection], expected: Callable[[Projection], float], most: int
 ) -> Iterator[Sequence[Projection]]:
-    """CSVs that have `most` rows together, if each has as many as are `expected`; one that has more is alone.
+    """Groups of CSVs with at most `most` rows together, by the `expected` rows of each; a larger CSV is a group alone.
 
-    What is expected of a CSV may change with what the groups before it turned out to have.
+    `expected` may change with the rows that earlier groups turned out to have.
     """
     group, size = list[Projection](), 0.0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Which tickers are tracked: changes a list file, and brings the tracked CSVs after it at once, without any network."""
+"""Which tickers are tracked: changes a list file, and updates the tracked CSVs at once, without the network."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,10 +24,10 @@ from ingest.tracked.update import Say, bring_up_to_date
 
 @dataclass(frozen=True, slots=True)
 class TrackedTicker:
-    """What is held of a tracked ticker: rows of its CSV and their span, and sessions that are held without it.
+    """What is stored for a tracked ticker: the rows of its CSV, their first and last date, and sessions without it.
 
-    `lacking` counts sessions of which the rest was not kept when the ticker was not in the lists. Of a pattern
-    `matches` counts the tickers that it stands for, and `rows` those of all their CSVs.
+    `lacking` counts sessions that were stored without the other tickers when this one was not in the lists. For a
+    pattern, `matches` counts the tickers that it stands for, and `rows` the rows of all their CSVs.
     """
 
     ticker: str
@@ -58,13 +58,13 @@ def setting_of(dataset: Dataset) -> str:
 def add(
     settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say
 ) -> tuple[list[str], list[TrackedTicker]]:
-    """Append tickers to a list and project them; returns those that were new in it, and what is held of all asked for.
+    """Append tickers to a list and project them; returns those that were new in it, and what is stored for each.
 
-    `say` is told what else follows for the CSVs. Raises UsageError for what is no ticker or too long for a file name,
-    CacheLocked or CacheError.
+    `say` gets messages about other changes to the CSVs. Raises UsageError for an invalid ticker or one too long for a
+    file name, CacheLocked or CacheError.
     """
     _check(dataset, tickers)
-    _present(file)  # a list that cannot be understood is said before anything is touched
+    _present(file)  # an invalid list is an error before anything is touched
     with lock.hold(settings.cache.root):
         present = _present(file)
         new = [ticker for ticker in dict.fromkeys(tickers) if ticker not in present]
@@ -75,7 +75,7 @@ def add(
 def remove_tickers(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
     """Take tickers out of a list; their CSVs stay as they are. Returns those that were in it.
 
-    Raises UsageError where there is no such list, CacheLocked or CacheError.
+    Raises UsageError if there is no such list, CacheLocked or CacheError.
     """
     read_list(file)
     with lock.hold(settings.cache.root):
@@ -86,7 +86,7 @@ def remove_tickers(settings: Settings, dataset: Dataset, file: Path, tickers: Se
 
 
 def held(settings: Settings, dataset: Dataset) -> list[TrackedTicker]:
-    """What is held of the tickers and patterns of a dataset's lists, as it stands. Raises UsageError and CacheError."""
+    """What is stored for the tickers and patterns of a dataset's lists. Raises UsageError and CacheError."""
     names = _listed(settings, dataset)
     with Cache.read(settings, dataset) as cache:
         return _held(cache.manifest, names)
@@ -97,7 +97,7 @@ def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
 
 
 def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
-    tracked(dataset.csv_name, extra=tickers)  # raises for what is no ticker
+    tracked(dataset.csv_name, extra=tickers)  # raises for an invalid ticker
     if strange := foreign_tickers(dataset, tickers):
         raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
     if comments := [ticker for ticker in tickers if "#" in ticker]:

@@ -1,7 +1,7 @@
-"""The CSVs of minutes, a month each: which are to be made, and made anew from all sessions of their month.
+"""The CSVs of minutes, one a month: finds those to make, and makes each again from all sessions of its month.
 
-A month has some 20,000 minutes a ticker, too many to carry all of them along from day to day in one file. So a session
-touches one CSV a ticker, and that is small enough to be made from the parts each time: nothing is built upon.
+A month has some 20,000 minutes a ticker, too many to rewrite in one growing file every day. So a session changes one
+CSV a ticker, which is small enough to be made from the parts each time.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from ingest.files import batches
 from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 100_000
-"""Rows held at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
+"""Rows in memory at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
 
 _LEAST = 1 / 10
 """Of the rows that a session may have so many are reckoned with where a ticker had fewer: a contract that nobody traded
@@ -33,11 +33,11 @@ may come alive."""
 
 
 def project_months(cache: Cache) -> Projected | None:
-    """Make every active month's CSV what the committed sessions say; None where nothing was to be done.
+    """Bring every active month's CSV up to date with the committed sessions; None if there was nothing to do.
 
-    Made are the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
+    It makes the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
     not the files that the manifest knows. Files are replaced before the manifest calls them clean, which it does month
-    by month: a run that follows a killed one goes on from there. Raises CacheError; where a month cannot be made, only
+    by month: the run after a kill continues from there. Raises CacheError; if a month cannot be made, only
     after all others.
     """
     started, manifest = time.monotonic(), cache.manifest
@@ -65,7 +65,7 @@ def project_months(cache: Cache) -> Projected | None:
 
 
 def month_contents(cache: Cache, rows: Iterable[Projection]) -> Iterator[tuple[Projection, bytes]]:
-    """What each of these CSVs is to hold, month by month; nothing is written. Raises CacheError."""
+    """The right content of each of these CSVs, month by month; nothing is written. Raises CacheError."""
     held = _Held.of(cache)
     for of_month in _by_month(rows):
         yield from held.contents(of_month)
@@ -74,9 +74,9 @@ def month_contents(cache: Cache, rows: Iterable[Projection]) -> Iterator[tuple[P
 def _contents(
     held: "_Held", rows: Sequence[Projection], changed: Collection[str]
 ) -> Iterator[tuple[Projection, bytes]]:
-    """What CSVs of one month are to hold: one of a month without a change is right but for its format, if for that.
+    """The right content of CSVs of one month. Without a change in that month, only the format may be outdated.
 
-    So no part is read that was lost since. Raises CacheError.
+    Such CSVs need no part, which may have been lost since. Raises CacheError.
     """
     others = list[Projection]()
     for row in rows:
@@ -109,7 +109,7 @@ class _Held:
         return cls(cache, cache.manifest.sessions.committed(), usual)
 
     def contents(self, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
-        """What CSVs of one month are to hold. Raises CacheError."""
+        """The right content of CSVs of one month. Raises CacheError."""
         sessions = [day for day in self.committed if period_of(day) == rows[0].period]
         parts = list(self.cache.manifest.sessions.parts(sessions))
         for group in _groups(rows, self.usual, len(sessions) * self.cache.dataset.kind.rows_a_day):
@@ -133,7 +133,7 @@ def _due(cache: Cache) -> Iterator[Projection]:
 def _groups(rows: Iterable[Projection], usual: Mapping[str, int], most: int) -> Iterator[Sequence[Projection]]:
     """Tickers that have no more than `_MAX_ROWS` together, if each has about as many as in the month before.
 
-    Of a ticker that is not known the `most` that there can be are reckoned with. Fewer groups read a part less often.
+    An unknown ticker counts with the `most` rows that it can have. Fewer groups read a part less often.
     """
 
     def expected(row: Projection) -> float:
@@ -157,7 +157,7 @@ def _made_of(
 
 
 def _written(folder: CsvFolder, row: Projection, content: bytes, batch: batches.Batch) -> Projection:
-    """The CSV's new state; a file that is right already is left alone."""
+    """The CSV's new state; a file that is already right stays as it is."""
     sha256 = hashlib.sha256(content).hexdigest() if content else None
     if row.rows is not None and row.sha256 == sha256 and csv_files.looks_intact(folder, row):
         return replace(row, dirty=False, format=FORMAT)

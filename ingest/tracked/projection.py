@@ -17,8 +17,8 @@ from ingest.tracked import months
 from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 20_000
-"""Rows held at once, a few hundred bytes each while they are sorted: tickers are taken in groups, so that memory grows
-neither with them nor with the sessions."""
+"""Rows in memory at once, a few hundred bytes each while they are sorted. Tickers are taken in groups, so that memory
+grows neither with them nor with the sessions."""
 
 _LEAST = 1 / 20
 """Rows a session to reckon with where the tickers before had fewer. A pattern may match a hundred thousand contracts of
@@ -36,13 +36,13 @@ class _Pass:
 
 
 def project(cache: Cache, yahoo: bool = False) -> Projected | None:
-    """Make every active CSV what the committed sessions say; None where nothing was to be done.
+    """Bring every active CSV up to date with the committed sessions; None if there was nothing to do.
 
     Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
     that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
-    a kill in between only means that they are made anew. With `yahoo` they also hold its rows, as traded, of sessions
-    that are not held. Minutes have CSVs of their own kind, a month each. Raises CacheError; where a part cannot be
-    read, only after all CSVs that are not made of it.
+    a kill in between only means that they are made again. With `yahoo` they also contain Yahoo's rows, as traded, of
+    sessions that are not stored. Minutes have CSVs of their own kind, a month each. Raises CacheError; if a part cannot
+    be read, only after making all CSVs that do not need it.
     """
     if cache.csvs.by_month:
         return months.project_months(cache)
@@ -152,13 +152,13 @@ def _make(
 
 
 def _merged(now: _Pass, ticker: str, lines: Iterable[tuple[str, str]], base: bytes, gone: Sequence[str]) -> bytes:
-    """A CSV with the lines of its ticker and, where they are wanted, Yahoo's."""
+    """A CSV with the lines of its ticker and, if they are wanted, Yahoo's."""
     theirs = _yahoo_lines(now, ticker) if now.yahoo else {}
     return csv_files.merge(now.cache.csvs.header, base, [*lines, *theirs.items()], [*gone, *theirs])
 
 
 def _yahoo_lines(now: _Pass, ticker: str) -> Mapping[str, str]:
-    """Yahoo's rows of sessions that are not held, as lines of a CSV by their dates."""
+    """Yahoo's rows of sessions that are not stored, as lines of a CSV by their dates."""
     rows = now.cache.manifest.yahoo.rows([ticker], date.min, date.max)
     lacking = (row for row in rows if row[1] not in now.everything)
     return {row[1].isoformat(): _line(row[1], row[2:], now.cache.dataset.has_volume) for row in lacking}
@@ -175,7 +175,7 @@ def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> s
 def _written(
     folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: batches.Batch
 ) -> Projection:
-    """The CSV's new state; a file that is right already is left alone."""
+    """The CSV's new state; a file that is already right stays as it is."""
     if content == base and not row.is_outdated and csv_files.looks_intact(folder, row):
         return replace(row, dirty=False)
     return csv_files.write(folder, row, content, batch)

@@ -1,7 +1,7 @@
-"""What follows from every commit: row counts beside the neighbours', tickers of patterns, tracked CSVs.
+"""What follows every commit: comparing row counts with the neighbours', tickers of patterns, tracked CSVs.
 
-Each step looks at the sessions that no projection has seen, and the last one calls them seen: whoever is killed in
-between leaves them to the next one, who does all of it again.
+Each step looks at the sessions that no projection has seen, and the last one marks them as seen. After a kill in
+between, the next run does all of it again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,9 +19,10 @@ Say = Callable[[str], None]
 
 
 def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say: Say) -> expand.Followed:
-    """Make these tickers, and those that match these patterns, the tracked ones, and their CSVs what is held.
+    """Make these tickers, and those that match these patterns, the tracked ones, and update their CSVs.
 
-    Asks no one; `say` is told where all CSVs change. What a killed process left among them goes. Raises CacheError.
+    Needs no network; `say` gets a message if all CSVs change. Removes what a killed process left among them. Raises
+    CacheError.
     """
 
     def heard(event: events.Event) -> None:
@@ -35,9 +36,9 @@ def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say
 
 
 def bring_csvs_up_to_date(cache: Cache, yahoo: bool, sink: events.Sink) -> None:
-    """The same for who has followed the lists already, and reports what comes of it. Raises CacheError.
+    """The same after the lists have been followed, with what it did as events to `sink`. Raises CacheError.
 
-    With `yahoo` the CSVs have its rows, too, of sessions that are not held.
+    With `yahoo` the CSVs also contain Yahoo's rows, of sessions that are not stored.
     """
     for session, found in compare_counts(cache.manifest).items():
         sink(events.Found(session, (found,)))
@@ -48,10 +49,10 @@ def bring_csvs_up_to_date(cache: Cache, yahoo: bool, sink: events.Sink) -> None:
 
 
 def compare_counts(manifest: Manifest) -> Mapping[date, Finding]:
-    """Find all sessions anew whose number of rows is far from their neighbours', where any session is new.
+    """If any session is new, find again all sessions whose number of rows is far from their neighbours'.
 
-    Returns what was found of the new ones, by date. To be called before the projection, after which no session is new:
-    so a kill in between loses nothing. Raises CacheError.
+    Returns the findings on the new ones, by date. Call it before the projection, after which no session is new: so a
+    kill in between loses nothing. Raises CacheError.
     """
     new = manifest.sessions.pending()
     if not new:

@@ -48,11 +48,11 @@ Errors = Literal["raise", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """Stored rows of some tickers, from `start` to `end`, both inclusive; None: all that is held.
+    """Stored rows of some tickers, from `start` to `end`, both inclusive; None: all that are stored.
 
     `tickers` may be patterns. `columns` chooses among those of the dataset; None: all but transactions. With `fetch`
-    splits and dividends that are old are asked for again. With `across_gaps` a ticker that was away for months is one
-    company's. `errors` "skip" leaves out tickers that cannot be adjusted.
+    Yahoo is asked again if splits and dividends are old. With `across_gaps` a ticker without rows for months counts as
+    one company. `errors` "skip" leaves out tickers that cannot be adjusted.
     """
 
     tickers: Sequence[str]
@@ -167,7 +167,7 @@ class Inquiry:
             self.unknown[ticker] = why
 
     def notices(self) -> list[str]:
-        """What is to be said of events that are old, by the day up to which they are known, and of odd ones."""
+        """Warnings about old events, by the day up to which they are known, and about odd ones."""
         days = sorted({last for last, _ in self.old.values()})
         old = [_old(last, {ticker: why for ticker, (day, why) in self.old.items() if day == last}) for last in days]
         return [*old, *self.doubts]

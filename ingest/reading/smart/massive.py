@@ -1,4 +1,4 @@
-"""A ticker's rows or bars with Massive's first, and what is to be said of them."""
+"""A ticker's rows or bars, Massive's first, with the warnings about them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
-    """A ticker's frame with Massive's rows first. Raises IngestError; warns of what could not be had."""
+    """A ticker's frame with Massive's rows first. Raises IngestError; warns of what is missing."""
     return frames.frame(fetch(settings, query), query)
 
 
 def fetch(settings: Settings, query: Query, adjusts: bool = True) -> TickerRows:
-    """A ticker's rows as traded, Massive's first, or its bars within days.
+    """A ticker's rows as traded, Massive's first, or its intraday bars.
 
-    Without `adjusts` no splits and dividends are looked for. Raises and warns as `massive_frame`.
+    Without `adjusts` splits and dividends are not looked up. Raises and warns as `massive_frame`.
     """
     is_daily = query.interval == "1d"
     read = _days if is_daily else _bars
@@ -80,9 +80,9 @@ def _bars(cache: Cache, settings: Settings, query: Query, covered: Collection[da
 
 
 def _actions(cache: Cache, settings: Settings, query: Query, filled: Filled) -> KnownActions | None:
-    """Splits and dividends; None where they cannot be had, and raw prices were asked for.
+    """Splits and dividends; None if they are unavailable and raw prices were asked for.
 
-    What was just asked for is not asked again: there is an answer, or a reason why it was refused.
+    Yahoo is not asked again for what it was just asked: there is an answer, or a reason why it was refused.
     """
     if not cache.dataset.splits:
         return KnownActions(Actions())

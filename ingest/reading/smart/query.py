@@ -1,4 +1,4 @@
-"""What `get_smart_data` is asked for, and what it finds: values."""
+"""What `get_smart_data` is asked for, and what it finds, as values."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ UNFETCHED = "no source was asked"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is wanted of one ticker: sessions from `start` to `end`, both inclusive, that are over.
+    """What is wanted for one ticker: completed sessions from `start` to `end`, both inclusive.
 
-    `dataset` has the rows of which bars of an `interval` are made: those of days, or of minutes. Of bars within days
-    those of extended hours with `prepost` alone. With `auto_adjust` prices that cannot be adjusted are refused, else
-    handed out as traded; `across_gaps`: a ticker that was away for months is one company's. Raises UsageError for an
-    interval of which there are no bars.
+    `dataset` has the rows from which bars of an `interval` are made: days, or minutes. Intraday bars of extended hours
+    are included only with `prepost`. If prices cannot be adjusted, `auto_adjust` makes that an error; without it they
+    are returned as traded. `across_gaps`: a ticker without rows for months counts as one company. Raises UsageError
+    for an unknown interval.
     """
 
     ticker: str
@@ -48,7 +48,7 @@ class Query:
 
     @property
     def asks_yahoo(self) -> bool:
-        """Whether Yahoo may have what is lacking."""
+        """Whether Yahoo may have what is missing."""
         return self.dataset.is_filled_from_yahoo
 
 
@@ -62,7 +62,7 @@ class TickerRows:
 
 
 def listed_sessions(settings: Settings, dataset: Dataset) -> frozenset[date]:
-    """Sessions that the source is known to list, by what the cache was told. Raises CacheError."""
+    """Sessions that the source listed when it was last asked, by the manifest. Raises CacheError."""
     with Cache.read(settings, dataset) as cache:
         return cache.manifest.sessions.listed()
 
