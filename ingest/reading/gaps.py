@@ -1,12 +1,12 @@
-"""Sessions of a window without a row of a ticker, told apart: those that are missing, and those without a trade. Pure.
+"""Tells apart a ticker's sessions without a row in a window: those that are missing, and those without a trade. Pure.
 
-A session whose file is held and does not have the ticker is no gap: it did not trade. Where that is so in more than a
-week of sessions before its first row or after its last one, it more likely had another name then, was not listed yet,
-or is not any more: that is said, too.
+If the file of a session is stored and does not contain the ticker, that is not a gap: the ticker did not trade. More
+than a week of such sessions before its first row or after its last one gives a warning: then it more likely had another
+name, was not listed yet, or is not listed any more.
 
-Of many tickers a session is missing of one, between the first and the last day that were asked for (of all that is held
-where none was), where no file that can tell of it is held, and no row of Yahoo's. Tickers without any row are none of
-this.
+For each of many tickers, a session is missing if no stored file covers the ticker and Yahoo has no row. Sessions count
+between the first and the last day that were asked for (by default, of all that are stored). Tickers without any row are
+not handled here.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ def missing_sessions(sessions: Sequence[date], rows: Collection[date], lacking: 
 
 
 def before(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
-    """Sessions before the first row, of which files are held; none where they are a week's at most."""
+    """Sessions before the first row whose files are stored; none if they are at most a week."""
     first = min(rows, default=date.min)
     return _long([day for day in sessions if day < first and day in held])
 
@@ -98,7 +98,7 @@ class Asked:
 
 
 def absences(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]:
-    """What is to be said of the rows of a window."""
+    """Warnings about the rows of a window."""
     if asked.start and asked.start < FIRST_SESSION:
         yield too_early(asked.start)
     yield from _missing(rows, coverage, asked.sessions)
@@ -131,7 +131,7 @@ def _first(groups: Mapping[tuple[date, ...], list[str]]) -> Iterator[tuple[tuple
 
 
 def _ends(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]:
-    """Tickers whose rows begin late or end early though files are held."""
+    """Tickers whose rows begin late or end early although files are stored."""
     sides = rows.group_by("ticker").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
     early, late = dict[str, date](), dict[str, date]()
     for ticker, first, last in sides.sort("ticker").iter_rows():

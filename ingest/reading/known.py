@@ -1,4 +1,4 @@
-"""Which tickers a cache has: all that match a pattern, and those that may have been meant by a name that it lacks."""
+"""Which tickers a cache has: all that match a pattern, and those that an unknown name may have meant."""
 
 import re
 from collections import defaultdict
@@ -43,7 +43,7 @@ def missing_names(
     window: tuple[date | None, date | None],
     usual: tuple[str, ...] = (),
 ) -> Iterator[Message]:
-    """What is to be said of names of which no row was found, and who may have been meant; nothing where all were."""
+    """Warnings about names without any row, with what may have been meant; none if all have rows."""
     without = [name for name in dict.fromkeys(names) if not covered(frozenset([name]), frozenset(found))]
     strange = [name for name in without if of_ticker(name).sigil not in ("", cache.dataset.sigil)]
     yield from (_of_another(cache.dataset, name) for name in strange[:1])
@@ -87,13 +87,13 @@ def _either(tickers: Sequence[str]) -> str:
 
 
 def meant_by(cache: Cache, name: str, among: Collection[str]) -> str:
-    """Who may have been meant by one name, in words; nothing where nobody comes near."""
+    """What one name may have meant, in words; empty if nothing is similar."""
     near = _either(Spellings(among, cache.dataset.yahoo_symbol).near(name))
     return f"did you mean {near}?" if near else ""
 
 
 def known(cache: Cache) -> frozenset[str]:
-    """Tickers of the newest session held, those that have a CSV, and those of which Yahoo has told."""
+    """Tickers of the newest stored session, those that have a CSV, and those known from Yahoo."""
     manifest = cache.manifest
     with_csv = {ticker for ticker, row in manifest.csvs.states().items() if row.rows}
     newest = _in_parts(cache, manifest.sessions.committed()[-1:], _EVERYTHING)
@@ -101,7 +101,7 @@ def known(cache: Cache) -> frozenset[str]:
 
 
 def _in_parts(cache: Cache, days: Collection[date], patterns: frozenset[str]) -> frozenset[str]:
-    """Tickers of sessions held that match, while a run may be replacing them."""
+    """Tickers of stored sessions that match, while a run may be replacing them."""
 
     def read(parts: Sequence[PartsOf]) -> pl.DataFrame:
         rows = [(one.session, ticker) for one in parts for ticker in found_in(cache, one, patterns)]
@@ -134,7 +134,7 @@ class Spellings:
                 self._folded[_folded(spelled or "")].add(ticker)
 
     def near(self, name: str) -> Sequence[str]:
-        """The tickers that come nearest to a name, three at most; none where it is known itself."""
+        """The tickers most similar to a name, three at most; none if it is known itself."""
         folded = _folded(name)
         if name in self._known or not folded:
             return []

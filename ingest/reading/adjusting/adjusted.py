@@ -14,14 +14,14 @@ from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.reading.adjusting.unapplied import lone_steps
 
 SEAM_SESSIONS = 42
-"""Two months: a ticker that is in none of so many files held may be another company's when it comes back."""
+"""Two months: a ticker that is missing from so many stored files may be another company when it comes back."""
 
 _PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """A stretch of held sessions without a row of a ticker: the last day before it and the first after, with closes."""
+    """Stored sessions in a row without a ticker: the last day before them and the first after, with closes."""
 
     ticker: str
     before: date
@@ -47,7 +47,7 @@ class TickerSlice:
 
 
 def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
-    """Seams of each ticker; `rows` sorted by ticker and date, `coverage` the sessions held that can tell of it."""
+    """Seams of each ticker; `rows` sorted by ticker and date, `coverage` the stored sessions that cover it."""
     days, closes = days_in(rows), rows["close"].to_numpy()
     whole = _ascending(coverage.whole)
     found = []

@@ -1,6 +1,6 @@
-"""Stored rows of days, with Yahoo's for sessions whose files are not held.
+"""Stored daily rows, with Yahoo's for sessions whose files are not stored.
 
-A kill leaves what was stored of Yahoo's whole, or nothing of it.
+After a kill, either all of Yahoo's answer is stored, or nothing of it.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,9 +22,9 @@ from ingest.sources.yahoo import Yahoo
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Rows stored, with Yahoo's for sessions that are not held.
+    """Stored rows, with Yahoo's for sessions that are not stored.
 
-    `answer` is Yahoo's where it was asked; `refused` says why nothing came of it, now or when it was asked before.
+    `answer` is Yahoo's, if it was asked; `refused` says why there is none, now or from an earlier request.
     """
 
     rows: pl.DataFrame
@@ -34,9 +34,9 @@ class Filled:
 
 
 def fill(cache: Cache, settings: Settings, query: Query, covered: Collection[date], yahoo: Yahoo | None) -> Filled:
-    """The rows of the window; of sessions that no file held can tell of Yahoo is asked, where there is one.
+    """The rows of the window; Yahoo, if given, is asked for sessions that no stored file covers.
 
-    `covered` are the sessions that a file held can tell of, as of before.
+    `covered` are the sessions that a stored file covers, as read before the rows.
     """
     rows = reading.rows(cache, [query.ticker], query.start, query.end)
     lacking = _untold(cache, query, rows, covered)
@@ -53,7 +53,7 @@ def fill(cache: Cache, settings: Settings, query: Query, covered: Collection[dat
 
 
 def _asked(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo, stored: Filled, first: date) -> Filled:
-    """Yahoo's answer since `first`, kept, and its rows of sessions that are lacking beside those stored."""
+    """Yahoo's answer since `first`, stored, and its rows of missing sessions beside those stored before."""
     try:
         answer = fallback.ask(cache, yahoo, query.ticker, first)
     except (NotFound, Disagreement) as error:
@@ -87,7 +87,7 @@ def _refused(stored: Filled, error: SourceError) -> Filled:
 
 
 def _untold(cache: Cache, query: Query, rows: pl.DataFrame, covered: Collection[date]) -> Sequence[date]:
-    """Sessions of which no file held can tell: all of them for a ticker that Massive does not know."""
+    """Sessions that no stored file covers: all of them, for a ticker that Massive does not know."""
     sessions = calendar_of(cache).between(query.start, query.end)
     wanted = frozenset([query.ticker])
     if rows.is_empty() and reading.massive(cache, wanted, cache.manifest.sessions.committed()).is_empty():

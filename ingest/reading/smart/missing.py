@@ -1,4 +1,4 @@
-"""What is missing of a window, in words: sessions without a file, tickers without rows."""
+"""What is missing from a window, in words: sessions without a file, tickers without rows."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
@@ -22,7 +22,7 @@ OFF = "Yahoo is not asked ([fallback] enabled = false)"
 
 
 def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Sequence[Span]:
-    """What is missing of the window, by dates, each said with a warning."""
+    """What is missing from the window, by dates, each with a warning."""
     sessions = calendar_of(cache).between(query.start, query.end)
     days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
     gone, newest = gaps.missing_sessions(sessions, days, lacking), max(days)
@@ -38,7 +38,7 @@ def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Seq
 
 
 def missing_minutes(cache: Cache, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
-    """What is missing of a window of minutes, by dates, each said with a warning."""
+    """What is missing from a window of minutes, by dates, each with a warning."""
     sessions = calendar_of(cache).between(query.start, query.end)
     missing = [day for day in sessions if day not in covered]
     stretches = gaps.spans(missing, sessions)
@@ -67,7 +67,7 @@ def _why(query: Query, asked: bool, yet: str = "") -> str:
 def _warn_of_ends(
     query: Query, sessions: Sequence[date], days: Collection[date], held: Collection[date]
 ) -> Sequence[Span]:
-    """Say where a ticker's rows begin late or end early though files are held, and what lies before all files."""
+    """Warn if a ticker's rows begin late or end early although files are stored, and if a window begins too early."""
     found: list[Span] = []
     if query.start < FIRST_SESSION:
         found.append((query.start, FIRST_SESSION - timedelta(days=1)))
