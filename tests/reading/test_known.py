@@ -168,7 +168,7 @@ def test_show_and_smart_data_say_who_may_be_meant(made, name, meant):
 def test_a_pattern_in_the_place_of_a_ticker_is_said_to_be_one(made):
     _, how = made(OPTIONS)
     for name in ("O:SPY", "O:SPY*"):
-        with pytest.raises(NotFound, match=rf"; {re.escape(name)} is a pattern, .* for history and export"):
+        with pytest.raises(NotFound, match=rf"; {re.escape(name)} is a pattern, .* history and export take patterns"):
             ingest.get_smart_data(name, data_source="massive", start=DAYS[0], end="2025-03-08", fetch=False, **how)
 
 
