@@ -33,7 +33,7 @@ _BUCKETS = np.arange(1, 64, dtype=np.uint64) << np.uint64(58)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a session: `texts` gives its text anew each time, in pieces that each have the header."""
+    """One version of a session: `texts` gives its text again each time, in pieces that each have the header."""
 
     columns: tuple[str, ...]
     texts: Callable[[], Iterator[bytes]]
@@ -83,7 +83,7 @@ def _tickers(text: bytes, columns: tuple[str, ...]) -> Mapping[str, int]:
 
 
 def _is_plain(text: bytes) -> bool:
-    """Whether lines are rows, and commas are between fields."""
+    """Whether each line is a row, and each comma separates fields."""
     return b'"' not in text and text.count(b"\r") == text.count(b"\r\n")
 
 

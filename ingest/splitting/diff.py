@@ -24,7 +24,7 @@ _MAX_FIELD = 2**31 - 1
 """A field may be as long as its file: the parser of the rows has no such limit either."""
 
 MAX_LOSS = 0.1
-"""The share of the rows held that a replacement may lack. More is rather a broken file than a correction."""
+"""The share of stored rows that may be missing from a replacement. More suggests a broken file, not a correction."""
 
 
 _NUMBERS = frozenset({*PRICES, "volume", "transactions", TIME, "settlement_price", "dollar_volume"})
@@ -141,12 +141,12 @@ def _read(text: str) -> Iterator[list[str]]:
 
 
 def check_loss(before: Counter[str], after: Counter[str]) -> None:
-    """Raise LosesRows where the new version lacks more than a tenth of the rows held; both are rows by ticker."""
+    """Raise LosesRows if the new version lost more than a tenth of the stored rows; both count rows by ticker."""
     refuse_loss((before - after).total(), before.total())
 
 
 def refuse_loss(lost: int, held: int) -> None:
-    """Raise LosesRows where so many rows lost are more than a tenth of those held."""
+    """Raise LosesRows if more than a tenth of the stored rows are lost."""
     if lost > MAX_LOSS * held:
         raise LosesRows(f"{lost:,} of the {held:,} stored rows are missing from the new file")
 
@@ -210,7 +210,7 @@ def _number(field: str | None) -> object:
 
 
 def arranged(rows: Rows, columns: Sequence[str]) -> Rows:
-    """The same rows under columns in another order; what a row lacks is empty in it."""
+    """The same rows under columns in another order; missing values are empty."""
     places = [rows.columns.index(name) for name in columns]
     arranged: Counter[str] = Counter()
     for line, count in rows.lines.items():

@@ -14,7 +14,7 @@ from ingest.splitting.part_text import PartText
 class SplitSpec:
     """How a file is to be cut, and of which session and dataset it is.
 
-    `tracked` may hold patterns. Where `keep_rest` is not set there is no archive part.
+    `tracked` may hold patterns. Without `keep_rest` there is no archive part.
     """
 
     tracked: frozenset[str]

@@ -119,13 +119,13 @@ def _misplaced(day: _Parsed, spec: SplitSpec) -> Iterator[Finding]:
 
 
 def _cut_lines(day: _Parsed, mask: Mask) -> PartText:
-    """Cut at line ends: the stretches of neighbouring rows are joined, nothing is formatted anew."""
+    """Cut at line ends: the stretches of neighbouring rows are joined, nothing is formatted again."""
     first, (stretches, lengths) = day.header.line, chosen_lines(day.text, day.edges, mask)
     starts = len(first) + np.cumsum(lengths) - lengths
     return PartText(b"".join([first, *stretches]), starts, day.rows["ticker"].filter(pl.Series(mask)), day.ordered)
 
 
 def _cut_rows(day: _Parsed, mask: Mask) -> PartText:
-    """Write rows anew, each field as the text that it was; no line of such a part is known to be a row."""
+    """Write the rows again, each field with its original text; no line of such a part is known to be a row."""
     lines = b"".join([written_header(day.header), *(part for _, part in rewritten(day.text, day.header, mask))])
     return PartText(lines, np.zeros(0, np.int64), day.rows["ticker"].filter(pl.Series(mask)), ordered=False)
