@@ -1,6 +1,6 @@
 """Whether a session's numbers can be true: prices, volumes, stamps, and how many rows there are. Pure.
 
-Nothing is dropped for it and nothing is mended: what is found is told (`findings`), and the rows stay the vendor's.
+Nothing is dropped or repaired: `findings` report what is wrong, and the rows stay the vendor's.
 """
 
 import re
@@ -80,7 +80,7 @@ def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]
 def misshapen(text: bytes, columns: int, edges: Offsets) -> tuple[Finding, ...]:
     """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
 
-    Commas and line ends in quotes are none that count.
+    Commas and line ends in quotes do not count.
     """
     if len(edges) < 2:
         return ()
@@ -118,7 +118,7 @@ def nameless(tickers: pl.Series) -> tuple[Finding, ...]:
 def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Finding]:
     """What is wrong with the stamps of a session; `stamps` counts the rows that have each, as text.
 
-    The date of a session is its key's; stamps that say another are told, and change nothing.
+    The date of a session is its key's; stamps that say another are reported, and change nothing.
     """
     dated = [(date_of(stamp, zone), count) for stamp, count in stamps.items()]
     other = {day for day, _ in dated if day is not None and day != session}

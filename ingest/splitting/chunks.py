@@ -12,7 +12,7 @@ _MOST_LINES = 1 << 17
 """Lines in a chunk: a parser's memory grows with each of them, also with those that are empty."""
 
 MAX_LINE = 64 << 20
-"""No row is longer, and no quote is open for longer: else a file without a line end would have to be held whole."""
+"""No row is longer, and no quote is open for longer: else a file without a line end would be in memory as a whole."""
 
 
 def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"") -> Iterator[bytes]:

@@ -46,8 +46,8 @@ def may_repeat(frame: pl.DataFrame, keys: Sequence[str], ordered: bool) -> bool:
 class Repeats:
     """Looks for them in rows that come in chunks and are sorted by ticker: each ticker's rows are seen together.
 
-    Where they are not, rows anywhere could repeat others, and all would have to be held: that is said, and no more
-    is looked for.
+    Where they are not, rows anywhere could repeat others, and all would have to stay in memory: a finding says so, and
+    no more is looked for.
     """
 
     def __init__(self, kind: RowKind, numbers: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a split is asked for, and what comes of it, whatever the size of the text. Pure."""
+"""The input of a split and its result, whatever the size of the text. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -40,7 +40,7 @@ Pieces = Callable[[], Iterator[bytes]]
 """Gives a text in pieces of any size, from its beginning each time."""
 
 Sinks = Callable[[bytes], Mapping[Tier, PartSink]]
-"""Opens the sinks of the parts below a first line; those that were opened before are of no use any more."""
+"""Opens the sinks of the parts below a first line; those opened before are no longer used."""
 
 _CUTS: tuple[Cut, Cut] = ("lines", "polars")
 
