@@ -39,7 +39,7 @@ class StagedSession:
 
 @contextmanager
 def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
-    """A cache opened by who holds its lock, after what a killed run had begun was carried through.
+    """A cache opened by the holder of its lock, after what a killed run had begun was carried through.
 
     Until a run of its own begins its `run` is the newest there was. Raises CacheError.
     """
@@ -89,7 +89,7 @@ def commit_restored(cache: Cache, records: Iterable[SessionRecord]) -> None:
 
 
 def recover(cache: Cache) -> None:
-    """Put right what a kill can leave of a dataset, by who holds the lock. Raises CacheError.
+    """Repair what a kill can leave of a dataset; the caller holds the lock. Raises CacheError.
 
     - A replacement that was told to the manifest (an intent) and is not committed: it is carried through where both of
       its parts are to be had, under their names or staged, and else the session is distrusted, and fetched again.

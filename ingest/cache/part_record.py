@@ -1,6 +1,6 @@
 """Parts that speak for themselves: the tracked part carries what the manifest says of its session.
 
-So a manifest that is gone can be built anew from the parts, and what is there need not be downloaded again. The note is
+So a lost manifest can be built again from the parts, and what is there need not be downloaded again. The note is
 the record as it was before the note was put in, with the hashes of both parts: whether they are still what they were
 is seen byte for byte.
 """

@@ -90,7 +90,7 @@ class LocalExecutor(Executor):
             return Failed(job, error.message)
 
     async def _prepared(self, job: Job, share: Share) -> Staged | Refused:
-        """A file that is unreadable is fetched once more, lest the fault was on the way."""
+        """Fetch an unreadable file once more, since the fault may have been in transit."""
         first = await self._split(job, await self._fetched(job, share))
         if isinstance(first, Staged) or first.acceptable:
             return first

@@ -61,7 +61,7 @@ class Job:
 
 
 def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings) -> list[Job]:
-    """The tasks of a plan's decisions; takes one transaction for each tracked set, of which there are few."""
+    """The tasks of a plan's decisions; takes one transaction for each of the few tracked sets."""
     tuning, manifest = settings.tuning, cache.manifest
     numbers = {tickers: manifest.tracked_sets.number(tickers) for tickers in {one.tracked for one in decisions}}
     replaced = manifest.replacements.held(one.session for one in decisions if one.held.held == "committed")

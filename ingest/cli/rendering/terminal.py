@@ -82,7 +82,7 @@ class Terminal:
                 self._other(event)
 
     def _begin(self) -> None:
-        """Start the bars, anew where a run of another dataset has ended."""
+        """Start the bars, again where a run of another dataset has ended."""
         self._counts.clear()
         self._in_flight.clear()
         self._coming.clear()

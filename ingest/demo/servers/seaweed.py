@@ -198,7 +198,7 @@ def fill(server: Server, who: Identity, objects: Iterable[tuple[str, bytes]], bu
 
 @cache
 def _session() -> Any:
-    """One session for all clients: each loads the description of S3 anew, which takes 0.1 s."""
+    """One session for all clients: each session loads the description of S3 again, which takes 0.1 s."""
     return botocore.session.Session()
 
 
