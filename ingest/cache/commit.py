@@ -26,8 +26,8 @@ class StagedSession:
     """A session whose parts are staged: durable under temporary names, ready to be published and committed.
 
     `staged` are the keys of the parts that are not already in place, byte for byte: the session is a value and may come
-    from another process. `replaces` says whether a version of the session is held, and has
-    to stay whole until this one is; `was_refused` whether bytes of it lie in quarantine.
+    from another process. `replaces` says whether a version of the session is stored, and has to stay whole until this
+    one is; `was_refused` whether bytes of it lie in quarantine.
     """
 
     record: SessionRecord
@@ -125,8 +125,7 @@ def _carry_replacements_through(cache: Cache) -> None:
 
 def _carry_through(parts: PartStore, record: SessionRecord) -> bool:
     """Publish what is still staged of a replacement; False where the result is not what was intended."""
-    keys = {tier: PartKey(record.session, tier) for tier in record.part_sha256}
-    return all(_is_carried(parts, key, record.part_sha256[tier]) for tier, key in keys.items())
+    return all(_is_carried(parts, PartKey(record.session, tier), sha) for tier, sha in record.part_sha256.items())
 
 
 def _is_carried(parts: PartStore, key: PartKey, sha256: str) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -254,6 +254,19 @@ def _is_left(path: Path, ours: Callable[[str], bool]) -> bool:
         return False
     found = opening.state(path)
     return found is not None and not stat.S_ISDIR(found.st_mode)
+
+
+def sizes(folder: Path, files: Iterable[Path]) -> list[int]:
+    """Bytes of files in a folder; those that a run has removed since it was read are left out. Raises CacheError."""
+    with translated("look into", folder):
+        return [size for path in files if (size := _size(path)) is not None]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def sweep(folder: Path, ours: Callable[[str], bool]) -> int:

@@ -190,14 +190,5 @@ def _sizes(layout: Layout) -> Iterable[TierSize]:
 
 
 def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:
-    with durable.translated("look into", folder):
-        sizes = [size for path in files if (size := _bytes(path)) is not None]
+    sizes = durable.sizes(folder, files)
     return TierSize(name, str(folder), sum(sizes), len(sizes))
-
-
-def _bytes(path: Path) -> int | None:
-    """Size of a file; None if a run has removed it since the folder was read."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None

@@ -100,7 +100,7 @@ class LocalExecutor(Executor):
         return await self._split(job, await self._fetched(job, share))
 
     async def _fetched(self, job: Job, share: Share) -> Body:
-        session, item = job.decision.session, job.item
+        session, item = job.session, job.item
         if job.spool:
             return await downloading.fetch_large(self._source, session, item, job.spool, share)
         return await self._source.fetch(session, item, share)

@@ -60,7 +60,7 @@ class _InMemory(Parts):
         record, data = stamped(record, self.packed["tracked"].data, job.dataset.name, job.decision.tracked)
         files = {tier: data if tier == "tracked" else part.data for tier, part in self.packed.items()}
         changed = [tier for tier in files if not (job.replaced and parts.holds(store, job.part(tier), files[tier]))]
-        return record, tuple(store.stage(job.decision.session, tier, files[tier]) for tier in changed)
+        return record, tuple(store.stage(job.session, tier, files[tier]) for tier in changed)
 
 
 class _AsTheyCome(Parts):
@@ -79,7 +79,7 @@ class _AsTheyCome(Parts):
 
     def _sinks(self, header: bytes) -> Mapping[Tier, PartWriter]:
         self._begin_again()
-        tiers, session = TIERS if self._job.decision.keep_rest else TIERS[:1], self._job.decision.session
+        tiers, session = TIERS if self._job.decision.keep_rest else TIERS[:1], self._job.session
         files = {tier: self._open_files.enter_context(self._store.staging(session, tier)) for tier in tiers}
         self._staged = {tier: file.key for tier, file in files.items()}
         self._writers = {tier: PartWriter(file.write, header) for tier, file in files.items()}

@@ -51,13 +51,13 @@ class Job:
     def item(self) -> RemoteObject:
         """The object that is to be fetched."""
         if self.decision.item is None:
-            raise AssertionError(f"{self.decision.session} was planned for download but is not listed")
+            raise AssertionError(f"{self.session} was planned for download but is not listed")
         return self.decision.item
 
     @property
     def spec(self) -> SplitSpec:
         """How its file is to be cut."""
-        return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.decision.session)
+        return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.session)
 
 
 def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, settings: Settings) -> list[Job]:

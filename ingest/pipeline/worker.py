@@ -39,7 +39,7 @@ def _described(job: Job, body: Body, found: SplitResult, packed: Mapping[Tier, P
     """The record of the session, as long as its tracked part has no note."""
     tracked, archive = packed["tracked"], packed.get("archive")
     return SessionRecord(
-        session=job.decision.session,
+        session=job.session,
         etag=body.etag,
         size=body.size,
         last_modified=body.last_modified,

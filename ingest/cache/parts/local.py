@@ -33,7 +33,7 @@ class LocalParts(PartStore):
 
     def path(self, key: PartKey) -> Path:
         """File of a part. Raises CacheError if the key has a staged name that is not one of this part."""
-        path = self.folder(key.tier) / part_name(key.session)
+        path = self._published(key.session, key.tier)
         if not key.staged:
             return path
         if not durable.is_temporary(path, key.staged):
@@ -59,7 +59,7 @@ class LocalParts(PartStore):
             yield Staging(key, write)
 
     def _another(self, session: date, tier: Tier) -> tuple[Path, PartKey]:
-        path = self.folder(tier) / part_name(session)
+        path = self._published(session, tier)
         return path, PartKey(session, tier, durable.another(path).name)
 
     def publish(self, staged: PartKey) -> None:
@@ -74,7 +74,10 @@ class LocalParts(PartStore):
         """The name that a staged part gets when it is published."""
         if not staged.staged:
             raise CacheError(f"{self.path(staged)} is not staged")
-        return self.folder(staged.tier) / part_name(staged.session)
+        return self._published(staged.session, staged.tier)
+
+    def _published(self, session: date, tier: Tier) -> Path:
+        return self.folder(tier) / part_name(session)
 
     def sync(self) -> None:
         """See `PartStore`."""
@@ -83,7 +86,7 @@ class LocalParts(PartStore):
 
     def staged(self, session: date, tier: Tier) -> list[PartKey]:
         """See `PartStore`."""
-        found = durable.staged(self.folder(tier) / part_name(session))
+        found = durable.staged(self._published(session, tier))
         return [PartKey(session, tier, path.name) for path in found]
 
     def leftovers(self, tier: Tier) -> list[str]:
@@ -103,9 +106,7 @@ class LocalParts(PartStore):
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`. A file that a run has removed since the folder was read is left out."""
         folder = self.folder(tier)
-        paths = [folder / name for name in self.names(tier) if name.endswith(".csv.gz")]
-        with durable.translated("look into", folder):
-            return [size for path in paths if (size := _bytes(path)) is not None]
+        return durable.sizes(folder, [folder / name for name in self.names(tier) if name.endswith(".csv.gz")])
 
     def size(self, key: PartKey) -> int:
         """See `PartStore`."""
@@ -143,11 +144,3 @@ def _read_range(file: FileIO, begin: int, end: int) -> bytes:
     while found and len(found) < end - begin and (more := file.read(end - begin - len(found))):
         found += more
     return found
-
-
-def _bytes(path: Path) -> int | None:
-    """Size of a file; None if a run has removed it since the folder was read."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None

@@ -81,7 +81,7 @@ class PartStore(Protocol):
         ...
 
     def sizes(self, tier: Tier) -> Sequence[int]:
-        """Size of each file in a tier that is named like a part, in bytes."""
+        """Bytes of each file in a tier whose name ends like that of a part."""
         ...
 
     def size(self, key: PartKey) -> int:
@@ -126,7 +126,7 @@ def explaining(store: PartStore, key: PartKey) -> Iterator[None]:
 def matches(store: PartStore, key: PartKey, sha256: str) -> bool:
     """Whether a part exists, can be read and has this hash."""
     try:
-        return _sha256(store, key) == sha256
+        return hash_of(store, key) == sha256
     except OSError:
         return False
 
@@ -135,12 +135,13 @@ def surely_matches(store: PartStore, key: PartKey, sha256: str) -> bool:
     """Like `matches`, but raises CacheError if the part exists and cannot be read."""
     with explaining(store, key):
         try:
-            return _sha256(store, key) == sha256
+            return hash_of(store, key) == sha256
         except (FileNotFoundError, NotAFile):
             return False
 
 
-def _sha256(store: PartStore, key: PartKey) -> str:
+def hash_of(store: PartStore, key: PartKey) -> str:
+    """Hexadecimal sha256 of a part. Raises OSError."""
     with store.open(key) as file:
         return sha256_in(file)
 

@@ -11,10 +11,9 @@ from ingest.cache.cache import Layout
 from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts import note
-from ingest.cache.parts.store import PartStore
+from ingest.cache.parts.store import PartStore, hash_of
 from ingest.errors import UnreadableFile
 from ingest.files import opening as files
-from ingest.files.hashing import sha256_in
 from ingest.maintenance.verify.problems import Problem
 from ingest.maintenance.verify.texts import PartLines, sha256_together
 from ingest.market.datasets import Tier
@@ -94,9 +93,7 @@ def _ascend(record: SessionRecord) -> bool:
 
 
 def _wrong(record: SessionRecord, store: PartStore, part: PartKey, size: int) -> Iterator[str]:
-    with store.open(part) as file:
-        sha256 = sha256_in(file)
-    if sha256 != record.part_sha256[part.tier]:
+    if hash_of(store, part) != record.part_sha256[part.tier]:
         yield f"not the file that was written: the sha256 of its {size:,} bytes differs"
         return
     try:

@@ -44,13 +44,13 @@ def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
     rows, actions = found.rows, found.actions or Actions()
     known = {query.ticker: found.actions} if found.actions else {}
     splits = adjusted.split_factors_of(rows, known)
-    timed = made_of(query.interval).timed
-    columns = _prices_of_bars(rows, splits, query) if timed else _prices_of_days(rows, known, splits, query)
+    kind = made_of(query.interval)
+    columns = _prices_of_bars(rows, splits, query) if kind.timed else _prices_of_days(rows, known, splits, query)
     columns["Volume"] = _volume(rows, splits, query.dataset)
     if query.with_actions:
         columns |= _events(actions, _places(rows, actions, _opening(query)), rows.height)
-    index = (_times if timed else _dates)(rows, query.dataset.yahoo_zone)
-    frame = pd.DataFrame(columns, index=index.rename(made_of(query.interval).index))
+    index = (_times if kind.timed else _dates)(rows, query.dataset.yahoo_zone)
+    frame = pd.DataFrame(columns, index=index.rename(kind.index))
     frame.attrs["sources"] = sources(rows, found.missing)
     return frame
 
