@@ -46,7 +46,7 @@ class Stamp:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no file, or one that a run left empty that was killed as it made it."""
+        """Whether the file is missing, or empty because a run was killed while creating it."""
         return self.file is None or not self.file[1]
 
     @property

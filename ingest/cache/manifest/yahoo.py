@@ -99,7 +99,7 @@ class Quotes:
         return self._rows(query, session.isoformat())
 
     def tickers(self) -> frozenset[str]:
-        """Tickers that Yahoo has told of."""
+        """Tickers for which Yahoo has answered."""
         query = "SELECT ticker FROM askings WHERE dataset = ?"
         return frozenset(ticker for (ticker,) in self.database.typed(columns("askings", "ticker"), query))
 
@@ -219,7 +219,7 @@ class Quotes:
             db.execute("DELETE FROM refusals WHERE dataset = ?", (self.database.dataset,))
 
     def nothing_new(self, ticker: str, last: date) -> None:
-        """Record that up to `last` nothing has happened to a ticker that is known: it is no longer traded, say."""
+        """Record that nothing happened to a known ticker up to `last`, for instance because it is no longer traded."""
         with self.database.transaction() as db:
             db.execute(
                 "UPDATE askings SET last = max(last, ?), asked_at = ? WHERE dataset = ? AND ticker = ?",

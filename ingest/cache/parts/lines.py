@@ -110,7 +110,7 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
     """
     if lacking := sorted({*_NEEDED, *numbers} - set(columns)):
         raise CacheError(
-            f"according to the manifest a part has no column {lacking[0]!r}", call("verify", "to check the cache")
+            f"the manifest says that a part has no column {lacking[0]!r}", call("verify", "to check the cache")
         )
 
 

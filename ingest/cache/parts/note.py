@@ -32,7 +32,7 @@ MAX_UNPACKED = 1 << 24
 decides on the memory that it takes."""
 
 _MAX_TAIL = MAX_UNPACKED + (1 << 16)
-"""A note that is packed is no longer than its text, but for the headers that it stands in."""
+"""A packed note is no longer than its text, apart from the headers around it."""
 
 
 def put_note(data: bytes, note: bytes) -> bytes:

@@ -76,7 +76,7 @@ def _insert(db: sqlite3.Connection, table: str, names: tuple[str, ...], row: _Ro
 
 
 def _key_of_csv(table: str, names: tuple[str, ...], row: _Row) -> tuple[tuple[str, ...], _Row]:
-    """Of a CSV whose state is lost at least that there is one: it is made anew. Nothing of other tables."""
+    """For a CSV whose state is lost, that it exists: the next run rebuilds it. For other tables, nothing."""
     key = ("dataset", "ticker", "period")
     values = dict(zip(names, row, strict=True))
     try:
