@@ -66,6 +66,24 @@ class Tuning:
     """Seconds without a successful answer from the source, after which the waits of requests count as waiting in
     vain."""
 
+    yahoo_pause_s: float = 0.4
+    """Seconds between two requests to Yahoo for a ticker."""
+
+    yahoo_attempts: int = 3
+    """Requests for a ticker before it counts as one without an answer."""
+
+    yahoo_backoff_first_s: float = 1.0
+    """The longest first wait after a fault of Yahoo, or a refusal; the following ones double."""
+
+    yahoo_timeout_s: float = 15.0
+    """How long yfinance waits for an answer."""
+
+    yahoo_silences: int = 3
+    """So many tickers in a row without an answer, whatever was tried, mean that Yahoo is left alone ..."""
+
+    yahoo_rest_s: float = 600.0
+    """... for so long, in seconds."""
+
     yahoo_s: float = 120.0
     """Seconds that Yahoo may take for all tickers together: a slow Yahoo must not block the cache."""
 

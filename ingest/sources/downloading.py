@@ -48,12 +48,12 @@ class _Download:
         self._source.sink(events.FetchStarted(self._session, self._item.size))
         self._spool = await run_sync(PartialDownload.open, self._path, self._known())
         self._resumed = self._spool.there
-        for number in range(1, self._source.attempts + 1):
+        for number in range(1, self._source.policy.attempts + 1):
             if await self._filled(number) and (body := await self._checked(number)):
                 seconds = time.monotonic() - self._started
                 self._source.sink(events.Fetched(self._session, self._item.size, seconds, self._resumed))
                 return body
-        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._source.attempts} times")
+        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._source.policy.attempts} times")
 
     def _known(self) -> ObjectVersion:
         return ObjectVersion(self._item.etag, self._item.size)

@@ -18,6 +18,7 @@ from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Source, Write
 from ingest.sources.limits import AdaptiveLimit, Lease, Place, aside
 from ingest.sources.liveness import Liveness
+from ingest.sources.retry_policy import of_massive
 from ingest.sources.retrying import Persistence
 from ingest.sources.spool import ByteRange
 
@@ -56,7 +57,7 @@ class ResilientSource:
     def __init__(self, line: Line, settings: SourceSettings, sink: events.Sink, stop: anyio.Event) -> None:
         self._source, self._liveness, self.tuning = line.source, line.liveness, line.tuning
         self.sink, self.stop = sink, stop
-        self.attempts = settings.attempts
+        self.policy = of_massive(settings.attempts, self.tuning)
         self.limit = AdaptiveLimit(settings.concurrency)
         self._asking_for_life = anyio.Lock()
         self._sent_before = line.source.requests
@@ -118,9 +119,9 @@ class ResilientSource:
         """
         try:
             async with self._finding_out():
-                attempts = min(self.attempts, self.tuning.probe_attempts)
-                tuning = replace(self.tuning, most_waited_s=self.tuning.probe_waited_s)
-                probing = replace(self._persistence(session), attempts=attempts, tuning=tuning)
+                attempts = min(self.policy.attempts, self.tuning.probe_attempts)
+                policy = replace(self.policy, attempts=attempts, most_waited_s=self.tuning.probe_waited_s)
+                probing = replace(self._persistence(session), policy=policy)
                 await probing.call(item.key, partial(self._attempt, partial(self._source.probe, item)))
         except Forbidden:
             return False
@@ -214,7 +215,7 @@ class ResilientSource:
         def report(number: int, wait_s: float, cause: str) -> None:
             self.sink(events.Retrying(session, number, wait_s, cause))
 
-        return Persistence(self.attempts, self._liveness, report, self.stop, self.tuning)
+        return Persistence(self.policy, self._liveness, report, self.stop)
 
     async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         """Tell the limit what each attempt says about the source's health."""

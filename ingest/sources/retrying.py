@@ -1,4 +1,4 @@
-"""Attempts, and the waits between them. Wraps a source's calls, and is not part of them."""
+"""Repeats the calls of an asynchronous source by its policy. Wraps the calls, and is not part of them."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -9,8 +9,8 @@ import anyio
 import tenacity
 
 from ingest.errors import IngestError, Throttled
-from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources.liveness import Liveness
+from ingest.sources.retry_policy import RetryPolicy, failure
 
 _Result = TypeVar("_Result")
 OnRetry = Callable[[int, float, str], None]
@@ -21,35 +21,23 @@ Aside = Callable[[], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """How calls are repeated: how often, until the run is to `stop`, and what is reported before each wait."""
+    """How calls are repeated: by which policy, until the run is to `stop`, and what is reported before each wait."""
 
-    attempts: int
+    policy: RetryPolicy
     liveness: Liveness
     on_retry: OnRetry
     stop: anyio.Event
-    tuning: Tuning = DEFAULT
 
     async def call(self, what: str, call: Callable[[], Awaitable[_Result]], aside: Aside = nullcontext) -> _Result:
         """Call until it succeeds, fails for good, or runs out of attempts or time; raises the last error.
 
-        If the run is to stop there is no other attempt. Waits grow exponentially with full jitter, or are as long as
-        the source asked for (Retry-After), a minute at most.
+        If the run is to stop there is no other attempt.
         """
         one = _Call(self, what, call, aside)
-        retrying = tenacity.AsyncRetrying(
-            stop=self._is_enough,
-            wait=_waits(self.tuning),
-            retry=tenacity.retry_if_exception(_is_retryable),
-            before_sleep=one.before_sleep,
-            sleep=one.sleep,
-            reraise=True,
-        )
+        hooks = {"before_sleep": one.before_sleep, "sleep": one.sleep}
+        retrying = self.policy.built(tenacity.AsyncRetrying, self.stop.is_set, **hooks)
         with self.liveness.asked():
             return await retrying(one)
-
-    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
-        waited = state.idle_for + state.upcoming_sleep
-        return self.stop.is_set() or state.attempt_number >= self.attempts or waited > self.tuning.most_waited_s
 
 
 class _Call(Generic[_Result]):
@@ -80,7 +68,7 @@ class _Call(Generic[_Result]):
 
     def before_sleep(self, state: tenacity.RetryCallState) -> None:
         """Report that another attempt follows, and when."""
-        self._persistence.on_retry(state.attempt_number, state.upcoming_sleep, str(_error(state)))
+        self._persistence.on_retry(state.attempt_number, state.upcoming_sleep, str(failure(state)))
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the run is to stop. After an answer, this wait does not count as silence of the source."""
@@ -88,26 +76,3 @@ class _Call(Generic[_Result]):
             async with self._aside():
                 with anyio.move_on_after(seconds):
                     await self._persistence.stop.wait()
-
-
-def _waits(tuning: Tuning) -> Callable[[tenacity.RetryCallState], float]:
-    shortest, longest = tuning.shortest_wait_s, tuning.longest_wait_s
-    after_fault = tenacity.wait_random_exponential(tuning.backoff_first_s, longest, tuning.backoff_base, shortest)
-    when_slowed_down = tenacity.wait_random_exponential(tuning.patience_first_s, longest, min=shortest)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = _error(state)
-        if not isinstance(error, Throttled):
-            return after_fault(state)
-        asked = error.retry_after_s
-        return when_slowed_down(state) if asked is None else min(asked, tuning.longest_retry_after_s)
-
-    return wait
-
-
-def _is_retryable(error: BaseException) -> bool:
-    return isinstance(error, IngestError) and error.retryable
-
-
-def _error(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tenacity
 
-from ingest.errors import Disrupted, IngestError, NotFound, SourceError, SourceUnavailable, Throttled, Unintelligible
+from ingest.errors import Disrupted, NotFound, SourceError, SourceUnavailable, Throttled, Unintelligible
 from ingest.market.adjust import Days, Floats, raw_prices, raw_volumes, split_factors, without_repeats
 from ingest.market.calendars import today
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.market.yahoo.multipliers import Bars, confirmed
+from ingest.settings import tuning
+from ingest.settings.tuning import Tuning
+from ingest.sources.retry_policy import of_yahoo
 from ingest.sources.yahoo_chart import ChartEvents, Overheard, overheard
 
 if TYPE_CHECKING:
@@ -32,15 +35,6 @@ if TYPE_CHECKING:
 
 PROBED = "SPY"
 """A ticker that trades in each session."""
-
-PAUSE_S = 0.4
-ATTEMPTS = 3
-TIMEOUT_S = 15
-_BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=20)
-_REFUSALS = 3
-"""So many tickers in a row without an answer, whatever was tried, mean that Yahoo is left alone ..."""
-_REST_S = 600
-"""... for so long, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +61,8 @@ class Daily:
 class Yahoo:
     """The one access to Yahoo in a process; safe to share between threads."""
 
-    def __init__(self, pause_s: float | None = None) -> None:
-        self._pause_s = PAUSE_S if pause_s is None else pause_s
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning, self._policy = tuning, of_yahoo(tuning)
         self._door = threading.Lock()
         self._asked_at = float("-inf")
         self._silent: set[str] = set()
@@ -93,7 +87,8 @@ class Yahoo:
         with self._door:
             if (left := self._rests_until - time.monotonic()) > 0:
                 raise SourceUnavailable(
-                    f"Yahoo gave no answer for {_REFUSALS} tickers in a row: it is asked again in {left / 60:.0f} min"
+                    f"Yahoo gave no answer for {self._tuning.yahoo_silences} tickers in a row: "
+                    f"it is asked again in {left / 60:.0f} min"
                 )
             return self._counted(symbol, lambda: self._persistently(symbol, arguments))
 
@@ -106,9 +101,9 @@ class Yahoo:
             raise
         except (Throttled, Disrupted):
             self._silent.add(symbol)
-            if len(self._silent) >= _REFUSALS:
+            if len(self._silent) >= self._tuning.yahoo_silences:
                 self._silent.clear()
-                self._rests_until = time.monotonic() + _REST_S
+                self._rests_until = time.monotonic() + self._tuning.yahoo_rest_s
             raise
         except NotFound as error:
             self._silent.clear()
@@ -133,18 +128,12 @@ class Yahoo:
             raise SourceUnavailable(f"{error}, but no {PROBED} either, which must exist ({other})") from other
 
     def _persistently(self, symbol: str, arguments: dict[str, Any]) -> Told:
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=lambda state: _BACKOFF(state),
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, IngestError) and error.retryable),
-            reraise=True,
-        )
-        return retrying(self._once, symbol, arguments)
+        return self._policy.built(tenacity.Retrying)(self._once, symbol, arguments)
 
     def _once(self, symbol: str, arguments: dict[str, Any]) -> Told:
-        time.sleep(max(0.0, self._asked_at + self._pause_s - time.monotonic()))
+        time.sleep(max(0.0, self._asked_at + self._tuning.yahoo_pause_s - time.monotonic()))
         try:
-            return _ask(symbol, arguments)
+            return _ask(symbol, {"timeout": self._tuning.yahoo_timeout_s} | arguments)
         finally:
             self._asked_at = time.monotonic()
 
@@ -152,7 +141,7 @@ class Yahoo:
 @cache
 def shared() -> Yahoo:
     """The `Yahoo` of this process."""
-    return Yahoo()
+    return Yahoo(tuning.DEFAULT)
 
 
 def _yfinance() -> Any:
@@ -182,7 +171,7 @@ def _ask(symbol: str, arguments: dict[str, Any]) -> Told:
             warnings.simplefilter("ignore", DeprecationWarning)  # of yfinance's own use of pandas
             ticker = yfinance.Ticker(symbol)
             answer = overheard(ticker)
-            frame: pd.DataFrame = ticker.history(timeout=TIMEOUT_S, **arguments)
+            frame: pd.DataFrame = ticker.history(**arguments)
     except Exception as error:  # yfinance passes on whatever its transport and its parsers raise
         raise _translated(symbol, error, came=answer is not None and answer.came) from error
     finally:
@@ -271,6 +260,7 @@ def _day(day: date, later: int = 0) -> Days:
 
 def newest_at_yahoo() -> date:
     """The newest session that Yahoo has of a well-known ticker, requested once; raises SourceError."""
-    told = _ask(PROBED, {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1), "actions": False})
+    window = {"start": today() - timedelta(days=10), "end": today() + timedelta(days=1)}
+    told = _ask(PROBED, window | {"actions": False, "timeout": tuning.DEFAULT.yahoo_timeout_s})
     newest: date = told.frame.index[-1].date()
     return newest

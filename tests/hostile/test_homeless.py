@@ -12,6 +12,7 @@ from pipeline_kit import Place, market_objects, trading_days, window
 
 from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, SourceUnavailable
+from ingest.settings.tuning import Tuning
 from ingest.sources import yahoo
 
 DAYS = trading_days(date(2025, 3, 3), 3)
@@ -81,7 +82,7 @@ def test_whatever_importing_yfinance_raises_is_yahoo_out_of_reach(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(error), *sys.meta_path])
     with pytest.raises(SourceUnavailable, match=f"yfinance cannot be used: {type(error).__name__}"):
-        yahoo.Yahoo(pause_s=0).daily("AAPL", DAYS[0])
+        yahoo.Yahoo(Tuning(yahoo_pause_s=0)).daily("AAPL", DAYS[0])
 
 
 def test_a_frame_of_another_shape_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,4 +90,4 @@ def test_a_frame_of_another_shape_is_no_traceback(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(yahoo, "_ask", lambda symbol, arguments: pd.DataFrame({"Close": [1.0]}))
     with pytest.raises(Disrupted, match="AAPL: an answer that cannot be read"):
-        yahoo.Yahoo(pause_s=0).daily("AAPL", DAYS[0])
+        yahoo.Yahoo(Tuning(yahoo_pause_s=0)).daily("AAPL", DAYS[0])

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from curl_cffi import requests
+from tuning_kit import tune
 
 from ingest.market import calendars
 from ingest.market.catalogue import STOCKS_DAY
@@ -325,5 +326,4 @@ def fresh_yfinance(tmp_path, monkeypatch):
     cache._TzCacheManager._tz_cache = cache._CookieCacheManager._Cookie_cache = None
     YfData._instances.clear()
     source.shared.cache_clear()
-    monkeypatch.setattr(source, "PAUSE_S", 0.0)
-    monkeypatch.setattr(source, "_BACKOFF", lambda state: 0.01)
+    tune(monkeypatch, yahoo_pause_s=0.0, yahoo_backoff_first_s=0.01)

@@ -11,6 +11,7 @@ from ingest.settings import SourceSettings
 from ingest.settings.tuning import Tuning
 from ingest.sources import heard, liveness
 from ingest.sources.liveness import Liveness
+from ingest.sources.retry_policy import of_massive
 from ingest.sources.retrying import Persistence
 
 SETTINGS = SourceSettings(down_after_s=45, read_timeout_s=30, connect_timeout_s=10, low_speed_bytes_per_s=100)
@@ -147,7 +148,7 @@ class TestSilence:
             with one.asked():  # another request, which still waits
                 awake(one, 44)
                 with suppress(IngestError):
-                    await Persistence(1, one, lambda *_: None, anyio.Event()).call("it", call)
+                    await Persistence(of_massive(1, Tuning()), one, lambda *_: None, anyio.Event()).call("it", call)
                 awake(one, 2)
                 assert one.is_down is not lives
 

@@ -19,7 +19,9 @@ from ingest.errors import (
     UnreadableFile,
 )
 from ingest.settings import SourceSettings
+from ingest.settings.tuning import Tuning
 from ingest.sources.liveness import Liveness
+from ingest.sources.retry_policy import of_massive, of_yahoo
 from ingest.sources.retrying import OnRetry, Persistence
 
 Said = tuple[int, float, str]
@@ -38,7 +40,8 @@ class Hurry:
 async def _persist(
     call: Callable[[], Awaitable[str]], attempts: int, on_retry: OnRetry, stop: anyio.Event | Hurry
 ) -> str:
-    return await Persistence(attempts, Liveness(SourceSettings()), on_retry, stop).call("it", call)  # type: ignore[arg-type]
+    policy = of_massive(attempts, Tuning())
+    return await Persistence(policy, Liveness(SourceSettings()), on_retry, stop).call("it", call)  # type: ignore[arg-type]
 
 
 def _call(*outcomes: Exception | str) -> tuple[Callable[[], Awaitable[str]], list[int]]:
@@ -155,6 +158,41 @@ class TestRetryAfter:
         with pytest.raises(Throttled):
             _retry(call, 20, said)
         assert (len(calls), _waits(said)) == (6, [60.0] * 5)
+
+
+class TestSynchronously:
+    """Yahoo's calls are repeated by a policy of the same kind."""
+
+    @staticmethod
+    def _slept(error: Exception) -> tuple[int, list[float]]:
+        calls, slept = [], list[float]()
+
+        def call() -> None:
+            calls.append(error)
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            of_yahoo(Tuning()).built(tenacity.Retrying, sleep=slept.append)(call)
+        assert caught.value is error
+        return len(calls), slept
+
+    @pytest.mark.parametrize("error", [Disrupted("reset"), Throttled("slow down")], ids=repr)
+    def test_yahoo_is_asked_three_times_with_waits_that_double(
+        self, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tenacity.wait.random, "uniform", lambda low, high: high)
+        assert self._slept(error) == (3, [1, 2])
+
+    def test_its_waits_are_jittered_down_to_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tenacity.wait.random, "uniform", lambda low, high: low)
+        assert self._slept(Disrupted("reset")) == (3, [0, 0])
+
+    def test_the_wait_that_the_source_asks_for_is_kept_within_reason(self) -> None:
+        assert self._slept(Throttled("slow down", 86_400.0)) == (3, [60, 60])
+
+    @pytest.mark.parametrize("error", [NotFound("404"), SourceUnavailable("down"), ValueError("a bug")], ids=repr)
+    def test_what_will_not_get_better_is_raised_at_once(self, error: Exception) -> None:
+        assert self._slept(error) == (1, [])
 
 
 class TestStop:

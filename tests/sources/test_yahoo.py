@@ -14,6 +14,7 @@ from yahoo_kit import Security, flat_bars, fresh_yfinance, past_sessions, yahoo
 from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, NotFound, SourceUnavailable, Throttled
 from ingest.market.corporate_actions import StockSplit
+from ingest.settings.tuning import Tuning
 from ingest.sources import yahoo as source
 from ingest.sources.yahoo import PROBED, Yahoo, newest_at_yahoo
 
@@ -111,13 +112,11 @@ def test_a_fault_that_passes_is_not_seen(monkeypatch, fault):
 
 
 def test_a_hang_ends(monkeypatch):
-    monkeypatch.setattr(source, "TIMEOUT_S", 0.3)
-    monkeypatch.setattr(source, "ATTEMPTS", 1)
     with yahoo(monkeypatch, {"AAPL": plain()}) as server:
         server.faults["*"] = "hang"
         began = time.monotonic()
         with pytest.raises(Disrupted):
-            source.shared().daily("AAPL", DAYS[0])
+            Yahoo(Tuning(yahoo_timeout_s=0.3, yahoo_attempts=1)).daily("AAPL", DAYS[0])
     assert time.monotonic() - began < 60
 
 
@@ -151,7 +150,7 @@ def test_there_is_a_pause_between_two_tickers(monkeypatch):
     slept = []
     monkeypatch.setattr(source.time, "sleep", slept.append)
     with yahoo(monkeypatch, {"A": plain(), "B": plain()}):
-        door = source.Yahoo(pause_s=5)
+        door = Yahoo(Tuning(yahoo_pause_s=5))
         door.daily("A", DAYS[0])
         door.daily("B", DAYS[0])
     assert [seconds > 4 for seconds in slept] == [False, True]
@@ -170,6 +169,6 @@ def test_behind_a_proxy_its_certificate_is_verified_too(fresh_yfinance, monkeypa
         with proxying(**dict.fromkeys(names, server.endpoint_url)) as proxy:
             proxy.in_environment(monkeypatch)
             with pytest.raises(Disrupted, match=r"(?i)certificate"):
-                Yahoo().daily("AAPL", date(2025, 3, 3))
+                source.shared().daily("AAPL", date(2025, 3, 3))
         assert server.requests == ()
     assert {line.split()[0] for line in proxy.asked} == {"CONNECT"}
