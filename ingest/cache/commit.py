@@ -43,10 +43,8 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 
     Until a run of its own begins its `run` is the newest there was. Raises CacheError.
     """
-    with Manifest.open(settings.manifest_path, dataset.name) as manifest:
-        newest = next((int(run["run"]) for run in manifest.runs.newest(1)), 0)
-        cache = Cache.through(manifest, Layout.of(settings, dataset), newest)
-        if manifest.replacements.moving():
+    with _opened(settings, dataset) as cache:
+        if cache.manifest.replacements.moving():
             recover(cache)
         yield cache
 
@@ -55,10 +53,16 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Cache]:
     """The same for a run of its own, which begins: its folders are there, and nothing of a kill is left."""
     Layout.of(settings, dataset).parts.create()
-    with for_writing(settings, dataset) as opened:
-        cache = replace(opened, run=opened.manifest.runs.begin(window.start, window.end))
-        recover(cache)
-        yield cache
+    with _opened(settings, dataset) as opened:
+        recover(opened)
+        yield replace(opened, run=opened.manifest.runs.begin(window.start, window.end))
+
+
+@contextmanager
+def _opened(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
+    with Manifest.open(settings.manifest_path, dataset.name) as manifest:
+        newest = next((int(run["run"]) for run in manifest.runs.newest(1)), 0)
+        yield Cache.through(manifest, Layout.of(settings, dataset), newest)
 
 
 def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:

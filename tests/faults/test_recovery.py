@@ -8,6 +8,7 @@ from pipeline_kit import Place, key, market_day
 from runs_kit import DAYS, SPAN
 from tuning_kit import tune
 
+from ingest.cache.parts.local import LocalParts
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError
@@ -114,3 +115,12 @@ def test_a_refused_file_is_quarantined_only_when_its_bytes_are_kept(place, serve
     assert place.run(*SPAN).finished.exit_code == 3
     assert kept.read_bytes() == b"<html>maintenance</html>"
     assert place.query("SELECT session FROM quarantine") == [(str(DAY),)]
+
+
+def test_what_a_run_left_that_was_broken_off_is_looked_for_once(place, server, monkeypatch):
+    broken_off(place, server, published=1)
+    swept, sweep = [], LocalParts.sweep
+    monkeypatch.setattr(LocalParts, "sweep", lambda parts: swept.append(parts) or sweep(parts))
+    assert place.run(*SPAN).gets == []
+    assert len(swept) == 1
+    assert_holds(place, CHANGED)
