@@ -31,7 +31,9 @@ def bring(settings: Settings, query: Query) -> None:
     """
     if not query.fetch:
         return
-    lacking = _lacking(settings, query)
+    with Cache.read(settings, query.dataset) as cache:
+        lacking = _lacking(cache, query)
+        old_csvs = brought_over(cache.manifest) if lacking else ""
     if not lacking:
         return
     if len(lacking) > settings.fallback.max_implicit_files:
@@ -40,6 +42,8 @@ def bring(settings: Settings, query: Query) -> None:
         return
     try:
         _run(settings, query.dataset, lacking)
+        if old_csvs:
+            warn(old_csvs)
     except CacheLocked:
         warn("another run is in progress, so nothing was downloaded from Massive")
     except NotConfirmed as error:
@@ -59,22 +63,17 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
     )
-    with Cache.read(settings, dataset) as cache:
-        old_csvs = brought_over(cache.manifest)
     run.run_sync(quick, [request], ignore).only()
-    if old_csvs:
-        warn(old_csvs)
 
 
-def _lacking(settings: Settings, query: Query) -> Sequence[date]:
+def _lacking(cache: Cache, query: Query) -> Sequence[date]:
     """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
-    with Cache.read(settings, query.dataset) as cache:
-        manifest, calendar = cache.manifest, calendar_of(cache)
-        held = set(manifest.sessions.committed())
-        sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
-        lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
-        since = datetime.now(UTC) - _ASKED_LATELY
-        return [] if lacking and manifest.runs.looked_for(lacking[0], lacking[-1], since) else lacking
+    manifest, calendar = cache.manifest, calendar_of(cache)
+    held = set(manifest.sessions.committed())
+    sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
+    lacking = sorted([*sessions, *_doubtful(manifest, calendar, query)])
+    since = datetime.now(UTC) - _ASKED_LATELY
+    return [] if lacking and manifest.runs.looked_for(lacking[0], lacking[-1], since) else lacking
 
 
 def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
