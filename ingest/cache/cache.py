@@ -1,7 +1,7 @@
-"""The cache of one dataset: where its files lie, and, opened, what its manifest says of them.
+"""The cache of one dataset: where its files are, and, once opened, what its manifest says of them.
 
-Readers open it without a lock: a run may be writing meanwhile. Who holds the lock opens it by `commit.for_writing`,
-which carries through what a killed run had begun. Nothing is written here, so a crash leaves nothing.
+Readers open it without a lock: a run may be writing meanwhile. The holder of the lock opens it with
+`commit.for_writing`, which completes what a killed run had begun. Nothing is written here, so a crash leaves nothing.
 """
 
 from collections.abc import Iterator
@@ -21,17 +21,17 @@ from ingest.sources.spool import spool_path
 
 
 def part_folders(settings: Settings, dataset: Dataset) -> dict[Tier, Path]:
-    """The folders that the settings have for the parts of a dataset."""
+    """The folders for the parts of a dataset, according to the settings."""
     tracked, archive = dataset.folder(settings.tracked_path), dataset.folder(settings.archive_path)
     return {"tracked": tracked / "sessions", "archive": archive}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the files of a dataset's cache lie.
+    """Where the files of a dataset's cache are.
 
-    `parts` are those of both tiers, `csvs` that of the tracked CSVs; below `quarantine` are the bytes of refused files,
-    below `downloads` large files that are on their way.
+    `parts` stores the parts of both tiers, `csvs` is the folder of the tracked CSVs. `quarantine` is the folder for the
+    bytes of refused files, `downloads` the one for partial downloads of large files.
     """
 
     dataset: Dataset
@@ -42,7 +42,7 @@ class Layout:
 
     @staticmethod
     def of(settings: Settings, dataset: Dataset) -> "Layout":
-        """Where the settings have it."""
+        """The layout according to the settings."""
         tracked = dataset.folder(settings.tracked_path)
         return Layout(
             dataset,
@@ -53,11 +53,11 @@ class Layout:
         )
 
     def quarantined(self, session: date) -> Path:
-        """Where the bytes of a session's refused file are kept."""
+        """File for the bytes of a session's refused file."""
         return self.quarantine / part_name(session)
 
     def download(self, session: date) -> Path:
-        """Where a session's file lies while it is on its way, if it is a large one."""
+        """File for a session's partial download, if the object is a large one."""
         return spool_path(self.downloads, session)
 
 
@@ -70,13 +70,13 @@ class Cache(Layout):
 
     @classmethod
     def through(cls, manifest: Manifest, layout: Layout, run: int = 0) -> Self:
-        """A cache whose manifest is open already."""
+        """A cache with a manifest that is already open."""
         folders = (layout.quarantine, layout.downloads)
         return cls(layout.dataset, layout.parts, layout.csvs, *folders, manifest=manifest, run=run)
 
     @classmethod
     @contextmanager
     def read(cls, settings: Settings, dataset: Dataset) -> Iterator[Self]:
-        """Open a cache for reading; one that is not there reads as an empty one. Raises CacheError."""
+        """Open a cache for reading; a missing one reads as empty. Raises CacheError."""
         with Manifest.read(settings.manifest_path, dataset.name) as manifest:
             yield cls.through(manifest, Layout.of(settings, dataset))

@@ -1,9 +1,9 @@
-"""The cache as a run writes it: parts published, manifest committed, replacements carried through.
+"""The cache as a run writes it: parts published, the manifest committed, interrupted replacements completed.
 
 The commit protocol is here and nowhere else. New session: parts staged → published → folders synced → transaction.
-Replacement of a held session: staged → folders synced → intent with the difference → published → folders synced →
-transaction, which also drops the intent. A kill before the intent leaves the old session, one after it leaves the new
-one, since `recover` carries the intent through.
+Replacement of a stored session: staged → folders synced → intent with the difference → published → folders synced →
+transaction, which also drops the intent. A kill before the intent leaves the old session; a kill after it leaves the
+new one, since `recover` completes the replacement.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,9 +25,9 @@ from ingest.splitting.diff import Correction
 class StagedSession:
     """A session whose parts are staged: durable under temporary names, ready to be published and committed.
 
-    `staged` are the keys of the parts that are not already in place, byte for byte: the session is a value and may come
-    from another process. `replaces` says whether a version of the session is stored, and has to stay whole until this
-    one is; `was_refused` whether bytes of it lie in quarantine.
+    `staged` holds the keys of the parts that are not already in place, byte for byte: the session is a value and may
+    come from another process. `replaces` says whether a version of the session is stored, which has to stay whole until
+    this one is; `was_refused` whether bytes of the session are in quarantine.
     """
 
     record: SessionRecord
@@ -39,9 +39,9 @@ class StagedSession:
 
 @contextmanager
 def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
-    """A cache opened by the holder of its lock, after what a killed run had begun was carried through.
+    """Open a cache for the holder of its lock, after completing replacements that a killed run had begun.
 
-    Until a run of its own begins its `run` is the newest there was. Raises CacheError.
+    Until the caller begins a run, `run` is the number of the newest one. Raises CacheError.
     """
     with _opened(settings, dataset) as cache:
         if cache.manifest.replacements.moving():
@@ -51,7 +51,7 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 
 @contextmanager
 def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Cache]:
-    """The same for a run of its own, which begins: its folders are there, and nothing of a kill is left."""
+    """Like `for_writing`, but begin a run: its folders exist, and whatever a kill left is repaired."""
     Layout.of(settings, dataset).parts.create()
     with _opened(settings, dataset) as opened:
         recover(opened)
@@ -66,7 +66,7 @@ def _opened(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 
 
 def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
-    """Make staged sessions done, all in one transaction. Raises CacheError."""
+    """Commit staged sessions, all in one transaction. Raises CacheError."""
     if replacing := [one for one in batch if one.replaces]:
         cache.parts.sync()
         cache.manifest.replacements.intend([(one.record, one.correction) for one in replacing])
@@ -82,29 +82,30 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
 
 
 def discard_staged(cache: Cache, unwanted: StagedSession) -> None:
-    """Remove the staged parts of a session that will not be committed: another execution of its task came first."""
+    """Remove the staged parts of a session that will not be committed: another run of its task came first."""
     for part in unwanted.staged:
         cache.parts.discard(part)
 
 
 def commit_restored(cache: Cache, records: Iterable[SessionRecord]) -> None:
-    """Make sessions done whose parts were in their places all along; what was refused of them stays refused."""
+    """Commit sessions whose parts were in place all along; their refused files stay refused."""
     cache.manifest.sessions.commit(records, [], cache.run, refused_stay=True)
 
 
 def recover(cache: Cache) -> None:
     """Repair what a kill can leave of a dataset; the caller holds the lock. Raises CacheError.
 
-    - A replacement that was told to the manifest (an intent) and is not committed: it is carried through where both of
-      its parts are to be had, under their names or staged, and else the session is distrusted, and fetched again.
-    - The bytes of a refused file that an acceptance has applied: they are removed with their session's intent.
-    - Parts that were staged, or published, of a session that no transaction names: the staged ones are removed; the
-      published ones stay, orphans to `verify`, until the session is fetched again and they are replaced.
+    - A replacement recorded in the manifest (an intent) but not committed: completed if both new parts exist, published
+      or staged. Otherwise the session is distrusted, and the next run downloads it again.
+    - The bytes of a refused file that has been accepted: removed when its session's replacement is completed.
+    - Staged or published parts of a session that was never committed: the staged ones are removed. The published ones
+      stay, as orphans for `verify`, until the session is downloaded again and replaces them.
     - Temporary files beside parts, refused files and CSVs: removed.
-    - CSVs that are newer than the manifest says, or made of sessions that it calls unseen: nothing is done here, since
-      the next projection builds upon none that is not the file that the manifest knows.
-    - A large file that is half on its way: kept, since the next run goes on from there; it removes those of no use.
-    - A manifest that was about to take a damaged one's place: `Manifest.open` has finished that before.
+    - CSVs newer than the manifest says, or built from sessions that it does not call projected: left alone, since the
+      next projection extends only files that the manifest knows.
+    - The partial download of a large file: kept, and the next run resumes it. That run also removes partial downloads
+      that are no longer needed.
+    - A new manifest ready to replace a damaged one: already put in place by `Manifest.open`.
     """
     _carry_replacements_through(cache)
     cache.parts.sweep()
@@ -113,7 +114,7 @@ def recover(cache: Cache) -> None:
 
 
 def _carry_replacements_through(cache: Cache) -> None:
-    """What is staged of them is lost to a sweep, so this comes first."""
+    """Complete replacements. This comes before the sweep, which would remove their staged parts."""
     manifest = cache.manifest
     intents = manifest.replacements.intents()
     finished = [intent for intent in intents if _carry_through(cache.parts, intent[0])]
@@ -123,17 +124,17 @@ def _carry_replacements_through(cache: Cache) -> None:
     if finished:
         corrections: list[Correction] = [correction for _, correction in finished if correction]
         manifest.sessions.commit([record for record, _ in finished], corrections, cache.run)
-    for record, _ in finished:  # the run that was killed may have applied what was in quarantine
+    for record, _ in finished:  # the killed run may have accepted the file in quarantine
         durable.remove(cache.quarantined(record.session))
 
 
 def _carry_through(parts: PartStore, record: SessionRecord) -> bool:
-    """Publish what is still staged of a replacement; False where the result is not what was intended."""
+    """Publish the parts of a replacement that are still staged; False if the result is not what was intended."""
     return all(_is_carried(parts, PartKey(record.session, tier), sha) for tier, sha in record.part_sha256.items())
 
 
 def _is_carried(parts: PartStore, key: PartKey, sha256: str) -> bool:
-    """Whether a part is what was intended, or has become so: it is known by its hash among those that are staged."""
+    """Whether a part is the intended one, if need be after publishing the staged part that has its hash."""
     if surely_matches(parts, key, sha256):
         return True
     for left in parts.staged(key.session, key.tier):

@@ -1,12 +1,13 @@
-"""Tracked CSVs: `Date,Open,High,Low,Close,Volume`, one row a date, ascending, prices as published.
+"""Tracked CSVs: `Date,Open,High,Low,Close,Volume`, one row per date, ascending, prices as published.
 
-Of minutes a ticker has a folder with a CSV a month, `Datetime,…`: a session touches one of them. A CSV is a projection
-of the parts: it can be made again from them at any time. It is built upon only while it is the file that the manifest
-knows, by its hash; so neither a kill nor an editor can put a wrong row into it.
+For minute data a ticker has a folder with one CSV per month, `Datetime,…`: a session touches only one of them. A CSV is
+a projection of the parts and can be rebuilt from them at any time. It is extended only while it is the file that the
+manifest knows by its hash, so neither a kill nor an editor can put a wrong row into it.
 
-Readers guess a column's type from its first rows, so each number of a column looks alike: `FORMAT` 1 writes prices,
-and volumes that may have decimals, with a decimal point in every row. CSVs of an earlier format are dirty, and built
-upon all the same: `read_base` gives them in today's. A kill leaves some of both formats, each known by its state.
+Readers guess a column's type from its first rows, so all numbers of a column look alike: `FORMAT` 1 writes prices, and
+volumes that may have decimals, with a decimal point in every row. CSVs of an earlier format are dirty but are still
+extended: `read_base` converts them to the current format. A kill leaves files of both formats; the state of each says
+which it has.
 """
 
 import hashlib
@@ -29,24 +30,24 @@ _DATE = len("2025-11-11")
 
 @dataclass(frozen=True, slots=True)
 class CsvFolder:
-    """Where the CSVs of a dataset lie: in one folder, or, where a month has one, in one a ticker below it."""
+    """Where a dataset's CSVs are: in one folder, or, with one CSV per month, in a folder per ticker below it."""
 
     path: Path
     dataset: Dataset
 
     @property
     def by_month(self) -> bool:
-        """Whether a ticker has a folder with a CSV a month."""
+        """Whether each ticker has a folder with one CSV per month."""
         return self.dataset.kind.csv_shape == "months"
 
     @property
     def header(self) -> bytes:
-        """First line of its CSVs: the index is named as yfinance names it, and what has no volume has no column."""
+        """First line of its CSVs: the index has yfinance's name; data without volume has no volume column."""
         numbers = (name.capitalize() for name in self.dataset.numbers)
         return ",".join([self.dataset.kind.index, *numbers]).encode() + b"\n"
 
     def file(self, ticker: str, period: str = "") -> Path:
-        """File of a ticker's CSV, or of that of a month; without a month the folder of them.
+        """Path of a ticker's CSV, or of its CSV of one month; for monthly CSVs without a `period`, their folder.
 
         The ticker must be one that can be tracked. Raises CacheError.
         """
@@ -56,13 +57,13 @@ class CsvFolder:
         return self.path / name / f"{period}{_MONTH_FILE}" if period else self.path / name
 
     def folders(self) -> Iterator[Path]:
-        """All folders in which its CSVs lie. Raises CacheError."""
+        """All folders that contain its CSVs. Raises CacheError."""
         yield self.path
         if self.by_month:
             yield from filter(opening.is_folder, _matching(self.path, f"*{self.dataset.csv_suffix}"))
 
     def present(self) -> Iterator[Path]:
-        """All its CSVs, known or not. Raises CacheError."""
+        """All CSVs in its folders, known to the manifest or not. Raises CacheError."""
         if not self.by_month:
             yield from _matching(self.path, f"*{self.dataset.csv_suffix}")
             return
@@ -71,22 +72,22 @@ class CsvFolder:
             yield from _matching(folder, f"*{_MONTH_FILE}")
 
     def sweep(self) -> None:
-        """Remove what killed processes left half-made. For who holds the lock. Raises CacheError."""
+        """Remove temporary files that killed processes left. The caller holds the lock. Raises CacheError."""
         for folder in self.folders():
             durable.sweep(folder, self.has_name)
 
     def has_name(self, name: str) -> bool:
-        """Whether a CSV of its, of some ticker or month, has this name in its folder."""
+        """Whether some ticker's CSV, or the CSV of some month, has this file name."""
         return _MONTH_NAME.fullmatch(name) is not None if self.by_month else self.has_ticker(name)
 
     def not_folders(self) -> Iterator[Path]:
-        """What stands where a ticker's folder of months belongs, and is none. Raises CacheError."""
+        """Whatever has the name of a ticker's folder of monthly CSVs but is not a folder. Raises CacheError."""
         if self.by_month:
             named = filter(lambda path: self.has_ticker(path.name), _matching(self.path, f"*{self.dataset.csv_suffix}"))
             yield from (path for path in named if not opening.is_folder(path))
 
     def has_ticker(self, name: str) -> bool:
-        """Whether it is the name that some ticker's CSV, or folder of months, has."""
+        """Whether some ticker's CSV, or its folder of monthly CSVs, has this name."""
         try:
             ticker = self.dataset.ticker_of(name.removesuffix(self.dataset.csv_suffix))
         except UsageError:
@@ -100,7 +101,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def looks_intact(folder: CsvFolder, known: Projection) -> bool:
-    """Whether the file has the size and time that it was written with: one `stat`, its content is not read."""
+    """Whether the file still has the size and time it was written with: one `stat`, its content is not read."""
     path = folder.file(known.ticker, known.period)
     with durable.translated("look at", path):
         found = opening.state(path)
@@ -110,7 +111,7 @@ def looks_intact(folder: CsvFolder, known: Projection) -> bool:
 
 
 def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, int]]:
-    """Size and time of a ticker's CSVs of months, by month, as `looks_intact` asks for; in one go, which is faster."""
+    """Size and time of a ticker's monthly CSVs, by month, to check as `looks_intact` does: one scan is faster."""
     path = folder.file(ticker)
     with durable.translated("look into", path):
         try:
@@ -123,7 +124,7 @@ def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, i
 
 
 def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
-    """Content of a CSV to build upon, in today's format; None where it is not the file that the manifest knows."""
+    """Content of a CSV to extend, in the current format; None if it is not the file that the manifest knows."""
     path = folder.file(known.ticker, known.period)
     with durable.translated("read", path):
         try:
@@ -138,13 +139,13 @@ def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
 
 
 def _pointed(content: bytes, dataset: Dataset) -> bytes:
-    """A CSV of format 0 in format 1. Of contracts the volume, which ends a line, stays whole."""
+    """A CSV of format 0 in format 1. Volumes in contracts, which end a line, stay whole numbers."""
     end = rb"(?=,)" if dataset.counts_contracts else rb"(?=[,\r\n])"
     return re.sub(rb"(?<=,)[+-]?[0-9]+" + end, rb"\g<0>.0", content)
 
 
 def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]) -> bytes:
-    """A CSV's content with the rows of the replaced dates taken out and the new (date, line) pairs put in."""
+    """A CSV's content without the rows of the replaced dates, and with the new (date, line) pairs."""
     old = base.removeprefix(header).splitlines(keepends=True)
     added = {day: f"{line}\n".encode() for day, line in new}
     if not added and not replaced:
@@ -159,7 +160,7 @@ def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: 
 
 
 def write(folder: CsvFolder, known: Projection, content: bytes, batch: batches.Batch) -> Projection:
-    """Replace a CSV with a batch, or remove it where it has no rows. Returns its new state."""
+    """Replace a CSV as part of a batch, or remove it if it has no rows. Returns its new state."""
     path = folder.file(known.ticker, known.period)
     if not content:
         batch.remove(path)

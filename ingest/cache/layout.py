@@ -1,4 +1,4 @@
-"""What a session's parts are called, and the index that finds a ticker's lines in one of them."""
+"""Keys of a session's parts, and the index that finds a ticker's lines in one of them."""
 
 import json
 from bisect import bisect_left, bisect_right
@@ -27,10 +27,11 @@ class PartKey:
 
 @dataclass(frozen=True, slots=True)
 class MemberIndex:
-    """Where a part's gzip members begin and which ticker each begins with.
+    """Where a part's gzip members begin, and the ticker that each begins with.
 
-    `offsets` has one entry a member and one for the end of the file; `firsts` one a member. Only where the rows are
-    sorted by ticker can a ticker be looked up: elsewhere `ordered` is False and every member may hold it.
+    `offsets`, in bytes, has one entry per member and one for the end of the file; `firsts` has one per member. A ticker
+    can be looked up only if the rows are sorted by ticker: otherwise `ordered` is False, and every member may contain
+    it.
     """
 
     offsets: tuple[int, ...]
@@ -43,7 +44,7 @@ class MemberIndex:
 
     @classmethod
     def decode(cls, blob: bytes) -> Self:
-        """Inverse of `encode`; raises ValueError for what is none."""
+        """Inverse of `encode`; raises ValueError if the bytes are not an index."""
         raw = json.loads(blob)
         if type(raw) is not list or [type(one) for one in raw] != [list, list, bool]:
             raise ValueError("no index")
@@ -58,7 +59,7 @@ class MemberIndex:
         return cls(tuple(offsets), tuple(firsts), ordered)
 
     def members(self, tickers: Collection[str]) -> list[int]:
-        """Numbers of the members that may hold rows of these tickers, ascending."""
+        """Numbers of the members that may contain rows of these tickers, ascending."""
         if not self.ordered:
             return list(range(len(self.offsets) - 1))
         found: set[int] = set()
@@ -69,7 +70,7 @@ class MemberIndex:
         return sorted(found)
 
     def beginning(self, prefix: str) -> range:
-        """Numbers of the members that may hold tickers that begin with this."""
+        """Numbers of the members that may contain tickers with this prefix."""
         if not self.ordered:
             return range(len(self.offsets) - 1)
         first = max(bisect_left(self.firsts, prefix) - 1, 0)
@@ -78,7 +79,7 @@ class MemberIndex:
 
 
 class Indexes(Mapping[Tier, MemberIndex]):
-    """The indexes of a session's parts as stored, each decoded when it is looked at: mostly one of the two is."""
+    """The stored indexes of a session's parts, each decoded on access: mostly only one of the two is needed."""
 
     __slots__ = ("_blobs", "_manifest")
 
@@ -86,7 +87,7 @@ class Indexes(Mapping[Tier, MemberIndex]):
         self._blobs, self._manifest = blobs, manifest
 
     def __getitem__(self, tier: Tier) -> MemberIndex:
-        """Raises ManifestDamaged where it is none."""
+        """The index of a tier's part. Raises ManifestDamaged if the stored bytes are not an index."""
         try:
             return MemberIndex.decode(self._blobs[tier])
         except ValueError as error:
@@ -104,10 +105,10 @@ class Indexes(Mapping[Tier, MemberIndex]):
 
 @dataclass(frozen=True, slots=True)
 class PartsOf:
-    """How to read a committed session: its tracked set decides in which part a ticker's lines are.
+    """How to read a committed session: its tracked set decides which part has a ticker's lines.
 
-    `sha256` are the parts' own. `version` is another one after each commit of the session. `in_doubt`: its parts were
-    found not to be what they should. `staged` are those that are not under their names yet.
+    `sha256` has the hash of each part. `version` changes with each commit of the session. `in_doubt` says that its
+    parts were found not to be what was written. `staged` has the keys of parts that are not published yet.
     """
 
     session: date
@@ -121,11 +122,11 @@ class PartsOf:
     staged: Mapping[Tier, PartKey] = field(default_factory=dict)
 
     def key(self, tier: Tier) -> PartKey:
-        """The key to read this part by."""
+        """The key under which to read this part."""
         return self.staged.get(tier) or PartKey(self.session, tier)
 
     def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:
-        """Those of the wanted tickers whose lines, if there are any, are in this tier's part."""
+        """The wanted tickers whose lines, if there are any, are in this tier's part."""
         if tier not in self.index:
             return frozenset()
         inside = covered(self.tracked, frozenset(wanted))

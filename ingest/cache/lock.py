@@ -1,4 +1,4 @@
-"""One run at a time: a lock on the cache that dies with its holder, and a note of who holds it."""
+"""One run at a time: a lock on the cache that ends with its holder, and a note that names the holder."""
 
 import json
 import os
@@ -19,17 +19,17 @@ _MOST_NOTED = 1 << 16
 
 
 def is_claimed(root: Path) -> bool:
-    """Whether a run says that it holds the cache; one that was killed may still say so."""
+    """Whether a note says that a run holds the cache; a killed run leaves its note behind."""
     with durable.translated("look at", root):
         return opening.is_there(root / _NOTE)
 
 
 @contextmanager
 def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
-    """Hold a cache's lock; raises CacheLocked, naming the holder, where another has it for longer than `wait_s`.
+    """Hold a cache's lock; raises CacheLocked, naming the holder, if another keeps it for more than `wait_s` seconds.
 
-    The operating system drops the lock when its holder ends, however it ends: a stale one never blocks. The note
-    beside it is for people and may be out of date, so it decides nothing.
+    The operating system releases the lock however its holder ends, so a stale lock never blocks. The note beside it is
+    for people: it may be out of date, and nothing depends on it.
     """
     durable.make_folder(root)
     note = root / _NOTE
@@ -37,7 +37,7 @@ def hold(root: Path, wait_s: float = 0) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # it decides nothing, and must not hide what the run met
+        with suppress(OSError):  # nothing depends on it, and it must not hide an error of the run
             note.unlink(missing_ok=True)
         lock.release()
 
@@ -62,9 +62,9 @@ def _acquired(path: Path, note: Path, wait_s: float) -> filelock.BaseFileLock:
 
 
 def _mode(path: Path) -> int:
-    """Mode of the lock's file, which is made here where it is not there.
+    """Mode of the lock file, which is created here if it is missing.
 
-    filelock would give it a mode of its own, whatever the umask says, and a group could not share the lock.
+    filelock would set a mode of its own, whatever the umask says, and a group could not share the lock.
     """
     if opening.is_no_file(path):
         raise opening.NotAFile(f"{path.name} is a link, a folder or a pipe, not a file: move it away")
@@ -76,7 +76,7 @@ def _mode(path: Path) -> int:
 
 
 def _write(note: Path, words: bytes) -> None:
-    """Anew, whatever is under the name: what somebody put there is not written into."""
+    """Write the note as a new file: whatever has its name is removed, not written into."""
     if opening.is_there(note):
         note.unlink()
     with opening.created(note) as descriptor:

@@ -1,8 +1,8 @@
-"""Parts that speak for themselves: the tracked part carries what the manifest says of its session.
+"""Parts that describe themselves: a tracked part carries the manifest's record of its session.
 
-So a lost manifest can be built again from the parts, and what is there need not be downloaded again. The note is
-the record as it was before the note was put in, with the hashes of both parts: whether they are still what they were
-is seen byte for byte.
+So a lost manifest can be rebuilt from the parts, and nothing that is stored has to be downloaded again. The note is the
+record as it was before the note was added, with the hashes of both parts: they show, byte for byte, whether the parts
+are unchanged.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from ingest.cache.parts import note as stamp
 _VERSION = 1
 _PIECE = 1 << 20
 _MAX_NESTED = 1 << 16
-"""Lists and objects in a note: each takes many times its text in memory, and a record has a few."""
+"""Lists and objects in a note: each takes many times its text in memory, and a record has only a few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """A tracked part's own word on its session.
+    """What a tracked part says of its session.
 
-    `tickers` is the set that it was split by, and `record` has no number for it; when the source's file was published
-    is not said.
+    `tickers` is the set that the session was split by. `record` has no number for that set, and no time of publication
+    for the source's file.
     """
 
     dataset: str
@@ -37,9 +37,9 @@ class Stamped:
 
 
 def stamped(record: SessionRecord, data: bytes, dataset: str, tickers: frozenset[str]) -> tuple[SessionRecord, bytes]:
-    """A tracked part with its record put in, and the record of that.
+    """A tracked part with its record added as a note, and the record of the result.
 
-    A note too long for the first header (tens of thousands of tracked tickers, say) stands at the end.
+    A note too long for the first header (tens of thousands of tracked tickers, say) is put at the end.
     """
     note = note_of(record, dataset, tickers)
     if note is None:
@@ -51,11 +51,11 @@ def stamped(record: SessionRecord, data: bytes, dataset: str, tickers: frozenset
 
 
 def note_of(record: SessionRecord, dataset: str, tickers: frozenset[str]) -> bytes | None:
-    """What a tracked part is to say of itself; `record` is that of the part without it.
+    """The note for a tracked part; `record` describes the part without it.
 
-    None where that would be longer than a note can be: such a part says nothing.
+    None if the note would be too long: such a part carries no note.
     """
-    # What depends on when it was uploaded stays out: equal files make equal parts.
+    # The time of upload stays out: equal files make equal parts.
     told = codec.to_json(replace(record, tracked_set=0, last_modified=""))
     said = json.dumps([_VERSION, dataset, sorted(tickers), told]).encode()
     return zlib.compress(said) if len(said) <= stamp.MAX_UNPACKED else None
@@ -71,14 +71,14 @@ def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionReco
 
 
 def read_record(file: BinaryIO) -> Stamped | None:
-    """What a tracked part says of itself; None where it says nothing, or is not what it says.
+    """What a tracked part says of its session; None if it has no note, or does not match it.
 
-    Where the note is at the end, as it is in large parts, no more than a piece of the file is held in memory.
+    If the note is at the end, as in large parts, only one piece of the file is held in memory at a time.
     """
     try:
         found = stamp.take_tail(file)
         return _with_tail(file, *found) if found else _with_front(file)
-    # A note may hold anything: of another version, of another tool, damaged.
+    # A note may contain anything: from another version or tool, or damaged.
     except (zlib.error, struct.error, ValueError, RecursionError):
         return None
 
@@ -119,7 +119,7 @@ def _understood(note: bytes) -> Stamped | None:
 
 
 def _unpacked(note: bytes) -> bytes:
-    """The text of a note. Raises ValueError for one that no part is given, of which no more is unpacked than may be."""
+    """The text of a note. Raises ValueError for one we would not write; never unpacks more than the longest allowed."""
     packed = zlib.decompressobj()
     said = packed.decompress(note, stamp.MAX_UNPACKED)
     if not packed.eof or said.count(b"[") + said.count(b"{") > _MAX_NESTED:

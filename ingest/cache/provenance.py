@@ -1,7 +1,7 @@
-"""Where a cache's files come from: it holds those of one source, and another one is refused.
+"""Which source a cache's files come from: a cache holds files of one source, and another source is refused.
 
-A cache learns its source from the first run that is answered; one of a version before this, too. It may change as long
-as nothing is held.
+The first run that gets an answer sets the source, also for a cache that an earlier version of this program made. The
+source may change as long as nothing is stored.
 """
 
 from ingest.cache.manifest import Manifest
@@ -10,7 +10,7 @@ from ingest.settings import SourceSettings
 
 
 def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
-    """Raise UsageError where the cache holds files of another source: two markets would be mixed."""
+    """Raise UsageError if the cache holds files of another source: two markets would be mixed."""
     known = manifest.source.name()
     if known in (None, source.name) or not manifest.source.holds_anything():
         return
@@ -21,6 +21,6 @@ def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
 
 
 def adopt_source(manifest: Manifest, source: SourceSettings) -> None:
-    """Make a source, which the cache must not refuse, the cache's own. What another one answered is forgotten."""
+    """Make a source that the cache does not refuse the cache's own. Answers of another source are forgotten."""
     if manifest.source.name() != source.name:
         manifest.source.adopt(source.name)

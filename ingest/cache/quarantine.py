@@ -1,4 +1,4 @@
-"""The bytes of files that were refused, kept beside the cache for somebody to look at, and perhaps to accept."""
+"""The bytes of refused files, kept beside the cache for somebody to look at and perhaps accept."""
 
 from datetime import date
 from pathlib import Path
@@ -11,9 +11,10 @@ from ingest.sources.base import Body, looks_like_md5
 
 
 def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
-    """Keep the bytes of a file that was refused, and say so. Raises CacheError.
+    """Keep the bytes of a refused file, and record it. Raises CacheError.
 
-    A kill before the row leaves bytes that no row knows: the next run refuses the file, and keeps it, again.
+    A kill before the record leaves bytes that the manifest does not know: the next run refuses and keeps the file
+    again.
     """
     path, size = cache.quarantined(session), body.size
     durable.make_folder(cache.quarantine)
@@ -28,7 +29,7 @@ def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptabl
 
 
 def wrong_with(path: Path, one: QuarantinedFile) -> str | None:
-    """Why a kept file is not the one that was refused, in words; None where it is. Raises OSError."""
+    """How a kept file differs from the one that was refused, in words; None if it does not. Raises OSError."""
     if not opening.is_there(path):
         return "it is gone"
     size = opening.size(path)

@@ -1,8 +1,8 @@
-"""What the parts say of themselves, taken into a manifest that lacks it: so nothing is downloaded that is there.
+"""Restores sessions from their parts if the manifest has lost them, so that stored files are not downloaded again.
 
-A tracked part carries the record of its session (`part_record`). It is believed where both parts are, byte for byte,
-what it says; the source's listing then tells, by the ETag, whether it still has that very file. What is not in the
-parts is lost with a manifest: corrections, what Yahoo said, which files were refused, earlier runs.
+A tracked part carries the record of its session (`part_record`). The record is trusted only if both parts match it,
+byte for byte; the source's listing then shows, by the ETag, whether the source still has that very file. What is not in
+the parts is lost with a manifest: corrections, Yahoo's answers, which files were refused, earlier runs.
 """
 
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ from ingest.market.datasets import is_part_name, session_of
 
 
 def rebuild(cache: Cache) -> str | None:
-    """Take up the parts of a cache whose manifest knows none; says in words what came of it. Raises CacheError."""
+    """Restore sessions from their parts if the manifest has none; returns the outcome in words. Raises CacheError."""
     if cache.manifest.sessions.committed() or not (found := part_days(cache.parts)):
         return None
     taken = take_up(cache, found)
@@ -29,7 +29,7 @@ def rebuild(cache: Cache) -> str | None:
 
 
 def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
-    """Commit those of these sessions whose parts are what their own word says, in one transaction; returns them.
+    """Commit, in one transaction, those of these sessions whose parts match their record; returns them.
 
     One record is in memory at a time. Raises CacheError.
     """
@@ -45,7 +45,7 @@ def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
 
 
 def part_days(parts: PartStore) -> frozenset[date]:
-    """Days of which there is a tracked part. Raises CacheError."""
+    """Days that have a tracked part. Raises CacheError."""
     return frozenset(day for name in parts.names("tracked") if is_part_name(name) and (day := session_of(name)))
 
 
@@ -59,12 +59,12 @@ def _trusted(layout: Layout, days: Collection[date]) -> Iterator[part_record.Sta
 
 
 def is_whole(parts: PartStore, record: SessionRecord) -> bool:
-    """Whether both parts are the files of this record."""
+    """Whether both parts are the files that this record describes."""
     return all(matches(parts, PartKey(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
 
 
 def _said(store: PartStore, part: PartKey) -> part_record.Stamped | None:
-    """What a part says of itself; None where it is not there or cannot be read: its day is then fetched again."""
+    """The record in a part; None if the part is missing or unreadable: its day is then downloaded again."""
     try:
         with store.open(part) as file:
             return part_record.read_record(file)

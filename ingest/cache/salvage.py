@@ -1,8 +1,8 @@
-"""A new manifest out of a damaged one, of all datasets: row by row what can be read, then what the parts say.
+"""A new manifest built from a damaged one, for all datasets: the rows that can be read, then what the parts say.
 
-Nothing of the damaged one is changed, and it stays where it is until the new one is whole and durable: a repair that is
-killed before is begun again and comes to the same. Sessions of which no row can be read are taken up from their parts;
-those that an interrupted replacement is about are not: recovery carries that through.
+The damaged manifest is not changed, and stays in place until the new one is whole and durable: a repair killed before
+that starts over, with the same result. Sessions without a readable row are restored from their parts, except those of
+an interrupted replacement: recovery completes that.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 
 def renew(settings: Settings, say: Say) -> None:
-    """Put a new manifest in the place of a damaged one; `say` gets what came of it, in words. Raises CacheError."""
+    """Replace a damaged manifest with a new one; `say` gets what came of it, in words. Raises CacheError."""
     path = settings.manifest_path
     building = replacement.begin(path)
     with Database.open(building, STOCKS_DAY.name) as new, new.transaction() as db:

@@ -1,9 +1,9 @@
-"""Parts read while a run may be replacing them: of each session what was held before, or what is held after.
+"""Reads parts while a run may be replacing them: each session is read as it was before, or as it is after.
 
-A run tells the manifest which part is to be replaced by which (an intent) before it moves a file, and commits after. So
-who asks the manifest again when the files were read knows which of them may have been others than it was told, and
-reads those again. A run that was killed between the two leaves its intent: then whichever files are there are known by
-their hashes, and are read by the record that is theirs. Nothing is written here; a crash leaves nothing.
+A run records in the manifest which parts will be replaced (an intent) before it moves a file, and commits afterwards.
+So a reader that asks the manifest again after reading knows which files may have changed meanwhile, and reads those
+again. A run killed between the two leaves its intent: then hashes show which files exist, and each is read by the
+record that belongs to it. Nothing is written here; a crash leaves nothing.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,13 +23,13 @@ from ingest.market.datasets import Tier
 Read = Callable[[Sequence[PartsOf]], pl.DataFrame]
 
 _ROUNDS = 20
-"""So often sessions are read again that were replaced meanwhile: a run replaces each of them once."""
+"""How many times sessions replaced meanwhile are read again: a run replaces each of them once."""
 
 
 def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFrame]:
-    """What `read` makes of the parts of sessions that are held: rows with a column `date`, none of them torn.
+    """What `read` makes of the parts of stored sessions: rows with a column `date`, never a mix of two versions.
 
-    Raises CacheError where a part cannot be read, and that is not because it is just being replaced.
+    Raises CacheError if a part cannot be read, unless only because it is being replaced.
     """
     manifest, found, left = cache.manifest, list[pl.DataFrame](), frozenset(days)
     for number in range(1, _ROUNDS + 1):
@@ -51,7 +51,7 @@ def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFr
 
 
 def underway(cache: Cache) -> frozenset[date]:
-    """Sessions whose parts a run is replacing, or was as it was killed, and of which nothing is lost."""
+    """Sessions whose parts a run is replacing, or was when it was killed, and whose new parts all exist."""
     intended = cache.manifest.sessions.intended()
     return frozenset(session for session, parts in intended.items() if _files(cache.parts, parts))
 
@@ -65,7 +65,7 @@ def _span(days: Collection[date]) -> tuple[date, date]:
 
 
 def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection[date]) -> frozenset[date]:
-    """Those of the sessions whose files may have been others than they were read as."""
+    """Those of the sessions whose files may not have been the ones they were read as."""
     if not parts:
         return frozenset()
     manifest.refresh()
@@ -81,7 +81,7 @@ def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection
 
 
 def _settled(store: PartStore, held: PartsOf, intended: PartsOf | None) -> PartsOf:
-    """The parts as they are: those that are held, or all that are to take their place, wherever these are by now."""
+    """The parts as they are: the stored ones, or all that will replace them, staged or published by now."""
     if intended is None:
         return held
     if files := _files(store, intended):
@@ -90,7 +90,7 @@ def _settled(store: PartStore, held: PartsOf, intended: PartsOf | None) -> Parts
 
 
 def _files(store: PartStore, parts: PartsOf) -> Mapping[Tier, PartKey] | None:
-    """Each of the parts under its name, or as it was staged; None where one is not there."""
+    """The key of each part, published or staged; None if one is missing."""
     found: dict[Tier, PartKey] = {}
     for tier, sha256 in parts.sha256.items():
         keys = (PartKey(parts.session, tier), *store.staged(parts.session, tier))

@@ -1,4 +1,4 @@
-"""Which of the sessions that are called held are not whole, as far as that is known without reading a part."""
+"""Which committed sessions are not whole, as far as that is known without reading a part."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,13 +9,13 @@ from ingest.market.datasets import TIERS, part_name
 
 
 def not_whole(layout: Layout, held: Mapping[date, Held]) -> list[date]:
-    """Committed sessions of which a part's file is gone, or was found not to be what it should. Raises CacheError."""
+    """Committed sessions with a part that is missing, or was found to be damaged. Raises CacheError."""
     missing = missing_parts(layout, held)
     return [day for day, state in held.items() if day in missing or state.is_doubtful]
 
 
 def missing_parts(layout: Layout, held: Mapping[date, Held]) -> set[date]:
-    """Committed sessions of which a part's file is gone. Raises CacheError."""
+    """Committed sessions with a missing part. Raises CacheError."""
     present = {tier: layout.parts.names(tier) for tier in TIERS}
     return {
         day

@@ -1,4 +1,4 @@
-"""The manifest: what is done, what the source last said, and where each part's members lie."""
+"""The manifest: what is stored, what the source last said, and where each part's members begin."""
 
 from ingest.cache.manifest.manifest import Manifest
 from ingest.cache.manifest.records import Answer, Held, HeldVersion, RemoteState, SessionRecord

@@ -1,7 +1,7 @@
-"""Records as the JSON that intents and parts store.
+"""Records as JSON, for intents and for the notes in parts.
 
-An intent is what a kill leaves of a replacement that had begun; a part's note is what is left where the manifest is
-gone. So whatever is read here may be damaged: it is taken as a record only where each of its values fits.
+An intent is what a kill leaves of a replacement that had begun; a part's note is what remains if the manifest is lost.
+Either may be damaged, so it is read as a record only if each of its values is valid.
 """
 
 import base64
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 
 def to_json(record: "DataclassInstance") -> str:
-    """A record as text."""
-    # `asdict` would copy each value.
+    """A record as JSON text."""
+    # `asdict` would copy every value.
     return json.dumps({one.name: getattr(record, one.name) for one in fields(record)}, default=_plain)
 
 
 def session_record(value: Any) -> SessionRecord:
-    """The record of a session. Raises Unfit for what is none."""
+    """The record of a session. Raises Unfit if the value is not one."""
     return SessionRecord(**_values(value, SessionRecord))
 
 
 def decode_correction(value: Any) -> Correction:
-    """The difference of a republished file. Raises Unfit for what is none."""
+    """The difference of a republished file. Raises Unfit if the value is not one."""
     return Correction(**_values(value, Correction))
 
 
@@ -90,4 +90,4 @@ _KINDS: Mapping[str, Kind[Any]] = {
     "archive_index": maybe(packed),
     "kind": one_of(*get_args(CorrectionKind)),
 }
-"""What the fields of records may be in JSON."""
+"""What the fields of records may contain in JSON."""

@@ -1,4 +1,4 @@
-"""The tracked CSVs, as the manifest keeps them: what each holds, and which patterns of the lists were resolved."""
+"""The tracked CSVs in the manifest: the state of each, and which patterns of the lists were expanded."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ _PROJECTION = columns("projections", *_NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Csvs:
-    """CSVs of the tickers that are, or were, tracked; of minutes one a month, and their sum for each ticker."""
+    """CSVs of tickers that are or were tracked; for minute data one per month, and the sum of a ticker's months."""
 
     database: Database
 
     def states(self, tickers: Iterable[str] | None = None) -> dict[str, Projection]:
-        """State of every tracked ticker's CSV that there is or was, by ticker; of minutes that of all its months.
+        """State of every tracked ticker's CSV, past or present, by ticker; for minute data the sum of its months.
 
-        Of `tickers` alone, where these are given.
+        With `tickers`, only theirs.
         """
         if tickers is None:
             return {row.ticker: row for row in self._states("period = ''")}
@@ -46,11 +46,11 @@ class Csvs:
         return [row for row in self.states().values() if row.active]
 
     def months(self) -> dict[tuple[str, str], Projection]:
-        """State of every month's CSV of minutes that there is or was, by ticker and month."""
+        """State of every monthly CSV of minute data, past or present, by ticker and month."""
         return {(row.ticker, row.period): row for row in self._states("period <> ''")}
 
     def outdated(self) -> int:
-        """How many CSVs of active tickers, or of their months, are files of an earlier format."""
+        """Number of CSVs of active tickers, monthly ones included, whose files have an earlier format."""
         query = "SELECT count(*) FROM projections WHERE dataset = ? AND active AND sha256 IS NOT NULL AND format <> ?"
         return int(self.database.rows(query, FORMAT)[0][0])
 
@@ -60,7 +60,7 @@ class Csvs:
             yield Projection(**dict(zip(_NAMES, row, strict=True)))
 
     def follow(self, tickers: Iterable[str]) -> None:
-        """Make these tickers, and no others, the active ones. A ticker that (re)enters is dirty and to be rebuilt."""
+        """Make exactly these tickers the active ones. A ticker that (re)enters is dirty and will be rebuilt."""
         with self.database.transaction() as db:
             wanted = set(tickers)
             known = {row.ticker for row in self.active()}
@@ -72,7 +72,7 @@ class Csvs:
             db.executemany(
                 "INSERT OR REPLACE INTO projections (dataset, ticker, active, dirty) VALUES (?, ?, 1, 1)", entering
             )
-            # Nothing is built upon months that were left alone meanwhile, whatever their format.
+            # Months that were not updated meanwhile are never extended, whatever their format.
             db.executemany(
                 "UPDATE projections SET active = 1, dirty = 1, format = iif(sha256 IS NULL, 0, ?) "
                 "WHERE dataset = ? AND ticker = ?",
@@ -80,7 +80,7 @@ class Csvs:
             )
 
     def forget(self, csvs: Iterable[tuple[str, str]]) -> None:
-        """Let the CSVs of these tickers, each with its month or '', be made again, whatever is in them."""
+        """Mark the CSVs of these tickers, each with its month or '', to be rebuilt, whatever they contain."""
         with self.database.transaction() as db:
             db.executemany(
                 "UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL, "
@@ -89,7 +89,7 @@ class Csvs:
             )
 
     def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
-        """Mark CSVs clean and sessions projected, in one transaction, after the files are durable."""
+        """Mark CSVs clean and sessions projected, in one transaction, once the files are durable."""
         values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo", "format")
         with self.database.transaction() as db:
             db.executemany(
@@ -113,13 +113,13 @@ class Csvs:
             )
 
     def patterns(self) -> frozenset[str]:
-        """Patterns of the lists whose tickers are known in all sessions but those that no projection has seen."""
+        """Patterns of the lists whose tickers are known for all sessions except those not projected yet."""
         return frozenset(
             one for (one,) in self.database.typed(_PATTERN, "SELECT pattern FROM patterns WHERE dataset = ?")
         )
 
     def remember_patterns(self, patterns: Collection[str]) -> None:
-        """Make these, and no others, the ones that were resolved: one that leaves the lists is new if it returns."""
+        """Record exactly these patterns as expanded: one that leaves the lists is new when it returns."""
         dataset = self.database.dataset
         with self.database.transaction() as db:
             db.execute("DELETE FROM patterns WHERE dataset = ?", (dataset,))

@@ -1,8 +1,8 @@
-"""The SQLite file of the manifest: opened, migrated, in transactions.
+"""The SQLite file of the manifest: opened, migrated, used in transactions.
 
-One writer, who holds the cache's lock; readers need no lock (WAL). A transaction here is the moment at which something
-is done. `synchronous=FULL` makes each one durable before it returns, so whatever it names must be durable before it
-begins.
+There is one writer, the holder of the cache's lock; readers need no lock (WAL). Whatever a run does is done when its
+transaction commits. `synchronous=FULL` makes each transaction durable before it returns, so whatever it names must be
+durable before it begins.
 """
 
 import json
@@ -28,24 +28,24 @@ from ingest.files import rights
 _LACKS = re.compile(
     r"^no such (table|column|index)|has no column named|already exists$|^unsupported file format$|^malformed JSON$"
 )
-"""What SQLite says where a table or a column is missing, the version is impossible, or a text is not JSON."""
+"""What SQLite says if a table or a column is missing, the version is impossible, or a text is not JSON."""
 
 _WRITE_VERSION = slice(18, 20)
-"""In SQLite's header: a file in which these are above 2 can be read, and not be written."""
+"""In SQLite's header: a file in which either is above 2 can be read but not written."""
 
 _MOST_FLAWS = 1000
 
 THESE = "ticker IN (SELECT value FROM json_each(?))"
-"""A condition whose value is `listed`: tickers are looked up in the keys, so one ticker costs its own rows alone."""
+"""A condition with `listed` as its value: tickers are looked up in the keys, so one ticker costs only its own rows."""
 
 BETWEEN = "(session BETWEEN ? AND ? OR typeof(session) <> 'text')"
-"""A date that cannot be is in each span: it is read, and named as damage."""
+"""An impossible date is in each span, so that it is read and reported as damage."""
 
 _Result = TypeVar("_Result")
 
 
 def now() -> str:
-    """The time, UTC, as the manifest writes it."""
+    """The current time, UTC, as the manifest stores it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -69,11 +69,11 @@ class Database:
     @classmethod
     @contextmanager
     def open(cls, path: Path, dataset: str) -> Iterator[Self]:
-        """Open for writing; creates what is not there. Raises CacheError."""
+        """Open for writing; creates the file if it is missing. Raises CacheError."""
         refuse_network(path.parent)
         replacement.finish(path)
         with ExitStack() as opened:
-            # What is raised while it is open is not the manifest's own fault.
+            # An error of the caller's block is not the manifest's.
             with manifest_errors(path, write=True):
                 _refuse_odd(path)
                 connection = opened.enter_context(closing(_connected(path)))
@@ -85,8 +85,8 @@ class Database:
     def read(cls, path: Path, dataset: str) -> Iterator[Self]:
         """Open for reading; a cache without a manifest reads as an empty one. Raises CacheError.
 
-        No right to write is needed (see `opening`). One of an older version is read as a copy in memory that is brought
-        up to date: only a run, which holds the lock, changes the file.
+        No write permission is needed (see `opening`). A manifest of an older version is read as a migrated copy in
+        memory: only a run, which holds the lock, changes the file.
         """
         with manifest_errors(path):
             _refuse_odd(path)
@@ -101,7 +101,7 @@ class Database:
 
     @contextmanager
     def _reads_ended(self) -> Iterator[Self]:
-        """End reads that an error left half-way: SQLite keeps a file open as long as one of its statements is."""
+        """Close cursors that an error left open: SQLite keeps a file open as long as one of its statements is."""
         try:
             yield self
         finally:
@@ -109,9 +109,9 @@ class Database:
                 cursor.close()
 
     def flaws(self) -> list[Flaw]:
-        """What is in disorder in the whole file, of all datasets; some of it where there is much.
+        """Flaws in the whole file, of all datasets; only the first ones if there are very many.
 
-        Raises ManifestDamaged where SQLite cannot even read it.
+        Raises ManifestDamaged if SQLite cannot even read the file.
         """
         with manifest_errors(self.path):
             found = self._settled(lambda: list(islice(flaws(self._db), _MOST_FLAWS)))
@@ -128,18 +128,18 @@ class Database:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # SQLite itself rolls back where a disk is full or fails
+                if self._db.in_transaction:  # SQLite itself rolls back if a disk is full or fails
                     self._db.execute("ROLLBACK")
                 raise
 
     def join_transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        """The transaction that is open, to be a part of it; else one of its own. Raises CacheError."""
+        """The transaction that is already open, or else a new one. Raises CacheError."""
         return nullcontext(self._db) if self._db.in_transaction else self.transaction()
 
     def rows(self, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
         """Rows of a query whose first parameter is the dataset, or whose parameters have names. Raises CacheError.
 
-        With names it is `:dataset`. Numbers (`?1`) do for neither: Python 3.12 warns of them.
+        Named queries have it as `:dataset`. Numbers (`?1`) work for neither: Python 3.12 warns about them.
         """
         return self.ask(query, {"dataset": self.dataset, **named} if named else (self.dataset, *values))
 
@@ -149,45 +149,45 @@ class Database:
             return self._settled(lambda: self._db.execute(query, values).fetchall())
 
     def typed(self, kinds: Kinds, query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
-        """The same rows, each value as what its column holds. Raises ManifestDamaged where one is something else."""
+        """Like `rows`, with each value converted by its column's kind. Raises ManifestDamaged for an invalid one."""
         return [self.fitted(kinds, row) for row in self.rows(query, *values, **named)]
 
     def fitted(self, kinds: Kinds, row: Sequence[Any]) -> tuple[Any, ...]:
-        """A row, each value as what its column holds. Raises ManifestDamaged where one is something else."""
+        """A row, with each value converted by its column's kind. Raises ManifestDamaged for an invalid one."""
         try:
             return fitted(kinds, row)
         except Unfit as error:
             raise ManifestDamaged(self.path, error) from error
 
     def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """The same rows, one after the other: not all of them are in memory at once.
+        """Like `rows`, one row at a time: they are never all in memory.
 
-        Raises CacheError where the file is read without locks, and changes meanwhile.
+        Raises CacheError if the file is read without locks, and changes meanwhile.
         """
         with manifest_errors(self.path):
             cursor = self._db.execute(query, (self.dataset, *values))
             self._reading.add(cursor)
-            # `yield from` would close the cursor with the generator, which may be when the database is closed already.
+            # `yield from` would close the cursor with the generator, perhaps after the database was closed.
             for row in cursor:
                 if self._has_moved:
                     raise opening.changing(self.path)
                 yield row
 
     def moment(self) -> object:
-        """Equal to what it was before where nobody else has committed anything since."""
+        """A value that stays equal as long as nobody else commits anything."""
         with manifest_errors(self.path):
             if self._view and self._view.seen:
                 return self._views, opening.Stamp.of(self._view.path)
             return self._views, self._db.execute("PRAGMA data_version").fetchone()[0]
 
     def refresh(self) -> None:
-        """See what was committed since, where a copy is read."""
+        """See what was committed since, if this reads a copy."""
         if self._view and self._view.has_moved:
             with manifest_errors(self.path):
                 self._look_again()
 
     def at_once(self, read: Callable[[], _Result]) -> _Result:
-        """What several queries say of one moment, whatever is committed between them. Raises CacheError."""
+        """What several queries say at one moment, whatever is committed between them. Raises CacheError."""
         for _ in opening.tries():
             views, connection = self._views, self._db
             with self._pinned(connection):
@@ -198,7 +198,7 @@ class Database:
 
     @contextmanager
     def _pinned(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """A transaction that only reads; none in one that is open."""
+        """A transaction that only reads; nothing if one is already open."""
         if connection.in_transaction:
             yield
             return
@@ -207,7 +207,7 @@ class Database:
         try:
             yield
         finally:
-            if self._db is connection:  # else it was closed, as the file had changed
+            if self._db is connection:  # otherwise it was closed because the file had changed
                 connection.execute("ROLLBACK")
 
     @property
@@ -216,7 +216,7 @@ class Database:
         return self._view is not None and self._view.in_place and self._view.has_moved
 
     def _settled(self, read: Callable[[], _Result]) -> _Result:
-        """Read; where no lock kept others from changing the file meanwhile, once more."""
+        """Read, and read again if the file changed meanwhile because no lock prevented it."""
         for _ in opening.tries():
             try:
                 found = read()
@@ -236,7 +236,7 @@ class Database:
 
 
 def _refuse_odd(path: Path) -> None:
-    """Raise ManifestDamaged for a folder or a pipe, say, in the place of the file: SQLite would wait for one."""
+    """Raise ManifestDamaged if a folder or a pipe, say, has the file's name: SQLite would wait for a pipe."""
     if path.exists() and not path.is_file():
         raise ManifestDamaged(path, "it is not a file")
     for companion in (path.with_name(f"{path.name}{end}") for end in ("-journal", "-wal", "-shm")):
@@ -250,7 +250,7 @@ def _header(path: Path) -> bytes:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    # SQLite gives the log and what readers share the mode of this file: the umask decides who else may use them.
+    # SQLite gives the log and `-shm` the mode of this file: the umask decides who else may use them.
     files.ensure(path)
     # The committer works in a thread; it is the only one that uses the connection while it does.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -261,7 +261,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _current(path: Path) -> opening.View:
-    """The file, to be read; or a copy in memory brought up to date, also of one that is not there."""
+    """A view of the file; if it is missing or of an older version, of a migrated copy in memory."""
     seen = opening.Stamp.of(path)
     found = opening.view(path)
     with opening.closed_on_error(found.connection):
@@ -277,9 +277,9 @@ def _current(path: Path) -> opening.View:
 
 @contextmanager
 def manifest_errors(path: Path, write: bool = False) -> Iterator[None]:
-    """Raise what SQLite or the system says of a manifest as a CacheError; what means damage as ManifestDamaged.
+    """Raise errors of SQLite and the system as CacheError; those that mean damage as ManifestDamaged.
 
-    Where a right is missing to read it, or to `write` it, the error says which.
+    If the permission to read the manifest, or to `write` it, is missing, the error says which.
     """
     try:
         yield
@@ -295,10 +295,10 @@ def manifest_errors(path: Path, write: bool = False) -> Iterator[None]:
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file's content is at fault, and not the disk, its rights, or who else has it open."""
+    """Whether the file's content is at fault, and not the disk, its permissions, or another process."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return str(error).startswith("Could not decode")  # a text that is none, which Python finds and not SQLite
+        return str(error).startswith("Could not decode")  # invalid UTF-8, which Python notices and SQLite does not
     if code == sqlite3.SQLITE_ERROR:
         return _LACKS.search(str(error)) is not None
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -1,4 +1,4 @@
-"""What was found of the sessions' files, as the manifest keeps it."""
+"""Findings about the sessions' files, in the manifest."""
 
 import json
 import sqlite3
@@ -17,7 +17,7 @@ _FINDING_COUNT: Kinds = {"kind": text, "sessions": count, "rows": count, "first"
 
 
 def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings: Iterable[Finding]) -> None:
-    """Record findings of a session, in a transaction of the caller's."""
+    """Record findings of a session, within the caller's transaction."""
     db.executemany(
         "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?)",
         [
@@ -29,12 +29,12 @@ def write_findings(db: sqlite3.Connection, dataset: str, session: date, findings
 
 @dataclass(frozen=True, slots=True)
 class KeptFindings:
-    """Findings of one dataset, and the numbers of rows that some of them come from."""
+    """Findings of one dataset, and the row counts that some of them come from."""
 
     database: Database
 
     def between(self, start: date = date.min, end: date = date.max) -> list[tuple[date, Finding]]:
-        """What was found in the sessions from `start` to `end`, both inclusive, by session and kind."""
+        """Findings of the sessions from `start` to `end`, both inclusive, by session and kind."""
         query = (
             f"SELECT session, kind, count, examples FROM findings WHERE dataset = ? AND {BETWEEN} "  # noqa: S608
             "ORDER BY session, kind"
@@ -45,7 +45,7 @@ class KeptFindings:
         ]
 
     def add(self, kind: str, ticker: str, sessions: Iterable[date]) -> None:
-        """Record that a ticker has what `kind` says in these sessions, beside the tickers that are known to."""
+        """Record a finding of this kind for a ticker in these sessions, beside the tickers already recorded."""
         for session in sessions:
             known = next((one for _, one in self.between(session, session) if one.kind == kind), Finding(kind, 0))
             if ticker not in known.examples and known.count < MAX_EXAMPLES:
@@ -54,7 +54,7 @@ class KeptFindings:
                     write_findings(db, self.database.dataset, session, (more,))
 
     def counts(self) -> list[FindingCount]:
-        """Sessions by kind of finding, the most frequent first."""
+        """Number of sessions by kind of finding, the most frequent first."""
         query = (
             "SELECT kind, count(*), sum(count), min(session), max(session) FROM findings WHERE dataset = ? "
             "GROUP BY kind ORDER BY count(*) DESC, kind"
@@ -62,12 +62,12 @@ class KeptFindings:
         return [FindingCount(*row) for row in self.database.typed(_FINDING_COUNT, query)]
 
     def row_counts(self) -> dict[date, int]:
-        """Rows of the source's file of each committed session."""
+        """Number of rows in the source's file of each committed session."""
         query = "SELECT session, source_rows FROM sessions WHERE dataset = ? AND held = 'committed'"
         return dict(self.database.typed(committed("session", "source_rows"), query))
 
     def put_far_counts(self, found: Mapping[date, Finding]) -> None:
-        """Record which sessions have a number of rows far from their neighbours', in the place of what was known."""
+        """Record which sessions have a row count far from their neighbours', replacing what was recorded before."""
         with self.database.transaction() as db:
             db.execute("DELETE FROM findings WHERE dataset = ? AND kind = ?", (self.database.dataset, FAR_COUNT))
             for session, finding in found.items():

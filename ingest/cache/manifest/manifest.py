@@ -1,4 +1,4 @@
-"""The manifest as its facets, each one about a few of its tables; all read and write through one `Database`."""
+"""The manifest as facets, each for a few of its tables; all of them use one `Database`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _Result = TypeVar("_Result")
 
 
 class Manifest:
-    """The manifest of one cache, seen through one dataset: what is done, and what a run needs to know of it."""
+    """The manifest of one cache, opened for one dataset: what is stored, and what a run needs to know of it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -43,10 +43,10 @@ class Manifest:
             yield cls(database)
 
     def at_once(self, read: Callable[[], _Result], first: date = date.min, last: date = date.max) -> _Result:
-        """What several queries say of one moment, whatever is committed between them.
+        """What several queries say at one moment, whatever is committed between them.
 
-        They are about sessions from `first` to `last`. Raises CacheError, and ManifestDamaged for a session whose state
-        or date cannot be: queries by these would leave it out.
+        They are about sessions from `first` to `last`. Raises CacheError, and ManifestDamaged for a session with an
+        impossible state or date, which those queries would miss.
         """
 
         def looked() -> _Result:
@@ -56,9 +56,9 @@ class Manifest:
         return self.database.at_once(looked)
 
     def moment(self) -> object:
-        """Equal to what it was before where nobody else has committed anything since."""
+        """A value that stays equal as long as nobody else commits anything."""
         return self.database.moment()
 
     def refresh(self) -> None:
-        """See what was committed since, where a copy is read."""
+        """See what was committed since, if this reads a copy."""
         self.database.refresh()

@@ -1,10 +1,10 @@
-"""The manifest's file, opened by whoever may read it: nothing is written, and no right to write is needed.
+"""Opens the manifest's file for readers: nothing is written, and no write permission is needed.
 
-SQLite's readers of a write-ahead log share a file with the writer, `-shm`. Where it is there it is used, also by who
-may only read it; who has the writer's rights may make it. Others could not, or would leave one that the writer cannot
-open. For them a manifest without a log is read in place, without locks, and its file is looked at after each read; one
-with a log is copied into memory. So it is on a full disk, which has no room for `-shm`. Network file systems lack the
-shared memory that a log needs: a cache on one is refused.
+SQLite's readers of a write-ahead log share a file, `-shm`, with the writer. If it exists it is used, even with read
+permission alone; a reader with the writer's permissions may create it. Other readers could not create it, or would
+leave one that the writer cannot open. For them a manifest without a log is read in place, without locks, and its file
+is checked after each read; one with a log is copied into memory. The same holds on a full disk, which has no room for
+`-shm`. Network file systems have no shared memory, which a log needs: a cache on one is refused.
 """
 
 import os
@@ -21,27 +21,27 @@ from tempfile import TemporaryDirectory
 from ingest.errors import CacheError
 
 _TRIES = 11
-"""So often a file that changes meanwhile is read: a run copies its log into it now and then."""
+"""Attempts to read a file that changes meanwhile: a run copies its log into it now and then."""
 
 _UNSHARED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
-"""What SQLite says where it has no `-shm` and may not make one, or has no room for it."""
+"""SQLite's errors if there is no `-shm` and it may not create one, or has no room for it."""
 
 _HEADER = 32
-"""Bytes of a log's header, in which is which round it is on."""
+"""Bytes of a log's header, which says which round the log is on."""
 
 FileStamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Changes with each change of the file or of its log."""
+    """The state of the file and its log: changes with each change of either."""
 
     file: FileStamp
     log: FileStamp
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """As the two are now."""
+        """Their current state."""
         return cls(_stamp(path), _stamp(log_of(path)))
 
     @property
@@ -51,15 +51,16 @@ class Stamp:
 
     @property
     def has_log(self) -> bool:
-        """Whether anything is in the log that may not be in the file."""
+        """Whether the log contains anything that may not be in the file."""
         return self.log is not None and self.log[1] > 0
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A connection that reads a manifest. `seen`: how the files were then, None where SQLite's locks see to changes.
+    """A connection that reads a manifest, and the state of its files when it was opened.
 
-    One `in_place` is read without locks: what it says holds only where the files are afterwards what they were.
+    `seen` is None if SQLite's locks take care of changes. With `in_place` the file is read without locks: what was read
+    is valid only if the files are unchanged afterwards.
     """
 
     connection: sqlite3.Connection
@@ -69,12 +70,12 @@ class View:
 
     @property
     def has_moved(self) -> bool:
-        """Whether the files are not what they were any more."""
+        """Whether the files have changed since."""
         return self.seen is not None and Stamp.of(self.path) != self.seen
 
 
 def view(path: Path) -> View:
-    """Open a manifest for reading; one that is not there is empty. Raises CacheError, OSError, sqlite3.Error."""
+    """Open a manifest for reading; a missing one is empty. Raises CacheError, OSError, sqlite3.Error."""
     whole = path.resolve()
     for _ in tries():
         found = _viewed(whole, Stamp.of(whole))
@@ -84,7 +85,7 @@ def view(path: Path) -> View:
 
 
 def tries() -> Iterator[int]:
-    """Numbers of attempts at a file that may be changing, with pauses between them that grow, a second in all."""
+    """Numbers of attempts at a file that may be changing, with growing pauses between them, a second in all."""
     for number in range(_TRIES):
         if number:
             time.sleep(0.0005 * 2**number)
@@ -92,7 +93,7 @@ def tries() -> Iterator[int]:
 
 
 def changing(path: Path) -> CacheError:
-    """The error of a manifest that cannot be read between two changes."""
+    """The error for a manifest that changes too often to be read."""
     return CacheError(f"the manifest {path} changes faster than it can be read: try again when the run has ended")
 
 
@@ -103,7 +104,7 @@ def memory() -> sqlite3.Connection:
 
 @contextmanager
 def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """What stays open keeps the log of the manifest, and whoever comes next from removing it."""
+    """Close a connection on error: an open one keeps the manifest's log, and prevents others from removing it."""
     try:
         yield connection
     except BaseException:
@@ -117,7 +118,7 @@ def log_of(path: Path) -> Path:
 
 
 def _viewed(path: Path, seen: Stamp) -> View | None:
-    """None where the files changed meanwhile."""
+    """A view, or None if the files changed meanwhile."""
     if seen.is_empty:
         return View(memory(), path, seen)
     if _is_shared(path):
@@ -130,18 +131,18 @@ def _viewed(path: Path, seen: Stamp) -> View | None:
 
 
 def _is_shared(path: Path) -> bool:
-    """Whether what readers share with the writer is there, or may be made as the writer would make it."""
+    """Whether the files that readers share with the writer exist, or may be created as the writer would."""
     if all(path.with_name(f"{path.name}{end}").exists() for end in ("-wal", "-shm")):
         return True
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:
-    # A lazy scan moves between threads; only one at a time reads.
+    # A lazy scan moves between threads; only one reads at a time.
     where = f"{path.as_uri()}?{how}"
     connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
     with closed_on_error(connection):
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # only now the files are opened
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # this opens the files
     return connection
 
 
@@ -160,10 +161,9 @@ def _in_place(path: Path, seen: Stamp) -> View | None:
 
 
 def _copied(path: Path, seen: Stamp) -> View | None:
-    """A copy in memory of the file with all of its log that was committed.
+    """A copy in memory of the file and of everything committed to its log; None if the files changed meanwhile.
 
-    A run may add to the log meanwhile: SQLite passes over an end that is torn. What must stay is the file, and the
-    round that the log is on.
+    A run may append to the log meanwhile: SQLite ignores a torn end. The file, and the log's round, must not change.
     """
     with TemporaryDirectory(prefix="ingest-") as folder:
         copy = Path(folder, path.name)
@@ -171,7 +171,7 @@ def _copied(path: Path, seen: Stamp) -> View | None:
             shutil.copyfile(log_of(path), log_of(copy))
             shutil.copyfile(path, copy)
             is_whole = _stamp(path) == seen.file and _header(log_of(path)) == _header(log_of(copy))
-        except FileNotFoundError:  # the run ended, and took its log along
+        except FileNotFoundError:  # the run ended and removed its log
             return None
         return View(_loaded(copy), path, seen) if is_whole else None
 
@@ -222,7 +222,7 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
-    """Raise CacheError where a folder is on a network file system. Known on Linux alone; elsewhere all is let pass."""
+    """Raise CacheError if a folder is on a network file system. Detected on Linux only; elsewhere all pass."""
     kind = _kind(folder.resolve(), mounts.read_text(errors="replace")) if mounts.exists() else ""
     if kind in NETWORK:
         raise CacheError(
@@ -232,7 +232,7 @@ def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
 
 
 def _kind(folder: Path, mountinfo: str) -> str:
-    """Type of the file system that holds a folder: that of the longest mount point above it (proc(5), mountinfo)."""
+    """Type of a folder's file system: that of the longest mount point above it (proc(5), mountinfo)."""
     mounts = [line.partition(" - ") for line in mountinfo.splitlines()]
     points = {_unescaped(left.split()[4]): right.split()[0] for left, _, right in mounts}
     above = [point for point in points if folder.is_relative_to(point)]

@@ -17,15 +17,15 @@ HeldState = Literal["none", "committed", "quarantined"]
 RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
 
 Answer = tuple[date, RemoteState, str | None, str | None]
-"""What the source said of a session: state, reason in words, and the ETag that it is about."""
+"""What the source said of a session: its state, the reason in words, and the ETag that the answer is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the plan needs to know of one session: what is held, and what the source last answered.
+    """What the plan needs to know of one session: what is stored, and what the source last answered.
 
-    `remote_etag` is the ETag that the last answer was about, `etag` that of the bytes held, `quarantined` that of the
-    bytes in quarantine, `acceptable` whether these can be read and would only take rows away.
+    `remote_etag` is the ETag that the last answer was about, `etag` that of the stored bytes, `quarantined` that of the
+    bytes in quarantine; `acceptable` says that these can be read and were refused only because they would remove rows.
     """
 
     held: HeldState = "none"
@@ -40,13 +40,13 @@ class Held:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether parts that are called held were found not to be what they should: their ETag was forgotten."""
+        """Whether stored parts were found not to be what was written: their ETag was forgotten then."""
         return self.held == "committed" and self.etag is None
 
 
 @dataclass(frozen=True, slots=True)
 class HeldVersion:
-    """What is held of a session that is to be replaced: its rows, and sha256 of its source's text and of its parts."""
+    """The stored version of a session that is to be replaced: its rows, and sha256 of its source's text and parts."""
 
     rows: int
     text_sha256: str
@@ -55,24 +55,24 @@ class HeldVersion:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which sessions held can tell of a ticker: `whole` of any, `partial` of the tickers that were tracked then."""
+    """Which stored sessions cover a ticker: `whole` ones cover any, `partial` ones only those tracked at that time."""
 
     whole: frozenset[date]
     partial: Mapping[date, frozenset[str]]
 
     def of(self, ticker: str) -> frozenset[date]:
-        """Sessions in which a ticker that has no row was not traded."""
+        """Sessions in which a ticker did not trade if it has no row."""
         kept = {day for day, tracked in self.partial.items() if covers(tracked, ticker)}
         return self.whole | kept if kept else self.whole
 
     def has(self, ticker: str, session: date) -> bool:
-        """Whether a session can tell of a ticker."""
+        """Whether a session covers a ticker."""
         return session in self.whole or covers(self.partial.get(session, frozenset()), ticker)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """All that a commit says of a session. Sizes are bytes; hashes are hexadecimal sha256."""
+    """Everything that a commit stores of a session. Sizes are in bytes; hashes are hexadecimal sha256."""
 
     session: date
     etag: str
@@ -96,20 +96,20 @@ class SessionRecord:
 
     @property
     def part_sha256(self) -> Mapping[Tier, str]:
-        """sha256 of each part that there is to be."""
+        """sha256 of each part that the session has."""
         known: dict[Tier, str | None] = {"tracked": self.tracked_sha256, "archive": self.archive_sha256}
         return {tier: sha256 for tier, sha256 in known.items() if sha256 is not None}
 
     @property
     def part_index(self) -> Mapping[Tier, bytes]:
-        """Index of each of them, as stored."""
+        """Index of each part that the session has, as stored."""
         known: dict[Tier, bytes | None] = {"tracked": self.tracked_index, "archive": self.archive_index}
         return {tier: known[tier] or b"" for tier in self.part_sha256}
 
 
 @dataclass(frozen=True, slots=True)
 class KeptCorrection:
-    """A correction as the manifest keeps it, with the time at which it was applied (ISO 8601, UTC)."""
+    """A correction as the manifest stores it, with the time at which it was applied (ISO 8601, UTC)."""
 
     correction: Correction
     at: str
@@ -117,11 +117,12 @@ class KeptCorrection:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedFile:
-    """A file that was refused: its bytes are kept.
+    """A refused file whose bytes are kept.
 
-    `reason` says in words why. `acceptable` says that it can be read, and was refused only for the rows that it would
-    remove; `held` whether another version of its session is stored. `size` is in packed bytes, `at` the time of the
-    refusal, ISO 8601, UTC; `sha256` that of the bytes, None if an earlier version of this program refused the file.
+    `reason` says why, in words. `acceptable` says that the file can be read and was refused only for the rows that it
+    would remove; `held` whether another version of its session is stored. `size` is in packed bytes. `at` is the time
+    of the refusal (ISO 8601, UTC). `sha256` is the hash of the bytes, or None if an earlier version of this program
+    refused the file.
     """
 
     session: date
@@ -137,7 +138,7 @@ class QuarantinedFile:
 
 @dataclass(frozen=True, slots=True)
 class FindingCount:
-    """How many sessions have a kind of finding, with the first and the last of them; `rows` sums their counts."""
+    """How many sessions have a kind of finding, with the first and the last of them; `rows` sums its counts."""
 
     kind: str
     sessions: int
@@ -163,7 +164,7 @@ class SessionCount:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the committed sessions: `findings` counts those that have any, `corrections` the changes of rows."""
+    """Sums over the committed sessions: `findings` counts those with any, `corrections` those that changed rows."""
 
     source_rows: int
     findings: int
@@ -171,17 +172,17 @@ class Totals:
 
 
 FORMAT = 1
-"""How numbers are written; 0 was as published, whole ones without a point. Another one needs a migration that calls the
-CSVs of active tickers dirty."""
+"""How numbers are written; format 0 was as published, whole numbers without a point. A new format needs a migration
+that marks the CSVs of active tickers dirty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The state of one tracked CSV; dates are ISO text, of minutes with the time and its offset.
+    """The state of one tracked CSV. Dates are ISO text; for minute data with the time and its offset.
 
-    `rows` is None until it was made once; `sha256` is None while it has no rows, and so no file. `yahoo` says whether
-    it was made with Yahoo's rows. `period` is the month of its sessions (`2025-11`), where rows are minutes; a state
-    without one stands then for the ticker, and sums up its months. `format` is that of its file, if there is one.
+    `rows` is None until the CSV is first built; `sha256` is None while it has no rows, and so no file. `yahoo` says
+    whether it was built with Yahoo's rows. `period` is the month of a CSV of minutes (`2025-11`); there a state without
+    a period is the ticker's, and sums up its months. `format` is that of the file, if there is one.
     """
 
     ticker: str
@@ -199,10 +200,10 @@ class Projection:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether its file is of an earlier format."""
+        """Whether its file has an earlier format."""
         return self.sha256 is not None and self.format != FORMAT
 
 
 def period_of(session: date) -> str:
-    """The month whose CSV a session of minutes is in: that of its key's date, wherever its minutes lie."""
+    """The month whose CSV contains a session of minutes: that of its key's date, whatever the dates of its minutes."""
     return f"{session:%Y-%m}"

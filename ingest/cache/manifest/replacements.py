@@ -1,4 +1,4 @@
-"""Files that were published again, as the manifest keeps them: what replaces what is held, and what was refused."""
+"""Republished files in the manifest: replacements under way, corrections, and refused files."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ CORRECTION = (
 
 
 def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[Any, ...]:
-    """Values of `CORRECTION`."""
+    """Values for `CORRECTION`."""
     lists = (one.columns, one.old_columns, one.removed, one.added)
     return (
         dataset,
@@ -42,7 +42,7 @@ def correction_row(dataset: str, one: Correction, run: int, at: str) -> tuple[An
 
 
 def _lines(column: str) -> str:
-    """The lines of a correction in which `:ticker` is to be found, all of them where that is NULL."""
+    """The lines of a correction that contain `:ticker`, or all of them if that is NULL."""
     chosen = f"SELECT value FROM json_each({column}) WHERE instr(value, :ticker) ORDER BY key"  # noqa: S608 - from here
     return f"CASE WHEN :ticker IS NULL THEN {column} ELSE (SELECT json_group_array(value) FROM ({chosen})) END"  # noqa: S608
 
@@ -54,7 +54,7 @@ class Replacements:
     database: Database
 
     def held(self, sessions: Iterable[date]) -> dict[date, HeldVersion]:
-        """What is held of these sessions, of those that are committed."""
+        """The stored version of each of these sessions that is committed."""
         query = (
             "SELECT tracked_rows + archive_rows, text_sha256, tracked_sha256, archive_sha256 FROM sessions "
             "WHERE dataset = ? AND session = ? AND held = 'committed'"
@@ -66,7 +66,7 @@ class Replacements:
         }
 
     def intend(self, replacements: Iterable[tuple[SessionRecord, Correction | None]]) -> None:
-        """Record that staged parts are to replace those held of their sessions, with the difference they make."""
+        """Record that staged parts will replace the stored ones of their sessions, and the resulting difference."""
         rows = [
             (
                 self.database.dataset,
@@ -80,7 +80,7 @@ class Replacements:
             db.executemany("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", rows)
 
     def intents(self) -> list[tuple[SessionRecord, Correction | None]]:
-        """Replacements that a killed run had begun."""
+        """Replacements that were begun and are not committed."""
         query = "SELECT record, correction FROM intents WHERE dataset = ? ORDER BY session"
         return [
             (record, correction)
@@ -88,7 +88,7 @@ class Replacements:
         ]
 
     def distrust(self, sessions: Iterable[date]) -> None:
-        """Forget the ETag of sessions whose parts are not what they should be, so that they are fetched again."""
+        """Forget the ETag of sessions with damaged parts, and any intent, so that they are downloaded again."""
         keys = [(self.database.dataset, session.isoformat()) for session in sessions]
         if keys:
             with self.database.transaction() as db:
@@ -96,17 +96,17 @@ class Replacements:
                 db.executemany("DELETE FROM intents WHERE dataset = ? AND session = ?", keys)
 
     def moving(self) -> frozenset[date]:
-        """Sessions whose parts are just being replaced, or were as a run was killed."""
+        """Sessions whose parts are being replaced, or were when a run was killed."""
         query = "SELECT session FROM intents WHERE dataset = ?"
         return frozenset(day for (day,) in self.database.typed(columns("intents", "session"), query))
 
     def corrections(
         self, start: date = date.min, end: date = date.max, ticker: str | None = None
     ) -> Iterator[KeptCorrection]:
-        """What republished files have changed from `start` to `end`, both inclusive, by session and time.
+        """What republished files changed from `start` to `end`, both inclusive, by session and time.
 
-        One is in memory at a time, since each may list all lines of two versions of a day. Where a `ticker` is given,
-        lines in which its name is not to be found are left out by SQLite already.
+        One correction is in memory at a time, since each may list all lines of two versions of a day. With a `ticker`,
+        SQLite leaves out the lines that do not contain its name.
         """
         query = (
             f"SELECT session, old_etag, new_etag, columns, {_lines('removed')}, {_lines('added')}, kind, old_columns, "  # noqa: S608
@@ -125,7 +125,7 @@ class Replacements:
         )
 
     def quarantine(self, refused: QuarantinedFile, run: int) -> None:
-        """Record a refused file. A session that is held stays committed: only the replacement is refused."""
+        """Record a refused file. A stored session stays committed: only its replacement is refused."""
         key = (self.database.dataset, refused.session.isoformat())
         kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable, run, now())
         with self.database.transaction() as db:
@@ -142,13 +142,13 @@ class Replacements:
             )
 
     def release(self, sessions: Iterable[date]) -> None:
-        """Forget that files were refused, so that what the source has of these sessions is fetched again."""
+        """Forget that files were refused, so that these sessions are downloaded again."""
         keys = [(self.database.dataset, session.isoformat()) for session in sessions]
         with self.database.transaction() as db:
             db.executemany("DELETE FROM quarantine WHERE dataset = ? AND session = ?", keys)
 
     def in_quarantine(self) -> list[QuarantinedFile]:
-        """Files that were refused and are kept, by session."""
+        """Refused files whose bytes are kept, by session."""
         query = (
             f"SELECT {', '.join(f'q.{name}' for name in _REFUSED)}, s.held IS 'committed', q.sha256 "  # noqa: S608
             "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "

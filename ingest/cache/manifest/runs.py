@@ -1,4 +1,4 @@
-"""The runs of a dataset and the source that they ask, as the manifest keeps them: how each ended, what is allowed."""
+"""The runs of a dataset and their source, in the manifest: how each run ended, and what the keys may read."""
 
 import json
 import os
@@ -16,12 +16,12 @@ _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """Runs of one dataset; a repair, an adoption or an acceptance is recorded as one, too."""
+    """Runs of one dataset; a repair, an adoption or an acceptance is recorded as a run, too."""
 
     database: Database
 
     def begin(self, start: date, end: date) -> int:
-        """Record that a run begins; returns its number."""
+        """Record the start of a run; returns its number."""
         with self.database.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO runs (dataset, window_start, window_end, started_at, pid) VALUES (?, ?, ?, ?, ?)",
@@ -30,7 +30,7 @@ class RunLog:
         return int(cursor.lastrowid or 0)
 
     def finish(self, run: int, exit_code: int, summary: Mapping[str, Any]) -> None:
-        """Record how a run ended; one that was killed keeps an empty end."""
+        """Record how a run ended; a killed run has no end."""
         with self.database.transaction() as db:
             db.execute(
                 "UPDATE runs SET finished_at = ?, exit_code = ?, summary = ? WHERE run = ?",
@@ -38,9 +38,9 @@ class RunLog:
             )
 
     def newest(self, count: int) -> list[dict[str, Any]]:
-        """The newest runs first: window, times, exit code (None: killed or still going on).
+        """The newest runs first: window, times, exit code (None: killed or still running).
 
-        A repair, an adoption or an acceptance has no window, and is none of them.
+        Repairs, adoptions and acceptances have no window, and are left out.
         """
         names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
         others = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
@@ -53,8 +53,8 @@ class RunLog:
     def looked_for(self, first: date, last: date, since: datetime) -> bool:
         """Whether a run that ended after `since` (UTC) looked for all files from `first` to `last`, both inclusive.
 
-        Not one that left some for the next run (a limit), unless the source was out of reach; nor a repair or an
-        adoption, which ask no source.
+        A run that left some for the next one (a limit) does not count, unless the source was out of reach; neither does
+        a repair or an adoption, which ask no source.
         """
         left = "json_extract(summary, '$.not_attempted')"
         query = (
@@ -64,7 +64,7 @@ class RunLog:
         return bool(self.database.rows(query, first.isoformat(), last.isoformat(), since.isoformat(timespec="seconds")))
 
     def measured_rate(self) -> float | None:
-        """Bytes a second that the newest run of some size downloaded, all its work included; None before any."""
+        """Bytes per second of the newest run with at least 20 downloads, all its work included; None without one."""
         query = (
             "SELECT json_extract(summary, '$.bytes') / json_extract(summary, '$.seconds') FROM runs WHERE dataset = ? "
             "AND json_extract(summary, '$.fetched') >= 20 ORDER BY run DESC LIMIT 1"
@@ -75,22 +75,22 @@ class RunLog:
 
 @dataclass(frozen=True, slots=True)
 class KnownSource:
-    """The source of all datasets by its name, and the permission that its keys have for one dataset."""
+    """The source of all datasets by name, and what its keys may read of one dataset."""
 
     database: Database
 
     def name(self) -> str | None:
-        """Name of the source whose files the cache holds, of all datasets; None where it is not known yet."""
+        """Name of the source whose files the cache holds, for all datasets; None if it is not known yet."""
         found = self.database.ask("SELECT name FROM source", ())
         return next((self.database.fitted(columns("source", "name"), row)[0] for row in found), None)
 
     def holds_anything(self) -> bool:
-        """Whether files of any dataset are held, or kept in quarantine."""
+        """Whether files of any dataset are stored or in quarantine."""
         held = "SELECT 1 FROM sessions WHERE held IS NOT 'none' UNION ALL SELECT 1 FROM quarantine LIMIT 1"
         return bool(self.database.ask(held, ()))
 
     def adopt(self, name: str) -> None:
-        """Record whose files are held from now on. Where another source was known, its answers are forgotten."""
+        """Record the source of the files stored from now on. Answers of another source are forgotten."""
         with self.database.transaction() as db:
             if db.execute("SELECT 1 FROM source").fetchone():
                 db.execute("DELETE FROM sessions WHERE held = 'none'")
@@ -98,17 +98,17 @@ class KnownSource:
             db.execute("INSERT OR REPLACE INTO source VALUES (1, ?, ?)", (name, now()))
 
     def permission(self) -> Permission:
-        """What the keys' plan was found to allow; nothing is known in a new manifest."""
+        """What the keys' subscription was found to allow; a new manifest knows nothing."""
         query = "SELECT first, last, below, above FROM permission_windows WHERE dataset = ?"
         return next((Permission(*row) for row in self.database.typed(_PERMISSION, query)), Permission())
 
     def permission_asked_at(self) -> str | None:
-        """When that was last learned, ISO 8601, UTC."""
+        """When the permission was last learned (ISO 8601, UTC); None if it never was."""
         query = "SELECT asked_at FROM permission_windows WHERE dataset = ?"
         return next((at for (at,) in self.database.typed(columns("permission_windows", "asked_at"), query)), None)
 
     def permit(self, permission: Permission) -> None:
-        """Record what the keys' plan allows, as learned now."""
+        """Record what the keys' subscription allows, as learned now."""
         days = (permission.first, permission.last, permission.below, permission.above)
         with self.database.transaction() as db:
             db.execute(

@@ -1,6 +1,6 @@
-"""The manifest's tables, and how an older manifest becomes a current one.
+"""The manifest's tables, and the migrations that bring an older manifest up to date.
 
-Each migration and the version that it reaches are committed together, so that a killed migration never happened.
+Migrations and the version that they reach are committed together, so a killed migration never happened.
 """
 
 import sqlite3
@@ -231,8 +231,9 @@ CREATE TABLE source (
 ALTER TABLE quarantine ADD COLUMN sha256 TEXT;  -- of the bytes that are kept; of those of older versions not known
 """
 
-# Former versions read events from yfinance's table, which may have them a day early, and no capital gains; what they
-# refused may be of an outage, or about days that nobody asked for. All of it is forgotten, and asked for again.
+# Earlier versions read corporate actions from yfinance's table, which may date them a day early and has no capital
+# gains. Refusals that they stored may be due to an outage, or about days that nobody asked for. All of it is deleted,
+# and asked for again.
 _EVENTS = """
 CREATE TABLE events (
     dataset TEXT NOT NULL,
@@ -278,7 +279,7 @@ ALTER TABLE projections ADD COLUMN format INTEGER NOT NULL DEFAULT 0;  -- of the
 UPDATE projections SET dirty = 1 WHERE active AND sha256 IS NOT NULL;
 """
 
-# Former versions said of days that they were asked for whose rows they had not kept.
+# Earlier versions recorded days as asked for without storing the rows of these days.
 _ODD = """
 DELETE FROM askings;
 CREATE TABLE events (
@@ -300,18 +301,18 @@ MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESS
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a manifest to the current version; raises CacheError for one of a newer version, which stays untouched."""
+    """Bring a manifest to the current version; raises CacheError for a newer one, which stays untouched."""
     if steps := MIGRATIONS[version_of(connection, path) :]:
         connection.executescript(f"BEGIN IMMEDIATE;{''.join(steps)}PRAGMA user_version = {len(MIGRATIONS)};COMMIT;")
 
 
 def is_current(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a manifest has all tables of this version; raises CacheError for a newer one."""
+    """Whether a manifest has the current version; raises CacheError for a newer one."""
     return version_of(connection, path) == len(MIGRATIONS)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Version of a manifest; raises CacheError for a newer one, ManifestDamaged for one that there cannot be."""
+    """Version of a manifest; raises CacheError for a newer one, ManifestDamaged for an impossible one."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version < 0:
         raise ManifestDamaged(path, f"format {version}")

@@ -1,6 +1,6 @@
-"""The sessions, as the manifest keeps them: what is stored of each, what the source said, and how its parts are read.
+"""The sessions in the manifest: what is stored of each, what the source said, and how to read its parts.
 
-A commit is one transaction: a kill leaves a session as it was before, or done with all that is said of it.
+A commit is one transaction: a kill leaves a session as it was before, or completely committed.
 """
 
 import json
@@ -47,7 +47,7 @@ _COMMIT_COLUMNS = (
     "cut",
 )
 _ODD = ("{} IS NULL", "{} < ''", "{} >= x''")
-"""What no text is, each to be looked up in an index: in SQLite's order numbers come before texts, and blobs after."""
+"""Matches what is not text, each by an index lookup: in SQLite's order numbers come before texts, and blobs after."""
 
 _HIDDEN = " UNION ALL ".join(
     f"SELECT dataset, session, held FROM sessions WHERE {where}"  # noqa: S608 - names from this file alone
@@ -76,7 +76,7 @@ _WITH_INDEXES = (
 )
 _RECORD = committed("session", *_COMMIT_COLUMNS, "columns") | _INDEXES
 _VERSION = "printf('%s %s %s', s.run, s.committed_at, s.etag)"
-"""Another one after each commit, and after parts turned out not to be what they should."""
+"""Changes with each commit, and when parts are found not to be what was written."""
 _PART_COLUMNS = ("session", "tracked_set", "cut", "columns", "tracked_sha256", "archive_sha256")
 _PARTS: Kinds = {"version": text, "doubt": flag} | committed(*_PART_COLUMNS) | _INDEXES
 _COUNTS = columns("sessions", "held", "remote", "reason") | {"count": count, "first": day, "last": day}
@@ -88,13 +88,13 @@ def _of_sessions(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrackedSets:
-    """The sets of tickers that sessions were split by, of all datasets, each by its number."""
+    """The sets of tickers that sessions of all datasets were split by, each with a number."""
 
     database: Database
     _known: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def number(self, tickers: frozenset[str]) -> int:
-        """Number of a set of tickers, given on first sight; within a transaction of the caller's, as a part of it."""
+        """Number of a set of tickers, assigned on first use; joins the caller's transaction, if there is one."""
         text = "\n".join(sorted(tickers))
         with self.database.join_transaction() as db:
             db.execute("INSERT OR IGNORE INTO tracked_sets (tickers) VALUES (?)", (text,))
@@ -102,7 +102,7 @@ class TrackedSets:
         return number
 
     def tickers(self, number: int | None) -> frozenset[str]:
-        """The set with a number, none where there is none. Raises ManifestDamaged for a number of no set."""
+        """The set with this number, empty for None. Raises ManifestDamaged if there is no such set."""
         if number is None:
             return frozenset()
         if number not in self._known:
@@ -116,14 +116,14 @@ class TrackedSets:
 
 @dataclass(slots=True)
 class KnownSessions:
-    """Sessions of one dataset: those stored, and those of which the source has only told."""
+    """Sessions of one dataset: those stored, and those known only from the source's answers."""
 
     database: Database
     tracked_sets: TrackedSets
     _looked: tuple[object, date, date] = (None, date.max, date.min)
 
     def none_is_hidden(self, first: date = date.min, last: date = date.max) -> None:
-        """Raise ManifestDamaged for a session whose state or date cannot be. Each moment is looked at once."""
+        """Raise ManifestDamaged for a session with an impossible state or date. Checks again only after changes."""
         moment, (seen, *span) = self.database.moment(), self._looked
         if moment == seen and span[0] <= first and last <= span[1]:
             return
@@ -133,7 +133,7 @@ class KnownSessions:
         self._looked = (moment, first, last)
 
     def all(self) -> dict[date, Held]:
-        """State of every session that the manifest knows, in the order of the dates."""
+        """State of every session that the manifest knows, in date order."""
         query = (
             f"SELECT {_of_sessions(_STATE_COLUMNS)}, q.etag, q.acceptable FROM sessions s "  # noqa: S608 - from here
             "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
@@ -156,7 +156,7 @@ class KnownSessions:
         }
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:
-        """Record what the source last said of sessions: state, reason, ETag. What is held stays as it is."""
+        """Record what the source last said of sessions: state, reason, ETag. What is stored does not change."""
         rows = [(self.database.dataset, day.isoformat(), *answer, run) for day, *answer in answers]
         if rows:
             with self.database.transaction() as db:
@@ -176,9 +176,9 @@ class KnownSessions:
         *,
         refused_stay: bool = False,
     ) -> None:
-        """Make sessions done, in one transaction. Their parts must be durable before this is called.
+        """Commit sessions, in one transaction. Their parts must be durable before this is called.
 
-        Files of theirs in quarantine are forgotten, unless `refused_stay`.
+        Their files in quarantine are forgotten, unless `refused_stay`.
         """
         replaced, periods = ("members", "findings", *(() if refused_stay else ("quarantine",))), set[str]()
         with self.database.transaction() as db:
@@ -206,7 +206,7 @@ class KnownSessions:
         db.execute("DELETE FROM intents WHERE dataset = ? AND session = ?", key)
 
     def records(self) -> Iterator[SessionRecord]:
-        """All that is said of each committed session, in the order of the dates; findings have their own place."""
+        """The record of each committed session, in date order, without findings: those have their own table."""
         query = (
             f"SELECT {_of_sessions(('session', *_COMMIT_COLUMNS, 'columns'))}, {_WITH_INDEXES} "
             "WHERE s.dataset = ? AND held = 'committed' ORDER BY s.session"
@@ -221,14 +221,14 @@ class KnownSessions:
         return SessionRecord(session, **told, columns=names, findings=(), **indexes)
 
     def pending(self, first: date = date.min, last: date = date.max) -> frozenset[date]:
-        """Committed sessions from `first` to `last`, both inclusive, that no projection has seen."""
+        """Committed sessions from `first` to `last`, both inclusive, that are not projected yet."""
         self.none_is_hidden(first, last)
         where = "dataset = ? AND held = 'committed' AND projected IS NOT 1 AND session BETWEEN ? AND ?"
         query = f"SELECT session FROM sessions WHERE {where}"  # noqa: S608 - from here
         return frozenset(self._days(query, first.isoformat(), last.isoformat()))
 
     def counts(self) -> list[SessionCount]:
-        """Sessions by held state, remote state and reason."""
+        """Number of sessions by stored state, remote state and reason."""
         self.none_is_hidden()
         query = (
             "SELECT held, remote, reason, count(*), min(session), max(session) FROM sessions WHERE dataset = ? "
@@ -248,7 +248,7 @@ class KnownSessions:
         return Totals(*self.database.typed(dict.fromkeys(("rows", "findings", "corrections"), count), query)[0])
 
     def other_datasets(self) -> frozenset[str]:
-        """The other datasets of which sessions are committed, or may be: their state cannot be."""
+        """Other datasets with sessions that are committed, or may be because their state is impossible."""
         known = "SELECT DISTINCT dataset FROM sessions WHERE dataset IS NOT ? AND held IS NOT 'none'"
         query = f"{known} AND held IS NOT 'quarantined'"
         return frozenset(name for (name,) in self.database.typed(columns("sessions", "dataset"), query))
@@ -261,12 +261,12 @@ class KnownSessions:
         return self._days(query, first.isoformat(), last.isoformat())
 
     def listed(self) -> frozenset[date]:
-        """Sessions of which the source had a file when it was last asked, or of which one is held."""
+        """Sessions that the source had a file for when last asked, or that are stored or in quarantine."""
         where = "dataset = ? AND (held IN ('committed', 'quarantined') OR remote IN ('listed', 'forbidden', 'failed'))"
         return frozenset(self._days(f"SELECT session FROM sessions WHERE {where}"))  # noqa: S608 - from here
 
     def told_of(self, first: date, last: date) -> frozenset[date]:
-        """Days from `first` to `last`, both inclusive, of which the source has said anything."""
+        """Days from `first` to `last`, both inclusive, about which the source has said anything."""
         where = "dataset = ? AND remote IS NOT NULL AND session BETWEEN ? AND ?"
         query = f"SELECT session FROM sessions WHERE {where}"  # noqa: S608 - from here
         return frozenset(self._days(query, first.isoformat(), last.isoformat()))
@@ -275,7 +275,7 @@ class KnownSessions:
         return [session for (session,) in self.database.typed(columns("sessions", "session"), query, *values)]
 
     def coverage(self, first: date = date.min, last: date = date.max) -> Coverage:
-        """Which committed sessions from `first` to `last`, both inclusive, can tell of which tickers."""
+        """Which committed sessions from `first` to `last`, both inclusive, cover which tickers."""
         self.none_is_hidden(first, last)
         query = (
             "SELECT session, tracked_set, archive_kept FROM sessions "
@@ -288,7 +288,7 @@ class KnownSessions:
         return Coverage(frozenset(day for day, _, kept in rows if kept), partial)
 
     def parts(self, sessions: Iterable[date]) -> Iterator[PartsOf]:
-        """How to read these sessions, ascending; those that are not committed are passed over."""
+        """How to read these sessions, in date order; those that are not committed are skipped."""
         wanted = {day.isoformat() for day in sessions}
         if not wanted:
             return
@@ -310,7 +310,7 @@ class KnownSessions:
         return PartsOf(session, tracked, cut, names, index, sha256=hashes, version=version, in_doubt=doubt)
 
     def versions(self, first: date, last: date) -> dict[date, str]:
-        """Of each session that is committed from `first` to `last` what `parts` says as its version."""
+        """Version, as in `parts`, of each session committed from `first` to `last`, both inclusive."""
         query = (
             f"SELECT s.session, {_VERSION} FROM sessions s "  # noqa: S608 - from here
             "WHERE s.dataset = ? AND s.held = 'committed' AND s.session BETWEEN ? AND ?"
@@ -319,7 +319,7 @@ class KnownSessions:
         return dict(self.database.typed(kinds, query, first.isoformat(), last.isoformat()))
 
     def intended(self) -> dict[date, PartsOf]:
-        """How to read the sessions whose parts are just being replaced, or were as a run was killed, once they are."""
+        """How to read sessions after their replacement, for replacements under way or interrupted by a kill."""
         return {record.session: self._intended(record) for record, _ in Replacements(self.database).intents()}
 
     def _intended(self, record: SessionRecord) -> PartsOf:

@@ -1,4 +1,4 @@
-"""What came from Yahoo, as the manifest keeps it: rows brought back to raw, actions, and when it was asked."""
+"""Yahoo's answers in the manifest: rows converted back to raw, corporate actions, and when Yahoo was asked."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ _INSTRUMENT = columns("instruments", "ticker", "instrument")
 _ROW = ("ticker", "session", "open", "high", "low", "close", "volume")
 
 QuoteRow = tuple[str, date, float | None, float | None, float | None, float | None, float | None]
-"""Ticker, session, open, high, low, close (raw), volume (raw, shares; None where it counts something else)."""
+"""Ticker, session, open, high, low, close (raw), volume (raw, in shares; None if it counts something else)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionCoverage:
-    """What is known of a ticker's actions: those with an ex-date from `first` to `last`.
+    """The span for which a ticker's corporate actions are known: ex-dates from `first` to `last`.
 
-    `asked_at` is ISO 8601, UTC. `begins` is the date of the first row that Yahoo has since `first`.
+    `asked_at` is ISO 8601, UTC. `begins` is the date of Yahoo's first row since `first`.
     """
 
     first: date
@@ -34,7 +34,7 @@ class ActionCoverage:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why what Yahoo said of a ticker's days from `first`, where the question began, to `last` cannot be used.
+    """Why Yahoo's answer about a ticker's days from `first`, where the question began, to `last` cannot be used.
 
     `asked_at` is ISO 8601, UTC.
     """
@@ -47,24 +47,24 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """Yahoo's part of a manifest. It never holds a row in the place of one of Massive's: reading sees to that."""
+    """Yahoo's part of a manifest. Its rows never replace Massive's: readers take care of that."""
 
     database: Database
 
     def asked(self, tickers: Iterable[str]) -> dict[str, ActionCoverage]:
-        """What was answered, by ticker; those of which nothing is known are not in it."""
+        """Known spans by ticker; tickers that Yahoo has not answered for are left out."""
         query = f"SELECT {', '.join(_ASKING)} FROM askings WHERE dataset = ? AND {THESE}"  # noqa: S608
         found = self.database.typed(columns("askings", *_ASKING), query, listed(tickers))
         return {ticker: ActionCoverage(*asking) for ticker, *asking in found}
 
     def refusals(self, tickers: Iterable[str]) -> dict[tuple[str, date], Refusal]:
-        """Answers that could not be used, by ticker and the first day that was asked for."""
+        """Answers that could not be used, by ticker and the first day asked for."""
         query = f"SELECT {', '.join(_REFUSAL)} FROM refusals WHERE dataset = ? AND {THESE}"  # noqa: S608
         found = self.database.typed(columns("refusals", *_REFUSAL), query, listed(tickers))
         return {(ticker, first): Refusal(first, *rest) for ticker, first, *rest in found}
 
     def actions(self, tickers: Iterable[str]) -> dict[str, Actions]:
-        """What happened to securities by ticker, by ex-date; those of which nothing is known are not in it."""
+        """Corporate actions by ticker, in the order of ex-dates; tickers about which nothing is known are left out."""
         wanted, dataset = listed(tickers), self.database
         events: dict[str, dict[str, list[Any]]] = {}
         query = (
@@ -92,14 +92,14 @@ class Quotes:
 
     def rows_of(self, session: date) -> list[QuoteRow]:
         """All rows of a session, by ticker."""
-        query = (  # SQLite, which has no statistics, would go through all rows by the primary key
+        query = (  # without statistics SQLite would scan all rows by the primary key
             f"SELECT {', '.join(_ROW)} FROM yahoo_rows INDEXED BY yahoo_rows_by_session "  # noqa: S608
             "WHERE dataset = ? AND session = ? ORDER BY ticker"
         )
         return self._rows(query, session.isoformat())
 
     def tickers(self) -> frozenset[str]:
-        """Tickers for which Yahoo has answered."""
+        """Tickers that Yahoo has answered for."""
         query = "SELECT ticker FROM askings WHERE dataset = ?"
         return frozenset(ticker for (ticker,) in self.database.typed(columns("askings", "ticker"), query))
 
@@ -110,8 +110,8 @@ class Quotes:
         ]
 
     def sessions(self) -> list[date]:
-        """Sessions of which there are rows."""
-        # From each session to the next one in the index: not a look at each ticker's row of it, as DISTINCT takes.
+        """Sessions that have rows."""
+        # Jumps from each session to the next in the index; DISTINCT would read every ticker's row.
         query = (
             "WITH RECURSIVE next(session) AS (SELECT min(session) FROM yahoo_rows WHERE dataset = ? UNION ALL "
             "SELECT (SELECT min(y.session) FROM yahoo_rows y WHERE y.dataset = ? AND y.session > next.session) "
@@ -120,7 +120,7 @@ class Quotes:
         return [day for (day,) in self.database.typed(columns("yahoo_rows", "session"), query, self.database.dataset)]
 
     def known_until(self) -> list[date]:
-        """For each ticker that Yahoo has: up to when its actions are known."""
+        """For each ticker that Yahoo has, the last day for which its corporate actions are known."""
         query = "SELECT last FROM askings WHERE dataset = ?"
         return [last for (last,) in self.database.typed(columns("askings", "last"), query)]
 
@@ -136,10 +136,10 @@ class Quotes:
         rows: Sequence[QuoteRow],
         through: date | None = None,
     ) -> None:
-        """Record an answer, all in one transaction: the actions take the place of those held of the span asked for.
+        """Store an answer, in one transaction: its actions replace those stored for the span asked for.
 
-        It may reach `through` a later day than the one up to which its actions count as known. What was refused of
-        questions that begin in it is forgotten: they are answered now.
+        It may reach a later day, `through`, than the last one for which its actions count as known. Refusals of
+        questions that begin in the span are forgotten: they are answered now.
         """
         dataset, at = self.database.dataset, now()
         known = self._joined(ticker, replace(asking, asked_at=at))
@@ -175,12 +175,12 @@ class Quotes:
                 "INSERT OR REPLACE INTO yahoo_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(dataset, row[0], row[1].isoformat(), *row[2:], at) for row in rows],
             )
-            # Its CSV may be one that holds such rows, too.
+            # Its CSV may contain such rows.
             if rows:
                 db.execute("UPDATE projections SET dirty = 1 WHERE dataset = ? AND ticker = ?", (dataset, ticker))
 
     def refuse(self, ticker: str, refused: Refusal) -> None:
-        """Record that an answer could not be used, in the place of earlier ones; events that are known stay."""
+        """Record that an answer could not be used, replacing earlier refusals; known actions stay."""
         with self.database.transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO refusals (dataset, ticker, first, last, reason, asked_at) "
@@ -196,7 +196,7 @@ class Quotes:
             )
 
     def take_back(self, ticker: str, closes: Mapping[date, float], since: date | None = None) -> None:
-        """Forget rows with these closes, which are not believed any more, and that anything is known before `since`."""
+        """Delete rows with these closes, which are no longer trusted, and forget what is known before `since`."""
         dataset = self.database.dataset
         with self.database.transaction() as db:
             gone = db.executemany(
@@ -214,12 +214,12 @@ class Quotes:
                 )
 
     def forget_refusals(self) -> None:
-        """Let each question that was refused be asked again."""
+        """Forget all refusals, so that their questions are asked again."""
         with self.database.transaction() as db:
             db.execute("DELETE FROM refusals WHERE dataset = ?", (self.database.dataset,))
 
     def nothing_new(self, ticker: str, last: date) -> None:
-        """Record that nothing happened to a known ticker up to `last`, for instance because it is no longer traded."""
+        """Record that nothing happened to a known ticker up to `last`, for instance because it no longer trades."""
         with self.database.transaction() as db:
             db.execute(
                 "UPDATE askings SET last = max(last, ?), asked_at = ? WHERE dataset = ? AND ticker = ?",
@@ -227,10 +227,11 @@ class Quotes:
             )
 
     def _joined(self, ticker: str, asking: ActionCoverage) -> ActionCoverage:
-        """What is known with an answer, joined with what was known before where the two overlap.
+        """The span of an answer, joined with the one known before if the two overlap.
 
-        An answer that begins later says nothing new of what lies before it: that is known up to when it was asked for.
-        One that does not is all that counts: where Yahoo's rows began before, they may have been another company's.
+        An answer that begins later says nothing new about the days before it, so the known span, and the time it was
+        asked for, stay as they are. Any other answer replaces what was known: if Yahoo's rows began earlier then, they
+        may have been another company's.
         """
         before = self.asked([ticker]).get(ticker)
         if before is None or asking.first > before.last or asking.last < before.first:
@@ -250,7 +251,7 @@ def _actions(events: Mapping[str, Sequence[Any]], instrument: str) -> Actions:
 
 
 def _events(actions: Actions) -> list[tuple[str, str, float, float | None, float | None]]:
-    """Kind, ex-date, value, close before, and the share that is kept."""
+    """Kind, ex-date, value, close before, and the share that is kept, of each corporate action."""
     payouts = (("dividend", actions.dividends), ("gain", actions.gains), ("odd", actions.odd))
     return [
         *(("split", one.ex_date.isoformat(), one.ratio, None, None) for one in actions.splits),

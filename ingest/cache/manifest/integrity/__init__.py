@@ -1,1 +1,1 @@
-"""What the values of the manifest may be, what is wrong with them, and what of a damaged one goes into a new one."""
+"""What the manifest's values may be, which flaws a manifest has, and how a new one replaces a damaged one."""

@@ -1,6 +1,6 @@
-"""What is wrong with a manifest's file: SQLite's own order, its tables, and each value of each row.
+"""What is wrong with a manifest's file: by SQLite's own check, in its tables, and in each value of each row.
 
-SQLite keeps whatever a flipped bit makes of a value, and integrity_check passes over it: so every row is looked at.
+SQLite keeps whatever a flipped bit makes of a value, and integrity_check does not notice: so every row is checked.
 """
 
 import sqlite3
@@ -21,8 +21,8 @@ class Flaw:
 
 
 def flaws(db: sqlite3.Connection) -> Iterator[Flaw]:
-    """All flaws, as long as SQLite can read the file. Raises sqlite3.DatabaseError where it cannot."""
-    # Not quick_check: that passes over indexes which lack rows, and what is looked up in them is not found.
+    """All flaws, as long as SQLite can read the file. Raises sqlite3.DatabaseError if it cannot."""
+    # Not quick_check: it does not notice that an index is missing rows, which lookups then do not find.
     (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         yield Flaw(str(found))
@@ -46,7 +46,7 @@ def _of_table(db: sqlite3.Connection, table: str) -> Iterator[Flaw]:
 
 
 def names_of(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    """Columns of a table; none where the table is missing."""
+    """Columns of a table; empty if the table is missing."""
     return tuple(name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)))
 
 

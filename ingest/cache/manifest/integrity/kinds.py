@@ -1,7 +1,7 @@
 """What a value of the manifest may be: SQLite keeps whatever a flipped bit makes of one.
 
-A kind takes what SQLite gives and returns the value that is meant, or raises `Unfit`. Nothing else means damage: any
-other error, of whoever uses the values, is a bug.
+A kind takes a value from SQLite and returns the Python value, or raises `Unfit`. Nothing else means damage: any other
+error in code that uses the values is a bug.
 """
 
 import base64
@@ -17,7 +17,7 @@ _Value = TypeVar("_Value")
 
 Kind = Callable[[Any], _Value]
 Kinds = Mapping[str, Kind[Any]]
-"""Of columns in their order, by name."""
+"""Kinds of columns by name, in the order of the columns."""
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _DATE = len("2025-11-11")
@@ -25,14 +25,14 @@ _SHOWN = 40
 
 
 class Unfit(ValueError):
-    """A value that cannot be what was written; the message says what it is, what it should be and, if told, where."""
+    """A value that cannot be what was written; the message says what it is, what it should be and, if known, where."""
 
     def __init__(self, value: object, wanted: str) -> None:
         shown = repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}…"
         super().__init__(f"{'NULL' if value is None else shown} is not {wanted}")
 
     def at(self, place: str) -> "Unfit":
-        """The same, of a column."""
+        """The same error, with the column's name."""
         self.args = (f"{place}: {self}",)
         return self
 
@@ -66,7 +66,7 @@ def flag(value: Any) -> bool:
 
 
 def truth(value: Any) -> bool:
-    """Of JSON: true or false."""
+    """True or false, from JSON."""
     if type(value) is bool:
         return value
     raise Unfit(value, "true or false")
@@ -126,7 +126,7 @@ def one_of(*allowed: str) -> Kind[Any]:
 
 
 def maybe(kind: Kind[_Value]) -> Kind[_Value | None]:
-    """The same, or NULL."""
+    """A value of this kind, or NULL."""
 
     def found(value: Any) -> _Value | None:
         return None if value is None else kind(value)
@@ -135,7 +135,7 @@ def maybe(kind: Kind[_Value]) -> Kind[_Value | None]:
 
 
 def parsed(value: Any) -> Any:
-    """What a text says as JSON."""
+    """The value of a JSON text."""
     try:
         return json.loads(text(value))
     except (ValueError, RecursionError) as error:
@@ -143,7 +143,7 @@ def parsed(value: Any) -> Any:
 
 
 def strings(value: Any) -> tuple[str, ...]:
-    """Of JSON: a list of texts."""
+    """A list of texts, from JSON."""
     if type(value) is list and all(type(one) is str for one in value):
         return tuple(value)
     raise Unfit(value, "a list of texts")
@@ -155,7 +155,7 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def packed(value: Any) -> bytes:
-    """Of JSON: bytes in Base64."""
+    """Bytes in Base64, from JSON."""
     try:
         return base64.b64decode(text(value), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -171,7 +171,7 @@ def summary(value: Any) -> dict[str, Any]:
 
 
 def fitted(kinds: Kinds, row: Sequence[Any]) -> tuple[Any, ...]:
-    """The values of a row as what their columns hold; raises Unfit, which names the column."""
+    """The values of a row, each converted by the kind of its column; raises Unfit, which names the column."""
     try:
         return tuple(kind(value) for kind, value in zip(kinds.values(), row, strict=True))
     except Unfit:

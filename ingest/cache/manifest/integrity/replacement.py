@@ -1,9 +1,10 @@
-"""A new manifest that takes the place of a damaged one, which is kept.
+"""A new manifest takes the place of a damaged one, which is kept.
 
-The new one is built under a name of its own. Once it is whole and durable it is `manifest.sqlite.repaired`, and from
-then on it is the cache's manifest: whoever opens that next for writing puts it in place. The files of the old one get
-second names, its logs are removed, as they would be played into the new one, and one rename takes the place. So a kill
-leaves the old manifest as it was, or a new one that `finish` puts in place; nothing has to be built twice.
+The new one is built under a name of its own. Once it is whole and durable it becomes `manifest.sqlite.repaired`, and
+from then on it is the cache's manifest: whoever opens the manifest next for writing puts it in place. The old files get
+second names; the old logs are removed, since SQLite would replay them into the new file; then one rename puts the new
+file in place. So a kill leaves the old manifest as it was, or a new one that `finish` puts in place; nothing has to be
+built twice.
 """
 
 import os
@@ -18,7 +19,7 @@ _LOGS = ("-journal", "-wal", "-shm")
 
 
 def begin(path: Path) -> Path:
-    """The name under which a manifest is built that is to take this one's place; nothing has it. Raises CacheError."""
+    """Clear and return the name under which to build a replacement of this manifest. Raises CacheError."""
     building = _beside(path, _BUILDING)
     for end in ("", *_LOGS):
         durable.remove(_beside(building, end))
@@ -26,7 +27,7 @@ def begin(path: Path) -> Path:
 
 
 def put_in_place(path: Path) -> Path:
-    """Put the manifest that was built, and closed, in place; returns where the old one stays. Raises CacheError."""
+    """Put the new manifest, built and closed, in place; returns where the old one is kept. Raises CacheError."""
     building, ready = _beside(path, _BUILDING), _beside(path, _READY)
     with durable.translated("write", building):
         descriptor = os.open(building, os.O_RDWR)
@@ -44,7 +45,7 @@ def put_in_place(path: Path) -> Path:
 
 
 def finish(path: Path) -> None:
-    """Put a new manifest in place that is ready; remove one that a killed repair did not finish. Raises CacheError."""
+    """Put a new manifest in place if it is ready; remove one that a killed repair left half-built. Raises CacheError."""
     ready = _beside(path, _READY)
     if _is_there(ready):
         aside = _aside(path, ready)
@@ -67,7 +68,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _aside(path: Path, ready: Path) -> Path:
-    """Where the old one stays: whoever finishes a replacement gives it the same name."""
+    """Where the old manifest is kept: whoever finishes a replacement uses the same name."""
     with durable.translated("look at", ready):
         made = datetime.fromtimestamp(ready.stat().st_mtime, UTC)
     return _beside(path, f"{_ASIDE}-{made:%Y%m%dT%H%M%S.%fZ}")
@@ -78,7 +79,7 @@ def _beside(path: Path, end: str) -> Path:
 
 
 def _keep(path: Path, aside: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no links; move what is not a file."""
+    """Give a file a second name, or copy it if the file system has no links; move anything that is not a file."""
     with durable.translated("keep", path):
         if not opening.is_there(path) or opening.is_there(aside):
             return

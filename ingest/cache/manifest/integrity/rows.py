@@ -1,6 +1,6 @@
-"""The rows of a damaged manifest that can still be read and are what they should be, taken into a new one.
+"""Copies the rows of a damaged manifest that are readable and valid into a new one.
 
-SQLite reads until it meets a damaged page. Rows behind it are looked for by their numbers, or from the table's end.
+SQLite reads until it meets a damaged page. Rows behind it are looked up by their numbers, or read from the table's end.
 """
 
 import sqlite3
@@ -19,10 +19,10 @@ from ingest.cache.manifest.integrity.tables import TABLES, check_row
 _Row = tuple[Any, ...]
 
 _MOST_SKIPPED = 10_000
-"""Numbers of rows, one after the other, that cannot be read; behind so many no row is looked for."""
+"""Unreadable row numbers in succession after which no further row is looked for."""
 
 _PAGE = 4096
-"""Bytes of a page, as SQLite chooses them and we never do."""
+"""Bytes per page: SQLite's choice, which we never change."""
 
 _HALVES = """
 DELETE FROM sessions AS s WHERE held = 'committed' AND (
@@ -30,21 +30,21 @@ DELETE FROM sessions AS s WHERE held = 'committed' AND (
     OR 1 + archive_kept > (SELECT count(*) FROM members m WHERE (m.dataset, m.session) = (s.dataset, s.session))
 )
 """
-"""Sessions of which what other tables say is lost: their parts say all of it."""
+"""Drops sessions whose rows in other tables are lost: their parts can restore them completely."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Rows by table: those that were taken, and those whose values cannot be what was written."""
+    """Numbers of rows by table: those copied, and those whose values cannot be what was written."""
 
     kept: Counter[str] = field(default_factory=Counter)
     unfit: Counter[str] = field(default_factory=Counter)
 
 
 def take(damaged: Path, db: sqlite3.Connection) -> Read:
-    """Take all rows of a damaged file that fit into a new manifest, in a transaction of the caller's.
+    """Copy all valid rows of a damaged file into a new manifest, within the caller's transaction.
 
-    Raises sqlite3.DatabaseError where the disk, and not the file's content, is at fault.
+    Raises sqlite3.DatabaseError if the disk, and not the file's content, is at fault.
     """
     read = Read()
     if damaged.is_file():
@@ -76,7 +76,7 @@ def _insert(db: sqlite3.Connection, table: str, names: tuple[str, ...], row: _Ro
 
 
 def _key_of_csv(table: str, names: tuple[str, ...], row: _Row) -> tuple[tuple[str, ...], _Row]:
-    """For a CSV whose state is lost, that it exists: the next run rebuilds it. For other tables, nothing."""
+    """For a CSV whose state is lost, its key, so that the next run rebuilds it. For other tables, nothing."""
     key = ("dataset", "ticker", "period")
     values = dict(zip(names, row, strict=True))
     try:
@@ -87,7 +87,7 @@ def _key_of_csv(table: str, names: tuple[str, ...], row: _Row) -> tuple[tuple[st
 
 
 def _readable(damaged: Path) -> sqlite3.Connection:
-    """The file; where no table of it can be read, a copy in memory with the header that it had."""
+    """The file; if no table of it can be read, a copy in memory with a restored header."""
     as_it_is = _prepared(sqlite3.connect(f"{damaged.resolve().as_uri()}?mode=ro", uri=True))
     if any(_columns(as_it_is, table) for table in TABLES):
         return as_it_is
@@ -103,7 +103,7 @@ def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _text(data: bytes) -> str | bytes:
-    """A text; what is none as bytes, which no column of texts may hold."""
+    """A text; invalid UTF-8 as bytes, which no column of texts may contain."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -111,7 +111,7 @@ def _text(data: bytes) -> str | bytes:
 
 
 def _with_header(data: bytes) -> bytes:
-    """A database with the first bytes that all our manifests have (sqlite.org/fileformat2.html, 1.3)."""
+    """A database with the header that all our manifests have (sqlite.org/fileformat2.html, 1.3)."""
     pages = len(data) // _PAGE
     told = bytearray(data[:100].ljust(100, b"\0"))
     told[:24] = b"SQLite format 3\0" + _PAGE.to_bytes(2, "big") + bytes((1, 1, 0, 64, 32, 32))
@@ -130,7 +130,7 @@ def _columns(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
 
 
 def _refuse(error: sqlite3.DatabaseError) -> None:
-    """Raise again what is not the fault of the file's content: what is there would be taken for lost."""
+    """Raise an error again if the file's content is not at fault: readable rows would be taken for lost."""
     if not is_damage(error):
         raise error
 
@@ -142,7 +142,7 @@ def _rows(db: sqlite3.Connection, table: str, names: tuple[str, ...]) -> Iterato
 
 
 def _key(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    """Columns of the key of a table whose rows have no number."""
+    """Columns of the primary key of a table without row numbers; empty for other tables."""
     try:
         db.execute(f"SELECT rowid FROM {table} LIMIT 0")  # noqa: S608
     except sqlite3.DatabaseError:

@@ -1,6 +1,6 @@
-"""What each column of each table holds, and what the values of a row must be together.
+"""What each column of each table contains, and which values of a row depend on each other.
 
-Decoders take their kinds from here, `check` looks at every row by them, and a repair keeps the rows that fit.
+Decoders use these kinds, `check` applies them to every row, and a repair keeps the rows that are valid.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ COMMITTED: Kinds = {
     "cut": one_of("lines", "polars"),
     "columns": lru_cache(maxsize=64)(texts),
 }
-"""What a session that is committed must have, and others may."""
+"""Columns that a committed session must have, and other sessions may have."""
 
 _KEY: Kinds = {"dataset": text, "session": day}
 
@@ -159,17 +159,17 @@ TABLES: Mapping[str, Kinds] = {
 
 
 def columns(table: str, *names: str) -> dict[str, Kind[Any]]:
-    """Kinds of some columns of a table, by table and name."""
+    """Kinds of these columns of a table, by `table.column`."""
     return {f"{table}.{name}": TABLES[table][name] for name in names}
 
 
 def joined(table: str, *names: str) -> dict[str, Kind[Any]]:
-    """The same where the table may have no row that fits to another's."""
+    """Kinds of these columns of a joined table, which may have no matching row."""
     return {name: maybe(kind) for name, kind in columns(table, *names).items()}
 
 
 def committed(*names: str) -> dict[str, Kind[Any]]:
-    """Kinds of columns of sessions that are committed."""
+    """Kinds of these columns of committed sessions."""
     return {f"sessions.{name}": COMMITTED[name] if name in COMMITTED else TABLES["sessions"][name] for name in names}
 
 
@@ -188,7 +188,7 @@ def _projection(row: Row) -> None:
     if row["dirty"] or not row["rows"]:
         return
     dataset = _DATASETS.get(row["dataset"])
-    # A ticker's months have a file each, and the state that sums them up has none.
+    # Each month of a ticker has a file; the state that sums up the months has none.
     has_file = dataset is not None and (row["period"] != "" or dataset.kind.csv_shape == "file")
     if None in (row["first"], row["last"]) or (has_file and row["sha256"] is None):
         raise Unfit(None, "what a CSV with rows has as sha256, first or last")
@@ -207,11 +207,11 @@ RULES: Mapping[str, Callable[[Row], None]] = {
     "projections": _projection,
     "permission_windows": _permission,
 }
-"""What holds of the values of a row together; each raises Unfit."""
+"""Checks of a row's values together; each raises Unfit."""
 
 
 def check_row(table: str, names: Sequence[str], row: Sequence[Any]) -> None:
-    """Look at a row of a table, of which all these columns were read; raises Unfit, which names the column."""
+    """Check a row of a table, of which these columns were read; raises Unfit, which names the column."""
     values = fitted({f"{table}.{name}": TABLES[table][name] for name in names}, row)
     if table in RULES:
         try:
