@@ -82,7 +82,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
 
 
 def discard_staged(cache: Cache, unwanted: StagedSession) -> None:
-    """Remove the staged parts of a session that will not be committed: another run of its task came first."""
+    """Remove the staged parts of a session that will not be committed: another execution of its task came first."""
     for part in unwanted.staged:
         cache.parts.discard(part)
 

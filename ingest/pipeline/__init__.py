@@ -1,1 +1,1 @@
-"""A run: fetch, split, stage on workers, one committer, then the CSVs."""
+"""A run: download, split, stage on workers, one committer, then the CSVs."""

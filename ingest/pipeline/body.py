@@ -1,7 +1,7 @@
-"""The text of a body: at once, where it costs no more memory than was granted, else piece by piece.
+"""The text of a download: at once if it fits into the memory granted, otherwise piece by piece.
 
-What a session costs is what its text costs, of which its packed size says nothing: a kilobyte may stand for a million
-lines. Measured are 5 bytes for each byte of a text that is split at once, and 400 for each of its lines.
+What a session costs depends on its text, and the packed size says nothing about that: a kilobyte may contain a million
+lines. Measured: 5 bytes of memory for each byte of a text that is split at once, and 400 for each of its lines.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _FIELD_COST = 5
 
 
 class Costly(Exception):
-    """A session costs more memory than was granted: it is to be begun again when `cost` bytes are."""
+    """A session needs more memory than was granted: begin it again once `cost` bytes are granted."""
 
     def __init__(self, cost: int) -> None:
         super().__init__(cost)
@@ -33,10 +33,10 @@ class Costly(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SessionText:
-    """The text of a session's file: whether it is large was decided once, as this was made.
+    """The text of a session's file; whether it is large was decided once, when this was made.
 
-    `whole` is all of it where it may be split at once, else None. `pieces` gives it again each time, in any case; it
-    raises UnreadableFile, and CacheError for a body in a file.
+    `whole` is the whole text if it may be split at once, else None. `pieces` returns it again on each call, in either
+    case; it raises UnreadableFile, and CacheError for a download in a file.
     """
 
     whole: bytes | None
@@ -44,15 +44,15 @@ class SessionText:
 
 
 def text_of(body: Body, max_unpacked: int, tuning: Tuning, granted: int | None = None) -> SessionText:
-    """Text of a body, which may take so many bytes of memory as are `granted`. Raises UnreadableFile, and Costly."""
+    """Text of a download, which may take `granted` bytes of memory. Raises UnreadableFile and Costly."""
     whole = _whole(body, max_unpacked, tuning, tuning.most_granted if granted is None else granted)
     return SessionText(whole, lambda: pieces_of(body, max_unpacked, tuning.piece))
 
 
 def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> bytes | None:
-    """All of it; None where it is to be read in chunks.
+    """The whole text; None if it is to be read in chunks.
 
-    Until it is known what a text costs, no more of it is held than is granted.
+    Until the cost of a text is known, no more of it is held in memory than is granted.
     """
     if body.path:
         return None
@@ -72,7 +72,7 @@ def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> bytes
 
 
 def cost_of(pieces: Iterable[bytes], most: int) -> int:
-    """Bytes of memory that a text costs at once; of one that costs more than `most`, something above that."""
+    """Bytes of memory that a text needs at once; if it needs more than `most`, some number above that."""
     size = lines = columns = cost = 0
     for piece in pieces:
         columns = columns or piece.count(b",", 0, piece.find(b"\n")) + 1
@@ -85,13 +85,13 @@ def cost_of(pieces: Iterable[bytes], most: int) -> int:
 
 
 def pieces_of(body: Body, max_unpacked: int, size: int) -> Iterator[bytes]:
-    """Text of a body, piece by piece. Raises UnreadableFile, and CacheError for a body in a file."""
+    """Text of a download, piece by piece. Raises UnreadableFile, and CacheError for a download in a file."""
     if body.path:
         return _pieces_in(body.path, max_unpacked, size)
     return members.unpacked(body.open(), max_unpacked, size)
 
 
 def _pieces_in(path: Path, max_unpacked: int, size: int) -> Iterator[bytes]:
-    """The same of a packed file."""
+    """The same for a packed file."""
     with durable.translated("read", path), opening.to_read(path) as file:
         yield from members.unpacked(file, max_unpacked, size)

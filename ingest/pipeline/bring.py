@@ -1,4 +1,4 @@
-"""Brings what a question needs and the cache lacks: a run of its own, within limits, before the answer."""
+"""Downloads what a query needs and the cache is missing: a run of its own, within limits, before the answer."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -18,16 +18,17 @@ from ingest.settings import Settings
 from ingest.tracked.projection import brought_over
 
 _ASKED_LATELY = timedelta(minutes=15)
-"""So long what a run did not bring is not looked for again, whether Massive does not have it or is out of reach."""
+"""For this long a file that a run did not find is not looked for again, whether Massive does not have it or is out of
+reach."""
 
 _IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
-"""Who waits for a frame does not want to wait as long as a night job."""
+"""Someone who waits for a frame does not want to wait as long as a night job."""
 
 
 def bring(settings: Settings, query: Query) -> None:
-    """Bring what is missing into the tiers, each day's file once; warns where that cannot be, or would be a lot.
+    """Download missing sessions into the cache, each daily file once; warn if that fails or would be a lot.
 
-    Nothing is brought for a query that is to be answered out of what is stored.
+    Nothing is downloaded for a query with `fetch=False`.
     """
     if not query.fetch:
         return
@@ -67,7 +68,7 @@ def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
 
 
 def _lacking(cache: Cache, query: Query) -> Sequence[date]:
-    """Sessions that are not held, unless a run has just looked for all of them; and days that may be sessions."""
+    """Sessions not stored, unless a run has just looked for all of them, and days that may be sessions."""
     manifest, calendar = cache.manifest, calendar_of(cache)
     held = set(manifest.sessions.committed())
     sessions = [day for day in calendar.between(query.start, query.end) if day not in held]
@@ -77,7 +78,7 @@ def _lacking(cache: Cache, query: Query) -> Sequence[date]:
 
 
 def _doubtful(manifest: Manifest, calendar: Calendar, query: Query) -> Sequence[date]:
-    """Closures that may be none, and that no listing has been asked for, or that one may not have had yet."""
+    """Closures that may be sessions after all: no listing covers them, or its listing may have been too early."""
     days = calendar.doubtful(query.start, query.end)
     told, newest = manifest.sessions.told_of(query.start, query.end), max(calendar.listed, default=date.min)
     return [day for day in days if day not in told or day > newest]

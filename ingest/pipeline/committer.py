@@ -37,7 +37,7 @@ Results = MemoryObjectSendStream[Ended]
 
 
 class Executor(Protocol):
-    """Fetches and splits sessions, in this process or elsewhere."""
+    """Downloads and splits sessions, in this process or elsewhere."""
 
     async def run(self, tasks: Sequence[Job], results: Results) -> None:
         """Send the result of each task, in any order; return once there are no more.
@@ -58,9 +58,9 @@ class Committer:
         self._cache, self._sink, self._tuning = cache, sink, tuning
 
     async def run(self, executor: Executor, tasks: Sequence[Job]) -> None:
-        """Have an executor fetch and split sessions, and commit them.
+        """Have an executor download and split sessions, and commit them.
 
-        Raises SourceRefused, SourceUnavailable or CacheError, when all that was prepared is committed.
+        Raises SourceRefused, SourceUnavailable or CacheError, once everything prepared is committed.
         """
         with ungrouped():
             failure = await self._execute_and_commit(executor, tasks)
@@ -122,7 +122,7 @@ def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[Sessi
 
 
 def _answers(results: Sequence[SessionResult]) -> Iterator[Answer]:
-    """What the source has said of sessions whose files it did not give."""
+    """What the source said of sessions whose files it did not deliver."""
     for result in results:
         decision = result.job.decision
         session, etag = decision.session, decision.item.etag if decision.item else None

@@ -1,4 +1,4 @@
-"""A run of one dataset, from its request to its summary: list, plan, fetch, ask Yahoo, bring the CSVs up to date.
+"""A run of one dataset, from its request to its summary: list, plan, download, ask Yahoo, update the CSVs.
 
 A kill leaves what was committed, and files that the next run sweeps.
 """
@@ -38,7 +38,7 @@ from ingest.tracked.update import bring_csvs_up_to_date
 async def run_dataset(
     settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
 ) -> events.Finished:
-    """Bring the cache to what the request asks for, for who holds its lock; reports to `sink` all the while.
+    """Bring the cache to what the request asks for, and report to `sink` meanwhile. The caller holds the cache's lock.
 
     When `stop` is set, what is in flight is finished and committed. Raises SourceRefused, SourceUnavailable,
     NotConfirmed or CacheError, after the summary; whatever was committed until then stays.
@@ -49,20 +49,20 @@ async def run_dataset(
         try:
             await going.work()
         except Stopped:
-            pass  # before anything was under way: the summary says so
+            pass  # before anything was in flight: the summary says so
         except IngestError as error:
             failure = error
         try:
             finished = going.finish(failure)
         except CacheError as error:
-            failure = failure or error  # what came first says more than that its end cannot be recorded
+            failure = failure or error  # the first error matters more than a summary that cannot be recorded
         if failure:
             raise failure
         return finished
 
 
 class _Run:
-    """A run under way: it knows at any time how far it has come, so that its summary can be made wherever it ends."""
+    """A run under way: it always knows how far it has come, so that it can be summarized wherever it ends."""
 
     def __init__(
         self, settings: Settings, request: Request, cache: Cache, line: Line, sink: events.Sink, stop: anyio.Event
@@ -77,7 +77,7 @@ class _Run:
         self._is_bare = False
 
     async def work(self) -> None:
-        """Fetch what is to be fetched; then bring the CSVs up to date, also with what a failing source has left."""
+        """Download what is planned; then update the CSVs, even if the source failed on the way."""
         provenance.refuse_other(self._cache.manifest, self._settings.source)
         window = self._request.window
         dataset, tracked = self._request.dataset.name, len(self._request.tracked)
@@ -99,7 +99,7 @@ class _Run:
         await self._project()
 
     async def _with_what_there_is(self) -> None:
-        """Bring the CSVs up to date though the source has failed, which stays the first to be told."""
+        """Update the CSVs although the source failed; its error is the one that ends the run."""
         try:
             await self._bring_up_to_date()
         except CacheError as error:
@@ -147,7 +147,7 @@ class _Run:
             self._requests = source.requests
 
     def _check_size(self, plan: Plan) -> None:
-        """A large download is to be agreed to: raises NotConfirmed, with the estimate."""
+        """Raise NotConfirmed, with the estimate, for a large download that was not confirmed."""
         if plan.bytes > self._settings.tuning.ask_from and not self._request.confirmed:
             root = self._settings.cache.root
             raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._cache.manifest, root)))
@@ -166,7 +166,7 @@ class _Run:
             self._permit(permission.learn(*_told_apart(self._sink.ended)))
 
     def _permit(self, permission: Permission) -> None:
-        """Record what was learned of the plan; tell when held sessions have become the only copy that can be had."""
+        """Record what was learned of the subscription; warn once stored sessions can no longer be downloaded."""
         manifest = self._cache.manifest
         if permission == Permission():
             return
@@ -177,7 +177,7 @@ class _Run:
         manifest.source.permit(permission)
 
     async def _follow(self) -> None:
-        """Make what the lists name the tickers that have a CSV: of a pattern all that match it."""
+        """Give each ticker that the lists name, or that matches one of their patterns, a CSV."""
         followed = await anyio.to_thread.run_sync(expand.follow, self._cache, self._request.tracked)
         self._followed = followed.tickers
         if self._cache.manifest.sessions.committed():
@@ -185,7 +185,7 @@ class _Run:
                 self._sink(events.Notice(words, "warning" if is_warning else "info"))
 
     async def _fill(self) -> None:
-        """Ask Yahoo for what the tracked tickers lack in this window, and for what happened to them since."""
+        """Ask Yahoo for rows that tracked tickers are missing in this window, and for corporate actions since."""
         request = self._request
         wanted = self._settings.fallback.enabled and request.fallback and request.dataset.is_filled_from_yahoo
         if wanted and self._followed:
@@ -194,7 +194,7 @@ class _Run:
             await filling.fill(self._followed, window.start, window.end, self._stop, request.refresh)
 
     async def _project(self) -> None:
-        """Bring the CSVs up to date in a thread, and report from this one: whoever listens has its home here."""
+        """Update the CSVs in a thread, and report from this one, which the sink expects."""
         changed = list[events.Event]()
 
         def report(event: events.Event) -> None:
@@ -214,9 +214,9 @@ class _Run:
 
 
 async def _import_pipeline() -> None:
-    """Import polars and numpy: 0.3 s that a run with nothing to do does without.
+    """Import polars and numpy: 0.3 s that a run with nothing to do saves.
 
-    polars takes SIGINT for itself as it is imported, to abort queries: it is given back to whoever had it.
+    polars takes over SIGINT when it is imported, to abort queries: the previous handler is restored.
     """
     handler = signal.getsignal(signal.SIGINT)
     await anyio.to_thread.run_sync(importlib.import_module, "ingest.pipeline.executor")
@@ -249,7 +249,7 @@ async def preview(settings: Settings, request: Request, sink: events.Sink) -> Pl
 
 
 def _told_apart(ended: Mapping[date, events.Ended]) -> tuple[list[date], list[date]]:
-    """The sessions that are allowed, and those that are refused: what was read is allowed, whatever was in it."""
+    """Sessions that are allowed, and those that are refused: a file that was read is allowed, whatever is in it."""
     allowed = [day for day, one in ended.items() if isinstance(one, events.Committed | events.Quarantined)]
     return allowed, [day for day, one in ended.items() if isinstance(one, events.Forbidden)]
 
@@ -261,7 +261,7 @@ def _exit_code(states: dict[str, int], is_bare: bool, interrupted: bool) -> int:
 
 
 def _still_wanted(plan: Plan) -> dict[date, spool.ObjectVersion | None]:
-    """For each session of the plan the object that is to be fetched, if there is one, with this run or a later one."""
+    """For each session of the plan, the object that this run or a later one is to download, if there is one."""
     return {
         one.session: spool.ObjectVersion(one.item.etag, one.item.size) if one.action == "fetch" and one.item else None
         for one in plan.decisions
@@ -269,7 +269,7 @@ def _still_wanted(plan: Plan) -> dict[date, spool.ObjectVersion | None]:
 
 
 def _new_answers(plan: Plan) -> list[Answer]:
-    """What the listing says that the manifest does not say yet."""
+    """What the listing says that the manifest does not contain yet."""
     return [
         (decision.session, decision.remote, None, None)
         for decision in plan.decisions

@@ -1,8 +1,8 @@
-"""Fetches and splits sessions in this process: downloads and split workers, under a budget of bytes.
+"""Downloads and splits sessions in this process: downloads and split workers, under a budget of bytes.
 
-Downloads are tasks, splits run in worker threads (gunzip, polars, gzip and files release the GIL). Bytes are acquired
-before a download begins and given back when its session is recorded, so memory is bounded by the budget and not by the
-number of sessions. A session that fails never stops the others.
+Downloads are async tasks; splits run in worker threads (gunzip, polars, gzip and files release the GIL). Bytes are
+acquired before a download begins and given back when its session is recorded, so memory is limited by the budget and
+not by the number of sessions. A session that fails never stops the others.
 """
 
 import os
@@ -43,7 +43,7 @@ class LocalExecutor(Executor):
         await self._under_way.none()
 
     async def run(self, tasks: Sequence[Job], results: Results) -> None:
-        """See `Executor`: sessions are begun in their order, until the run is to stop."""
+        """See `Executor`: sessions are started in order, until the run is to stop."""
         async with self._source.watching(), anyio.create_task_group() as helpers:
             async with anyio.create_task_group() as downloads:
                 with anyio.CancelScope() as feeding:
@@ -58,7 +58,7 @@ class LocalExecutor(Executor):
         feeding.cancel()
 
     async def _start(self, job: Job, downloads: TaskGroup, results: Results) -> None:
-        """Begin a session as soon as there is a place and room for it."""
+        """Start a session as soon as the limit and the budget have room for it."""
         share = Share(self._budget, self._in_flight(job))
         await share.take()
         await self._source.limit.acquire()
@@ -71,15 +71,15 @@ class LocalExecutor(Executor):
         with self._under_way:
             try:
                 result = await self._result(job, share)
-            except Stopped:  # a large file, of which the next run will find what has come
+            except Stopped:  # a large file: the next run resumes its partial download
                 share.give_back()
                 return
-            # What is here by the time that another session ends the run is committed all the same.
+            # A result that is ready when another session ends the run is still committed.
             with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # no committer: a second Ctrl-C
                 await results.send(Ended(result, share.give_back))
 
     async def _result(self, job: Job, share: Share) -> SessionResult:
-        """Fetch and split one session. A refusal of the keys and a broken disk end the run and so are raised."""
+        """Download and split one session. Refused keys and a broken disk end the run, so they are raised."""
         try:
             return await self._prepared(job, share)
         except errors.Forbidden:
@@ -90,7 +90,7 @@ class LocalExecutor(Executor):
             return Failed(job, error.message)
 
     async def _prepared(self, job: Job, share: Share) -> Staged | Refused:
-        """Fetch an unreadable file once more, since the fault may have been in transit."""
+        """Download an unreadable file once more, since the fault may have been in transit."""
         first = await self._split(job, await self._fetched(job, share))
         if isinstance(first, Staged) or first.acceptable:
             return first
@@ -106,8 +106,8 @@ class LocalExecutor(Executor):
         return await self._source.fetch(session, item, share)
 
     async def _split(self, job: Job, body: Body, granted: int | None = None) -> Staged | Refused:
-        """Split a file. One that takes more memory than is granted is split again when that is to be had."""
-        # Large files go in chunks, and there are no more of them than there are cores.
+        """Split a file. If it needs more memory than is granted, split it again once that much is available."""
+        # Large files are split in chunks, and no more of them at once than there are cores.
         granted = granted or (self._tuning.in_chunks if job.spool else self._tuning.ordinary)
         workers = self._spooled_workers if job.spool else self._workers
         try:

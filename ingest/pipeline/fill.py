@@ -1,4 +1,4 @@
-"""Fills what a run's tracked tickers lack from Yahoo, and keeps their splits and dividends up to date."""
+"""Fills gaps of a run's tracked tickers from Yahoo, and keeps their splits and dividends up to date."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from ingest.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """One run's questions to Yahoo, one ticker after the other; whoever calls holds the cache."""
+    """One run's questions to Yahoo, one ticker after the other; the caller holds the cache's lock."""
 
     cache: Cache
     settings: Settings
@@ -27,17 +27,18 @@ class Filling:
 
     @property
     def dataset(self) -> Dataset:
-        """Whose tickers they are."""
+        """The dataset of the tickers."""
         return self.cache.dataset
 
     async def fill(
         self, tickers: Collection[str], start: date, end: date, stop: anyio.Event, refresh: bool = False
     ) -> None:
-        """Ask for each ticker that is due, until told to stop or Yahoo gives no answer any more.
+        """Ask about each ticker that is due, until `stop` is set or Yahoo no longer answers.
 
-        A ticker is due where its events are older than the newest session of the window that is over, or where the
-        window reaches further back than what was asked for. What has no events is due only where sessions are lacking.
-        With `refresh` all of them are, and what Yahoo was refused for is forgotten, of tickers not tracked, too.
+        A ticker is due if its corporate actions are older than the newest completed session of the window, or if the
+        window reaches further back than what was asked for. In a dataset without splits it is due only if sessions are
+        missing. With `refresh` all tickers are due, and all refusals are forgotten, also of tickers that are not
+        tracked.
         """
         last = min(end, newest_session(self.dataset))
         waiting = self._waiting(tickers, start, last, refresh)
@@ -55,7 +56,7 @@ class Filling:
             except SourceUnavailable as error:
                 self._give_up(waiting[number - 1 :], error)
                 return
-            except SourceError as error:  # of this ticker: the others are not to go without for it
+            except SourceError as error:  # concerns this ticker alone: ask for the others
                 self.sink(
                     events.Notice(f"no answer about {ticker}: {error.message}; the next run asks again", "warning")
                 )
@@ -77,7 +78,7 @@ class Filling:
         return [ticker for ticker in tickers if not coverage.of(ticker).issuperset(sessions)]
 
     def _one(self, ticker: str, start: date) -> int:
-        """Rows kept of one ticker; what Yahoo does not have of it, or has otherwise, is remembered and said."""
+        """Number of rows stored of one ticker; what Yahoo does not have, or has differently, is stored and reported."""
         from ingest.market.yahoo.multipliers import unfollowed  # polars, yfinance: only a run that asks needs them
         from ingest.reading.adjusting import fallback
         from ingest.sources.yahoo import shared

@@ -1,4 +1,4 @@
-"""The parts of a session on their way to their staged files: packed in memory, or as their rows come.
+"""The parts of a session on their way to staged files: packed in memory, or written as rows arrive.
 
 A kill leaves temporary files, which the next run sweeps.
 """
@@ -24,28 +24,28 @@ from ingest.splitting.streamed import Pieces
 
 
 class Parts(Protocol):
-    """The parts of one session: split, then staged. In between they are `packed`, and can be described."""
+    """The parts of one session: split, then staged. In between, `packed` describes them."""
 
     packed: Mapping[Tier, PackedPart]
 
     def split(self) -> SplitResult:
-        """Cut the text and pack its parts. Raises UnreadableFile, CacheError."""
+        """Split the text and pack its parts. Raises UnreadableFile, CacheError."""
 
     def stage(self, record: SessionRecord) -> tuple[SessionRecord, tuple[PartKey, ...]]:
         """Put the record into the tracked part, as a note, and make both parts durable under temporary names.
 
-        Returns the record of what is written then, and the parts that are not in their places already: of a replacement
-        often one part alone has changed. Raises CacheError.
+        Returns the record of what was written, and the parts that are not already in place: a replacement often changes
+        only one. Raises CacheError.
         """
 
 
 def parts_of(job: Job, text: SessionText, open_files: ExitStack) -> Parts:
-    """The parts of a text, by its size; `open_files` removes what is half written where the work ends early."""
+    """The parts of a text, by its size; `open_files` removes half-written files if the work ends early."""
     return _AsTheyCome(job, text.pieces, open_files) if text.whole is None else _InMemory(job, text.whole)
 
 
 class _InMemory(Parts):
-    """Written at the end, and only what is not there already."""
+    """Written at the end, and only what changed."""
 
     def __init__(self, job: Job, text: bytes) -> None:
         self._job, self._text = job, text
@@ -64,7 +64,7 @@ class _InMemory(Parts):
 
 
 class _AsTheyCome(Parts):
-    """Written while the text is read; what is there already is taken away again."""
+    """Written while the text is read; a part that did not change is removed afterwards."""
 
     def __init__(self, job: Job, pieces: Pieces, open_files: ExitStack) -> None:
         self._job, self._pieces, self._open_files = job, pieces, open_files
@@ -86,7 +86,7 @@ class _AsTheyCome(Parts):
         return self._writers
 
     def _begin_again(self) -> None:
-        """Discard what was written before the text turned out to need another way of cutting."""
+        """Discard what was written before the text turned out to need another way of splitting."""
         self._open_files.close()
         for part in self._staged.values():
             self._store.discard(part)

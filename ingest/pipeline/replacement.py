@@ -1,4 +1,4 @@
-"""What a file would change of the session that is held: found before anything is replaced."""
+"""What a file would change of the stored session: known before anything is replaced."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -23,10 +23,10 @@ from ingest.splitting.streamed import Pieces, opened
 def corrected(
     job: Job, record: SessionRecord, text: SessionText, granted: int | None = None
 ) -> tuple[SessionRecord, Correction | None]:
-    """The difference to what is held; None for a new session, and where what is held is not what it was.
+    """The record, and the difference to what is stored: None for a new session, or if the stored parts are damaged.
 
-    Compared is what is held alone: where the rest was dropped, the rows of the tickers tracked at that time. Where
-    more rows have changed than can be listed, the record returned says so. Raises LosesRows, and Costly.
+    Only stored rows are compared: if the others were dropped, those of the tickers tracked at that time. If more rows
+    changed than can be listed, the record returned says so. Raises LosesRows and Costly.
     """
     held, replaced = job.decision.held, job.replaced
     if replaced is None:
@@ -43,7 +43,7 @@ def corrected(
 
 
 def _difference(job: Job, replaced: HeldVersion, text: SessionText, granted: int | None) -> Difference | None:
-    """None where what is held is not what it was. Raises LosesRows, and Costly."""
+    """None if the stored parts are not what was written. Raises LosesRows and Costly."""
     cost = _cost_at_once(job, replaced, text)
     need = job.tuning.in_chunks if cost is None else cost
     if need > (job.tuning.most_granted if granted is None else granted):
@@ -56,9 +56,9 @@ def _difference(job: Job, replaced: HeldVersion, text: SessionText, granted: int
 
 
 def _refuse_loss(replaced: HeldVersion, before: Version | None, after: Version) -> None:
-    """Raise LosesRows where the new version lacks more than a tenth of the rows held.
+    """Raise LosesRows if the new version is missing more than a tenth of the stored rows.
 
-    What is held and damaged its replacement mends: only the numbers of rows can be compared then.
+    If what is stored is damaged, the replacement repairs it: then only the numbers of rows can be compared.
     """
     come = after.tickers()
     if before is None:
@@ -68,9 +68,9 @@ def _refuse_loss(replaced: HeldVersion, before: Version | None, after: Version) 
 
 
 def versions(job: Job, replaced: HeldVersion, text: SessionText) -> tuple[Version | None, Version]:
-    """The rows held of a session, and those of a text that is to replace them, of the same tickers.
+    """The stored rows of a session, and those of the same tickers in a text that is to replace them.
 
-    None in the place of the rows held where their parts are not what was written. Raises UnreadableFile, CacheError.
+    None instead of the stored rows if their parts are not what was written. Raises UnreadableFile, CacheError.
     """
     return _versions(job, replaced, text, at_once=_cost_at_once(job, replaced, text) is not None)
 
@@ -89,7 +89,7 @@ def _version(texts: list[bytes], dataset: Dataset) -> Version:
 
 
 def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
-    """Texts of the parts held; None where one of them is not the file that the manifest knows."""
+    """Texts of the stored parts; None if one of them is not the file that the manifest knows."""
     try:
         return [parts.read_known(job.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()]
     except CacheError:
@@ -97,7 +97,7 @@ def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
 
 
 def _cost_at_once(job: Job, replaced: HeldVersion, text: SessionText) -> int | None:
-    """Bytes of memory that it takes to compare at once; None where that is too much, or the text is in chunks."""
+    """Bytes of memory needed to compare at once; None if that is too much, or the text is in chunks."""
     if text.whole is None:
         return None
     most = job.tuning.at_once
@@ -106,7 +106,7 @@ def _cost_at_once(job: Job, replaced: HeldVersion, text: SessionText) -> int | N
 
 
 def _held_pieces(job: Job, replaced: HeldVersion) -> Iterator[bytes]:
-    """Texts of the parts held, as far as they can be read: that they are damaged is found out by their hashes."""
+    """Texts of the stored parts, as far as they can be read: their hashes will reveal any damage."""
     for tier in replaced.part_sha256:
         with suppress(UnreadableFile, CacheError):
             yield from _part(job, tier)()
@@ -118,7 +118,7 @@ def _new_in_chunks(job: Job, pieces: Pieces) -> Version:
 
 
 def _held_in_chunks(job: Job, replaced: HeldVersion) -> Version | None:
-    """None where one of the parts held is not the file that the manifest knows."""
+    """None if one of the stored parts is not the file that the manifest knows."""
     if all(matches(job.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()):
         return _in_chunks([_part(job, tier) for tier in replaced.part_sha256], job, None)
     return None
@@ -129,7 +129,7 @@ def _part(job: Job, tier: Tier) -> Pieces:
 
 
 def _in_chunks(sources: list[Pieces], job: Job, tracked: frozenset[str] | None) -> Version:
-    """A version in several texts; where `tracked` is given, of its rows those of these tickers."""
+    """A version made of several texts; with `tracked`, only the rows of these tickers."""
 
     def texts() -> Iterator[bytes]:
         for source in sources:

@@ -1,4 +1,4 @@
-"""Runs, from settings to summaries: several datasets one after the other under one lock, none other in between."""
+"""Runs, from settings to summaries: several datasets one after the other, all under one lock."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, wait
@@ -21,12 +21,15 @@ from ingest.sources.resilient import Line
 _TURN_S = 0.1
 
 _SHORTLY_S = 1.0
-"""A reader that keeps what Yahoo answered holds the cache for a moment: no reason to give a run up."""
+"""A reader that stores an answer of Yahoo holds the lock only for a moment: no reason to give up a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What came of it: the summaries in the order of the runs, and what waits for somebody to agree to its size."""
+    """What came of a series of runs, in their order.
+
+    `unconfirmed` are the requests whose size has to be confirmed, `failures` the errors of datasets that were skipped.
+    """
 
     finished: tuple[events.Finished, ...]
     unconfirmed: tuple[tuple[Request, NotConfirmed], ...] = ()
@@ -34,25 +37,25 @@ class Series:
 
     @property
     def exit_code(self) -> int:
-        """The worst of them: 130 where it was interrupted, 4 where a dataset failed, 3 where sessions did, else 0."""
+        """The worst of them: 130 if interrupted, 4 if a dataset failed, 3 if sessions did, else 0."""
         codes = [*(one.exit_code for one in self.finished), *(one.exit_code for one in self.failures)]
         return max(codes, default=0)
 
     def only(self) -> events.Finished:
-        """The summary of the only run that was asked for. Raises what it ended with, or NotConfirmed."""
+        """The summary of the only run requested. Raises the error it ended with, or NotConfirmed."""
         for error in (*self.failures, *(error for _, error in self.unconfirmed)):
             raise error
         return self.finished[0]
 
 
 async def run(settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event) -> Series:
-    """Run one request after the other, each with a record and a summary of its own.
+    """Run one request after the other, each with its own record and summary.
 
-    When `stop` is set, what is in flight is finished and committed. Failed sessions are no reason to leave out the
-    datasets that follow, nor is a dataset that these keys may not list, or that the source answers with errors for: it
-    is told, and passed over. A source that is down or refuses the keys, a cache that cannot be written and an
-    interruption end all. Raises UsageError where there are no keys, CacheLocked, and as `run_dataset` does; Forbidden,
-    Disrupted and Throttled only where no dataset was had.
+    When `stop` is set, what is in flight is finished and committed. Failed sessions do not stop the datasets that
+    follow, and neither does a dataset that these keys may not list, or that the source answers with errors for: it is
+    reported and skipped. A source that is down or refuses the keys, a cache that cannot be written and an interruption
+    end the series. Raises UsageError without keys, CacheLocked, and what `run_dataset` raises; Forbidden, Disrupted and
+    Throttled only if all datasets were skipped.
     """
     async with connected(settings, stop) as line:
         with lock.hold(settings.cache.root, _SHORTLY_S):
@@ -60,9 +63,9 @@ async def run(settings: Settings, requests: Sequence[Request], sink: events.Sink
 
 
 def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink) -> Series:
-    """As `run`, in a thread: where this is called an event loop may be running (a notebook). Ctrl-C cancels it.
+    """Like `run`, in a thread: the caller's may have a running event loop (a notebook). Ctrl-C cancels it.
 
-    What `sink` raises comes out as it is, in no group of the tasks that it ended.
+    An error that `sink` raises is raised as it is, not in an exception group.
     """
     raised: list[BaseException] = []
 
@@ -84,14 +87,14 @@ def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink)
 def _apart(work: Callable[[], Coroutine[Any, Any, Series]]) -> Series:
     with start_blocking_portal() as portal:
         future: Future[Series] = portal.start_task_soon(work)
-        # In turns: where polars has taken SIGINT for itself, a wait without an end does not notice it.
+        # In short waits: once polars has taken over SIGINT, an endless wait does not notice it.
         while not wait([future], _TURN_S).done:
             pass
         return future.result()
 
 
 class _Series:
-    """Runs under way: what has come of each."""
+    """A series under way: what has come of each run so far."""
 
     def __init__(self, settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event) -> None:
         self._settings, self._requests, self._sink, self._stop = settings, requests, sink, stop
@@ -100,7 +103,7 @@ class _Series:
         self._passed_over = list[SourceError]()
 
     async def run(self, line: Line) -> Series:
-        """One request after the other."""
+        """Run one request after the other."""
         for request in self._requests:
             await self._one(request, line)
             if self._stop.is_set():
@@ -117,7 +120,7 @@ class _Series:
         except NotConfirmed as error:
             self._unconfirmed.append((request, error))
         except (Forbidden, Disrupted, Throttled) as error:
-            if line.liveness.signs == signs:  # nobody is there: the others would fare no better
+            if line.liveness.signs == signs:  # no sign of the source: the others would fail, too
                 raise
             self._passed_over.append(error)
             if len(self._requests) > 1:

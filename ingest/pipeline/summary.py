@@ -1,4 +1,4 @@
-"""Counts a run's events on their way to whoever shows them, for the summary at the end."""
+"""Counts a run's events on their way to the sink, for the summary at the end."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Ending:
 
 
 class Tally:
-    """A sink that counts and passes on. `ended` is how each session that was to be fetched has ended so far."""
+    """A sink that counts events and passes them on. `ended` says how each session's task ended."""
 
     def __init__(self, sink: events.Sink) -> None:
         self._sink = sink
@@ -69,14 +69,14 @@ class Tally:
             self._counts[name] += getattr(event, name)
 
     def _say_once(self, findings: Sequence[Finding]) -> None:
-        """Tell of an unknown column on the first session that has it: the others will have it, too."""
+        """Report an unknown column with the first session that has it: the others will have it, too."""
         columns = {name for one in findings if one.kind == UNKNOWN_COLUMN for name in one.examples}
         for name in sorted(columns - self._said):
             self._sink(events.Notice(f"{UNKNOWN_COLUMN}: {name}; it is kept in the parts", "warning"))
         self._said |= columns
 
     def finished(self, run: int, window: Window, states: Mapping[str, int], how: Ending) -> events.Finished:
-        """The summary, with the window's sessions by state as `standing` counts them."""
+        """The summary; `states` counts the window's sessions as `standing` does."""
         counted = ("bytes", "fetched", "source_rows", "tracked_rows", "archive_rows", "dropped_rows")
         return events.Finished(
             run=run,
@@ -97,19 +97,19 @@ class Tally:
 
 
 def standing(plan: Plan | None, ended: Mapping[date, events.Ended]) -> dict[str, int]:
-    """Sessions of the window by the state that they are in after the run."""
+    """Number of sessions of the window by their state after the run."""
     decisions: Sequence[Decision] = plan.decisions if plan else ()
     return dict(Counter(_state(decision, ended.get(decision.session)) for decision in decisions))
 
 
 def damaged(plan: Plan, ended: Mapping[date, events.Ended]) -> list[date]:
-    """Sessions of the window that are held, are not whole, and could not be had again."""
+    """Stored sessions of the window that are not whole and could not be downloaded again."""
     return [one.session for one in plan.decisions if _state(one, ended.get(one.session)) == "damaged"]
 
 
 def _state(decision: Decision, ended: events.Ended | None) -> str:
     if isinstance(ended, events.Forbidden | events.Vanished) and decision.held.held == "committed":
-        return "damaged" if decision.damaged else "committed"  # no replacement is to be had; what was held is kept
+        return "damaged" if decision.damaged else "committed"  # no replacement is available; the stored version stays
     if ended:
         return _STATES[type(ended)]
     return "not_attempted" if decision.action == "fetch" or decision.reason == LATER else decision.reason

@@ -1,4 +1,4 @@
-"""What is to be done with one session's file, and what came of it, as values."""
+"""The task of one session, and its result, as values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ from ingest.splitting.result import SplitSpec
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A fetch decision with all that its split needs.
+    """A decision to download, with everything that its split needs.
 
-    `tracked_set` is the manifest's number for its tickers, `replaced` what is held of its session, `accept` whether a
-    replacement may take away more than a tenth of those rows. A text of more than `max_unpacked` bytes is not read.
-    `spool` is the file that it comes down into where it is large.
+    `tracked_set` is the manifest's number for its tickers, `replaced` the stored version of its session, `accept`
+    whether a replacement may remove more than a tenth of those rows. A text of more than `max_unpacked` bytes is not
+    read. `spool` is the file for the partial download of a large object.
     """
 
     decision: Decision
@@ -39,24 +39,24 @@ class Job:
     tuning: Tuning = DEFAULT
 
     def part(self, tier: Tier) -> PartKey:
-        """A part of the session as it is held, or is to be."""
+        """The key of a part of the session, as published."""
         return PartKey(self.session, tier)
 
     @property
     def session(self) -> date:
-        """Whose file it is."""
+        """The session of the file."""
         return self.decision.session
 
     @property
     def item(self) -> RemoteObject:
-        """The object that is to be fetched."""
+        """The object to download."""
         if self.decision.item is None:
             raise AssertionError(f"{self.session} was planned for download but is not listed")
         return self.decision.item
 
     @property
     def spec(self) -> SplitSpec:
-        """How its file is to be cut."""
+        """How to split the file."""
         return SplitSpec(self.decision.tracked, self.decision.keep_rest, self.dataset, self.session)
 
 
@@ -83,7 +83,7 @@ def jobs_of(cache: Cache, decisions: Sequence[Decision], request: Request, setti
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """It is split, and its parts are ready to be committed."""
+    """The file is split, and its parts are ready to be committed."""
 
     job: Job
     session: StagedSession
@@ -91,7 +91,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Its bytes are to be kept apart. `acceptable`: they can be read, and would take rows away."""
+    """The file was refused; its bytes are to be kept. `acceptable`: it can be read, but would remove rows."""
 
     job: Job
     body: Body
@@ -101,14 +101,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The keys may not read it."""
+    """The keys may not read the file."""
 
     job: Job
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """It was listed, and is not there any more."""
+    """The file was listed, but no longer exists."""
 
     job: Job
     reason: str
@@ -116,11 +116,11 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The source did not give it. What has come of a large object is kept for the next run."""
+    """The source did not deliver the file. The partial download of a large object is kept for the next run."""
 
     job: Job
     reason: str
 
 
 SessionResult = Staged | Refused | Forbidden | Gone | Failed
-"""How a session that was to be fetched ended."""
+"""How the task of a session ended."""

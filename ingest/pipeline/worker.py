@@ -1,4 +1,4 @@
-"""One day's body made into two staged parts and the record that is to commit them. Runs in a worker thread."""
+"""Turns one session's download into two staged parts and the record to commit them. Runs in a worker thread."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,10 +18,10 @@ from ingest.splitting.result import SplitResult
 
 
 def prepare(job: Job, body: Body, granted: int | None = None) -> StagedSession:
-    """Unpack, split, pack and stage one day; raises UnreadableFile (saying why) or CacheError.
+    """Unpack, split, pack and stage one session; raises UnreadableFile (saying why) or CacheError.
 
-    What is large goes through in chunks. Raises Costly, before anything is staged, where it takes more than the
-    `granted` bytes of memory. Raises LosesRows for a replacement that lacks more than a tenth of what is held, unless
+    A large text is split in chunks. Raises Costly, before anything is staged, if the session needs more than the
+    `granted` bytes of memory. Raises LosesRows if a replacement is missing more than a tenth of the stored rows, unless
     the job accepts that.
     """
     text = text_of(body, job.max_unpacked, job.tuning, granted)
@@ -36,7 +36,7 @@ def prepare(job: Job, body: Body, granted: int | None = None) -> StagedSession:
 
 
 def _described(job: Job, body: Body, found: SplitResult, packed: Mapping[Tier, PackedPart]) -> SessionRecord:
-    """The record of the session, as long as its tracked part has no note."""
+    """The record of the session, before its tracked part gets a note."""
     tracked, archive = packed["tracked"], packed.get("archive")
     return SessionRecord(
         session=job.session,

@@ -1,4 +1,4 @@
-"""The vendor's lines of some tickers, out of the parts of many sessions, each after the date of its session."""
+"""The vendor's lines of some tickers, from the parts of many sessions, each with its session's date in front."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -15,17 +15,17 @@ from ingest.market.datasets import TIERS
 _NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
 
 _BATCH_BYTES = 256 * 1024
-"""Text parsed at once. Where a part is not sorted its whole text has to be read to find a ticker."""
+"""Bytes of text parsed at once. A part that is not sorted has to be read whole to find a ticker."""
 
 _FEW = 16
-"""So many tickers are looked for in the bytes; for more the column of tickers is parsed, which costs the same for any
-number."""
+"""Up to this many tickers are searched for in the bytes; for more, the ticker column is parsed, which costs the same
+for any number."""
 
 
 def dated_texts(
     store: PartStore, sessions: Iterable[PartsOf], wanted: frozenset[str]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
-    """Columns and dated text of each part that may hold wanted tickers."""
+    """Columns and dated text of each part that may contain wanted tickers."""
     for parts in sessions:
         for tier in TIERS:
             if tickers := parts.tickers_in(tier, wanted):
@@ -34,7 +34,7 @@ def dated_texts(
 
 
 def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
-    """The wanted lines alone, where lines are rows without quotes; more where they are not."""
+    """Only the wanted lines, if lines are rows without quotes; otherwise more."""
     if not text or parts.cut != "lines" or parts.columns[0] != "ticker" or b'"' in text:
         return text
     if len(tickers) > _FEW:
@@ -44,7 +44,7 @@ def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
 
 
 def _lines_of(text: bytes, beginning: bytes) -> Iterator[bytes]:
-    """All lines of a ticker: one of a day, hundreds of minutes, which need not stand together."""
+    """All lines of a ticker: one per day, or hundreds of minutes, which need not be adjacent."""
     at = 0 if text.startswith(beginning) else text.find(b"\n" + beginning) + 1 or -1
     while at >= 0:
         end = text.find(b"\n", at)
@@ -56,7 +56,7 @@ def _lines_of(text: bytes, beginning: bytes) -> Iterator[bytes]:
 
 
 def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) -> bytes:
-    """The lines of many tickers: by their numbers among the tickers that polars reads."""
+    """The lines of many tickers, found by their row numbers in the ticker column that polars parses."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0x0A) + 1
     if not text.endswith(b"\n"):
         ends = np.append(ends, len(text))
@@ -69,7 +69,7 @@ def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) ->
 
 
 def _dated(text: bytes, parts: PartsOf) -> bytes:
-    """The text with the session's date put before each row, so that many sessions are parsed as one text."""
+    """The text with the session's date in front of each row, so that many sessions are parsed as one text."""
     stamp = parts.session.isoformat().encode() + b","
     if not text:
         return b""
@@ -81,14 +81,14 @@ def _dated(text: bytes, parts: PartsOf) -> bytes:
 
 
 def stamp_of(columns: tuple[str, ...]) -> str:
-    """A name for the column of the session's date that no column of the vendor's has."""
+    """A name for the column of the session's date that none of the vendor's columns has."""
     return "\0" * (1 + max(map(len, columns), default=0))
 
 
 def batches(
     texts: Iterable[tuple[tuple[str, ...], bytes]],
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
-    """Texts of equal columns joined up to `_BATCH_BYTES`."""
+    """Texts with equal columns, joined up to `_BATCH_BYTES`."""
     columns: tuple[str, ...] = ()
     batch: list[bytes] = []
     size = 0
@@ -104,9 +104,9 @@ def batches(
 
 
 def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> None:
-    """Raise CacheError where the columns that the manifest tells of a part are none that a file can have.
+    """Raise CacheError if a column that every file has is missing from those that the manifest lists for a part.
 
-    `numbers` are those that its dataset's rows hold.
+    `numbers` are the number columns of its dataset.
     """
     if lacking := sorted({*_NEEDED, *numbers} - set(columns)):
         raise CacheError(
@@ -115,11 +115,11 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
 
 
 def parse_lines(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
-    """Rows of a text without a header, as text; with `types` those columns alone, parsed at once.
+    """Rows of a text without a header, as text; with `types`, only those columns, parsed to these types.
 
-    Raises CacheError, or with `types` the error of polars where a number is none.
+    Raises CacheError, or with `types` the error of polars if a value does not fit its type.
     """
-    # A header of our own, of the right length: without one polars takes the first row for the measure of all others.
+    # A header of our own, of the right length: without one polars judges the other rows by the first.
     numbered = [str(number) for number in range(len(columns))]
     header = ",".join(numbered).encode() + b"\n"
     names = dict(zip(numbered, columns, strict=True))

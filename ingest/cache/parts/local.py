@@ -21,7 +21,7 @@ from ingest.market.datasets import TIERS, Tier, is_part_name, part_name
 class LocalParts(PartStore):
     """`data_cache/sessions/2025-11-11.csv.gz` and `massive_cache/2025-11-11.csv.gz`.
 
-    All datasets but the primary one have a folder of their own below that of a tier.
+    Every dataset but the primary one has its own folder below that of a tier.
     """
 
     tracked: Path

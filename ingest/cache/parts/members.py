@@ -1,7 +1,7 @@
 """Plain gzip, fast inside: a file of many small gzip members, each cut at a line end.
 
-Any reader of gzip reads the whole as one text (RFC 1952, section 2.2: members follow one another). Who knows where a
-member begins reads that member alone.
+Any gzip reader reads the whole as one text (RFC 1952, section 2.2: members follow one another). A reader that knows
+where a member begins reads that member alone.
 """
 
 import gzip
@@ -19,18 +19,18 @@ from isal import igzip, igzip_lib, isal_zlib
 from ingest.errors import UnreadableFile
 
 BLOCK = 32 * 1024
-"""Bytes of text in a member: one ticker of one day is one small read. Each member costs its packer a turn at the GIL;
+"""Bytes of text per member: one ticker of one day is one small read. Each member costs its packer a turn at the GIL;
 with half the size a whole run takes 4 % longer."""
 
 LARGE_BLOCK = 128 * 1024
-"""The same for files that are packed in a stream: a ticker has hundreds of rows in each, and their members are many."""
+"""The same for files packed as a stream: they have many members, and a ticker has hundreds of rows in each."""
 
 LEVEL = 1
-"""With isal's small working memory, which for blocks this small gives the same bytes a tenth faster."""
+"""Used with isal's small working memory, which for blocks this small gives the same bytes a tenth faster."""
 
 _HIGHEST_RATIO = 1032
-"""Deflate makes no more of a byte: two bits stand for 258 bytes at most. So what is small enough is unpacked in one go,
-which is a twentieth faster, and takes twice its text for a moment."""
+"""Deflate's highest ratio: two bits stand for 258 bytes at most. Data that cannot exceed the limit is unpacked in one
+go, which is a twentieth faster, and takes twice its text for a moment."""
 
 _CHUNK = 1 << 20
 _Fault: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub has an instance
@@ -38,7 +38,7 @@ _Fault: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stu
 _BIT = 256
 
 _GZIP = 31
-"""zlib's word for a window of 32 KB and gzip's header."""
+"""zlib's code for a window of 32 KB and a gzip header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Packed:
 def pack(text: bytes, starts: npt.NDArray[np.int64]) -> Packed:
     """Compress a text in members of about `BLOCK` bytes.
 
-    `starts` holds the offset of each row in the text, ascending; the header before the first row goes into the
-    first member. The members carry no time, so equal text gives equal bytes, but for a member in some hundred thousand
-    that isal packs a byte longer or shorter.
+    `starts` contains the offset of each row in the text, ascending; the header before the first row goes into the first
+    member. The members carry no time, so equal text gives equal bytes, except that isal packs one member in some
+    hundred thousand a byte longer or shorter.
     """
     rows = _first_rows(starts)
     edges = [0, *(int(starts[row]) for row in rows[1:]), len(text)]
@@ -77,7 +77,7 @@ def _first_rows(starts: npt.NDArray[np.int64]) -> list[int]:
 
 
 def unpack(data: bytes, max_bytes: int | None = None) -> bytes:
-    """Text of a whole file or of members of it; raises UnreadableFile where it is damaged, cut short or no gzip.
+    """Text of a whole file or of some of its members; raises UnreadableFile if it is damaged, cut short or not gzip.
 
     A text of more than `max_bytes` is not unpacked to its end, and raises UnreadableFile, too.
     """
@@ -106,20 +106,20 @@ def unpacked(file: BinaryIO, max_bytes: int, size: int) -> Iterator[bytes]:
 
 
 def member(text: bytes | bytearray | memoryview) -> bytes:
-    """One member, as those of `pack` but for the working memory: with more of it, larger ones are packed faster."""
+    """One member, as in `pack` except for the working memory: with more of it, larger members are packed faster."""
     return bytes(igzip_lib.compress(text, LEVEL, igzip_lib.COMP_GZIP))
 
 
 def opening(data: bytes, max_bytes: int) -> bytes:
-    """The first bytes of a text, as far as they can be unpacked; nothing where they are no gzip.
+    """The first bytes of a text, as far as they can be unpacked; empty if the data is not gzip.
 
-    Of what is packed no more is looked at than is asked for: a file may begin with a million members without a text.
+    At most `max_bytes` of the packed data are read: a file may begin with a million members without text.
     """
     text, rest = bytearray(), data[:max_bytes]
     with suppress(_Fault):
         while rest and len(text) < max_bytes:
             member = isal_zlib.decompressobj(_GZIP)
-            # Bit by bit: what comes before the damage is made, what comes after the limit is not.
+            # In small steps: text before any damage is unpacked, text beyond the limit is not.
             while rest and not member.eof and len(text) < max_bytes:
                 text += member.decompress(rest[:_BIT], max_bytes - len(text))
                 rest = member.unconsumed_tail + (member.unused_data if member.eof else b"") + rest[_BIT:]
@@ -127,17 +127,17 @@ def opening(data: bytes, max_bytes: int) -> bytes:
 
 
 class TooLarge(UnreadableFile):
-    """A text that is larger than it may be."""
+    """A text larger than allowed."""
 
 
 def too_large(max_bytes: int) -> TooLarge:
-    """What is said of a text that is larger than the setting allows."""
+    """The error for a text larger than the setting allows."""
     allowed = f"{max_bytes:,} bytes, the most that [limits] max_unpacked_bytes allows"
     return TooLarge(f"it unpacks to more than {allowed}")
 
 
 def _unpacked(data: bytes, max_bytes: int) -> bytes:
-    """The text bit by bit, of all members: what is beyond the limit is never made."""
+    """The text of all members, in pieces: nothing beyond the limit is unpacked."""
     text = BytesIO()
     for piece in unpacked(BytesIO(data), max_bytes, min(_CHUNK, max_bytes + 1)):
         text.write(piece)

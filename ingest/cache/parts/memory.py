@@ -1,6 +1,6 @@
-"""Parts in memory, for tests: all that a store promises, except that it survives its process.
+"""Parts in memory, for tests: everything a store promises, except that they do not survive the process.
 
-Nothing is written to a disk, so a crash leaves nothing.
+Nothing is written to disk, so a crash leaves nothing.
 """
 
 import errno

@@ -1,8 +1,8 @@
-"""A note inside a gzip file: what is to be known of its content, in a field that readers of gzip pass over.
+"""A note inside a gzip file: what to know about its content, in a field that gzip readers skip.
 
 RFC 1952, section 2.3.1.1: the header of a member may have an extra field of subfields, each with two letters of its
-own. The text, and where each member begins after it, stay what they were. A note stands in the first header, or where
-that is written before the note is known, or has no room for it, in members without a text at the file's end.
+own. Neither the text nor the other members change. A note is in the first header; if that was written before the note
+is known, or has no room, the note is in members without text at the end of the file.
 """
 
 import os
@@ -14,29 +14,29 @@ _ID, _END_ID = b"IN", b"IE"
 _EXTRA = 4
 _PLAIN_HEADER = 10
 _SUBFIELD = struct.Struct("<H2sH")
-"""Length of all extra fields, then letters and length of ours."""
+"""Length of all extra fields, then the letters and the length of ours."""
 
 MAX_BYTES = 0xFFFF - 4
 
 _OPENING = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x00\xff"
 _NO_TEXT = b"\x03\x00" + bytes(8)
-"""An empty deflate stream, and the check sum and the length of nothing."""
+"""An empty deflate stream, and the checksum and length of an empty text."""
 
 _PIECE = 30_000
-"""Bytes of note in each member at the end: DuckDB reads no header of more than 32,768 there."""
+"""Bytes of note in each member at the end: DuckDB does not read headers of more than 32,768 bytes there."""
 
 _LENGTH = struct.Struct("<Q")
 _LAST = len(_OPENING) + _SUBFIELD.size + _LENGTH.size + len(_NO_TEXT)
 MAX_UNPACKED = 1 << 24
-"""Bytes of a note's text: more is no note. Half a million tickers have less. It is read as a whole, so its length
-decides on the memory that it takes."""
+"""Bytes of a note's text: anything longer is not a note. Half a million tickers take less. A note is read as a whole,
+so this limits its memory."""
 
 _MAX_TAIL = MAX_UNPACKED + (1 << 16)
 """A packed note is no longer than its text, apart from the headers around it."""
 
 
 def put_note(data: bytes, note: bytes) -> bytes:
-    """A gzip file with a note in its first member, which must have a plain header; at most `MAX_BYTES` of note."""
+    """A gzip file with a note of at most `MAX_BYTES` in its first member, which must have a plain header."""
     if data[:4] != b"\x1f\x8b\x08\x00":
         raise ValueError("not a gzip file with a plain header")
     if len(note) > MAX_BYTES:
@@ -49,12 +49,12 @@ OPENING_BYTES = 4
 
 
 def may_begin(opening: bytes) -> bool:
-    """Whether a file whose first `OPENING_BYTES` these are may have a note in its first member."""
+    """Whether a file that begins with these `OPENING_BYTES` bytes may have a note in its first member."""
     return opening == b"\x1f\x8b\x08\x04"
 
 
 def take_note(data: bytes) -> tuple[bytes, bytes] | None:
-    """The note of a file and the file as it was without; None where there is none."""
+    """The note of a file, and the file without it; None if there is none."""
     start = _PLAIN_HEADER + _SUBFIELD.size
     if data[:4] != b"\x1f\x8b\x08\x04" or len(data) < start:
         return None
@@ -66,9 +66,9 @@ def take_note(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def tail(note: bytes) -> bytes:
-    """Members without a text that carry a note of any length, to be put at the end of a gzip file.
+    """Members without text that carry a note of any length, to be appended to a gzip file.
 
-    The last one has a fixed length and says how many bytes there are of the others.
+    The last one has a fixed length and says how many bytes the others have.
     """
     pieces = b"".join(_member(_ID, note[at : at + _PIECE]) for at in range(0, len(note), _PIECE))
     return pieces + _member(_END_ID, _LENGTH.pack(len(pieces)))
@@ -79,9 +79,9 @@ def _member(letters: bytes, value: bytes) -> bytes:
 
 
 def take_tail(file: BinaryIO) -> tuple[bytes, int] | None:
-    """The note at the end of a file and where its members begin, which is the file's length without; None without one.
+    """The note at the end of a file, and the length of the file without it; None if there is none.
 
-    No more of the file is read than that.
+    Nothing else of the file is read.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _LAST))
@@ -95,7 +95,7 @@ def take_tail(file: BinaryIO) -> tuple[bytes, int] | None:
 
 
 def _pieces(members: bytes) -> Iterator[bytes | None]:
-    """The pieces of note in members one after the other; None for what is none."""
+    """The pieces of a note in consecutive members; None for anything else."""
     at, start = 0, len(_OPENING) + _SUBFIELD.size
     while at < len(members):
         if len(members) < at + start:

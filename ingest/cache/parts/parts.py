@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _NO_LIMIT = 1 << 62
-"""Bytes of a text that we wrote ourselves."""
+"""Bytes: no limit, for text that we wrote ourselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ def pack_part(part: PartText) -> PackedPart:
 
 
 class PartWriter(PartSink):
-    """Packs and writes a part as its lines come, in members of `blockgzip.LARGE_BLOCK` bytes of text.
+    """Packs and writes a part as its lines arrive, in members of `blockgzip.LARGE_BLOCK` bytes of text.
 
-    What is held in memory is one member. Where members end depends on the lines alone, not on how they come.
+    Only one member is held in memory. Where members end depends on the lines alone, not on how they arrive.
     """
 
     def __init__(self, write: Write, header: bytes) -> None:
@@ -61,7 +61,7 @@ class PartWriter(PartSink):
         self.rows = 0
 
     def add(self, text: bytes, edges: Offsets, tickers: "pl.Series") -> None:
-        """Take lines that are rows: n of them have n + 1 `edges` in the text, and a ticker each."""
+        """Add lines that are rows: n rows have n + 1 `edges` in the text, and a ticker each."""
         view, row, rows = memoryview(text), 0, len(tickers)
         self.rows += rows
         while row < rows:
@@ -71,31 +71,31 @@ class PartWriter(PartSink):
             self._take(view[begin : int(edges[row])])
 
     def add_rows(self, text: bytes, rows: int) -> None:
-        """Take rows whose lines are not known: nothing can be looked up in such a part."""
+        """Add rows whose lines are not known: in such a part no ticker can be looked up."""
         self.rows += rows
         if text:
             self._begin("")
             self._take(memoryview(text))
 
     def end(self, ordered: bool) -> PackedPart:
-        """Write what is left; `ordered` says whether all rows were sorted by ticker, bytewise."""
+        """Write what is left, and return the part; `ordered` says whether all rows were sorted by ticker, bytewise."""
         if self._pending or not self._firsts:
             self._begin("")
             self._pack(b"")
         return PackedPart(b"", self.rows, self._hash.hexdigest(), self._index(ordered))
 
     def append(self, tail: bytes) -> str:
-        """Write members without a text behind the part, of which its index knows nothing; returns the file's sha256."""
+        """Write members without text behind the part, unknown to its index; returns the file's sha256."""
         self._put(tail)
         return self._hash.hexdigest()
 
     @property
     def _room(self) -> int:
-        """Bytes that the member which is open has room for: at least one line."""
+        """Bytes left in the open member, and at least one, so that a line fits."""
         return max(1, blockgzip.LARGE_BLOCK - len(self._pending))
 
     def _begin(self, ticker: str) -> None:
-        """Note the ticker of the next row where a member begins with it, of the first one after the header."""
+        """Note the ticker of the next row if a member begins there; the first member counts from after the header."""
         if len(self._firsts) < len(self._offsets):
             self._firsts.append(ticker)
 
@@ -120,9 +120,9 @@ class PartWriter(PartSink):
 
 
 def read_lines(store: PartStore, part: PartKey, index: MemberIndex, tickers: Collection[str]) -> bytes:
-    """Text of the members that may hold these tickers, without the header.
+    """Text of the members that may contain these tickers, without the header.
 
-    Other tickers' lines stand among them. Raises CacheError where the part is missing or damaged.
+    Other tickers' lines are among them. Raises CacheError if the part is missing or damaged.
     """
     return read_members(store, part, index, index.members(tickers))
 
@@ -151,7 +151,7 @@ def _read_members(store: PartStore, part: PartKey, index: MemberIndex, members: 
 
 
 def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]:
-    """Byte ranges of the members, neighbours joined."""
+    """Byte ranges of the members; adjacent ones are joined."""
     ranges: list[tuple[int, int]] = []
     for member in members:
         begin, end = index.offsets[member], index.offsets[member + 1]
@@ -163,7 +163,7 @@ def _ranges(index: MemberIndex, members: Iterable[int]) -> list[tuple[int, int]]
 
 
 def read_known(store: PartStore, part: PartKey, sha256: str) -> bytes:
-    """Text of a part that is to have this hash. Raises CacheError where it is missing or is another file."""
+    """Text of a part that must have this hash. Raises CacheError if it is missing or is another file."""
     try:
         data = store.read(part)
         if hashlib.sha256(data).hexdigest() == sha256:
@@ -180,7 +180,7 @@ def read_pieces(store: PartStore, part: PartKey, size: int) -> Iterator[bytes]:
 
 
 def holds(store: PartStore, part: PartKey, data: bytes) -> bool:
-    """Whether a part is just these bytes."""
+    """Whether a part consists of exactly these bytes."""
     try:
         return store.size(part) == len(data) and store.read(part) == data
     except OSError:

@@ -1,8 +1,8 @@
-"""Where the parts of a dataset's sessions are stored: the seam between commit, recovery and readers and the disk.
+"""Where the parts of a dataset's sessions are stored: the interface of commit, recovery and readers to the disk.
 
 A part is staged under a name that nobody else has, and published in one step: a reader finds the previous version or
 the new one, and a writer that is late, or runs twice, writes only what nobody publishes. A crash leaves each part as it
-was published last, or the time before, and staged parts, which `sweep` removes.
+was last published, or as it was the time before, and staged parts, which `sweep` removes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -147,7 +147,7 @@ def hash_of(store: PartStore, key: PartKey) -> str:
 
 
 def key_to_read(store: PartStore, parts: PartsOf, tier: Tier) -> PartKey:
-    """The key under which a session's part is to be read.
+    """The key under which to read a session's part.
 
     Raises CacheError if the part was found to be damaged and has not been downloaded again.
     """

@@ -45,7 +45,7 @@ def put_in_place(path: Path) -> Path:
 
 
 def finish(path: Path) -> None:
-    """Put a new manifest in place if it is ready; remove one that a killed repair left half-built. Raises CacheError."""
+    """Put a new manifest in place if ready; remove one that a killed repair left unfinished. Raises CacheError."""
     ready = _beside(path, _READY)
     if _is_there(ready):
         aside = _aside(path, ready)
