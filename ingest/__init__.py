@@ -20,7 +20,7 @@ __all__ = ["corrections", "day", "findings", "get_smart_data", "history", "run",
 
 
 def __getattr__(name: str) -> Any:
-    """Import the functions when one is first used: `import ingest` itself costs nothing."""
+    """Import the functions when the first one is used, so that `import ingest` itself costs nothing."""
     if name == "__version__":
         from importlib.metadata import version
 
@@ -33,5 +33,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What a notebook offers on Tab."""
+    """Names for tab completion."""
     return [*__all__, "__version__"]

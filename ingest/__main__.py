@@ -4,8 +4,8 @@ import gc
 import os
 import sys
 
-# numpy's linear algebra is not used. Its threads cost a tenth of a second to start, and if they cannot be started it
-# sends this process SIGINT.
+# numpy's linear algebra is not used. Starting its threads takes a tenth of a second, and if that fails it sends SIGINT
+# to this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.disable()  # imports leave no garbage, and looking for some takes a tenth of the start. A run enables it.
 

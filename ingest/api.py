@@ -1,9 +1,9 @@
-"""The project's functions for Python programs; `ingest` itself offers them, and imports this when one is used.
+"""The functions for Python programs. `ingest` exports them, and imports this module when the first one is used.
 
-Arguments that they share: `start`, `end` and `session` are dates, datetimes (their own date), or text such as
+Shared arguments: `start`, `end` and `session` are dates, datetimes (only the date counts), or text such as
 "2025-11-11". `tickers` is one name or several. `dataset` is a short name ("crypto-day") or a full one
-("global_crypto/day_aggs_v1"). `config` is the path of a settings file; without it, the one that the commands find. All
-raise UsageError for an invalid argument or setting.
+("global_crypto/day_aggs_v1"). `config` is the path of a settings file; None means the one that the commands find. All
+functions raise UsageError for an invalid argument or setting.
 """
 
 from collections.abc import Iterable, Sequence
@@ -86,18 +86,20 @@ def run(
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
 ) -> events.Finished | Sequence[events.Finished]:
-    """Download what is new and bring the cache up to date, as `ingest run` does; returns the summary.
+    """Download what is new and update the cache, as `ingest run` does; returns the summary.
 
     `dataset` names what to download (default "stocks-day"). `datasets` names several, which run one after the other;
-    the result then is a sequence, with an `events.Finished` for each one that the keys may list.
+    the result is then a sequence with one `events.Finished` for each dataset that the keys may list.
 
-    The window is `months` calendar months back from today, or `start` to `end`, both inclusive (dates, or text such as
-    "2025-11-11"), or everything that the subscription allows (`all_permitted`). At most `max_files` files and
-    `max_bytes` packed bytes are downloaded, oldest first. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for
-    all contracts of a root), are tracked instead of those in the settings. `refresh` downloads stored sessions again.
-    `accept` applies republished files even if they remove more than a tenth of a session's rows. May be called while
-    an event loop is running (a notebook). Raises IngestError, and whatever `on_event` raises: that ends the run like a
-    kill, and the next run continues.
+    The window is `months` calendar months back from today (default: [run] months), or `start` to `end`, both inclusive,
+    or everything that the subscription allows (`all_permitted`). At most `max_files` files and `max_bytes` packed bytes
+    are downloaded, oldest first; None means no limit. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for all
+    contracts of a root), are tracked instead of those in the settings. `refresh` downloads stored sessions again.
+    `accept` applies republished files even if they remove more than a tenth of a session's rows. `on_event` receives
+    each event of the run.
+
+    Works while an event loop is running, as in a notebook. Raises IngestError, and whatever `on_event` raises; that
+    ends the run like a kill, and the next run continues.
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
@@ -143,26 +145,28 @@ def get_smart_data(
 ) -> "pd.DataFrame":
     """Bars of one ticker for completed sessions, as `yfinance.Ticker(ticker).history` returns them.
 
-    `dataset` names the market (by its day or minute bars); by default the ticker's prefix decides: `X:BTC-USD` is
-    crypto, a ticker without a prefix is a stock. With `data_source="massive"` stored rows come first; missing daily
-    files are downloaded into both tiers (not with `fetch=False`, at most [fallback] max_implicit_files and 1 GB); Yahoo
-    fills what Massive lacks. With "yfinance" only Yahoo is asked, and its rows are kept. `start` and `end` (exclusive)
-    override `period`.
+    `period` is "max", "ytd", or a number of days, weeks, months or years ("5d", "1wk", "6mo", "2y"); `start` and `end`
+    (exclusive) override it. `dataset` names the market (by its day or minute bars); by default the ticker's prefix
+    decides: `X:BTC-USD` is crypto, a ticker without a prefix is a stock.
 
-    Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`: prices in dollars for one of today's
-    shares (adjusted for all later splits, with `auto_adjust` for dividends, too), volume in such shares, rounded half
-    to even. Index `Date`, midnight in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry
-    the rounding of its float32: prices as traded are exact up to two decimals below 65,536, else within 2e-7 of their
-    value.
+    `data_source="yfinance"` asks only Yahoo, and stores its rows. "massive" returns stored rows first, downloads
+    missing daily files into both tiers (at most [fallback] max_implicit_files and 1 GB; none with `fetch=False`), and
+    gets the rest from Yahoo. `across_seams` adjusts across a long gap, as one company (see AcrossSeam).
 
-    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives intraday bars with the edges of yfinance (see
-    `reading.resample`); with `prepost` also those of extended hours. With "massive" they are built from the market's
-    minute files, each a hundred times as large as a daily one. Yahoo is not asked for minutes: missing sessions give a
-    warning. Index `Datetime`, in New York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits,
-    and `Adj Close` is the close.
+    Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`, ascending by time: `Adj Close` without
+    `auto_adjust`, the last two with `actions`. Prices are in dollars per share of today: adjusted for all later splits
+    and, with `auto_adjust`, for dividends. Volume is in shares of today, rounded half to even. Index `Date`, midnight
+    in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry the rounding of its float32:
+    prices as traded are exact up to two decimals below 65,536, else within 2e-7 of their value.
 
-    Raises NotFound without data, ActionsUnknown if prices cannot be adjusted, AcrossSeam, UsageError, and other errors
-    below IngestError; warns (IngestWarning) of missing sessions. May be called in a notebook.
+    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives intraday bars with yfinance's edges (see `reading.resample`);
+    `prepost` adds extended hours. With "massive" they are built from the market's minute files, each a hundred times as
+    large as a daily one; Yahoo is not asked for minutes, so missing sessions give a warning. Index `Datetime`, in New
+    York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits, and `Adj Close` is the close.
+
+    Works while an event loop is running, as in a notebook. Raises NotFound if there is no data, ActionsUnknown if
+    prices cannot be adjusted, AcrossSeam, UsageError, and other errors below IngestError. Warns (IngestWarning) about
+    missing sessions.
     """
     from ingest.reading.smart.massive import massive_frame
     from ingest.reading.smart.query import Query, listed_sessions, window_of
@@ -218,16 +222,18 @@ def history(
 
     Columns ticker (String), date (Date), open, high, low, close, volume (Float64), source ("massive" or "yahoo"),
     sorted by ticker and date; `columns` chooses among these and transactions (Int64, null if unknown). Minutes
-    (`dataset="stocks-minute"`) also have time, the start of a minute, after the date of its session: Datetime("us") in
-    New York (forex and crypto: UTC), including extended hours. Futures have more (settlement_price, dollar_volume).
-    Volume is null where a dataset has none. Prices in dollars as traded, or with `adjust` "splits" or "all" for one of
-    today's shares; volume in shares, adjusted for splits only. Splits and dividends come from Yahoo, which is asked
-    again if newer ones may be in force (never with `fetch=False`): one ticker after the other, and `on_event` gets an
-    `events.YahooAsked` for each. `.to_pandas()` and `.to_arrow()` of the result need pyarrow: the extra
-    `ingest[arrow]`.
+    (`dataset="stocks-minute"`) also have time, the start of the minute, after the date of the session: Datetime("us")
+    in New York (forex and crypto: UTC), including extended hours. Futures also have settlement_price and dollar_volume.
+    Volume is null if the dataset has none.
 
-    Patterns ("X:*-USD", and "O:SPY" for all contracts of a root) stand for all tickers of these sessions that match.
-    Warns of tickers without data, and suggests similar ones.
+    Prices are in dollars as traded or, with `adjust` "splits" or "all", per share of today; volume is in shares,
+    adjusted only for splits. Splits and dividends come from Yahoo, which is asked again if there may be newer ones
+    (never with `fetch=False`), one ticker after the other; `on_event` receives an `events.YahooAsked` for each.
+    `across_seams` adjusts across a long gap, as one company (see AcrossSeam). `.to_pandas()` and `.to_arrow()` of the
+    result need pyarrow (the extra `ingest[arrow]`).
+
+    Patterns ("X:*-USD", and "O:SPY" for all contracts of a root) stand for all matching tickers of these sessions.
+    Warns about tickers without data, and suggests similar ones.
 
     Raises UsageError, CacheError, and AcrossSeam or ActionsUnknown for a ticker that cannot be adjusted; with `errors`
     "skip" such tickers are left out, and a warning names them.
@@ -256,12 +262,12 @@ def day(
     *,
     partial: bool = False,
 ) -> "pl.DataFrame":
-    """All rows of a session's file, as traded, sorted by ticker and time: all columns that `history` can give.
+    """All rows of a session's file, as traded, sorted by ticker and time, with all columns that `history` has.
 
-    `partial` returns everything stored for the session, even if that is a few tickers: also Yahoo's rows, for sessions
-    without a file and for tickers that were not stored. Raises NotFound if the session's file is not stored (with
-    `partial`: if nothing is), UsageError for an unknown dataset, and CacheError. Warns if only tracked tickers were
-    stored ([archive] save_others), except with `partial`.
+    `partial` returns whatever is stored for the session, even if only a few tickers are; Yahoo's rows are included for
+    sessions without a file and for tickers that were not stored. Raises NotFound if the session's file is not stored
+    (with `partial`: if nothing is), UsageError for an unknown dataset, and CacheError. Warns if only tracked tickers
+    were stored ([archive] save_others), except with `partial`.
     """
     from ingest.reading import history as stored
 
@@ -277,12 +283,13 @@ def scan(
     *,
     sources: str | Iterable[str] = ("massive",),
 ) -> "pl.LazyFrame":
-    """All rows of the stored files from `start` to `end`, both inclusive, as traded, as a lazy frame: columns as `day`.
+    """A lazy frame of all stored rows from `start` to `end`, both inclusive, as traded, with the columns of `day`.
 
-    Collected, they are sorted by date, ticker and time. Sessions without a file are left out; `sources=("massive",
-    "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date and ticker limit what is read,
-    those on time do not. Collecting looks up what is stored, and warns of sessions stored without wanted tickers
-    ([archive] save_others), unless both sources are named. Raises UsageError; collecting raises CacheError.
+    Collecting it returns them sorted by date, ticker and time. Sessions without a file are left out;
+    `sources=("massive", "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date and ticker
+    limit what is read; filters on time do not. Collecting looks up what is stored, and warns about sessions stored
+    without wanted tickers ([archive] save_others), unless both sources are named. Raises UsageError; collecting raises
+    CacheError.
     """
     from ingest.reading import history as stored
 
@@ -300,10 +307,10 @@ def corrections(
 ) -> "pl.DataFrame":
     """What republished files changed, one row per value: for all tickers, for one, or for those that match a pattern.
 
-    Columns date (Date), ticker, column, old, new (texts as in the files), kind ("new etag", "same etag", "equal rows")
-    and at (when it was applied: text, ISO 8601, UTC), sorted by date. If a whole row came or went, column and the other
-    side are null, and the row is its line. "equal rows" is one row without a ticker, for all tickers only. Raises
-    UsageError and CacheError.
+    Columns date (Date), ticker, column, old, new (text as in the files), kind ("new etag", "same etag", "equal rows")
+    and at (when it was applied: text, ISO 8601, UTC), sorted by date. If a whole row was added or removed, `column` is
+    null, `new` or `old` is its line, and the other one is null. A file republished with equal rows is one row of kind
+    "equal rows" without a ticker, only in the answer for all tickers. Raises UsageError and CacheError.
     """
     from ingest.maintenance.corrections import changed_values, changes_frame
 
@@ -320,20 +327,21 @@ def findings(
     *,
     dataset: str = STOCKS_DAY.short,
 ) -> "pl.DataFrame":
-    """What is odd in the stored sessions, of one `kind` or of all (see `ingest.finding`), sorted by date and kind.
+    """What is odd in the stored sessions: findings of one `kind`, or of all, sorted by date and kind.
 
-    Columns date (Date), kind (String), count (Int64: rows; tickers for repeats, columns for unknown ones) and examples
-    (List(String), the first 100 names at most). Raises UsageError and CacheError.
+    The kinds are listed in `ingest.finding`. Columns date (Date), kind (String), count (Int64: rows; tickers for
+    repeats, columns for unknown ones) and examples (List(String): at most the first 100 names). Raises UsageError and
+    CacheError.
     """
     window = parse_days(start, end)
     return overview.findings_frame(overview.findings(settings.load(_file(config)), kind, *window, named(dataset)))
 
 
 def verify(deep: bool = False, config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> "Verified":
-    """Compare the stored files of a dataset with its manifest, as `ingest verify` does; nothing is written.
+    """Compare the stored files of a dataset with its manifest, as `ingest verify` does; writes nothing.
 
-    `deep` also unpacks all parts and rebuilds all CSVs in memory to compare. What is wrong is in the result's
-    `problems` and raises nothing. Raises UsageError, and CacheError if the cache cannot be read.
+    `deep` also unpacks all parts, and rebuilds all CSVs in memory to compare them. Damage raises nothing: it is in the
+    result's `problems`. Raises UsageError, and CacheError if the cache cannot be read.
     """
     from ingest.maintenance import verify as verifying
 
@@ -345,5 +353,9 @@ def _file(config: Path | str | None) -> Path | None:
 
 
 def status(config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> Status:
-    """State of a dataset in the cache that the settings name, as `ingest status` shows it. Raises IngestError."""
+    """The state of a dataset's cache, as `ingest status` shows it; reads no file of rows.
+
+    The fields are described in `ingest.maintenance.status.Status`. Raises UsageError, and CacheError if the manifest
+    cannot be read.
+    """
     return overview.status(settings.load(_file(config)), named(dataset))

@@ -5,20 +5,20 @@
     │   ├── NotConfirmed                 a large download that nobody confirmed
     │   └── AcrossSeam                   prices on both sides of a gap, which may belong to two companies
     ├── SourceError             exit 4   the source did not return what was requested
-    │   ├── SourceRefused                it refuses the keys, the bucket or the request: stop
+    │   ├── SourceRefused                it refused the keys, the bucket or the request: stop
     │   ├── SourceUnavailable            it cannot be reached
-    │   ├── Throttled                    it asks to slow down; may be retried
+    │   ├── Throttled                    it asked to slow down; may be retried
     │   ├── Disrupted                    a transport or server fault; may be retried
-    │   │   └── Unintelligible           it did answer, but the answer cannot be read: retrying is useless
+    │   │   └── Unintelligible           its answer cannot be read; retrying is useless
     │   ├── Forbidden                    S3's AccessDenied: the subscription does not include this object
     │   ├── ObjectReplaced               this object is no longer the one that was listed
-    │   ├── Unranged                     it sends whole objects although a range was requested
+    │   ├── Unranged                     it sent a whole object although a range was requested
     │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that no source has
     │   ├── Disagreement                 Yahoo's prices do not match Massive's
-    │   └── ActionsUnknown               splits and dividends are not available, so nothing can be adjusted
+    │   └── ActionsUnknown               splits and dividends are not available, so prices cannot be adjusted
     ├── UnreadableFile          exit 3   a daily file that is not valid
     │   └── LosesRows                    it would remove more than a tenth of the stored rows
-    ├── Stopped                 exit 130 the user asked to stop before there was anything to finish
+    ├── Stopped                 exit 130 the user asked to stop, and there was nothing to finish
     ├── CacheError              exit 5   the cache cannot be written or read
     │   └── ManifestDamaged              the manifest is not what was written; it can be rebuilt
     └── CacheLocked             exit 6   another run is using it
@@ -38,7 +38,7 @@ from ingest.hints import Hint, Message, Option, call, in_python
 
 
 def printable(text: str) -> str:
-    """A text as one line without control codes for a terminal: text from outside may contain anything."""
+    """A text as one line, safe to print: text from outside may contain control codes for a terminal."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -67,7 +67,7 @@ class IngestError(Exception):
         return in_python(self.message, self.hints)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle it as it is: an error of another process is not made again out of its own message."""
+        """Pickle it as it is: unpickling in another process does not call `__init__` with the message again."""
         return _unpickled, (type(self), self.args), vars(self)
 
 
@@ -85,7 +85,7 @@ class UsageError(IngestError):
 
 
 class NotConfirmed(UsageError):
-    """A download so large that it needs confirmation; `estimate` says in words what it will take."""
+    """A download so large that it needs confirmation; `estimate` describes its size and time in words."""
 
     def __init__(self, estimate: str) -> None:
         super().__init__(f"{estimate}. Nothing was downloaded", Option("yes", True, "to confirm"))
@@ -93,7 +93,7 @@ class NotConfirmed(UsageError):
 
 
 class AcrossSeam(UsageError):
-    """A ticker has no rows for months: the two sides may be two companies, so they are not adjusted as one."""
+    """Prices on two sides of a gap, or of a jump, may belong to two companies, so they are not adjusted as one."""
 
     def __init__(self, message: object = "", *hints: Hint) -> None:
         super().__init__(message, *hints or (ONE_COMPANY,))
@@ -114,7 +114,10 @@ class SourceUnavailable(SourceError):
 
 
 class Throttled(SourceError):
-    """The source asks for fewer requests (503 SlowDown, 429); `retry_after_s` is the wait that it wants, or None."""
+    """The source asks for fewer requests (503 SlowDown, 429).
+
+    `retry_after_s` is how many seconds it asks to wait, None if it does not say.
+    """
 
     retryable = True
 
@@ -130,7 +133,7 @@ class Disrupted(SourceError):
 
 
 class Unintelligible(Disrupted):
-    """An answer that cannot be read. It concerns only what was requested, and is no sign of an outage."""
+    """An answer that cannot be read. It concerns only what was requested, and is not a sign of an outage."""
 
     retryable = False
 
@@ -144,7 +147,7 @@ class ObjectReplaced(SourceError):
 
 
 class Unranged(SourceError):
-    """A whole object came although a range was requested."""
+    """The source sent a whole object although a range was requested."""
 
 
 class NotFound(SourceError):
@@ -152,9 +155,9 @@ class NotFound(SourceError):
 
 
 class Disagreement(SourceError):
-    """Yahoo's prices of a ticker do not match Massive's: another security, or one of the two misses a split.
+    """Yahoo's prices of a ticker do not match Massive's: another security, or a split is missing from one of the two.
 
-    `closes` are those of Yahoo's rows, by date, as traded.
+    `closes` are Yahoo's closes by date, in dollars as traded.
     """
 
     def __init__(self, message: str, closes: Mapping[date, float] = MappingProxyType({})) -> None:
@@ -163,7 +166,7 @@ class Disagreement(SourceError):
 
 
 class ActionsUnknown(SourceError):
-    """Splits and dividends of a ticker are not stored and not available now; raw prices are."""
+    """Splits and dividends of a ticker are neither stored nor available now; only raw prices are."""
 
 
 class UnreadableFile(IngestError):
@@ -177,7 +180,7 @@ class LosesRows(UnreadableFile):
 
 
 class Stopped(IngestError):
-    """The user asked to stop, and open requests to the source were abandoned: nothing is lost."""
+    """The user asked to stop, so open requests to the source were abandoned. Nothing is lost."""
 
     exit_code = 130
 
@@ -189,7 +192,7 @@ class CacheError(IngestError):
 
 
 class ManifestDamaged(CacheError):
-    """The manifest is not what a run leaves: not a database any more, or with invalid values."""
+    """The manifest is no longer a database, or contains invalid values."""
 
     def __init__(self, path: object, cause: object) -> None:
         super().__init__(
@@ -199,13 +202,13 @@ class ManifestDamaged(CacheError):
 
 
 class CacheLocked(IngestError):
-    """Another run is using this cache; the message names its process id and start."""
+    """Another run is using this cache; the message names its process id and start time."""
 
     exit_code = 6
 
 
 class IngestWarning(UserWarning):
-    """What a program that reads data should know about it, and may act upon."""
+    """Something about the returned data that the caller should know, such as missing sessions."""
 
     def __init__(self, message: str = "", *hints: Hint) -> None:
         super().__init__(message)
@@ -222,9 +225,9 @@ class IngestWarning(UserWarning):
 
 @contextmanager
 def ungrouped() -> Iterator[None]:
-    """Raise the first of several `ingest` errors out of the group that a task group made of them.
+    """Raise the first `ingest` error of a task group's exception group instead of the group.
 
-    A group that contains anything else, a bug, stays as it is.
+    A group that contains any other exception, which is a bug, is raised unchanged.
     """
     try:
         yield
@@ -244,15 +247,15 @@ def _first(group: BaseExceptionGroup[IngestError]) -> IngestError:
 
 
 def warn(message: str | Message, *hints: Hint) -> None:
-    """Warn (IngestWarning) about missing or doubtful data; printable whatever it quotes, like errors."""
+    """Warn (IngestWarning) about missing or doubtful data; like errors, it is printable whatever it quotes."""
     whole = message if isinstance(message, Message) else Message(message, hints)
     said, depth = IngestWarning(_printable_lines(whole.text), *whole.hints), _depth()
-    with suppress(ValueError):  # a program may have closed its stderr, which does not affect its data
+    with suppress(ValueError):  # the program may have closed its stderr, which does not affect its data
         warnings.warn(said, stacklevel=depth)
 
 
 def _depth() -> int:
-    """How many calls of this package lie between the warning and the caller."""
+    """The stack level of the first caller outside this package."""
     depth, frame = 2, sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("ingest."):
         depth, frame = depth + 1, frame.f_back

@@ -12,7 +12,7 @@ from ingest.hints import Hint
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run of a dataset has started: it holds the lock.
+    """A run of a dataset has started, and holds the lock.
 
     `run` is its number in the manifest, `dataset` the full name, `start` and `end` the window (both inclusive),
     `tracked` the number of tickers and patterns on the lists.
@@ -27,9 +27,9 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the user should know and that stops nothing.
+    """Something that the user should know; the run continues.
 
-    `hints` are what the user can do about it, as values: `message` does not contain them.
+    `hints` are what the user can do about it, as values; `message` does not contain them.
     """
 
     message: str
@@ -59,9 +59,9 @@ class FetchStarted:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """Progress of a large file, a few times a second: `bytes` of `of` packed bytes are here.
+    """Progress of a large file, a few times a second: `bytes` of `of` packed bytes have arrived.
 
-    `resumed` of them come from an earlier run.
+    `resumed` of them were downloaded by an earlier run.
     """
 
     session: date
@@ -72,9 +72,9 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file of `bytes` packed bytes is here and passed its checks, after `seconds`.
+    """A file of `bytes` packed bytes was downloaded and passed its checks, after `seconds`.
 
-    `resumed` of its bytes come from an earlier run.
+    `resumed` of its bytes were downloaded by an earlier run.
     """
 
     session: date
@@ -98,7 +98,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyChanged:
-    """The limit on concurrent downloads went down, or is back at its former value; `cause` says why."""
+    """The limit on concurrent downloads was lowered, or is back at its former value; `cause` says why."""
 
     limit: int
     cause: str
@@ -106,7 +106,7 @@ class ConcurrencyChanged:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A session is done: both parts are durable, and the manifest says so.
+    """A session is done: both parts are durable and recorded in the manifest.
 
     `bytes` is the packed size of its file. `source_rows` is the sum of `tracked_rows`, `archive_rows` and
     `dropped_rows` (those that [archive] save_others = false leaves out). `reason` is the plan's. `corrected` says that
@@ -133,7 +133,7 @@ class Forbidden:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """The session was listed a moment ago, but its file is gone; the next listing will tell."""
+    """The session was listed a moment ago, but its file is gone; the next run lists it again."""
 
     session: date
 
@@ -161,7 +161,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Findings on a session of this run that show only in comparison with its neighbours."""
+    """Findings on a session of this run that only a comparison with its neighbours shows."""
 
     session: date
     findings: tuple[Finding, ...]
@@ -178,9 +178,9 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class YahooAsked:
-    """Yahoo was asked about a tracked ticker, as `number` (from 1) of `of`.
+    """Yahoo was asked about a ticker, the `number`th (from 1) of `of`.
 
-    `rows` counts the rows that were stored, of sessions that Massive does not have.
+    `rows` counts the rows that were stored, for sessions that Massive does not have.
     """
 
     ticker: str
@@ -191,7 +191,7 @@ class YahooAsked:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The user asked to stop: the `in_flight` requests are finished, and their sessions committed."""
+    """The user asked to stop: the run finishes the `in_flight` requests and commits their sessions."""
 
     in_flight: int
 
@@ -200,14 +200,14 @@ class Stopping:
 class Finished:
     """The end of a run of a dataset.
 
-    The window (`start` to `end`, both inclusive) after the run, in numbers of sessions: `committed`, `forbidden`,
+    Numbers of sessions in the window (`start` to `end`, both inclusive) after the run: `committed`, `forbidden`,
     `unpublished`, `absent`, `failed`, `quarantined`, `not_attempted` (planned, but not reached or over a limit) and
     `damaged` (stored, but a part is missing or wrong).
 
-    This run alone: `fetched` sessions committed, `bytes` packed bytes downloaded, `requests` to the source, the rows of
-    committed sessions as in `Committed`, `corrections`, `files_projected` CSVs changed, `yahoo_rows` stored, `seconds`;
-    `findings` counts the committed sessions by kind of finding. `exit_code` is that of `ingest run`; `interrupted` says
-    that the user stopped the run.
+    For this run alone: `fetched` sessions committed, `bytes` packed bytes downloaded, `requests` to the source, the
+    rows of committed sessions as in `Committed`, `corrections`, `files_projected` CSVs changed, `yahoo_rows` stored,
+    and `seconds`; `findings` counts the committed sessions by kind of finding. `exit_code` is that of `ingest run`;
+    `interrupted` is True if the user stopped the run.
     """
 
     run: int
@@ -239,7 +239,7 @@ class Finished:
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined
-"""Each session that a run tries to download ends in one of these."""
+"""Each session that a run tries to download ends with one of these."""
 
 Event = (
     RunStarted

@@ -1,4 +1,4 @@
-"""What is odd about a session's file. A finding is stored and reported; the rows that it concerns stay unchanged."""
+"""What is odd about a session's file. Findings are stored and reported; the rows themselves stay unchanged."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def finding_on(kind: str, names: Collection[str]) -> tuple[Finding, ...]:
 
 
 class Findings:
-    """Findings on a file that is checked chunk by chunk, added up by kind."""
+    """Findings on a file that is checked in chunks, added up by kind."""
 
     def __init__(self) -> None:
         self._found: dict[str, Finding] = {}

@@ -1,7 +1,7 @@
-"""What the reader of a message can do, as a value: nothing below `cli` names commands or flags.
+"""What the reader of a message can do, as a value: only `cli` names commands and flags.
 
-Python callers see the function or the argument (`in_python`), at the end of an error's or warning's text; the command
-line shows the command or the flag (`ingest.cli.rendering.hints`). Nothing here touches the cache.
+Python callers see a function or an argument (`in_python`) at the end of an error's or warning's text; the command line
+shows a command or a flag (`ingest.cli.rendering.hints`). Nothing here touches the cache.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ _ARGUMENTS: Mapping[str, str] = {
 class Call:
     """A command to run, or the function of that name; `purpose` says what for ("to download it").
 
-    `usual` are the datasets that it uses if none is named, where these are not the default.
+    `usual` are the datasets that the command uses if none is named, if these are not the default.
     """
 
     name: str
@@ -58,7 +58,7 @@ Hint = Call | Option
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A plain sentence, and what the reader can do."""
+    """A plain sentence, and hints at what the reader can do."""
 
     text: str
     hints: tuple[Hint, ...] = ()
@@ -70,7 +70,7 @@ def call(name: str, purpose: str, usual: tuple[str, ...] = (), **arguments: Valu
 
 
 def in_sentences(text: str, sentences: list[str]) -> str:
-    """A message with the sentences made from hints."""
+    """A message, followed by the sentences made from its hints."""
     return " ".join([f"{text.rstrip('.')}.", *(f"{one}." for one in sentences)]) if sentences else text
 
 
