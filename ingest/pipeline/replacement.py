@@ -14,7 +14,7 @@ from ingest.market.datasets import Dataset, Tier
 from ingest.pipeline.body import Costly, SessionText, cost_of
 from ingest.pipeline.task import Job
 from ingest.splitting import whole
-from ingest.splitting.compare import TURN, Version, compare
+from ingest.splitting.compare import TURN, Room, Version, compare
 from ingest.splitting.diff import Correction, Difference, check_loss, refuse_loss
 from ingest.splitting.parsing import read_header
 from ingest.splitting.streamed import Pieces, opened
@@ -48,11 +48,12 @@ def _difference(job: Job, replaced: HeldVersion, text: SessionText, granted: int
     need = job.tuning.in_chunks if cost is None else cost
     if need > (job.tuning.most_granted if granted is None else granted):
         raise Costly(need)
-    with TURN if cost is None else nullcontext():
-        before, after = _versions(job, replaced, text, at_once=cost is not None)
+    room = Room(job.tuning.listed_lines, job.tuning.listed_characters) if cost is None else None
+    with TURN if room else nullcontext():
+        before, after = _versions(job, replaced, text, at_once=room is None)
         if not job.accept:
             _refuse_loss(replaced, before, after)
-        return compare(before, after, at_once=cost is not None) if before else None
+        return compare(before, after, room) if before else None
 
 
 def _refuse_loss(replaced: HeldVersion, before: Version | None, after: Version) -> None:

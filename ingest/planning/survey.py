@@ -105,7 +105,7 @@ async def connected(settings: Settings, stop: anyio.Event) -> AsyncIterator[Line
     with ungrouped():
         async with AsyncExitStack() as opened:
             async with ending_with(stop):
-                source = await opened.enter_async_context(connect(settings.source))
+                source = await opened.enter_async_context(connect(settings.source, settings.tuning))
             yield Line(source, Liveness(settings.source, settings.tuning), settings.tuning)
 
 

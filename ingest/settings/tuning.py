@@ -26,6 +26,12 @@ class Tuning:
     ranges_at_once: int = 4
     """Concurrent requests for one object, within the limit on downloads."""
 
+    written_bytes: int = 1 << 20
+    """Bytes of a range that are collected before they are written: a write costs a switch of threads."""
+
+    most_grown: int = 64 << 20
+    """The most bytes of an object that has replaced the listed one, unless that was half as large already."""
+
     tell_every_s: float = 0.25
     """How often the progress of a large object is reported."""
 
@@ -123,6 +129,16 @@ class Tuning:
 
     piece: int = 1 << 20
     """Bytes of text that are unpacked at once."""
+
+    large_member: int = 128 << 10
+    """Bytes of text in a member of files that are packed in a stream: a ticker has hundreds of rows in each, and there
+    are many members."""
+
+    listed_lines: int = 100_000
+    """Lines of a large correction that are kept, of those that went and of those that came. More are counted."""
+
+    listed_characters: int = 32 << 20
+    """Characters of those lines together: a line may be long."""
 
     @property
     def most_granted(self) -> int:

@@ -11,15 +11,15 @@ from ingest.errors import UnreadableFile
 _MOST_LINES = 1 << 17
 """Lines in a chunk: a parser's memory grows with each of them, also with those that are empty."""
 
-MAX_LINE = 64 << 20
+_MAX_LINE = 64 << 20
 """No row is longer, and no quote is open for longer: else a file without a line end would be in memory as a whole."""
 
 
-def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"") -> Iterator[bytes]:
+def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"", most: int = _MAX_LINE) -> Iterator[bytes]:
     """Chunks of at least `size` bytes, but for the last one; that alone may end without a line end.
 
-    `head` stands before each of them. Raises UnreadableFile for a line that is longer than `MAX_LINE`, or a quote that
-    is open for so long.
+    `head` stands before each of them. Raises UnreadableFile for a line that is longer than `most` bytes, or a
+    quote that is open for so long.
     """
     waiting: list[bytes] = []
     length, wanted = 0, size
@@ -34,7 +34,7 @@ def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"") -> Iterator[by
         waiting, length = [rest], len(rest)
         # Where no end was found, twice as much is to come before it is looked for again.
         wanted = size if whole else 2 * length
-        _check(length)
+        _check(length, most)
     if length:
         yield from of_few_lines(b"".join([head, *waiting]), len(head))
 
@@ -91,6 +91,6 @@ def line_edges(text: bytes, begin: int) -> npt.NDArray[np.int64]:
     return edges if edges[-1] == len(text) else np.append(edges, len(text))
 
 
-def _check(length: int) -> None:
-    if length > MAX_LINE:
-        raise UnreadableFile(f"a line or an unclosed quote exceeds {MAX_LINE >> 20} MiB")
+def _check(length: int, most: int) -> None:
+    if length > most:
+        raise UnreadableFile(f"a line or an unclosed quote exceeds {most >> 20} MiB")

@@ -19,16 +19,18 @@ from ingest.splitting.diff import Difference, Rows
 
 Hashes = npt.NDArray[np.uint64]
 
-MAX_LINES = 100_000
-"""Lines of a difference that are kept, of those that went and of those that came. More are counted."""
-
-MAX_CHARACTERS = 32 << 20
-"""Characters of those lines together: a line may be long."""
-
 TURN = threading.Lock()
 """Held by who compares large versions."""
 
 _BUCKETS = np.arange(1, 64, dtype=np.uint64) << np.uint64(58)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many lines of a difference are kept, of those that went and of those that came; and how many characters."""
+
+    lines: int
+    characters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,18 @@ class Version:
         return counts
 
 
-def compare(before: Version, after: Version, at_once: bool = False) -> Difference:
-    """The difference of two versions; of large ones `MAX_LINES` at most of the lines that went, and of those that came.
+def compare(before: Version, after: Version, room: Room | None) -> Difference:
+    """The difference of two versions: all of it, compared at once, or of large ones as much as there is `room` for.
 
     Where the columns merely stand in another order, the old rows are told in the new one. Numbers are equal that are
     written otherwise, `150` and `150.000000`: years of files may come again with other digits.
     """
-    if at_once:
+    if room is None:
         return diff.difference(before.at_once(), after.at_once())
     old, new = (_hashes(version, after.columns) for version in (before, after))
     gone, come = _surplus(old, new), _surplus(new, old)
-    removed = tuple(_picked(before, after.columns, *gone))
-    added = tuple(_picked(after, after.columns, *come))
+    removed = tuple(_picked(before, after.columns, *gone, room))
+    added = tuple(_picked(after, after.columns, *come, room))
     left_out = int(gone[1].sum() + come[1].sum()) - len(removed) - len(added)
     return diff.of_lines((before.columns, after.columns), removed, added, left_out)
 
@@ -125,9 +127,11 @@ def _surplus_of(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.in
     return values[more > 0], more[more > 0]
 
 
-def _picked(version: Version, columns: tuple[str, ...], hashes: Hashes, counts: npt.NDArray[np.int64]) -> Iterator[str]:
-    """The lines with these hashes, each so often as is counted, up to `MAX_LINES` and `MAX_CHARACTERS`."""
-    left, room = min(int(counts.sum()), MAX_LINES), MAX_CHARACTERS
+def _picked(
+    version: Version, columns: tuple[str, ...], hashes: Hashes, counts: npt.NDArray[np.int64], room: Room
+) -> Iterator[str]:
+    """The lines with these hashes, each so often as is counted, as long as there is room."""
+    left, characters = min(int(counts.sum()), room.lines), room.characters
     counts = counts.copy()
     for lines in version.lines(columns) if left else ():
         bits = _bits(lines)
@@ -136,8 +140,8 @@ def _picked(version: Version, columns: tuple[str, ...], hashes: Hashes, counts: 
             if counts[places[row]] > 0:
                 counts[places[row]] -= 1
                 line = lines[row]
-                left, room = left - 1, room - len(line)
-                if room < 0:
+                left, characters = left - 1, characters - len(line)
+                if characters < 0:
                     return
                 yield line
             if not left:

@@ -50,18 +50,18 @@ class Repeats:
     no more is looked for.
     """
 
-    def __init__(self, kind: RowKind, numbers: Sequence[str]) -> None:
+    def __init__(self, kind: RowKind, numbers: Sequence[str], most_waiting: int = _MAX_WAITING) -> None:
         self._keys, self._time, self._numbers = kind.identity, kind.time, numbers
         self._columns = list(dict.fromkeys(["ticker", *kind.identity, *numbers]))
         self._waiting: list[pl.DataFrame] = []
-        self._rows = 0
+        self._rows, self._most = 0, most_waiting
         self._unseen = False
 
     def add(self, frame: pl.DataFrame, ordered: bool) -> Iterator[Finding]:
         """Take the next rows; `ordered` says whether all rows so far are sorted by ticker."""
         if self._unseen:
             return
-        if not ordered or self._rows > _MAX_WAITING:
+        if not ordered or self._rows > self._most:
             self._unseen = True
             self._waiting = []
             return

@@ -23,8 +23,7 @@ DAY = date(2025, 3, 4)
 
 def shrink(monkeypatch):
     """Let every file be large, and waits be short."""
-    tune(monkeypatch, longest_wait_s=0.01, large=1, range_bytes=RANGE, tell_every_s=0.0)
-    monkeypatch.setattr("ingest.sources.massive.ranges._AT_ONCE", PIECE)
+    tune(monkeypatch, longest_wait_s=0.01, large=1, range_bytes=RANGE, written_bytes=PIECE, tell_every_s=0.0)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def fetch(endpoint_url, item, path, **settings):
     source, seen = SourceSettings(**chosen), []
 
     async def work():
-        async with connect(source) as connected:
+        async with connect(source, tuning.DEFAULT) as connected:
             line = Line(connected, Liveness(source), tuning.DEFAULT)
             resilient = ResilientSource(line, source, seen.append, anyio.Event())
             async with resilient.watching():

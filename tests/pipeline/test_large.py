@@ -32,18 +32,18 @@ from ingest.planning.plan import Decision
 from ingest.settings import Settings, tuning
 from ingest.sources.base import Body
 from ingest.splitting import compare as comparing
-from ingest.splitting.compare import Version, compare
+from ingest.splitting.compare import Room, Version, compare
 from ingest.splitting.diff import Correction, changes, rows_of
 
 DAYS = trading_days(date(2025, 3, 3), 2)
 SPAN = window(DAYS)
+ROOM = Room(100, 10_000)
 
 
 @pytest.fixture
 def large(monkeypatch):
     """Everything is large: its text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
-    tune(monkeypatch, at_once=0, chunk=2000, piece=700)
-    monkeypatch.setattr(members, "LARGE_BLOCK", 1500)
+    tune(monkeypatch, at_once=0, chunk=2000, piece=700, large_member=1500)
 
 
 @pytest.fixture
@@ -281,23 +281,23 @@ class TestCompared:
 
         old, new = (Version(("ticker", "b"), lambda some=some: iter(texts(some))) for some in (before, after))
         mine, theirs = (rows_of(("ticker", "b"), texts(some)) for some in (before, after))
-        for found in (compare(old, new), compare(old, new, at_once=True)):
+        for found in (compare(old, new, ROOM), compare(old, new, None)):
             lines = (Counter(found.removed), Counter(found.added))
             assert lines == (mine.lines - theirs.lines, theirs.lines - mine.lines)
             assert (old.tickers(), found.left_out) == (mine.tickers, 0)
 
-    @pytest.mark.parametrize("at_once", [True, False])
-    def test_columns_in_another_order_are_told_in_the_new_one(self, at_once):
+    @pytest.mark.parametrize("room", [None, ROOM], ids=["at once", "in chunks"])
+    def test_columns_in_another_order_are_told_in_the_new_one(self, room):
         """And a number that is written otherwise is the same in any order."""
         old = Version(("ticker", "close", "b"), lambda: iter([b"ticker,close,b\nA,1,2\nB,3,4\n"]))
         new = Version(("b", "ticker", "close"), lambda: iter([b"b,ticker,close\n2,A,1.00\n4,B,5\n"]))
-        found = compare(old, new, at_once)
+        found = compare(old, new, room)
         assert (found.removed, found.added) == (("4,B,3",), ("4,B,5",))
         ((change,),) = [list(changes(Correction.of(DAYS[0], ("e", "f"), found)))]
         assert (change.ticker, change.column, change.old, change.new) == ("B", "close", "3", "5")
 
     def test_more_changes_than_are_listed_are_counted(self, place, server, large, monkeypatch):
-        monkeypatch.setattr(comparing, "MAX_LINES", 5)
+        tune(monkeypatch, listed_lines=5)
         names = [f"T{n:03}" for n in range(50)]
         server.objects[key(DAYS[0])] = pack(flat([(name, "1") for name in names]))
         place.run(*SPAN)
@@ -309,13 +309,12 @@ class TestCompared:
             (finding.UNLISTED, 90)
         ]
 
-    def test_long_lines_are_listed_as_far_as_there_is_room(self, monkeypatch):
-        monkeypatch.setattr(comparing, "MAX_CHARACTERS", 2500)
+    def test_long_lines_are_listed_as_far_as_there_is_room(self):
         old, new = (
             Version(("ticker", "a"), lambda close=close: iter([b"ticker,a\n" + b"A,%d%s\n" % (close, b"0" * 997) * 9]))
             for close in (1, 2)
         )
-        found = compare(old, new)
+        found = compare(old, new, Room(9, 2500))
         assert (len(found.removed), len(found.added), found.left_out) == (2, 2, 14)
 
     def test_hashes_of_many_lines_are_compared_in_slices(self):

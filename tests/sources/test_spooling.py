@@ -22,6 +22,7 @@ from large_kit import (
     whole_ranges,
 )
 from pipeline_kit import LONG
+from tuning_kit import tune
 
 from ingest import events
 from ingest.demo.servers import faults, loopback
@@ -229,7 +230,7 @@ def test_an_object_that_is_replaced_all_the_time_is_given_up(server, path):
 
 
 def test_an_object_that_has_grown_beyond_measure_is_not_fetched(server, path, monkeypatch):
-    monkeypatch.setattr("ingest.sources.massive.client._MAX_GROWN", 5000)
+    tune(monkeypatch, most_grown=5000)
     item = listed(server, KEY)
     server.put(KEY, OTHER * 20)
     got = fetch(server.endpoint_url, item, path, attempts=2)

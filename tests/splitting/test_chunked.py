@@ -18,29 +18,32 @@ from splitting_kit import parted
 from test_whole import BOM, HEADER, awkward, days
 
 from ingest import finding
-from ingest.cache.parts import members, parts
+from ingest.cache.parts import parts
 from ingest.cache.parts.parts import PartWriter
 from ingest.errors import UnreadableFile
 from ingest.finding import Finding, Findings
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE, named
-from ingest.splitting import chunks as chunking
+from ingest.settings.tuning import Tuning
 from ingest.splitting import row_numbers
 from ingest.splitting.chunks import ahead, chunks
+from ingest.splitting.parsing import parse
+from ingest.splitting.repeats import Repeats
 from ingest.splitting.result import SplitSpec
 from ingest.splitting.streamed import Cutter, NotLines, opened, part_header
 
 DAY = date(2025, 3, 4)
+BLOCK = Tuning().large_member
 REPEATS = (finding.IDENTICAL, finding.CONFLICTING)
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session=DAY):
+def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session=DAY, block=BLOCK):
     """What comes of a text in chunks of a size, and the bytes of its parts."""
     for cut in ("lines", "polars"):
         files = {tier: io.BytesIO() for tier in ("tracked", "archive")[: 1 + keep_rest]}
         pieces = (text[at : at + 16] for at in range(0, len(text), 16))
         header, rest = opened(pieces, dataset, size)
-        writers = {tier: PartWriter(file.write, part_header(header, cut)) for tier, file in files.items()}
+        writers = {tier: PartWriter(file.write, part_header(header, cut), block) for tier, file in files.items()}
         cutter = Cutter(header, SplitSpec(frozenset(tracked), keep_rest, dataset, session), cut, writers)
         try:
             for chunk in rest:
@@ -62,9 +65,9 @@ def at_once(text, tracked, keep_rest=True, dataset=STOCKS_DAY, session=DAY):
     return cut, told.all()
 
 
-def same(text, tracked, size, **how):
+def same(text, tracked, size, block=BLOCK, **how):
     cut, found = at_once(text, tracked, **how)
-    done, files = streamed(text, tracked, size, **how)
+    done, files = streamed(text, tracked, size, block=block, **how)
     texts = {"tracked": cut.tracked.text, **({"archive": cut.archive.text} if cut.archive else {})}
     assert {tier: gzip.decompress(data) for tier, data in files.items()} == texts
     assert (done.source_rows, done.cut, done.header) == (cut.source_rows, cut.cut, cut.header)
@@ -98,12 +101,11 @@ class TestAsAWholeText:
     @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
     @pytest.mark.parametrize("every", [1, 3, 1000])
     @pytest.mark.parametrize("last", [True, False])
-    def test_a_file_of_many_members(self, end, every, last, monkeypatch):
-        monkeypatch.setattr(members, "LARGE_BLOCK", 1000)
+    def test_a_file_of_many_members(self, end, every, last):
         rows = minutes({f"T{n:03}": range(40) for n in range(60)})
         text = BOM + b"".join(rows).replace(b"\n", end)
         names = [f"T{n:03}" for n in range(60)][::every]
-        done, _ = same(text if last else text[: -len(end)], names, 3000, dataset=STOCKS_MINUTE)
+        done, _ = same(text if last else text[: -len(end)], names, 3000, block=1000, dataset=STOCKS_MINUTE)
         assert len(done.parts["archive" if every > 1 else "tracked"].index.firsts) > 20
 
     @settings(max_examples=10)
@@ -159,11 +161,13 @@ class TestRepeatsOfBars:
         }
         same(text, "A", size, dataset=STOCKS_MINUTE)
 
-    def test_a_ticker_with_more_rows_than_are_held_is_not_looked_at(self, monkeypatch):
-        monkeypatch.setattr("ingest.splitting.repeats._MAX_WAITING", 20)
+    def test_a_ticker_with_more_rows_than_are_held_is_not_looked_at(self):
         text = b"".join(minutes({"A": range(200), "B": [1, 1]}))
-        done, _ = streamed(text, "A", 300, dataset=STOCKS_MINUTE)
-        assert done.findings == (Finding(finding.UNSORTED),)
+        header, texts = opened((text[at : at + 16] for at in range(0, len(text), 16)), STOCKS_MINUTE, 300)
+        found = Repeats(STOCKS_MINUTE.kind, STOCKS_MINUTE.numbers, most_waiting=20)
+        frames = [parse(chunk, header, frozenset("A"), timed=True) for chunk in texts]
+        assert [one for frame in frames for one in found.add(frame, ordered=True)] == []
+        assert (len(frames) > 1, list(found.end())) == (True, [Finding(finding.UNSORTED)])
 
 
 class TestDatesOfBars:
@@ -205,11 +209,10 @@ class TestDatesOfBars:
 
 
 class TestMembers:
-    def test_one_ticker_is_read_out_of_few_members(self, monkeypatch):
-        monkeypatch.setattr(members, "LARGE_BLOCK", 1000)
+    def test_one_ticker_is_read_out_of_few_members(self):
         names = [f"T{n:03}" for n in range(200)]
         rows = minutes({name: range(30) for name in names})
-        done, files = streamed(b"".join(rows), (), 5000, dataset=STOCKS_MINUTE)
+        done, files = streamed(b"".join(rows), (), 5000, block=1000, dataset=STOCKS_MINUTE)
         store = in_memory(files["archive"])
         for name in (names[0], names[99], names[-1]):
             text = parts.read_lines(store, PART, done.parts["archive"].index, [name])
@@ -240,11 +243,11 @@ class TestChunks:
             assert chunk.count(b'"') % 2 == 0
 
     @pytest.mark.parametrize("text", [b"x", b"\n"], ids=["no line end", "an unclosed quote"])
-    def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(self, text, monkeypatch):
-        monkeypatch.setattr(chunking, "MAX_LINE", 1000)
+    def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(self, text):
         taken = []
+        pieces = (taken.append(n) or text * 100 if n else b'a"' * 51 for n in range(1000))
         with pytest.raises(UnreadableFile, match="exceeds"):
-            list(chunks((taken.append(n) or text * 100 if n else b'a"' * 51 for n in range(1000)), 100))
+            list(chunks(pieces, 100, most=1000))
         assert len(taken) < 50
 
 

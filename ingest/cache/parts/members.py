@@ -22,9 +22,6 @@ BLOCK = 32 * 1024
 """Bytes of text per member: one ticker of one day is one small read. Each member costs its packer a turn at the GIL;
 with half the size a whole run takes 4 % longer."""
 
-LARGE_BLOCK = 128 * 1024
-"""The same for files packed as a stream: they have many members, and a ticker has hundreds of rows in each."""
-
 LEVEL = 1
 """Used with isal's small working memory, which for blocks this small gives the same bytes a tenth faster."""
 

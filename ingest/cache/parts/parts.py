@@ -48,13 +48,13 @@ def pack_part(part: PartText) -> PackedPart:
 
 
 class PartWriter(PartSink):
-    """Packs and writes a part as its lines arrive, in members of `blockgzip.LARGE_BLOCK` bytes of text.
+    """Packs and writes a part as its lines arrive, in members of `block` bytes of text.
 
     Only one member is held in memory. Where members end depends on the lines alone, not on how they arrive.
     """
 
-    def __init__(self, write: Write, header: bytes) -> None:
-        self._write = write
+    def __init__(self, write: Write, header: bytes, block: int) -> None:
+        self._write, self._block = write, block
         self._pending = bytearray(header)
         self._offsets, self._firsts = [0], list[str]()
         self._hash = hashlib.sha256()
@@ -92,7 +92,7 @@ class PartWriter(PartSink):
     @property
     def _room(self) -> int:
         """Bytes left in the open member, and at least one, so that a line fits."""
-        return max(1, blockgzip.LARGE_BLOCK - len(self._pending))
+        return max(1, self._block - len(self._pending))
 
     def _begin(self, ticker: str) -> None:
         """Note the ticker of the next row if a member begins there; the first member counts from after the header."""
@@ -100,7 +100,7 @@ class PartWriter(PartSink):
             self._firsts.append(ticker)
 
     def _take(self, lines: memoryview) -> None:
-        if len(self._pending) + len(lines) < blockgzip.LARGE_BLOCK:
+        if len(self._pending) + len(lines) < self._block:
             self._pending += lines
         else:
             self._pack(lines)

@@ -14,6 +14,7 @@ from botocore import exceptions as boto
 from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.hints import call
 from ingest.settings import SourceSettings
+from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.massive import ranges
@@ -30,11 +31,9 @@ _CHUNK = 1 << 20
 _MAX_PAGES = 1000
 """The most pages of a year's listing, of which one usually suffices: an endless listing is not a listing."""
 
-_MAX_GROWN = 64 << 20
-"""The most bytes of an object that has replaced the listed one, unless that was half as large already."""
-
 _MAX_NEWER = 1 << 20
-"""The same for one that comes into memory, where room was made for the listed size: the next listing has its size."""
+"""The same as `Tuning.most_grown` for one that comes into memory, where room was made for the listed size: the next
+listing has its size."""
 
 _MAX_BODY = 1 << 30
 """The most bytes of any object, whatever the listing says: it is in memory."""
@@ -43,10 +42,11 @@ _MAX_BODY = 1 << 30
 class MassiveSource:
     """An open client; made by `connect`."""
 
-    def __init__(self, client: Any, bucket: str, keys: Any) -> None:
+    def __init__(self, client: Any, bucket: str, keys: Any, tuning: Tuning) -> None:
         self._client = client
         self._bucket = bucket
         self._keys = keys
+        self._tuning = tuning
         self._mismatched: dict[str, str] = {}
         self._matched = True
         self.requests = 0
@@ -92,7 +92,7 @@ class MassiveSource:
         with self._asking(item.key), _empty_may_be_read():
             answer = await self._call(item.key, "get_object", Key=item.key, Range="bytes=0-0")
             async with answer["Body"] as stream:
-                start = await _whole(stream.content, item.key, _MAX_GROWN)
+                start = await _whole(stream.content, item.key, self._tuning.most_grown)
             if "ContentRange" not in answer:
                 _check_object(item, answer, start)
 
@@ -118,7 +118,7 @@ class MassiveSource:
         if (etag, size) == (item.etag, item.size):
             self._matched = False
             return item
-        if etag == item.etag or not 0 <= size <= max(2 * item.size, _MAX_GROWN):
+        if etag == item.etag or not 0 <= size <= max(2 * item.size, self._tuning.most_grown):
             raise Disrupted(f"{item.key}: it has {size:,} bytes, which is not what was listed")
         return RemoteObject(item.key, size, etag, iso(answer.get("LastModified")))
 
@@ -137,7 +137,7 @@ class MassiveSource:
         asked = ranges.asked_for(item, stretch, self._matched)
         with self._asking(item.key), ranges.replaced_is_told(item.key):
             answer = await self._call(item.key, "get_object", Key=item.key, **asked)
-            await ranges.pour(answer, item, stretch, write, alone)
+            await ranges.pour(answer, item, stretch, write, alone, at_once=self._tuning.written_bytes)
 
     def _checked(self, item: RemoteObject, answer: Mapping[str, Any], data: bytes) -> Body:
         """The body, stored under the ETag of the listing if it is the object that was listed."""
@@ -194,7 +194,7 @@ def _empty_may_be_read() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
+async def connect(settings: SourceSettings, tuning: Tuning = DEFAULT) -> AsyncIterator[MassiveSource]:
     """Open one client for the run; raises UsageError if the profile, its keys or the route to the source is invalid."""
     check_way(settings.endpoint_url)
     session, keys = await _session(settings)
@@ -210,7 +210,7 @@ async def connect(settings: SourceSettings) -> AsyncIterator[MassiveSource]:
         _share_endpoint(client)
         ranges.accept_if_range(client)
         know_who_answers(client)
-        yield MassiveSource(client, settings.bucket, keys)
+        yield MassiveSource(client, settings.bucket, keys, tuning)
 
 
 def _unusable(error: Exception) -> str:

@@ -20,9 +20,6 @@ from ingest.sources.base import RemoteObject, Write, etag_of
 from ingest.sources.massive.s3_errors import status_of
 from ingest.sources.spool import ByteRange
 
-_AT_ONCE = 1 << 20
-"""Bytes that are collected before they are written: a write costs a switch of threads."""
-
 _OK, _PRECONDITION_FAILED, _NO_SUCH_RANGE = 200, 412, 416
 _IF_RANGE = "IfRange"
 
@@ -71,8 +68,10 @@ def replaced_is_told(what: str) -> Iterator[None]:
         raise
 
 
-async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
-    """Write the range as it comes, or the beginning of it that the source sends at once.
+async def pour(
+    answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange, write: Write, alone: bool, *, at_once: int
+) -> None:
+    """Write the range as it comes, `at_once` bytes together, or the beginning of it that the source sends at once.
 
     What came before a fault is written, too.
 
@@ -80,7 +79,7 @@ async def pour(answer: Mapping[str, Any], item: RemoteObject, stretch: ByteRange
     """
     async with answer["Body"] as stream:
         at, end = _place(answer, item, stretch, alone)
-        async with _gathering(stretch.start, write) as gathered:
+        async with _gathering(stretch.start, write, at_once) as gathered:
             async for chunk in stream.content.iter_any():
                 heard.received(len(chunk))
                 if at + len(chunk) > end:
@@ -125,14 +124,14 @@ def _part(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]
 class _Gathered:
     """Collects small pieces, and writes them in larger ones."""
 
-    def __init__(self, at: int, write: Write) -> None:
-        self._at, self._write = at, write
+    def __init__(self, at: int, write: Write, at_once: int) -> None:
+        self._at, self._write, self._at_once = at, write, at_once
         self._held = bytearray()
 
     async def add(self, data: bytes) -> None:
         self._held += data
         # An empty buffer means that the bytes are being skipped; that they come must be reported all the same.
-        if not self._held or len(self._held) >= _AT_ONCE:
+        if not self._held or len(self._held) >= self._at_once:
             await self.flush()
 
     async def flush(self) -> None:
@@ -142,9 +141,9 @@ class _Gathered:
 
 
 @asynccontextmanager
-async def _gathering(at: int, write: Write) -> AsyncIterator[_Gathered]:
+async def _gathering(at: int, write: Write, at_once: int) -> AsyncIterator[_Gathered]:
     """What has been collected is written at the end, also after a fault, or a second Ctrl-C."""
-    gathered = _Gathered(at, write)
+    gathered = _Gathered(at, write, at_once)
     try:
         yield gathered
     finally:
