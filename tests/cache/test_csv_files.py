@@ -1,4 +1,4 @@
-"""Tracked CSVs: one row a date, ascending; replaced dates are gone; the fast path is the slow path."""
+"""Tracked CSVs: one row per date, ascending; replaced dates are gone; the fast path equals the slow path."""
 
 import csv
 import hashlib
@@ -58,7 +58,7 @@ def test_a_csv_made_anew_is_the_new_rows(new: dict[str, str]) -> None:
 def test_appending_later_dates_is_the_same_as_merging_them(old: dict[str, str], new: dict[str, str]) -> None:
     later = {(date.fromisoformat(day) + timedelta(days=30)).isoformat(): price for day, price in new.items()}
     pairs = [(day, _line(day, price)) for day, price in later.items()]
-    # A replaced date before all others forces the slow path and takes nothing out.
+    # A replaced date before all others forces the slow path and removes nothing.
     assert merge(_csv(old), pairs, [*later]) == merge(_csv(old), pairs, [*later, "1999-01-01"])
 
 

@@ -1,4 +1,4 @@
-"""Whatever a flipped bit makes of a value of the manifest, it is named; who reads it says damage, and nothing else."""
+"""Whatever a flipped bit makes of a value of the manifest is reported, and its readers raise damage, nothing else."""
 
 import shutil
 import sqlite3
@@ -55,7 +55,7 @@ NEEDED = (
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A manifest with a row in each table, whose columns may be anything."""
+    """A manifest with a row in each table, whose columns may contain anything."""
     path = tmp_path_factory.mktemp("flaws") / "whole.sqlite"
     with Manifest.open(path, DATASET):
         pass
@@ -82,7 +82,7 @@ def damaged(whole, tmp_path, table, change):
 
 
 def read_all(manifest):
-    """Each reader once; what is no damage surfaces."""
+    """Call each reader once; an error that is not damage is raised."""
     quotes, found, replaced, sessions = manifest.yahoo, manifest.findings, manifest.replacements, manifest.sessions
     day = date.fromisoformat(DAY)
     for reader in (
@@ -120,7 +120,7 @@ def read_all(manifest):
 
 
 def values_for(table, column):
-    """What the column cannot hold."""
+    """Values that the column cannot contain."""
     kind = TABLES[table][column]
     for value in (None, b"\0", "x", "2025-13-05", -1, 2.5, float("inf"), "[1]", "[", "{}", "null"):
         try:
@@ -144,7 +144,7 @@ def test_a_value_that_cannot_be_is_named_and_read_as_damage(whole, tmp_path, tab
                 except sqlite3.IntegrityError:  # WITHOUT ROWID: no NULL in a key, and the key of a rowid is a number
                     continue
                 if db.execute(f"SELECT {column} FROM {table}").fetchone() != (value,):
-                    continue  # its affinity made another value of it
+                    continue  # the column's affinity changed the value
             with Manifest.read(path, DATASET) as manifest:
                 assert any(
                     f"{table}.{column}: " in one.reason or one.reason.startswith(f"{table}: ")
@@ -199,7 +199,7 @@ def test_a_flaw_names_its_session(whole, tmp_path):
 
 @pytest.mark.parametrize("wrong", [TypeError, AttributeError, KeyError, ValueError])
 def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
-    """Only what a value is makes damage: `--repair` would set a healthy file aside for a bug."""
+    """Only a value means damage: otherwise `--repair` would set a healthy file aside because of a bug."""
 
     def buggy(*arguments, **named):
         raise wrong("a bug")
@@ -232,7 +232,7 @@ def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out
 
 @pytest.mark.parametrize("change", HIDDEN)
 def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whole, tmp_path, change):
-    """`status` asks which other datasets are held; what it then says of this one is its damage."""
+    """`status` asks which other datasets have stored sessions; for this one it then reports damage."""
     with Manifest.read(damaged(whole, tmp_path, "sessions", change), "global_crypto/day_aggs_v1") as manifest:
         if change.startswith("dataset"):
             with pytest.raises(ManifestDamaged, match=r"sessions\.dataset"):

@@ -30,7 +30,7 @@ with lock.hold(Path(sys.argv[1])):
 
 @contextmanager
 def _other_process(root: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lock until it is told to end."""
+    """A process that holds the lock until it is asked to end."""
     command = [sys.executable, "-c", HOLDER, str(root)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -46,7 +46,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_cache(tmp_path: Path
         with pytest.raises(CacheLocked, match=rf"pid {holder.pid} on {platform.node()}, since 20") as caught:
             lock.hold(tmp_path).__enter__()
         assert caught.value.exit_code == 6
-        # To be refused changes nothing for the holder.
+        # A refusal changes nothing for the holder.
         with pytest.raises(CacheLocked, match=f"pid {holder.pid}"):
             lock.hold(tmp_path).__enter__()
 
@@ -141,7 +141,7 @@ def test_a_note_that_cannot_be_written_leaves_the_cache_free(tmp_path: Path) -> 
 
 
 def test_who_waits_gets_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
-    """A reader that keeps what Yahoo answered holds the cache for a moment."""
+    """A reader that stores an answer of Yahoo holds the cache for a moment."""
     held = threading.Event()
 
     def keep() -> None:
@@ -176,14 +176,14 @@ def test_a_holder_that_does_not_move_holds_it_all_the_same_and_is_named(tmp_path
         holder.send_signal(signal.SIGSTOP)
         with pytest.raises(CacheLocked, match=rf"pid {holder.pid} on .*, since 20"):
             lock.hold(tmp_path, wait_s=0.1).__enter__()
-        holder.kill()  # which ends a process that is stopped, too
+        holder.kill()  # which also ends a stopped process
         holder.wait()
         with lock.hold(tmp_path):
             pass
 
 
 def test_a_lock_of_an_earlier_start_of_the_machine_blocks_nobody(tmp_path: Path) -> None:
-    """A power failure leaves both files; they may hold anything, and be of another machine that shared the folder."""
+    """A power failure leaves both files, with any content, perhaps from another machine that shared the folder."""
     (tmp_path / "ingest.lock").write_bytes(b"\0" * 4096)
     note = {"pid": 1, "host": "another", "started": "2020-01-01T00:00:00+00:00"}
     (tmp_path / "ingest.lock.json").write_text(json.dumps(note))

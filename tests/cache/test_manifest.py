@@ -1,4 +1,4 @@
-"""The file of the manifest: who opens it, what it was, and what a transaction makes done."""
+"""The manifest's file: who may open it, how older ones are read, and what a transaction makes durable."""
 
 import json
 import os
@@ -81,7 +81,7 @@ class TestTheFile:
                 assert (manifest.csvs.states(), manifest.csvs.months(), manifest.csvs.outdated()) == (rows, {}, 1)
 
     def test_what_an_older_run_was_killed_amid_is_carried_through(self, manifest: Manifest, path: Path) -> None:
-        """Findings were texts, one a ticker; in the record of an intent they were, too."""
+        """Findings used to be texts, one per ticker, also in the record of an intent."""
         texts = ["identical repeat: A", "conflicting repeat: C: D", "identical repeat: B", "rows without a ticker: 7"]
         record = session_record(manifest)
         stored = [json.dumps({**json.loads(codec.to_json(record)), "findings": found}) for found in (texts, [])]

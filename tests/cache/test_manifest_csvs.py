@@ -1,4 +1,4 @@
-"""Tracked CSVs in the manifest: which are active, and which are to be made again."""
+"""Tracked CSVs in the manifest: which are active, and which have to be rebuilt."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Intents to replace: they survive what wrote them."""
+"""Intents to replace survive the run that wrote them."""
 
 from pathlib import Path
 

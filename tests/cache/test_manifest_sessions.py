@@ -1,4 +1,4 @@
-"""Sessions in the manifest: what a commit makes done, what the source said, and by which tickers they were split."""
+"""Sessions in the manifest: what a commit stores, what the source said, and which tickers split them."""
 
 import json
 from dataclasses import fields, replace

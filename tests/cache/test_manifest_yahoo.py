@@ -1,4 +1,4 @@
-"""Yahoo's part of a manifest: what is asked of a ticker costs that ticker's rows, not those of all others."""
+"""Yahoo's part of a manifest: a question about a ticker costs that ticker's rows, not those of all others."""
 
 import sqlite3
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def _tickers(count: int) -> list[str]:
 
 
 def _filled(root: Path, count: int) -> Path:
-    """A cache in which Yahoo has told of so many tickers, all tracked; nothing is held of Massive's."""
+    """A cache with Yahoo's answers for this many tickers, all tracked; nothing from Massive is stored."""
     with Manifest.open(root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         manifest.database._db.execute("PRAGMA synchronous = OFF")
         manifest.csvs.follow(_tickers(count))
@@ -184,9 +184,9 @@ def test_an_event_that_yahoo_corrects_has_its_new_value(tmp_path: Path) -> None:
 def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
     tmp_path: Path, before: tuple[int, int], then: tuple[int, int], known: tuple[int, int]
 ) -> None:
-    """Of the days between, nobody has asked: what happened in them is not known.
+    """Nobody has asked about the days between: what happened in them is not known.
 
-    Nor is anything new known of what lies before an answer: Yahoo may list an event late.
+    Neither does an answer say anything new about earlier days: Yahoo may list an event late.
     """
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for span in (before, then):
@@ -195,7 +195,7 @@ def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
 
 
 def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -> None:
-    """They may be a day early, without capital gains, and there is nothing to tell which."""
+    """They may be a day early and are missing capital gains, and nothing shows which ones are wrong."""
     path = tmp_path / "manifest.sqlite"
     with closing(sqlite3.connect(path)) as database:
         database.executescript(

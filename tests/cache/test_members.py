@@ -1,4 +1,4 @@
-"""Gzip in members: any reader sees one text, and each member is a whole number of lines."""
+"""Gzip in members: any reader sees one text, and each member contains a whole number of lines."""
 
 import gzip
 from itertools import pairwise

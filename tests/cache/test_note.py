@@ -1,4 +1,4 @@
-"""A note inside a gzip file: readers of gzip pass over it, and it comes back as it was put."""
+"""A note inside a gzip file: gzip readers skip it, and it comes back unchanged."""
 
 import gzip
 import io
@@ -69,7 +69,7 @@ def test_what_has_no_note_says_so(data):
 
 @given(st.binary(min_size=16, max_size=60))
 def test_a_field_that_is_not_ours_is_no_note(tail):
-    """Of other letters, of another length than it says, or cut short: None, or a note that ends within the file."""
+    """With other letters, a wrong length, or cut short: None, or a note that ends within the file."""
     taken = stamp.take_note(b"\x1f\x8b\x08\x04" + tail)
     if taken is not None:
         note, plain = taken
@@ -128,7 +128,7 @@ def test_a_note_at_the_end_that_was_damaged_is_none(data):
     wrong = bytearray(noted)
     wrong[at] ^= data.draw(st.integers(1, 255))
     taken = stamp.take_tail(io.BytesIO(bytes(wrong)))
-    # A byte of the note itself, and a length that leaves some of it out, are seen by who unpacks it.
+    # Unpacking the note reveals a changed byte in it, and a length that leaves some of it out.
     assert taken is None or (taken[0] != b"a note" * 20 and len(taken[0]) in (0, 120))
     assert stamp.take_tail(io.BytesIO(noted[:at])) is None
     assert stamp.take_tail(io.BytesIO(noted + b"?")) is None

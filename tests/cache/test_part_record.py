@@ -1,4 +1,4 @@
-"""Tracked parts that speak for themselves: what the manifest says of a session comes back from its part alone."""
+"""Tracked parts that describe themselves: the manifest's record of a session comes back from its part alone."""
 
 import gzip
 import hashlib
@@ -35,7 +35,7 @@ tickers = st.text(st.characters(exclude_categories=["C", "Z"], exclude_character
 
 
 def made(names, tracked, kept=True, **named):
-    """A record and its tracked part as `prepare` has them before the note."""
+    """A record and its tracked part, as `prepare` has them before the note is added."""
     lines = [f"{name},{n},1,1,1,1" for n, name in enumerate(names)]
     text = "\n".join([HEADER, *lines, ""]).encode()
     cut = parted(text, frozenset(tracked), kept)
@@ -77,7 +77,7 @@ def test_the_record_comes_back_from_the_part(names, more, kept, found, etag):
     plain, data = made(names, tracked, kept, findings=tuple(found), etag=etag)
     record, noted = stamped(plain, data, "set", frozenset(tracked))
     said = read(noted)
-    # What the run knows and the part does not: the number of its tracked set, and when the file was published.
+    # Known to the run but not to the part: the number of its tracked set, and when the file was published.
     assert said.record == replace(record, tracked_set=0, last_modified="")
     assert (said.dataset, said.tickers) == ("set", frozenset(tracked))
     assert record.tracked_sha256 == hashlib.sha256(noted).hexdigest()
@@ -105,7 +105,7 @@ def test_equal_files_make_equal_parts_whenever_they_came():
 
 @given(st.data())
 def test_a_changed_byte_is_noticed(data):
-    """Wherever it is: nothing is said any more, or the record that is said is not of this file."""
+    """Wherever the byte is, there is no record any more, or the record is not of this file."""
     record, noted = stamped(*made(["A", "B", "C"], ["A", "C"]), "set", frozenset("AC"))
     at = data.draw(st.integers(0, len(noted) - 1))
     wrong = bytearray(noted)

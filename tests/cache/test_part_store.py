@@ -1,6 +1,6 @@
-"""What every store of parts promises, asked of each store there is in any order of deeds.
+"""What every store of parts promises, checked for each store and in any order of calls.
 
-Each promise is broken by a store of its own at the end, which must be found out.
+At the end, a store of its own breaks each promise, and the check must notice.
 """
 
 import pickle
@@ -40,7 +40,7 @@ def in_memory(folder):
 
 
 class Promises(RuleBasedStateMachine):
-    """A store beside what it should hold: the published bytes of each part, and those staged by name."""
+    """A store beside its expected content: the published bytes of each part, and those staged by name."""
 
     make = staticmethod(in_memory)
 
@@ -57,7 +57,7 @@ class Promises(RuleBasedStateMachine):
         self._folder.cleanup()
 
     def writers(self):
-        """The store, and where it is a place that others reach as well, that of another process."""
+        """The store and, if other processes can reach it, that of another process."""
         return (
             [self.store, pickle.loads(pickle.dumps(self.store))] if isinstance(self.store, LocalParts) else [self.store]
         )
@@ -196,7 +196,7 @@ class Promises(RuleBasedStateMachine):
 
 
 def keep(make, examples, phases=tuple(Phase)):
-    """Ask a store for its promises in so many orders."""
+    """Check a store's promises in this many orders."""
     machine = type("Asked", (Promises,), {"make": staticmethod(make)})
     health = (HealthCheck.too_slow, HealthCheck.data_too_large)
     run_state_machine_as_test(
@@ -225,7 +225,7 @@ def test_a_store_keeps_its_promises_in_many_orders(make):
 
 
 def read_beside_a_replacement(store):
-    """A part is opened, replaced, and read on: what comes is the old one; who opens it next has the new one."""
+    """A part is opened, replaced, and read on: it stays the old one; opening it again returns the new one."""
     store.create()
     put(store, b"old" * 10_000, PARTS[0])
     with store.open(PARTS[0]) as file:
@@ -244,7 +244,7 @@ def test_what_is_open_stays_what_it_was_while_it_is_replaced(make, tmp_path):
 
 
 class OneName(MemoryParts):
-    """Two executions of a task write under one name, as a process did that had one token for all that it wrote."""
+    """Two executions of a task write under one name, like a process with one token for everything it writes."""
 
     def stage(self, session, tier, data):
         self._count = 0
@@ -252,7 +252,7 @@ class OneName(MemoryParts):
 
 
 class OneFile(LocalParts):
-    """The same of files."""
+    """The same for files."""
 
     __slots__ = ()
 
@@ -262,7 +262,7 @@ class OneFile(LocalParts):
 
 
 class InPlace(LocalParts):
-    """Published into the file that is there."""
+    """Publishes into the existing file."""
 
     __slots__ = ()
 
@@ -310,7 +310,7 @@ class DiscardsNothing(MemoryParts):
 
 
 class Lax(MemoryParts):
-    """Discards what is published when it is told so."""
+    """Discards published parts when asked to."""
 
     def discard(self, staged):
         self._held.pop(staged, None)
@@ -343,7 +343,7 @@ class Padded(MemoryParts):
 
 
 class Stale(MemoryParts):
-    """Reads what was there first, for ever."""
+    """Always reads the first version."""
 
     def read(self, key):
         self._seen = getattr(self, "_seen", {})
@@ -356,7 +356,7 @@ class EmptyForMissing(MemoryParts):
 
 
 class Live(MemoryParts):
-    """What is open becomes what is published."""
+    """An open part changes when a new version is published."""
 
     def open(self, key):
         file = super().open(key)
@@ -380,7 +380,7 @@ class ListsOthers(MemoryParts):
 
 
 class LeavesHalf(MemoryParts):
-    """A writer that dies leaves what it wrote."""
+    """A failed writer leaves what it wrote."""
 
     def discard(self, staged):
         if len(self._held.get(staged, b"")):
@@ -388,7 +388,7 @@ class LeavesHalf(MemoryParts):
 
 
 class Resurrects(MemoryParts):
-    """What was swept is there again when its writer has ended."""
+    """A swept part comes back when its writer ends."""
 
     @contextmanager
     def staging(self, session, tier):
@@ -434,7 +434,7 @@ def test_a_store_of_files_that_writes_into_what_is_there_is_found_out(tmp_path):
         read_beside_a_replacement(InPlace(tmp_path / "tracked", tmp_path / "archive"))
 
 
-# What is of files alone
+# For files only
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_what_a_version_before_this_one_has_left_is_staged_and_swept(tmp_path):
 
 
 def test_a_part_that_cannot_be_read_is_no_part_that_is_missing(tmp_path):
-    """Who decides by it whether to fetch again must not take the one for the other."""
+    """Whoever decides by this whether to download again must not confuse the two."""
     store, part = local(tmp_path), PARTS[0]
     sha256 = "0" * 64
     assert not matches(store, part, sha256)

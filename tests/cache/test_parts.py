@@ -1,4 +1,4 @@
-"""Parts read back: a ticker's lines are all found, wherever they stand, by reading little."""
+"""Parts read back: all lines of a ticker are found, wherever they are, by reading little."""
 
 import gzip
 import hashlib

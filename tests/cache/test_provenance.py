@@ -1,4 +1,4 @@
-"""A cache holds the files of one source: another one is refused by name, before anything is fetched."""
+"""A cache has the files of one source: another source is refused by name, before anything is downloaded."""
 
 import sqlite3
 from contextlib import closing
@@ -25,7 +25,7 @@ def servers(loopback_keys):
 
 @pytest.fixture
 def place(servers, tmp_path):
-    """A cache that knows its source by endpoint and bucket, of all sessions but the last."""
+    """A cache with all sessions but the last, which knows its source by endpoint and bucket."""
     filled = Place(tmp_path / "cache", servers[0].endpoint_url, source={"same_as": ""})
     filled.run(*(DAYS[0], DAYS[-2]))
     return filled
@@ -33,12 +33,12 @@ def place(servers, tmp_path):
 
 @pytest.fixture
 def elsewhere(place, servers):
-    """The same cache, pointed at the other source."""
+    """The same cache with the other source configured."""
     return replace(place, endpoint_url=servers[1].endpoint_url)
 
 
 def take_back(manifest, version):
-    """Put what a manifest says into one of an older format, in its place."""
+    """Replace a manifest with one of an older format that says the same."""
     older = manifest.with_name("older.sqlite")
     with closing(sqlite3.connect(older)) as db:
         db.executescript(f"{''.join(MIGRATIONS[:version])} PRAGMA user_version = {version};")
@@ -58,7 +58,7 @@ def known(place):
 
 
 def asked(attempt):
-    """What an attempt asked of any source."""
+    """The requests that an attempt made to any source."""
     wire = Wire()
     with wire.watching():
         told = attempt()

@@ -1,4 +1,4 @@
-"""A manifest read by who may not write it, in whatever state its writer left it or is in."""
+"""A manifest read without permission to write it, in whatever state its writer left it or has it."""
 
 import itertools
 import json
@@ -52,7 +52,7 @@ STATES = {
 
 
 def leave(state, path):
-    """A manifest of two runs, of which the second is in the log alone where there is one."""
+    """A manifest of two runs; the second one is only in the log, if there is one."""
     path.parent.mkdir()
     begin(path)
     with Manifest.open(path.with_name("writer.sqlite"), DATASET), closing(sqlite3.connect(path)) as writer:
@@ -127,7 +127,7 @@ print(json.dumps([*(refused(Manifest.read, path) for path in sys.argv[1:]), refu
 
 
 def test_the_right_that_is_missing_is_named(reader, folder):
-    """Who, which path, and which bit: of a file, a folder on the way, and a folder that is closed to writing."""
+    """Who, which path and which bit: for a file, a folder on the way, and a folder closed to writing."""
     paths = [folder / name / "manifest.sqlite" for name in ("file", "folder", "open")]
     for path in paths:
         path.parent.mkdir()
@@ -152,7 +152,7 @@ def test_the_right_that_is_missing_is_named(reader, folder):
 
 @pytest.fixture
 def unshared(monkeypatch):
-    """As if this process had no right to write, so that many states are tried quickly."""
+    """Pretend that this process has no write permission, so that many states can be tried quickly."""
     monkeypatch.setattr(opening, "_is_shared", lambda path: False)
 
 
@@ -184,7 +184,7 @@ def test_rows_that_come_one_by_one_are_not_handed_out_torn(unshared, folder):
 
 
 def test_readers_without_locks_beside_writers_never_see_half_of_anything(unshared, folder):
-    """Each transaction adds a run and an answer: whatever is read has as many of both, and never fewer than before."""
+    """Each transaction adds a run and an answer: every read sees as many of both, and never fewer than before."""
     path = folder / "manifest.sqlite"
     begin(path)
     ended, seen = threading.Event(), []

@@ -1,4 +1,4 @@
-"""What is read beside a run, or after one that was killed, is what was held before or after: never less, never torn."""
+"""A read beside a run, or after a killed one, returns the rows from before or after: never fewer, never torn."""
 
 import os
 import random
@@ -43,7 +43,7 @@ def place(server, tmp_path):
 
 
 def republished(text):
-    """Another version of a day: each close is another one, and the lines are longer, so members lie elsewhere."""
+    """Another version of a day: every close differs, and the lines are longer, so members begin elsewhere."""
     header, *lines = text.decode().splitlines()
     names = header.split(",")
     at = names.index("close")
@@ -56,7 +56,7 @@ def history(place, tickers=TICKERS):
 
 
 def trades(place):
-    """Of the parts alone: the CSVs have no numbers of trades."""
+    """From the parts alone: the CSVs have no numbers of trades."""
     columns = ["ticker", "date", "close", "transactions"]
     return stored.history(place.settings(), STOCKS_DAY, HistoryQuery(TICKERS, columns=columns, fetch=False))
 
@@ -83,7 +83,7 @@ def sessions_of(frame):
 
 
 def check_either(found, before, after):
-    """Session by session all rows of what was held before, or all of what is held after."""
+    """Session by session, the rows are all those from before, or all those from after."""
     truths = [sessions_of(one) for one in (before, after)]
     assert sessions_of(found).keys() == truths[0].keys()
     for session, rows in sessions_of(found).items():
@@ -92,7 +92,7 @@ def check_either(found, before, after):
 
 @contextmanager
 def doing_before(target, name, deed, nth=1):
-    """Do something before the nth call of a function: between what the manifest said and what is read then."""
+    """Do something before the nth call of a function: between the manifest's answer and the read that follows."""
     original, left = getattr(target, name), [nth]
 
     def call(*arguments, **named):
@@ -124,7 +124,7 @@ def test_parts_that_are_replaced_after_their_index_was_read_are_read_again(reads
 
 @pytest.mark.filterwarnings("ignore:1 session is missing")  # of tickers that Yahoo was not asked for
 def test_a_session_that_is_committed_while_yahoos_rows_are_looked_up_is_not_lost(place):
-    """Of one moment: Yahoo's row of a session that is not held, or Massive's of one that is; never neither."""
+    """At one moment: Yahoo's row of a session not stored, or Massive's of a stored one; never neither."""
     new = DAYS[4]
     with Database.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as database, database.transaction() as db:
         row = (STOCKS_DAY.name, "AAPL", str(new), 1.0, 1.0, 1.0, 1.0, 1.0, "2025-03-10T00:00:00+00:00")
@@ -183,13 +183,13 @@ def test_what_is_neither_the_old_part_nor_the_new_one_is_refused(place, server, 
         path.write_bytes(pack(flat([("AAPL", "1")])))
     with pytest.raises(CacheError, match="is not the file that was written; the next run downloads it again"):
         day(killed)
-    # So it stays where the next one who takes the lock finds that it cannot be carried through.
+    # So it remains when the next holder of the lock finds that it cannot be completed.
     killed.execute("DELETE FROM intents")
     killed.execute(f"UPDATE sessions SET etag = NULL WHERE session = '{FIRST}'")
     for read in (day, trades):
         with pytest.raises(CacheError, match="is not the file that was written; the next run downloads it again"):
             read(killed)
-    # Its run may have committed others before, which no CSV has seen then.
+    # Its run may have committed other sessions before, which no CSV contains yet.
     killed.execute("UPDATE sessions SET projected = 1")
     killed.execute("UPDATE projections SET dirty = 0")
     assert history(killed, ["AAPL"]).height == 4  # of the CSV, which was not touched
@@ -206,7 +206,7 @@ def test_a_part_that_is_shorter_than_its_index_says_is_refused(place):
 
 
 def test_a_csv_with_fewer_rows_than_the_manifest_says_is_not_read(place):
-    """Of the same size and time as the one that was written."""
+    """It has the size and time of the one that was written."""
     before = history(place, ["AAPL"])
     path = place.tracked / "AAPL_1d_data.csv"
     text, told = path.read_bytes(), path.stat()
@@ -217,7 +217,7 @@ def test_a_csv_with_fewer_rows_than_the_manifest_says_is_not_read(place):
 
 
 def read_beside(place, rounds, seed):
-    """Runs that refresh all sessions with lists that grow, and readers in a loop beside them: all they were told."""
+    """Runs that refresh all sessions with growing lists, and readers in a loop beside them: everything they read."""
     rng, found, ended = random.Random(seed), [], threading.Event()
 
     def write():

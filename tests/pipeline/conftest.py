@@ -26,7 +26,7 @@ def keys(reader, tmp_path, monkeypatch):
 
 @pytest.fixture
 def own_keys(seaweed, bucket, tmp_path, keys):
-    """Keys of this test alone, to be given other rights."""
+    """Keys for this test alone, whose permissions it may change."""
     who = seaweed.reader(f"List:{bucket}", f"Read:{bucket}/*")
     write_keys(tmp_path / "credentials", who.access_key, who.secret_key)
     return who
@@ -39,7 +39,7 @@ def place(seaweed, bucket, tmp_path, keys):
 
 @pytest.fixture(scope="module")
 def library(seaweed):
-    """A bucket with the market's files of all DAYS, for all tests that leave it as it is: a new one takes a second."""
+    """A bucket with the market's files of all DAYS, for all tests that do not change it: a new one takes a second."""
     weed.make_bucket(seaweed.server, seaweed.writer, "library")
     seaweed.fill("library", market_objects(DAYS).items())
     yield "library"
@@ -61,7 +61,7 @@ def filled_here(place, seaweed, bucket):
 
 @pytest.fixture
 def put(seaweed, bucket):
-    """Store a day's text, or what is given as its packed bytes."""
+    """Store a day's text, or these packed bytes."""
 
     def store(day, text=None, packed=None):
         return seaweed.put(bucket, key(day), pack(text) if packed is None else packed)

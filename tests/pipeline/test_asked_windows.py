@@ -38,7 +38,7 @@ def test_a_second_run_downloads_nothing_and_touches_nothing(filled):
     before = {path: path.stat().st_mtime_ns for path in filled.root.rglob("*.csv*")}
     again = filled.run(*SPAN)
     assert again.gets == []
-    # One listing, and a byte of the oldest and of the newest held: whether the plan still has them.
+    # One listing, and one byte of the oldest and newest stored files: whether the subscription still covers them.
     assert (len(again.wire.sent), len(again.wire.listings), again.probes) == (3, 1, [*SPAN])
     assert again.of(events.Projected) == []
     assert (again.finished.exit_code, again.finished.fetched, again.finished.committed) == (0, 0, 8)

@@ -1,4 +1,4 @@
-"""One committer takes the results of any executor: of another process, twice, late, or of one that gives up."""
+"""One committer takes the results of any executor: from another process, twice, late, or before it gives up."""
 
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
@@ -55,7 +55,7 @@ def jobs(cache):
 
 
 class Executor:
-    """Sends what it is told to for each task, in rounds: all tasks once, then all of them again."""
+    """Sends these results for each task, in rounds: all tasks once, then all of them again."""
 
     def __init__(self, *rounds, end=None):
         self.rounds, self.end, self.recorded = rounds, end, []
@@ -69,7 +69,7 @@ class Executor:
             raise self.end
 
     async def idle(self):
-        """It never says that others are under way."""
+        """Never says that other tasks are under way."""
 
 
 def run(cache, executor, tasks=None):

@@ -1,4 +1,4 @@
-"""Whole runs after the source has replaced, packed anew or withdrawn a file."""
+"""Whole runs after the source has replaced, repacked or withdrawn a file."""
 
 import gzip
 import re
@@ -47,7 +47,7 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
     put(DAYS[0], packed=gzip.compress(text, 9, mtime=0))
     ran = place.run(*SPAN)
     assert (ran.gets, ran.finished.corrections, place.corrections()) == ([DAYS[0]], 0, [])
-    # That its ETag is another is noted, and part of what the tracked part says of itself; all else is as it was.
+    # The new ETag is recorded, also in the tracked part's note; everything else stays the same.
     assert place.query("SELECT kind, removed, added FROM corrections") == [("equal rows", "[]", "[]")]
     assert {name for name, data in place.tiers().items() if data != before[name]} == {
         f"data_cache/sessions/{DAYS[0]}.csv.gz"
@@ -57,7 +57,7 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
 
 @pytest.mark.parametrize("times", [3, 1 << 40], ids=["at once", "in chunks"])
 def test_a_file_with_its_numbers_written_otherwise_is_no_correction(place, put, monkeypatch, times):
-    """As the vendor writes volumes since 2026-02-23; what has changed beside that is told alone."""
+    """As the vendor has written volumes since 2026-02-23; only what else has changed is reported."""
     tune(monkeypatch, compared=times)
     for day in DAYS[:2]:
         put(day, flat(ROWS))
@@ -121,4 +121,4 @@ def test_refresh_fetches_what_is_held_and_makes_the_same_of_it(filled):
     assert (filled.tiers(), filled.corrections()) == (before, [])
 
 
-# What the plan of the keys does not allow
+# What the subscription does not allow

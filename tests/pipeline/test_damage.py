@@ -1,4 +1,4 @@
-"""Whole runs upon a cache that something has damaged."""
+"""Whole runs on a cache that something has damaged."""
 
 import pytest
 from pipeline_kit import flat, market_day, window
@@ -68,4 +68,4 @@ def test_a_cache_that_cannot_be_written_ends_the_run_with_its_summary(filled, bl
     assert list(filled.root.rglob("*.tmp")) == []
 
 
-# Keys, and a source that is not there
+# Keys, and a source that is down

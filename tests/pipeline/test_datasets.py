@@ -51,7 +51,7 @@ TEXTS = {name: {day: files.text(day) for day in DAYS[name]} for name, files in F
 
 
 def tracked_of(dataset):
-    """Four tickers, one of which has no row at all."""
+    """Four tickers, one of which has no rows at all."""
     return {*FILES[dataset.short].always(SPAN[1])[:3], f"{dataset.sigil}NONE.SUCH"}
 
 
@@ -60,7 +60,7 @@ def rows_of(text, ticker):
 
 
 def written(number):
-    """A number as a CSV has it: a whole one with a point and a zero, whatever zeros the file has behind its own."""
+    """A number as a CSV has it: a whole one with a point and a zero, and no more zeros, whatever the file has."""
     return pointed(number if float(number) % 1 else str(int(float(number))))
 
 
@@ -82,7 +82,7 @@ def library(seaweed):
 
 @pytest.fixture(scope="module")
 def here(seaweed, library, reader, tmp_path_factory):
-    """How to get at the one cache of all datasets."""
+    """How to open the one cache of all datasets."""
     folder = tmp_path_factory.mktemp("datasets")
     write_keys(folder / "credentials", reader.access_key, reader.secret_key)
     with pytest.MonkeyPatch.context() as patch:
@@ -174,7 +174,7 @@ def test_the_csvs_of_days_hold_the_numbers_of_the_files(runs, here, dataset):
 
 
 def test_no_file_is_anothers(runs, here):
-    """What is on disk is what the datasets have, each in its place: a dataset that is gone takes nothing along."""
+    """What is on disk is what the datasets have, each in its place: deleting a dataset removes nothing else."""
     places = [here(dataset) for dataset in CATALOGUE.values()]
     root = places[0].root
     held = [(place, day) for place in places for day in DAYS[place.dataset.short]]
@@ -240,7 +240,7 @@ MOON = Dataset(
 
 @pytest.fixture
 def moon(monkeypatch):
-    """A dataset that nothing knows but its entry in the catalogue."""
+    """A dataset that nothing knows except its entry in the catalogue."""
     monkeypatch.setitem(catalogue.CATALOGUE, MOON.short, MOON)
     return MOON
 
@@ -265,7 +265,7 @@ def test_adding_a_dataset_is_adding_an_entry(moon, loopback_keys, tmp_path):
     status = place.status()
     assert (status.dataset, status.first, status.last, status.gaps) == (moon.name, *days, ())
     assert verify(place.settings(), deep=True, dataset=moon).problems == ()
-    assert place.query("SELECT count(*) FROM findings") == [(0,)]  # its own columns are no surprise
+    assert place.query("SELECT count(*) FROM findings") == [(0,)]  # its own columns are known
 
 
 def test_what_an_entry_requires_is_required(moon, loopback_keys, tmp_path):

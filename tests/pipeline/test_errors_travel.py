@@ -1,4 +1,4 @@
-"""An error of a worker in another process comes back as it was: its kind, its words, its hints and its values."""
+"""An error of a worker in another process arrives unchanged: its kind, words, hints and values."""
 
 import pickle
 from datetime import date

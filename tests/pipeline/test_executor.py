@@ -26,7 +26,7 @@ def place(server, loopback_keys, tmp_path):
 
 
 def committing():
-    """Watch the transactions that make sessions done."""
+    """Watch the transactions that commit sessions."""
     return patch.object(KnownSessions, "commit", autospec=True, side_effect=KnownSessions.commit)
 
 

@@ -1,4 +1,4 @@
-"""Runs that ask Yahoo for what Massive lacks: the real yfinance against a Yahoo on loopback."""
+"""Runs that ask Yahoo for what Massive is missing: the real yfinance against a Yahoo on loopback."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_forbidden_and_unpublished_sessions_of_tracked_tickers_are_filled(here):
     assert (ran.finished.exit_code, ran.finished.yahoo_rows) == (0, 8)
     assert kept(here) == {day: AAPL.bars[day][3] for day in (*DAYS[:3], DAYS[-1])}
     assert [event.ticker for event in ran.of(events.YahooAsked)] == ["AAPL", "BRK.B"]
-    # The CSVs hold what Massive has.
+    # The CSVs contain Massive's rows.
     assert list(here.place.csv("AAPL")) == [str(day) for day in DAYS[3:-1]]
     frame = ingest.history("AAPL", adjust="all", config=here.config())
     assert frame["source"].to_list() == ["yahoo"] * 3 + ["massive"] * 36 + ["yahoo"]
@@ -121,7 +121,7 @@ def test_one_ticker_that_gets_no_answer_does_not_leave_the_others_without(four):
 
 
 def test_an_answer_that_cannot_be_read_is_of_its_ticker_alone(four):
-    """However often it comes, it is no sign of an outage."""
+    """However often it comes, it does not mean an outage."""
     unreadable = Security(FOUR["A"].bars, {DAYS[20]: (0, 1)})
     unreadable.later_splits = lambda day: 1.0
     four.yahoo.securities["A"] = unreadable

@@ -1,4 +1,4 @@
-"""Whole runs with keys whose plan does not allow all, or no longer, or not yet."""
+"""Whole runs with keys whose subscription does not cover all files, or no longer, or not yet."""
 
 from datetime import date
 
@@ -28,7 +28,7 @@ def test_a_forbidden_newest_month_is_no_error_and_is_fetched_when_it_opens(place
     assert (again.gets, again.probes) == ([], [march[0], march[-1], april[0], april[1], april[-1]])
     assert (again.finished.exit_code, again.finished.committed, again.finished.forbidden) == (0, 5, 15)
 
-    # The plan rolls on by one day: it is searched, and fetched.
+    # The subscription rolls on by one day: the run finds its new edge and downloads the day.
     seaweed.permit(own_keys, *weed.reader_actions(bucket, objects, {key(day) for day in april[1:]}))
     rolled = place.run(*window(days))
     assert rolled.gets == [april[0]]

@@ -1,4 +1,4 @@
-"""Programs that listen badly: an `on_event` that raises, a stderr that is closed."""
+"""Programs that listen badly: an `on_event` that raises, a closed stderr."""
 
 import subprocess
 import sys

@@ -23,7 +23,7 @@ SPAN = window(DAYS)
 PLACES = 4
 NEVER = Latency(600)
 SOON = {key(day) for day in DAYS[:8]}
-# What comes first is there soon; the rest would take longer than even a loaded machine needs to send a signal.
+# The first bytes arrive soon; the rest takes longer than even a loaded machine needs to send a signal.
 SLOW = faults.first_of(lambda request: Latency(0.1 if request.key in SOON else 1.5) if request.key else None)
 
 
@@ -34,21 +34,21 @@ def place(server, loopback_keys, tmp_path):
 
 
 class Command:
-    """A run in a process of its own, whose events are read as they come."""
+    """A run in a process of its own, whose events are read as they arrive."""
 
     def __init__(self, process):
         self.process = process
         self.events = []
 
     def until(self, name, count=1):
-        """Read events until the so-manyeth of this name."""
+        """Read events until this one has come so many times."""
         while sum(event["event"] == name for event in self.events) < count:
             line = self.process.stdout.readline()
             assert line, f"the run ended before its {name}: {self.process.stderr.read()}"
             self.events.append(json.loads(line))
 
     def end(self):
-        """Read on to the end; exit code and what it said on stderr."""
+        """Read to the end; returns the exit code and stderr."""
         self.events += map(json.loads, self.process.stdout)
         return self.process.wait(30), self.process.stderr.read()
 
@@ -58,7 +58,7 @@ class Command:
 
 @contextmanager
 def started(place, *arguments):
-    """A command that is under way: a run of all days, where no other is named."""
+    """A command under way: a run of all days, unless another one is named."""
     command = place.command(*(arguments or ("run", "--json", "--start", SPAN[0], "--end", SPAN[1])))
     with subprocess.Popen(
         command,
@@ -79,7 +79,7 @@ def held(place):
 
 
 def finish_and_compare(place, server, tmp_path):
-    """A second run completes the first one; both together make what one alone makes."""
+    """A second run completes the first; together they leave what one run leaves."""
     server.faults = None
     before = held(place)
     ran = place.run(*SPAN)
@@ -114,14 +114,14 @@ def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_pa
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM]))
 def test_a_second_signal_ends_at_once_and_leaves_nothing_inconsistent(place, server, tmp_path, number):
-    # The newest is the first of which a byte is asked; its turn to be downloaded never comes.
+    # The newest is the first to be probed with a byte; it is never downloaded.
     held_back = {key(day) for day in DAYS[5:-1]}
     server.faults = faults.first_of(lambda request: NEVER if request.key in held_back else None)
     place.source["read_timeout_s"] = 600
     with started(place) as run:
         run.until("committed", 5)
         run.process.send_signal(number)
-        run.until("stopping")  # said at once, though all places are taken by downloads that do not end
+        run.until("stopping")  # reported at once, though downloads that do not end take all slots
         run.process.send_signal(number)
         code, said = run.end()
     assert (code, said) == (130, "")
@@ -169,7 +169,7 @@ def test_two_signals_amid_faults_leave_nothing_inconsistent(place, server, tmp_p
     server.faults = faults.first_of(
         lambda request: faults.ResetMidway(2000) if request.key in held_back and request.nth == 1 else None,
         lambda request: NEVER if request.key in held_back else None,
-        # Others go on while these wait: of the newest only the byte that tells what is allowed comes.
+        # Others go on while these wait: of the newest only the probe's byte arrives.
         lambda request: NEVER if request.key == key(DAYS[-1]) and request.nth > 1 else None,
     )
     place.source["read_timeout_s"] = 600
@@ -187,7 +187,7 @@ def test_two_signals_amid_faults_leave_nothing_inconsistent(place, server, tmp_p
 
 
 def asked_again(server, keys):
-    """Wait until one of the keys is asked for a second time."""
+    """Wait until one of the keys is requested a second time."""
     until(lambda: any(request.key in keys and request.nth == 2 for request in server.requests))
 
 
@@ -210,7 +210,7 @@ HANGING = {
 def test_a_signal_while_the_source_is_only_asked_what_it_has_abandons_that_at_once(
     place, server, tmp_path, script, number
 ):
-    place.run(SPAN[0], DAYS[3])  # what is held is there afterwards
+    place.run(SPAN[0], DAYS[3])  # what is stored is intact afterwards
     before = place.tiers()
     server.faults, place.source["read_timeout_s"] = script, 600
     seen = len(server.requests)
@@ -264,7 +264,7 @@ def test_ctrl_c_amid_what_show_fetches_leaves_nothing_inconsistent(place, server
     server.faults = faults.first_of(lambda request: NEVER if request.key in held_back else None)
     place.source["read_timeout_s"] = 600
     with started(place, "show", "AAPL", "--start", SPAN[0], "--end", SPAN[1]) as show:
-        # Parts are there only after the tables of a manifest that is being made.
+        # Parts exist only after the tables of a new manifest.
         until(lambda: len(list(place.archive.glob("*.csv.gz"))) == 5 == len(held(place)))
         show.process.send_signal(signal.SIGINT)
         _, said = show.process.communicate(timeout=20)
@@ -291,7 +291,7 @@ main()
 
 
 def strike(place, call, *arguments):
-    """A command that is interrupted as it makes a call for the nth time."""
+    """A command that is interrupted at the nth call of a function."""
     return subprocess.run(
         [sys.executable, "-c", IN_A_CALL, call, *map(str, arguments)],
         env=place.environment(),
@@ -385,7 +385,7 @@ main()
 
 
 def test_ctrl_c_in_the_middle_of_a_query_lets_the_query_end(place, server, tmp_path):
-    """When polars is imported it sets a handler of its own, which aborts what it is at: ours has to be in its place."""
+    """When polars is imported it sets its own handler, which aborts the query: ours has to be in place."""
     command = [sys.executable, "-c", IN_A_QUERY, "run", "--json", "--start", SPAN[0], "--end", SPAN[1]]
     done = subprocess.run(
         list(map(str, command)), env=place.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60

@@ -1,4 +1,4 @@
-"""Whole runs with wrong keys, without keys, and with a source that is not there."""
+"""Whole runs with wrong keys, without keys, and with a source that is down."""
 
 import socket
 
@@ -61,7 +61,7 @@ def test_a_profile_without_keys_is_explained(filled, tmp_path, credentials):
 
 @pytest.fixture
 def closed_url():
-    """A port of loopback that nobody listens at, kept from others meanwhile."""
+    """A loopback port that nobody listens on, reserved meanwhile."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{holder.getsockname()[1]}"

@@ -101,7 +101,7 @@ def test_a_part_that_is_not_what_it_says_is_fetched_again(place, large):
 
 
 def changed(text, at=60):
-    """A day's text with one close changed, one row gone and one that came, none of them of a tracked ticker."""
+    """A day's text with one close changed, one row removed and one added, none of them of a tracked ticker."""
     lines = text.splitlines(keepends=True)
     names = [line.split(b",")[0].decode() for line in lines]
     places = [n for n in range(at, len(lines)) if names[n] not in TRACKED][:3]
@@ -185,7 +185,7 @@ def test_a_file_that_is_found_unreadable_at_its_end_leaves_nothing_behind(place,
 
 
 class Killed(BaseException):
-    """The process is as good as dead."""
+    """Stands for a kill of the process."""
 
 
 @pytest.mark.parametrize("nth", [1, 4, 9])
@@ -202,7 +202,7 @@ def test_killed_while_parts_grow_the_next_run_makes_the_same_of_it(place, server
             return write(descriptor, data)
 
         dying.setattr(os, "write", killing)
-        dying.setattr(durable, "unstage", lambda *_: None)  # the dead remove nothing
+        dying.setattr(durable, "unstage", lambda *_: None)  # a killed process removes nothing
         with pytest.raises((Killed, BaseExceptionGroup)):
             place.run(*SPAN)
     assert leftovers(place)
@@ -218,7 +218,7 @@ def job(tmp_path, dataset=STOCKS_DAY, **more):
 
 
 def staged(asked, tier):
-    """Bytes of the one part of a tier that is staged."""
+    """Bytes of the only staged part of a tier."""
     (key,) = asked.parts.staged(asked.decision.session, tier)
     return asked.parts.read(key)
 
@@ -250,9 +250,9 @@ def test_a_text_with_a_line_end_within_quotes_far_down_is_cut_by_rows(tmp_path, 
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
-    """What Python holds at most for a file of 5 MB of text and for one of 20 differs by less than a chunk.
+    """Python's peak memory for files of 5 MB and of 20 MB of text differs by less than a chunk.
 
-    polars' memory is not seen so; `python -m benchmarks.large` measures it.
+    This does not measure polars' memory; `python -m benchmarks.large` does.
     """
     tune(monkeypatch, chunk=1 << 20)
     taken = []
@@ -269,7 +269,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
 
 
 class TestCompared:
-    """The difference of two versions by hashes of their lines is the one by the lines themselves."""
+    """The difference of two versions found by hashes of their lines is the one found by the lines themselves."""
 
     LINES = st.lists(st.sampled_from(["A,1", "A,2", "B,1", "", ",", '"A",1', '"B\n",2', "C,3\r", "D\r,1"]), max_size=9)
 

@@ -1,4 +1,4 @@
-"""Whole runs of large files: what becomes of their spool files, whatever ends the run."""
+"""Whole runs of large files: what becomes of their partial downloads, whatever ends the run."""
 
 from datetime import date
 
@@ -42,13 +42,13 @@ def place(server, tmp_path):
 
 
 def spooled(place):
-    """Names of what is in the folder of large files."""
+    """Names of the files in the folder of large files."""
     folder = place.root / "spool"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def half_done(server, place):
-    """A run that gives up a session half-way."""
+    """A run that gives up a session halfway."""
     server.faults = lambda request: INTERNAL_ERROR if request.key == KEY and request.nth > 3 else None
     assert place.run(*SPAN, attempts=1).finished.failed == 1
     server.faults = None
@@ -106,7 +106,7 @@ def test_what_is_half_there_outlives_runs_of_other_windows_and_troubles_no_comma
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_is_no_gzip_is_fetched_once_more_and_then_moved_into_quarantine(server, place, times):
-    """Without an md5 only the checksum in the gzip tells."""
+    """Without an MD5 only the gzip checksum shows it."""
     server.put(KEY, packed_day(DAY), etag="0123-2")
     struck = []
 

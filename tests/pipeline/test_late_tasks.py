@@ -1,6 +1,6 @@
-"""A session's task is a value: it may run in another process, twice, and too late. What is committed stays whole.
+"""A session's task is a value: it may run in another process, twice, and too late. Committed sessions stay whole.
 
-So is what came of it: whoever holds the lock commits it, wherever it was prepared.
+Its result is a value, too: the holder of the lock commits it, wherever it was prepared.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +31,7 @@ each_way = pytest.mark.parametrize("tuning", TUNINGS, ids=["at once", "in chunks
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """One process, which runs what it is given one after the other."""
+    """One process that executes its tasks one after the other."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield lambda job, body: pool.submit(prepare, job, body).result()
 
@@ -48,7 +48,7 @@ def cache(place):
 
 
 def job(cache, tuning):
-    """What is to be done with the day's file: fetch it, or replace what is held by it."""
+    """The task of the day's file: download it, or replace what is stored with it."""
     held = cache.manifest.sessions.all().get(DAY, Held())
     replaced = cache.manifest.replacements.held([DAY]).get(DAY)
     decision = Decision(DAY, "fetch", "new", "listed", None, held, TRACKED, keep_rest=True)
@@ -83,7 +83,7 @@ def test_a_task_that_runs_twice_and_late_tears_no_part(place, cache, elsewhere, 
 @each_way
 @pytest.mark.parametrize("first", [0, 1])
 def test_of_a_task_that_ran_twice_in_another_process_either_result_is_committed(place, cache, elsewhere, tuning, first):
-    """One process is given the task again: what it writes then is not what it wrote before, nor under its name."""
+    """The same process runs the task again: it writes other files than before, under other names."""
     results = [elsewhere(job(cache, tuning), body) for body in BODIES]
     commit(cache, [results[first]])
     assert len(leftovers(place)) == 2
@@ -117,7 +117,7 @@ def test_a_result_whose_parts_were_swept_is_refused_and_nothing_is_torn(place, c
     with pytest.raises(CacheError, match="cannot replace"):
         commit(cache, [late])
     recover(cache)
-    if is_held:  # the intent said that parts were to be replaced, and they are not there: the day is fetched again
+    if is_held:  # the intent named parts to publish, and they are missing: the day is downloaded again
         assert place.query("SELECT etag FROM sessions") == [(None,)]
         assert place.reassembled(DAY) == market_day(DAY)
     else:

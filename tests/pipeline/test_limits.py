@@ -1,4 +1,4 @@
-"""Little memory, few threads, few open files: a run makes do with them, or names what it lacked, and is no bug."""
+"""Little memory, few threads, few open files: a run makes do with them, or names what was missing; it is no bug."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ def place(loopback_keys: Path, tmp_path: Path) -> Iterator[Place]:
 
 
 def limited(place: Place, limit: str, *arguments: str) -> tuple[int, str]:
-    """A command under limits of a shell; its exit code, and what it said on stderr."""
+    """Run a command under a shell's limits; returns its exit code and stderr."""
     command = ["sh", "-c", f'{limit} && exec "$@"', "sh", *place.command(*arguments)]
     done = subprocess.run(
         command, env=place.environment(), cwd=place.root.parent, capture_output=True, text=True, timeout=60, check=False
@@ -110,7 +110,7 @@ def test_threads_that_polars_cannot_start_are_named(place: Place) -> None:
 
 
 class PanicException(BaseException):
-    """As polars': of no class that could be imported."""
+    """Like polars' exception, whose class cannot be imported."""
 
 
 POISONED = PanicException("LazyLock instance has previously been poisoned")

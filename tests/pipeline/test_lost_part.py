@@ -1,4 +1,4 @@
-"""Runs over a part that is gone, of a session that the source gives no more."""
+"""Runs over a missing part of a session that the source no longer has."""
 
 import pytest
 from pipeline_kit import Place, key, window
@@ -18,7 +18,7 @@ def place(server, tmp_path):
 
 @pytest.mark.parametrize("repaired", [False, True])
 def test_a_part_that_cannot_be_had_again_stops_no_csv_that_is_not_made_of_it(place, server, repaired):
-    """The plan has moved past its session, so each run says so; rows that are new reach all CSVs that can be made."""
+    """The subscription no longer covers its session, so each run says so; new rows reach all CSVs that can be built."""
     place.run(*window(DAYS[:6]))
     server.forbidden.update(map(key, DAYS[:2]))
     place.part(DAYS[1]).unlink()

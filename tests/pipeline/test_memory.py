@@ -1,4 +1,4 @@
-"""What a run takes in memory is what it was allowed, whatever a few packed bytes unpack to."""
+"""A run takes as much memory as it was granted, whatever a few packed bytes unpack to."""
 
 import gzip
 import os
@@ -39,7 +39,7 @@ print(child.returncode, usage.ru_maxrss)
 
 
 def peak_of(place: Place, *arguments: str) -> tuple[int, int]:
-    """Exit code, and the most memory that a command took at once, in MiB."""
+    """Exit code, and the peak memory of a command, in MiB."""
     watched = subprocess.run(
         [sys.executable, "-c", WATCH, *place.command(*arguments)],
         env=place.environment(),
@@ -76,7 +76,7 @@ def test_nor_do_they_as_replacements_that_are_compared(kind, loopback_keys, tmp_
         server.objects.update({key(day): gzip.compress(TEXTS[kind] + b"B,1,1,1,1,1\n", 9) for day in DAYS})
         code, peak = peak_of(place, "run", "--start", str(first), "--end", str(last), "--yes")
         assert (code, place.status().corrections) == (0, 4)
-        assert peak < BASE + 400  # 460 to 520 in all, by how the threads fall
+        assert peak < BASE + 400  # 460 to 520 in all, depending on how the threads run
 
 
 def test_a_text_is_held_only_as_far_as_it_was_granted():

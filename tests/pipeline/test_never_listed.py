@@ -1,4 +1,4 @@
-"""What the source has never had is said: it is not "not published yet", night after night."""
+"""Files that the source never had are reported: they are not "not published yet", night after night."""
 
 import json
 from datetime import date, timedelta
@@ -73,7 +73,7 @@ def test_who_only_looks_is_told_as_a_run_is(place, server, asked):
     told = place.here(*asked, *named)
     assert (told.code, (told.out + told.err).count("lists no file of crypto-day for any year")) == (3, 1)
     assert "lists no file of stocks-day" not in told.out + told.err
-    # A window without files is none of a source without them.
+    # A window without files does not mean a source without files.
     told = place.here(*asked, "-d", "stocks-day", "--start", LAST_YEAR[0], "--end", LAST_YEAR[1])
     assert (told.code, "lists no file" in told.out + told.err) == (0, False)
     server.objects.clear()
@@ -117,7 +117,7 @@ def test_nor_is_the_first_night_of_a_year(tmp_path, monkeypatch):
 
 
 def test_the_end_of_a_year_that_was_never_published_is_not_still_to_come(tmp_path):
-    """Files of the year after are no part of the window's listing."""
+    """Files of the following year are not in the window's listing."""
     old, new = trading_days(date(2024, 12, 16), 3), trading_days(date(2025, 1, 2), 2)
     with loopback.serve(market_objects([*old, *new])) as server:
         place = Place(tmp_path / "cache", server.endpoint_url)

@@ -1,4 +1,4 @@
-"""Whole runs over files whose numbers cannot be true: what is found is recorded once and told; no row is dropped."""
+"""Whole runs over files with impossible numbers: each finding is recorded and reported once; no row is dropped."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ def stamp(day):
 
 
 def text(day, rows=40, **changes):
-    """A session's file, of whose tickers AAPL is the first; `changes` are made to its row."""
+    """A session's file with AAPL as its first ticker; `changes` apply to AAPL's row."""
     tickers = ["AAPL", *(f"T{n:02}" for n in range(1, rows))][:rows]
     whole = [{"ticker": ticker, "window_start": stamp(day)} | ROW for ticker in tickers]
     for row in whole[:1]:
@@ -145,7 +145,7 @@ def test_a_finding_goes_with_the_file_that_it_was_about(place, server):
 
 
 def test_a_number_of_rows_is_far_only_while_its_neighbours_are(place, server):
-    """Beside too few others a file of few rows tells nothing; with more of them it is found, though it is not new."""
+    """Among too few others a file of few rows shows nothing; with more of them it is found, though it is not new."""
     server.put(key(DAYS[0]), pack(text(DAYS[0], 20)))
     assert place.run(*window(DAYS[:3])).finished.findings == {}
     ran = place.run(*window(DAYS))

@@ -1,6 +1,6 @@
-"""A cache whose parts are in no folder at all: prepared, committed, replaced, recovered, read, verified and rebuilt.
+"""A cache whose parts are not in any folder: prepared, committed, replaced, recovered, read, verified and rebuilt.
 
-So nothing between a split and a reader knows where parts are but their store.
+So nothing between a split and a reader knows where parts are, except their store.
 """
 
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ WANTED = frozenset({"AAPL", "TRUE", "T0001", "BAC"})
 
 
 class Dying(MemoryParts):
-    """Refuses to publish after so many parts."""
+    """Refuses to publish after this many parts."""
 
     left = 1 << 30
 

@@ -1,4 +1,4 @@
-"""Whole runs with patterns in the lists: which tickers get a CSV, where they are looked for, and what is said."""
+"""Whole runs with patterns in the lists: which tickers get a CSV, where they are looked for, what is reported."""
 
 from datetime import date
 from unittest.mock import patch
@@ -173,7 +173,7 @@ def test_so_many_csvs_that_it_may_be_a_slip_are_a_warning(place):
 
 
 def test_contracts_of_a_few_sessions_each_are_made_in_few_passes_over_the_sessions(bucket, tmp_path, monkeypatch):
-    """Reckoned with in each session, as the first one is, each would be a pass of its own."""
+    """If each were expected in every session, as the first one is, each would need its own pass."""
     for row, day in enumerate(DAYS):
         put(bucket, OPTIONS, day, [(f"O:SPY{row}C{number:08}", 1) for number in range(50)])
     passes = []

@@ -1,4 +1,4 @@
-"""What the keys may read, where single files are in trouble: one ends no run, hides none, and raises no alarm."""
+"""What the keys may read, when single files are in trouble: one ends no run, hides none, and raises no alarm."""
 
 from datetime import date
 

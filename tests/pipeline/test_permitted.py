@@ -1,4 +1,4 @@
-"""Runs with keys whose plan allows a part of what is listed, against a real S3 server that refuses the rest."""
+"""Runs with keys whose subscription allows part of the listing, against a real S3 server that refuses the rest."""
 
 import json
 from datetime import date, timedelta
@@ -25,7 +25,7 @@ def who(seaweed, bucket, tmp_path, monkeypatch):
 
 @pytest.fixture
 def allow(seaweed, bucket, who):
-    """Change the plan: so many of the oldest and of the newest sessions are refused."""
+    """Change the subscription: this many of the oldest and of the newest sessions are refused."""
 
     def change(old, new):
         refused = {key(day) for day in (*DAYS[:old], *DAYS[len(DAYS) - new :])}

@@ -1,4 +1,4 @@
-"""Ranges of large files as the real server serves them."""
+"""Ranges of large files, as the real server serves them."""
 
 from datetime import date
 
@@ -22,7 +22,7 @@ def small(monkeypatch):
 
 
 def test_a_real_server_serves_ranges_of_what_is_replaced_meanwhile(filled_here, seaweed, bucket):
-    """SeaweedFS heeds If-Match (412), and no If-Range."""
+    """SeaweedFS honours If-Match (412), but not If-Range."""
     replaced = []
 
     def replace(event):

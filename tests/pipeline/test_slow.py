@@ -1,4 +1,4 @@
-"""Slow, stuck, failing and throttled: what is one file's trouble fails that file, and silence alone ends a run."""
+"""Slow, stuck, failing and throttled: one file's trouble fails only that file, and only silence ends a run."""
 
 import signal
 import subprocess
@@ -32,7 +32,7 @@ def place_of(server, tmp_path, **source):
 
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_a_line_that_is_slow_and_never_stops_is_waited_for(tmp_path, monkeypatch, size):
-    """No file is complete before the source would count as down, and none is written meanwhile."""
+    """No file completes before the source would count as down, and none is written meanwhile."""
     if size == "large":
         tune(monkeypatch, large=1)
     objects = market_objects(DAYS)
@@ -94,7 +94,7 @@ def test_an_error_that_trickles_is_ended_too(tmp_path):
     ],
 )
 def test_files_that_always_fail_do_not_keep_the_others_from_being_fetched(tmp_path, fault):
-    """The oldest, of which all requests fail: others have their places, and their bytes, while they wait."""
+    """All requests for the oldest fail: the others have slots and bytes while these wait."""
     script = faults.strike({key(day) for day in FAILING}, fault, times=99)
     with loopback.serve(market_objects(MANY), faults=script) as server:
         place = place_of(server, tmp_path, attempts=3, down_after_s=2, read_timeout_s=0.5, max_wait_s=30)
@@ -114,7 +114,7 @@ def test_what_failed_before_is_asked_for_last(tmp_path):
 
 
 def test_a_file_that_is_always_reset_and_asked_for_alone_is_that_file_s_trouble(tmp_path):
-    """Nothing else would tell that the source is alive: so it is asked."""
+    """Nothing else would show that the source is alive, so a run asks it."""
     with loopback.serve(market_objects(DAYS), faults=faults.strike({STUCK}, ResetBefore(), times=99)) as server:
         place = place_of(server, tmp_path, attempts=2, down_after_s=1)
         assert place.run(*window(DAYS)).finished.failed == 1
@@ -123,7 +123,7 @@ def test_a_file_that_is_always_reset_and_asked_for_alone_is_that_file_s_trouble(
 
 
 def test_an_outage_longer_than_all_attempts_fails_no_file(tmp_path):
-    """Nothing is heard of anything: no file is to blame, and all are asked for again when the source is back."""
+    """Nothing answers: no file is to blame, and all are requested again when the source is back."""
     with loopback.serve(market_objects(DAYS)) as server:
         resets = []
 
@@ -176,7 +176,7 @@ def test_a_dataset_that_cannot_be_listed_does_not_keep_the_others_from_being_fet
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_process_that_was_stopped_goes_on(tmp_path):
-    """As on a suspended laptop, or in a paused virtual machine: what was silent is the process itself."""
+    """As on a suspended laptop or in a paused virtual machine: the process itself was silent."""
     asked = []
 
     def script(request):

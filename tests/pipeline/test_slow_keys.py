@@ -1,4 +1,4 @@
-"""Keys that a program tells, and takes its time for: they come before the lock, within a limit."""
+"""Keys from a program that takes its time: they are read before the lock is taken, within a limit."""
 
 import shlex
 import subprocess
@@ -46,7 +46,7 @@ def place(loopback_keys, tmp_path):
 
 @pytest.fixture
 def told_by(loopback_keys):
-    """Have the keys told by a program of Python."""
+    """Have a Python program supply the keys."""
 
     def write(code, *arguments, profile=""):
         command = shlex.join([sys.executable, "-c", "exec(" + repr(code) + ")", *map(str, arguments)])
@@ -57,7 +57,7 @@ def told_by(loopback_keys):
 
 
 def gone(pid):
-    """Whether a process has ended, now or in a moment."""
+    """Whether a process has ended, now or shortly."""
     for _ in range(100):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_wait_for_keys(place, told_by, tmp_path):
 
 
 def test_a_program_behind_a_role_has_the_same_limit(place, loopback_keys, told_by, tmp_path, monkeypatch):
-    """The keys of a role are asked for with those of another profile, which may be told by a program."""
+    """A role's keys are requested with those of another profile, which a program may supply."""
     command = told_by(TELLS, tmp_path, 0)
     config = tmp_path / "config"
     config.write_text(
@@ -126,7 +126,7 @@ def test_a_program_behind_a_role_has_the_same_limit(place, loopback_keys, told_b
 
 
 def test_keys_that_are_told_again_in_the_midst_of_a_run_have_a_limit_too(place, told_by, tmp_path):
-    """They expire soon, so each request asks for them anew: the third time nothing is told."""
+    """They expire soon, so each request asks for them again: the third time, the program supplies none."""
     told_by(TELLS, tmp_path, 2, f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}")
     ran = place.run(*window(DAYS), keys_timeout_s=2, fails=SourceRefused)
     assert ran.finished.exit_code == 4

@@ -1,4 +1,4 @@
-"""Whole runs with texts of every kind: what came is what is kept, byte for byte."""
+"""Whole runs with texts of every kind: what arrived is what is stored, byte for byte."""
 
 import csv
 import io

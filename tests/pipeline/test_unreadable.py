@@ -1,4 +1,4 @@
-"""Whole runs with files that cannot be read: they are quarantined, and stop nothing."""
+"""Whole runs with unreadable files: they are quarantined, and stop nothing."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_an_unreadable_file_is_quarantined_and_stops_nothing(place, put, packed)
     put(DAYS[1], packed=packed)
     ran = place.run(*SPAN)
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.quarantined) == (3, 2, 1)
-    assert sorted(ran.gets) == [DAYS[0], DAYS[1], DAYS[1], DAYS[2]]  # once more, lest the fault was on the way
+    assert sorted(ran.gets) == [DAYS[0], DAYS[1], DAYS[1], DAYS[2]]  # once more, in case the fault was in transit
     (event,) = ran.of(events.Quarantined)
     assert Path(event.path).read_bytes() == packed
     assert event.reason
@@ -74,4 +74,4 @@ def test_an_unreadable_replacement_never_replaces_what_is_held(filled_here, put)
     assert filled_here.reassembled(DAYS[2]) == flat(ROWS)
 
 
-# Text as it came
+# Text as it arrived
