@@ -50,7 +50,7 @@ def test_a_merge_is_the_old_rows_without_the_replaced_dates_and_the_new_rows(
 
 
 @given(st.dictionaries(days, prices))
-def test_a_csv_made_anew_is_the_new_rows(new: dict[str, str]) -> None:
+def test_a_new_csv_is_the_new_rows(new: dict[str, str]) -> None:
     assert merge(b"", [(day, _line(day, price)) for day, price in new.items()], []) == _csv(new)
 
 
@@ -101,7 +101,7 @@ def written(tmp_path: Path) -> Projection:
     return write(folder(tmp_path), Projection("BACpL"), _csv(ROWS))
 
 
-def test_what_is_written_is_known_by_its_span_and_hash(written: Projection, tmp_path: Path) -> None:
+def test_a_written_csv_is_known_by_its_span_and_hash(written: Projection, tmp_path: Path) -> None:
     path = tmp_path / "BAC_pL_1d_data.csv"
     assert path.read_bytes() == _csv(ROWS)
     assert (written.first, written.last, written.rows) == ("2024-01-02", "2024-01-03", 2)
@@ -110,7 +110,7 @@ def test_what_is_written_is_known_by_its_span_and_hash(written: Projection, tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_csv_is_one_that_readers_take(written: Projection, tmp_path: Path) -> None:
+def test_readers_accept_the_csv(written: Projection, tmp_path: Path) -> None:
     text = folder(tmp_path).file("BACpL").read_bytes()
     assert b"\r" not in text
     rows = list(csv.DictReader(io.StringIO(text.decode())))
@@ -118,7 +118,7 @@ def test_the_csv_is_one_that_readers_take(written: Projection, tmp_path: Path) -
     assert [date.fromisoformat(row["Date"]).isoformat() for row in rows] == sorted(ROWS)
 
 
-def test_a_file_as_it_was_written_is_intact_and_built_upon(written: Projection, tmp_path: Path) -> None:
+def test_a_file_as_it_was_written_is_intact_and_can_be_extended(written: Projection, tmp_path: Path) -> None:
     assert csv_files.looks_intact(folder(tmp_path), written)
     assert csv_files.read_base(folder(tmp_path), written) == _csv(ROWS)
 
@@ -139,7 +139,7 @@ def test_a_file_that_somebody_changed_is_noticed(change: str, written: Projectio
     assert (csv_files.read_base(folder(tmp_path), written) is not None) is (change == "touched")
 
 
-def test_an_edit_that_hides_its_size_and_time_is_not_built_upon(written: Projection, tmp_path: Path) -> None:
+def test_a_csv_edited_without_a_change_of_size_and_time_is_not_extended(written: Projection, tmp_path: Path) -> None:
     path = folder(tmp_path).file(written.ticker)
     path.write_bytes(path.read_bytes().replace(b"2.50", b"9.99"))
     os.utime(path, ns=(written.mtime_ns or 0, written.mtime_ns or 0))
@@ -155,7 +155,7 @@ def test_a_csv_without_rows_has_no_file(written: Projection, tmp_path: Path) -> 
     assert csv_files.read_base(folder(tmp_path), empty) == b""
 
 
-def test_a_file_where_none_should_be_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_an_unexpected_file_is_not_mistaken_for_a_csv_of_ours(tmp_path: Path) -> None:
     empty = write(folder(tmp_path), Projection("A"), b"")
     folder(tmp_path).file("A").write_bytes(_csv(ROWS))
     assert not csv_files.looks_intact(folder(tmp_path), empty)
@@ -208,7 +208,7 @@ def test_a_month_has_a_file_in_the_folder_of_its_ticker(tmp_path: Path) -> None:
         ("futures-cme-day", b"Date,Open,High,Low,Close,Volume\n"),
     ],
 )
-def test_what_has_no_volume_has_no_column_of_it(dataset: str, header: bytes, tmp_path: Path) -> None:
+def test_data_without_volume_has_no_volume_column(dataset: str, header: bytes, tmp_path: Path) -> None:
     assert CsvFolder(tmp_path, CATALOGUE[dataset]).header == header
 
 

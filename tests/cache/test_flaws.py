@@ -132,7 +132,7 @@ def values_for(table, column):
 
 
 @pytest.mark.parametrize("table", sampled(TABLES, 2))
-def test_a_value_that_cannot_be_is_named_and_read_as_damage(whole, tmp_path, table):
+def test_an_impossible_value_is_named_and_read_as_damage(whole, tmp_path, table):
     for column in TABLES[table]:
         for value in values_for(table, column):
             path = tmp_path / "manifest.sqlite"
@@ -161,7 +161,7 @@ def test_tables_and_columns_are_those_of_the_schema(whole):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_or_a_column_that_is_gone_is_damage(whole, tmp_path, table):
+def test_a_missing_table_or_column_is_damage(whole, tmp_path, table):
     path = tmp_path / "manifest.sqlite"
     shutil.copy(whole, path)
     with closing(sqlite3.connect(path)) as db:
@@ -182,7 +182,7 @@ def test_a_table_or_a_column_that_is_gone_is_damage(whole, tmp_path, table):
         ("projections", "period = '2025-13'", "projections.period"),
     ],
 )
-def test_values_that_do_not_go_together_are_named(whole, tmp_path, table, change, place):
+def test_values_that_contradict_each_other_are_named(whole, tmp_path, table, change, place):
     with Manifest.read(damaged(whole, tmp_path, table, change), DATASET) as manifest:
         (flaw,) = manifest.database.flaws()
         assert flaw.reason.startswith(place)
@@ -198,7 +198,7 @@ def test_a_flaw_names_its_session(whole, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [TypeError, AttributeError, KeyError, ValueError])
-def test_a_bug_of_who_uses_the_values_is_no_damage(whole, monkeypatch, wrong):
+def test_a_bug_in_code_that_uses_the_values_is_not_damage(whole, monkeypatch, wrong):
     """Only a value means damage: otherwise `--repair` would set a healthy file aside because of a bug."""
 
     def buggy(*arguments, **named):
@@ -217,7 +217,7 @@ HIDDEN = ("held = NULL", "held = 'x'", "held = x'00'", "session = NULL", "sessio
 
 
 @pytest.mark.parametrize("change", HIDDEN)
-def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out(whole, tmp_path, change):
+def test_each_reader_that_filters_by_state_or_date_names_what_it_would_miss(whole, tmp_path, change):
     with Manifest.read(damaged(whole, tmp_path, "sessions", change), DATASET) as manifest:
         sessions = manifest.sessions
         for read in (
@@ -231,7 +231,7 @@ def test_each_reader_that_filters_by_state_or_date_names_what_it_would_leave_out
 
 
 @pytest.mark.parametrize("change", HIDDEN)
-def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whole, tmp_path, change):
+def test_a_dataset_with_a_hidden_session_is_checked_and_not_skipped(whole, tmp_path, change):
     """`status` asks which other datasets have stored sessions; for this one it then reports damage."""
     with Manifest.read(damaged(whole, tmp_path, "sessions", change), "global_crypto/day_aggs_v1") as manifest:
         if change.startswith("dataset"):
@@ -242,13 +242,13 @@ def test_a_dataset_whose_session_is_hidden_is_looked_at_and_not_passed_over(whol
 
 
 @pytest.mark.parametrize("table", ["corrections", "findings"])
-def test_a_date_that_cannot_be_is_in_each_span(whole, tmp_path, table):
+def test_an_impossible_date_is_in_each_span(whole, tmp_path, table):
     path = damaged(whole, tmp_path, table, "session = x'07'")
     with Manifest.read(path, DATASET) as manifest, pytest.raises(ManifestDamaged, match=f"{table}.session"):
         list(manifest.replacements.corrections() if table == "corrections" else manifest.findings.between())
 
 
-def test_a_moment_is_looked_at_once_and_each_commit_makes_another(whole, tmp_path):
+def test_dates_and_states_are_checked_once_until_the_next_commit(whole, tmp_path):
     path = damaged(whole, tmp_path, "sessions", "held = held")
     with Manifest.read(path, DATASET) as manifest:
         scans, sessions = list[str](), manifest.sessions

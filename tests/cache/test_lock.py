@@ -41,7 +41,7 @@ def _other_process(root: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_cache(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_the_error_names_the_holder(tmp_path: Path) -> None:
     with _other_process(tmp_path) as holder:
         with pytest.raises(CacheLocked, match=rf"pid {holder.pid} on {platform.node()}, since 20") as caught:
             lock.hold(tmp_path).__enter__()
@@ -72,7 +72,9 @@ def test_a_holder_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [None, ValueError])
-def test_a_holder_that_ends_lets_go_and_takes_its_note_along(ending: type[Exception] | None, tmp_path: Path) -> None:
+def test_a_holder_that_ends_releases_the_lock_and_removes_its_note(
+    ending: type[Exception] | None, tmp_path: Path
+) -> None:
     def hold() -> None:
         with lock.hold(tmp_path):
             assert json.loads((tmp_path / "ingest.lock.json").read_text())["pid"] == os.getpid()
@@ -108,7 +110,7 @@ def test_a_note_without_a_holder_blocks_nobody(note: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("note", [None, *NOTES])
-def test_without_a_good_note_the_cache_is_locked_all_the_same(note: str | None, tmp_path: Path) -> None:
+def test_without_a_valid_note_the_cache_is_still_locked(note: str | None, tmp_path: Path) -> None:
     with _other_process(tmp_path):
         path = tmp_path / "ingest.lock.json"
         if note is None:
@@ -124,7 +126,7 @@ def test_the_folder_of_a_new_cache_is_made(tmp_path: Path) -> None:
         assert (tmp_path / "a" / "cache").is_dir()
 
 
-def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match="file"):
         lock.hold(tmp_path / "file" / "cache").__enter__()
@@ -140,7 +142,7 @@ def test_a_note_that_cannot_be_written_leaves_the_cache_free(tmp_path: Path) -> 
         pass
 
 
-def test_who_waits_gets_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
+def test_a_waiting_process_gets_the_lock_when_it_is_released(tmp_path: Path) -> None:
     """A reader that stores an answer of Yahoo holds the cache for a moment."""
     held = threading.Event()
 
@@ -171,7 +173,7 @@ def test_a_note_that_cannot_be_removed_hides_no_error_and_keeps_nobody_out(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
-def test_a_holder_that_does_not_move_holds_it_all_the_same_and_is_named(tmp_path: Path) -> None:
+def test_a_stopped_holder_still_holds_the_lock_and_is_named(tmp_path: Path) -> None:
     with _other_process(tmp_path) as holder:
         holder.send_signal(signal.SIGSTOP)
         with pytest.raises(CacheLocked, match=rf"pid {holder.pid} on .*, since 20"):
@@ -193,7 +195,7 @@ def test_a_lock_of_an_earlier_start_of_the_machine_blocks_nobody(tmp_path: Path)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
-def test_the_umask_says_who_may_share_the_lock(tmp_path: Path, umask: int, mode: int) -> None:
+def test_the_umask_decides_who_may_share_the_lock(tmp_path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
         with lock.hold(tmp_path):

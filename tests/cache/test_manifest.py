@@ -25,7 +25,7 @@ from ingest.market.permission import Permission
 class TestTheFile:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
     @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
-    def test_the_umask_says_whose_it_is(self, path: Path, umask: int, mode: int) -> None:
+    def test_the_umask_decides_who_may_use_it(self, path: Path, umask: int, mode: int) -> None:
         before = os.umask(umask)
         try:
             with Manifest.open(path, DATASET) as manifest:
@@ -48,9 +48,7 @@ class TestTheFile:
         assert raw(path, "SELECT count(*) FROM sessions") == [(1,)]
 
     @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
-    def test_an_older_one_is_read_as_it_is_and_brought_up_to_date_by_who_opens_it(
-        self, path: Path, version: int
-    ) -> None:
+    def test_an_older_one_is_read_as_it_is_and_migrated_when_opened_for_writing(self, path: Path, version: int) -> None:
         with closing(sqlite3.connect(path)) as database:
             database.executescript(
                 f"PRAGMA journal_mode=WAL; {''.join(MIGRATIONS[:version])} PRAGMA user_version = {version};"
@@ -66,7 +64,7 @@ class TestTheFile:
             manifest.source.permit(Permission(DAY, DAY))
         assert raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
-    def test_csvs_of_an_older_one_are_known_to_be_of_the_former_format(self, path: Path) -> None:
+    def test_csvs_of_an_older_one_are_known_to_have_the_earlier_format(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as database:
             database.executescript(f"{''.join(MIGRATIONS[:4])} PRAGMA user_version = 4;")
         columns = "dataset, ticker, active, dirty, first, last, rows, sha256, size, mtime_ns, yahoo"
@@ -80,7 +78,7 @@ class TestTheFile:
             with way(path, DATASET) as manifest:
                 assert (manifest.csvs.states(), manifest.csvs.months(), manifest.csvs.outdated()) == (rows, {}, 1)
 
-    def test_what_an_older_run_was_killed_amid_is_carried_through(self, manifest: Manifest, path: Path) -> None:
+    def test_a_replacement_that_a_killed_older_run_began_is_completed(self, manifest: Manifest, path: Path) -> None:
         """Findings used to be texts, one per ticker, also in the record of an intent."""
         texts = ["identical repeat: A", "conflicting repeat: C: D", "identical repeat: B", "rows without a ticker: 7"]
         record = session_record(manifest)
@@ -100,7 +98,7 @@ class TestTheFile:
         )
         assert intended == [replace(record, findings=intended[0].findings), replace(record, findings=())]
 
-    def test_what_a_plan_allows_is_kept_with_its_date(self, manifest: Manifest) -> None:
+    def test_what_a_subscription_allows_is_stored_with_its_date(self, manifest: Manifest) -> None:
         assert (manifest.source.permission(), manifest.source.permission_asked_at()) == (Permission(), None)
         for permission in (Permission(DAY, DAY, below=DAY), Permission(above=DAY), Permission()):
             manifest.source.permit(permission)
@@ -120,7 +118,7 @@ class TestTheFile:
         assert path.read_bytes() == before
 
     @pytest.mark.parametrize("way", [Manifest.open, Manifest.read])
-    def test_a_file_that_is_no_manifest_is_an_error_that_names_it(self, way: object, path: Path) -> None:
+    def test_a_file_that_is_not_a_manifest_is_an_error_that_names_it(self, way: object, path: Path) -> None:
         content = b"not a database, but as long as one" * 40
         path.write_bytes(content)
         with pytest.raises(CacheError, match=r"manifest\.sqlite"), way(path, DATASET) as manifest:  # type: ignore[operator]

@@ -32,7 +32,7 @@ class TestProjections:
         manifest.csvs.follow(["A"])
         assert manifest.csvs.states() == {"A": self._made()}
 
-    def test_one_that_leaves_is_kept_and_one_that_comes_back_is_made_anew(self, manifest: Manifest) -> None:
+    def test_one_that_leaves_is_kept_and_one_that_comes_back_is_rebuilt(self, manifest: Manifest) -> None:
         manifest.csvs.follow(["A"])
         manifest.csvs.projected([self._made()], [])
         manifest.csvs.follow(["B"])
@@ -66,7 +66,7 @@ class TestProjections:
         }
         assert manifest.csvs.states()["A"].dirty
 
-    def test_one_that_leaves_takes_its_months_along_and_has_them_made_anew_when_back(self, manifest: Manifest) -> None:
+    def test_one_that_leaves_and_comes_back_has_its_months_rebuilt(self, manifest: Manifest) -> None:
         manifest.csvs.follow(["A", "B"])
         months = [self._month("2024-01"), self._month("2024-02"), self._month("2024-01", "B")]
         manifest.csvs.projected(months, [])
@@ -89,7 +89,7 @@ class TestProjections:
         manifest.csvs.forget([("A", "")])
         assert manifest.csvs.states() == {"A": Projection("A")}
 
-    def test_a_session_that_is_replaced_is_to_be_projected_again(self, manifest: Manifest) -> None:
+    def test_a_replaced_session_is_projected_again(self, manifest: Manifest) -> None:
         manifest.sessions.commit([session_record(manifest)], [], 1)
         manifest.csvs.projected([], [DAY])
         assert manifest.sessions.pending() == frozenset()

@@ -15,7 +15,7 @@ from ingest.finding import Finding
 
 
 class TestCommit:
-    def test_it_makes_a_session_done(self, manifest: Manifest) -> None:
+    def test_it_commits_a_session(self, manifest: Manifest) -> None:
         manifest.sessions.commit([session_record(manifest, DAY, "e1", "B", "A")], [], 1)
         assert manifest.sessions.all() == {
             DAY: Held("committed", "listed", etag="e1", tracked=frozenset("AB"), archive_kept=True)
@@ -23,7 +23,7 @@ class TestCommit:
         assert manifest.sessions.pending() == {DAY}
         assert manifest.sessions.totals().source_rows == 10
 
-    def test_all_that_it_says_is_stored(self, manifest: Manifest, path: Path) -> None:
+    def test_the_whole_record_is_stored(self, manifest: Manifest, path: Path) -> None:
         finding = Finding("identical repeat", 1, ("A",))
         record = replace(session_record(manifest), findings=(finding,))
         manifest.sessions.commit([record], [], 1)
@@ -37,7 +37,7 @@ class TestCommit:
         assert list(manifest.findings.between()) == [(DAY, finding)]
         assert stored == {name: getattr(record, name) for name in stored} | {"session": "2024-01-02"}
 
-    def test_it_says_how_the_parts_are_read(self, manifest: Manifest) -> None:
+    def test_parts_can_be_read_after_it(self, manifest: Manifest) -> None:
         manifest.sessions.commit(
             [session_record(manifest, NEXT, "e1", "A"), session_record(manifest, DAY, kept=False)], [], 1
         )

@@ -194,7 +194,7 @@ def test_spans_are_joined_where_they_overlap_and_never_across_a_gap(
         assert _known(manifest) == (DAYS[known[0]], DAYS[known[1]])
 
 
-def test_events_that_a_former_version_kept_are_asked_for_again(tmp_path: Path) -> None:
+def test_actions_that_an_earlier_version_stored_are_asked_for_again(tmp_path: Path) -> None:
     """They may be a day early and are missing capital gains, and nothing shows which ones are wrong."""
     path = tmp_path / "manifest.sqlite"
     with closing(sqlite3.connect(path)) as database:

@@ -24,7 +24,7 @@ def packed(text):
 
 
 @given(texts, notes)
-def test_what_is_put_is_taken_and_the_file_is_as_it_was(text, note):
+def test_a_note_comes_back_and_the_file_is_as_it_was(text, note):
     plain = packed(text)
     noted = stamp.put_note(plain, note)
     assert stamp.take_note(noted) == (note, plain)
@@ -41,7 +41,7 @@ def test_members_that_follow_stay_where_they_were_behind_it(members, note):
     assert noted[first:] == plain[len(packed(members[0])) :]
 
 
-def test_the_programs_of_the_world_read_it(tmp_path):
+def test_common_programs_read_it(tmp_path):
     text = b"ticker,close\n" + b"AAPL,1\n" * 20_000
     starts = np.arange(13, len(text), 7)
     file = tmp_path / "part.csv.gz"
@@ -62,13 +62,13 @@ def test_a_note_of_the_largest_size_and_none_beyond():
 
 
 @given(st.binary(max_size=60))
-def test_what_has_no_note_says_so(data):
+def test_a_file_without_a_note_has_none(data):
     assert stamp.take_note(data) is None or data.startswith(b"\x1f\x8b\x08\x04")
     assert stamp.take_note(packed(data)) is None
 
 
 @given(st.binary(min_size=16, max_size=60))
-def test_a_field_that_is_not_ours_is_no_note(tail):
+def test_a_field_that_is_not_ours_is_not_a_note(tail):
     """With other letters, a wrong length, or cut short: None, or a note that ends within the file."""
     taken = stamp.take_note(b"\x1f\x8b\x08\x04" + tail)
     if taken is not None:
@@ -111,7 +111,7 @@ def test_a_note_at_the_end_comes_back_and_changes_no_text(members, note):
     assert b"".join(blockgzip.unpacked(io.BytesIO(noted), 10**6, 1000)) == b"".join(members)
 
 
-def test_the_programs_of_the_world_read_a_file_with_a_note_at_its_end(tmp_path):
+def test_common_programs_read_a_file_with_a_note_at_its_end(tmp_path):
     text = b"ticker,close\n" + b"AAPL,1\n" * 20_000
     file = tmp_path / "part.csv.gz"
     file.write_bytes(blockgzip.pack(text, np.arange(13, len(text), 7)).data + stamp.tail(bytes(range(256)) * 1000))
@@ -122,7 +122,7 @@ def test_the_programs_of_the_world_read_a_file_with_a_note_at_its_end(tmp_path):
 
 
 @given(st.data())
-def test_a_note_at_the_end_that_was_damaged_is_none(data):
+def test_a_damaged_note_at_the_end_is_ignored(data):
     noted = packed(b"text") + stamp.tail(b"a note" * 20)
     at = data.draw(st.integers(len(packed(b"text")), len(noted) - 1))
     wrong = bytearray(noted)
@@ -135,7 +135,7 @@ def test_a_note_at_the_end_that_was_damaged_is_none(data):
 
 
 @given(st.binary(max_size=200))
-def test_what_has_no_note_at_its_end_says_so(data):
+def test_a_file_without_a_note_at_its_end_has_none(data):
     assert stamp.take_tail(io.BytesIO(data)) is None
     assert stamp.take_tail(io.BytesIO(packed(data))) is None
     assert stamp.take_tail(io.BytesIO(data + stamp.tail(b"note")[-42:])) in (None, (b"", len(data)))

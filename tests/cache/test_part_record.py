@@ -115,13 +115,13 @@ def test_a_changed_byte_is_noticed(data):
 
 
 @given(st.data())
-def test_what_is_cut_short_or_longer_says_nothing(data):
+def test_a_part_cut_short_or_extended_has_no_record(data):
     _, noted = stamped(*made(["A", "B", "C"], ["A", "C"]), "set", frozenset("AC"))
     assert read(noted[: data.draw(st.integers(0, len(noted) - 1))]) is None
     assert read(noted + data.draw(st.binary(min_size=1, max_size=9))) is None
 
 
-def test_a_part_without_a_note_says_nothing():
+def test_a_part_without_a_note_has_no_record():
     assert read(made(["A"], ["A"])[1]) is None
     assert read(b"") is None
 
@@ -144,7 +144,7 @@ def test_a_part_without_a_note_says_nothing():
         zlib.compress(b"[" * 100_000),
     ],
 )
-def test_a_note_that_is_no_record_says_nothing(note):
+def test_a_note_that_is_not_a_record_is_ignored(note):
     assert read(stamp.put_note(made(["A"], ["A"])[1], note)) is None
 
 
@@ -163,7 +163,7 @@ def test_a_note_that_is_no_record_says_nothing(note):
         ([[]], {}),
     ],
 )
-def test_a_record_with_a_field_that_cannot_be_says_nothing(tickers, change):
+def test_a_record_with_an_impossible_field_is_ignored(tickers, change):
     plain, data = made(["A"], ["A"])
     told = json.loads(codec.to_json(plain)) | change
     note = zlib.compress(json.dumps([1, "set", tickers, json.dumps(told)]).encode())
@@ -190,7 +190,7 @@ SPREAD = stamp.MAX_UNPACKED // 3 - 2
 
 @pytest.mark.parametrize("text", [b" " * BOMB, b"[" + b"[]," * SPREAD + b"1]"], ids=["long", "nested"])
 @pytest.mark.parametrize("where", ["front", "end"])
-def test_a_note_that_is_a_bomb_is_none_and_is_not_unpacked(text, where):
+def test_a_note_that_is_a_bomb_is_ignored_and_not_unpacked(text, where):
     note = zlib.compress(text)
     plain = made(["A", "B"], ["A"])[1]
     data = (
@@ -204,7 +204,7 @@ def test_a_note_that_is_a_bomb_is_none_and_is_not_unpacked(text, where):
         tracemalloc.stop()
 
 
-def test_a_part_whose_note_would_be_too_long_says_nothing(monkeypatch):
+def test_a_part_whose_note_would_be_too_long_has_none(monkeypatch):
     record, data = made(["A", "B"], ["A"])
     monkeypatch.setattr(stamp, "MAX_UNPACKED", 100)
     assert stamped(record, data, "us_stocks_sip/day_aggs_v1", frozenset({"A"})) == (record, data)

@@ -448,7 +448,7 @@ def test_a_store_of_files_that_writes_into_what_is_there_is_found_out(tmp_path):
         "manifest",
     ],
 )
-def test_a_staged_name_that_is_none_of_the_parts_own_is_refused(tmp_path, name):
+def test_a_staged_name_of_another_part_is_refused(tmp_path, name):
     store = local(tmp_path)
     put(store, b"held", PARTS[0])
     for other in TIERS:
@@ -460,7 +460,7 @@ def test_a_staged_name_that_is_none_of_the_parts_own_is_refused(tmp_path, name):
     assert len(list(tmp_path.rglob("*.tmp"))) == 2
 
 
-def test_what_a_version_before_this_one_has_left_is_staged_and_swept(tmp_path):
+def test_temporary_files_of_an_earlier_version_count_as_staged_and_are_swept(tmp_path):
     store = local(tmp_path)
     (store.folder("archive") / ".2025-03-03.csv.gz.tmp").write_bytes(b"left")
     (key,) = store.staged(DAYS[0], "archive")
@@ -473,7 +473,7 @@ def test_what_a_version_before_this_one_has_left_is_staged_and_swept(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.tmp")] == [".notes.tmp"]
 
 
-def test_a_part_that_cannot_be_read_is_no_part_that_is_missing(tmp_path):
+def test_an_unreadable_part_is_not_a_missing_part(tmp_path):
     """Whoever decides by this whether to download again must not confuse the two."""
     store, part = local(tmp_path), PARTS[0]
     sha256 = "0" * 64

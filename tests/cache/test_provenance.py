@@ -90,13 +90,13 @@ def test_each_command_that_would_ask_it_refuses(place, elsewhere, arguments, cod
     assert "holds files of" in told.err
 
 
-def test_check_says_it(elsewhere):
+def test_check_reports_it(elsewhere):
     told = elsewhere.here("check")
     assert told.code != 0
     assert "holds files of" in told.out
 
 
-def test_readers_fetch_nothing_of_it_and_say_why(place, elsewhere, tmp_path, monkeypatch):
+def test_readers_download_nothing_from_it_and_say_why(place, elsewhere, tmp_path, monkeypatch):
     for name, value in elsewhere.environment().items():
         monkeypatch.setenv(name, value)
 
@@ -113,20 +113,20 @@ def test_readers_fetch_nothing_of_it_and_say_why(place, elsewhere, tmp_path, mon
     assert [stamp.date() for stamp in frame.index] == DAYS[:-1]
 
 
-def test_one_that_is_said_to_be_the_same_is_taken(place, elsewhere):
+def test_one_declared_the_same_is_accepted(place, elsewhere):
     same = replace(elsewhere, source={"same_as": f"{place.endpoint_url.upper()}/flatfiles/"})
     assert same.run(*SPAN).gets == [DAYS[-1]]
     assert known(place) == [(f"{place.endpoint_url}/flatfiles",)]
 
 
-def test_a_cache_of_a_version_before_this_adopts_the_source_of_its_first_run(place, elsewhere):
+def test_a_cache_of_an_earlier_version_adopts_the_source_of_its_first_run(place, elsewhere):
     take_back(place.root / "manifest.sqlite", 7)
     assert place.run(*SPAN).finished.exit_code == 0
     assert known(place) == [(f"{place.endpoint_url}/flatfiles",)]
     elsewhere.run(*SPAN, fails=UsageError)
 
 
-def test_a_manifest_built_anew_knows_its_source_or_adopts_it(place, elsewhere):
+def test_a_rebuilt_manifest_knows_its_source_or_adopts_it(place, elsewhere):
     before = known(place)
     place.execute("UPDATE runs SET pid = 'x'")
     assert place.here("verify", "--repair").code == 0
@@ -137,7 +137,7 @@ def test_a_manifest_built_anew_knows_its_source_or_adopts_it(place, elsewhere):
     elsewhere.run(*SPAN, fails=UsageError)
 
 
-def test_a_source_that_never_answered_or_gave_nothing_is_none(servers, tmp_path):
+def test_a_source_that_never_answered_or_gave_nothing_is_not_recorded(servers, tmp_path):
     one, other = servers
     one.forbidden.update(key(day) for day in DAYS)
     wrong = Place(tmp_path / "new", "http://127.0.0.1:9", source={"same_as": "", "attempts": 1, "down_after_s": 1})

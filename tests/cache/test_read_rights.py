@@ -77,7 +77,7 @@ print(json.dumps({{path: runs_of(path) for path in sys.argv[1:]}}))
 """
 
 
-def test_who_may_only_read_sees_all_that_is_committed_and_leaves_nothing(reader, folder):
+def test_a_reader_without_write_permission_sees_every_commit_and_leaves_nothing(reader, folder):
     paths = {state: leave(state, folder / state / "manifest.sqlite") for state in STATES}
     reader.close(folder)
     before = {path: path.read_bytes() for path in folder.rglob("manifest.sqlite*") if not path.name.endswith("-shm")}
@@ -87,7 +87,7 @@ def test_who_may_only_read_sees_all_that_is_committed_and_leaves_nothing(reader,
         assert beside(path.parent) == [f"manifest.sqlite{end}" for end in STATES[state]]
 
 
-def test_who_may_only_read_sees_what_a_writer_commits_meanwhile(reader, folder):
+def test_a_reader_without_write_permission_sees_what_a_writer_commits_meanwhile(reader, folder):
     """The reader has opened the file without a log; then writers come and go."""
     path = folder / "manifest.sqlite"
     begin(path)
@@ -126,7 +126,7 @@ print(json.dumps([*(refused(Manifest.read, path) for path in sys.argv[1:]), refu
 """
 
 
-def test_the_right_that_is_missing_is_named(reader, folder):
+def test_the_missing_permission_is_named(reader, folder):
     """Who, which path and which bit: for a file, a folder on the way, and a folder closed to writing."""
     paths = [folder / name / "manifest.sqlite" for name in ("file", "folder", "open")]
     for path in paths:
@@ -172,7 +172,7 @@ def test_a_file_read_in_place_that_changes_is_read_again(unshared, folder):
         assert counts == [4, 4]
 
 
-def test_rows_that_come_one_by_one_are_not_handed_out_torn(unshared, folder):
+def test_rows_read_one_by_one_are_never_torn(unshared, folder):
     path = folder / "manifest.sqlite"
     begin(path, 3)
     with Manifest.read(path, DATASET) as manifest:

@@ -172,7 +172,7 @@ def test_after_a_kill_at_each_step_of_a_replacement_all_can_be_read_at_once(plac
             check_either(read(other), before[name], READS[name](place))
 
 
-def test_what_is_neither_the_old_part_nor_the_new_one_is_refused(place, server, tmp_path):
+def test_a_part_that_is_neither_old_nor_new_is_refused(place, server, tmp_path):
     server.put(key(FIRST), pack(republished(market_day(FIRST))))
     killed = next(
         one

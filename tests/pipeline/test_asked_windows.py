@@ -100,7 +100,7 @@ def test_a_weekend_is_an_empty_window(filled):
         (["--start", "2999-01-04", "--end", "2999-01-05"], "after today"),
     ],
 )
-def test_windows_that_cannot_be_are_refused(filled, flags, words):
+def test_impossible_windows_are_refused(filled, flags, words):
     done = filled.cli("run", *flags)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr

@@ -110,7 +110,7 @@ def test_results_of_one_task_that_come_in_one_batch_are_one(place, cache, pool):
 
 
 @pytest.mark.parametrize("late", ["failed", "refused"])
-def test_what_comes_late_takes_nothing_back(place, cache, pool, late):
+def test_a_late_result_takes_nothing_back(place, cache, pool, late):
     def worse(job):
         return Failed(job, "too late") if late == "failed" else Refused(job, body(job.session), "odd", True)
 
@@ -121,7 +121,7 @@ def test_what_comes_late_takes_nothing_back(place, cache, pool, late):
     assert_whole(place)
 
 
-def test_what_was_sent_before_an_executor_is_lost_is_committed(place, cache, pool):
+def test_results_sent_before_an_executor_is_lost_are_committed(place, cache, pool):
     executor = Executor(partial(prepared, pool), end=SourceUnavailable("the workers are gone"))
     with pytest.raises(SourceUnavailable, match="the workers are gone"):
         run(cache, executor)

@@ -38,7 +38,7 @@ def test_a_ticker_whose_only_row_vanishes_loses_its_csv(place, put):
     assert list(place.csv("MSFT")) == dates(DAYS[:1])
 
 
-def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
+def test_a_repacked_file_with_equal_text_is_no_correction(place, put):
     text = flat(ROWS)
     put(DAYS[0], text)
     place.run(*SPAN)
@@ -56,7 +56,7 @@ def test_a_file_packed_anew_with_equal_text_is_no_correction(place, put):
 
 
 @pytest.mark.parametrize("times", [3, 1 << 40], ids=["at once", "in chunks"])
-def test_a_file_with_its_numbers_written_otherwise_is_no_correction(place, put, monkeypatch, times):
+def test_a_file_with_numbers_written_differently_is_no_correction(place, put, monkeypatch, times):
     """As the vendor has written volumes since 2026-02-23; only what else has changed is reported."""
     tune(monkeypatch, compared=times)
     for day in DAYS[:2]:

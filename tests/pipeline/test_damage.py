@@ -38,7 +38,7 @@ def test_a_damaged_part_does_not_stand_in_the_way_of_its_replacement(filled_here
     ],
     ids=["deleted", "emptied", "a row added", "a row changed"],
 )
-def test_a_csv_that_is_not_as_it_was_left_is_made_anew_from_the_parts(filled, spoil):
+def test_a_changed_csv_is_rebuilt_from_the_parts(filled, spoil):
     filled.run(*SPAN)
     before = filled.tiers()
     spoil(filled.tracked / "AAPL_1d_data.csv")
@@ -48,7 +48,7 @@ def test_a_csv_that_is_not_as_it_was_left_is_made_anew_from_the_parts(filled, sp
     assert filled.tiers() == before
 
 
-def test_a_changed_csv_is_not_built_upon(filled):
+def test_a_changed_csv_is_not_extended(filled):
     filled.run(*window(DAYS[:6]))
     path = filled.tracked / "AAPL_1d_data.csv"
     path.write_text(path.read_text().replace("2025-03-04", "2025-03-01"))

@@ -60,7 +60,7 @@ def rows_of(text, ticker):
 
 
 def written(number):
-    """A number as a CSV has it: a whole one with a point and a zero, and no more zeros, whatever the file has."""
+    """A number as a CSV has it: a whole one ends with `.0`, however many zeros the file has."""
     return pointed(number if float(number) % 1 else str(int(float(number))))
 
 
@@ -156,7 +156,7 @@ class TestEveryDataset:
 
 
 @pytest.mark.parametrize("dataset", OF_DAYS)
-def test_the_csvs_of_days_hold_the_numbers_of_the_files(runs, here, dataset):
+def test_daily_csvs_contain_the_numbers_of_the_files(runs, here, dataset):
     place = here(dataset)
     fields = ["open", "high", "low", "close", *["volume"] * dataset.has_volume]
     for ticker in tracked_of(dataset):
@@ -183,7 +183,7 @@ def test_no_file_is_anothers(runs, here):
     assert parts == set(root.rglob("*.csv.gz"))
 
 
-def test_a_manifest_that_is_gone_is_made_anew_of_each_datasets_own_parts(runs, here, seaweed, library, tmp_path):
+def test_a_missing_manifest_is_rebuilt_from_each_datasets_own_parts(runs, here, seaweed, library, tmp_path):
     shutil.copytree(here(STOCKS_DAY).root, tmp_path / "cache")
     for path in (tmp_path / "cache").glob("manifest.sqlite*"):
         path.unlink()

@@ -63,7 +63,7 @@ def test_a_yahoo_that_takes_too_long_is_left_alone_and_asked_by_the_next_run(her
     assert "Yahoo was not asked for AAPL, BRK.B: it takes too long to answer; the next run asks again" in ran.notices
 
 
-def test_tickers_without_a_spelling_at_yahoo_are_said(here):
+def test_tickers_without_a_yahoo_symbol_are_reported(here):
     ran = here.place.run(*SPAN, tracked={"AAPL", "BCpC"})
     assert "not looked up at Yahoo, symbol unknown there: FTV.WD" not in ran.notices
     ran = here.place.run(*SPAN, tracked={"BRK.B", "FTV.WD"})
@@ -137,7 +137,7 @@ def test_three_tickers_without_an_answer_are_an_outage(four):
     assert asked_of_four(four) == ([], alarms)
 
 
-def test_another_securitys_prices_are_refused_and_said_once(here):
+def test_another_securitys_prices_are_refused_and_reported_once(here):
     here.yahoo.securities["AAPL"] = security(DAYS, first=7.0)
     here.server.forbidden.update(map(key, DAYS[:3]))
     ran = run(here)
@@ -146,7 +146,7 @@ def test_another_securitys_prices_are_refused_and_said_once(here):
     assert [notice for notice in run(here).notices if "AAPL" in notice] == []
 
 
-def test_a_split_that_yahoo_dates_otherwise_is_found_though_all_else_agrees(here):
+def test_a_split_that_yahoo_dates_differently_is_found_though_all_else_agrees(here):
     late = {day: (*(4 * price for price in AAPL.bars[day][:4]), AAPL.bars[day][4] / 4) for day in DAYS[20:23]}
     here.yahoo.securities["AAPL"] = Security(AAPL.bars | late, {DAYS[23]: (4, 1)}, {})
     here.server.forbidden.update(map(key, DAYS[:3]))

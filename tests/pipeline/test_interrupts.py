@@ -397,7 +397,7 @@ def test_ctrl_c_in_the_middle_of_a_query_lets_the_query_end(place, server, tmp_p
     finish_and_compare(place, server, tmp_path)
 
 
-def test_a_second_run_is_told_who_holds_the_cache(place, server):
+def test_a_second_run_fails_and_names_the_holder_of_the_cache(place, server):
     server.faults = SLOW
     with started(place) as first:
         first.until("run_started")

@@ -80,7 +80,7 @@ def test_they_are_held_whole_and_read_as_others_are(place, server, tmp_path, req
     assert place.run(*SPAN).gets == []
 
 
-def test_their_manifest_is_built_anew_from_the_parts(place, large):
+def test_their_manifest_is_rebuilt_from_the_parts(place, large):
     place.run(*SPAN)
     before = place.logical_manifest()
     for path in place.root.glob("manifest.sqlite*"):
@@ -89,7 +89,7 @@ def test_their_manifest_is_built_anew_from_the_parts(place, large):
     assert (ran.gets, place.logical_manifest()) == ([], before)
 
 
-def test_a_part_that_is_not_what_it_says_is_fetched_again(place, large):
+def test_a_part_that_does_not_match_its_record_is_fetched_again(place, large):
     place.run(*SPAN)
     part = place.part(DAYS[0])
     part.write_bytes(part.read_bytes().replace(b"\x03\0\0", b"\x03\1\0", 1))
@@ -148,7 +148,7 @@ def test_equal_rows_under_a_new_etag_are_no_change_and_the_archive_stays(place, 
 
 
 @pytest.mark.parametrize("save_others", [True, False])
-def test_a_file_that_lacks_rows_is_refused_and_can_be_accepted(place, server, large, save_others):
+def test_a_file_with_missing_rows_is_refused_and_can_be_accepted(place, server, large, save_others):
     place.run(*SPAN, save_others=save_others)
     held = place.tiers()
     lines = market_day(DAYS[0]).splitlines(keepends=True)

@@ -75,7 +75,7 @@ def test_large_files_end_as_small_ones_do(server, place, tmp_path, monkeypatch):
     assert all((place.tracked / name).read_bytes() == (calm.tracked / name).read_bytes() for name in names)
 
 
-def test_the_next_run_goes_on_with_what_a_failed_one_has_left(server, place):
+def test_the_next_run_resumes_what_a_failed_one_left(server, place):
     there = half_done(server, place)
     before = server.sent[KEY]
     ran = place.run(*SPAN)
@@ -85,7 +85,7 @@ def test_the_next_run_goes_on_with_what_a_failed_one_has_left(server, place):
     assert spooled(place) == []
 
 
-def test_what_is_half_there_of_another_version_is_given_up(server, place):
+def test_a_partial_download_of_another_version_is_discarded(server, place):
     half_done(server, place)
     server.put(KEY, packed_day(OTHER))
     before = server.sent[KEY]
@@ -95,7 +95,7 @@ def test_what_is_half_there_of_another_version_is_given_up(server, place):
     assert spooled(place) == []
 
 
-def test_what_is_half_there_outlives_runs_of_other_windows_and_troubles_no_command(server, place):
+def test_a_partial_download_outlives_runs_of_other_windows_and_disturbs_no_command(server, place):
     half_done(server, place)
     assert place.run(DAYS[1], DAYS[1]).finished.exit_code == 0
     assert noted(spool_of(place, DAY)) > 0
@@ -105,7 +105,7 @@ def test_what_is_half_there_outlives_runs_of_other_windows_and_troubles_no_comma
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_what_is_no_gzip_is_fetched_once_more_and_then_moved_into_quarantine(server, place, times):
+def test_a_file_that_is_not_gzip_is_fetched_once_more_and_then_quarantined(server, place, times):
     """Without an MD5 only the gzip checksum shows it."""
     server.put(KEY, packed_day(DAY), etag="0123-2")
     struck = []

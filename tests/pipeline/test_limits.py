@@ -49,7 +49,7 @@ def test_a_run_makes_do_with_few_open_files_and_asks_for_as_many_as_it_may_have(
 
 
 @pytest.mark.parametrize("most", sampled([10, 12]))
-def test_too_few_open_files_are_named_and_the_next_run_goes_on(place: Place, most: int) -> None:
+def test_too_few_open_files_are_reported_and_the_next_run_goes_on(place: Place, most: int) -> None:
     code, said = limited(place, f"ulimit -n {most}", *RUN)
     assert code == 5
     assert "open" in said.splitlines()[-1]
@@ -126,7 +126,7 @@ POISONED = PanicException("LazyLock instance has previously been poisoned")
     ],
     ids=repr,
 )
-def test_what_is_used_up_is_named(error: BaseException, word: str) -> None:
+def test_the_exhausted_resource_is_named(error: BaseException, word: str) -> None:
     assert word in (used_up(error) or "")
 
 

@@ -51,7 +51,7 @@ def test_without_the_rest_a_new_ticker_is_fetched_again_and_nothing_held_is_give
     assert filled_here.reassembled(DAYS[1]) == flat(ROWS)
 
 
-def test_without_any_ticker_all_goes_into_the_archive_and_the_user_is_told_how(filled):
+def test_without_any_ticker_all_goes_into_the_archive_and_the_user_learns_how_to_add_some(filled):
     ran = filled.run(*SPAN, tracked=())
     assert (ran.finished.exit_code, ran.finished.tracked_rows) == (0, 0)
     assert all(filled.part_text(day, "archive") == market_day(day) for day in DAYS)

@@ -17,7 +17,7 @@ def place(server, tmp_path):
 
 
 @pytest.mark.parametrize("repaired", [False, True])
-def test_a_part_that_cannot_be_had_again_stops_no_csv_that_is_not_made_of_it(place, server, repaired):
+def test_a_lost_part_stops_only_csvs_that_are_built_from_it(place, server, repaired):
     """The subscription no longer covers its session, so each run says so; new rows reach all CSVs that can be built."""
     place.run(*window(DAYS[:6]))
     server.forbidden.update(map(key, DAYS[:2]))
@@ -36,7 +36,7 @@ def test_a_part_that_cannot_be_had_again_stops_no_csv_that_is_not_made_of_it(pla
         assert list(place.csv(ticker)) == [str(day) for day in DAYS]
 
 
-def test_a_repair_does_not_call_here_what_the_source_has_refused(place, server):
+def test_a_repair_does_not_count_refused_sessions_as_restored(place, server):
     place.run(*window(DAYS))
     server.forbidden.update(map(key, DAYS[:2]))
     place.part(DAYS[1]).unlink()
@@ -49,7 +49,7 @@ def test_a_repair_does_not_call_here_what_the_source_has_refused(place, server):
 
 @pytest.mark.parametrize("tier", ["tracked", "archive"])
 @pytest.mark.parametrize(("known", "refused"), [("gone", "forbidden"), ("distrusted", "unlisted")])
-def test_a_session_that_is_not_whole_and_cannot_be_had_again_is_named_each_night(place, server, tier, known, refused):
+def test_a_damaged_session_that_cannot_be_downloaded_again_is_named_each_night(place, server, tier, known, refused):
     place.run(*window(DAYS))
     lost, kept = DAYS[1], dict(server.objects)
     place.part(lost, tier).unlink()

@@ -68,7 +68,7 @@ def test_few_packed_bytes_do_not_take_what_they_stand_for(kind, loopback_keys, t
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="nobody says what a process took")
 @pytest.mark.parametrize("kind", KINDS)
-def test_nor_do_they_as_replacements_that_are_compared(kind, loopback_keys, tmp_path):
+def test_nor_do_they_when_compared_as_replacements(kind, loopback_keys, tmp_path):
     with loopback.serve({key(day): gzip.compress(TEXTS[kind]) for day in DAYS}) as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         first, last = window(DAYS)

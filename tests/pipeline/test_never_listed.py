@@ -34,7 +34,7 @@ def states(ran):
     return done.exit_code, done.committed, done.absent, done.unpublished
 
 
-def test_days_before_the_first_file_are_absent_and_said(place):
+def test_days_before_the_first_file_are_absent_and_reported(place):
     ran = place.run(*LAST_YEAR)
     assert states(ran) == (0, 0, 20, 0)
     (said,) = ran.notices
@@ -68,7 +68,7 @@ def test_a_dataset_of_which_nothing_is_listed_is_a_warning_and_exit_3(place, ser
 @pytest.mark.parametrize(
     "asked", [("list",), ("run", "--dry-run"), ("list", "--json"), ("run", "--dry-run", "--quiet")]
 )
-def test_who_only_looks_is_told_as_a_run_is(place, server, asked):
+def test_readers_are_warned_as_a_run_is(place, server, asked):
     named = ("-d", "crypto-day", "-d", "stocks-day", "--start", DAYS[0], "--end", DAYS[-1])
     told = place.here(*asked, *named)
     assert (told.code, (told.out + told.err).count("lists no file of crypto-day for any year")) == (3, 1)
@@ -98,7 +98,7 @@ def test_one_dataset_without_files_hides_no_other(place, server):
     assert done[1]["committed"] == 6
 
 
-def test_a_day_that_is_not_published_yet_is_no_alarm_and_costs_no_request(place, monkeypatch):
+def test_a_day_not_published_yet_raises_no_alarm_and_costs_no_request(place, monkeypatch):
     monkeypatch.setattr("ingest.planning.survey.today", lambda: DAYS[-1] + timedelta(days=1))
     tomorrow = trading_days(DAYS[-1] + timedelta(days=1), 1)[0]
     ran = place.run(tomorrow, tomorrow)
@@ -126,7 +126,7 @@ def test_the_end_of_a_year_that_was_never_published_is_not_still_to_come(tmp_pat
         assert states(place.run(old[0], date(2024, 12, 18))) == (0, 3, 0, 0)
 
 
-def test_a_dataset_that_is_published_no_more_is_a_warning(place, monkeypatch):
+def test_a_dataset_that_is_no_longer_published_is_a_warning(place, monkeypatch):
     monkeypatch.setattr("ingest.planning.survey.today", lambda: date(2025, 4, 30))
     (said,) = warnings(place.run(DAYS[0], date(2025, 4, 30)))
     assert said.startswith(f"the newest file that the source lists is {DAYS[-1]}; ")

@@ -104,7 +104,7 @@ def recorded(place):
 
 
 @pytest.mark.parametrize(("file", "expected"), sampled_by_name(FILES))
-def test_what_is_odd_is_recorded_once_and_told_and_no_row_is_dropped(place, server, file, expected):
+def test_findings_are_recorded_and_reported_once_and_no_row_is_dropped(place, server, file, expected):
     server.put(key(ODD), pack(file))
     command = ("run", "--start", str(DAYS[0]), "--end", str(DAYS[-1]))
     told = place.here(*command)

@@ -90,7 +90,7 @@ def problems(cache):
 
 
 @pytest.mark.parametrize("tuning", TUNINGS, ids=["at once", "in chunks"])
-def test_all_that_is_done_with_parts_is_done_in_memory(place, cache, tmp_path, tuning):
+def test_everything_done_with_parts_works_in_memory(place, cache, tmp_path, tuning):
     commit(cache, [fetched(cache, tuning, day) for day in DAYS])
     other = Place(tmp_path / "files" / "cache", "http://127.0.0.1:1")
     with for_run(other.settings(), STOCKS_DAY, Window(*window(DAYS))) as files:
@@ -113,7 +113,7 @@ def keys():
 
 @pytest.mark.parametrize("tuning", TUNINGS, ids=["at once", "in chunks"])
 @pytest.mark.parametrize("published", [0, 1])
-def test_a_replacement_that_was_broken_off_is_carried_through_and_read_meanwhile(cache, tuning, published):
+def test_an_interrupted_replacement_is_completed_and_read_meanwhile(cache, tuning, published):
     commit(cache, [fetched(cache, tuning, DAYS[0])])
     before = rows(cache)
     cache.parts.left = published
@@ -143,7 +143,7 @@ def test_a_part_that_is_lost_or_damaged_is_found(cache):
         rows(cache)
 
 
-def test_a_manifest_that_is_lost_is_built_of_the_parts(place, cache, tmp_path):
+def test_a_lost_manifest_is_rebuilt_from_the_parts(place, cache, tmp_path):
     commit(cache, [fetched(cache, TUNINGS[0], day) for day in DAYS])
     another = Place(tmp_path / "another" / "cache", "http://127.0.0.1:1")
     with opened(another, cache.parts) as bare:

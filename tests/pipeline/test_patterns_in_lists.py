@@ -95,14 +95,14 @@ def test_without_the_rest_a_wider_pattern_is_fetched_and_a_narrower_one_is_not(p
     assert csvs(place) == ["BTC-EUR", "BTC-USD", "ETH-USD", "ETH-USDT"]
 
 
-def test_a_pattern_that_nothing_matches_is_told_of(place):
+def test_a_pattern_that_nothing_matches_is_reported(place):
     assert any(
         "no stored session contains a ticker that matches X:*-UDS" in one
         for one in place.run(*SPAN, {"X:*-UDS"}).notices
     )
 
 
-def test_a_manifest_that_is_gone_is_built_anew_with_its_patterns(place):
+def test_a_missing_manifest_is_rebuilt_with_its_patterns(place):
     place.run(*SPAN, tracked={"X:*-USD"})
     before = place.logical_manifest()
     for path in place.root.glob("manifest.sqlite*"):
@@ -154,7 +154,7 @@ def test_only_new_sessions_and_the_members_that_may_match_are_read(bucket, tmp_p
     assert list(place.csv("SPY250321P00500000")) == [str(day), str(later)]
 
 
-def test_a_cache_cut_by_patterns_is_whole_and_is_mended(place):
+def test_a_cache_split_by_patterns_is_whole_and_can_be_repaired(place):
     place.run(*SPAN, tracked={"X:*-USD"})
     before = place.tiers()
     assert verify(place.settings(), deep=True, dataset=CRYPTO).problems == ()
@@ -165,7 +165,7 @@ def test_a_cache_cut_by_patterns_is_whole_and_is_mended(place):
     assert (ran.gets, place.tiers()) == ([DAYS[1]], before)
 
 
-def test_so_many_csvs_that_it_may_be_a_slip_are_a_warning(place):
+def test_suspiciously_many_csvs_are_a_warning(place):
     with patch.object(expand, "_MANY", 2):
         ran = place.run(*SPAN, tracked={"X:*-USD"})
     (told,) = [one for one in ran.events if getattr(one, "message", "").startswith("X:*-USD")]

@@ -148,7 +148,7 @@ def test_a_limited_run_goes_on_where_a_floor_is_known(place, refuse):
     assert place.run(*window(DAYS), max_files=1, max_bytes=10**9).gets == [DAYS[9]]
 
 
-def test_a_lapse_seen_on_a_night_without_news_is_no_floor(place, refuse):
+def test_a_lapse_seen_on_a_night_without_new_files_is_not_a_floor(place, refuse):
     place.run(DAYS[0], DAYS[20])
     refuse(*DAYS)
     assert alarms(place.run(DAYS[0], DAYS[20])) == []

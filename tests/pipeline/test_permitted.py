@@ -81,7 +81,7 @@ def test_few_sessions_are_asked_for_as_they_are(place, allow):
     assert permission(place) == Permission(DAYS[2], DAYS[5], DAYS[1])
 
 
-def test_what_the_floor_rolls_past_stays_and_is_warned_of_once(place, allow):
+def test_sessions_that_the_floor_passes_stay_and_are_warned_about_once(place, allow):
     allow(5, 0)
     place.run(*window(DAYS))
     allow(8, 0)
@@ -135,7 +135,7 @@ def test_a_better_plan_opens_in_waves(place, allow):
     assert permission(place).first == DAYS[0]
 
 
-def test_a_plan_without_any_file_is_said_and_asked_at_its_edges(place, allow):
+def test_a_subscription_without_any_file_is_reported_and_probed_at_its_edges(place, allow):
     allow(40, 0)
     ran = place.run(*window(DAYS))
     assert (ran.finished.exit_code, ran.finished.committed, ran.finished.forbidden) == (0, 0, 40)

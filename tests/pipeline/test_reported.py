@@ -24,7 +24,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(filled, tmp_path):
     assert list(other.root.parent.iterdir()) == []
 
 
-def test_a_dry_run_beside_what_is_held_changes_nothing(filled_here, put):
+def test_a_dry_run_on_a_filled_cache_changes_nothing(filled_here, put):
     filled_here.run(*window(DAYS[:5]))
     put(DAYS[1], flat(ROWS))
     before = (filled_here.tiers(), filled_here.logical_manifest(), filled_here.query("SELECT * FROM runs"))
@@ -36,7 +36,7 @@ def test_a_dry_run_beside_what_is_held_changes_nothing(filled_here, put):
     assert (filled_here.tiers(), filled_here.logical_manifest(), filled_here.query("SELECT * FROM runs")) == before
 
 
-def test_json_is_an_object_a_line_with_the_summary_last(filled):
+def test_json_is_one_object_per_line_with_the_summary_last(filled):
     done = filled.cli("run", "--json", "--start", SPAN[0], "--end", SPAN[1])
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     names = [line["event"] for line in lines]
@@ -57,7 +57,7 @@ def test_quiet_says_nothing_when_all_is_well_and_warns_when_not(filled_here, put
     assert str(DAYS[0]) in done.stderr
 
 
-def test_status_counts_what_is_held_and_what_is_lacking(filled_here, seaweed, bucket, put):
+def test_status_counts_what_is_stored_and_what_is_missing(filled_here, seaweed, bucket, put):
     seaweed.delete(bucket, key(DAYS[2]))
     put(DAYS[6], packed=b"nonsense")
     filled_here.run(DAYS[0], date(2025, 3, 14))
@@ -93,7 +93,7 @@ def test_status_of_an_empty_cache_makes_none(tmp_path, filled):
     assert list(other.root.parent.iterdir()) == []
 
 
-def test_status_tells_by_its_exit_code_whether_the_newest_session_is_too_old(filled):
+def test_the_exit_code_of_status_shows_whether_the_newest_session_is_too_old(filled):
     filled.run(*SPAN)
     age = filled.status().age_sessions
     assert age > 100

@@ -68,7 +68,7 @@ def gone(pid):
     return False
 
 
-def test_a_program_that_tells_no_keys_is_ended_and_named_and_holds_no_lock(place, told_by, tmp_path):
+def test_a_program_that_supplies_no_keys_is_ended_and_named_and_holds_no_lock(place, told_by, tmp_path):
     told_by(STARTS_ANOTHER, tmp_path)
     command = place.command("run", "--start", DAYS[0], "--end", DAYS[-1])
     environment = place.environment(INGEST_SOURCE__KEYS_TIMEOUT_S="1")
@@ -125,7 +125,7 @@ def test_a_program_behind_a_role_has_the_same_limit(place, loopback_keys, told_b
         assert gone(int((tmp_path / "child").read_text()))
 
 
-def test_keys_that_are_told_again_in_the_midst_of_a_run_have_a_limit_too(place, told_by, tmp_path):
+def test_keys_renewed_in_the_middle_of_a_run_have_a_limit_too(place, told_by, tmp_path):
     """They expire soon, so each request asks for them again: the third time, the program supplies none."""
     told_by(TELLS, tmp_path, 2, f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}")
     ran = place.run(*window(DAYS), keys_timeout_s=2, fails=SourceRefused)

@@ -74,7 +74,7 @@ def test_the_first_of_repeated_rows_counts_and_all_are_kept(place, put):
     assert Finding(finding.CONFLICTING, 2, ("AAPL", "MSFT")) in event.findings
 
 
-def test_an_unknown_column_is_said_once(place, put):
+def test_an_unknown_column_is_reported_once(place, put):
     for day in DAYS[:3]:
         put(day, flat(ROWS, header="ticker,volume,open,close,high,low,window_start,otc"))
     ran = place.run(*SPAN)
