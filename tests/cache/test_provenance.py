@@ -137,7 +137,7 @@ def test_a_rebuilt_manifest_knows_its_source_or_adopts_it(place, elsewhere):
     elsewhere.run(*SPAN, fails=UsageError)
 
 
-def test_a_source_that_never_answered_or_gave_nothing_is_not_recorded(servers, tmp_path):
+def test_a_source_that_never_answered_or_gave_nothing_can_be_replaced(servers, tmp_path):
     one, other = servers
     one.forbidden.update(key(day) for day in DAYS)
     wrong = Place(tmp_path / "new", "http://127.0.0.1:9", source={"same_as": "", "attempts": 1, "down_after_s": 1})
