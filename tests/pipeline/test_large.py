@@ -42,7 +42,7 @@ ROOM = Room(100, 10_000)
 
 @pytest.fixture
 def large(monkeypatch):
-    """Everything is large: its text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
+    """Everything is large: text is read in chunks of 2 kB, and packed in members of 1.5 kB."""
     tune(monkeypatch, at_once=0, chunk=2000, piece=700, large_member=1500)
 
 
@@ -287,8 +287,8 @@ class TestCompared:
             assert (old.tickers(), found.left_out) == (mine.tickers, 0)
 
     @pytest.mark.parametrize("room", [None, ROOM], ids=["at once", "in chunks"])
-    def test_columns_in_another_order_are_told_in_the_new_one(self, room):
-        """And a number that is written otherwise is the same in any order."""
+    def test_columns_in_another_order_are_listed_in_the_new_one(self, room):
+        """And a number that is written differently is equal in any order."""
         old = Version(("ticker", "close", "b"), lambda: iter([b"ticker,close,b\nA,1,2\nB,3,4\n"]))
         new = Version(("b", "ticker", "close"), lambda: iter([b"b,ticker,close\n2,A,1.00\n4,B,5\n"]))
         found = compare(old, new, room)
