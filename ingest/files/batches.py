@@ -24,13 +24,13 @@ class Batch:
     All contents are made durable together, then renamed, then the names are made durable together.
     """
 
-    def __init__(self) -> None:
-        self._staged = list[Path]()
+    def __init__(self, most: int = _MOST) -> None:
+        self._staged, self._most = list[Path](), most
         self._folders = set[Path]()
 
     def put(self, path: Path, data: bytes) -> os.stat_result:
         """Write the new content of a file; returns its state, which renaming does not change. Raises CacheError."""
-        if len(self._staged) >= _MOST:
+        if len(self._staged) >= self._most:
             self.end()
         staged = durable.stage(path, data, sync=False)
         self._staged.append(path)
@@ -71,9 +71,9 @@ class Batch:
 
 
 @contextmanager
-def together() -> Iterator[Batch]:
+def together(most: int = _MOST) -> Iterator[Batch]:
     """A batch whose files are in place, durably, once the block has ended without an error. Raises CacheError."""
-    batch = Batch()
+    batch = Batch(most)
     try:
         yield batch
         batch.end()

@@ -56,8 +56,6 @@ _SKEW_S = 60
 _IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
 """Waits of a check are shorter than those of a nightly run."""
 
-_LITTLE_DISK = 1_000_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -105,7 +103,8 @@ def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
         refuse_network(root)
         found = {dataset.short: _health(settings, dataset) for dataset in datasets}
         told = "; ".join(f"{name}: {health.text}" for name, health in found.items())
-        space = _space(root, told if len(found) > 1 else next(iter(found.values())).text)
+        health = told if len(found) > 1 else next(iter(found.values())).text
+        space = _space(root, health, settings.tuning.little_disk)
         return replace(space, hints=tuple(hint for health in found.values() for hint in health.hints))
     except OSError as error:
         return Check("cache", False, str(error), "see [cache] root")
@@ -133,7 +132,7 @@ def _health(settings: Settings, dataset: Dataset) -> Message:
     return Message(", ".join(found), hints)
 
 
-def _space(root: Path, health: str) -> Check:
+def _space(root: Path, health: str, little: int) -> Check:
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     found = f"{root}: {health}; {free / 1e9:.1f} GB free"
@@ -141,7 +140,7 @@ def _space(root: Path, health: str) -> Check:
         return Check("cache", False, f"{there} is not a folder", "choose another [cache] root")
     if not os.access(there, os.W_OK):
         return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or allow writing")
-    if free < _LITTLE_DISK:
+    if free < little:
         return Check("cache", False, found, "make room: two years take 0.12 GB, all of the history 1.4 GB")
     return Check("cache", True, found)
 

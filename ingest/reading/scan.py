@@ -17,9 +17,6 @@ from ingest.market.patterns import covers, some
 from ingest.reading import rows
 from ingest.settings import Settings
 
-_BATCH = 32
-"""Sessions of a row a ticker that are read at once: about 300,000 rows where all tickers are wanted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
@@ -56,7 +53,7 @@ def _asked(what: Scanned, predicate: pl.Expr | None, n_rows: int | None) -> Iter
     filtered: the filter says nothing then of what is to be read. `filter(…).head(5)` comes without a number.
     """
     if n_rows is None:
-        return _frames(what, pushdown_of(predicate), _BATCH)
+        return _frames(what, pushdown_of(predicate), what.settings.tuning.scanned_sessions)
     return _first(n_rows, _frames(what, Pushdown(None, None), 1))
 
 

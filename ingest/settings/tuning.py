@@ -32,6 +32,9 @@ class Tuning:
     most_grown: int = 64 << 20
     """The most bytes of an object that has replaced the listed one, unless that was half as large already."""
 
+    most_pages: int = 1000
+    """The most pages of a year's listing, of which one usually suffices: an endless listing is not a listing."""
+
     tell_every_s: float = 0.25
     """How often the progress of a large object is reported."""
 
@@ -155,6 +158,17 @@ class Tuning:
 
     gather_s: float = 0.1
     """How long the committer waits for others to share a transaction, whose cost hardly depends on their number."""
+
+    # Looking
+
+    scanned_sessions: int = 32
+    """Sessions of a row a ticker that a lazy scan reads at once: about 300,000 rows where all tickers are wanted."""
+
+    look_again_s: float = 2.0
+    """How long `verify` waits before it looks again: a run in progress commits what it has published within less."""
+
+    little_disk: int = 1_000_000_000
+    """Free bytes below which `check` says so."""
 
 
 DEFAULT = Tuning()

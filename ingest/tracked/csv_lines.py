@@ -6,7 +6,7 @@ import polars as pl
 
 from ingest.cache.cache import Layout
 from ingest.cache.layout import PartsOf
-from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
+from ingest.cache.parts.lines import BATCH_BYTES, batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.market.datasets import Dataset
 from ingest.market.epochs import in_ns, is_near, of_text
 
@@ -19,17 +19,21 @@ _ZONE = "America/New_York"
 _NS_PER_S = 1_000_000_000
 
 
-def extract(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
+def extract(
+    layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str], batch_bytes: int = BATCH_BYTES
+) -> pl.DataFrame:
     """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
 
     Minutes have the second (since the epoch) at which they begin instead of the date: as `TIMED`. If there are several
     rows of one date or minute, the first one counts; for minutes, the first that is of its session's date. A minute
-    whose stamp is not a time, or is in another week, is left out. Raises CacheError if a part cannot be read.
+    whose stamp is not a time, or is in another week, is left out.
+
+    About `batch_bytes` of text are parsed at once. Raises CacheError if a part cannot be read.
     """
     dataset = layout.dataset
     schema = TIMED if dataset.kind.timed else SCHEMA
     order = schema.names()[:2]
-    found = batches(dated_texts(layout.parts, sessions, wanted))
+    found = batches(dated_texts(layout.parts, sessions, wanted), batch_bytes)
     frames = [_lines(text, columns, wanted, dataset) for columns, text in found]
     rows = _own_first(pl.concat(frames)) if frames else pl.DataFrame(schema=schema)
     return rows.unique(order, keep="first", maintain_order=True).sort(order)

@@ -2,7 +2,6 @@
 
 import gzip
 from itertools import pairwise
-from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,7 @@ def _starts(header: bytes, rows: list[bytes]) -> npt.NDArray[np.int64]:
 
 def _packed(header: bytes, rows: list[bytes]) -> tuple[bytes, members.Packed]:
     text = header + b"".join(rows)
-    with mock.patch.object(members, "BLOCK", SMALL):
-        return text, members.pack(text, _starts(header, rows))
+    return text, members.pack(text, _starts(header, rows), SMALL)
 
 
 def _members(packed: members.Packed) -> list[bytes]:

@@ -5,7 +5,6 @@ import hashlib
 import re
 from collections import Counter
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,6 @@ from parts_kit import PART, in_memory, local, put
 from splitting_kit import parted
 
 from ingest.cache.layout import MemberIndex
-from ingest.cache.parts import members as blockgzip
 from ingest.cache.parts import parts
 from ingest.errors import CacheError
 from ingest.splitting.part_text import PartText
@@ -33,8 +31,7 @@ def _part(rows: list[bytes]) -> PartText:
 
 
 def _pack(rows: list[bytes], block: int = 64) -> parts.PackedPart:
-    with mock.patch.object(blockgzip, "BLOCK", block):
-        return parts.pack_part(_part(rows))
+    return parts.pack_part(_part(rows), block)
 
 
 def _of(lines: bytes, wanted: frozenset[str]) -> Counter[bytes]:

@@ -73,9 +73,8 @@ def test_a_sync_that_fails_ends_the_run_with_nothing_replaced_and_nothing_called
     assert [path.name for path in place.tracked.iterdir() if path.is_file()] == []
 
 
-def test_a_batch_holds_a_thousand_temporary_files_at_most(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "_MOST", 10)
-    with batches.together() as batch:
+def test_a_batch_holds_a_thousand_temporary_files_at_most(tmp_path):
+    with batches.together(most=10) as batch:
         for number in range(25):
             batch.put(tmp_path / f"{number}", b"new")
             assert len(list(tmp_path.glob(".*.tmp"))) <= 10

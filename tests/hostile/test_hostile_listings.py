@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled
+from tuning_kit import tune
 
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, SourceRefused
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.sources.massive import client
 
 DAY = date(2025, 3, 3)
 TEXT = "\n".join([HEADER, row("AAPL"), row("MSFT"), ""]).encode()
@@ -237,13 +237,11 @@ def test_a_page_that_leads_to_itself_again_and_again_ends_the_run(place):
     assert len(ran.wire.sent) == 2 * QUICKLY["attempts"]
 
 
-def test_a_listing_that_never_ends_is_given_up(place):
+def test_a_listing_that_never_ends_is_given_up(place, monkeypatch):
     tokens = iter(range(10**9))
     encoded = loopback._token
-    with (
-        pages(lambda page: page.replace(LAST, following(encoded(f"0{next(tokens)}")))),
-        patch.object(client, "_MAX_PAGES", 12),
-    ):
+    tune(monkeypatch, most_pages=12)
+    with pages(lambda page: page.replace(LAST, following(encoded(f"0{next(tokens)}")))):
         ran = place.run(DAY, DAY, fails=SourceRefused)
     assert "does not end within 12 pages" in str(ran.error)
     assert len(ran.wire.sent) == 12
@@ -277,7 +275,8 @@ def test_any_page(place, changes):
             changed[at : at + size] = new
         return changed.decode("utf-8", "replace")
 
-    with pages(change), patch.object(client, "_MAX_PAGES", 5):
+    with pages(change), pytest.MonkeyPatch.context() as patched:
+        tune(patched, most_pages=5)
         try:
             assert place.preview(DAY, DAY, attempts=1)
         except (Disrupted, SourceRefused) as error:

@@ -401,7 +401,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
-    monkeypatch.setattr("ingest.maintenance.check._LITTLE_DISK", 1 << 60)
+    tune(monkeypatch, little_disk=1 << 60)
     with serving() as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
     assert (failing(results), results["cache"].advice[:9]) == (["cache"], "make room")

@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 from pipeline_kit import assert_same, flat, key, market_day, window
 from runs_kit import DAYS, ROWS, SPAN
+from tuning_kit import tune
 
 from ingest.cache.parts import note
 from ingest.demo.files.market import pack
@@ -339,7 +340,7 @@ def test_a_run_that_ends_amid_a_look_breaks_nothing(place, server, monkeypatch):
 
     monkeypatch.setattr(session, "check_session", slow)
     monkeypatch.setattr(cache, "ThreadPoolExecutor", lambda count: ThreadPoolExecutor(1))
-    monkeypatch.setattr(cache, "_LOOK_AGAIN_S", 0)
+    tune(monkeypatch, look_again_s=0)
     found = verify(place.settings())
     assert found.problems == ()
     assert len(looks) == 2 * len(DAYS)

@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 from minutes_kit import at, minutes_text
 from pipeline_kit import Place, flat, trading_days, write_keys
+from tuning_kit import tune
 
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
-from ingest.reading import history, scan
+from ingest.reading import history
 from ingest.reading import rows as reading
 
 DAYS = trading_days(date(2025, 3, 3), 7)
@@ -46,7 +47,7 @@ def scanned(request, tmp_path_factory):
     objects = {dataset.key(day): pack(TEXTS[dataset](day)) for day in DAYS}
     with pytest.MonkeyPatch.context() as patch, loopback.serve(objects) as server:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
-        patch.setattr(scan, "_BATCH", 3)
+        tune(patch, scanned_sessions=3)
         place = Place(home / "cache", server.endpoint_url, dataset=dataset)
         place.run(DAYS[0], DAYS[-1], tracked={"AAPL", "ZZ"})
         yield dataset, place.settings(), history.scan(place.settings(), dataset, None, None).collect()

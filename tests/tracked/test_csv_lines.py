@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest import mock
 
 import pytest
 from hypothesis import example, given
@@ -17,7 +16,8 @@ from splitting_kit import parted
 
 from ingest.cache.cache import Layout
 from ingest.cache.layout import MemberIndex, PartKey, PartsOf
-from ingest.cache.parts import lines, members, parts
+from ingest.cache.parts import parts
+from ingest.cache.parts.lines import BATCH_BYTES
 from ingest.errors import CacheError, UnreadableFile
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Tier
@@ -46,14 +46,13 @@ class Cache:
         both: list[tuple[Tier, object]] = [("tracked", cut.tracked), ("archive", cut.archive)]
         for tier, part in both:
             if part is not None:
-                with mock.patch.object(members, "BLOCK", block):
-                    packed = parts.pack_part(part)  # type: ignore[arg-type]
+                packed = parts.pack_part(part, block)  # type: ignore[arg-type]
                 put(self.layout.parts, packed.data, PartKey(session, tier))
                 index[tier] = packed.index
         self.sessions.append(PartsOf(session, frozenset(tracked), cut.cut, cut.header.columns, index))
 
-    def extract(self, *wanted: str) -> list[tuple[str, str, str]]:
-        return csv_lines.extract(self.layout, self.sessions, frozenset(wanted)).rows()
+    def extract(self, *wanted: str, batch_bytes: int = BATCH_BYTES) -> list[tuple[str, str, str]]:
+        return csv_lines.extract(self.layout, self.sessions, frozenset(wanted), batch_bytes).rows()
 
 
 @pytest.fixture
@@ -201,13 +200,12 @@ def test_nothing_wanted_or_held_is_an_empty_table(cache: Cache) -> None:
     assert cache.extract() == []
 
 
-def test_many_sessions_are_read_in_batches_as_if_at_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_sessions_are_read_in_batches_as_if_at_once(cache: Cache) -> None:
     for number in range(30):
         columns = NAMES if number % 3 else NAMES[::-1]
         cache.add(_file({"ticker": "B"}, {"ticker": "A", "open": f"{number}.5"}, columns=columns))
     together = cache.extract("A")
-    monkeypatch.setattr(lines, "_BATCH_BYTES", 100)
-    assert cache.extract("A") == together
+    assert cache.extract("A", batch_bytes=100) == together
     assert [row[2].split(",")[1] for row in together] == [f"{number}.5" for number in range(30)]
 
 

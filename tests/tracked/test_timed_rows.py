@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -17,7 +16,8 @@ from parts_kit import put
 
 from ingest.cache.cache import Layout
 from ingest.cache.layout import PartKey, PartsOf
-from ingest.cache.parts import lines, members, parts
+from ingest.cache.parts import parts
+from ingest.cache.parts.lines import BATCH_BYTES
 from ingest.errors import CacheError
 from ingest.market.catalogue import CATALOGUE, STOCKS_MINUTE
 from ingest.market.datasets import Dataset, Tier
@@ -48,15 +48,14 @@ class Cache:
         for tier, kept in by_tier.items():
             starts = len(header) + np.cumsum([0, *map(len, kept)])[:-1]
             tickers = pl.Series([line.split(b",")[0].decode() for line in kept], dtype=pl.String)
-            with mock.patch.object(members, "BLOCK", 256):
-                packed = parts.pack_part(PartText(b"".join([header, *kept]), starts, tickers, ordered))
+            packed = parts.pack_part(PartText(b"".join([header, *kept]), starts, tickers, ordered), 256)
             put(self.layout.parts, packed.data, PartKey(day, tier))
             index[tier] = packed.index
         self.sessions.append(PartsOf(day, frozenset(tracked), "lines", columns, index))
         self.texts.append((day, text))
 
-    def extract(self, *wanted: str) -> list[tuple[str, int, str]]:
-        return csv_lines.extract(self.layout, self.sessions, frozenset(wanted)).rows()
+    def extract(self, *wanted: str, batch_bytes: int = BATCH_BYTES) -> list[tuple[str, int, str]]:
+        return csv_lines.extract(self.layout, self.sessions, frozenset(wanted), batch_bytes).rows()
 
 
 @pytest.fixture
@@ -125,12 +124,11 @@ def test_all_minutes_of_few_and_of_many_tickers_are_found(cache: Cache) -> None:
     }
 
 
-def test_many_texts_are_read_in_batches_as_if_at_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_texts_are_read_in_batches_as_if_at_once(cache: Cache) -> None:
     for _ in range(4):
         cache.add(text_of(bars("A", midnight(DAY), 50)), "A")
     together = cache.extract("A")
-    monkeypatch.setattr(lines, "_BATCH_BYTES", 100)
-    assert cache.extract("A") == together
+    assert cache.extract("A", batch_bytes=100) == together
     assert len(together) == 50
 
 

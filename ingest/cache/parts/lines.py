@@ -14,7 +14,7 @@ from ingest.market.datasets import TIERS
 
 _NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
 
-_BATCH_BYTES = 256 * 1024
+BATCH_BYTES = 256 * 1024
 """Bytes of text parsed at once. A part that is not sorted has to be read whole to find a ticker."""
 
 _FEW = 16
@@ -86,14 +86,14 @@ def stamp_of(columns: tuple[str, ...]) -> str:
 
 
 def batches(
-    texts: Iterable[tuple[tuple[str, ...], bytes]],
+    texts: Iterable[tuple[tuple[str, ...], bytes]], most: int = BATCH_BYTES
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
-    """Texts with equal columns, joined up to `_BATCH_BYTES`."""
+    """Texts with equal columns, joined up to `most` bytes."""
     columns: tuple[str, ...] = ()
     batch: list[bytes] = []
     size = 0
     for these, text in texts:
-        if batch and (these != columns or size + len(text) > _BATCH_BYTES):
+        if batch and (these != columns or size + len(text) > most):
             yield columns, b"".join(batch)
             batch, size = [], 0
         columns = these

@@ -47,14 +47,14 @@ class Packed:
     rows: tuple[int, ...]
 
 
-def pack(text: bytes, starts: npt.NDArray[np.int64]) -> Packed:
-    """Compress a text in members of about `BLOCK` bytes.
+def pack(text: bytes, starts: npt.NDArray[np.int64], block: int = BLOCK) -> Packed:
+    """Compress a text in members of about `block` bytes.
 
     `starts` contains the offset of each row in the text, ascending; the header before the first row goes into the first
     member. The members carry no time, so equal text gives equal bytes, except that isal packs one member in some
     hundred thousand a byte longer or shorter.
     """
-    rows = _first_rows(starts)
+    rows = _first_rows(starts, block)
     edges = [0, *(int(starts[row]) for row in rows[1:]), len(text)]
     view = memoryview(text)
     members = [
@@ -64,11 +64,11 @@ def pack(text: bytes, starts: npt.NDArray[np.int64]) -> Packed:
     return Packed(b"".join(members), tuple(offsets.tolist()), tuple(rows))
 
 
-def _first_rows(starts: npt.NDArray[np.int64]) -> list[int]:
-    """Numbers of the rows at which a new member begins: the first row at or after each multiple of `BLOCK`."""
+def _first_rows(starts: npt.NDArray[np.int64], block: int) -> list[int]:
+    """Numbers of the rows at which a new member begins: the first row at or after each multiple of `block`."""
     if not len(starts):
         return [0]
-    targets = np.arange(BLOCK, int(starts[-1]) + 1, BLOCK)
+    targets = np.arange(block, int(starts[-1]) + 1, block)
     later = np.unique(np.searchsorted(starts, targets))
     return [0, *(row for row in later.tolist() if row > 0)]
 

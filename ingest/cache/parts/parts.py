@@ -31,9 +31,9 @@ class PackedPart:
     index: MemberIndex
 
 
-def pack_part(part: PartText) -> PackedPart:
-    """Compress a part and index its members."""
-    packed = blockgzip.pack(part.text, part.starts)
+def pack_part(part: PartText, block: int = blockgzip.BLOCK) -> PackedPart:
+    """Compress a part in members of about `block` bytes of text, and index them."""
+    packed = blockgzip.pack(part.text, part.starts, block)
     tickers = [part.tickers[row] for row in packed.rows] if part.rows else [""]
     return PackedPart(
         data=packed.data,

@@ -25,9 +25,6 @@ from ingest.market.datasets import Dataset
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
 
-_LOOK_AGAIN_S = 2.0
-"""A run in progress commits what it has published within less."""
-
 _AHEAD = 4
 """Sessions in the queue per core."""
 
@@ -67,7 +64,7 @@ def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY
     before = _newest_run(settings, dataset)
     found = check_cache(settings, deep, dataset)
     if found.problems and (is_claimed(settings.cache.root) or _newest_run(settings, dataset) != before):
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(settings.tuning.look_again_s)
         again = check_cache(settings, deep, dataset)
         both = tuple(one for one in again.problems if one in found.problems)
         note = "another run may be in progress; its unfinished work can look like damage"

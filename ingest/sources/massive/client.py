@@ -28,9 +28,6 @@ from ingest.sources.spool import ByteRange
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
 _CHUNK = 1 << 20
 
-_MAX_PAGES = 1000
-"""The most pages of a year's listing, of which one usually suffices: an endless listing is not a listing."""
-
 _MAX_NEWER = 1 << 20
 """The same as `Tuning.most_grown` for one that comes into memory, where room was made for the listed size: the next
 listing has its size."""
@@ -58,7 +55,7 @@ class MassiveSource:
         """
         found: dict[str, RemoteObject] = {}
         tokens: list[str] = []
-        for _ in range(_MAX_PAGES):
+        for _ in range(self._tuning.most_pages):
             page = await self._page(prefix, {"ContinuationToken": tokens[-1]} if tokens else {})
             found.update((item.key, item) for item in _entries(page, prefix))
             if not (token := _next(page, prefix)):
@@ -66,7 +63,7 @@ class MassiveSource:
             if token in tokens:
                 raise Disrupted(f"listing {prefix}: a page came twice")
             tokens.append(token)
-        raise SourceRefused(f"listing {prefix}: it does not end within {_MAX_PAGES:,} pages; {NOT_S3}")
+        raise SourceRefused(f"listing {prefix}: it does not end within {self._tuning.most_pages:,} pages; {NOT_S3}")
 
     async def _page(self, prefix: str, more: Mapping[str, object]) -> Mapping[str, Any]:
         with self._asking(f"listing {prefix}"):
