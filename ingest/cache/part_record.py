@@ -71,7 +71,7 @@ def _noted(record: SessionRecord, data: bytes, note: bytes) -> tuple[SessionReco
 
 
 def read_record(file: BinaryIO) -> Stamped | None:
-    """What a tracked part says of its session; None if it has no note, or does not match it.
+    """What a tracked part says of its session; None if it has no note, or the note does not match the part.
 
     If the note is at the end, as in large parts, only one piece of the file is held in memory at a time.
     """
@@ -119,7 +119,7 @@ def _understood(note: bytes) -> Stamped | None:
 
 
 def _unpacked(note: bytes) -> bytes:
-    """The text of a note. Raises ValueError for one we would not write; never unpacks more than the longest allowed."""
+    """The text of a note, never unpacked beyond the longest allowed. Raises ValueError if it is not a note of ours."""
     packed = zlib.decompressobj()
     said = packed.decompress(note, stamp.MAX_UNPACKED)
     if not packed.eof or said.count(b"[") + said.count(b"{") > _MAX_NESTED:

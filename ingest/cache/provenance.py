@@ -21,6 +21,6 @@ def refuse_other(manifest: Manifest, source: SourceSettings) -> None:
 
 
 def adopt_source(manifest: Manifest, source: SourceSettings) -> None:
-    """Make a source that the cache does not refuse the cache's own. Answers of another source are forgotten."""
+    """Record this source, which `refuse_other` accepts, as the cache's own. Another source's answers are forgotten."""
     if manifest.source.name() != source.name:
         manifest.source.adopt(source.name)

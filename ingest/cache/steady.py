@@ -29,7 +29,7 @@ _ROUNDS = 20
 def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFrame]:
     """What `read` makes of the parts of stored sessions: rows with a column `date`, never a mix of two versions.
 
-    Raises CacheError if a part cannot be read, unless only because it is being replaced.
+    Raises CacheError if a part cannot be read although nothing is replacing it, or is replaced too often to be read.
     """
     manifest, found, left = cache.manifest, list[pl.DataFrame](), frozenset(days)
     for number in range(1, _ROUNDS + 1):
@@ -65,7 +65,7 @@ def _span(days: Collection[date]) -> tuple[date, date]:
 
 
 def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection[date]) -> frozenset[date]:
-    """Those of the sessions whose files may not have been the ones they were read as."""
+    """Those of the sessions whose files may have been replaced while they were read."""
     if not parts:
         return frozenset()
     manifest.refresh()
@@ -81,7 +81,7 @@ def _replaced(manifest: Manifest, parts: Sequence[PartsOf], intended: Collection
 
 
 def _settled(store: PartStore, held: PartsOf, intended: PartsOf | None) -> PartsOf:
-    """The parts as they are: the stored ones, or all that will replace them, staged or published by now."""
+    """The parts to read: the new ones of a replacement if all of them exist, else the stored ones."""
     if intended is None:
         return held
     if files := _files(store, intended):

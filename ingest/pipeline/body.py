@@ -20,7 +20,7 @@ from ingest.splitting.streamed import Pieces
 _BYTE_COST = 5
 
 _FIELD_COST = 5
-"""For each field that the header promises: where polars writes the rows, it fills up those that are too short."""
+"""Bytes per line for each field that the header promises: where polars writes the rows, it fills up short ones."""
 
 
 class Costly(Exception):

@@ -22,7 +22,7 @@ _ASKED_LATELY = timedelta(minutes=15)
 reach."""
 
 _IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
-"""Someone who waits for a frame does not want to wait as long as a night job."""
+"""A caller who waits for a frame should not wait as long as a nightly job."""
 
 
 def bring(settings: Settings, query: Query) -> None:

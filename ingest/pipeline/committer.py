@@ -42,7 +42,7 @@ class Executor(Protocol):
     async def run(self, tasks: Sequence[Job], results: Results) -> None:
         """Send the result of each task, in any order; return once there are no more.
 
-        Raises IngestError if the run has to end, after it has sent every result there is by then.
+        Raises IngestError if the run has to end, after sending every result available by then.
         """
         ...
 
@@ -68,7 +68,7 @@ class Committer:
             raise failure
 
     async def _execute_and_commit(self, executor: Executor, tasks: Sequence[Job]) -> IngestError | None:
-        """Returns why the executor ended early; what was prepared by then is committed."""
+        """The error that ended the executor early, if any; what was prepared by then is committed."""
         send, receive = anyio.create_memory_object_stream[Ended](self._tuning.max_batch)
         failure: IngestError | None = None
         async with anyio.create_task_group() as group:
@@ -81,7 +81,7 @@ class Committer:
         return failure
 
     async def _commit_all(self, executor: Executor, receive: MemoryObjectReceiveStream[Ended]) -> None:
-        """Commit results as they come: those that come within a moment, while others are under way, share a commit."""
+        """Commit results as they arrive: those within a moment, while others are under way, share a commit."""
         done = set[date]()
         async with receive:
             async for first in receive:

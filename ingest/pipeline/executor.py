@@ -43,7 +43,7 @@ class LocalExecutor(Executor):
         await self._under_way.none()
 
     async def run(self, tasks: Sequence[Job], results: Results) -> None:
-        """See `Executor`: sessions are started in order, until the run is to stop."""
+        """See `Executor`: sessions are started in order, until `stop` is set."""
         async with self._source.watching(), anyio.create_task_group() as helpers:
             async with anyio.create_task_group() as downloads:
                 with anyio.CancelScope() as feeding:
@@ -90,7 +90,7 @@ class LocalExecutor(Executor):
             return Failed(job, error.message)
 
     async def _prepared(self, job: Job, share: Share) -> Staged | Refused:
-        """Download an unreadable file once more, since the fault may have been in transit."""
+        """Download and split a session. An unreadable file is downloaded again: the fault may have been in transit."""
         first = await self._split(job, await self._fetched(job, share))
         if isinstance(first, Staged) or first.acceptable:
             return first

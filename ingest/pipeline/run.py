@@ -63,7 +63,7 @@ async def run(settings: Settings, requests: Sequence[Request], sink: events.Sink
 
 
 def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink) -> Series:
-    """Like `run`, in a thread: the caller's may have a running event loop (a notebook). Ctrl-C cancels it.
+    """Like `run`, in a thread of its own: the caller may be in an event loop (a notebook). Ctrl-C cancels it.
 
     An error that `sink` raises is raised as it is, not in an exception group.
     """

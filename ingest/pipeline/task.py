@@ -91,7 +91,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The file was refused; its bytes are to be kept. `acceptable`: it can be read, but would remove rows."""
+    """The file was refused; its bytes are to be kept. `acceptable` says that it can be read but would remove rows."""
 
     job: Job
     body: Body

@@ -1,8 +1,8 @@
 """The SQLite file of the manifest: opened, migrated, used in transactions.
 
-There is one writer, the holder of the cache's lock; readers need no lock (WAL). Whatever a run does is done when its
-transaction commits. `synchronous=FULL` makes each transaction durable before it returns, so whatever it names must be
-durable before it begins.
+There is one writer, the holder of the cache's lock; readers need no lock (WAL). A change counts once its transaction
+has committed. `synchronous=FULL` makes each transaction durable before it returns, so whatever it names must be durable
+before it begins.
 """
 
 import json

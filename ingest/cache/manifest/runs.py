@@ -75,7 +75,7 @@ class RunLog:
 
 @dataclass(frozen=True, slots=True)
 class KnownSource:
-    """The source of all datasets by name, and what its keys may read of one dataset."""
+    """The source of all datasets by name, and which sessions of one dataset its keys may read."""
 
     database: Database
 

@@ -123,7 +123,10 @@ class KnownSessions:
     _looked: tuple[object, date, date] = (None, date.max, date.min)
 
     def none_is_hidden(self, first: date = date.min, last: date = date.max) -> None:
-        """Raise ManifestDamaged for a session with an impossible state or date. Checks again only after changes."""
+        """Raise ManifestDamaged for a session with an impossible state or date.
+
+        A span that was checked is not checked again until the manifest changes.
+        """
         moment, (seen, *span) = self.database.moment(), self._looked
         if moment == seen and span[0] <= first and last <= span[1]:
             return

@@ -135,7 +135,7 @@ def parse_lines(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.Da
 
 
 def tickers_of(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
-    """The column `ticker` of a text without a header. Raises CacheError where it cannot be parsed."""
+    """The column `ticker` of a text without a header. Raises CacheError if it cannot be parsed."""
     check_columns(columns)
     try:
         return parse_lines(text, columns, {"ticker": pl.String()})

@@ -95,7 +95,7 @@ class PartWriter(PartSink):
         return max(1, self._block - len(self._pending))
 
     def _begin(self, ticker: str) -> None:
-        """Note the ticker of the next row if a member begins there; the first member counts from after the header."""
+        """Note the next row's ticker if a member begins there; for the first member, that of its first row."""
         if len(self._firsts) < len(self._offsets):
             self._firsts.append(ticker)
 

@@ -1,4 +1,4 @@
-"""Where the parts of a dataset's sessions are stored: the interface of commit, recovery and readers to the disk.
+"""Where the parts of a dataset's sessions are stored: the interface between the disk and commit, recovery and readers.
 
 A part is staged under a name that nobody else has, and published in one step: a reader finds the previous version or
 the new one, and a writer that is late, or runs twice, writes only what nobody publishes. A crash leaves each part as it

@@ -19,7 +19,7 @@ _LOGS = ("-journal", "-wal", "-shm")
 
 
 def begin(path: Path) -> Path:
-    """Clear and return the name under which to build a replacement of this manifest. Raises CacheError."""
+    """Remove leftovers, and return the name under which to build the new manifest. Raises CacheError."""
     building = _beside(path, _BUILDING)
     for end in ("", *_LOGS):
         durable.remove(_beside(building, end))

@@ -19,7 +19,7 @@ from ingest.cache.manifest.integrity.tables import TABLES, check_row
 _Row = tuple[Any, ...]
 
 _MOST_SKIPPED = 10_000
-"""Unreadable row numbers in succession after which no further row is looked for."""
+"""Give up after this many consecutive row numbers that cannot be read."""
 
 _PAGE = 4096
 """Bytes per page: SQLite's choice, which we never change."""
@@ -30,7 +30,7 @@ DELETE FROM sessions AS s WHERE held = 'committed' AND (
     OR 1 + archive_kept > (SELECT count(*) FROM members m WHERE (m.dataset, m.session) = (s.dataset, s.session))
 )
 """
-"""Drops sessions whose rows in other tables are lost: their parts can restore them completely."""
+"""Deletes sessions whose rows in other tables are lost: their parts can restore them completely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _columns(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
 
 
 def _refuse(error: sqlite3.DatabaseError) -> None:
-    """Raise an error again if the file's content is not at fault: readable rows would be taken for lost."""
+    """Raise the error again if the file's content is not at fault: readable rows would count as lost."""
     if not is_damage(error):
         raise error
 
