@@ -127,6 +127,12 @@ class Dataset:
         return tuple(name for name in self.kind.numbers if name in self.required)
 
     @property
+    def numeric(self) -> frozenset[str]:
+        """All columns whose values are numbers, where they have one: `150` and `150.000000` are equal in these."""
+        kind = self.kind
+        return frozenset((*kind.numbers, *kind.counts, kind.time, *self.extras))
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """Columns without which a file cannot be read: a row with a time of its own is useless without it."""
         return (*self.required, self.kind.time) if self.kind.timed else self.required

@@ -25,7 +25,9 @@ class RowKind:
     others cover their whole session. `rows_a_day` is how many a ticker has in a session at most, as a rule.
 
     `numbers` are the columns that hold a number, in the order in which they are returned; a dataset's rows have those
-    that it requires. `counts` are returned as whole numbers, if a file has them.
+    that it requires. `prices` are those of them that must be above zero, `amount` counts what was traded. If `spans`,
+    the prices are the open, high, low and close of what a row covers. `counts` are returned as whole numbers, if a file
+    has them.
 
     `index` is the first column of a CSV, as yfinance names it. `csv_shape` says which files a tracked ticker has, and
     `csv_suffix` what follows its stem in their names. Yahoo is asked for rows that it also has: those `at_yahoo`.
@@ -43,6 +45,9 @@ class RowKind:
     at_yahoo: bool
     time: str = TIME
     numbers: tuple[str, ...] = ("open", "high", "low", "close", "volume")
+    prices: tuple[str, ...] = ("open", "high", "low", "close")
+    amount: str = "volume"
+    spans: bool = True
     counts: tuple[str, ...] = ("transactions",)
 
 

@@ -86,7 +86,7 @@ def _versions(job: Job, replaced: HeldVersion, text: SessionText, at_once: bool)
 
 
 def _version(texts: list[bytes], dataset: Dataset) -> Version:
-    return Version(read_header(texts[0], dataset).columns, texts.__iter__)
+    return Version(read_header(texts[0], dataset).columns, dataset.numeric, texts.__iter__)
 
 
 def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
@@ -137,4 +137,5 @@ def _in_chunks(sources: list[Pieces], job: Job, tracked: frozenset[str] | None) 
             for text in opened(source(), job.dataset, job.tuning.chunk)[1]:
                 yield text if tracked is None else whole.parts(text, tracked, False, job.dataset)["tracked"].text
 
-    return Version(opened(sources[0](), job.dataset, job.tuning.chunk)[0].columns, texts)
+    columns = opened(sources[0](), job.dataset, job.tuning.chunk)[0].columns
+    return Version(columns, job.dataset.numeric, texts)

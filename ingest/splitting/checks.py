@@ -18,10 +18,12 @@ import polars as pl
 from ingest import finding
 from ingest.finding import MAX_EXAMPLES, Finding, example
 from ingest.market import epochs
+from ingest.market.adjust import Floats
 from ingest.market.epochs import seconds_of, unit_of
+from ingest.market.row_kinds import RowKind
+from ingest.splitting.parsing import Mask
 from ingest.splitting.part_text import Offsets
 
-_PRICES = ("open", "high", "low", "close")
 _NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 
@@ -39,37 +41,52 @@ FEWEST, MOST = 0.8, 1.25
 next it changes by a percent or two, on half days by a few more."""
 
 
-def numbers(rows: pl.DataFrame, signed: bool = False) -> Iterator[Finding]:
+def numbers(rows: pl.DataFrame, kind: RowKind, signed: bool = False) -> Iterator[Finding]:
     """What is wrong with the prices and volumes of a session; where `signed`, prices need not be above zero.
 
-    `rows` has ticker, open, high, low, close and perhaps volume as numbers. Comparisons with what is missing (NaN) are
-    never true: that is a finding of its own.
+    `rows` has ticker and, as numbers, the prices of their kind and perhaps its amount. Comparisons with what is
+    missing (NaN) are never true: that is a finding of its own.
     """
     if rows.is_empty():
         yield Finding(finding.NO_ROWS)
         return
-    prices = [rows[name].to_numpy() for name in _PRICES]
-    opened, high, low, close = prices
-    volume = rows["volume"].to_numpy() if "volume" in rows.columns else np.zeros(rows.height)
+    prices = [rows[name].to_numpy() for name in kind.prices]
+    amount = rows[kind.amount].to_numpy() if kind.amount in rows.columns else np.zeros(rows.height)
     floor = -np.inf if signed else 0.0
+    sound = _sound_spans(prices, floor) if kind.spans else _sound(prices, floor)
     # Nearly always all is well, which takes a third of the comparisons.
-    least, most = np.minimum(opened, close), np.maximum(opened, close)
-    if (
-        (low > floor) & (low <= least) & (most <= high) & (high < np.inf) & (volume >= 0) & (volume < MOST_VOLUME)
-    ).all():
+    if (sound & (amount >= 0) & (amount < MOST_VOLUME)).all():
         return
-    wrong: Mapping[str, npt.NDArray[np.bool_]] = {
-        finding.CROSSED: low > high,
-        # Where low is above high everything is outside, and that has been said.
-        finding.OUTSIDE: (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high)),
-        finding.NOT_POSITIVE: (np.fmin(np.fmin(opened, high), np.fmin(low, close)) <= 0) & np.bool_(not signed),
+    wrong: dict[str, Mask] = {
+        **(_crossed(prices) if kind.spans else {}),
+        finding.NOT_POSITIVE: (np.fmin.reduce(prices) <= 0) & np.bool_(not signed),
         finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
-        finding.NEGATIVE_VOLUME: volume < 0,
-        finding.NO_VOLUME: ~(np.abs(volume) < MOST_VOLUME),
+        finding.NEGATIVE_VOLUME: amount < 0,
+        finding.NO_VOLUME: ~(np.abs(amount) < MOST_VOLUME),
     }
-    for kind, mask in wrong.items():
+    for name, mask in wrong.items():
         if mask.any():
-            yield Finding(kind, int(np.count_nonzero(mask)), _tickers(rows, mask))
+            yield Finding(name, int(np.count_nonzero(mask)), _tickers(rows, mask))
+
+
+def _sound(prices: Sequence[Floats], floor: float) -> Mask:
+    sound: Mask = np.logical_and.reduce([(price > floor) & (price < np.inf) for price in prices])
+    return sound
+
+
+def _sound_spans(prices: Sequence[Floats], floor: float) -> Mask:
+    """The same of open, high, low and close, which must also be in order: that bounds all by low and high."""
+    opened, high, low, close = prices
+    least, most = np.minimum(opened, close), np.maximum(opened, close)
+    sound: Mask = (low > floor) & (low <= least) & (most <= high) & (high < np.inf)
+    return sound
+
+
+def _crossed(prices: Sequence[Floats]) -> dict[str, Mask]:
+    opened, high, low, close = prices
+    # Where low is above high everything is outside, and that has been said.
+    outside = (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high))
+    return {finding.CROSSED: low > high, finding.OUTSIDE: outside}
 
 
 def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:

@@ -35,9 +35,13 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a session: `texts` gives its text again each time, in pieces that each have the header."""
+    """One version of a session: `texts` gives its text again each time, in pieces that each have the header.
+
+    The values of `numeric` columns are compared as numbers.
+    """
 
     columns: tuple[str, ...]
+    numeric: frozenset[str]
     texts: Callable[[], Iterator[bytes]]
 
     def at_once(self) -> Rows:
@@ -67,13 +71,13 @@ def compare(before: Version, after: Version, room: Room | None) -> Difference:
     written otherwise, `150` and `150.000000`: years of files may come again with other digits.
     """
     if room is None:
-        return diff.difference(before.at_once(), after.at_once())
+        return diff.difference(before.at_once(), after.at_once(), after.numeric)
     old, new = (_hashes(version, after.columns) for version in (before, after))
     gone, come = _surplus(old, new), _surplus(new, old)
     removed = tuple(_picked(before, after.columns, *gone, room))
     added = tuple(_picked(after, after.columns, *come, room))
     left_out = int(gone[1].sum() + come[1].sum()) - len(removed) - len(added)
-    return diff.of_lines((before.columns, after.columns), removed, added, left_out)
+    return diff.of_lines((before.columns, after.columns), removed, added, after.numeric, left_out)
 
 
 def _tickers(text: bytes, columns: tuple[str, ...]) -> Mapping[str, int]:

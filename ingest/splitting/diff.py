@@ -15,8 +15,6 @@ from itertools import zip_longest
 from typing import Literal, Self
 
 from ingest.errors import LosesRows
-from ingest.market.datasets import PRICES
-from ingest.market.epochs import TIME
 
 CorrectionKind = Literal["new etag", "same etag", "equal rows"]
 
@@ -25,9 +23,6 @@ _MAX_FIELD = 2**31 - 1
 
 MAX_LOSS = 0.1
 """The share of stored rows that may be missing from a replacement. More suggests a broken file, not a correction."""
-
-
-_NUMBERS = frozenset({*PRICES, "volume", "transactions", TIME, "settlement_price", "dollar_volume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +146,19 @@ def refuse_loss(lost: int, held: int) -> None:
         raise LosesRows(f"{lost:,} of the {held:,} stored rows are missing from the new file")
 
 
-def difference(before: Rows, after: Rows) -> Difference:
-    """What changes from one version to the next, as `compare` tells it."""
+def difference(before: Rows, after: Rows, numeric: frozenset[str]) -> Difference:
+    """What changes from one version to the next, as `compare` tells it; `numeric` columns hold numbers."""
     if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
         before = arranged(before, after.columns)
     removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
-    return of_lines((before.columns, after.columns), removed, added)
+    return of_lines((before.columns, after.columns), removed, added, numeric)
 
 
 def of_lines(
     columns: tuple[tuple[str, ...], tuple[str, ...]],
     removed: tuple[str, ...],
     added: tuple[str, ...],
+    numeric: frozenset[str],
     left_out: int = 0,
 ) -> Difference:
     """The difference in lines that are known to differ; those that went are told under the new columns if they can be.
@@ -173,15 +169,15 @@ def of_lines(
     if sorted(old) != sorted(new):
         return Difference(old, new, removed, added, left_out)
     if not left_out:
-        removed, added = without_equals(new, removed, added)
+        removed, added = without_equals(new, removed, added, numeric)
     return Difference(new, new, removed, added, left_out)
 
 
 def without_equals(
-    columns: Sequence[str], removed: Sequence[str], added: Sequence[str]
+    columns: Sequence[str], removed: Sequence[str], added: Sequence[str], numeric: frozenset[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Rows that went and rows that came, without those whose values are the same."""
-    old, new = ([_values(columns, line) for line in lines] for lines in (removed, added))
+    old, new = ([_values(columns, line, numeric) for line in lines] for lines in (removed, added))
     gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
     return tuple(_chosen(removed, old, gone)), tuple(_chosen(added, new, come))
 
@@ -195,10 +191,10 @@ def _chosen(
             yield line
 
 
-def _values(columns: Sequence[str], line: str) -> tuple[object, ...]:
+def _values(columns: Sequence[str], line: str, numeric: frozenset[str]) -> tuple[object, ...]:
     """A row's fields, of columns of numbers as numbers."""
     named = zip_longest(columns, fields_of(line))
-    return tuple(_number(field) if name in _NUMBERS else field for name, field in named)
+    return tuple(_number(field) if name in numeric else field for name, field in named)
 
 
 def _number(field: str | None) -> object:

@@ -121,7 +121,7 @@ class Cutter:
             self._repeats.add(frame, self._last is not None),
             nameless(frame["ticker"]),
             misshapen(text, len(self._header.columns), edges),
-            numbers(frame, self._spec.dataset.signed),
+            numbers(frame, self._spec.dataset.kind, self._spec.dataset.signed),
             self._placing.add(stamps(text, self._header, frame), self._begins(frame)),
         ]
         self._findings.add(chain.from_iterable(found))

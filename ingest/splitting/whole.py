@@ -108,7 +108,7 @@ def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
         yield from repeats(rows, keys, dataset.numbers)
     yield from nameless(day.rows["ticker"])
     yield from misshapen(day.text, len(day.header.columns), day.edges)
-    yield from numbers(day.rows, dataset.signed)
+    yield from numbers(day.rows, dataset.kind, dataset.signed)
 
 
 def _misplaced(day: _Parsed, spec: SplitSpec) -> Iterator[Finding]:

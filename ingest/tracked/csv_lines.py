@@ -70,13 +70,13 @@ def _seconds(rows: pl.DataFrame, time: str) -> pl.Series:
 
 
 def _line(stamp: pl.Expr, dataset: Dataset) -> pl.Expr:
-    numbers = [_volume(dataset) if name == "volume" else _pointed(_text(name)) for name in dataset.numbers]
+    numbers = [_amount(dataset) if name == dataset.kind.amount else _pointed(_text(name)) for name in dataset.numbers]
     return pl.concat_str([stamp, *numbers], separator=",").alias("line")
 
 
-def _volume(dataset: Dataset) -> pl.Expr:
-    volume = _whole(_text("volume"))
-    return volume if dataset.counts_contracts else _pointed(volume)
+def _amount(dataset: Dataset) -> pl.Expr:
+    amount = _whole(_text(dataset.kind.amount))
+    return amount if dataset.counts_contracts else _pointed(amount)
 
 
 def _text(name: str) -> pl.Expr:

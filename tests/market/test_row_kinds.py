@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 from pipeline_kit import Place, pack
 from splitting_kit import parted
+from tuning_kit import tune
 
 from ingest import finding
 from ingest.cache.cache import Cache
@@ -19,6 +20,7 @@ from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE, bars_o
 from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS, RowKind, made_of
 from ingest.reading import rows as reading
 from ingest.splitting import streamed, whole
+from ingest.splitting.diff import changes
 from ingest.splitting.result import SplitSpec
 
 DAY = date(2025, 11, 11)
@@ -155,6 +157,78 @@ class TestAnotherKind:
             found = reading.session(cache, DAY)
         assert found.select("ticker", "vwap", "fills").rows() == [("A", 2.5, 7), ("B", 2.5, 7)]
         assert found["time"].dt.epoch("ns").to_list() == [NOON, NOON + 1_000_000_000]
+
+
+SALES = replace(
+    MINUTE_BARS,
+    name="sales",
+    identity=("ticker", "sold_at", "sequence"),
+    time="sold_at",
+    numbers=("price", "size"),
+    prices=("price",),
+    amount="size",
+    spans=False,
+    counts=("fills",),
+    csv_suffix="_sales_data",
+)
+"""Rows that are no bars: one price each, which spans nothing."""
+
+SOLD = replace(
+    STOCKS_MINUTE,
+    name="us_stocks_sip/sales_v1",
+    short="stocks-sales",
+    kind=SALES,
+    required=("ticker", "price", "size", "sequence"),
+    optional=("sold_at", "fills"),
+    stamp="sold_at",
+)
+
+
+def sale(ticker, second=0, **values):
+    return {"ticker": ticker, "sold_at": NOON + second * 1_000_000_000, "price": 2.5, "size": 100} | values
+
+
+class TestAKindWithoutBars:
+    @pytest.mark.parametrize("chunk", [None, 40, 1 << 20])
+    def test_its_own_numbers_are_checked(self, chunk):
+        rows = [sale("A"), sale("B", price=0), sale("C", price=""), sale("D", size=-1), sale("E", size=1e20)]
+        text, spec = text_of(SOLD, rows), SplitSpec(frozenset("A"), True, SOLD, DAY)
+        found = whole.split(text, spec) if chunk is None else streamed.split(lambda: iter([text]), spec, sinks, chunk)
+        assert {one.kind: one.examples for one in found.findings} == {
+            finding.NOT_POSITIVE: ("B",),
+            finding.NO_PRICE: ("C",),
+            finding.NEGATIVE_VOLUME: ("D",),
+            finding.NO_VOLUME: ("E",),
+        }
+
+    @pytest.mark.parametrize("at_once", [None, 0], ids=["at once", "in chunks"])
+    def test_it_is_stored_projected_read_and_corrected(self, at_once, loopback_keys, tmp_path, monkeypatch):
+        if at_once is not None:
+            tune(monkeypatch, at_once=at_once)
+        rows = [sale("A"), sale("A", 1, price=3, size="2e2"), sale("B", price=7)]
+        with loopback.serve({SOLD.key(DAY): pack(text_of(SOLD, rows))}) as server:
+            place = Place(tmp_path / "cache", server.endpoint_url, dataset=SOLD)
+            assert place.run(DAY, DAY, tracked={"A"}).committed == [DAY]
+            stored = csv_of(place)
+            otherwise = [row | {"price": f"{row['price']}0" if row["price"] == 2.5 else "3.000"} for row in rows[:2]]
+            server.put(SOLD.key(DAY), pack(text_of(SOLD, [*otherwise, sale("B", price=8)])))
+            place.run(DAY, DAY, tracked={"A"})
+        assert stored == [
+            "Datetime,Price,Size",
+            "2025-11-11 13:00:00-05:00,2.5,100.0",
+            "2025-11-11 13:00:01-05:00,3.0,200.0",
+        ]
+        with Cache.read(place.settings(), SOLD) as cache:
+            found = reading.session(cache, DAY)
+            (correction,) = cache.manifest.replacements.corrections()
+        assert found.select("ticker", "price", "size").rows() == [("A", 2.5, 100), ("A", 3, 200), ("B", 8, 100)]
+        assert [(one.ticker, one.column, one.old, one.new) for one in changes(correction.correction)] == [
+            ("B", "price", "7", "8")
+        ]
+
+
+def csv_of(place):
+    return (place.tracked / "A_sales_data" / "2025-11.csv").read_text().splitlines()
 
 
 def sinks(header):

@@ -279,7 +279,10 @@ class TestCompared:
         def texts(lines):
             return [("ticker,b\n" + "".join(f"{line}\n" for line in lines[n::pieces])).encode() for n in range(pieces)]
 
-        old, new = (Version(("ticker", "b"), lambda some=some: iter(texts(some))) for some in (before, after))
+        old, new = (
+            Version(("ticker", "b"), STOCKS_DAY.numeric, lambda some=some: iter(texts(some)))
+            for some in (before, after)
+        )
         mine, theirs = (rows_of(("ticker", "b"), texts(some)) for some in (before, after))
         for found in (compare(old, new, ROOM), compare(old, new, None)):
             lines = (Counter(found.removed), Counter(found.added))
@@ -289,8 +292,9 @@ class TestCompared:
     @pytest.mark.parametrize("room", [None, ROOM], ids=["at once", "in chunks"])
     def test_columns_in_another_order_are_listed_in_the_new_one(self, room):
         """And a number that is written differently is equal in any order."""
-        old = Version(("ticker", "close", "b"), lambda: iter([b"ticker,close,b\nA,1,2\nB,3,4\n"]))
-        new = Version(("b", "ticker", "close"), lambda: iter([b"b,ticker,close\n2,A,1.00\n4,B,5\n"]))
+        numeric = STOCKS_DAY.numeric
+        old = Version(("ticker", "close", "b"), numeric, lambda: iter([b"ticker,close,b\nA,1,2\nB,3,4\n"]))
+        new = Version(("b", "ticker", "close"), numeric, lambda: iter([b"b,ticker,close\n2,A,1.00\n4,B,5\n"]))
         found = compare(old, new, room)
         assert (found.removed, found.added) == (("4,B,3",), ("4,B,5",))
         ((change,),) = [list(changes(Correction.of(DAYS[0], ("e", "f"), found)))]
@@ -310,10 +314,8 @@ class TestCompared:
         ]
 
     def test_long_lines_are_listed_as_far_as_there_is_room(self):
-        old, new = (
-            Version(("ticker", "a"), lambda close=close: iter([b"ticker,a\n" + b"A,%d%s\n" % (close, b"0" * 997) * 9]))
-            for close in (1, 2)
-        )
+        texts = [b"ticker,a\n" + b"A,%d%s\n" % (close, b"0" * 997) * 9 for close in (1, 2)]
+        old, new = (Version(("ticker", "a"), frozenset(), lambda text=text: iter([text])) for text in texts)
         found = compare(old, new, Room(9, 2500))
         assert (len(found.removed), len(found.added), found.left_out) == (2, 2, 14)
 

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from ingest.cache.manifest import codec
 from ingest.errors import LosesRows
+from ingest.market.catalogue import STOCKS_DAY
 from ingest.splitting.diff import (
     Change,
     Correction,
+    Difference,
     Rows,
     changes,
     check_loss,
@@ -40,6 +42,10 @@ def text(found: list[tuple[str, ...]], end: str = "\n") -> bytes:
 
 def version(found: list[tuple[str, ...]]) -> Rows:
     return rows_of(COLUMNS, [text(found)])
+
+
+def changed(before: Rows, after: Rows) -> Difference:
+    return difference(before, after, STOCKS_DAY.numeric)
 
 
 def applied(before: Rows, found: list[Change]) -> Counter[tuple[str, ...]]:
@@ -88,7 +94,7 @@ def test_the_changes_applied_to_the_old_rows_give_the_new_ones(
     old: list[tuple[str, ...]], new: list[tuple[str, ...]]
 ) -> None:
     before, after = version(old), version(new)
-    one = Correction.of(DAY, ETAGS, difference(before, after))
+    one = Correction.of(DAY, ETAGS, changed(before, after))
     assert one is not None
     assert applied(before, list(changes(one))) == Counter(tuple(fields_of(found)) for found in after.lines.elements())
 
@@ -99,7 +105,7 @@ def test_lines_removed_and_added_lead_from_one_version_to_the_other(
 ) -> None:
     """Also where a ticker has several rows, equal ones among them."""
     before, after = version(old), version(new)
-    one = Correction.of(DAY, ETAGS, difference(before, after))
+    one = Correction.of(DAY, ETAGS, changed(before, after))
     assert one is not None
     assert before.lines - Counter(one.removed) + Counter(one.added) == after.lines
     assert not Counter(one.removed) & Counter(one.added)
@@ -112,7 +118,7 @@ def test_each_row_that_differs_is_in_just_one_change_or_more(
     old: list[tuple[str, ...]], new: list[tuple[str, ...]]
 ) -> None:
     before, after = version(old), version(new)
-    one = Correction.of(DAY, ETAGS, difference(before, after))
+    one = Correction.of(DAY, ETAGS, changed(before, after))
     assert one is not None
     found = list(changes(one))
     went, came = before.tickers - after.tickers, after.tickers - before.tickers
@@ -142,14 +148,14 @@ def test_rows_do_not_depend_on_line_ends_or_on_the_parts_they_stand_in(
     ],
 )
 def test_the_kinds_are_told_apart(etags: tuple[str, str], new: list[tuple[str, ...]], kind: str | None) -> None:
-    found = Correction.of(DAY, etags, difference(version([("A", "1", "1")]), version(new)))
+    found = Correction.of(DAY, etags, changed(version([("A", "1", "1")]), version(new)))
     assert (found and found.kind) == kind
 
 
 def test_changes_between_versions_of_other_columns() -> None:
     before = rows_of(("ticker", "close", "old"), [b"ticker,close,old\nA,1,x\n"])
     after = rows_of(("new", "ticker", "close"), [b"new,ticker,close\ny,A,2\n"])
-    one = Correction.of(DAY, ETAGS, difference(before, after))
+    one = Correction.of(DAY, ETAGS, changed(before, after))
     assert one is not None
     found = [(change.ticker, change.column, change.old, change.new) for change in changes(one, "now")]
     assert found == [("A", "close", "1", "2"), ("A", "old", "x", None), ("A", "new", None, "y")]
@@ -157,7 +163,7 @@ def test_changes_between_versions_of_other_columns() -> None:
 
 def test_bytes_that_are_no_text_stay_apart() -> None:
     before, after = (rows_of(COLUMNS, [b"ticker,close,volume\nA\xff,1," + odd + b"\n"]) for odd in (b"\xfe", b"\xfd"))
-    one = Correction.of(DAY, ETAGS, difference(before, after))
+    one = Correction.of(DAY, ETAGS, changed(before, after))
     assert one is not None
     assert [(change.ticker, change.old, change.new) for change in changes(one)] == [("A\\xff", "\\xfe", "\\xfd")]
 

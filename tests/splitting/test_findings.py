@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ingest import finding
 from ingest.finding import MAX_EXAMPLES, Finding
 from ingest.market.calendars import NEW_YORK
+from ingest.market.row_kinds import DAY_BARS
 from ingest.splitting.checks import FEWEST, MOST, NEIGHBOURS, date_of, dates, far_counts, numbers, times
 
 ZONE = str(NEW_YORK)
@@ -43,7 +44,7 @@ def stamps(rows):
 
 
 def judge(rows, stamps, session, zone):
-    return (*numbers(rows), *dates(stamps, session, zone))
+    return (*numbers(rows, DAY_BARS), *dates(stamps, session, zone))
 
 
 def is_number(value):
@@ -173,9 +174,10 @@ def test_of_stamps_as_numbers_midnight_is_the_first_of_its_day_and_the_next_one_
 
 @given(ROWS)
 def test_prices_of_either_sign_and_rows_without_a_volume_are_judged_by_all_else(rows):
-    plain = list(numbers(frame(rows)))
-    assert list(numbers(frame(rows), signed=True)) == [one for one in plain if one.kind != finding.NOT_POSITIVE]
-    without = list(numbers(frame(rows).drop("volume")))
+    plain = list(numbers(frame(rows), DAY_BARS))
+    signed = list(numbers(frame(rows), DAY_BARS, signed=True))
+    assert signed == [one for one in plain if one.kind != finding.NOT_POSITIVE]
+    without = list(numbers(frame(rows).drop("volume"), DAY_BARS))
     assert without == [one for one in plain if one.kind not in (finding.NEGATIVE_VOLUME, finding.NO_VOLUME)]
 
 

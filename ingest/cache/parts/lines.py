@@ -12,8 +12,6 @@ from ingest.errors import CacheError
 from ingest.hints import call
 from ingest.market.datasets import TIERS
 
-_NEEDED = frozenset({"ticker", "open", "high", "low", "close"})
-
 BATCH_BYTES = 256 * 1024
 """Bytes of text parsed at once. A part that is not sorted has to be read whole to find a ticker."""
 
@@ -108,7 +106,7 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
 
     `numbers` are the number columns of its dataset.
     """
-    if lacking := sorted({*_NEEDED, *numbers} - set(columns)):
+    if lacking := sorted({"ticker", *numbers} - set(columns)):
         raise CacheError(
             f"the manifest says that a part has no column {lacking[0]!r}", call("verify", "to check the cache")
         )
