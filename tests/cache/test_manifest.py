@@ -171,7 +171,7 @@ class TestTheFile:
             with pytest.raises(sqlite3.ProgrammingError, match="closed"):
                 one.execute("SELECT 1")
 
-    def test_a_missing_one_reads_as_empty_and_is_not_made(self, path: Path) -> None:
+    def test_a_missing_one_reads_as_empty_and_is_not_created(self, path: Path) -> None:
         with Manifest.read(path, DATASET) as manifest:
             assert manifest.sessions.all() == {}
             assert (manifest.sessions.committed(), manifest.csvs.states(), manifest.runs.newest(5)) == ([], {}, [])

@@ -76,7 +76,7 @@ class TestCommit:
 
 
 class TestAnswers:
-    def test_they_are_kept_apart_from_what_is_held(self, manifest: Manifest) -> None:
+    def test_they_do_not_change_what_is_stored(self, manifest: Manifest) -> None:
         manifest.sessions.commit([session_record(manifest, DAY, "e1", "A")], [], 1)
         manifest.sessions.answered([(DAY, "forbidden", "not in the plan", "e2"), (NEXT, "failed", "reset", "e9")], 1)
         assert manifest.sessions.all() == {
@@ -84,12 +84,12 @@ class TestAnswers:
             NEXT: Held("none", "failed", "reset", "e9"),
         }
 
-    def test_one_without_an_etag_keeps_what_the_last_was_about(self, manifest: Manifest) -> None:
+    def test_one_without_an_etag_keeps_the_etag_of_the_last_one(self, manifest: Manifest) -> None:
         manifest.sessions.answered([(DAY, "forbidden", None, "e1")], 1)
         manifest.sessions.answered([(DAY, "absent", None, None)], 1)
         assert manifest.sessions.all()[DAY] == Held("none", "absent", None, "e1")
 
-    def test_none_at_all_is_no_transaction(self, path: Path) -> None:
+    def test_without_answers_there_is_no_transaction(self, path: Path) -> None:
         with Manifest.open(path, DATASET):
             pass
         with Manifest.read(path, DATASET) as reader:
@@ -104,7 +104,7 @@ class TestAnswers:
         assert manifest.sessions.all() == {DAY: Held("quarantined", "listed", "short", "e1", quarantined="e1")}
         assert manifest.sessions.committed() == []
 
-    def test_an_unreadable_replacement_leaves_what_is_held(self, manifest: Manifest) -> None:
+    def test_an_unreadable_replacement_leaves_the_stored_session(self, manifest: Manifest) -> None:
         manifest.sessions.commit([session_record(manifest)], [], 1)
         quarantine(manifest, DAY, "e2")
         assert manifest.sessions.all()[DAY] == Held(
@@ -112,7 +112,7 @@ class TestAnswers:
         )
         assert manifest.sessions.committed() == [DAY]
 
-    def test_a_session_that_failed_before_is_quarantined_all_the_same(self, manifest: Manifest) -> None:
+    def test_a_session_that_failed_before_is_still_quarantined(self, manifest: Manifest) -> None:
         manifest.sessions.answered([(DAY, "failed", "reset", "e1")], 1)
         quarantine(manifest, DAY, "e1")
         assert manifest.sessions.all()[DAY] == Held("quarantined", "listed", "short", "e1", quarantined="e1")

@@ -159,7 +159,7 @@ def test_events_that_yahoo_took_back_are_gone_within_the_span_asked_for_alone(
         assert manifest.yahoo.actions(["A", "B"]) == expected
 
 
-def test_an_event_of_today_that_yahoo_took_back_is_gone_though_the_day_is_not_over(tmp_path: Path) -> None:
+def test_an_action_of_today_that_yahoo_withdrew_is_deleted_before_the_day_is_over(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         for actions in (Actions((StockSplit(DAYS[9], 2.0),)), Actions()):
             manifest.yahoo.keep("A", ActionCoverage(DAYS[0], DAYS[8]), actions, [], through=DAYS[9])

@@ -76,7 +76,7 @@ def test_a_text_without_rows_is_one_member(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("damage", ["short", "flipped", "no gzip", "tail"])
-def test_what_is_damaged_is_not_read(damage: str) -> None:
+def test_damaged_data_is_not_read(damage: str) -> None:
     data = members.pack(b"header\n" + bytes(range(32, 127)) * 50, np.zeros(0, np.int64)).data
     flipped = bytearray(data)
     flipped[-6] ^= 1  # in the checksum

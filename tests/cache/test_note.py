@@ -54,7 +54,7 @@ def test_common_programs_read_it(tmp_path):
             assert (done.stdout, done.stderr) == (text, b"")
 
 
-def test_a_note_of_the_largest_size_and_none_beyond():
+def test_the_largest_note_fits_and_a_larger_one_is_refused():
     plain = packed(b"text")
     assert stamp.take_note(stamp.put_note(plain, bytes(stamp.MAX_BYTES))) == (bytes(stamp.MAX_BYTES), plain)
     with pytest.raises(ValueError, match="note"):

@@ -236,7 +236,7 @@ def read_beside_a_replacement(store):
 
 
 @pytest.mark.parametrize("make", [in_folders, in_memory])
-def test_what_is_open_stays_what_it_was_while_it_is_replaced(make, tmp_path):
+def test_an_open_part_does_not_change_while_it_is_replaced(make, tmp_path):
     read_beside_a_replacement(make(tmp_path))
 
 

@@ -103,7 +103,7 @@ def test_a_last_newline_that_comes_or_goes_changes_no_line(place, put):
     assert ([line[:5] for line in removed], [line[:5] for line in added]) == (["ZVZZT"], ["ZVZZT"])
 
 
-def test_a_file_that_vanishes_is_not_given_up(filled_here, seaweed, bucket):
+def test_a_session_whose_file_vanishes_stays_stored(filled_here, seaweed, bucket):
     filled_here.run(*SPAN)
     before = filled_here.tiers()
     seaweed.delete(bucket, key(DAYS[2]))
@@ -113,7 +113,7 @@ def test_a_file_that_vanishes_is_not_given_up(filled_here, seaweed, bucket):
     assert filled_here.state(DAYS[2]) == ("committed", "absent")
 
 
-def test_refresh_fetches_what_is_held_and_makes_the_same_of_it(filled):
+def test_refresh_downloads_stored_sessions_with_the_same_result(filled):
     filled.run(*SPAN)
     before = filled.tiers()
     ran = filled.run(*window(DAYS[:4]), refresh=True)

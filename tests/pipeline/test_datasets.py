@@ -135,7 +135,7 @@ class TestEveryDataset:
         ]
         assert found == expected
 
-    def test_nothing_is_noteworthy_but_repeated_rows(self, runs, here, dataset):
+    def test_repeated_rows_are_the_only_findings(self, runs, here, dataset):
         found = here(dataset).query("SELECT DISTINCT kind FROM findings WHERE dataset = ?", dataset.name)
         assert {kind for (kind,) in found} <= {"identical repeat"}
 

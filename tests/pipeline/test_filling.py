@@ -155,7 +155,7 @@ def test_a_split_that_yahoo_dates_differently_is_found_though_all_else_agrees(he
     assert kept(here) == {}
 
 
-def test_yahoo_is_asked_so_far_back_that_a_session_held_is_among_the_answers(here):
+def test_yahoo_is_asked_far_enough_back_to_cover_a_stored_session(here):
     here.place.yahoo = False
     run(here, DAYS[0], DAYS[5])
     here.place.yahoo = True

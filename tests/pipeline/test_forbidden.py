@@ -41,7 +41,7 @@ def test_a_forbidden_newest_month_is_no_error_and_is_fetched_when_it_opens(place
     assert list(place.csv("AAPL")) == dates(days)
 
 
-def test_a_replacement_that_is_forbidden_leaves_what_is_held(filled_here, seaweed, bucket, own_keys, put):
+def test_a_forbidden_replacement_leaves_the_stored_session(filled_here, seaweed, bucket, own_keys, put):
     filled_here.run(*SPAN)
     before = filled_here.tiers()
     put(DAYS[3], flat(ROWS))

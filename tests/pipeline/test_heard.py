@@ -26,7 +26,7 @@ def config(loopback_keys: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", [events.RunStarted, events.FetchStarted, events.Committed, events.Finished])
-def test_what_a_listener_raises_comes_out_as_it_is_and_the_next_run_goes_on(config: Path, kind: type) -> None:
+def test_an_error_of_a_listener_is_raised_unchanged_and_the_next_run_goes_on(config: Path, kind: type) -> None:
     def listen(event: events.Event) -> None:
         if type(event) is kind:
             raise LookupError("the listener's own")

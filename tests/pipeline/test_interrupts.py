@@ -146,7 +146,7 @@ def test_a_signal_while_waiting_for_another_attempt_does_not_wait_for_it(place, 
 
 
 @pytest.mark.parametrize("seed", sampled([1, 2]))
-def test_a_signal_amid_faults_finishes_what_it_can(place, server, tmp_path, seed):
+def test_a_signal_during_faults_finishes_what_it_can(place, server, tmp_path, seed):
     kinds = [faults.SLOW_DOWN, faults.INTERNAL_ERROR, faults.ResetMidway(2000), faults.ShortBody(), faults.FlipByte(50)]
     server.faults = faults.first_of(faults.some_of(kinds, seed, share=0.4, max_strikes=3), SLOW)
     place.source["attempts"] = 6
@@ -164,7 +164,7 @@ def test_a_signal_amid_faults_finishes_what_it_can(place, server, tmp_path, seed
 
 
 @pytest.mark.timeout(30)
-def test_two_signals_amid_faults_leave_nothing_inconsistent(place, server, tmp_path):
+def test_two_signals_during_faults_leave_nothing_inconsistent(place, server, tmp_path):
     held_back = {key(day) for day in DAYS[3:-1]}
     server.faults = faults.first_of(
         lambda request: faults.ResetMidway(2000) if request.key in held_back and request.nth == 1 else None,
@@ -207,9 +207,7 @@ HANGING = {
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize("script", HANGING.values(), ids=HANGING)
-def test_a_signal_while_the_source_is_only_asked_what_it_has_abandons_that_at_once(
-    place, server, tmp_path, script, number
-):
+def test_a_signal_while_the_source_is_only_queried_ends_the_run_at_once(place, server, tmp_path, script, number):
     place.run(SPAN[0], DAYS[3])  # what is stored is intact afterwards
     before = place.tiers()
     server.faults, place.source["read_timeout_s"] = script, 600
@@ -259,7 +257,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_the_source(place, server, tmp_path
 
 
 @pytest.mark.timeout(30)
-def test_ctrl_c_amid_what_show_fetches_leaves_nothing_inconsistent(place, server, tmp_path):
+def test_ctrl_c_during_a_download_of_show_leaves_nothing_inconsistent(place, server, tmp_path):
     held_back = {key(day) for day in DAYS[5:-1]}
     server.faults = faults.first_of(lambda request: NEVER if request.key in held_back else None)
     place.source["read_timeout_s"] = 600
@@ -305,7 +303,7 @@ def strike(place, call, *arguments):
 @pytest.mark.parametrize(
     ("call", "count"), [("ingest.files.batches Batch put 2", 0), ("ingest.reading.export durable publish 2", 1)]
 )
-def test_ctrl_c_amid_an_export_leaves_whole_files(place, server, tmp_path, call, count):
+def test_ctrl_c_during_an_export_leaves_whole_files(place, server, tmp_path, call, count):
     place.run(*SPAN)
     command = ("export", "AAPL", "BRK.B", "TRUE", "--out")
     done = strike(place, call, *command, tmp_path / "out")
@@ -318,7 +316,7 @@ def test_ctrl_c_amid_an_export_leaves_whole_files(place, server, tmp_path, call,
     ]
 
 
-def test_ctrl_c_amid_an_adoption_keeps_whole_days(place, server, tmp_path):
+def test_ctrl_c_during_an_adoption_keeps_whole_days(place, server, tmp_path):
     theirs = tmp_path / "theirs" / "massive_cache"
     theirs.mkdir(parents=True)
     for day in DAYS[:6]:

@@ -61,7 +61,7 @@ def leftovers(place):
     return list(place.root.rglob("*.tmp"))
 
 
-def test_they_are_held_whole_and_read_as_others_are(place, server, tmp_path, request):
+def test_they_are_stored_whole_and_read_like_others(place, server, tmp_path, request):
     small = Place(tmp_path / "small", server.endpoint_url)
     small.run(*SPAN)
     request.getfixturevalue("large")
@@ -275,7 +275,7 @@ class TestCompared:
 
     @settings(max_examples=60)
     @given(LINES, LINES, st.integers(1, 4))
-    def test_each_line_counts_as_often_as_it_stands_there(self, before, after, pieces):
+    def test_each_line_counts_as_often_as_it_occurs(self, before, after, pieces):
         def texts(lines):
             return [("ticker,b\n" + "".join(f"{line}\n" for line in lines[n::pieces])).encode() for n in range(pieces)]
 

@@ -73,7 +73,7 @@ def test_a_damaged_session_that_cannot_be_downloaded_again_is_named_each_night(p
     assert (ran.finished.exit_code, ran.committed, place.status().not_whole) == (0, [lost], ())
 
 
-def test_what_is_left_for_later_and_what_is_held_elsewhere_are_no_damage_of_a_window(place, server):
+def test_sessions_left_for_later_or_outside_the_window_do_not_count_as_damaged(place, server):
     place.run(*window(DAYS))
     place.part(DAYS[1]).unlink()
     assert place.run(DAYS[2], DAYS[3]).finished.exit_code == 0

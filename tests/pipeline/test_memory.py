@@ -54,7 +54,7 @@ def peak_of(place: Place, *arguments: str) -> tuple[int, int]:
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="nobody says what a process took")
 @pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
-def test_few_packed_bytes_do_not_take_what_they_stand_for(kind, loopback_keys, tmp_path):
+def test_few_packed_bytes_do_not_take_the_memory_of_their_whole_text(kind, loopback_keys, tmp_path):
     packed = gzip.compress(TEXTS[kind], 9)
     assert len(packed) < MIB // 4
     with loopback.serve({key(day): packed for day in DAYS}) as server:
@@ -79,7 +79,7 @@ def test_nor_do_they_when_compared_as_replacements(kind, loopback_keys, tmp_path
         assert peak < BASE + 400  # 460 to 520 in all, depending on how the threads run
 
 
-def test_a_text_is_held_only_as_far_as_it_was_granted():
+def test_no_more_of_a_text_is_held_in_memory_than_was_granted():
     day = "\n".join([HEADER, *(f"T{n:05},1,1,1,1,1,1,1" for n in range(60_000)), ""]).encode()
     body = Body(gzip.compress(day), "e", "m")
     with pytest.raises(Costly) as told:

@@ -50,7 +50,7 @@ def test_a_window_that_begins_before_the_first_file(place):
     assert "2024-12-30 to 2025-02-28" in ran.notices[0]
 
 
-def test_a_dataset_of_which_nothing_is_listed_is_a_warning_and_exit_3(place, server):
+def test_a_dataset_without_listed_files_is_a_warning_and_exit_3(place, server):
     kept = dict(server.objects)
     server.objects.clear()
     server.objects["us_stocks_sip/day_aggs_v10/2025/03/2025-03-03.csv.gz"] = b"of another"

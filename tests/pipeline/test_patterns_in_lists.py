@@ -56,7 +56,7 @@ def test_all_that_match_a_pattern_get_a_csv_and_the_rest_is_archived(place):
     assert (again.gets, again.finished.files_projected, again.notices) == ([], 0, [])
 
 
-def test_what_matches_for_the_first_time_gets_its_csv_and_what_is_gone_keeps_its_own(place, bucket):
+def test_a_new_match_gets_a_csv_and_a_vanished_one_keeps_its_own(place, bucket):
     place.run(DAYS[0], DAYS[1], tracked={"X:*-USD"})
     put(bucket, CRYPTO, DAYS[2], [("X:BTC-USD", 11), ("X:NEW-USD", 1)])
     place.run(DAYS[0], DAYS[2], tracked={"X:*-USD"})

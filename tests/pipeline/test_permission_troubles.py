@@ -182,7 +182,7 @@ def test_a_broken_file_at_the_floor_hides_no_better_plan(place, refuse):
     assert place.run(*window(DAYS)).committed == DAYS[:9]
 
 
-def test_a_floor_is_noticed_though_the_oldest_held_is_gone(place, server, refuse):
+def test_a_floor_is_noticed_though_the_oldest_stored_session_is_gone(place, server, refuse):
     place.run(*window(DAYS))
     del server.objects[key(DAYS[0])]
     refuse(*DAYS[1:6])

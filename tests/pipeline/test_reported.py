@@ -83,7 +83,7 @@ def test_status_counts_what_is_stored_and_what_is_missing(filled_here, seaweed, 
     assert [run["exit_code"] for run in found.runs] == [3]
 
 
-def test_status_of_an_empty_cache_makes_none(tmp_path, filled):
+def test_status_of_a_missing_cache_creates_none(tmp_path, filled):
     other = Place(tmp_path / "other" / "cache", filled.endpoint_url)
     other.root.parent.mkdir()
     done = other.cli("status", "--json")
@@ -102,7 +102,7 @@ def test_the_exit_code_of_status_shows_whether_the_newest_session_is_too_old(fil
     assert f"{age} sessions old" in stale.stderr
 
 
-def test_the_calendar_tells_holidays_from_what_is_absent(place, put):
+def test_the_calendar_tells_holidays_from_absent_files(place, put):
     days = weekdays(date(2025, 4, 16), date(2025, 4, 22))
     for day in (days[0], days[-1]):
         put(day, flat(ROWS))

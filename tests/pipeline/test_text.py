@@ -28,7 +28,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("tracked", [{"AAPL", "ZVZZT"}, {"MSFT"}], ids=["last row tracked", "last row archived"])
-def test_every_text_survives_as_it_came(place, put, tracked):
+def test_every_text_is_stored_unchanged(place, put, tracked):
     days = dict(zip(trading_days(date(2025, 3, 3), len(TEXTS)), TEXTS, strict=True))
     for day, name in days.items():
         put(day, TEXTS[name])

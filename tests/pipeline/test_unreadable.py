@@ -60,7 +60,7 @@ def test_an_unreadable_file_is_not_fetched_again_until_its_etag_changes(place, p
     assert place.state(DAYS[0]) == ("committed", "listed")
 
 
-def test_an_unreadable_replacement_never_replaces_what_is_held(filled_here, put):
+def test_an_unreadable_replacement_never_replaces_the_stored_session(filled_here, put):
     filled_here.run(*SPAN)
     before = filled_here.tiers()
     put(DAYS[2], packed=PACKED[:-20])
