@@ -113,6 +113,3 @@ def test_a_window_that_begins_before_the_data_is_cut(filled_here, put):
     assert (done.returncode, last["start"], last["end"]) == (0, "2003-09-10", "2003-09-12")
     assert (last["absent"], last["committed"]) == (2, 1)
     assert "the window begins there" in done.stdout
-
-
-# The list changes

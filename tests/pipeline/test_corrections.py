@@ -119,6 +119,3 @@ def test_refresh_downloads_stored_sessions_with_the_same_result(filled):
     ran = filled.run(*window(DAYS[:4]), refresh=True)
     assert (ran.gets, ran.reasons, ran.finished.exit_code) == (DAYS[:4], {"fetch: refresh": 4}, 0)
     assert (filled.tiers(), filled.corrections()) == (before, [])
-
-
-# What the subscription does not allow

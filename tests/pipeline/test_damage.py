@@ -66,6 +66,3 @@ def test_a_cache_that_cannot_be_written_ends_the_run_with_its_summary(filled, bl
     assert filled.run(*SPAN).finished.committed == 8
     assert all(filled.reassembled(day) == market_day(day) for day in DAYS)
     assert list(filled.root.rglob("*.tmp")) == []
-
-
-# Keys, and a source that is down

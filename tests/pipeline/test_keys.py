@@ -84,6 +84,3 @@ def test_a_source_that_is_down_ends_the_run_and_what_was_committed_stays(filled,
 def test_no_more_attempts_than_are_set(filled, closed_url):
     ran = Place(filled.root, closed_url).run(*SPAN, attempts=2, fails=Disrupted)
     assert (len(ran.wire.sent), ran.finished.exit_code, len(ran.of(events.Retrying))) == (2, 4, 1)
-
-
-# Plans, events, status

@@ -59,6 +59,3 @@ def test_without_any_ticker_all_goes_into_the_archive_and_the_user_learns_how_to
     done = filled.cli("run", "--start", DAYS[0], "--end", DAYS[0], INGEST_TRACKED__TICKERS="[]")
     assert done.returncode == 0
     assert "no tickers are tracked; everything goes to the archive" in done.stdout
-
-
-# The source changes its mind

@@ -80,6 +80,3 @@ def test_an_unknown_column_is_reported_once(place, put):
     ran = place.run(*SPAN)
     said = [notice for notice in ran.notices if "column" in notice]
     assert said == ["unknown column: otc; it is kept in the parts"]
-
-
-# Damage on disk

@@ -72,6 +72,3 @@ def test_an_unreadable_replacement_never_replaces_the_stored_session(filled_here
     put(DAYS[2], flat(ROWS))
     assert filled_here.run(*SPAN, accept=True).committed == [DAYS[2]]
     assert filled_here.reassembled(DAYS[2]) == flat(ROWS)
-
-
-# Text as it arrived
