@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ingest.api import corrections, day, findings, get_smart_data, history, run, scan, status, verify
 
+    __version__: str
+
 __all__ = ["corrections", "day", "findings", "get_smart_data", "history", "run", "scan", "status", "verify"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the functions when the first one is used, so that `import ingest` itself costs nothing."""
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # a checker that saw this would accept any name
 
-        return version("ingest")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ingest import api
+    def __getattr__(name: str) -> Any:
+        """Import the functions when the first one is used, so that `import ingest` itself costs nothing."""
+        if name == "__version__":
+            from importlib.metadata import version
 
-    return getattr(api, name)
+            return version("ingest")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ingest import api
+
+        return getattr(api, name)
 
 
 def __dir__() -> list[str]:

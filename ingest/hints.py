@@ -20,7 +20,7 @@ _FUNCTIONS: Mapping[str, frozenset[str]] = {
 
 _ARGUMENTS: Mapping[str, str] = {
     "across_seams": "",
-    "adjust": " or auto_adjust=False",
+    "adjust": " (get_smart_data: auto_adjust=False)",
     "config": "",
     "dataset": "",
     "errors": "",

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,29 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from ingest.errors import UsageError
 from ingest.settings.folders import refuse_overlaps
-from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, layer_of, place
+from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, argument, layer_of, place
 from ingest.settings.problems import check_names, check_variables, refusal, wrong_value
 
 _MAX_BYTES = 1 << 20
 
 
-def load(config: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
-    """Read the effective settings: flags before the environment before config.toml before defaults.
+def load(
+    config: Path | None = None,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+    spelled: Callable[[str], str] = argument,
+) -> Settings:
+    """Read the effective settings: what is given before the environment before config.toml before defaults.
 
-    `config` names the file; without it, `find` looks for one. `flags` are values by section and name, such as
-    {"source": {"concurrency": 8}}; None means that a flag was not given. Relative paths start at the folder of the file
-    (without one, at the working folder), those in flags at the working folder.
+    `config` names the file; without it, `find` looks for one. `given` has values by section and name, such as
+    {"source": {"concurrency": 8}}; None means that one was not given. `spelled` says in messages how the caller gave
+    it: by default as an argument. Relative paths start at the folder of the file (without one, at the working folder),
+    given ones at the working folder.
 
     Raises UsageError, which names each invalid setting, its place and what is allowed; or two overlapping folders or
     files of the cache.
     """
     try:
-        layers = _layers(config, flags or {})
+        layers = _layers(config, given or {}, spelled)
     except OSError as error:
         raise UsageError(f"the settings cannot be read: {error}") from error
     try:
@@ -75,14 +80,16 @@ def _named(config: Path | None) -> Path | None:
     return path
 
 
-def _layers(config: Path | None, flags: Mapping[str, Mapping[str, Any]]) -> tuple[Layer, ...]:
+def _layers(
+    config: Path | None, values: Mapping[str, Mapping[str, Any]], spelled: Callable[[str], str]
+) -> tuple[Layer, ...]:
     here = Path.cwd()
     file = find(config)
     folder = file.parent if file else here
     check_variables(os.environ)
-    given = {part: {k: v for k, v in names.items() if v is not None} for part, names in flags.items()}
+    given = {part: {k: v for k, v in names.items() if v is not None} for part, names in values.items()}
     defaults = Settings().model_dump()
-    layers = [Layer("flag", given, here), Layer("environment", _Environment(Settings)(), folder)]
+    layers = [Layer("argument", given, here, spelled=spelled), Layer("environment", _Environment(Settings)(), folder)]
     layers += [_file_layer(file)] if file else []
     asked = config is not None or os.environ.get(FILE_VARIABLE)
     check_names(layers, unasked=file == here / FILE_NAME and not asked)

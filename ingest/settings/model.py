@@ -4,7 +4,7 @@ A field's description says what is allowed, and errors quote it. `config.toml` s
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -191,24 +191,30 @@ class Run(Section):
         return tuple(dict.fromkeys(names))
 
 
+def argument(name: str) -> str:
+    """How a Python caller gives a setting."""
+    return f"argument {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """The settings of one place: values by section and name, and the folder at which its relative paths start."""
 
-    kind: Literal["flag", "environment", "file", "default"]
+    kind: Literal["argument", "environment", "file", "default"]
     values: Mapping[str, Any]
     folder: Path
     file: Path | None = None
+    spelled: Callable[[str], str] = argument
 
     def has(self, section: str, name: str) -> bool:
         """Whether this place has the setting."""
         return name in self.values.get(section, {})
 
     def origin(self, section: str, name: str) -> str:
-        """Where the setting is, in the user's terms: a flag, a variable, a file."""
+        """Where the setting is, in the user's terms: what was given to the call, a variable, a file."""
         match self.kind:
-            case "flag":
-                return f"flag --{name.replace('_', '-')}"
+            case "argument":
+                return self.spelled(name)
             case "environment":
                 return f"environment variable {variable(section, name)}"
             case "file":

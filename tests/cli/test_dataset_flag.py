@@ -80,7 +80,7 @@ class TestRun:
         assert set(turns) == {STOCKS_DAY.name, CRYPTO.name}
         assert (place.root / "massive_cache" / CRYPTO.name / f"{DAYS[0]}.csv.gz").exists()
         for_people = place.here("run", *BOTH, *SPAN)
-        assert for_people.out.count("Nothing to do: everything available is stored.") == 2
+        assert for_people.out.count("Nothing to download: everything available is stored.") == 2
         assert f"dataset: {CRYPTO.name}" in for_people.out
 
     def test_those_of_the_settings_are_taken_unless_others_are_named(self, place):

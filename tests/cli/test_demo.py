@@ -44,7 +44,7 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
     first, again = done.stdout.split("again: nothing is downloaded")
     assert "Complete." in first
     assert "fetched: 0 sessions, 0 B" in again
-    assert "Nothing to do" in again
+    assert "Nothing to download" in again
     assert "aws_access_key_id = YOUR_ACCESS_KEY" in again
     hinted = [line.split() for line in again.splitlines() if line.startswith("  ingest s")]
     assert [words[1] for words in hinted] == ["status", "show"]
@@ -115,7 +115,7 @@ def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     first, *_ = done.stdout.split("again: nothing is downloaded")
     assert first.count("Complete.") == 2
-    assert done.stdout.count("Nothing to do") == 2
+    assert done.stdout.count("Nothing to download") == 2
     cache = tmp_path / "cache" / "demo"
     for dataset, sessions in ((named("forex-minute"), [5]), (named("futures-cme-day"), range(30, 50))):
         listed = (cache / f"{dataset.short}.txt").read_text().splitlines()[1:]

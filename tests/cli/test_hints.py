@@ -50,7 +50,10 @@ TORN = "the manifest m is damaged (torn)"
                 "unknown", Option("errors", "skip", "to leave it out"), Option("adjust", "none", "for raw ones")
             ),
             "unknown. Use `--skip-unknown` to leave it out. Use `--adjust none` for raw ones.",
-            'unknown. Pass errors="skip" to leave it out. Pass adjust="none" or auto_adjust=False for raw ones.',
+            (
+                'unknown. Pass errors="skip" to leave it out. '
+                'Pass adjust="none" (get_smart_data: auto_adjust=False) for raw ones.'
+            ),
         ),
         (
             AcrossSeam("away"),

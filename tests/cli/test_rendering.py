@@ -199,7 +199,7 @@ def test_the_terminal_takes_every_kind_of_event() -> None:
     ("changes", "words"),
     [
         ({}, "Complete."),
-        ({"fetched": 0}, "Nothing to do"),
+        ({"fetched": 0}, "Nothing to download"),
         ({"exit_code": 3, "failed": 1}, "some sessions failed"),
         ({"exit_code": 4, "fetched": 2}, "Ended early"),
     ],

@@ -94,11 +94,11 @@ class TestPriorities:
         file = write(here, "[source]\nconcurrency = 1\nattempts = 1\nregion = 'a'\n")
         monkeypatch.setenv("INGEST_SOURCE__CONCURRENCY", "2")
         monkeypatch.setenv("INGEST_SOURCE__ATTEMPTS", "2")
-        settings = load(flags={"source": {"concurrency": 3, "attempts": None}, "run": {"months": None}})
+        settings = load(given={"source": {"concurrency": 3, "attempts": None}, "run": {"months": None}})
         source = settings.source
         assert (source.concurrency, source.attempts, source.region, source.bucket) == (3, 2, "a", "flatfiles")
         said = origins(settings)
-        assert said["source", "concurrency"] == "flag --concurrency"
+        assert said["source", "concurrency"] == "argument concurrency"
         assert said["source", "attempts"] == "environment variable INGEST_SOURCE__ATTEMPTS"
         assert said["source", "region"] == str(file)
         assert said["source", "bucket"] == "built-in default"
@@ -231,16 +231,16 @@ class TestPaths:
         assert load().lists_of(named("crypto-day")) == (here / "crypto-day.txt",)
 
     def test_home_is_expanded(self, tmp_path: Path) -> None:
-        assert load(flags={"cache": {"root": "~/stocks"}}).cache.root == tmp_path / "home" / "stocks"
+        assert load(given={"cache": {"root": "~/stocks"}}).cache.root == tmp_path / "home" / "stocks"
 
     @pytest.mark.parametrize("archive", ["data_cache", "Data_Cache/x", "../cache/data_cache", ".", ".."])
     def test_tiers_may_not_overlap(self, archive: str) -> None:
-        text = refused(flags={"cache": {"archive_dir": archive}})
+        text = refused(given={"cache": {"archive_dir": archive}})
         assert text.startswith("[cache] archive_dir = ")
         assert "outside tracked_dir" in text
 
     def test_nor_differ_in_case_alone(self) -> None:
-        assert "outside tracked_dir" in refused(flags={"cache": {"tracked_dir": "Data", "archive_dir": "data"}})
+        assert "outside tracked_dir" in refused(given={"cache": {"tracked_dir": "Data", "archive_dir": "data"}})
 
 
 WRONG = [
@@ -312,9 +312,9 @@ WRONG = [
 class TestWrongValues:
     @pytest.mark.parametrize(("section", "name", "value"), WRONG)
     def test_says_name_value_place_and_what_is_allowed(self, section: str, name: str, value: Any) -> None:
-        text = refused(flags={section: {name: value}})
+        text = refused(given={section: {name: value}})
         assert text.startswith(f"[{section}] {name}")
-        assert f"(flag --{name.replace('_', '-')})" in text
+        assert f"(argument {name})" in text
         assert f"must be {SECTIONS[section][name].description}" in text
         assert "\n" not in text
 
@@ -337,36 +337,36 @@ class TestWrongValues:
 
     def test_an_overridden_wrong_value_does_no_harm(self, here: Path) -> None:
         write(here, "[run]\nmonths = 0\n")
-        assert load(flags={"run": {"months": 2}}).run.months == 2
+        assert load(given={"run": {"months": 2}}).run.months == 2
 
     def test_all_are_said_at_once(self, here: Path) -> None:
         write(here, "[run]\nmonths = 0\n[source]\nattempts = 0\n")
         assert [line.split(" = ")[0] for line in refused().splitlines()] == ["[source] attempts", "[run] months"]
 
     def test_items_are_counted_from_one(self) -> None:
-        text = refused(flags={"tracked": {"tickers": ["AAPL", "MS FT"]}})
+        text = refused(given={"tracked": {"tickers": ["AAPL", "MS FT"]}})
         assert text.startswith("[tracked] tickers item 2 = 'MS FT'")
 
     def test_a_dataset_that_does_not_exist_is_named_with_what_is_near(self) -> None:
-        text = refused(flags={"run": {"datasets": ["crypto-day", "stock-day"]}})
+        text = refused(given={"run": {"datasets": ["crypto-day", "stock-day"]}})
         assert text.startswith("[run] datasets item 2 = 'stock-day'")
         assert "did you mean stocks-day" in text
         lists = {"options-day": ["a.txt", ""]}
-        assert refused(flags={"tracked": {"datasets": lists}}).startswith("[tracked] datasets options-day item 2 = ''")
+        assert refused(given={"tracked": {"datasets": lists}}).startswith("[tracked] datasets options-day item 2 = ''")
 
     def test_a_dataset_that_is_named_twice_is_taken_once(self) -> None:
         names = ["crypto-day", "us_stocks_sip/day_aggs_v1", "stocks-day"]
-        assert load(flags={"run": {"datasets": names}}).run.datasets == ("crypto-day", "stocks-day")
+        assert load(given={"run": {"datasets": names}}).run.datasets == ("crypto-day", "stocks-day")
 
     def test_long_values_are_cut(self) -> None:
-        assert len(refused(flags={"source": {"region": "x" * 5000}})) < 300
+        assert len(refused(given={"source": {"region": "x" * 5000}})) < 300
 
     @pytest.mark.parametrize(
         "url", [f"https://me:{SECRET}@files.massive.com", f"https://h.example/?X-Amz-Signature={SECRET}"]
     )
     def test_keys_in_a_url_are_not_shown(self, url: str) -> None:
         with pytest.raises(UsageError) as caught:
-            load(flags={"source": {"endpoint_url": url}})
+            load(given={"source": {"endpoint_url": url}})
         assert SECRET not in f"{caught.value} {caught.value.__cause__}"
         assert "[source] endpoint_url" in str(caught.value)
 
@@ -374,7 +374,7 @@ class TestWrongValues:
         "url", ["https://s3.example:8443", "http://localhost:1", "http://[::1]:9000", "HTTPS://Files.Massive.com/"]
     )
     def test_good_endpoints(self, url: str) -> None:
-        endpoint = load(flags={"source": {"endpoint_url": url}}).source.endpoint_url
+        endpoint = load(given={"source": {"endpoint_url": url}}).source.endpoint_url
         assert endpoint.lower() == url.lower().rstrip("/")
 
     @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ class TestWrongValues:
         [("64 MiB", 2**26), ("64MB", 64 * 10**6), ("1.5 gib", 3 * 2**29), ("2000000", 2000000), ("3000000 B", 3000000)],
     )
     def test_sizes(self, text: str, size: int) -> None:
-        assert load(flags={"limits": {"max_bytes_in_flight": text}}).limits.max_bytes_in_flight == size
+        assert load(given={"limits": {"max_bytes_in_flight": text}}).limits.max_bytes_in_flight == size
 
 
 class TestWrongNames:
@@ -426,8 +426,9 @@ class TestWrongNames:
         monkeypatch.setenv("INGEST_TEST_SERVER", "1")
         assert load().run.months == 24
 
-    def test_in_flags(self) -> None:
-        assert refused(flags={"run": {"month": 3}}) == "[run] month is an unknown setting (flag): did you mean months?"
+    def test_given_as_arguments(self) -> None:
+        said = "[run] month is an unknown setting (argument): did you mean months?"
+        assert refused(given={"run": {"month": 3}}) == said
 
     def test_a_file_of_another_program(self, here: Path) -> None:
         file = write(here, "title = 'My site'\n[params]\ncolor = 'red'\n")
@@ -480,7 +481,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_value_is_taken_or_refused_with_the_settings_name(section: str, name: str, value: Any) -> None:
     try:
-        settings = load(flags={section: {name: value}})
+        settings = load(given={section: {name: value}})
     except UsageError as error:
         assert all(printable(part) in str(error) for part in section.split("\n"))  # noqa: PT017 - both outcomes are right
     else:
@@ -504,7 +505,7 @@ def test_importing_settings_imports_nothing_heavy() -> None:
     ],
 )
 def test_a_command_names_a_dataset_unless_it_takes_that_one_alone(datasets: list[str], flags: tuple[str, str]) -> None:
-    usual = load(flags={"run": {"datasets": datasets}}).run.datasets
+    usual = load(given={"run": {"datasets": datasets}}).run.datasets
     assert (dataset_flag("stocks-day", usual), dataset_flag("crypto-day", usual)) == flags
 
 

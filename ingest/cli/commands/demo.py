@@ -21,6 +21,7 @@ from ingest.cache.layout import PartKey
 from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.run import execute
 from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.words import counted
 from ingest.demo.files.files import files_of
 from ingest.demo.servers import server
@@ -220,7 +221,7 @@ def _settings(source: server.DemoSource, folder: Path, part: _Part) -> Settings:
         "cache": {"root": str(folder)},
         "run": {"months": part.flags.months},
     }
-    return settings.load(folder / "config.toml", flags)
+    return settings.load(folder / "config.toml", flags, flag_named)
 
 
 def _list_of(dataset: Dataset) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from ingest import settings
 from ingest.cli.commands.run import NOTHING_LISTED
 from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.words import counted, heading, size
 from ingest.cli.warnings import print_json
 from ingest.planning.listing import Listed, list_window
@@ -20,7 +21,7 @@ from ingest.planning.request import Flags, datasets_asked, request_of
 
 def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print what the source lists for a window; returns the exit code. Raises IngestError."""
-    chosen = settings.load(config, flags.settings())
+    chosen = settings.load(config, flags.settings(), flag_named)
     kinds = datasets_asked(datasets, chosen)
     code = 0
     for kind in kinds:

@@ -14,6 +14,7 @@ from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
+from ingest.cli.rendering.hints import flag_named
 from ingest.errors import NotConfirmed
 from ingest.pipeline.dataset_run import preview
 from ingest.pipeline.run import Series, run
@@ -28,7 +29,7 @@ def run_command(
     flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
 ) -> int:
     """Run as the flags say, for one dataset after the other; returns the worst exit code. Raises IngestError."""
-    chosen = settings.load(config, flags.settings())
+    chosen = settings.load(config, flags.settings(), flag_named)
     with choose_rendering(json, quiet) as rendering:
         requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
         if dry_run:

@@ -58,6 +58,11 @@ def _argument(name: str, value: Value, hint: Call) -> str:
     return f" {value}" if name == "session" else f" {_flag(name, value)}"
 
 
+def flag_named(setting: str) -> str:
+    """How a setting is given on the command line, in words."""
+    return f"flag --{setting.replace('_', '-')}"
+
+
 def _flag(name: str, value: Value | None) -> str:
     words = name.replace("_", "-")
     if isinstance(value, bool):

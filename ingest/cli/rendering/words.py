@@ -96,7 +96,7 @@ def outcome(done: events.Finished) -> str:
     if done.interrupted:
         return "Interrupted: what was in flight is committed. Run again to continue."
     if done.exit_code == 0:
-        return "Nothing to do: everything available is stored." if not done.fetched else "Complete."
+        return "Nothing to download: everything available is stored." if not done.fetched else "Complete."
     if done.exit_code == 3:
         if done.failed or done.quarantined:
             return "Finished, but some sessions failed or are quarantined: see above."

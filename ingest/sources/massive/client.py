@@ -261,7 +261,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
             "longer, with [source] keys_timeout_s"
         ) from None
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
-        raise UsageError(_no_keys(settings.profile)) from error
+        raise _no_keys(settings.profile) from error
     except boto.CredentialRetrievalError as error:  # botocore's message repeats what a program printed: possibly keys
         who = {"custom-process": "the program that credential_process names fails; run it by itself to see why"}
         why = who.get(error.kwargs["provider"], "the service that the profile names does not hand them out")
@@ -273,16 +273,17 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
             f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
         ) from error
     if keys is None:
-        raise UsageError(_no_keys(settings.profile), call("demo", "to try it without keys"))
+        raise _no_keys(settings.profile)
     return aioboto3.Session(botocore_session=core), keys
 
 
-def _no_keys(profile: str) -> str:
-    return (
+def _no_keys(profile: str) -> UsageError:
+    return UsageError(
         f"no keys under [{profile}] in {credentials_file()}. "
         "Write the S3 keys of your Massive dashboard there:\n"
         f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
-        "or name another profile in [source] profile"
+        "or name another profile in [source] profile",
+        call("demo", "to try it without keys"),
     )
 
 
