@@ -1,1 +1,1 @@
-"""One file a command, and the rendering of events."""
+"""The command line: one file per command, and the rendering of events."""

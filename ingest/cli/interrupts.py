@@ -1,4 +1,4 @@
-"""Ctrl-C: once to finish what is in flight, twice to end at once."""
+"""Ctrl-C: once finishes what is in flight, twice ends at once."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -12,9 +12,9 @@ _Result = TypeVar("_Result")
 
 
 async def interruptible(work: Callable[[anyio.Event], Awaitable[_Result]]) -> _Result | None:
-    """Await work that stops when its event is set; SIGINT or SIGTERM sets it, a second one cancels the work.
+    """Await work that stops when its event is set: SIGINT or SIGTERM sets it, a second signal cancels the work.
 
-    Returns None where the work was cancelled.
+    Returns None if the work was cancelled.
     """
     stop = anyio.Event()
     result: _Result | None = None
@@ -27,7 +27,7 @@ async def interruptible(work: Callable[[anyio.Event], Awaitable[_Result]]) -> _R
 
 
 def _ends() -> list[signal.Signals]:
-    """The signals that ask for an end: that of a closed terminal, too, unless `nohup` has it ignored."""
+    """The signals that request an end, also that of a closed terminal unless `nohup` ignores it."""
     hangup = getattr(signal, "SIGHUP", None)
     heard = [hangup] if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL else []
     return [signal.SIGINT, signal.SIGTERM, *heard]
@@ -41,4 +41,4 @@ async def _listen(stop: anyio.Event, work: anyio.CancelScope) -> None:
                     work.cancel()
                 stop.set()
     except NotImplementedError:
-        return  # Windows' event loop has no signals: there, Ctrl-C ends at once, and the next run converges
+        return  # no signals in Windows' event loop: Ctrl-C ends at once, and the next run goes on from there

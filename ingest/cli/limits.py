@@ -1,7 +1,7 @@
-"""What the system gives a process: so many open files, so many threads, so much memory.
+"""The system's limits for a process: open files, threads, memory.
 
-A run asks for as many open files as it may have, and downloads fewer files at once where that is few. What is used up
-all the same is named, and no bug. A crash leaves what any other does.
+A run raises its limit of open files as far as it may, and downloads fewer files at once if that is still low. An error
+from a limit that is reached all the same names the limit instead of being reported as a bug. Nothing here writes files.
 """
 
 import errno
@@ -14,17 +14,17 @@ from ingest.settings import Settings
 USED_UP = 5
 _WANTED = 4096
 _OWN = 24
-"""Files that a run has open beside its downloads: the lock, the manifest, parts, and what the interpreter needs."""
+"""Files that a run keeps open besides its downloads: the lock, the manifest, parts, the interpreter's own."""
 _OF_A_DOWNLOAD = 2
 _FILES = "no more files can be opened: raise the limit (`ulimit -n`), or lower [source] concurrency"
 _THREADS = "no more threads can be started: raise the limit (`ulimit -u`, or the container's number of processes)"
 _MEMORY = "out of memory: lower [limits] max_bytes_in_flight, or give the process more"
 _CONSEQUENCE = ""
-"""Of what another error has left."""
+"""Marks an error that only follows from another one."""
 
 
 def used_up(error: BaseException) -> str | None:
-    """In words, what the system did not give any more; None where an error has another cause, too."""
+    """The limit that caused an error, in words; None if the error has any other cause as well."""
     found = {_cause(one) for one in _leaves(error) if not isinstance(one, IngestError)} - {_CONSEQUENCE}
     return None if None in found else next(iter(found), None)
 
@@ -42,7 +42,7 @@ def _cause(error: BaseException) -> str | None:
         return _FILES
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return _THREADS
-    if type(error).__name__ == "PanicException":  # how polars ends, by no class that could be imported
+    if type(error).__name__ == "PanicException":  # polars' panics, whose class cannot be imported
         return _of_a_panic(str(error))
     return _MEMORY if isinstance(error, MemoryError) else None
 
@@ -55,7 +55,7 @@ def _of_a_panic(words: str) -> str | None:
 
 
 def within_limits(settings: Settings) -> Settings:
-    """Settings whose downloads at once fit into the files that may be open."""
+    """The settings, with no more downloads at once than the limit of open files allows."""
     allowed = max(1, (_open_files() - _OWN) // _OF_A_DOWNLOAD)
     if settings.source.concurrency <= allowed:
         return settings
@@ -63,7 +63,7 @@ def within_limits(settings: Settings) -> Settings:
 
 
 def _open_files() -> int:
-    """How many files this process may have open, after it has asked for more than the usual few."""
+    """Raise this process's limit of open files as far as allowed, and return it."""
     if sys.platform == "win32":
         return _WANTED
     import resource

@@ -1,8 +1,8 @@
-"""What a command prints through: streams that never fail.
+"""The streams that a command prints through; they never fail.
 
-A command does its work whether or not anybody hears of it. So a stream that cannot be written (a full disk, a reader
-that is gone, a terminal that was closed, a stream that never was) goes silent and remembers why. How a command ends
-then is decided in one place, `exit_code`. Characters that a stream does not have are replaced.
+A command does its work whether or not anyone reads its output. So a stream that cannot be written (a full disk, a
+closed pipe, a closed terminal, a stream that was never open) goes silent and remembers why. `exit_code` alone decides
+how the command then ends. Characters that a stream cannot encode are replaced.
 
 Nothing here touches the cache: a crash leaves what the command's own work leaves.
 """
@@ -19,10 +19,10 @@ from typing import TextIO, cast
 from ingest.errors import printable
 
 READER_GONE = 141
-"""128 + SIGPIPE: what a shell reports of any tool whose reader closed the pipe."""
+"""128 + SIGPIPE: what a shell reports for any tool whose reader closed the pipe."""
 
 NOT_TOLD = 5
-"""An answer that cannot be written is no success."""
+"""Exit code when the answer could not be written."""
 
 _STDERR = 2
 _PLAIN = {"…": "...", "×": "x", "·": "-"}
@@ -30,13 +30,13 @@ _REPLACED = "ingest.replaced"
 
 
 class Deed(int):
-    """Exit code of a command whose work counts and not its words: it stands where nothing could be printed."""
+    """Exit code of a command whose work matters, not its output: it holds even if nothing could be printed."""
 
 
 def exit_code(code: int, answer: "Outlet") -> int:
-    """How a command ends that would end with `code` and has printed to `answer`; says on stderr what failed.
+    """The final exit code of a command that ends with `code` and printed to `answer`; stderr says what failed.
 
-    Only an answer that was asked for can fail, and what the command has to say by a code of its own comes first.
+    A lost answer fails only a command that exists to print it, and never hides the command's own error code.
     """
     answer.flush()
     if code or isinstance(code, Deed) or answer.lost is None:
@@ -49,13 +49,13 @@ def exit_code(code: int, answer: "Outlet") -> int:
 
 
 def _reader_is_gone(error: Exception) -> bool:
-    # Windows calls a pipe without a reader an invalid argument.
+    # Windows reports a pipe without a reader as an invalid argument.
     number = getattr(error, "errno", None)
     return number == errno.EPIPE or (sys.platform == "win32" and number == errno.EINVAL)
 
 
 def open_streams() -> "Outlet":
-    """Put outlets in the places of stdout and stderr; returns that of stdout."""
+    """Replace stdout and stderr with outlets; returns that of stdout."""
     _occupy()
     answer = Outlet(sys.stdout)
     sys.stdout, sys.stderr = answer, Outlet(sys.stderr)
@@ -63,19 +63,19 @@ def open_streams() -> "Outlet":
 
 
 def _occupy() -> None:
-    """Put /dev/null where stdin, stdout or stderr are closed.
+    """Open /dev/null in place of a closed stdin, stdout or stderr.
 
-    Otherwise the next file that is opened, the manifest perhaps, gets that number, and with it whatever a library
-    writes to "stderr".
+    Otherwise the next file opened, perhaps the manifest, gets that descriptor, and with it whatever a library writes
+    to "stderr".
     """
-    with suppress(OSError):  # no number is left that could be taken by mistake
+    with suppress(OSError):  # no descriptors left, so none can be taken by mistake
         while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
             os.set_inheritable(number, True)
         os.close(number)
 
 
 class Outlet(io.TextIOWrapper):
-    """A text stream that goes silent where it cannot be written, and does not raise."""
+    """A text stream that goes silent instead of raising when it cannot be written."""
 
     def __init__(self, stream: TextIO | None) -> None:
         codecs.register_error(_REPLACED, _replaced)
@@ -92,12 +92,12 @@ class Outlet(io.TextIOWrapper):
 
     @property
     def lost(self) -> Exception | None:
-        """Why something that was written did not arrive; None where all did, or nothing was written."""
+        """Why some output was lost; None if all of it arrived, or none was written."""
         return self._door.lost
 
 
 class _Door(io.RawIOBase):
-    """Where the bytes of a stream leave, until they cannot any more."""
+    """Writes the bytes of a stream until that fails, and drops them from then on."""
 
     def __init__(self, stream: io.TextIOWrapper | None) -> None:
         buffer = stream.buffer if stream else None
@@ -109,10 +109,10 @@ class _Door(io.RawIOBase):
         if self.lost is None:
             try:
                 self._send(memoryview(data))
-            except (OSError, ValueError) as error:  # ValueError: somebody has closed the stream
+            except (OSError, ValueError) as error:  # ValueError: the stream was closed
                 self.lost = error
             except KeyboardInterrupt:
-                self.lost = BlockingIOError(errno.EINTR, "interrupted")  # whoever did not read then is not waited for
+                self.lost = BlockingIOError(errno.EINTR, "interrupted")  # stop waiting for a reader that does not read
                 raise
         return memoryview(data).nbytes
 
@@ -121,30 +121,30 @@ class _Door(io.RawIOBase):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         while left:
             if (count := self._raw.write(left)) is None:
-                select.select([], [self._raw], [])  # a stream that another program has made non-blocking is full
+                select.select([], [self._raw], [])  # another program made the stream non-blocking, and it is full
             else:
                 left = left[count:]
 
     def writable(self) -> bool:
-        """It always is."""
+        """Always true."""
         return True
 
     def isatty(self) -> bool:
-        """Whether it leads to a terminal."""
+        """Whether the stream is a terminal."""
         return self._raw is not None and self._raw.isatty()
 
     def fileno(self) -> int:
-        """Number of the descriptor. Raises OSError where there is none."""
+        """The file descriptor. Raises OSError if there is none."""
         return super().fileno() if self._raw is None else self._raw.fileno()
 
     @property
     def name(self) -> str:
-        """As the stream's own."""
+        """The name of the stream itself."""
         return str(getattr(self._raw, "name", "closed"))
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
-    """Characters that the output does not have: our own signs plainly, all others as TOML and Python escape them."""
+    """Replace what the output cannot encode: our own signs by plain ones, all else by TOML's and Python's escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]

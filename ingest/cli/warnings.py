@@ -1,4 +1,4 @@
-"""What reading warns of, as lines for people; values as lines of JSON for programs."""
+"""Warnings from reading, as lines for people; values as lines of JSON for programs."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ _WIDEST = 10_000
 
 @contextmanager
 def warnings_told() -> Iterator[None]:
-    """Say our warnings as lines on stderr, also where an error follows them; others go their way."""
+    """Print our warnings as lines on stderr, also when an error follows; leave all others to Python."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", IngestWarning)
@@ -35,7 +35,7 @@ def warnings_told() -> Iterator[None]:
 
 @contextmanager
 def asking_shown() -> Iterator[events.Sink]:
-    """Show on a terminal how many tickers Yahoo was asked for, in one line that is gone in the end."""
+    """Count the tickers queried from Yahoo, in one line on a terminal that is erased at the end."""
     if not sys.stderr.isatty():
         yield events.ignore
         return
@@ -55,9 +55,9 @@ def asking_shown() -> Iterator[events.Sink]:
 
 
 def print_uncut(console: "Console", table: "Table") -> None:
-    """Print a table in the width that it needs: what does not fit is left to the terminal, which wraps it.
+    """Print a table as wide as it needs to be, and leave it to the terminal to wrap long lines.
 
-    A number with its end cut off is another number, and a path with a line end in it is none.
+    A number that is cut off reads as another number, and a path that is broken by a line end cannot be copied.
     """
     from rich.console import Console
 
@@ -67,9 +67,9 @@ def print_uncut(console: "Console", table: "Table") -> None:
 
 
 def print_json(values: Iterable[Mapping[str, Any]]) -> None:
-    """Print a line for each value, as they come, until nobody reads them any more.
+    """Print a line for each value as it arrives, until the reader closes the output.
 
-    All of it is ASCII: it means the same whatever the output's encoding is.
+    The lines are ASCII, so they mean the same in any encoding.
     """
     for value in values:
         if getattr(sys.stdout, "lost", None):

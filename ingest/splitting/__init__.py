@@ -1,1 +1,1 @@
-"""A day's text becomes a tracked part, an archive part, findings, and the difference to another version. Pure."""
+"""Splits a day's text into a tracked and an archive part, checks it, and compares it with another version. Pure."""

@@ -1,6 +1,6 @@
-"""Whether a session's numbers can be true: prices, volumes, stamps, and how many rows there are. Pure.
+"""Plausibility checks of a session: prices, volumes, timestamps, and the number of rows. Pure.
 
-Nothing is dropped or repaired: `findings` report what is wrong, and the rows stay the vendor's.
+Nothing is dropped or repaired: findings report what is wrong, and the rows stay as the vendor wrote them.
 """
 
 import re
@@ -28,24 +28,24 @@ _NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 
 _WHOLE = re.compile(r"\.0*$")
-"""The end of a whole number that is written as a float, as `epochs.of_text` reads it."""
+"""The end of a whole number written as a float, as `epochs.of_text` reads it."""
 
 MOST_VOLUME = 2.0**63
-"""No volume is as large: yfinance's are 64-bit integers."""
+"""Volumes must be below this: yfinance's are 64-bit integers."""
 
 NEIGHBOURS = 5
-"""Sessions on each side with which a session's number of rows is compared."""
+"""Sessions on each side to compare a session's number of rows with."""
 
 FEWEST, MOST = 0.8, 1.25
-"""A number of rows is far from its neighbours' below and above these shares of their median. From one session to the
-next it changes by a percent or two, on half days by a few more."""
+"""Below and above these shares of its neighbours' median a number of rows is unusual. From one session to the next it
+changes by a percent or two, on half days by a few more."""
 
 
 def numbers(rows: pl.DataFrame, kind: RowKind, signed: bool = False) -> Iterator[Finding]:
-    """What is wrong with the prices and volumes of a session; where `signed`, prices need not be above zero.
+    """Findings on a session's prices and volumes; with `signed`, prices may be zero or negative.
 
-    `rows` has ticker and, as numbers, the prices of their kind and perhaps its amount. Comparisons with what is
-    missing (NaN) are never true: that is a finding of its own.
+    `rows` has ticker and, as numbers, the prices of their kind and perhaps its amount. Comparisons with a missing value
+    (NaN) are never true; missing values are a finding of their own.
     """
     if rows.is_empty():
         yield Finding(finding.NO_ROWS)
@@ -54,7 +54,7 @@ def numbers(rows: pl.DataFrame, kind: RowKind, signed: bool = False) -> Iterator
     amount = rows[kind.amount].to_numpy() if kind.amount in rows.columns else np.zeros(rows.height)
     floor = -np.inf if signed else 0.0
     sound = _sound_spans(prices, floor) if kind.spans else _sound(prices, floor)
-    # Nearly always all is well, which takes a third of the comparisons.
+    # Nearly always all is well, and a third of the comparisons show it.
     if (sound & (amount >= 0) & (amount < MOST_VOLUME)).all():
         return
     wrong: dict[str, Mask] = {
@@ -75,7 +75,7 @@ def _sound(prices: Sequence[Floats], floor: float) -> Mask:
 
 
 def _sound_spans(prices: Sequence[Floats], floor: float) -> Mask:
-    """The same of open, high, low and close, which must also be in order: that bounds all by low and high."""
+    """Like `_sound`, for open, high, low and close, which must also be in order: low and high then bound all four."""
     opened, high, low, close = prices
     least, most = np.minimum(opened, close), np.maximum(opened, close)
     sound: Mask = (low > floor) & (low <= least) & (most <= high) & (high < np.inf)
@@ -84,7 +84,7 @@ def _sound_spans(prices: Sequence[Floats], floor: float) -> Mask:
 
 def _crossed(prices: Sequence[Floats]) -> dict[str, Mask]:
     opened, high, low, close = prices
-    # Where low is above high everything is outside, and that has been said.
+    # With low above high everything is outside, and that is reported already.
     outside = (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high))
     return {finding.CROSSED: low > high, finding.OUTSIDE: outside}
 
@@ -95,7 +95,7 @@ def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]
 
 
 def misshapen(text: bytes, columns: int, edges: Offsets) -> tuple[Finding, ...]:
-    """Rows with too few or too many fields: polars fills up the one and cuts the other without a word.
+    """Rows with too few or too many fields: polars silently fills up the former and truncates the latter.
 
     Commas and line ends in quotes do not count.
     """
@@ -115,11 +115,11 @@ def misshapen(text: bytes, columns: int, edges: Offsets) -> tuple[Finding, ...]:
 
 
 def _is_even(commas: npt.NDArray[np.bool_], each: int, edges: Offsets) -> bool:
-    """Whether each row has so many commas.
+    """Whether each row has `each` commas.
 
-    Nearly always they do. Bytes count them in half the time of integers, but modulo 256: rows that agree in that are
-    right if the sum is, since a row of fewer than 256 fields cannot miss so many to make up for another. No byte equals
-    a larger number, so longer rows are counted as integers.
+    Nearly always they do. Counting in bytes takes half the time of integers, but is modulo 256: rows that agree modulo
+    256 are right if their sum is, since a row of fewer than 256 fields cannot be short of 256 commas to offset another.
+    A byte cannot hold a larger number, so longer rows are counted as integers.
     """
     rows = len(edges) - 1
     if np.count_nonzero(commas[edges[0] : edges[-1]]) != each * rows:
@@ -133,9 +133,9 @@ def nameless(tickers: pl.Series) -> tuple[Finding, ...]:
 
 
 def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Finding]:
-    """What is wrong with the stamps of a session; `stamps` counts the rows that have each, as text.
+    """Findings on a session's timestamps; `stamps` counts the rows with each, as text.
 
-    The date of a session is its key's; stamps that say another are reported, and change nothing.
+    A session's date comes from its key; timestamps of another date are reported, and change nothing.
     """
     dated = [(date_of(stamp, zone), count) for stamp, count in stamps.items()]
     other = {day for day, _ in dated if day is not None and day != session}
@@ -152,7 +152,7 @@ def dates(stamps: Mapping[str, int], session: date, zone: str) -> Iterator[Findi
 
 
 def times(stamps: pl.Series, session: date, zone: str) -> Iterator[Finding]:
-    """The same of stamps as numbers, null where one is none: there may be millions of them."""
+    """Like `dates`, for timestamps as numbers, null where one is not a number: there may be millions of them."""
     first, end = midnight(session, zone), midnight(session + timedelta(days=1), zone)
     odd = stamps.drop_nulls()
     if len(odd) and not (first <= odd.min() and odd.max() < end):  # type: ignore[operator]  # of int64
@@ -167,7 +167,7 @@ def times(stamps: pl.Series, session: date, zone: str) -> Iterator[Finding]:
 
 
 def in_other_units(stamps: pl.Series) -> Iterator[Finding]:
-    """Stamps as numbers that are times, but not in nanoseconds: they are read as what they are."""
+    """Findings on timestamps that are times, but not in nanoseconds; they are read in their own unit."""
     return (Finding(finding.IN_UNIT[unit], count) for unit, count in epochs.counts(stamps).items())
 
 
@@ -178,7 +178,7 @@ def midnight(day: date, zone: str) -> int:
 
 @lru_cache(maxsize=4096)
 def date_of(stamp: str, zone: str) -> date | None:
-    """Date that a stamp tells, a date as text or a time since the epoch in a time zone; None where it is none."""
+    """The date of a timestamp: a date as text, or a time since the epoch in a time zone; None if it is neither."""
     number = _number(stamp)
     try:
         if number is None:
@@ -196,10 +196,10 @@ def _number(stamp: str) -> int | None:
 
 
 def far_counts(counts: Mapping[date, int]) -> dict[date, Finding]:
-    """Sessions whose number of rows is far from that of their neighbours: more than a fifth below or a quarter above.
+    """Sessions whose number of rows is more than a fifth below or a quarter above that of their neighbours.
 
-    A session is compared with the median of up to `NEIGHBOURS` sessions on each side; at least four are needed. Those
-    on weekends are compared with each other: fewer currencies are quoted on a Sunday.
+    A session is compared with the median of up to `NEIGHBOURS` sessions on each side; at least four are needed. Weekend
+    sessions are compared with each other, since fewer currencies are quoted on a Sunday.
     """
     weekdays, weekend = ([day for day in sorted(counts) if (day.weekday() > 4) is rests] for rests in (False, True))
     return dict(sorted({**_far(weekdays, counts), **_far(weekend, counts)}.items()))

@@ -1,4 +1,4 @@
-"""A text that comes in pieces of any size, in chunks that end where a line does and no quote is open."""
+"""Regroups a text that arrives in pieces of any size into chunks that end at a line end outside quotes."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +9,16 @@ import numpy.typing as npt
 from ingest.errors import UnreadableFile
 
 _MOST_LINES = 1 << 17
-"""Lines in a chunk: a parser's memory grows with each of them, also with those that are empty."""
+"""Most lines in a chunk: a parser's memory grows with each line, even an empty one."""
 
 _MAX_LINE = 64 << 20
-"""No row is longer, and no quote is open for longer: else a file without a line end would be in memory as a whole."""
+"""Most bytes in a row or an open quote; otherwise a file without a line end would be held in memory as a whole."""
 
 
 def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"", most: int = _MAX_LINE) -> Iterator[bytes]:
-    """Chunks of at least `size` bytes, but for the last one; that alone may end without a line end.
+    """Chunks of at least `size` bytes, except the last; only that one may end without a line end.
 
-    `head` stands before each of them. Raises UnreadableFile for a line that is longer than `most` bytes, or a
-    quote that is open for so long.
+    Each begins with `head`. Raises UnreadableFile for a line, or an open quote, of more than `most` bytes.
     """
     waiting: list[bytes] = []
     length, wanted = 0, size
@@ -32,7 +31,7 @@ def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"", most: int = _M
         if whole:
             yield from of_few_lines(b"".join([head, *whole]), len(head))
         waiting, length = [rest], len(rest)
-        # Where no end was found, twice as much is to come before it is looked for again.
+        # If no line end was found, wait for twice as much before searching again.
         wanted = size if whole else 2 * length
         _check(length, most)
     if length:
@@ -40,9 +39,9 @@ def chunks(pieces: Iterable[bytes], size: int, head: bytes = b"", most: int = _M
 
 
 def ahead(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same texts, each made in a second thread while the one before is worked upon.
+    """The same texts, each produced in a second thread while the one before is processed.
 
-    A large file that is alone would leave a core idle. What making one raises is raised where it would be taken.
+    A single large file would otherwise leave a core idle. An error in producing a text is raised where it is taken.
     """
     each = iter(texts)
     with ThreadPoolExecutor(1, "chunks") as maker:
@@ -53,7 +52,7 @@ def ahead(texts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _divided(pieces: list[bytes]) -> list[bytes]:
-    """The same text, of which the last piece, and no other, is what comes behind the last line end outside quotes."""
+    """The same text, in which the last piece is exactly what follows the last line end outside quotes."""
     if any(b'"' in piece for piece in pieces) or b"\n" not in pieces[-1]:
         text = b"".join(pieces)
         end = last_end(text)
@@ -64,7 +63,7 @@ def _divided(pieces: list[bytes]) -> list[bytes]:
 
 
 def of_few_lines(text: bytes, begin: int, most: int = _MOST_LINES) -> Iterator[bytes]:
-    """The same text, in halves of halves where it has too many lines; up to `begin` is what stands before each."""
+    """The same text, halved until no piece has too many lines; its first `begin` bytes are put before each piece."""
     lines = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n"))
     half = last_end(text[: (begin + len(text)) // 2]) if lines > most else 0
     if half > begin:
@@ -75,7 +74,7 @@ def of_few_lines(text: bytes, begin: int, most: int = _MOST_LINES) -> Iterator[b
 
 
 def last_end(text: bytes) -> int:
-    """Offset behind the last line end outside quotes; 0 where there is none."""
+    """Offset after the last line end outside quotes; 0 if there is none."""
     if b'"' not in text:
         return text.rfind(b"\n") + 1
     data = np.frombuffer(text, np.uint8)

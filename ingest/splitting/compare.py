@@ -1,8 +1,8 @@
-"""What a republished file changes of what is held: two versions of a session, row against row, whatever their order.
+"""Compares a republished file with the stored version, row by row, whatever their order.
 
-Small ones are compared at once, line by line. Large ones by hashes of their lines, in two passes over both versions:
-the first takes 64 bits of each line, the second picks the lines whose bits the other version has not so often. In
-memory are those bits, 8 bytes a row, and the lines that differ; so no two sessions are compared at once in that way.
+Small versions are compared at once, line by line. Large ones are compared by hashes, in two passes over both versions:
+the first hashes each line to 64 bits, the second picks the lines whose hash is rarer in the other version. Memory holds
+the hashes, 8 bytes a row, and the lines that differ; so only one session at a time is compared in this way.
 """
 
 import threading
@@ -20,14 +20,14 @@ from ingest.splitting.diff import Difference, Rows
 Hashes = npt.NDArray[np.uint64]
 
 TURN = threading.Lock()
-"""Held by who compares large versions."""
+"""Held while large versions are compared, so that only one session is at a time."""
 
 _BUCKETS = np.arange(1, 64, dtype=np.uint64) << np.uint64(58)
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many lines of a difference are kept, of those that went and of those that came; and how many characters."""
+    """How many lines of a difference are kept, removed and added each, and how many characters."""
 
     lines: int
     characters: int
@@ -35,7 +35,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a session: `texts` gives its text again each time, in pieces that each have the header.
+    """One version of a session; each call of `texts` gives its text from the start, in pieces with the header.
 
     The values of `numeric` columns are compared as numbers.
     """
@@ -49,7 +49,7 @@ class Version:
         return diff.rows_of(self.columns, self.texts())
 
     def lines(self, columns: tuple[str, ...]) -> Iterator[pl.Series]:
-        """Its rows as lines without their ends, piece by piece, under these columns where only their order differs."""
+        """Its rows as lines without line ends, piece by piece; in the order of `columns` if only the order differs."""
         if self.columns == columns or sorted(self.columns) != sorted(columns):
             yield from map(_lines, self.texts())
             return
@@ -65,10 +65,10 @@ class Version:
 
 
 def compare(before: Version, after: Version, room: Room | None) -> Difference:
-    """The difference of two versions: all of it, compared at once, or of large ones as much as there is `room` for.
+    """The difference between two versions: all of it, or for large ones as much as there is `room` for.
 
-    Where the columns merely stand in another order, the old rows are told in the new one. Numbers are equal that are
-    written otherwise, `150` and `150.000000`: years of files may come again with other digits.
+    If only the order of the columns changed, the old rows are given in the new order. Numbers such as `150` and
+    `150.000000` are equal: years of files may be republished with other digits.
     """
     if room is None:
         return diff.difference(before.at_once(), after.at_once(), after.numeric)
@@ -117,7 +117,7 @@ def _bits(lines: pl.Series) -> Hashes:
 
 
 def _surplus(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Hashes that we have more often than they, sorted, and how often more. In slices, since each takes room."""
+    """Hashes that are more frequent in `ours` than in `theirs`, sorted, and by how much. In slices, to bound memory."""
     cuts = [(np.searchsorted(some, _BUCKETS), some) for some in (ours, theirs)]
     slices = [np.split(some, at) for at, some in cuts]
     found = [_surplus_of(one, other) for one, other in zip(*slices, strict=True)]
@@ -134,7 +134,7 @@ def _surplus_of(ours: Hashes, theirs: Hashes) -> tuple[Hashes, npt.NDArray[np.in
 def _picked(
     version: Version, columns: tuple[str, ...], hashes: Hashes, counts: npt.NDArray[np.int64], room: Room
 ) -> Iterator[str]:
-    """The lines with these hashes, each so often as is counted, as long as there is room."""
+    """The lines with these hashes, each as often as `counts` says, while there is room."""
     left, characters = min(int(counts.sum()), room.lines), room.characters
     counts = counts.copy()
     for lines in version.lines(columns) if left else ():

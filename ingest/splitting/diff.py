@@ -1,6 +1,6 @@
-"""What a republished file changes: rows that went and rows that came, and the same as changes of single values.
+"""What a republished file changes: rows removed and added, and the same as changes of single values.
 
-The difference is found before anything is replaced, and goes into the manifest together with the intent to replace.
+The difference is computed before anything is replaced, and stored in the manifest together with the intent to replace.
 """
 
 import csv
@@ -19,7 +19,7 @@ from ingest.errors import LosesRows
 CorrectionKind = Literal["new etag", "same etag", "equal rows"]
 
 _MAX_FIELD = 2**31 - 1
-"""A field may be as long as its file: the parser of the rows has no such limit either."""
+"""A field may be as long as its file, since the parser of the rows has no limit either."""
 
 MAX_LOSS = 0.1
 """The share of stored rows that may be missing from a replacement. More suggests a broken file, not a correction."""
@@ -27,10 +27,10 @@ MAX_LOSS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Lines that went from one version to the next, and lines that came, in the order of the files.
+    """Lines removed and added from one version to the next, in the order of the files.
 
     `columns` are those of the lines added, `old_columns` those of the lines removed. `left_out` counts the lines of a
-    large difference that are in neither.
+    large difference that were not kept.
     """
 
     old_columns: tuple[str, ...]
@@ -42,7 +42,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """The difference that a republished file makes, as it is recorded: whole lines of the source.
+    """The recorded difference that a republished file makes: whole lines of the source.
 
     `columns` are those of the lines added, `old_columns` those of the lines removed. `kind`: a new ETag with other
     rows, other rows under the same ETag, or a new ETag with equal rows.
@@ -59,7 +59,7 @@ class Correction:
 
     @classmethod
     def of(cls, session: date, etags: tuple[str, str], found: Difference) -> Self | None:
-        """The difference under the old and the new ETag; None where neither the rows nor these have changed."""
+        """The difference between the old and the new ETag; None if neither the rows nor the ETag changed."""
         changed, (old, new) = bool(found.removed or found.added), etags
         if old == new and not changed:
             return None
@@ -70,10 +70,10 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that a republished file has changed.
+    """One value that a republished file changed.
 
-    `column` is None where a whole row came (`old` is None) or went (`new` is None): the row then is the line of the
-    file. `at` is when it was applied, ISO 8601, UTC.
+    `column` is None for a whole row, added (`old` is None) or removed (`new` is None); the value is then the file's
+    line. `at` is when the change was applied, ISO 8601, UTC.
     """
 
     session: date
@@ -87,7 +87,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one version of a session, as lines without their ends; `columns` say what their fields are."""
+    """Rows of one version of a session, as lines without line ends; `columns` names their fields."""
 
     columns: tuple[str, ...]
     lines: Counter[str]
@@ -104,12 +104,12 @@ class Rows:
 
 
 def rows_of(columns: Sequence[str], texts: Iterable[bytes]) -> Rows:
-    """Rows of texts, each with a header, whatever their line ends; one without a value, a blank line say, is none."""
+    """Rows of texts that each have a header, with any line ends; rows without values (blank lines) are left out."""
     return Rows(tuple(columns), Counter(line for text in texts for line in _lines(text)))
 
 
 def _lines(text: bytes) -> Iterator[str]:
-    # Bytes that are no text stay apart from each other, and can be printed; a lone CR, which ends no row, too.
+    # Bytes that are not text stay distinct and printable; so does a lone CR, which ends no row.
     plain = text.decode(errors="backslashreplace").replace("\r\n", "\n").replace("\r", "\\r")
     if '"' not in plain:
         yield from (line for line in plain.split("\n")[1:] if line.strip(","))
@@ -121,7 +121,7 @@ def _lines(text: bytes) -> Iterator[str]:
 
 def _line(fields: Sequence[str]) -> str:
     written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerow(fields)  # without an end it leaves those within fields bare
+    csv.writer(written, lineterminator="\n").writerow(fields)  # else it does not quote line ends in fields
     return written.getvalue()[:-1]
 
 
@@ -131,7 +131,7 @@ def fields_of(line: str) -> list[str]:
 
 
 def _read(text: str) -> Iterator[list[str]]:
-    csv.field_size_limit(_MAX_FIELD)  # csv's own limit stands for the whole process
+    csv.field_size_limit(_MAX_FIELD)  # csv's limit is global to the process
     return csv.reader(io.StringIO(text, newline=""))
 
 
@@ -147,7 +147,7 @@ def refuse_loss(lost: int, held: int) -> None:
 
 
 def difference(before: Rows, after: Rows, numeric: frozenset[str]) -> Difference:
-    """What changes from one version to the next, as `compare` tells it; `numeric` columns hold numbers."""
+    """What changes from one version to the next, as `compare` defines it; `numeric` columns hold numbers."""
     if before.columns != after.columns and sorted(before.columns) == sorted(after.columns):
         before = arranged(before, after.columns)
     removed, added = (tuple(some.elements()) for some in (before.lines - after.lines, after.lines - before.lines))
@@ -161,9 +161,9 @@ def of_lines(
     numeric: frozenset[str],
     left_out: int = 0,
 ) -> Difference:
-    """The difference in lines that are known to differ; those that went are told under the new columns if they can be.
+    """The difference made of lines that are known to differ; removed lines use the new columns if possible.
 
-    Rows whose values are the same are no difference, unless some lines were left out: their pairs may be among these.
+    Rows with equal values are dropped, unless lines were left out: the counterpart of a row may be among those.
     """
     old, new = columns
     if sorted(old) != sorted(new):
@@ -176,7 +176,7 @@ def of_lines(
 def without_equals(
     columns: Sequence[str], removed: Sequence[str], added: Sequence[str], numeric: frozenset[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Rows that went and rows that came, without those whose values are the same."""
+    """Rows removed and added, without those with equal values."""
     old, new = ([_values(columns, line, numeric) for line in lines] for lines in (removed, added))
     gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
     return tuple(_chosen(removed, old, gone)), tuple(_chosen(added, new, come))
@@ -192,7 +192,7 @@ def _chosen(
 
 
 def _values(columns: Sequence[str], line: str, numeric: frozenset[str]) -> tuple[object, ...]:
-    """A row's fields, of columns of numbers as numbers."""
+    """A row's fields, as numbers in numeric columns."""
     named = zip_longest(columns, fields_of(line))
     return tuple(_number(field) if name in numeric else field for name, field in named)
 
@@ -216,7 +216,7 @@ def arranged(rows: Rows, columns: Sequence[str]) -> Rows:
 
 
 def changes(one: Correction, at: str = "") -> Iterator[Change]:
-    """A correction as single values, by ticker: the n-th row that went is held against the n-th that came."""
+    """A correction as single values, by ticker: the n-th row removed is compared with the n-th row added."""
     old, new = _by_ticker(one.old_columns, one.removed), _by_ticker(one.columns, one.added)
     change = partial(Change, one.session, kind=one.kind, at=at)
     for ticker in sorted({*old, *new}):

@@ -1,4 +1,4 @@
-"""The text of one day, parsed: its header by name, its rows with their numbers, and what was written in them. Pure."""
+"""Parses the text of one day: its header by name, its rows as numbers, and its lines as written. Pure."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,21 +24,21 @@ Mask = npt.NDArray[np.bool_]
 _MAX_COLUMNS = 1000
 MAX_HEADER_BYTES = 1 << 20
 LINE_COST = 400
-"""Bytes of memory for each line of a text that is split at once, however short it is."""
+"""Bytes of memory per line of a text that is split at once, however short the line is."""
 
 MAX_LINES = (160 << 20) // LINE_COST
-"""Of a text that is split at once, which is what so many lines cost. What has more is split in chunks."""
+"""Most lines of a text that is split at once; longer texts are split in chunks."""
 
 _MAX_CELLS = 500_000
-"""Fields that are held as texts at once, some 20 bytes each, be they empty: a header may name a thousand columns."""
+"""Most fields held as text at once, some 20 bytes each even if empty: a header may name a thousand columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line: its bytes with a BOM and the line end as they came, and the columns that it names.
+    """The first line: its bytes as received, with any BOM and the line end, and the columns that it names.
 
-    `numbers` are those that hold a number in each row, `stamp` is the one that tells the date of a row, `time` the one
-    that says when it begins. `marks` are those that tell rows of a ticker and time apart.
+    `numbers` are the columns with a number in each row, `stamp` is the one with a row's date, `time` the one with its
+    start. `marks` are those that distinguish rows of the same ticker and time.
     """
 
     line: bytes
@@ -51,7 +51,7 @@ class Header:
 
 
 def read_header(text: bytes, dataset: Dataset) -> Header:
-    """Read the header by name; raises UnreadableFile naming the columns that are missing or repeated."""
+    """Read the header by name. Raises UnreadableFile, which names the missing or repeated columns."""
     end = text.find(b"\n", 0, MAX_HEADER_BYTES) + 1 or len(text)
     if end > MAX_HEADER_BYTES:
         raise UnreadableFile(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes: not a header")
@@ -60,7 +60,7 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
         columns = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableFile(f"the header is not text: {error}") from error
-    if any('"' in name for name in columns):  # the parser would take it for an open quote, and rows for a part of it
+    if any('"' in name for name in columns):  # the parser would read it as an open quote that swallows rows
         raise UnreadableFile(f"the header has a quote within a name: {','.join(columns)[:200]!r}")
     if len(columns) > _MAX_COLUMNS:
         raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
@@ -77,10 +77,10 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
 
 
 def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = False) -> pl.DataFrame:
-    """Parse the rows: ticker, prices and volume as floats (it may have decimals), and whether tracked.
+    """Parse the rows: ticker, prices and volume as floats (volumes may have decimals), and whether tracked.
 
-    Where it is `timed`, the beginnings of the bars, too, as integers, null where one is none. A full schema keeps
-    tickers such as NA, TRUE and 1E5 what they are.
+    With `timed`, also the start of each bar as an integer, null if it is not a number. A full schema keeps tickers such
+    as NA, TRUE and 1E5 as they are.
     """
     schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
     columns: list[str | pl.Expr] = ["ticker", *header.numbers, *header.marks, is_tracked(tracked).alias("tracked")]
@@ -89,22 +89,22 @@ def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = Fa
         return read_rows(text, schema, columns)
     try:
         return read_rows(text, {**schema, time: pl.Int64}, [*columns, time])
-    except UnreadableFile:  # a time that is no number must not make a file unreadable
+    except UnreadableFile:  # a time that is not a number must not make the file unreadable
         return read_rows(text, schema, [*columns, of_text(pl.col(time))])
 
 
 def is_tracked(tracked: frozenset[str]) -> pl.Expr:
-    """Whether the column `ticker` holds one of these names, or one that a pattern among them matches; never null."""
+    """Whether the column `ticker` has one of these names, or matches a pattern among them; never null."""
     ticker = pl.col("ticker")
     matches = [ticker.str.contains(regex) for regex in regexes(tracked)]
     return reduce(or_, matches, ticker.is_in(_as_series(tracked))).fill_null(value=False)
 
 
 def stamps(text: bytes, header: Header, frame: pl.DataFrame) -> Mapping[str, int]:
-    """Rows by stamp, as text: one that is no number must not make a file unreadable.
+    """Number of rows by timestamp, as text: one that is not a number must not make the file unreadable.
 
-    Nearly always all rows of a session have the same one, which is seen without parsing. None are counted where the
-    beginnings of the bars, parsed, tell the dates of the rows.
+    Nearly always all rows of a session share one timestamp, which shows without parsing. Nothing is counted if the
+    parsed start times of the bars give the rows' dates.
     """
     rows = frame.height
     if dated_by_time(header, frame) or header.stamp not in header.columns or not rows:
@@ -120,22 +120,22 @@ def stamps(text: bytes, header: Header, frame: pl.DataFrame) -> Mapping[str, int
 
 
 def chosen_lines(text: bytes, edges: Offsets, chosen: Mask) -> tuple[list[memoryview], Offsets]:
-    """The lines that are chosen, neighbouring ones joined, and the length of each; n lines have n + 1 `edges`."""
+    """The chosen lines, neighbouring ones joined, and the length of each; n lines have n + 1 `edges`."""
     view = memoryview(text)
     bounds = edges[np.flatnonzero(np.diff(chosen, prepend=False, append=False))].tolist()
     return [view[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)], np.diff(edges)[chosen]
 
 
 def dated_by_time(header: Header, frame: pl.DataFrame) -> bool:
-    """Whether the beginnings of the bars, parsed, are what tells the dates of the rows."""
+    """Whether the parsed start times of the bars give the rows' dates."""
     return header.stamp == header.time and header.time in frame.columns
 
 
 def read_rows(text: bytes, schema: Mapping[str, type[pl.DataType]], columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
-    """Parse these columns of a text with its header; raises UnreadableFile with polars' own words."""
+    """Parse these columns of a text that has a header; raises UnreadableFile with polars' message."""
     if (
         b'"' in text and text.count(b'"') % 2
-    ):  # at the end of a text polars panics at such a quote, or takes the last digit for its pair
+    ):  # at such a quote at the end of a text polars panics, or takes the last digit for the closing one
         raise UnreadableFile("the rows cannot be parsed: a quote is not closed")
     try:
         return pl.scan_csv(text, schema=schema).select(columns).collect()
@@ -149,7 +149,7 @@ def written_header(header: Header) -> bytes:
 
 
 def rewritten(text: bytes, header: Header, mask: Mask) -> Iterator[tuple[int, bytes]]:
-    """The rows that are chosen, as polars writes them, and how many; few rows at a time are texts in memory."""
+    """The chosen rows as polars writes them, a few at a time to save memory, with their number."""
     done, most = 0, max(1, _MAX_CELLS // len(header.columns))
     for piece in of_few_lines(text, len(header.line), most):
         rows = read_rows(piece, dict.fromkeys(header.columns, pl.String), header.columns)
@@ -160,5 +160,5 @@ def rewritten(text: bytes, header: Header, mask: Mask) -> Iterator[tuple[int, by
 
 @lru_cache(maxsize=8)
 def _as_series(tracked: frozenset[str]) -> pl.Series:
-    """The tickers as polars wants them to look others up in; made once for all sessions of a run."""
+    """The tickers as a polars series for lookups, made once for all sessions of a run."""
     return pl.Series(sorted(tracked), dtype=pl.String).implode()

@@ -1,4 +1,4 @@
-"""What a cut makes: one part of a session's text as a whole, or rows for a sink that packs them as they come. Pure."""
+"""The output of a split: a part of a session's text as a whole, or rows for a sink that packs them on arrival. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -15,9 +15,9 @@ Offsets = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PartText:
-    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry a row.
+    """One part before it is packed: `starts[i]` is the offset of row i, `tickers` has one entry per row.
 
-    `ordered`: the rows are sorted by ticker, bytewise, so that one can be looked up.
+    `ordered`: the rows are sorted by ticker, bytewise, so that a ticker can be looked up.
     """
 
     text: bytes
@@ -32,10 +32,10 @@ class PartText:
 
 
 class PartSink(Protocol):
-    """Who takes the rows of a part, in their order."""
+    """Takes the rows of a part, in order."""
 
     def add(self, text: bytes, edges: Offsets, tickers: "pl.Series") -> None:
-        """Take lines that are rows: n of them have n + 1 `edges` in the text, and a ticker each."""
+        """Take lines that each are one row: n lines have n + 1 `edges` in the text, and a ticker each."""
 
     def add_rows(self, text: bytes, rows: int) -> None:
-        """Take rows whose lines are not known: nothing can be looked up in such a part."""
+        """Take rows whose line boundaries are unknown; no ticker can be looked up in such a part."""

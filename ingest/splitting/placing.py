@@ -1,4 +1,4 @@
-"""Whether the stamps of a file can be of its session, looked at at once or chunk by chunk. Pure."""
+"""Checks whether a file's timestamps fit its session, at once or chunk by chunk. Pure."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from ingest.splitting.checks import dates, in_other_units, midnight, times
 
 
 class Placing:
-    """What the stamps of one file say, and whether any bar within days of it can have begun in its session."""
+    """Findings on the timestamps of one file, and whether any of its intraday bars can start in its session."""
 
     def __init__(self, dataset: Dataset, session: date) -> None:
         self._session, self._zone, self._time = session, dataset.zone, dataset.kind.time
@@ -23,7 +23,7 @@ class Placing:
         self._bars, self._has_place, self._elsewhere = 0, False, "no time"
 
     def add(self, stamps: Mapping[str, int], begins: pl.Series | None) -> Iterator[Finding]:
-        """What is odd about the next rows: `stamps` counts them by stamp, `begins` are their times as numbers."""
+        """Findings on the next rows: `stamps` counts them by timestamp, `begins` has their times as numbers."""
         if begins is not None and self._is_timed and not self._has_place:
             self._look_for_one(begins)
         if begins is None or not self._is_dated_by_time:
@@ -32,7 +32,7 @@ class Placing:
             yield from times(begins, self._session, self._zone) if self._is_dated_by_time else in_other_units(begins)
 
     def check(self) -> None:
-        """Raise UnreadableFile where there are bars within days, and none can have begun in the session."""
+        """Raise UnreadableFile if there are intraday bars, and none of them can start in the session."""
         if self._bars and not self._has_place:
             raise UnreadableFile(
                 f"none of its {self._bars:,} rows has a {self._time} within {self._session}: {self._elsewhere}"

@@ -1,4 +1,4 @@
-"""Rows that repeat others of a session: what identifies rows of their kind is the same. Pure."""
+"""Finds duplicate rows of a session: rows with the same keys, as their kind defines them. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,16 +11,16 @@ from ingest.market.epochs import in_ns
 from ingest.market.row_kinds import RowKind
 
 _MAX_WAITING = 200_000
-"""Rows of one ticker that are held until the next one comes; a day of minutes has 1,440."""
+"""Most rows of one ticker to hold until the next ticker comes; a day has 1,440 minutes."""
 
 
 def in_one_unit(frame: pl.DataFrame, time: str) -> pl.DataFrame:
-    """Rows whose times, where they have any, can be compared: a minute is the same in any unit."""
+    """The rows with any times in one unit, so that equal minutes compare equal."""
     return frame.with_columns(in_ns(frame[time])) if time in frame.columns else frame
 
 
 def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> tuple[Finding, ...]:
-    """Findings on tickers that have rows with equal keys: whether these are identical or in conflict."""
+    """Findings on tickers that have rows with equal keys, identical or conflicting."""
     alike = pl.struct(keys).is_duplicated() if len(keys) > 1 else pl.col(keys[0]).is_duplicated()
     repeated = frame.filter(pl.col("ticker").is_not_null() & alike)
     counts = repeated.group_by(keys, maintain_order=True).agg(same=pl.struct(numbers).n_unique() == 1)
@@ -30,7 +30,7 @@ def repeats(frame: pl.DataFrame, keys: Sequence[str], numbers: Sequence[str]) ->
 
 
 def may_repeat(frame: pl.DataFrame, keys: Sequence[str], ordered: bool) -> bool:
-    """Whether rows may repeat others: seen at a glance where they are sorted by ticker, and then by time."""
+    """Whether there may be duplicates: a quick check if the rows are sorted by ticker, then by time."""
     tickers = frame["ticker"]
     if len(keys) == 1:
         return bool((tickers[1:] == tickers[:-1]).any()) if ordered else tickers.n_unique() < frame.height
@@ -44,10 +44,10 @@ def may_repeat(frame: pl.DataFrame, keys: Sequence[str], ordered: bool) -> bool:
 
 
 class Repeats:
-    """Looks for them in rows that come in chunks and are sorted by ticker: each ticker's rows are seen together.
+    """Finds duplicates in rows that arrive in chunks, sorted by ticker, so that a ticker's rows are seen together.
 
-    Where they are not, rows anywhere could repeat others, and all would have to stay in memory: a finding says so, and
-    no more is looked for.
+    In unsorted rows duplicates could be anywhere, and all rows would have to stay in memory: a finding then says that
+    duplicates were not checked, and the search ends.
     """
 
     def __init__(self, kind: RowKind, numbers: Sequence[str], most_waiting: int = _MAX_WAITING) -> None:
@@ -73,14 +73,14 @@ class Repeats:
         self._rows += frame.height - last
 
     def end(self) -> Iterator[Finding]:
-        """What is found in the last rows."""
+        """Findings in the last rows."""
         if self._unseen:
             yield Finding(finding.UNSORTED)
         elif self._waiting:
             yield from self._look(self._waiting[0].clear())
 
     def _is_other(self, rows: pl.DataFrame) -> bool:
-        """Whether these rows, all of one ticker, are of another one than those that wait."""
+        """Whether these rows, all of one ticker, belong to another ticker than the waiting ones."""
         return bool(self._waiting) and self._waiting[0]["ticker"][0] != rows["ticker"][0]
 
     def _look(self, more: pl.DataFrame) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The input of a split and its result, whatever the size of the text. Pure."""
+"""The input and the result of a split, whatever the size of the text. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ingest.splitting.part_text import PartText
 
 @dataclass(frozen=True, slots=True)
 class SplitSpec:
-    """How a file is to be cut, and of which session and dataset it is.
+    """How to split a file, and which session and dataset it belongs to.
 
     `tracked` may hold patterns. Without `keep_rest` there is no archive part.
     """
@@ -25,11 +25,11 @@ class SplitSpec:
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """A session's file, cut.
+    """A session's file, split.
 
-    `tracked_rows` are the numbers of its tracked rows, as the manifest keeps them. `ordered`: the rows are sorted by
-    ticker, bytewise, so that one can be looked up. `texts` are the parts of a text that was cut at once; of one that
-    was cut in chunks they are empty, since the sinks have all its rows.
+    `tracked_rows` has the numbers of the tracked rows, as the manifest stores them. `ordered`: the rows are sorted by
+    ticker, bytewise, so that a ticker can be looked up. `texts` has the parts of a text that was split at once; for one
+    that was split in chunks it is empty, since the sinks have all rows.
     """
 
     header: Header

@@ -1,8 +1,8 @@
-"""Which rows of a session's text are in its tracked part, as the manifest keeps it.
+"""Which rows of a session's text are in its tracked part, as stored in the manifest.
 
 Two forms: the number of each row (uint32, little-endian, ascending; the first row is 0), or for large files the runs of
-neighbouring rows, which are few where a file is sorted by ticker: a byte 1, then first and last row of each, likewise
-as uint32. The first form has a length that four divides, the second has not.
+neighbouring rows, of which a file sorted by ticker has few: a byte 1, then the first and last row of each run, also as
+uint32. The length of the first form is a multiple of four, that of the second is not.
 """
 
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ class Runs:
         return int((self.lasts - self.firsts + 1).sum())
 
     def ascend_below(self, rows: int) -> bool:
-        """Whether each run lies behind the one before, and all of them among so many rows."""
+        """Whether each run follows the one before, and all lie within the first `rows` rows."""
         edges = np.column_stack([self.firsts, self.lasts + 1]).ravel()
         return bool((self.lasts >= self.firsts).all() and (np.diff(edges) >= 0).all() and (edges[-1:] <= rows).all())
 
     def each(self, rows: int) -> Iterator[tuple[bool, int]]:
-        """All of so many rows as stretches, in order: whether they are in the runs, and how many they are."""
+        """Cover `rows` rows with stretches, in order: whether each is in the runs, and how many rows it has."""
         at = 0
         for first, last in zip(self.firsts.tolist(), self.lasts.tolist(), strict=True):
             if first > at:
@@ -50,7 +50,7 @@ class Runs:
 
 
 def decode(blob: bytes) -> Runs:
-    """Runs of either form; raises ValueError for what is neither."""
+    """Decode either form; raises ValueError for anything else."""
     if blob[:1] == _RUNS and len(blob) % _WIDTH == 1:
         pairs = np.frombuffer(blob, "<u4", offset=1).astype(np.int64).reshape(-1, 2)
         return Runs(pairs[:, 0], pairs[:, 1])
@@ -62,7 +62,7 @@ def decode(blob: bytes) -> Runs:
 
 @dataclass(slots=True)
 class Collector:
-    """Collects the rows of a text that comes in chunks; `rows` are those that came so far."""
+    """Collects the tracked rows of a text that arrives in chunks; `rows` counts all rows so far."""
 
     rows: int = 0
     _edges: list[Numbers] = field(default_factory=list)
@@ -75,9 +75,9 @@ class Collector:
             raise UnreadableFile(f"it has more than {_MAX_ROWS:,} rows")
 
     def encode(self) -> bytes:
-        """The runs, as the manifest keeps them."""
+        """The runs, as the manifest stores them."""
         edges = np.concatenate([np.zeros(0, np.int64), *self._edges])
-        # Where a run goes on in the next chunk it ends and begins at the same row.
+        # A run that continues in the next chunk ends and begins at the same row.
         same = np.flatnonzero(np.diff(edges) == 0)
         pairs = np.delete(edges, np.concatenate([same, same + 1])).reshape(-1, 2)
         return _RUNS + (pairs - [0, 1]).astype("<u4").tobytes()

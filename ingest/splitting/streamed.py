@@ -1,7 +1,7 @@
-"""A large file's text, cut into its two parts chunk by chunk: memory is bounded by the chunks, not by the file.
+"""Splits a large file's text into its two parts chunk by chunk: the chunks bound the memory, not the file.
 
-The parts are what `whole.split` makes of a text at once: the vendor's own lines, unchanged (invariant 1). Where lines
-turn out not to be rows, all begins again, and polars writes the rows.
+The parts are those that `whole.split` makes: the vendor's own lines, unchanged (invariant 1). If lines turn out not to
+be rows, the split starts over, and polars writes the rows.
 """
 
 import hashlib
@@ -37,20 +37,20 @@ from ingest.splitting.result import SplitResult, SplitSpec
 from ingest.splitting.row_numbers import Collector
 
 Pieces = Callable[[], Iterator[bytes]]
-"""Gives a text in pieces of any size, from its beginning each time."""
+"""Returns a text in pieces of any size, from the start each time."""
 
 Sinks = Callable[[bytes], Mapping[Tier, PartSink]]
-"""Opens the sinks of the parts below a first line; those opened before are no longer used."""
+"""Opens the sinks of the parts, which begin with a first line; sinks opened before are discarded."""
 
 _CUTS: tuple[Cut, Cut] = ("lines", "polars")
 
 
 class NotLines(Exception):
-    """Lines are not rows: the file is to be cut by rows, from its beginning."""
+    """Lines are not rows: the file must be split by rows, from the start."""
 
 
 def split(pieces: Pieces, spec: SplitSpec, sinks: Sinks, chunk: int) -> SplitResult:
-    """Cut a text, `chunk` bytes at once; raises UnreadableFile, saying why, as `whole.split` does."""
+    """Split a text, `chunk` bytes at a time; raises UnreadableFile with the reason, like `whole.split`."""
     for cut in _CUTS:
         with suppress(NotLines):
             return _split(opened(pieces(), spec.dataset, chunk), spec, cut, sinks)
@@ -67,7 +67,7 @@ def _split(found: tuple[Header, Iterator[bytes]], spec: SplitSpec, cut: Cut, sin
 
 
 class Cutter:
-    """Cuts chunks as they come; `sinks` take the parts, that of the archive where the rest is to be kept."""
+    """Splits chunks as they arrive into `sinks`; that of the archive exists only if the rest is kept."""
 
     def __init__(self, header: Header, spec: SplitSpec, cut: Cut, sinks: Mapping[Tier, PartSink]) -> None:
         self._header, self._spec, self._cut, self._sinks = header, spec, cut, sinks
@@ -95,11 +95,11 @@ class Cutter:
             self._cut_lines(text, edges, frame["ticker"], mask)
 
     def check(self) -> None:
-        """Raise UnreadableFile where no bar of all that were added can have begun in the session."""
+        """Raise UnreadableFile if none of the bars added can start in the session."""
         self._placing.check()
 
     def end(self) -> SplitResult:
-        """What was found of the whole file."""
+        """The result for the whole file."""
         self._findings.add(self._repeats.end())
         if not self._rows.rows:
             self._findings.add([Finding(finding.NO_ROWS)])
@@ -127,12 +127,12 @@ class Cutter:
         self._findings.add(chain.from_iterable(found))
 
     def _begins(self, frame: pl.DataFrame) -> pl.Series | None:
-        """When rows begin, where they have times of their own, or these tell their dates."""
+        """The rows' start times, if rows have times of their own or these give their dates."""
         timed = self._spec.dataset.kind.timed or dated_by_time(self._header, frame)
         return frame[self._header.time] if timed else None
 
     def _follow(self, tickers: pl.Series) -> None:
-        """Keep the last ticker as long as all are sorted; None from there on."""
+        """Remember the last ticker while all are sorted; None once they are not."""
         if self._last is not None:
             whole = not tickers.has_nulls() and tickers.is_sorted() and tickers[0] >= self._last
             self._last = tickers[-1] if whole else None
@@ -155,9 +155,9 @@ class Cutter:
 
 
 def opened(pieces: Iterable[bytes], dataset: Dataset, size: int) -> tuple[Header, Iterator[bytes]]:
-    """The header of a text that comes in pieces, and its rows in chunks, each below the header; raises UnreadableFile.
+    """The header of a text that arrives in pieces, and its rows in chunks that each begin with the header.
 
-    `size` is that of the chunks in bytes.
+    `size` is that of a chunk in bytes. Raises UnreadableFile.
     """
     each = iter(pieces)
     first = b""
@@ -169,5 +169,5 @@ def opened(pieces: Iterable[bytes], dataset: Dataset, size: int) -> tuple[Header
 
 
 def part_header(header: Header, cut: Cut) -> bytes:
-    """The first line of both parts: the file's own, or where polars writes the rows, as polars writes it."""
+    """The first line of both parts: the file's own, or as polars writes it if polars writes the rows."""
     return header.line if cut == "lines" else written_header(header)

@@ -1,10 +1,10 @@
-"""The text of one day, cut at once into its tracked part and its archive part. Pure: bytes in, bytes out.
+"""Splits the text of one day at once into its tracked part and its archive part. Pure: bytes in, bytes out.
 
-Invariant 1: both parts hold the vendor's own lines, unchanged, each under the file's header; put together in line
-order they are the source. Where lines and rows disagree (a line end inside quotes, blank lines) no cut by lines is
-safe: polars writes the parts then, and `cut` says so.
+Invariant 1: both parts hold the vendor's own lines, unchanged, each under the file's header; merged in line order they
+are the source. If lines and rows disagree (a line end inside quotes, blank lines), a split by lines is not safe: polars
+then writes the parts, and `cut` says so.
 
-What is too large for that goes through `streamed`, which makes the same of it.
+Texts that are too large for this go through `streamed`, with the same result.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from ingest.splitting.result import SplitResult, SplitSpec
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A text with its rows, those of them that are tracked, and where its lines end.
+    """A text with its rows, which of them are tracked, and where its lines end.
 
     `ordered`: the rows are sorted by ticker, bytewise.
     """
@@ -52,17 +52,17 @@ class _Parsed:
 
     @property
     def cut(self) -> Cut:
-        """How it is cut: by lines, where each line is a row."""
+        """How to split it: by lines, if each line is a row."""
         return "lines" if len(self.edges) - 1 == self.rows.height else "polars"
 
     @property
     def times(self) -> pl.Series | None:
-        """When rows begin, where they have times of their own."""
+        """The rows' start times, if rows have times of their own."""
         return self.rows[self.header.time] if self.header.time in self.rows.columns else None
 
 
 def split(text: bytes, spec: SplitSpec) -> SplitResult:
-    """Cut a day's text; raises UnreadableFile, saying why, where it is not a file of this dataset and session."""
+    """Split a day's text; raises UnreadableFile with the reason if it is not a file of this dataset and session."""
     day = _parsed(text, spec.tracked, spec.dataset)
     return SplitResult(
         header=day.header,
@@ -77,7 +77,7 @@ def split(text: bytes, spec: SplitSpec) -> SplitResult:
 
 
 def parts(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Mapping[Tier, PartText]:
-    """The parts of a text alone: nothing is looked for in its rows. Raises UnreadableFile."""
+    """Only the parts of a text; its rows are not checked. Raises UnreadableFile."""
     return _parts(_parsed(text, tracked, dataset), keep_rest)
 
 
@@ -112,20 +112,20 @@ def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
 
 
 def _misplaced(day: _Parsed, spec: SplitSpec) -> Iterator[Finding]:
-    """Raises UnreadableFile where no bar can have begun in the session."""
+    """Findings on the timestamps. Raises UnreadableFile if no bar can start in the session."""
     placing = Placing(spec.dataset, spec.session)
     yield from placing.add(stamps(day.text, day.header, day.rows), day.times)
     placing.check()
 
 
 def _cut_lines(day: _Parsed, mask: Mask) -> PartText:
-    """Cut at line ends: the stretches of neighbouring rows are joined, nothing is formatted again."""
+    """Cut at line ends: neighbouring rows are joined, and nothing is reformatted."""
     first, (stretches, lengths) = day.header.line, chosen_lines(day.text, day.edges, mask)
     starts = len(first) + np.cumsum(lengths) - lengths
     return PartText(b"".join([first, *stretches]), starts, day.rows["ticker"].filter(pl.Series(mask)), day.ordered)
 
 
 def _cut_rows(day: _Parsed, mask: Mask) -> PartText:
-    """Write the rows again, each field with its original text; no line of such a part is known to be a row."""
+    """Write the rows again, each field with its original text; lines of such a part need not be rows."""
     lines = b"".join([written_header(day.header), *(part for _, part in rewritten(day.text, day.header, mask))])
     return PartText(lines, np.zeros(0, np.int64), day.rows["ticker"].filter(pl.Series(mask)), ordered=False)

@@ -1,6 +1,6 @@
-"""The commands. Only signatures and help live here: what a command needs is imported when it is called."""
+"""The commands. Only signatures and help live here: each command imports what it needs when it is called."""
 
-# ruff: noqa: I001 - the order of the help
+# ruff: noqa: I001 - `--help` lists the commands in this order
 from ingest.cli.app.root import app
 from ingest.cli.app import fetching, state, reading, starting, track, quarantine, config
 

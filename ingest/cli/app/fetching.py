@@ -1,4 +1,4 @@
-"""The commands that ask the source."""
+"""The commands that query the source."""
 
 from pathlib import Path
 from typing import Annotated

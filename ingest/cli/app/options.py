@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,8 +9,8 @@ import typer
 
 
 def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
-    """What a shell offers for a dataset: short names with a word of help; full ones to who has begun with one."""
-    from ingest.market.catalogue import CATALOGUE  # the catalogue is looked at on Tab alone
+    """Complete a dataset: short names with a word of help, or full names where only those match the input."""
+    from ingest.market.catalogue import CATALOGUE  # needed only when Tab is pressed
 
     kinds = {one.short: f"{one.kind.name}, {one.name}" for one in CATALOGUE.values()}
     fitting = {name: kind for name, kind in kinds.items() if name.startswith(incomplete)}
@@ -22,7 +22,7 @@ _NAMES = "stocks-day, options-minute, crypto-day …: press Tab to list them"
 
 
 def dataset_option(text: str) -> Any:
-    """The flag that names a dataset, or several, with completion."""
+    """The flag that names one or several datasets, with completion."""
     return typer.Option("--dataset", "-d", metavar="NAME", autocompletion=datasets_beginning, help=text)
 
 

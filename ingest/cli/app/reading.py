@@ -1,4 +1,4 @@
-"""The commands that hand out rows."""
+"""The commands that return rows."""
 
 from datetime import datetime
 from pathlib import Path

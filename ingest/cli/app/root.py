@@ -1,4 +1,4 @@
-"""The program itself, its version, and what holds for all commands."""
+"""The program itself, its version, and the options of all commands."""
 
 from typing import Annotated
 

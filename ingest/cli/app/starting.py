@@ -1,4 +1,4 @@
-"""The commands to begin with."""
+"""The commands to start with."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The commands that tell what the cache holds."""
+"""The commands that report what the cache holds."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""One module a command: what it does, and what it prints."""
+"""One module per command: what it does, and what it prints."""

@@ -38,7 +38,7 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
 def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoption], dry_run: bool) -> None:
     table = Table("would be" if dry_run else "verdict", "files", "for example", box=None)
     for verdict, one in examples.items():
-        # Names of files are not to be taken for rich's markup.
+        # Text, so that rich does not read file names as markup.
         example = Text(f"{one.path[:60]}{'…' if len(one.path) > 60 else ''}: {hints.said(one.reason, one.hints)}")
         table.add_row(verdict, f"{summary.counts[verdict]:,}", example)
     console.print(table)

@@ -1,4 +1,4 @@
-"""Closes and volumes as a chart of characters."""
+"""Closing prices and volumes as a text chart."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,33 +14,33 @@ _PRICE_LINES = 14
 _VOLUME_LINES = 8
 _PRICE_TICKS = 6
 _VOLUME_TICKS = 4
-"""These fall upon whole lines: the panels' insides have 11 and 4."""
+"""The ticks fall on whole lines: inside their frames the panels have 11 and 4."""
 
 _LABEL = 10
-"""Columns for a label on the left, the same in both panels, so that days stand below days."""
+"""Columns for a label on the left, the same in both panels, so that their days line up."""
 
 _DATE_EVERY = 16
-"""Columns for a date: ten, and room between two."""
+"""Columns for a date: ten, and the space between two dates."""
 
 _WHOLE = 100
-"""From here on decimals are left out."""
+"""Numbers from here on are written without decimals."""
 
 _UNITS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
 def chart(rows: pl.DataFrame, width: int, title: str, colour: bool) -> str:
-    """Draw rows with the columns date or time, close and volume, in so many columns (at least 40 read well).
+    """Draw rows with the columns date or time, close and volume in `width` characters (40 or more read well).
 
-    Sessions, or bars, stand side by side, without gaps for nights and weekends; those without a close are left out.
-    Empty where none is left. Its last line has no end.
+    Sessions or bars stand side by side, without gaps for nights and weekends. Rows without a close are left out; the
+    chart is empty if none remain. The last line has no line end.
     """
     import plotext
 
     rows = rows.filter(pl.col("close").is_finite())
     if rows.is_empty():
         return ""
-    figure = plotext.figure  # plotext has this one alone
-    plotext.terminal.limit(width=False, height=False)  # it would squeeze the chart into this terminal's height
+    figure = plotext.figure  # plotext has only this one
+    plotext.terminal.limit(width=False, height=False)  # else plotext squeezes the chart into the terminal's height
     figure.clear()
     figure.plot_size(width, _PRICE_LINES + _VOLUME_LINES)
     figure.subplots(2, 1)
@@ -58,7 +58,7 @@ def _draw_prices(panel: Any, rows: pl.DataFrame, title: str) -> None:
         low, high = low * 0.99, high * 1.01
     _dress(panel, title, _steps(low, high, _PRICE_TICKS), lambda close: f"{close:,.2f}")
     panel.draw(panel.signal(list(range(len(closes))), closes, marker="braille").lines())
-    panel.ruler("x").lim(0, max(len(closes) - 1, 1)).frequency(0)  # the dates stand below the volumes
+    panel.ruler("x").lim(0, max(len(closes) - 1, 1)).frequency(0)  # the dates are below the volumes
 
 
 def _draw_volumes(panel: Any, rows: pl.DataFrame, width: int) -> None:
@@ -74,7 +74,7 @@ def _draw_volumes(panel: Any, rows: pl.DataFrame, width: int) -> None:
 
 
 def _bins(values: Floats, most: int) -> tuple[list[float], int]:
-    """Means of so many neighbours that there are at most so many of them; all of its own size where there is room."""
+    """Average neighbouring values so that at most `most` remain; returns the means and how many values each covers."""
     size = max(1, math.ceil(len(values) / most))
     return [float(values[at : at + size].mean()) for at in range(0, len(values), size)], size
 
@@ -90,12 +90,12 @@ def _steps(first: float, last: float, count: int) -> list[float]:
 
 
 def stamped(day: date) -> str:
-    """A date; of a time within a day all but the year and the seconds."""
+    """A date, or a time within a day without its year and seconds."""
     return f"{day:%m-%d %H:%M}" if isinstance(day, datetime) else day.isoformat()
 
 
 def short(amount: float) -> str:
-    """A number of at most four digits and its unit: 0.0879, 12.5, 999, 1.2k, 34.6m, 1.9bn."""
+    """A number with few digits and a unit: 0.0879, 12.5, 999, 1.2k, 34.6m, 1.9bn."""
     for unit, name in _UNITS:
         if abs(amount) >= unit:
             return f"{amount / unit:,.1f}{name}"

@@ -20,7 +20,7 @@ NOT_READY = 4
 
 
 def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
-    """Look at everything that a run needs, a line each; returns the exit code. Raises UsageError."""
+    """Check everything that a run needs and print a line for each; returns the exit code. Raises UsageError."""
     found: list[Check] = []
     chosen = settings.load(config)
     console = Console(highlight=False, markup=False)

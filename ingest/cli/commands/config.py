@@ -13,7 +13,7 @@ from ingest.settings.model import Setting
 
 
 def show_command(config: Path | None, as_json: bool) -> int:
-    """Print every setting that holds, with where it comes from. Raises UsageError."""
+    """Print every setting in effect, and where it comes from. Raises UsageError."""
     found = list(settings.load(config).each())
     if as_json:
         rows = [{"section": one.section, "name": one.name, "value": one.value, "origin": one.origin} for one in found]
@@ -24,7 +24,7 @@ def show_command(config: Path | None, as_json: bool) -> int:
 
 
 def as_toml(found: Sequence[Setting]) -> str:
-    """The settings as a config.toml that would say the same, each with where it comes from."""
+    """The settings as an equivalent config.toml; a comment says where each comes from."""
     lines: list[str] = []
     for section, group in groupby(found, key=lambda one: one.section):
         rows = [(f"{one.name} = {_value(one.value)}", one.origin) for one in group]
@@ -44,7 +44,7 @@ def path_command(config: Path | None) -> int:
 
 
 def _value(value: Any) -> str:
-    """JSON's text, numbers, booleans and lists are TOML's, too; its escapes beyond U+FFFF are not."""
+    """A value as TOML: JSON strings, numbers, booleans and lists are valid TOML, but not escapes beyond U+FFFF."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{_value(name)} = {_value(inner)}' for name, inner in value.items())}}}"
     return json.dumps(value, default=str, ensure_ascii=False)

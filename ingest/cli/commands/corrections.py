@@ -30,7 +30,7 @@ def corrections_command(
     as_json: bool,
     config: Path | None,
 ) -> int:
-    """Print what republished files have changed; returns the exit code. Raises IngestError."""
+    """Print what republished files changed; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
     for kind in kinds:
@@ -59,7 +59,7 @@ def _show(console: Console, heading: str, found: Iterable[Change]) -> None:
         console.print(heading)
     table = Table("date", "ticker", "column", "old", "new", "applied (UTC)", "how", box=None)
     last, count, sessions = deque[Change](maxlen=_SHOWN), 0, set[date]()
-    for count, change in enumerate(found, 1):  # noqa: B007 - how many there were
+    for count, change in enumerate(found, 1):  # noqa: B007 - the last number is the count
         last.append(change)
         sessions.add(change.session)
     for change in last:

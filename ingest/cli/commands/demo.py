@@ -38,20 +38,20 @@ from ingest.planning.request import Flags, request_of
 from ingest.settings import Settings
 
 FORBIDDEN = 5
-"""The newest sessions that the demo's keys may list but not read, as a plan with delayed data would."""
+"""Newest sessions that the demo's keys may list but not read, as with a subscription to delayed data."""
 
 MONTHS = 2
 MINUTE_SESSIONS = 6
-"""So many sessions of minutes are made where no months are asked for, of which one is forbidden."""
+"""Sessions of minute bars to generate unless months are given; the newest is forbidden."""
 
 _TRACKED = 10
 _CONTRACTS = 12_000
-"""Options are made of so many contracts; the vendor's files have some twenty times as many."""
+"""Option contracts to generate; the vendor's files have some twenty times as many."""
 
 _MARK = ".ingest-demo"
 
 _SOURCE = "ingest demo"
-"""What its cache knows its source by, whatever port that has: so no other source's files come into it."""
+"""How the demo's cache identifies its source, whatever the port is, so that it takes no other source's files."""
 
 _CONFIG = """\
 # Written by `ingest demo`: its own cache, so that `ingest status --config {folder}/config.toml` shows it.
@@ -72,11 +72,11 @@ enabled = false
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """How much is made of a kind of rows, and what is worth asking for.
+    """How much to generate of a kind of rows, and what to suggest afterwards.
 
-    `sessions` are made where no months are asked for, of which one is forbidden; None: those of `MONTHS`. Files have
-    so many `tickers`, None: as many as the vendor's. `bars` is the flag for the bars that are shown, `periods` those
-    that may be; `months` are those to begin with.
+    Without months given, `sessions` are generated, of which one is forbidden (None: those of `MONTHS`). `tickers` is
+    the number of tickers in a file (None: as many as in the vendor's). `bars` and `periods` are the flag and the
+    possible periods of the suggested `ingest show`; `months` are those of the suggested first run.
     """
 
     sessions: int | None = None
@@ -94,7 +94,7 @@ _SCALES = {
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A dataset's part in the demo: what is served of it, and what is asked for, as a person types it in `said`."""
+    """A dataset's part in the demo: the files to serve and the flags of its run; `said` has the flags as typed."""
 
     shelf: Shelf
     flags: Flags
@@ -141,7 +141,7 @@ def _absolute(folder: Path) -> Path:
 
 
 def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:
-    """The sessions up to yesterday's, since today's file is not published yet; of minutes a few days are enough."""
+    """Serve the sessions up to yesterday, since today's file is not published yet; for minutes a few days suffice."""
     today, sessions = calendars.today(), _SCALES[dataset.kind].sessions
     span = windows.choose(months or MONTHS, None, None, today, dataset)
     published = [day for day in calendars.Calendar.of(dataset.calendar).between(span.start, span.end) if day < today]
@@ -155,7 +155,7 @@ def _part(dataset: Dataset, months: int | None, folder: Path) -> _Part:
 
 
 def _rows(dataset: Dataset) -> int | None:
-    """How many tickers its files have; None for as many as the vendor's."""
+    """Tickers in each file; None for as many as in the vendor's."""
     contracts = _CONTRACTS if dataset.unit == "contracts" else None
     return _SCALES[dataset.kind].tickers or contracts
 
@@ -194,19 +194,19 @@ def _run(chosen: Settings, part: _Part) -> int:
 
 
 def _nothing_happened(folder: Path, part: _Part) -> None:
-    """The demo's companies neither split their shares nor paid anything: so its prices can be read adjusted, too."""
+    """Record that the demo's companies had no splits or dividends, so that adjusted prices can be read, too."""
     if not part.dataset.splits:
         return
     chosen = settings.load(folder / "config.toml")
     asking = ActionCoverage(first=part.dataset.first_session, last=calendars.today())
-    # Those of minutes stand beside the day bars.
+    # The corporate actions of minute bars are stored with the day bars.
     with for_writing(chosen, days_of(part.dataset) or part.dataset) as cache:
         for ticker in part.tickers:
             cache.manifest.yahoo.keep(ticker, asking, Actions(), [])
 
 
 def _flag(part: _Part) -> str:
-    """How a person names its dataset; the primary one need not be named."""
+    """The flag for a part's dataset; empty for the primary one, which is the default."""
     return "" if part.dataset.primary else f" --dataset {part.dataset.short}"
 
 
@@ -230,7 +230,7 @@ def _list_of(dataset: Dataset) -> str:
 
 
 def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
-    """An empty folder for the demo; one that an earlier demo left is emptied, any other is refused."""
+    """Make an empty folder for the demo: empty one of an earlier demo, and refuse any other that has files."""
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
         raise UsageError(f"{folder} is not empty and not a demo: choose another folder with --dir")
     shutil.rmtree(folder, ignore_errors=True)
@@ -246,7 +246,7 @@ def _refresh(folder: Path, parts: Sequence[_Part]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write it in UTF-8, whatever the locale's encoding is; of a folder whose name is no text, escaped."""
+    """Write UTF-8, whatever the locale's encoding is; bytes of a folder's name that are not text are escaped."""
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
@@ -265,14 +265,14 @@ def _show(console: Console, chosen: Settings, part: _Part) -> None:
 
 
 def _period(shelf: Shelf) -> str:
-    """The shortest period that holds some of the sessions that were not forbidden."""
+    """The shortest period that includes a session that was not forbidden."""
     dataset, today = shelf.files.dataset, calendars.today()
     last = shelf.sessions[-1 - shelf.forbidden]
     return next((one for one in _SCALES[dataset.kind].periods if first_day(one, today, today, dataset) <= last), "max")
 
 
 def _typed(word: str) -> str:
-    """A word as it is typed in a shell: in quotes where it has to be."""
+    """A word as typed in a shell, quoted if it needs to be."""
     return word if re.fullmatch(r"[\w./\\:~-]+", word) else shlex.quote(word)
 
 

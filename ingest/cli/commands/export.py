@@ -28,10 +28,10 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
-    """Which rows are written: those of a window (both ends inclusive; None: all), in bars of an `interval`.
+    """Which rows to write: those of a window (both ends inclusive; None: all), in bars of an `interval`.
 
-    `market` names a dataset of it; None: the one that the tickers' sigils tell. Of bars within days those of extended
-    hours with `prepost` alone. With `skip_unknown` tickers that cannot be adjusted are left out, and said.
+    `market` names a dataset of the market; None takes it from the tickers' prefixes. Intraday bars outside regular
+    hours are included only with `prepost`. `skip_unknown` leaves out tickers that cannot be adjusted, with a warning.
     """
 
     tickers: Sequence[str]
@@ -46,21 +46,21 @@ class ExportQuery:
 
     @property
     def dataset(self) -> Dataset:
-        """The bars that these are made of. Raises UsageError where the tickers are of several."""
+        """The dataset whose bars these are built from. Raises UsageError if the tickers belong to several."""
         if self.market:
             return bars_of(named(self.market), self.interval)
         return of_tickers(self.tickers, self.interval)
 
     @property
     def history(self) -> HistoryQuery:
-        """Its rows, before they are made into bars."""
+        """The query for the rows, before they are aggregated into bars."""
         errors: Errors = "skip" if self.skip_unknown else "raise"
         across = self.across_gaps
         return HistoryQuery(self.tickers, self.start, self.end, self.adjust, across_gaps=across, errors=errors)
 
 
 def export_command(query: ExportQuery, kind: str, folder: Path, config: Path | None) -> int:
-    """Write a file a ticker; returns the exit code, 3 where some have no rows. Raises IngestError."""
+    """Write one file per ticker; returns the exit code, 3 if some have no rows. Raises IngestError."""
     if kind not in ("csv", "parquet"):
         raise UsageError(f"--format {kind!r}: csv or parquet")
     size = None if query.interval == "1d" else bar_size(query.interval)

@@ -25,7 +25,7 @@ _NAMED = 5
 def findings_command(
     datasets: Sequence[str], kind: str | None, start: date | None, end: date | None, as_json: bool, config: Path | None
 ) -> int:
-    """Print what is noteworthy about the sessions held; returns the exit code. Raises IngestError."""
+    """Print what is noteworthy about the stored sessions; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
     for dataset in kinds:

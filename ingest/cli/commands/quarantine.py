@@ -28,7 +28,7 @@ from ingest.planning.request import Flags, datasets_asked, request_of
 
 _NOTHING = "Nothing is in quarantine: every downloaded file was readable and applied."
 _SHOWN = 20
-"""Tickers that are shown to a person; --json has all."""
+"""Tickers that are printed; --json has all."""
 
 
 def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
@@ -45,7 +45,7 @@ def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) ->
 
 
 def show_command(dataset: str | None, session: date, config: Path | None, as_json: bool) -> int:
-    """Print what is known of one refused file; returns the exit code. Raises IngestError."""
+    """Print what is known about one refused file; returns the exit code. Raises IngestError."""
     kind = _dataset(dataset)
     found = quarantine.inspect(settings.load(config), session, kind)
     if as_json:
@@ -57,7 +57,7 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
 
 
 def retry_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
-    """Fetch refused files again, all where none is named; returns the exit code of the run. Raises IngestError."""
+    """Download refused files again, all if none is named; returns the run's exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
     wanted = frozenset(one.session for one in quarantine.waiting(chosen, sessions, kind))
     _say_done(_console(), set(sessions) - wanted)
@@ -74,7 +74,7 @@ def retry_command(dataset: str | None, sessions: Collection[date], config: Path 
 
 
 def accept_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
-    """Apply the kept bytes of refused files, and say what changed; returns the exit code. Raises IngestError."""
+    """Apply the kept bytes of refused files, and print what changed; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
     with choose_rendering(json=False, quiet=True) as warnings:
         request = request_of(Flags(), chosen, warnings.event, kind)

@@ -28,7 +28,7 @@ NOTHING_LISTED = 3
 def run_command(
     flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
 ) -> int:
-    """Run as the flags say, for one dataset after the other; returns the worst exit code. Raises IngestError."""
+    """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
     chosen = settings.load(config, flags.settings(), flag_named)
     with choose_rendering(json, quiet) as rendering:
         requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
@@ -69,14 +69,14 @@ def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
 
 
 def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> Series | None:
-    """None where it was interrupted before anything could be summed up."""
+    """Run; None if it was interrupted before there was anything to sum up."""
     _tune()
     return anyio.run(interruptible, partial(run, within_limits(chosen), requests, rendering.event))
 
 
 def _tune() -> None:
-    """Suit this process to a run: many small files side by side, and modules that will never be garbage."""
-    # Sessions are split side by side: within one small file more threads only wait for each other, while a single one
+    """Tune this process for a run: many small files in parallel, and modules that never become garbage."""
+    # Sessions are split in parallel: within one small file more threads only wait for each other, while a single one
     # would parse one session at a time.
     os.environ.setdefault("POLARS_MAX_THREADS", "2")
     gc.freeze()

@@ -35,7 +35,7 @@ DataSource = Literal["massive", "yfinance"]
 
 _WIDTH = 80
 _FEW, _LONG = 100, 1e10
-"""Volumes outside of these are shortened: coins may cost a fortune or next to nothing."""
+"""Volumes of coins outside these bounds are shortened: a coin may cost a fortune or next to nothing."""
 _SPANS = 4
 _PRICES = ("open", "high", "low", "close")
 _WRITTEN = ("date", "time", *_PRICES, "volume", "source")
@@ -45,10 +45,10 @@ _ADJUSTED = {"none": "as traded", "splits": "adjusted for splits", "all": "adjus
 
 @dataclass(frozen=True, slots=True)
 class ShowQuery:
-    """Which rows are to be shown; `start` and `end`, both inclusive, beat `period`.
+    """Which rows to show; `start` and `end`, both inclusive, override `period`.
 
-    `market` names a dataset of it; None: the one that the ticker's sigil tells. Of an `interval` within days those of
-    extended hours with `prepost` alone.
+    `market` names a dataset of the market; None takes it from the ticker's prefix. Intraday bars outside regular
+    hours are included only with `prepost`.
     """
 
     ticker: str
@@ -65,7 +65,7 @@ class ShowQuery:
 
     @property
     def dataset(self) -> Dataset:
-        """The bars that these are made of."""
+        """The dataset whose bars these are built from."""
         if self.market:
             return bars_of(named(self.market), self.interval)
         return of_ticker(self.ticker, self.interval)
@@ -73,7 +73,7 @@ class ShowQuery:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How they are to be shown: so many of the last rows (0: all); `plot` None: where stdout is a terminal."""
+    """How to show them: the last `rows` rows (0: all); `plot` None draws a chart only on a terminal."""
 
     rows: int
     plot: bool | None
@@ -83,14 +83,14 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Rows, and for each source the spans of dates that came from it, with those that are "missing"."""
+    """Rows, and for each source the spans of dates that came from it; "missing" has the spans that none has."""
 
     rows: pl.DataFrame
     sources: Mapping[str, Sequence[tuple[str, str]]]
 
     @classmethod
     def of(cls, rows: pl.DataFrame, missing: Sequence[Span] = ()) -> Self:
-        """Rows beside the days that are missing of their window."""
+        """Rows, and the days of their window that are missing."""
         return cls(rows, sources(rows, missing))
 
 
@@ -111,12 +111,12 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
 
 
 def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
-    """Date, prices, volume, source, and the dollars that changed hands, ascending; None where there is no number."""
+    """Date, prices, volume, source and dollar volume, ascending by date; None where there is no number."""
     after = wish.end + timedelta(days=1) if wish.end else None
     listed = listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
     first, last = window_of(wish.period, wish.start, after, wish.dataset, listed)
     found = _reader(wish)(chosen, wish, first, last)
-    # What is not finite is no number; JSON has none of it.
+    # JSON has neither infinities nor NaN.
     floats = pl.col(pl.Float64)
     rows = found.rows.with_columns(pl.when(floats.is_finite()).then(floats).name.keep())
     whole = bool(((rows["volume"].fill_null(0) % 1 == 0) & (rows["volume"].fill_null(0).abs() < MOST_VOLUME)).all())
@@ -167,7 +167,7 @@ def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: dat
 
 
 def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of rows as traded: dividends taken out of prices would make less of the dollars."""
+    """Add the dollar volume to rows as traded: prices adjusted for dividends would make it too small."""
     return rows.with_columns(dollars=pl.col("close") * pl.col("volume"))
 
 
@@ -215,7 +215,7 @@ def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
 
 
 def _currency(wish: ShowQuery) -> str:
-    """What prices are in: a pair says it itself, an index has points, and of futures the exchange knows."""
+    """The unit of prices: a pair names its own, an index has points, and futures are quoted in the exchange's units."""
     if wish.dataset.unit in ("coins", "quotes"):
         return wish.ticker.rpartition("-")[2]
     if wish.dataset.signed:
@@ -255,7 +255,7 @@ def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
     table = Table(box=None, pad_edge=False)
     stamp = "time" if "time" in rows.columns else "date"
     volumes = ["volume"] if dataset.has_volume else []
-    origins = ["source"] if rows["source"].n_unique() > 1 else []  # a single one is said above, and takes no room here
+    origins = ["source"] if rows["source"].n_unique() > 1 else []  # a single source is named above the table
     for name in (stamp, *_PRICES, "change", *volumes, *origins):
         table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
     for row in shown.iter_rows(named=True):
@@ -268,13 +268,13 @@ def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
 
 
 def _volume(count: float, dataset: Dataset) -> str:
-    """In full, but where coins go by the billion, or by less than one."""
+    """A volume in full; very large and very small ones of coins are shortened."""
     is_odd = dataset.unit == "coins" and not _FEW <= count < _LONG
     return short(count) if is_odd else f"{count:,.0f}"
 
 
 def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:
-    """Decimals of prices: those of securities in cents; a pair may cost anything, and five digits tell it apart."""
+    """Decimals of prices: two for securities, four below a dollar; five significant digits for pairs."""
     if dataset.unit not in ("coins", "quotes"):
         return 4 if (rows["close"] < 1).any() else 2
     least = rows["close"].filter(rows["close"] > 0).min()
@@ -299,7 +299,7 @@ def _lines(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
 
 
 def _volumes(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
-    """Volume × price is money where one of what is counted costs the price: not of contracts, nor of quotes."""
+    """Volume × price is an amount of money only where the volume counts what the price buys: shares and coins."""
     unit = wish.dataset.unit
     money = f", {short(found.average_dollar_volume)} {_currency(wish)}" if unit in ("shares", "coins") else ""
     usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"

@@ -21,13 +21,14 @@ from ingest.planning.request import datasets_asked
 
 STALE = 3
 _KINDS = 5
-"""Kinds of findings that are named."""
+"""Kinds of findings to name."""
 
 
 def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, max_age: int | None) -> int:
-    """Print the state of the cache, a dataset after the other; returns the exit code. Raises IngestError.
+    """Print the state of the cache, one dataset after another; returns the exit code. Raises IngestError.
 
-    Where none is named, what is held of others than those of [run] datasets is shown, too, and may be of any age.
+    Without datasets named, any other dataset that has stored sessions is shown beside those of [run] datasets;
+    `max_age` does not apply to it.
     """
     chosen = settings.load(config)
     asked = datasets_asked(datasets, chosen)
@@ -56,7 +57,7 @@ def _age(found: Status) -> str:
 
 
 def show(found: Status, flag: str) -> None:
-    """Print tables for a person; `flag` is what other commands are to be called with for this dataset."""
+    """Print tables for people; `flag` is the flag by which other commands choose this dataset."""
     console = Console(highlight=False, markup=False, soft_wrap=True)  # a reason quotes a file, a path may hold anything
     console.print(Text.assemble((found.dataset, "bold"), f" in {found.root}"))
     if found.unknown_parts:
@@ -97,7 +98,7 @@ def _see(command: str, flag: str, count: int) -> str:
 
 
 def _show_judgements(console: Console, found: Status, flag: str) -> None:
-    """What was found in the files, and which of them were refused."""
+    """Show the findings in the files, and which files were refused."""
     kinds = [f"{one.kind} in {one.sessions:,}" for one in found.found[:_KINDS]]
     more = [counted(len(found.found) - _KINDS, "other kind")] if len(found.found) > _KINDS else []
     told = f": {'; '.join([*kinds, *more])}" if kinds else ""

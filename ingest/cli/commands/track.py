@@ -24,7 +24,7 @@ from ingest.tracked import lists as tracking
 from ingest.tracked.lists import TrackedTicker
 
 _MINUTE = len("2025-11-11 09:30")
-"""Of minutes so much of a time is shown, which leaves room for tickers on eighty columns."""
+"""Characters to show of a minute's time, which leaves room for tickers in eighty columns."""
 
 
 def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
@@ -43,7 +43,7 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
 
 
 def _meant(chosen: settings.Settings, dataset: Dataset, tickers: Sequence[str]) -> Mapping[str, str]:
-    """For each ticker of which nothing is held who may have been meant."""
+    """For each ticker without stored rows, the one that may have been meant."""
     if not tickers:
         return {}
     with Cache.read(chosen, dataset) as cache:
@@ -56,7 +56,7 @@ def import_command(dataset: str | None, source: Path, file: Path | None, config:
 
 
 def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
-    """Take tickers out of a list; returns the exit code. Raises IngestError."""
+    """Remove tickers from a list; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
     console = Console(highlight=False, markup=False)
@@ -69,7 +69,7 @@ def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | Non
 
 
 def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) -> int:
-    """Show what is tracked; returns the exit code. Raises IngestError."""
+    """Print the tracked tickers; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
     for kind in kinds:

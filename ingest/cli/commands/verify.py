@@ -27,13 +27,13 @@ from ingest.settings import Settings
 
 BROKEN = 3
 _SHOWN = 20
-"""Problems of one kind that are shown to a person; --json has all."""
+"""Problems of one kind that are printed; --json has all."""
 
 
 def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, mend: bool, as_json: bool) -> int:
-    """Print what is wrong with the cache, and mend it where that is asked for; returns the exit code.
+    """Print what is wrong with the cache, and repair it on request; returns the exit code.
 
-    An error of one dataset keeps nobody from the others. Raises IngestError.
+    An error in one dataset does not stop the others. Raises IngestError.
     """
     chosen = settings.load(config)
     kinds = datasets_asked(datasets, chosen)
@@ -43,7 +43,7 @@ def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, men
             sys.stdout.write(f"{words}\n")
         try:
             codes.append(_verify(chosen, kind, deep, mend, as_json))
-        except (CacheError, SourceError) as error:  # the others are looked at all the same
+        except (CacheError, SourceError) as error:  # verify the other datasets all the same
             sys.stderr.write(f"error: {kind.short}: {told(error)}\n" if len(kinds) > 1 else f"error: {told(error)}\n")
             codes.append(error.exit_code)
     return max(codes)
@@ -63,7 +63,7 @@ def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json:
 
 
 def _mend(chosen: Settings, dataset: Dataset, deep: bool, as_json: bool) -> list[str]:
-    """Repair, then run for the sessions that are to be fetched again; returns what was done, in words."""
+    """Repair, then download the sessions that need it again; returns what was done, in words."""
     deeds: list[str] = []
 
     def say(words: str) -> None:

@@ -1,4 +1,4 @@
-"""How events reach a person or a program: bars on a terminal, log lines elsewhere, JSON on request."""
+"""How a run's events are shown: bars on a terminal, log lines elsewhere, JSON on request."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from ingest.cli.rendering.base import Rendering
 
 @contextmanager
 def choose_rendering(json: bool, quiet: bool) -> Iterator[Rendering]:
-    """The rendering for these flags and this output."""
+    """Choose the rendering for these flags and this output."""
     if json:
         from ingest.cli.rendering.jsonlines import JsonLines
 

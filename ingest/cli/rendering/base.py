@@ -1,4 +1,4 @@
-"""What every rendering can do."""
+"""The interface of every rendering."""
 
 from typing import Protocol
 
@@ -7,16 +7,16 @@ from ingest.planning.plan import Plan
 
 
 class Rendering(Protocol):
-    """Shows a run's events as they come, or a plan."""
+    """Shows a run's events as they happen, or a plan."""
 
     def event(self, event: Event) -> None:
         """Show one event."""
         ...
 
     def plan(self, plan: Plan, dataset: str) -> None:
-        """Show what a run of a dataset would do."""
+        """Show what a run for a dataset would do."""
         ...
 
     def confirm(self, estimate: str) -> bool:
-        """Ask whether so large a download is wanted; False where there is nobody to ask."""
+        """Ask to confirm a large download; False if there is nobody to ask."""
         ...

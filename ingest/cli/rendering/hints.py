@@ -1,4 +1,4 @@
-"""Hints as the command or the flag to type: the one place that makes them."""
+"""Hints as the command or flag to type; no other module spells them."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -9,39 +9,39 @@ from ingest.hints import Call, Hint, Value, in_sentences
 from ingest.market.catalogue import STOCKS_DAY
 
 _FLAGS: dict[tuple[str, Value | None], str] = {("errors", "skip"): "--skip-unknown", ("partial", True): ""}
-"""Flags that are not called as the argument is; empty where no command has it."""
+"""Flags that are not named like the argument; empty where no command has one."""
 
 _CHOSEN = {"config": "FILE", "list": "FILE", "tickers": "FILE"}
-"""What the reader chooses for a flag, as its help calls it."""
+"""Placeholders for values that the reader chooses, as in the flag's help."""
 
 
 def said(text: str, hints: Collection[Hint]) -> str:
-    """A message with its hints as commands and flags."""
+    """A message and its hints, as commands and flags."""
     return in_sentences(text, [sentence for hint in hints if (sentence := _sentence(hint))])
 
 
 def told(error: IngestError | IngestWarning) -> str:
-    """The text of an error or a warning for a person at the command line."""
+    """The text of an error or warning, for people at the command line."""
     return said(error.message, error.hints)
 
 
 def as_json(value: Any, text: str) -> dict[str, Any]:
-    """The fields of a dataclass that has hints, with these as part of its `text`."""
+    """The fields of a dataclass with hints; these become part of the field named `text`."""
     whole = asdict(value)
     del whole["hints"]
     return whole | {text: said(getattr(value, text), value.hints)}
 
 
 def dataset_flag(dataset: str, usual: Collection[str] = ()) -> str:
-    """What a command needs for a dataset (its short name), after a blank; nothing where it takes that one anyway.
+    """The flag for a dataset (its short name), after a space; empty if the command uses that dataset anyway.
 
-    `usual` are the datasets that the command takes where none is named: stocks-day, unless others are given.
+    `usual` are the datasets that the command uses when none is named: stocks-day, unless others are given.
     """
     return "" if tuple(usual or (STOCKS_DAY.short,)) == (dataset,) else f" --dataset {dataset}"
 
 
 def command(hint: Call) -> str:
-    """The command of a hint, as it is typed."""
+    """The command of a hint, as typed."""
     return f"ingest {hint.name}" + "".join(_argument(name, value, hint) for name, value in hint.arguments)
 
 

@@ -1,4 +1,4 @@
-"""One JSON object a line for each event, the summary last."""
+"""One line of JSON for each event, the summary last."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,7 @@ class JsonLines:
         self._dataset = ""
 
     def event(self, event: Event) -> None:
-        """Write one event, with the dataset whose run has begun last."""
+        """Write one event, with the dataset of the current run."""
         if isinstance(event, RunStarted):
             self._dataset = event.dataset
         dataset = {"dataset": self._dataset} if self._dataset else {}
@@ -25,7 +25,7 @@ class JsonLines:
         self._write({"event": name_of(event)} | dataset | fields)
 
     def plan(self, plan: Plan, dataset: str) -> None:
-        """Write each decision, then the sums."""
+        """Write each decision, then the totals."""
         for decision in plan.decisions:
             size = decision.item.size if decision.item else None
             self._write(
@@ -49,7 +49,7 @@ class JsonLines:
         )
 
     def confirm(self, estimate: str) -> bool:
-        """Nobody is there to ask."""
+        """False: there is nobody to ask."""
         return False
 
     def _write(self, value: dict[str, Any]) -> None:

@@ -10,22 +10,22 @@ from ingest.cli.rendering.hints import said
 from ingest.planning.plan import Plan
 
 EVERY_S = 5.0
-"""Seconds between two lines on progress."""
+"""Seconds between two progress lines."""
 
 
 class Lines:
-    """A line for what matters, one every few seconds on progress, and the summary at the end."""
+    """A line for each important event, a progress line every few seconds, and the summary at the end."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._planned = self._done = self._bytes = self._total_bytes = 0
         self._coming: dict[date, int] = {}
-        """Bytes of large files that are on their way."""
+        """Bytes received so far of large files that are still downloading."""
         self._explained = False
         self._next = time.monotonic() + EVERY_S
 
     def event(self, event: events.Event) -> None:
-        """Write what is worth a line."""
+        """Write a line if the event is worth one."""
         self._explained = self._explained or words.explains_refusals(event)
         match event:
             case events.RunStarted():
@@ -53,14 +53,14 @@ class Lines:
                 self._other(event)
 
     def plan(self, plan: Plan, dataset: str) -> None:
-        """Write the plan, a line a group."""
+        """Write the plan, one line per group."""
         self._out.write(f"{dataset}\n")
         for row in words.plan_rows(plan):
             self._out.write("  ".join(cell for cell in row if cell) + "\n")
         self._out.write(f"to download: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}\n")
 
     def confirm(self, estimate: str) -> bool:
-        """Nobody is there to ask."""
+        """False: there is nobody to ask."""
         return False
 
     def _other(self, event: events.Event) -> None:
@@ -91,20 +91,20 @@ class Lines:
 
 
 class Quiet:
-    """Warnings and nothing else."""
+    """Only warnings."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def event(self, event: events.Event) -> None:
-        """Write a warning."""
+        """Write the event if it is a warning."""
         if (alarm := words.warning(event)) and not isinstance(event, events.ConcurrencyChanged):
             self._out.write(f"{alarm}\n")
 
     def plan(self, plan: Plan, dataset: str) -> None:
-        """Write the one number that a script may want."""
+        """Write the one number that a script may need."""
         self._out.write(f"{len(plan.fetches)}\n")
 
     def confirm(self, estimate: str) -> bool:
-        """Nobody is there to ask."""
+        """False: there is nobody to ask."""
         return False

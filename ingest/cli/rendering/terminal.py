@@ -1,4 +1,4 @@
-"""Bars on a terminal, and a table at the end."""
+"""Progress bars on a terminal, and a table at the end."""
 
 import time
 from collections import Counter
@@ -20,15 +20,15 @@ from ingest.cli.rendering.hints import said
 from ingest.planning.plan import Plan
 
 _NEARLY = 0.99
-"""Of a large file that is here, and still to be split."""
+"""Progress of a large file that is downloaded and still to be split."""
 
 
 class Terminal:
-    """Rich bars while a run goes on; what is said in between scrolls above them."""
+    """Rich's progress bars during a run; messages scroll above them."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # What is said may quote a file: it must not be taken for markup.
+        # A message may quote a file, which must not be read as markup.
         self._console = console or Console(highlight=False, markup=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -50,7 +50,7 @@ class Terminal:
         self._live = self._bars()
 
     def _bars(self) -> Live:
-        """Bars that are not shown yet: one that was stopped would, started again, wipe out what was said since."""
+        """New bars, not shown yet: if stopped bars were started again, they would erase the messages since then."""
         return Live(console=self._console, get_renderable=self.frame, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Terminal:
         self._live.stop()
 
     def event(self, event: events.Event) -> None:
-        """Take one event into the bars."""
+        """Update the bars with one event."""
         self._explained = self._explained or words.explains_refusals(event)
         match event:
             case events.RunStarted():
@@ -82,7 +82,7 @@ class Terminal:
                 self._other(event)
 
     def _begin(self) -> None:
-        """Start the bars, again where a run of another dataset has ended."""
+        """Start the bars: new ones for each dataset's run."""
         self._counts.clear()
         self._in_flight.clear()
         self._coming.clear()
@@ -102,11 +102,11 @@ class Terminal:
         self._console.print(f"To download: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
 
     def confirm(self, estimate: str) -> bool:
-        """Ask, with the estimate; whoever closes the input or presses Ctrl-C has not agreed."""
+        """Show the estimate and ask; a closed input or Ctrl-C means no."""
         self._console.print(estimate)
         try:
             return Confirm.ask("Download all of it?", console=self._console, default=False)
-        except (EOFError, KeyboardInterrupt, OSError, ValueError):  # the terminal is gone, or says no text
+        except (EOFError, KeyboardInterrupt, OSError, ValueError):  # the terminal is gone, or the input is not text
             return False
 
     def _other(self, event: events.Event) -> None:
@@ -143,7 +143,7 @@ class Terminal:
             self._advance()
 
     def _advance(self) -> None:
-        """Move the bar: a large file that is on its way counts for as much of a session as has come of it."""
+        """Move the bar: a large file that is still downloading counts as a fraction of a session."""
         coming = sum(min(one.bytes / max(one.of, 1), _NEARLY) for one in self._coming.values())
         self._progress.update(self._task, completed=self._counts["ended"] + coming)
 

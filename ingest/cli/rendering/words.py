@@ -25,22 +25,22 @@ def counted(count: int, noun: str) -> str:
 
 
 def heading(dataset: Dataset, of: Collection[Dataset]) -> str:
-    """What stands above a dataset's part of an output: nothing where there is no other."""
+    """The heading of a dataset's part of the output; empty if it is the only dataset."""
     return f"{dataset.short} ({dataset.name})" if len(of) > 1 else ""
 
 
 def is_telling(done: events.Finished) -> bool:
-    """Whether the summary tells more than the error that ended the run before it came to anything."""
+    """Whether the summary says more than the error that ended the run."""
     return done.exit_code in (0, 3, 130) or bool(done.fetched)
 
 
 def explains_refusals(event: events.Event) -> bool:
-    """Whether it has told what the vendor's 403 may mean: once a run is enough."""
+    """Whether the event explains what the vendor's 403 may mean; once per run is enough."""
     return isinstance(event, events.Notice) and REFUSED in event.message
 
 
 def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, str]]:
-    """The summary as label and value, without what is zero and of no interest; `explained`: why files are refused."""
+    """The summary as labels and values, without uninteresting zeros; `explained`: refusals were explained before."""
     flag = dataset_flag(next((one.short for one in CATALOGUE.values() if one.name == done.dataset), done.dataset))
     rows = [
         ("dataset", done.dataset),
@@ -92,7 +92,7 @@ def _states(done: events.Finished, explained: bool) -> Iterable[tuple[str, str]]
 
 
 def outcome(done: events.Finished) -> str:
-    """How it ended, in one line."""
+    """How the run ended, in one line."""
     if done.interrupted:
         return "Interrupted: what was in flight is committed. Run again to continue."
     if done.exit_code == 0:
@@ -106,7 +106,7 @@ def outcome(done: events.Finished) -> str:
 
 
 def to_fetch(event: events.Planned) -> str:
-    """What a run is about to fetch, and why."""
+    """What a run is about to download, and why."""
     if not event.fetch:
         return "to download: nothing"
     reasons = {key.removeprefix(_FETCH): count for key, count in event.reasons.items() if key.startswith(_FETCH)}
@@ -120,7 +120,7 @@ _REASONS = {
     "failed before": "previously failed",
     "left for later": "over this run's limit",
 }
-"""Reasons of a plan, whose keys in JSON stay as they are, for a person."""
+"""A plan's reasons for people; in JSON they keep their keys."""
 
 
 def _reason(reason: str) -> str:
@@ -129,7 +129,7 @@ def _reason(reason: str) -> str:
 
 
 def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
-    """The plan grouped by action and reason: action, reason, sessions, span, packed size."""
+    """The plan grouped by action and reason: action, reason, sessions, span, compressed size."""
     rows = []
     for key in plan.reasons():
         action, _, reason = key.partition(": ")
@@ -141,7 +141,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
 
 
 def warning(event: events.Event) -> str | None:
-    """What must be told whatever the rendering: None where the event is of no alarm."""
+    """The warning that every rendering must show for an event; None if it is none."""
     match event:
         case events.Notice(message=message, level="warning", hints=hints):
             return said(message, hints)
