@@ -26,7 +26,6 @@ _ARGUMENTS: Mapping[str, str] = {
     "errors": "",
     "partial": "",
     "prepost": "",
-    "tickers": "",
 }
 """Options that are arguments of functions, each with its equivalent in other functions."""
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ingest import events
 from ingest.errors import UsageError
-from ingest.hints import Option
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY, foreign_tickers, named
 from ingest.market.datasets import Dataset
@@ -148,5 +147,6 @@ def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Itera
 
 def _untracked(settings: Settings, dataset: Dataset) -> events.Notice:
     where = next(iter(settings.lists_of(dataset)), "a file named in [tracked] lists")
-    text = f"no tickers are tracked; everything goes to the archive. List tickers in {where}, one per line"
-    return events.Notice(text, hints=(Option("tickers", None, "to track others this time"),))
+    return events.Notice(
+        f"no tickers are tracked; everything goes to the archive. List tickers in {where}, one per line"
+    )

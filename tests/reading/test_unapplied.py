@@ -76,6 +76,14 @@ def test_a_step_that_is_taken_back_or_is_the_splits_own_is_none_alone():
     assert lone_steps(DAYS, np.full(len(DAYS), 50.0), [split]) == {}
 
 
+@pytest.mark.parametrize("shown", [0, 1])
+def test_one_of_two_equal_splits_that_prices_do_not_show_is_no_step_of_the_other(shown):
+    splits = (StockSplit(DAYS[20].item(), 2.0), StockSplit(DAYS[60].item(), 2.0))
+    at = (20, 60)[shown]
+    closes = np.where(np.arange(len(DAYS)) < at, 50.0, 25.0)
+    assert lone_steps(DAYS, closes, splits) == {}
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 2**32), st.sampled_from([1.5, 2.0, 0.1, 7.0]), st.floats(0.001, 0.05))
 def test_ordinary_prices_have_none_and_a_forgotten_split_is_found_in_all(seed, ratio, spread):

@@ -40,11 +40,11 @@ def unapplied(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> list[Una
 def lone_steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> dict[int, StockSplit]:
     """Rows whose raw close (ascending, all above 0) is a listed ratio away from the one before, with no way back.
 
-    The step on the ex-date of a split itself is left to `market.adjust.unmatched`.
+    A step on the ex-date of such a split is left to `market.adjust.unmatched`.
     """
-    steps, telling = _steps(days, raw, splits), _telling(splits)
-    own = frozenset(np.searchsorted(days, np.array([one.ex_date for one in telling], "datetime64[D]")).tolist())
-    return {at: one for one in telling for at in _alone(steps, one) if at not in own}
+    steps, dates = _steps(days, raw, splits), [one.ex_date for one in splits if _tells(one)]
+    own = frozenset(np.searchsorted(days, np.array(dates, "datetime64[D]")).tolist())
+    return {at: one for one in _telling(splits) for at in _alone(steps, one) if at not in own}
 
 
 def _steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> Floats:
@@ -55,7 +55,11 @@ def _steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> Floats:
 
 def _telling(splits: Sequence[StockSplit]) -> Collection[StockSplit]:
     """Those of a ratio that shares seldom go by, one of each."""
-    return {one.ratio: one for one in splits if abs(np.log(one.ratio)) >= _LEAST}.values()
+    return {one.ratio: one for one in splits if _tells(one)}.values()
+
+
+def _tells(split: StockSplit) -> bool:
+    return bool(abs(np.log(split.ratio)) >= _LEAST)
 
 
 def _there_and_back(steps: Floats, split: StockSplit) -> Iterator[UnappliedSplit]:
