@@ -1,1 +1,1 @@
-"""Generated files of every dataset, by the day."""
+"""Generated daily files of every dataset."""

@@ -1,4 +1,4 @@
-"""Bars for a dataset that no maker is made for: its entry in the catalogue says what a file needs."""
+"""Bars for a dataset without a maker of its own: its entry in the catalogue says what a file needs."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ _KNOWN = {"ticker", "volume", "open", "close", "high", "low", "window_start", "t
 
 
 class Anything(Maker):
-    """So many made-up tickers with the dataset's sigil, each with a row a day; its own columns are whole numbers."""
+    """`rows` made-up tickers with the dataset's prefix, one row a day each; the dataset's own columns are integers."""
 
     tape = Tape(busy=0.3)
 
@@ -41,7 +41,7 @@ class Anything(Maker):
         return tuple(self._tickers[:10])
 
     def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
-        """With the dataset's own columns; one that tells the date of a row tells the session's."""
+        """Add the dataset's own columns; a column with a row's date gets that of the session."""
         dated = pl.lit(session.isoformat())
         own = (dated if name == self._stamp else pl.int_range(pl.len()) for name in self._own)
         return rows.with_columns(column.alias(name) for column, name in zip(own, self._own, strict=True))

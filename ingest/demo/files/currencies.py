@@ -1,6 +1,6 @@
-"""Made-up bars of pairs: of currencies (`C:EUR-USD`), which no one counts in shares, and of coins (`X:BTC-USD`).
+"""Made-up bars of pairs: currencies (`C:EUR-USD`) and coins (`X:BTC-USD`).
 
-The price of a pair is what the one is worth in terms of the other, so that pairs agree with each other.
+The price of a pair is the worth of its first half in units of the second, so all pairs are consistent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ DOLLARS = {
     "CLP": 0.00104, "COP": 0.000255, "PEN": 0.288, "RON": 0.231, "BGN": 0.6, "ISK": 0.0082, "EGP": 0.0208,
     "NGN": 0.00068, "KES": 0.0077, "PKR": 0.00355, "VND": 0.000038, "XAU": 3860.0, "XAG": 46.6,
 }  # fmt: skip
-"""What currencies were worth in autumn 2025, about."""
+"""Approximate worth of currencies in autumn 2025."""
 
 MAJORS = tuple(
     (pair[:3], pair[4:])
@@ -28,13 +28,13 @@ MAJORS = tuple(
     EUR-USD GBP-USD USD-JPY USD-CHF AUD-USD USD-CAD NZD-USD EUR-GBP EUR-JPY USD-CNH
     """.split()  # noqa: SIM905 - as in the market's lists
 )
-"""The pairs that are traded most."""
+"""The most traded pairs."""
 
 COINS = {
     "BTC": 114_000.0, "ETH": 4150.0, "SOL": 208.0, "XRP": 2.85, "DOGE": 0.232, "ADA": 0.8, "LTC": 107.0, "LINK": 21.3,
     "AVAX": 29.6, "SHIB": 0.0000118, "PEPE": 0.0000093, "1INCH": 0.26, "USDT": 1.0, "USDC": 1.0,
 }  # fmt: skip
-"""Likewise coins; some names begin with a digit, some prices with zeros."""
+"""The same for coins; some names begin with a digit, some prices with zeros."""
 
 
 class _Pairs(Maker):
@@ -62,13 +62,13 @@ class _Pairs(Maker):
         return close
 
     def _popular(self) -> Floats:
-        """How much a pair is traded, the first of all being 1."""
+        """How much each pair is traded, relative to the first."""
         popular: Floats = 1 / (1 + self._pairs["first"].to_numpy()) ** 0.6
         return popular
 
 
 class Forex(_Pairs):
-    """About so many pairs of currencies. Their volume is the number of their quotes."""
+    """About `rows` currency pairs. Their volume is the number of quotes."""
 
     tape = Tape(busy=0.02)
 
@@ -78,7 +78,7 @@ class Forex(_Pairs):
         super().__init__(seed, first[: max(rows, len(MAJORS))], DOLLARS, "C:")
 
     def bars(self, session: date) -> pl.DataFrame:
-        """All pairs; of a Sunday's evening three in four."""
+        """All pairs; on a Sunday evening three in four."""
         rng = dice(self._seed, session, purpose=2)
         close = self._close(session, 0.005)
         grid = 10.0 ** np.clip(5 - np.floor(np.log10(close)), 2, 9)
@@ -100,19 +100,19 @@ class Forex(_Pairs):
         return tuple(f"C:{base}-{quote}" for base, quote in MAJORS)
 
     def hours(self, session: date) -> Hours:
-        """All day in UTC; from the evening on a Sunday, and until then on a Friday."""
+        """All day in UTC; on a Sunday from the evening, on a Friday until the evening."""
         evening = self.at(session, time(22))
         opens = evening if session.weekday() == 6 else self.at(session, time())
         return Hours.between(opens, evening if session.weekday() == 4 else self.at(session, time(), days=1))
 
 
 def _open_for(session: date) -> float:
-    """Share of a day that currencies trade."""
+    """Share of the day in which currencies trade."""
     return {6: 2 / 24, 4: 22 / 24}.get(session.weekday(), 1.0)
 
 
 class Crypto(_Pairs):
-    """About so many pairs of coins. Volumes have up to eight decimals."""
+    """About `rows` pairs of coins. Volumes have up to eight decimals."""
 
     tape = Tape(busy=0.05, grain=1e-8)
 

@@ -1,4 +1,4 @@
-"""Files of every dataset of the catalogue: `files_of` picks who makes them."""
+"""Files of every dataset of the catalogue: `files_of` picks the maker."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ _OF_FUTURES = {DAY_BARS: SESSION_COLUMNS, MINUTE_BARS: MINUTE_COLUMNS}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a dataset; a session's is a pure function of what `files_of` was given, and its date."""
+    """The files of a dataset; each is a pure function of its session's date and the arguments of `files_of`."""
 
     dataset: Dataset
     maker: Maker
@@ -53,24 +53,24 @@ class Files:
     seed: int
 
     def text(self, session: date) -> bytes:
-        """Text of a session's file (CSV, LF, sorted by ticker and time), of a date between 2000 and 2044."""
+        """Text of a session's file (CSV, LF, sorted by ticker and time), for a date from 2000 to 2044."""
         rng = dice(self.seed, session, purpose=1)
         rows = _ROWS[self.dataset.kind](self.maker, session, rng)
         return csv_text(with_repeats(self.maker.dressed(rows, session), session, rng), self.columns)
 
     def objects(self, sessions: Iterable[date]) -> Iterator[tuple[str, bytes]]:
-        """Each session's key in the vendor's bucket, with its packed file, made when it is asked for."""
+        """Each session's key in the vendor's bucket and its compressed file, generated lazily."""
         return ((self.dataset.key(session), pack(self.text(session))) for session in sessions)
 
     def always(self, last: date) -> tuple[str, ...]:
-        """Some tickers that have a row in each file up to that session, as far as two years back."""
+        """Some tickers that have a row in each file of the two years up to `last`."""
         return self.maker.always(last)
 
 
 def files_of(dataset: Dataset, rows: int | None = None, seed: int = 7) -> Files:
-    """Files of a dataset, of about so many tickers; without a number as many as the vendor's have.
+    """Files of a dataset with about `rows` tickers; by default as many as the vendor's files have.
 
-    A dataset that nobody knows has files, too: of tickers with its sigil, and with its entry's columns.
+    A dataset without a maker of its own gets files, too: with tickers of its prefix, and the columns of its entry.
     """
     market = dataset.name.partition("/")[0]
     many = {} if rows is None else {"rows": rows}

@@ -1,7 +1,7 @@
 """Made-up bars of the futures of a venue: outright contracts (`ESZ5`) and spreads between two (`ESZ5-ESH6`).
 
-A session belongs to the date on which it ends and begins the evening before, so its stamp says another date. A spread's
-price is a difference: it may be negative, and so may be its volume in dollars.
+A session belongs to the date on which it ends but begins the evening before, so its timestamp has another date. A
+spread's price is a difference: it may be negative, and so may its dollar volume.
 """
 
 from datetime import date, time
@@ -27,7 +27,7 @@ PRODUCTS = {
     "comex": {"GC": 3890.0, "SI": 47.2, "HG": 4.86, "MGC": 3890.0, "SIL": 47.2, "ALI": 2690.0},
     "nymex": {"CL": 62.4, "NG": 3.33, "RB": 1.9, "HO": 2.3, "MCL": 62.4, "PL": 1575.0, "PA": 1265.0},
 }
-"""Products of the venues, and about what they cost in autumn 2025."""
+"""Products of the venues, and their approximate prices in autumn 2025."""
 
 SESSION_COLUMNS = (
     "ticker", "session_end_date", "window_start", "open", "high", "low", "close", "volume", "dollar_volume",
@@ -40,11 +40,11 @@ MINUTE_COLUMNS = (
 
 _MONTHS = "FGHJKMNQUVXZ"
 _EXCHANGES = {"cme": 4, "cbot": 2, "comex": 3, "nymex": 1}
-_MONTHS_AHEAD = 30  # for which contracts are listed: so the nearest one of today was there two years ago
+_MONTHS_AHEAD = 30  # contracts are listed so far ahead that today's nearest one existed two years ago
 
 
 class Futures(Maker):
-    """A venue's contracts: about `rows` of them, of as many of its products as that makes."""
+    """A venue's contracts: about `rows` of them, over as many products as that takes."""
 
     zone = "America/Chicago"
     tape = Tape(busy=0.05)
@@ -71,11 +71,11 @@ class Futures(Maker):
         return pl.concat([outright, _spreads(outright, product, rng)]).sort("ticker")
 
     def always(self, last: date) -> tuple[str, ...]:
-        """The contracts of each product that are the next to expire after `last`."""
+        """Each product's contracts that expire next after `last`."""
         return tuple(f"{name}{_code(last, ahead)}" for name in self._products for ahead in (1, 2, 3))
 
     def stamp(self, session: date) -> int:
-        """The opening, on the evening before."""
+        """The opening, the evening before."""
         return nanoseconds(self.hours(session).opens)
 
     def hours(self, session: date) -> Hours:
@@ -83,7 +83,7 @@ class Futures(Maker):
         return Hours.between(self.at(session, time(17), days=-1), self.at(session, time(16)))
 
     def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
-        """With the date of the session's end, the volume in dollars, the price of settlement and the exchange."""
+        """Add the date of the session's end, the dollar volume, the settlement price and the exchange."""
         dollars = (pl.col("close") * pl.col("volume")).round(4)
         return rows.with_columns(
             pl.lit(session.isoformat()).alias("session_end_date"),
@@ -94,13 +94,13 @@ class Futures(Maker):
 
 
 def _code(session: date, ahead: int) -> str:
-    """Month and last digit of the year of a contract so many months ahead."""
+    """Month code and last digit of the year of the contract `ahead` months later."""
     year, month = divmod(session.year * 12 + session.month - 1 + ahead, 12)
     return f"{_MONTHS[month]}{year % 10}"
 
 
 def _spreads(outright: pl.DataFrame, product: Ints, rng: np.random.Generator) -> pl.DataFrame:
-    """Of each contract the spread to the next of its product: near minus far, so mostly below zero."""
+    """The spread of each contract to the next of its product: near minus far, so mostly below zero."""
     near = np.flatnonzero(product[:-1] == product[1:])
     first, second = outright[near], outright[near + 1]
     close = (first["close"] - second["close"]).to_numpy()

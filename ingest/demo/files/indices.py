@@ -1,4 +1,4 @@
-"""Made-up values of indices: no volume, no trades, and numbers of which some end in many zeros, as the vendor's do."""
+"""Made-up values of indices: no volume, no trades, and like the vendor's, some numbers that end in many zeros."""
 
 from datetime import date, time
 
@@ -12,17 +12,17 @@ KNOWN_VALUES = {
     "I:COMP": 22780.0, "I:DJI": 46400.0, "I:NDX": 24680.0, "I:OEX": 3340.0, "I:RUT": 2436.0, "I:SPX": 6688.0,
     "I:SPXW.TR": 14800.0, "I:VIX": 16.3, "I:VIX3M": 19.4, "I:XAU": 310.0,
 }  # fmt: skip
-"""Well-known indices, one of an odd name among them, and about what they stood at in autumn 2025."""
+"""Well-known indices, one with an odd name among them, and their approximate values in autumn 2025."""
 
 _ROWS = 15_000
-_PADDED = 0.3  # share of the numbers that are filled up with zeros
+_PADDED = 0.3  # share of the numbers that are padded with zeros
 _DECIMALS = 14
 
 
 class Indices(Maker):
-    """About so many indices, each with a row a day."""
+    """About `rows` indices, each with one row a day."""
 
-    zone = "America/Chicago"  # midnight there is what the vendor's rows carry
+    zone = "America/Chicago"  # the vendor's rows are stamped with midnight there
     tape = Tape(busy=1.0)
 
     def __init__(self, seed: int = 7, rows: int = _ROWS) -> None:
@@ -37,7 +37,7 @@ class Indices(Maker):
         self._walks = Walks(seed, len(self._indices))
 
     def bars(self, session: date) -> pl.DataFrame:
-        """Every index; `transactions` is how often its value changed, which no file says."""
+        """Every index; `transactions` is how often its value changed, which is not written to the file."""
         rng = dice(self._seed, session, purpose=2)
         value = self._indices["value"].to_numpy() * np.exp(0.008 * self._walks.at(session))
         grid = np.full(len(value), 1e4)
@@ -51,11 +51,11 @@ class Indices(Maker):
         return tuple(KNOWN_VALUES)
 
     def hours(self, session: date) -> Hours:
-        """Those of the stocks: 08:30 to 15:00 in Chicago."""
+        """Those of stocks: 08:30 to 15:00 in Chicago."""
         return Hours.between(self.at(session, time(8, 30)), self.at(session, time(15)))
 
     def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
-        """Some numbers filled up with zeros, to fourteen decimals."""
+        """Pad some numbers with zeros, to fourteen decimals."""
         rng = dice(self._seed, session, purpose=3)
         padded = [_padded(rows[name], rng) for name in ("open", "close", "high", "low")]
         return rows.with_columns(padded)

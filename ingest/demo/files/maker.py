@@ -1,4 +1,4 @@
-"""What a market must be able to make for its files to be made: the bars of a day, and the hours of its trading."""
+"""What a market must provide for its files to be generated: the bars of a day, and its trading hours."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Hours:
 
     @classmethod
     def between(cls, opens: datetime, closes: datetime) -> "Hours":
-        """Hours that are regular throughout."""
+        """Hours that are all regular."""
         return cls(opens, closes, (0, _minutes(opens, closes)))
 
     @property
     def minutes(self) -> int:
-        """How long it is, as time passes: some days have 23 hours."""
+        """Length in elapsed time: some days have 23 hours."""
         return _minutes(self.opens, self.closes)
 
 
@@ -41,8 +41,8 @@ def _minutes(opens: datetime, closes: datetime) -> int:
 class Tape:
     """How a day's trading spreads over its minutes.
 
-    `busy` is how many minutes with a trade there are for each trade, as long as they are few (trades come in bursts);
-    `outside` the share of the trades that fall outside regular hours; `grain` the smallest unit of a broken volume.
+    `busy` is the number of minutes with a trade per trade, while trades are few (they come in bursts); `outside` is the
+    share of trades outside regular hours; `grain` is the smallest unit of a fractional volume.
     """
 
     busy: float
@@ -51,50 +51,50 @@ class Tape:
 
 
 class Maker(ABC):
-    """A market: it makes a day's bars; `zone` is where its clock stands."""
+    """A market: generates a day's bars; `zone` is its time zone."""
 
     zone: str
     tape: Tape
 
     @abstractmethod
     def bars(self, session: date) -> pl.DataFrame:
-        """The bars of a session (a date between 2000 and 2044), one row a ticker, sorted by ticker as bytes.
+        """The bars of a session (a date from 2000 to 2044), one row per ticker, sorted by ticker as bytes.
 
-        The frame has ticker, volume, open, close, high, low, transactions, and `grid`: the steps of a price in a unit.
+        The frame has ticker, volume, open, close, high, low, transactions, and `grid`: price steps per unit.
         """
 
     @abstractmethod
     def always(self, last: date) -> tuple[str, ...]:
-        """Some tickers that have a row in each file up to that session, as far as two years back."""
+        """Some tickers that have a row in each file of the two years up to `last`."""
 
     def hours(self, session: date) -> Hours:
-        """When it trades in a session: all day."""
+        """When it trades in a session: all day by default."""
         return Hours.between(self.at(session, time()), self.at(session, time(), days=1))
 
     def stamp(self, session: date) -> int:
-        """What a day's bars carry, in nanoseconds since the epoch: midnight."""
+        """The timestamp of a day's bars, in nanoseconds since the epoch: midnight by default."""
         return nanoseconds(self.at(session, time()))
 
     def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
-        """Rows of a file, day or minute, with the further columns that it has: here, none."""
+        """Add any further columns to the rows of a file, day or minute: none by default."""
         return rows
 
     def at(self, session: date, clock: time, days: int = 0) -> datetime:
-        """A time of day, on a session's date or so many days after it."""
+        """A time of day on a session's date, or `days` days after it."""
         return datetime.combine(session + timedelta(days=days), clock, ZoneInfo(self.zone))
 
 
 def nanoseconds(moment: datetime) -> int:
-    """Since the epoch, of a moment that knows its time zone."""
+    """Nanoseconds since the epoch of an aware datetime."""
     return int(moment.timestamp()) * 10**9
 
 
 def candle(
     close: Floats, rng: np.random.Generator, volatility: float | Floats, grid: Floats | float, least: int = 1
 ) -> dict[str, Floats]:
-    """Open, close, high and low around a close; `grid` says how many steps of the price make a unit.
+    """Open, close, high and low around a close; `grid` is the number of price steps per unit.
 
-    All four are rounded to one grid, and rounding keeps their order; none falls below `least` steps.
+    All four are rounded to the same grid, which keeps their order; none falls below `least` steps.
     """
     gap, above, below = rng.standard_normal((3, len(close))) * volatility * 0.8
     opened = close * np.exp(gap)
@@ -105,7 +105,7 @@ def candle(
 
 
 def words(rng: np.random.Generator, count: int, lengths: tuple[int, int], used: set[str], alphabet: str) -> list[str]:
-    """So many distinct made-up words of these lengths (fewest and most letters), none of those in use, in no order."""
+    """`count` distinct made-up words of these lengths (fewest and most letters), none of them in `used`, unordered."""
     made = set[str]()
     letters = np.frombuffer(alphabet.encode(), np.uint8)
     shortest, longest = lengths

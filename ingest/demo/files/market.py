@@ -1,7 +1,7 @@
-"""Made-up flat files of stocks with the shape, the size and the oddities of the vendor's own.
+"""Made-up flat files of stocks, with the shape, the size and the oddities of the vendor's.
 
-A day is a pure function of (seed, rows, session): days may be asked for in any order, and a longer window has the
-same days. Prices walk at random all the same (see `walk`). Nothing in here is a real price.
+A day is a pure function of (seed, rows, session): days may be generated in any order, and a longer window has the same
+days. Prices still follow a random walk (see `walk`). Nothing in here is a real price.
 """
 
 import re
@@ -20,13 +20,13 @@ DEMO_TICKERS = ("AAPL", "AMZN", "BRK.B", "GOOGL", "JPM", "META", "MSFT", "NVDA",
 """Tickers that a demo may track: each trades on every day."""
 
 REUSED_TICKER = "TWTR"
-"""Delisted and used again by another company: 210 days of trading, a gap of 120 days, and so on."""
+"""Delisted, then reused by another company: 210 days of trading, a gap of 120 days, and so on."""
 
 FRACTIONAL_SINCE = date(2026, 2, 23)
 """First session whose volumes have six decimals in every row, whole numbers too."""
 
 STAMPED_A_DAY_LATE = date(2019, 8, 12)
-"""A session whose rows all carry the stamp of the day after."""
+"""A session whose rows all have the next day's timestamp."""
 
 HOSTILE_TICKERS = tuple(
     """
@@ -34,7 +34,7 @@ HOSTILE_TICKERS = tuple(
     RCF.U MTBpC.CL FTV.WD PTEST.X ZVZZT
     """.split()  # noqa: SIM905 - a list of words reads better than a page of quotes
 )
-"""Every shape of ticker that is known to break a parser, a file name or a mapping; each is in every file."""
+"""All shapes of tickers that are known to break a parser, a file name or a mapping; each is in every file."""
 
 KNOWN_PRICES = {
     ticker: float(price)
@@ -50,7 +50,7 @@ KNOWN_PRICES = {
         """,
     )
 }
-"""Well-known tickers and about what they cost in autumn 2025, where their walks are pinned."""
+"""Well-known tickers and their approximate prices in autumn 2025, where their walks are pinned."""
 
 _MEAN_LIFE = 5500  # days that a listing lasts: about two of 10,500 come and go each day
 _IDLE = 0.015  # share of the listings without a row on a day
@@ -73,7 +73,7 @@ class Market(Maker):
         self._walks = Walks(seed, slots)
 
     def day(self, session: date) -> bytes:
-        """Text of a session's flat file (CSV, LF), of a date between 2000 and 2044."""
+        """Text of a session's flat file (CSV, LF), for a date from 2000 to 2044."""
         rng = dice(self._seed, session)
         bars = self._bars(session, rng).with_columns(pl.lit(self.stamp(session)).alias("window_start"))
         return csv_text(
@@ -81,11 +81,11 @@ class Market(Maker):
         )
 
     def bars(self, session: date) -> pl.DataFrame:
-        """The rows of that file, each once and without its stamp."""
+        """The rows of that file, each once and without a timestamp."""
         return self._bars(session, dice(self._seed, session))
 
     def stamp(self, session: date) -> int:
-        """Midnight in New York; one file carries the stamp of the day after, as the vendor's does."""
+        """Midnight in New York; one file has the next day's timestamp, like the vendor's."""
         return nanoseconds(self.at(session, time(), days=int(session == STAMPED_A_DAY_LATE)))
 
     def hours(self, session: date) -> Hours:
@@ -97,7 +97,7 @@ class Market(Maker):
         return DEMO_TICKERS
 
     def dressed(self, rows: pl.DataFrame, session: date) -> pl.DataFrame:
-        """With volumes as the vendor writes them in a session."""
+        """Write volumes as the vendor does in that session."""
         if session < FRACTIONAL_SINCE:
             return rows
         return rows.with_columns(pl.col("volume").cast(pl.Decimal(38, 6)).cast(pl.String))
@@ -113,11 +113,11 @@ class Market(Maker):
         return _with_trades(bars, trading["steady"], rng)
 
     def days(self, sessions: Iterable[date]) -> Iterator[tuple[date, bytes]]:
-        """Each session with the text of its file, made when it is asked for."""
+        """Each session and the text of its file, generated lazily."""
         return ((session, self.day(session)) for session in sessions)
 
     def objects(self, sessions: Iterable[date]) -> Iterator[tuple[str, bytes]]:
-        """Each session's key in the vendor's bucket, with its packed file."""
+        """Each session's key in the vendor's bucket, and its compressed file."""
         return ((STOCKS_DAY.key(session), pack(text)) for session, text in self.days(sessions))
 
     def _trading(self, number: int, rng: np.random.Generator) -> pl.DataFrame:
@@ -136,9 +136,9 @@ def _steady() -> list[str]:
 def _listings(rng: np.random.Generator, steady: list[str], slots: int) -> pl.DataFrame:
     """All listings of all times, sorted by ticker as bytes.
 
-    Each trades from day `first` until before day `last`; `slot` is the path of prices it follows, which those that
-    come one after another share; `price` is its price on the pinned day, `shares` its usual volume. First come the
-    steady ones, which have a row every day, then the reused ticker's companies, then chains of made-up listings.
+    Each trades from day `first` until before day `last`; `slot` is the price path it follows, shared by successive
+    listings; `price` is its price on the pinned day, `shares` its usual volume. The steady listings, which have a row
+    every day, come first, then the reused ticker's companies, then chains of made-up listings.
     """
     own = len(steady)
     slot, first, last = _lives(rng, slots - own - 1)
@@ -169,7 +169,7 @@ def _lives(rng: np.random.Generator, slots: int) -> tuple[Ints, Ints, Ints]:
 
 
 def _made_up_tickers(rng: np.random.Generator, count: int, used: list[str]) -> list[str]:
-    """Distinct tickers of one to five letters, some with a suffix, none of those in use."""
+    """Distinct tickers of one to five letters, some with a suffix, none of them in `used`."""
     draws = count + count // 2 + 1000
     letters = rng.integers(ord("A"), ord("Z") + 1, (draws, 5), dtype=np.uint8)
     lengths = rng.choice(5, draws, p=(0.002, 0.02, 0.228, 0.6, 0.15)) + 1
@@ -181,7 +181,7 @@ def _made_up_tickers(rng: np.random.Generator, count: int, used: list[str]) -> l
 
 
 def _asking_prices(rng: np.random.Generator, count: int, steady: list[str]) -> Floats:
-    """About what each listing costs on the pinned day: mostly 5 to 100, with a tail of pennies."""
+    """Approximate price of each listing on the pinned day: mostly 5 to 100, with a tail of penny stocks."""
     prices = np.exp(rng.normal(3.0, 1.1, count))
     prices = np.where(rng.random(count) < 0.07, rng.uniform(0.02, 0.9, count), prices)
     for i, ticker in enumerate(steady):
@@ -198,7 +198,7 @@ def _typical_volumes(rng: np.random.Generator, price: Floats, steady: list[str])
 
 
 def _prices(pinned: Floats, move: Floats, rng: np.random.Generator) -> list[pl.Series]:
-    """Open, close, high and low, of four decimals below a dollar, else two; and that grid."""
+    """Open, close, high and low, with four decimals below a dollar, else two; and that grid."""
     close = np.maximum(pinned * np.exp(_VOLATILITY * move), 0.002)
     grid = np.where(close < 1, 1e4, 1e2)
     bar = candle(close, rng, _VOLATILITY, grid, least=10)
@@ -206,7 +206,7 @@ def _prices(pinned: Floats, move: Floats, rng: np.random.Generator) -> list[pl.S
 
 
 def _volume(shares: Floats, session: date, rng: np.random.Generator) -> pl.Series:
-    """Shares of the whole day: whole numbers at first, since `FRACTIONAL_SINCE` with fractions in most rows."""
+    """Shares traded in the day: whole numbers before `FRACTIONAL_SINCE`, fractions in most rows since."""
     volume = np.ceil(shares * np.exp(rng.standard_normal(len(shares)) * 0.4))
     if session >= FRACTIONAL_SINCE:
         fraction = np.floor(rng.random(len(shares)) * 1e6) / 1e6
@@ -215,7 +215,7 @@ def _volume(shares: Floats, session: date, rng: np.random.Generator) -> pl.Serie
 
 
 def _with_trades(bars: pl.DataFrame, steady: pl.Series, rng: np.random.Generator) -> pl.DataFrame:
-    """Add the count of trades; three rows in a thousand saw none, as their one price and zero volume show."""
+    """Add the number of trades; three rows in a thousand have none, and so a single price and zero volume."""
     quiet = pl.Series(rng.random(len(bars)) < 0.003) & ~steady
     lot = pl.Series(rng.uniform(40, 160, len(bars)))
     flat = [pl.when(quiet).then("close").otherwise(name).alias(name) for name in ("open", "high", "low")]

@@ -10,10 +10,10 @@ from ingest.demo.files.maker import Hours, Tape, nanoseconds
 from ingest.demo.files.walk import Floats, Ints
 
 _CHUNK = 4096
-"""Tickers whose minutes are drawn at once: a byte and two floats for each of their minutes."""
+"""Tickers whose minutes are drawn at once, at a byte and two floats per minute."""
 
 _FINE = 0.3
-"""Share of the rows whose prices have two decimals more: trades between the steps, at the middle of a quote."""
+"""Share of the rows with two more decimals in their prices: trades between the steps, at the midpoint of a quote."""
 
 _MINUTE_NS = 60 * 10**9
 
@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 class _Ticks:
     """The minutes with a trade, sorted by ticker and minute: one row each.
 
-    `starts` are the first rows of the tickers and `counts` their numbers of rows; each ticker has a regular row.
+    `starts` has each ticker's first row and `counts` its number of rows; each ticker has a row in regular hours.
     """
 
     ticker: Ints
@@ -37,11 +37,11 @@ class _Ticks:
         return len(self.ticker)
 
     def each(self, values: Floats) -> Floats:
-        """A value of each ticker, on all of its rows."""
+        """Repeat each ticker's value on all of its rows."""
         return np.repeat(values, self.counts)
 
     def running(self, values: Floats) -> Floats:
-        """Sums of the values of a ticker up to each row, inclusive."""
+        """Cumulative sums within each ticker, inclusive."""
         total = np.cumsum(values)
         return total - self.each(total[self.starts] - values[self.starts])
 
@@ -49,8 +49,8 @@ class _Ticks:
 def minute_bars(day: pl.DataFrame, hours: Hours, tape: Tape, rng: np.random.Generator) -> pl.DataFrame:
     """Minute bars of a day's bars, sorted by ticker and time, with `window_start`.
 
-    `day` has a row a ticker, with `grid`, the steps of its price in a unit. Only regular minutes make the prices of the
-    day; where volumes are whole numbers their parts are. A ticker without trades has one row.
+    `day` has one row per ticker, with `grid`, its price steps per unit. Only regular minutes make up the day's prices;
+    whole volumes are divided into whole parts. A ticker without trades has one row.
     """
     ticks = _ticks(day["transactions"].to_numpy(), hours, tape, rng)
     weights = rng.exponential(size=len(ticks))
@@ -68,7 +68,7 @@ def minute_bars(day: pl.DataFrame, hours: Hours, tape: Tape, rng: np.random.Gene
 
 
 def _ticks(trades: Ints, hours: Hours, tape: Tape, rng: np.random.Generator) -> _Ticks:
-    """Draw the minutes in which there was a trade, never more of them than trades, but one at least."""
+    """Draw the minutes with a trade: no more than there were trades, but at least one."""
     shares = _shares(hours, tape) * tape.busy
     begin, end = hours.regular
     sure = rng.integers(begin, end, len(trades))
@@ -80,7 +80,7 @@ def _ticks(trades: Ints, hours: Hours, tape: Tape, rng: np.random.Generator) -> 
 
 
 def _draw(trades: Ints, shares: Floats, sure: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Ticker and minute of each minute with a trade, of which `sure` is one for each ticker."""
+    """Ticker and minute of each minute with a trade; `sure` has one minute for each ticker."""
     few = np.float32(1) - np.exp(-np.outer(trades, shares).astype(np.float32))
     mask = rng.random(few.shape, dtype=np.float32) < few
     rows = np.arange(len(trades))
@@ -105,7 +105,7 @@ def _shares(hours: Hours, tape: Tape) -> Floats:
 
 
 def _parts(total: Floats, grain: Floats, weights: Floats, ticks: _Ticks) -> Floats:
-    """Cut each ticker's total into parts that are multiples of its grain, none of them 0 where there is enough."""
+    """Divide each ticker's total into multiples of its grain, none of them 0 if there is enough."""
     least = np.where(total >= ticks.counts * grain, grain, 0)
     rest = ticks.each((total - ticks.counts * least) / np.add.reduceat(weights, ticks.starts))
     unit = ticks.each(grain)
@@ -119,7 +119,7 @@ def _parts(total: Floats, grain: Floats, weights: Floats, ticks: _Ticks) -> Floa
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """The bar of its day, on each row."""
+    """The day's bar, repeated on each row."""
 
     open: Floats
     close: Floats
@@ -129,7 +129,7 @@ class _Day:
 
     @property
     def least(self) -> Floats:
-        """What costs something never costs nothing; spreads may cost less than nothing."""
+        """Lower bound of the prices: those of a positive bar stay positive, only spreads may go below zero."""
         least: Floats = np.where(self.low > 0, np.maximum(self.low / 2, 1 / self.grid), -np.inf)
         return least
 
@@ -150,7 +150,7 @@ def _prices(day: pl.DataFrame, ticks: _Ticks, rng: np.random.Generator) -> dict[
 
 
 def _paths(whole: _Day, ticks: _Ticks, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Open and close of each row: a row opens about where the one before it has closed."""
+    """Open and close of each row: a row opens near the close of the row before."""
     jump = rng.standard_normal(len(ticks)) * (whole.high - whole.low) * 0.04
     inside = np.clip(_bridge(whole, ticks, rng), whole.low, whole.high)
     close = np.maximum(np.where(ticks.regular, inside, whole.close + 5 * jump), whole.least)
@@ -160,7 +160,7 @@ def _paths(whole: _Day, ticks: _Ticks, rng: np.random.Generator) -> tuple[Floats
 
 
 def _within(bars: dict[str, Floats], whole: _Day, ticks: _Ticks) -> dict[str, Floats]:
-    """The bars with no regular row beyond the day's extremes, and one at least at each of them."""
+    """Keep regular rows within the day's extremes, with at least one row at each of them."""
     high = np.where(ticks.regular, np.minimum(bars["high"], whole.high), bars["high"])
     low = np.where(ticks.regular, np.maximum(bars["low"], whole.low), bars["low"])
     high = np.where(_is_most(high, ticks), whole.high, high)
@@ -168,7 +168,7 @@ def _within(bars: dict[str, Floats], whole: _Day, ticks: _Ticks) -> dict[str, Fl
 
 
 def _bridge(whole: _Day, ticks: _Ticks, rng: np.random.Generator) -> Floats:
-    """A random path from the open that ends at the close with the last regular row."""
+    """A random path from the open to the close, which it reaches in the last regular row."""
     steps = ticks.running(ticks.regular.astype(np.float64))
     count = ticks.each(np.add.reduceat(ticks.regular.astype(np.float64), ticks.starts))
     walked = ticks.running(np.where(ticks.regular, rng.standard_normal(len(ticks)), 0.0))

@@ -1,8 +1,8 @@
 """Made-up bars of option contracts: `O:`, root, expiry as yymmdd, C or P, strike × 1000 in eight digits.
 
-Which contracts are listed follows from the session: expiries lie ahead of it, some on the day itself. Of those far from
-the money and far from their expiry only some trade on a day. A price is the intrinsic value and a bell of time value,
-which is what an option's price looks like from afar; nothing in here is a model of one.
+The session determines the listed contracts: they expire on that day or later. Of those far from the money or far from
+expiry only some trade on a day. A price is the intrinsic value plus a bell-shaped time value, which roughly looks like
+an option's price; it is no pricing model.
 """
 
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from ingest.demo.files.market import KNOWN_PRICES
 from ingest.demo.files.walk import Floats, Ints, Walks, dice
 
 UNSTAMPED = date(2025, 11, 12)
-"""A session whose rows all carry a stamp that is no time of theirs, as those of one of the vendor's do."""
+"""A session whose rows all have a wrong timestamp, as in one of the vendor's files."""
 
 WRONG_STAMP = -68400000000000
 
 ADJUSTED_ROOTS = ("SPY1", "NVDA1", "GE1", "T1", "AMD2")
-"""Roots of contracts that stand for something else than a hundred shares, since a split or a merger."""
+"""Roots of contracts that no longer stand for a hundred shares, because of a split or a merger."""
 
 _TRACKED = ("AAPL", "NVDA", "QQQ", "SPY", "TSLA")
-_DAILY = ("SPY", "QQQ", "IWM", "NVDA", "TSLA")  # roots that expire every day
+_DAILY = ("SPY", "QQQ", "IWM", "NVDA", "TSLA")  # roots with daily expiries
 _ROWS = 235_000  # contracts that trade on a day, in a real file of 4 MB
 _PER_ROOT = 44
 _FAR = timedelta(days=200)
-_SPREAD = 0.011  # standard deviation of a day's change of an underlying's price
+_SPREAD = 0.011  # standard deviation of the daily change in an underlying's price
 _WIDE, _NARROW = np.arange(-24, 25), np.arange(-12, 13)  # strikes around the money, in steps
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """Contracts: numbers of their roots, expiries as days since 1970, strikes, and whether they are calls."""
+    """Contracts: indices of their roots, expiries as days since 1970, strikes, and whether they are calls."""
 
     root: Ints
     expiry: Ints
@@ -47,7 +47,7 @@ class _Listed:
 
 
 class Options(Maker):
-    """Contracts of which about `rows` trade on a day."""
+    """Option contracts, of which about `rows` trade on a day."""
 
     zone = "America/New_York"
     tape = Tape(busy=0.19)
@@ -68,20 +68,20 @@ class Options(Maker):
         return pl.concat(frames).unique("ticker", keep="first").sort("ticker")
 
     def always(self, last: date) -> tuple[str, ...]:
-        """Calls and puts of well-known roots at the money, for the first January half a year after `last`."""
+        """Calls and puts of well-known roots at the money, for the January expiry half a year or more after `last`."""
         found = self._tickers(self._at_the_money([_january(last + _FAR)]))
         return tuple(found.sort().to_list())
 
     def stamp(self, session: date) -> int:
-        """Midnight in New York, but for one day."""
+        """Midnight in New York, except on one day."""
         return WRONG_STAMP if session == UNSTAMPED else nanoseconds(self.at(session, time()))
 
     def hours(self, session: date) -> Hours:
-        """The regular session alone."""
+        """Only the regular session."""
         return Hours.between(self.at(session, time(9, 30)), self.at(session, time(16)))
 
     def _steady(self, session: date) -> _Listed:
-        """Contracts that trade every day: those at the money that expire in the Januaries to come."""
+        """Contracts that trade every day: those at the money that expire in the coming Januaries."""
         first = _january(session + timedelta(days=1))
         return self._at_the_money([_january(date(first.year + years, 1, 1)) for years in range(4)])
 
@@ -105,7 +105,7 @@ class Options(Maker):
         return _Listed(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Listed.__slots__))
 
     def _contracts(self, roots: Ints, expiries: list[date], places: Ints) -> _Listed:
-        """All combinations of roots, expiries, strikes so many steps from the money, and calls and puts."""
+        """All combinations of roots, expiries, strikes (`places` steps from the money), and calls and puts."""
         days = np.array([(expiry - date(1970, 1, 1)).days for expiry in expiries])
         axes = np.meshgrid(roots, days, places, np.array([True, False]), indexing="ij")
         root, expiry, place, call = (axis.ravel() for axis in axes)
@@ -144,7 +144,7 @@ class Options(Maker):
 
 
 def _roots(seed: int, count: int) -> pl.DataFrame:
-    """Roots: price, step between strikes, how much of their contracts trades, whether they are known, expire daily."""
+    """Roots: price, step between strikes, share of contracts that trade, whether well known, whether expiring daily."""
     rng = np.random.default_rng([seed, count])
     others = (name for name in KNOWN_PRICES if name not in _TRACKED and "." not in name)
     named = [*_TRACKED, *ADJUSTED_ROOTS, *others][: max(count, len(_TRACKED) + 1)]
@@ -159,7 +159,7 @@ def _roots(seed: int, count: int) -> pl.DataFrame:
 
 
 def _step(price: float) -> float:
-    """Between the strikes of an underlying of this price."""
+    """The step between strikes for an underlying at this price."""
     return next((step for below, step in ((25, 0.5), (60, 1.0), (200, 2.5), (700, 5.0)) if price < below), 10.0)
 
 
@@ -185,7 +185,7 @@ def _fridays(session: date, count: int) -> list[date]:
 
 
 def _third_fridays(session: date) -> list[date]:
-    """Of the months to come: the next four, two quarters' ends, and two Januaries."""
+    """Third Fridays of coming months: the next four, two quarter ends, and two Januaries."""
     months = [divmod(session.year * 12 + session.month - 1 + number, 12) for number in (0, 1, 2, 3, 6, 9)]
     found = {_third_friday(year, month + 1) for year, month in months}
     ahead = {day for day in found if day >= session}
@@ -198,6 +198,6 @@ def _third_friday(year: int, month: int) -> date:
 
 
 def _january(day: date) -> date:
-    """The third Friday of January on that day, or the next after it."""
+    """The next third Friday of January, on or after `day`."""
     here = _third_friday(day.year, 1)
     return here if here >= day else _third_friday(day.year + 1, 1)

@@ -1,4 +1,4 @@
-"""The text of a made-up file: CSV with LF, numbers as the vendor writes them, and packed."""
+"""The text of a made-up file (CSV with LF, numbers as the vendor writes them), and its compression."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -11,13 +11,13 @@ from ingest.demo.files.walk import day_number
 
 
 def csv_text(rows: pl.DataFrame, columns: Sequence[str]) -> bytes:
-    """The text; whole numbers carry no `.0`, as the vendor writes them."""
+    """Write rows as the vendor does: whole numbers have no `.0`."""
     numbers = pl.selectors.float().cast(pl.String).str.strip_suffix(".0")
     return rows.select(columns).with_columns(numbers).write_csv().encode()
 
 
 def with_repeats(rows: pl.DataFrame, session: date, rng: np.random.Generator) -> pl.DataFrame:
-    """Every seventh day three rows stand twice."""
+    """Duplicate three rows every seventh day."""
     if day_number(session) % 7 != 3:
         return rows
     places = np.append(np.arange(len(rows)), rng.integers(0, len(rows), 3))
@@ -25,8 +25,8 @@ def with_repeats(rows: pl.DataFrame, session: date, rng: np.random.Generator) ->
 
 
 def pack(text: bytes) -> bytes:
-    """Gzip a text as the vendor does, as one member; equal text gives equal bytes.
+    """Gzip a text as one member, like the vendor; equal text gives equal bytes.
 
-    Its sizes are about 6 % above those of the stdlib's level 6, in a fifteenth of the time.
+    The result is about 6 % larger than the stdlib's level 6, in a fifteenth of the time.
     """
     return igzip_lib.compress(text, 1, igzip_lib.COMP_GZIP)

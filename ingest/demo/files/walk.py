@@ -1,4 +1,4 @@
-"""Prices that walk at random, each day a pure function of (seed, date): no day needs the one before it.
+"""Random walks of prices in which each day is a pure function of (seed, date): no day needs the one before.
 
 Lévy's construction gives the value of a Brownian path at one date without its past (P. Lévy, 1948).
 """
@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 
 ORIGIN = date(2000, 1, 1)
 SPAN = 2**14
-"""Days from the origin that there are: until November 2044; a power of two, since the walk halves it."""
+"""Days covered from the origin, until November 2044; a power of two, since the walk halves it."""
 
 _PINNED = (date(2025, 10, 1) - ORIGIN).days
 
@@ -24,26 +24,26 @@ def day_number(session: date) -> int:
 
 
 def dice(seed: int, session: date, purpose: int = 0) -> np.random.Generator:
-    """The random numbers of a day; each purpose has its own."""
+    """A day's random generator; each purpose has its own."""
     return np.random.default_rng([seed, SPAN + purpose, day_number(session)])
 
 
 class Walks:
-    """So many Brownian paths, whose variance is one a day, and which are all 0 on the pinned day in autumn 2025."""
+    """`count` Brownian paths with a variance of 1 a day, all of them 0 on the pinned day in autumn 2025."""
 
     def __init__(self, seed: int, count: int) -> None:
         self._seed, self._count = seed, count
         self._pinned = self._value(_PINNED)
 
     def at(self, session: date) -> Floats:
-        """Their values on a day between 2000 and 2044."""
+        """Values of all paths on a day from 2000 to 2044."""
         return self._value(day_number(session)) - self._pinned
 
     def _value(self, number: int) -> Floats:
         """Values of all paths on a day.
 
-        Each level halves the intervals and moves their middles by a normal number with a quarter of the interval as its
-        variance; in between the path is straight until the next level. A day lies in one interval of each level.
+        Each level halves the intervals and moves their midpoints by a normal variate whose variance is a quarter of the
+        interval; between these points the path is straight until the next level. A day is in one interval per level.
         """
         path: Floats = self._normals(0, 0) * (number / SPAN**0.5)
         length, level = SPAN, 1

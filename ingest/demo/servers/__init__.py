@@ -1,1 +1,1 @@
-"""S3 servers on this machine that serve them."""
+"""S3 servers on this machine that serve the generated files."""

@@ -25,11 +25,11 @@ if os.getppid() == int(sys.argv[1]):  # else the parent is gone already, and no 
 def spawn(
     command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process in `directory`, in a session of its own, so that Ctrl-C reaches the parent alone.
+    """Start a process in `directory`, in its own session, so that Ctrl-C reaches only the parent.
 
-    On Linux the kernel kills it with its parent (PR_SET_PDEATHSIG). That signal fires at the end of the *thread* that
-    forked, not of its process: so a thread forks that does nothing but wait for the child. It ends with the child, or
-    with the whole parent. Raises SourceUnavailable where the process cannot be started.
+    On Linux the kernel kills it with its parent (PR_SET_PDEATHSIG). That signal fires when the *thread* that forked
+    ends, not its process, so a thread forks that only waits for the child and ends with it, or with the whole parent.
+    Raises SourceUnavailable if the process cannot be started.
     """
     started: Future[subprocess.Popen[bytes]] = Future()
 
@@ -66,7 +66,7 @@ def _popen(
 
 
 def _launcher() -> list[str]:
-    """What stands in front of the command: on Linux a small Python that asks for the signal, then becomes the child."""
+    """The prefix of the command: on Linux a small Python that requests the signal, then becomes the child."""
     if not sys.platform.startswith("linux"):
         return []
     return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid())]
@@ -74,7 +74,7 @@ def _launcher() -> list[str]:
 
 @contextmanager
 def sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM unwind the stack (SystemExit 143) in the main thread, where nobody else handles it."""
+    """Let SIGTERM unwind the stack (SystemExit 143) in the main thread, unless it has a handler."""
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield

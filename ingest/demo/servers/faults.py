@@ -1,6 +1,6 @@
-"""What the loopback server can do wrong, and scripts that say when.
+"""Faults of the loopback server, and scripts that say when they happen.
 
-A script is asked once for each request, in the order in which they come, always in the server's thread.
+A script is called once per request, in order of arrival, always in the server's thread.
 """
 
 import random
@@ -14,7 +14,7 @@ from typing import NamedTuple
 class Request(NamedTuple):
     """One request; `key` is empty for a listing. `nth` counts the requests for a key (or for listings), from 1.
 
-    `conditions` are its headers Range, If-Range and If-Match, by their names in small letters.
+    `conditions` has its headers Range, If-Range and If-Match, by lowercase name.
     """
 
     method: str
@@ -26,7 +26,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An error of S3 in place of the answer, such as 503 SlowDown, 429 TooManyRequests, 500 InternalError."""
+    """An S3 error instead of the answer, such as 503 SlowDown, 429 TooManyRequests, 500 InternalError."""
 
     code: int
     s3_code: str
@@ -35,7 +35,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """An answer that is not of S3: of a firewall, a proxy, a web server."""
+    """An answer that is not from S3, but from a firewall, a proxy or a web server."""
 
     status: int
     body: bytes = b""
@@ -44,14 +44,14 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """The right answer with these headers in place of its own; None takes one away."""
+    """The right answer with these headers replaced; None removes one."""
 
     headers: tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class XmlError200:
-    """An error of S3 in a body under status 200, as a server sends that failed after its headers."""
+    """An S3 error in a body with status 200, as from a server that failed after it had sent its headers."""
 
     s3_code: str = "InternalError"
 
@@ -60,7 +60,7 @@ class XmlError200:
 class FlipByte:
     """The right length, with every bit of one byte inverted.
 
-    `at` may count from the end; the last byte is taken where it lies outside.
+    `at` may count from the end; outside the body it means the last byte.
     """
 
     at: int = -1
@@ -75,35 +75,35 @@ class ShortLength:
 
 @dataclass(frozen=True, slots=True)
 class ShortBody:
-    """Content-Length announces the whole body; the connection is closed in good order before its last `by` bytes."""
+    """Content-Length announces the whole body; the connection is closed cleanly before its last `by` bytes."""
 
     by: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class LongBody:
-    """So many bytes more than there are, and Content-Length agrees: nothing in HTTP shows it."""
+    """`by` extra bytes, and Content-Length agrees: nothing in HTTP shows it."""
 
     by: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Heedless:
-    """An answer as by a server that does not know these headers: range, if-range, if-match."""
+    """An answer as from a server that ignores these headers: range, if-range, if-match."""
 
     of: tuple[str, ...] = ("range",)
 
 
 @dataclass(frozen=True, slots=True)
 class Shifted:
-    """Content-Range says of a part that it begins so many bytes later than the one asked for."""
+    """A Content-Range that starts `by` bytes after the requested part."""
 
     by: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Capped:
-    """At most so many bytes of the part that is asked for, and Content-Range says so: no fault by RFC 9110."""
+    """At most so many bytes of the requested part, and Content-Range says so: RFC 9110 allows it."""
 
     most: int
 
@@ -115,14 +115,14 @@ class ResetBefore:
 
 @dataclass(frozen=True, slots=True)
 class ResetMidway:
-    """The connection is reset (RST) after so many bytes of the body."""
+    """The connection is reset (RST) after some bytes of the body."""
 
     after_bytes: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """So many bytes of the body, then nothing while the connection stays open; after `seconds` it is closed."""
+    """Some bytes of the body, then silence on an open connection, which is closed after `seconds`."""
 
     after_bytes: int = 1000
     seconds: float = 60.0
@@ -130,7 +130,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """The right answer, in pieces of so many bytes with so many seconds before each."""
+    """The right answer, in small pieces with a pause before each."""
 
     piece: int = 1
     every_s: float = 5.0
@@ -138,7 +138,7 @@ class Trickle:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The right answer, so much later."""
+    """The right answer, delayed."""
 
     seconds: float
 
@@ -171,34 +171,34 @@ CLOCK_SKEW = Status(403, "RequestTimeTooSkewed")
 
 
 def too_many_requests(retry_after: int | str) -> Status:
-    """A 429 that says when to come back: after so many seconds, or at a time as HTTP writes it."""
+    """A 429 with Retry-After: a number of seconds, or an HTTP date."""
     return Status(429, "TooManyRequests", (("Retry-After", str(retry_after)),))
 
 
 def always(fault: Fault) -> Script:
-    """Every request meets the fault."""
+    """Every request gets the fault."""
     return lambda request: fault
 
 
 def strike_once(keys: Collection[str], fault: Fault) -> Script:
-    """The first request for each of the keys meets the fault, the next ones fare well."""
+    """The first request for each key gets the fault; later ones succeed."""
     return strike(keys, fault, times=1)
 
 
 def strike(keys: Collection[str], fault: Fault, times: int) -> Script:
-    """The first so many requests for each of the keys meet the fault."""
+    """The first `times` requests for each key get the fault."""
     return lambda request: fault if request.key in keys and request.nth <= times else None
 
 
 def strike_listing(nth: int, fault: Fault) -> Script:
-    """The nth request for a page of a listing, counted from 1, meets the fault."""
+    """The nth request for a page of a listing, counted from 1, gets the fault."""
     return lambda request: fault if not request.key and request.nth == nth else None
 
 
 def some_of(faults: Sequence[Fault], seed: int, share: float = 1 / 3, max_strikes: int = 2) -> Script:
-    """About a share of the requests for objects meets one of the faults, no key more than `max_strikes` times.
+    """About `share` of the requests for objects get one of the faults, no key more than `max_strikes` times.
 
-    What a request meets depends on the seed, its key and its count alone, not on the order of the requests.
+    A request's fault depends only on the seed, its key and its count, not on the order of the requests.
     """
     strikes: Counter[str] = Counter()
 
@@ -213,7 +213,7 @@ def some_of(faults: Sequence[Fault], seed: int, share: float = 1 / 3, max_strike
 
 
 def first_of(*scripts: Script) -> Script:
-    """The fault of the first script that has one."""
+    """The fault of the first script that returns one."""
 
     def script(request: Request) -> Fault | None:
         found = [fault for one in scripts if (fault := one(request)) is not None]

@@ -1,4 +1,4 @@
-"""A small S3-compatible server on loopback, in a thread of this process: for tests, and where there is no SeaweedFS.
+"""A small S3-compatible server on loopback, in a thread of this process: for tests, and for demos without SeaweedFS.
 
 Path-style; GET and HEAD of objects (ranges, If-Match, If-Range) and ListObjectsV2 (prefix, pages; no delimiters). It
 does NOT check signatures; it can check the access key's name. Objects are a dictionary that may change while it runs. A
@@ -66,7 +66,7 @@ class _Answer:
 
 
 class Server:
-    """A running server; made by `serve`. `objects` and `forbidden` may be changed at any time."""
+    """A running server, made by `serve`. `objects` and `forbidden` may be changed at any time."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Server:
         self.faults = faults
         self.most_at_once = 0
         self.sent: Counter[str] = Counter()
-        """Bytes of bodies that were sent, by key; of listings under the empty one."""
+        """Bytes of bodies sent, by key; listings are counted under the empty key."""
         self._at_once = 0
         self._access_keys = access_keys
         self._page_size = page_size
@@ -100,18 +100,18 @@ class Server:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """All requests until now, in the order in which they came, those that met a fault among them."""
+        """All requests so far in order of arrival, including those that got a fault."""
         return tuple(self._log)
 
     def put(self, key: str, body: bytes, modified: datetime | None = None, etag: str | None = None) -> None:
-        """Store an object, with the time of its last change (now), and an ETag that need not be its md5."""
+        """Store an object, last modified now unless given, with an ETag that need not be its md5."""
         if etag is not None:
             self._etags[key] = (body, f'"{etag}"')
         self._modified[key] = (modified or datetime.now(UTC)).replace(microsecond=0)
         self.objects[key] = body
 
     async def handle(self, incoming: web.Request) -> web.StreamResponse:
-        """Answer one request, as the script of faults wants it."""
+        """Answer one request, with the fault that the script chooses."""
         bucket, _, key = incoming.path.lstrip("/").partition("/")
         self._counts[key] += 1
         asked = {name: incoming.headers[name] for name in _CONDITIONS if name in incoming.headers}
@@ -208,7 +208,7 @@ class Server:
         return self._modified.get(key, self._since)
 
     def _etag(self, key: str, body: bytes) -> str:
-        """The quoted md5, computed once for each body: a listing asks for all of them."""
+        """The quoted md5, computed once per body, since each listing needs all of them."""
         known = self._etags.get(key)
         if known is None or known[0] is not body:
             digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -269,7 +269,7 @@ async def _run(
 
 
 def _spoilt(answer: _Answer, fault: Fault | None) -> _Answer:
-    """The answer, or another in its place, with what a fault changes in it."""
+    """The answer as a fault changes or replaces it."""
     match fault:
         case Status(code, s3_code, headers):
             return _error(code, s3_code, dict(headers))
@@ -285,7 +285,7 @@ def _spoilt(answer: _Answer, fault: Fault | None) -> _Answer:
 
 
 def _bent(answer: _Answer, fault: Fault | None) -> _Answer:
-    """The answer with other bytes than it should have."""
+    """The answer with wrong bytes."""
     match fault:
         case FlipByte(at) if answer.body:
             body = bytearray(answer.body)
@@ -304,7 +304,7 @@ def _bent(answer: _Answer, fault: Fault | None) -> _Answer:
 
 
 class _Line:
-    """What all bodies share: pieces take turns, each for as long as a line of that speed takes for it."""
+    """The line that all bodies share: pieces take turns, each for the time that the line's speed takes."""
 
     def __init__(self, bytes_per_s: float | None) -> None:
         self._bytes_per_s = bytes_per_s
@@ -312,7 +312,7 @@ class _Line:
         self.piece = _BLOCK if bytes_per_s is None else 256
 
     async def carry(self, count: int) -> None:
-        """Wait until so many bytes are through."""
+        """Wait until `count` bytes have passed."""
         if self._bytes_per_s is not None:
             now = asyncio.get_running_loop().time()
             self._free_at = max(self._free_at, now) + count / self._bytes_per_s
@@ -322,7 +322,7 @@ class _Line:
 async def _send(
     incoming: web.Request, answer: _Answer, fault: Fault | None, line: _Line, note: Callable[[int], None]
 ) -> web.StreamResponse:
-    """Send an answer, with what a fault does to its transport; `note` is told how many bytes of the body are sent."""
+    """Send an answer, with what a fault does to its transport; `note` is called with the bytes of the body sent."""
     match fault:
         case ResetBefore():
             return _reset(incoming, web.StreamResponse())
@@ -338,13 +338,13 @@ async def _send(
     for start in range(0, len(body), piece):
         await asyncio.sleep(pause_s)
         await line.carry(len(body[start : start + piece]))
-        note(len(body[start : start + piece]))  # first: who has received it may look at once
+        note(len(body[start : start + piece]))  # before sending: a client that has received it may check at once
         await response.write(bytes(body[start : start + piece]))
     return await _ended(incoming, response, fault)
 
 
 def _moved(answer: _Answer, later: int = 0) -> _Answer:
-    """A part whose Content-Range tells of its body as it is now, from so many bytes later on."""
+    """A part with a Content-Range that fits its current body, shifted by `later` bytes."""
     first, _, total = re.split("[-/]", answer.headers["Content-Range"].removeprefix("bytes "))
     start = int(first) + later
     return replace(
@@ -354,13 +354,13 @@ def _moved(answer: _Answer, later: int = 0) -> _Answer:
 
 
 def _heeded(request: Request, fault: Fault | None) -> Request:
-    """The request without what the server does not heed."""
+    """The request without the headers that the server ignores."""
     lacking = fault.of if isinstance(fault, Heedless) else ()
     return request._replace(conditions={name: text for name, text in request.conditions.items() if name not in lacking})
 
 
 def _come_through(size: int, fault: Fault | None) -> int:
-    """So many bytes of a body are sent."""
+    """How many bytes of a body are sent."""
     match fault:
         case ResetMidway(after_bytes) | Silence(after_bytes):
             return min(after_bytes, size)
@@ -371,7 +371,7 @@ def _come_through(size: int, fault: Fault | None) -> int:
 
 
 async def _ended(incoming: web.Request, response: web.StreamResponse, fault: Fault | None) -> web.StreamResponse:
-    """What becomes of the connection after the body."""
+    """End the connection after the body as the fault wants."""
     match fault:
         case ResetMidway():
             return _reset(incoming, response)
@@ -393,14 +393,14 @@ def _reset(incoming: web.Request, response: web.StreamResponse) -> web.StreamRes
 
 
 def _close(incoming: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """Close the connection in good order, after what has been written."""
+    """Close the connection cleanly after what has been written."""
     if incoming.transport is not None:
         incoming.transport.close()
     return response
 
 
 def _ranged(body: bytes, headers: Mapping[str, str], wanted: str | None) -> _Answer:
-    """The body, or the one range of it that is wanted."""
+    """The body, or the one range of it that was requested."""
     if wanted is None:
         return _Answer(200, body, headers)
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted)

