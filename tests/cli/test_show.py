@@ -111,7 +111,7 @@ def test_an_output_without_such_characters_gets_a_warning(show, monkeypatch):
 def test_many_spans_are_counted(show, here):
     for day in DAYS[101:121:2]:
         here.server.forbidden.add(key(day))
-    assert "6 spans more" in " ".join(show().out.split())
+    assert "6 more spans" in " ".join(show().out.split())
 
 
 def test_prices_below_a_dollar_have_four_digits(show, here):

@@ -92,7 +92,7 @@ def test_the_usual_period_within_days_is_five_sessions(place):
     [
         (("-i", "2m"), "interval '2m': Massive's bars are 1d, 1m"),
         (("-i", "1wk"), "interval '1wk'"),
-        (("-i", "1h", "--data-source", "yfinance"), "of yfinance daily bars alone"),
+        (("-i", "1h", "--data-source", "yfinance"), "yfinance shows only daily bars"),
     ],
 )
 def test_what_is_not_shown_is_said(place, flags, words):

@@ -11,7 +11,7 @@ app.add_typer(config_app, name="config")
 
 @config_app.command("show")
 def config_show(json: Json = False, config: Config = None) -> None:
-    """Print each setting, its value, and whether a flag, the environment, a file or the default says so."""
+    """Print each setting, its value, and whether it comes from a flag, the environment, a file or the default."""
     from ingest.cli.commands.config import show_command
 
     raise typer.Exit(show_command(config, json))

@@ -24,8 +24,8 @@ def run(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="A list of tickers to track, one a line; in place of \\[tracked]. Repeatable. "
-            "It stands for each dataset, where several are of one market.",
+            help="A list of tickers to track, one per line, in place of \\[tracked]. Repeatable. "
+            "It applies to all datasets of the run, which must be of one market.",
         ),
     ] = None,
     all_permitted: AllPermitted = False,
@@ -54,7 +54,7 @@ def run(
             "--accept", help="Apply republished files even if they remove more than a tenth of a session's rows."
         ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each event.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Download what is new, split it into both tiers, and skip what is done.
@@ -63,7 +63,7 @@ def run(
     setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
     6 another run is in progress, 130 interrupted.
 
-    Several datasets are taken one after the other: 4, 5, 6 and 130 end all, else the worst code of any counts.
+    Several datasets run one after another: 4, 5, 6 and 130 end them all; otherwise the worst code counts.
     """
     from ingest.cli.commands.run import run_command
     from ingest.planning.request import Flags
@@ -105,7 +105,7 @@ def list_(
     start: Start = None,
     end: End = None,
     all_permitted: AllPermitted = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each file.")] = False,
     config: Config = None,
 ) -> None:
     """List the source's files for a window: size, time published, stored or not, permitted or not."""

@@ -71,9 +71,7 @@ Interval = Annotated[
     ),
 ]
 Prepost = Annotated[bool, typer.Option("--prepost", help="Include bars before and after regular hours.")]
-AcrossSeams = Annotated[
-    bool, typer.Option("--across-seams", help="Adjust across a gap of months: it is one company all along.")
-]
+AcrossSeams = Annotated[bool, typer.Option("--across-seams", help="Adjust across a gap of months, as for one company.")]
 Sessions = Annotated[
     list[datetime], typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION…", help="Dates, YYYY-MM-DD.")
 ]

@@ -19,7 +19,7 @@ app.add_typer(quarantine_app, name="quarantine")
 @quarantine_app.command("list")
 def quarantine_list(
     dataset: Datasets = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each file.")] = False,
     config: Config = None,
 ) -> None:
     """List the files in quarantine: size, when and why refused, and whether it can be accepted.

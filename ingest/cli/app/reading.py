@@ -48,14 +48,14 @@ def show(
     csv: Annotated[bool, typer.Option("--csv", help="Print only the rows, all of them, as CSV.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print rows, sources and measures as one JSON object.")] = False,
     across_seams: Annotated[
-        bool, typer.Option("--across-seams", help="Adjust across a gap of months: it is one company all along.")
+        bool, typer.Option("--across-seams", help="Adjust across a gap of months, as for one company.")
     ] = False,
     no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Show only what is stored; ask no source.")] = False,
     config: Config = None,
 ) -> None:
     """Show a ticker's rows, where they came from, its return, volatility and volume, and a chart.
 
-    Missing days are downloaded from Massive, each file once for all tickers; Yahoo fills what Massive lacks.
+    Missing days are downloaded from Massive, each file once for all tickers; Yahoo fills what is missing.
     """
     from ingest.cli.commands.show import Display, ShowQuery, show_command
     from ingest.market.catalogue import interval_of

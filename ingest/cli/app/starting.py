@@ -16,10 +16,10 @@ def adopt(
         Path, typer.Argument(metavar="DIR", help="The folder that holds another tool's massive_cache and data_cache.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be adopted; write nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each file.")] = False,
     config: Config = None,
 ) -> None:
-    """Take whole days that another tool downloaded, so that they are not downloaded again.
+    """Adopt whole days that another tool downloaded, so that they need not be downloaded again.
 
     DIR is never changed. Exit codes: 0 all adopted or stored, 2 DIR cannot be used, 3 something was left alone.
     """
@@ -33,7 +33,7 @@ def adopt(
 def demo(
     months: Annotated[
         int | None,
-        typer.Option(min=1, max=24, help="Calendar months of generated data. (default: 2; of minutes a few days)"),
+        typer.Option(min=1, max=24, help="Calendar months of generated data. (default: 2; for minute bars a few days)"),
     ] = None,
     dataset: Annotated[
         list[str] | None,

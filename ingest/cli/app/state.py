@@ -21,7 +21,7 @@ def status(
 ) -> None:
     """Show what is stored, what is missing and why, sizes, and the last runs.
 
-    Without --dataset: of those that runs take, and of all others of which something is held.
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
     from ingest.cli.commands.status import status_command
 
@@ -34,7 +34,7 @@ def corrections(
     ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Only this ticker.")] = None,
     start: First = None,
     end: End = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each change.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each change.")] = False,
     config: Config = None,
 ) -> None:
     """List what republished files changed: date, ticker, column, old value, new value."""
@@ -50,7 +50,7 @@ def findings(
     kind: Annotated[str | None, typer.Option(metavar="KIND", help='Only this kind, such as "low above high".')] = None,
     start: First = None,
     end: End = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each finding.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each finding.")] = False,
     config: Config = None,
 ) -> None:
     """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts."""
@@ -74,8 +74,8 @@ def verify(
 ) -> None:
     """Compare the files with the manifest: missing, damaged, unknown. Nothing is written without --repair.
 
-    Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be fetched again, 5 the cache
-    cannot be read, 6 a run holds the cache that is to be repaired.
+    Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be downloaded again, 5 the
+    cache cannot be read, 6 a run holds the cache to be repaired.
     """
     from ingest.cli.commands.verify import verify_command
 

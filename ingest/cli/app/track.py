@@ -43,7 +43,7 @@ def track_list(dataset: Datasets = None, json: Json = False, config: Config = No
 
 @track_app.command("import")
 def track_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of tickers, one a line; # starts a comment.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of tickers, one per line; # starts a comment.")],
     dataset: DatasetOfTicker = None,
     list_file: ListFile = None,
     config: Config = None,

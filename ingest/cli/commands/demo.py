@@ -290,6 +290,6 @@ With keys of your own, from the dashboard of Massive.com:
        [massive]
        aws_access_key_id = YOUR_ACCESS_KEY
        aws_secret_access_key = YOUR_SECRET_KEY
-  2. write the tickers that you follow into {_list_of(first.dataset)}, one a line
+  2. write the tickers that you follow into {_list_of(first.dataset)}, one per line
   3. ingest check{of_it}
   4. ingest run{of_it} --months {scale.months}"""

@@ -141,7 +141,7 @@ def _show(console: Console, found: Refused, dataset: Dataset) -> None:
     }
     for name, value in facts.items():
         console.print(f"{name}: {printable(value)}")
-    console.print("it begins:" if found.opening else "nothing of it can be unpacked")
+    console.print("it begins:" if found.opening else "none of it can be decompressed")
     for line in found.opening:
         console.print(f"  {line}")
     if found.loss:

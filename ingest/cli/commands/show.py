@@ -97,7 +97,7 @@ class _Found:
 def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     """Show a ticker; returns the exit code. Raises IngestError."""
     if look.csv and look.json:
-        raise UsageError("--csv and --json: one of the two")
+        raise UsageError("--csv and --json exclude each other")
     with warnings_told():
         found = _rows(settings.load(config), wish)
     rows = found.rows
@@ -127,7 +127,7 @@ def _reader(wish: ShowQuery) -> Callable[[settings.Settings, ShowQuery, date, da
     if wish.data_source == "massive":
         return _of_massive
     if wish.interval != "1d":
-        raise UsageError(f"--interval {wish.interval}: of yfinance daily bars alone are shown")
+        raise UsageError(f"--interval {wish.interval}: yfinance shows only daily bars")
     return _of_yahoo
 
 
@@ -162,7 +162,7 @@ def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: dat
     rows = adjusted.apply(_with_dollars(named), {wish.ticker: daily.actions}, wish.adjust)
     rows = rows.filter(pl.col("date").is_between(first, last))
     if rows.is_empty():
-        raise NotFound(f"Yahoo has no rows of {wish.ticker} from {first} to {last}")
+        raise NotFound(f"Yahoo has no rows for {wish.ticker} from {first} to {last}")
     return _Found.of(rows)
 
 
@@ -233,7 +233,7 @@ def _extent(wish: ShowQuery, rows: pl.DataFrame) -> str:
 
 def _spans(spans: Sequence[tuple[str, str]]) -> str:
     found = [first if first == last else f"{first} to {last}" for first, last in spans[:_SPANS]]
-    more = [f"{len(spans) - _SPANS:,} spans more"] if len(spans) > _SPANS else []
+    more = [f"{len(spans) - _SPANS:,} more spans"] if len(spans) > _SPANS else []
     return ", ".join([*found, *more])
 
 
