@@ -1,1 +1,1 @@
-"""The same job side by side with its peers and its floor: `python -m benchmarks`. Reported, never asserted."""
+"""Compares the main job with its peers and its floor: `python -m benchmarks`. Reported, never asserted."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: fill a server, measure all that was asked for in one go, print markdown."""
+"""`python -m benchmarks`: fill a server, run the requested measurements, print markdown."""
 
 import argparse
 import json
@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
 def _measured(
     bench: Bench, chosen: argparse.Namespace, wanted: set[str], days: Sequence[date], news: Sequence[date]
 ) -> Results:
-    """The race first, while the bucket holds its sessions alone; then the history is put there, too."""
+    """Measure the race first, while the bucket holds only its sessions; then add the history."""
     recent, repeats = days[-chosen.sessions :], chosen.repeats
     _say(f"filling the bucket with {len(recent)} sessions")
     results = Results(len(recent), bench.put(recent), repeats)
@@ -81,7 +81,7 @@ def _one_new(bench: Bench, days: Sequence[date], news: Sequence[date]) -> dict[i
 
 
 def _say(text: str) -> None:
-    """Progress, kept out of the report."""
+    """Print progress, apart from the report."""
     print(text, file=sys.stderr, flush=True)
 
 

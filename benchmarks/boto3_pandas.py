@@ -1,4 +1,4 @@
-"""One file at a time with boto3 and pandas, as most scripts on the web do it.
+"""One file at a time with boto3 and pandas, like most scripts on the web.
 
 For each day: `get_object`, `read_csv(compression="gzip")`; for each tracked ticker: read its CSV, append the row, write
 it again; the others go to `to_csv(compression="gzip")`.
@@ -21,7 +21,7 @@ COLUMNS = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volu
 def boto3_pandas(
     endpoint_url: str, bucket: str, keys: Path, tickers: Path, cache: Path, days: Sequence[date]
 ) -> tuple[Sample, float]:
-    """Measure it over some days, into an empty folder; also returns the seconds of its loop, without the start-up."""
+    """Measure it over some days, into an empty folder; also returns the seconds of its loop, without startup."""
     sample = measure(
         python("benchmarks.boto3_pandas", endpoint_url, bucket, tickers, cache, *days),
         {"AWS_SHARED_CREDENTIALS_FILE": str(keys), "AWS_PROFILE": "massive", "AWS_REGION": "us-east-1"},
@@ -32,7 +32,7 @@ def boto3_pandas(
 def main() -> None:
     """Work through the days and print how many seconds they took."""
     import boto3
-    import pandas  # noqa: F401 - it belongs to the start
+    import pandas  # noqa: F401 - part of the startup
 
     arguments = argparse.ArgumentParser()
     arguments.add_argument("endpoint_url")

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.datasets`: the same job for files of other datasets, beside s5cmd with polars and with DuckDB.
+"""`python -m benchmarks.datasets`: the same job for other datasets, compared with s5cmd and polars, and with DuckDB.
 
-For each dataset a bucket is filled with files of the vendor's size, and each contender fetches and splits all of them
-into an empty folder, in turn: 50 tracked tickers, the rest archived. Reported, never asserted.
+For each dataset a bucket is filled with files of the vendor's size, and each contender in turn downloads and splits
+them all into an empty folder: 50 tracked tickers, the rest archived. Reported, never asserted.
 """
 
 import argparse
@@ -35,17 +35,17 @@ SESSIONS = {
     "stocks-minute": 6,
     "options-minute": 6,
 }
-"""So many sessions of each; of those that are not named here five."""
+"""Sessions of each dataset; five for those not named here."""
 
 QUICK = 20
-"""`--quick` takes one session in so many, two at least."""
+"""`--quick` uses one session in so many, but at least two."""
 
 TRACKED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A dataset's files in the bucket, and what is to be tracked of them."""
+    """A dataset's files in the bucket, and the tickers to track."""
 
     dataset: Dataset
     days: Sequence[date]
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a dataset's contenders took; `rows` are those of the tracked files and of the archive."""
+    """The cost of a dataset's contenders; `rows` counts those of the tracked files and of the archive."""
 
     sessions: int
     bytes: int
@@ -75,7 +75,7 @@ def main() -> None:
     found: dict[str, Outcome] = {}
     for dataset in chosen.only or [CATALOGUE[name] for name in SESSIONS]:
         count = SESSIONS.get(dataset.short, 5)
-        with set_up() as bench:  # a bucket of its own: the disk need not hold all of them
+        with set_up() as bench:  # one bucket per dataset, so that the disk need not hold all
             job = _filled(bench, dataset, max(2, count // QUICK) if chosen.quick else count)
             found[dataset.short] = _race(bench, job, 1 if chosen.quick else chosen.repeats)
     print("\n".join(_report(found)))
@@ -104,7 +104,7 @@ def _filled(bench: Bench, dataset: Dataset, count: int) -> Job:
 
 
 def _tracked(files: Files, last: date) -> Sequence[str]:
-    """Some that are in every file, and others from all over the newest one."""
+    """Some tickers that are in every file, and others spread over the newest one."""
     names = files.maker.bars(last)["ticker"].to_list()
     return list(dict.fromkeys([*files.always(last), *names[:: max(1, len(names) // TRACKED)]]))[:TRACKED]
 
@@ -167,7 +167,7 @@ def _report(found: Mapping[str, Outcome]) -> Iterator[str]:
 
 
 def _differences(found: Mapping[str, Outcome]) -> Iterator[str]:
-    """Where a contender has other rows than ours: repeated rows, of which ours has the first alone in its CSVs."""
+    """Contenders whose rows differ from ours: of repeated rows, our CSVs have only the first."""
     for name, one in found.items():
         for contender, rows in one.rows.items():
             if rows != one.rows["ours"]:
@@ -175,7 +175,7 @@ def _differences(found: Mapping[str, Outcome]) -> Iterator[str]:
 
 
 def _say(text: str) -> None:
-    """Progress, kept out of the report."""
+    """Print progress, apart from the report."""
     print(text, file=sys.stderr, flush=True)
 
 

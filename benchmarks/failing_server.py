@@ -1,7 +1,7 @@
-"""The loopback server in a process of its own, with a script of faults that can be changed between runs.
+"""The loopback server in its own process, with a script of faults that can be changed between runs.
 
-It speaks JSON, a line each: first its address; then, for each line that asks for a script ({"seed": 1, "silence": 0},
-or null for none), what happened to the requests since the line before.
+It speaks lines of JSON: first its address; then, for each line that requests a script ({"seed": 1, "silence": 0}, or
+null for none), what happened to the requests since the previous line.
 """
 
 import json
@@ -35,7 +35,7 @@ SILENCE = "silence within the body"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the server saw of a run: all requests, and those that it struck, by kind."""
+    """What the server saw of a run: all requests, and the faults it injected, by kind."""
 
     requests: int
     struck: dict[str, int]
@@ -49,11 +49,11 @@ class FailingServer:
         self.endpoint_url: str = self._hear()
 
     def begin(self, seed: int | None, silence: bool) -> None:
-        """Strike from now on as the seed says, or not at all."""
+        """Inject faults from now on as the seed says, or none."""
         self._say({"seed": seed, "silence": silence} if seed is not None else None)
 
     def end(self) -> Seen:
-        """Strike no more; returns what was seen since `begin`."""
+        """Stop injecting faults; returns what was seen since `begin`."""
         self._say(None)
         return Seen(*self._heard)
 
@@ -77,7 +77,7 @@ def failing_server(days: Sequence[date], rows: int) -> Iterator[FailingServer]:
 
 
 class _Watched:
-    """A script that counts requests and what it strikes."""
+    """A script that counts requests and the faults it injects."""
 
     def __init__(self, order: dict[str, int] | None) -> None:
         named = {**FAULTS, SILENCE: faults.Silence(50_000)} if order and order["silence"] else FAULTS
@@ -87,7 +87,7 @@ class _Watched:
 
     def __call__(self, request: faults.Request) -> faults.Fault | None:
         self._asked[request.key] += 1
-        # What is struck is told by key and count: each run begins to count anew.
+        # Key and count decide a request's fault, so each run starts counting again.
         fault = self._script(request._replace(nth=self._asked[request.key])) if self._script else None
         if fault:
             self._struck[self._names[fault]] += 1

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.faults`: the main job against a source that strikes one request in three, beside a calm one.
+"""`python -m benchmarks.faults`: the main job against a source that fails one request in three, and a healthy one.
 
-Whole processes with the default settings, calm and struck in turn; what a strike is, is told by a seed, its key and its
-count, and no key is struck more than three times. With `--silence` one of the strikes is silence in the middle of a
-body, with a read timeout of a second: by design each costs that timeout, which is 30 s by default.
+Whole processes with the default settings, with and without faults in turn; a seed, the key and its count decide the
+fault, and no key fails more than three times. With `--silence` one of the faults is silence in the middle of a body,
+with a read timeout of a second: by design each costs that timeout, which is 30 s by default.
 """
 
 import argparse
@@ -31,10 +31,10 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run, calm where it has no seed.
+    """A run; without a seed it has no faults.
 
-    `at_once` are the downloads in flight after each event amid the run, least and most; `limits` how often the limit on
-    them came down and was up again, and its lowest.
+    `at_once` is the fewest and most downloads in flight in the middle of the run; `limits` says how often the limit on
+    them fell, how often it recovered, and its lowest value.
     """
 
     seed: int | None
@@ -103,7 +103,7 @@ def _run(folder: Path, server: FailingServer, days: Sequence[date], seed: int | 
 
 
 def _at_once(events: Sequence[Event]) -> tuple[int, int]:
-    """Downloads in flight, least and most, but for the tenth at each end."""
+    """Fewest and most downloads in flight, without the first and the last tenth of the run."""
     steps = [{"fetch_started": 1, "fetched": -1, "failed": -1}.get(str(event["event"]), 0) for event in events]
     levels = list(accumulate(steps))
     tenth = len(levels) // 10
@@ -111,14 +111,14 @@ def _at_once(events: Sequence[Event]) -> tuple[int, int]:
 
 
 def _limits(events: Sequence[Event]) -> tuple[int, int, int]:
-    """How often the limit came down, how often it was up again, and its lowest; all 0 where it never came down."""
+    """How often the limit fell, how often it recovered, and its lowest value; all 0 if it never fell."""
     changes = [event for event in events if event["event"] == "concurrency_changed"]
     ups = [event for event in changes if event["cause"] == UP_AGAIN]
     return len(changes) - len(ups), len(ups), min((int(event["limit"]) for event in changes), default=0)
 
 
 def _digest(cache: Path) -> str:
-    """Of every file of both tiers, by name and bytes; the files are emptied, so that the disk does not fill."""
+    """Hash every file of both tiers, by name and bytes, and empty the files so that the disk does not fill."""
     digest = hashlib.sha256()
     for tier in ("data_cache", "massive_cache"):
         for path in sorted((cache / tier).rglob("*")):

@@ -1,7 +1,7 @@
-"""The floor: what nobody can do without, and nothing else.
+"""The floor: only the work that no contender can avoid.
 
-Each local file is read, unpacked (isal), parsed (polars, full schema) and its text packed again (isal, level 1). There
-is no network, no split, no file written. Its workers are as many as there are cores: threads or processes.
+Each local file is read, decompressed (isal), parsed (polars, full schema) and its text compressed again (isal, level
+1). There is no network, no split, no file written. There is one worker per core, a thread or a process.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.schema import SCHEMA
 
 def floor(files: Path, days: Iterable[str], kind: str) -> Sample:
     """Measure the floor over the files of some days; `kind` is `threads` or `processes`."""
-    # Threads share polars' own: as many as there are cores. A process has one core, and so needs one.
+    # Threads share polars' pool, one thread per core. A process has one core, and so needs one thread.
     polars_threads = str(os.cpu_count() or 1) if kind == "threads" else "1"
     environment = {"POLARS_MAX_THREADS": polars_threads, "OPENBLAS_NUM_THREADS": "1"}
     return measure(python("benchmarks.floor", files, kind, *days), environment)

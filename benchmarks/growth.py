@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 def one_new(
     bench: Bench, histories: Sequence[tuple[Path, Sequence[date]]], news: Sequence[date], say: Say
 ) -> dict[int, list[Sample]]:
-    """Put one day after another into the bucket and run over each of these complete caches."""
+    """Add one day after another to the bucket and run over each of these complete caches."""
     found: dict[int, list[Sample]] = {}
     for number, day in enumerate(news):
         bench.put([day])
@@ -31,7 +31,7 @@ def one_new(
 
 
 def memory(bench: Bench, days: Sequence[date], sizes: Sequence[int], repeats: int, say: Say) -> dict[int, list[Sample]]:
-    """Fresh runs over so many of the newest sessions each."""
+    """Fresh runs over the newest sessions, in each of these numbers."""
     found: dict[int, list[Sample]] = {}
     for _ in range(repeats):
         for size in sizes:
@@ -43,7 +43,7 @@ def memory(bench: Bench, days: Sequence[date], sizes: Sequence[int], repeats: in
 
 
 def latency(bench: Bench, days: Sequence[date], repeats: int, say: Say) -> dict[float, list[Sample]]:
-    """Fresh runs through a proxy that holds back each request, and through one that does not; keyed by the delay."""
+    """Fresh runs through a proxy that delays each request, and through one that does not; keyed by the delay."""
     found: dict[float, list[Sample]] = {}
     endpoint_url = bench.server.endpoint_url
     with proxied(endpoint_url, 0) as direct, proxied(endpoint_url, LATENCY_S) as delayed:

@@ -21,7 +21,7 @@ HEAVY = ("polars", "pandas", "numpy", "exchange_calendars", "yfinance", "rich", 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Medians, in seconds; `events` are the moments at which the run said how far it was, from the process's start."""
+    """Medians, in seconds; `events` has the time of each kind of event since the start of the process."""
 
     wall_s: float
     cpu_s: float
@@ -36,7 +36,7 @@ class Idle:
 
 
 def idle(bench: Bench, cache: Path, days: Sequence[date], repeats: int) -> Idle:
-    """Measure second runs over a cache that is complete."""
+    """Measure second runs over a complete cache."""
     keys = {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys)}
     quiet = command_for(bench, cache, days, "--quiet")
     spoken = command_for(bench, cache, days, "--json")
@@ -76,7 +76,7 @@ def _moments(command: Sequence[str], keys: dict[str, str]) -> tuple[dict[str, fl
 
 
 def _imports(command: Sequence[str], keys: dict[str, str]) -> tuple[tuple[str, ...], tuple[tuple[str, float], ...]]:
-    """Which heavy packages were imported, and the packages by the time that their own modules took."""
+    """Which heavy packages were imported, and how long each package's own modules took."""
     environment = {**os.environ, **keys, "PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True)
     own: dict[str, float] = {}

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.large`: files of minutes, split in chunks beside the floor, and one ticker read out of twenty.
+"""`python -m benchmarks.large`: minute files split in chunks, compared with the floor, and one ticker read from twenty.
 
-The floor is that of `benchmarks.floor`, of the same files on all cores: each is unpacked whole, parsed whole, and its
-text packed again. What is split goes through `prepare`, with all that a run does but the network and the manifest:
-checked, hashed, cut, packed, indexed and made durable. Both are timed from within, without the start of Python; rounds
-are interleaved, and medians told. `--read` needs the extra `bench`, for DuckDB.
+The floor is that of `benchmarks.floor` for the same files on all cores: each is decompressed as a whole, parsed as a
+whole, and compressed again. The split goes through `prepare`, with all that a run does except the network and the
+manifest: check, hash, cut, compress, index and make durable. Both are timed from within, without Python's startup;
+rounds are interleaved, and medians reported. `--read` needs the extra `bench`, for DuckDB.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _rounds(path: Path, count: int, repeats: int) -> tuple[list[Sample], list[Sa
 
 
 def _floor(files: Sequence[Path]) -> float:
-    import polars  # noqa: F401 - its import is no part of the work
+    import polars  # noqa: F401 - the import is not part of the work
     from isal import igzip  # noqa: F401
 
     from benchmarks.floor import work
@@ -119,7 +119,7 @@ def _layout(root: Path) -> "Layout":
 
 
 def _timed(files: Sequence[Path], workers: int, work: Callable[[int, Path], object]) -> float:
-    """Seconds that the work on all files takes, in so many threads: those of the floor, or those of a run."""
+    """Seconds that the work on all files takes in `workers` threads: as many as the floor has, or a run."""
     with ThreadPoolExecutor(workers) as pool:
         began = time.perf_counter()
         list(pool.map(work, range(len(files)), files))
@@ -177,7 +177,7 @@ def _read_table(folder: Path, rows: int, repeats: int) -> list[str]:
 
 
 def _cache_of(folder: Path, layout: "Layout", rows: int) -> str:
-    """A cache with the same file under many dates; returns a ticker in its middle."""
+    """Fill a cache with the same file under many dates; returns a ticker in its middle."""
     from ingest.cache.cache import Cache
     from ingest.cache.commit import commit
     from ingest.cache.manifest import Held, Manifest

@@ -1,8 +1,8 @@
-"""A TCP proxy on loopback that holds back each request for a while and passes every byte through as it came.
+"""A TCP proxy on loopback that delays each request and passes every byte through unchanged.
 
-What comes from the client first, or after the server has answered, begins a request: it waits. Responses do not wait,
-so the time added is one round trip a request; opening a connection is not slowed. The Host header is signed and names
-the proxy, since the client was given the proxy's address.
+The client's first bytes, or its first after an answer, begin a request, and wait. Responses do not wait, so the proxy
+adds one round trip per request; opening a connection is not slowed. The Host header is signed and names the proxy,
+since the client uses the proxy's address.
 """
 
 import argparse
@@ -20,7 +20,7 @@ _CHUNK = 1 << 18
 
 @contextmanager
 def proxied(endpoint_url: str, delay_s: float) -> Iterator[str]:
-    """Run a proxy in a process of its own; yields its address. It ends with the block."""
+    """Run a proxy in its own process; yields its address. It ends with the block."""
     upstream = urlsplit(endpoint_url).port
     command = python("benchmarks.latency_proxy", upstream, delay_s)
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -39,7 +39,7 @@ class _Connection:
         self._idle = True
 
     async def requests(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
-        """Pass on what the client sends, after the delay where a request begins."""
+        """Pass on what the client sends, delayed where a request begins."""
         while data := await client.read(_CHUNK):
             if self._idle and self._delay_s:
                 await asyncio.sleep(self._delay_s)
@@ -72,7 +72,7 @@ async def _serve(upstream: int, delay_s: float) -> None:
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=_CHUNK, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # The parent never writes; the end of its pipe is its end, however that came.
+    # The parent never writes: its pipe ends when the parent does, however it ends.
     await asyncio.get_running_loop().run_in_executor(None, _until_parent_ends)
 
 

@@ -1,4 +1,4 @@
-"""One process, measured from outside: wall time, CPU time and peak memory, of itself and of the processes it starts."""
+"""Measures one process from outside: wall time, CPU time and peak memory, of itself and of the processes it starts."""
 
 import os
 import subprocess
@@ -16,10 +16,10 @@ _EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one process cost. `cpu_s` is user and system time, children that it waited for included.
+    """The cost of one process. `cpu_s` is user and system time, including children that it waited for.
 
-    `rss_mb` is the peak of the process itself, `tree_mb` that of the sum over it and its children, seen every 50 ms;
-    both are 0 where there is no /proc.
+    `rss_mb` is the peak of the process itself, `tree_mb` that of the sum over it and its children, sampled every 50 ms;
+    both are 0 without /proc.
     """
 
     wall_s: float
@@ -32,9 +32,9 @@ class Sample:
 def measure(
     command: Sequence[str], environment: Mapping[str, str] | None = None, checkout: Path = CHECKOUT, sync: bool = True
 ) -> Sample:
-    """Run a command from the checkout to its end; raises RuntimeError with its last words where it fails.
+    """Run a command from the checkout to its end; raises RuntimeError with the end of its output if it fails.
 
-    What earlier processes wrote is brought to disk first, so that nobody pays for the one before.
+    The writes of earlier processes are synced first, so that no process pays for the one before.
     """
     if sync:
         os.sync()
@@ -70,14 +70,14 @@ def python(module: str, *arguments: object) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without settings that would reach into a contender."""
+    """The environment without settings that would affect a contender."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "INGEST_", "POLARS_"))}
 
 
 class _Memory:
-    """Watches a process from a thread: `VmHWM`, which the kernel keeps, and the sum over the tree, which nobody does.
+    """Watches a process from a thread: the kernel's `VmHWM`, and the sum over the tree, which the kernel does not keep.
 
-    (The maximum that wait4 reports begins with the parent's own size at the fork, so it is of no use here.)
+    (The maximum that wait4 reports starts at the parent's size at the fork, so it is useless here.)
     """
 
     def __init__(self, pid: int) -> None:
@@ -88,7 +88,7 @@ class _Memory:
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._end.set()
         self._thread.join()
 
@@ -99,7 +99,7 @@ class _Memory:
 
 
 def _status(pid: int, name: str) -> int:
-    """A size in bytes from /proc/PID/status; 0 where the process is gone."""
+    """A size in bytes from /proc/PID/status; 0 if the process is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith(name):
@@ -108,7 +108,7 @@ def _status(pid: int, name: str) -> int:
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all its descendants."""
     found = [pid]
     for parent in found:
         with suppress(OSError):

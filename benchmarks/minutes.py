@@ -15,11 +15,11 @@ _OPENING = int(datetime(2025, 11, 3, 4, tzinfo=ZoneInfo("America/New_York")).tim
 
 
 def minute_file(rows: int, seed: int = 7) -> bytes:
-    """Text of a file of about so many rows: a few tickers trade in nearly each minute, most in some."""
+    """Text of a file with about `rows` rows: a few tickers trade in nearly every minute, most in some."""
     rng = np.random.default_rng(seed)
     tickers = max(2, rows // _ROWS_PER_TICKER)
     share = rng.pareto(0.6, tickers) + 0.2
-    for _ in range(20):  # what is cut off at the most active ones is given to the others
+    for _ in range(20):  # rows cut off from the most active tickers go to the others
         counts = np.clip(share, 1 / _ROWS_PER_TICKER, _MOST)
         share = share * rows / counts.sum()
     counts = np.clip(share, 1, _MOST).astype(np.int64)
@@ -32,7 +32,7 @@ def minute_file(rows: int, seed: int = 7) -> bytes:
 
 
 def _names(count: int) -> list[str]:
-    """So many different tickers, sorted."""
+    """`count` distinct tickers, sorted."""
     letters = [chr(ord("A") + number) for number in range(26)]
     names = letters
     while len(names) < count:

@@ -1,4 +1,4 @@
-"""`ingest run`, as a user calls it."""
+"""`ingest run`, as users call it."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def ingest(
     endpoint_url: str | None = None,
     checkout: Path = CHECKOUT,
 ) -> Sample:
-    """Run over the window of these sessions into a cache, silently unless flags ask for more."""
+    """Run over the window of these sessions into a cache, quietly unless the flags say otherwise."""
     command = command_for(bench, cache, days, *(flags or ("--quiet",)), endpoint_url=endpoint_url)
     return measure(command, {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys)}, checkout)
 
@@ -25,7 +25,7 @@ def ingest(
 def command_for(
     bench: Bench, cache: Path, days: Sequence[date], *flags: str, endpoint_url: str | None = None
 ) -> list[str]:
-    """The command, its configuration written; all settings but the addresses are the defaults."""
+    """Write the configuration and return the command; all settings except the addresses are the defaults."""
     return command_with(bench.folder, cache, days, *flags, endpoint_url=endpoint_url or bench.server.endpoint_url)
 
 
@@ -37,7 +37,7 @@ def command_with(
     tickers: Sequence[str] = TRACKED,
     **source: float | str,
 ) -> list[str]:
-    """The command, its configuration written into a folder; besides the cache and `source` the defaults hold."""
+    """Write the configuration into a folder and return the command; only the cache and `source` are not defaults."""
     config = folder / f"{cache.name}.toml"
     named = "".join(f"{name} = {json.dumps(value)}\n" for name, value in source.items())
     config.write_text(

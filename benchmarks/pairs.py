@@ -1,8 +1,8 @@
-"""`python -m benchmarks.pairs --base DIR`: the main job's CPU time in this checkout, beside that in another one.
+"""`python -m benchmarks.pairs --base DIR`: the main job's CPU time in this checkout, compared with another one.
 
 Whole processes with the default settings against one server on loopback, each checkout with the Python of its own
-.venv. A pair is a run of each, right after each other, and who begins alternates, so that what the machine does besides
-strikes both alike. A first pair that is not counted compiles the bytecode of both.
+.venv. A pair is a run of each in succession, and the order alternates, so that other load on the machine affects both
+alike. A first pair, which is not counted, compiles the bytecode of both.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from benchmarks.stage import PROFILE, ROWS, last_sessions
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A run of either checkout."""
+    """A run of each checkout."""
 
     base: Sample
     ours: Sample
 
     @property
     def ratio(self) -> float:
-        """How many times the base's CPU time ours took."""
+        """Our CPU time as a multiple of the base's."""
         return self.ours.cpu_s / self.base.cpu_s
 
 
@@ -109,7 +109,7 @@ def _row(name: str, samples: Sequence[Sample]) -> str:
 
 
 def _commit(checkout: Path) -> str:
-    """The commit that is checked out; a plus sign where files differ from it."""
+    """The commit that is checked out, with a plus sign if files differ from it."""
     command = ["git", "-C", str(checkout), "describe", "--always", "--exclude=*", "--dirty=+"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "no commit"

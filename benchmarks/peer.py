@@ -1,4 +1,4 @@
-"""What the scripts of the peers that begin with s5cmd share. They import nothing of ours: it would count as theirs."""
+"""Shared by the scripts of the peers that use s5cmd. They import nothing of ours, which would add to their cost."""
 
 import argparse
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What such a script understands."""
+    """The arguments of such a script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("cache", type=Path)
     parser.add_argument("tickers", type=Path)
@@ -27,6 +27,6 @@ def folders(cache: Path) -> tuple[Path, Path, Path]:
 
 
 def copy(command: Sequence[str], downloads: Path) -> list[Path]:
-    """Fetch; returns the files, oldest first."""
+    """Download; returns the files, oldest first."""
     subprocess.run([*command, f"{downloads}/"], check=True)
     return sorted(downloads.glob("*.csv.gz"))

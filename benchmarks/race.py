@@ -17,11 +17,11 @@ from benchmarks.stage import Bench
 Samples = dict[str, list[Sample]]
 
 SLOW_DAYS = 20
-"""Days that boto3 + pandas is given; more would only repeat the same at greater length."""
+"""Days for boto3 + pandas; more would only take longer to show the same."""
 
 
 class Race:
-    """All results of a race, and what is known about them beside their cost."""
+    """All results of a race: their cost, and what else is known about them."""
 
     def __init__(self, bench: Bench, days: Sequence[date]) -> None:
         self.bench, self.days = bench, days
@@ -75,7 +75,7 @@ CONTENDERS: Mapping[str, Callable[[Race, Path], Sample]] = {
 
 
 def medians(samples: Sequence[Sample]) -> Sample:
-    """One sample that has the median of each figure."""
+    """One sample with the median of each figure."""
     figures = [[getattr(sample, name) for sample in samples] for name in ("wall_s", "cpu_s", "rss_mb", "tree_mb")]
     return Sample(*(median(values) for values in figures), output="")
 

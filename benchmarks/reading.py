@@ -1,4 +1,4 @@
-"""`python -m benchmarks.reading`: what is stored, read back in a warm process, beside pandas and DuckDB.
+"""`python -m benchmarks.reading`: reading stored rows in a warm process, compared with pandas and DuckDB.
 
 Pandas reads the same CSVs, and, like DuckDB, the same `csv.gz` parts with a filter; pandas' archive cases are measured
 on a tenth of the sessions and scaled.
@@ -32,7 +32,7 @@ _GOALS = {"tracked": "15 ms", "archived": "60 ms", "day": "30 ms", "many": "2 s"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question: the contenders' answers, each a function that returns its number of rows, and a factor of scale."""
+    """One question: for each contender a function that answers it with a number of rows, and a scale factor."""
 
     name: str
     contenders: Mapping[str, tuple[Callable[[], int], int]]
@@ -111,7 +111,7 @@ def _cases(cache: Path, config: Path, bench: Bench, days: Sequence[date]) -> lis
 
 
 def _events(cache: Path, tickers: Sequence[str], days: Sequence[date]) -> None:
-    """Two splits and eight dividends for each ticker, as if Yahoo had been asked."""
+    """Store two splits and eight dividends for each ticker, as if they came from Yahoo."""
     at = [days[len(days) * n // 9] for n in range(1, 9)]
     actions = Actions((StockSplit(at[2], 2.0), StockSplit(at[5], 0.1)), tuple(Dividend(day, 0.2, 100.0) for day in at))
     with Manifest.open(cache / "manifest.sqlite", STOCKS_DAY.name) as manifest:

@@ -1,4 +1,4 @@
-"""The results as markdown, with the machine they hold for."""
+"""The results as markdown, with the machine they were measured on."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ NAMES = {
 
 @dataclass(slots=True)
 class Results:
-    """All that was measured; what was not asked for is empty."""
+    """All measurements; those not requested are empty."""
 
     sessions: int
     bytes: int
@@ -93,7 +93,7 @@ def _floor(race: Mapping[str, Sequence[Sample]], ours: float | None) -> Iterator
 
 
 def _compared(ours: float | None, other: float) -> str:
-    """How ours compares with another's time."""
+    """How our time compares with another's."""
     if not ours:
         return ""
     return f"{other / ours:.2f} x faster" if other >= ours else f"{ours / other:.2f} x slower"

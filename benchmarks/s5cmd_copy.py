@@ -1,4 +1,4 @@
-"""The peers that begin with `s5cmd cp`: how they are started, with what they are told of a dataset."""
+"""Starts the peers that use `s5cmd cp`, with their arguments for a dataset."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def measured(
 
 
 def command(bench: Bench, prefix: str) -> list[str]:
-    """Fetch all files below a prefix of the bucket into one folder, whose name is still to be added."""
+    """Download all files below a prefix of the bucket into one folder; the caller appends its name."""
     source = f"s3://{bench.server.bucket}/{prefix}/*"
     return [s5cmd(), "--endpoint-url", bench.server.endpoint_url, "--log", "error", "cp", "--flatten", source]
 

@@ -1,11 +1,11 @@
-"""`s5cmd cp` and then DuckDB: the same job as that of `s5cmd_polars`, in SQL.
+"""`s5cmd cp` and then DuckDB: the job of `s5cmd_polars`, in SQL.
 
-1. `s5cmd cp` fetches all files, as there.
-2. Day by day: the packed file is read into a table with a full schema; the other tickers are written with
+1. `s5cmd cp` downloads all files, as there.
+2. Day by day: the compressed file is read into a table with a full schema; the other tickers are written with
    `COPY … (FORMAT csv, COMPRESSION gzip)`, the tracked ones are kept in a table.
-3. At the end each tracked ticker's CSV (of minutes one a month) is written with a `COPY` of its own.
+3. At the end each tracked ticker's CSV (for minutes one per month) is written with its own `COPY`.
 
-DuckDB uses all cores as it sees fit. It leaves out what polars leaves out there; its gzip has no level to choose.
+DuckDB uses all cores as it sees fit. It omits what polars omits there; its gzip level cannot be chosen.
 """
 
 from collections.abc import Sequence

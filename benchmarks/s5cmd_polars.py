@@ -1,14 +1,14 @@
 """`s5cmd cp` and then polars, the way a competent user would script it.
 
-1. `s5cmd cp --flatten s3://bucket/prefix/* folder/` with its defaults (256 workers) fetches all files into a folder.
-2. Day by day: `read_csv` of the packed file with a full schema; one `filter` for the tracked tickers, one for the
+1. `s5cmd cp --flatten s3://bucket/prefix/* folder/` with its defaults (256 workers) downloads all files into a folder.
+2. Day by day: `read_csv` of the compressed file with a full schema; one `filter` for the tracked tickers, one for the
    others; the others are written with `write_csv(compression="gzip", compression_level=1)`.
-3. At the end the tracked rows of all days are put together, and each ticker's CSV is written once, with the columns
-   that ours have (Date,Open,High,Low,Close,Volume; of minutes a file a month, with New York's time and its offset).
+3. At the end the tracked rows of all days are concatenated, and each ticker's CSV is written once, with the columns
+   of ours (Date,Open,High,Low,Close,Volume; for minutes one file per month, with New York's time and its offset).
 
-polars uses all cores as it sees fit; with `--threads` the days are worked on by as many threads as there are cores,
-too. There is no manifest, no check of what came, no fsync, no retry, no index into the archive, no second run: whoever
-starts it again starts from nothing.
+polars uses all cores as it sees fit; with `--threads` one thread per core works on the days as well. There is no
+manifest, no check of the downloads, no fsync, no retry, no index into the archive, and no second run: started again, it
+does everything again.
 """
 
 from pathlib import Path

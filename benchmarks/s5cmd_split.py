@@ -1,4 +1,4 @@
-"""The script that `s5cmd_polars` measures: see there what it does and what it leaves out."""
+"""The script that `s5cmd_polars` measures; its docstring says what this does and what it omits."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The columns of files, by name of their polars type."""
+"""The columns of files, with the names of their polars types."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ _KINDS = {"ticker": "String", "session_end_date": "String"} | dict.fromkeys(
 
 
 def schema_of(columns: Sequence[str]) -> dict[str, str]:
-    """The types of these columns: numbers with decimals, but for what is a name or counts something."""
+    """The types of these columns: floats, except for names and counts."""
     return {name: _KINDS.get(name, "Float64") for name in columns}
 
 

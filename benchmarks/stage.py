@@ -1,4 +1,4 @@
-"""What all contenders work on: one bucket in SeaweedFS on loopback, keys for it, and folders that vanish afterwards."""
+"""The stage of all contenders: one bucket in SeaweedFS on loopback, keys for it, and temporary folders."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ PROFILE = "massive"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The stage: `put` fills it, everyone else reads."""
+    """The bucket and its folders: `put` fills them, the contenders read."""
 
     server: seaweed.Server
     admin: seaweed.Identity
@@ -33,7 +33,7 @@ class Bench:
 
     @property
     def keys(self) -> Path:
-        """File of credentials, with the profile that `ingest` looks for."""
+        """The credentials file, with the profile that `ingest` uses."""
         return self.folder / "credentials"
 
     @property
@@ -43,7 +43,7 @@ class Bench:
 
     @property
     def files(self) -> Path:
-        """Folder with a local copy of each object in the bucket, for who is to do without the network."""
+        """Folder with a local copy of each object in the bucket, for measurements without the network."""
         return self.folder / "files"
 
     def put(self, days: Sequence[date]) -> int:
@@ -62,10 +62,10 @@ class Bench:
 
     @contextmanager
     def fresh(self) -> Iterator[Path]:
-        """An empty folder, on the same disk as all others; emptied afterwards.
+        """An empty folder, on the same disk as all others.
 
-        Its files stay until the end, without content: ext4 without a journal searches long for a place for a new file
-        in the minutes after many were removed, and the next contender would pay for that.
+        Afterwards its files are truncated, but stay until the end: ext4 without a journal is slow to create files
+        after many were removed, for some minutes, and the next contender would pay for that.
         """
         folder = Path(tempfile.mkdtemp(dir=self.folder, prefix="cache-"))
         yield folder
@@ -76,7 +76,7 @@ class Bench:
 
 @contextmanager
 def set_up() -> Iterator[Bench]:
-    """Start the server; with the block end the server and all files."""
+    """Start the server; at the end of the block stop it and remove all files."""
     with tempfile.TemporaryDirectory(prefix="ingest-bench-") as name:
         folder = Path(name)
         (folder / "files").mkdir()
