@@ -1,4 +1,4 @@
-"""`ingest config`: what holds and where it comes from."""
+"""`ingest config`: the settings in effect, and where they come from."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`--dataset` and [run] datasets: which are taken, in which order, what ends them all, and what is said of each."""
+"""`--dataset` and [run] datasets: which are used, in which order, what ends them all, and what each reports."""
 
 import json
 import os
@@ -356,7 +356,7 @@ def test_a_history_that_is_empty_since_the_name_is_of_another_dataset_says_so(pl
 
 
 def test_the_invented_dataset_of_a_test_is_offered_and_taken(place, server):
-    """All that a command knows of datasets it has from the catalogue."""
+    """Commands take everything about datasets from the catalogue."""
     invented = Dataset("moon_rocks/day_aggs_v1", "moon-day", DAY_BARS, "daily", "UTC", date(2020, 1, 1), sigil="M:")
     for day in DAYS:
         server.put(invented.key(day), pack(flat([("M:A", 1)])))

@@ -1,4 +1,4 @@
-"""`ingest export`: a file a ticker, as CSV or Parquet."""
+"""`ingest export`: one file per ticker, as CSV or Parquet."""
 
 import subprocess
 import sys

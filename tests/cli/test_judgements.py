@@ -1,4 +1,4 @@
-"""`ingest corrections` and `ingest findings`, from a run to what is printed and what Python gets."""
+"""`ingest corrections` and `ingest findings`, from a run to the printed output and Python's frames."""
 
 import json
 from datetime import date

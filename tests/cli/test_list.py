@@ -1,4 +1,4 @@
-"""`ingest list`: the window as the source has it, beside what is held and allowed."""
+"""`ingest list`: the source's files in a window, and which are stored and permitted."""
 
 import json
 from datetime import date

@@ -1,4 +1,4 @@
-"""Commands whose output nobody gets: as processes, each with a stdout or stderr that cannot be written."""
+"""Commands whose output is lost: processes whose stdout or stderr cannot be written."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DAYS = trading_days(date(2025, 3, 3), 6)
 FIRST, LAST = map(str, window(DAYS))
 SPAN = ("--start", FIRST, "--end", LAST)
 OWN = None
-"""The command's own code stands: its work counts."""
+"""The command's own exit code holds, since its work counts."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def empty(place: Place, tmp_path: Path) -> Place:
     return Place(tmp_path / "cache", place.endpoint_url)
 
 
-# How a stdout can be no good
+# Ways in which stdout can fail
 
 
 @contextmanager

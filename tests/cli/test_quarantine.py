@@ -1,4 +1,4 @@
-"""`ingest quarantine` and `ingest run --accept`: republished files that take rows away, and unreadable ones."""
+"""`ingest quarantine` and `ingest run --accept`: republished files that remove rows, and unreadable ones."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Reading commands and functions by who may not write the cache: they say what its owner is told."""
+"""Reading commands and functions without write permission: they report the same as for the cache's owner."""
 
 import json
 import shutil

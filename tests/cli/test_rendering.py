@@ -1,4 +1,4 @@
-"""What a person and a program see of a run."""
+"""What people and programs see of a run."""
 
 import io
 import json
@@ -258,7 +258,7 @@ def test_a_summary_stays_when_the_next_dataset_begins() -> None:
 
 
 def on_screen(text: str) -> list[str]:
-    """What a terminal shows in the end, where the cursor went up and lines were wiped out and overwritten."""
+    """What a terminal shows in the end, after cursor movements, erased and overwritten lines."""
     lines, row = [""], 0
     for code in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
         if code == "\n":

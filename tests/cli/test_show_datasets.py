@@ -1,4 +1,4 @@
-"""`ingest show` of other datasets than stocks: what their prices are in, and what their volume counts."""
+"""`ingest show` of datasets other than stocks: the units of their prices and volumes."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""`ingest show` and `ingest export` of bars within days."""
+"""`ingest show` and `ingest export` of intraday bars."""
 
 import json
 from datetime import date, datetime

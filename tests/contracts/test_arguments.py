@@ -1,4 +1,4 @@
-"""What each public function makes of one name, of dates and of windows: a new one that falls short is caught here."""
+"""How each public function handles names, dates and windows; a new function that falls short fails here."""
 
 import inspect
 from datetime import date, datetime
@@ -18,7 +18,7 @@ from ingest.settings import arguments
 FUNCTIONS = {name: getattr(api, name) for name in ingest.__all__}
 DATES, NAMES = ("start", "end", "session"), ("tickers", "datasets", "columns", "sources")
 TEXTS = {"ticker", "dataset", "period", "interval", "data_source", "adjust", "kind", "config"}
-"""Arguments that are one text: what names a single thing, or a way."""
+"""Arguments that are a single string: the name of one thing, or a choice."""
 WINDOWS = [name for name, one in FUNCTIONS.items() if {"start", "end"} <= inspect.signature(one).parameters.keys()]
 
 

@@ -1,4 +1,4 @@
-"""docs/datasets.md says of each dataset what its entry says."""
+"""docs/datasets.md agrees with each dataset's entry in the catalogue."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is installed, what a command imports, and what a user is told: from outside, as processes."""
+"""What is installed, what a command imports, and what users see: from outside, as processes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What is written goes through `ingest.files.durable`, so that a crash leaves it whole."""
+"""All writes go through `ingest.files.durable`, so that a crash leaves no torn file."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The source of the tables in `ingest/closures/`: `python -m tests.closures` writes them anew."""
+"""The source of the tables in `ingest/closures/`: `python -m tests.closures` rewrites them."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ def computed(exchange: str) -> Iterator[date]:
 
 
 def early_closes(exchange: str) -> Iterator[tuple[date, time]]:
-    """Sessions that end earlier than others, with the exchange's own time of their close."""
+    """Sessions that close early, with the exchange's local time of the close."""
     calendar = _calendar(exchange)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,4 +1,4 @@
-"""A cache of two datasets in which each table of the manifest has rows, to be damaged."""
+"""A cache of two datasets with rows in every table of the manifest, for tests that damage it."""
 
 import shutil
 import sqlite3
@@ -32,16 +32,16 @@ KEPT = (
     "refusals",
     "patterns",
 )
-"""Tables of which nothing else in a cache tells."""
+"""Tables whose content is stored nowhere else in a cache."""
 
 
 def objects():
-    """What the source has at first."""
+    """The initial objects of the source."""
     return {one.key(day): pack(WHOLE) for one in DATASETS for day in DAYS}
 
 
 def fill(place, server):
-    """Two runs for each dataset: one day is corrected, and another one republished with too few rows."""
+    """Two runs for each dataset: one day is corrected, and another is republished with too few rows."""
     for dataset in DATASETS:
         here = replace(place, dataset=dataset)
         here.run(*SPAN, tracked=LISTED)
@@ -62,7 +62,7 @@ def copied(place, folder):
 
 
 def told(place, tables=KEPT):
-    """Rows of tables, each as they are; runs have other numbers after a repair."""
+    """All rows of the tables, without run numbers, which change in a repair."""
     with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db:
         db.row_factory = sqlite3.Row
         return {
@@ -75,7 +75,7 @@ def told(place, tables=KEPT):
 
 
 def execute(place, *statements):
-    """Damage values, whatever the schema allows."""
+    """Change values regardless of the schema's constraints."""
     with closing(sqlite3.connect(place.root / "manifest.sqlite", isolation_level=None)) as db:
         db.execute("PRAGMA ignore_check_constraints = ON")
         for statement in statements:

@@ -1,9 +1,9 @@
-"""What a disk may hold after the power fails: a run's operations recorded, and the states that they allow.
+"""What a disk may hold after a power failure: a run's recorded operations, and the states that they allow.
 
-The model is POSIX at its strictest. What was fsynced holds. A change of a folder's entries (create, rename, unlink,
-mkdir) holds once that folder was fsynced; until then any subset of them may be lost, whatever their order was, each one
-wholly or not at all. A file's content holds once the file was fsynced; until then it may be empty, half there or whole.
-A transaction of the manifest is atomic, and durable when it returns (SQLite: WAL with synchronous=FULL).
+The model is POSIX at its strictest. What was fsynced is durable. A change of a folder's entries (create, rename,
+unlink, mkdir) is durable once that folder was fsynced; until then any subset of changes may be lost, in any order, each
+one wholly or not at all. A file's content is durable once the file was fsynced; until then it may be empty, partial or
+whole. A transaction of the manifest is atomic, and durable when it returns (SQLite: WAL with synchronous=FULL).
 
 `Recorder` watches the calls of `os` below a folder, so whatever writes past `ingest.files.durable` is seen as well.
 The lock's files decide nothing and are left out; the manifest's are SQLite's own, and are known by their commits.
@@ -27,11 +27,11 @@ FOLDER = "folder"
 
 
 class Killed(BaseException):
-    """The process is as good as dead: it does nothing to the disk any more."""
+    """Stands for the death of the process: it changes the disk no more."""
 
 
 def _is_nameless(flags):
-    """Whether a file is opened without a name in any folder (O_TMPFILE, of Linux): a crash leaves nothing of it."""
+    """Whether a file is opened without a name (Linux's O_TMPFILE), so that a crash leaves nothing of it."""
     nameless = getattr(os, "O_TMPFILE", 0)
     return bool(nameless) and flags & nameless == nameless
 
@@ -42,7 +42,7 @@ def is_ignored(path):
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operation; `file` is the number of the file that it is about, since names change."""
+    """One operation; `file` is the number of its file, since names change."""
 
     kind: str
     path: Path | None = None
@@ -58,7 +58,7 @@ class Op:
 
 @dataclass
 class Recorder:
-    """A folder as it is before a run, and then, `watching`, the operations of the run upon it."""
+    """A folder before a run, and the operations of the run on it, recorded while `watching`."""
 
     base: Path
     files: dict = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Recorder:
 
     @contextmanager
     def watching(self):
-        """Record while the context lasts."""
+        """Record until the block is left."""
         replaced = {
             "open": self._opening,
             "close": self._closing,
@@ -185,7 +185,7 @@ class Recorder:
         return fsync
 
     def _syncing_all(self, folder):
-        """One sync of the file system: all contents and all names below, in whatever order."""
+        """One sync of the file system: all contents and names below, in any order."""
         with self._lock:
             self._live()
             for path, number in self._names.items():
@@ -240,7 +240,7 @@ class Recorder:
 
     def _migrating(self, original):
         def migrate(connection, path):
-            """Each migration is a transaction of its own."""
+            """Each migration is its own transaction."""
             done, steps = schema.version_of(connection, path), schema.MIGRATIONS
             for number in range(done + 1, len(steps) + 1):
                 with patch.object(schema, "MIGRATIONS", steps[:number]):
@@ -256,7 +256,7 @@ class Recorder:
 
 
 def snapshot(path):
-    """The manifest's file as its last commit left it, its log included."""
+    """The manifest's file after its last commit, including its log."""
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(":memory:")) as copy:
         source.backup(copy)
         return copy.serialize()
@@ -267,14 +267,14 @@ class State:
     """What the disk may hold after a crash: each path with content and time (None for a folder), and the manifest."""
 
     after: int
-    """How many of the run's operations were begun."""
+    """How many of the run's operations had begun."""
     tree: frozenset
     manifest: bytes | None
     decided: bool
-    """Whether a commit has returned, so that the manifest must be there."""
+    """Whether a commit returned, so that the manifest must exist."""
 
     def build(self, root):
-        """Make it, with a folder that is not there yet in place of the recorded cache."""
+        """Create this state in a new folder, in place of the recorded cache."""
         for path, content, mtime_ns in sorted(self.tree, key=lambda found: found[0]):
             there = root.joinpath(*Path(path).parts[1:])
             if content is None:
@@ -287,7 +287,7 @@ class State:
 
 
 class Disk:
-    """The folder, as far as it is durable, and what is pending upon it."""
+    """The durable state of the folder, and its pending changes."""
 
     def __init__(self, recorded):
         self._base = recorded.base
@@ -328,13 +328,13 @@ class Disk:
         self._unsynced[op.file] += [b"", op.data[: len(op.data) // 2], op.data]
 
     def states(self):
-        """All that the disk may hold now."""
+        """All states that the disk may be in now."""
         folders = sorted({*self._entries, *self._pending})
         for chosen in itertools.product(*map(self._maps, folders)):
             yield from self._with_contents(dict(zip(folders, chosen, strict=True)))
 
     def _maps(self, folder):
-        """The entries that a folder may have: with any subset of what is pending."""
+        """The entries that a folder may have: with any subset of the pending changes."""
         found = {frozenset(self._entries.get(folder, {}).items())}
         for op in self._pending.get(folder, ()):
             found |= {frozenset(_applied(dict(entries), op).items()) for entries in found}
@@ -375,7 +375,7 @@ def _applied(entries, op):
 
 
 def all_states(recorded, since=0):
-    """Every state that a crash at any moment of the recorded run, from one on, may leave, each once."""
+    """Every state that a crash may leave at any moment of the recorded run from `since` on, each once."""
     disk, seen = Disk(recorded), {}
     for number, op in enumerate([None, *recorded.ops]):
         if op:

@@ -1,7 +1,7 @@
-"""A fence around what may be written: every path that this process opens for writing, makes, moves or removes is noted.
+"""A fence around writes: records every path that this process opens for writing, creates, moves or removes.
 
-Python's audit hooks see each such call, whoever makes it, libraries in Python included. What compiled libraries do by
-themselves is seen by the second half: all files beside the allowed folders are the same before and after.
+Python's audit hooks see each such call, also from libraries in Python. The second half covers compiled libraries: all
+files outside the allowed folders must be the same before and after.
 """
 
 import os
@@ -26,7 +26,7 @@ _PATHS = {
     "os.symlink": 2,
     "shutil.rmtree": 1,
 }
-"""Events of CPython that change the file system, and how many of their first arguments are paths."""
+"""CPython's audit events that change the file system, and how many of their first arguments are paths."""
 
 _NOWHERE = (os.devnull, ":memory:")
 
@@ -54,7 +54,7 @@ def _written(event, arguments):
 
 @contextmanager
 def fenced(*allowed: Path, around: Path) -> Iterator[list[str]]:
-    """Fail where anything beside the allowed folders is written, or is another file `around` them afterwards."""
+    """Fail if anything outside the allowed folders is written, or if a file `around` them has changed afterwards."""
     if not _hooked:
         sys.addaudithook(_hook)
         _hooked.append(True)
@@ -74,12 +74,12 @@ def fenced(*allowed: Path, around: Path) -> Iterator[list[str]]:
 
 
 def _inside(path: Path, allowed: tuple[Path, ...]) -> bool:
-    # Links are followed, as the system does when it opens.
+    # Links are followed, as in the system's open.
     return any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed)
 
 
 def _others(around: Path, allowed: tuple[Path, ...]) -> dict[str, tuple[int, bytes]]:
-    """Every file and folder around the allowed ones, with its time and its content."""
+    """Every file and folder around the allowed ones, with its modification time and content."""
     found = {}
     for path in around.rglob("*"):
         if not any(path.is_relative_to(folder) for folder in allowed):

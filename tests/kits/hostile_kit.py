@@ -1,11 +1,11 @@
-"""What whole runs with hostile content share."""
+"""Helpers for whole runs with hostile content."""
 
 import os
 
 from ingest.market.tickers import file_stem
 
 LONG_EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "20000"))
-"""How many inputs of each kind the long runs try, and a fiftieth as many whole runs with a spoilt listing:
+"""Inputs of each kind in the long runs, which also try a fiftieth as many whole runs with a corrupted listing:
 `HOSTILE_EXAMPLES=100000 python -m pytest -m long tests/hostile`."""
 
 LONG = "X" * 10_000
@@ -60,7 +60,7 @@ TICKERS = (
     "A\u200b",
     LONG,
 )
-"""Each may be a ticker of the source. Some can be tracked, some only archived; none may leave the cache."""
+"""Each may be a ticker of the source. Some can be tracked, some only archived; none may write outside the cache."""
 
 
 def row(ticker: str, close: str = "2.5") -> str:
@@ -69,7 +69,7 @@ def row(ticker: str, close: str = "2.5") -> str:
 
 
 def command(place, *arguments, **environment):
-    """A command in this process; how it ended, and what it said."""
+    """Run a command in this process; returns how it ended, and its output."""
     return place.here(*arguments, **environment)
 
 

@@ -1,4 +1,4 @@
-"""Orders to the process that forks what is to be killed (`nursery.py`)."""
+"""Sends orders to the process that forks the runs to kill (`nursery.py`)."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from pipeline_kit import window
 
 
 class Nursery:
-    """Orders runs of a process that waits for them."""
+    """Orders runs from the waiting process."""
 
     def __init__(self, process, url):
         self._process, self._url = process, url

@@ -1,4 +1,4 @@
-"""Large files for tests: small ones that are taken for large, in ranges of 1,000 bytes and pieces of 128."""
+"""Large files for tests: small ones that count as large, in ranges of 1,000 bytes and pieces of 128."""
 
 import hashlib
 import json
@@ -39,19 +39,19 @@ class Got:
 
 
 def listed(server, key):
-    """An object as the listing has it."""
+    """An object as listed."""
     body = server.objects[key]
     etag = server._etag(key, body).strip('"')
     return RemoteObject(key, len(body), etag, "2025-03-05T04:00:00.000Z")
 
 
 def download(server, key, path, **settings):
-    """One large object into a file, as a run has it fetched."""
+    """Download one large object into a file, as a run does."""
     return fetch(server.endpoint_url, listed(server, key), path, **settings)
 
 
 def fetch(endpoint_url, item, path, **settings):
-    """As `download`, of an object that is listed so."""
+    """Like `download`, for an object with this listing."""
     chosen = {"endpoint_url": endpoint_url, "down_after_s": 20} | settings
     source, seen = SourceSettings(**chosen), []
 
@@ -74,7 +74,7 @@ def note_of(path):
 
 
 def noted(path):
-    """Number of bytes that are noted to be there."""
+    """Number of bytes recorded as downloaded."""
     if not note_of(path).exists():
         return 0
     _, _, there = json.loads(note_of(path).read_bytes())
@@ -86,7 +86,7 @@ def spool_of(place, day):
 
 
 def asked_for(server, key):
-    """First and last byte of each part of an object that was asked for, in order of the parts."""
+    """First and last byte of each requested part of an object, in order of the parts."""
     asked = [request.conditions.get("range") for request in server.requests if request.key == key]
     return sorted(tuple(map(int, one.removeprefix("bytes=").split("-"))) for one in asked if one)
 

@@ -1,4 +1,4 @@
-"""What tests of the manifest put into one, and how they look into its file."""
+"""Records for tests of the manifest, and queries on its file."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Minutes of a market for tests: as traded, as a flat file, and as bars added up one by one between given edges."""
+"""Minutes of a market for tests: as traded, as a flat file, and added up into bars between given edges."""
 
 import random
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ def at(day, hour, minute=0, zone=NEW_YORK):
 
 
 def some_minutes(day, level=100.0, share=0.6, seed=0, first=4 * 60, last=20 * 60):
-    """Bars by minute, New York's time of a day, of a share of all minutes: prices go by cents, and volume is whole."""
+    """Bars by minute, in New York's time of a day, for a share of all minutes; prices in cents, volumes whole."""
     chance, found = random.Random(f"{day} {seed}"), {}
     for minute in range(first, last):
         if chance.random() < share:
@@ -42,7 +42,7 @@ def minutes_text(traded, header=HEADER):
 
 
 def rows_of(minutes, session, dataset=STOCKS_MINUTE, ticker="AAPL"):
-    """The same minutes of one session as reading hands them out."""
+    """The same minutes of one session as reading returns them."""
     names = ("ticker", "date", "time", "open", "high", "low", "close", "volume", "transactions", "source")
     rows = [(ticker, session, begin, *bar, 1, "massive") for begin, bar in sorted(minutes.items())]
     schema = rows_schema(dataset)
@@ -52,7 +52,7 @@ def rows_of(minutes, session, dataset=STOCKS_MINUTE, ticker="AAPL"):
 
 
 def added_up(minutes, edges):
-    """Bars between neighbouring edges (begin, end), those without a minute left out: one minute after the other."""
+    """Bars between edges (begin, end), added up minute by minute, without empty bars."""
     found = {}
     for begin, end in edges:
         inside = [minutes[one] for one in sorted(minutes) if begin <= one < end]
@@ -63,7 +63,7 @@ def added_up(minutes, edges):
 
 
 def edges_of(day, size, prepost, close=16):
-    """(begin, end) of each bar of so many minutes of a stock's day."""
+    """(begin, end) of each bar of `size` minutes in a stock's day."""
     spans = [(at(day, 9, 30), at(day, close))]
     if prepost:
         spans = [(at(day, 4), at(day, 9, 30)), *spans, (at(day, close), at(day, 20))]
@@ -76,6 +76,6 @@ def edges_of(day, size, prepost, close=16):
 
 
 def bars_in(frame):
-    """A frame of polars as `added_up` gives it."""
+    """A polars frame in the form of `added_up`."""
     names = ("time", "open", "high", "low", "close", "volume")
     return {row[0]: row[1:] for row in frame.select(names).iter_rows()}

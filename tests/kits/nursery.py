@@ -1,14 +1,13 @@
-"""A process that has imported everything and forks a run for each order on its stdin: some of them to be killed.
+"""A process that has imported everything and forks a run for each order on its stdin; some are killed.
 
 An order is a line of JSON: the cache, the source, the window, and when to die: at the n-th durable step (`at_step`), as
-an event is reported for the n-th time (`at_event`: its name and n), or so many seconds after the fork (`after_s`). With
-`deed` "repair" the process does what `verify --repair` does, up to what it fetches. The
-answer is a line of JSON: whether the run was killed, the names of the durable steps and of the events that it came to,
-and how long it took.
+an event is reported for the n-th time (`at_event`: its name and n), or seconds after the fork (`after_s`). With `deed`
+"repair" the process does what `verify --repair` does, except for the downloads. The answer is a line of JSON: whether
+the run was killed, the names of the durable steps and events that it reached, and how long it took.
 
-Durable steps are what the commit protocol is made of: `stage` (dying there leaves half a temporary file), `publish`
-and `sync` of `ingest.files.durable`, and `begin` and `commit` of each transaction of the manifest. The named kill
-points are a run's events: a run reports them to a sink, so that the seam costs nothing where nobody kills.
+The commit protocol consists of durable steps: `stage` (dying there leaves half a temporary file), `publish` and `sync`
+of `ingest.files.durable`, and `begin` and `commit` of each transaction of the manifest. The named kill points are a
+run's events, which it reports to a sink anyway, so that killing needs no hooks in the code.
 """
 
 import gc
@@ -54,7 +53,7 @@ def die():
 
 
 class Steps:
-    """Counts durable steps, writes their names to a pipe, and dies at the one that it was told."""
+    """Counts durable steps, writes their names to a pipe, and dies at the chosen one."""
 
     def __init__(self, log, fatal):
         self._log, self._fatal = log, fatal
@@ -103,7 +102,7 @@ class Steps:
 
 
 class Events:
-    """A sink that writes the names of events to a pipe, and dies at the one that it was told."""
+    """A sink that writes the names of events to a pipe, and dies at the chosen one."""
 
     def __init__(self, log, fatal):
         self._log, self._fatal = log, fatal
@@ -143,7 +142,7 @@ def mend(order, log):
 
 
 def command(order, log):
-    """Of the command line, with nobody to read what it says."""
+    """Run a command whose output is discarded."""
     os.environ.update(order["environment"])
     os.chdir(Path(order["root"]).parent)
     sys.stdout = sys.stderr = io.StringIO()
@@ -194,7 +193,7 @@ def obey(order):
         timer.start()
     with os.fdopen(read) as log:
         said = log.read().split()
-    # The pipe ends with the child; until it is waited for, its number is not another's.
+    # The pipe ends with the child; until it is waited for, its pid is not reused.
     if after_s is not None:
         timer.cancel()
         timer.join()
@@ -211,7 +210,7 @@ DEEDS = {"run": run, "command": command, "repair": mend}
 
 
 def warm():
-    """Do once what each run would do alike: botocore's descriptions read, a client made, nothing left to collect."""
+    """Do once what every run would repeat: load botocore's descriptions, make a client, collect garbage."""
     shared = botocore.loaders.create_loader()
     botocore.session.create_loader = lambda *arguments: shared
 

@@ -1,4 +1,4 @@
-"""Processes that may read and not write: another user's, or one's own upon files that are closed to writing."""
+"""Processes that may read but not write: another user's, or our own with write-protected files."""
 
 import json
 import os
@@ -12,14 +12,14 @@ import pytest
 
 NOBODY = 65534
 HOW = ("another user", "closed to writing")
-"""The first needs root to become somebody else; the second works for everybody."""
+"""The first needs root to become another user; the second works for everyone."""
 
 
 BECOME = f"import os; os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
 
 
 class Reader:
-    """Runs Python with the right to read a folder, and no right to write there."""
+    """Runs Python with permission to read a folder, but not to write there."""
 
     def __init__(self, how):
         self._how = how
@@ -40,7 +40,7 @@ class Reader:
         return bool(self._become)
 
     def close(self, folder):
-        """Take the right to write away, below a folder, from whoever this reader is."""
+        """Remove this reader's write permission below a folder."""
         for path in [folder, *folder.rglob("*")]:
             if self._how == "another user":
                 path.chmod(0o755 if path.is_dir() else 0o644)
@@ -48,13 +48,13 @@ class Reader:
                 path.chmod(0o555 if path.is_dir() else 0o444)
 
     def python(self, imports, script, *arguments, **named):
-        """Start Python; `imports` is run with one's own rights, since a Python of root's is closed to others."""
+        """Start Python; `imports` run with our own permissions, since root's Python is closed to others."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [sys.executable, "-W", "error", "-c", f"{imports}\n{self._become}{script}", *map(str, arguments)]
         return subprocess.Popen([*self._prefix, *command], cwd="/", text=True, **pipes, **named)
 
     def said(self, imports, script, *arguments, **named):
-        """What a script writes as JSON."""
+        """The JSON that a script prints."""
         process = self.python(imports, script, *arguments, **named)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
@@ -62,7 +62,7 @@ class Reader:
 
 
 def readable_folder():
-    """A new folder that others may enter; pytest's own are closed to them."""
+    """A new folder that other users may enter; pytest's own are closed to them."""
     folder = Path(tempfile.mkdtemp(prefix="ingest-test-"))
     folder.chmod(0o755)
     return folder

@@ -1,4 +1,4 @@
-"""Parts for tests that want none of a cache around them."""
+"""Parts for tests that need no cache around them."""
 
 from datetime import date
 from pathlib import Path
@@ -13,19 +13,19 @@ PART = PartKey(DAY, "archive")
 
 
 def local(folder: Path) -> LocalParts:
-    """Two folders, made."""
+    """A store in a new pair of folders."""
     store = LocalParts(folder / "tracked", folder / "archive")
     store.create()
     return store
 
 
 def put(store: PartStore, data: bytes, part: PartKey = PART) -> None:
-    """Make a part these bytes."""
+    """Store these bytes as a part."""
     store.publish(store.stage(part.session, part.tier, data))
 
 
 def in_memory(data: bytes) -> MemoryParts:
-    """`PART` alone."""
+    """A store with only `PART`."""
     store = MemoryParts()
     put(store, data)
     return store

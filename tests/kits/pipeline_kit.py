@@ -1,7 +1,7 @@
-"""Whole runs for tests: a cache, the source it is filled from, and what came of a run.
+"""Whole runs for tests: a cache, its source, and the result of a run.
 
-`Place` is one cache and one source. Its `run` goes through `pipeline.run` in this process and says what went over
-the wire; `cli` goes through the command line in a process of its own.
+`Place` is one cache and one source. Its `run` goes through `pipeline.run` in this process and records the requests;
+`cli` goes through the command line in its own process.
 """
 
 import contextlib
@@ -47,10 +47,10 @@ HEADER = "ticker,volume,open,close,high,low,window_start,transactions"
 TRACKED = frozenset({"AAPL", "BRK.B", "BACpL", "TRUE"})
 MARKET = Market(seed=11, rows=220)
 COMMAND = typer.main.get_command(app)
-"""The command line, put together once for all commands of this process."""
+"""The command line, built once for all commands of this process."""
 
 SAME = "the tests' own source"
-"""What caches know their source by: the tests' servers have another port each time."""
+"""How caches identify their source, since the tests' servers have a new port each time."""
 
 key = STOCKS_DAY.key
 
@@ -69,12 +69,12 @@ LONG = pytest.mark.long
 
 
 def sampled(cases, every=3):
-    """All cases of a parametrized test, of which each so-manyeth is tried by default, and the others with `-m long`."""
+    """All cases of a parametrized test: by default one in `every` runs, the others with `-m long`."""
     return [case if at % every == 0 else pytest.param(case, marks=pytest.mark.long) for at, case in enumerate(cases)]
 
 
 def sampled_by_name(cases, every=2):
-    """The same of cases that have names, each a tuple of values or one value."""
+    """Like `sampled`, for cases with names, each a tuple of values or one value."""
     return [
         pytest.param(*(case if isinstance(case, tuple) else (case,)), id=name, marks=LONG if at % every else ())
         for at, (name, case) in enumerate(cases.items())
@@ -82,7 +82,7 @@ def sampled_by_name(cases, every=2):
 
 
 def trading_days(start, count):
-    """So many sessions from a date on."""
+    """`count` sessions from a date on."""
     return list(Calendar.of(STOCKS_DAY.calendar).between(start, start + timedelta(days=2 * count + 10))[:count])
 
 
@@ -97,12 +97,12 @@ def packed_day(day):
 
 
 def market_objects(days):
-    """Key and packed file of each day of a small market."""
+    """Key and compressed file of each day of a small market."""
     return {key(day): packed_day(day) for day in days}
 
 
 def flat(rows, header=HEADER, end="\n"):
-    """A day's text of (ticker, close) pairs; the close makes all other numbers."""
+    """A day's text from (ticker, close) pairs; all other numbers follow from the close."""
     lines = [f"{ticker},{1000 + n},{close},{close},{close},{close},1,{n}" for n, (ticker, close) in enumerate(rows)]
     return end.join([header, *lines, ""]).encode()
 
@@ -112,7 +112,7 @@ def write_keys(path, access_key="KEY", secret_key="secret-of-the-loopback"):
 
 
 def pointed(number):
-    """A number as a tracked CSV writes it: a whole one with a point, so that all rows look alike."""
+    """A number as in a tracked CSV: whole ones have a point, so that all rows look alike."""
     return f"{number}.0" if number.lstrip("+-").isdigit() else number
 
 
@@ -121,7 +121,7 @@ class Wire:
     """Every request that left this process for the source, in order."""
 
     sent: list[tuple[str, bool]] = field(default_factory=list)
-    """URL, and whether a part of the object was asked for."""
+    """URL, and whether only a part of the object was requested."""
 
     @property
     def listings(self):
@@ -129,12 +129,12 @@ class Wire:
 
     @property
     def gets(self):
-        """Sessions whose objects were asked for, in order."""
+        """Sessions whose objects were requested, in order."""
         return self._sessions(ranged=False)
 
     @property
     def probes(self):
-        """Sessions of which one byte was asked for."""
+        """Sessions of which one byte was requested."""
         return self._sessions(ranged=True)
 
     def _sessions(self, ranged):
@@ -143,7 +143,7 @@ class Wire:
         return [date.fromisoformat(name.removesuffix(".csv.gz")) for name in names]
 
     def watching(self):
-        """Log requests while the context lasts."""
+        """Log requests until the block is left."""
         original, sent = AIOHTTPSession.send, self.sent
 
         async def send(client, request):
@@ -155,7 +155,7 @@ class Wire:
 
 @dataclass
 class Ran:
-    """A run that has ended: its events, its requests, its error."""
+    """A finished run: its events, its requests, its error."""
 
     events: list[events.Event]
     wire: Wire
@@ -194,7 +194,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Told:
-    """How a command ended, and what it said."""
+    """How a command ended, and its output."""
 
     code: int
     out: str
@@ -210,7 +210,7 @@ class Place:
     bucket: str = "flatfiles"
     source: dict = field(default_factory=dict)
     yahoo: bool = False
-    """Whether Yahoo is asked: by tests that have one."""
+    """Whether to query Yahoo, for tests that serve one."""
     into_csv: bool = False
     dataset: Dataset = STOCKS_DAY
 
@@ -240,7 +240,7 @@ class Place:
         accept=False,
         **settings,
     ) -> Ran:
-        """A run; one that raises must be expected to by `fails`, the class of its error."""
+        """A run; if it raises, `fails` must be the class of its error."""
         window, limits = Window(start, end, tuple(notices)), (max_files, max_bytes)
         request = Request(window, frozenset(tracked), refresh, *limits, accept=accept, dataset=self.dataset)
         chosen = self.settings(**settings)
@@ -274,7 +274,7 @@ class Place:
         return anyio.run(work)
 
     def environment(self, **more):
-        """What a command of this place needs in its environment."""
+        """The environment for a command of this place."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("INGEST_")}
         source = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source
         named = {f"INGEST_SOURCE__{name.upper()}": str(value) for name, value in source.items()}
@@ -289,11 +289,11 @@ class Place:
         return [sys.executable, "-W", "error", "-m", "ingest", *map(str, arguments)]
 
     def cli(self, *arguments, **environment):
-        """A command, ended; its output is text."""
+        """Run a command to its end; its output is text."""
         return self.ended(self.command(*arguments), **environment)
 
     def ended(self, command, **environment):
-        """A program that is given what a command of this place needs, ended; its output is text."""
+        """Run a program in the environment of this place to its end; its output is text."""
         return subprocess.run(
             command,
             env=self.environment(**environment),
@@ -304,7 +304,7 @@ class Place:
         )
 
     def here(self, *arguments, **environment) -> Told:
-        """A command, ended, in this process, which takes a tenth of the time; of errors it does what `main` does."""
+        """Run a command in this process, in a tenth of the time; errors are handled like in `main`."""
         out, err = io.StringIO(), io.StringIO()
         with (
             patch.dict(os.environ, self.environment(**environment), clear=True),
@@ -320,7 +320,7 @@ class Place:
         return Told(code, out.getvalue(), err.getvalue())
 
     def imported(self, *arguments, **environment):
-        """Names of the packages that a command has imported when it has ended well."""
+        """Names of the packages that a successful command imported."""
         done = subprocess.run(
             [sys.executable, "-c", _NAMES_IMPORTED, *map(str, arguments)],
             env=self.environment(**environment),
@@ -350,7 +350,7 @@ class Place:
         return members.unpack(self.part(day, tier).read_bytes())
 
     def csv(self, name):
-        """Rows of a tracked CSV by its file's stem, as dictionary from date to the rest; None without a file."""
+        """Rows of the tracked CSV with this stem, as a dictionary from date to the rest; None without a file."""
         path = self.tracked / f"{name}{self.dataset.csv_suffix}"
         if not path.exists():
             return None
@@ -362,7 +362,7 @@ class Place:
         return rows
 
     def months(self, name):
-        """Lines of a ticker's CSVs of minutes without their headers, by month; empty without any."""
+        """Lines of a ticker's minute CSVs by month, without headers; empty if there are none."""
         files = sorted((self.tracked / f"{name}{self.dataset.csv_suffix}").glob("*"))
         texts = {path.name.removesuffix(".csv"): path.read_text().splitlines() for path in files}
         header = "Datetime,Open,High,Low,Close" + ",Volume" * self.dataset.has_volume
@@ -378,7 +378,7 @@ class Place:
         return [line.split(b",")[0].decode() for line in self.part_text(day, "archive").splitlines()[1:]]
 
     def reassembled(self, day):
-        """Both parts put together in the order of the source's lines, as the manifest has it."""
+        """Both parts merged in the order of the source's lines, as the manifest has it."""
         tracked, archive = (self.part_text(day, tier).split(b"\n") for tier in ("tracked", "archive"))
         assert tracked[0] == archive[0]
         text = {tier: self.part_text(day, tier).splitlines(keepends=True)[1:] for tier in ("tracked", "archive")}
@@ -422,9 +422,9 @@ class Place:
         return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
 
     def logical_manifest(self):
-        """What the manifest says, without times, run numbers and numbers of tracked sets.
+        """The manifest's content, without times, run numbers and numbers of tracked sets.
 
-        When a file was published is not known of a session that was restored from its parts.
+        For a session restored from its parts, the file's publication time is unknown.
         """
         sets = dict(self.query("SELECT id, tickers FROM tracked_sets"))
         columns = (
@@ -451,7 +451,7 @@ class Place:
 
 
 def assert_same(one: Place, other: Place):
-    """Equal tiers byte for byte, equal manifests."""
+    """Tiers are equal byte for byte, and manifests are equal."""
     mine, theirs = one.tiers(), other.tiers()
     assert sorted(mine) == sorted(theirs)
     assert [name for name in mine if mine[name] != theirs[name]] == []

@@ -1,6 +1,6 @@
-"""A proxy on loopback for tests: leads the host names of CONNECT where the test wants, and notes what it is asked.
+"""A proxy on loopback for tests: routes the host names of CONNECT as the test wants, and records its requests.
 
-And an authority of our own for the servers that it leads to.
+Also a certificate authority for the servers that it routes to.
 """
 
 import re
@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import trustme
 
 HOST = "files.example.test"
-"""A name that no resolver knows: only a proxy leads to it."""
+"""A name that no resolver knows: only a proxy can reach it."""
 
 VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 
 
 @dataclass
 class Proxy:
-    """A running proxy. `refusal` is the answer in place of any, `asked` the first lines of all requests."""
+    """A running proxy. `refusal` replaces every answer, `asked` has the first lines of all requests."""
 
     port: int
     scheme: str = "http"
@@ -29,14 +29,14 @@ class Proxy:
     refusal: bytes | None = None
     asked: list[str] = field(default_factory=list)
     seen: bytearray = field(default_factory=bytearray)
-    """What came on the way to the source, as far as the proxy can read it."""
+    """The bytes sent to the source, as far as the proxy can read them."""
 
     @property
     def url(self):
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def in_environment(self, monkeypatch, *names):
-        """Make it the proxy of this process for https, or for the variables named."""
+        """Make it this process's proxy for https, or in the variables named."""
         for name in VARIABLES:
             monkeypatch.delenv(name, raising=False)
         for name in names or ("HTTPS_PROXY",):
@@ -79,7 +79,7 @@ def _pump(source, sink):
 
 @contextmanager
 def proxying(tls=None, **routes):
-    """A proxy; `routes` lead dotted host names to a server's URL, given with underscores for dots."""
+    """A proxy; `routes` map host names, with underscores for dots, to a server's URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = Proxy(listener.getsockname()[1], "https" if tls else "http")
         for name, url in routes.items():
@@ -115,7 +115,7 @@ def proxying(tls=None, **routes):
 
 
 def server_tls(authority, *names):
-    """A server's TLS context with a certificate of an authority for these names."""
+    """A server's TLS context with the authority's certificate for these names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
     return context

@@ -1,4 +1,4 @@
-"""One market, as Massive publishes it on loopback and as Yahoo shows it: for tests of reading."""
+"""One market for tests of reading, as Massive publishes it on loopback and as Yahoo shows it."""
 
 from contextlib import contextmanager
 
@@ -28,7 +28,7 @@ def objects_of(securities, days, dataset=STOCKS_DAY):
 
 
 _OBJECTS = {}
-"""Files made before, by the identity of their securities, which live as long as their module."""
+"""Generated files, by the identity of their securities, which live as long as their module."""
 
 
 def _published(securities, days, dataset):
@@ -39,7 +39,7 @@ def _published(securities, days, dataset):
 
 
 def walk(days, first=100.0, volume=10_000, splits=None, step=0.37):
-    """Bars whose prices differ from each other, go up and down by cents, and jump at each split."""
+    """Bars with distinct prices, which move by cents and jump at each split."""
     splits, bars, level = splits or {}, {}, first
     for n, day in enumerate(days):
         new, old = splits.get(day, (1, 1))
@@ -54,7 +54,7 @@ def security(days, splits=None, dividends=None, **named):
 
 
 def same(mine, theirs):
-    """Equal frames but for Yahoo's float32 in the prices."""
+    """Frames are equal, except for Yahoo's float32 in the prices."""
     assert list(mine.columns) == list(theirs.columns)
     assert mine.dtypes.tolist() == theirs.dtypes.tolist()
     assert (mine.index.name, mine.index.dtype) == (theirs.index.name, theirs.index.dtype)
@@ -63,7 +63,7 @@ def same(mine, theirs):
 
 
 class World:
-    """A cache, the files that Massive has, and Yahoo's securities by its symbols."""
+    """A cache, Massive's files, and Yahoo's securities by symbol."""
 
     def __init__(self, place, server, yahoo_server):
         self.place, self.server, self.yahoo = place, server, yahoo_server
@@ -89,6 +89,6 @@ class World:
 
 @contextmanager
 def world(monkeypatch, tmp_path, massive, at_yahoo, days, dataset=STOCKS_DAY):
-    """Massive publishes the `days` of its securities, by its own tickers; Yahoo has what it has."""
+    """Massive publishes the `days` of its securities, by its own tickers; Yahoo has the securities of `at_yahoo`."""
     with loopback.serve(_published(massive, days, dataset)) as server, yahoo(monkeypatch, at_yahoo) as other:
         yield World(Place(tmp_path / "cache", server.endpoint_url, dataset=dataset), server, other)

@@ -1,4 +1,4 @@
-"""The sessions of whole runs, and what is expected of their CSVs."""
+"""The sessions of whole runs, and the expected rows of their CSVs."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ ROWS = [("AAPL", "100.5"), ("MSFT", "20.25"), ("NVDA", "3"), ("ZVZZT", "1")]
 
 
 def rows_of(ticker, days):
-    """What a tracked CSV is to say, read from the market's text by the standard library."""
+    """The expected rows of a tracked CSV, read from the market's text by the standard library."""
     found = {}
     for day in days:
         for row in csv.DictReader(io.StringIO(market_day(day).decode())):

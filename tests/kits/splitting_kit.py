@@ -1,4 +1,4 @@
-"""A day's text cut at once, with its parts by name and the numbers of its tracked rows as numbers."""
+"""A day's text split at once, with its parts by name and its tracked row numbers as numbers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from ingest.splitting.result import SplitResult, SplitSpec
 from ingest.splitting.whole import split
 
 DAY = date(2023, 11, 14)
-"""When the rows of 1700000000000000000 are."""
+"""The date of the timestamp 1700000000000000000."""
 
 
 @dataclass(frozen=True)
 class Parted:
-    """What came of a text."""
+    """The result for a text."""
 
     result: SplitResult
 
@@ -58,5 +58,5 @@ class Parted:
 def parted(
     text: bytes, tracked: Iterable[str], keep_rest: bool = True, dataset: Dataset = STOCKS_DAY, session: date = DAY
 ) -> Parted:
-    """Cut a text. Raises UnreadableFile."""
+    """Split a text. Raises UnreadableFile."""
     return Parted(split(text, SplitSpec(frozenset(tracked), keep_rest, dataset, session)))

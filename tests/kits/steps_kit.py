@@ -1,4 +1,4 @@
-"""How much SQLite has to do: steps of its virtual machine, which grow with the rows it looks at, and never vary."""
+"""Measures SQLite's work: steps of its virtual machine, which grow with the rows it reads, and never vary."""
 
 import sqlite3
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _EVERY = 10
 
 
 def steps_of(action: Callable[[], object]) -> int:
-    """Steps, in tens, of all connections that are opened while `action` runs."""
+    """Steps, in tens, of all connections opened while `action` runs."""
     count = [0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite3, "connect", partial(_connected, sqlite3.connect, count))

@@ -1,4 +1,4 @@
-"""A cache before a run that something disturbs, and what an undisturbed run makes of it."""
+"""A cache before an interrupted run, and the result of an undisturbed run."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ REPLACED = flat([("AAPL", "1.5"), ("BRK.B", "2"), ("MSFT", "3"), ("NEW", "4")])
 
 
 class Story:
-    """A cache as it was before a run, the run, and what an undisturbed one makes of that cache."""
+    """A cache before a run, the run, and what an undisturbed run makes of that cache."""
 
     def __init__(self, folder, server, days, tracked, dataset=STOCKS_DAY):
         self.days, self.tracked = days, tracked
@@ -42,11 +42,11 @@ class Story:
         return self
 
     def finish(self, place, **more):
-        """A run that nobody disturbs; a file that loses rows is agreed to."""
+        """An undisturbed run; files that lose rows are accepted."""
         return place.run(*window(self.days), tracked=self.tracked, concurrency=1, accept=True, **more)
 
     def empty(self, name="killed"):
-        """A place where there is nothing yet."""
+        """A place without a cache."""
         place = Place(self._folder / name, self._url, dataset=self.after.dataset)
         shutil.rmtree(place.root, ignore_errors=True)
         return place
@@ -58,7 +58,7 @@ class Story:
         return place
 
     def check_interrupted(self, place):
-        """What holds at any instant: no file is torn, and what is called done is on disk, or on its way there."""
+        """What holds at any instant: no file is torn, and all that is recorded as done is on disk, or intended."""
         for name, data in place.tiers().items():
             assert name.endswith(".tmp") or data in self._seen[name], f"{name} is torn"
         manifest = place.root / "manifest.sqlite"
@@ -75,7 +75,7 @@ class Story:
 
 
 def _check_parts(place):
-    """The parts of committed sessions are there; those of intended ones at least under their temporary names."""
+    """The parts of committed sessions exist; those of intended ones at least under their temporary names."""
     intents = {day: json.loads(record) for day, record in place.query("SELECT session, record FROM intents")}
     columns = "session, tracked_sha256, archive_sha256"
     for session, *hashes in place.query(f"SELECT {columns} FROM sessions WHERE held = 'committed'"):
@@ -97,12 +97,12 @@ def _check_csvs(place):
 
 
 def sha256(path):
-    """None where there is no file."""
+    """The hash of a file; None without a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
 def make_outdated(place):
-    """Have a cache's CSVs as an earlier version wrote them: whole numbers without a point."""
+    """Rewrite a cache's CSVs as an earlier version did: whole numbers without a point."""
     folder = CsvFolder(place.tracked, place.dataset)
     with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db, db:
         files = db.execute("SELECT ticker, period FROM projections WHERE sha256 IS NOT NULL").fetchall()

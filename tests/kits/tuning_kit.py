@@ -9,5 +9,5 @@ from ingest.settings import tuning
 
 
 def tune(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Let settings that are made from here on have other thresholds and waits; those of an earlier call stay."""
+    """Give new settings from here on other thresholds and waits; changes of earlier calls stay."""
     monkeypatch.setattr(tuning, "DEFAULT", replace(tuning.DEFAULT, **changes))

@@ -1,7 +1,7 @@
-"""A small Yahoo on loopback, for the real yfinance: its chart endpoint, with Yahoo's own adjustments and noise.
+"""A small Yahoo on loopback for the real yfinance: its chart endpoint, with Yahoo's adjustments and noise.
 
-A `Security` is given as it was traded. What is served of it is what Yahoo makes of that: prices divided by all later
-splits and rounded to float32, volumes multiplied, dividends divided, and an adjusted close.
+A `Security` is given as traded. It is served as Yahoo does: prices divided by all later splits and rounded to float32,
+volumes multiplied, dividends divided, and an adjusted close.
 """
 
 import json
@@ -35,10 +35,10 @@ _UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "descriptio
 class Security:
     """Bars by day as (open, high, low, close, volume), splits by ex-date as (new, old), dividends by ex-date.
 
-    `gains` are capital gains by ex-date, which Yahoo lists of funds. `listed` are dividends that it lists with another
-    amount than its adjusted close takes out. A bar that is None is a row without numbers, a day without one is a gap:
-    its events stay. Events are listed so long `ahead` of what is asked for. `zone` and `opens` say when its days begin
-    at Yahoo. `within` has bars within days by Yahoo's interval and their begin; None where it has no numbers.
+    `gains` are capital gains by ex-date, which Yahoo lists for funds. `listed` has dividends that Yahoo lists with
+    another amount than its adjusted close deducts. A bar that is None is a row without numbers, a day without one is a
+    gap: its events stay. Events are listed up to `ahead` of the requested window. `zone` and `opens` say when its days
+    begin at Yahoo. `within` has intraday bars by Yahoo's interval and their start; None is a bar without numbers.
     """
 
     bars: dict[date, tuple[float, float, float, float, float] | None]
@@ -53,7 +53,7 @@ class Security:
     ahead: timedelta = timedelta(0)
 
     def opening(self, day):
-        """The stamp of a day's bar."""
+        """The timestamp of a day's bar."""
         return int(datetime.combine(day, self.opens, ZoneInfo(self.zone)).timestamp())
 
     def later_splits(self, day):
@@ -77,19 +77,19 @@ class Security:
 
 
 def flat_bars(days, close=100.0, volume=1000):
-    """Bars whose four prices are one, a cent more each day."""
+    """Bars with four equal prices, which rise a cent a day."""
     return {day: (*[round(close + n / 100, 2)] * 4, volume + n) for n, day in enumerate(days)}
 
 
 def past_sessions(count, dataset=STOCKS_DAY):
-    """The last sessions that are over for an hour, ascending."""
+    """The last sessions that ended at least an hour ago, ascending."""
     end = newest_session(dataset)
     calendar = calendars.Calendar.of(dataset.calendar)
     return list(calendar.between(end - timedelta(days=2 * count + 10), end))[-count:]
 
 
 def plain_history(symbol, **arguments):
-    """What yfinance itself gives, without its warnings of its own use of pandas."""
+    """What yfinance itself returns, without its pandas deprecation warnings."""
     import yfinance
 
     with warnings.catch_warnings():
@@ -126,7 +126,7 @@ def chart(ticker, security, first, last):
 
 
 def intraday_chart(ticker, security, interval, prepost, first, last):
-    """The answer for bars within days: no adjusted close, and the hours of each day."""
+    """The answer for intraday bars: no adjusted close, but the hours of each day."""
     known = security.within[interval]
     begins = [at for at in sorted(known) if first <= at.timestamp() < last and (prepost or is_regular(at))]
     names = ("open", "high", "low", "close", "volume")
@@ -148,7 +148,7 @@ def _within(bar, place, factor):
 
 
 def _beyond(interval, first, last):
-    """What Yahoo answers where more minutes are asked for than it gives."""
+    """Yahoo's answer to a request for more minutes than it serves."""
     if interval == "1m" and last - first > 8 * 86400:
         why = "Only 8 days worth of 1m granularity data are allowed to be fetched per request."
         words = f"1m data not available for startTime={first} and endTime={last}. {why}"
@@ -267,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Yahoo(ThreadingHTTPServer):
-    """The running server. `securities` by Yahoo's symbol; `asked` are the symbols whose bars were asked for.
+    """The running server. `securities` by Yahoo's symbol; `asked` has the symbols whose bars were requested.
 
     `faults` by symbol, or "*" for all: a list of what its next answers are (a status, "drop", "hang"), or one for ever.
     """
@@ -290,7 +290,7 @@ class Yahoo(ThreadingHTTPServer):
 
 @contextmanager
 def yahoo(monkeypatch, securities):
-    """Serve securities to the real yfinance of this process while the block lasts; other hosts are refused."""
+    """Serve securities to this process's real yfinance until the block is left; other hosts are refused."""
     server = Yahoo(securities)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -314,7 +314,7 @@ def yahoo(monkeypatch, securities):
 
 @pytest.fixture
 def fresh_yfinance(tmp_path, monkeypatch):
-    """No answer, crumb or time zone of another test, none of this computer's user, and no pauses."""
+    """Use no answer, crumb or time zone of another test or of this computer's user, and no pauses."""
     import yfinance
     from yfinance import cache
     from yfinance.data import YfData

@@ -1,4 +1,4 @@
-"""A file cut chunk by chunk is cut as a whole text is, wherever its chunks and its members end."""
+"""A file split in chunks gives the same as a whole text, wherever its chunks and members end."""
 
 import gzip
 import hashlib
@@ -38,7 +38,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 
 def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session=DAY, block=BLOCK):
-    """What comes of a text in chunks of a size, and the bytes of its parts."""
+    """The result for a text in chunks of a size, and the bytes of its parts."""
     for cut in ("lines", "polars"):
         files = {tier: io.BytesIO() for tier in ("tracked", "archive")[: 1 + keep_rest]}
         pieces = (text[at : at + 16] for at in range(0, len(text), 16))

@@ -50,7 +50,7 @@ PER_SECOND = (1, 10**3, 10**6, 10**7, 10**9, 10**9, 10**9)
 
 
 class Shape:
-    """How one file is written: drawn once, the same for all of its rows, as in a file of the vendor's."""
+    """How one file is written: drawn once and the same for all of its rows, as in the vendor's files."""
 
     def __init__(self, dataset, session, chance):
         self.dataset, self.session, self._chance = dataset, session, chance
