@@ -148,7 +148,7 @@ class TestRun:
         assert (done.exit_code, [one.dataset for one in done.finished]) == (130, [STOCKS_DAY.name])
         assert place.query("SELECT dataset, exit_code FROM runs") == [(STOCKS_DAY.name, 130)]
 
-    def test_what_is_too_large_waits_for_who_agrees_and_the_others_have_their_turn(self, place):
+    def test_a_large_download_waits_for_confirmation_while_the_others_have_their_turn(self, place):
         large, small = (2 * len(pack(flat(ROWS[one]))) for one in (STOCKS_DAY, FOREX))
         with pytest.MonkeyPatch.context() as patched:
             tune(patched, ask_from=(large + small) // 2)
@@ -191,12 +191,12 @@ class TestRun:
         assert len(list(coins.glob("*.csv"))) == 2
 
 
-class TestWhatIsHeld:
+class TestStoredDatasets:
     @pytest.fixture(autouse=True)
     def filled(self, place):
         assert place.here("run", *BOTH, *SPAN).code == 0
 
-    def test_status_tells_of_all_that_is_held(self, place):
+    def test_status_reports_all_stored_datasets(self, place):
         both = lines(place.here("status", "--json"))
         assert [(one["dataset"], one["source_rows"]) for one in both] == [(STOCKS_DAY.name, 4), (CRYPTO.name, 4)]
         (one,) = lines(place.here("status", "--json", "-d", "crypto-day"))
@@ -205,7 +205,7 @@ class TestWhatIsHeld:
         assert [one["dataset"] for one in three] == [FOREX.name, STOCKS_DAY.name, CRYPTO.name]
         assert place.here("status").out.count("tracked parts") == 2
 
-    def test_age_counts_for_each_that_is_asked_for_and_for_no_other(self, place):
+    def test_age_counts_only_for_the_requested_datasets(self, place):
         with patch("ingest.maintenance.status.today", return_value=DAYS[-1]):
             assert place.here("status", "--max-age", "0").code == 0
             stale = place.here("status", "--max-age", "0", "-d", "forex-day", "-d", "crypto-day")
@@ -331,7 +331,7 @@ class TestCompletion:
     def test_what_is_begun_is_finished(self, command):
         assert self.completed(f"ingest {command} cry", "bash").split() == ["crypto-day", "crypto-minute"]
 
-    def test_who_has_begun_a_full_name_is_offered_full_ones(self):
+    def test_the_start_of_a_full_name_is_completed_with_full_names(self):
         assert self.completed("ingest run -d us_options", "bash").split() == [
             "us_options_opra/day_aggs_v1",
             "us_options_opra/minute_aggs_v1",

@@ -125,7 +125,7 @@ def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> No
         assert len(list(dataset.folder(cache / "massive_cache").glob("*.csv.gz"))) in sessions
 
 
-def test_a_dataset_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_an_unknown_dataset_is_refused_before_anything_starts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ingest", "demo", "--dataset", "option-day"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

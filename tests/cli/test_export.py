@@ -76,7 +76,7 @@ def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place
     assert {path.name for path in folder.iterdir()} == others | {"AAPL_1d.csv", "BAC_pL_1d.csv"}
 
 
-def test_tickers_of_which_nothing_is_held_are_named(place):
+def test_tickers_without_stored_rows_are_named(place):
     some = place.cli("export", "AAPL", "NOSUCH", "--out", "files")
     assert (some.returncode, some.stderr) == (3, "warning: no data for NOSUCH\n")
     none = place.cli("export", "NOSUCH", "--out", "files")
@@ -85,7 +85,7 @@ def test_tickers_of_which_nothing_is_held_are_named(place):
     assert "ingest run" not in none.stderr  # which would bring nothing of that name
 
 
-def test_a_dataset_of_which_nothing_is_held_is_named_with_the_command_that_fetches_it(place):
+def test_an_empty_dataset_is_named_with_the_command_that_downloads_it(place):
     done = place.here("export", "X:BTC-USD", "--out", "files")
     assert done.code == 4
     assert "no data for crypto-day. Run `ingest run --dataset crypto-day` to download it." in done.err

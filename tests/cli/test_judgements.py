@@ -130,14 +130,14 @@ def test_findings_are_listed_by_session_and_kind(odd):
     assert odd.reassembled(DAYS[0]) == flat([*ROWS, ("T05", "9"), (f"{ESCAPE}[bold]", "-1")])
 
 
-def test_they_are_told_by_status(odd):
+def test_status_reports_them(odd):
     odd.run(*SPAN)
     told = odd.here("status", COLUMNS="300").out
     assert "negative or zero price in 1" in told
     assert "`ingest findings`" in told
 
 
-def test_a_kind_that_there_is_not_is_refused_by_name(place):
+def test_an_unknown_kind_is_refused_by_name(place):
     told = place.here("findings", "--kind", "strange")
     assert told.code == 2
     assert "low above high" in told.err

@@ -35,14 +35,14 @@ def test_an_empty_cache_asks_the_source_and_writes_nothing(place):
     assert not place.root.exists()
 
 
-def test_what_is_held_and_what_was_replaced_since(place):
+def test_stored_files_and_files_republished_since(place):
     place.run(DAYS[3], DAYS[6])
     place.server.put(key(DAYS[4]), pack(flat([("AAPL", "1.5")])))
     held = [row["held"] for row in listed(place).values()]
     assert held == ["none"] * 3 + ["committed", "replaced", "committed", "committed"] + ["none"] * 5
 
 
-def test_what_a_run_has_found_out_is_asked_at_its_edges_alone(place):
+def test_only_the_edges_of_known_permissions_are_probed(place):
     place.run(DAYS[0], DAYS[-1])
     before = len(place.server.requests)
     rows = listed(place)
@@ -51,7 +51,7 @@ def test_what_a_run_has_found_out_is_asked_at_its_edges_alone(place):
     assert sum(row["permitted"] for row in rows.values()) == 9
 
 
-def test_a_plan_that_has_changed_since_the_last_run_is_seen(place):
+def test_a_subscription_changed_since_the_last_run_is_noticed(place):
     place.run(DAYS[0], DAYS[-1])
     place.server.forbidden.add(key(DAYS[3]))
     assert sum(row["permitted"] for row in listed(place).values()) == 8

@@ -156,7 +156,7 @@ def test_a_reader_that_is_gone_is_no_error(place: Place, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "status", "export"])
-def test_an_answer_that_cannot_be_written_is_no_success_and_a_deed_is(place: Place, name: str) -> None:
+def test_a_lost_answer_is_a_failure_but_work_done_is_not(place: Place, name: str) -> None:
     arguments, code = COMMANDS[name]
     with full() as out:
         found, said = ended(place, *name.split(), *arguments, out=out)
@@ -173,7 +173,7 @@ def test_streams_that_are_closed_from_the_start(place: Place, how: str, told: bo
     assert said == ("error: the output cannot be written: Bad file descriptor\n" if told else "")
 
 
-def test_a_code_of_its_own_comes_before_that_nobody_hears_it(place: Place) -> None:
+def test_a_commands_own_exit_code_comes_before_lost_output(place: Place) -> None:
     with full() as out, full() as err:
         assert ended(place, "status", "--max-age", 3, out=out, err=err)[0] == 3
         assert ended(place, "--nonsense", out=out, err=err)[0] == 2
@@ -191,13 +191,13 @@ def whole(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("way", "arguments"), [(full, ()), (unread, ("--json",)), (hung_up, ())])
-def test_a_run_that_nobody_hears_is_a_run(empty: Place, way: object, arguments: tuple[str, ...]) -> None:
+def test_a_run_completes_when_its_output_is_lost(empty: Place, way: object, arguments: tuple[str, ...]) -> None:
     with way() as out:  # type: ignore[operator]
         assert ended(empty, "run", *SPAN, *arguments, out=out, err=out)[0] == 0
     whole(empty)
 
 
-def test_a_run_without_streams_is_a_run_and_writes_into_no_file_of_the_cache(empty: Place) -> None:
+def test_a_run_without_streams_completes_and_writes_into_no_file_of_the_cache(empty: Place) -> None:
     assert closed(empty, "<&- >&- 2>&-", "run", *SPAN)[0] == 0
     whole(empty)
 

@@ -84,7 +84,7 @@ def test_a_file_that_lost_more_than_a_tenth_of_its_rows_is_held_back(place, serv
     assert place.tiers() == before
 
 
-def test_it_is_fetched_once_alone(place, server):
+def test_it_is_downloaded_only_once(place, server):
     server.put(key(DAY), pack(FEWER))
     ran = place.run(*SPAN)
     assert ran.gets == [DAY]  # its bytes are no doubt what was published
@@ -196,7 +196,7 @@ def test_a_first_version_that_cannot_be_read_is_listed_without_an_older_one(serv
 # show
 
 
-def test_show_tells_which_rows_it_would_take_away(held_back):
+def test_show_names_the_rows_that_it_would_remove(held_back):
     told = held_back.here("quarantine", "show", DAY)
     assert told.code == 0
     assert "5 of the 40 rows stored, of 5 tickers: T00, T01, T02, T03, T04." in told.out

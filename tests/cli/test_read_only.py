@@ -60,7 +60,7 @@ COMMANDS = [
 ]
 
 
-def test_who_may_only_read_is_told_the_same_as_the_owner(reader, folder):
+def test_a_reader_without_write_permission_sees_the_same_as_the_owner(reader, folder):
     with loopback.serve(market_objects(DAYS)) as server:
         place = Place(folder / "owned" / "cache", server.endpoint_url)
         place.run(*window(DAYS))

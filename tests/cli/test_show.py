@@ -237,7 +237,7 @@ def test_a_warning_is_said_before_an_error_too(show, capsys):
     assert capsys.readouterr().err.startswith("warning: NOSUCH is not looked up at Yahoo")
 
 
-def test_without_fetch_nothing_is_asked_of_anybody(show, here):
+def test_without_fetch_no_source_is_queried(show, here):
     here.place.run(DAYS[100], DAYS[-1], tracked={"AAPL"})
     before = len(here.server.requests)
     assert closes(found(show, fetch=False, adjust="none")) == traded(DAYS[100:])
@@ -246,7 +246,7 @@ def test_without_fetch_nothing_is_asked_of_anybody(show, here):
     assert (len(here.server.requests), here.yahoo.asked) == (before, [])
 
 
-def test_a_seam_is_not_crossed_unless_told_to(monkeypatch, tmp_path, capsys):
+def test_a_gap_is_not_crossed_by_default(monkeypatch, tmp_path, capsys):
     reused = security([*DAYS[:20], *DAYS[100:]], {DAYS[110]: (2, 1)})
     with world(monkeypatch, tmp_path, {"MSFT": security(DAYS), "ZZZ": reused}, {"ZZZ": reused}, DAYS) as here:
         look, config = Display(10, None, False, True), here.config()

@@ -67,7 +67,7 @@ def test_sessions_that_were_kept_without_the_rest_are_named(loopback_keys, tmp_p
     assert f"BRK.B: no rows stored; 6 sessions were stored without it: `ingest run --start {DAYS[0]}" in done.stdout
 
 
-def test_a_ticker_of_which_nothing_is_held_is_added_and_who_may_be_meant_is_said(place):
+def test_a_ticker_without_stored_rows_is_added_with_a_suggestion(place):
     done = track(place, "add", "APPL", "ZZZZ")
     assert [line for line in done.stdout.splitlines() if "no row" in line] == [
         "APPL: no rows stored (did you mean AAPL?)",
@@ -96,7 +96,7 @@ def test_while_a_run_holds_the_cache_nothing_changes(place):
 
 
 @pytest.mark.parametrize("ticker", ["A B", "", "X" * 300, "A\u200b"])
-def test_what_is_no_ticker_changes_nothing(place, ticker):
+def test_an_invalid_ticker_changes_nothing(place, ticker):
     before = stocks(place)
     assert track(place, "add", "MSFT", ticker).returncode == 2
     assert stocks(place) == before
@@ -113,7 +113,7 @@ def test_a_comment_is_no_ticker(place):
     assert (track(place, "add", "A#B").returncode, stocks(place)) == (2, before)
 
 
-def test_a_ticker_of_a_dataset_of_which_nothing_is_held_yet_goes_into_its_list(place):
+def test_a_ticker_of_an_empty_dataset_goes_into_its_list(place):
     done = track(place, "add", "C:EUR-USD", "C:*-JPY")
     assert (done.returncode, done.stderr) == (0, "")
     assert (place.root.parent / "forex-day.txt").read_text() == "C:EUR-USD\nC:*-JPY\n"

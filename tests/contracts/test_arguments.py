@@ -102,7 +102,7 @@ def test_what_is_no_name_is_an_error_that_says_so(call, function, argument, valu
         call(function, **{argument: value})
 
 
-def test_a_kind_of_finding_that_there_is_not_is_an_error(call):
+def test_an_unknown_kind_of_finding_is_an_error(call):
     with pytest.raises(UsageError, match="finding 'low abvoe high'; did you mean 'low above high'"):
         call("findings", kind="low abvoe high")
     with pytest.raises(UsageError, match=r"finding 'x'; .*low above high"):

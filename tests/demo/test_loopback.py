@@ -204,7 +204,7 @@ def test_a_part_that_is_said_to_begin_elsewhere(connect):
     ("lacks", "status"),
     [((), 412), (("if-match",), 200), (("if-range",), 412), (("if-match", "if-range"), 206), (("range",), 412)],
 )
-def test_conditions_that_do_not_hold_and_servers_that_lack_them(connect, lacks, status):
+def test_conditions_that_do_not_hold_and_servers_that_ignore_them(connect, lacks, status):
     with loopback.serve({KEY: BODY}, faults=faults.always(faults.Heedless(lacks))) as server:
         client = connect(server)
         asked = {"Bucket": "flatfiles", "Key": KEY, "Range": "bytes=3-9", "IfMatch": '"stale"'}
@@ -278,7 +278,7 @@ def test_one_page_of_a_listing_fails(connect):
         assert [*chain(*listed(client))] == keys
 
 
-def test_scripts_are_told_by_their_seed():
+def test_a_seed_determines_its_script():
     def struck(seed, order):
         script = faults.some_of([faults.SLOW_DOWN, faults.ResetBefore()], seed)
         return {key: [script(Request("GET", key, {}, nth)) for nth in range(1, 6)] for key in order}

@@ -67,7 +67,7 @@ def test_the_tickers_that_break_parsers_are_there_and_the_known_ones(market):
     assert set(facts.split()) | {"ADSw", "AMpB", "AMPB", "CON.A"} <= set(HOSTILE_TICKERS)
 
 
-def test_volumes_have_decimals_since_the_day_they_do(market):
+def test_volumes_have_decimals_since_the_first_fractional_session(market):
     def volumes(day):
         return [line.split(b",")[1] for line in market.day(day).splitlines()[1:]]
 

@@ -29,7 +29,7 @@ def test_rows_that_do_not_fit_are_counted(columns, data):
 
 @example(8)
 @given(st.integers(1, 1000))
-def test_what_one_row_has_too_many_another_cannot_miss(columns):
+def test_a_surplus_in_one_row_does_not_hide_a_shortfall_in_another(columns):
     assert found(columns, [columns + 256] + [max(1, columns - 1)] * 256) != ()
     if columns > 256:
         assert found(columns, [columns + 256, columns - 256, columns]) == (Finding(MISFITS, 2),)

@@ -173,7 +173,7 @@ class TestRepeatsOfBars:
 class TestDatesOfBars:
     @settings(max_examples=30)
     @given(st.lists(st.sampled_from([*range(-571, 871, 160), "soon", "", "9" * 30]), max_size=12), st.integers(1, 300))
-    def test_those_of_other_dates_and_those_that_are_none_are_told(self, stamps, size):
+    def test_timestamps_of_other_dates_and_invalid_ones_are_reported(self, stamps, size):
         opening = int(datetime(DAY.year, DAY.month, DAY.day, 9, 30, tzinfo=NEW_YORK).timestamp())
         stamps = [0, *stamps]  # a file without one of its session is refused
         texts = [str((opening + 60 * one) * 10**9) if isinstance(one, int) else one for one in stamps]
@@ -277,7 +277,7 @@ class TestRowNumbers:
 
 
 class TestAhead:
-    def test_they_come_in_order_and_one_at_most_is_made_before_it_is_asked_for(self):
+    def test_texts_come_in_order_and_at_most_one_is_made_in_advance(self):
         made = []
 
         def texts():
@@ -300,7 +300,7 @@ class TestAhead:
         with pytest.raises(UnreadableFile, match="torn"):
             next(each)
 
-    def test_who_takes_no_more_leaves_no_thread_behind(self):
+    def test_a_consumer_that_stops_leaves_no_thread_behind(self):
         before = threading.active_count()
         each = ahead(b"text" for _ in range(5))
         next(each)

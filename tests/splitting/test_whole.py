@@ -248,7 +248,7 @@ class TestWhatCannotBeUnderstood:
             _split(HEADER.replace(b"window_start", b"close") + _row("A"), "A")
 
     @pytest.mark.parametrize("name", STOCKS_DAY.optional)
-    def test_an_optional_column_may_lack(self, name: str) -> None:
+    def test_an_optional_column_may_be_missing(self, name: str) -> None:
         header = HEADER.replace(b"," + name.encode(), b"")
         text = header + b"A,1,1,1,1,1,1\n"
         cut = _split(text, "A")
@@ -263,7 +263,7 @@ class TestWhatCannotBeUnderstood:
 
     @pytest.mark.parametrize("column", range(1, 6))
     @pytest.mark.parametrize("row", [0, 1, 2])
-    def test_a_number_that_is_none_is_refused_in_any_column_and_row(self, column: int, row: int) -> None:
+    def test_an_invalid_number_is_refused_in_any_column_and_row(self, column: int, row: int) -> None:
         rows = [_row(ticker).split(b",") for ticker in ("A", "B", "C")]
         rows[row][column] = b"1,2"[:1] + b"x"
         with pytest.raises(UnreadableFile, match="cannot be parsed"):
