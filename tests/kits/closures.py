@@ -1,4 +1,4 @@
-"""The source of the tables in `ingest/closures/`: `python -m tests.closures` rewrites them."""
+"""The source of the tables in `ingest/market/closures/`: `python -m tests.kits.closures` rewrites them."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ def main() -> None:
 def _write(name: str, title: str, lines: Iterable[str]) -> None:
     head = (
         f"# {title}, {FIRST_SESSION} to {LAST_DAY}, as exchange_calendars "
-        f"{version('exchange_calendars')} computes them.\n# `python -m tests.closures` writes this file.\n"
+        f"{version('exchange_calendars')} computes them.\n# `python -m tests.kits.closures` writes this file.\n"
     )
     (FOLDER / f"{name}.txt").write_text(head + "".join(lines))
 

@@ -117,7 +117,7 @@ class TestClosures:
         assert not CALENDAR.is_session(date(2101, 1, 3))
 
     def test_the_table_is_what_exchange_calendars_computes(self) -> None:
-        assert sorted(CALENDAR.closures) == list(computed("XNYS")), "run `python -m tests.closures`"
+        assert sorted(CALENDAR.closures) == list(computed("XNYS")), "run `python -m tests.kits.closures`"
 
 
 class TestHours:
@@ -135,7 +135,7 @@ class TestHours:
         assert CALENDAR.close(day) == close
 
     def test_the_table_of_early_closes_is_what_exchange_calendars_computes(self) -> None:
-        assert dict(CALENDAR.early) == dict(early_closes("XNYS")), "run `python -m tests.closures`"
+        assert dict(CALENDAR.early) == dict(early_closes("XNYS")), "run `python -m tests.kits.closures`"
         assert all(CALENDAR.is_session(day) for day in CALENDAR.early)
 
     @pytest.mark.parametrize("market", ["daily", "forex", "CMES"])
