@@ -13,4 +13,4 @@ def schema_of(columns: Sequence[str]) -> dict[str, str]:
 
 
 SCHEMA = schema_of(("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"))
-"""Those of a stocks day file."""
+"""The columns of a stocks day file."""

@@ -20,7 +20,7 @@ from ingest.splitting.diff import Difference, Rows
 Hashes = npt.NDArray[np.uint64]
 
 TURN = threading.Lock()
-"""Held while large versions are compared, so that only one session is at a time."""
+"""Held while large versions are compared: one session at a time."""
 
 _BUCKETS = np.arange(1, 64, dtype=np.uint64) << np.uint64(58)
 

@@ -57,7 +57,7 @@ def lines(told):
 
 
 def unlistable(*datasets, code="AccessDenied"):
-    """Listings of these datasets are refused."""
+    """A script that refuses to list these datasets."""
     prefixes = tuple(f"{one.prefix}/" for one in datasets)
     return lambda asked: Status(403, code) if not asked.key and asked.query["prefix"].startswith(prefixes) else None
 
@@ -215,7 +215,7 @@ class TestStoredDatasets:
             )
         with patch(
             "ingest.maintenance.status.today", return_value=date(2025, 3, 8)
-        ):  # a Saturday: a session of crypto alone
+        ):  # a Saturday: only crypto has a session
             assert place.here("status", "--max-age", "0").code == 0
             assert place.here("status", "--max-age", "0", "-d", "crypto-day").code == 3
 
@@ -305,7 +305,7 @@ class TestStoredDatasets:
 
 class TestCompletion:
     def completed(self, words, shell="zsh"):
-        """What a shell is offered after these words, asked as Typer's scripts ask."""
+        """The completions of a shell after these words, requested like in Typer's scripts."""
         asked = {"_INGEST_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words}
         asked |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
         code = "from ingest.__main__ import main; main()"

@@ -1,4 +1,4 @@
-"""`ingest demo`, as a person starts it."""
+"""`ingest demo`, started like a user would."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ needs_seaweed = pytest.mark.skipif(not seaweed.available(), reason="no SeaweedFS
 
 
 def weeds_of(parent: int) -> list[int]:
-    """Processes whose command line names SeaweedFS and that belong to a process or to nobody any more."""
+    """Processes of SeaweedFS with this parent."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -54,7 +54,7 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
     cache = tmp_path / "cache" / "demo"
     assert (cache / "data_cache" / "AAPL_1d_data.csv").read_text().startswith("Date,Open,High,Low,Close,Volume\n20")
     assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
-    # The README's lines of Python.
+    # The Python lines of the README.
     config = str(cache / "config.toml")
     with pytest.warns(IngestWarning, match="not stored"):
         prices = ingest.get_smart_data("AAPL", "2mo", data_source="massive", fetch=False, config=config)

@@ -69,7 +69,7 @@ def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place
     }
     for name in others:
         (folder / name).write_text("mine")
-    with writing_in(folder, lambda name: False):  # another export, which is going on
+    with writing_in(folder, lambda name: False):  # another export in progress
         assert place.here(*arguments).code == 0
         assert left < {path.name for path in folder.iterdir()}
     assert place.here(*arguments).code == 0
@@ -82,7 +82,7 @@ def test_tickers_without_stored_rows_are_named(place):
     none = place.cli("export", "NOSUCH", "--out", "files")
     assert (none.returncode, "no data for NOSUCH" in none.stderr) == (4, True)
     assert "error: nothing is exported: no data for NOSUCH in this window" in none.stderr
-    assert "ingest run" not in none.stderr  # which would bring nothing of that name
+    assert "ingest run" not in none.stderr  # which would not download that name
 
 
 def test_an_empty_dataset_is_named_with_the_command_that_downloads_it(place):
@@ -113,7 +113,7 @@ def test_what_makes_no_sense_is_named(place, tmp_path, flags, words):
 
 def test_what_a_spreadsheet_would_run_is_named_on_one_line(loopback_keys, tmp_path):
     names = ["=HYPERLINK(1)", "+1", "-1", "@SUM", "A=1", "AAPL"]
-    text = flat([(name, "-1.5") for name in names])  # a negative number is no formula
+    text = flat([(name, "-1.5") for name in names])  # a negative number is not a formula
     with loopback.serve({key(DAYS[0]): pack(text)}) as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(DAYS[0], DAYS[0], tracked=set())

@@ -90,12 +90,12 @@ def test_a_hint_is_part_of_the_message_in_json() -> None:
 
 
 def test_what_is_quoted_runs_nothing() -> None:
-    """A name may hold the codes of a terminal."""
+    """A name may contain terminal escape codes."""
     assert told(UsageError("x", Call("verify\x1b[2J", "now"))) == "x. Run `ingest verify\\x1b[2J` now."
 
 
 def _calls(name: str) -> list[ast.Call]:
-    """The places that make hints with this function."""
+    """The calls that make hints with this function."""
     trees = [path.read_text(encoding="utf-8") for path in BELOW]
     calls = [
         node
@@ -165,7 +165,7 @@ def test_below_the_command_line_no_message_speaks_of_commands_or_flags() -> None
 
 
 def _texts(tree: ast.Module) -> list[ast.Constant]:
-    """All texts but docstrings."""
+    """All strings except docstrings."""
     loose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     every = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in loose]
     return [node for node in every if isinstance(node.value, str)]

@@ -16,7 +16,7 @@ ESCAPE = "\x1b[31mred"
 
 
 def text(*changes):
-    """A day of twenty tickers, some of them with another price, gone (None) or new."""
+    """A day of twenty tickers, some with another price, removed (None) or new."""
     rows = dict(ROWS) | dict(changes)
     lines = [f"{ticker},1000,{price},{price},{price},{price},1,1" for ticker, price in sorted(rows.items()) if price]
     return "\n".join([HEADER, *lines, ""]).encode()
@@ -41,7 +41,7 @@ def listed(place, *arguments):
 
 @pytest.fixture
 def corrected(place, server):
-    """A cache after three of its files were published again: with other values, with other rows, with equal rows."""
+    """A cache after three of its files were republished: with other values, with other rows, with equal rows."""
     place.run(*SPAN, tracked={"T03", "T04"})
     server.put(key(DAYS[1]), pack(text(("T03", "7.5"), ("T10", "8"))))
     server.put(key(DAYS[2]), pack(text(("T04", None), ("T99", "5"))))

@@ -28,7 +28,7 @@ OWN = None
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A filled cache, and its source; whatever a command does here, the others must not mind."""
+    """A filled cache and its source, shared by commands that must not affect each other."""
     folder = tmp_path_factory.mktemp("output")
     write_keys(folder / "credentials")
     with loopback.serve(market_objects(DAYS)) as server, pytest.MonkeyPatch.context() as patch:
@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture
 def empty(place: Place, tmp_path: Path) -> Place:
-    """The same source, and a cache of this test alone."""
+    """The same source, and a cache only for this test."""
     return Place(tmp_path / "cache", place.endpoint_url)
 
 
@@ -52,7 +52,7 @@ def empty(place: Place, tmp_path: Path) -> Place:
 
 @contextmanager
 def full() -> Iterator[int]:
-    """A disk without room."""
+    """A full disk."""
     number = os.open("/dev/full", os.O_WRONLY)
     yield number
     os.close(number)
@@ -79,7 +79,7 @@ def hung_up() -> Iterator[int]:
 def ended(
     place: Place, *arguments: object, out: int, err: int = subprocess.PIPE, **environment: str
 ) -> tuple[int, str]:
-    """A command's exit code and what it said on stderr."""
+    """A command's exit code and its stderr."""
     done = subprocess.run(
         place.command(*arguments),
         env=place.environment(**environment),
@@ -97,7 +97,7 @@ def ended(
 
 
 def closed(place: Place, how: str, *arguments: object) -> tuple[int, str]:
-    """A command that a shell starts without some of its streams; exit code, and stderr where it has one."""
+    """A command that a shell starts without some of its streams; returns the exit code, and any stderr."""
     command = ["sh", "-c", f'exec "$@" {how}', "sh", *place.command(*arguments)]
     done = subprocess.run(
         command, env=place.environment(), cwd=place.root.parent, capture_output=True, text=True, timeout=60, check=False
@@ -248,7 +248,7 @@ ENCODINGS = [
 
 @pytest.fixture(scope="module")
 def odd(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A filled cache below a folder whose name few encodings have, and no encoding all of it."""
+    """A filled cache below a folder whose name few encodings can represent, and none in full."""
     folder = tmp_path_factory.mktemp("odd") / os.fsdecode("Zürich € ".encode() + b"\xff")
     folder.mkdir()
     there = Place(folder / "cache", place.endpoint_url)
@@ -263,7 +263,7 @@ def test_characters_that_the_output_does_not_have_are_replaced(odd: Place, encod
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\\udcff/cache" in done.stdout
     found = json.loads(odd.cli("status", "--json", **encoding).stdout)
-    if "LC_ALL" not in encoding:  # there, names of files are read in another way
+    if "LC_ALL" not in encoding:  # which changes how file names are read
         assert found["root"] == str(odd.root)
 
 

@@ -22,7 +22,7 @@ DAY, OTHER, NEVER = DAYS[2], DAYS[4], date(2025, 6, 2)
 ROWS = [*((f"T{n:02}", f"{n + 1}") for n in range(38)), ("AAPL", "100.5"), ("TRUE", "7")]
 HELD = flat(ROWS)
 FEWER = flat(ROWS[5:])
-"""Five of forty rows fewer."""
+"""The file without five of its forty rows."""
 SPANNING = ("--start", str(SPAN[0]), "--end", str(SPAN[1]))
 
 
@@ -41,7 +41,7 @@ def place(server, tmp_path):
 
 @pytest.fixture
 def held_back(place, server):
-    """The place when a run has refused a republished file that takes five of forty rows away."""
+    """The place after a run has refused a republished file that removes five of forty rows."""
     server.put(key(DAY), pack(FEWER))
     assert place.run(*SPAN).finished.exit_code == 3
     return place
@@ -87,7 +87,7 @@ def test_a_file_that_lost_more_than_a_tenth_of_its_rows_is_held_back(place, serv
 def test_it_is_downloaded_only_once(place, server):
     server.put(key(DAY), pack(FEWER))
     ran = place.run(*SPAN)
-    assert ran.gets == [DAY]  # its bytes are no doubt what was published
+    assert ran.gets == [DAY]  # its bytes are surely those that were published
     (event,) = ran.of(events.Quarantined)
     assert (event.session, event.acceptable) == (DAY, True)
 
@@ -127,7 +127,7 @@ def test_what_a_run_dropped_does_not_count(server, tmp_path):
     server.put(key(DAY), pack(FEWER))
     assert place.run(*SPAN, save_others=False).finished.exit_code == 0
     server.put(key(DAY), pack(flat([one for one in ROWS if one[0] != "TRUE"])))
-    assert place.run(*SPAN, save_others=False).finished.exit_code == 3  # one of the two that are tracked
+    assert place.run(*SPAN, save_others=False).finished.exit_code == 3  # one of the two tracked rows
 
 
 def test_a_run_that_accepts_applies_it(place, server):
@@ -255,7 +255,7 @@ def test_show_prints_how_it_begins_as_far_as_it_unpacks(place, server, data, ope
 
 def test_a_damaged_file_begins_as_far_as_the_damage(place, server):
     packed = bytearray(pack(flat([(f"T{n:05}", str(n * 7919 % 10007)) for n in range(5000)])))
-    packed[2000] ^= 0xFF  # amid the first member, some 6 kB of text behind its beginning
+    packed[2000] ^= 0xFF  # inside the first member, some 6 kB into its text
     server.put(key(DAY), bytes(packed))
     place.run(*SPAN)
     shown = json.loads(place.here("quarantine", "show", DAY, "--json").out)
@@ -267,7 +267,7 @@ def test_a_damaged_file_begins_as_far_as_the_damage(place, server):
 
 def test_retry_fetches_all_that_is_in_quarantine_and_nothing_else(held_back, server):
     server.put(key(OTHER), b"nonsense")
-    server.put(key(DAYS[6]), pack(HELD.replace(b"T01", b"T99")))  # not yet fetched, and not asked for
+    server.put(key(DAYS[6]), pack(HELD.replace(b"T01", b"T99")))  # not downloaded yet, and not requested
     held_back.run(DAYS[0], DAYS[5])
     server.put(key(DAY), pack(HELD))
     server.put(key(OTHER), pack(HELD))
@@ -314,7 +314,7 @@ def test_accept_applies_the_kept_bytes_without_the_network(held_back, offline):
     with wire.watching():
         told = offline.here("quarantine", "accept", DAY)
     assert (told.code, told.err, wire.sent) == (0, "", [])
-    assert f"{DAY}: applied; 40 rows removed and 35 added" in told.out  # volumes count the lines, so all are others
+    assert f"{DAY}: applied; 40 rows removed and 35 added" in told.out  # volumes count the lines, so all rows differ
     assert held_back.reassembled(DAY) == FEWER
     assert (listed(held_back), kept(held_back).exists()) == ([], False)
     again = held_back.run(*SPAN)
@@ -378,7 +378,7 @@ def test_accept_of_what_cannot_be_read_is_refused_and_applies_nothing(held_back,
 
 
 def test_accept_of_what_cannot_be_read_any_more(place, server):
-    """A file of more than a mebibyte, refused for its rows; then the setting that limits it is made smaller."""
+    """A file of more than a mebibyte is refused for its rows; then the setting that limits its size is lowered."""
     header, *lines = FEWER.decode().splitlines()
     wide = "\n".join([f"{header},note", *(f"{line},{'x' * 40_000}" for line in lines), ""])
     server.put(key(DAY), pack(wide.encode()))
@@ -404,7 +404,7 @@ def test_a_session_that_is_not_in_quarantine_is_refused(held_back, command, sess
 
 @pytest.mark.parametrize("command", ["accept", "retry"])
 def test_what_is_done_already_is_no_error_and_what_is_left_is_done(held_back, server, command):
-    """As after an acceptance that was killed between two sessions."""
+    """Like after an acceptance that was killed between two sessions."""
     if command == "retry":
         server.put(key(DAY), pack(flat(ROWS)))
     told = held_back.here("quarantine", command, OTHER, DAY)
@@ -449,7 +449,7 @@ class Killed(BaseException):
 
 
 def dying(fatal):
-    """Patches that kill at the n-th step that makes something durable, and count the steps."""
+    """Patches that kill at the n-th durable step, and count the steps."""
     steps = []
 
     def wrapped(owner, name):

@@ -1,4 +1,4 @@
-"""`ingest status` for people: texts of files and paths stand as they are, and runs are runs."""
+"""`ingest status` for people: texts of files and paths are printed as they are, and only runs count as runs."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ HOSTILE = b"[/bold],[red]x[/red]\n1,2\n"
 
 @pytest.fixture
 def place(loopback_keys, tmp_path):
-    """A cache with a name that rich could take for markup, one file of which could not be read."""
+    """A cache with a name that rich could read as markup, and one unreadable file."""
     with loopback.serve({key(day): pack(flat([("AAPL", 3), ("[/b]", 4)])) for day in DAYS}) as server:
         server.put(key(DAYS[1]), pack(HOSTILE))
         found = Place(tmp_path / "a [bold] cache" / ("deep" * 30), server.endpoint_url)

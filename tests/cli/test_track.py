@@ -44,7 +44,7 @@ def test_one_that_leaves_keeps_its_csv(place):
     done = track(place, "remove", "AAPL")
     assert (done.returncode, stocks(place)) == (0, "# mine\n")
     assert len(place.csv("AAPL")) == 6
-    again = track(place, "remove", "AAPL", "MSFT")  # what is done already is no error
+    again = track(place, "remove", "AAPL", "MSFT")  # removing it twice is not an error
     assert (again.returncode, stocks(place)) == (0, "# mine\n")
     assert again.stdout.splitlines()[-1] == "Not in it: AAPL, MSFT."
 

@@ -33,7 +33,7 @@ def annotation(function, argument):
 
 @pytest.fixture
 def call(tmp_path):
-    """Calls a public function on an empty cache, with what it must be given."""
+    """Calls a public function on an empty cache, with its required arguments."""
     config = tmp_path / "config.toml"
     config.write_text(f'[cache]\nroot = "{tmp_path}/none"\n[fallback]\nenabled = false\n')
     needed = {"ticker": "AAPL", "tickers": "AAPL", "session": "2025-03-03"}

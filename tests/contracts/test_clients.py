@@ -1,4 +1,4 @@
-"""What other programs make of our files: each block of docs/files.md, over 24 months that cross 2026-02-23."""
+"""Other programs read our files: each block of docs/files.md, over 24 months that cross 2026-02-23."""
 
 import csv
 import re
@@ -36,7 +36,7 @@ def rows_of(day):
 
 def text_of(day):
     lines = [",".join(row) for row in rows_of(day)]
-    return "\n".join([HEADER, *lines[:3], lines[2], *lines[3:], ""]).encode()  # MSFT's is repeated
+    return "\n".join([HEADER, *lines[:3], lines[2], *lines[3:], ""]).encode()  # MSFT's row is repeated
 
 
 VOLUMES = {(row[0], str(day)): float(row[1]) for day in DAYS for row in rows_of(day)}
@@ -66,7 +66,7 @@ def here(folder, monkeypatch):
 
 
 def block(name, word):
-    """The one block in this language that has a word."""
+    """The only block in this language with a word."""
     (found,) = [text for language, text in BLOCKS if language == name and word in text]
     return found
 
@@ -99,7 +99,7 @@ def test_a_plain_read_of_polars_works_too(here):
 
 
 def check(rows):
-    """Pairs of ticker and day with their volume: each once, none lost."""
+    """Each pair of ticker and day occurs once with its volume, and none is lost."""
     found = list(rows)
     assert len(found) == len(VOLUMES)
     assert {(ticker, str(day)): volume for ticker, day, volume in found} == VOLUMES
@@ -135,7 +135,7 @@ def test_one_archive_part_is_read_with_the_same_options(here):
 
 
 def test_without_the_options_globs_fail_or_lose_tickers(here):
-    """What the page warns of is so; where it is no more, it says too much."""
+    """The page's warning holds; if this fails, remove the warning."""
     glob = "cache/massive_cache/*.csv.gz"
     with pytest.raises(pl.exceptions.ComputeError, match="could not parse"):
         pl.scan_csv(glob).select(pl.col("volume").sum()).collect()
@@ -164,7 +164,7 @@ def test_exports_have_a_point_in_every_row_too(here, tmp_path):
 
 
 class TestArrow:
-    """The extra `arrow`: with it pandas takes 65 MB and a second more to import, so the suite does without."""
+    """The extra `arrow`: it makes importing pandas cost 65 MB and a second more, so the suite runs without it."""
 
     def test_the_page_and_the_package_name_the_extra(self):
         from importlib import metadata

@@ -1,4 +1,4 @@
-"""What is asked of the package registry: bounds, and the releases that the tests run with."""
+"""The package's dependencies: their bounds, and the releases that the tests run with."""
 
 import os
 import re
@@ -19,7 +19,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def needed(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
-    """What a distribution that is installed here requires, on this Python and system."""
+    """The requirements of an installed distribution, on this Python and system."""
     for text in metadata.requires(name) or []:
         one = Requirement(text)
         if any(one.marker is None or one.marker.evaluate({"extra": extra}) for extra in extras | {""}):
@@ -27,7 +27,7 @@ def needed(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
 
 
 def everything(name: str, extras: frozenset[str]) -> dict[str, list[Requirement]]:
-    """All that it brings along, each distribution with what is required of it."""
+    """All its dependencies, each distribution with its requirements."""
     found: dict[str, list[Requirement]] = {}
     waiting, seen = [(name, extras)], set()
     while waiting:
@@ -111,7 +111,7 @@ for words in ("status", "verify", "config show", "track list", "findings", "run 
 
 
 def test_no_command_needs_the_time_zones_of_the_system(tmp_path):
-    """PYTHONTZPATH without a folder in it is a system without /usr/share/zoneinfo."""
+    """An empty PYTHONTZPATH stands for a system without /usr/share/zoneinfo."""
     (tmp_path / "config.toml").write_text('[cache]\nroot = "cache"\n[source]\nendpoint_url = "http://127.0.0.1:9"\n')
     (tmp_path / "stocks.txt").write_text("AAPL\n")
     env = {**os.environ, "PYTHONTZPATH": "", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_CONFIG_FILE": "none"}

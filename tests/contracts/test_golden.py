@@ -1,9 +1,9 @@
-"""What a few nights leave on disk, byte for byte: a change of the code that should change nothing changes nothing here.
+"""What a few nights leave on disk, byte for byte: a refactoring must not change it.
 
-Four datasets are filled, one of them as if each of its files were large; then one file is published again with other
-rows, one with fewer, and one damaged. Texts are compared, and what the manifest says; packed bytes, and what follows
-from them, depend on the machine's compressor, and times on when the test runs. Where a change is meant,
-`python -m pytest tests/contracts/test_golden.py` with GOLDEN=write in the environment writes the file again.
+Four datasets are filled, one of them as if each of its files were large; then one file is republished with other rows,
+one with fewer, and one damaged. Texts and the manifest's content are compared; compressed bytes, and what follows from
+them, depend on the machine's compressor, and times on when the test runs. If a change is intended,
+`python -m pytest tests/contracts/test_golden.py` with GOLDEN=write in the environment rewrites the file.
 """
 
 import gzip
@@ -42,7 +42,7 @@ _MANIFEST = {
     "projections": "dataset ticker period active dirty first last rows sha256 yahoo format",
     "intents": "dataset session",
 }
-"""What is compared of each table: what is not depends on the time, on the compressor, or is a sentence for people."""
+"""The columns compared in each table; others depend on the time or the compressor, or are sentences for people."""
 
 
 def _dataset(name: str) -> Dataset:
@@ -56,7 +56,7 @@ def _night(place: Place, name: str, tickers: Sequence[str]) -> Told:
 
 
 def _published_again(objects: dict[str, bytes], dataset: Dataset) -> None:
-    """One file with another close and a new row, one with half of its rows, one that is no gzip file any more."""
+    """One file with another close and a new row, one with half of its rows, one that is no longer a gzip file."""
     text = gzip.decompress(objects[dataset.key(DAYS[0])])
     header, first, *rows = text.splitlines(keepends=True)
     changed = first.split(b",")
@@ -69,7 +69,7 @@ def _published_again(objects: dict[str, bytes], dataset: Dataset) -> None:
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Each file of a cache with the hash of its text; of the manifest, the lock and the quarantine the name alone."""
+    """Each file of a cache with the hash of its text; for the manifest, the lock and the quarantine only the name."""
     for path in sorted(one for one in root.rglob("*") if one.is_file()):
         name = path.relative_to(root).as_posix()
         data = (

@@ -1,4 +1,4 @@
-"""The checks that a commit has to pass, run as they are by hand."""
+"""The checks that a commit must pass, run like by hand."""
 
 import subprocess
 import sys

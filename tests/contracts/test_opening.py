@@ -1,4 +1,4 @@
-"""Files of a cache and lists are opened by `files.opening`: nothing planted is followed, waited for or written into."""
+"""Files of caches and lists are opened by `files.opening`: it never follows, waits for or writes to planted files."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[2] / "ingest"
 
 OPENING = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "glob", "rglob", "iterdir"}
 OURS = {"Manifest", "Database", "Spool", "cls", "body", "opening", "files", "day_file", "httpx", "store"}
-"""Owners of an `open` of their own."""
+"""Owners of their own `open`."""
 
 ELSEWHERE = {
     "cache/lock.py": "the lock's own file, which filelock locks",
@@ -27,7 +27,7 @@ ELSEWHERE = {
 
 
 def opens(file):
-    """Calls in a file that open files, or look into folders, by themselves."""
+    """Calls in a file that open files or list folders directly."""
     for node in ast.walk(ast.parse(file.read_text())):
         if not isinstance(node, ast.Call):
             continue

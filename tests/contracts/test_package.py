@@ -18,7 +18,7 @@ from pipeline_kit import sampled
 from ingest.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-# Not pydantic: where it is installed Typer imports it by itself, to show the help of a command.
+# Not pydantic: if it is installed, Typer imports it to show a command's help.
 HEAVY = ("polars", "pandas", "numpy", "botocore", "aioboto3", "pydantic_settings", "yfinance", "exchange_calendars")
 LOADED = """
 import json, sys
@@ -81,7 +81,7 @@ class TestTheWheel:
 
 class TestFrontDoors:
     def test_the_folder_above_a_clone_does_not_hide_the_package(self, tmp_path: Path) -> None:
-        (tmp_path / "ingest").mkdir()  # as the clone's own folder, which is no package
+        (tmp_path / "ingest").mkdir()  # like the clone's own folder, which is not a package
         found = _run(sys.executable, "-c", "import ingest; print(ingest.history.__name__)", cwd=tmp_path)
         assert (found.stdout, found.stderr) == ("history\n", "")
 

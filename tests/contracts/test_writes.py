@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2] / "ingest"
 
-# `rename` and `replace` are methods of frames and texts as well: those of a run are seen by tests/kits/disk.py.
+# `rename` and `replace` are also methods of frames and strings; tests/kits/disk.py covers those of a run.
 WRITING = {"write_bytes", "write_text", "unlink", "mkdir", "rmdir", "touch", "rmtree", "remove", "makedirs"}
 ELSEWHERE = {
     "cache/lock.py": "the note of who holds the cache, which decides nothing",
@@ -17,7 +17,7 @@ ELSEWHERE = {
 
 
 def writes(file):
-    """Names of calls in a file that change the disk, without those of `durable`."""
+    """Names of calls in a file that change the disk, except those of `durable`."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITING:
             owner = node.func.value

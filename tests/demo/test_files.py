@@ -20,7 +20,7 @@ PRICES = ("open", "high", "low", "close")
 DATASETS = [
     pytest.param(dataset, id=name)
     for name, dataset in CATALOGUE.items()
-    if not name.startswith(("futures-cbot", "futures-comex", "futures-nymex"))  # all venues are made by the same code
+    if not name.startswith(("futures-cbot", "futures-comex", "futures-nymex"))  # the same code makes all venues
 ]
 MINUTES = [one for one in DATASETS if one.values[0].kind.timed]
 REAL_BYTES = {
@@ -64,7 +64,7 @@ def test_rows_are_sorted_make_sense_and_belong_to_the_dataset(dataset):
     assert all(ticker.startswith(dataset.sigil) for ticker in rows["ticker"])
     assert rows.filter(pl.col("low") > pl.min_horizontal("open", "close")).is_empty()
     assert rows.filter(pl.col("high") < pl.max_horizontal("open", "close")).is_empty()
-    assert rows.filter((pl.col("low") <= 0) & ~pl.col("ticker").str.contains(r"\d-")).is_empty()  # but of spreads
+    assert rows.filter((pl.col("low") <= 0) & ~pl.col("ticker").str.contains(r"\d-")).is_empty()  # except for spreads
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -114,7 +114,7 @@ def test_no_minute_of_a_ticker_comes_twice_but_as_a_repeated_row(dataset):
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_stamp_lies_in_its_session(dataset):
     stamps = rows_of(dataset, DAY)["window_start"]
-    ends = DAY - timedelta(days=dataset.name.startswith("us_futures"))  # where a session opens the evening before
+    ends = DAY - timedelta(days=dataset.name.startswith("us_futures"))  # futures sessions open the evening before
     assert {day_of(stamp, dataset.zone) for stamp in stamps.unique()} <= {ends, DAY}
     assert dataset.kind.timed or stamps.n_unique() == 1
 

@@ -303,7 +303,7 @@ def test_its_thread_ends_with_it():
 
 
 def reason_of(error):
-    """The error of the socket beneath those of botocore and urllib3."""
+    """The socket's error beneath those of botocore and urllib3."""
     seen = [error]
     while (deeper := seen[-1].__cause__ or seen[-1].__context__) is not None and deeper not in seen:
         seen.append(deeper)

@@ -119,7 +119,7 @@ def test_a_day_is_the_same_in_any_order_and_window(market):
 def test_packing_is_reproducible_and_loses_nothing(market):
     text = market.day(BEFORE)
     assert igzip.decompress(pack(text)) == text
-    assert pack(text)[4:8] == bytes(4)  # no time in it
+    assert pack(text)[4:8] == bytes(4)  # the header has no time
 
 
 def test_listings_come_and_go(market):

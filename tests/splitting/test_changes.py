@@ -28,7 +28,7 @@ COLUMNS = ("ticker", "close", "volume")
 ETAGS = ("old", "new")
 
 cells = st.text("ab,\"'0.é", max_size=3)
-# A line without any field is no row.
+# A line without any field is not a row.
 rows = st.lists(st.tuples(st.sampled_from(["A", "B", 'C"', "D,E", ""]), cells, cells).filter(any), max_size=8)
 
 
@@ -49,7 +49,7 @@ def changed(before: Rows, after: Rows) -> Difference:
 
 
 def applied(before: Rows, found: list[Change]) -> Counter[tuple[str, ...]]:
-    """Rows after the changes: each of a ticker's changed rows is found by its old values."""
+    """Rows after the changes; each changed row of a ticker is found by its old values."""
     have = Counter(tuple(fields_of(one)) for one in before.lines.elements())
     at = 0
     while at < len(found):
@@ -85,7 +85,7 @@ def applied(before: Rows, found: list[Change]) -> Counter[tuple[str, ...]]:
 
 
 def unique(found: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """One row a ticker, as a day should have it."""
+    """One row per ticker, as a day should have."""
     return list({row[0]: row for row in found}.values())
 
 

@@ -1,4 +1,4 @@
-"""Rows with too few or too many fields are counted as one counts them by hand."""
+"""Rows with too few or too many fields are counted like by hand."""
 
 import numpy as np
 import pytest

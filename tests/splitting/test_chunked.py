@@ -58,7 +58,7 @@ def streamed(text, tracked, size=64, keep_rest=True, dataset=STOCKS_DAY, session
 
 
 def at_once(text, tracked, keep_rest=True, dataset=STOCKS_DAY, session=DAY):
-    """The same by the split of a whole text."""
+    """The same from the split of a whole text."""
     cut = parted(text, tracked, keep_rest, dataset, session)
     told = Findings()
     told.add(cut.findings)
@@ -127,7 +127,7 @@ class TestAsAWholeText:
 
 
 def minutes(bars):
-    """Lines of a file of minutes: tickers with the minutes after the opening that they have a bar of."""
+    """Lines of a minute file, from tickers and the minutes after the opening in which they have a bar."""
     opening = datetime(DAY.year, DAY.month, DAY.day, 9, 30, tzinfo=NEW_YORK)
     stamps = {n: int((opening + timedelta(minutes=n)).timestamp()) * 10**9 for n in range(-600, 1000)}
     rows = [f"{name},{n + 700},2,2,2,2,{stamps[n]},1\n".encode() for name, found in bars.items() for n in found]
@@ -135,7 +135,7 @@ def minutes(bars):
 
 
 class TestRepeatsOfBars:
-    """A repeat is the same ticker at the same time; many bars of a ticker are none."""
+    """A repeat has the same ticker and the same time; many bars of a ticker are not repeats."""
 
     @settings(max_examples=40)
     @given(
@@ -175,7 +175,7 @@ class TestDatesOfBars:
     @given(st.lists(st.sampled_from([*range(-571, 871, 160), "soon", "", "9" * 30]), max_size=12), st.integers(1, 300))
     def test_timestamps_of_other_dates_and_invalid_ones_are_reported(self, stamps, size):
         opening = int(datetime(DAY.year, DAY.month, DAY.day, 9, 30, tzinfo=NEW_YORK).timestamp())
-        stamps = [0, *stamps]  # a file without one of its session is refused
+        stamps = [0, *stamps]  # a file without a timestamp in its session is refused
         texts = [str((opening + 60 * one) * 10**9) if isinstance(one, int) else one for one in stamps]
         text = HEADER + b"".join(f"A,{n},2,2,2,2,{one},1\n".encode() for n, one in enumerate(texts))
         _, found = at_once(text, "A", dataset=STOCKS_MINUTE)

@@ -1,4 +1,4 @@
-"""What a republished file changes, whatever is in its fields."""
+"""What a republished file changes, whatever its fields contain."""
 
 from datetime import date
 
@@ -59,7 +59,7 @@ def test_columns_in_another_order_change_no_row() -> None:
 
 
 def test_a_number_that_is_written_otherwise_changes_no_row() -> None:
-    """Of columns of numbers: a ticker or a note that looks like one is text."""
+    """Only in numeric columns: a ticker or a note that looks like a number is text."""
     held = rows("A,150,1", "B,17.50,x", "1E5,1,x", "C,,x", "C,,x", "D,9,x")
     again = rows("A,150.000000,1", "B,17.5,x", "1E5,1.0,x", "C,,x", "C,,x", "D,9.0,x")
     equal = Correction.of(DAY, ("e1", "e2"), changed(held, again))
@@ -80,6 +80,6 @@ def test_a_number_that_is_written_otherwise_changes_no_row() -> None:
 
 
 def test_blank_lines_are_no_rows_however_they_are_written() -> None:
-    """polars, which writes a text with line ends in fields anew, makes empty fields of them."""
+    """polars, which rewrites a text with line ends in fields, turns them into empty fields."""
     texts = ('A,"1",x\n\n', "A,1,x\n\n", 'A,"1",x\n,,\n', "A,1,x\n,,\n")
     assert [rows(text) for text in texts] == [rows("A,1,x")] * 4

@@ -1,4 +1,4 @@
-"""Findings about numbers, against a plain reading of the same rows."""
+"""Findings on numbers, compared with a plain reading of the same rows."""
 
 import math
 from collections import Counter
@@ -39,7 +39,7 @@ def frame(rows):
 
 
 def stamps(rows):
-    """A missing stamp is an empty one, as in a file."""
+    """A missing timestamp is empty, as in a file."""
     return Counter(row[-1] or "" for row in rows)
 
 
@@ -73,7 +73,7 @@ PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "tenth
 
 
 def unit_of(stamp):
-    """The unit in which a stamp is a time of this century; None for nanoseconds, and where it is none in any unit."""
+    """The unit in which a timestamp is in this century; None for nanoseconds, and if no unit fits."""
     try:
         number = int(stamp)
     except (TypeError, ValueError):
@@ -83,7 +83,7 @@ def unit_of(stamp):
 
 
 def day_of(stamp):
-    """New York's date of a stamp; None where it is no time that a date can be said of."""
+    """New York's date of a timestamp; None if it has no valid date."""
     try:
         return datetime.fromtimestamp(int(stamp) // PER_SECOND.get(unit_of(stamp), NS), UTC).astimezone(NEW_YORK).date()
     except (TypeError, ValueError, OverflowError, OSError):
@@ -157,7 +157,7 @@ def test_a_date_is_new_yorks_from_its_first_to_its_last_nanosecond(day):
 
 @pytest.mark.parametrize("day", [date(2025, 3, 9), date(2025, 11, 2), date(2025, 7, 1)])
 def test_of_stamps_as_numbers_midnight_is_the_first_of_its_day_and_the_next_one_is_not(day):
-    """Bars of days are stamped with midnight itself; a day in which clocks change has 23 or 25 hours."""
+    """Day bars are stamped with midnight itself; a day on which clocks change has 23 or 25 hours."""
     first, next_ = (
         int(datetime(*of.timetuple()[:3], tzinfo=NEW_YORK).timestamp()) * NS for of in (day, day + DAY_LONG)
     )

@@ -65,7 +65,7 @@ class Shape:
         self.per_second = chance.choice(PER_SECOND)
 
     def price(self, number):
-        """An index may be padded with zeros; a whole number may stand without a point."""
+        """An index may be padded with zeros; a whole number may have no decimal point."""
         told = f"{number:.{min(self.digits, 4)}f}"
         return told + "0" * (self.digits - 4) if self.digits > 4 else told
 
@@ -76,7 +76,7 @@ class Shape:
         return str(whole) if not self.volume else f"{whole}.000000"
 
     def begin(self, number):
-        """When a bar begins; of days whatever is stamped."""
+        """When a bar begins; for day bars whatever the file stamps."""
         dataset = self.dataset
         if dataset.kind.timed:
             return datetime.combine(self.session, time(14, 30), UTC) + timedelta(minutes=number)
@@ -111,7 +111,7 @@ class Shape:
 
 
 def as_csv_reads(shape, text):
-    """Numbers by ticker and time (of days the date), of several rows the first one."""
+    """Numbers by ticker and time (the date for day bars); of several rows the first one."""
     found = {}
     for row in csv.DictReader(io.StringIO(text.decode(), newline="")):
         at = shape.session
@@ -128,7 +128,7 @@ def as_read(dataset, rows):
 
 
 def in_csvs(place, dataset, tracked):
-    """The same of the tracked CSVs, of which each number has a point, but for contracts."""
+    """The same from the tracked CSVs, where each number has a decimal point, except for contracts."""
     found = {}
     for path in sorted(place.tracked.rglob("*.csv")):
         name = path.parent.name if dataset.kind.timed else path.name
@@ -144,7 +144,7 @@ def in_csvs(place, dataset, tracked):
 
 
 def check(place, config, seed):
-    """One seed: three sessions, each of a shape of its own, some tickers tracked."""
+    """One seed: three sessions, each with its own shape, some tickers tracked."""
     chance = random.Random(seed)
     dataset = place.dataset
     contract = "260320C00650000" if dataset.sigil == "O:" else ""

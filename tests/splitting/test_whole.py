@@ -1,4 +1,4 @@
-"""Invariant 1: nothing is lost in the split, nothing is invented, and what cannot be understood is said."""
+"""Invariant 1: the split loses and invents nothing, and reports what it cannot understand."""
 
 import csv
 import hashlib
@@ -36,7 +36,7 @@ extras = st.sampled_from(["vwap", "otc", "date", "tracked", "line", "Ticker"])
 
 @dataclass(frozen=True)
 class Day:
-    """A day's text, the rows that are in it, field by field, and which of them are to be tracked."""
+    """A day's text, its rows field by field, and the tickers to track."""
 
     text: bytes
     header: bytes
@@ -60,7 +60,7 @@ def _cell(draw: st.DrawFn, value: str) -> str:
 
 @st.composite
 def days(draw: st.DrawFn, texts: st.SearchStrategy[str] = awkward) -> Day:
-    """Any file that may be cut: any columns in any order, any line ends, any tickers in any order.
+    """Any valid file: any columns in any order, any line ends, any tickers in any order.
 
     `texts` is what may stand, besides tickers, in the columns that hold text.
     """
@@ -81,7 +81,7 @@ def days(draw: st.DrawFn, texts: st.SearchStrategy[str] = awkward) -> Day:
 
 
 def _lines(part: PartText, header: bytes) -> list[bytes]:
-    """The lines of a part, cut where `starts` says; these must be all of it, each one line of text."""
+    """The lines of a part, cut where `starts` says; they must be all of it, each one line of text."""
     assert part.text.startswith(header)
     starts = part.starts.tolist()
     assert len(starts) == part.rows
@@ -93,7 +93,7 @@ def _lines(part: PartText, header: bytes) -> list[bytes]:
 
 
 def _put_together(cut: Parted) -> bytes:
-    """The source again, from both parts and the numbers of the tracked rows."""
+    """The source, rebuilt from both parts and the numbers of the tracked rows."""
     assert cut.archive is not None
     chosen = set(cut.tracked_rows.tolist())
     tracked, archive = iter(_lines(cut.tracked, cut.header.line)), iter(_lines(cut.archive, cut.header.line))
@@ -410,7 +410,7 @@ class TestRepeats:
 
 
 class TestStamps:
-    """Rows by stamp: seen without parsing where all have the same one, else parsed; both say what the rows say."""
+    """Rows by timestamp: counted without parsing if all have the same one, else parsed; both agree with the rows."""
 
     @given(
         st.permutations(NAMES),
