@@ -1,1 +1,1 @@
-"""Rows back out: raw, adjusted, lazily, like yfinance; Yahoo where Massive has none."""
+"""Reads stored rows: raw, adjusted, lazily, or like yfinance; from Yahoo if Massive has none."""

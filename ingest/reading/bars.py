@@ -1,4 +1,4 @@
-"""Reads rows of some tickers, or of all, from the parts of sessions, as numbers."""
+"""Reads rows of some or all tickers from the parts of sessions, as numbers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,7 +21,7 @@ def _numbers_of(kind: RowKind) -> Sequence[tuple[str, pl.DataType]]:
 _PLACE = (("ticker", pl.String()), ("date", pl.Date()))
 
 BARS = pl.Schema([*_PLACE, *_numbers_of(DAY_BARS)])
-"""Raw prices, volume, number of trades; null if the file does not say."""
+"""Raw prices, volume and number of trades; null if the file does not have them."""
 
 
 def schema_of(dataset: Dataset) -> pl.Schema:
@@ -32,10 +32,10 @@ def schema_of(dataset: Dataset) -> pl.Schema:
 
 
 def bars(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
-    """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one a session and time.
+    """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one per session and time.
 
-    If there are several, the first one counts. A minute whose stamp is not a time, or is in another week, is left out.
-    Raises CacheError if a part cannot be read.
+    Of several the first one counts. A minute whose timestamp is invalid, or in another week, is left out. Raises
+    CacheError if a part cannot be read.
     """
     dataset = layout.dataset
     found = batches(dated_texts(layout.parts, sessions, wanted))
@@ -54,10 +54,10 @@ def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
 
 
 def firsts(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Sorted, with the first one of several rows of a ticker and date, and time: no file counts for another session."""
+    """Sorted rows, only the first of those with the same ticker, date and time; sessions do not affect each other."""
     order = dataset.kind.order
     repeated = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in {*order, "date"})
-    # A sort that keeps the order of equals: of all minutes of a session it takes a quarter of what hashing them does.
+    # A stable sort: for all minutes of a session it takes a quarter of the time of hashing.
     return rows.sort(order, maintain_order=True).filter(~repeated.fill_null(value=False))
 
 
@@ -69,16 +69,16 @@ def _wanted(text: bytes, columns: tuple[str, ...], wanted: frozenset[str], datas
 
 
 def _near(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Rows without those of minutes that cannot be of their session."""
+    """The rows without minutes that cannot belong to their session."""
     if not dataset.kind.timed:
         return rows
     return rows.filter(is_near(pl.col("time").dt.epoch("s"), pl.col("date"), dataset.evenings))
 
 
 def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Sequence[str] = ()) -> pl.DataFrame:
-    """Ticker, `others` as text, time and numbers: parsed at once, or, oddly dressed, by casts.
+    """Ticker, `others` as text, time and numbers: parsed at once, or cast one by one if they are oddly written.
 
-    A number that the file does not have (indices have no volume) is None in each row.
+    A number that the file does not have (indices have no volume) is null in each row.
     """
     starts = [dataset.kind.time] if dataset.kind.timed else []
     check_columns(columns, (*dataset.numbers, *starts))
@@ -99,7 +99,7 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
 
 
 def _time(column: str, zone: str) -> pl.Expr:
-    """Nanoseconds since the epoch as a time of day."""
+    """Nanoseconds since the epoch as a time in the zone."""
     start = pl.from_epoch(pl.col(column), "ns").dt.cast_time_unit("us")
     return start.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).alias("time")
 

@@ -1,7 +1,7 @@
-"""Stored rows of tickers as files of their own, a CSV or a Parquet file each.
+"""Exports stored rows: one CSV or Parquet file per ticker.
 
-A kill leaves whole files, old or new, and perhaps `.AAPL_1d.csv.ingest-….tmp` beside them, which the next export into
-the same folder removes.
+A kill leaves whole files, old or new, and perhaps `.AAPL_1d.csv.ingest-….tmp` beside them; the next export into the
+same folder removes it.
 """
 
 import re
@@ -22,7 +22,7 @@ from ingest.market.tickers import MAX_NAME_BYTES, file_stem
 Format = Literal["csv", "parquet"]
 
 _FORMULA = r"^[=+\-@\t\r]"
-"""How a text begins that spreadsheets take for a formula and run, as OWASP lists them under "CSV injection"."""
+"""The start of a text that spreadsheets run as a formula, as OWASP lists it under "CSV injection"."""
 
 _LEFT = re.compile(r"\..+_\d+[a-z]+\.(csv|parquet)\.ingest-[0-9a-f]{16}\.tmp", re.DOTALL)
 
@@ -31,7 +31,7 @@ _LONGEST = MAX_NAME_BYTES - len("_15m.parquet")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One file that was written."""
+    """A written file: its `ticker`, its `path` and its number of `rows`."""
 
     ticker: str
     path: Path
@@ -41,10 +41,10 @@ class Exported:
 def export(
     rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d"
 ) -> Iterator[Exported]:
-    """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; a file that is there is replaced whole.
+    """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; existing files are replaced as a whole.
 
-    Columns date, time (within days alone), open, high, low, close, volume, source. Raises NotFound where no ticker has
-    any, UsageError for a folder that is a file, and CacheError where it cannot be written.
+    Columns date, time (intraday bars only), open, high, low, close, volume, source. Raises NotFound if no ticker has
+    rows, UsageError if the folder is a file, and CacheError if it cannot be written.
     """
     with durable.translated("look at", folder):
         is_file = opening.is_there(folder) and not opening.is_folder(folder)
@@ -65,14 +65,14 @@ def export(
 
 
 def formulas(rows: pl.DataFrame) -> tuple[str, ...]:
-    """Texts in these rows that a spreadsheet would run as formulas, each once, sorted; numbers are none."""
+    """Texts in these rows that a spreadsheet would run as formulas, each once, sorted; columns of numbers are safe."""
     texts = [rows[name] for name, kind in rows.schema.items() if kind == pl.String]
     found = [column.filter(column.str.contains(_FORMULA).fill_null(value=False)).unique() for column in texts]
     return tuple(sorted({text for column in found for text in column}))
 
 
 def _is_left(name: str) -> bool:
-    """Whether an export that was killed has left a file of this name."""
+    """Whether a killed export has left a file of this name."""
     return _LEFT.fullmatch(name) is not None
 
 

@@ -1,12 +1,11 @@
-"""Tells apart a ticker's sessions without a row in a window: those that are missing, and those without a trade. Pure.
+"""Which sessions without a row of a ticker are missing, and in which the ticker did not trade. Pure.
 
 If the file of a session is stored and does not contain the ticker, that is not a gap: the ticker did not trade. More
 than a week of such sessions before its first row or after its last one gives a warning: then it more likely had another
-name, was not listed yet, or is not listed any more.
+name, was not listed yet, or was delisted.
 
-For each of many tickers, a session is missing if no stored file covers the ticker and Yahoo has no row. Sessions count
-between the first and the last day that were asked for (by default, of all that are stored). Tickers without any row are
-not handled here.
+A session is missing for a ticker if no stored file covers the ticker and Yahoo has no row. Sessions count between the
+first and the last requested day (by default, of all that are stored). Tickers without any row are not handled here.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ _SHOWN = 5
 
 
 def too_early(start: date) -> str:
-    """In words, that a window begins before the first of all files."""
+    """The warning that a window begins before the first file."""
     return f"asked from {start} on, and the first files are of {FIRST_SESSION}"
 
 
@@ -36,7 +35,7 @@ def missing_sessions(sessions: Sequence[date], rows: Collection[date], lacking: 
 
 
 def before(sessions: Sequence[date], rows: Collection[date], held: Collection[date]) -> list[date]:
-    """Sessions before the first row whose files are stored; none if they are at most a week."""
+    """Sessions before the first row whose files are stored; empty if they are at most a week."""
     first = min(rows, default=date.min)
     return _long([day for day in sessions if day < first and day in held])
 
@@ -52,7 +51,7 @@ def _long(days: list[date]) -> list[date]:
 
 
 def spans(days: Iterable[date], sessions: Sequence[date]) -> list[Span]:
-    """First and last day of each stretch of neighbouring sessions."""
+    """First and last day of each run of consecutive sessions."""
     wanted, found, open_ = set(days), list[Span](), False
     for session in sessions:
         if session in wanted:
@@ -62,7 +61,7 @@ def spans(days: Iterable[date], sessions: Sequence[date]) -> list[Span]:
 
 
 def merge_spans(stretches: Iterable[Span]) -> list[Span]:
-    """The same dates in stretches that don't overlap, ascending."""
+    """The same dates in spans that don't overlap, ascending."""
     found: list[Span] = []
     for first, last in sorted(stretches):
         if found and first <= found[-1][1]:
@@ -73,24 +72,24 @@ def merge_spans(stretches: Iterable[Span]) -> list[Span]:
 
 
 def spans_in_words(stretches: Sequence[Span]) -> str:
-    """The stretches by date, the first ones of many."""
+    """The dates of the first few spans, in words, and how many more there are."""
     shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in stretches[:_SHOWN]]
     more = f" and {len(stretches) - _SHOWN:,} more stretches" if len(stretches) > _SHOWN else ""
     return ", ".join(shown) + more
 
 
 def counted(days: Sequence[date]) -> str:
-    """In words, how many sessions."""
+    """The number of sessions in words, with its verb."""
     return "1 session is" if len(days) == 1 else f"{len(days):,} sessions are"
 
 
 _GROUPS = 5
-"""Tickers that lack the same are named together, in so many groups at most."""
+"""The most groups of tickers in warnings; a group is missing the same sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A window: `sessions` of it that are over; `start` and `end` where they were given."""
+    """A window: its completed `sessions`, and its `start` and `end` if they were given."""
 
     sessions: Sequence[date]
     start: date | None
@@ -98,7 +97,7 @@ class Asked:
 
 
 def absences(rows: pl.DataFrame, coverage: Coverage, asked: Asked) -> Iterator[str]:
-    """Warnings about the rows of a window."""
+    """Warnings about sessions that are missing from a window, and tickers that begin late or end early in it."""
     if asked.start and asked.start < FIRST_SESSION:
         yield too_early(asked.start)
     yield from _missing(rows, coverage, asked.sessions)
@@ -123,7 +122,7 @@ def _missing(rows: pl.DataFrame, coverage: Coverage, sessions: Sequence[date]) -
 
 
 def _first(groups: Mapping[tuple[date, ...], list[str]]) -> Iterator[tuple[tuple[date, ...], list[str]]]:
-    """The groups with most tickers; of the others all that any of them lacks."""
+    """The groups with most tickers; all others as one, with the sessions that any of them is missing."""
     ordered = sorted(groups.items(), key=lambda one: -len(one[1]))
     yield from ordered[:_GROUPS]
     if others := ordered[_GROUPS:]:

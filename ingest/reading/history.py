@@ -36,7 +36,7 @@ def history(
     span(query.start, query.end)
     asked, window = (query.start, query.end), query.window(dataset)
     with Cache.read(settings, dataset) as cache:
-        coverage = cache.manifest.sessions.coverage()  # before the rows: what a run commits meanwhile is not missed
+        coverage = cache.manifest.sessions.coverage()  # before the rows: a session committed meanwhile is no gap
         wanted = known.resolved(cache, names, *window)
         rows, notices = adjusted_rows(cache, settings, replace(query, columns=chosen), wanted, on_event)
         within = _asked(cache, coverage, rows, *asked)
@@ -50,7 +50,7 @@ def history(
 
 
 def _asked(cache: Cache, coverage: Coverage, rows: pl.DataFrame, start: date | None, end: date | None) -> Asked:
-    """The window that was asked for; without a start or an end, that of the stored sessions."""
+    """The requested window; without a start or an end, that of the stored sessions."""
     held = sorted({*coverage.whole, *coverage.partial, *rows["date"].unique()})
     if not held:
         return Asked((), start, end)
@@ -87,7 +87,7 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
 
 
 def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
-    """In words, why a day can have no file, whatever a run does; empty if it may have one."""
+    """Why a day cannot have a file, in words; empty if it may have one."""
     if session > today():
         return f"{session} is not over yet"
     if (calendar.is_session(session) and session >= dataset.first_session) or calendar.doubtful(session, session):

@@ -1,4 +1,4 @@
-"""Which tickers a cache has: all that match a pattern, and those that an unknown name may have meant."""
+"""Which tickers a cache has: those that match a pattern, and those that are similar to an unknown name."""
 
 import re
 from collections import defaultdict
@@ -22,9 +22,9 @@ _SHOWN = 40
 
 
 def resolved(cache: Cache, names: Sequence[str], start: date, end: date) -> list[str]:
-    """Tickers by name, and all of sessions from `start` to `end`, both inclusive, that match the patterns among them.
+    """The names, with each pattern replaced by the matching tickers of sessions from `start` to `end`, both inclusive.
 
-    A vendor may do anything: a ticker that is called `*` is that ticker, and no pattern. Raises CacheError.
+    A ticker that is really called `*` stays in the result: vendors may use any name. Raises CacheError.
     """
     patterns = patterns_in(names)
     if not patterns:
@@ -43,7 +43,7 @@ def missing_names(
     window: tuple[date | None, date | None],
     usual: tuple[str, ...] = (),
 ) -> Iterator[Message]:
-    """Warnings about names without any row, with what may have been meant; none if all have rows."""
+    """Warnings about names without any row, with suggestions; none if all have rows."""
     without = [name for name in dict.fromkeys(names) if not covered(frozenset([name]), frozenset(found))]
     strange = [name for name in without if of_ticker(name).sigil not in ("", cache.dataset.sigil)]
     yield from (_of_another(cache.dataset, name) for name in strange[:1])
@@ -70,12 +70,12 @@ def _of_another(dataset: Dataset, name: str) -> Message:
 
 
 def _suggested(cache: Cache, names: Sequence[str]) -> Sequence[str]:
-    """Names as they were written, each with who may have been meant."""
+    """Names as the user wrote them, each with its suggestions."""
     return [f"{printable(written(name)[:_SHOWN])}{words}" for name, words in suggestions(cache, names).items()]
 
 
 def suggestions(cache: Cache, names: Sequence[str]) -> dict[str, str]:
-    """For each name who may have been meant, in brackets that go on after it; nothing where nobody comes near."""
+    """For each name the similar tickers, as ` (did you mean AAPL?)` to append to it; empty if none is similar."""
     spellings = Spellings(known(cache), cache.dataset.yahoo_symbol)
     near = {name: _either(spellings.near(name)) for name in names}
     return {name: f" (did you mean {found}?)" if found else "" for name, found in near.items()}
@@ -87,7 +87,7 @@ def _either(tickers: Sequence[str]) -> str:
 
 
 def meant_by(cache: Cache, name: str, among: Collection[str]) -> str:
-    """What one name may have meant, in words; empty if nothing is similar."""
+    """The tickers that a name may mean, in words; empty if none is similar."""
     near = _either(Spellings(among, cache.dataset.yahoo_symbol).near(name))
     return f"did you mean {near}?" if near else ""
 
@@ -114,19 +114,19 @@ def _in_parts(cache: Cache, days: Collection[date], patterns: frozenset[str]) ->
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _LEAST = 3
-"""Shorter names are a letter away from each other anyway."""
+"""Shorter names always have neighbours one letter away."""
 
 _LONGEST = 14
-"""Longer names, of contracts, are not tried a letter off: a strike or a day off is another contract."""
+"""Longer names, of contracts, are not matched one letter off: another strike or day is another contract."""
 
 _MOST = 3
 
 
 class Spellings:
-    """Tickers that are known, looked up by names that come near."""
+    """Known tickers, looked up by similar names."""
 
     def __init__(self, known: Collection[str], symbol: Callable[[str], str | None] = lambda ticker: None) -> None:
-        """`symbol` gives the spelling of another vendor, by which a ticker is found, too."""
+        """`symbol` returns another vendor's spelling of a ticker, by which it is found as well."""
         self._known = frozenset(known)
         self._folded = defaultdict[str, set[str]](set)
         for ticker in self._known:
@@ -145,7 +145,7 @@ class Spellings:
         if not _LEAST <= len(folded) <= _LONGEST:
             return []
         found = {ticker for other in _edits(folded) for ticker in self._folded.get(other, ())}
-        # Fingers change places and repeat letters more often than they take others.
+        # Typing errors swap or repeat letters more often than they bring in others.
         return sorted(found, key=lambda one: (set(_folded(one)) != set(folded), one))[:_MOST]
 
 
@@ -154,7 +154,7 @@ def _folded(name: str) -> str:
 
 
 def _edits(name: str) -> Iterator[str]:
-    """All that is one insertion, deletion, substitution or exchange of neighbours away (Damerau, 1964)."""
+    """All texts that are one insertion, deletion, substitution or swap of neighbours away (Damerau, 1964)."""
     for at in range(len(name) + 1):
         before, after = name[:at], name[at:]
         if after:

@@ -1,9 +1,9 @@
-"""What an analysis of volume and volatility at the end of the day starts from. Pure.
+"""Measures of volume and volatility for analysis at the end of the day. Pure.
 
 Prices are floats in dollars, volumes in shares, changes and volatilities fractions (0.25 is 25 %). A measure is None
-where there are too few rows for it.
+if there are too few rows for it.
 
-Volatilities are of log prices, for a year of 252 sessions: that of one session × √252.
+Volatilities are those of log prices, annualised for 252 sessions: that of one session × √252.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _PRICES = ("open", "high", "low", "close")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The change of a close from the one before: a fraction of it; `date` is a datetime for bars within days."""
+    """The change of a close, as a fraction of the close before; `date` is a datetime for intraday bars."""
 
     date: date
     change: float
@@ -32,7 +32,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Of rows from `first` to `last`; of bars within days these are times, and volatilities are None.
+    """Measures of the rows from `first` to `last`; for intraday bars these are times, and volatilities are None.
 
     `total_return` is from the first close to the last one. `on_balance_volume` counts from the first row, where it is
     0. `volume_ratio` is the last volume ÷ the mean of the 20 before it. Moves are the largest first, at most three each
@@ -58,9 +58,9 @@ class Measures:
 def measures_of(rows: pl.DataFrame) -> Measures | None:
     """Measure rows with the columns date, open, high, low, close, volume and dollars (traded), ascending.
 
-    With a column time they are bars within days: volatilities are left out, since no bar sees what happens overnight,
-    and what begins at 09:30 is not to be compared with what does at noon. Rows without four prices above 0 are left
-    out; None where no row is left.
+    With a column time they are intraday bars: these get no volatilities, since no bar shows what happens overnight, and
+    a bar of 09:30 is not comparable with one of noon. Rows without four prices above 0 are left out; None if no row is
+    left.
     """
     sound = pl.all_horizontal((pl.col(name).is_finite() & (pl.col(name) > 0)) for name in _PRICES)
     rows = rows.filter(sound)
@@ -89,16 +89,16 @@ def measures_of(rows: pl.DataFrame) -> Measures | None:
 
 
 def _floats(rows: pl.DataFrame, name: str) -> Floats:
-    """A column; where it has no number nothing was traded."""
+    """A column, with 0 where it has no number: nothing was traded."""
     values: Floats = np.nan_to_num(rows[name].cast(pl.Float64).to_numpy())
     return values
 
 
 def close_to_close(closes: Floats) -> float | None:
-    """Sample standard deviation of the log returns, annualised; None below three closes.
+    """Sample standard deviation of the log returns, annualised; None for fewer than three closes.
 
     √(252 ÷ (n − 1) × Σ (r − mean r)²), r = ln(close ÷ close before), n returns: the textbook's historical volatility
-    (J. Hull, Options, Futures, and Other Derivatives). It alone sees what happens overnight.
+    (J. Hull, Options, Futures, and Other Derivatives). The only one here that includes overnight moves.
     """
     if len(closes) < 3:
         return None
@@ -109,30 +109,30 @@ def parkinson(highs: Floats, lows: Floats) -> float | None:
     """Volatility from the range of each session, annualised.
 
     √(252 × mean(ln(high ÷ low)²) ÷ (4 ln 2)): M. Parkinson, The Extreme Value Method for Estimating the Variance of the
-    Rate of Return, Journal of Business 53 (1980), 61-65. For prices without drift; nights are not in it.
+    Rate of Return, Journal of Business 53 (1980), 61-65. Assumes no drift; leaves out overnight moves.
     """
     return _annual(np.log(highs / lows) ** 2 / (4 * np.log(2)))
 
 
 def garman_klass(opens: Floats, highs: Floats, lows: Floats, closes: Floats) -> float | None:
-    """Volatility from the four prices of each session, annualised; None also where they contradict each other.
+    """Volatility from the four prices of each session, annualised; None also if they contradict each other.
 
     √(252 × mean(½ ln(high ÷ low)² − (2 ln 2 − 1) ln(close ÷ open)²)): the practical estimator of M. Garman and
     M. Klass, On the Estimation of Security Price Volatilities from Historical Data, Journal of Business 53 (1980),
-    67-78. For prices without drift; nights are not in it.
+    67-78. Assumes no drift; leaves out overnight moves.
     """
     return _annual(np.log(highs / lows) ** 2 / 2 - (2 * np.log(2) - 1) * np.log(closes / opens) ** 2)
 
 
 def _annual(variances: Floats) -> float | None:
-    """Of the variances of single sessions. A mean below 0 comes from closes outside of their day's range."""
+    """The annual volatility, from the variances of sessions. Closes outside their day's range make a mean below 0."""
     if not len(variances) or (mean := float(variances.mean())) < 0:
         return None
     return float(np.sqrt(mean * SESSIONS_A_YEAR))
 
 
 def against_usual(volumes: Floats) -> float | None:
-    """The last volume ÷ the mean of the 20 before it, which it is not part of; None where there are fewer, or none."""
+    """The last volume ÷ the mean of the 20 before it; None if there are fewer, or their mean is 0."""
     before = volumes[-USUAL - 1 : -1]
     if len(before) < USUAL or not before.any():
         return None
@@ -140,7 +140,7 @@ def against_usual(volumes: Floats) -> float | None:
 
 
 def on_balance_volume(closes: Floats, volumes: Floats) -> Floats:
-    """Running sum, from 0, of the volumes of sessions that closed higher, less those that closed lower.
+    """Running sum, from 0, of the volumes of sessions that closed higher, minus those that closed lower.
 
     J. Granville, New Key to Stock Market Profits (1963).
     """
@@ -149,7 +149,7 @@ def on_balance_volume(closes: Floats, volumes: Floats) -> Floats:
 
 
 def largest_moves(days: list[date], closes: Floats, count: int = _MOVES) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
-    """The largest changes of the close, up and down, the largest first; of equal ones the earlier."""
+    """The largest changes of the close, up and down, the largest first; of equal ones the earlier first."""
     moves = [Move(day, float(change)) for day, change in zip(days[1:], closes[1:] / closes[:-1] - 1, strict=True)]
     up = sorted((move for move in moves if move.change > 0), key=lambda move: -move.change)
     down = sorted((move for move in moves if move.change < 0), key=lambda move: move.change)

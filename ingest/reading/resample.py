@@ -1,15 +1,15 @@
-"""Bars of five minutes to an hour out of minute bars, with the edges of yfinance's. Pure.
+"""Bars of five minutes to an hour, built from minute bars, with yfinance's edges. Pure.
 
-Edges of exchanges with regular hours (stocks, options, indices): those of the regular hours are counted from 09:30 New
-York, so that hours begin at 09:30, 10:30 … 15:30, the last of which is half as long; on days that end at 13:00 the last
-is that of 12:30. Extended hours are before and after, those of options on some funds until 16:15 among them. No bar
-spans an edge between regular and extended hours. Where Yahoo puts the hours of the latter is documented nowhere, and
-yfinance hands them out as they come; here they begin on whole hours, so that the bar of 09:00 holds half an hour.
+Exchanges with regular hours (stocks, options, indices): bars of the regular hours are counted from 09:30 New York. So
+hours begin at 09:30, 10:30 … 15:30, and the last one is half as long; on days that end at 13:00 the last one begins at
+12:30. Extended hours are all others, also the time until 16:15 of options on some funds. No bar spans an edge between
+regular and extended hours. Yahoo's edges in extended hours are not documented, and yfinance returns them unchanged;
+here these hours begin on whole hours, so the bar of 09:00 contains half an hour.
 
-Everything else is traded around the clock: edges lie on whole hours of UTC and their parts, which are whole hours in
-New York and London, too.
+Everything else is traded around the clock: its edges are whole hours of UTC and their fractions, and so they are in New
+York and London.
 
-A bar without a minute is left out, as yfinance leaves them out.
+Bars without a minute are left out, as in yfinance.
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ from ingest.market.datasets import Dataset
 BarSize = Literal["1m", "5m", "15m", "30m", "1h"]
 
 MINUTES: Mapping[BarSize, int] = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60}
-"""They divide an hour, so that finer bars nest in coarser ones."""
+"""Minutes per bar. All divide an hour, so finer bars nest in coarser ones."""
 
 
 def bar_size(interval: str) -> BarSize:
-    """The size that an interval names: yfinance's `60m` is `1h`. Raises UsageError."""
+    """The bar size of an interval; yfinance's `60m` is `1h`. Raises UsageError."""
     found = next((size for size in MINUTES if size == interval), None)
     if found is None and interval != "60m":
         raise UsageError(f"interval {interval!r}: Massive's bars are 1d, {', '.join(MINUTES)}")
@@ -55,12 +55,12 @@ _MADE: Mapping[str, pl.Expr] = {
 
 
 def aggregate(rows: pl.DataFrame, size: BarSize, dataset: Dataset, prepost: bool = False) -> pl.DataFrame:
-    """Minute bars with ticker, date and time, sorted by ticker and time, as bars of a size.
+    """Combine minute bars, with ticker, date and time, sorted by ticker and time, into bars of a size.
 
-    The columns of the result are the same, `time` is the begin of a bar. Open and close are those of the first and the
-    last minute, volume, transactions and dollar_volume sums: None where no minute has one. Of any other column the last
-    value counts. Extended hours are left out without `prepost`; markets around the clock have none. A minute that
-    stands in the file of another day counts for none where sessions have hours, else where its own day has it, too.
+    The result has the same columns; `time` is the start of a bar. Open and close are those of the first and the last
+    minute; volume, transactions and dollar_volume are sums, null if no minute has a value. For any other column the
+    last value counts. Extended hours are left out without `prepost`; markets around the clock have none. A minute in
+    the file of another day is left out if sessions have hours, else only if the file of its own day has it, too.
     """
     calendar = Calendar.of(dataset.calendar)
     rows = _in_place(rows, calendar)
@@ -84,7 +84,7 @@ def _in_place(rows: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
 
 
 def _begin(size: BarSize, calendar: Calendar) -> pl.Expr:
-    """When the bar begins that a minute belongs to. New York is whole hours off UTC."""
+    """The start of the bar that contains a minute. New York is whole hours off UTC."""
     opening = _minute(calendar.hours[0]) if calendar.hours else 0
     minute = pl.col("time").dt.epoch("s") // 60
     into = (minute - pl.when("regular").then(opening).otherwise(0)) % MINUTES[size]

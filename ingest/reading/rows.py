@@ -47,7 +47,7 @@ _MANY = 16
 def rows(cache: Cache, tickers: Collection[str], start: date, end: date, trades: bool = False) -> pl.DataFrame:
     """Raw rows of these tickers from `start` to `end`, both inclusive, as `rows_schema`, sorted by ticker and time.
 
-    `trades`: the caller wants numbers that are not in the CSVs. Raises CacheError if a part cannot be read.
+    With `trades` numbers that are not in the CSVs are read, too. Raises CacheError if a part cannot be read.
     """
     wanted = frozenset(tickers)
 
@@ -60,7 +60,7 @@ def rows(cache: Cache, tickers: Collection[str], start: date, end: date, trades:
     held, ready, yahoo = cache.manifest.at_once(told, start, end)
     found = _massive(cache, wanted, held, ready)
     if ready and cache.manifest.moment() != before:
-        # Some rows may be from CSVs as they were, and others from parts that were replaced since.
+        # Some rows may come from CSVs as they were, and others from parts that have been replaced since.
         again = cache.manifest.at_once(lambda: _ready(cache, wanted, held), start, end)
         found = found if again == ready else _massive(cache, wanted, held, {})
     return pl.concat([found, yahoo]).sort(cache.dataset.kind.order) if yahoo.height else found
@@ -125,7 +125,7 @@ def massive(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades:
 def _massive(
     cache: Cache, tickers: frozenset[str], held: Sequence[date], ready: Mapping[str, Projection]
 ) -> pl.DataFrame:
-    """The same; the CSVs of tickers in `ready` are up to date and can be read instead of the parts."""
+    """Like `massive`; for tickers in `ready` the CSVs are up to date and are read instead of the parts."""
     if not held:
         return pl.DataFrame(schema=rows_schema(cache.dataset))
     if not ready:
@@ -139,7 +139,7 @@ def _massive(
 
 
 def _ready(cache: Cache, tickers: frozenset[str], held: Sequence[date]) -> dict[str, Projection]:
-    """The tickers whose CSV is up to date with the parts. None for CSVs by month, which are never read here."""
+    """The tickers whose CSV is up to date with the parts; empty for monthly CSVs, which are never read here."""
     if cache.csvs.by_month or not held:
         return {}
     if not (cache.manifest.sessions.pending(held[0], held[-1]) | cache.manifest.replacements.moving()).isdisjoint(held):
@@ -158,7 +158,7 @@ def _csv(folder: CsvFolder, state: Projection, held: Sequence[date]) -> pl.DataF
         return pl.DataFrame(schema=BARS)
     names = [name for name in _CSV if name != "Volume" or folder.dataset.has_volume]
     try:
-        # Its bytes: polars accepts only paths in UTF-8.
+        # The bytes, not the path: polars accepts only paths in UTF-8.
         rows = pl.read_csv(opening.read(folder.file(state.ticker)), schema={name: _CSV[name] for name in names})
     except (OSError, pl.exceptions.PolarsError):
         return None
@@ -190,9 +190,9 @@ def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl
 
 
 def _yahoo(cache: Cache, found: Sequence[QuoteRow], sources: Collection[str] = SOURCES) -> pl.DataFrame:
-    """Yahoo's rows, except on sessions whose stored file covers the ticker: if it is not in there, it did not trade.
+    """Yahoo's rows, except for sessions whose stored file covers the ticker: if it is not in there, it did not trade.
 
-    Datasets that Yahoo does not have get no rows.
+    There are none for datasets that Yahoo does not have.
     """
     if not cache.dataset.kind.at_yahoo or "yahoo" not in sources:
         return pl.DataFrame(schema=rows_schema(cache.dataset))

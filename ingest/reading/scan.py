@@ -1,4 +1,4 @@
-"""A lazy scan over both tiers: dates and tickers that a query filters by decide what is read at all."""
+"""A lazy scan over both tiers: a query's filters on date and ticker decide which files and members are read."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class Scanned:
 def lazy_rows(what: Scanned) -> pl.LazyFrame:
     """Raw rows of all tickers as `rows.rows_schema`, read when collected.
 
-    Of a filter upon `date` only the sessions that pass are read; of one that names tickers (`==`, `is_in`) only the
-    gzip members that may hold them. Warns of sessions that were kept without tickers that are wanted.
+    Only sessions that pass a filter on `date` are read, and of these, if a filter names tickers (`==`, `is_in`), only
+    the gzip members that may contain them. Warns about sessions that were stored without wanted tickers.
     """
 
     def source(
@@ -47,10 +47,10 @@ def lazy_rows(what: Scanned) -> pl.LazyFrame:
 
 
 def _asked(what: Scanned, predicate: pl.Expr | None, n_rows: int | None) -> Iterator[pl.DataFrame]:
-    """Rows that a filter may let through; of the first `n_rows` where polars hands that over.
+    """Rows that may pass a filter; only the first `n_rows` if polars passes a number.
 
-    Its optimizer pushes slices down before filters, so the rows of `head(5).filter(…)` are counted before they are
-    filtered: the filter says nothing then of what is to be read. `filter(…).head(5)` comes without a number.
+    Its optimizer pushes slices below filters, so for `head(5).filter(…)` rows are counted before they are filtered, and
+    the filter cannot limit what is read. For `filter(…).head(5)` it passes no number.
     """
     if n_rows is None:
         return _frames(what, pushdown_of(predicate), what.settings.tuning.scanned_sessions)
@@ -95,7 +95,7 @@ def warn_of_partial(
 
 @dataclass(frozen=True, slots=True)
 class Pushdown:
-    """What a filter says about dates (an expression on them only) and tickers (None: all)."""
+    """What a filter requires of dates (an expression on them only) and tickers (None: all)."""
 
     dates: pl.Expr | None
     tickers: frozenset[str] | None
@@ -108,7 +108,7 @@ class Pushdown:
 
 
 def pushdown_of(predicate: pl.Expr | None) -> Pushdown:
-    """The limits on dates and tickers in a filter, from those of its terms that must all be true."""
+    """The limits on dates and tickers in a filter, from those of its terms that are joined by `&`."""
     parts = [] if predicate is None else list(_conjuncts(predicate))
     dates = [part for part in parts if set(part.meta.root_names()) == {"date"}]
     named = [found for part in parts if (found := _tickers(part)) is not None]

@@ -1,1 +1,1 @@
-"""Splits and dividends of stored rows: asked for, kept, checked and applied."""
+"""Splits and dividends of stored rows: requested, stored, checked and applied."""

@@ -1,7 +1,7 @@
-"""Splits and dividends of stored rows: kept, asked for again where they are old, and applied.
+"""Splits and dividends of stored rows: stored, requested again if they are old, and applied.
 
-What is answered depends on what is asked and on what is known, never on what was asked for before: each ticker's
-question is for all that happened since its first row, and a refusal answers the same question alone.
+A result depends on the request and on what is stored, never on earlier requests: Yahoo is always asked for everything
+since the ticker's first row, and a refusal counts only for the same request.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -48,11 +48,11 @@ Errors = Literal["raise", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """Stored rows of some tickers, from `start` to `end`, both inclusive; None: all that are stored.
+    """A query for stored rows of some tickers, from `start` to `end`, both inclusive; None means no limit.
 
-    `tickers` may be patterns. `columns` chooses among those of the dataset; None: all but transactions. With `fetch`
-    Yahoo is asked again if splits and dividends are old. With `across_gaps` a ticker without rows for months counts as
-    one company. `errors` "skip" leaves out tickers that cannot be adjusted.
+    `tickers` may be patterns. `columns` chooses among those of the dataset; None means all but transactions. With
+    `fetch` Yahoo is asked again if splits and dividends are old. With `across_gaps` a ticker without rows for months
+    counts as one company. `errors` "skip" leaves out tickers that cannot be adjusted.
     """
 
     tickers: Sequence[str]
@@ -70,13 +70,13 @@ class HistoryQuery:
 
     @property
     def needs_parts(self) -> bool:
-        """Whether one of the columns that are named is not in the CSVs."""
+        """Whether one of the named columns is not in the CSVs."""
         return not reading.IN_CSV.issuperset(self.columns or ())
 
 
 @dataclass(frozen=True, slots=True)
 class KnownActions:
-    """What happened to a ticker, and the first row that Yahoo has since then, where that is known."""
+    """A ticker's splits and dividends, and the date of Yahoo's first row in that time, None if unknown."""
 
     actions: Actions
     begins: date | None = None
@@ -84,10 +84,11 @@ class KnownActions:
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """Questions for the events of some tickers, each since its first row.
+    """Looks up the corporate actions of some tickers, each since its first row.
 
-    `found` and `unknown` tell them apart; `old` are those of `found` that could not be asked for again, and why.
-    `heard` were asked for now, and answered; `doubts` says what is odd about that. Without a `yahoo` nothing is asked.
+    Every ticker ends in `found` or, with the reason, in `unknown`. `old` are those of `found` that could not be
+    requested again: the day up to which they are known, and the reason. `heard` are those that Yahoo answered now, and
+    `doubts` says what is odd about its answers. If `yahoo` is None no request is sent.
     """
 
     cache: Cache
@@ -101,7 +102,7 @@ class Inquiry:
     doubts: list[str] = field(default_factory=list)
 
     def ask(self, spans: Mapping[str, date], refused: Mapping[str, str]) -> None:
-        """Find out what happened since these dates; `refused` are tickers that were just asked for, and why in vain."""
+        """Look up what happened since these dates; `refused` are tickers just refused by Yahoo, with reasons."""
         asked, refusals = self.cache.manifest.yahoo.asked(spans), self.cache.manifest.yahoo.refusals(spans)
         kept, waiting = self.cache.manifest.yahoo.actions(spans), list[str]()
         for ticker, first in spans.items():
@@ -124,7 +125,7 @@ class Inquiry:
     def _one(
         self, ticker: str, first: date, asking: ActionCoverage | None, silence: SourceError | None
     ) -> SourceError | None:
-        """Ask for one; returns why Yahoo is not to be asked for the next ones, if so."""
+        """Look up one ticker; returns the error if Yahoo need not be asked for the others, else None."""
         try:
             if silence:
                 raise silence
@@ -135,14 +136,14 @@ class Inquiry:
             self._fail(ticker, error.message, asking)
             return error if isinstance(error, SourceUnavailable) else None
         if answer.start > first:
-            self.found.pop(ticker, None)  # what was known of the days before is not believed any more
+            self.found.pop(ticker, None)  # what was stored for the days before is no longer trusted
             self._fail(ticker, f"{answer.refused} ({ASKS_AGAIN})", asking)
         else:
             self.found[ticker] = KnownActions(answer.actions, answer.begins)
         return None
 
     def _has_ended(self, ticker: str) -> bool:
-        """Whether no rows at Yahoo are no wonder."""
+        """Whether the ticker is no longer traded, so that Yahoo need not have rows."""
         return self.yahoo is not None and not fallback.is_traded(self.cache, ticker)
 
     def _asked(self, ticker: str, first: date) -> Answer:
@@ -167,7 +168,7 @@ class Inquiry:
             self.unknown[ticker] = why
 
     def notices(self) -> list[str]:
-        """Warnings about old events, by the day up to which they are known, and about odd ones."""
+        """Warnings about old corporate actions, by the day up to which they are known, and about odd ones."""
         days = sorted({last for last, _ in self.old.values()})
         old = [_old(last, {ticker: why for ticker, (day, why) in self.old.items() if day == last}) for last in days]
         return [*old, *self.doubts]
@@ -176,10 +177,10 @@ class Inquiry:
 def actions_of(
     inquiry: Inquiry, rows: pl.DataFrame, refused: Mapping[str, str] | None = None, errors: Errors = "raise"
 ) -> tuple[Mapping[str, KnownActions], Notices]:
-    """Splits and dividends of the tickers of these rows through today, and what is to be said of them.
+    """Splits and dividends of the tickers of these rows through today, with warnings.
 
-    What is old and cannot be asked for again is used, and said. Raises ActionsUnknown for tickers of which nothing was
-    ever had; with `errors` "skip" they are left out, and said.
+    If they are old and cannot be requested again, the old ones are used, with a warning. Raises ActionsUnknown for
+    tickers without any; with `errors` "skip" these are left out, with a warning.
     """
     inquiry.ask(dict(_begins(rows)), refused or {})
     if inquiry.unknown and errors == "raise":
@@ -189,7 +190,7 @@ def actions_of(
 
 
 def _old(last: date, reasons: Mapping[str, str]) -> str:
-    """In words; the reason is the first one's."""
+    """The warning about tickers with old ones; it gives the reason of the first."""
     return f"splits and dividends of {some(list(reasons))} are known only up to {last}: {next(iter(reasons.values()))}"
 
 
@@ -214,7 +215,7 @@ def _begins(rows: pl.DataFrame) -> Iterable[tuple[str, date]]:
 
 @contextmanager
 def daily(cache: Cache, settings: Settings) -> Iterator[Cache]:
-    """The day bars of the same market: splits and dividends are kept with them, and compared with their closes."""
+    """The cache of the market's day bars: splits and dividends are stored there, and compared with its closes."""
     days = days_of(cache.dataset)
     if days is None or days == cache.dataset:
         yield cache
@@ -230,9 +231,9 @@ def check_seams(
     begins: Mapping[str, date | None] = MappingProxyType({}),
     payouts: bool = True,
 ) -> Notices:
-    """Raise AcrossSeam where prices would be adjusted across one; returns what is to be said where that may be so.
+    """Raise AcrossSeam if prices would be adjusted across a seam; returns warnings about doubtful ones.
 
-    `begins` as of `ingest.reading.adjusting.handover.signs`. Without `payouts` splits alone are adjusted for.
+    `begins` is that of `ingest.reading.adjusting.handover.signs`. Without `payouts` only splits are adjusted for.
     """
     crossed, doubtful = seams_crossed(rows, coverage, actions, begins, payouts)
     for words in crossed.values():
@@ -247,7 +248,7 @@ def seams_crossed(
     begins: Mapping[str, date | None],
     payouts: bool = True,
 ) -> tuple[dict[str, Message], Notices]:
-    """In words, for each ticker the first seam across which its prices would be adjusted; and what may be one."""
+    """For each ticker, in words, the first seam across which its prices would be adjusted; and doubtful ones."""
     gaps = [Sign(one.ticker, one.before, one.after, str(one), True) for one in adjusted.seams(rows, coverage)]
     crossed: dict[str, Message] = {}
     doubtful: dict[str, Message] = {}
@@ -272,9 +273,9 @@ def adjusted_rows(
     tickers: Collection[str],
     on_event: events.Sink = events.ignore,
 ) -> tuple[pl.DataFrame, Notices]:
-    """Rows of these tickers as `rows.rows_schema`, adjusted, with what is to be said of them. Raises IngestError.
+    """Rows of these tickers as `rows.rows_schema`, adjusted, with warnings about them. Raises IngestError.
 
-    What has no splits and dividends (contracts, indices, currencies, coins) is handed out as traded.
+    Rows of markets without splits and dividends (contracts, indices, currencies, coins) are returned as traded.
     """
     window = query.window(cache.dataset)
 
@@ -283,7 +284,7 @@ def adjusted_rows(
 
     if query.adjust == "none" or not cache.dataset.splits:
         return read(), []
-    coverage = cache.manifest.sessions.coverage()  # before the rows: what a run commits meanwhile is no gap in them
+    coverage = cache.manifest.sessions.coverage()  # before the rows: a session committed meanwhile is no gap
     rows = read()
     if rows.is_empty():
         return rows, []
@@ -291,7 +292,7 @@ def adjusted_rows(
     with daily(cache, settings) as days:
         inquiry = Inquiry(days, settings, yahoo, on_event)
         known, notices = actions_of(inquiry, rows, errors=query.errors)
-    if inquiry.heard and cache.dataset.kind.at_yahoo:  # with them rows came or went, as they would be the next time
+    if inquiry.heard and cache.dataset.kind.at_yahoo:  # answers change rows: return them as the next call would
         rows = read()
     actions = {ticker: one.actions for ticker, one in known.items()}
     wanted, told = _adjustable(rows, coverage, known, query)
@@ -301,7 +302,7 @@ def adjusted_rows(
 def _adjustable(
     rows: pl.DataFrame, coverage: Coverage, known: Mapping[str, KnownActions], query: HistoryQuery
 ) -> tuple[pl.DataFrame, Notices]:
-    """The rows of tickers that can be adjusted, and what is to be said of all of them. Raises AcrossSeam."""
+    """The rows of tickers that can be adjusted, and warnings about all of them. Raises AcrossSeam."""
     actions = {ticker: one.actions for ticker, one in known.items()}
     begins = {ticker: one.begins for ticker, one in known.items()}
     payouts, skips = query.adjust == "all", query.errors == "skip"

@@ -1,4 +1,4 @@
-"""Adjusted views of raw rows of many tickers, and the seams across which nothing is adjusted."""
+"""Adjusts raw rows of many tickers, and finds the seams across which nothing is adjusted."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 from ingest.reading.adjusting.unapplied import lone_steps
 
 SEAM_SESSIONS = 42
-"""Two months: a ticker that is missing from so many stored files may be another company when it comes back."""
+"""Two months: a ticker that returns after so many stored files without it may be another company."""
 
 _PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Stored sessions in a row without a ticker: the last day before them and the first after, with closes."""
+    """Consecutive stored sessions without a ticker: their number, and the days and closes before and after them."""
 
     ticker: str
     before: date
@@ -47,7 +47,7 @@ class TickerSlice:
 
 
 def seams(rows: pl.DataFrame, coverage: Coverage) -> list[Seam]:
-    """Seams of each ticker; `rows` sorted by ticker and date, `coverage` the stored sessions that cover it."""
+    """Seams of each ticker; `rows` are sorted by ticker and date, `coverage` is that of the stored sessions."""
     days, closes = days_in(rows), rows["close"].to_numpy()
     whole = _ascending(coverage.whole)
     found = []
@@ -74,7 +74,7 @@ def apply(rows: pl.DataFrame, actions: Mapping[str, Actions], adjust: Adjust) ->
     """Raw rows, sorted by ticker and date, adjusted for splits, or for splits and dividends.
 
     Prices are divided by F and multiplied by M (see `market.adjust`), volumes multiplied by F. Raises ActionsUnknown
-    where a dividend cannot be one.
+    for an impossible dividend.
     """
     if adjust == "none" or rows.is_empty():
         return rows
@@ -86,7 +86,7 @@ def apply(rows: pl.DataFrame, actions: Mapping[str, Actions], adjust: Adjust) ->
 
 
 def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
-    """F of each row."""
+    """F of each row (see `market.adjust`)."""
     days = days_in(rows)
     factors = np.ones(len(days))
     for stretch in stretches(rows):
@@ -96,7 +96,7 @@ def split_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floa
 
 
 def dividend_factors_of(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> Floats:
-    """M of each row. Raises ActionsUnknown for a ticker with a multiplier that is not in (0, 1]."""
+    """M of each row (see `market.adjust`). Raises ActionsUnknown for a multiplier that is not in (0, 1]."""
     days, factors = days_in(rows), np.ones(rows.height)
     for stretch, shares in _shares(rows, actions):
         for refused in _refusals(shares):
@@ -120,7 +120,7 @@ def _shares(
 
 
 def _refusals(shares: Sequence[tuple[Dividend, float]]) -> list[str]:
-    """Payouts that no price can bear, in words."""
+    """Impossible payouts, in words: they leave nothing of the price, or more than all of it."""
     return [f"{_paid(payout)} would leave {share:.4g} of its value" for payout, share in shares if not 0 < share <= 1]
 
 
@@ -130,7 +130,7 @@ def _paid(payout: Dividend) -> str:
 
 
 def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, Dividend]]:
-    """Payouts after the first row that Yahoo's adjusted close, which counts, takes out otherwise than it lists them."""
+    """Payouts after the first row that differ between Yahoo's list and its adjusted close; the latter counts."""
     days = days_in(rows)
     return [
         (stretch.ticker, payout)
@@ -142,7 +142,7 @@ def differing(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[
 
 
 def odd(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, list[Dividend]]:
-    """What Yahoo's adjusted close takes out after the first row and is not followed, by ticker."""
+    """By ticker, what Yahoo's adjusted close takes out after the first row although it is not applied here."""
     days = days_in(rows)
     return {
         stretch.ticker: [one for one in actions[stretch.ticker].odd if one.ex_date > days[stretch.rows.start].item()]
@@ -152,7 +152,7 @@ def odd(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> dict[str, list[Di
 
 
 def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, StockSplit]]:
-    """Splits of which the raw prices show no trace."""
+    """Splits without a matching jump in the raw prices."""
     days, opens, closes = days_in(rows), rows["open"].to_numpy(), rows["close"].to_numpy()
     return [
         (stretch.ticker, split)
@@ -165,7 +165,7 @@ def doubtful(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[s
 
 
 def stepping(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[tuple[str, date, StockSplit]]:
-    """Where prices go by the ratio of a split, not on its ex-date, with a row of Yahoo's right before or after."""
+    """Jumps by the ratio of a split on another day than its ex-date, with one of Yahoo's rows beside the jump."""
     if "yahoo" not in rows["source"]:
         return []
     return [

@@ -1,18 +1,18 @@
-"""Whether Yahoo's closes of a ticker, brought back to what was traded, are Massive's. Pure.
+"""Whether Yahoo's closes of a ticker, converted to prices as traded, match Massive's. Pure.
 
 All sessions that both have are compared, by q = ln(Yahoo's close ÷ Massive's). What can be wrong with a whole answer
-(another security, a split that one of the two lacks, or one that Yahoo forgot to apply to some weeks) multiplies
-consecutive closes by a factor; what is wrong with one close (a late trade, a misprint) leaves its neighbours alone:
+(another security, a split that one of the two does not have, or one that Yahoo did not apply to some weeks) multiplies
+consecutive closes by a factor; an error in one close (a late trade, a misprint) does not affect its neighbours:
 
-- A close is *off* where |q| is more than the dataset's tolerance, or more than four times the noise that this ticker's
-  closes have among themselves, if that is larger: 1.4826 × median |q(i) − q(i−1)| ÷ √2, a robust standard deviation,
-  which a lasting factor does not touch. Thinly traded securities differ by some percent on many days. Never more than
-  ten percent, which is below the usual splits (11 for 10 and more).
-- Consecutive closes that are off are a *factor* where any is by more than ten percent, or where they are all to one
-  side and differ from each other by less than the tolerance.
-- A close that is off alone is an *outlier*, whatever its size, while the rows beside it in Yahoo's answer were compared
-  and agree. Where one of these was not compared, the close vouches for it: then more than ten percent is a factor.
-- Where less than half of the closes agree, none of those that are off is an outlier.
+- A close is *off* if |q| exceeds a limit: the dataset's tolerance or, if that is larger, four times the noise of this
+  ticker's closes, but at most ten percent, which is less than the usual splits (11 for 10 and more). The noise is
+  1.4826 × median |q(i) − q(i−1)| ÷ √2, a robust standard deviation that a lasting factor does not affect. Thinly traded
+  securities differ by some percent on many days.
+- Consecutive closes that are off are a *factor* if one of them is off by more than ten percent, or if all are off in
+  the same direction and differ from each other by less than the tolerance.
+- A single close that is off is an *outlier*, whatever its size, if the rows beside it in Yahoo's answer were compared
+  and agree. If one of these was not compared, the close stands for it, too: then more than ten percent is a factor.
+- If less than half of the closes agree, none is an outlier.
 """
 
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ Flags = npt.NDArray[np.bool_]
 _GREAT = float(np.log(1.1))
 _NOISES = 4.0
 _ENOUGH = 10
-"""So few closes do not tell how noisy they are."""
+"""Fewer closes do not show how noisy they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Which of the closes that both have agree, are wrong by a factor, or are outliers; each is one of the three."""
+    """Which of the compared closes agree, are wrong by a factor, or are outliers; each is one of the three."""
 
     agrees: Flags
     factor: Flags
@@ -40,9 +40,9 @@ class Agreement:
 
 
 def agreement_of(logs: Floats, alone: Flags, tolerance: float) -> Agreement:
-    """Judge the logarithms of Yahoo's closes ÷ Massive's, ascending by date.
+    """Judge closes by `logs`, the logarithms of Yahoo's closes ÷ Massive's, ascending by date.
 
-    `alone`: the rows on both sides of it in Yahoo's answer were compared, too. `tolerance` is relative.
+    `alone` is True where the rows on both sides in Yahoo's answer were compared, too. `tolerance` is relative.
     """
     off = np.abs(logs) > _limit(logs, tolerance)
     factor = np.zeros(len(logs), dtype=bool)
@@ -70,7 +70,7 @@ def _is_factor(logs: Floats, is_alone: bool, tolerance: float) -> bool:
 
 
 def _runs(flags: Flags) -> Iterator[slice]:
-    """Stretches of neighbours that are set."""
+    """Runs of consecutive flags that are set."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         yield slice(int(begin), int(end))

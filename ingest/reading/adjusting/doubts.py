@@ -12,7 +12,7 @@ from ingest.reading.adjusting import adjusted
 
 
 def doubts(rows: pl.DataFrame, actions: Mapping[str, Actions], payouts: bool = True) -> list[str]:
-    """What is to be said of splits that raw prices don't show, or show elsewhere, and, with `payouts`, of odd ones."""
+    """Warnings about splits that raw prices show on another day or not at all; with `payouts`, about odd payouts."""
     splits = [
         *(_unseen(ticker, split) for ticker, split in adjusted.doubtful(rows, actions)),
         *(_elsewhere(ticker, day, split) for ticker, day, split in adjusted.stepping(rows, actions)),
@@ -33,7 +33,7 @@ def _elsewhere(ticker: str, day: date, split: StockSplit) -> str:
 
 
 def differences(rows: pl.DataFrame, actions: Mapping[str, Actions]) -> list[str]:
-    """What is to be said of payouts that Yahoo's adjusted close takes out otherwise than it lists them."""
+    """Warnings about payouts that differ between Yahoo's list and its adjusted close."""
     found = groupby(adjusted.differing(rows, actions), key=lambda one: one[0])
     taken = [_difference(ticker, [payout for _, payout in payouts]) for ticker, payouts in found]
     odd = {ticker: unfollowed(some) for ticker, some in adjusted.odd(rows, actions).items()}

@@ -1,10 +1,10 @@
-"""Yahoo's rows and events for one ticker: asked for, held against Massive's prices, and kept.
+"""Yahoo's rows and corporate actions of one ticker: requested, compared with Massive's prices, and stored.
 
-Yahoo's prices, brought back to what was traded, have to be Massive's where both are at hand: a ticker may mean another
-company there, and Yahoo sometimes lacks a split. All closes that both have are compared (see `agreement`). What
-comes after the last one that is wrong is believed; what lies before is refused, as long as the same is asked for and no
-other session is over. What cannot be compared is served and not kept; what shows by itself that a split was not applied
-to it (see `unapplied`) is left out.
+Yahoo's prices, converted to prices as traded, must match Massive's: a ticker may mean another company there, and
+Yahoo sometimes does not have a split. All closes that both have are compared (see `agreement`). Rows after the last
+wrong close are trusted; those before are refused, and the same request is refused until another session is over. Rows
+that cannot be compared are returned but not stored; rows that look as if a split was not applied (see `unapplied`) are
+left out.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,17 +35,17 @@ from ingest.sources.yahoo import Daily, Yahoo
 _MARGIN = timedelta(days=12)
 _YEAR = timedelta(days=365)
 _LATELY = 5
-"""A ticker that is in none of so many of the newest files is no longer traded."""
+"""A ticker that is missing from this many of the newest files is no longer traded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Yahoo has of a ticker since `start`: raw rows as `rows_schema`, and actions; `compared` with Massive's.
+    """Yahoo's answer for a ticker since `start`: raw rows as `rows_schema`, and corporate actions.
 
-    `doubts` says what is odd about it. `begins` is Yahoo's first row since the day it was asked from, or one before it,
-    `ends` its last.
-    Where `refused` says why, what it has before `start` is another's, and was left out. `disbelieved` has the closes of
-    rows left out, `outliers` the single sessions whose close is not Massive's.
+    `compared` says whether its closes were compared with Massive's, `doubts` what is odd about it. `begins` is the date
+    of Yahoo's first row since the requested start, or of an earlier one, `ends` that of its last.
+    If rows before `start` were left out because they disagree, `refused` says why, else it is empty. `disbelieved` has
+    the closes of the rows left out by date, `outliers` the single sessions whose close is not Massive's.
     """
 
     ticker: str
@@ -62,11 +62,11 @@ class Answer:
 
 
 def ask(cache: Cache, yahoo: Yahoo, ticker: str, start: date) -> Answer:
-    """Ask for a ticker's rows and events from a little before `start` to today, and for what else is known of it.
+    """Request a ticker's rows and corporate actions from a little before `start`, and all stored days, to today.
 
-    All that is known is thus of one moment: who asks for more days later does not miss an event that Yahoo lists late.
-    Raises NotFound for a ticker that Yahoo does not have or that has no safe spelling there, Disagreement where nothing
-    of the answer is believed, or another SourceError where Yahoo gives no answer.
+    So all that is stored is of one moment, and includes actions that Yahoo listed late. Raises NotFound for a ticker
+    that Yahoo does not have or whose spelling there is unknown, Disagreement if nothing in the answer can be trusted,
+    or another SourceError if Yahoo gives no answer.
     """
     symbol = symbol_of(cache.dataset, ticker)
     covered = cache.manifest.sessions.coverage().of(ticker)
@@ -77,21 +77,21 @@ def ask(cache: Cache, yahoo: Yahoo, ticker: str, start: date) -> Answer:
     found = compared(cache, ticker, yahoo.daily(symbol, begin), begin)
     if _is_late(
         cache, found, [day for day in covered if day >= start]
-    ):  # it may have earlier ones, and miss some weeks
+    ):  # it may have earlier rows, and a gap of some weeks
         earlier = yahoo.daily(symbol, begin - _YEAR).bars["date"][0]
         found = replace(found, begins=min(found.begins, earlier))
-    # What lies further back is not said to be known: else the next question would begin there, further back each time.
+    # The margin before does not count as stored: otherwise each request would begin further back than the last.
     return replace(found, start=max(found.start, since), rows=found.rows.filter(pl.col("date") >= since))
 
 
 def _is_late(cache: Cache, found: Answer, covered: Collection[date]) -> bool:
-    """Whether Massive has rows of these days that lie before Yahoo's first one."""
+    """Whether Massive has rows on these days before Yahoo's first one."""
     days = [day for day in covered if day < found.begins]
     return bool(days) and not reading.massive(cache, frozenset([found.ticker]), days).is_empty()
 
 
 def symbol_of(dataset: Dataset, ticker: str) -> str:
-    """How Yahoo spells a ticker. Raises NotFound, which says why it is not asked for it."""
+    """How Yahoo spells a ticker. Raises NotFound, with the reason, if Yahoo is not asked for it."""
     symbol = dataset.yahoo_symbol(ticker)
     if symbol is None:
         raise NotFound(unasked(dataset, ticker))
@@ -99,16 +99,16 @@ def symbol_of(dataset: Dataset, ticker: str) -> str:
 
 
 def unasked(dataset: Dataset, ticker: str) -> str:
-    """In words, why Yahoo is not asked for a ticker that has no symbol there."""
+    """Why Yahoo is not asked for a ticker that has no symbol there, in words."""
     if dataset.spelling is None:
         return f"{ticker} is not looked up at Yahoo, which does not have {dataset.short}"
     return f"{ticker} is not looked up at Yahoo: its symbol there is unknown"
 
 
 def compared(cache: Cache, ticker: str, found: Daily, start: date | None = None) -> Answer:
-    """Hold what Yahoo has, asked for from `start` (its first bar) to today, against Massive's. Raises Disagreement.
+    """Compare Yahoo's bars from `start` to today with Massive's. Raises Disagreement.
 
-    Without a `start` there has to be a bar.
+    Without a `start` they begin with the first bar, which must exist.
     """
     rows = _rows(cache.dataset, ticker, found).filter(pl.col("date") <= newest_session(cache.dataset))
     asked: date = start or found.bars["date"][0]
@@ -121,7 +121,7 @@ def compared(cache: Cache, ticker: str, found: Daily, start: date | None = None)
 
 
 def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
-    """Yahoo's rows as ours; their volume is none where it counts something else: of coins it has dollars."""
+    """Yahoo's rows in our columns; volume is null if Yahoo counts something else, such as dollars for coins."""
     volume = pl.col("volume").fill_nan(None) if dataset.unit == "shares" else pl.lit(None, pl.Float64).alias("volume")
     return found.bars.select(
         pl.lit(ticker).alias("ticker"),
@@ -134,7 +134,7 @@ def _rows(dataset: Dataset, ticker: str, found: Daily) -> pl.DataFrame:
 
 
 def _closes(cache: Cache, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Both closes of the sessions that both have, by date; `alone` where the rows beside it in `rows` are such, too."""
+    """Both closes of sessions that both have, by date; `alone` where the rows on both sides in `rows` are such, too."""
     held = cache.manifest.sessions.coverage().of(ticker)
     days = [day for day in rows["date"].to_list() if day in held]
     theirs = reading.massive(cache, frozenset([ticker]), days).select("date", mine="close")
@@ -145,7 +145,10 @@ def _closes(cache: Cache, ticker: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
-    """The part of an answer that begins where the closes agree and none after it is wrong. Raises Disagreement."""
+    """The part of an answer that can be trusted: from the first agreeing close after the last wrong one.
+
+    Raises Disagreement if there is none.
+    """
     logs = np.log(closes["yahoos"].to_numpy() / closes["mine"].to_numpy())
     found = agreement_of(logs, closes["alone"].to_numpy(), dataset.tolerance)
     days = closes["date"].to_list()
@@ -170,7 +173,7 @@ def _believed(dataset: Dataset, whole: Answer, closes: pl.DataFrame) -> Answer:
 
 
 def _likely(answer: Answer, compared: Collection[date]) -> Answer:
-    """An answer without rows that look as if a split were not applied to them, unless their closes were compared."""
+    """The answer without rows that look as if a split was not applied to them, unless their closes were compared."""
     rows = answer.rows.filter(pl.col("close") > 0)
     days = rows["date"].to_list()
     found = unapplied(days_in(rows), rows["close"].to_numpy(), answer.actions.splits) if answer.actions.splits else []
@@ -205,7 +208,7 @@ def _first_agreeing(found: Agreement) -> int | None:
 
 
 def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Flags) -> str:
-    """In words, the last of the closes that are wrong, and how many there are."""
+    """The last wrong close, and how many there are, in words."""
     day, yahoos, mine = closes.filter(wrong).select("date", "yahoos", "mine").row(-1)
     first, others = closes.filter(wrong)["date"][0], int(wrong.sum()) - 1
     more = f", and so on {others:,} more since {first}" if others else ""
@@ -217,20 +220,21 @@ def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Fl
 
 
 def keep(settings: Settings, dataset: Dataset, start: date, answer: Answer) -> None:
-    """Keep an answer that was compared; not while a run holds the cache. Warns where it cannot be written."""
+    """Store an answer that was compared, unless a run holds the cache. Warns if it cannot be written."""
     _write(settings, dataset, lambda cache: store(cache, start, answer))
 
 
 def keep_refusal(settings: Settings, dataset: Dataset, ticker: str, start: date, error: SourceError) -> None:
-    """Remember that Yahoo does not have a ticker, or another one of that name; as `keep` does."""
+    """Store, as `keep` does, that Yahoo does not have a ticker, or has another security under that name."""
     _write(settings, dataset, lambda cache: store_refusal(cache, ticker, start, error))
 
 
 def store(cache: Cache, start: date, answer: Answer) -> int:
-    """Keep an answer to a question from `start` on, by who holds the cache.
+    """Store an answer to a request from `start` on; the caller holds the lock. Returns the number of stored rows.
 
-    Returns the number of rows: of sessions whose files could not tell. One that could not be compared is not kept. What
-    was kept before of what is not believed now is forgotten: Massive may have had nothing to compare it with then.
+    Only rows of sessions whose files do not cover the ticker are stored, and nothing of an answer that could not be
+    compared. Rows that were stored before and are not trusted now are removed: then there may have been nothing to
+    compare them with.
     """
     if not answer.compared:
         return 0
@@ -247,9 +251,9 @@ def store(cache: Cache, start: date, answer: Answer) -> int:
 
 
 def store_refusal(cache: Cache, ticker: str, start: date, error: SourceError) -> None:
-    """Remember a refusal, by who holds the cache; rows that were kept of what is not believed now are forgotten.
+    """Store a refusal, and remove stored rows that are not trusted now; the caller holds the lock.
 
-    To a ticker that is known, and that Massive's files do not have any more, no rows mean that nothing happened.
+    If Yahoo has no rows of a known ticker that is no longer in Massive's files either, nothing has happened to it.
     """
     newest = newest_session(cache.dataset)
     if isinstance(error, Disagreement):
@@ -262,24 +266,24 @@ def store_refusal(cache: Cache, ticker: str, start: date, error: SourceError) ->
 
 
 def is_traded(cache: Cache, ticker: str) -> bool:
-    """Whether one of the newest files that can tell has the ticker."""
+    """Whether one of the newest files that cover the ticker contains it."""
     newest = sorted(cache.manifest.sessions.coverage().of(ticker))[-_LATELY:]
     return not reading.massive(cache, frozenset([ticker]), newest).is_empty()
 
 
 def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]) -> None:
-    """Keep something, for the next one who asks: who has only the right to read is answered all the same."""
+    """Store something for later requests; if that fails, the caller still gets its data."""
     try:
         with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
             keep(cache)
     except CacheLocked:
-        pass  # a run is going on, and asks Yahoo itself
+        pass  # a run is in progress, and asks Yahoo itself
     except CacheError as error:
         warn(f"Yahoo's answer is not kept: {error.message}")
 
 
 def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:
-    """Those of the rows whose session is not held, or was kept without this ticker."""
+    """The rows of sessions that are not stored, or were stored without this ticker."""
     names = ("ticker", "date", "open", "high", "low", "close", "volume")
     covered = coverage.of(answer.ticker)
     return list(answer.rows.filter(~pl.col("date").is_in(list(covered))).select(names).iter_rows())

@@ -1,7 +1,7 @@
-"""When Yahoo is to be asked: which session is over, and whether what was asked before still suffices.
+"""When to ask Yahoo: which session is over, and whether an earlier answer is still good enough.
 
-Events come into force at the opening of a session, and Yahoo adjusts all its prices for them at once. So what was asked
-for before a session began is too old on that day, though the newest session that is over is the one before.
+Corporate actions take effect when a session opens, and Yahoo then adjusts all its prices for them at once. So an answer
+from before the opening is too old on that day, although the newest completed session is still the one before.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,13 +15,13 @@ from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
 
 ASKS_AGAIN = "asked again when the next session opens or closes, or by a run with refresh"
-"""In words, when what was refused is asked for again."""
+"""When a refused request is sent again, in words."""
 
 _LATELY = timedelta(hours=1)
-"""So long what an answer did not have is not asked for again."""
+"""For this long, days missing from an answer are not requested again."""
 
 _OLDEST = timedelta(days=15)
-"""No market rests for so long."""
+"""No market is closed for so long."""
 
 
 def _now() -> datetime:
@@ -29,18 +29,18 @@ def _now() -> datetime:
 
 
 def calendar_of(cache: Cache) -> Calendar:
-    """The dataset's calendar, with all sessions that the source is known to list: a listing beats a table."""
+    """The dataset's calendar, including all sessions that the source has listed: a listing beats a table."""
     return Calendar.of(cache.dataset.calendar, cache.manifest.sessions.listed())
 
 
 def newest_session(dataset: Dataset, now: datetime | None = None, listed: Collection[date] = ()) -> date:
-    """The newest session that is over for an hour, by the clock of the dataset's time zone."""
+    """The newest completed session: `dataset.settled` has passed since its date began in the dataset's zone."""
     last = (_local(dataset, now) - dataset.settled).date()
     return Calendar.of(dataset.calendar, listed).between(last - _OLDEST, last)[-1]
 
 
 def newest_event(dataset: Dataset, now: datetime | None = None) -> date:
-    """The newest ex-date that may be in force: today's in the dataset's time zone, where today is a session."""
+    """The newest ex-date that may be in force: today in the dataset's time zone, if it is a session."""
     day = _local(dataset, now).date()
     return day if Calendar.of(dataset.calendar).is_session(day) else newest_session(dataset, now)
 
@@ -50,10 +50,10 @@ def _local(dataset: Dataset, now: datetime | None) -> datetime:
 
 
 def has_events(asking: ActionCoverage | None, dataset: Dataset, start: date, now: datetime | None = None) -> bool:
-    """Whether all events since `start` are known that may be in force.
+    """Whether all corporate actions since `start` that may be in force are known.
 
-    On the day of a session an answer suffices that was given after its opening; one given earlier that day suffices for
-    an hour, not beyond the opening, and so does one that did not reach as far as it should.
+    On the day of a session an answer from after its opening suffices. One from earlier that day suffices for an hour,
+    but not beyond the opening, and so does one that ended too early.
     """
     if asking is None or asking.first > start:
         return False
@@ -71,24 +71,24 @@ def _opening(dataset: Dataset, session: date) -> datetime:
 
 
 def _opened_since(dataset: Dataset, asked: datetime, now: datetime | None) -> bool:
-    """Whether the newest session has opened since then: Yahoo may list an event before, and apply it then."""
+    """Whether the newest session has opened since then: Yahoo may list an action before and apply it then."""
     return _local(dataset, asked) < _opening(dataset, newest_event(dataset, now)) <= _local(dataset, now)
 
 
 def _is_lately(asked: datetime, now: datetime | None) -> bool:
-    """Within an hour; a clock that was set back since does not make it lately for ever."""
+    """Whether it is less than an hour ago; also for a time in the future, if the clock was set back since."""
     return abs((now or _now()) - asked) < _LATELY
 
 
 def has_rows(asking: ActionCoverage | None, start: date, end: date, now: datetime | None = None) -> bool:
-    """Whether what was asked for before covers these days, or was asked for so lately that it is not asked again."""
+    """Whether an earlier answer covers these days, or is so recent that they are not requested again."""
     if asking is None or asking.first > start:
         return False
     return asking.last >= end or _is_lately(datetime.fromisoformat(asking.asked_at), now)
 
 
 def still_stands(refused: Refusal | None, dataset: Dataset, now: datetime | None = None) -> bool:
-    """Whether a refusal still answers the question that it was given to: until another session opens or is over."""
+    """Whether a refusal is still valid for the same request: until another session opens or is over."""
     if refused is None:
         return False
     moment, asked = now or _now(), datetime.fromisoformat(refused.asked_at)
@@ -100,7 +100,7 @@ def still_stands(refused: Refusal | None, dataset: Dataset, now: datetime | None
 
 
 def due(quotes: Quotes, dataset: Dataset, tickers: Iterable[str], start: date, end: date) -> list[str]:
-    """Those of the tickers that Yahoo may know and that were not asked for these days, sorted."""
+    """The tickers that Yahoo may know and that have not been requested for these days yet, sorted."""
     mapped = sorted(ticker for ticker in tickers if dataset.yahoo_symbol(ticker))
     asked, refused = quotes.asked(mapped), quotes.refusals(mapped)
     return [

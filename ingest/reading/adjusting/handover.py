@@ -1,15 +1,15 @@
 """Signs that a ticker passed from one company to another without a gap in its rows. Pure.
 
-Nothing in the files says so. These do, none of which a single company shows often:
+The files do not say so. These signs do; a single company seldom shows one of them:
 
-- Yahoo's history of the ticker begins later than its rows do: Yahoo shows the company that has the ticker now, as far
-  back as it is listed, under whatever names. Sure where that is more than a week of rows, or where the price changes by
-  half or more at that very place.
-- The close jumps by a factor that no split or payout explains. Single companies do that: Lehman Brothers fell to a
-  seventeenth on 2008-09-15, Bright Minds rose fifteenfold on 2024-10-15. So it is sure from twentyfold on; from
-  fourfold on where the ticker is in none of the files of a week before, too.
+- Yahoo's history of the ticker begins later than its rows: Yahoo shows the company that has the ticker now, under all
+  its former names. The sign is sure if there is more than a week of earlier rows, or if the price changes by half or
+  more at that point.
+- The close jumps by a factor that no split or payout explains. Single companies do that, too: Lehman Brothers fell to a
+  seventeenth on 2008-09-15, Bright Minds rose fifteenfold on 2024-10-15. So the sign is sure only from twentyfold on,
+  or from fourfold on if the files of the week before do not contain the ticker.
 
-What is not sure is said, and not refused. A gap of two months is a sign, too: see `adjusted.seams`.
+A sign that is not sure gives a warning, no error. A gap of two months is a sign, too: see `adjusted.seams`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,12 +28,12 @@ _WEEK = 5
 """Sessions."""
 _CHANGED, _LARGE, _SURE = (float(np.log(times)) for times in (1.5, 4.0, 20.0))
 _NEAR = timedelta(days=7)
-"""So far from its date a split may be traded."""
+"""Prices may show a split this far from its date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Between these two days a ticker may have passed to another company; `words` say why that is thought."""
+    """A ticker may have passed to another company between the days `before` and `after`; `words` says why."""
 
     ticker: str
     before: date
@@ -56,12 +56,12 @@ class _Rows:
         return found
 
     def jump(self, at: int) -> float:
-        """The logarithm of the factor from the close before to this one that no event explains."""
+        """The logarithm of the factor from the close before to this one that no corporate action explains."""
         before, after = float(self.closes[at - 1]), float(self.closes[at])
         if not (before > 0 and after > 0):
             return 0.0
         paid = sum(one.amount for one in self.actions.payouts if self.day(at - 1) < one.ex_date <= self.day(at))
-        factors = {1.0}  # of any of the splits near, one of which may be traded and the next one not yet
+        factors = {1.0}  # of any splits nearby: prices may show one of them already, and another not yet
         for ratio in (one.ratio for one in self.actions.splits if self._is_near(one.ex_date, at)):
             factors |= {factor * ratio for factor in factors}
         found = [np.log(close * factor / before) for close in (after, after + paid) for factor in factors]
@@ -74,9 +74,9 @@ class _Rows:
 def signs(
     rows: pl.DataFrame, coverage: Coverage, actions: Mapping[str, Actions], begins: Mapping[str, date | None]
 ) -> list[Sign]:
-    """Signs of each ticker; `rows` sorted by ticker and date, `coverage` the sessions held that can tell of it.
+    """Signs of each ticker; `rows` are sorted by ticker and date, `coverage` is that of the stored sessions.
 
-    `begins` is the first day that Yahoo has a row of, where it was asked for all of these days.
+    `begins` is the first day for which Yahoo has a row, by ticker; None if Yahoo was not asked for all of these days.
     """
     days, closes = days_in(rows), rows["close"].to_numpy()
     found: list[Sign] = []
@@ -88,7 +88,7 @@ def signs(
 
 
 def _late(mine: _Rows, begins: date | None) -> Iterator[Sign]:
-    """Whether Yahoo's history begins later than the rows."""
+    """A sign if Yahoo's history begins later than the rows."""
     earlier = int(np.searchsorted(mine.days, np.datetime64(begins, "D"))) if begins else 0
     if not begins or not earlier:
         return

@@ -1,9 +1,9 @@
-"""Yahoo's own rows that look as if a split were not applied to them, or twice. Pure.
+"""Finds rows of Yahoo to which a split was not applied, or applied twice, by the rows alone. Pure.
 
-Yahoo divides all prices before a split by its ratio; now and then it forgets some weeks. Where Massive has these days
-the comparison finds it. Where it has those around them alone, nothing differs: then the rows themselves tell, since
-their closes go by a listed ratio and back, which shares do not (to within a tenth, which days add to it). A stretch at
-the edge of what Yahoo has shows one such step alone. A share may really do that once, so this is a doubt.
+Yahoo divides all prices before a split by its ratio, but sometimes not those of some weeks. If Massive has these days,
+the comparison finds them. If Massive has only days around them, the rows themselves show it: their closes jump by a
+listed ratio and back (to within a tenth, for the change of a day), which real prices hardly do. At the edge of Yahoo's
+rows there is only one such step. A real price may do that once, so this is only a doubt.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -17,7 +17,7 @@ from ingest.market.adjust import Days, Floats, split_factors
 from ingest.market.corporate_actions import StockSplit
 
 _LEAST = float(np.log(1.5))
-"""Shares that go up by less than this, and back, are none too rare."""
+"""Smaller jumps and back are not rare in real prices."""
 _NEAR = float(np.log(1.1))
 
 
@@ -31,14 +31,14 @@ class UnappliedSplit:
 
 
 def unapplied(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> list[UnappliedSplit]:
-    """Stretches of raw closes (ascending, all above 0), by where they begin."""
+    """Such runs of raw closes (by ascending `days`, all above 0), in the order of their starts."""
     steps = _steps(days, raw, splits)
     found = [stretch for one in _telling(splits) for stretch in _there_and_back(steps, one)]
     return sorted(found, key=lambda one: one.rows.start)
 
 
 def lone_steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> dict[int, StockSplit]:
-    """Rows whose raw close (ascending, all above 0) is a listed ratio away from the one before, with no way back.
+    """Rows whose raw close (by ascending `days`, all above 0) is a listed ratio away from the one before, for good.
 
     A step on the ex-date of such a split is left to `market.adjust.unmatched`.
     """
@@ -48,13 +48,13 @@ def lone_steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> dict[in
 
 
 def _steps(days: Days, raw: Floats, splits: Sequence[StockSplit]) -> Floats:
-    """By how much each close but the first is away from the one before, once splits are taken out; logarithms."""
+    """The logarithm of each split-adjusted close ÷ the one before."""
     steps: Floats = np.diff(np.log(raw / split_factors(days, splits)))
     return steps
 
 
 def _telling(splits: Sequence[StockSplit]) -> Collection[StockSplit]:
-    """Those of a ratio that shares seldom go by, one of each."""
+    """Splits by a ratio that real prices seldom jump by, one for each ratio."""
     return {one.ratio: one for one in splits if _tells(one)}.values()
 
 
@@ -70,7 +70,7 @@ def _there_and_back(steps: Floats, split: StockSplit) -> Iterator[UnappliedSplit
 
 
 def _alone(steps: Floats, split: StockSplit) -> Iterator[int]:
-    """The rows after the steps that no neighbouring one takes back."""
+    """The rows after the steps that no neighbouring step takes back."""
     places = np.flatnonzero(signs := _signs(steps, split))
     framed = np.pad(signs[places], 1)
     alone = (framed[1:-1] != -framed[:-2]) & (framed[1:-1] != -framed[2:])
