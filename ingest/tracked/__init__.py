@@ -1,1 +1,1 @@
-"""The CSV of every ticker you follow: lists, patterns, projection."""
+"""The CSVs of tracked tickers: lists, patterns, projection."""

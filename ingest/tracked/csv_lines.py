@@ -14,7 +14,7 @@ SCHEMA = pl.Schema({"ticker": pl.String, "date": pl.String, "line": pl.String})
 TIMED = pl.Schema({"ticker": pl.String, "second": pl.Int64, "line": pl.String})
 
 _ZONE = "America/New_York"
-"""For all markets, so that minutes of stocks, currencies and coins can be compared as they are."""
+"""One zone for all markets, so that minutes of stocks, currencies and coins can be compared directly."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -22,11 +22,11 @@ _NS_PER_S = 1_000_000_000
 def extract(
     layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str], batch_bytes: int = BATCH_BYTES
 ) -> pl.DataFrame:
-    """Lines (without line ends) of the wanted tickers, sorted by ticker and date, one a ticker and date: as `SCHEMA`.
+    """Lines (without line ends) of the wanted tickers as `SCHEMA`, sorted by ticker and date, one per ticker and date.
 
-    Minutes have the second (since the epoch) at which they begin instead of the date: as `TIMED`. If there are several
-    rows of one date or minute, the first one counts; for minutes, the first that is of its session's date. A minute
-    whose stamp is not a time, or is in another week, is left out.
+    Minutes are as `TIMED`: instead of the date they have the second (since the epoch) at which they begin. Of several
+    rows of one date or minute the first one counts; for minutes, the first on its session's own date. A minute whose
+    timestamp is invalid, or in another week, is left out.
 
     About `batch_bytes` of text are parsed at once. Raises CacheError if a part cannot be read.
     """
@@ -84,7 +84,7 @@ def _text(name: str) -> pl.Expr:
 
 
 def _pointed(text: pl.Expr) -> pl.Expr:
-    """A whole number with a decimal point, so that a column has one type whichever of its rows are read."""
+    """A whole number with a decimal point, so that a column has the same type whichever rows of it are read."""
     return text.str.replace(r"^([+-]?[0-9]+)$", "${1}.0")
 
 

@@ -1,7 +1,7 @@
-"""What the patterns of the lists stand for: the tickers of stored sessions that match them.
+"""Expands the patterns of the lists to the matching tickers of stored sessions.
 
-A pattern that is new in the lists is looked for in all sessions, in the parts and members that may contain a match;
-after that, only in sessions that no projection has seen. So a run's work depends on what is new.
+A pattern that is new in the lists is matched against all sessions, by reading the parts and members that may contain a
+match; after that, only against sessions that no projection has seen. So a run's work depends on what is new.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from ingest.market.datasets import TIERS, Tier
 from ingest.market.patterns import covered, matching, patterns_in, prefix_of, some, written
 
 _MANY = 1000
-"""CSVs of one pattern that may be more than was meant."""
+"""More CSVs of one pattern than this may be more than the user meant."""
 
 _EACH = 5
 """Up to this many new patterns are reported one by one."""
@@ -65,7 +65,7 @@ def follow(cache: Cache, names: Iterable[str]) -> Followed:
     unnameable = frozenset(ticker for ticker in found if cache.dataset.csv_name(ticker) is None)
     tickers = (wanted - patterns) | known | (found - unnameable)
     manifest.csvs.follow(tickers)
-    # After the tickers: a kill in between costs another look.
+    # After the tickers: after a kill in between, the next run only matches the patterns again.
     if patterns != resolved and manifest.sessions.committed():
         manifest.csvs.remember_patterns(patterns)
     ordered = sorted(tickers) if patterns - resolved else []
@@ -86,7 +86,7 @@ def _resolve(cache: Cache, patterns: frozenset[str], new: frozenset[str]) -> fro
 
 
 def found_in(layout: Layout, parts: PartsOf, patterns: frozenset[str]) -> set[str]:
-    """Tickers of a session that match; the list it was split by says in which part to look. Raises CacheError."""
+    """Tickers of a session that match; the lists that split it decide which parts to read. Raises CacheError."""
     found = set[str]()
     for tier in TIERS:
         looked_for = patterns if tier == "tracked" else patterns - covered(parts.tracked, patterns)
@@ -99,7 +99,7 @@ def _matching(layout: Layout, parts: PartsOf, tier: Tier, patterns: frozenset[st
     """Tickers of one part that match, read some members at a time: a part may have gigabytes of text."""
     from ingest.cache.parts.lines import tickers_of
     from ingest.cache.parts.parts import read_members
-    from ingest.splitting.parsing import is_tracked  # polars and numpy: a run with nothing to do does without
+    from ingest.splitting.parsing import is_tracked  # polars and numpy, which a run with nothing to do does not import
 
     part, index, found = PartKey(parts.session, tier), parts.index[tier], set[str]()
     for members in _some_members(parts, index, patterns):
@@ -110,6 +110,6 @@ def _matching(layout: Layout, parts: PartsOf, tier: Tier, patterns: frozenset[st
 
 def _some_members(parts: PartsOf, index: MemberIndex, patterns: frozenset[str]) -> Iterator[Sequence[int]]:
     members = sorted({member for pattern in patterns for member in index.beginning(prefix_of(pattern))})
-    # A part that is not cut by lines may have a row that goes on in the next member.
+    # In a part that is not cut by lines, a row may continue in the next member.
     size = _MEMBERS if parts.cut == "lines" else max(1, len(members))
     return (members[at : at + size] for at in range(0, len(members), size))

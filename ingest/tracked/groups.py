@@ -8,9 +8,9 @@ from ingest.cache.manifest.records import Projection
 def in_groups(
     rows: Iterable[Projection], expected: Callable[[Projection], float], most: int
 ) -> Iterator[Sequence[Projection]]:
-    """Groups of CSVs with at most `most` rows together, by the `expected` rows of each; a larger CSV is a group alone.
+    """Groups of CSVs with at most `most` rows together, by the `expected` rows of each; a larger CSV is its own group.
 
-    `expected` may change with the rows that earlier groups turned out to have.
+    `expected` may change between groups, with the actual rows of earlier ones.
     """
     group, size = list[Projection](), 0.0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Which tickers are tracked: changes a list file, and updates the tracked CSVs at once, without the network."""
+"""Changes the lists of tracked tickers, and updates the tracked CSVs at once, without the network."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,8 +26,8 @@ from ingest.tracked.update import Say, bring_up_to_date
 class TrackedTicker:
     """What is stored for a tracked ticker: the rows of its CSV, their first and last date, and sessions without it.
 
-    `lacking` counts sessions that were stored without the other tickers when this one was not in the lists. For a
-    pattern, `matches` counts the tickers that it stands for, and `rows` the rows of all their CSVs.
+    `lacking` counts sessions that were stored with only the tracked tickers while this one was not in the lists. For a
+    pattern, `matches` counts the matching tickers, and `rows` the rows of all their CSVs.
     """
 
     ticker: str
@@ -41,7 +41,7 @@ class TrackedTicker:
 
 
 def chosen_list(settings: Settings, dataset: Dataset, named: Path | None) -> Path:
-    """The list file to change: the one that is named, else the dataset's first of the settings. Raises UsageError."""
+    """The list file to change: `named`, else the dataset's first one in the settings. Raises UsageError."""
     if named is not None:
         return named.absolute()
     lists = settings.lists_of(dataset)
@@ -58,7 +58,7 @@ def setting_of(dataset: Dataset) -> str:
 def add(
     settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say
 ) -> tuple[list[str], list[TrackedTicker]]:
-    """Append tickers to a list and project them; returns those that were new in it, and what is stored for each.
+    """Append tickers to a list and write their CSVs; returns those that are new in it, and what is stored for each.
 
     `say` gets messages about other changes to the CSVs. Raises UsageError for an invalid ticker or one too long for a
     file name, CacheLocked or CacheError.
@@ -73,7 +73,7 @@ def add(
 
 
 def remove_tickers(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
-    """Take tickers out of a list; their CSVs stay as they are. Returns those that were in it.
+    """Remove tickers from a list; their CSVs stay as they are. Returns those that were in it.
 
     Raises UsageError if there is no such list, CacheLocked or CacheError.
     """
@@ -113,7 +113,7 @@ def _present(file: Path) -> frozenset[str]:
 
 
 def _rewrite(file: Path, change: Callable[[str], str]) -> None:
-    """Change a list, by who holds the cache's lock: a run that holds it is not disturbed."""
+    """Change a list; the caller holds the cache's lock, so that no run reads the list meanwhile."""
     with durable.translated("read", file):
         there = opening.is_there(file.resolve())
         text = opening.read(file, linked=True).decode("utf-8-sig") if there else ""
@@ -136,7 +136,7 @@ def _projected(settings: Settings, dataset: Dataset, tickers: Collection[str], s
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
-    """Sessions that are held without the rest, all cut by the same tickers."""
+    """Sessions that were stored with only the tracked tickers, all split by the same lists."""
 
     tracked: frozenset[str]
     count: int
@@ -152,7 +152,7 @@ def _held(manifest: Manifest, names: Collection[str]) -> list[TrackedTicker]:
 
 
 def _partial(sessions: Mapping[date, Held]) -> Sequence[_Partial]:
-    """A list changes now and then, so there are far fewer sets of tickers than sessions."""
+    """Such sessions by the lists that split them; lists seldom change, so these are far fewer than sessions."""
     days = defaultdict[frozenset[str], list[date]](list)
     for day, one in sessions.items():
         if one.held == "committed" and not one.archive_kept:

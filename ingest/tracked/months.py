@@ -1,7 +1,7 @@
-"""The CSVs of minutes, one a month: finds those to make, and makes each again from all sessions of its month.
+"""The CSVs of minutes, one per ticker and month: finds those to update, and rebuilds each from its month's sessions.
 
-A month has some 20,000 minutes a ticker, too many to rewrite in one growing file every day. So a session changes one
-CSV a ticker, which is small enough to be made from the parts each time.
+A month has some 20,000 minutes per ticker, too many to rewrite in one growing file every day. So a session changes one
+CSV per ticker, which is small enough to be rebuilt from the parts each time.
 """
 
 import hashlib
@@ -28,17 +28,16 @@ _MAX_ROWS = 100_000
 """Rows in memory at once, some 300 bytes each while they are sorted: the tickers of a month are taken in groups."""
 
 _LEAST = 1 / 10
-"""Of the rows that a session may have so many are reckoned with where a ticker had fewer: a contract that nobody traded
-may come alive."""
+"""The least share of the most possible rows that a ticker is expected to have: a contract without trades may start to
+be traded."""
 
 
 def project_months(cache: Cache) -> Projected | None:
     """Bring every active month's CSV up to date with the committed sessions; None if there was nothing to do.
 
-    It makes the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that are
-    not the files that the manifest knows. Files are replaced before the manifest calls them clean, which it does month
-    by month: the run after a kill continues from there. Raises CacheError; if a month cannot be made, only
-    after all others.
+    Rebuilds the months of sessions that no projection has seen, those of tickers new in the lists, and CSVs that differ
+    from the manifest. Files are replaced before the manifest calls them clean, month by month, so the run after a kill
+    continues from there. Raises CacheError; if a month cannot be rebuilt, only after all others.
     """
     started, manifest = time.monotonic(), cache.manifest
     pending = manifest.sessions.pending()
@@ -65,7 +64,7 @@ def project_months(cache: Cache) -> Projected | None:
 
 
 def month_contents(cache: Cache, rows: Iterable[Projection]) -> Iterator[tuple[Projection, bytes]]:
-    """The right content of each of these CSVs, month by month; nothing is written. Raises CacheError."""
+    """The right content of each of these CSVs, month by month; writes nothing. Raises CacheError."""
     held = _Held.of(cache)
     for of_month in _by_month(rows):
         yield from held.contents(of_month)
@@ -74,9 +73,9 @@ def month_contents(cache: Cache, rows: Iterable[Projection]) -> Iterator[tuple[P
 def _contents(
     held: "_Held", rows: Sequence[Projection], changed: Collection[str]
 ) -> Iterator[tuple[Projection, bytes]]:
-    """The right content of CSVs of one month. Without a change in that month, only the format may be outdated.
+    """The right content of CSVs of one month. Raises CacheError.
 
-    Such CSVs need no part, which may have been lost since. Raises CacheError.
+    A CSV of an unchanged month whose format is outdated is converted without its parts, which may be gone by now.
     """
     others = list[Projection]()
     for row in rows:
@@ -96,7 +95,7 @@ def _by_month(rows: Iterable[Projection]) -> Iterator[list[Projection]]:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What CSVs are made of; `usual` are the rows that tickers had in the month before."""
+    """What CSVs are built from; `usual` are the rows that tickers had in the month before."""
 
     cache: Cache
     committed: Sequence[date]
@@ -119,7 +118,7 @@ class _Held:
 
 
 def _due(cache: Cache) -> Iterator[Projection]:
-    """A commit has made the months of its sessions dirty; those that are not known yet are, too."""
+    """CSVs to rebuild: months that a commit has made dirty, and those that are not in the manifest yet."""
     manifest, known = cache.manifest, cache.manifest.csvs.months()
     periods = sorted(set(map(period_of, manifest.sessions.committed())))
     for active in manifest.csvs.active():
@@ -131,7 +130,7 @@ def _due(cache: Cache) -> Iterator[Projection]:
 
 
 def _groups(rows: Iterable[Projection], usual: Mapping[str, int], most: int) -> Iterator[Sequence[Projection]]:
-    """Tickers that have no more than `_MAX_ROWS` together, if each has about as many as in the month before.
+    """Groups of tickers with no more than `_MAX_ROWS` rows together, if each has about as many as in the month before.
 
     An unknown ticker counts with the `most` rows that it can have. Fewer groups read a part less often.
     """
@@ -145,7 +144,7 @@ def _groups(rows: Iterable[Projection], usual: Mapping[str, int], most: int) -> 
 def _made_of(
     layout: Layout, parts: Sequence[PartsOf], group: Sequence[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
-    from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
+    from ingest.tracked.csv_lines import extract  # polars, which a run with nothing to do does not import
 
     wanted = frozenset(row.ticker for row in group)
     frame = extract(layout, parts, wanted)

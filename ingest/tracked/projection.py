@@ -21,13 +21,13 @@ _MAX_ROWS = 20_000
 grows neither with them nor with the sessions."""
 
 _LEAST = 1 / 20
-"""Rows a session to reckon with where the tickers before had fewer. A pattern may match a hundred thousand contracts of
-some weeks each: were they all reckoned with in each session, each session would be read for every few of them."""
+"""The least rows per session that a ticker is expected to have. A pattern may match a hundred thousand contracts of
+some weeks each: with a row in every session expected, every few of them would need a pass over all sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """What CSVs are made of: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
+    """What CSVs are built from: all committed sessions, those that no projection has seen, and perhaps Yahoo's rows."""
 
     cache: Cache
     everything: frozenset[date]
@@ -38,11 +38,11 @@ class _Pass:
 def project(cache: Cache, yahoo: bool = False) -> Projected | None:
     """Bring every active CSV up to date with the committed sessions; None if there was nothing to do.
 
-    Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or is not the file
-    that the manifest knows, is made from all sessions. Files are replaced before the manifest calls them clean, so
-    a kill in between only means that they are made again. With `yahoo` they also contain Yahoo's rows, as traded, of
-    sessions that are not stored. Minutes have CSVs of their own kind, a month each. Raises CacheError; if a part cannot
-    be read, only after making all CSVs that do not need it.
+    Sessions that no projection has seen are merged into the CSVs; a CSV that is new in the lists, or differs from the
+    manifest, is built from all sessions. Files are replaced before the manifest calls them clean, so after a kill in
+    between they are only built again. With `yahoo` they also contain Yahoo's rows, as traded, for sessions that are not
+    stored. Minutes have monthly CSVs (see `months`). Raises CacheError; if a part cannot be read, only after updating
+    all CSVs that do not need it.
     """
     if cache.csvs.by_month:
         return months.project_months(cache)
@@ -57,7 +57,7 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
             states = list(_make(now, group, batch, left))
             usual.saw(states)
             made += states
-    if left.rows:  # no longer built upon: sessions that they have not seen are called projected
+    if left.rows:  # rebuilt next time: sessions that they have not seen are now marked as seen
         manifest.csvs.forget((row.ticker, row.period) for row in left.rows)
     manifest.csvs.projected((new for _, new in made), now.pending)
     if left.error:
@@ -67,9 +67,9 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
 
 
 def brought_over(manifest: Manifest) -> str:
-    """In words, that CSVs of an earlier format will be rewritten by the next projection; nothing where there are none.
+    """The message that the next projection rewrites CSVs of an earlier format; empty if there are none.
 
-    Said by who does it, and so once; after a kill by the next one again, of those that are left.
+    The caller, which then rewrites them, reports it, so it appears once; after a kill the next run reports the rest.
     """
     csvs = manifest.csvs.outdated()
     told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
@@ -79,7 +79,7 @@ def brought_over(manifest: Manifest) -> str:
 
 
 def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:
-    """What each of these CSVs is to hold, made from all committed sessions; nothing is written. Raises CacheError."""
+    """The right content of each of these CSVs, built from all committed sessions; writes nothing. Raises CacheError."""
     if cache.csvs.by_month:
         yield from months.month_contents(cache, rows)
         return
@@ -98,35 +98,35 @@ def _is_stale(row: Projection, folder: CsvFolder, yahoo: bool) -> bool:
 
 @dataclass(slots=True)
 class _Left:
-    """CSVs that could not be made, as a part cannot be read, and the first error of these."""
+    """CSVs that could not be updated because a part cannot be read, and the first of these errors."""
 
     rows: list[Projection] = field(default_factory=list)
     error: CacheError | None = None
 
 
 class _Usual:
-    """How many rows a ticker has, as far as can be known before they are read: at first one a session."""
+    """Estimates how many rows a ticker has before they are read: at first one per session."""
 
     def __init__(self, sessions: int) -> None:
         self._least = max(1.0, sessions * _LEAST)
         self._usual = float(sessions)
 
     def saw(self, states: Sequence[tuple[Projection, Projection]]) -> None:
-        """Take what the last group turned out to have for what the next one has."""
+        """Expect the next group to have as many rows as the last one turned out to have."""
         if states:
             self._usual = sum(new.rows or 0 for _, new in states) / len(states)
 
     def of(self, row: Projection) -> float:
-        """Rows to reckon with: as many as there were, of a new ticker as many as those before it have."""
+        """The expected rows: as many as before; for a new ticker, as many as those of the last group."""
         return max(self._least, self._usual if row.rows is None else row.rows)
 
 
 def _make(
     now: _Pass, group: Sequence[Projection], batch: batches.Batch, left: _Left
 ) -> Iterator[tuple[Projection, Projection]]:
-    """Old and new state of each CSV of a group, which the batch is to replace.
+    """Write the CSVs of a group, which the batch then replaces; yields the old and new state of each.
 
-    What is built upon needs only the sessions that are new: a part that was lost long ago keeps it from nothing.
+    A CSV that is only extended needs only new sessions: an old part that was lost does not matter to it.
     """
     folder = now.cache.csvs
     bases = {
@@ -152,20 +152,20 @@ def _make(
 
 
 def _merged(now: _Pass, ticker: str, lines: Iterable[tuple[str, str]], base: bytes, gone: Sequence[str]) -> bytes:
-    """A CSV with the lines of its ticker and, if they are wanted, Yahoo's."""
+    """A CSV with the lines of its ticker and, if wanted, Yahoo's."""
     theirs = _yahoo_lines(now, ticker) if now.yahoo else {}
     return csv_files.merge(now.cache.csvs.header, base, [*lines, *theirs.items()], [*gone, *theirs])
 
 
 def _yahoo_lines(now: _Pass, ticker: str) -> Mapping[str, str]:
-    """Yahoo's rows of sessions that are not stored, as lines of a CSV by their dates."""
+    """Yahoo's rows for sessions that are not stored, as lines of a CSV by date."""
     rows = now.cache.manifest.yahoo.rows([ticker], date.min, date.max)
     lacking = (row for row in rows if row[1] not in now.everything)
     return {row[1].isoformat(): _line(row[1], row[2:], now.cache.dataset.has_volume) for row in lacking}
 
 
 def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> str:
-    """Volumes are whole numbers, and have a point all the same, as all others of what Yahoo is asked for."""
+    """One of Yahoo's rows as a line. Volumes are whole numbers, written with a decimal point like all others."""
     *prices, volume = numbers
     texts = ["" if price is None else repr(price) for price in prices]
     volumes = ["" if volume is None else f"{volume:.0f}.0"] if has_volume else []
@@ -184,8 +184,8 @@ def _written(
 def _lines(
     cache: Cache, sessions: Collection[date], rows: Sequence[Projection]
 ) -> Mapping[str, Iterable[tuple[str, str]]]:
-    """(date, line) pairs by ticker, ascending; they become Python's only as each is gone through."""
-    from ingest.tracked.csv_lines import extract  # polars: a run with nothing to do does without
+    """(date, line) pairs by ticker, ascending; converted to Python objects only while they are iterated."""
+    from ingest.tracked.csv_lines import extract  # polars, which a run with nothing to do does not import
 
     wanted = frozenset(row.ticker for row in rows)
     frame = extract(cache, cache.manifest.sessions.parts(sessions), wanted)

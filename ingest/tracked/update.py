@@ -1,7 +1,7 @@
-"""What follows every commit: comparing row counts with the neighbours', tickers of patterns, tracked CSVs.
+"""What follows every commit: compares row counts, expands patterns, and updates the tracked CSVs.
 
-Each step looks at the sessions that no projection has seen, and the last one marks them as seen. After a kill in
-between, the next run does all of it again.
+Each step handles the sessions that no projection has seen, and the last one marks them as seen. After a kill in between
+the next run does all of it again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say: Say) -> expand.Followed:
     """Make these tickers, and those that match these patterns, the tracked ones, and update their CSVs.
 
-    Needs no network; `say` gets a message if all CSVs change. Removes what a killed process left among them. Raises
+    Sends no request; `say` gets a message if all CSVs change. Removes what a killed process left among them. Raises
     CacheError.
     """
 
@@ -36,9 +36,9 @@ def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say
 
 
 def bring_csvs_up_to_date(cache: Cache, yahoo: bool, sink: events.Sink) -> None:
-    """The same after the lists have been followed, with what it did as events to `sink`. Raises CacheError.
+    """Compare row counts and update the tracked CSVs; reports to `sink` what changed. Raises CacheError.
 
-    With `yahoo` the CSVs also contain Yahoo's rows, of sessions that are not stored.
+    With `yahoo` the CSVs also contain Yahoo's rows, for sessions that are not stored.
     """
     for session, found in compare_counts(cache.manifest).items():
         sink(events.Found(session, (found,)))
@@ -49,15 +49,15 @@ def bring_csvs_up_to_date(cache: Cache, yahoo: bool, sink: events.Sink) -> None:
 
 
 def compare_counts(manifest: Manifest) -> Mapping[date, Finding]:
-    """If any session is new, find again all sessions whose number of rows is far from their neighbours'.
+    """If any session is new, find all sessions whose number of rows is far from their neighbours'.
 
-    Returns the findings on the new ones, by date. Call it before the projection, after which no session is new: so a
+    Returns the findings on the new ones, by date. Call it before the projection, after which no session is new; so a
     kill in between loses nothing. Raises CacheError.
     """
     new = manifest.sessions.pending()
     if not new:
         return {}
-    from ingest.splitting.checks import far_counts  # polars and numpy, which a run with nothing to do does without
+    from ingest.splitting.checks import far_counts  # polars and numpy, which a run with nothing to do does not import
 
     far = far_counts(manifest.findings.row_counts())
     manifest.findings.put_far_counts(far)

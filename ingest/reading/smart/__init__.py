@@ -1,1 +1,1 @@
-"""`get_smart_data`: what is stored first, what is missing from Massive in bulk, and Yahoo where Massive has nothing."""
+"""`get_smart_data`: stored rows first, missing files from Massive in bulk, and Yahoo for what Massive does not have."""

@@ -1,6 +1,6 @@
 """Stored daily rows, with Yahoo's for sessions whose files are not stored.
 
-After a kill, either all of Yahoo's answer is stored, or nothing of it.
+After a kill either all of Yahoo's answer is stored or nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -71,7 +71,7 @@ def _asked(cache: Cache, settings: Settings, query: Query, yahoo: Yahoo, stored:
 
 
 def believed(cache: Cache, query: Query, filled: Filled) -> pl.DataFrame:
-    """The rows without those of Yahoo's that were read, and that its answer has taken back since. Raises NotFound."""
+    """The rows without those of Yahoo's that its answer has withdrawn since they were read. Raises NotFound."""
     kept = {day for _, day, *_ in cache.manifest.yahoo.rows([query.ticker], query.start, query.end)}
     answered = filled.answer.rows["date"].to_list() if filled.answer else []
     rows = filled.rows.filter((pl.col("source") != "yahoo") | pl.col("date").is_in([*kept, *answered]))

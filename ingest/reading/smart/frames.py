@@ -1,4 +1,4 @@
-"""Raw rows of one ticker as the DataFrame that yfinance's `Ticker.history` would give."""
+"""Raw rows of one ticker as the DataFrame that yfinance's `Ticker.history` would return."""
 
 from bisect import bisect
 from collections.abc import Mapping, Sequence
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 
 MISSING = "missing"
-"""What stands in the place of a source for the dates that nobody has."""
+"""The key in `attrs["sources"]` for dates that no source has."""
 
 
 def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
-    """What was found, as yfinance would give it: rows of days, or bars within days. Raises ActionsUnknown.
+    """Daily rows or intraday bars as yfinance would return them. Raises ActionsUnknown.
 
-    Without `actions` prices are as traded. An event on a day without a row stands at the first row since, which is
-    warned of. Volume is rounded half to even, 0 where there is none; of coins it is as it came. `attrs["sources"]` says
-    which dates came from where: spans of neighbouring rows, as ISO dates, and those that are missing, under that name.
+    If `actions` are None prices are as traded. A corporate action on a day without a row is shown at the next row, with
+    a warning. Volume is rounded half to even, 0 if there is none; for coins it is unchanged. `attrs["sources"]` maps
+    each source to spans of consecutive rows, as pairs of ISO dates, and "missing" to the spans without rows.
     """
     import pandas as pd
 
@@ -56,10 +56,10 @@ def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
 
 
 def _prices_of_days(rows: pl.DataFrame, known: Mapping[str, Actions], splits: Floats, query: Query) -> dict[str, Any]:
-    """Prices divided by later splits, as Yahoo's are; with `auto_adjust` for dividends, too, else with `Adj Close`.
+    """Prices divided by later splits, like Yahoo's; with `auto_adjust` for dividends, too, else with `Adj Close`.
 
-    Without actions `Adj Close` is missing; so it is, with a warning, where a dividend is impossible, which with
-    `auto_adjust` raises ActionsUnknown.
+    `Adj Close` is nan if corporate actions are unknown and, with a warning, if a dividend is impossible; with
+    `auto_adjust` that raises ActionsUnknown.
     """
     auto_adjust = query.auto_adjust
     dividends = _dividends(rows, known, auto_adjust)
@@ -71,7 +71,7 @@ def _prices_of_days(rows: pl.DataFrame, known: Mapping[str, Actions], splits: Fl
 
 
 def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool) -> Floats:
-    """M of each row; not a number where there are no actions, or none that prices can be adjusted by."""
+    """M of each row; nan if corporate actions are unknown or impossible, and the factors are not `needed`."""
     if not actions and not needed:
         return np.full(rows.height, np.nan)
     try:
@@ -84,9 +84,9 @@ def _dividends(rows: pl.DataFrame, actions: Mapping[str, Actions], needed: bool)
 
 
 def _prices_of_bars(bars: pl.DataFrame, splits: Floats, query: Query) -> dict[str, Any]:
-    """Prices of bars within days divided by later splits, whether `auto_adjust` or not.
+    """Prices of intraday bars divided by later splits, with or without `auto_adjust`.
 
-    Yahoo has no adjusted close of such bars, so yfinance takes the close for it, and nothing is adjusted for dividends.
+    Yahoo has no adjusted close of such bars, so yfinance uses the close, and nothing is adjusted for dividends.
     """
     columns = {name.title(): bars[name].to_numpy() / splits for name in ("open", "high", "low", "close")}
     if not query.auto_adjust:
@@ -95,21 +95,21 @@ def _prices_of_bars(bars: pl.DataFrame, splits: Floats, query: Query) -> dict[st
 
 
 def _dates(rows: pl.DataFrame, zone: str) -> "pd.DatetimeIndex":
-    """Midnight of each date in the zone; by way of date objects, as yfinance does, for the installed pandas' unit."""
+    """Midnight of each date in the zone; made from date objects, as in yfinance, so that pandas picks the same unit."""
     import pandas as pd
 
     return pd.DatetimeIndex(pd.to_datetime(rows["date"].to_list())).tz_localize(zone)
 
 
 def _times(bars: pl.DataFrame, zone: str) -> "pd.DatetimeIndex":
-    """When each bar begins, in the zone; by way of seconds, as yfinance does, for the installed pandas' unit."""
+    """The start of each bar in the zone; made from seconds, like yfinance's, so that pandas picks the same unit."""
     import pandas as pd
 
     return pd.to_datetime(bars["time"].dt.epoch("s").to_list(), unit="s").tz_localize("UTC").tz_convert(zone)
 
 
 def _opening(query: Query) -> clock | None:
-    """When sessions open, if events stand at the bar of that time: of hours, as yfinance has it; else at the first."""
+    """The opening time if actions are shown at its bar, as yfinance does for hours; None: at the first bar."""
     hours = Calendar.of(query.dataset.calendar).hours if query.interval == "1h" else None
     return hours[0] if hours else None
 
@@ -127,7 +127,7 @@ def _volume(rows: pl.DataFrame, splits: "np.ndarray[tuple[int], np.dtype[np.floa
 
 
 def _places(rows: pl.DataFrame, actions: Actions, opening: clock | None = None) -> Mapping[date, int]:
-    """For each ex-date after the first row, or of it, the row that its events stand at."""
+    """For each ex-date from the first row on, the row at which its corporate actions are shown."""
     days = rows["date"].to_numpy().astype("datetime64[D]")
     found = {}
     for day in sorted({*(one.ex_date for one in actions.splits), *(one.ex_date for one in actions.payouts)}):
@@ -141,13 +141,13 @@ def _places(rows: pl.DataFrame, actions: Actions, opening: clock | None = None) 
 
 
 def _opened(begins: pl.Series, opening: clock) -> int:
-    """Of a day's bars the last one that begins before the session opens or with it; the first one if there is none."""
+    """The last of a day's bars that begins by the opening of the session, or the first one if none does."""
     local = begins.dt.convert_time_zone(NEW_YORK.key).dt.time()
     return max(int((local <= opening).sum()) - 1, 0)
 
 
 def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mapping[str, Floats]:
-    """Columns of events, amounts for a share of today's; of funds with gains, as yfinance has them."""
+    """The columns of corporate actions, amounts per share of today; for funds with `Capital Gains`, as in yfinance."""
     found = {"Dividends": np.zeros(height), "Stock Splits": np.zeros(height)}
     if actions.is_fund:
         found["Capital Gains"] = np.zeros(height)
@@ -164,13 +164,13 @@ def _events(actions: Actions, places: Mapping[date, int], height: int) -> Mappin
 
 
 def sources(rows: pl.DataFrame, missing: Sequence[Span] = ()) -> dict[str, list[tuple[str, str]]]:
-    """For each source the spans of neighbouring rows that came from it, and those that are "missing"."""
+    """For each source the spans of consecutive rows that came from it, and the spans that are "missing"."""
     found: dict[str, list[tuple[str, str]]] = {}
     stretches = gaps.merge_spans(missing)
     begins = [first for first, _ in stretches]
 
     def stretch(row: tuple[str, date]) -> tuple[str, int]:
-        return row[0], bisect(begins, row[1])  # rows on both sides of a gap are no neighbours
+        return row[0], bisect(begins, row[1])  # rows on both sides of a gap are not consecutive
 
     for (source, _), group in groupby(rows.select("source", "date").iter_rows(), key=stretch):
         days = [day for _, day in group]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
-    """A ticker's frame with Massive's rows first. Raises IngestError; warns of what is missing."""
+    """A ticker's frame with Massive's rows first. Raises IngestError; warns about missing sessions."""
     return frames.frame(fetch(settings, query), query)
 
 
@@ -82,7 +82,7 @@ def _bars(cache: Cache, settings: Settings, query: Query, covered: Collection[da
 def _actions(cache: Cache, settings: Settings, query: Query, filled: Filled) -> KnownActions | None:
     """Splits and dividends; None if they are unavailable and raw prices were asked for.
 
-    Yahoo is not asked again for what it was just asked: there is an answer, or a reason why it was refused.
+    Yahoo is not asked again if it was just asked: its answer, or the reason of its refusal, is used.
     """
     if not cache.dataset.splits:
         return KnownActions(Actions())

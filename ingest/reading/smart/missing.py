@@ -22,7 +22,7 @@ OFF = "Yahoo is not asked ([fallback] enabled = false)"
 
 
 def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Sequence[Span]:
-    """What is missing from the window, by dates, each with a warning."""
+    """The spans that are missing from the window; warns about each kind."""
     sessions = calendar_of(cache).between(query.start, query.end)
     days, lacking = frozenset(filled.rows["date"].to_list()), frozenset(filled.lacking)
     gone, newest = gaps.missing_sessions(sessions, days, lacking), max(days)
@@ -38,7 +38,7 @@ def missing_days(cache: Cache, query: Query, filled: Filled, asked: bool) -> Seq
 
 
 def missing_minutes(cache: Cache, query: Query, covered: Collection[date], minutes: pl.DataFrame) -> Sequence[Span]:
-    """What is missing from a window of minutes, by dates, each with a warning."""
+    """The spans that are missing from a window of minutes; warns about each kind."""
     sessions = calendar_of(cache).between(query.start, query.end)
     missing = [day for day in sessions if day not in covered]
     stretches = gaps.spans(missing, sessions)
@@ -73,7 +73,7 @@ def _warn_of_ends(
         found.append((query.start, FIRST_SESSION - timedelta(days=1)))
         warn(gaps.too_early(query.start))
     early = gaps.before(sessions, days, held)
-    if early and query.start != query.dataset.first_session:  # else all there is was asked for
+    if early and query.start != query.dataset.first_session:  # else the user asked for all there is
         found.append((early[0], early[-1]))
         warn(
             f"{query.ticker} has no rows from {early[0]} to {early[-1]}, in {len(early):,} sessions whose files are "
@@ -89,7 +89,7 @@ def _warn_of_ends(
 
 
 def nothing(query: Query, asked: bool, refused: str) -> str:
-    """In words, that nothing was found, and why: whether Yahoo was `asked`, and how it was `refused`."""
+    """The message that nothing was found, and why: whether Yahoo was `asked`, and why it `refused`."""
     found = no_data(query)
     if query.fetch and not query.dataset.yahoo_symbol(query.ticker):
         found = f"{found}, and {fallback.unasked(query.dataset, query.ticker)}"
@@ -99,7 +99,7 @@ def nothing(query: Query, asked: bool, refused: str) -> str:
 
 
 def spelling(cache: Cache, query: Query) -> str:
-    """Who may have been meant by a ticker without data, else how tickers are spelled; nothing of one that is known."""
+    """Tickers similar to one without data, else how tickers are spelled; empty for a known ticker."""
     if patterns_in(meant([query.ticker])):
         return f"; {query.ticker} is a pattern, and this takes one ticker: history and export take patterns"
     among = known(cache)

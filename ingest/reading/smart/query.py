@@ -1,4 +1,4 @@
-"""What `get_smart_data` is asked for, and what it finds, as values."""
+"""The request and the result of `get_smart_data`, as values."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ UNFETCHED = "no source was asked"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is wanted for one ticker: completed sessions from `start` to `end`, both inclusive.
+    """A request for one ticker: completed sessions from `start` to `end`, both inclusive.
 
-    `dataset` has the rows from which bars of an `interval` are made: days, or minutes. Intraday bars of extended hours
-    are included only with `prepost`. If prices cannot be adjusted, `auto_adjust` makes that an error; without it they
-    are returned as traded. `across_gaps`: a ticker without rows for months counts as one company. Raises UsageError
+    `dataset` has the rows from which bars of an `interval` are made: days or minutes. Intraday bars of extended hours
+    are included only with `prepost`. If prices cannot be adjusted, that is an error with `auto_adjust`; without it they
+    are returned as traded. With `across_gaps` a ticker without rows for months counts as one company. Raises UsageError
     for an unknown interval.
     """
 
@@ -54,7 +54,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class TickerRows:
-    """A ticker's rows as traded, as `rows.rows_schema`, its splits and dividends, and the days that are missing."""
+    """A ticker's rows as traded, as `rows.rows_schema`, and the spans that are missing.
+
+    `actions` are its splits and dividends; None if they are unknown.
+    """
 
     rows: pl.DataFrame
     actions: Actions | None
@@ -62,7 +65,7 @@ class TickerRows:
 
 
 def listed_sessions(settings: Settings, dataset: Dataset) -> frozenset[date]:
-    """Sessions that the source listed when it was last asked, by the manifest. Raises CacheError."""
+    """Sessions that the source has listed, according to the manifest. Raises CacheError."""
     with Cache.read(settings, dataset) as cache:
         return cache.manifest.sessions.listed()
 
@@ -93,6 +96,6 @@ def _empty(first: date, last: date, newest: date) -> str:
 
 
 def no_data(query: Query) -> str:
-    """In words, that nothing was found."""
+    """The message that nothing was found."""
     unfetched = "" if query.fetch else f" ({UNFETCHED})"
     return f"no data for {query.ticker} from {query.start} to {query.end} in {query.dataset.short}{unfetched}"

@@ -1,6 +1,6 @@
-"""Yahoo's own daily bars and frames, of which those of sessions that are over are kept.
+"""Yahoo's own daily bars and frames; daily bars of completed sessions are stored.
 
-A kill leaves what was stored of Yahoo's whole, or nothing of it.
+A kill leaves all or nothing of an answer stored.
 """
 
 from datetime import date, timedelta
@@ -31,10 +31,10 @@ def yahoo_frame(
     dataset: Dataset = STOCKS_DAY,
     **window: Any,
 ) -> "pd.DataFrame":
-    """Yfinance's own frame, of which daily bars of sessions that are over are kept. Raises SourceError.
+    """The frame that yfinance returns; daily bars of completed sessions are stored. Raises SourceError.
 
-    `window`: `period`, or `start` and perhaps `end`; `interval`. What is no ticker of stocks is asked for as Yahoo
-    spells it. Warns of what is odd about its dividends; raises ActionsUnknown where prices cannot be adjusted for them.
+    `window` is `period`, or `start` and perhaps `end`, and `interval`. Tickers of other markets than stocks are looked
+    up by Yahoo's spelling. Warns about odd dividends; raises ActionsUnknown if prices cannot be adjusted for them.
     """
     if window.get("interval", "1d") != "1d":
         whole = _told(ticker, dataset, window).frame
@@ -55,11 +55,11 @@ def yahoo_frame(
 
 
 _ROUNDING = 1e-4
-"""More than hundreds of float32 multipliers make of an adjusted close."""
+"""More than the rounding error of hundreds of float32 multipliers in an adjusted close."""
 
 
 def _check_adjusted(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> None:
-    """Raise ActionsUnknown, or warn, where an adjusted close is no share of its close."""
+    """Raise ActionsUnknown, or warn, if an adjusted close is not between 0 and its close."""
     kept = frame["Adj Close"] / frame["Close"]
     odd = frame.index[(kept <= 0) | (kept > 1 + _ROUNDING)]
     if len(odd):
@@ -70,7 +70,7 @@ def _check_adjusted(ticker: str, frame: "pd.DataFrame", auto_adjust: bool) -> No
 
 
 def _warn_of_moved(ticker: str, told: Told, end: date | None) -> None:
-    """Yfinance's frame has an event whose day has no row at the row before."""
+    """Warn about corporate actions on days without a row: yfinance shows them at the row before."""
     days = [stamp.date() for stamp in told.frame.index if not end or stamp.date() < end]
     listed = told.listed
     events = {one.ex_date for one in listed.splits} | {one.ex_date for one in (*listed.dividends, *listed.gains)}
@@ -81,12 +81,12 @@ def _warn_of_moved(ticker: str, told: Told, end: date | None) -> None:
 
 
 def yahoo_daily(settings: Settings, ticker: str, dataset: Dataset = STOCKS_DAY, **window: Any) -> tuple[Told, Daily]:
-    """Yahoo's daily bars through today, as told and as traded; those of sessions that are over are kept.
+    """Yahoo's daily bars through today, as Yahoo has them and as traded; those of completed sessions are stored.
 
     Raises and warns as `yahoo_frame`.
     """
     if "start" in window:
-        window["end"] = today() + timedelta(days=1)  # through today: what is kept has to be free of later splits
+        window["end"] = today() + timedelta(days=1)  # through today: only so can all later splits be undone
     told = _told(ticker, dataset, window)
     daily = as_traded(ticker, told)
     rows, known = _known(ticker, daily)
@@ -115,7 +115,7 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
             warn(f"not kept: {error.message}")
             fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)
             return
-    for doubt in answer.doubts[len(found.doubts) :]:  # those before were said
+    for doubt in answer.doubts[len(found.doubts) :]:  # the caller has warned about those before
         warn(f"not kept: {doubt}")
     if answer.refused:
         warn(f"not kept of the days before {answer.start}: {answer.refused}")
@@ -123,7 +123,7 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
 
 
 def _as_asked(whole: "pd.DataFrame", auto_adjust: bool, actions: bool, end: date | None = None) -> "pd.DataFrame":
-    """The same as yfinance would give of it, without asking again."""
+    """The columns and days of the frame that yfinance would return, without another request."""
     frame = whole[whole.index.date < end].copy() if end else whole.copy()
     if auto_adjust:
         kept = (frame["Adj Close"] / frame["Close"]).to_numpy()
