@@ -51,7 +51,7 @@ from ingest.sources.massive.credentials import keys_file, odd_kind, open_to_othe
 from ingest.sources.resilient import ResilientSource
 
 _SKEW_S = 60
-"""Seconds that this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
+"""Seconds by which this computer's clock may be off; S3 refuses requests that are 15 minutes off."""
 
 _IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
 """Waits of a check are shorter than those of a nightly run."""
@@ -59,10 +59,12 @@ _IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one check. If it did not pass, `found` says what is wrong and `advice` what to do.
+    """The result of one check.
 
-    A check that passed may have advice, too. `dataset` is the short name of the dataset that it is about, if several
-    are checked.
+    `name` says what was checked, in a word ("keys", "listing"), `passed` whether it is fine, and `found` what was
+    found or, if it did not pass, what is wrong. `advice` says what to do; it may be empty, and a check that passed may
+    have some, too. `dataset` is the short name of the checked dataset if several are checked, else empty. `hints` are
+    commands and arguments that help, as values.
     """
 
     name: str
@@ -182,7 +184,7 @@ def _about(dataset: Dataset, report: Report, one: Check) -> None:
 
 
 async def _published(settings: Settings, dataset: Dataset, source: ResilientSource, report: Report) -> None:
-    """What the source has of a dataset, and which part of it is allowed."""
+    """Check what the source has of a dataset, and which part of it is allowed."""
     try:
         listing = await fetch_listing(source, dataset, dataset.first_session, today())
     except SourceError as error:
@@ -226,7 +228,7 @@ def _listing(listing: Listing) -> Check:
 async def _allowed(
     settings: Settings, dataset: Dataset, source: ResilientSource, listing: Listing, report: Report
 ) -> None:
-    """The allowed span, and one file from it."""
+    """Check the allowed span, and download one file from it."""
     ordered = {day: listing[day] for day in sorted(listing)}
     try:
         permission = await current(source, ordered, Permission())

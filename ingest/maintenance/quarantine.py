@@ -66,7 +66,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A refused file that was applied, with the lines removed and added; None if the stored version was damaged."""
+    """A refused file that was applied: `went` counts the rows that it removed, `came` those that it added.
+
+    Both are None if the stored version was damaged.
+    """
 
     session: date
     went: int | None
@@ -77,7 +80,7 @@ class Accepted:
 def in_quarantine(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
 ) -> Sequence[QuarantinedFile]:
-    """What is in quarantine, or these sessions of it; raises UsageError if one is not, CacheError."""
+    """The files in quarantine, or only those of these sessions; raises UsageError if one has none, CacheError."""
     found, _ = _looked_up(settings, dataset)
     _refuse_unknown(dataset, set(sessions) - {one.session for one in found})
     return [one for one in found if not sessions or one.session in sessions]
@@ -86,7 +89,7 @@ def in_quarantine(
 def waiting(
     settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
 ) -> Sequence[QuarantinedFile]:
-    """The same, in order to act on them: those that are stored by now, and not in quarantine, are done already.
+    """Like `in_quarantine`, but sessions that are stored by now, and no longer in quarantine, are left out.
 
     Raises UsageError for a session that is neither, CacheError.
     """
@@ -112,7 +115,7 @@ def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
 
 
 def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
-    """Inspect one of them; writes nothing. Raises UsageError if it is not in quarantine, CacheError."""
+    """Inspect a session's refused file; writes nothing. Raises UsageError if it is not in quarantine, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
     path = Layout.of(settings, dataset).quarantined(session)
     body = _kept(dataset, path, one, settings.tuning)

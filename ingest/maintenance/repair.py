@@ -1,6 +1,6 @@
 """Repairs a cache: restores what its parts contain, and marks the rest for a run to download again.
 
-Nothing of the user's is removed: a damaged manifest is kept, and orphans that do not describe themselves stay.
+No data is removed: a damaged manifest is kept, and orphans that do not describe themselves stay.
 """
 
 import stat
@@ -53,7 +53,7 @@ def _is_damaged(settings: Settings) -> bool:
 
 
 def _make_room(settings: Settings, dataset: Dataset, say: Say) -> int:
-    """Move files out of the way that are in place of the dataset's folders; returns how many there were."""
+    """Move files away that are in place of the dataset's folders; returns how many there were."""
     layout = Layout.of(settings, dataset)
     parts = part_folders(settings, dataset).values()
     folders = (*parts, layout.csvs.path, layout.quarantine, layout.downloads)
@@ -69,7 +69,7 @@ def _is_no_folder(path: Path) -> bool:
 
 
 def _moved(path: Path, say: Say) -> bool:
-    """Move something of the wrong kind out of the way, under a name beside it."""
+    """Rename something of the wrong kind, so that it is no longer in the way."""
     with durable.translated("move", path):
         what = "file" if opening.is_folder(path) or not opening.is_file(path) else "folder"
         aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")

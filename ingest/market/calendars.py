@@ -21,7 +21,7 @@ LAST_DAY = date(2100, 12, 31)
 
 _MONDAY_TO_FRIDAY = frozenset(range(5))
 _WEEKS: Mapping[str, frozenset[int]] = {"daily": frozenset(range(7)), "forex": frozenset({0, 1, 2, 3, 4, 6})}
-"""Markets without closures: crypto never rests; currencies trade from Sunday evening to Friday evening, New York."""
+"""Markets without closures: crypto never closes; currencies trade from Sunday evening to Friday evening, New York."""
 
 _ROUGH = frozenset({"CMES"})
 """Exchanges with one table for many markets: on some of its closures some of these are open."""

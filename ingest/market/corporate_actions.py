@@ -33,7 +33,7 @@ class Dividend:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """The corporate actions of a security, by ex-date, ascending; `instrument` is Yahoo's type of it, '' if unknown.
+    """The corporate actions of a security, by ex-date, ascending; `instrument` is Yahoo's type of it, "" if unknown.
 
     `odd` are changes of Yahoo's adjusted close that no payout can explain; they are not used. Each has the amount that
     Yahoo lists, and the share that is `kept`.

@@ -56,7 +56,7 @@ def busy() -> AbstractContextManager[None]:
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Within this, `listener` receives what this task hears."""
+    """Within this, `listener` receives the signs of life of this task's requests."""
     token = _listener.set(listener)
     try:
         yield

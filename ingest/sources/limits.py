@@ -1,4 +1,4 @@
-"""Limits on what happens at once: bytes in flight, downloads in flight, and whether there are any."""
+"""Limits on concurrent work: bytes in flight and downloads in flight."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -73,9 +73,8 @@ class ByteBudget:
     async def more(self, count: int) -> AsyncIterator[None]:
         """So many bytes in addition to the caller's, within the block.
 
-        All who wait here hold bytes, and would wait for each other. So if nobody has additional bytes, one caller is
-        let through even if there are not enough. What is in flight thus exceeds the budget by at most one caller's
-        bytes.
+        All callers that wait here hold bytes, and would wait for each other. So if none has additional bytes, one is
+        let through even if there are not enough. So bytes in flight exceed the budget by at most those of one caller.
         """
         while self._more and self._free < count:
             await self._changed.wait()
@@ -152,7 +151,7 @@ class AdaptiveLimit:
 
 
 class Lease(Protocol):
-    """Something limited that is held, and may be given back for a while."""
+    """A limited resource that is held, and may be given back for a while."""
 
     async def take(self) -> None:
         """Wait for it."""
@@ -222,7 +221,7 @@ class Common:
         self._unless_used()
 
     def leave(self) -> None:
-        """Note that a task has ended; what the last one leaves stays held."""
+        """Note that a task has ended; after the last one the lease stays held."""
         self._tasks -= 1
         self._unless_used()
 

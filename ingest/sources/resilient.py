@@ -1,4 +1,4 @@
-"""How a run uses a source: with limited concurrency, again after a fault, and not forever."""
+"""How a run uses a source: with limited concurrency, retries, and an end to waiting."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -187,7 +187,7 @@ class ResilientSource:
         requested once more.
         """
         signs = self._liveness.signs
-        with self._liveness.asked():  # all the time, or each call would begin a silence of its own
+        with self._liveness.asked():  # throughout, or each call would start a new silence
             try:
                 return await self._persistently(session, item.key, call, *held)
             except Disrupted:
@@ -218,7 +218,7 @@ class ResilientSource:
         return Persistence(self.policy, self._liveness, report, self.stop)
 
     async def _attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Tell the limit what each attempt says about the source's health."""
+        """One attempt, whose outcome raises or lowers the limit on downloads."""
         window = self.limit.window
         try:
             result = await call()

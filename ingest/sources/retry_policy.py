@@ -56,12 +56,12 @@ class RetryPolicy:
 
 
 def of_massive(attempts: int, tuning: Tuning) -> RetryPolicy:
-    """For the bucket: faults pass at once, mostly; who is told to slow down has more patience."""
+    """For the bucket: most faults pass at once; after a request to slow down, waits are longer."""
     return _policy(tuning, attempts, tuning.backoff_first_s, tuning.backoff_base, tuning.patience_first_s)
 
 
 def of_yahoo(tuning: Tuning) -> RetryPolicy:
-    """For Yahoo, which never says how long to wait, and refuses those who hurry."""
+    """For Yahoo, which never says how long to wait, and refuses clients that retry too soon."""
     return _policy(tuning, tuning.yahoo_attempts, tuning.yahoo_backoff_first_s, 2, tuning.yahoo_backoff_first_s)
 
 

@@ -59,7 +59,7 @@ class Daily:
 
 
 class Yahoo:
-    """The one access to Yahoo in a process; safe to share between threads."""
+    """A process's only access to Yahoo; safe to share between threads."""
 
     def __init__(self, tuning: Tuning) -> None:
         self._tuning, self._policy = tuning, of_yahoo(tuning)

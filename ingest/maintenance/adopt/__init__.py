@@ -1,1 +1,1 @@
-"""Takes over what other tools downloaded."""
+"""Adopts what other tools downloaded."""

@@ -1,4 +1,4 @@
-"""Takes over what other tools downloaded: whole daily files of the vendor, as far as they can be recognized.
+"""Adopts what other tools downloaded: whole daily files of the vendor, as far as they can be recognized.
 
 Another tool's folder has `massive_cache/2025-11-11.csv.gz` (or `.csv`, or below `2025/11/`) and `data_cache/AAPL.csv`.
 A whole day is treated like a file that a run downloaded: split, staged, committed. If a tool took its own tickers out
@@ -40,14 +40,18 @@ from ingest.tracked.update import Say, bring_up_to_date
 Verdict = Literal["adopted", "held", "others only", "not raw", "unreadable", "ignored"]
 
 LEFT_ALONE: Collection[Verdict] = ("others only", "not raw", "unreadable")
-"""Verdicts after which a day or a ticker is not in the cache; "ignored" files are neither."""
+"""Verdicts on days and tickers that did not get into the cache; "ignored" files are neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What became of one file. `path` is relative to the folder, and printable; `session` or `ticker` is its content.
+    """What happened to one file.
 
-    `md5` is the ETag of an adopted day, if its bytes are packed like the vendor's.
+    `path` is relative to the adopted folder, and printable. `session` is the date of a daily file, `ticker` that of a
+    CSV; the other is None, and both are None for any other file. `verdict` is "adopted", "held" (already stored),
+    "others only" (a day without some tickers), "not raw" (a CSV, whose rows are never adopted), "unreadable" or
+    "ignored", and `reason` explains it. `md5` is the ETag of an adopted day if its bytes are packed like the vendor's,
+    else None. `hints` say what to do, as values.
     """
 
     path: str
@@ -61,9 +65,9 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many files have each verdict; `with_md5` of the adopted ones have an ETag to compare with a listing.
+    """The numbers of files by verdict; `with_md5` of the adopted ones have an ETag to compare with a listing.
 
-    `left` is the first and the last session of the days that were left alone, None without any.
+    `left` is the first and the last session of the days that were not adopted; None if there are none.
     """
 
     counts: Mapping[Verdict, int]
@@ -72,14 +76,14 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """3 if a day or a ticker was left alone, else 0."""
+        """3 if a day or a ticker was not adopted, else 0."""
         return 3 if any(self.counts.get(verdict) for verdict in LEFT_ALONE) else 0
 
 
 def adopt(
     settings: Settings, request: Request, folder: Path, dry_run: bool, report: Callable[[Adoption], None], say: Say
 ) -> Summary:
-    """Adopt what can be trusted of the caches below a folder; `report` gets one Adoption per file, as it is known.
+    """Adopt what can be trusted in the caches below a folder; `report` gets an Adoption for each file as it is decided.
 
     `say` gets further messages. Of the request only the tracked tickers count. With `dry_run` nothing is written, and
     "adopted" means "would be adopted". Committed days stay, however this ends; another call continues. Raises
@@ -210,7 +214,7 @@ class _Adopting:
 
 
 def _report(one: TheirFile, verdict: Verdict, reason: str, *hints: Hint, md5: str | None = None) -> Adoption:
-    """What became of a file."""
+    """The Adoption of a file."""
     return Adoption(one.shown, one.session, one.ticker, verdict, reason, md5=md5, hints=hints)
 
 

@@ -41,7 +41,7 @@ class Day:
 
 def read_bytes(path: Path) -> tuple[bytes, float]:
     """Bytes and time of last change (seconds) of a regular file; raises UnreadableFile."""
-    # Not blocked by a pipe, nor led elsewhere by a link, that has replaced the file.
+    # A pipe that has replaced the file must not block, and a link must not be followed.
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
         with os.fdopen(os.open(path, flags), "rb") as file:
@@ -112,7 +112,7 @@ def bars_by_ticker(rows: pl.DataFrame) -> dict[str, Bar]:
 
 
 def _moment(seconds: float) -> str:
-    """A file's time as listings have it; a tool that preserves times has given it the vendor's."""
+    """A file's time in the form of listings; if the tool preserved times, it is the vendor's."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     except (OverflowError, ValueError, OSError):

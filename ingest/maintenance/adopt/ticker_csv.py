@@ -21,7 +21,7 @@ from ingest.market.corporate_actions import StockSplit
 from ingest.market.tickers import ticker_of
 
 ENOUGH = 5
-"""So many sessions, and all that can be compared, must agree before a CSV counts as raw."""
+"""At least this many sessions must be comparable, and all of them agree, before a CSV counts as raw."""
 
 _YAHOOS = {"dividends", "stock splits", "adj close", "capital gains"}
 _DATES = ("date", "datetime", "timestamp", "time", "")

@@ -35,7 +35,7 @@ class Verified:
 
     `root` is the cache's folder. `sessions` and `rows` (of the source) count what the manifest calls stored, `files`
     and `bytes` (packed) the parts that were read, `csvs` the tracked CSVs. `deep` says whether texts were unpacked and
-    CSVs rebuilt. `problems` are described in `Problem`, empty if all is well; `notes` are remarks in words.
+    CSVs rebuilt. `problems` (see `Problem`) is empty if all is well; `notes` are remarks in words.
     """
 
     root: str
@@ -82,7 +82,7 @@ def _newest_run(settings: Settings, dataset: Dataset) -> object:
 
 
 def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
-    """Like `verify`, once."""
+    """Like `verify`, without a second look."""
     empty = Verified(str(settings.cache.root), deep)
     try:
         with Cache.read(settings, dataset) as cache:
@@ -193,7 +193,7 @@ def _looked_at(
     records: Iterable[SessionRecord],
     held: Mapping[date, Held],
 ) -> Iterator[tuple[SessionRecord, session.SessionCheck]]:
-    """Each record with the result of its check, in their order, checked in as many threads as there are cores."""
+    """Each record with the result of its check, in order; checked in as many threads as there are cores."""
     cores = os.cpu_count() or 1
     waiting = deque[tuple[SessionRecord, Future[session.SessionCheck]]]()
     with ThreadPoolExecutor(cores) as threads:

@@ -16,7 +16,7 @@ AFRESH = "a run or a repair rebuilds it from the parts"
 
 
 def check_csvs(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Problem]:
-    """Compare CSVs with their hashes, and see that their dates ascend."""
+    """Compare CSVs with their hashes, and check that their dates ascend."""
     for row in rows:
         path = folder.file(row.ticker, row.period)
         try:
@@ -42,7 +42,7 @@ def _wrong(content: bytes, row: Projection) -> str | None:
 
 
 def _ascend(dates: Sequence[str]) -> bool:
-    """Compared as times: as texts they would not ascend where clocks are set back between minutes, as for coins."""
+    """Compared as times: as text they would not ascend if clocks are set back between minutes, as for coins."""
     try:
         return all(before < after for before, after in pairwise(map(datetime.fromisoformat, dates)))
     except (ValueError, TypeError):  # not dates; or some with an offset and some without

@@ -8,12 +8,12 @@ from typing import Literal
 Kind = Literal["missing", "damaged", "orphan", "gap"]
 
 BROKEN: Collection[Kind] = ("missing", "damaged")
-"""Kinds that mean lost data. Orphans (nothing knows them) and gaps (never stored) are only worth knowing."""
+"""Kinds that mean lost data. Orphans (not in the manifest) and gaps (never stored) are only worth knowing."""
 
 
 About = Literal["manifest", "session", "csv", "quarantine", "leftover", "window"]
-"""What a problem is about: the manifest's own file, a session (its parts, or what the manifest says about it), a
-tracked CSV, a file in quarantine, what a killed run has left, or sessions that were never stored."""
+"""What a problem is about: the manifest's own file, a session (its parts, or its row in the manifest), a tracked CSV, a
+file in quarantine, a leftover of a killed run, or sessions that were never stored."""
 
 
 @dataclass(frozen=True, slots=True)

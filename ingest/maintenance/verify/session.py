@@ -34,7 +34,7 @@ def check_session(
 ) -> SessionCheck:
     """Compare a session's record with its parts; with `deep`, also their text with the source's.
 
-    `tracked` are the tickers by which, says the manifest, it was cut.
+    `tracked` are the tickers by which it was split, according to the manifest.
     """
     read: dict[Tier, int] = {}
     problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
@@ -61,7 +61,7 @@ def check_session(
 
 
 def _contradictions(record: SessionRecord) -> Iterator[str]:
-    """Row conservation: every row of the source is in one part or was meant to be dropped."""
+    """Row conservation: every row of the source is in one part, or was dropped on purpose."""
     parts = record.tracked_rows + record.archive_rows + record.dropped_rows
     if parts != record.source_rows:
         yield f"{record.source_rows:,} rows came, and its parts have {parts:,}"

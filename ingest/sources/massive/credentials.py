@@ -16,7 +16,7 @@ _ODD: Mapping[str, str] = {
 """Shapes of access keys that are not for flat files, with advice: a guess, made only if the keys are refused."""
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}|Signature=[0-9a-fA-F]+|Credential=[^\s,<&]+|AWS4-HMAC-SHA256[^<\r\n]*")
-"""The signature of a request, which S3's answers to a wrong signature repeat."""
+"""The signature of a request; S3 repeats it in its answer if it is wrong."""
 
 _OTHERS = 0o066
 """Mode bits that let others than the owner read or write a file."""

@@ -47,7 +47,7 @@ _MAX_ERROR = 1 << 20
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host in a URL is this machine by its very name, so that no proxy can lead to it."""
+    """Whether the name of a host in a URL means this machine, which no proxy can reach."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -65,7 +65,7 @@ def is_this_machine(host: str) -> bool:
 def trusted(bundle: str, named_by: str) -> ssl.SSLContext:
     """The context that verifies certificates and host names with the authorities of a bundle: a file, or a folder.
 
-    Raises UsageError, which says where the bundle was named, if it cannot be read.
+    Raises UsageError, which says where the bundle was configured, if it cannot be read.
     """
     try:
         is_folder, state = Path(bundle).is_dir(), Path(bundle).stat()
@@ -103,7 +103,7 @@ class Session(AioSession):  # type: ignore[misc]
 
     @cached_property
     def trust(self) -> ssl.SSLContext:
-        """Whom this session trusts. Raises UsageError for a bundle that cannot be read."""
+        """The authorities that this session trusts. Raises UsageError for a bundle that cannot be read."""
         if bundle := self.get_config_variable("ca_bundle"):
             return trusted(bundle, "AWS_CA_BUNDLE (or ca_bundle)")
         return trusted(os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True), "REQUESTS_CA_BUNDLE")
