@@ -180,7 +180,7 @@ def get_smart_data(
     begin, final = window_of(period, first, last, market, listed)
     if data_source == "yfinance":
         if not fetch:
-            raise UsageError('fetch=False gives what is stored: it needs data_source="massive"')
+            raise UsageError('fetch=False returns only what is stored: it needs data_source="massive"')
         window = {"start": begin, "end": last} if first or last else {"period": period}
         how = {"interval": interval, "prepost": prepost, **window}
         return yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)

@@ -161,7 +161,7 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
 
 def _exposed(file: Path, mode: int) -> str:
     path = shlex.quote(str(file))
-    return f"other users of this machine can get at the keys in {file} (mode {mode:03o}): chmod 600 {path}"
+    return f"other users of this machine can read the keys in {file} (mode {mode:03o}): chmod 600 {path}"
 
 
 async def _connected(settings: Settings, datasets: Sequence[Dataset], source: ResilientSource, report: Report) -> None:

@@ -204,7 +204,7 @@ def _check_bytes(dataset: Dataset, path: Path, one: QuarantinedFile) -> None:
     with durable.translated("read", path):
         why = wrong_with(path, one)
     if why:
-        raise CacheError(f"the file kept in quarantine cannot be used: {path}: {why}", _retry(dataset, one.session))
+        raise CacheError(f"the quarantined file {path} cannot be used: {why}", _retry(dataset, one.session))
 
 
 def _kept(dataset: Dataset, path: Path, one: QuarantinedFile, tuning: Tuning) -> Body:

@@ -158,7 +158,7 @@ class _Mending:
         self._manifest.csvs.forget((one.ticker, one.period or "") for one in broken if one.ticker)
         for one in broken:
             month = f" of {one.period}" if one.period else ""
-            self._say(f"{one.ticker}: its CSV{month} is made again from the parts")
+            self._say(f"{one.ticker}: its CSV{month} is rebuilt from the parts")
 
     def _each(self, sessions: Iterable[date], words: str) -> None:
         for session in sessions:

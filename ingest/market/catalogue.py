@@ -201,8 +201,10 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
     """The one dataset that these tickers' sigils name. Raises UsageError if they name several."""
     found = {of_ticker(ticker, interval): ticker for ticker in tickers}
     if len(found) > 1:
-        told = " and ".join(f"{ticker} is of {dataset.short}" for dataset, ticker in found.items())
-        raise UsageError(f"{told}: ask for each by itself", Option("dataset", None, "to name one dataset for all"))
+        told = " and ".join(f"{ticker} belongs to {dataset.short}" for dataset, ticker in found.items())
+        raise UsageError(
+            f"{told}: request each market separately", Option("dataset", None, "to name one dataset for all")
+        )
     return next(iter(found), _STOCKS[made_of(interval)])
 
 

@@ -120,7 +120,7 @@ def _window(flags: Flags, settings: Settings, dataset: Dataset) -> Window:
     given = {"months": flags.months, "start": flags.start, "all_permitted": flags.all_permitted}
     named = [name for name, value in given.items() if value]
     if len(named) > 1:
-        raise UsageError(f"{' and '.join(named)} exclude each other: give one of them")
+        raise UsageError(f"{' and '.join(named)} exclude each other: use only one of them")
     start = dataset.first_session if flags.all_permitted else flags.start
     return choose(settings.run.months, start, flags.end, today(), dataset)
 

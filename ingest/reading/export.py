@@ -51,7 +51,7 @@ def export(
     if is_file:
         raise UsageError(f"{folder} is a file: name a folder")
     if rows.is_empty():
-        raise NotFound(f"nothing is exported: no data for {some(tickers)} in this window")
+        raise NotFound(f"nothing to export: no data for {some(tickers)} in this window")
     if long := [ticker for ticker in rows["ticker"].unique() if len(file_stem(ticker)) > _LONGEST]:
         raise UsageError(f"{long[0][:40]}… is too long for a file name")
     durable.make_folder(folder.absolute())

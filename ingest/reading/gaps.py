@@ -26,7 +26,7 @@ _SHOWN = 5
 
 def too_early(start: date) -> str:
     """The warning that a window begins before the first file."""
-    return f"asked from {start} on, and the first files are of {FIRST_SESSION}"
+    return f"the window begins on {start}, but the first files are from {FIRST_SESSION}"
 
 
 def missing_sessions(sessions: Sequence[date], rows: Collection[date], lacking: Collection[date]) -> list[date]:

@@ -93,7 +93,7 @@ def _never(dataset: Dataset, calendar: Calendar, session: date) -> str:
     if (calendar.is_session(session) and session >= dataset.first_session) or calendar.doubtful(session, session):
         return ""
     if session < dataset.first_session:
-        return f"{session}: the first files of {dataset.short} are of {dataset.first_session}"
+        return f"{session}: the first files of {dataset.short} are from {dataset.first_session}"
     return f"{session} is not a session of {dataset.short}: the market was closed"
 
 

@@ -40,7 +40,7 @@ def parse_count(argument: str, value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise UsageError(f"{argument} {value!r}: a whole number from 0 on")
+        raise UsageError(f"{argument} {value!r}: must be a whole number, 0 or more")
     return int(value)
 
 

@@ -187,7 +187,7 @@ class Run(Section):
     @classmethod
     def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not names:
-            raise ValueError("name one at least")
+            raise ValueError("name at least one")
         return tuple(dict.fromkeys(names))
 
 

@@ -57,7 +57,7 @@ def _path(value: Any) -> Any:
 def _split_url(url: str) -> SplitResult:
     # urlsplit drops tabs and line ends silently, so check for them first.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("it has blanks or characters that do not belong into a URL")
+        raise ValueError("it has blanks or characters that do not belong in a URL")
     parts = urlsplit(url)
     if parts.port is not None and not parts.port:
         raise ValueError("port 0 cannot be used")
@@ -67,11 +67,11 @@ def _split_url(url: str) -> SplitResult:
 def _endpoint(url: str) -> str:
     parts = _split_url(url)
     if parts.username is not None or parts.password is not None:
-        raise ValueError("keys do not belong into it; they go into ~/.aws/credentials")
+        raise ValueError("keys do not belong in it; they go into ~/.aws/credentials")
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
         raise ValueError("it needs http or https, and a host")
     if parts.path not in {"", "/"} or parts.query or parts.fragment or url.endswith(("?", "#")):
-        raise ValueError("a path or a query does not belong into it; the bucket is a setting of its own")
+        raise ValueError("a path or a query does not belong in it; the bucket is a setting of its own")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError("without TLS, changes to the data in transit go unnoticed")
     return f"{parts.scheme}://{parts.netloc.rstrip(':')}"

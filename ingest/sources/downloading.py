@@ -53,7 +53,7 @@ class _Download:
                 seconds = time.monotonic() - self._started
                 self._source.sink(events.Fetched(self._session, self._item.size, seconds, self._resumed))
                 return body
-        raise Disrupted(f"{self._item.key}: it was replaced, or came damaged, {self._source.policy.attempts} times")
+        raise Disrupted(f"{self._item.key}: it was replaced, or arrived damaged, {self._source.policy.attempts} times")
 
     def _known(self) -> ObjectVersion:
         return ObjectVersion(self._item.etag, self._item.size)
@@ -85,7 +85,7 @@ class _Download:
             for _ in range(tasks):
                 group.start_soon(self._take, waiting, held)
         if self._spool.there < self._item.size:
-            raise Stopped("stopped before all of it had come")
+            raise Stopped("stopped before the download was complete")
 
     async def _take(self, waiting: Iterator[ByteRange], held: Sequence[Common]) -> None:
         """Download one range after the other, until none is left or the run stops."""
@@ -118,7 +118,7 @@ class _Download:
         fits = not told or md5 in told
         if not fits and md5 != self._mismatched:
             self._mismatched = md5
-            await self._begin_anew(number, f"{self._item.key}: the md5 of what came is not the ETag")
+            await self._begin_anew(number, f"{self._item.key}: the md5 of the download is not the ETag")
             return None
         return Body(b"", kept.etag, kept.last_modified, etag_is_md5=fits, path=self._path)
 

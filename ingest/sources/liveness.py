@@ -100,7 +100,7 @@ class Liveness:
                 )
             if self._waited_s > self._settings.max_wait_s:
                 raise SourceUnavailable(
-                    f"the source has answered with errors or requests to slow down alone for "
+                    f"the source has answered only with errors or requests to slow down for "
                     f"{self._settings.max_wait_s:.0f} s ({self._trouble}); what was committed stays, run again later"
                 )
 

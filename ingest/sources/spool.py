@@ -196,8 +196,8 @@ def room_told(folder: Path) -> Iterator[None]:
         if not any(map(_is_full, islice(_causes(error), _DEEPEST))) or not (held := _bytes_on_disk(folder)):
             raise
         raise CacheError(
-            f"{error}. There {folder} holds {held:,} bytes of large files still downloading: make room and the next "
-            "run resumes them, or delete that folder and they are downloaded from the start"
+            f"{error}. {folder} holds {held:,} bytes of unfinished downloads: make room, and the next run resumes "
+            "them; or delete that folder, and they start over"
         ) from error
 
 

@@ -213,8 +213,8 @@ def _translated(symbol: str, error: Exception, came: bool) -> SourceError:
 
 
 _UNCERTAIN = (
-    "this version of yfinance does not show Yahoo's own lists of events: one on a day of which Yahoo has no row counts "
-    "for the row before"
+    "this version of yfinance hides Yahoo's own lists of corporate actions: one on a day without a row is dated to the "
+    "row before"
 )
 
 

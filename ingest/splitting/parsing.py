@@ -63,7 +63,7 @@ def read_header(text: bytes, dataset: Dataset) -> Header:
     if any('"' in name for name in columns):  # the parser would read it as an open quote that swallows rows
         raise UnreadableFile(f"the header has a quote within a name: {','.join(columns)[:200]!r}")
     if len(columns) > _MAX_COLUMNS:
-        raise UnreadableFile(f"the header names {len(columns):,} columns; a file of days has {_MAX_COLUMNS:,} at most")
+        raise UnreadableFile(f"the header names {len(columns):,} columns; a daily file has at most {_MAX_COLUMNS:,}")
     missing = [name for name in dataset.needed if name not in columns]
     if missing:
         raise UnreadableFile(f"the header is missing {', '.join(missing)}: it reads {','.join(columns)[:200]!r}")

@@ -101,9 +101,9 @@ def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
     if strange := foreign_tickers(dataset, tickers):
         raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
     if comments := [ticker for ticker in tickers if "#" in ticker]:
-        raise UsageError(f"{comments[0]!r}: a # starts a comment in a list, so no ticker of it can hold one")
+        raise UsageError(f"{comments[0]!r}: # starts a comment in a list, so a ticker in a list cannot contain it")
     if long := [ticker for ticker in tickers if not is_pattern(ticker) and dataset.csv_name(ticker) is None]:
-        raise UsageError(f"{long[0][:40]}… is too long for a file name: it can't be tracked")
+        raise UsageError(f"{long[0][:40]}… is too long for a file name, so it cannot be tracked")
 
 
 def _present(file: Path) -> frozenset[str]:

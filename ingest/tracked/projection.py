@@ -73,9 +73,7 @@ def brought_over(manifest: Manifest) -> str:
     """
     csvs = manifest.csvs.outdated()
     told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
-    return f"{told} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)" * bool(
-        csvs
-    )
+    return f"{told} rewritten once: prices and volumes now have a decimal point in every row (`9709000.0`)" * bool(csvs)
 
 
 def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:

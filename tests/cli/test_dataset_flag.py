@@ -283,7 +283,7 @@ class TestStoredDatasets:
         assert place.here("show", "X:BTC-USD", "-d", "stocks-day", *bare).code == 4
         mixed = place.here("export", "X:BTC-USD", "AAPL", "--out", "files")
         assert mixed.code == 2
-        assert "X:BTC-USD is of crypto-day and AAPL is of stocks-day" in mixed.err
+        assert "X:BTC-USD belongs to crypto-day and AAPL belongs to stocks-day" in mixed.err
         assert place.here("export", "X:BTC-USD", "--out", "files").code == 0
 
     def test_track_changes_the_list_of_the_dataset_that_a_name_tells(self, place, tmp_path):

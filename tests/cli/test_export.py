@@ -81,7 +81,7 @@ def test_tickers_without_stored_rows_are_named(place):
     assert (some.returncode, some.stderr) == (3, "warning: no data for NOSUCH\n")
     none = place.cli("export", "NOSUCH", "--out", "files")
     assert (none.returncode, "no data for NOSUCH" in none.stderr) == (4, True)
-    assert "error: nothing is exported: no data for NOSUCH in this window" in none.stderr
+    assert "error: nothing to export: no data for NOSUCH in this window" in none.stderr
     assert "ingest run" not in none.stderr  # which would not download that name
 
 

@@ -133,7 +133,7 @@ def test_extended_hours_are_exported_where_they_are_asked_for(place):
     [
         (
             ("AAPL", "X:BTC-USD", "-i", "1h"),
-            "AAPL is of stocks-minute and X:BTC-USD is of crypto-minute: ask for each by itself",
+            "AAPL belongs to stocks-minute and X:BTC-USD belongs to crypto-minute: request each market separately",
         ),
         (("AAPL", "-i", "1y"), "interval '1y'"),
     ],

@@ -76,7 +76,7 @@ def test_what_is_no_date_is_named_with_its_argument(call, function, argument, te
 
 @pytest.mark.parametrize("few", [-1, 1.5, "2", True])
 def test_how_many_files_is_a_whole_number(call, few):
-    with pytest.raises(UsageError, match=r"^max_files .*: a whole number from 0 on"):
+    with pytest.raises(UsageError, match=r"^max_files .*: must be a whole number, 0 or more"):
         call("run", max_files=few)
 
 

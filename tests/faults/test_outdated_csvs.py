@@ -14,7 +14,7 @@ import ingest
 from ingest.errors import IngestWarning
 from ingest.maintenance.verify import verify
 
-SAID = "{} rewritten, once: prices and volumes have a decimal point in every row now (`9709000.0`)"
+SAID = "{} rewritten once: prices and volumes now have a decimal point in every row (`9709000.0`)"
 unix = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
 
 
@@ -60,7 +60,7 @@ def test_whoever_is_the_first_to_bring_them_over_says_so(outdated, command):
     lists = {"INGEST_TRACKED__LISTS": f'["{listed}"]', "INGEST_TRACKED__TICKERS": "[]"}
     told = place.here(*FIRST[command](place, outdated.days[2]), **lists)
     assert told.code == 0, told.err
-    assert (told.out + told.err).count("rewritten, once: prices") == 1
+    assert (told.out + told.err).count("rewritten once: prices") == 1
     assert [one for one in numbers_of(place) if "." not in one] == []
     assert "rewritten" not in place.here("verify", "--repair", **lists).out
 

@@ -438,7 +438,7 @@ def test_a_disk_that_breaks_while_a_large_file_comes_down(story_server, environm
     assert ran.finished.exit_code == 5
     assert os.strerror(errno.ENOSPC) in str(ran.error)
     held = sum(path.stat().st_blocks * 512 for path in (place.root / "spool").rglob("*") if path.is_file())
-    said = f"{place.root / 'spool'} holds {held:,} bytes of large files"
+    said = f"{place.root / 'spool'} holds {held:,} bytes of unfinished downloads"
     assert (said in str(ran.error)) == (held > 0)
     assert place.run(day, day).finished.exit_code == 0
     assert place.reassembled(day) == market_day(day)
@@ -463,4 +463,4 @@ def test_a_full_disk_names_large_files_that_are_on_their_way_whatever_it_refuses
             patch.setattr(RunLog, "begin", failing)
             with pytest.raises(CacheError) as raised:
                 place.run(DAYS[0], DAYS[1])
-        assert ("spool holds 8,192 bytes of large files" in str(raised.value)) == is_full
+        assert ("spool holds 8,192 bytes of unfinished downloads" in str(raised.value)) == is_full

@@ -147,7 +147,7 @@ def test_a_body_that_goes_on_and_on_is_not_read_to_its_end(place, chunked):
     with patch.object(loopback, "_send", endless):
         ran = place.run(DAY, DAY)
     assert (ran.finished.failed, ran.finished.exit_code) == (1, 3)
-    assert "bytes come" in place.query("SELECT reason FROM sessions")[0][0]
+    assert "bytes arrived" in place.query("SELECT reason FROM sessions")[0][0]
     assert sum(sent) < 64 << 20
 
 

@@ -266,10 +266,10 @@ STAMPED = b"AAPL,1,1,1,1,1,%d,1\n"
         (b"", "not a whole gzip file|the header is missing"),
         (b"not gzip at all", "not a whole gzip file"),
         (pack(b"Date,Open\n"), "the header is missing ticker"),
-        (pack((HEADER + "\n").encode()), "no row in it"),
+        (pack((HEADER + "\n").encode()), "it has no rows"),
         (pack(market_day(DAYS[0]).replace(b"AAPL,", b"AAPL,x", 1)), "the rows cannot be parsed"),
-        (packed_day(DAYS[1]), "its stamps are of 2025-03-04, its name says 2025-03-03"),
-        (pack(flat([("AAPL", "1")]).replace(b",1,0", b",noon,0")), "its stamps are of no date"),
+        (packed_day(DAYS[1]), "its timestamps are of 2025-03-04, but its name says 2025-03-03"),
+        (pack(flat([("AAPL", "1")]).replace(b",1,0", b",noon,0")), "its timestamps are of no date"),
         (pack((HEADER + "\n").encode() + STAMPED % 1740978000000000000 * 50), "50 rows of 1 tickers"),
         (pack(flat([("O:SPY", "1"), ("O:AAPL", "2")])), "tickers such as O:SPY: not a file of stocks"),
         (gzip.compress(b"\n" * (65 << 20), 1), "its text is larger than 64 MiB"),
@@ -341,7 +341,7 @@ def test_a_row_that_the_source_has_not_is_no_raw_row(place, theirs):
     theirs.plain("AAPL", DAYS)
     theirs.csv("NOSUCH.csv", [f"{day},1,1,1,1,5" for day in DAYS])
     one = adopt(place, theirs)[0]["data_cache/NOSUCH.csv"]
-    assert (one.verdict, one.reason) == ("not raw", f"on {DAYS[0]} the source has no row of it")
+    assert (one.verdict, one.reason) == ("not raw", f"the source has no row for it on {DAYS[0]}")
 
 
 def test_few_sessions_prove_nothing(place, theirs):
@@ -351,7 +351,7 @@ def test_few_sessions_prove_nothing(place, theirs):
     one = adopt(place, theirs)[0]["data_cache/MSFT_1d_data.csv"]
     assert (one.verdict, one.reason) == (
         "not raw",
-        "not proven to be as traded: 4 sessions can be compared, 5 are needed",
+        "not proven to be as traded: 4 sessions can be compared, but 5 are needed",
     )
 
 
@@ -387,8 +387,8 @@ def test_yahoos_rows_are_never_taken_for_massives(place, theirs, header, line):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "the header names no date"),
-        ("Date,Open\n2025-03-03,1\n", "the header names no close"),
+        ("", "the header has no date"),
+        ("Date,Open\n2025-03-03,1\n", "the header has no close"),
         (f"{PLAIN}\nyesterday,1,1,1,1,1\n", "no row has a date"),
         (f"{PLAIN}\n2025-02-30,1,1,1,1,1\n", "no row has a date"),
     ],

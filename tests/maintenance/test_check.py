@@ -196,7 +196,7 @@ def test_a_gateway_that_sends_us_on_to_another_host_is_not_believed(tmp_path, st
         place.run(DAYS[0], DAYS[-1], fails=SourceRefused)
         assert other.requests == ()
     assert failing(results) == ["connection"]
-    assert f"sends us on to {there}/, which is not followed" in results["connection"].found
+    assert f"redirects to {there}/, which is not followed" in results["connection"].found
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def test_csvs_are_made_anew_from_the_parts_without_the_source(place, whole, offl
     told = offline.here("verify", "--repair", "--deep")
     assert (told.code, told.err) == (0, "")
     for ticker in ("AAPL", "TRUE", "BRK.B"):
-        assert f"{ticker}: its CSV is made again from the parts" in told.out
+        assert f"{ticker}: its CSV is rebuilt from the parts" in told.out
     assert_mended(place, whole)
 
 

@@ -317,7 +317,7 @@ def test_many_problems_are_counted_for_people(place):
 
 def test_what_a_killed_run_left_to_be_finished_is_a_note(place):
     place.execute("UPDATE projections SET dirty = 1 WHERE ticker = 'AAPL'")
-    assert verify(place.settings()).notes == ("1 CSVs are to be brought up to date: the next run does that",)
+    assert verify(place.settings()).notes == ("1 CSVs are out of date: the next run updates them",)
 
 
 def test_a_fresh_cache_like_it_is_the_same(place, server, tmp_path):

@@ -158,7 +158,7 @@ def test_a_source_that_asks_for_patience_alone_ends_the_run_in_the_end(tmp_path,
         place = place_of(server, tmp_path, max_wait_s=0.5)
         ran = place.run(*window(DAYS), fails=SourceUnavailable)
     assert (ran.finished.exit_code, ran.finished.committed) == (4, 0)
-    assert "requests to slow down alone" in str(ran.error)
+    assert "only with errors or requests to slow down" in str(ran.error)
     assert "TooManyRequests" in str(ran.error)
 
 

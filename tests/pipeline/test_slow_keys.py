@@ -80,7 +80,7 @@ def test_a_program_that_supplies_no_keys_is_ended_and_named_and_holds_no_lock(pl
         with lock.hold(place.root):
             said = process.communicate(timeout=30)[1]
     assert process.returncode == 2
-    assert said.startswith("error: the keys of [massive] did not come within 1 s")
+    assert said.startswith("error: the keys of [massive] did not arrive within 1 s")
     assert "credential_process" in said
     assert said.count("\n") == 1
     if Path("/proc").exists():
@@ -119,7 +119,7 @@ def test_a_program_behind_a_role_has_the_same_limit(place, loopback_keys, told_b
     loopback_keys.unlink()
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     ran = place.run(*window(DAYS), keys_timeout_s=0.5, fails=UsageError)
-    assert "did not come within 0.5 s" in str(ran.error)
+    assert "did not arrive within 0.5 s" in str(ran.error)
     assert not place.root.exists()
     if Path("/proc").exists():
         assert gone(int((tmp_path / "child").read_text()))

@@ -118,7 +118,7 @@ def test_what_lies_before_all_files_is_said(here):
         lambda: history(here, "AAPL", "2001-01-01"),
     ):
         _, words = ask()
-        assert "asked from 2001-01-01 on, and the first files are of 2003-09-10" in words
+        assert "the window begins on 2001-01-01, but the first files are from 2003-09-10" in words
     frame, _ = smart(here, "AAPL", start="2001-01-01")
     assert frame.attrs["sources"]["missing"][0] == ("2001-01-01", "2003-09-09")
 

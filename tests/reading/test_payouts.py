@@ -159,7 +159,7 @@ def test_a_yfinance_that_hands_no_answer_through_is_said(monkeypatch):
         monkeypatch.setattr(TickerBase, "_lazy_load_price_history", otherwise)
         found = source.shared().daily("AAPL", DAYS[0])
     assert (told.doubts, len(found.doubts)) == ((), 1)
-    assert "does not show Yahoo's own lists" in found.doubts[0]
+    assert "hides Yahoo's own lists" in found.doubts[0]
     assert found.bars.equals(told.bars)
     assert found.actions == told.actions
 

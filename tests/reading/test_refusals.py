@@ -317,7 +317,7 @@ def test_rows_that_a_split_was_not_applied_to_are_left_out_though_all_that_is_co
         ran = here.place.run(DAYS[0], DAYS[-1], tracked={"ABC"})
         (alarm,) = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
         assert f"from {DAYS[20]} to {DAYS[30]} are " in alarm
-        assert "as if its split of 0.1 for 1" in alarm
+        assert "as if its 0.1-for-1 split" in alarm
         assert kept(here, "ABC") == {day: FORGOTTEN.bars[day][3] for day in days}
         with pytest.warns(IngestWarning, match=rf"11 sessions are missing \({DAYS[20]} to {DAYS[30]}\)"):
             frame = ingest.get_smart_data("ABC", data_source="massive", start=DAYS[0], config=here.config(["ABC"]))

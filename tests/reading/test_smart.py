@@ -345,7 +345,7 @@ def test_a_session_without_a_file_is_no_handful_of_tickers(here):
     for closed in ("2025-07-04", "2025-07-05"):  # no run would bring these
         with pytest.raises(NotFound, match=f"^{closed} is not a session of stocks-day: the market was closed$"):
             ingest.day(closed, config=config)
-    with pytest.raises(NotFound, match=r"^1999-11-26: the first files of stocks-day are of 2003-09-10$"):
+    with pytest.raises(NotFound, match=r"^1999-11-26: the first files of stocks-day are from 2003-09-10$"):
         ingest.day("1999-11-26", config=config)
     with pytest.raises(NotFound, match=r"^2100-01-04 is not over yet$"):
         ingest.day("2100-01-04", config=config)

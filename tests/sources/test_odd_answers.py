@@ -82,8 +82,8 @@ def test_an_odd_listing_is_read(place, server, change):
 
 
 NAMED = {
-    "packed, cut short": (lambda page: gzip.compress(page.encode())[:-9], "packed with gzip, and not whole"),
-    "packed, damaged": (lambda page: gzip.compress(page.encode())[:10] + b"\xff" * 99, "packed with gzip, and damaged"),
+    "packed, cut short": (lambda page: gzip.compress(page.encode())[:-9], "the gzip answer is incomplete"),
+    "packed, damaged": (lambda page: gzip.compress(page.encode())[:10] + b"\xff" * 99, "the gzip answer is damaged"),
     "a page of the web": (lambda page: "<html><title>Sign in</title></html>", '"Sign in"'),
     "JSON": (lambda page: '{"objects": []}', "the answer is not a listing"),
     "nothing": (lambda page: "", "the answer is not a listing"),

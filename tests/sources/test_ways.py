@@ -290,7 +290,7 @@ def test_nor_the_same_host_again(tmp_path, where):
         server.faults = faults.always(Status(307, "TemporaryRedirect", (("Location", where),)))
         ran = Place(tmp_path / "cache", server.endpoint_url).run(*window(DAYS), fails=SourceRefused)
         assert len(server.requests) == 1
-    assert "307 TemporaryRedirect: the source sends us on" in str(ran.error)
+    assert "307 TemporaryRedirect: the source redirects" in str(ran.error)
 
 
 def test_an_object_that_is_elsewhere_is_not_fetched_there(tmp_path):

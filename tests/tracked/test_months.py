@@ -392,9 +392,9 @@ def test_months_that_are_gone_changed_or_wrong_are_found_and_made_anew(filled):
     assert found(filled) == named
     assert found(filled, deep=True) == [*named, ("damaged", "ONE_1m_data/2025-11.csv")]
     assert sorted(mended(filled)) == [
-        *(f"AAPL: its CSV of 2025-{month} is made again from the parts" for month in (10, 11)),
-        "ONE: its CSV of 2025-11 is made again from the parts",
-        "TRUE: its CSV of 2025-10 is made again from the parts",
+        *(f"AAPL: its CSV of 2025-{month} is rebuilt from the parts" for month in (10, 11)),
+        "ONE: its CSV of 2025-11 is rebuilt from the parts",
+        "TRUE: its CSV of 2025-10 is rebuilt from the parts",
     ]
     assert filled.tiers() == whole
     kept = {name for name, number in inodes(filled).items() if before[name] == number}

@@ -128,7 +128,7 @@ def parse_lines(text: bytes, columns: tuple[str, ...], types: Mapping[str, pl.Da
     except pl.exceptions.PolarsError as error:
         if types is not None:
             raise
-        raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error
+        raise CacheError(f"a part contains rows that cannot be parsed: {str(error).splitlines()[0]}") from error
     return rows.rename({number: names[number] for number in kept})
 
 
@@ -138,4 +138,4 @@ def tickers_of(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
     try:
         return parse_lines(text, columns, {"ticker": pl.String()})
     except pl.exceptions.PolarsError as error:
-        raise CacheError(f"a part holds rows that cannot be parsed: {str(error).splitlines()[0]}") from error
+        raise CacheError(f"a part contains rows that cannot be parsed: {str(error).splitlines()[0]}") from error

@@ -166,7 +166,7 @@ class _Adopting:
 
     def _day(self, one: TheirFile, session: date, witnesses: Witnesses) -> Adoption:
         if session in self._held:
-            return _report(one, "held", "the session is committed already")
+            return _report(one, "held", "the session is already stored")
         try:
             day = read_day(one.path, session, self._max_unpacked)
             lacking, expected = _lacking(day, session, witnesses)

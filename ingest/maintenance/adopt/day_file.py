@@ -50,7 +50,7 @@ def read_bytes(path: Path) -> tuple[bytes, float]:
     except OSError as error:
         raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
     if len(data) > _MAX_BYTES:
-        raise UnreadableFile(f"larger than {_MAX_BYTES >> 20} MiB: not the file of a day")
+        raise UnreadableFile(f"larger than {_MAX_BYTES >> 20} MiB: not a daily file")
     return data, state.st_mtime
 
 
@@ -75,7 +75,7 @@ def _unpacked(data: bytes) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile(f"not a whole gzip file: {error}") from error
     if len(text) > _MAX_BYTES:
-        raise UnreadableFile(f"its text is larger than {_MAX_BYTES >> 20} MiB: not the text of a day")
+        raise UnreadableFile(f"its text is larger than {_MAX_BYTES >> 20} MiB: not a daily file")
     return text
 
 
@@ -83,12 +83,12 @@ def _rows(text: bytes, session: date) -> pl.DataFrame:
     """The rows of a day of stocks; raises UnreadableFile if they are of something else, or of another day."""
     header = read_header(text, STOCKS_DAY)
     if text.count(b"\n") > MAX_LINES:
-        raise UnreadableFile(f"more than {MAX_LINES:,} lines: not a file of days")
+        raise UnreadableFile(f"more than {MAX_LINES:,} lines: not a daily file")
     rows = parse(text, header, frozenset()).drop_nulls("ticker")
     if rows.is_empty():
-        raise UnreadableFile("no row in it")
+        raise UnreadableFile("it has no rows")
     if rows.height > _ROWS_PER_TICKER * rows["ticker"].n_unique() + 1:
-        raise UnreadableFile(f"{rows.height:,} rows of {rows['ticker'].n_unique():,} tickers: not one row a day")
+        raise UnreadableFile(f"{rows.height:,} rows of {rows['ticker'].n_unique():,} tickers: not one row per ticker")
     if 2 * rows["ticker"].str.contains(":", literal=True).sum() > rows.height:
         raise UnreadableFile(f"tickers such as {rows['ticker'][0]}: not a file of stocks")
     if TIME in header.columns:
@@ -102,7 +102,7 @@ def _check_stamps(rows: pl.DataFrame, session: date) -> None:
     days = stamps.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(NEW_YORK.key).dt.date()
     named = days.mode().sort()[0]
     if named != session:
-        raise UnreadableFile(f"its stamps are of {named or 'no date'}, its name says {session}")
+        raise UnreadableFile(f"its timestamps are of {named or 'no date'}, but its name says {session}")
 
 
 def bars_by_ticker(rows: pl.DataFrame) -> dict[str, Bar]:

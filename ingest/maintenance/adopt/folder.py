@@ -50,13 +50,13 @@ def checked_folder(folder: Path, settings: Settings) -> Path:
         mine, theirs = Path(str(own.resolve()).casefold()), Path(str(top).casefold())
         if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
             raise UsageError(
-                f"{folder} is, contains or is inside {own}, which is this cache itself: name a folder apart from it, "
+                f"{folder} overlaps with {own}, which belongs to this cache: name another folder, "
                 "or set [cache] root to another one"
             )
     with durable.translated("look into", top):
         has_any = any(files.is_there(top / name) for name in (_DAYS, _TICKERS))
     if not has_any:
-        raise UsageError(f"{folder} has neither {_DAYS} nor {_TICKERS} in it; nothing to adopt")
+        raise UsageError(f"{folder} contains neither {_DAYS} nor {_TICKERS}: nothing to adopt")
     return top
 
 
@@ -102,10 +102,12 @@ def _named(path: Path, top: Path, fault: str | None, calendar: Calendar) -> Thei
     shown = printable(str(inside))
     if inside.parts[0] == _DAYS:
         session = _session(inside)
-        fault = fault or ("no day's file by its name and place" if session is None else _no_session(session, calendar))
+        fault = fault or (
+            "not a daily file by its name and place" if session is None else _no_session(session, calendar)
+        )
         return TheirFile(path, shown, session=session, fault=fault)
     ticker = ticker_named(path.name) if len(inside.parts) == 2 else None
-    fault = fault or (None if ticker else "no ticker's CSV by its name and place")
+    fault = fault or (None if ticker else "not a ticker's CSV by its name and place")
     return TheirFile(path, shown, ticker=ticker and printable(ticker), fault=fault)
 
 

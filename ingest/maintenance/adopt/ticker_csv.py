@@ -97,7 +97,7 @@ def _place(header: Sequence[str], names: Sequence[str]) -> int:
     for name in names:
         if name in header:
             return header.index(name)
-    raise UnreadableFile(f"the header names no {names[0]}: it reads {','.join(header)[:100]!r}")
+    raise UnreadableFile(f"the header has no {names[0]}: it reads {','.join(header)[:100]!r}")
 
 
 def _row(day: str, line: Sequence[str], close: int, volume: int) -> Iterator[Row]:
@@ -118,7 +118,7 @@ def _why_adjusted(header: Sequence[str], several: bool, zoned: bool) -> str | No
     named = sorted(_YAHOOS & set(header))
     if named or several:
         return f"yfinance's layout ({', '.join(named) or 'a header of three lines'}): Yahoo's prices are adjusted"
-    return "stamps with a time zone, as yfinance writes them: Yahoo's prices are adjusted" if zoned else None
+    return "timestamps with a time zone, as yfinance writes them: Yahoo's prices are adjusted" if zoned else None
 
 
 @dataclass(slots=True)
@@ -204,14 +204,14 @@ def _around(one: TickerCsv, splits: Sequence[StockSplit]) -> set[date]:
 
 def _difference(day: date, mine: Bar, theirs: Bar | None) -> str:
     if theirs is None:
-        return f"on {day} the source has no row of it"
+        return f"the source has no row for it on {day}"
     words = [f"{close:.15g} and {volume:.15g}" for close, volume in (mine, theirs)]
-    return f"on {day} its close and volume are {words[0]}, the source's {words[1]}"
+    return f"on {day} its close and volume are {words[0]}, but the source has {words[1]}"
 
 
 def _why_unproven(case: _Case) -> str | None:
     if case.agreed < ENOUGH:
-        return f"not proven to be as traded: {case.agreed} sessions can be compared, {ENOUGH} are needed"
+        return f"not proven to be as traded: {case.agreed} sessions can be compared, but {ENOUGH} are needed"
     if case.needed:
         return f"not proven to be as traded: {min(case.needed)}, beside a split, cannot be compared"
     return None

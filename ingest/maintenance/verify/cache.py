@@ -152,7 +152,7 @@ class _Verifying:
     def _compare(self, rows: list[Projection], parts_broken: bool) -> tuple[list[Problem], list[str]]:
         if not self.deep:
             return [], []
-        not_compared = "the CSVs were not compared with the parts, as some of these are broken or just being replaced"
+        not_compared = "the CSVs were not compared with the parts, because some parts are broken or being replaced"
         if parts_broken:
             return [], [not_compared]
         try:
@@ -185,7 +185,7 @@ class _Verifying:
         if intents := self._manifest.replacements.intents():
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
-            yield f"{dirty:,} CSVs are to be brought up to date: the next run does that"
+            yield f"{dirty:,} CSVs are out of date: the next run updates them"
 
 
 def _looked_at(

@@ -33,12 +33,12 @@ def check_csvs(rows: Sequence[Projection], folder: CsvFolder) -> Iterator[Proble
 
 def _wrong(content: bytes, row: Projection) -> str | None:
     if hashlib.sha256(content).hexdigest() != row.sha256:
-        return "it was changed since it was written"
+        return "it has been changed since it was written"
     dates = [line.partition(b",")[0].decode() for line in content.splitlines()[1:]]
     if not _ascend(dates):
-        return "its dates do not ascend one by one"
+        return "its dates are not in ascending order"
     same = (len(dates), dates[:1], dates[-1:]) == (row.rows, [row.first], [row.last])
-    return None if same else "its rows are not those that the manifest counts"
+    return None if same else "its rows do not match the manifest"
 
 
 def _ascend(dates: Sequence[str]) -> bool:
@@ -53,7 +53,7 @@ def compare_csvs(cache: Cache, rows: Sequence[Projection]) -> Iterator[Problem]:
     """Rebuild each CSV in memory from all parts, and compare. Raises CacheError if a part is damaged."""
     for row, content in contents(cache, rows):
         if hashlib.sha256(content).hexdigest() != row.sha256:
-            yield _problem("damaged", row, cache.csvs, f"it is not what the parts say; {AFRESH}")
+            yield _problem("damaged", row, cache.csvs, f"it differs from the parts; {AFRESH}")
 
 
 def _problem(kind: Kind, row: Projection, folder: CsvFolder, why: str) -> Problem:

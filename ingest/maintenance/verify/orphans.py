@@ -13,7 +13,7 @@ from ingest.files import durable, opening
 from ingest.maintenance.verify.problems import About, Problem
 from ingest.market.datasets import TIERS, Tier, is_part_name, part_name, session_of
 
-_UNKNOWN_CSV = "no ticker that is or was tracked has it"
+_UNKNOWN_CSV = "it belongs to no ticker that is or was tracked"
 _UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its session again"
 
 
@@ -28,7 +28,7 @@ def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     yield from _unknown_parts(cache.parts, "archive", whole)
     yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
     yield from _months(tracked, manifest)
-    yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "no session has it in quarantine")
+    yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "it belongs to no quarantined session")
     for tier in TIERS:
         yield from _left(cache.parts.place(tier), cache.parts.leftovers(tier))
     for folder, ours in ((quarantine, is_part_name), *((folder, tracked.has_name) for folder in tracked.folders())):
@@ -37,7 +37,7 @@ def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
 
 def _left(place: str, names: Iterable[str]) -> Iterator[Problem]:
     for name in names:
-        why = "a run that was killed has left it; the next removes it"
+        why = "a killed run left it; the next run removes it"
         yield Problem("orphan", "leftover", f"{PurePath(place).name}/{name}", why)
 
 
@@ -63,9 +63,7 @@ def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
             "a file where the folder of a ticker's months belongs; a repair moves it aside",
         )
     for folder in sorted(known.keys() - wrong):
-        yield from _unknown(
-            "csv", folder, "*.csv", known[folder], "its ticker has no rows in a month that is called so"
-        )
+        yield from _unknown("csv", folder, "*.csv", known[folder], "its ticker has no rows in a month of that name")
 
 
 def _unknown(about: About, folder: Path, pattern: str, known: Collection[str], why: str) -> Iterator[Problem]:

@@ -51,7 +51,7 @@ def check_session(
             problems.append(Problem("damaged", "session", name, files.why_unread(error), record.session))
     whole = not problems
     if whole and not _says_the_same(record, tracked, layout.parts):
-        why = "it is not what the tracked part says of itself"
+        why = "it does not match what the tracked part says about itself"
         problems.append(Problem("damaged", "session", "manifest", why, record.session))
     if whole and deep:
         problems += [
@@ -64,11 +64,11 @@ def _contradictions(record: SessionRecord) -> Iterator[str]:
     """Row conservation: every row of the source is in one part, or was dropped on purpose."""
     parts = record.tracked_rows + record.archive_rows + record.dropped_rows
     if parts != record.source_rows:
-        yield f"{record.source_rows:,} rows came, and its parts have {parts:,}"
+        yield f"the source file had {record.source_rows:,} rows, but its parts have {parts:,}"
     if record.archive_kept != (record.archive_sha256 is not None) or (record.archive_kept and record.dropped_rows):
-        yield "it says both that the rest was kept and that it was not"
+        yield "it contradicts itself about whether the other tickers were stored"
     if not _ascend(record):
-        yield "the numbers of its tracked rows are not those of so many rows, ascending"
+        yield "the row numbers of its tracked part are wrong"
 
 
 def _says_the_same(record: SessionRecord, tracked: frozenset[str], store: PartStore) -> bool:
@@ -103,7 +103,7 @@ def _wrong(record: SessionRecord, store: PartStore, part: PartKey, size: int) ->
         return
     whole = index.offsets[0] == 0 and index.offsets[-1] in (size, _without_note(store, part))
     if not whole or any(a >= b for a, b in pairwise(index.offsets)):
-        yield "its index in the manifest does not fit it"
+        yield "it does not match its index in the manifest"
 
 
 def _without_note(store: PartStore, part: PartKey) -> int | None:
@@ -159,10 +159,10 @@ def _rows_lost(record: SessionRecord, read: Mapping[Tier, PartLines]) -> Iterato
     for tier, part in read.items():
         rows = part.count() if by_lines else _parsed_rows(part, record.columns)
         if rows != counts[tier]:
-            yield f"its {tier} part has {rows:,} rows, and {counts[tier]:,} were written"
+            yield f"its {tier} part has {rows:,} rows, but {counts[tier]:,} were written"
             return
     if text_sha256 != record.text_sha256:
-        yield "its parts put together are not the text that came"
+        yield "its parts together are not the original text"
 
 
 def _parsed_rows(part: PartLines, columns: tuple[str, ...]) -> int:

@@ -260,10 +260,10 @@ def seams_crossed(
 
 
 def _seam(sign: Sign) -> Message:
-    here = f"{sign.words}; the symbol may belong to another company since"
+    here = f"{sign.words}; the symbol may belong to another company since then"
     if not sign.is_sure:
-        return Message(f"{here}. If so, ask for one side alone, from {sign.after} on")
-    return Message(f"{here}. Ask for one side alone, from {sign.after} on", (ONE_COMPANY,))
+        return Message(f"{here}. If so, request only one side, from {sign.after} on")
+    return Message(f"{here}. Request only one side, from {sign.after} on", (ONE_COMPANY,))
 
 
 def adjusted_rows(

@@ -45,4 +45,4 @@ def _difference(ticker: str, payouts: Sequence[Dividend]) -> str:
     lists = f"lists {payout.amount:g} paid" if payout.amount else "lists nothing paid"
     takes = f"keeps {payout.kept:.6g} of the value"
     what = f"{ticker}: Yahoo {lists} on {payout.ex_date}, and its adjusted close {takes}"
-    return f"{what}: that is what is used{likewise(one.ex_date for one in others)}"
+    return f"{what}: the latter is used{likewise(one.ex_date for one in others)}"

@@ -193,7 +193,7 @@ def _unlikely(ticker: str, days: Sequence[date], stretch: UnappliedSplit) -> str
     ratio, ex_date = stretch.split.ratio, stretch.split.ex_date
     return (
         f"Yahoo's prices of {ticker} from {days[0]} to {days[-1]} are {stretch.times:.3g} times those around them, as "
-        f"if its split of {ratio:g} for 1 on {ex_date} were not applied, or twice: they are left out"
+        f"if its {ratio:g}-for-1 split on {ex_date} was not applied, or applied twice: they are left out"
     )
 
 
@@ -211,7 +211,7 @@ def _disagreement(dataset: Dataset, ticker: str, closes: pl.DataFrame, wrong: Fl
     """The last wrong close, and how many there are, in words."""
     day, yahoos, mine = closes.filter(wrong).select("date", "yahoos", "mine").row(-1)
     first, others = closes.filter(wrong)["date"][0], int(wrong.sum()) - 1
-    more = f", and so on {others:,} more since {first}" if others else ""
+    more = f", {others:,} more since {first}" if others else ""
     split = ", or a split that one of them does not have" if dataset.splits else ""
     return (
         f"Yahoo's prices of {ticker} disagree with Massive: on {day} it has {yahoos:g} as traded, against {mine:g} "
@@ -279,7 +279,7 @@ def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]
     except CacheLocked:
         pass  # a run is in progress, and asks Yahoo itself
     except CacheError as error:
-        warn(f"Yahoo's answer is not kept: {error.message}")
+        warn(f"Yahoo's answer was not stored: {error.message}")
 
 
 def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:

@@ -76,7 +76,7 @@ def believed(cache: Cache, query: Query, filled: Filled) -> pl.DataFrame:
     answered = filled.answer.rows["date"].to_list() if filled.answer else []
     rows = filled.rows.filter((pl.col("source") != "yahoo") | pl.col("date").is_in([*kept, *answered]))
     if rows.is_empty():
-        raise NotFound(f"{no_data(query)}: the rows kept from Yahoo disagree with Massive ({filled.refused})")
+        raise NotFound(f"{no_data(query)}: the rows stored from Yahoo disagree with Massive ({filled.refused})")
     return rows
 
 

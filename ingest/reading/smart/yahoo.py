@@ -112,13 +112,13 @@ def _keep(settings: Settings, dataset: Dataset, ticker: str, found: Daily) -> No
         try:
             answer = fallback.compared(cache, ticker, found)
         except Disagreement as error:
-            warn(f"not kept: {error.message}")
+            warn(f"not stored: {error.message}")
             fallback.keep_refusal(settings, dataset, ticker, found.bars["date"][0], error)
             return
     for doubt in answer.doubts[len(found.doubts) :]:  # the caller has warned about those before
-        warn(f"not kept: {doubt}")
+        warn(f"not stored: {doubt}")
     if answer.refused:
-        warn(f"not kept of the days before {answer.start}: {answer.refused}")
+        warn(f"not stored for the days before {answer.start}: {answer.refused}")
     fallback.keep(settings, dataset, answer.start, answer)
 
 

@@ -127,7 +127,7 @@ class MassiveSource:
             if status_of(error) not in (_FORBIDDEN, _NOT_FOUND):
                 raise
             await self.probe(item)
-            raise Disrupted(f"{item.key}: HEAD is refused ({status_of(error)}), and GET is not") from error
+            raise Disrupted(f"{item.key}: HEAD is refused ({status_of(error)}), but GET is not") from error
 
     async def fetch_stretch(self, item: RemoteObject, stretch: ByteRange, write: Write, alone: bool) -> None:
         """A range of an object as it comes; see `Source.fetch_stretch`."""
@@ -147,7 +147,7 @@ class MassiveSource:
         # An object replaced since the listing has another length.
         expected = item.size if came.etag == item.etag else int(answer.get("ContentLength", len(data)))
         if len(data) != expected:
-            raise Disrupted(f"{item.key}: {len(data)} bytes came, {expected} were announced")
+            raise Disrupted(f"{item.key}: {len(data)} bytes arrived, but {expected} were announced")
         kept = item if listed else came
         is_md5 = self._is_md5(item.key, {one for one in (came.etag, kept.etag) if looks_like_md5(one)}, md5)
         return Body(data, kept.etag, kept.last_modified, etag_is_md5=is_md5)
@@ -256,15 +256,15 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
         keys = await signing_keys(core, settings.keys_timeout_s)
     except TooSlow:
         raise UsageError(
-            f"the keys of [{settings.profile}] did not come within {settings.keys_timeout_s:g} s from the program "
-            "(credential_process) or the service that the profile names: run it by itself to see why, or let it have "
-            "longer, with [source] keys_timeout_s"
+            f"the keys of [{settings.profile}] did not arrive within {settings.keys_timeout_s:g} s from the program "
+            "(credential_process) or the service that the profile names: run it by itself to see why, or raise "
+            "[source] keys_timeout_s"
         ) from None
     except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
         raise _no_keys(settings.profile) from error
     except boto.CredentialRetrievalError as error:  # botocore's message repeats what a program printed: possibly keys
         who = {"custom-process": "the program that credential_process names fails; run it by itself to see why"}
-        why = who.get(error.kwargs["provider"], "the service that the profile names does not hand them out")
+        why = who.get(error.kwargs["provider"], "the service that the profile names does not return them")
         raise UsageError(
             f"the keys of [{settings.profile}] cannot be read: {why}, or see {credentials_file()}"
         ) from None
@@ -294,7 +294,7 @@ async def _whole(content: aiohttp.StreamReader, key: str, most: int) -> bytes:
         heard.received(len(chunk))
         size += len(chunk)
         if size > most:
-            raise Disrupted(f"{key}: more than {most:,} bytes come, which is not what was listed")
+            raise Disrupted(f"{key}: more than {most:,} bytes arrived, which is not what was listed")
         chunks.append(chunk)
     return b"".join(chunks)
 

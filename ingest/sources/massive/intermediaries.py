@@ -81,9 +81,9 @@ def _sent_on(status: int, headers: Mapping[str, str], body: bytes) -> str:
     region = headers.get("x-amz-bucket-region")
     set_region = f", and region to {excerpt(region)}" if region else ""
     if not where:
-        return f"{said}: the source sends us on and does not say where to ({described(headers, body)}); {NOT_S3}"
+        return f"{said}: the source redirects and does not say where to ({described(headers, body)}); {NOT_S3}"
     return (
-        f"{said}: the source sends us on to {excerpt(where)}, which is not followed: set [source] endpoint_url to the "
+        f"{said}: the source redirects to {excerpt(where)}, which is not followed: set [source] endpoint_url to the "
         f"S3 gateway itself{set_region}"
     )
 

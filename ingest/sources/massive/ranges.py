@@ -117,7 +117,7 @@ def _part(answer: Mapping[str, Any], item: RemoteObject) -> tuple[int, int, int]
     """The edges of a body that is a range of an object, and the object's size."""
     found = _CONTENT_RANGE.fullmatch(str(answer.get("ContentRange", "")))
     if not found:
-        raise Disrupted(f"{item.key}: the answer does not say which part of it comes")
+        raise Disrupted(f"{item.key}: the answer does not say which part it contains")
     return int(found[1]), int(found[2]) + 1, int(found[3])
 
 

@@ -48,9 +48,9 @@ _ADVICE = {
     "InvalidAccessKeyId": "the source does not know this access key: take the S3 keys (not the API key) from the "
     "vendor's dashboard",
     "SignatureDoesNotMatch": "the secret key does not belong to the access key: copy both again",
-    "ExpiredToken": "these keys have expired: take new ones",
+    "ExpiredToken": "these keys have expired: get new ones",
     "InvalidToken": "these keys need no session token, or another one: see aws_session_token",
-    "AuthorizationHeaderMalformed": "the keys or the region are not as S3 writes them: see [source] region",
+    "AuthorizationHeaderMalformed": "the keys or the region are malformed: see [source] region",
     "RequestTimeTooSkewed": "this computer's clock is wrong: set it and try again",
     "NoSuchBucket": "no such bucket: check [source] bucket",
 }
@@ -70,7 +70,7 @@ _TRANSPORT = (
 _PROXY_REFUSES = {*range(400, 500)} - {408, 425, 429}
 
 _UNTRUSTED = (
-    "its TLS certificate is not trusted; an authority of your own is named by the environment variable AWS_CA_BUNDLE"
+    "its TLS certificate is not trusted; to trust an authority of your own, set the environment variable AWS_CA_BUNDLE"
 )
 
 
@@ -124,7 +124,7 @@ def _refusal(cause: object) -> str | None:
         return f"{_UNTRUSTED}: {cause}"
     if isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status in _PROXY_REFUSES:
         said = f"{cause.status} {excerpt(cause.message)}".strip()
-        return f"the proxy refuses to lead to the source ({said}): see HTTPS_PROXY and NO_PROXY in the environment"
+        return f"the proxy refuses to connect to the source ({said}): see HTTPS_PROXY and NO_PROXY in the environment"
     return None
 
 

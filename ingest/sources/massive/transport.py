@@ -223,7 +223,7 @@ def _unpacked(body: bytes) -> bytes:
     try:
         found = packed.decompress(body, _MAX_BODY)
     except zlib.error as error:
-        raise Disrupted(f"the answer is packed with gzip, and damaged: {error}") from error
+        raise Disrupted(f"the gzip answer is damaged: {error}") from error
     if not packed.eof:
-        raise Disrupted(f"the answer is packed with gzip, and not whole, or longer than {_MAX_BODY:,} bytes")
+        raise Disrupted(f"the gzip answer is incomplete or longer than {_MAX_BODY:,} bytes")
     return found
