@@ -1,4 +1,4 @@
-"""Views of many tickers: volumes go the other way than prices, and where a seam begins."""
+"""Adjusted rows of many tickers: prices and volumes change in opposite directions; where a seam begins."""
 
 from contextlib import nullcontext
 from datetime import date, timedelta

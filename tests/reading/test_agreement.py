@@ -1,4 +1,4 @@
-"""Whether Yahoo's closes are Massive's: lasting factors are told from closes that are off alone."""
+"""Whether Yahoo's closes match Massive's: lasting factors are distinguished from single wrong closes."""
 
 import numpy as np
 import pytest
@@ -36,15 +36,15 @@ def with_(count=20, **places):
         ([1.03], [0], []),
         ([1.03, 1.0], [], [0]),
         ([4.0, 1.0], [0], []),
-        # One close alone, wherever it stands.
+        # A single close, wherever it is.
         (with_(_0=1.03), [], [0]),
         (with_(_19=0.97), [], [19]),
         (with_(_7=1.03), [], [7]),
         (with_(_7=10.0), [], [7]),
-        # At an edge nothing shows that a large one is alone.
+        # At an edge nothing shows that a large difference concerns only one close.
         (with_(_0=10.0), [0], []),
         (with_(_19=0.5), [19], []),
-        # Neighbours that are off alike, or by much.
+        # Neighbours that are off by the same factor, or by a lot.
         (with_(_7=1.03, _8=1.03), [7, 8], []),
         (with_(_7=1.03, _8=0.97), [], [7, 8]),
         (with_(_7=1.03, _8=1.09), [], [7, 8]),

@@ -1,4 +1,4 @@
-"""When Yahoo is asked, and when what it said before suffices."""
+"""When Yahoo is asked, and when an earlier answer suffices."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ def asked(when: datetime, first: date = FIRST, last: date = LAST) -> ActionCover
         (asked(at(LAST, 18)), at(LAST, 19), True),
         (asked(at(LAST, 18)), at(LAST, 23, 59), True),
         (asked(at(LAST, 18), first=FIRST + DAY), at(LAST, 19), False),
-        # The next day is a session: its events may be in force, whenever it was asked before.
+        # The next day is a session: its corporate actions may be in force, however late Yahoo was asked before.
         (asked(at(LAST, 18)), at(LAST + DAY, 0), False),
         (asked(at(LAST, 23, 59)), at(LAST + DAY, 0, 5), False),
         (asked(at(LAST, 18)), at(LAST + DAY, 8), False),
@@ -42,13 +42,13 @@ def asked(when: datetime, first: date = FIRST, last: date = LAST) -> ActionCover
         (asked(at(LAST + DAY, 9)), at(LAST + DAY, 9, 29), True),
         (asked(at(LAST + DAY, 9)), at(LAST + DAY, 9, 30), False),
         (asked(at(LAST + DAY, 9, 29)), at(LAST + DAY, 9, 31), False),
-        # A clock that was set back since.
+        # The clock was set back since.
         (asked(at(LAST + 2 * DAY, 18), last=LAST - DAY), at(LAST, 18, 59), False),
-        # Asked while it is open, it suffices until it is over; then its own row is asked for.
+        # An answer from an open session suffices until it is over; then its own row is requested.
         (asked(at(LAST + DAY, 9, 30)), at(LAST + DAY, 16, 59), True),
         (asked(at(LAST + DAY, 9, 30)), at(LAST + DAY, 17), False),
         (asked(at(LAST + DAY, 9, 30), last=LAST - DAY), at(LAST + DAY, 10, 31), False),
-        # What did not reach as far as it should is asked for again after an hour.
+        # An answer that ended too early is requested again after an hour.
         (asked(at(LAST, 18), last=LAST - DAY), at(LAST, 18, 59), True),
         (asked(at(LAST, 18), last=LAST - DAY), at(LAST, 19, 1), False),
         # Nothing happens at the weekend.
@@ -95,7 +95,7 @@ def test_rows_are_known_of_the_days_that_were_answered(first: date, last: date, 
         (at(LAST, 16, 59), at(LAST, 17), False),
         (at(LAST + DAY, 10), at(LAST + DAY, 17), False),
         (at(LAST + DAY, 18), at(LAST + 4 * DAY, 9), True),
-        # A clock that was set, and values that nobody would have written.
+        # The clock was set, and values that no version writes.
         (at(LAST + DAY, 18), at(LAST + DAY, 17), False),
         (at(date(1600, 1, 1), 0), at(LAST, 18), False),
         (at(date(2200, 1, 1), 0), at(LAST, 18), False),

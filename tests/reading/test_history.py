@@ -1,4 +1,4 @@
-"""history, day and scan: what the tiers hold, as traded and adjusted."""
+"""history, day and scan: the rows of both tiers, as traded and adjusted."""
 
 import random
 from datetime import date
@@ -86,13 +86,13 @@ def test_adjusted_for_splits_and_for_all(here):
     whole = closes(ingest.history("AAPL", adjust="all", config=here.settings), "AAPL")
     assert splits == pytest.approx({day: close / AAPL.later_splits(day) for day, close in traded(AAPL).items()})
     assert whole == pytest.approx(AAPL.adjusted_closes(), rel=1e-7)
-    assert here.yahoo.asked == ["AAPL"]  # once; the second time they were at hand
+    assert here.yahoo.asked == ["AAPL"]  # once; the second time they were stored
 
 
 def test_events_are_asked_for_anew_when_they_are_old(here):
     ingest.history("AAPL", adjust="all", config=here.settings)
     aged(here)
-    # Also for a window that ends before: what happened since counts for it, too.
+    # Also for a window that ends before: later actions adjust it, too.
     ingest.history("AAPL", end=DAYS[-4], adjust="all", config=here.settings)
     assert here.yahoo.asked == ["AAPL"] * 2
     ingest.history("AAPL", adjust="all", config=here.settings)
@@ -240,7 +240,7 @@ def test_any_filter_gives_what_it_gives_on_all_rows(here):
 
 
 def test_readers_at_work_while_a_run_writes(here):
-    """Files are replaced and the manifest moves on while rows are read: each answer is one of the states."""
+    """Files are replaced and the manifest changes while rows are read: each answer is one of the states."""
     import threading
 
     newer = security(DAYS, SPLITS, first=50.0)

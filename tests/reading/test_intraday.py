@@ -1,4 +1,4 @@
-"""Minutes as they are stored, and `get_smart_data` within days beside yfinance."""
+"""Stored minutes, and intraday `get_smart_data` compared with yfinance."""
 
 from datetime import date, timedelta
 
@@ -42,7 +42,7 @@ def close_of(day):
 
 
 def yahoos(ticker, interval):
-    """What Yahoo has of an interval: bars of all hours, and a row without numbers where nothing was traded."""
+    """Yahoo's bars of an interval: of all hours, with a row without numbers where nothing was traded."""
     found = {}
     for day in MINUTE_DAYS:
         edges = edges_of(day, SIZES[interval], prepost=True, close=close_of(day))
@@ -62,7 +62,7 @@ def publish(server, days=MINUTE_DAYS, change=lambda text: text):
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A market of which nothing is held yet; AAPL is tracked."""
+    """A market of which nothing is stored yet; AAPL is tracked."""
     home = tmp_path_factory.mktemp("minutes")
     write_keys(home / "credentials")
     everyone = {"AAPL": AAPL, "MSFT": MSFT}
@@ -74,7 +74,7 @@ def here(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path):
-    """A cache of minutes with what Massive has of them; Yahoo is not asked."""
+    """A cache with all of Massive's minutes; Yahoo is not asked."""
     with loopback.serve({}) as server:
         publish(server)
         found = Place(tmp_path / "cache", server.endpoint_url, dataset=STOCKS_MINUTE)
@@ -186,7 +186,7 @@ def _with_strays(place, day, other):
 
 @pytest.mark.parametrize("other", [1, 3], ids=["the session before", "the session after"])
 def test_no_file_counts_for_another_session(place, other):
-    """A row that was stamped in another session takes the place of none there, wherever it is read."""
+    """A row with a timestamp in another session replaces no row of that session, wherever it is read."""
     day, own = MINUTE_DAYS[2], MINUTE_DAYS[other]
     _with_strays(place, day, own)
     how = filled(place)
@@ -244,7 +244,7 @@ def test_a_time_that_is_written_as_a_float_is_the_time_everywhere(place):
 
 
 def test_a_file_that_does_not_say_when_is_no_file_of_minutes(place):
-    """It is refused, and takes nothing from the sessions around it."""
+    """It is refused, and the sessions around it are not affected."""
     day, *others = MINUTE_DAYS
     place.server.put(STOCKS_MINUTE.key(day), pack(minutes_text({"AAPL": some_minutes(day)}).replace(b"window_", b"")))
     ran = place.run(MINUTE_DAYS[0], MINUTE_DAYS[-1])
@@ -255,7 +255,7 @@ def test_a_file_that_does_not_say_when_is_no_file_of_minutes(place):
 
 
 def test_the_session_is_that_of_the_key(place):
-    """Of crypto it begins at midnight in UTC, of futures the evening before in New York."""
+    """A crypto session begins at midnight UTC, a futures session on the evening before in New York."""
     day = date(2025, 11, 3)
     crypto = Place(place.root, place.endpoint_url, dataset=named("crypto-minute"))
     futures = Place(place.root, place.endpoint_url, dataset=named("futures-cme-minute"))

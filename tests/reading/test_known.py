@@ -1,4 +1,4 @@
-"""Names that history, export and show are asked for: patterns, roots of options, and tickers that are none."""
+"""Names passed to history, export and show: patterns, roots of options, and unknown tickers."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def server():
 
 @pytest.fixture
 def made(server, tmp_path):
-    """Makes a cache of a dataset; returns it with how Python asks it."""
+    """Makes a cache of a dataset; returns it with the arguments for Python's functions."""
 
     def make(dataset, tracked=(), **settings):
         place = Place(tmp_path / "cache", server.endpoint_url, dataset=dataset)

@@ -1,4 +1,4 @@
-"""Markets beside stocks: what is asked of Yahoo for them, and what their frames look like, beside the real yfinance."""
+"""Other markets than stocks: their requests to Yahoo, and their frames, compared with the real yfinance."""
 
 import math
 from dataclasses import replace
@@ -32,7 +32,7 @@ OPTION = "O:SPY271217C00650000"
 
 
 def at_yahoo(dataset, days, volume, **named):
-    """A security whose days are those of the market at Yahoo."""
+    """A security with the days that Yahoo has for its market."""
     zone = {CRYPTO: "UTC", FOREX: "Europe/London"}.get(dataset, "America/New_York")
     opens = MIDNIGHT if dataset in (CRYPTO, FOREX) else time(9, 30)
     bars = {day: (*prices, volume) for day, (*prices, _) in walk(days, **named).items()}
@@ -44,12 +44,12 @@ def massive(days, volume, **named):
 
 
 def weekdays(days):
-    """Those that Yahoo has of currencies."""
+    """The days that Yahoo has for currencies."""
     return [day for day in days if day.weekday() < 5]
 
 
 def world_of(monkeypatch, tmp_path, dataset):
-    """One security of a market, at both; Yahoo counts its volume in something else, and has no Sundays."""
+    """One security of a market, at both sources; Yahoo counts its volume in another unit, and has no Sundays."""
     ticker, symbol, volume = {
         CRYPTO: ("X:BTC-USD", "BTC-USD", 123.456789),
         FOREX: ("C:EUR-USD", "EURUSD=X", 98_765.0),

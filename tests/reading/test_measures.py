@@ -1,4 +1,4 @@
-"""Measures beside numbers made by hand, plain Python, and a market whose volatility is known."""
+"""Measures compared with numbers worked out by hand, with plain Python, and with a market of known volatility."""
 
 import math
 import statistics
@@ -82,7 +82,7 @@ def test_means_are_of_shares_and_of_dollars():
     assert (found.average_volume, found.average_dollar_volume, found.last_volume) == (200, 700, 300)
 
 
-# Too little, and what is no price
+# Too few rows, and invalid prices
 
 
 def test_one_row_has_no_return_and_no_volatility_of_closes():
@@ -110,7 +110,7 @@ def test_closes_outside_of_the_range_give_no_garman_klass():
     assert measures.garman_klass(*(np.array([price]) for price in (10.0, 10.0, 10.0, 20.0))) is None
 
 
-# Beside plain Python, and what must hold of any bars
+# Compared with plain Python, and what must hold for any bars
 
 
 @given(bars())
@@ -152,7 +152,7 @@ def test_ranges_can_always_be_measured(bars):
 
 
 def brownian(sigma, sessions, steps=4000, seed=5):
-    """Bars of a geometric Brownian motion without drift in the log, looked at so many times a session."""
+    """Bars of a geometric Brownian motion without drift in the log, sampled `steps` times a session."""
     rng = np.random.default_rng(seed)
     logs = np.cumsum(rng.normal(0, sigma / math.sqrt(252 * steps), (sessions, steps)), axis=1)
     within = np.hstack([np.zeros((sessions, 1)), logs])

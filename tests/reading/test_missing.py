@@ -1,4 +1,4 @@
-"""What is missing of an answer, at the front, in the middle and at the end, is said by its dates."""
+"""Warnings name the dates that are missing from an answer, at its start, in the middle and at its end."""
 
 import warnings
 from datetime import date
@@ -108,7 +108,7 @@ def test_sessions_that_nobody_has_are_named_wherever_they_are(here, fetch):
     _, words = history(here, ["AAPL", "META"], DAYS[0], DAYS[-1])
     dates = f"({DAYS[0]} to {DAYS[1]}, {DAYS[20]}, {DAYS[50]} to {DAYS[52]}, {DAYS[-1]})"
     assert words[0] == f"7 sessions are missing for AAPL, META {dates}: no file is stored"
-    # Of all that is held the edges are where it ends.
+    # Without a window, missing sessions at the edges do not count.
     assert f"({DAYS[20]}, {DAYS[50]} to {DAYS[52]})" in history(here, "AAPL")[1][0]
 
 
@@ -124,7 +124,7 @@ def test_what_lies_before_all_files_is_said(here):
 
 
 def test_dates_are_missing_once(here):
-    """A session without a file stands amid those of which the ticker was not listed yet."""
+    """A session without a file lies among those before the ticker was listed."""
     here.place.execute(f"UPDATE sessions SET held = 'none' WHERE session = '{DAYS[10]}'")
     frame, words = smart(here, "META")
     assert frame.attrs["sources"]["missing"] == spans((DAYS[0], DAYS[39]))

@@ -1,4 +1,4 @@
-"""What Yahoo lists as paid, what its adjusted close takes out, and what is made of them."""
+"""Payouts that Yahoo lists, those that its adjusted close takes out, and the results of both."""
 
 import math
 import random
@@ -30,7 +30,7 @@ def flat(close, **events):
 
 
 def lacking(security, *days):
-    """What Yahoo has of it where some rows are missing; events stay."""
+    """A security as Yahoo has it, without the rows of some days but with their corporate actions."""
     rest = {day: bar for day, bar in security.bars.items() if day not in days}
     return Security(rest, security.splits, security.dividends, gains=security.gains, instrument=security.instrument)
 
@@ -87,7 +87,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A cache that holds all sessions; each test has a ticker of its own."""
+    """A cache with all sessions; each test has a ticker of its own."""
     home, known = tmp_path_factory.mktemp("payouts"), cases()
     write_keys(home / "credentials")
     massive, at_yahoo = ({name: both[n] for name, both in known.items()} for n in (0, 1))
@@ -110,7 +110,7 @@ def test_an_event_on_a_day_that_yahoo_lacks_counts_from_that_day_on(here, name):
     assert by_day(mine["Dividends"]) == pytest.approx(dividends)
     assert by_day(mine["Capital Gains"]) == pytest.approx(gains)
     assert by_day(mine["Stock Splits"]) == {day: new / old for day, (new, old) in splits.items()}
-    pd.testing.assert_frame_equal(smart(here, ticker, actions=True), mine)  # now of the manifest
+    pd.testing.assert_frame_equal(smart(here, ticker, actions=True), mine)  # now from the manifest
     history = ingest.history(ticker, DAYS[15], adjust="all", config=here.config())
     assert history["close"].to_list() == mine["Close"].tolist()
 
@@ -134,7 +134,7 @@ def test_an_event_without_a_row_anywhere_stands_at_the_next_one_and_is_said(here
 
 
 def test_an_event_that_is_listed_before_its_day_is_not_in_force(monkeypatch):
-    """Yahoo sometimes lists one of the next day, for which its prices are not adjusted yet."""
+    """Yahoo sometimes lists an action of the next day, for which its prices are not adjusted yet."""
     tomorrow = today() + timedelta(days=1)
     early = Security(walk(DAYS), {tomorrow: (4, 1)}, {tomorrow: 1.0}, ahead=timedelta(days=2))
     early.later_splits, early.adjusted_closes = lambda day: 1.0, early.closes
@@ -145,7 +145,7 @@ def test_an_event_that_is_listed_before_its_day_is_not_in_force(monkeypatch):
 
 
 def test_a_yfinance_that_hands_no_answer_through_is_said(monkeypatch):
-    """As one that keeps its access to Yahoo elsewhere than in `Ticker._data`."""
+    """Such as one that does not keep its access to Yahoo in `Ticker._data`."""
     from yfinance.base import TickerBase
     from yfinance.data import YfData
     from yfinance.scrapers.history import PriceHistory
@@ -182,7 +182,7 @@ KINDS = ["EQUITY", "ETF", "MUTUALFUND", "INDEX", "CURRENCY", "CRYPTOCURRENCY", "
 
 @pytest.mark.parametrize("auto_adjust", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_frames_are_yfinances_for_every_kind_of_security(monkeypatch, tmp_path, auto_adjust):
-    """Of one with events, of one without, of one that Massive does not have, of one kept before."""
+    """A security with corporate actions, one without, one that Massive does not have, and one stored before."""
     securities = {"NONE": Security(walk(DAYS), instrument="ETF")}
     for at, kind in enumerate(KINDS):
         gains = {GAP: 1.5, DAYS[33]: 0.25} if kind in ("ETF", "MUTUALFUND") else {}
@@ -193,18 +193,18 @@ def test_frames_are_yfinances_for_every_kind_of_security(monkeypatch, tmp_path, 
         how = {"start": DAYS[15], "auto_adjust": auto_adjust, "actions": True}
         for name in securities:
             theirs = plain_history(name, **how)
-            for _ in range(2):  # at once, and of the manifest
+            for _ in range(2):  # from Yahoo, then from the manifest
                 same(smart(here, name, **how), theirs)
             pd.testing.assert_frame_equal(smart(here, name, data_source="yfinance", **how), theirs)
 
 
-# What is paid, and what Yahoo's adjusted close takes out
+# Listed payouts, and those that Yahoo's adjusted close takes out
 
 
 def test_thirty_yen_on_twenty_dollars_are_what_yahoos_adjusted_close_makes_of_them(here):
     right = pytest.approx([19.7999] * 5 + [19.9999] * 19 + [20.0], rel=3e-6)
     said = f"ADR: Yahoo lists 30 paid on {GAP}, and .* keeps 0.99 of the value: .*; likewise on {DAYS[-1]}"
-    for data_source in ("massive", "massive", "yfinance"):  # at once, of the manifest, and Yahoo's own
+    for data_source in ("massive", "massive", "yfinance"):  # from Yahoo, from the manifest, and Yahoo's own
         with pytest.warns(IngestWarning, match=said):
             assert smart(here, "ADR", data_source=data_source)["Close"].tolist() == right
     with pytest.warns(IngestWarning, match=said):
@@ -224,7 +224,7 @@ def test_what_no_price_can_bear_is_refused_by_name(here, ticker):
     with pytest.raises(ActionsUnknown, match=words):
         ingest.history(ticker, DAYS[15], adjust="all", config=here.config())
     assert ingest.history(ticker, DAYS[15], adjust="splits", config=here.config())["close"].to_list() == [5.0] * 25
-    assert smart(here, ticker, start=GAP)["Close"].iloc[-1] == 5.0  # it matters to nothing since
+    assert smart(here, ticker, start=GAP)["Close"].iloc[-1] == 5.0  # later rows are not affected
     with pytest.warns(IngestWarning, match=f"Adj Close is missing: .*{words}"):
         mine = smart(here, ticker, auto_adjust=False)
     assert (mine["Close"].tolist(), mine["Adj Close"].isna().all()) == ([5.0] * 25, True)
@@ -232,7 +232,7 @@ def test_what_no_price_can_bear_is_refused_by_name(here, ticker):
 
 @pytest.mark.parametrize("interval", ["1d", "1wk"])
 def test_an_adjusted_close_of_yahoos_that_cannot_be_is_refused_or_said(here, interval):
-    """Its events would do, so what is made of Massive's prices is right, and said to differ."""
+    """Its corporate actions are usable, so Massive's prices are adjusted correctly, with a warning."""
     how = {"data_source": "yfinance", "interval": interval}
     words = f"adjusted close of MINUS on {DAYS[15]} is -1 of its close"
     if interval == "1wk":
@@ -321,7 +321,7 @@ SEEDS = [0, 37, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1
 
 
 def with_holes(security, seed):
-    """The same at a Yahoo that lacks some rows, and has others without numbers; the first and the last are there."""
+    """The same with some rows missing at Yahoo, and some without numbers; the first and the last are there."""
     chance = random.Random(f"holes {seed}")
     rest = lacking(security, *(day for day in DAYS[1:-1] if chance.random() < 0.1))
     for day in [*rest.bars][1:-1]:
@@ -332,7 +332,7 @@ def with_holes(security, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_right_history_is_read_without_a_doubt(monkeypatch, seed):
-    """Whatever its prices, events and holes: nothing differs by more than the arithmetic of float32 explains."""
+    """Whatever its prices, actions and gaps: nothing differs by more than the arithmetic of float32 explains."""
     security = random_security(seed)
     with yahoo(monkeypatch, {"A": security, "B": with_holes(security, seed)}):
         for symbol in "AB":
@@ -347,7 +347,7 @@ def test_a_right_history_is_read_without_a_doubt(monkeypatch, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_frames_of_random_histories_are_yfinances(monkeypatch, tmp_path, seed):
-    """Every column where Yahoo has all rows; else the prices of those it has, and events by their own dates."""
+    """Every column if Yahoo has all rows; else the prices of those it has, and actions by their own dates."""
     security = random_security(seed)
     holes = with_holes(security, seed)
     with world(monkeypatch, tmp_path, {"A": security, "B": security}, {"A": security, "B": holes}, DAYS) as here:
@@ -368,7 +368,7 @@ def test_frames_of_random_histories_are_yfinances(monkeypatch, tmp_path, seed):
 
 
 def wronged(security, seed):
-    """The same at a Yahoo that lists payouts in another unit, on other days or not at all, and one never paid."""
+    """The same with payouts that Yahoo lists in another unit, on other days or not at all, and one never paid."""
     chance = random.Random(f"wrong {seed}")
     told = {}
     for day, cash in security.dividends.items():
@@ -403,7 +403,7 @@ def test_what_yahoo_lists_wrongly_is_never_used_silently(monkeypatch, tmp_path, 
         assert bool(said) or not visible
 
 
-# Answers with nothing to use
+# Answers without usable rows
 
 
 def test_an_event_without_any_price_is_no_crash(monkeypatch, tmp_path):

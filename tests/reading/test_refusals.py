@@ -1,4 +1,4 @@
-"""What of Yahoo's answers is believed, kept and refused, and for which questions."""
+"""Which of Yahoo's answers are trusted, stored and refused, and for which requests."""
 
 import random
 import warnings
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
 DAYS = past_sessions(100)
 FACEBOOK = security(DAYS, {DAYS[80]: (2, 1)}, first=200.0)
 META = Security(walk(DAYS[:10], first=15.0) | {day: FACEBOOK.bars[day] for day in DAYS[60:]})
-"""A fund of that name, nobody, and then a company that Yahoo has under it throughout."""
+"""The ticker was a fund's, then nobody's, then a company's; Yahoo shows the company throughout."""
 
 TOLD = "asked again when the next session opens or closes, or by a run with refresh"
 
@@ -37,7 +37,7 @@ def closes(frame):
 
 
 def adjusted(one, days):
-    """Closes that are adjusted for splits."""
+    """Closes adjusted for splits."""
     return pytest.approx({day: one.bars[day][3] / one.later_splits(day) for day in days if day in one.bars}, rel=1e-6)
 
 
@@ -47,7 +47,7 @@ def kept(here, ticker):
 
 
 def later(here):
-    """As if the newest session had been over since the last question."""
+    """As if the newest session had ended since the last request."""
     here.place.execute(f"UPDATE refusals SET asked_at = '{DAYS[-2]}T23:00:00+00:00'")
 
 
@@ -119,7 +119,7 @@ def five(monkeypatch, tmp_path):
 
 
 def outage(here):
-    """Yahoo says of everything that there is no such ticker; returns what it had."""
+    """Makes Yahoo answer that no ticker exists; returns what it had."""
     before = dict(here.yahoo.securities)
     here.yahoo.securities.clear()
     return before
@@ -239,7 +239,7 @@ def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
-# What a whole answer, and what a single close is wrong by
+# Whole answers that are wrong, and single closes
 
 
 SPLIT = {DAYS[50]: (1, 10)}
@@ -256,7 +256,7 @@ def forgetting(one, days, factor):
     ("forgotten", "lacking"),
     [
         (slice(20, 31), slice(22, 26)),
-        (slice(20, 31), slice(20, 26)),  # one side of the gap alone tells of it
+        (slice(20, 31), slice(20, 26)),  # only one side of the gap shows it
         (slice(20, 31), slice(26, 31)),
         (slice(20, 31), slice(21, 31)),
         (slice(20, 21), slice(21, 22)),
@@ -283,7 +283,7 @@ def test_rows_beside_closes_that_are_wrong_by_a_factor_are_not_used(monkeypatch,
 
 @pytest.mark.parametrize("asks", sampled(["smart", "raw", "yfinance", "run", "history"]))
 def test_rows_that_were_kept_are_taken_back_when_massive_shows_that_they_are_wrong(monkeypatch, tmp_path, asks):
-    """Nothing could be compared with them when they came."""
+    """There was nothing to compare them with when they were stored."""
     at_yahoo = forgetting(FORGOTTEN, DAYS[20:31], 0.4)
     with world(monkeypatch, tmp_path, {"ABC": FORGOTTEN}, {"ABC": at_yahoo}, DAYS) as here:
         here.server.forbidden.update(map(key, DAYS[15:36]))
@@ -351,7 +351,7 @@ def test_a_price_that_goes_by_a_splits_ratio_and_back_at_massive_too_is_one(monk
 
 
 def asked_for(what, config):
-    """A frame of 100 sessions, or of none where it cannot be adjusted."""
+    """Returns a function that requests 100 sessions; it returns nothing if they cannot be adjusted."""
 
     def ask():
         if what == "history":
@@ -387,7 +387,7 @@ def test_one_close_that_is_off_is_a_finding(monkeypatch, tmp_path, place):
 
 @pytest.fixture
 def morning(monkeypatch, tmp_path):
-    """It is ten to ten of a session on which a split is in force; events were asked for the evening before."""
+    """It is 9:50 in a session on which a split is in force; corporate actions were requested the evening before."""
     opens = next(day for n in range(1, 9) if Calendar.of("XNYS").is_session(day := DAYS[-1] + timedelta(days=n)))
     now = datetime.combine(opens, clock(9, 50), NEW_YORK)
     today = {opens: (4, 1)}
@@ -414,7 +414,7 @@ def test_events_of_the_evening_before_are_asked_for_again_on_the_day_of_a_sessio
 
 @pytest.mark.parametrize("listed", [False, True])
 def test_what_was_said_before_the_opening_is_asked_for_again_after_it(morning, monkeypatch, listed):
-    """Yahoo may list a split before that it applies then: what it has until then is refused, or without the split."""
+    """Yahoo may list a split before it applies it: until then its answer is refused, or has no split."""
     opens, config = max(morning.after.splits), morning.config(["AAPL"])
     before = Security(security(DAYS).bars, {opens: (4, 1)} if listed else {}, ahead=timedelta(days=5))
     before.later_splits = lambda day: 1.0
@@ -494,11 +494,11 @@ def test_an_event_that_is_listed_late_is_not_missed_for_a_question_of_later_days
         assert len(here.yahoo.asked) == asked
 
 
-# Any order
+# Requests in any order
 
 
 def answers(here, questions):
-    """What each question is answered, errors and warnings included, on a cache where Yahoo was never asked."""
+    """The answer to each request, with errors and warnings, in a cache where Yahoo was never asked."""
     for table in ("askings", "refusals", "actions", "yahoo_rows"):
         here.place.execute(f"DELETE FROM {table}")
     return {name: answer(ask) for name, ask in questions}

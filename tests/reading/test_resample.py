@@ -1,4 +1,4 @@
-"""Bars out of minutes: against tables made by hand, against DuckDB, and what always holds."""
+"""Bars built from minutes, compared with tables made by hand and with DuckDB; and what always holds."""
 
 import itertools
 import random
@@ -145,7 +145,7 @@ def test_sessions_and_tickers_are_not_mixed():
 
 @pytest.mark.parametrize("dataset", ["forex-minute", "crypto-minute"])
 def test_around_the_clock_a_minute_counts_once_and_as_its_own_days_file_has_it(dataset):
-    """No page says where their days end, so a minute that no other file has counts, whatever its file's date."""
+    """The vendor does not document where their days end, so a minute that no other file has counts in any file."""
     kind, day = named(dataset), date(2025, 11, 4)
     own = {datetime(2025, 11, 4, 10, n, tzinfo=UTC): (1.0, 2.0, 0.5, 1.5, 10.0) for n in range(3)}
     strays = {datetime(2025, 11, 4, 10, n, tzinfo=UTC): (9.0, 9.0, 9.0, 9.0, 99.0) for n in range(2, 4)}
@@ -227,14 +227,14 @@ def test_duckdb_makes_the_same_bars(fortnight, size, prepost):
 
 
 def resampled(minutes, edges, size):
-    """Bars by `DataFrame.resample`, of each stretch between two edges by itself, counted from its begin."""
+    """Bars by `DataFrame.resample`, separately between each two edges, counted from the first."""
     frame = pd.DataFrame.from_dict(minutes, orient="index", columns=["open", "high", "low", "close", "volume"])
     frame.index = pd.DatetimeIndex(frame.index)
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     found = {}
     for begin, end in itertools.pairwise(edges):
         inside = frame[(frame.index >= begin) & (frame.index < end)].sort_index()
-        # Whole hours before and after the regular ones, which begin at half past nine.
+        # Extended hours begin on whole hours, regular ones at half past nine.
         origin = begin if (begin.hour, begin.minute) == (9, 30) else begin.replace(minute=0)
         made = inside.resample(f"{size}min", origin=origin).agg(how).dropna(subset="open")
         found |= {time.to_pydatetime(): tuple(row) for time, row in zip(made.index, made.to_numpy(), strict=True)}

@@ -1,4 +1,4 @@
-"""Reading parts beside a run that replaces them."""
+"""Reading parts while a run replaces them."""
 
 from pathlib import Path
 

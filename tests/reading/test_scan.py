@@ -1,4 +1,4 @@
-"""A lazy scan beside the same rows in memory: whatever is asked of both, the answers are equal."""
+"""A lazy scan compared with the same rows in memory: every query returns the same from both."""
 
 import pickle
 import random
@@ -41,7 +41,7 @@ TEXTS = {STOCKS_DAY: _day_text, STOCKS_MINUTE: lambda day: minutes_text(_minutes
 
 @pytest.fixture(scope="module", params=[STOCKS_DAY, STOCKS_MINUTE], ids=lambda one: one.short)
 def scanned(request, tmp_path_factory):
-    """A dataset, its settings, and all that a scan of it has."""
+    """A dataset, its settings, and all rows of a scan."""
     dataset, home = request.param, tmp_path_factory.mktemp("scanned")
     write_keys(home / "credentials")
     objects = {dataset.key(day): pack(TEXTS[dataset](day)) for day in DAYS}
@@ -53,7 +53,7 @@ def scanned(request, tmp_path_factory):
         yield dataset, place.settings(), history.scan(place.settings(), dataset, None, None).collect()
 
 
-# What may be asked: each step takes a frame, lazy or in memory, and all rows of its kind
+# Steps of a query: each takes a frame, lazy or in memory, and all rows of its kind
 
 
 def _head(chance, _):
@@ -132,7 +132,7 @@ STEPS = [_head, _tail, _slice, _filter, _filter, _select, _with_columns, _sort, 
 
 
 def _chain(chance, whole):
-    """Some steps, and what they make of the rows in memory."""
+    """Some steps, and their result on the rows in memory."""
     steps, frame = [], whole
     for _ in range(chance.randint(1, 5)):
         step = chance.choice(STEPS)(chance, frame.columns)

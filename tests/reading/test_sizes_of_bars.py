@@ -1,4 +1,4 @@
-"""Bars of every size beside the real yfinance: a half day, splits, payouts, extended hours, thin trading."""
+"""Bars of every size compared with the real yfinance: half day, splits, payouts, extended hours, thin trading."""
 
 import random
 from datetime import timedelta
@@ -40,7 +40,7 @@ for day, minutes in MINUTES["AAPL"].items():  # traded as the day begins, and as
 
 
 def served(minutes, size):
-    """What Yahoo has of bars of a size: those of all hours, and a row without numbers where nothing was traded."""
+    """Yahoo's bars of a size: of all hours, with a row without numbers where nothing was traded."""
     found = {}
     for day in minutes:
         edges = edges_of(day, size, prepost=True, close=Calendar.of("XNYS").close(day).hour)
@@ -72,12 +72,12 @@ def here(tmp_path_factory):
 
 
 def windowed(interval, **arguments):
-    """Through the half day, which for minutes of one is all that Yahoo gives at once."""
+    """Up to the half day, which is all that Yahoo returns at once for 1m."""
     return {"interval": interval, "start": DAYS[0], "end": DAYS[-1] + timedelta(days=1), **arguments}
 
 
 def some(combinations, few):
-    """All of them in long runs, and these few in each."""
+    """All combinations in long runs, and these few in every run."""
     return [one if one in few else pytest.param(*one, marks=pytest.mark.long) for one in combinations]
 
 
@@ -124,7 +124,7 @@ def test_why_yahoo_has_no_minutes_is_said(here):
 @pytest.mark.filterwarnings("ignore:A. no row on")
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 40))])
 def test_random_minutes_are_yfinances_bars(monkeypatch, tmp_path, seed):
-    """Prices and volumes of each bar, and what happened on each day that has one."""
+    """Prices and volumes of each bar, and the corporate actions of each day with a bar."""
     chance = random.Random(seed)
     at, name = chance.randrange(3, len(YEAR) - 15), chance.choice(["5m", "15m", "30m", "60m", "1h"])
     days = chance.choice([DAYS, YEAR[at : at + 5]])
@@ -154,7 +154,7 @@ def test_random_minutes_are_yfinances_bars(monkeypatch, tmp_path, seed):
         assert list(mine.columns) == list(theirs.columns)
         prices = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
         whole = theirs[prices].dropna()
-        if name == "30m":  # which yfinance adds up of halves, whose volumes are whole shares
+        if name == "30m":  # which yfinance sums from halves, whose volumes are whole shares
             assert (mine["Volume"] - whole["Volume"]).abs().max() <= 1
             mine["Volume"] = whole["Volume"]
         same(mine[prices], whole)

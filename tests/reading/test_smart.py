@@ -1,4 +1,4 @@
-"""`get_smart_data` beside yfinance: the same frame, whoever had the rows."""
+"""`get_smart_data` compared with yfinance: the same frame, whichever source had the rows."""
 
 import anyio
 import numpy as np
@@ -36,7 +36,7 @@ def here(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """A cache that holds all, for tests that only read."""
+    """A full cache, for tests that only read."""
     home = tmp_path_factory.mktemp("filled")
     write_keys(home / "credentials")
     with pytest.MonkeyPatch.context() as patch, world(patch, home, EVERYONE, AT_YAHOO, DAYS) as found:
@@ -209,7 +209,7 @@ def test_a_split_that_yahoo_lacks_is_found_out(here):
     here.yahoo.securities["AAPL"] = lacking
     here.server.forbidden.add(key(DAYS[38]))
     with pytest.warns(IngestWarning, match="a split that one of them does not have"):
-        # Its prices before the ex-date are a fourth of what was traded, once they are brought back.
+        # Converted to prices as traded, those before the ex-date are a fourth of the real ones.
         mine = smart(here, start=DAYS[20], auto_adjust=False)
     assert len(mine) == 109
 
@@ -313,7 +313,7 @@ def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):
     mine = smart(here, "MSFT", ("AAPL", "MSFT"), start=DAYS[100])
     same(mine, plain_history("MSFT", start=DAYS[100], actions=False))
     assert mine.attrs["sources"]["yahoo"] == [(str(DAYS[110]), str(DAYS[119]))]
-    # A session, and a scan with or without a filter, say what history says where Yahoo's rows are asked for.
+    # A day, and a scan with or without a filter, return what history returns if Yahoo's rows are requested.
     config, both = here.config(("AAPL", "MSFT")), ("massive", "yahoo")
     assert ingest.day(DAYS[112], config=config, partial=True).select("ticker", "source").rows() == [
         ("AAPL", "massive"),
@@ -323,7 +323,7 @@ def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):
     scanned = ingest.scan(DAYS[100], config=config, sources=both).collect().filter(msft)
     assert scanned.height == 30
     assert scanned.equals(ingest.scan(DAYS[100], config=config, sources=both).filter(msft).collect())
-    # Without them, a handful is no market: it is warned of, unless what was kept is all that is asked for.
+    # Without them, a few tickers are not a whole market: that gives a warning, unless no others are requested.
     with pytest.warns(IngestWarning, match=f"save_others was off.: {DAYS[112]}$"):
         assert ingest.day(DAYS[112], config=config)["ticker"].to_list() == ["AAPL"]
     with pytest.warns(IngestWarning, match=str(DAYS[110])):
@@ -332,7 +332,7 @@ def test_sessions_that_were_kept_without_a_ticker_are_yahoos(here):
 
 
 def test_a_session_without_a_file_is_no_handful_of_tickers(here):
-    """Yahoo's rows of the newest days are of who was asked for: a breadth of them would be of nobody's market."""
+    """Yahoo's rows of the newest days are only those of requested tickers, so market breadth must not count them."""
     here.server.forbidden.update(map(key, DAYS[-2:]))
     here.place.run(DAYS[-9], DAYS[-3], tracked={"AAPL"})
     smart(here, "AAPL", start=DAYS[-9])
@@ -342,7 +342,7 @@ def test_a_session_without_a_file_is_no_handful_of_tickers(here):
     assert ingest.day(newest, config=config, partial=True).select("ticker", "source").rows() == [("AAPL", "yahoo")]
     with pytest.raises(NotFound, match="2003-09-10 is not stored"):
         ingest.day("2003-09-10", config=config, partial=True)
-    for closed in ("2025-07-04", "2025-07-05"):  # no run would bring these
+    for closed in ("2025-07-04", "2025-07-05"):  # no run would download these
         with pytest.raises(NotFound, match=f"^{closed} is not a session of stocks-day: the market was closed$"):
             ingest.day(closed, config=config)
     with pytest.raises(NotFound, match=r"^1999-11-26: the first files of stocks-day are from 2003-09-10$"):

@@ -1,4 +1,4 @@
-"""Stretches of prices to which a split was not applied show it by themselves, and ordinary prices do not."""
+"""Prices to which a split was not applied are recognized by themselves; ordinary prices never are."""
 
 from datetime import date
 
