@@ -1,4 +1,4 @@
-"""A cache to be damaged: its source is a server of the tests' own, and a run has filled it."""
+"""A cache to damage: a run has filled it from a server of the tests."""
 
 import pytest
 from pipeline_kit import Place, market_objects
@@ -22,7 +22,7 @@ def place(server, tmp_path):
 
 @pytest.fixture
 def snapshot():
-    """What is in a folder: names, bytes, times of change. SQLite's shared memory is no content."""
+    """The contents of a folder: names, bytes, modification times; without SQLite's shared memory."""
 
     def take(root):
         found = {path: path.stat() for path in sorted(root.rglob("*")) if not path.name.endswith(("-shm", "-wal"))}
@@ -37,5 +37,5 @@ def snapshot():
 
 @pytest.fixture
 def offline(place):
-    """The same cache, whose source is not there any more."""
+    """The same cache, with its source gone."""
     return Place(place.root, "http://127.0.0.1:9", source={"attempts": 1, "down_after_s": 1})

@@ -1,4 +1,4 @@
-"""Adopting the caches of other tools: what is taken, what is left alone, and that theirs stay as they are."""
+"""Adopting the caches of other tools: what is adopted, what is not, and that nothing of theirs changes."""
 
 import gzip
 import json
@@ -60,7 +60,7 @@ def theirs(tmp_path):
 
 
 class Theirs:
-    """A folder of another tool, and what became of its files."""
+    """A folder of another tool."""
 
     def __init__(self, top):
         self.top = top
@@ -83,7 +83,7 @@ class Theirs:
         return self.csv(f"{ticker}_1d_data.csv", [f"{day},{row}" for day, row in rows_of(ticker, days).items()])
 
     def state(self):
-        """Every name below, with bytes and times of change; links as links."""
+        """Every name in it, with bytes and modification times; links as links."""
         found = {}
         for path in sorted(self.top.rglob("*")):
             seen = path.lstat()
@@ -93,7 +93,7 @@ class Theirs:
 
 
 def adopt(place, theirs, dry_run=False, tracked=TRACKED, save_others=True):
-    """Reports by path, and the summary; fails where anything of theirs has changed."""
+    """Reports by path, and the summary; fails if anything in their folder has changed."""
     before, told = theirs.state(), []
     request = Request(Window(*SPAN), frozenset(tracked))
     try:
@@ -111,7 +111,7 @@ def only(found):
 
 
 def without(day, *tickers):
-    """A day after another tool has taken some tickers out."""
+    """A day's file from which another tool has removed some tickers."""
     lines = market_day(day).splitlines(keepends=True)
     return pack(b"".join(line for line in lines if line.split(b",")[0].decode() not in tickers))
 
@@ -161,7 +161,7 @@ def test_a_day_with_another_etag_is_fetched_again(place, theirs, server):
     assert (summary.counts, summary.with_md5) == ({"adopted": 4}, 3)
     ran = place.run(*window(DAYS[:4]))
     assert (sorted(ran.gets), ran.reasons) == (DAYS[:3], {"fetch: new etag": 3, "skip: committed": 1})
-    # Equal text is no correction; a row that was lacking is one.
+    # Equal text is no correction; a missing row is one.
     assert [(day, removed, len(added)) for day, removed, added in place.corrections()] == [(DAYS[1], [], 1)]
     assert place.run(*window(DAYS[:4])).gets == []
 
@@ -304,7 +304,7 @@ def test_a_plain_csv_that_says_what_is_held_is_held(place, theirs):
     for day in DAYS[:6]:
         theirs.day(day)
     theirs.plain("MSFT", DAYS[:6])
-    for again in range(2):  # compared with days as they are adopted, and then with what is held
+    for again in range(2):  # compared with days while they are adopted, and then with stored ones
         found, summary = adopt(place, theirs)
         one = found["data_cache/MSFT_1d_data.csv"]
         assert (one.ticker, one.verdict, summary.exit_code) == ("MSFT", "held", 0), again

@@ -1,4 +1,4 @@
-"""What `ingest check` finds: all well, and each thing that may be wrong with what it says to do."""
+"""`ingest check`: everything is fine, and each thing that may be wrong, with its advice."""
 
 import json
 import ssl
@@ -65,7 +65,7 @@ def test_what_the_plan_allows_is_kept_for_the_next_run(tmp_path):
         results = found(place)
         with Manifest.read(place.settings().manifest_path, "us_stocks_sip/day_aggs_v1") as manifest:
             assert manifest.source.permission() == Permission(DAYS[7], DAYS[-1], DAYS[6])
-        # Whether what is known still holds, and no search.
+        # Probes whether the known span is still right; no search.
         assert place.run(DAYS[0], DAYS[-1]).probes == [DAYS[7], DAYS[-1], DAYS[5], DAYS[6]]
     assert (failing(results), results["cache"].found.partition(": ")[2][:17]) == ([], "3 sessions stored")
 
@@ -187,7 +187,7 @@ def test_a_source_that_refuses_to_list_is_explained(tmp_path, fault, words):
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_gateway_that_sends_us_on_to_another_host_is_not_believed(tmp_path, status):
-    """The other host refuses what was signed for the first one: that is no answer to what the plan allows."""
+    """The other host refuses a request signed for the first one, which says nothing about the subscription."""
     with loopback.serve({}, bucket="elsewhere") as other, serving() as server:
         there = other.endpoint_url.replace("127.0.0.1", "localhost")
         server.faults = faults.always(Status(status, "Redirect", (("Location", f"{there}/"),)))
@@ -417,7 +417,7 @@ def test_a_yahoo_that_is_out_of_reach(tmp_path, monkeypatch):
 
 
 def test_the_command_prints_a_line_each_and_its_exit_code(tmp_path, loopback_keys):
-    """As a process it meets no Yahoo: nothing in these tests reaches a network."""
+    """The process cannot reach Yahoo: nothing in these tests reaches a network."""
     with serving() as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         loopback_keys.chmod(0o644)

@@ -1,4 +1,4 @@
-"""Each kind of damage to each kind of file, in two datasets: it is named, and mended, and nothing else is lost."""
+"""Each kind of damage to each kind of file, in two datasets: it is named and repaired, and nothing else is lost."""
 
 import os
 import sys
@@ -57,7 +57,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """A whole cache of two datasets, its source, and what its manifest says."""
+    """A whole cache of two datasets, its source, and the contents of its manifest."""
     top = tmp_path_factory.mktemp("matrix")
     with pytest.MonkeyPatch.context() as patch, loopback.serve(objects()) as server:
         write_keys(top / "credentials")
@@ -74,7 +74,7 @@ def broken(place):
 
 
 def mended(place):
-    """Repair, and a run; what is wrong then."""
+    """The problems after a repair and a run."""
     request = Request(Window(*SPAN), LISTED, dataset=place.dataset)
     repair(place.settings(), request, False, lambda words: None)
     place.run(*SPAN, tracked=LISTED)
@@ -190,7 +190,7 @@ ALL_OF_STOCKS = (
 
 
 def check_row(copy, table, change):
-    """The rows are of stocks; the repair is asked for by options."""
+    """The rows belong to stocks, and the repair is one of options."""
     place = replace(copy, dataset=DATASETS[1])
     where = OF_STOCKS if table in ALL_OF_STOCKS else f"WHERE rowid = (SELECT max(rowid) FROM {table})"
     before = told(place)

@@ -1,4 +1,4 @@
-"""What grows with the sessions of a cache is gone through one after the other, and never held as a whole."""
+"""Records that grow with the number of sessions are read one by one, and are never all in memory."""
 
 import gc
 import tracemalloc
@@ -80,7 +80,7 @@ def test_a_rebuild_holds_one_record_at_a_time(filled: Place, others, tmp_path, m
 
 
 def _corrections(place: Place, count: int, lines: int) -> None:
-    """So many corrections of all lines each, in an order of their own."""
+    """Store `count` corrections of `lines` lines each."""
     with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         run = manifest.runs.begin(*window(DAYS))
         for n in reversed(range(count)):

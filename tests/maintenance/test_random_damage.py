@@ -1,4 +1,4 @@
-"""Any damage to any files, then verify, repair and a run: the cache is as a fresh one, with nothing left to do."""
+"""Any damage to any files, then verify, repair and a run: the cache equals a fresh one, with nothing left to do."""
 
 import random
 import shutil
@@ -30,7 +30,7 @@ def remove(rng, place, others):
 def flip(rng, place, others):
     path = rng.choice(files(place))
     data = bytearray(path.read_bytes())
-    # Of the manifest not the header: a number of a newer version is refused, whoever has written it.
+    # Not the manifest's header: the number of a newer version is refused, however it got there.
     at = rng.randrange(100 if path.name == "manifest.sqlite" else 0, max(len(data), 101))
     if at < len(data):
         data[at] ^= 1 << rng.randrange(8)
@@ -50,7 +50,7 @@ def swap(rng, place, others):
 
 
 def foreign_manifest(rng, place, others):
-    """That of an older state, or of a cache with another list."""
+    """The manifest of an older state, or of a cache with another list."""
     for name in LOGS:
         (place.root / name).unlink(missing_ok=True)
     shutil.copy(rng.choice(others).root / "manifest.sqlite", place.root)
@@ -74,7 +74,7 @@ DAMAGE = (remove, flip, flip, cut, swap, foreign_manifest, foreign_parts, folder
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory):
-    """A whole cache, and two others: an older state of it, and one of another list without an archive."""
+    """A whole cache, and two others: an older state of it, and one with another list and no archive."""
     top = tmp_path_factory.mktemp("damage")
     with loopback.serve(market_objects(DAYS)) as server, pytest.MonkeyPatch.context() as patch:
         keys = top / "credentials"

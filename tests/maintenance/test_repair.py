@@ -1,4 +1,4 @@
-"""`ingest verify --repair`, and runs upon a cache without a manifest: all is as it was, and little is fetched."""
+"""`ingest verify --repair`, and runs in a cache without a manifest: all is as before, with few downloads."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from ingest.planning.request import Request
 
 
 def repaired(place, *more):
-    """(exit code, deeds, sessions downloaded)."""
+    """(exit code, actions, sessions downloaded)."""
     wire = Wire()
     with wire.watching():
         told = place.here("verify", "--repair", "--json", *more)
@@ -35,7 +35,7 @@ def repaired(place, *more):
 
 @pytest.fixture
 def whole(place, tmp_path):
-    """The place as it was before any damage."""
+    """The cache before any damage."""
     shutil.copytree(place.root, tmp_path / "whole")
     return Place(tmp_path / "whole", place.endpoint_url)
 
@@ -234,7 +234,7 @@ def test_parts_of_another_dataset_or_day_are_not_believed(place, tmp_path):
 
 
 def test_where_no_part_says_anything_all_are_fetched(place, whole):
-    """Parts of an older version carry no note; and there is no manifest."""
+    """Parts of an older version have no note, and the manifest is gone."""
     for day in DAYS:
         _, plain = note.take_note(place.part(day).read_bytes())
         place.part(day).write_bytes(plain)
@@ -284,7 +284,7 @@ def test_a_header_with_a_flipped_bit_is_damage_that_is_mended(place, whole, offs
 
 
 def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
-    """Corrections are nowhere else, and a part that an older version has made says nothing of itself."""
+    """Corrections are stored nowhere else, and a part of an older version does not describe itself."""
     text = market_day(DAYS[4]).replace(b"\nAAPL,", b"\nAAPL,9")
     server.put(key(DAYS[4]), pack(text))
     place.run(*SPAN)
@@ -316,7 +316,7 @@ def test_what_only_a_damaged_manifest_knows_is_read_from_it(place, server):
 
 @pytest.mark.parametrize("gone", [True, False], ids=["without a manifest", "with CSVs to update"])
 def test_folders_in_the_place_of_files_that_no_look_reaches_are_moved_out_of_the_way(place, whole, gone):
-    """Of sessions that are not known, and of CSVs that are to be made anyway."""
+    """Files of sessions that are not in the manifest, and of CSVs that will be rebuilt anyway."""
     if gone:
         (place.root / "manifest.sqlite").unlink()
     else:

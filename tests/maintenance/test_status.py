@@ -1,4 +1,4 @@
-"""What `ingest status` says of a cache: its span, its age, its gaps and its size."""
+"""`ingest status`: a cache's span, age, gaps and size."""
 
 from datetime import date
 from pathlib import Path

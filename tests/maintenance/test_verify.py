@@ -20,7 +20,7 @@ from ingest.maintenance.verify import BROKEN, cache, session, verify
 
 
 def problems(place, deep=False):
-    """(kind, what) of all that is wrong."""
+    """(kind, what) of all problems."""
     return [(one.kind, one.what) for one in verify(place.settings(), deep).problems]
 
 
@@ -31,7 +31,7 @@ def spoil(path, at=-20):
 
 
 def resealed(place, tier, change):
-    """A part whose text is another, and whose manifest knows it by its new hash: what only a deep look can see."""
+    """Change a part's text and its hash in the manifest, so that only a deep verify can see it."""
     import hashlib
 
     path = place.part(DAYS[2], tier)
@@ -112,7 +112,7 @@ def test_values_of_another_type_are_damage(place, change):
 
 
 def test_an_index_that_lacks_rows_is_damage(place):
-    """What a damaged page makes of it: SQLite's quick check passes over it."""
+    """The effect of a damaged page, which SQLite's quick check does not find."""
     with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db:
         db.executescript(
             "CREATE INDEX more ON sessions (session); PRAGMA writable_schema = ON; "
@@ -131,7 +131,7 @@ def test_an_index_that_lacks_rows_is_damage(place):
     ],
 )
 def test_what_the_part_says_otherwise_is_named(place, change):
-    """A value that could be: each part that carries a note of itself tells."""
+    """The value is possible, but the note in the part contradicts it."""
     place.execute(f"UPDATE {change}")
     assert problems(place) == [("damaged", "manifest")] * len(DAYS)
 
@@ -240,7 +240,7 @@ def test_without_the_rest_and_with_texts_that_polars_cut_a_deep_look_finds_nothi
 
 
 def test_fields_that_are_odd_and_whole_are_no_damage(place, server, tmp_path):
-    """A first ticker with a lone CR, and a text that polars cut with a field longer than the csv module reads."""
+    """A first ticker with a lone CR, and a text cut by polars with a field longer than the csv module reads."""
     server.put(key(DAYS[1]), pack(flat([("A\rB", "1"), ("AAPL", "2"), ("MSFT", "3")])))
     header = "ticker,volume,open,close,high,low,window_start,note"
     long = f',1,"two\n{"x" * 200_000}"\n'.encode()
@@ -328,7 +328,7 @@ def test_a_fresh_cache_like_it_is_the_same(place, server, tmp_path):
 
 
 def test_a_run_that_ends_amid_a_look_breaks_nothing(place, server, monkeypatch):
-    """The records were read before it, the parts are read after it; its note is gone by the end of the look."""
+    """Records are read before the run, parts after it; its note is gone by the end of the check."""
     looks, original = [], session.check_session
 
     def slow(record, *arguments, **named):

@@ -444,7 +444,7 @@ def test_events_of_the_evening_before_are_said_to_be_where_nobody_can_be_asked(m
 # Which days are known
 
 
-RUNS_OF_QUESTIONS = {  # where each begins, and up to which day the first one's answer is known
+RUNS_OF_QUESTIONS = {  # the start of each request, and the last day of the first one's answer
     "a little before a question Yahoo is asked, too": ((50, 45), 0),
     "from the first day on": ((0, 50), 0),
     "later, all, later": ((50, 0, 60, 0), 0),

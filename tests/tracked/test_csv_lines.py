@@ -1,4 +1,4 @@
-"""From the parts of sessions to the lines of CSVs: prices to the letter, the date from the key, no row lost."""
+"""Lines of CSVs from the parts of sessions: prices to the letter, the date from the key, no row lost."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -61,7 +61,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def _file(*lines: dict[str, str], columns: Iterable[str] = NAMES, end: str = "\n") -> bytes:
-    """A file of these rows; what a row does not name has a value that tells its column."""
+    """A file of these rows; any other column has a value of its own."""
     columns = tuple(columns)
     usual = {"ticker": "A", "volume": "100", "open": "1.10", "close": "2.20", "high": "3.30", "low": "0.40"}
     filled = [
@@ -237,7 +237,7 @@ def test_the_date_comes_from_the_key_whatever_columns_a_file_has(extra: str, cut
 )
 @pytest.mark.parametrize("tracked", ["", "A", "B"])
 def test_what_was_accepted_can_be_read(bad: bytes, tracked: str, cache: Cache) -> None:
-    """A session that is committed and cannot be projected would end every run from then on."""
+    """A session that is committed but cannot be projected would end every later run."""
     lines = _tickers("A", "C").splitlines(keepends=True)
     try:
         cache.add(b"".join([*lines[:2], bad, lines[2]]), tracked)

@@ -1,4 +1,4 @@
-"""Minutes in CSVs, a month each: whole runs, lists that change, corrections, and what stands on disk at the end."""
+"""Monthly CSVs of minutes: whole runs, changed lists, corrections, and the files on disk at the end."""
 
 import hashlib
 import shutil
@@ -45,14 +45,14 @@ COINS = [(day, coin_minutes(day)) for day in COIN_DAYS]
 
 @pytest.fixture(scope="module")
 def library():
-    """The source of all tests that leave it as it is."""
+    """The source of all tests that do not change it."""
     with loopback.serve(objects(STOCKS) | objects(COINS, CRYPTO_MINUTE)) as running:
         yield running
 
 
 @pytest.fixture
 def server(loopback_keys):
-    """A source of a test's own."""
+    """A source for one test alone."""
     with loopback.serve(objects(STOCKS)) as running:
         yield running
 
@@ -86,14 +86,14 @@ def filled(place, template):
 
 
 def inodes(place):
-    """Which files are the ones that they were: a file that is replaced has another number."""
+    """The inode of each file: a replaced file has another one."""
     return {
         path.relative_to(place.tracked).as_posix(): path.stat().st_ino for path in place.tracked.glob("*_1m_data/*")
     }
 
 
 def check(place, texts, tickers):
-    """The CSVs are what the texts say; and verifying, to the last byte, agrees."""
+    """The CSVs match the texts, and `verify` agrees, to the last byte."""
     for ticker in tickers:
         assert place.months(place.dataset.stem(ticker)) == expected(texts, ticker), ticker
     assert verify(place.settings(), True, place.dataset).problems == ()
@@ -203,7 +203,7 @@ def test_a_month_whose_part_cannot_be_had_again_keeps_no_other_from_being_made(s
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "not known yet"])
 def test_what_stands_where_months_belong_is_moved_aside_by_a_repair(place, known):
-    """Not by a run: it may be somebody's."""
+    """But not by a run: it may be the user's."""
     tracked = LISTED if known else LISTED - {"AAPL"}
     place.run(*window(DAYS), tracked)
     folder = place.tracked / f"AAPL{STOCKS_MINUTE.csv_suffix}"
@@ -352,7 +352,7 @@ def test_minutes_and_days_lie_side_by_side(filled, server):
     check(filled, STOCKS, LISTED)
 
 
-# What verifying finds, and repairing mends
+# Verify and repair
 
 
 def found(place, deep=False):
@@ -360,7 +360,7 @@ def found(place, deep=False):
 
 
 def mended(place):
-    """What a repair said; asks no source."""
+    """The messages of a repair, which sends no request."""
     said = []
     request = Request(Window(*window(DAYS)), LISTED, dataset=place.dataset)
     assert repair(place.settings(), request, True, said.append) == frozenset()
@@ -368,7 +368,7 @@ def mended(place):
 
 
 def reseal(place, path, old, new):
-    """A CSV of another content, which the manifest knows by its hash: only the parts know better."""
+    """Change a CSV and its hash in the manifest, so that only the parts show it."""
     path.write_bytes(path.read_bytes().replace(old, new, 1))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     place.execute(
@@ -386,7 +386,7 @@ def test_months_that_are_gone_changed_or_wrong_are_found_and_made_anew(filled):
     one.unlink()
     two.write_bytes(two.read_bytes() + b"2026-01-01 09:30:00-05:00,1,1,1,1,1\n")
     reseal(filled, three, b",", b",9")
-    reseal(filled, four, b"2025-10-30", b"2026-10-30")  # its rows do not ascend any more
+    reseal(filled, four, b"2025-10-30", b"2026-10-30")  # its rows no longer ascend
     named = [("missing", "AAPL_1m_data/2025-10.csv"), ("damaged", "AAPL_1m_data/2025-11.csv")]
     named.append(("damaged", "TRUE_1m_data/2025-10.csv"))
     assert found(filled) == named

@@ -1,4 +1,4 @@
-"""From parts of minutes to lines by their time: no bar lost, the first one counts, whatever the order."""
+"""Lines of minutes from parts: no bar is lost, and the first one counts, whatever the order."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What `track list` says of many names: the same as one by one, with work that grows as they do."""
+"""`track list` of many names: the same as one by one, with work in proportion to their number."""
 
 import random
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ FIRST = date(2020, 1, 1)
 
 
 class _Counted(dict):
-    """Counts what is gone through."""
+    """Counts its iterations."""
 
     seen = 0
 
