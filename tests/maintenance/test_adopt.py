@@ -184,7 +184,7 @@ def test_of_two_files_of_a_day_the_packed_one_is_taken(place, theirs):
     assert summary.with_md5 == 1
 
 
-def test_what_is_held_is_left_as_it_is(place, theirs):
+def test_stored_days_are_left_unchanged(place, theirs):
     place.run(*window(DAYS[:2]))
     before = place.tiers()
     for day in DAYS[:3]:
@@ -197,7 +197,7 @@ def test_what_is_held_is_left_as_it_is(place, theirs):
     }
 
 
-def test_settings_say_what_is_kept_of_a_day(place, theirs):
+def test_settings_decide_what_is_stored_of_a_day(place, theirs):
     theirs.day(DAYS[0])
     adopt(place, theirs, save_others=False)
     assert not place.part(DAYS[0], "archive").exists()
@@ -248,7 +248,7 @@ def test_a_row_without_volume_and_yahoos_spelling_prove_nothing(place, theirs):
     assert adopt(place, theirs)[0][f"massive_cache/{DAYS[0]}.csv.gz"].verdict == "adopted"
 
 
-def test_a_few_lacking_tickers_may_have_had_other_names_and_are_told(place, theirs):
+def test_a_few_missing_tickers_may_have_had_other_names_and_are_reported(place, theirs):
     theirs.day(DAYS[0], without(DAYS[0], "META"))
     for ticker in ("AAPL", "MSFT", "META"):
         theirs.csv(f"{ticker}.csv", [f"{DAYS[0]},1,1,1,1,5"])
@@ -300,7 +300,7 @@ def test_one_bad_day_stops_no_other(place, theirs):
 # CSVs of tickers
 
 
-def test_a_plain_csv_that_says_what_is_held_is_held(place, theirs):
+def test_a_plain_csv_that_agrees_with_stored_days_is_held(place, theirs):
     for day in DAYS[:6]:
         theirs.day(day)
     theirs.plain("MSFT", DAYS[:6])
@@ -334,7 +334,7 @@ def test_a_csv_with_one_other_number_is_not_raw(place, theirs, change):
     assert (one.verdict, one.reason.startswith(f"on {DAYS[3]} its close and volume are ")) == ("not raw", True)
 
 
-def test_a_row_that_the_source_has_not_is_no_raw_row(place, theirs):
+def test_a_row_that_the_source_does_not_have_is_not_raw(place, theirs):
     for day in DAYS:
         theirs.day(day)
     theirs.plain("MSFT", DAYS)
@@ -394,7 +394,7 @@ def test_yahoos_rows_are_never_taken_for_massives(place, theirs, header, line):
     ],
     ids=["empty", "columns", "dates", "february"],
 )
-def test_a_csv_that_cannot_be_read_is_told(place, theirs, text, why):
+def test_a_csv_that_cannot_be_read_is_reported(place, theirs, text, why):
     (theirs.top / "data_cache" / "AAPL.csv").write_text(text)
     verdict, reason = only(adopt(place, theirs))
     assert (verdict, why in reason) == ("unreadable", True), reason
@@ -430,7 +430,7 @@ def test_names_of_csvs(name, ticker):
 # Hostile folders
 
 
-def test_names_that_are_no_days_are_ignored(place, theirs):
+def test_names_other_than_days_are_ignored(place, theirs):
     names = [
         "2025-02-30.csv.gz",
         "2025-03-03.csv.gz.tmp",
@@ -506,7 +506,7 @@ def test_a_link_that_comes_in_the_place_of_a_file_is_not_followed(place, theirs,
     assert only(adopt(place, theirs))[1].startswith("cannot be read: ")
 
 
-def test_a_time_that_no_calendar_has_is_no_matter(place, theirs):
+def test_an_impossible_file_time_does_not_matter(place, theirs):
     os.utime(theirs.day(DAYS[0]), (-5e9, -5e9))
     os.utime(theirs.day(DAYS[1]), (9e9, 9e9))
     assert adopt(place, theirs)[1].counts == {"adopted": 2}
@@ -553,7 +553,7 @@ def test_the_lock_is_held_and_respected(place, theirs):
     assert adopt(place, theirs)[1].counts == {"adopted": 1}
 
 
-def test_killed_in_the_middle_it_goes_on(place, theirs, monkeypatch, server, tmp_path):
+def test_after_a_kill_it_continues(place, theirs, monkeypatch, server, tmp_path):
     for day in DAYS:
         theirs.day(day)
     commit, done = adopting.commit, []
@@ -596,7 +596,7 @@ def test_a_session_that_was_quarantined_is_adopted(place, theirs, server):
     assert place.state(DAYS[0])[0] == "committed"
 
 
-def test_damage_of_our_own_is_no_matter_to_a_comparison(place, theirs):
+def test_damage_in_our_cache_does_not_disturb_a_comparison(place, theirs):
     place.run(*SPAN)
     place.part(DAYS[0]).write_bytes(b"damage")
     theirs.plain("AAPL", DAYS)

@@ -86,7 +86,7 @@ def test_a_plan_of_options_is_known_by_its_own_history(tmp_path, years, plan):
     assert plan in found
 
 
-def test_files_that_are_missing_are_told_of(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     with serving() as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(DAYS[0], DAYS[3])
@@ -138,7 +138,7 @@ def test_keys_of_another_kind_are_recognised_where_they_are_refused(tmp_path, lo
     assert access_key not in said
 
 
-def test_a_clock_that_is_wrong_is_told_by_how_much(tmp_path):
+def test_a_wrong_clock_is_reported_with_its_error(tmp_path):
     with serving(clock_ahead_s=400) as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
     assert failing(results) == ["clock"]
@@ -260,7 +260,7 @@ def test_an_answer_that_is_no_listing_is_not_an_empty_one(tmp_path, monkeypatch,
         "aws_access_key_id = KEY\naws_secret_access_key = x\ns3 = hello",
     ],
 )
-def test_keys_that_cannot_be_had_are_explained_whatever_the_profile_says(tmp_path, loopback_keys, monkeypatch, profile):
+def test_unavailable_keys_are_explained_whatever_the_profile_says(tmp_path, loopback_keys, monkeypatch, profile):
     config = tmp_path / "config"
     config.write_text(f"[profile massive]\n{profile}\n")
     loopback_keys.write_text("")
@@ -302,7 +302,7 @@ def test_keys_in_the_other_file_are_said_to_be_there(tmp_path, loopback_keys, mo
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o660])
-def test_keys_that_other_users_can_get_at_are_told(tmp_path, loopback_keys, mode):
+def test_keys_that_other_users_can_read_are_reported(tmp_path, loopback_keys, mode):
     with serving() as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         loopback_keys.chmod(mode)
@@ -329,7 +329,7 @@ def test_the_other_file_counts_where_it_has_keys(tmp_path, loopback_keys, monkey
         assert "keys" in found(place)
 
 
-def test_the_three_reasons_of_a_403_are_told(tmp_path):
+def test_the_three_reasons_of_a_403_are_given(tmp_path):
     reasons = ("subscription or its history", "not published yet", "signed exchange agreement")
     for refused in (DAYS, DAYS[:4], DAYS[-1:]):
         with serving(forbidden={key(day) for day in refused}) as server:

@@ -112,7 +112,7 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_file_in_the_place_of_a_folder_is_moved_aside_and_the_folder_made_anew(filled, tmp_path, name):
+def test_a_file_in_the_place_of_a_folder_is_moved_aside_and_the_folder_created(filled, tmp_path, name):
     place = replace(copied(filled, tmp_path / "cache"), dataset=DATASETS[1])
     folder = FOLDERS[name](place)
     if folder.exists():

@@ -61,7 +61,7 @@ def test_parts_that_are_lost_are_fetched_again_and_nothing_else(place, whole, ti
     assert_mended(place, whole)
 
 
-def test_csvs_are_made_anew_from_the_parts_without_the_source(place, whole, offline):
+def test_csvs_are_rebuilt_from_the_parts_without_the_source(place, whole, offline):
     (place.tracked / "AAPL_1d_data.csv").unlink()
     path = place.tracked / "TRUE_1d_data.csv"
     spoil(path)
@@ -76,7 +76,7 @@ def test_csvs_are_made_anew_from_the_parts_without_the_source(place, whole, offl
     assert_mended(place, whole)
 
 
-def test_a_manifest_that_contradicts_its_parts_is_told_by_them(place, whole, offline):
+def test_a_manifest_that_contradicts_its_parts_is_corrected_by_them(place, whole, offline):
     place.execute(f"UPDATE sessions SET source_rows = 1 WHERE session = '{DAYS[1]}'")
     place.execute(f"UPDATE sessions SET tracked_sha256 = 'no' WHERE session = '{DAYS[2]}'")
     place.execute(f"DELETE FROM members WHERE session = '{DAYS[3]}' AND tier = 'archive'")
@@ -101,7 +101,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_manifest_that_is_gone_or_damaged_is_built_anew_from_the_parts(place, whole, damage):
+def test_a_manifest_that_is_gone_or_damaged_is_rebuilt_from_the_parts(place, whole, damage):
     damage(place.root / "manifest.sqlite")
     broken = verify(place.settings()).broken
     assert [one.what for one in broken] == ["manifest"]
@@ -183,7 +183,7 @@ def test_a_refused_file_that_is_gone_is_fetched_again(place, server, whole):
     }
 
 
-def test_what_cannot_be_had_again_is_said(place, server):
+def test_sessions_that_cannot_be_downloaded_again_are_reported(place, server):
     spoil(place.part(DAYS[2]))
     del server.objects[key(DAYS[2])]
     told = place.here("verify", "--repair")

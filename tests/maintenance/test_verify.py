@@ -111,7 +111,7 @@ def test_values_of_another_type_are_damage(place, change):
     assert set(problems(place)) == {("damaged", "manifest")}
 
 
-def test_an_index_that_lacks_rows_is_damage(place):
+def test_an_index_with_missing_rows_is_damage(place):
     """The effect of a damaged page, which SQLite's quick check does not find."""
     with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db:
         db.executescript(
@@ -203,7 +203,7 @@ def test_strangers_are_orphans_and_break_nothing(place, server):
     assert place.here("verify").code == 0
 
 
-def test_sessions_between_that_are_not_held_are_gaps(place, server, tmp_path):
+def test_sessions_between_that_are_not_stored_are_gaps(place, server, tmp_path):
     for day in DAYS[3:5]:
         del server.objects[key(day)]
     other = type(place)(tmp_path / "other", server.endpoint_url)
@@ -274,7 +274,7 @@ def test_a_cache_that_is_not_there_stays_away(place, tmp_path):
     assert not nothing.root.exists()
 
 
-def test_a_folder_of_parts_that_is_gone_is_said_part_by_part(place):
+def test_a_missing_folder_of_parts_is_reported_part_by_part(place):
     shutil.rmtree(place.archive)
     found = verify(place.settings())
     assert {one.kind for one in found.problems} == {"missing"}
@@ -299,7 +299,7 @@ def test_json_has_all_that_was_found(place):
     assert {"missing", "damaged"} == set(BROKEN)
 
 
-def test_a_dataset_that_cannot_be_looked_at_keeps_no_other_from_it(place):
+def test_a_dataset_that_cannot_be_checked_does_not_stop_the_others(place):
     (place.root / "massive_cache" / "global_crypto").write_text("in the place of a folder")
     place.part(DAYS[0]).unlink()
     told = place.here("verify", "-d", "crypto-day", "-d", "stocks-day")
@@ -315,7 +315,7 @@ def test_many_problems_are_counted_for_people(place):
     assert "and 10 more of kind orphan (--json lists them)" in told.out
 
 
-def test_what_a_killed_run_left_to_be_finished_is_a_note(place):
+def test_unfinished_work_of_a_killed_run_is_a_note(place):
     place.execute("UPDATE projections SET dirty = 1 WHERE ticker = 'AAPL'")
     assert verify(place.settings()).notes == ("1 CSVs are out of date: the next run updates them",)
 
@@ -327,7 +327,7 @@ def test_a_fresh_cache_like_it_is_the_same(place, server, tmp_path):
     assert_same(place, other)
 
 
-def test_a_run_that_ends_amid_a_look_breaks_nothing(place, server, monkeypatch):
+def test_a_run_that_ends_during_a_check_breaks_nothing(place, server, monkeypatch):
     """Records are read before the run, parts after it; its note is gone by the end of the check."""
     looks, original = [], session.check_session
 

@@ -62,7 +62,7 @@ def test_events_are_known_up_to_the_newest_that_may_be_in_force(
     assert has_events(before, STOCKS_DAY, FIRST, now) is suffices
 
 
-def test_nothing_is_known_of_what_was_never_asked() -> None:
+def test_without_a_request_nothing_is_known() -> None:
     assert not has_events(None, STOCKS_DAY, FIRST)
     assert not has_rows(None, FIRST, LAST)
     assert not still_stands(None, STOCKS_DAY)
@@ -79,7 +79,7 @@ def test_nothing_is_known_of_what_was_never_asked() -> None:
         (FIRST, LAST - DAY, timedelta(minutes=-61), False),
     ],
 )
-def test_rows_are_known_of_the_days_that_were_answered(first: date, last: date, age: timedelta, suffices: bool) -> None:
+def test_rows_are_known_for_the_days_of_an_answer(first: date, last: date, age: timedelta, suffices: bool) -> None:
     now = at(LAST, 18)
     assert has_rows(asked(now - age, first, last), FIRST, LAST, now) is suffices
 
@@ -105,7 +105,7 @@ def test_a_refusal_holds_until_another_session_opens_or_is_over(refused: datetim
     assert still_stands(Refusal(FIRST, LAST, "no", refused.isoformat()), STOCKS_DAY, now) is does
 
 
-def test_a_refusal_is_of_the_question_that_it_was_given_to(tmp_path: Path) -> None:
+def test_a_refusal_counts_only_for_the_same_request(tmp_path: Path) -> None:
     with Manifest.open(tmp_path / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         quotes = manifest.yahoo
         quotes.refuse("META", Refusal(FIRST, LAST, "another security"))

@@ -89,7 +89,7 @@ def test_adjusted_for_splits_and_for_all(here):
     assert here.yahoo.asked == ["AAPL"]  # once; the second time they were stored
 
 
-def test_events_are_asked_for_anew_when_they_are_old(here):
+def test_old_corporate_actions_are_requested_again(here):
     ingest.history("AAPL", adjust="all", config=here.settings)
     aged(here)
     # Also for a window that ends before: later actions adjust it, too.
@@ -99,7 +99,7 @@ def test_events_are_asked_for_anew_when_they_are_old(here):
     assert here.yahoo.asked == ["AAPL"] * 2
 
 
-def test_old_events_are_used_and_said_where_new_ones_cannot_be_had(here):
+def test_old_corporate_actions_are_used_with_a_warning_if_yahoo_is_down(here):
     before = ingest.history("AAPL", adjust="all", config=here.settings)
     aged(here)
     here.yahoo.faults["*"] = 429
@@ -120,7 +120,7 @@ def test_a_ticker_that_cannot_be_mapped_is_not_adjusted(here):
         ingest.history("BCpC", adjust="all", config=here.settings)
 
 
-def test_a_split_without_a_jump_is_told_of(here):
+def test_a_split_without_a_jump_gives_a_warning(here):
     phantom = security(DAYS[1:], first=11.0)
     phantom.splits = {DAYS[50]: (2, 1)}
     here.yahoo.securities["TB"] = phantom
@@ -276,7 +276,7 @@ def test_readers_at_work_while_a_run_writes(here):
         ({"columns": ["close", "close"]}, "twice"),
     ],
 )
-def test_what_makes_no_sense_is_named(here, arguments, words):
+def test_invalid_arguments_are_named(here, arguments, words):
     with pytest.raises(UsageError, match=words):
         ingest.history("AAPL", config=here.settings, **arguments)
 
@@ -306,7 +306,7 @@ def test_one_bad_answer_does_not_take_good_events_away(here):
     assert here.yahoo.asked == ["AAPL"] * 2
 
 
-def test_rows_without_a_ticker_and_blank_lines_are_nobodys(monkeypatch, tmp_path):
+def test_rows_without_a_ticker_and_blank_lines_are_left_out(monkeypatch, tmp_path):
     names = {f"T{chr(65 + n)}": security(DAYS[:3]) for n in range(20)}
     with world(monkeypatch, tmp_path, names, {}, DAYS[:3]) as here:
         for day in DAYS[:3]:

@@ -122,7 +122,7 @@ def test_history_has_every_minute_of_either_tier(place, ticker):
     assert not place.part(MINUTE_DAYS[0]).is_relative_to(place.root / "data_cache" / "sessions")
 
 
-def test_history_of_many_day_and_scan_tell_the_same(place):
+def test_history_of_many_day_and_scan_return_the_same(place):
     how = filled(place)
     columns = ["ticker", "date", "time", "open", "high", "low", "close", "volume", "transactions", "source"]
     everyone = ingest.history(sorted(MINUTES), columns=columns, **how)
@@ -166,7 +166,7 @@ def test_the_last_minute_counts_with_or_without_a_line_end(place, last):
     assert bars_in(ingest.history("ZZ", **filled(place))) == traded("ZZ")
 
 
-def test_rows_without_a_stamp_are_nobodys_and_odd_numbers_are_numbers(place):
+def test_rows_without_a_timestamp_are_left_out_and_odd_numbers_are_read(place):
     day = MINUTE_DAYS[0]
     begin = int(at(day, 9, 30).timestamp()) * 10**9
     rows = [f"AAPL,1,2,2,2,2,{stamp},1" for stamp in (begin, f" {begin + 60 * 10**9} ", "", "soon")]
@@ -274,7 +274,7 @@ def test_the_session_is_that_of_the_key(place):
     assert future["time"].dtype == pl.Datetime("us", "America/New_York")
 
 
-def test_what_is_not_held_of_minutes_is_named_with_its_command(place):
+def test_missing_minutes_are_named_with_the_command_that_downloads_them(place):
     with pytest.raises(NotFound, match=r'ingest.run.dataset="stocks-minute", start='):
         ingest.day(MINUTE_DAYS[0], config=config_of(place), dataset="stocks-minute")
     with pytest.raises(UsageError, match="did you mean stocks-minute"):
@@ -316,7 +316,7 @@ def test_periods_are_sessions(here):
     assert mine.index.name == "Datetime"
 
 
-def test_yahoo_itself_is_handed_out_as_it_is(here):
+def test_yahoos_own_frame_is_returned_unchanged(here):
     how = {"interval": "1h", "prepost": True, "start": MINUTE_DAYS[0]}
     mine = ingest.get_smart_data("AAPL", config=here.config(), **how)
     pd.testing.assert_frame_equal(mine, plain_history("AAPL", actions=False, **how))
@@ -331,7 +331,7 @@ def test_yahoo_is_asked_by_its_own_spelling(here, ticker, symbol, interval):
     pd.testing.assert_frame_equal(mine, plain_history(symbol, actions=False, **how))
 
 
-def test_lacking_minute_files_are_fetched_once_for_all_tickers(monkeypatch, tmp_path):
+def test_missing_minute_files_are_downloaded_once_for_all_tickers(monkeypatch, tmp_path):
     with world(monkeypatch, tmp_path, {"AAPL": AAPL}, {"AAPL": AAPL}, DAYS) as here:
         publish(here.server)
         smart(here, interval="5m")
@@ -343,7 +343,7 @@ def test_lacking_minute_files_are_fetched_once_for_all_tickers(monkeypatch, tmp_
         assert (len(here.server.requests), len(here.yahoo.asked) - questions) == (before, 1)
 
 
-def test_sessions_that_nobody_has_are_said(monkeypatch, tmp_path):
+def test_sessions_that_no_source_has_give_a_warning(monkeypatch, tmp_path):
     with world(monkeypatch, tmp_path, {}, {"AAPL": AAPL}, []) as here:
         publish(here.server, MINUTE_DAYS[1:])
         with pytest.warns(IngestWarning, match=rf"1 of 4 sessions are missing \({MINUTE_DAYS[0]}\): .*Yahoo is not"):
@@ -351,7 +351,7 @@ def test_sessions_that_nobody_has_are_said(monkeypatch, tmp_path):
         assert mine.index[0].date() == MINUTE_DAYS[1]
 
 
-def test_without_fetch_nothing_is_asked_of_anybody(place):
+def test_without_fetch_no_source_is_asked(place):
     with (
         pytest.warns(IngestWarning, match="4 of 4 sessions are missing"),
         pytest.raises(NotFound, match="no source was asked"),
@@ -384,7 +384,7 @@ def test_without_splits_prices_are_as_traded_or_an_error(place):
     assert mine["Close"].tolist() == [bar[3] for _, bar in sorted(traded("AAPL").items())]
 
 
-def test_what_is_traded_outside_regular_hours_alone_is_said(place):
+def test_a_ticker_traded_only_in_extended_hours_is_named(place):
     day = MINUTE_DAYS[-1]
     place.server.put(STOCKS_MINUTE.key(day), pack(minutes_text({"AAPL": {at(day, 4): (1, 1, 1, 1, 1)}})))
     with pytest.raises(NotFound, match="prepost=True"):
@@ -435,7 +435,7 @@ def test_splits_are_kept_with_the_day_bars(monkeypatch, tmp_path):
         assert here.place.query("SELECT DISTINCT dataset FROM askings") == [(STOCKS_DAY.name,)]
 
 
-def test_history_within_days_is_adjusted_as_told(here):
+def test_intraday_history_is_adjusted_as_requested(here):
     smart(here, interval="1h")
     how = {"config": here.config(["AAPL"]), "dataset": "stocks-minute"}
     raw, split, whole = (ingest.history("AAPL", adjust=adjust, **how) for adjust in ("none", "splits", "all"))

@@ -97,7 +97,7 @@ def _lists(path):
     return Tracked(lists=(), datasets={"options-day": (path,)})
 
 
-def test_a_session_kept_without_others_lacks_a_root_by_its_name(made):
+def test_a_session_stored_without_others_is_missing_a_root_by_its_name(made):
     place, _ = made(OPTIONS, {"O:SP250321C00570000"}, save_others=False)
     from ingest.market.patterns import meant
 
@@ -116,7 +116,7 @@ def test_patterns_are_exported_and_one_that_nothing_matches_is_named(made):
     assert (none.code, none.err) == (3, "warning: no data for O:QQQ\n")
 
 
-def test_names_that_are_none_are_warned_of_with_who_may_be_meant(made):
+def test_unknown_names_give_a_warning_with_suggestions(made):
     _, how = made(STOCKS_DAY, {"AAPL"})
     with pytest.warns(IngestWarning, match=r"^no data for APPL \(did you mean AAPL\?\)$"):
         assert ingest.history("APPL", **how).is_empty()
@@ -141,7 +141,7 @@ def test_pairs_are_guessed_and_another_market_is_named(made):
     assert asked("X:*-USD", how) == ["X:BTC-USD", "X:ETH-USD"]
 
 
-def test_many_names_that_are_none_cost_one_look(made, monkeypatch):
+def test_many_unknown_names_read_the_cache_once(made, monkeypatch):
     from ingest.reading import known
 
     looks, original = [], known._in_parts
@@ -155,7 +155,7 @@ def test_many_names_that_are_none_cost_one_look(made, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "meant"), [("APPL", "AAPL"), ("brk.b", "BRK.B")])
-def test_show_and_smart_data_say_who_may_be_meant(made, name, meant):
+def test_show_and_smart_data_suggest_similar_tickers(made, name, meant):
     place, how = made(STOCKS_DAY)
     with pytest.raises(NotFound, match=rf"did you mean {meant}\?$"):
         ingest.get_smart_data(name, data_source="massive", start=DAYS[0], end="2025-03-08", fetch=False, **how)
@@ -165,7 +165,7 @@ def test_show_and_smart_data_say_who_may_be_meant(made, name, meant):
     assert (exported.code, exported.err) == (3, f"warning: no data for {name} (did you mean {meant}?)\n")
 
 
-def test_a_pattern_in_the_place_of_a_ticker_is_said_to_be_one(made):
+def test_a_pattern_in_the_place_of_a_ticker_is_named_as_one(made):
     _, how = made(OPTIONS)
     for name in ("O:SPY", "O:SPY*"):
         with pytest.raises(NotFound, match=rf"; {re.escape(name)} is a pattern, .* history and export take patterns"):

@@ -125,7 +125,7 @@ def test_a_frame_is_the_one_that_yfinance_gives_but_for_the_volume(open_world, d
     assert len(mine.attrs["sources"]["yahoo"]) == 1
 
 
-def test_a_run_asks_nothing_of_what_has_no_events_and_lacks_no_session(open_world):
+def test_a_run_does_not_ask_yahoo_about_markets_without_actions_and_gaps(open_world):
     here, ticker, symbol = open_world(CRYPTO)
     here.place.yahoo = True
     days = DAYS[CRYPTO]
@@ -138,7 +138,7 @@ def test_a_run_asks_nothing_of_what_has_no_events_and_lacks_no_session(open_worl
 
 @pytest.mark.filterwarnings("ignore:.* missing for C.EUR-USD")  # Sundays, which Yahoo does not have
 @pytest.mark.parametrize("dataset", [CRYPTO, FOREX], ids=lambda one: one.short)
-def test_a_run_fills_what_is_lacking_and_keeps_it_without_a_volume(open_world, dataset):
+def test_a_run_stores_yahoos_rows_of_missing_sessions_without_a_volume(open_world, dataset):
     here, ticker, symbol = open_world(dataset)
     here.place.yahoo = True
     refused = DAYS[dataset][:5]
@@ -182,7 +182,7 @@ def test_contracts_that_come_and_go_have_no_seams(monkeypatch, tmp_path):
         assert history(here, OPTIONS, OPTION, adjust="all").height == len(frame(here, OPTIONS, OPTION, days[0])) == 6
 
 
-def test_the_newest_session_of_contracts_is_missed_in_words_of_its_own(open_world):
+def test_the_newest_session_of_contracts_is_missing_in_words_of_its_own(open_world):
     here, *_ = open_world(OPTIONS)
     del here.server.objects[OPTIONS.key(DAYS[OPTIONS][-1])]
     with pytest.warns(IngestWarning, match="1 session from .* is missing: Massive does not have them yet"):

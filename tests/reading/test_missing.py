@@ -55,7 +55,7 @@ def spans(*pairs):
     return [(str(first), str(last)) for first, last in pairs]
 
 
-def test_a_rename_is_said_on_both_sides(here):
+def test_a_rename_gives_a_warning_on_both_sides(here):
     frame, words = smart(here, "META")
     assert len(frame) == 20
     assert any(f"META has no rows from {DAYS[0]} to {DAYS[39]}, in 40 sessions" in one for one in words)
@@ -70,20 +70,20 @@ def test_a_rename_is_said_on_both_sides(here):
     ]
 
 
-def test_what_did_not_trade_is_not_missing(here):
+def test_sessions_without_a_trade_are_not_missing(here):
     frame, words = smart(here, "THIN")
     assert [one for one in words if "no rows" in one or "missing" in one] == []
     assert list(frame.attrs["sources"]) == ["massive"]
     assert history(here, "THIN", DAYS[0], DAYS[-1])[1] == history(here, MASSIVE)[1] == []
 
 
-def test_all_that_there_is_has_no_front(here):
+def test_a_request_for_everything_misses_nothing_before_the_first_row(here):
     _, words = smart(here, "META", start=None, period="max")
     assert [one for one in words if "META has no rows" in one or "missing" in one] == []
 
 
 @pytest.mark.parametrize("fetch", [True, False])
-def test_sessions_that_nobody_has_are_named_wherever_they_are(here, fetch):
+def test_sessions_that_no_source_has_are_named_wherever_they_are(here, fetch):
     gone = [*DAYS[:2], DAYS[20], *DAYS[50:53], DAYS[-1]]
     for day in gone:
         here.server.objects.pop(key(day))
@@ -112,7 +112,7 @@ def test_sessions_that_nobody_has_are_named_wherever_they_are(here, fetch):
     assert f"({DAYS[20]}, {DAYS[50]} to {DAYS[52]})" in history(here, "AAPL")[1][0]
 
 
-def test_what_lies_before_all_files_is_said(here):
+def test_a_window_before_the_first_file_gives_a_warning(here):
     for ask in (
         lambda: smart(here, "AAPL", start="2001-01-01"),
         lambda: history(here, "AAPL", "2001-01-01"),

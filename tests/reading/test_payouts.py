@@ -144,7 +144,7 @@ def test_an_event_that_is_listed_before_its_day_is_not_in_force(monkeypatch):
     assert found.bars["close"].to_list() == [bar[3] for bar in early.bars.values()]
 
 
-def test_a_yfinance_that_hands_no_answer_through_is_said(monkeypatch):
+def test_a_yfinance_that_hides_its_answers_gives_a_doubt(monkeypatch):
     """Such as one that does not keep its access to Yahoo in `Ticker._data`."""
     from yfinance.base import TickerBase
     from yfinance.data import YfData
@@ -215,7 +215,7 @@ def test_thirty_yen_on_twenty_dollars_are_what_yahoos_adjusted_close_makes_of_th
 
 
 @pytest.mark.parametrize("ticker", WRONG)
-def test_what_no_price_can_bear_is_refused_by_name(here, ticker):
+def test_an_impossible_payout_is_refused_by_name(here, ticker):
     words = f"{ticker}.*Yahoo lists {WRONG[ticker]:g} paid on {GAP} on a close of 5"
     with pytest.raises(ActionsUnknown, match=words):
         smart(here, ticker)

@@ -125,7 +125,7 @@ def outage(here):
     return before
 
 
-def test_in_an_outage_nothing_is_believed_of_tickers_that_were_never_had(five):
+def test_in_an_outage_no_refusal_of_an_unknown_ticker_is_trusted(five):
     before = outage(five)
     ran = five.place.run(DAYS[90], DAYS[-1], tracked=set(FIVE))
     (alarm,) = [event.message for event in ran.of(events.Notice) if event.level == "warning"]
@@ -211,7 +211,7 @@ def test_a_ticker_without_any_event_is_known_when_yahoo_is_gone(five):
 # Many tickers
 
 
-def test_each_ticker_is_asked_for_once_and_told_of(five):
+def test_each_ticker_is_requested_once_and_reported(five):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
     told, config = [], five.config()

@@ -166,7 +166,7 @@ def test_columns_of_a_dataset_of_its_own_are_kept():
     assert made["exchange"].to_list() == [4, 5, 6, 8]
 
 
-def test_of_nothing_nothing_is_made():
+def test_no_minutes_make_no_bars():
     rows = rows_of({}, DAY)
     assert all(aggregate(rows, size, STOCKS_MINUTE).equals(rows) for size in MINUTES)
 

@@ -76,7 +76,7 @@ def test_it_is_for_tracked_and_archived_tickers_alike(filled, ticker, auto_adjus
 @pytest.mark.parametrize("arguments", [{"period": "3mo"}, {"start": DAYS[10], "end": DAYS[100]}, {"start": DAYS[90]}])
 @pytest.mark.parametrize("auto_adjust", [True, False])
 @pytest.mark.parametrize("actions", [True, False])
-def test_yahoo_itself_is_handed_out_as_it_is(filled, arguments, auto_adjust, actions):
+def test_yahoos_own_frame_is_returned_unchanged(filled, arguments, auto_adjust, actions):
     mine = ingest.get_smart_data("AAPL", auto_adjust=auto_adjust, actions=actions, config=filled.config(), **arguments)
     theirs = plain_history("AAPL", auto_adjust=auto_adjust, actions=actions, **arguments)
     pd.testing.assert_frame_equal(mine, theirs)
@@ -88,7 +88,7 @@ def test_an_empty_cache_is_filled_on_the_way(here):
     same(smart(here, "BRK.B", (), **window), plain_history("BRK-B", actions=False, **window))
 
 
-def test_what_is_lacking_is_fetched_once_for_all_tickers(here):
+def test_missing_files_are_downloaded_once_for_all_tickers(here):
     smart(here, start=DAYS[100])
     asked = [request.key for request in here.server.requests if request.key]
     assert {key(day) for day in DAYS[100:]} <= set(asked)
@@ -98,7 +98,7 @@ def test_what_is_lacking_is_fetched_once_for_all_tickers(here):
     assert here.place.state(DAYS[100]) == ("committed", "listed")
 
 
-def test_without_fetch_nothing_is_asked_of_anybody(here):
+def test_without_fetch_no_source_is_asked(here):
     with pytest.raises(NotFound, match="no source was asked"):
         smart(here, fetch=False)
     assert (len(here.server.requests), here.yahoo.asked) == (0, [])
@@ -203,7 +203,7 @@ def test_another_securitys_prices_are_refused(here):
     assert mine["Adj Close"].isna().all()
 
 
-def test_a_split_that_yahoo_lacks_is_found_out(here):
+def test_a_split_missing_at_yahoo_is_found(here):
     lacking, whole = security(DAYS, SPLITS), security(DAYS, SPLITS)
     lacking.splits, lacking.later_splits = {DAYS[-1]: (3, 2)}, whole.later_splits
     here.yahoo.securities["AAPL"] = lacking
@@ -259,12 +259,12 @@ def test_volume_is_rounded_half_to_even(here):
         ({"period": None}, "None"),
     ],
 )
-def test_what_makes_no_sense_is_named(here, arguments, words):
+def test_invalid_arguments_are_named(here, arguments, words):
     with pytest.raises(UsageError, match=words):
         smart(here, **arguments)
 
 
-def test_a_seam_is_an_error_unless_it_is_said_to_be_none(monkeypatch, tmp_path):
+def test_a_seam_is_an_error_unless_the_caller_says_it_is_one_company(monkeypatch, tmp_path):
     gap = [*DAYS[:20], *DAYS[80:]]
     reused = security(gap, {DAYS[90]: (2, 1)})
     with world(monkeypatch, tmp_path, {"ZZZ": reused, "AAPL": AAPL}, {"ZZZ": reused}, DAYS) as here:
@@ -273,7 +273,7 @@ def test_a_seam_is_an_error_unless_it_is_said_to_be_none(monkeypatch, tmp_path):
         assert len(smart(here, "ZZZ", start=DAYS[0], across_seams=True)) == 70
 
 
-def test_a_split_that_the_prices_do_not_show_is_told_of(here):
+def test_a_split_that_the_prices_do_not_show_gives_a_warning(here):
     phantom = security(DAYS)
     phantom.splits = {DAYS[110]: (2, 1)}
     here.yahoo.securities["MSFT"] = phantom
@@ -364,7 +364,7 @@ def test_a_session_without_a_file_is_no_handful_of_tickers(here):
         ingest.scan(config=config, sources=["yahoos"])
 
 
-def test_newest_sessions_that_nobody_has_are_said_and_asked_for_again(here):
+def test_newest_sessions_that_no_source_has_give_a_warning_and_are_requested_again(here):
     whole = here.yahoo.securities["MSFT"]
     late = security(DAYS)
     del late.bars[DAYS[-1]]
@@ -377,7 +377,7 @@ def test_newest_sessions_that_nobody_has_are_said_and_asked_for_again(here):
     assert len(smart(here, "MSFT", start=DAYS[100])) == 30
 
 
-def test_a_ticker_that_stopped_trading_is_not_filled_on_sessions_that_are_held(monkeypatch, tmp_path):
+def test_a_ticker_that_stopped_trading_is_not_filled_on_stored_sessions(monkeypatch, tmp_path):
     with world(monkeypatch, tmp_path, {"ZZ": security(DAYS[:100]), "AAPL": AAPL}, {"ZZ": security(DAYS)}, DAYS) as here:
         here.place.run(DAYS[0], DAYS[-1], tracked={"AAPL"})
         for _ in range(2):
@@ -393,6 +393,6 @@ def test_yahoos_windows_may_end_in_the_past(here, arguments):
 
 
 @pytest.mark.parametrize("ticker", ["", None, 5, b"AAPL", "\ud800"])
-def test_what_is_no_ticker_is_named(here, ticker):
+def test_an_invalid_ticker_is_named(here, ticker):
     with pytest.raises(UsageError, match="is not a ticker"):
         smart(here, ticker)

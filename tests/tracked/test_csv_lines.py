@@ -183,7 +183,7 @@ def test_a_ticker_that_was_tracked_on_some_days_is_read_from_both_tiers(cache: C
     assert [row[1] for row in cache.extract("A")] == ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
 
 
-def test_what_was_dropped_is_not_there(cache: Cache) -> None:
+def test_dropped_rows_are_not_read(cache: Cache) -> None:
     cache.add(_tickers("A", "B"), "A", keep_rest=False)
     assert [row[0] for row in cache.extract("A", "B")] == ["A"]
 
@@ -194,7 +194,7 @@ def test_a_session_without_rows_gives_none(cache: Cache) -> None:
     assert [row[1] for row in cache.extract("A")] == ["2024-01-03"]
 
 
-def test_nothing_wanted_or_held_is_an_empty_table(cache: Cache) -> None:
+def test_nothing_wanted_or_stored_is_an_empty_table(cache: Cache) -> None:
     assert cache.extract("A") == []
     cache.add(_tickers("A"), "A")
     assert cache.extract() == []

@@ -186,7 +186,7 @@ def test_a_run_that_ends_between_two_months_need_not_make_the_first_again(place,
     check(place, STOCKS, LISTED)
 
 
-def test_a_month_whose_part_cannot_be_had_again_keeps_no_other_from_being_made(server, tmp_path):
+def test_a_month_whose_part_is_lost_does_not_stop_the_others(server, tmp_path):
     place = Place(tmp_path / "cache", server.endpoint_url, dataset=STOCKS_MINUTE)
     place.run(*window(DAYS[:3]), LISTED)
     server.forbidden |= {STOCKS_MINUTE.key(DAYS[0])}
@@ -202,7 +202,7 @@ def test_a_month_whose_part_cannot_be_had_again_keeps_no_other_from_being_made(s
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "not known yet"])
-def test_what_stands_where_months_belong_is_moved_aside_by_a_repair(place, known):
+def test_a_file_in_the_place_of_months_is_moved_aside_by_a_repair(place, known):
     """But not by a run: it may be the user's."""
     tracked = LISTED if known else LISTED - {"AAPL"}
     place.run(*window(DAYS), tracked)
@@ -248,7 +248,7 @@ def test_a_ticker_that_joins_leaves_and_comes_back_is_made_from_the_parts(place)
     check(place, STOCKS, LISTED | {"MSFT"})
 
 
-def test_a_ticker_followed_before_anything_is_held_is_known(place):
+def test_a_ticker_tracked_before_anything_is_stored_is_known(place):
     settings = place.settings()
     place.root.mkdir()
     with for_writing(settings, STOCKS_MINUTE) as cache:
@@ -258,7 +258,7 @@ def test_a_ticker_followed_before_anything_is_held_is_known(place):
         assert cache.manifest.csvs.months() == {}
 
 
-def test_what_is_held_of_a_ticker_sums_up_its_months(filled):
+def test_the_rows_of_a_ticker_are_the_sum_of_its_months(filled):
     with Manifest.read(filled.settings().manifest_path, STOCKS_MINUTE.name) as manifest:
         states = manifest.csvs.states()
     assert set(states) == LISTED
@@ -268,7 +268,7 @@ def test_what_is_held_of_a_ticker_sums_up_its_months(filled):
         assert (state.first, state.last) == (lines[0].split(",")[0], lines[-1].split(",")[0])
 
 
-def test_a_correction_makes_its_month_anew(filled, server):
+def test_a_correction_rebuilds_its_month(filled, server):
     filled.endpoint_url = server.endpoint_url
     before = inodes(filled)
     changed = stock_minutes(NOVEMBER[0], seed=5)
@@ -289,14 +289,14 @@ def test_a_correction_that_takes_a_tickers_only_rows_takes_its_csv(place, server
     check(place, [*STOCKS[:2], (NOVEMBER[0], without)], LISTED)
 
 
-def test_a_ticker_without_rows_has_no_files_and_is_told(place):
+def test_a_ticker_without_rows_has_no_files_and_is_reported(place):
     ran = place.run(*window(OCTOBER), frozenset({"AAPL", "aapl"}))
     assert [message for message in ran.notices if "aapl" in message]
     assert [path.name for path in place.tracked.glob("*_1m_data")] == ["AAPL_1m_data"]
     check(place, STOCKS[:2], ["AAPL"])
 
 
-def test_rows_whose_stamp_is_no_time_stay_in_the_parts_and_are_told(filled):
+def test_rows_with_an_invalid_timestamp_stay_in_the_parts_and_are_reported(filled):
     text = filled.part_text(DAYS[0]).decode()
     assert [line.split(",")[6] for line in text.splitlines() if line.startswith("AAPL,")][-3:] == ["", "soon", "9" * 30]
     found = filled.query("SELECT DISTINCT kind FROM findings")
@@ -377,7 +377,7 @@ def reseal(place, path, old, new):
     )
 
 
-def test_months_that_are_gone_changed_or_wrong_are_found_and_made_anew(filled):
+def test_months_that_are_gone_changed_or_wrong_are_found_and_rebuilt(filled):
     whole, before = filled.tiers(), inodes(filled)
     one, two, three, four = (
         filled.tracked / f"{name}_1m_data" / f"{month}.csv"
@@ -414,7 +414,7 @@ def test_months_and_folders_that_nobody_knows_are_orphans(filled):
 
 
 @pytest.mark.parametrize("period", ["../../up", "2025-11\0", "2025-13", "x"])
-def test_a_month_that_is_none_is_damage_of_the_manifest(filled, period):
+def test_an_invalid_month_is_damage_of_the_manifest(filled, period):
     hostile = f"CAST(x'{period.encode().hex()}' AS TEXT)"
     filled.execute(f"UPDATE projections SET period = {hostile} WHERE period = '2025-11'")
     assert set(found(filled)) == {("damaged", "manifest")}
@@ -430,7 +430,7 @@ def test_the_months_of_a_ticker_that_left_are_known_and_left_alone(filled):
     check(filled, STOCKS, LISTED)
 
 
-def test_a_manifest_that_is_gone_is_built_anew_and_so_are_the_months(filled):
+def test_a_manifest_that_is_gone_is_rebuilt_with_its_months(filled):
     whole = filled.tiers()
     (filled.root / "manifest.sqlite").unlink()
     (filled.tracked / "ONE_1m_data" / "2025-10.csv").unlink()

@@ -58,7 +58,7 @@ def _manifest(names: list[str], sets: list[frozenset[str]], sessions: int) -> _M
 
 
 @pytest.mark.parametrize("names", [["T00007"], ["T*"], ["T00007", "T0000?", "*9"]])
-def test_names_are_told_with_few_looks_at_the_others(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_listed_with_few_looks_at_the_others(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [0]
 
     def counting(tracked: frozenset[str], name: str) -> bool:
@@ -76,7 +76,7 @@ def test_names_are_told_with_few_looks_at_the_others(names: list[str], monkeypat
     assert [one.lacking for one in found[-400:]] == [0] * 200 + [300] * 200
 
 
-def test_each_is_what_it_is_alone() -> None:
+def test_each_name_is_listed_as_if_alone() -> None:
     rng = random.Random(5)
     for _ in range(200):
         names = sorted({"".join(rng.choices("ABC", k=rng.randint(1, 4))) for _ in range(12)})
