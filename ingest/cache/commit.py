@@ -52,7 +52,9 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 @contextmanager
 def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Cache]:
     """Like `for_writing`, but begin a run: its folders exist, and whatever a kill left is repaired."""
-    Layout.of(settings, dataset).parts.create()
+    layout = Layout.of(settings, dataset)
+    layout.parts.create()
+    durable.make_folder(layout.csvs.path)
     with _opened(settings, dataset) as opened:
         recover(opened)
         yield replace(opened, run=opened.manifest.runs.begin(window.start, window.end))

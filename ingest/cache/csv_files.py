@@ -124,7 +124,10 @@ def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, i
 
 
 def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
-    """Content of a CSV to extend, in the current format; None if it is not the file that the manifest knows."""
+    """Content of a CSV to extend, in the current format.
+
+    None if it is not the file that the manifest knows, or has other columns than today's.
+    """
     path = folder.file(known.ticker, known.period)
     with durable.translated("read", path):
         try:
@@ -135,7 +138,8 @@ def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
             return None
     if hashlib.sha256(content).hexdigest() != known.sha256:
         return None
-    return _pointed(content, folder.dataset) if known.is_outdated else content
+    content = _pointed(content, folder.dataset) if known.is_outdated else content
+    return content if content.startswith(folder.header) else None
 
 
 def _pointed(content: bytes, dataset: Dataset) -> bytes:

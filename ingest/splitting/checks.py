@@ -54,7 +54,7 @@ def numbers(rows: pl.DataFrame, kind: RowKind, signed: bool = False) -> Iterator
     amount = rows[kind.amount].to_numpy() if kind.amount in rows.columns else np.zeros(rows.height)
     floor = -np.inf if signed else 0.0
     sound = _sound_spans(prices, floor) if kind.spans else _sound(prices, floor)
-    # Nearly always all is well, and a third of the comparisons show it.
+    # Nearly always all is well, and a third of the comparisons show it. So what is wrong below must not be sound above.
     if (sound & (amount >= 0) & (amount < MOST_VOLUME)).all():
         return
     wrong: dict[str, Mask] = {

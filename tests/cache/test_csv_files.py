@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -121,6 +122,13 @@ def test_readers_accept_the_csv(written: Projection, tmp_path: Path) -> None:
 def test_a_file_as_it_was_written_is_intact_and_can_be_extended(written: Projection, tmp_path: Path) -> None:
     assert csv_files.looks_intact(folder(tmp_path), written)
     assert csv_files.read_base(folder(tmp_path), written) == _csv(ROWS)
+
+
+def test_a_file_with_other_columns_is_not_extended(written: Projection, tmp_path: Path) -> None:
+    without_volume = tuple(name for name in STOCKS_DAY.required if name != "volume")
+    today = CsvFolder(tmp_path, replace(STOCKS_DAY, required=without_volume))
+    assert today.header != folder(tmp_path).header
+    assert csv_files.read_base(today, written) is None
 
 
 @pytest.mark.parametrize("change", ["edited", "same size", "touched", "gone"])

@@ -11,6 +11,7 @@ import pytest
 from pipeline_kit import TRACKED, Place, market_day, pack, trading_days, window
 
 from ingest.cache import rebuild, steady, wholeness
+from ingest.cache.cache import Layout
 from ingest.cache.commit import commit, for_run, recover
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Held
@@ -87,6 +88,13 @@ def problems(cache):
         for problem in check_session(record, TRACKED, cache, root, deep=True).problems
     ]
     return [*found, *orphans.find_orphans(cache, held)]
+
+
+def test_a_first_run_has_a_folder_for_its_csvs_wherever_its_parts_are(place, monkeypatch):
+    layout = Layout.of(place.settings(), STOCKS_DAY)
+    monkeypatch.setattr(Layout, "of", lambda settings, dataset: replace(layout, parts=MemoryParts()))
+    with for_run(place.settings(), STOCKS_DAY, Window(*window(DAYS))) as cache:
+        assert cache.csvs.path.is_dir()
 
 
 @pytest.mark.parametrize("tuning", TUNINGS, ids=["at once", "in chunks"])
