@@ -150,13 +150,15 @@ class Failed:
 class Quarantined:
     """A session's file was refused; its bytes are kept at `path`.
 
-    It was unreadable twice or, if it is `acceptable`, it would remove more than a tenth of the stored rows.
+    It was unreadable twice or, if it is `acceptable`, it would remove more than a tenth of the stored rows. `dataset`
+    is the short name.
     """
 
     session: date
     reason: str
     path: str
     acceptable: bool = False
+    dataset: str = "stocks-day"
 
 
 @dataclass(frozen=True, slots=True)

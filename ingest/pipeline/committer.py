@@ -147,7 +147,7 @@ def _event(result: SessionResult, cache: Cache) -> events.Ended:
             return _committed(result.session, decision.reason)
         case Refused():
             path = str(cache.quarantined(decision.session))
-            return events.Quarantined(decision.session, result.reason, path, result.acceptable)
+            return events.Quarantined(decision.session, result.reason, path, result.acceptable, cache.dataset.short)
         case Forbidden():
             return events.Forbidden(decision.session)
         case Gone():

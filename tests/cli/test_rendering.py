@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from ingest import events
+from ingest.cli.rendering import words
 from ingest.cli.rendering.jsonlines import JsonLines
 from ingest.cli.rendering.lines import Lines, Quiet
 from ingest.cli.rendering.terminal import Terminal
@@ -271,3 +272,10 @@ def on_screen(text: str) -> list[str]:
         elif not code.startswith("\x1b") and code != "\r":
             lines[row] += code
     return [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize(("dataset", "flag"), [("stocks-day", ""), ("crypto-day", " --dataset crypto-day")])
+def test_what_to_do_about_a_quarantined_file_names_its_dataset(dataset, flag):
+    event = events.Quarantined(DAYS[0], "5 of 9 rows are gone", "q/x.csv.gz", acceptable=True, dataset=dataset)
+    assert f"`ingest quarantine accept {DAYS[0]}{flag}`" in words.warning(event)
+    assert f"`ingest quarantine show {DAYS[0]}{flag}`" in words.warning(event)

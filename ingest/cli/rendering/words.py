@@ -149,8 +149,9 @@ def warning(event: events.Event) -> str | None:
             return f"{session} was listed but its file is gone; the next run will check again"
         case events.Failed(session=session, reason=reason):
             return f"{session} failed: {reason}"
-        case events.Quarantined(session=session, reason=reason, path=path, acceptable=True):
-            way = f"`ingest quarantine show {session}` shows more, `ingest quarantine accept {session}` applies it"
+        case events.Quarantined(session=session, reason=reason, path=path, acceptable=True, dataset=dataset):
+            one = f"{session}{dataset_flag(dataset)}"
+            way = f"`ingest quarantine show {one}` shows more, `ingest quarantine accept {one}` applies it"
             return f"{session} was republished and quarantined: {reason}; its bytes are in {path}. {way}"
         case events.Quarantined(session=session, reason=reason, path=path):
             return f"{session} is unreadable and was quarantined: {reason}; its bytes are in {path}"
