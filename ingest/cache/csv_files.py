@@ -7,7 +7,7 @@ manifest knows by its hash, so neither a kill nor an editor can put a wrong row 
 Readers guess a column's type from its first rows, so all numbers of a column look alike: `FORMAT` 1 writes prices, and
 volumes that may have decimals, with a decimal point in every row. CSVs of an earlier format are dirty but are still
 extended: `read_base` converts them to the current format. A kill leaves files of both formats; the state of each says
-which it has.
+which it has. CSVs with another header, or of a format that cannot be converted, are made again from the parts.
 """
 
 import hashlib
@@ -126,7 +126,8 @@ def marks_of_months(folder: CsvFolder, ticker: str) -> Mapping[str, tuple[int, i
 def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
     """Content of a CSV to extend, in the current format.
 
-    None if it is not the file that the manifest knows, or has other columns than today's.
+    None if it is not the file that the manifest knows, has other columns than today's, or has a format that cannot be
+    converted: it is then made again from the parts.
     """
     path = folder.file(known.ticker, known.period)
     with durable.translated("read", path):
@@ -136,10 +137,11 @@ def read_base(folder: CsvFolder, known: Projection) -> bytes | None:
             return b"" if known.sha256 is None else None
         except opening.NotAFile:  # it is replaced, whatever it is
             return None
-    if hashlib.sha256(content).hexdigest() != known.sha256:
+    if hashlib.sha256(content).hexdigest() != known.sha256 or not content.startswith(folder.header):
         return None
-    content = _pointed(content, folder.dataset) if known.is_outdated else content
-    return content if content.startswith(folder.header) else None
+    if not known.is_outdated:
+        return content
+    return _pointed(content, folder.dataset) if (known.format, FORMAT) == (0, 1) else None
 
 
 def _pointed(content: bytes, dataset: Dataset) -> bytes:
@@ -149,7 +151,10 @@ def _pointed(content: bytes, dataset: Dataset) -> bytes:
 
 
 def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: Collection[str]) -> bytes:
-    """A CSV's content without the rows of the replaced dates, and with the new (date, line) pairs."""
+    """A CSV's content without the rows of the replaced dates, and with the new (date, line) pairs.
+
+    `base` is empty or begins with the header, as `read_base` returns it.
+    """
     old = base.removeprefix(header).splitlines(keepends=True)
     added = {day: f"{line}\n".encode() for day, line in new}
     if not added and not replaced:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ingest.cache import csv_files
 from ingest.cache.csv_files import CsvFolder
-from ingest.cache.manifest.records import Projection, period_of
+from ingest.cache.manifest.records import FORMAT, Projection, period_of
 from ingest.errors import CacheError
 from ingest.files import batches
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, STOCKS_MINUTE
@@ -153,6 +153,22 @@ def test_a_csv_edited_without_a_change_of_size_and_time_is_not_extended(written:
     os.utime(path, ns=(written.mtime_ns or 0, written.mtime_ns or 0))
     assert csv_files.looks_intact(folder(tmp_path), written)
     assert csv_files.read_base(folder(tmp_path), written) is None
+
+
+@pytest.mark.parametrize("format", [0, FORMAT])
+@pytest.mark.parametrize("header", [HEADER.replace(b",Volume", b""), HEADER.replace(b"\n", b",Turnover\n"), b""])
+def test_a_csv_with_another_header_is_not_extended(header: bytes, format: int, tmp_path: Path) -> None:
+    other = write(folder(tmp_path), Projection("A"), _csv(ROWS).replace(HEADER, header))
+    assert csv_files.looks_intact(folder(tmp_path), other)
+    assert csv_files.read_base(folder(tmp_path), replace(other, format=format)) is None
+
+
+@pytest.mark.parametrize("format", [FORMAT - 2, FORMAT + 1])
+def test_a_csv_of_a_format_that_cannot_be_converted_is_not_extended(
+    format: int, written: Projection, tmp_path: Path
+) -> None:
+    assert csv_files.read_base(folder(tmp_path), replace(written, format=FORMAT - 1)) is not None
+    assert csv_files.read_base(folder(tmp_path), replace(written, format=format)) is None
 
 
 def test_a_csv_without_rows_has_no_file(written: Projection, tmp_path: Path) -> None:

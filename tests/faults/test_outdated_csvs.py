@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from monthly_kit import OCTOBER
 from pipeline_kit import SAME, packed_day, window
-from story import make_outdated
+from story import give_a_column_more, make_outdated
 from test_kills import kill_at_every_step
 
 import ingest
@@ -97,6 +97,22 @@ def test_no_part_of_sessions_before_is_needed(outdated, outdated_months):
     months.part(OCTOBER[1]).unlink()
     months.run(outdated_months.days[2], outdated_months.days[2], tracked=outdated_months.tracked)
     assert months.months("AAPL") == outdated_months.after.months("AAPL")
+
+
+@pytest.mark.parametrize("old_format", [False, True])
+def test_csvs_with_another_header_are_made_again_from_the_parts(outdated, outdated_months, old_format):
+    for story in (outdated, outdated_months):
+        place = story.fresh_copy(f"header {old_format}") if old_format else story.empty("header")
+        if not old_format:
+            place.run(*window(story.days[:2]), tracked=story.tracked)
+        give_a_column_more(place)
+        story.finish(place)
+        assert texts(place) == texts(story.after)
+        assert verify(place.settings(), deep=True, dataset=place.dataset).problems == ()
+
+
+def texts(place):
+    return {path.relative_to(place.tracked): path.read_bytes() for path in place.tracked.rglob("*.csv")}
 
 
 def test_a_month_of_a_ticker_that_was_away_is_made_of_its_parts(outdated_months):

@@ -103,14 +103,23 @@ def sha256(path):
 
 def make_outdated(place):
     """Rewrite a cache's CSVs as an earlier version did: whole numbers without a point."""
+    rewrite_csvs(place, lambda text: re.sub(rb"(?<=\d)\.0(?=[,\n])", b"", text), "format = 0, dirty = active")
+
+
+def give_a_column_more(place):
+    """Rewrite a cache's CSVs as a version with one more column did; the next run updates each."""
+    rewrite_csvs(place, lambda text: text.replace(b"\n", b",Turnover\n", 1).replace(b".0\n", b".0,7.0\n"), "dirty = 1")
+
+
+def rewrite_csvs(place, change, states):
+    """Change each CSV, and its row of the manifest accordingly; `states` are more columns of that."""
     folder = CsvFolder(place.tracked, place.dataset)
     with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db, db:
         files = db.execute("SELECT ticker, period FROM projections WHERE sha256 IS NOT NULL").fetchall()
         for ticker, period in files:
             path = folder.file(ticker, period)
-            path.write_bytes(re.sub(rb"(?<=\d)\.0(?=[,\n])", b"", path.read_bytes()))
+            path.write_bytes(change(path.read_bytes()))
             db.execute(
-                "UPDATE projections SET sha256 = ?, size = ?, mtime_ns = ?, format = 0, dirty = active "
-                "WHERE (ticker, period) = (?, ?)",
+                f"UPDATE projections SET sha256 = ?, size = ?, mtime_ns = ?, {states} WHERE (ticker, period) = (?, ?)",
                 (sha256(path), path.stat().st_size, path.stat().st_mtime_ns, ticker, period),
             )
