@@ -5,7 +5,7 @@ Nothing is dropped or repaired: findings report what is wrong, and the rows stay
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from statistics import median
@@ -52,21 +52,47 @@ def numbers(rows: pl.DataFrame, kind: RowKind, signed: bool = False) -> Iterator
         return
     prices = [rows[name].to_numpy() for name in kind.prices]
     amount = rows[kind.amount].to_numpy() if kind.amount in rows.columns else np.zeros(rows.height)
-    floor = -np.inf if signed else 0.0
-    sound = _sound_spans(prices, floor) if kind.spans else _sound(prices, floor)
-    # Nearly always all is well, and a third of the comparisons show it. So what is wrong below must not be sound above.
-    if (sound & (amount >= 0) & (amount < MOST_VOLUME)).all():
-        return
-    wrong: dict[str, Mask] = {
-        **(_crossed(prices) if kind.spans else {}),
-        finding.NOT_POSITIVE: (np.fmin.reduce(prices) <= 0) & np.bool_(not signed),
-        finding.NO_PRICE: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
-        finding.NEGATIVE_VOLUME: amount < 0,
-        finding.NO_VOLUME: ~(np.abs(amount) < MOST_VOLUME),
-    }
-    for name, mask in wrong.items():
+    bounded = _is_bounded(prices, amount, kind, signed)
+    for name, wrong in _numbers_wrong(prices, amount, kind, signed).items():
+        if bounded and name in _NONE_IN_BOUNDS:
+            continue
+        mask = wrong()
         if mask.any():
             yield Finding(name, int(np.count_nonzero(mask)), _tickers(rows, mask))
+
+
+_NONE_IN_BOUNDS = frozenset(
+    {
+        finding.CROSSED,
+        finding.OUTSIDE,
+        finding.NOT_POSITIVE,
+        finding.NO_PRICE,
+        finding.NEGATIVE_VOLUME,
+        finding.NO_VOLUME,
+    }
+)
+"""What `_is_bounded` rules out, so it is not looked for then. Any other finding is looked for in every session."""
+
+
+def _numbers_wrong(
+    prices: Sequence[Floats], amount: Floats, kind: RowKind, signed: bool
+) -> dict[str, Callable[[], Mask]]:
+    """The rows that have each kind of finding, to be computed when called."""
+    spans = {finding.CROSSED: lambda: _crossed(prices), finding.OUTSIDE: lambda: _outside(prices)}
+    return {
+        **(spans if kind.spans else {}),
+        finding.NOT_POSITIVE: lambda: (np.fmin.reduce(prices) <= 0) & np.bool_(not signed),
+        finding.NO_PRICE: lambda: ~np.logical_and.reduce([np.isfinite(price) for price in prices]),
+        finding.NEGATIVE_VOLUME: lambda: amount < 0,
+        finding.NO_VOLUME: lambda: ~(np.abs(amount) < MOST_VOLUME),
+    }
+
+
+def _is_bounded(prices: Sequence[Floats], amount: Floats, kind: RowKind, signed: bool) -> bool:
+    """Whether all numbers are in their bounds, as they nearly always are: a third of the comparisons show it."""
+    floor = -np.inf if signed else 0.0
+    sound = _sound_spans(prices, floor) if kind.spans else _sound(prices, floor)
+    return bool((sound & (amount >= 0) & (amount < MOST_VOLUME)).all())
 
 
 def _sound(prices: Sequence[Floats], floor: float) -> Mask:
@@ -82,11 +108,17 @@ def _sound_spans(prices: Sequence[Floats], floor: float) -> Mask:
     return sound
 
 
-def _crossed(prices: Sequence[Floats]) -> dict[str, Mask]:
+def _crossed(prices: Sequence[Floats]) -> Mask:
+    _, high, low, _ = prices
+    crossed: Mask = low > high
+    return crossed
+
+
+def _outside(prices: Sequence[Floats]) -> Mask:
+    """Where low is above high everything is outside, and that has been reported."""
     opened, high, low, close = prices
-    # With low above high everything is outside, and that is reported already.
-    outside = (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high))
-    return {finding.CROSSED: low > high, finding.OUTSIDE: outside}
+    outside: Mask = (low <= high) & ((np.fmin(opened, close) < low) | (np.fmax(opened, close) > high))
+    return outside
 
 
 def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:

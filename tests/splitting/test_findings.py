@@ -2,9 +2,12 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from statistics import median
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -13,7 +16,8 @@ from hypothesis import strategies as st
 from ingest import finding
 from ingest.finding import MAX_EXAMPLES, Finding
 from ingest.market.calendars import NEW_YORK
-from ingest.market.row_kinds import DAY_BARS
+from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS
+from ingest.splitting import checks
 from ingest.splitting.checks import FEWEST, MOST, NEIGHBOURS, date_of, dates, far_counts, numbers, times
 
 ZONE = str(NEW_YORK)
@@ -108,6 +112,35 @@ def test_it_finds_what_a_plain_reading_finds(rows):
     found = judge(frame(rows), stamps(rows), DAY, ZONE)
     assert {one.kind: one.count for one in found} == told(rows)
     assert len({one.kind for one in found}) == len(found)
+
+
+PRICE_EDGES = [-math.inf, -1.0, 0.0, 1.0, 1e300, math.inf, math.nan]
+AMOUNT_EDGES = [-1.0, 0.0, 1.5, 2.0**63, math.inf, math.nan]
+CLOSES_ONLY = replace(DAY_BARS, name="closes", numbers=("close",), prices=("close",), spans=False)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("kind", [DAY_BARS, MINUTE_BARS, CLOSES_ONLY], ids=lambda kind: kind.name)
+def test_numbers_in_their_bounds_have_none_of_the_findings_that_are_then_not_looked_for(kind, signed):
+    rows = [*product(*[PRICE_EDGES] * len(kind.prices), AMOUNT_EDGES)]
+    each = [([np.array([price]) for price in prices], np.array([amount])) for *prices, amount in rows]
+    bounded = [row for row, numbers in zip(rows, each, strict=True) if checks._is_bounded(*numbers, kind, signed)]
+    assert bounded
+    *prices, amount = map(np.array, zip(*bounded, strict=True))
+    wrong = checks._numbers_wrong(prices, amount, kind, signed)
+    assert {name for name in checks._NONE_IN_BOUNDS & wrong.keys() if wrong[name]().any()} == set()
+
+
+def test_a_further_finding_is_looked_for_in_numbers_in_their_bounds_too(monkeypatch):
+    rows = frame([("AAPL", 1.0, 1.0, 1.0, 1.0, 1.0, ""), ("MSFT", 2.0, 3.0, 1.0, 2.0, 1.0, "")])
+    assert [*numbers(rows, DAY_BARS)] == []
+    known = checks._numbers_wrong
+
+    def one_more(prices, *others):
+        return known(prices, *others) | {"one price": lambda: prices[1] == prices[2]}
+
+    monkeypatch.setattr(checks, "_numbers_wrong", one_more)
+    assert [*numbers(rows, DAY_BARS)] == [Finding("one price", 1, ("AAPL",))]
 
 
 @given(ROWS)
