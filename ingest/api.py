@@ -95,11 +95,9 @@ def run(
     or everything that the subscription allows (`all_permitted`). At most `max_files` files and `max_bytes` packed bytes
     are downloaded, oldest first; None means no limit. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for all
     contracts of a root), are tracked instead of those in the settings. `refresh` downloads stored sessions again.
-    `accept` applies republished files even if they remove more than a tenth of a session's rows. `on_event` receives
-    each event of the run.
+    `accept` applies republished files even if they remove more than a tenth of the rows. `on_event` gets each event.
 
-    Works while an event loop is running, as in a notebook. Raises IngestError, and whatever `on_event` raises; that
-    ends the run like a kill, and the next run continues.
+    Works in a notebook. Raises IngestError, and whatever `on_event` raises: that ends the run like a kill.
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
@@ -116,8 +114,7 @@ def run(
     )
     chosen = settings.load(_file(config), flags.settings())
     asked = [dataset or STOCKS_DAY.short] if datasets is None else parse_names("datasets", datasets)
-    kinds = dict.fromkeys(map(named, asked))
-    requests = requests_of(flags, chosen, list(kinds))
+    requests = requests_of(flags, chosen, list(dict.fromkeys(map(named, asked))))
     if tickers is not None:
         tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
@@ -164,9 +161,8 @@ def get_smart_data(
     large as a daily one; Yahoo is not asked for minutes, so missing sessions give a warning. Index `Datetime`, in New
     York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits, and `Adj Close` is the close.
 
-    Works while an event loop is running, as in a notebook. Raises NotFound if there is no data, ActionsUnknown if
-    prices cannot be adjusted, AcrossSeam, UsageError, and other errors below IngestError. Warns (IngestWarning) about
-    missing sessions.
+    Works in a notebook. Raises NotFound if there is no data, ActionsUnknown if prices cannot be adjusted, AcrossSeam,
+    and other IngestErrors. Warns (IngestWarning) about missing sessions.
     """
     from ingest.reading.smart.massive import massive_frame
     from ingest.reading.smart.query import Query, listed_sessions, window_of
@@ -242,15 +238,9 @@ def history(
     from ingest.reading.adjusting.actions import HistoryQuery
 
     wanted, kept, (first, last) = arguments.parse_tickers("tickers", tickers), named(dataset), parse_days(start, end)
+    names = None if columns is None else parse_names("columns", columns)
     query = HistoryQuery(
-        wanted,
-        first,
-        last,
-        adjust=adjust,
-        columns=None if columns is None else parse_names("columns", columns),
-        fetch=fetch,
-        across_gaps=across_seams,
-        errors=errors,
+        wanted, first, last, adjust=adjust, columns=names, fetch=fetch, across_gaps=across_seams, errors=errors
     )
     return stored.history(settings.load(_file(config)), kept, query, on_event)
 
@@ -287,9 +277,8 @@ def scan(
 
     Collecting it returns them sorted by date, ticker and time. Sessions without a file are left out;
     `sources=("massive", "yahoo")` adds the few tickers that are stored for them from Yahoo. Filters on date and ticker
-    limit what is read; filters on time do not. Collecting looks up what is stored, and warns about sessions stored
-    without wanted tickers ([archive] save_others), unless both sources are named. Raises UsageError; collecting raises
-    CacheError.
+    limit what is read; filters on time do not. Collecting raises CacheError, and warns about sessions stored without
+    wanted tickers ([archive] save_others), unless both sources are named.
     """
     from ingest.reading import history as stored
 
