@@ -9,7 +9,7 @@ from ingest.cache import csv_files
 from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.records import Projection
+from ingest.cache.manifest.records import FORMAT_CHANGE, Projection
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.events import Projected
 from ingest.files import batches
@@ -73,7 +73,7 @@ def brought_over(manifest: Manifest) -> str:
     """
     csvs = manifest.csvs.outdated()
     told = "1 tracked CSV is" if csvs == 1 else f"{csvs:,} tracked CSVs are"
-    return f"{told} rewritten once: prices and volumes now have a decimal point in every row (`9709000.0`)" * bool(csvs)
+    return f"{told} rewritten once: {FORMAT_CHANGE}" if csvs else ""
 
 
 def contents(cache: Cache, rows: Sequence[Projection]) -> Iterator[tuple[Projection, bytes]]:

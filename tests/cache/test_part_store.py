@@ -58,9 +58,7 @@ class Promises(RuleBasedStateMachine):
 
     def writers(self):
         """The store and, if other processes can reach it, that of another process."""
-        return (
-            [self.store, pickle.loads(pickle.dumps(self.store))] if isinstance(self.store, LocalParts) else [self.store]
-        )
+        return [self.store, pickle.loads(pickle.dumps(self.store))] if self.shared else [self.store]
 
     @rule(part=st.sampled_from(PARTS), data=st.binary(max_size=40), writer=st.integers(0, 1))
     def stage(self, part, data, writer):

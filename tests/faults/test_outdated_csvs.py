@@ -11,8 +11,11 @@ from story import give_a_column_more, make_outdated
 from test_kills import kill_at_every_step
 
 import ingest
+from ingest.cache.cache import Cache
 from ingest.errors import IngestWarning
 from ingest.maintenance.verify import verify
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.tracked import projection
 
 SAID = "{} rewritten once: prices and volumes now have a decimal point in every row (`9709000.0`)"
 unix = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's own")
@@ -34,6 +37,12 @@ def test_the_next_run_brings_them_over_and_says_so_once(outdated):
     before = place.tiers()
     assert [one for one in outdated.finish(place).notices if "rewritten" in one] == []
     assert place.tiers() == before
+
+
+def test_the_message_has_the_words_of_the_format(outdated, monkeypatch):
+    monkeypatch.setattr(projection, "FORMAT_CHANGE", "dates are in quotes now")
+    with Cache.read(outdated.fresh_copy("words").settings(), STOCKS_DAY) as cache:
+        assert projection.brought_over(cache.manifest) == "2 tracked CSVs are rewritten once: dates are in quotes now"
 
 
 def _adoptable(place, day):

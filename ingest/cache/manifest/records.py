@@ -175,6 +175,9 @@ FORMAT = 1
 """How numbers are written; format 0 was as published, whole numbers without a point. A new format needs a migration
 that marks the CSVs of active tickers dirty."""
 
+FORMAT_CHANGE = "prices and volumes now have a decimal point in every row (`9709000.0`)"
+"""How `FORMAT` differs from the format before it, in words for whoever reads the CSVs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Projection:
