@@ -57,7 +57,10 @@ class PartStore(Protocol):
         ...
 
     def discard(self, staged: PartKey) -> None:
-        """Remove a staged part, if it still exists; the published version stays."""
+        """Remove a staged part, if it still exists; the published version stays.
+
+        Raises CacheError, and changes nothing, for the key of a published part.
+        """
         ...
 
     def sync(self) -> None:
@@ -73,7 +76,10 @@ class PartStore(Protocol):
         ...
 
     def sweep(self) -> int:
-        """Remove all staged parts; returns how many. Only the holder of the lock may call it."""
+        """Remove all staged parts; returns how many. Only the holder of the lock may call it.
+
+        A part that is still being written may count as one: if removed, it stays away when its writing ends.
+        """
         ...
 
     def names(self, tier: Tier) -> frozenset[str]:
