@@ -149,7 +149,7 @@ CHANGED = st.builds(
 
 def any_flags(flags):
     try:
-        assert isinstance(load(flags=flags), Settings)
+        assert isinstance(load(given=flags), Settings)
     except UsageError as error:
         assert str(error)  # noqa: PT017 - both outcomes are right
 

@@ -249,7 +249,7 @@ class TestPatience:
             with one.asked(), one.waiting(60, excused=True, cause="key: SlowDown"):
                 awake(one, 60)
                 one.alive(well=True)
-        with pytest.raises(SourceUnavailable, match=r"alone for 900 s \(key: SlowDown\)"):
+        with pytest.raises(SourceUnavailable, match=r"slow down for 900 s \(key: SlowDown\)"):
             self._watch(one)
 
     def test_waits_of_some_while_others_get_on_are_not_counted(self, awake: Pass) -> None:
