@@ -15,7 +15,7 @@ from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.store import PartStore
-from ingest.market.datasets import Dataset, Tier, part_name
+from ingest.market.datasets import Dataset, Tier
 from ingest.settings import Settings
 from ingest.sources.spool import spool_path
 
@@ -51,10 +51,6 @@ class Layout:
             dataset.folder(settings.quarantine_path),
             dataset.folder(settings.spool_path),
         )
-
-    def quarantined(self, session: date) -> Path:
-        """File for the bytes of a session's refused file."""
-        return self.quarantine / part_name(session)
 
     def download(self, session: date) -> Path:
         """File for a session's partial download, if the object is a large one."""

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from ingest.cache import quarantine
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.cache.parts.store import PartStore, surely_matches
 from ingest.files import durable
-from ingest.market.datasets import Dataset, is_part_name
+from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
 from ingest.settings import Settings
 from ingest.splitting.diff import Correction
@@ -80,7 +81,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     cache.manifest.sessions.commit([one.record for one in batch], corrections, cache.run)
     for one in batch:
         if one.was_refused:
-            durable.remove(cache.quarantined(one.record.session))
+            quarantine.drop(cache, one.record.session)
 
 
 def discard_staged(cache: Cache, unwanted: StagedSession) -> None:
@@ -111,7 +112,7 @@ def recover(cache: Cache) -> None:
     """
     _carry_replacements_through(cache)
     cache.parts.sweep()
-    durable.sweep(cache.quarantine, is_part_name)
+    quarantine.sweep(cache)
     cache.csvs.sweep()
 
 
@@ -127,7 +128,7 @@ def _carry_replacements_through(cache: Cache) -> None:
         corrections: list[Correction] = [correction for _, correction in finished if correction]
         manifest.sessions.commit([record for record, _ in finished], corrections, cache.run)
     for record, _ in finished:  # the killed run may have accepted the file in quarantine
-        durable.remove(cache.quarantined(record.session))
+        quarantine.drop(cache, record.session)
 
 
 def _carry_through(parts: PartStore, record: SessionRecord) -> bool:

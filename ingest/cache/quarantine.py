@@ -1,22 +1,31 @@
-"""The bytes of refused files, kept beside the cache for somebody to look at and perhaps accept."""
+"""The bytes of refused files, kept beside the cache for somebody to look at and perhaps accept.
+
+How they are kept is known here alone: who keeps, reads, lists or drops one calls this module.
+"""
 
 from datetime import date
 from pathlib import Path
 
-from ingest.cache.cache import Cache
+from ingest.cache.cache import Cache, Layout
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.files import durable, opening
 from ingest.files.hashing import md5_of, sha256_of
+from ingest.market.datasets import is_part_name, part_name
 from ingest.sources.base import Body, looks_like_md5
 
 
-def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
+def file_of(layout: Layout, session: date) -> Path:
+    """Where the bytes of a session's refused file are kept, if it has one."""
+    return layout.quarantine / part_name(session)
+
+
+def keep(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
     """Keep the bytes of a refused file, and record it. Raises CacheError.
 
     A kill before the record leaves bytes that the manifest does not know: the next run refuses and keeps the file
     again.
     """
-    path, size = cache.quarantined(session), body.size
+    path, size = file_of(cache, session), body.size
     durable.make_folder(cache.quarantine)
     if body.path is None:
         durable.replace(path, body.data)
@@ -28,8 +37,43 @@ def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptabl
     cache.manifest.replacements.quarantine(kept, cache.run)
 
 
-def wrong_with(path: Path, one: QuarantinedFile) -> str | None:
+def drop(layout: Layout, session: date) -> None:
+    """Remove the bytes of a session's refused file, if there are any; the caller has made the record say so."""
+    durable.remove(file_of(layout, session))
+
+
+def body_of(layout: Layout, one: QuarantinedFile, large: int) -> Body:
+    """The refused bytes, as the source sent them; those of a file of at least `large` bytes stay in it.
+
+    Raises CacheError.
+    """
+    path, modified = file_of(layout, one.session), one.last_modified or ""
+    with durable.translated("read", path):
+        is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag
+        if opening.size(path) >= large:
+            return Body(b"", one.etag, modified, is_md5, path)
+        return Body(opening.read(path), one.etag, modified, is_md5)
+
+
+def names(layout: Layout) -> list[str]:
+    """Names of the files kept, known to the manifest or not. Raises CacheError."""
+    with durable.translated("look into", layout.quarantine):
+        return opening.names(layout.quarantine, "*.csv.gz")
+
+
+def leftovers(layout: Layout) -> list[str]:
+    """Names of the temporary files that killed runs left. Raises CacheError."""
+    return [path.name for path in durable.leftovers(layout.quarantine, is_part_name)]
+
+
+def sweep(layout: Layout) -> None:
+    """Remove these temporary files. Only the holder of the lock may call it. Raises CacheError."""
+    durable.sweep(layout.quarantine, is_part_name)
+
+
+def wrong_with(layout: Layout, one: QuarantinedFile) -> str | None:
     """How a kept file differs from the one that was refused, in words; None if it does not. Raises OSError."""
+    path = file_of(layout, one.session)
     if not opening.is_there(path):
         return "it is gone"
     size = opening.size(path)

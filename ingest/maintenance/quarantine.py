@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ingest.cache import lock
+from ingest.cache import lock, quarantine
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import commit, for_run, for_writing
 from ingest.cache.manifest import Held
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cache.parts import members
-from ingest.cache.quarantine import wrong_with
 from ingest.errors import CacheError, UnreadableFile, UsageError, printable
 from ingest.files import durable
 from ingest.files import opening as files
-from ingest.files.hashing import md5_of
 from ingest.finding import Finding
 from ingest.hints import Call, call
 from ingest.market.catalogue import STOCKS_DAY
@@ -31,7 +29,7 @@ from ingest.planning.plan import Decision
 from ingest.planning.request import Request
 from ingest.settings import Settings
 from ingest.settings.tuning import Tuning
-from ingest.sources.base import Body, looks_like_md5
+from ingest.sources.base import Body
 from ingest.tracked.update import Say, bring_up_to_date
 
 _GZIP = b"\x1f\x8b"
@@ -117,8 +115,8 @@ def _refuse_unknown(dataset: Dataset, unknown: Collection[date]) -> None:
 def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) -> Refused:
     """Inspect a session's refused file; writes nothing. Raises UsageError if it is not in quarantine, CacheError."""
     (one,) = in_quarantine(settings, [session], dataset)
-    path = Layout.of(settings, dataset).quarantined(session)
-    body = _kept(dataset, path, one, settings.tuning)
+    layout = Layout.of(settings, dataset)
+    path, body = quarantine.file_of(layout, session), _kept(layout, one, settings.tuning)
     loss = _loss(settings, one, body, dataset) if one.acceptable else None
     return Refused(one, str(path), _opening(path), loss)
 
@@ -136,7 +134,7 @@ def accept(settings: Settings, request: Request, sessions: Collection[date], say
         with for_run(settings, request.dataset, request.window) as cache:
             left = [one for one in cache.manifest.replacements.in_quarantine() if one.session in sessions]
             for session in set(sessions) - {one.session for one in left}:
-                durable.remove(cache.quarantined(session))  # a killed acceptance may not have done this
+                quarantine.drop(cache, session)  # a killed acceptance may not have done this
             accepting = _Accepting(settings, request, cache)
             done = [accepting.take(one) for one in left]
             bring_up_to_date(cache, settings, request.tracked, say)
@@ -158,7 +156,7 @@ def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFil
         if not one.acceptable:
             raise _unreadable(dataset, one.session, one.reason)
     for one in chosen:
-        _check_bytes(dataset, Layout.of(settings, dataset).quarantined(one.session), one)
+        _check_bytes(Layout.of(settings, dataset), one)
 
 
 def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
@@ -180,7 +178,7 @@ class _Accepting:
     def take(self, one: QuarantinedFile) -> Accepted:
         """Store this version of the session, as a run would."""
         tuning = self._settings.tuning
-        body = _kept(self._request.dataset, self._cache.quarantined(one.session), one, tuning)
+        body = _kept(self._cache, one, tuning)
         held = self._states.get(one.session, Held())
         tracked = self._request.tracked | held.tracked
         keep_rest = self._settings.archive.save_others or held.archive_kept
@@ -200,25 +198,18 @@ class _Accepting:
         return Accepted(one.session, len(change.removed), len(change.added), found)
 
 
-def _check_bytes(dataset: Dataset, path: Path, one: QuarantinedFile) -> None:
+def _check_bytes(layout: Layout, one: QuarantinedFile) -> None:
+    path = quarantine.file_of(layout, one.session)
     with durable.translated("read", path):
-        why = wrong_with(path, one)
+        why = quarantine.wrong_with(layout, one)
     if why:
-        raise CacheError(f"the quarantined file {path} cannot be used: {why}", _retry(dataset, one.session))
+        raise CacheError(f"the quarantined file {path} cannot be used: {why}", _retry(layout.dataset, one.session))
 
 
-def _kept(dataset: Dataset, path: Path, one: QuarantinedFile, tuning: Tuning) -> Body:
-    """The refused bytes, as the source sent them; those of a large file stay in it.
-
-    Raises CacheError if they are gone.
-    """
-    _check_bytes(dataset, path, one)
-    modified = one.last_modified or ""
-    with durable.translated("read", path):
-        is_md5 = not looks_like_md5(one.etag) or md5_of(path) == one.etag
-        if files.size(path) >= tuning.large:
-            return Body(b"", one.etag, modified, is_md5, path)
-        return Body(files.read(path), one.etag, modified, is_md5)
+def _kept(layout: Layout, one: QuarantinedFile, tuning: Tuning) -> Body:
+    """The refused bytes, as the source sent them. Raises CacheError if they are gone, or are others."""
+    _check_bytes(layout, one)
+    return quarantine.body_of(layout, one, tuning.large)
 
 
 def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ingest.cache import lock, rebuild
+from ingest.cache import lock, quarantine, rebuild
 from ingest.cache.cache import Cache, Layout, part_folders
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Manifest
@@ -84,6 +84,7 @@ class _Mending:
 
     def __init__(self, settings: Settings, request: Request, cache: Cache, say: Say) -> None:
         self._settings, self._request, self._cache, self._tell = settings, request, cache, say
+        # Only in folders can something else be in a part's place: no PartStore has to clear it away.
         self._folders = part_folders(settings, cache.dataset)
         self.deeds = 0
 
@@ -125,7 +126,7 @@ class _Mending:
         elif problem.about == "session" and problem.session:
             yield from (folder / part_name(problem.session) for folder in self._folders.values())
         elif problem.about == "quarantine" and problem.session:
-            yield self._cache.quarantined(problem.session)
+            yield quarantine.file_of(self._cache, problem.session)
 
     def _clear(self, path: Path) -> None:
         """Move anything that is not a file out of the way: no rename replaces a folder, and a link hides it."""

@@ -112,7 +112,7 @@ def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[Sessi
         commit(cache, staged)
     for result in results:
         if isinstance(result, Refused):
-            quarantine.keep_refused(cache, result.job.session, result.body, result.reason, result.acceptable)
+            quarantine.keep(cache, result.job.session, result.body, result.reason, result.acceptable)
         if result.job.spool and not isinstance(result, Failed):
             spool.discard(result.job.spool)
     cache.manifest.sessions.answered(list(_answers(results)), cache.run)
@@ -146,7 +146,7 @@ def _event(result: SessionResult, cache: Cache) -> events.Ended:
         case Staged():
             return _committed(result.session, decision.reason)
         case Refused():
-            path = str(cache.quarantined(decision.session))
+            path = str(quarantine.file_of(cache, decision.session))
             return events.Quarantined(decision.session, result.reason, path, result.acceptable, cache.dataset.short)
         case Forbidden():
             return events.Forbidden(decision.session)

@@ -12,6 +12,7 @@ from pipeline_kit import Place, Wire, assert_same, flat, key
 from runs_kit import DAYS, SPAN
 
 from ingest import events, finding
+from ingest.cache import quarantine
 from ingest.cache.manifest.database import Database
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -320,6 +321,20 @@ def test_accept_applies_the_kept_bytes_without_the_network(held_back, offline):
     again = held_back.run(*SPAN)
     assert (again.gets, again.finished.exit_code) == ([], 0)
     assert verify(held_back.settings(), deep=True).problems == ()
+
+
+@pytest.mark.parametrize("command", [("quarantine", "accept", DAY), ("run", "--accept", *SPANNING)])
+def test_what_is_kept_beside_the_bytes_goes_with_them(held_back, command, monkeypatch):
+    beside, drop = kept(held_back).with_suffix(".why"), quarantine.drop
+    beside.write_text("it would remove rows")
+
+    def drop_both(layout, session):
+        drop(layout, session)
+        beside.unlink()
+
+    monkeypatch.setattr(quarantine, "drop", drop_both)
+    assert held_back.here(*command).code == 0
+    assert [*kept(held_back).parent.iterdir()] == []
 
 
 def test_accept_leaves_what_a_run_that_accepts_leaves(held_back, tmp_path):

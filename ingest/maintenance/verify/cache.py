@@ -10,12 +10,11 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from ingest.cache import steady
+from ingest.cache import quarantine, steady
 from ingest.cache.cache import Cache
 from ingest.cache.lock import is_claimed
 from ingest.cache.manifest import Held, Manifest, SessionRecord
 from ingest.cache.manifest.records import Projection
-from ingest.cache.quarantine import wrong_with
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import opening as files
 from ingest.maintenance.verify import csvs, orphans, session
@@ -163,10 +162,10 @@ class _Verifying:
     def _refused(self) -> Iterator[Problem]:
         """Files in quarantine that are not what was refused."""
         for one in self._manifest.replacements.in_quarantine():
-            path = self.cache.quarantined(one.session)
+            path = quarantine.file_of(self.cache, one.session)
             name = f"{path.parent.name}/{path.name}"
             try:
-                why = wrong_with(path, one)
+                why = quarantine.wrong_with(self.cache, one)
             except OSError as error:
                 why = files.why_unread(error)
             if why:

@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path, PurePath
 
+from ingest.cache import quarantine
 from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Held, Manifest
 from ingest.cache.parts.store import PartStore
 from ingest.files import durable, opening
 from ingest.maintenance.verify.problems import About, Problem
-from ingest.market.datasets import TIERS, Tier, is_part_name, part_name, session_of
+from ingest.market.datasets import TIERS, Tier, part_name, session_of
 
 _UNKNOWN_CSV = "it belongs to no ticker that is or was tracked"
 _UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its session again"
@@ -19,20 +20,26 @@ _UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its sess
 
 def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
-    manifest, tracked, quarantine = cache.manifest, cache.csvs, cache.quarantine
+    manifest, tracked = cache.manifest, cache.csvs
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {tracked.file(ticker).name for ticker in manifest.csvs.states()}
-    refused = {part_name(one.session) for one in manifest.replacements.in_quarantine()}
     yield from _unknown_parts(cache.parts, "tracked", committed)
     yield from _unknown_parts(cache.parts, "archive", whole)
     yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
     yield from _months(tracked, manifest)
-    yield from _unknown("quarantine", quarantine, "*.csv.gz", refused, "it belongs to no quarantined session")
+    yield from _unknown_refused(cache)
     for tier in TIERS:
         yield from _left(cache.parts.place(tier), cache.parts.leftovers(tier))
-    for folder, ours in ((quarantine, is_part_name), *((folder, tracked.has_name) for folder in tracked.folders())):
-        yield from _left(str(folder), [path.name for path in durable.leftovers(folder, ours)])
+    yield from _left(str(cache.quarantine), quarantine.leftovers(cache))
+    for folder in tracked.folders():
+        yield from _left(str(folder), [path.name for path in durable.leftovers(folder, tracked.has_name)])
+
+
+def _unknown_refused(cache: Cache) -> Iterator[Problem]:
+    known = {quarantine.file_of(cache, one.session).name for one in cache.manifest.replacements.in_quarantine()}
+    place, names = str(cache.quarantine), quarantine.names(cache)
+    return _strangers("quarantine", place, names, known, "it belongs to no quarantined session")
 
 
 def _left(place: str, names: Iterable[str]) -> Iterator[Problem]:
