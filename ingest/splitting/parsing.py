@@ -29,6 +29,9 @@ LINE_COST = 400
 MAX_LINES = (160 << 20) // LINE_COST
 """Most lines of a text that is split at once; longer texts are split in chunks."""
 
+_STAMP = "stamp"
+"""The column of `parse` with the stamps of rows that have no times of their own, if all of them are numbers."""
+
 _MAX_CELLS = 500_000
 """Most fields held as text at once, some 20 bytes each even if empty: a header may name a thousand columns."""
 
@@ -85,12 +88,12 @@ def parse(text: bytes, header: Header, tracked: frozenset[str], timed: bool = Fa
     schema = {name: pl.Float64 if name in header.numbers else pl.String for name in header.columns}
     columns: list[str | pl.Expr] = ["ticker", *header.numbers, *header.marks, is_tracked(tracked).alias("tracked")]
     time = header.time
-    if not timed or time not in header.columns:
+    if time not in header.columns or not (timed or header.stamp == time):
         return read_rows(text, schema, columns)
     try:
-        return read_rows(text, {**schema, time: pl.Int64}, [*columns, time])
+        return read_rows(text, {**schema, time: pl.Int64}, [*columns, pl.col(time).alias(time if timed else _STAMP)])
     except UnreadableFile:  # a time that is not a number must not make the file unreadable
-        return read_rows(text, schema, [*columns, of_text(pl.col(time))])
+        return read_rows(text, schema, [*columns, of_text(pl.col(time))] if timed else columns)
 
 
 def is_tracked(tracked: frozenset[str]) -> pl.Expr:
@@ -109,6 +112,8 @@ def stamps(text: bytes, header: Header, frame: pl.DataFrame) -> Mapping[str, int
     rows = frame.height
     if dated_by_time(header, frame) or header.stamp not in header.columns or not rows:
         return {}
+    if _STAMP in frame.columns and (only := _only_value(frame[_STAMP])) is not None:
+        return {str(only): rows}
     end = text.find(b"\n", len(header.line))
     first = text[len(header.line) : end if end >= 0 else len(text)].split(b",")
     stamp = first[place] if (place := header.columns.index(header.stamp)) < len(first) else b""
@@ -117,6 +122,12 @@ def stamps(text: bytes, header: Header, frame: pl.DataFrame) -> Mapping[str, int
         return {stamp.decode(): rows}
     found = read_rows(text, dict.fromkeys(header.columns, pl.String), [pl.col(header.stamp).fill_null("")])
     return dict(found.to_series().value_counts().iter_rows())
+
+
+def _only_value(numbers: pl.Series) -> int | None:
+    """The number that all of them are."""
+    least = numbers.min()
+    return least if isinstance(least, int) and least == numbers.max() and not numbers.null_count() else None
 
 
 def chosen_lines(text: bytes, edges: Offsets, chosen: Mask) -> tuple[list[memoryview], Offsets]:

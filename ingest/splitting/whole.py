@@ -9,7 +9,6 @@ Texts that are too large for this go through `streamed`, with the same result.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -18,59 +17,34 @@ from ingest import finding
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
 from ingest.splitting.checks import misshapen, nameless, numbers
-from ingest.splitting.chunks import line_edges
+from ingest.splitting.parsed import ParsedText, parsed
 from ingest.splitting.parsing import (
-    Cut,
-    Header,
     Mask,
     chosen_lines,
-    parse,
-    read_header,
     rewritten,
     stamps,
     written_header,
 )
-from ingest.splitting.part_text import Offsets, PartText
+from ingest.splitting.part_text import PartText
 from ingest.splitting.placing import Placing
 from ingest.splitting.repeats import in_one_unit, may_repeat, repeats
 from ingest.splitting.result import SplitResult, SplitSpec
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """A text with its rows, which of them are tracked, and where its lines end.
-
-    `ordered`: the rows are sorted by ticker, bytewise.
-    """
-
-    text: bytes
-    header: Header
-    rows: pl.DataFrame
-    tracked: Mask
-    edges: Offsets
-    ordered: bool
-
-    @property
-    def cut(self) -> Cut:
-        """How to split it: by lines, if each line is a row."""
-        return "lines" if len(self.edges) - 1 == self.rows.height else "polars"
-
-    @property
-    def times(self) -> pl.Series | None:
-        """The rows' start times, if rows have times of their own."""
-        return self.rows[self.header.time] if self.header.time in self.rows.columns else None
-
-
 def split(text: bytes, spec: SplitSpec) -> SplitResult:
     """Split a day's text; raises UnreadableFile with the reason if it is not a file of this dataset and session."""
-    day = _parsed(text, spec.tracked, spec.dataset)
+    return split_parsed(parsed(text, spec.tracked, spec.dataset), spec)
+
+
+def split_parsed(day: ParsedText, spec: SplitSpec) -> SplitResult:
+    """Split a text that has been parsed; raises UnreadableFile as `split` does."""
     return SplitResult(
         header=day.header,
         source_rows=day.rows.height,
         tracked_rows=np.flatnonzero(day.tracked).astype("<u4").tobytes(),
         cut=day.cut,
         findings=(*_findings(day, spec.dataset), *_misplaced(day, spec)),
-        text_sha256=hashlib.sha256(text).hexdigest(),
+        text_sha256=hashlib.sha256(day.text).hexdigest(),
         ordered=day.ordered and day.cut == "lines",
         texts=_parts(day, spec.keep_rest),
     )
@@ -78,30 +52,16 @@ def split(text: bytes, spec: SplitSpec) -> SplitResult:
 
 def parts(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Mapping[Tier, PartText]:
     """Only the parts of a text; its rows are not checked. Raises UnreadableFile."""
-    return _parts(_parsed(text, tracked, dataset), keep_rest)
+    return _parts(parsed(text, tracked, dataset), keep_rest)
 
 
-def _parsed(text: bytes, tracked: frozenset[str], dataset: Dataset) -> _Parsed:
-    header = read_header(text, dataset)
-    rows = parse(text, header, tracked, timed=dataset.kind.timed)
-    tickers = rows["ticker"]
-    return _Parsed(
-        text,
-        header,
-        rows,
-        tracked=rows["tracked"].to_numpy(),
-        edges=line_edges(text, len(header.line)),
-        ordered=not tickers.has_nulls() and tickers.is_sorted(),
-    )
-
-
-def _parts(day: _Parsed, keep_rest: bool) -> dict[Tier, PartText]:
+def _parts(day: ParsedText, keep_rest: bool) -> dict[Tier, PartText]:
     cut = _cut_lines if day.cut == "lines" else _cut_rows
     tracked = cut(day, day.tracked)
     return {"tracked": tracked, "archive": cut(day, ~day.tracked)} if keep_rest else {"tracked": tracked}
 
 
-def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
+def _findings(day: ParsedText, dataset: Dataset) -> Iterator[Finding]:
     yield from finding.finding_on(finding.UNKNOWN_COLUMN, day.header.unknown)
     keys, rows = dataset.kind.identity, in_one_unit(day.rows, dataset.kind.time)
     if may_repeat(rows, keys, day.ordered):
@@ -111,21 +71,21 @@ def _findings(day: _Parsed, dataset: Dataset) -> Iterator[Finding]:
     yield from numbers(day.rows, dataset.kind, dataset.signed)
 
 
-def _misplaced(day: _Parsed, spec: SplitSpec) -> Iterator[Finding]:
+def _misplaced(day: ParsedText, spec: SplitSpec) -> Iterator[Finding]:
     """Findings on the timestamps. Raises UnreadableFile if no bar can start in the session."""
     placing = Placing(spec.dataset, spec.session)
     yield from placing.add(stamps(day.text, day.header, day.rows), day.times)
     placing.check()
 
 
-def _cut_lines(day: _Parsed, mask: Mask) -> PartText:
+def _cut_lines(day: ParsedText, mask: Mask) -> PartText:
     """Cut at line ends: neighbouring rows are joined, and nothing is reformatted."""
     first, (stretches, lengths) = day.header.line, chosen_lines(day.text, day.edges, mask)
     starts = len(first) + np.cumsum(lengths) - lengths
     return PartText(b"".join([first, *stretches]), starts, day.rows["ticker"].filter(pl.Series(mask)), day.ordered)
 
 
-def _cut_rows(day: _Parsed, mask: Mask) -> PartText:
+def _cut_rows(day: ParsedText, mask: Mask) -> PartText:
     """Write the rows again, each field with its original text; lines of such a part need not be rows."""
     lines = b"".join([written_header(day.header), *(part for _, part in rewritten(day.text, day.header, mask))])
     return PartText(lines, np.zeros(0, np.int64), day.rows["ticker"].filter(pl.Series(mask)), ordered=False)
