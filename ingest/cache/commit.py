@@ -1,9 +1,9 @@
 """The cache as a run writes it: parts published, the manifest committed, interrupted replacements completed.
 
-The commit protocol is here and nowhere else. New session: parts staged → published → folders synced → transaction.
-Replacement of a stored session: staged → folders synced → intent with the difference → published → folders synced →
-transaction, which also drops the intent. A kill before the intent leaves the old session; a kill after it leaves the
-new one, since `recover` completes the replacement.
+The commit protocol is here and nowhere else. New session: parts staged → synced → published → folders synced →
+transaction. Replacement of a stored session: staged → synced, with their folders → intent with the difference →
+published → folders synced → transaction, which also drops the intent. A kill before the intent leaves the old session;
+a kill after it leaves the new one, since `recover` completes the replacement.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ from ingest.splitting.diff import Correction
 
 @dataclass(frozen=True, slots=True)
 class StagedSession:
-    """A session whose parts are staged: durable under temporary names, ready to be published and committed.
+    """A session whose parts are staged: written under temporary names, ready to be published and committed.
 
     `staged` holds the keys of the parts that are not already in place, byte for byte: the session is a value and may
     come from another process. `replaces` says whether a version of the session is stored, which has to stay whole until
@@ -70,6 +70,7 @@ def _opened(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 
 def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     """Commit staged sessions, all in one transaction. Raises CacheError."""
+    cache.parts.sync_staged([part for one in batch for part in one.staged])
     if replacing := [one for one in batch if one.replaces]:
         cache.parts.sync()
         cache.manifest.replacements.intend([(one.record, one.correction) for one in replacing])

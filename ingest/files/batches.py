@@ -54,9 +54,7 @@ class Batch:
 
     def end(self) -> None:
         """Replace the files, durably. Raises CacheError."""
-        _sync_all(
-            [path.parent for path in self._staged], [durable.temporary(path) for path in self._staged], _sync_file
-        )
+        sync_files([durable.temporary(path) for path in self._staged])
         for path in self._staged:
             durable.publish(path)
         self._folders.update(path.parent for path in self._staged)
@@ -81,6 +79,11 @@ def together(most: int = _MOST) -> Iterator[Batch]:
         with suppress(CacheError):  # the actual error has been reported
             batch.drop()
         raise
+
+
+def sync_files(files: Sequence[Path]) -> None:
+    """Make the contents of files durable. Raises CacheError."""
+    _sync_all([path.parent for path in files], files, _sync_file)
 
 
 def _sync_all(folders: Collection[Path], each: Sequence[Path], sync: Callable[[Path], None]) -> None:

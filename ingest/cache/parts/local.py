@@ -13,7 +13,7 @@ from pathlib import Path
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.store import Opened, PartStore, Staging
 from ingest.errors import CacheError
-from ingest.files import durable, opening, rights
+from ingest.files import batches, durable, opening, rights
 from ingest.market.datasets import TIERS, Tier, is_part_name, part_name
 
 
@@ -48,7 +48,7 @@ class LocalParts(PartStore):
     def stage(self, session: date, tier: Tier, data: bytes) -> PartKey:
         """See `PartStore`."""
         path, key = self._another(session, tier)
-        durable.stage(path, data, under=path.with_name(key.staged))
+        durable.stage(path, data, sync=False, under=path.with_name(key.staged))
         return key
 
     @contextmanager
@@ -61,6 +61,10 @@ class LocalParts(PartStore):
     def _another(self, session: date, tier: Tier) -> tuple[Path, PartKey]:
         path = self._published(session, tier)
         return path, PartKey(session, tier, durable.another(path).name)
+
+    def sync_staged(self, staged: Sequence[PartKey]) -> None:
+        """See `PartStore`: many files take one call, if the file system has one."""
+        batches.sync_files([self.path(key) for key in staged])
 
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`."""

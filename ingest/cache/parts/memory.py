@@ -49,6 +49,9 @@ class MemoryParts(PartStore):
             if key in self._held:  # it may have been swept meanwhile
                 self._held[key] = bytes(text)
 
+    def sync_staged(self, staged: Sequence[PartKey]) -> None:
+        """See `PartStore`."""
+
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`."""
         self._refuse_published(staged)

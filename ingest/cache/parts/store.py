@@ -42,11 +42,18 @@ class PartStore(Protocol):
         ...
 
     def stage(self, session: date, tier: Tier, data: bytes) -> PartKey:
-        """Write a part and make its bytes durable. Each call, in whichever process, gets a name of its own."""
+        """Write a part; its bytes are durable once `sync_staged` has returned.
+
+        Each call, in whichever process, gets a name of its own.
+        """
         ...
 
     def staging(self, session: date, tier: Tier) -> AbstractContextManager[Staging]:
         """Like `stage`, bit by bit: durable once the block has ended; removed if it ends with an error."""
+        ...
+
+    def sync_staged(self, staged: Sequence[PartKey]) -> None:
+        """Make the bytes of staged parts durable, all at once."""
         ...
 
     def publish(self, staged: PartKey) -> None:
