@@ -1,7 +1,7 @@
 """Massive's flat files over S3: one client per run, one attempt per call."""
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.massive import ranges
 from ingest.sources.massive.credentials import credentials_file
+from ingest.sources.massive.direct import ObjectGetter
 from ingest.sources.massive.intermediaries import NOT_S3, closing_what_fails, know_who_answers
 from ingest.sources.massive.s3_errors import ahead_of, answering, iso, status_of, translating
 from ingest.sources.massive.signing import TooSlow, signing_keys
@@ -39,11 +40,12 @@ _MAX_BODY = 1 << 30
 class MassiveSource:
     """An open client; made by `connect`."""
 
-    def __init__(self, client: Any, bucket: str, keys: Any, tuning: Tuning) -> None:
+    def __init__(self, client: Any, bucket: str, keys: Any, tuning: Tuning, objects: ObjectGetter | None) -> None:
         self._client = client
         self._bucket = bucket
         self._keys = keys
         self._tuning = tuning
+        self._objects = objects
         self._mismatched: dict[str, str] = {}
         self._matched = True
         self.requests = 0
@@ -96,7 +98,7 @@ class MassiveSource:
     async def fetch(self, item: RemoteObject) -> Body:
         """One object, whole: its length is checked, and its md5 if the ETag is one."""
         with self._asking(item.key):
-            answer = await self._call(item.key, "get_object", Key=item.key)
+            answer = await self._whole_object(item.key)
             async with answer["Body"] as stream:
                 same = etag_of(answer.get("ETag")) == item.etag
                 data = await _whole(stream.content, item.key, item.size if same else max(2 * item.size, _MAX_NEWER))
@@ -166,12 +168,19 @@ class MassiveSource:
             raise Disrupted(f"{key}: the body's md5 is not the ETag")
         return False
 
+    async def _whole_object(self, key: str) -> Mapping[str, Any]:
+        if self._objects is None:
+            return await self._call(key, "get_object", Key=key)
+        return await self._counted(key, self._objects.get(key))
+
     async def _call(self, what: str, operation: str, **asked: object) -> Mapping[str, Any]:
+        return await self._counted(what, getattr(self._client, operation)(Bucket=self._bucket, **asked))
+
+    async def _counted(self, what: str, request: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
         """One request, counted; an answer that cannot be read is Disrupted, botocore's own errors pass through."""
         self.requests += 1
         with answering(what), closing_what_fails():
-            answer: Mapping[str, Any] = await getattr(self._client, operation)(Bucket=self._bucket, **asked)
-        return answer
+            return await request
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
@@ -207,7 +216,9 @@ async def connect(settings: SourceSettings, tuning: Tuning = DEFAULT) -> AsyncIt
         _share_endpoint(client)
         ranges.accept_if_range(client)
         know_who_answers(client)
-        yield MassiveSource(client, settings.bucket, keys, tuning)
+        # Checksums of S3's own are checked by the client.
+        objects = ObjectGetter(client, settings.bucket, keys) if settings.checksums == "when_required" else None
+        yield MassiveSource(client, settings.bucket, keys, tuning, objects)
 
 
 def _unusable(error: Exception) -> str:
