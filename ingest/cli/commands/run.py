@@ -12,6 +12,7 @@ import anyio
 from ingest import settings
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
+from ingest.cli.memory import keep_freed_memory
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
 from ingest.cli.rendering.hints import flag_named
@@ -79,6 +80,7 @@ def _tune() -> None:
     # Sessions are split in parallel: within one small file more threads only wait for each other, while a single one
     # would parse one session at a time.
     os.environ.setdefault("POLARS_MAX_THREADS", "2")
+    keep_freed_memory()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
