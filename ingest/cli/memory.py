@@ -3,13 +3,13 @@
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT = 128 << 20
+_KEPT = 32 << 20
 _MOST_MAPPED = 32 << 20
 """glibc accepts no larger one."""
 
 
 def keep_freed_memory() -> None:
-    """Keep up to 128 MiB of freed memory instead of returning it, where the C library can.
+    """Keep up to 32 MiB of freed memory in each arena instead of returning it, where the C library can.
 
     A run needs the same few megabytes again for each batch of sessions. Returned, each page comes back cleared, at the
     cost of a page fault.

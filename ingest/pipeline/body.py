@@ -14,6 +14,7 @@ from ingest.cache.parts import members
 from ingest.files import durable, opening
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
+from ingest.splitting.parsed import ParsedText
 from ingest.splitting.parsing import LINE_COST
 from ingest.splitting.streamed import Pieces
 
@@ -36,26 +37,29 @@ class SessionText:
     """The text of a session's file; whether it is large was decided once, when this was made.
 
     `whole` is the whole text if it may be split at once, else None. `pieces` returns it again on each call, in either
-    case; it raises UnreadableFile, and CacheError for a download in a file.
+    case; it raises UnreadableFile, and CacheError for a download in a file. `cost` is the memory, in bytes, that
+    splitting a whole text takes. `parsed` has its rows, if it was parsed together with others.
     """
 
     whole: bytes | None
     pieces: Pieces
+    cost: int = 0
+    parsed: ParsedText | None = None
 
 
 def text_of(body: Body, max_unpacked: int, tuning: Tuning, granted: int | None = None) -> SessionText:
     """Text of a download, which may take `granted` bytes of memory. Raises UnreadableFile and Costly."""
-    whole = _whole(body, max_unpacked, tuning, tuning.most_granted if granted is None else granted)
-    return SessionText(whole, lambda: pieces_of(body, max_unpacked, tuning.piece))
+    whole, cost = _whole(body, max_unpacked, tuning, tuning.most_granted if granted is None else granted)
+    return SessionText(whole, lambda: pieces_of(body, max_unpacked, tuning.piece), cost)
 
 
-def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> bytes | None:
-    """The whole text; None if it is to be read in chunks.
+def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> tuple[bytes | None, int]:
+    """The whole text, and its cost; None if it is to be read in chunks.
 
     Until the cost of a text is known, no more of it is held in memory than is granted.
     """
     if body.path:
-        return None
+        return None, 0
     most = min(granted, tuning.at_once) // _BYTE_COST
     try:
         text = members.unpack(body.data, min(max_unpacked, most))
@@ -63,12 +67,12 @@ def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> bytes
         if max_unpacked <= most:
             raise
     else:
-        if cost_of([text], tuning.at_once) <= granted:
-            return text
+        if (cost := cost_of([text], tuning.at_once)) <= granted:
+            return text, cost
     need = cost_of(pieces_of(body, max_unpacked, tuning.piece), tuning.at_once)
     if (need := need if need <= tuning.at_once else tuning.in_chunks) > granted:
         raise Costly(need)
-    return None
+    return None, 0
 
 
 def cost_of(pieces: Iterable[bytes], most: int) -> int:

@@ -13,11 +13,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ingest import errors, events
+from ingest.cache.commit import StagedSession
 from ingest.errors import Disrupted, LosesRows, NotFound, Stopped, Throttled, UnreadableFile
 from ingest.pipeline.body import Costly
 from ingest.pipeline.committer import Ended, Executor, Results
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
 from ingest.pipeline.worker import prepare
+from ingest.pipeline.workers import Workers
 from ingest.settings import Limits
 from ingest.sources import downloading, spool
 from ingest.sources.base import Body
@@ -34,6 +36,7 @@ class LocalExecutor(Executor):
         self._under_way = UnderWay()
         cores = os.cpu_count() or 1
         self._workers = anyio.CapacityLimiter(cores + self._tuning.spare_workers)
+        self._small = Workers(cores + self._tuning.spare_small_workers, self._tuning)
         self._spooled_workers = anyio.CapacityLimiter(cores)
         together = max(self._tuning.min_spooled, 2 * cores)
         self._spooled = max(self._tuning.in_flight_spooled, limits.max_bytes_in_flight // together)
@@ -109,14 +112,19 @@ class LocalExecutor(Executor):
         """Split a file. If it needs more memory than is granted, split it again once that much is available."""
         # Large files are split in chunks, and no more of them at once than there are cores.
         granted = granted or (self._tuning.in_chunks if job.spool else self._tuning.ordinary)
-        workers = self._spooled_workers if job.spool else self._workers
         try:
             with anyio.CancelScope(shield=True):
                 try:
-                    staged = await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)
+                    staged = await self._staged(job, body, granted)
                 except Costly as error:
                     async with self._budget.more(error.cost):
                         return await self._split(job, body, error.cost)
         except UnreadableFile as error:
             return Refused(job, body, error.message, acceptable=isinstance(error, LosesRows))
         return Staged(job, staged)
+
+    async def _staged(self, job: Job, body: Body, granted: int) -> StagedSession:
+        if granted <= self._tuning.ordinary:
+            return await self._small.prepare(job, body)
+        workers = self._spooled_workers if job.spool else self._workers
+        return await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)

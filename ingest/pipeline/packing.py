@@ -19,6 +19,7 @@ from ingest.market.datasets import TIERS, Tier
 from ingest.pipeline.body import SessionText
 from ingest.pipeline.task import Job
 from ingest.splitting import streamed, whole
+from ingest.splitting.parsed import ParsedText
 from ingest.splitting.result import SplitResult
 from ingest.splitting.streamed import Pieces
 
@@ -41,17 +42,18 @@ class Parts(Protocol):
 
 def parts_of(job: Job, text: SessionText, open_files: ExitStack) -> Parts:
     """The parts of a text, by its size; `open_files` removes half-written files if the work ends early."""
-    return _AsTheyCome(job, text.pieces, open_files) if text.whole is None else _InMemory(job, text.whole)
+    return _AsTheyCome(job, text.pieces, open_files) if text.whole is None else _InMemory(job, text.whole, text.parsed)
 
 
 class _InMemory(Parts):
     """Written at the end, and only what changed."""
 
-    def __init__(self, job: Job, text: bytes) -> None:
-        self._job, self._text = job, text
+    def __init__(self, job: Job, text: bytes, parsed: ParsedText | None) -> None:
+        self._job, self._text, self._parsed = job, text, parsed
 
     def split(self) -> SplitResult:
-        found = whole.split(self._text, self._job.spec)
+        spec, parsed = self._job.spec, self._parsed
+        found = whole.split_parsed(parsed, spec) if parsed else whole.split(self._text, spec)
         self.packed = {tier: parts.pack_part(part) for tier, part in found.texts.items()}
         return found
 

@@ -1,7 +1,9 @@
 """Turns one session's download into two staged parts and the record to commit them. Runs in a worker thread."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ingest import finding
 from ingest.cache.commit import StagedSession
@@ -9,11 +11,12 @@ from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts.parts import PackedPart
 from ingest.finding import Finding
 from ingest.market.datasets import Tier
-from ingest.pipeline.body import text_of
+from ingest.pipeline.body import SessionText, text_of
 from ingest.pipeline.packing import parts_of
 from ingest.pipeline.replacement import corrected
 from ingest.pipeline.task import Job
 from ingest.sources.base import Body
+from ingest.splitting.parsed import parsed_together
 from ingest.splitting.result import SplitResult
 
 
@@ -24,7 +27,81 @@ def prepare(job: Job, body: Body, granted: int | None = None) -> StagedSession:
     `granted` bytes of memory. Raises LosesRows if a replacement is missing more than a tenth of the stored rows, unless
     the job accepts that.
     """
-    text = text_of(body, job.max_unpacked, job.tuning, granted)
+    return _prepared(job, body, text_of(body, job.max_unpacked, job.tuning, granted), granted)
+
+
+def prepare_together(sessions: Iterable[tuple[Job, Body]], granted: int) -> list[StagedSession | Exception]:
+    """Like `prepare` for each of several small sessions, but their texts are parsed in one query.
+
+    An exception takes the place of the result that it prevented. Texts that in sum need more memory than
+    `Tuning.together` are not held at the same time.
+    """
+    groups = _groups((_Unpacked.of(job, body, granted) for job, body in sessions))
+    return [one.prepared(granted) for group in groups for one in _parsed(group)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpacked:
+    """A download with its text, or with the reason that there is none."""
+
+    job: Job
+    body: Body
+    text: SessionText | Exception
+
+    @classmethod
+    def of(cls, job: Job, body: Body, granted: int) -> Self:
+        try:
+            return cls(job, body, text_of(body, job.max_unpacked, job.tuning, granted))
+        except Exception as error:
+            return cls(job, body, error)
+
+    @property
+    def cost(self) -> int:
+        return self.text.cost if isinstance(self.text, SessionText) else 0
+
+    @property
+    def whole(self) -> bytes | None:
+        return self.text.whole if isinstance(self.text, SessionText) else None
+
+    def prepared(self, granted: int) -> StagedSession | Exception:
+        if isinstance(self.text, Exception):
+            return self.text
+        try:
+            return _prepared(self.job, self.body, self.text, granted)
+        except Exception as error:
+            return error
+
+
+def _groups(sessions: Iterable[_Unpacked]) -> Iterator[list[_Unpacked]]:
+    """As many at a time as may be in memory, in their order; all texts of a group are split alike."""
+    group, room = list[_Unpacked](), 0
+    for one in sessions:
+        if group and (one.cost > room or not _are_alike(group[0].job, one.job)):
+            yield group
+            group = []
+        room = (room if group else one.job.tuning.together) - one.cost
+        group.append(one)
+    if group:
+        yield group
+
+
+def _are_alike(one: Job, other: Job) -> bool:
+    return (one.dataset.name, one.decision.tracked) == (other.dataset.name, other.decision.tracked)
+
+
+def _parsed(group: Sequence[_Unpacked]) -> Iterator[_Unpacked]:
+    """The same sessions, with their rows if these could be parsed in one query."""
+    texts, job = [one.whole for one in group if one.whole is not None], group[0].job
+    found = parsed_together(texts, job.decision.tracked, job.dataset) if len(texts) > 1 else None
+    rows = iter(found or ())
+    for one in group:
+        if isinstance(one.text, SessionText) and one.whole is not None:
+            yield replace(one, text=replace(one.text, parsed=next(rows, None)))
+        else:
+            yield one
+
+
+def _prepared(job: Job, body: Body, text: SessionText, granted: int | None) -> StagedSession:
     with ExitStack() as open_files:
         parts = parts_of(job, text, open_files)
         found = parts.split()

@@ -124,6 +124,9 @@ class Tuning:
     ordinary: int = 8 << 20
     """More than a day of stocks takes: a worker needs no further grant for this much."""
 
+    together: int = 16 << 20
+    """Memory of texts that are parsed in one query: three or four days of stocks."""
+
     in_chunks: int = 64 << 20
     """Memory of a text that is split in chunks, whatever its size."""
 
@@ -152,6 +155,12 @@ class Tuning:
 
     spare_workers: int = 2
     """Split workers in addition to one per core: some always wait for the disk, for polars or for the GIL."""
+
+    spare_small_workers: int = 1
+    """The same for small sessions: a worker that takes several waits less often."""
+
+    most_together: int = 16
+    """Small sessions that a worker takes at once, if so many are waiting."""
 
     max_batch: int = 64
     """The most sessions in one transaction."""

@@ -74,8 +74,12 @@ def parsed_together(texts: Sequence[bytes], tracked: frozenset[str], dataset: Da
 
 
 def _is_plain(text: bytes, header: bytes) -> bool:
-    """Whether a text has this header, and ends where a line does. A quote may hold a line end."""
-    return header.endswith(b"\n") and text.startswith(header) and text.endswith(b"\n") and b'"' not in text
+    """Whether a text has this header, and lines that are rows wherever they stand.
+
+    A quote may contain a line end, and whether polars skips a blank line depends on the lines before it.
+    """
+    is_whole = header.endswith(b"\n") and text.startswith(header) and text.endswith(b"\n")
+    return is_whole and not any(odd in text for odd in (b'"', b"\r", b"\n\n"))
 
 
 def _apart(texts: Sequence[bytes], header: Header, rows: pl.DataFrame, edges: Offsets) -> Iterator[ParsedText]:
