@@ -155,17 +155,19 @@ def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: 
 
     `base` is empty or begins with the header, as `read_base` returns it.
     """
-    old = base.removeprefix(header).splitlines(keepends=True)
     added = {day: f"{line}\n".encode() for day, line in new}
     if not added and not replaced:
         return base
-    if not old or min(replaced, default="9") > old[-1][:_DATE].decode():
-        lines = [*old, *(added[day] for day in sorted(added))]
-    else:
-        kept = {line[:_DATE].decode(): line for line in old}
-        merged = {day: line for day, line in kept.items() if day not in replaced} | added
-        lines = [merged[day] for day in sorted(merged)]
-    return b"".join([header, *lines]) if lines else b""
+    if min([*replaced, *added], default="9") > _last_of(base)[:_DATE]:
+        return b"".join([base or header, *(added[day] for day in sorted(added))]) if base or added else b""
+    kept = {line[:_DATE].decode(): line for line in base.removeprefix(header).splitlines(keepends=True)}
+    merged = {day: line for day, line in kept.items() if day not in replaced} | added
+    return b"".join([header, *(merged[day] for day in sorted(merged))]) if merged else b""
+
+
+def _last_of(content: bytes) -> str:
+    """What the last row of a CSV begins with, up to its first comma; empty if there is no content."""
+    return content[content.rfind(b"\n", 0, -1) + 1 :].partition(b",")[0].decode()
 
 
 def write(folder: CsvFolder, known: Projection, content: bytes, batch: batches.Batch) -> Projection:
@@ -175,13 +177,12 @@ def write(folder: CsvFolder, known: Projection, content: bytes, batch: batches.B
         batch.remove(path)
         return Projection(known.ticker, known.active, dirty=False, rows=0, yahoo=known.yahoo, period=known.period)
     written = batch.put(path, content)
-    lines = content.splitlines()
     return replace(
         known,
         dirty=False,
-        first=lines[1].partition(b",")[0].decode(),
-        last=lines[-1].partition(b",")[0].decode(),
-        rows=len(lines) - 1,
+        first=content[content.find(b"\n") + 1 :].partition(b",")[0].decode(),
+        last=_last_of(content),
+        rows=content.count(b"\n") - 1,
         sha256=hashlib.sha256(content).hexdigest(),
         size=written.st_size,
         mtime_ns=written.st_mtime_ns,

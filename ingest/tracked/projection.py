@@ -51,12 +51,11 @@ def project(cache: Cache, yahoo: bool = False) -> Projected | None:
     due = [row for row in manifest.csvs.active() if now.pending or _is_stale(row, cache.csvs, yahoo)]
     if not due and not now.pending:
         return None
-    made, usual, left = list[tuple[Projection, Projection]](), _Usual(len(now.everything)), _Left()
+    made, left = list[tuple[Projection, Projection]](), _Left()
     with batches.together() as batch:
-        for group in in_groups(due, usual.of, _MAX_ROWS):
-            states = list(_make(now, group, batch, left))
-            usual.saw(states)
-            made += states
+        made += _extended(now, [row for row in due if _may_extend(row, yahoo)], batch, left)
+        done = {old.ticker for old, _ in made} | {row.ticker for row in left.rows}
+        made += _built(now, [row for row in due if row.ticker not in done], batch, left)
     if left.rows:  # rebuilt next time: sessions that they have not seen are now marked as seen
         manifest.csvs.forget((row.ticker, row.period) for row in left.rows)
     manifest.csvs.projected((new for _, new in made), now.pending)
@@ -101,6 +100,19 @@ class _Left:
     rows: list[Projection] = field(default_factory=list)
     error: CacheError | None = None
 
+    def unless_lost(
+        self, cache: Cache, sessions: Collection[date], rows: Sequence[Projection]
+    ) -> Mapping[str, Iterable[tuple[str, str]]] | None:
+        """Their lines of these sessions; None if a part cannot be read. Raises ManifestDamaged."""
+        try:
+            return _lines(cache, sessions, rows) if sessions else {}
+        except ManifestDamaged:
+            raise
+        except CacheError as error:
+            self.rows += rows
+            self.error = self.error or error
+            return None
+
 
 class _Usual:
     """Estimates how many rows a ticker has before they are read: at first one per session."""
@@ -119,34 +131,45 @@ class _Usual:
         return max(self._least, self._usual if row.rows is None else row.rows)
 
 
-def _make(
-    now: _Pass, group: Sequence[Projection], batch: batches.Batch, left: _Left
-) -> Iterator[tuple[Projection, Projection]]:
-    """Write the CSVs of a group, which the batch then replaces; yields the old and new state of each.
+def _may_extend(row: Projection, yahoo: bool) -> bool:
+    return row.rows is not None and row.yahoo == yahoo
 
-    A CSV that is only extended needs only new sessions: an old part that was lost does not matter to it.
+
+def _extended(
+    now: _Pass, rows: Sequence[Projection], batch: batches.Batch, left: _Left
+) -> Iterator[tuple[Projection, Projection]]:
+    """Write the CSVs that new sessions extend, which the batch then replaces; yields the old and new state of each.
+
+    Reads new sessions alone: an old part that was lost does not matter to these CSVs. A CSV that is not the file that
+    the manifest knows is left out.
     """
-    folder = now.cache.csvs
-    bases = {
-        row.ticker: csv_files.read_base(folder, row) if row.rows is not None and row.yahoo == now.yahoo else None
-        for row in group
-    }
-    anew = [row for row in group if bases[row.ticker] is None]
-    upon = [row for row in group if bases[row.ticker] is not None]
     replaced = [day.isoformat() for day in now.pending]
-    for rows, sessions, gone in ((anew, now.everything, []), (upon, now.pending, replaced)):
-        try:
-            lines = _lines(now.cache, sessions, rows) if rows and sessions else {}
-        except ManifestDamaged:
-            raise
-        except CacheError as error:
-            left.rows += rows
-            left.error = left.error or error
+    for group in in_groups(rows, lambda _: max(1, len(replaced)), _MAX_ROWS):
+        lines = left.unless_lost(now.cache, now.pending, group)
+        if lines is None:
             continue
-        for row in rows:
-            base = bases[row.ticker]
-            content = _merged(now, row.ticker, lines.get(row.ticker, ()), base or b"", gone)
-            yield row, replace(_written(folder, row, content, base, batch), yahoo=now.yahoo)
+        for row in group:
+            base = csv_files.read_base(now.cache.csvs, row)
+            if base is not None:
+                content = _merged(now, row.ticker, lines.get(row.ticker, ()), base, replaced)
+                yield row, _written(now.cache.csvs, row, content, base, batch)
+
+
+def _built(
+    now: _Pass, rows: Sequence[Projection], batch: batches.Batch, left: _Left
+) -> Iterator[tuple[Projection, Projection]]:
+    """Write CSVs from all sessions, which the batch then replaces; yields the old and new state of each."""
+    usual = _Usual(len(now.everything))
+    for group in in_groups(rows, usual.of, _MAX_ROWS):
+        lines = left.unless_lost(now.cache, now.everything, group)
+        if lines is None:
+            continue
+        made = list[tuple[Projection, Projection]]()
+        for row in group:
+            content = _merged(now, row.ticker, lines.get(row.ticker, ()), b"", ())
+            made.append((row, csv_files.write(now.cache.csvs, replace(row, yahoo=now.yahoo), content, batch)))
+        usual.saw(made)
+        yield from made
 
 
 def _merged(now: _Pass, ticker: str, lines: Iterable[tuple[str, str]], base: bytes, gone: Sequence[str]) -> bytes:
@@ -170,10 +193,8 @@ def _line(session: date, numbers: Sequence[float | None], has_volume: bool) -> s
     return ",".join([session.isoformat(), *texts, *volumes])
 
 
-def _written(
-    folder: CsvFolder, row: Projection, content: bytes, base: bytes | None, batch: batches.Batch
-) -> Projection:
-    """The CSV's new state; a file that is already right stays as it is."""
+def _written(folder: CsvFolder, row: Projection, content: bytes, base: bytes, batch: batches.Batch) -> Projection:
+    """The new state of a CSV that is extended; a file that is already right stays as it is."""
     if content == base and not row.is_outdated and csv_files.looks_intact(folder, row):
         return replace(row, dirty=False)
     return csv_files.write(folder, row, content, batch)
