@@ -5,6 +5,7 @@ CSV per ticker, which is small enough to be rebuilt from the parts each time.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from ingest.cache.manifest.records import FORMAT, Projection, period_of
 from ingest.errors import CacheError
 from ingest.events import Projected
 from ingest.files import batches
+from ingest.market.patterns import covered
 from ingest.tracked.groups import in_groups
 
 _MAX_ROWS = 100_000
@@ -30,6 +32,9 @@ _MAX_ROWS = 100_000
 _LEAST = 1 / 10
 """The least share of the most possible rows that a ticker is expected to have: a contract without trades may start to
 be traded."""
+
+_BUSY = 4
+"""How many times as many new rows as the average ticker one is expected to have, at most."""
 
 
 def project_months(cache: Cache) -> Projected | None:
@@ -111,10 +116,19 @@ class _Held:
         """The right content of CSVs of one month. Raises CacheError."""
         sessions = [day for day in self.committed if period_of(day) == rows[0].period]
         parts = list(self.cache.manifest.sessions.parts(sessions))
-        for group in _groups(rows, self.usual, len(sessions) * self.cache.dataset.kind.rows_a_day):
+        expected = _Expected(self.usual, len(sessions) * self.cache.dataset.kind.rows_a_day, self._new(rows, parts))
+        for group in in_groups(rows, expected.of, _MAX_ROWS):
             for row, content in _made_of(self.cache, parts, group):
                 self.usual[row.ticker] = content.count(b"\n")
                 yield row, content
+
+    def _new(self, rows: Sequence[Projection], parts: Sequence[PartsOf]) -> float:
+        """The most new rows that one of these CSVs has on average; unlimited if an archive has rows of them, too."""
+        wanted = frozenset(row.ticker for row in rows)
+        if any(covered(tracked, wanted) != wanted for tracked in {one.tracked for one in parts}):
+            return math.inf
+        held = self.cache.manifest.sessions.tracked_rows(one.session for one in parts)
+        return max(0, held - sum(row.rows or 0 for row in rows)) / len(rows)
 
 
 def _due(cache: Cache) -> Iterator[Projection]:
@@ -129,16 +143,23 @@ def _due(cache: Cache) -> Iterator[Projection]:
                 yield row
 
 
-def _groups(rows: Iterable[Projection], usual: Mapping[str, int], most: int) -> Iterator[Sequence[Projection]]:
-    """Groups of tickers with no more than `_MAX_ROWS` rows together, if each has about as many as in the month before.
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Estimates the rows of a CSV before they are read: as many as before, or as its ticker had in the month before.
 
-    An unknown ticker counts with the `most` rows that it can have. Fewer groups read a part less often.
+    A ticker that is in neither counts with the `most` rows that it can have. All are limited by what is known of all
+    CSVs of the month together: that they have `new` rows each on average, besides those of before. Fewer groups read a
+    part less often.
     """
 
-    def expected(row: Projection) -> float:
-        return max(row.rows if row.rows is not None else usual.get(row.ticker, most), most * _LEAST)
+    usual: Mapping[str, int]
+    most: int
+    new: float = math.inf
 
-    return in_groups(rows, expected, _MAX_ROWS)
+    def of(self, row: Projection) -> float:
+        """The rows expected."""
+        usual = row.rows if row.rows is not None else self.usual.get(row.ticker, self.most)
+        return min(max(usual, self.most * _LEAST), (row.rows or 0) + max(1, _BUSY * self.new))
 
 
 def _made_of(

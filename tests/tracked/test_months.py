@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from datetime import date, datetime, timedelta
+from math import inf
 
 import pandas as pd
 import polars as pl
@@ -35,7 +36,8 @@ from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
 from ingest.market.tickers import file_stem
 from ingest.market.windows import Window
 from ingest.planning.request import Request
-from ingest.tracked import months
+from ingest.tracked import csv_lines, months
+from ingest.tracked.groups import in_groups
 from ingest.tracked.update import bring_up_to_date
 
 STOCKS = [(day, stock_minutes(day)) for day in DAYS]
@@ -224,12 +226,26 @@ def test_a_file_in_the_place_of_months_is_moved_aside_by_a_repair(place, known):
 def test_groups_follow_what_tickers_had_in_the_month_before():
     a_day = STOCKS_MINUTE.kind.rows_a_day
     rows = [months.Projection(ticker, period="2025-11") for ticker in "ABCDE"]
-    sizes = [[row.ticker for row in group] for group in months._groups(rows, {}, 20 * a_day)]
-    assert sizes == [["A", "B", "C"], ["D", "E"]]  # 28,800 minutes each, at most
-    sizes = [[row.ticker for row in group] for group in months._groups(rows, dict.fromkeys("ABCDE", 0), 20 * a_day)]
-    assert sizes == [["A", "B", "C", "D", "E"]]
-    sizes = [[row.ticker for row in group] for group in months._groups(rows, {"A": 99_000, "B": 150_000}, 10 * a_day)]
-    assert sizes == [["A"], ["B"], ["C", "D", "E"]]
+
+    def sizes(usual, sessions, new=inf):
+        expected = months._Expected(usual, sessions * a_day, new)
+        groups = in_groups(rows, expected.of, months._MAX_ROWS)
+        return ["".join(row.ticker for row in group) for group in groups]
+
+    assert sizes({}, 20) == ["ABC", "DE"]  # 28,800 minutes each, at most
+    assert sizes(dict.fromkeys("ABCDE", 0), 20) == ["ABCDE"]
+    assert sizes({"A": 99_000, "B": 150_000}, 10) == ["A", "B", "CDE"]
+    assert sizes({}, 20, new=100) == ["ABCDE"]
+    assert sizes({}, 20, new=10_000) == ["ABC", "DE"]
+
+
+def test_quiet_tickers_are_made_together_however_many_rows_they_could_have(place, monkeypatch):
+    read, extract = [], csv_lines.extract
+    monkeypatch.setattr(csv_lines, "extract", lambda *given: read.append(given[2]) or extract(*given))
+    monkeypatch.setattr(months, "_MAX_ROWS", STOCKS_MINUTE.kind.rows_a_day)
+    place.run(*window(DAYS), LISTED)
+    assert read == [LISTED, LISTED]  # each month's parts once
+    check(place, STOCKS, LISTED)
 
 
 def test_a_ticker_that_joins_leaves_and_comes_back_is_made_from_the_parts(place):

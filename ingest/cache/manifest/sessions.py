@@ -250,6 +250,14 @@ class KnownSessions:
         )
         return Totals(*self.database.typed(dict.fromkeys(("rows", "findings", "corrections"), count), query)[0])
 
+    def tracked_rows(self, sessions: Iterable[date]) -> int:
+        """Rows in the tracked parts of these committed sessions."""
+        query = "SELECT session, tracked_rows FROM sessions WHERE dataset = ? AND held = 'committed'"
+        wanted = frozenset(sessions)
+        return sum(
+            rows for day, rows in self.database.typed(committed("session", "tracked_rows"), query) if day in wanted
+        )
+
     def other_datasets(self) -> frozenset[str]:
         """Other datasets with sessions that are committed, or may be because their state is impossible."""
         known = "SELECT DISTINCT dataset FROM sessions WHERE dataset IS NOT ? AND held IS NOT 'none'"
