@@ -1,24 +1,23 @@
-"""`python -m benchmarks.datasets`: the same job for other datasets, compared with s5cmd and polars, and with DuckDB.
+"""`python -m benchmarks.datasets`: the same job for other datasets, compared with scripts of other tools.
 
 For each dataset a bucket is filled with files of the vendor's size, and each contender in turn downloads and splits
 them all into an empty folder: 50 tracked tickers, the rest archived. Reported, never asserted.
 """
 
 import argparse
-import csv
-import gzip
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Sample, measure
 from benchmarks.ours import command_with
 from benchmarks.race import medians
 from benchmarks.report import machine
-from benchmarks.s5cmd_copy import measured
+from benchmarks.scripts import SCRIPTS, csv_rows, packed_rows, script_rows
 from benchmarks.stage import Bench, set_up
 from ingest.demo.files.files import Files, files_of
 from ingest.demo.servers import seaweed
@@ -128,29 +127,28 @@ def _ours(bench: Bench, job: Job, cache: Path) -> Sample:
     return measure(command, {"AWS_SHARED_CREDENTIALS_FILE": str(bench.keys)})
 
 
-def _peer(module: str, bench: Bench, job: Job, cache: Path) -> Sample:
-    return measured(module, bench, cache, job.dataset, job.tickers, job.columns)
+def _script(name: str, bench: Bench, job: Job, cache: Path) -> Sample:
+    return SCRIPTS[name].measured(bench, cache, job.dataset, job.tickers, job.columns)
 
 
 CONTENDERS: Mapping[str, Callable[[Bench, Job, Path], Sample]] = {
     "ours": _ours,
-    "polars": lambda bench, job, cache: _peer("benchmarks.s5cmd_split", bench, job, cache),
-    "duckdb": lambda bench, job, cache: _peer("benchmarks.s5cmd_duckdb", bench, job, cache),
+    **{name: partial(_script, name) for name in ("s5cmd", "s5cmd-sink", "s5cmd-duckdb", "rclone-duckdb")},
 }
 
 
 def _rows(dataset: Dataset, cache: Path, name: str) -> tuple[int, int]:
     """Rows of the tracked tickers' files and of the archive."""
-    ours = name == "ours"
-    tracked = dataset.folder(cache / "data_cache") if ours else cache / "tracked"
-    archive = dataset.folder(cache / "massive_cache") if ours else cache / "archive"
-    lines = sum(sum(1 for _ in csv.reader(path.open(newline=""))) - 1 for path in tracked.rglob("*.csv"))
-    return lines, sum(gzip.decompress(path.read_bytes()).count(b"\n") - 1 for path in archive.glob("*.csv.gz"))
+    if name != "ours":
+        return script_rows(cache)
+    tracked, archive = dataset.folder(cache / "data_cache"), dataset.folder(cache / "massive_cache")
+    return csv_rows(tracked.rglob("*.csv")), packed_rows(archive.glob("*.csv.gz"))
 
 
 def _report(found: Mapping[str, Outcome]) -> Iterator[str]:
-    yield "| dataset | sessions | MB | `ingest run` s | s5cmd, polars s | s5cmd, DuckDB s | peak MB of the three |"
-    yield "|---|---|---|---|---|---|---|"
+    titles = [f"{SCRIPTS[name].title}, s" for name in CONTENDERS if name != "ours"]
+    yield f"| dataset | sessions | MB | `ingest run` s | {' | '.join(titles)} | peak MB of each |"
+    yield "|---" * (len(titles) + 5) + "|"
     for name, one in found.items():
         middle = {contender: medians(samples) for contender, samples in one.samples.items()}
         ours = middle["ours"].wall_s

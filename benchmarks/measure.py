@@ -12,6 +12,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _EVERY_S = 0.05
+_SETTINGS = ("AWS_", "INGEST_", "POLARS_", "RCLONE_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def python(module: str, *arguments: object) -> list[str]:
 
 def clean_environment() -> dict[str, str]:
     """The environment without settings that would affect a contender."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "INGEST_", "POLARS_"))}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
 
 
 class _Memory:

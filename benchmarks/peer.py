@@ -1,4 +1,4 @@
-"""Shared by the scripts of the peers that use s5cmd. They import nothing of ours, which would add to their cost."""
+"""Shared by the scripts of the peers of other tools. They import nothing of ours, which would add to their cost."""
 
 import argparse
 import subprocess
@@ -29,4 +29,4 @@ def folders(cache: Path) -> tuple[Path, Path, Path]:
 def copy(command: Sequence[str], downloads: Path) -> list[Path]:
     """Download; returns the files, oldest first."""
     subprocess.run([*command, f"{downloads}/"], check=True)
-    return sorted(downloads.glob("*.csv.gz"))
+    return sorted(downloads.rglob("*.csv.gz"), key=lambda path: path.name)

@@ -1,8 +1,6 @@
 """The contenders side by side: round robin on the same files, a fresh folder for each."""
 
-import csv
-import gzip
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -11,8 +9,10 @@ from benchmarks.boto3_pandas import boto3_pandas
 from benchmarks.floor import floor
 from benchmarks.measure import Sample
 from benchmarks.ours import ingest
-from benchmarks.s5cmd_polars import s5cmd_polars
+from benchmarks.schema import SCHEMA
+from benchmarks.scripts import SCRIPTS, packed_rows, script_rows
 from benchmarks.stage import Bench
+from ingest.market.catalogue import STOCKS_DAY
 
 Samples = dict[str, list[Sample]]
 
@@ -46,9 +46,9 @@ class Race:
     def _floor(self, kind: str) -> Sample:
         return floor(self.bench.files, [day.isoformat() for day in self.days], kind)
 
-    def _s5cmd(self, cache: Path, *flags: str) -> Sample:
-        sample = s5cmd_polars(self.bench, cache, *flags)
-        self._count("s5cmd", cache, lambda: _s5cmd_rows(cache))
+    def _script(self, name: str, cache: Path) -> Sample:
+        sample = SCRIPTS[name].measured(self.bench, cache, STOCKS_DAY, self.bench.tickers, [*SCHEMA])
+        self._count(name, cache, lambda: script_rows(cache))
         return sample
 
     def _boto3(self, cache: Path) -> Sample:
@@ -68,8 +68,10 @@ CONTENDERS: Mapping[str, Callable[[Race, Path], Sample]] = {
     "ours": lambda race, cache: race._ours(cache),
     "floor-threads": lambda race, _: race._floor("threads"),
     "floor-processes": lambda race, _: race._floor("processes"),
-    "s5cmd": lambda race, cache: race._s5cmd(cache),
-    "s5cmd-threads": lambda race, cache: race._s5cmd(cache, "--threads"),
+    "s5cmd": lambda race, cache: race._script("s5cmd", cache),
+    "s5cmd-threads": lambda race, cache: race._script("s5cmd-threads", cache),
+    "s5cmd-sink": lambda race, cache: race._script("s5cmd-sink", cache),
+    "rclone-duckdb": lambda race, cache: race._script("rclone-duckdb", cache),
     "boto3": lambda race, cache: race._boto3(cache),
 }
 
@@ -83,17 +85,4 @@ def medians(samples: Sequence[Sample]) -> Sample:
 def _ours_rows(cache: Path) -> tuple[int, int]:
     """Rows of the tracked parts and of the archive parts."""
     tracked, archive = cache / "data_cache" / "sessions", cache / "massive_cache"
-    return _packed_rows(tracked.glob("*.csv.gz")), _packed_rows(archive.glob("*.csv.gz"))
-
-
-def _s5cmd_rows(cache: Path) -> tuple[int, int]:
-    """Rows of the tracked CSVs and of the archive."""
-    tracked = 0
-    for path in (cache / "tracked").glob("*.csv"):
-        with path.open(newline="") as file:
-            tracked += sum(1 for _ in csv.reader(file)) - 1
-    return tracked, _packed_rows((cache / "archive").glob("*.csv.gz"))
-
-
-def _packed_rows(paths: Iterable[Path]) -> int:
-    return sum(gzip.decompress(path.read_bytes()).count(b"\n") - 1 for path in paths)
+    return packed_rows(tracked.glob("*.csv.gz")), packed_rows(archive.glob("*.csv.gz"))

