@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ingest.cache.manifest.records import FORMAT, Projection
@@ -30,21 +30,24 @@ _DATE = len("2025-11-11")
 
 @dataclass(frozen=True, slots=True)
 class CsvFolder:
-    """Where a dataset's CSVs are: in one folder, or, with one CSV per month, in a folder per ticker below it."""
+    """Where a dataset's CSVs are: in one folder, or, with one CSV per month, in a folder per ticker below it.
+
+    `header` is their first line: the index has yfinance's name; data without volume has no volume column.
+    """
 
     path: Path
     dataset: Dataset
+    header: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the header once, not for each CSV."""
+        names = (self.dataset.kind.index, *(name.capitalize() for name in self.dataset.numbers))
+        object.__setattr__(self, "header", ",".join(names).encode() + b"\n")
 
     @property
     def by_month(self) -> bool:
         """Whether each ticker has a folder with one CSV per month."""
         return self.dataset.kind.csv_shape == "months"
-
-    @property
-    def header(self) -> bytes:
-        """First line of its CSVs: the index has yfinance's name; data without volume has no volume column."""
-        numbers = (name.capitalize() for name in self.dataset.numbers)
-        return ",".join([self.dataset.kind.index, *numbers]).encode() + b"\n"
 
     def file(self, ticker: str, period: str = "") -> Path:
         """Path of a ticker's CSV, or of its CSV of one month; for monthly CSVs without a `period`, their folder.

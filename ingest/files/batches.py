@@ -25,7 +25,7 @@ class Batch:
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        self._staged, self._most = list[Path](), most
+        self._staged, self._most = list[tuple[Path, Path]](), most
         self._folders = set[Path]()
 
     def put(self, path: Path, data: bytes) -> os.stat_result:
@@ -33,7 +33,7 @@ class Batch:
         if len(self._staged) >= self._most:
             self.end()
         staged = durable.stage(path, data, sync=False)
-        self._staged.append(path)
+        self._staged.append((path, staged))
         with durable.translated("look at", staged):
             return os.lstat(staged)
 
@@ -54,18 +54,18 @@ class Batch:
 
     def end(self) -> None:
         """Replace the files, durably. Raises CacheError."""
-        sync_files([durable.temporary(path) for path in self._staged])
-        for path in self._staged:
-            durable.publish(path)
-        self._folders.update(path.parent for path in self._staged)
+        sync_files([staged for _, staged in self._staged])
+        for path, staged in self._staged:
+            durable.publish(path, staged)
+        self._folders.update(path.parent for path, _ in self._staged)
         self._staged.clear()
-        _sync_all(list(self._folders), sorted(self._folders), durable.sync_folder)
+        _sync_all(self._folders, sorted(self._folders), durable.sync_folder)
         self._folders.clear()
 
     def drop(self) -> None:
         """Remove what is not renamed yet. Raises CacheError."""
-        for path in self._staged:
-            durable.unstage(path)
+        for path, staged in self._staged:
+            durable.unstage(path, staged)
 
 
 @contextmanager
@@ -83,12 +83,12 @@ def together(most: int = _MOST) -> Iterator[Batch]:
 
 def sync_files(files: Sequence[Path]) -> None:
     """Make the contents of files durable. Raises CacheError."""
-    _sync_all([path.parent for path in files], files, _sync_file)
+    _sync_all({path.parent for path in files}, files, _sync_file)
 
 
 def _sync_all(folders: Collection[Path], each: Sequence[Path], sync: Callable[[Path], None]) -> None:
     """Make many files or folders durable: with one call per file system, if it has one."""
-    if len(each) <= _FEW or not _synced_by_file_system(set(folders)):
+    if len(each) <= _FEW or not _synced_by_file_system(folders):
         for one in each:
             sync(one)
 

@@ -93,9 +93,17 @@ def stage(path: Path, data: bytes, sync: bool = True, under: Path | None = None)
     It has the process's own temporary name, or the one given by `under`. Without `sync` the content is not durable
     either. Raises CacheError if the disk is full, read-only or failing.
     """
-    with staging(path, sync, under) as write:
-        write(data)
-    return under or temporary(path)
+    left = under or temporary(path)
+    try:
+        with translated("write", path), _made(left) as descriptor:
+            opening.write_all(descriptor, data)
+            if sync:
+                os.fsync(descriptor)
+    except BaseException:
+        with suppress(CacheError):  # the actual error has been reported
+            unstage(path, left)
+        raise
+    return left
 
 
 @contextmanager

@@ -165,15 +165,16 @@ class _Expected:
 def _made_of(
     layout: Layout, parts: Sequence[PartsOf], group: Sequence[Projection]
 ) -> Iterator[tuple[Projection, bytes]]:
-    from ingest.tracked.csv_lines import extract  # polars, which a run with nothing to do does not import
+    import polars as pl  # which a run with nothing to do does not import
+
+    from ingest.tracked.csv_lines import extract
 
     wanted = frozenset(row.ticker for row in group)
-    frame = extract(layout, parts, wanted)
-    found = frame.partition_by("ticker", include_key=False, as_dict=True)
+    rows = extract(layout, parts, wanted).group_by("ticker", maintain_order=True)
+    lines: dict[str, str] = dict(rows.agg(pl.col("line").str.join("\n")).iter_rows())
     for row in group:
-        of_ticker = found.get((row.ticker,))
-        lines: str = of_ticker["line"].str.join("\n").item() if of_ticker is not None else ""
-        yield row, layout.csvs.header + lines.encode() + b"\n" if lines else b""
+        found = lines.pop(row.ticker, "")
+        yield row, layout.csvs.header + found.encode() + b"\n" if found else b""
 
 
 def _written(folder: CsvFolder, row: Projection, content: bytes, batch: batches.Batch) -> Projection:

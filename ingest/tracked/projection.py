@@ -102,7 +102,7 @@ class _Left:
 
     def unless_lost(
         self, cache: Cache, sessions: Collection[date], rows: Sequence[Projection]
-    ) -> Mapping[str, Iterable[tuple[str, str]]] | None:
+    ) -> Mapping[str, Sequence[tuple[str, str]]] | None:
         """Their lines of these sessions; None if a part cannot be read. Raises ManifestDamaged."""
         try:
             return _lines(cache, sessions, rows) if sessions else {}
@@ -202,11 +202,12 @@ def _written(folder: CsvFolder, row: Projection, content: bytes, base: bytes, ba
 
 def _lines(
     cache: Cache, sessions: Collection[date], rows: Sequence[Projection]
-) -> Mapping[str, Iterable[tuple[str, str]]]:
-    """(date, line) pairs by ticker, ascending; converted to Python objects only while they are iterated."""
+) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """(date, line) pairs by ticker, ascending."""
     from ingest.tracked.csv_lines import extract  # polars, which a run with nothing to do does not import
 
     wanted = frozenset(row.ticker for row in rows)
-    frame = extract(cache, cache.manifest.sessions.parts(sessions), wanted)
-    parts = frame.partition_by("ticker", include_key=False, as_dict=True)
-    return {str(ticker): part.iter_rows() for (ticker,), part in parts.items()}
+    lines: dict[str, list[tuple[str, str]]] = {}
+    for ticker, day, line in extract(cache, cache.manifest.sessions.parts(sessions), wanted).iter_rows():
+        lines.setdefault(ticker, []).append((day, line))
+    return lines

@@ -1,7 +1,7 @@
 """The tracked CSVs in the manifest: the state of each, and which patterns of the lists were expanded."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 
 from ingest.cache.manifest.database import THESE, Database, listed
@@ -9,20 +9,8 @@ from ingest.cache.manifest.integrity.tables import columns
 from ingest.cache.manifest.records import FORMAT, Projection
 
 _PATTERN = columns("patterns", "pattern")
-_NAMES = (
-    "active",
-    "dirty",
-    "yahoo",
-    "period",
-    "ticker",
-    "first",
-    "last",
-    "rows",
-    "sha256",
-    "size",
-    "mtime_ns",
-    "format",
-)
+_TICKER = columns("projections", "ticker")
+_NAMES = tuple(field.name for field in fields(Projection))
 _PROJECTION = columns("projections", *_NAMES)
 
 
@@ -57,13 +45,14 @@ class Csvs:
     def _states(self, which: str, *values: str) -> Iterator[Projection]:
         query = f"SELECT {', '.join(_NAMES)} FROM projections WHERE dataset = ? AND {which} ORDER BY ticker, period"  # noqa: S608
         for row in self.database.typed(_PROJECTION, query, *values):
-            yield Projection(**dict(zip(_NAMES, row, strict=True)))
+            yield Projection(*row)
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Make exactly these tickers the active ones. A ticker that (re)enters is dirty and will be rebuilt."""
         with self.database.transaction() as db:
             wanted = set(tickers)
-            known = {row.ticker for row in self.active()}
+            active = "SELECT ticker FROM projections WHERE dataset = ? AND period = '' AND active"
+            known = {ticker for (ticker,) in self.database.typed(_TICKER, active)}
             db.executemany(
                 "UPDATE projections SET active = 0 WHERE dataset = ? AND ticker = ?",
                 [(self.database.dataset, ticker) for ticker in sorted(known - wanted)],
