@@ -13,7 +13,7 @@ from parts_kit import PART, in_memory, local, put
 from splitting_kit import parted
 
 from ingest.cache.layout import MemberIndex
-from ingest.cache.parts import parts
+from ingest.cache.parts import lines, parts
 from ingest.errors import CacheError
 from ingest.splitting.part_text import PartText
 
@@ -143,3 +143,23 @@ def test_a_part_that_is_missing_or_damaged_is_an_error_that_names_it(damage: str
         parts.read_known(store, PART, packed.sha256)
     with pytest.raises(CacheError, match=re.escape(str(path))):
         parts.read_lines(store, PART, packed.index, ["T00049"])
+
+
+_NAMES = st.text("AZ.+ é", max_size=2).map(lambda end: f"M{end}")
+_FILLING = st.integers(0, 300).map(lambda size: "x" * size)
+
+
+@pytest.mark.parametrize("searched", [1, 40, 4096])
+@given(rows=st.lists(st.tuples(_NAMES, _FILLING), max_size=60), blank=st.booleans(), ends=st.booleans(), wanted=_NAMES)
+def test_sorted_lines_of_a_ticker_are_found_by_bisection_and_are_those_that_a_search_of_all_finds(
+    searched: int, rows: list[tuple[str, str]], blank: bool, ends: bool, wanted: str
+) -> None:
+    in_order = sorted((name.encode(), filling.encode()) for name, filling in rows)
+    between = [b"\n" if blank and number % 5 == 3 else b"" for number in range(len(in_order))]
+    text = b"".join(gap + b",".join(row) + b"\n" for gap, row in zip(between, in_order, strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_SEARCHED", searched)
+        for name in {wanted, *(name for name, _ in rows)}:
+            found = b"".join(lines._lines_of(text if ends else text.rstrip(b"\n"), name.encode(), ordered=True))
+            expected = [b",".join(row) + b"\n" for row in in_order if row[0] == name.encode()]
+            assert found == b"".join(expected)

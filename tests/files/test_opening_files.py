@@ -37,8 +37,12 @@ def written(path):
         opening.write_all(descriptor, b"overwritten")
 
 
+def ranged(path):
+    return opening.read_ranges(path, [(0, 4)])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has none of them")
-@pytest.mark.parametrize("how", [opening.read, opening.to_read, opening.unbuffered, written])
+@pytest.mark.parametrize("how", [opening.read, opening.to_read, ranged, written])
 def test_what_is_no_file_is_named_and_neither_read_nor_written(planted, how):
     path, kind = planted
     with pytest.raises(opening.NotAFile, match=f"it is a {kind}, not a file"):
@@ -66,6 +70,14 @@ def test_a_file_is_read_up_to_a_limit_and_through_a_link_for_who_asks_for_it(tmp
     for wrong in (lambda: opening.read(path, 4), lambda: opening.size(link)):
         with pytest.raises(opening.NotAFile):
             wrong()
+
+
+def test_ranges_are_read_in_their_order_and_end_where_the_file_does(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    asked = [(4, 6), (0, 3), (8, 12), (20, 30), (5, 5)]
+    assert opening.read_ranges(tmp_path / "file", asked) == [b"45", b"012", b"89", b"", b""]
+    with pytest.raises(FileNotFoundError, match="gone"):
+        opening.read_ranges(tmp_path / "gone", asked)
 
 
 def test_what_is_not_there_is_none_and_what_cannot_be_seen_is_an_error(tmp_path, monkeypatch):

@@ -19,6 +19,14 @@ _FEW = 16
 """Up to this many tickers are searched for in the bytes; for more, the ticker column is parsed, which costs the same
 for any number."""
 
+_SEARCHED = 4096
+"""Bytes that are searched as fast as bisected."""
+
+_LONGEST = 64
+"""Bytes in which a line's ticker ends; beyond a line whose ticker does not, lines are not bisected further."""
+
+_BLANK = (b"\n", b"\r")
+
 
 def dated_texts(
     store: PartStore, sessions: Iterable[PartsOf], wanted: frozenset[str]
@@ -27,30 +35,52 @@ def dated_texts(
     for parts in sessions:
         for tier in TIERS:
             if tickers := parts.tickers_in(tier, wanted):
-                text = read_lines(store, key_to_read(store, parts, tier), parts.index[tier], tickers)
-                yield parts.columns, _dated(_narrowed(text, tickers, parts), parts)
+                key, index = key_to_read(store, parts, tier), parts.index[tier]
+                text = read_lines(store, key, index, tickers)
+                yield parts.columns, _dated(_narrowed(text, tickers, parts, index.ordered), parts)
 
 
-def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf) -> bytes:
+def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf, ordered: bool) -> bytes:
     """Only the wanted lines, if lines are rows without quotes; otherwise more."""
     if not text or parts.cut != "lines" or parts.columns[0] != "ticker" or b'"' in text:
         return text
     if len(tickers) > _FEW:
         return _selected(text, tickers, parts.columns)
-    lines = [line for ticker in sorted(tickers) for line in _lines_of(text, ticker.encode() + b",")]
+    lines = [line for ticker in sorted(tickers) for line in _lines_of(text, ticker.encode(), ordered)]
     return b"".join(lines)
 
 
-def _lines_of(text: bytes, beginning: bytes) -> Iterator[bytes]:
-    """All lines of a ticker: one per day, or hundreds of minutes, which need not be adjacent."""
-    at = 0 if text.startswith(beginning) else text.find(b"\n" + beginning) + 1 or -1
+def _lines_of(text: bytes, ticker: bytes, ordered: bool) -> Iterator[bytes]:
+    """All lines of a ticker: one per day, or hundreds of minutes, which are adjacent only in sorted lines."""
+    beginning = ticker + b","
+    low, high = _bounds(text, ticker) if ordered else (0, len(text))
+    at = low if text.startswith(beginning, low) else _next(text, beginning, low, high)
     while at >= 0:
         end = text.find(b"\n", at)
         if end < 0:
             yield text[at:] + b"\n"
             return
         yield text[at : end + 1]
-        at = end + 1 if text.startswith(beginning, end + 1) else text.find(b"\n" + beginning, end) + 1 or -1
+        at = end + 1
+        if not text.startswith(beginning, at):
+            at = -1 if ordered and not text.startswith(_BLANK, at) else _next(text, beginning, end, len(text))
+
+
+def _next(text: bytes, beginning: bytes, start: int, last: int) -> int:
+    """Where the first line with this beginning starts, after `start` and up to `last`; -1 if there is none."""
+    return text.find(b"\n" + beginning, start, last + len(beginning)) + 1 or -1
+
+
+def _bounds(text: bytes, ticker: bytes) -> tuple[int, int]:
+    """Between which offsets, both inclusive, a ticker's first line starts, if it has one, in lines sorted by ticker."""
+    low, high = 0, len(text)
+    while high - low > _SEARCHED:
+        start = text.find(b"\n", (low + high) // 2, high) + 1
+        name, comma, _ = text[start : min(start + _LONGEST, high)].partition(b",")
+        if not (start and name and comma) or b"\n" in name:  # a very long line, or a blank one
+            break
+        low, high = (start, high) if name < ticker else (low, start)
+    return low, high
 
 
 def _selected(text: bytes, tickers: frozenset[str], columns: tuple[str, ...]) -> bytes:
