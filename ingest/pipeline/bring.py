@@ -10,7 +10,6 @@ from ingest.events import ignore
 from ingest.hints import Call, call
 from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
-from ingest.pipeline import run
 from ingest.planning.request import Flags, Request, request_of
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.reading.smart.query import Query
@@ -60,6 +59,8 @@ def _hint(settings: Settings, query: Query, lacking: Sequence[date]) -> Call:
 
 
 def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
+    from ingest.pipeline import run  # only here: a query that is missing nothing needs no run
+
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset

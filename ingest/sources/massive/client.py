@@ -23,7 +23,7 @@ from ingest.sources.massive.direct import ObjectGetter
 from ingest.sources.massive.intermediaries import NOT_S3, closing_what_fails, know_who_answers
 from ingest.sources.massive.s3_errors import ahead_of, answering, iso, status_of, translating
 from ingest.sources.massive.signing import TooSlow, signing_keys
-from ingest.sources.massive.transport import Session, check_way
+from ingest.sources.massive.transport import Models, Session, check_way
 from ingest.sources.spool import ByteRange
 
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
@@ -263,6 +263,7 @@ async def _session(settings: SourceSettings) -> tuple[Any, Any]:
     # Times stay text: dateutil, botocore's choice, takes a tenth of a request's time to parse two of them.
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     try:
+        core.register_component("data_loader", Models.of(core))
         _ = core.trust  # whoever supplies keys must be verified, too
         keys = await signing_keys(core, settings.keys_timeout_s)
     except TooSlow:

@@ -28,6 +28,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from aiobotocore.utils import _RefCountedSession
 from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.loaders import Loader, create_loader
 from botocore.utils import get_environ_proxies
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
@@ -116,6 +117,21 @@ class Session(AioSession):  # type: ignore[misc]
             if isinstance(own := getattr(fetcher, "_session", None), AIOHTTPSession):
                 fetcher._session = _Shared.in_place_of(own, self.trust)
         return resolver
+
+
+class Models(Loader):  # type: ignore[misc]
+    """Reads botocore's descriptions of services, without looking into the folders of all four hundred first."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Names of the services with a description of any type; for another type it is then not found."""
+        folders = (Path(one) for one in self.search_paths)
+        return sorted({name for folder in folders if folder.is_dir() for name in os.listdir(folder)})  # noqa: PTH208
+
+    @classmethod
+    def of(cls, session: AioSession) -> Self:
+        """With the folders that a session's profile names in `data_path`. Raises what reading the profile raises."""
+        usual = create_loader(session.get_config_variable("data_path"))
+        return cls(usual.search_paths, include_default_search_paths=False)
 
 
 def check_way(url: str) -> None:
