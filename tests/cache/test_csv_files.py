@@ -81,6 +81,13 @@ def test_nothing_new_and_nothing_replaced_changes_nothing() -> None:
     assert merge(base, [], []) is base
 
 
+def test_an_earlier_row_is_put_in_its_place_though_nothing_is_replaced() -> None:
+    later = _csv({"2024-01-03": "1.0"})
+    assert merge(later, [("2024-01-02", _line("2024-01-02", "2.50"))], []) == _csv(
+        {"2024-01-02": "2.50", "2024-01-03": "1.0"}
+    )
+
+
 def test_a_csv_that_loses_its_last_row_is_empty() -> None:
     assert merge(_csv({"2024-01-02": "1.0"}), [], ["2024-01-02"]) == b""
 

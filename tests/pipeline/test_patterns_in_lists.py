@@ -184,3 +184,18 @@ def test_contracts_of_a_few_sessions_each_are_made_in_few_passes_over_the_sessio
     place.run(*SPAN, tracked={"O:SPY*"})
     assert len(csvs(place)) == 200
     assert list(map(len, passes)) == [5, *[20] * 9, 15]
+
+
+def test_a_new_session_is_read_once_for_all_csvs_that_it_extends(bucket, tmp_path, monkeypatch):
+    names = [f"O:SPY1C{number:08}" for number in range(50)]
+    for day in DAYS:
+        put(bucket, OPTIONS, day, [(name, 1) for name in names])
+    place = Place(tmp_path / "cache", bucket.endpoint_url, dataset=OPTIONS)
+    place.run(DAYS[0], DAYS[-2], tracked={"O:SPY*"})
+    passes = []
+    extract = rows.extract
+    monkeypatch.setattr(rows, "extract", lambda *asked: passes.append(asked[2]) or extract(*asked))
+    monkeypatch.setattr(projection, "_MAX_ROWS", len(names))  # fewer rows than the CSVs have
+    place.run(*SPAN, tracked={"O:SPY*"})
+    assert passes == [frozenset(names)]
+    assert len(csvs(place)) == len(names)
