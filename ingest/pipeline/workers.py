@@ -25,7 +25,7 @@ class _Waiting:
     body: Body
     turn: anyio.Event = field(default_factory=anyio.Event)
     batch: Sequence["_Waiting"] = ()
-    result: StagedSession | Exception | None = None
+    result: StagedSession | BaseException | None = None
 
 
 class Workers:
@@ -64,12 +64,12 @@ class Workers:
 
     async def _prepare(self, batch: Sequence[_Waiting]) -> None:
         work = [(one.job, one.body) for one in batch]
-        results: Sequence[StagedSession | Exception]
+        results: Sequence[StagedSession | BaseException]
         try:
             results = await anyio.to_thread.run_sync(
                 prepare_together, work, self._tuning.ordinary, limiter=self._threads
             )
-        except Exception as error:  # such as no thread that could be started
+        except BaseException as error:  # such as a thread that cannot be started, or a panic in polars
             results = [error] * len(batch)
         self._hand_over()
         for one, result in zip(batch, results, strict=True):

@@ -85,7 +85,11 @@ def test_a_store_that_fails_for_one_fails_for_no_other():
     ]
 
 
-def run_workers(monkeypatch, count, together, sessions, fails=frozenset()):
+class Panic(BaseException):
+    """As polars raises: not an Exception."""
+
+
+def run_workers(monkeypatch, count, together, sessions, fails=frozenset(), error=RuntimeError):
     """Prepare sessions while the first batch is held up; returns the batches and the results by day."""
     batches, results, go_on = [], {}, Event()
 
@@ -94,7 +98,7 @@ def run_workers(monkeypatch, count, together, sessions, fails=frozenset()):
         batches.append(days)
         assert go_on.wait(5)
         if fails & {*days}:
-            raise RuntimeError("can't start new thread")
+            raise error("can't start new thread")
         return prepare_together(work, granted)
 
     monkeypatch.setattr(workers, "prepare_together", prepared)
@@ -103,8 +107,8 @@ def run_workers(monkeypatch, count, together, sessions, fails=frozenset()):
     async def one(day, pool):
         try:
             results[day] = (await pool.prepare(task(day, store, tuning), body(market_day(day)))).record.session
-        except RuntimeError as error:
-            results[day] = str(error)
+        except (RuntimeError, Panic) as raised:
+            results[day] = str(raised)
 
     async def work():
         pool = Workers(count, tuning)
@@ -131,8 +135,9 @@ def test_idle_workers_begin_at_once(monkeypatch):
     assert results == {day: day for day in DAYS}
 
 
-def test_what_a_thread_raises_reaches_all_whom_it_served_and_nobody_waits_forever(monkeypatch):
-    _, results = run_workers(monkeypatch, count=1, together=3, sessions=DAYS, fails={DAYS[2]})
+@pytest.mark.parametrize("error", [RuntimeError, Panic])
+def test_what_a_thread_raises_reaches_all_whom_it_served_and_nobody_waits_forever(monkeypatch, error):
+    _, results = run_workers(monkeypatch, count=1, together=3, sessions=DAYS, fails={DAYS[2]}, error=error)
     assert [results[day] == day for day in DAYS] == [True, False, False, False, True, True]
 
 
