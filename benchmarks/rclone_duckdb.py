@@ -15,22 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer import arguments, copy, folders
-from benchmarks.s5cmd_duckdb import TYPES, name_wanted, write_tracked
+from benchmarks.s5cmd_duckdb import TYPES, run
 from benchmarks.schema import schema_of
 
 
 def main() -> None:
     """Copy, split, write."""
-    import duckdb
-
-    chosen = arguments().parse_args()
-    downloads, archive, tracked = folders(chosen.cache)
-    paths = copy(chosen.copy, downloads)
-    with duckdb.connect() as db:
-        name_wanted(db, chosen.tickers.read_text().split())
-        _split(db, chosen.columns, paths, archive)
-        write_tracked(db, chosen.columns, tracked, len(chosen.sigil), chosen.minutes)
+    run(_split)
 
 
 def _split(db: Any, names: Sequence[str], paths: Sequence[Path], archive: Path) -> None:

@@ -8,7 +8,7 @@
 DuckDB uses all cores as it sees fit. It omits what polars omits there; its gzip level cannot be chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,23 @@ _NUMBERS = ("Open", "High", "Low", "Close", "Volume")
 
 def main() -> None:
     """Copy, split, write."""
+    run(_split)
+
+
+def run(split: Callable[[Any, Sequence[str], Sequence[Path], Path], None]) -> None:
+    """Copy; `split` writes the archive and makes the table `tracked`, whose rows are written then."""
     import duckdb
 
     chosen = arguments().parse_args()
     downloads, archive, tracked = folders(chosen.cache)
     paths = copy(chosen.copy, downloads)
     with duckdb.connect() as db:
-        name_wanted(db, chosen.tickers.read_text().split())
-        _split(db, chosen.columns, paths, archive)
-        write_tracked(db, chosen.columns, tracked, len(chosen.sigil), chosen.minutes)
+        _name_wanted(db, chosen.tickers.read_text().split())
+        split(db, chosen.columns, paths, archive)
+        _write_tracked(db, chosen.columns, tracked, len(chosen.sigil), chosen.minutes)
 
 
-def name_wanted(db: Any, tickers: Sequence[str]) -> None:
+def _name_wanted(db: Any, tickers: Sequence[str]) -> None:
     """The tickers to track become the table `wanted`."""
     db.execute("CREATE TABLE wanted (ticker VARCHAR)")
     db.executemany("INSERT INTO wanted VALUES (?)", [[ticker] for ticker in tickers])
@@ -50,7 +55,7 @@ def _split(db: Any, names: Sequence[str], paths: Sequence[Path], archive: Path) 
         db.execute(f"INSERT INTO tracked SELECT '{path.name[:10]}', * FROM day SEMI JOIN wanted USING (ticker)")
 
 
-def write_tracked(db: Any, columns: Sequence[str], tracked: Path, sigil: int, minutes: bool) -> None:
+def _write_tracked(db: Any, columns: Sequence[str], tracked: Path, sigil: int, minutes: bool) -> None:
     """Write the files of each ticker from the table `tracked`; the first `sigil` characters are not in their names."""
     numbers = ", ".join(f'{name.lower()} AS "{name}"' for name in _NUMBERS if name.lower() in columns)
     write = _write_minutes if minutes else _write_days
