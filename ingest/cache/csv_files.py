@@ -169,7 +169,7 @@ def merge(header: bytes, base: bytes, new: Iterable[tuple[str, str]], replaced: 
 
 
 def _last_of(content: bytes) -> str:
-    """What the last row of a CSV begins with, up to its first comma; empty if there is no content."""
+    """The first field of a CSV's last row; empty without content."""
     return content[content.rfind(b"\n", 0, -1) + 1 :].partition(b",")[0].decode()
 
 

@@ -102,7 +102,7 @@ class TrackedSets:
         return number
 
     def tickers(self, number: int | None) -> frozenset[str]:
-        """The set with this number, empty for None. Raises ManifestDamaged if there is no such set."""
+        """The set with this number; an empty one for None. Raises ManifestDamaged if the set is missing."""
         if number is None:
             return frozenset()
         if number not in self._known:

@@ -138,7 +138,7 @@ def check_columns(columns: Collection[str], numbers: Collection[str] = ()) -> No
     """
     if lacking := sorted({"ticker", *numbers} - set(columns)):
         raise CacheError(
-            f"the manifest says that a part has no column {lacking[0]!r}", call("verify", "to check the cache")
+            f"the manifest lists no column {lacking[0]!r} for a part", call("verify", "to check the cache")
         )
 
 

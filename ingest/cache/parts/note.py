@@ -32,7 +32,7 @@ MAX_UNPACKED = 1 << 24
 so this limits its memory."""
 
 _MAX_TAIL = MAX_UNPACKED + (1 << 16)
-"""A packed note is no longer than its text, apart from the headers around it."""
+"""Packing makes a note no longer than its text, apart from the headers."""
 
 
 def put_note(data: bytes, note: bytes) -> bytes:

@@ -111,7 +111,7 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
 
 
 def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
-    """Date, prices, volume, source and dollar volume, ascending by date; None where there is no number."""
+    """Date, prices, volume, source and dollar volume, ascending by date; None if a number is missing."""
     after = wish.end + timedelta(days=1) if wish.end else None
     listed = listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
     first, last = window_of(wish.period, wish.start, after, wish.dataset, listed)
