@@ -113,7 +113,7 @@ def recover(cache: Cache) -> None:
     """
     _carry_replacements_through(cache)
     cache.parts.sweep()
-    quarantine.sweep(cache)
+    quarantine.sweep_refused(cache)
     cache.csvs.sweep()
 
 

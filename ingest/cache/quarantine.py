@@ -19,7 +19,7 @@ def file_of(layout: Layout, session: date) -> Path:
     return layout.quarantine / part_name(session)
 
 
-def keep(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
+def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptable: bool) -> None:
     """Keep the bytes of a refused file, and record it. Raises CacheError.
 
     A kill before the record leaves bytes that the manifest does not know: the next run refuses and keeps the file
@@ -55,18 +55,18 @@ def body_of(layout: Layout, one: QuarantinedFile, large: int) -> Body:
         return Body(opening.read(path), one.etag, modified, is_md5)
 
 
-def names(layout: Layout) -> list[str]:
+def kept_names(layout: Layout) -> list[str]:
     """Names of the files kept, known to the manifest or not. Raises CacheError."""
     with durable.translated("look into", layout.quarantine):
         return opening.names(layout.quarantine, "*.csv.gz")
 
 
-def leftovers(layout: Layout) -> list[str]:
+def kept_leftovers(layout: Layout) -> list[str]:
     """Names of the temporary files that killed runs left. Raises CacheError."""
     return [path.name for path in durable.leftovers(layout.quarantine, is_part_name)]
 
 
-def sweep(layout: Layout) -> None:
+def sweep_refused(layout: Layout) -> None:
     """Remove these temporary files. Only the holder of the lock may call it. Raises CacheError."""
     durable.sweep(layout.quarantine, is_part_name)
 

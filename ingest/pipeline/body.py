@@ -14,8 +14,7 @@ from ingest.cache.parts import members
 from ingest.files import durable, opening
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
-from ingest.splitting.parsed import ParsedText
-from ingest.splitting.parsing import LINE_COST
+from ingest.splitting.parsing import LINE_COST, ParsedText
 from ingest.splitting.streamed import Pieces
 
 _BYTE_COST = 5

@@ -112,7 +112,7 @@ def _record(cache: Cache, results: Sequence[SessionResult], late: Sequence[Sessi
         commit(cache, staged)
     for result in results:
         if isinstance(result, Refused):
-            quarantine.keep(cache, result.job.session, result.body, result.reason, result.acceptable)
+            quarantine.keep_refused(cache, result.job.session, result.body, result.reason, result.acceptable)
         if result.job.spool and not isinstance(result, Failed):
             spool.discard(result.job.spool)
     cache.manifest.sessions.answered(list(_answers(results)), cache.run)

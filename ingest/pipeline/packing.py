@@ -19,7 +19,7 @@ from ingest.market.datasets import TIERS, Tier
 from ingest.pipeline.body import SessionText
 from ingest.pipeline.task import Job
 from ingest.splitting import streamed, whole
-from ingest.splitting.parsed import ParsedText
+from ingest.splitting.parsing import ParsedText
 from ingest.splitting.result import SplitResult
 from ingest.splitting.streamed import Pieces
 

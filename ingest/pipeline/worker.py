@@ -16,7 +16,7 @@ from ingest.pipeline.packing import parts_of
 from ingest.pipeline.replacement import corrected
 from ingest.pipeline.task import Job
 from ingest.sources.base import Body
-from ingest.splitting.parsed import parsed_together
+from ingest.splitting.parsing import parse_together
 from ingest.splitting.result import SplitResult
 
 
@@ -92,7 +92,7 @@ def _are_alike(one: Job, other: Job) -> bool:
 def _parsed(group: Sequence[_Unpacked]) -> Iterator[_Unpacked]:
     """The same sessions, with their rows if these could be parsed in one query."""
     texts, job = [one.whole for one in group if one.whole is not None], group[0].job
-    found = parsed_together(texts, job.decision.tracked, job.dataset) if len(texts) > 1 else None
+    found = parse_together(texts, job.decision.tracked, job.dataset) if len(texts) > 1 else None
     rows = iter(found or ())
     for one in group:
         if isinstance(one.text, SessionText) and one.whole is not None:

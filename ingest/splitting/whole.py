@@ -17,10 +17,11 @@ from ingest import finding
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
 from ingest.splitting.checks import misshapen, nameless, numbers
-from ingest.splitting.parsed import ParsedText, parsed
 from ingest.splitting.parsing import (
     Mask,
+    ParsedText,
     chosen_lines,
+    parse_text,
     rewritten,
     stamps,
     written_header,
@@ -33,7 +34,7 @@ from ingest.splitting.result import SplitResult, SplitSpec
 
 def split(text: bytes, spec: SplitSpec) -> SplitResult:
     """Split a day's text; raises UnreadableFile with the reason if it is not a file of this dataset and session."""
-    return split_parsed(parsed(text, spec.tracked, spec.dataset), spec)
+    return split_parsed(parse_text(text, spec.tracked, spec.dataset), spec)
 
 
 def split_parsed(day: ParsedText, spec: SplitSpec) -> SplitResult:
@@ -52,7 +53,7 @@ def split_parsed(day: ParsedText, spec: SplitSpec) -> SplitResult:
 
 def parts(text: bytes, tracked: frozenset[str], keep_rest: bool, dataset: Dataset) -> Mapping[Tier, PartText]:
     """Only the parts of a text; its rows are not checked. Raises UnreadableFile."""
-    return _parts(parsed(text, tracked, dataset), keep_rest)
+    return _parts(parse_text(text, tracked, dataset), keep_rest)
 
 
 def _parts(day: ParsedText, keep_rest: bool) -> dict[Tier, PartText]:

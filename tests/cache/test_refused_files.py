@@ -34,7 +34,7 @@ def body(request, tmp_path):
 
 
 def kept(cache, body):
-    quarantine.keep(cache, DAY, body, "it is no gzip file", acceptable=False)
+    quarantine.keep_refused(cache, DAY, body, "it is no gzip file", acceptable=False)
     (one,) = cache.manifest.replacements.in_quarantine()
     return one
 
@@ -42,12 +42,12 @@ def kept(cache, body):
 def test_a_kept_file_is_given_back_as_it_came_until_it_is_dropped(cache, body):
     one = kept(cache, body)
     assert quarantine.wrong_with(cache, one) is None
-    assert quarantine.names(cache) == [quarantine.file_of(cache, DAY).name]
+    assert quarantine.kept_names(cache) == [quarantine.file_of(cache, DAY).name]
     assert quarantine.body_of(cache, one, large=1 << 20) == Body(DATA, MD5, body.last_modified, etag_is_md5=True)
     large = quarantine.body_of(cache, one, large=len(DATA))
     assert (large.data, large.path) == (b"", quarantine.file_of(cache, DAY))
     quarantine.drop(cache, DAY)
-    assert [*cache.quarantine.iterdir()] == quarantine.names(cache) == []
+    assert [*cache.quarantine.iterdir()] == quarantine.kept_names(cache) == []
     assert quarantine.wrong_with(cache, one) == "it is gone"
     quarantine.drop(cache, DAY)
 
@@ -57,6 +57,6 @@ def test_what_killed_runs_left_is_listed_and_swept_and_the_rest_stays(cache, bod
     path = quarantine.file_of(cache, DAY)
     left = path.with_name(f".{path.name}.ingest-{'0' * 16}.tmp")
     left.write_bytes(b"half")
-    assert quarantine.leftovers(cache) == [left.name]
-    quarantine.sweep(cache)
+    assert quarantine.kept_leftovers(cache) == [left.name]
+    quarantine.sweep_refused(cache)
     assert [*cache.quarantine.iterdir()] == [path]

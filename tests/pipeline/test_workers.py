@@ -13,11 +13,11 @@ from ingest.cache.manifest import Held
 from ingest.cache.parts.memory import MemoryParts
 from ingest.errors import CacheError, UnreadableFile
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.pipeline import workers
+from ingest.pipeline import executor
 from ingest.pipeline.body import Costly
+from ingest.pipeline.executor import Workers
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare, prepare_together
-from ingest.pipeline.workers import Workers
 from ingest.planning.plan import Decision
 from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources.base import Body
@@ -101,7 +101,7 @@ def run_workers(monkeypatch, count, together, sessions, fails=frozenset(), error
             raise error("can't start new thread")
         return prepare_together(work, granted)
 
-    monkeypatch.setattr(workers, "prepare_together", prepared)
+    monkeypatch.setattr(executor, "prepare_together", prepared)
     tuning, store = replace(DEFAULT, most_together=together), MemoryParts()
 
     async def one(day, pool):
@@ -148,7 +148,7 @@ def test_a_cancelled_session_is_prepared_with_the_others(monkeypatch):
         assert go_on.wait(5)
         return prepare_together(work, granted)
 
-    monkeypatch.setattr(workers, "prepare_together", prepared)
+    monkeypatch.setattr(executor, "prepare_together", prepared)
 
     async def one(day, pool, store):
         came.append((await pool.prepare(task(day, store), body(market_day(day)))).record.session)

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
-from ingest.splitting.parsed import parsed, parsed_together
-from ingest.splitting.parsing import stamps
+from ingest.splitting.parsing import parse_text, parse_together, stamps
 
 STAMP = "1700000000000000000"
 ROW = ["A", "1", "2", "2.5", "3", "1.5", STAMP, "4"]
@@ -58,14 +57,14 @@ def test_together_is_as_alone(name, texts):
         texts = [
             text.replace(b"window_start", b"session_end_date").replace(STAMP.encode(), b"2023-11-14") for text in texts
         ]
-    found = parsed_together(texts, TRACKED, dataset)
+    found = parse_together(texts, TRACKED, dataset)
     for one, text in zip(found or (), texts, strict=found is not None):
-        assert_same(one, parsed(text, TRACKED, dataset))
+        assert_same(one, parse_text(text, TRACKED, dataset))
 
 
 def test_plain_texts_are_parsed_together():
     texts = [f"{HEADER}\n{lines}".encode() for lines in ("", ",".join(ROW) + "\n", "B" + ",".join(ROW)[1:] + "\n" * 1)]
-    found = parsed_together(texts, TRACKED, STOCKS_DAY)
+    found = parse_together(texts, TRACKED, STOCKS_DAY)
     assert [one.rows.height for one in found] == [0, 1, 1]
     assert [one.rows["ticker"].to_list() for one in found] == [[], ["A"], ["B"]]
 
@@ -85,5 +84,5 @@ def test_plain_texts_are_parsed_together():
 )
 def test_a_text_that_may_differ_is_left_to_be_parsed_alone(other):
     plain = f"{HEADER}\n{','.join(ROW)}\n".encode()
-    assert parsed_together([plain, other], TRACKED, STOCKS_DAY) is None
-    assert parsed_together([other, plain], TRACKED, STOCKS_DAY) is None
+    assert parse_together([plain, other], TRACKED, STOCKS_DAY) is None
+    assert parse_together([other, plain], TRACKED, STOCKS_DAY) is None

@@ -31,14 +31,14 @@ def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     yield from _unknown_refused(cache)
     for tier in TIERS:
         yield from _left(cache.parts.place(tier), cache.parts.leftovers(tier))
-    yield from _left(str(cache.quarantine), quarantine.leftovers(cache))
+    yield from _left(str(cache.quarantine), quarantine.kept_leftovers(cache))
     for folder in tracked.folders():
         yield from _left(str(folder), [path.name for path in durable.leftovers(folder, tracked.has_name)])
 
 
 def _unknown_refused(cache: Cache) -> Iterator[Problem]:
     known = {quarantine.file_of(cache, one.session).name for one in cache.manifest.replacements.in_quarantine()}
-    place, names = str(cache.quarantine), quarantine.names(cache)
+    place, names = str(cache.quarantine), quarantine.kept_names(cache)
     return _strangers("quarantine", place, names, known, "it belongs to no quarantined session")
 
 
