@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import botocore.loaders
-import botocore.session
+import descriptions
 import hypothesis
 import pytest
 from others_kit import HOW, Reader, readable_folder, remove
@@ -71,10 +70,7 @@ class Seaweed:
 
 @pytest.fixture(scope="session", autouse=True)
 def descriptions_read_once() -> Iterator[None]:
-    """botocore's descriptions of S3, read once for all runs: each would take a tenth of a second for them."""
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda *paths: loader)
+    with descriptions.parsed_once():
         yield
 
 

@@ -25,8 +25,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import botocore.loaders
-import botocore.session
+import descriptions
 
 from ingest.cache.manifest.database import Database
 from ingest.cli.app import app
@@ -211,8 +210,7 @@ DEEDS = {"run": run, "command": command, "repair": mend}
 
 def warm():
     """Do once what every run would repeat: load botocore's descriptions, make a client, collect garbage."""
-    shared = botocore.loaders.create_loader()
-    botocore.session.create_loader = lambda *arguments: shared
+    descriptions.parsed_once().start()
 
     async def once():
         async with connect(SourceSettings(endpoint_url="http://127.0.0.1:9")):

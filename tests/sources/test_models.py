@@ -2,10 +2,13 @@
 
 import os
 
+import anyio
 import pytest
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
-from botocore.loaders import create_loader
+from botocore.loaders import JSONFileLoader, create_loader
 
+from ingest.settings import SourceSettings
+from ingest.sources.massive.client import connect
 from ingest.sources.massive.transport import Models, Session
 
 
@@ -34,3 +37,24 @@ def test_a_description_in_a_folder_that_the_user_names_is_found_and_one_that_is_
         models.load_service_model("nothing", "service-2")
     with pytest.raises(DataNotFoundError):
         models.load_service_model("own", "endpoint-rule-set-1")
+
+
+def test_the_tests_parse_the_descriptions_once_in_a_process(loopback_keys, monkeypatch):
+    """Hundreds of tests make a client, or several: each would take a tenth of a second more."""
+    parsed, original = [], JSONFileLoader._load_file
+
+    def load(loader, path, *more):
+        if found := original(loader, path, *more):
+            parsed.append(path)
+        return found
+
+    monkeypatch.setattr(JSONFileLoader, "_load_file", load)
+
+    async def client():
+        async with connect(SourceSettings(endpoint_url="http://127.0.0.1:9")):
+            pass
+
+    anyio.run(client)
+    parsed.clear()
+    anyio.run(client)
+    assert parsed == []
