@@ -254,3 +254,16 @@ def test_a_damaged_part_is_an_error_of_the_cache(cache: Cache) -> None:
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(CacheError, match=r"2024-01-02\.csv\.gz"):
         cache.extract("A")
+
+
+@pytest.mark.parametrize("rows", [100, 2000], ids=["joined", "found first"])
+def test_many_tickers_are_read_from_small_and_large_parts(rows: int, cache: Cache) -> None:
+    names = [f"T{number:04}" for number in range(rows)]
+    for _ in range(2):
+        cache.add(_tickers(*names), block=1 << 20)
+    wanted = names[:: rows // 20]
+    found = cache.extract(*wanted, "absent")
+    assert [(ticker, day) for ticker, day, _ in found] == [
+        (ticker, f"2024-01-0{day}") for ticker in wanted for day in (2, 3)
+    ]
+    assert {line for *_, line in found} == {f"2024-01-0{day},1.10,3.30,0.40,2.20,100.0" for day in (2, 3)}

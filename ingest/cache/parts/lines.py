@@ -19,6 +19,10 @@ _FEW = 16
 """Up to this many tickers are searched for in the bytes; for more, the ticker column is parsed, which costs the same
 for any number."""
 
+_JOINED = 48 * 1024
+"""Bytes of a text up to which parsing all its rows, joined with those of other sessions, is faster than finding the
+lines of many tickers first: a query of polars of its own costs as much as parsing so many."""
+
 _SEARCHED = 4096
 """Bytes that are searched as fast as bisected."""
 
@@ -41,11 +45,11 @@ def dated_texts(
 
 
 def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf, ordered: bool) -> bytes:
-    """Only the wanted lines, if lines are rows without quotes; otherwise more."""
+    """Only the wanted lines, or more, if lines are not rows without quotes or if finding them is not worth it."""
     if not text or parts.cut != "lines" or parts.columns[0] != "ticker" or b'"' in text:
         return text
     if len(tickers) > _FEW:
-        return _selected(text, tickers, parts.columns)
+        return text if len(text) <= _JOINED else _selected(text, tickers, parts.columns)
     lines = [line for ticker in sorted(tickers) for line in _lines_of(text, ticker.encode(), ordered)]
     return b"".join(lines)
 
