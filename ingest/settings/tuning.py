@@ -162,8 +162,8 @@ class Tuning:
     most_together: int = 16
     """Small sessions that a worker takes at once, if so many are waiting."""
 
-    max_batch: int = 64
-    """The most sessions in one transaction."""
+    max_batch: int = 256
+    """The most sessions in one transaction: as many as come while another one is committed, even of the smallest."""
 
     gather_s: float = 0.1
     """How long the committer waits for others to share a transaction, whose cost hardly depends on their number."""

@@ -16,7 +16,7 @@ from ingest.files import batches
 from ingest.tracked import months
 from ingest.tracked.groups import in_groups
 
-_MAX_ROWS = 20_000
+_MAX_ROWS = 60_000
 """Rows in memory at once, a few hundred bytes each while they are sorted. Tickers are taken in groups, so that memory
 grows neither with them nor with the sessions."""
 
