@@ -77,9 +77,9 @@ def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering) ->
 
 def _tune() -> None:
     """Tune this process for a run: many small files in parallel, and modules that never become garbage."""
-    # Sessions are split in parallel: within one small file more threads only wait for each other, while a single one
-    # would parse one session at a time.
-    os.environ.setdefault("POLARS_MAX_THREADS", "2")
+    # Sessions are split in parallel: within one small file more threads only wait for each other. A single one parses
+    # one session at a time, which two cores do not feel: the rest of a session takes longer.
+    os.environ.setdefault("POLARS_MAX_THREADS", "2" if (os.cpu_count() or 1) > 2 else "1")
     keep_freed_memory()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
