@@ -292,7 +292,7 @@ class Yahoo(ThreadingHTTPServer):
 def yahoo(monkeypatch, securities):
     """Serve securities to this process's real yfinance until the block is left; other hosts are refused."""
     server = Yahoo(securities)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
 
     def request(session, method, url, *arguments, **named):

@@ -148,6 +148,7 @@ def test_who_hands_out_keys_is_verified_as_the_source_is(loopback_keys, tmp_path
     )
     loopback_keys.write_text("")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # botocore's own, of STS, with seconds between them
     place = Place(tmp_path / "cache", "http://127.0.0.1:9", source={"attempts": 1})
     with proxying(sts_amazonaws_com=source.endpoint_url) as proxy:
         proxy.in_environment(monkeypatch)
@@ -175,6 +176,7 @@ def test_a_container_s_service_that_hands_out_keys_is_verified_by_its_name(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "YOUR_TOKEN")
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.RETRY_ATTEMPTS", 1)
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
     with loopback.serve({}, tls=server_tls(authority, name)) as server:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.endpoint_url}/keys")
         ran = place.run(*window(DAYS), fails=UsageError)

@@ -111,8 +111,12 @@ def test_a_fault_that_passes_is_not_seen(monkeypatch, fault):
         assert source.shared().daily("AAPL", DAYS[0]).bars.height == len(DAYS)
 
 
-def test_a_hang_ends(monkeypatch):
+@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_a_hang_ends(monkeypatch, known):
+    """For the time zone of a ticker that it does not know yet, yfinance waits ten seconds, whatever it is told."""
     with yahoo(monkeypatch, {"AAPL": plain()}) as server:
+        if known:
+            source.shared().daily("AAPL", DAYS[0])
         server.faults["*"] = "hang"
         began = time.monotonic()
         with pytest.raises(Disrupted):
