@@ -221,6 +221,7 @@ def _meta(ticker, security):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for an acknowledgement of its headers
 
     def log_message(self, *_):
         """Keep the tests' output clean."""
