@@ -18,7 +18,14 @@ from ingest.market.calendars import today
 from ingest.market.catalogue import named
 from ingest.market.windows import first_day
 
-DEMO = [sys.executable, "-m", "ingest", "demo", "--months", "1"]
+ONE_MONTH = ["demo", "--months", "1"]
+DEMO = [sys.executable, "-m", "ingest", *ONE_MONTH]
+WITHOUT_SEAWEED = """
+from ingest.demo.servers import seaweed
+seaweed._binary = lambda: None
+from ingest.__main__ import main
+main()
+"""
 
 needs_seaweed = pytest.mark.skipif(not seaweed.available(), reason="no SeaweedFS for this platform")
 
@@ -37,10 +44,24 @@ def weeds_of(parent: int) -> list[int]:
     return found
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A demo that has ended, in a folder that was its temporary one, too."""
+    folder = tmp_path_factory.mktemp("demo")
+    environment = os.environ | {"TMPDIR": str(folder)}
+    return folder, subprocess.run(
+        DEMO, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
 @needs_seaweed
-def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Path) -> None:
-    done = subprocess.run(DEMO, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = finished
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Starting an S3 server")
+    assert "SeaweedFS at http" in done.stdout
     first, again = done.stdout.split("again: nothing is downloaded")
     assert "Complete." in first
     assert "fetched: 0 sessions, 0 B" in again
@@ -50,8 +71,8 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(tmp_path: Pat
     assert [words[1] for words in hinted] == ["status", "show"]
     for words in hinted:
         command = [sys.executable, "-m", *words]
-        assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    cache = tmp_path / "cache" / "demo"
+        assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+    cache = folder / "cache" / "demo"
     assert (cache / "data_cache" / "AAPL_1d_data.csv").read_text().startswith("Date,Open,High,Low,Close,Volume\n20")
     assert len(list((cache / "massive_cache").glob("*.csv.gz"))) >= 10
     # The Python lines of the README.
@@ -100,12 +121,13 @@ def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, number: signal.
 
 
 @needs_seaweed
-def test_no_key_of_the_demo_stays_on_disk(tmp_path: Path) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    done = subprocess.run(DEMO, cwd=tmp_path, env=environment, capture_output=True, timeout=100, check=False)
+def test_no_key_of_the_demo_stays_on_disk(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = finished
     assert done.returncode == 0
-    assert not list(tmp_path.glob("ingest-demo-*"))
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"aws_secret" in path.read_bytes()]
+    assert not list(folder.glob("ingest-demo-*"))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert not [path for path in files if b"aws_secret" in path.read_bytes()]
 
 
 @needs_seaweed
@@ -136,9 +158,12 @@ def test_an_unknown_dataset_is_refused_before_anything_starts(tmp_path: Path) ->
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
 @pytest.mark.parametrize("name", sampled([b"d-\xfc", "d-ü".encode()]))
 def test_a_folder_of_any_name_gets_a_config_that_can_be_read_whatever_the_encoding(tmp_path: Path, name: bytes) -> None:
+    """Its server is the one of platforms without SeaweedFS, which is soon ready."""
     folder = tmp_path / os.fsdecode(name)
     ascii_alone = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    for command in ([*DEMO, "--dir", folder], [*DEMO[:3], "status", "--config", folder / "config.toml"]):
+    demo_here = [sys.executable, "-c", WITHOUT_SEAWEED, *ONE_MONTH, "--dir", folder]
+    for command in (demo_here, [*DEMO[:3], "status", "--config", folder / "config.toml"]):
         done = subprocess.run(command, env=ascii_alone, capture_output=True, timeout=100, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+        assert b"SeaweedFS" not in done.stdout
     assert (folder / "config.toml").read_text(encoding="utf-8").startswith("# Written by `ingest demo`")

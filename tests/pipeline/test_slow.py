@@ -23,7 +23,7 @@ STUCK = key(DAYS[2])
 
 @pytest.fixture(autouse=True)
 def brief(loopback_keys, monkeypatch):
-    tune(monkeypatch, shortest_wait_s=0.2, longest_wait_s=0.2, longest_retry_after_s=0.4, tick_s=0.05)
+    tune(monkeypatch, shortest_wait_s=0.2, longest_wait_s=0.2, longest_retry_after_s=0.2, tick_s=0.05)
 
 
 def place_of(server, tmp_path, **source):
@@ -181,16 +181,16 @@ def test_a_process_that_was_stopped_goes_on(tmp_path):
 
     def script(request):
         asked.append(request)
-        return Latency(2.8) if request.key == key(DAYS[0]) else None
+        return Latency(1.5) if request.key == key(DAYS[0]) else None
 
     with loopback.serve(market_objects(DAYS[:1]), faults=script) as server:
-        place = place_of(server, tmp_path, down_after_s=1.6)
+        place = place_of(server, tmp_path, down_after_s=1.2)
         command = place.command("run", "--start", DAYS[0], "--end", DAYS[0])
         with subprocess.Popen(command, env=place.environment(), stderr=subprocess.PIPE, text=True) as process:
             while not any(request.key for request in asked):
                 time.sleep(0.02)
             process.send_signal(signal.SIGSTOP)
-            time.sleep(2.2)
+            time.sleep(1.3)
             process.send_signal(signal.SIGCONT)
             said = process.communicate(timeout=30)[1]
     assert (process.returncode, place.state(DAYS[0])) == (0, ("committed", "listed")), said
