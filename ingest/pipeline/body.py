@@ -55,9 +55,10 @@ def text_of(body: Body, max_unpacked: int, tuning: Tuning, granted: int | None =
 def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> tuple[bytes | None, int]:
     """The whole text, and its cost; None if it is to be read in chunks.
 
-    Until the cost of a text is known, no more of it is held in memory than is granted.
+    Until the cost of a text is known, no more of it is held in memory than is granted. To know the cost of a text that
+    turns out to be too large, most of it has to be unpacked for nothing, so the packed size decides where it can.
     """
-    if body.path:
+    if body.path or tuning.in_chunks <= granted < len(body.data) * tuning.at_once_per_packed:
         return None, 0
     most = min(granted, tuning.at_once) // _BYTE_COST
     try:
@@ -68,8 +69,8 @@ def _whole(body: Body, max_unpacked: int, tuning: Tuning, granted: int) -> tuple
     else:
         if (cost := cost_of([text], tuning.at_once)) <= granted:
             return text, cost
-    need = cost_of(pieces_of(body, max_unpacked, tuning.piece), tuning.at_once)
-    if (need := need if need <= tuning.at_once else tuning.in_chunks) > granted:
+    need = min(cost_of(pieces_of(body, max_unpacked, tuning.piece), tuning.in_chunks), tuning.in_chunks)
+    if need > granted:
         raise Costly(need)
     return None, 0
 

@@ -39,7 +39,7 @@ class LocalExecutor(Executor):
         cores = os.cpu_count() or 1
         self._workers = anyio.CapacityLimiter(cores + self._tuning.spare_workers)
         self._small = Workers(cores + self._tuning.spare_small_workers, self._tuning)
-        self._spooled_workers = anyio.CapacityLimiter(cores)
+        self._large_workers = anyio.CapacityLimiter(cores)
         together = max(self._tuning.min_spooled, 2 * cores)
         self._spooled = max(self._tuning.in_flight_spooled, limits.max_bytes_in_flight // together)
 
@@ -70,7 +70,13 @@ class LocalExecutor(Executor):
         downloads.start_soon(self._session, job, share, results)
 
     def _in_flight(self, job: Job) -> int:
-        return self._spooled if job.spool else job.item.size * self._tuning.in_flight_per_packed
+        if job.spool:
+            return self._spooled
+        alone = self._is_split_alone(job)
+        return job.item.size * (self._tuning.in_flight_alone if alone else self._tuning.in_flight_per_packed)
+
+    def _is_split_alone(self, job: Job) -> bool:
+        return job.item.size >= self._tuning.alone
 
     async def _session(self, job: Job, share: Share, results: Results) -> None:
         with self._under_way:
@@ -112,8 +118,8 @@ class LocalExecutor(Executor):
 
     async def _split(self, job: Job, body: Body, granted: int | None = None) -> Staged | Refused:
         """Split a file. If it needs more memory than is granted, split it again once that much is available."""
-        # Large files are split in chunks, and no more of them at once than there are cores.
-        granted = granted or (self._tuning.in_chunks if job.spool else self._tuning.ordinary)
+        # Large files may take as much as chunks do, and no more of them are split at once than there are cores.
+        granted = granted or (self._tuning.in_chunks if self._is_split_alone(job) else self._tuning.ordinary)
         try:
             with anyio.CancelScope(shield=True):
                 try:
@@ -128,7 +134,7 @@ class LocalExecutor(Executor):
     async def _staged(self, job: Job, body: Body, granted: int) -> StagedSession:
         if granted <= self._tuning.ordinary:
             return await self._small.prepare(job, body)
-        workers = self._spooled_workers if job.spool else self._workers
+        workers = self._large_workers if self._is_split_alone(job) else self._workers
         return await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)
 
 

@@ -84,7 +84,7 @@ class _AsTheyCome(Parts):
         tiers, session = TIERS if self._job.decision.keep_rest else TIERS[:1], self._job.session
         files = {tier: self._open_files.enter_context(self._store.staging(session, tier)) for tier in tiers}
         self._staged = {tier: file.key for tier, file in files.items()}
-        block = self._job.tuning.large_member
+        block = self._job.member
         self._writers = {tier: PartWriter(file.write, header, block) for tier, file in files.items()}
         return self._writers
 

@@ -9,6 +9,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.commit import StagedSession
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import HeldVersion
+from ingest.cache.parts.members import BLOCK
 from ingest.cache.parts.store import PartStore
 from ingest.market.datasets import Dataset, Tier
 from ingest.planning.plan import Decision
@@ -53,6 +54,12 @@ class Job:
         if self.decision.item is None:
             raise AssertionError(f"{self.session} was planned for download but is not listed")
         return self.decision.item
+
+    @property
+    def member(self) -> int:
+        """Bytes of text in a member of a part that is written as it comes: where a ticker has one row, fewer."""
+        large = self.tuning.large_member
+        return large if self.dataset.kind.timed else min(large, BLOCK)
 
     @property
     def spec(self) -> SplitSpec:

@@ -11,7 +11,7 @@ from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts.parts import PackedPart
 from ingest.finding import Finding
 from ingest.market.datasets import Tier
-from ingest.pipeline.body import SessionText, text_of
+from ingest.pipeline.body import Costly, SessionText, cost_of, text_of
 from ingest.pipeline.packing import parts_of
 from ingest.pipeline.replacement import corrected
 from ingest.pipeline.task import Job
@@ -105,11 +105,19 @@ def _prepared(job: Job, body: Body, text: SessionText, granted: int | None) -> S
     with ExitStack() as open_files:
         parts = parts_of(job, text, open_files)
         found = parts.split()
+        _check_order(job, text, found, granted)
         plain = _described(job, body, found, parts.packed)
         plain, correction = corrected(job, plain, text, granted)
         record, staged = parts.stage(plain)
     held = job.decision.held
     return StagedSession(record, correction, staged, held.held == "committed", held.quarantined is not None)
+
+
+def _check_order(job: Job, text: SessionText, found: SplitResult, granted: int | None) -> None:
+    """Raise Costly for a text whose repeated rows were not looked for in chunks, but can be looked for at once."""
+    most, unsorted = job.tuning.at_once, any(one.kind == finding.UNSORTED for one in found.findings)
+    if unsorted and granted is not None and granted < most and not job.spool and cost_of(text.pieces(), most) <= most:
+        raise Costly(most)
 
 
 def _described(job: Job, body: Body, found: SplitResult, packed: Mapping[Tier, PackedPart]) -> SessionRecord:

@@ -105,6 +105,9 @@ class Tuning:
     """Bytes in memory per packed byte: the body, its text (about 3 times), and both parts before they are
     packed."""
 
+    in_flight_alone: int = 2
+    """The same for a file that is split alone, since the memory for its text is counted there."""
+
     in_flight_spooled: int = 16 << 20
     """Bytes that a large file counts for, whatever its size: only chunks of it are in memory. Splits take more than
     downloads, and at most one per core runs."""
@@ -113,9 +116,17 @@ class Tuning:
     """Large files in flight together, or two per core if that is more: further ones would only wait on the
     disk."""
 
+    alone: int = 1 << 20
+    """Packed bytes from which on a file is split alone, and not together with others: its text takes more than
+    `ordinary`. A day of options has 4 MB."""
+
     at_once: int = 160 << 20
-    """The most memory, in bytes, for splitting a text at once: that of a text of 32 MiB; a day of options has some
-    20 MiB."""
+    """The most memory, in bytes, for splitting a text at once: that of a text of 32 MiB. More than `in_chunks` only if
+    it is not sorted: in chunks, repeated rows are not found then."""
+
+    at_once_per_packed: int = 20
+    """Bytes of that memory per packed byte, usually 16 to 25: by this a text is taken to be too large before it is
+    unpacked."""
 
     compared: int = 3
     """How many times the memory of a text it takes to compare it at once: each row of both versions is a string of its
@@ -128,7 +139,7 @@ class Tuning:
     """Memory of texts that are parsed in one query: three or four days of stocks."""
 
     in_chunks: int = 64 << 20
-    """Memory of a text that is split in chunks, whatever its size."""
+    """Memory of a text that is split in chunks, whatever its size. As many are split side by side as there are cores."""
 
     chunk: int = 4 << 20
     """Bytes of text per chunk: what is parsed and cut at once. Half or twice as much takes as long."""

@@ -1,6 +1,7 @@
 """What a run does many times it does together: commits are shared, an endpoint is resolved once."""
 
 from datetime import date
+from threading import Barrier
 from unittest.mock import patch
 
 import pytest
@@ -10,6 +11,7 @@ from tuning_kit import tune
 
 from ingest.cache.manifest.sessions import KnownSessions
 from ingest.demo.servers import loopback
+from ingest.pipeline import executor, worker
 
 FORTY = trading_days(date(2025, 3, 3), 40)
 
@@ -42,6 +44,20 @@ def test_no_commit_waits_for_others_where_none_is_under_way(place, monkeypatch, 
     with committing() as commits:
         ran = place.run(*window(FORTY[:3]))
     assert (ran.finished.committed, commits.call_count) == (3, batches)
+
+
+def test_large_files_are_split_side_by_side_whatever_they_hold_together(place, monkeypatch):
+    """Each waits for another one, so alone none would end."""
+    tune(monkeypatch, alone=1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    both = Barrier(2)
+
+    def prepare(*arguments):
+        both.wait(timeout=20)
+        return worker.prepare(*arguments)
+
+    monkeypatch.setattr(executor, "prepare", prepare)
+    assert place.run(*window(FORTY[:4])).finished.committed == 4
 
 
 def test_the_endpoint_is_resolved_once_for_all_objects(place):

@@ -61,6 +61,24 @@ def leftovers(place):
     return list(place.root.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize(("dataset", "size"), [(STOCKS_DAY, members.BLOCK), (STOCKS_MINUTE, 128 << 10)])
+def test_members_are_small_where_a_ticker_has_one_row(place, dataset, size):
+    parts = Layout.of(place.settings(), dataset).parts
+    job = Job(Decision(DAYS[0], "fetch", "new", "listed", None, Held(), TRACKED, True), 1, dataset, parts, 1 << 30)
+    assert job.member == size
+
+
+def test_repeats_are_found_in_a_file_that_is_not_sorted_if_it_can_be_split_at_once(place, server, monkeypatch):
+    tune(monkeypatch, alone=1, ordinary=1000, in_chunks=1000, chunk=2000, piece=700)
+    header, *lines = market_day(DAYS[1]).splitlines(keepends=True)
+    server.objects[key(DAYS[1])] = pack(b"".join([header, *lines[::-1]]))
+    told = [one for one in place.run(*SPAN).events if isinstance(one, events.Committed)]
+    kinds = {one.session: [found.kind for found in one.findings] for one in told}
+    assert kinds == {DAYS[0]: [], DAYS[1]: [finding.IDENTICAL]}
+    assert place.reassembled(DAYS[1]) == b"".join([header, *lines[::-1]])
+    assert leftovers(place) == []
+
+
 def test_they_are_stored_whole_and_read_like_others(place, server, tmp_path, request):
     small = Place(tmp_path / "small", server.endpoint_url)
     small.run(*SPAN)

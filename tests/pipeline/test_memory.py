@@ -4,12 +4,14 @@ import gzip
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from pipeline_kit import HEADER, Place, key, trading_days, window
 
 from ingest.demo.servers import loopback
+from ingest.errors import UnreadableFile
 from ingest.pipeline.body import Costly, cost_of, text_of
 from ingest.settings.tuning import DEFAULT
 from ingest.sources.base import Body
@@ -91,6 +93,16 @@ def test_no_more_of_a_text_is_held_in_memory_than_was_granted():
         text_of(bomb, 1 << 33, DEFAULT, granted=8 * MIB)
     assert told.value.cost == DEFAULT.in_chunks
     assert text_of(bomb, 1 << 33, DEFAULT, DEFAULT.in_chunks).whole is None
+
+
+def test_a_text_that_is_surely_too_large_is_not_unpacked_to_learn_what_it_costs():
+    most = DEFAULT.in_chunks
+    large = Body(os.urandom(most // DEFAULT.at_once_per_packed + 1), "e", "m")
+    assert text_of(large, 1 << 33, DEFAULT, most).whole is None
+    smaller = replace(large, data=large.data[:-1])
+    for body, granted in [(large, most - 1), (large, DEFAULT.at_once), (smaller, most)]:
+        with pytest.raises(UnreadableFile, match="not a whole gzip file"):
+            text_of(body, 1 << 33, DEFAULT, granted)
 
 
 def test_what_a_text_costs_does_not_depend_on_its_pieces():

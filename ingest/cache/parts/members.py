@@ -104,7 +104,8 @@ def unpacked(file: BinaryIO, max_bytes: int, size: int) -> Iterator[bytes]:
 
 def member(text: bytes | bytearray | memoryview) -> bytes:
     """One member, as in `pack` except for the working memory: with more of it, larger members are packed faster."""
-    return bytes(igzip_lib.compress(text, LEVEL, igzip_lib.COMP_GZIP))
+    memory = igzip_lib.MEM_LEVEL_DEFAULT if len(text) > 2 * BLOCK else igzip_lib.MEM_LEVEL_SMALL
+    return bytes(igzip_lib.compress(text, LEVEL, igzip_lib.COMP_GZIP, memory))
 
 
 def opening(data: bytes, max_bytes: int) -> bytes:
