@@ -67,17 +67,19 @@ def main() -> None:
     """Fill, measure, report."""
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.datasets", description=__doc__)
     arguments.add_argument("--only", nargs="+", type=named, metavar="NAME", help="these datasets, by their short names")
+    arguments.add_argument("--beside", nargs="+", choices=SCRIPTS, metavar="SCRIPT", help="these scripts, not all")
     arguments.add_argument("--repeats", type=int, default=5, help="rounds; the tables show medians")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write every sample there, too")
     arguments.add_argument("--quick", action="store_true", help="a twentieth of the sessions, one round: a try")
     chosen = arguments.parse_args()
+    beside = ["ours", *(chosen.beside or [name for name in CONTENDERS if name != "ours"])]
     found: dict[str, Outcome] = {}
     for dataset in chosen.only or [CATALOGUE[name] for name in SESSIONS]:
         count = SESSIONS.get(dataset.short, 5)
         with set_up() as bench:  # one bucket per dataset, so that the disk need not hold all
             job = _filled(bench, dataset, max(2, count // QUICK) if chosen.quick else count)
-            found[dataset.short] = _race(bench, job, 1 if chosen.quick else chosen.repeats)
-    print("\n".join(_report(found)))
+            found[dataset.short] = _race(bench, job, beside, 1 if chosen.quick else chosen.repeats)
+    print("\n".join(_report(found, beside)))
     if chosen.json:
         chosen.json.write_text(
             json.dumps({"machine": machine(), **{n: asdict(one) for n, one in found.items()}}, indent=1)
@@ -108,13 +110,13 @@ def _tracked(files: Files, last: date) -> Sequence[str]:
     return list(dict.fromkeys([*files.always(last), *names[:: max(1, len(names) // TRACKED)]]))[:TRACKED]
 
 
-def _race(bench: Bench, job: Job, repeats: int) -> Outcome:
+def _race(bench: Bench, job: Job, names: Sequence[str], repeats: int) -> Outcome:
     """Each contender once a round."""
     outcome = Outcome(len(job.days), job.bytes)
     for number in range(repeats):
-        for name, contender in CONTENDERS.items():
+        for name in names:
             with bench.fresh() as cache:
-                sample = contender(bench, job, cache)
+                sample = CONTENDERS[name](bench, job, cache)
                 outcome.rows.setdefault(name, _rows(job.dataset, cache, name))
             outcome.samples.setdefault(name, []).append(sample)
             _say(f"{job.dataset.short}, round {number + 1}: {name} {sample.wall_s:.2f} s")
@@ -145,8 +147,8 @@ def _rows(dataset: Dataset, cache: Path, name: str) -> tuple[int, int]:
     return csv_rows(tracked.rglob("*.csv")), packed_rows(archive.glob("*.csv.gz"))
 
 
-def _report(found: Mapping[str, Outcome]) -> Iterator[str]:
-    titles = [f"{SCRIPTS[name].title}, s" for name in CONTENDERS if name != "ours"]
+def _report(found: Mapping[str, Outcome], names: Sequence[str]) -> Iterator[str]:
+    titles = [f"{SCRIPTS[name].title}, s" for name in names if name != "ours"]
     yield f"| dataset | sessions | MB | `ingest run` s | {' | '.join(titles)} | peak MB of each |"
     yield "|---" * (len(titles) + 5) + "|"
     for name, one in found.items():

@@ -139,7 +139,7 @@ class Tuning:
     """Memory of texts that are parsed in one query: three or four days of stocks."""
 
     in_chunks: int = 64 << 20
-    """Memory of a text that is split in chunks, whatever its size. As many are split side by side as there are cores."""
+    """Memory of a text that is split in chunks, whatever its size; as many are split at once as there are cores."""
 
     chunk: int = 4 << 20
     """Bytes of text per chunk: what is parsed and cut at once. Half or twice as much takes as long."""
