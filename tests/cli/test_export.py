@@ -26,8 +26,8 @@ def place(loopback_keys, tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_each_ticker_has_a_file(place, tmp_path, kind):
-    done = place.cli("export", "AAPL", "BACpL", "--format", kind, "--out", "files", "--start", DAYS[1])
-    assert (done.returncode, done.stderr) == (0, "")
+    done = place.here("export", "AAPL", "BACpL", "--format", kind, "--out", "files", "--start", DAYS[1])
+    assert (done.code, done.err) == (0, "")
     read = {"csv": lambda path: pl.read_csv(path, try_parse_dates=True), "parquet": pl.read_parquet}[kind]
     frame = read(tmp_path / "files" / f"BAC_pL_1d.{kind}")
     assert frame.columns == ["date", "open", "high", "low", "close", "volume", "source"]
@@ -37,8 +37,8 @@ def test_each_ticker_has_a_file(place, tmp_path, kind):
 
 
 def test_a_file_that_is_there_is_replaced(place, tmp_path):
-    place.cli("export", "AAPL", "--out", "files")
-    place.cli("export", "AAPL", "--out", "files", "--end", DAYS[0])
+    place.here("export", "AAPL", "--out", "files")
+    place.here("export", "AAPL", "--out", "files", "--end", DAYS[0])
     assert len((tmp_path / "files" / "AAPL_1d.csv").read_text().splitlines()) == 2
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["AAPL_1d.csv"]
 
@@ -77,12 +77,12 @@ def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place
 
 
 def test_tickers_without_stored_rows_are_named(place):
-    some = place.cli("export", "AAPL", "NOSUCH", "--out", "files")
-    assert (some.returncode, some.stderr) == (3, "warning: no data for NOSUCH\n")
-    none = place.cli("export", "NOSUCH", "--out", "files")
-    assert (none.returncode, "no data for NOSUCH" in none.stderr) == (4, True)
-    assert "error: nothing to export: no data for NOSUCH in this window" in none.stderr
-    assert "ingest run" not in none.stderr  # which would not download that name
+    some = place.here("export", "AAPL", "NOSUCH", "--out", "files")
+    assert (some.code, some.err) == (3, "warning: no data for NOSUCH\n")
+    none = place.here("export", "NOSUCH", "--out", "files")
+    assert (none.code, "no data for NOSUCH" in none.err) == (4, True)
+    assert "error: nothing to export: no data for NOSUCH in this window" in none.err
+    assert "ingest run" not in none.err  # which would not download that name
 
 
 def test_an_empty_dataset_is_named_with_the_command_that_downloads_it(place):
@@ -117,11 +117,11 @@ def test_what_a_spreadsheet_would_run_is_named_on_one_line(loopback_keys, tmp_pa
     with loopback.serve({key(DAYS[0]): pack(text)}) as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         place.run(DAYS[0], DAYS[0], tracked=set())
-    done = place.cli("export", "--out", "files", "--", *names)
+    done = place.here("export", "--out", "files", "--", *names)
     named = "+1, -1, =HYPERLINK(1), @SUM"
-    assert done.returncode == 0
-    assert done.stderr == f"warning: a spreadsheet may run as a formula what begins with = + - or @: {named}\n"
-    assert place.cli("export", "--out", "files", "AAPL", "A=1").stderr == ""
+    assert done.code == 0
+    assert done.err == f"warning: a spreadsheet may run as a formula what begins with = + - or @: {named}\n"
+    assert place.here("export", "--out", "files", "AAPL", "A=1").err == ""
 
 
 def test_formulas_are_texts_that_begin_like_one():

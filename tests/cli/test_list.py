@@ -22,9 +22,9 @@ def place(loopback_keys, tmp_path):
 
 
 def listed(place, *flags):
-    done = place.cli("list", "--json", *WINDOW, *flags)
-    assert (done.returncode, done.stderr) == (0, "")
-    return {row.pop("session"): row for row in map(json.loads, done.stdout.splitlines())}
+    done = place.here("list", "--json", *WINDOW, *flags)
+    assert (done.code, done.err) == (0, "")
+    return {row.pop("session"): row for row in map(json.loads, done.out.splitlines())}
 
 
 def test_an_empty_cache_asks_the_source_and_writes_nothing(place):
@@ -61,19 +61,19 @@ def test_a_subscription_changed_since_the_last_run_is_noticed(place):
 
 def test_a_person_sees_a_table_and_its_sums(place):
     place.run(DAYS[3], DAYS[6])
-    done = place.cli("list", *WINDOW)
-    lines = [line.split() for line in done.stdout.splitlines()]
+    done = place.here("list", *WINDOW)
+    lines = [line.split() for line in done.out.splitlines()]
     assert [line[-2:] for line in lines[1:13]] == [["no", "no"]] * 3 + [["yes", "yes"]] * 4 + [["no", "yes"]] * 5
     assert " ".join(lines[-1]).startswith("12 files listed, ")
-    assert "5 files available but not stored" in done.stdout.replace("\n", " ")
+    assert "5 files available but not stored" in done.out.replace("\n", " ")
 
 
 def test_a_window_with_nothing_in_it(place):
-    done = place.cli("list", "--start", "2025-05-01", "--end", "2025-05-31")
-    assert (done.returncode, done.stdout.split(",")[0]) == (0, "0 files listed")
+    done = place.here("list", "--start", "2025-05-01", "--end", "2025-05-31")
+    assert (done.code, done.out.split(",")[0]) == (0, "0 files listed")
 
 
 def test_flags_that_exclude_each_other_are_refused(place):
-    done = place.cli("list", "--all-permitted", "--months", "2")
-    assert done.returncode == 2
-    assert "months and all_permitted exclude each other" in done.stderr
+    done = place.here("list", "--all-permitted", "--months", "2")
+    assert done.code == 2
+    assert "months and all_permitted exclude each other" in done.err

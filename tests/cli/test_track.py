@@ -24,7 +24,7 @@ def place(loopback_keys, tmp_path):
 def track(place, *arguments, **named):
     """The command, with the server gone."""
     environment = {"INGEST_TRACKED__LISTS": '["stocks.txt"]', "INGEST_TRACKED__TICKERS": "[]", **named}
-    return place.cli("track", *arguments, **environment)
+    return place.here("track", *arguments, **environment)
 
 
 def stocks(place):
@@ -33,28 +33,28 @@ def stocks(place):
 
 def test_a_ticker_that_is_added_has_its_csv_at_once(place):
     done = track(place, "add", "BRK.B", "AAPL", "BACpL")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     assert stocks(place) == "# mine\nAAPL  # apples\nBRK.B\nBACpL\n"
     assert list(place.csv("BRK.B")) == [str(day) for day in DAYS]
-    assert "2 added to" in done.stdout
-    assert f"BRK.B: 6 rows, {DAYS[0]} to {DAYS[-1]}" in done.stdout
+    assert "2 added to" in done.out
+    assert f"BRK.B: 6 rows, {DAYS[0]} to {DAYS[-1]}" in done.out
 
 
 def test_one_that_leaves_keeps_its_csv(place):
     done = track(place, "remove", "AAPL")
-    assert (done.returncode, stocks(place)) == (0, "# mine\n")
+    assert (done.code, stocks(place)) == (0, "# mine\n")
     assert len(place.csv("AAPL")) == 6
     again = track(place, "remove", "AAPL", "MSFT")  # removing it twice is not an error
-    assert (again.returncode, stocks(place)) == (0, "# mine\n")
-    assert again.stdout.splitlines()[-1] == "Not in it: AAPL, MSFT."
+    assert (again.code, stocks(place)) == (0, "# mine\n")
+    assert again.out.splitlines()[-1] == "Not in it: AAPL, MSFT."
 
 
 def test_a_whole_list_is_imported(place):
     (place.root.parent / "more.txt").write_text("TRUE\nBRK.B # b\n")
-    assert track(place, "import", "more.txt").returncode == 0
-    listed = [json.loads(line) for line in track(place, "list", "--json").stdout.splitlines()]
+    assert track(place, "import", "more.txt").code == 0
+    listed = [json.loads(line) for line in track(place, "list", "--json").out.splitlines()]
     assert [(row["ticker"], row["rows"]) for row in listed] == [("AAPL", 6), ("BRK.B", 6), ("TRUE", 6)]
-    shown = track(place, "list").stdout
+    shown = track(place, "list").out
     assert "3 tickers are tracked." in shown
 
 
@@ -64,12 +64,12 @@ def test_sessions_that_were_kept_without_the_rest_are_named(loopback_keys, tmp_p
         place.run(*window(DAYS), tracked={"AAPL"}, save_others=False)
     (tmp_path / "stocks.txt").write_text("AAPL\n")
     done = track(place, "add", "BRK.B")
-    assert f"BRK.B: no rows stored; 6 sessions were stored without it: `ingest run --start {DAYS[0]}" in done.stdout
+    assert f"BRK.B: no rows stored; 6 sessions were stored without it: `ingest run --start {DAYS[0]}" in done.out
 
 
 def test_a_ticker_without_stored_rows_is_added_with_a_suggestion(place):
     done = track(place, "add", "APPL", "ZZZZ")
-    assert [line for line in done.stdout.splitlines() if "no row" in line] == [
+    assert [line for line in done.out.splitlines() if "no row" in line] == [
         "APPL: no rows stored (did you mean AAPL?)",
         "ZZZZ: no rows stored",
     ]
@@ -77,44 +77,44 @@ def test_a_ticker_without_stored_rows_is_added_with_a_suggestion(place):
 
 def test_a_new_list_in_an_empty_cache(tmp_path):
     place = Place(tmp_path / "cache", "http://127.0.0.1:9")
-    assert track(place, "add", "AAPL").returncode == 0
+    assert track(place, "add", "AAPL").code == 0
     assert stocks(place) == "AAPL\n"
     assert not (tmp_path / "cache" / "manifest.sqlite").exists()
 
 
 def test_a_list_that_runs_do_not_read_is_said(place):
     done = track(place, "add", "MSFT", "--list", "other.txt")
-    assert (done.returncode, (place.root.parent / "other.txt").read_text()) == (0, "MSFT\n")
-    assert "is not among [tracked] lists" in done.stdout
+    assert (done.code, (place.root.parent / "other.txt").read_text()) == (0, "MSFT\n")
+    assert "is not among [tracked] lists" in done.out
 
 
 def test_while_a_run_holds_the_cache_nothing_changes(place):
     before = stocks(place)
     with lock.hold(place.root):
         done = track(place, "add", "MSFT")
-    assert (done.returncode, stocks(place)) == (6, before)
+    assert (done.code, stocks(place)) == (6, before)
 
 
 @pytest.mark.parametrize("ticker", ["A B", "", "X" * 300, "A\u200b"])
 def test_an_invalid_ticker_changes_nothing(place, ticker):
     before = stocks(place)
-    assert track(place, "add", "MSFT", ticker).returncode == 2
+    assert track(place, "add", "MSFT", ticker).code == 2
     assert stocks(place) == before
 
 
 def test_what_looks_like_markup_is_a_ticker_like_others(place):
-    assert track(place, "add", "[/b]").returncode == 0
+    assert track(place, "add", "[/b]").code == 0
     shown = track(place, "list")
-    assert (shown.returncode, "[/b]" in shown.stdout, shown.stderr) == (0, True, "")
+    assert (shown.code, "[/b]" in shown.out, shown.err) == (0, True, "")
 
 
 def test_a_comment_is_no_ticker(place):
     before = stocks(place)
-    assert (track(place, "add", "A#B").returncode, stocks(place)) == (2, before)
+    assert (track(place, "add", "A#B").code, stocks(place)) == (2, before)
 
 
 def test_a_ticker_of_an_empty_dataset_goes_into_its_list(place):
     done = track(place, "add", "C:EUR-USD", "C:*-JPY")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     assert (place.root.parent / "forex-day.txt").read_text() == "C:EUR-USD\nC:*-JPY\n"
-    assert "C:EUR-USD: no rows stored" in done.stdout
+    assert "C:EUR-USD: no rows stored" in done.out

@@ -198,7 +198,7 @@ def test_any_etag_is_kept_as_it_is(place, tmp_path, etag):
 def test_any_time_of_change(place, modified):
     with pages(element("LastModified", modified)):
         assert place.run(DAY, DAY).committed == [DAY]
-    assert place.cli("list", "--start", DAY, "--end", DAY).returncode == 0
+    assert place.here("list", "--start", DAY, "--end", DAY).code == 0
 
 
 LAST = "<IsTruncated>false</IsTruncated>"

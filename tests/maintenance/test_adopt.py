@@ -611,29 +611,29 @@ def test_the_command_shows_a_table(place, theirs):
     theirs.day(DAYS[0])
     theirs.day(DAYS[1], b"rubbish")
     theirs.csv("[red]_1d_data.csv", ["x,1"])
-    done = place.cli("adopt", theirs.top, COLUMNS="200")
-    assert (done.returncode, done.stderr) == (3, "")
-    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    done = place.here("adopt", theirs.top, COLUMNS="200")
+    assert (done.code, done.err) == (3, "")
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert lines[0] == "verdict files for example"
     assert f"adopted 1 massive_cache/{DAYS[0]}.csv.gz: a whole day" in lines
-    assert "data_cache/[red]_1d_data.csv" in done.stdout
-    assert "1 of 1 day have the md5" in done.stdout
+    assert "data_cache/[red]_1d_data.csv" in done.out
+    assert "1 of 1 day have the md5" in done.out
     assert lines[-1] == f"`ingest run --start {DAYS[1]} --end {DAYS[1]}` downloads the days left alone."
 
 
 def test_the_command_prints_json(place, theirs):
     theirs.day(DAYS[0])
-    done = place.cli("adopt", theirs.top, "--json", "--dry-run")
-    assert (done.returncode, done.stderr) == (0, "")
-    (one,) = map(json.loads, done.stdout.splitlines())
+    done = place.here("adopt", theirs.top, "--json", "--dry-run")
+    assert (done.code, done.err) == (0, "")
+    (one,) = map(json.loads, done.out.splitlines())
     assert one["md5"]
     assert (one["path"], one["session"], one["verdict"]) == (f"massive_cache/{DAYS[0]}.csv.gz", str(DAYS[0]), "adopted")
     assert not place.root.exists()
 
 
 def test_the_command_refuses_what_does_not_exist(place, tmp_path):
-    done = place.cli("adopt", tmp_path / "absent")
-    assert (done.returncode, "is not a folder" in done.stderr) == (2, True)
+    done = place.here("adopt", tmp_path / "absent")
+    assert (done.code, "is not a folder" in done.err) == (2, True)
 
 
 def test_an_empty_cache_is_exit_0(place, theirs, capsys, monkeypatch):

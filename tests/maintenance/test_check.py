@@ -226,10 +226,10 @@ def test_an_authority_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
     with serving() as server:
         results = found(Place(tmp_path / "cache", server.endpoint_url))
-        done = Place(tmp_path / "cache", server.endpoint_url).cli("run")
+        done = Place(tmp_path / "cache", server.endpoint_url).here("run")
     assert failing(results) == ["keys"]
     assert f"AWS_CA_BUNDLE (or ca_bundle) names {tmp_path / 'none.pem'}" in results["keys"].advice
-    assert (done.returncode, "AWS_CA_BUNDLE" in done.stderr) == (2, True)
+    assert (done.code, "AWS_CA_BUNDLE" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ingest.demo.servers import seaweed as weed
 
 @pytest.fixture(scope="module")
 def reader(seaweed):
-    """Keys that may read everything, for all tests: the server takes a second to learn of new ones."""
+    """Keys that may read everything, for all tests."""
     return seaweed.reader()
 
 
@@ -25,9 +25,9 @@ def keys(reader, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def own_keys(seaweed, bucket, tmp_path, keys):
+def own_keys(seaweed, tmp_path, keys):
     """Keys for this test alone, whose permissions it may change."""
-    who = seaweed.reader(f"List:{bucket}", f"Read:{bucket}/*")
+    who = seaweed.reader()
     write_keys(tmp_path / "credentials", who.access_key, who.secret_key)
     return who
 

@@ -101,15 +101,15 @@ def test_a_weekend_is_an_empty_window(filled):
     ],
 )
 def test_impossible_windows_are_refused(filled, flags, words):
-    done = filled.cli("run", *flags)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert words in done.stderr
+    done = filled.here("run", *flags)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
 
 
 def test_a_window_that_begins_before_the_data_is_cut(filled_here, put):
     put(date(2003, 9, 12), flat(ROWS))
-    done = filled_here.cli("run", "--json", "--start", "2003-09-01", "--end", "2003-09-12")
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert (done.returncode, last["start"], last["end"]) == (0, "2003-09-10", "2003-09-12")
+    done = filled_here.here("run", "--json", "--start", "2003-09-01", "--end", "2003-09-12")
+    last = json.loads(done.out.splitlines()[-1])
+    assert (done.code, last["start"], last["end"]) == (0, "2003-09-10", "2003-09-12")
     assert (last["absent"], last["committed"]) == (2, 1)
-    assert "the window begins there" in done.stdout
+    assert "the window begins there" in done.out

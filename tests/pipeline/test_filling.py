@@ -197,9 +197,9 @@ def test_massives_rows_take_the_place_of_yahoos_in_the_csvs(here):
 
 def test_the_command_can_do_without(here):
     here.place.yahoo = True
-    done = here.place.cli("run", "--start", DAYS[0], "--end", DAYS[-1], "--no-fallback", "--json")
-    assert done.returncode == 0
-    assert json.loads(done.stdout.splitlines()[-1])["yahoo_rows"] == 0
+    done = here.place.here("run", "--start", DAYS[0], "--end", DAYS[-1], "--no-fallback", "--json")
+    assert done.code == 0
+    assert json.loads(done.out.splitlines()[-1])["yahoo_rows"] == 0
     assert here.yahoo.asked == []
 
 

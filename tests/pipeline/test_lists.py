@@ -56,6 +56,6 @@ def test_without_any_ticker_all_goes_into_the_archive_and_the_user_learns_how_to
     assert (ran.finished.exit_code, ran.finished.tracked_rows) == (0, 0)
     assert all(filled.part_text(day, "archive") == market_day(day) for day in DAYS)
     assert list(filled.tracked.glob("*.csv")) == []
-    done = filled.cli("run", "--start", DAYS[0], "--end", DAYS[0], INGEST_TRACKED__TICKERS="[]")
-    assert done.returncode == 0
-    assert "no tickers are tracked; everything goes to the archive" in done.stdout
+    done = filled.here("run", "--start", DAYS[0], "--end", DAYS[0], INGEST_TRACKED__TICKERS="[]")
+    assert done.code == 0
+    assert "no tickers are tracked; everything goes to the archive" in done.out

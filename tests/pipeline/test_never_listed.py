@@ -41,7 +41,7 @@ def test_days_before_the_first_file_are_absent_and_reported(place):
     assert said.startswith("the source has no files for 20 sessions of this window (2024-03-01 to 2024-03-28)")
     assert said.endswith(str(DAYS[0]))
     assert place.state(LAST_YEAR[0]) == ("none", "absent")
-    assert "not published yet" not in place.cli("run", "--start", LAST_YEAR[0], "--end", LAST_YEAR[1]).stdout
+    assert "not published yet" not in place.here("run", "--start", LAST_YEAR[0], "--end", LAST_YEAR[1]).out
 
 
 def test_a_window_that_begins_before_the_first_file(place):
@@ -59,8 +59,8 @@ def test_a_dataset_without_listed_files_is_a_warning_and_exit_3(place, server):
     (said,) = warnings(ran)
     assert "lists no file of stocks-day" in said
     assert outcome(ran.finished) == "Finished, but the source lists no file of this dataset: see above."
-    quiet = place.cli("run", "--start", DAYS[0], "--end", DAYS[-1], "--quiet")
-    assert (quiet.returncode, said in quiet.stderr + quiet.stdout) == (3, True)
+    quiet = place.here("run", "--start", DAYS[0], "--end", DAYS[-1], "--quiet")
+    assert (quiet.code, said in quiet.err + quiet.out) == (3, True)
     server.objects.update(kept)
     assert states(place.run(*window(DAYS))) == (0, 6, 0, 0)
 
@@ -92,9 +92,9 @@ def test_one_dataset_without_files_hides_no_other(place, server):
     other = CATALOGUE["crypto-day"]
     config = place.root.parent / "config.toml"
     config.write_text(f'[run]\ndatasets = ["{other.short}", "{STOCKS_DAY.short}"]\n')
-    told = place.cli("run", "--config", config, "--start", DAYS[0], "--end", DAYS[-1], "--json")
-    done = [line for line in map(json.loads, told.stdout.splitlines()) if "committed" in line and "exit_code" in line]
-    assert (told.returncode, [line["exit_code"] for line in done]) == (3, [3, 0])
+    told = place.here("run", "--config", config, "--start", DAYS[0], "--end", DAYS[-1], "--json")
+    done = [line for line in map(json.loads, told.out.splitlines()) if "committed" in line and "exit_code" in line]
+    assert (told.code, [line["exit_code"] for line in done]) == (3, [3, 0])
     assert done[1]["committed"] == 6
 
 

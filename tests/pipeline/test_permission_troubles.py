@@ -72,8 +72,8 @@ def test_a_file_that_answers_with_errors_ends_no_run(place, server, at):
     assert (ran.finished.exit_code, ran.finished.failed, len(ran.committed)) == (3, 1, 33)
     assert permission(place).allows(DAYS[at]) is None
     once = {"INGEST_SOURCE__ATTEMPTS": "1"}
-    listed = place.cli("list", "--start", DAYS[0], "--end", DAYS[-1], "--json", **once)
-    assert (listed.returncode, listed.stdout.count('"permitted": true')) == (0, 33)
+    listed = place.here("list", "--start", DAYS[0], "--end", DAYS[-1], "--json", **once)
+    assert (listed.code, listed.out.count('"permitted": true')) == (0, 33)
 
 
 def test_one_refused_correction_and_a_new_day_raise_no_alarm(place, server, refuse):

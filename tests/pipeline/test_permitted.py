@@ -13,13 +13,21 @@ from ingest.market.permission import REFUSED, Permission
 DAYS = trading_days(date(2025, 3, 3), 40)
 
 
+@pytest.fixture(scope="module")
+def bucket(seaweed):
+    """A bucket with the files of all days, which no test changes: a new one takes a second."""
+    weed.make_bucket(seaweed.server, seaweed.writer, "permitted")
+    seaweed.fill("permitted", market_objects(DAYS).items())
+    yield "permitted"
+    seaweed.server.client(seaweed.writer).delete_bucket(Bucket="permitted")
+
+
 @pytest.fixture
-def who(seaweed, bucket, tmp_path, monkeypatch):
+def who(seaweed, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    keys = seaweed.reader(f"List:{bucket}", f"Read:{bucket}/*")
+    keys = seaweed.reader()
     write_keys(tmp_path / "credentials", keys.access_key, keys.secret_key)
-    seaweed.fill(bucket, market_objects(DAYS).items())
     return keys
 
 
@@ -166,19 +174,19 @@ def test_limits_take_the_oldest_and_leave_the_rest_for_later(place, who, limits,
 
 def test_all_that_is_permitted_is_all_that_a_run_takes(place, allow):
     allow(12, 4)
-    done = place.cli("run", "--all-permitted", "--json")
-    summary = json.loads(done.stdout.splitlines()[-1])
-    assert (done.returncode, summary["committed"], summary["start"]) == (0, 24, "2003-09-10")
-    assert f"sessions of this window (2003-09-10 to {DAYS[0] - timedelta(days=3)})" in done.stdout
+    done = place.here("run", "--all-permitted", "--json")
+    summary = json.loads(done.out.splitlines()[-1])
+    assert (done.code, summary["committed"], summary["start"]) == (0, 24, "2003-09-10")
+    assert f"sessions of this window (2003-09-10 to {DAYS[0] - timedelta(days=3)})" in done.out
 
 
 def test_limits_are_read_from_the_command_line(place, who):
-    done = place.cli("run", "--start", DAYS[0], "--end", DAYS[-1], "--max-bytes", "20 kB", "--json")
-    summary = json.loads(done.stdout.splitlines()[-1])
-    assert (done.returncode, summary["fetched"] + summary["not_attempted"], summary["bytes"] <= 20_000) == (0, 40, True)
+    done = place.here("run", "--start", DAYS[0], "--end", DAYS[-1], "--max-bytes", "20 kB", "--json")
+    summary = json.loads(done.out.splitlines()[-1])
+    assert (done.code, summary["fetched"] + summary["not_attempted"], summary["bytes"] <= 20_000) == (0, 40, True)
     assert summary["fetched"] >= 3
-    refused = place.cli("run", "--max-bytes", "20 parsecs")
-    assert (refused.returncode, "max_bytes '20 parsecs'" in refused.stderr) == (2, True)
+    refused = place.here("run", "--max-bytes", "20 parsecs")
+    assert (refused.code, "max_bytes '20 parsecs'" in refused.err) == (2, True)
 
 
 def test_one_newest_file_that_stays_refused_hides_none_that_come_after_it(place, seaweed, bucket, who):

@@ -10,17 +10,17 @@ from runs_kit import DAYS, ROWS, SPAN, dates
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(filled, tmp_path):
     other = Place(tmp_path / "other" / "cache", filled.endpoint_url, filled.bucket)
     other.root.parent.mkdir()
-    done = other.cli("run", "--dry-run", "--json", "--start", SPAN[0], "--end", SPAN[1])
-    *decisions, plan = map(json.loads, done.stdout.splitlines())
-    assert (done.returncode, plan["fetch"], plan["reasons"]) == (0, 8, {"fetch: new": 8})
+    done = other.here("run", "--dry-run", "--json", "--start", SPAN[0], "--end", SPAN[1])
+    *decisions, plan = map(json.loads, done.out.splitlines())
+    assert (done.code, plan["fetch"], plan["reasons"]) == (0, 8, {"fetch: new": 8})
     assert [(one["session"], one["action"], one["reason"]) for one in decisions] == [
         (str(day), "fetch", "new") for day in DAYS
     ]
     assert plan["bytes"] == sum(map(len, market_objects(DAYS).values()))
     assert list(other.root.parent.iterdir()) == []
-    for_people = other.cli("run", "--dry-run", "--start", SPAN[0], "--end", SPAN[1])
-    assert for_people.returncode == 0
-    assert "new" in for_people.stdout
+    for_people = other.here("run", "--dry-run", "--start", SPAN[0], "--end", SPAN[1])
+    assert for_people.code == 0
+    assert "new" in for_people.out
     assert list(other.root.parent.iterdir()) == []
 
 
@@ -49,12 +49,12 @@ def test_json_is_one_object_per_line_with_the_summary_last(filled):
 
 
 def test_quiet_says_nothing_when_all_is_well_and_warns_when_not(filled_here, put):
-    done = filled_here.cli("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = filled_here.here("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
+    assert (done.code, done.out, done.err) == (0, "", "")
     put(DAYS[0], packed=b"nonsense")
-    done = filled_here.cli("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
-    assert (done.returncode, done.stdout) == (3, "")
-    assert str(DAYS[0]) in done.stderr
+    done = filled_here.here("run", "--quiet", "--start", SPAN[0], "--end", SPAN[1])
+    assert (done.code, done.out) == (3, "")
+    assert str(DAYS[0]) in done.err
 
 
 def test_status_counts_what_is_stored_and_what_is_missing(filled_here, seaweed, bucket, put):
@@ -86,10 +86,10 @@ def test_status_counts_what_is_stored_and_what_is_missing(filled_here, seaweed, 
 def test_status_of_a_missing_cache_creates_none(tmp_path, filled):
     other = Place(tmp_path / "other" / "cache", filled.endpoint_url)
     other.root.parent.mkdir()
-    done = other.cli("status", "--json")
-    found = json.loads(done.stdout)
-    assert (done.returncode, found["first"], found["runs"]) == (0, None, [])
-    assert other.cli("status", "--max-age", 3).returncode == 3
+    done = other.here("status", "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["first"], found["runs"]) == (0, None, [])
+    assert other.here("status", "--max-age", 3).code == 3
     assert list(other.root.parent.iterdir()) == []
 
 
@@ -97,9 +97,9 @@ def test_the_exit_code_of_status_shows_whether_the_newest_session_is_too_old(fil
     filled.run(*SPAN)
     age = filled.status().age_sessions
     assert age > 100
-    fresh, stale = filled.cli("status", "--max-age", age), filled.cli("status", "--max-age", age - 1)
-    assert (fresh.returncode, stale.returncode) == (0, 3)
-    assert f"{age} sessions old" in stale.stderr
+    fresh, stale = filled.here("status", "--max-age", age), filled.here("status", "--max-age", age - 1)
+    assert (fresh.code, stale.code) == (0, 3)
+    assert f"{age} sessions old" in stale.err
 
 
 def test_the_calendar_tells_holidays_from_absent_files(place, put):

@@ -144,7 +144,7 @@ def test_what_is_held_under_another_form_is_held(place, server):
     place.execute("UPDATE sessions SET etag = 'W/\"' || upper(etag) || '-gzip'")
     again = place.run(*window(DAYS))
     assert (again.gets, again.reasons) == ([], {"skip: committed": 3})
-    assert "replaced" not in place.cli("list", "--start", DAYS[0], "--end", DAYS[-1]).stdout
+    assert "replaced" not in place.here("list", "--start", DAYS[0], "--end", DAYS[-1]).out
 
 
 def test_a_flipped_byte_is_seen_by_the_md5_of_the_listing(place, server):
