@@ -5,11 +5,11 @@ import os
 import anyio
 import pytest
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
-from botocore.loaders import JSONFileLoader, create_loader
+from botocore.loaders import create_loader
 
 from ingest.settings import SourceSettings
 from ingest.sources.massive.client import connect
-from ingest.sources.massive.transport import Models, Session
+from ingest.sources.massive.transport import Models, Session, _PlainFiles
 
 
 @pytest.mark.parametrize("service", ["s3", "sts", "sso", "sso-oidc"])
@@ -41,14 +41,14 @@ def test_a_description_in_a_folder_that_the_user_names_is_found_and_one_that_is_
 
 def test_the_tests_parse_the_descriptions_once_in_a_process(loopback_keys, monkeypatch):
     """Hundreds of tests make a client, or several: each would take a tenth of a second more."""
-    parsed, original = [], JSONFileLoader._load_file
+    parsed, original = [], _PlainFiles._load_file
 
     def load(loader, path, *more):
         if found := original(loader, path, *more):
             parsed.append(path)
         return found
 
-    monkeypatch.setattr(JSONFileLoader, "_load_file", load)
+    monkeypatch.setattr(_PlainFiles, "_load_file", load)
 
     async def client():
         async with connect(SourceSettings(endpoint_url="http://127.0.0.1:9")):
