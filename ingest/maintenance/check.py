@@ -73,6 +73,7 @@ class Check:
     advice: str = ""
     dataset: str = ""
     hints: tuple[Hint, ...] = ()
+    needed: bool = True
 
 
 Report = Callable[[Check], None]
@@ -87,7 +88,7 @@ async def check(settings: Settings, report: Report, datasets: Sequence[Dataset] 
     report(_cache(settings, datasets))
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     await _source(quick, datasets, report)
-    report(await anyio.to_thread.run_sync(_yahoo))
+    report(await anyio.to_thread.run_sync(_yahoo) if settings.fallback.enabled else _YAHOO_IS_OFF)
 
 
 def _settings(settings: Settings) -> Check:
@@ -293,10 +294,15 @@ async def _download(source: ResilientSource, session: date, item: RemoteObject, 
     return Check("download", True, f"{session}: {rows:,} rows, {body.size / 1e6:.2f} MB in {seconds:.1f} s")
 
 
+_YAHOO_IS_OFF = Check("yahoo", True, "not asked: [fallback] enabled is false", needed=False)
+
+
 def _yahoo() -> Check:
     from ingest.sources import yahoo
 
     try:
-        return Check("yahoo", True, f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_at_yahoo()}")
+        found = f"answers; the newest session of {yahoo.PROBED} is {yahoo.newest_at_yahoo()}"
+        return Check("yahoo", True, found, needed=False)
     except SourceError as error:
-        return Check("yahoo", False, str(error), "needed only for what Massive does not have: try again later")
+        advice = "a run goes on without it: only what Massive does not have, and new splits and dividends, have to wait"
+        return Check("yahoo", False, str(error), advice, needed=False)

@@ -7,6 +7,7 @@ refused again and again.
 
 import json
 import logging
+import re
 import threading
 import time
 import warnings
@@ -197,11 +198,16 @@ def _close_its_databases() -> None:
             kept.obj.close()
 
 
+_TRANSPORT = re.compile(r"Failed to perform, curl: \(\d+\) ")
+"""What the errors of yfinance's transport begin with, before they say what happened."""
+
+
 def _translated(symbol: str, error: Exception, came: bool) -> SourceError:
     from yfinance.exceptions import YFPricesMissingError, YFRateLimitError, YFTzMissingError
 
     status = getattr(getattr(error, "response", None), "status_code", None)
-    words = f"Yahoo, {symbol}: {type(error).__name__}: {str(error).partition(' See http')[0]}"
+    said = str(error).partition(" See http")[0]
+    words = f"Yahoo, {symbol}: {type(error).__name__}: {said}"
     if isinstance(error, YFRateLimitError) or status == 429:
         return Throttled(f"Yahoo, {symbol}: too many requests")
     if isinstance(error, YFPricesMissingError | YFTzMissingError) or status == 404:
@@ -209,6 +215,8 @@ def _translated(symbol: str, error: Exception, came: bool) -> SourceError:
         return NotFound(f"Yahoo has no {symbol}, or no rows of it for these days{f' ({reason})' if reason else ''}")
     if isinstance(error, json.JSONDecodeError):
         return Disrupted(f"Yahoo, {symbol}: an answer that is not JSON")
+    if transport := _TRANSPORT.match(said):
+        return Disrupted(f"Yahoo, {symbol}: {said[transport.end() :]}")
     return Unintelligible(words) if came else Disrupted(words)
 
 

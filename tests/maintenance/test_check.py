@@ -413,19 +413,28 @@ def test_a_yahoo_that_is_out_of_reach(tmp_path, monkeypatch):
 
     monkeypatch.setattr("ingest.sources.yahoo.newest_at_yahoo", refuse)
     with serving() as server:
-        assert failing(found(Place(tmp_path / "cache", server.endpoint_url))) == ["yahoo"]
+        results = found(Place(tmp_path / "cache", server.endpoint_url, yahoo=True))
+    assert (failing(results), results["yahoo"].needed) == (["yahoo"], False)
+    assert "a run goes on without it" in results["yahoo"].advice
+
+
+def test_a_yahoo_that_is_switched_off_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("ingest.sources.yahoo.newest_at_yahoo", lambda: pytest.fail("it was asked"))
+    with serving() as server:
+        results = found(Place(tmp_path / "cache", server.endpoint_url, yahoo=False))
+    assert (results["yahoo"].passed, results["yahoo"].found) == (True, "not asked: [fallback] enabled is false")
 
 
 def test_the_command_prints_a_line_each_and_its_exit_code(tmp_path, loopback_keys):
     """The process cannot reach Yahoo: nothing in these tests reaches a network."""
     with serving() as server:
-        place = Place(tmp_path / "cache", server.endpoint_url)
+        place = Place(tmp_path / "cache", server.endpoint_url, yahoo=True)
         loopback_keys.chmod(0o644)
         asked, told = place.cli("check"), place.cli("check", "--json")
-    assert (asked.returncode, told.returncode, asked.stderr, told.stderr) == (4, 4, "", "")
-    lines = [line for line in asked.stdout.splitlines() if line.startswith(("pass", "to do"))]
-    assert [line.split()[1] for line in lines[:-1]] == NAMES[:-1]
-    assert lines[-1].startswith("to do yahoo")
+    assert (asked.returncode, told.returncode, asked.stderr, told.stderr) == (0, 0, "", "")
+    lines = [line for line in asked.stdout.splitlines() if line.startswith(("pass", "note"))]
+    assert [line.split()[:2] for line in lines] == [["pass", name] for name in NAMES[:-1]] + [["note", "yahoo"]]
+    assert "curl" not in asked.stdout
     assert f"chmod 600 {loopback_keys}" in asked.stdout
     assert [one["name"] for one in json.loads(told.stdout)] == NAMES
     assert "secret-of-the-loopback" not in asked.stdout + told.stdout

@@ -33,11 +33,11 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
     anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
     if as_json:
         sys.stdout.write(json.dumps([hints.as_json(one, "found") for one in found]) + "\n")
-    return 0 if all(one.passed for one in found) else NOT_READY
+    return 0 if all(one.passed or not one.needed for one in found) else NOT_READY
 
 
 def _show(console: Console, one: Check) -> None:
-    mark = ("pass ", "green") if one.passed else ("to do", "red")
+    mark = ("pass ", "green") if one.passed else ("to do", "red") if one.needed else ("note ", "yellow")
     console.print(Text.assemble(mark, " ", (f"{one.name:<10}", "bold")), end=" ")
     if one.dataset:
         console.print(f"{one.dataset}:", end=" ")
