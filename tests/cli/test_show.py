@@ -246,6 +246,33 @@ def test_without_fetch_no_source_is_queried(show, here):
     assert (len(here.server.requests), here.yahoo.asked) == (before, [])
 
 
+@pytest.mark.parametrize("off", [False, True], ids=["not fetched", "switched off"])
+def test_prices_that_cannot_be_adjusted_are_shown_as_traded_which_is_said(show, here, off, monkeypatch):
+    here.place.run(DAYS[100], DAYS[-1], tracked={"AAPL"})
+    if off:
+        monkeypatch.setenv("INGEST_FALLBACK__ENABLED", "false")
+    how = {"fetch": off, "or_as_traded": True}
+    out, err = show(json=True, **how)
+    assert (json.loads(out)["adjust"], closes(json.loads(out))) == ("none", traded(DAYS[100:]))
+    assert err.startswith("warning: no splits or dividends are known for AAPL")
+    assert "so prices cannot be adjusted: these are as traded" in err
+    assert "prices in dollars, as traded" in show(**how).out
+    assert "--adjust" not in err
+
+
+def test_who_asks_for_adjusted_prices_or_csv_gets_no_others(here, show):
+    here.place.run(DAYS[100], DAYS[-1], tracked={"AAPL"})
+    asked = ["show", "AAPL", "--no-fetch", "--config", str(here.config(["AAPL"]))]
+    codes = {
+        flags: CliRunner().invoke(app, [*asked, *flags]).exception
+        for flags in [(), ("--adjust", "all"), ("--csv",), ("--csv", "--adjust", "none")]
+    }
+    assert {flags for flags, error in codes.items() if isinstance(error, ActionsUnknown)} == {
+        ("--adjust", "all"),
+        ("--csv",),
+    }
+
+
 def test_a_gap_is_not_crossed_by_default(monkeypatch, tmp_path, capsys):
     reused = security([*DAYS[:20], *DAYS[100:]], {DAYS[110]: (2, 1)})
     with world(monkeypatch, tmp_path, {"MSFT": security(DAYS), "ZZZ": reused}, {"ZZZ": reused}, DAYS) as here:

@@ -38,9 +38,12 @@ def show(
     interval: Interval = None,
     prepost: Prepost = False,
     adjust: Annotated[
-        Literal["none", "splits", "all"],
-        typer.Option(help="Prices as traded, adjusted for splits, or for splits and dividends."),
-    ] = "all",
+        Literal["none", "splits", "all"] | None,
+        typer.Option(
+            help="Prices as traded, adjusted for splits, or for splits and dividends. (default: all; as traded if no "
+            "splits and dividends are known)"
+        ),
+    ] = None,
     rows: Annotated[int, typer.Option(min=0, metavar="N", help="Print the last N rows; 0: all.")] = 10,
     plot: Annotated[
         bool | None, typer.Option("--plot/--no-plot", help="Draw a chart. (default: on a terminal)")
@@ -67,12 +70,13 @@ def show(
         start=start.date() if start else None,
         end=end.date() if end else None,
         data_source=data_source,
-        adjust=adjust,
+        adjust=adjust or "all",
         fetch=not no_fetch,
         across_seams=across_seams,
         market=dataset,
         interval=interval,
         prepost=prepost,
+        or_as_traded=adjust is None and not csv,  # CSV has no place to say it
     )
     raise typer.Exit(show_command(wish, Display(rows, plot, csv, json), config))
 

@@ -17,7 +17,7 @@ from ingest import settings
 from ingest.cli.commands.chart import chart, short, stamped
 from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import print_uncut, warnings_told
-from ingest.errors import NotFound, UsageError
+from ingest.errors import ActionsUnknown, NotFound, UsageError, warn
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_ticker
 from ingest.market.datasets import Dataset
@@ -48,7 +48,7 @@ class ShowQuery:
     """Which rows to show; `start` and `end`, both inclusive, override `period`.
 
     `market` names a dataset of the market; None takes it from the ticker's prefix. Intraday bars outside regular
-    hours are included only with `prepost`.
+    hours are included only with `prepost`. With `or_as_traded`, prices that cannot be adjusted are shown as traded.
     """
 
     ticker: str
@@ -62,6 +62,7 @@ class ShowQuery:
     market: str | None = None
     interval: str = "1d"
     prepost: bool = False
+    or_as_traded: bool = False
 
     @property
     def dataset(self) -> Dataset:
@@ -83,15 +84,19 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Rows, and for each source the spans of dates that came from it; "missing" has the spans that none has."""
+    """Rows, and for each source the spans of dates that came from it; "missing" has the spans that none has.
+
+    `adjust` says how the prices are adjusted.
+    """
 
     rows: pl.DataFrame
     sources: Mapping[str, Sequence[tuple[str, str]]]
+    adjust: Adjust
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, missing: Sequence[Span] = ()) -> Self:
+    def of(cls, rows: pl.DataFrame, adjust: Adjust, missing: Sequence[Span] = ()) -> Self:
         """Rows, and the days of their window that are missing."""
-        return cls(rows, sources(rows, missing))
+        return cls(rows, sources(rows, missing), adjust)
 
 
 def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
@@ -146,12 +151,20 @@ def _of_massive(chosen: settings.Settings, wish: ShowQuery, first: date, last: d
         across_gaps=wish.across_seams,
     )
     bring(chosen, query)
-    return _adjusted(wish, fetch(chosen, query, adjusts))
+    try:
+        return _adjusted(wish, fetch(chosen, query, adjusts))
+    except ActionsUnknown as error:
+        if not wish.or_as_traded:
+            raise
+        warn(f"{error.message}: these are as traded")
+    wish = replace(wish, adjust="none")
+    return _adjusted(wish, fetch(chosen, replace(query, auto_adjust=False), False))
 
 
 def _adjusted(wish: ShowQuery, found: TickerRows) -> _Found:
     actions = {wish.ticker: found.actions} if found.actions else {}
-    return _Found.of(adjusted.apply(_with_dollars(found.rows), actions, wish.adjust), found.missing)
+    rows = adjusted.apply(_with_dollars(found.rows), actions, wish.adjust)
+    return _Found.of(rows, wish.adjust, found.missing)
 
 
 def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: date) -> _Found:
@@ -163,7 +176,7 @@ def _of_yahoo(chosen: settings.Settings, wish: ShowQuery, first: date, last: dat
     rows = rows.filter(pl.col("date").is_between(first, last))
     if rows.is_empty():
         raise NotFound(f"Yahoo has no rows for {wish.ticker} from {first} to {last}")
-    return _Found.of(rows)
+    return _Found.of(rows, wish.adjust)
 
 
 def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
@@ -178,7 +191,7 @@ def _json(wish: ShowQuery, found: _Found) -> str:
     rows, measures = found.rows, measures_of(found.rows)
     told = {
         "ticker": wish.ticker,
-        "adjust": wish.adjust,
+        "adjust": found.adjust,
         "interval": wish.interval,
         "rows": rows.select(_written(rows)).to_dicts(),
         "sources": found.sources,
@@ -202,7 +215,7 @@ def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
     console, rows = Console(highlight=False, markup=False), found.rows
     console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
     times = f"; times of {wish.dataset.time_zone}" if wish.dataset.kind.timed else ""
-    adjusted_for = _ADJUSTED[wish.adjust if wish.dataset.splits else "none"]
+    adjusted_for = _ADJUSTED[found.adjust if wish.dataset.splits else "none"]
     console.print(f"prices in {_currency(wish)}, {adjusted_for}{times}")
     for source, spans in found.sources.items():
         console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
