@@ -135,7 +135,7 @@ def _size(text: str | None) -> int | None:
 
 
 def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Iterable[events.Notice]:
-    for path in lists.missing:
+    for path in lists.missing if settings.names_lists else ():
         yield events.Notice(f"ticker list {path} not found (optional)")
     for ticker in lists.unnameable:
         yield events.Notice(f"{ticker[:40]}… is too long for a file name: archived only", "warning")

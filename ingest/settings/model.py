@@ -308,6 +308,12 @@ class Settings(BaseSettings):
         folder = self._layers[-1].folder if self._layers else Path()
         return self.tracked.datasets.get(dataset.short, (place(folder, Path(f"{dataset.short}.txt")),))
 
+    @property
+    def names_lists(self) -> bool:
+        """Whether somebody has named the ticker lists, so that one that is missing is worth a word."""
+        layer = layer_of(self._layers, "tracked", "lists")
+        return layer is None or layer.kind != "default"
+
     def tickers_of(self, dataset: Dataset) -> tuple[str, ...]:
         """The tickers of a dataset that are given in the settings themselves."""
         return self.tracked.tickers if dataset.primary else ()

@@ -55,7 +55,7 @@ def test_a_whole_list_is_imported(place):
     listed = [json.loads(line) for line in track(place, "list", "--json").out.splitlines()]
     assert [(row["ticker"], row["rows"]) for row in listed] == [("AAPL", 6), ("BRK.B", 6), ("TRUE", 6)]
     shown = track(place, "list").out
-    assert "3 tickers are tracked." in shown
+    assert "3 tickers tracked." in shown
 
 
 def test_sessions_that_were_kept_without_the_rest_are_named(loopback_keys, tmp_path):

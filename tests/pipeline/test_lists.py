@@ -3,6 +3,11 @@
 from pipeline_kit import TRACKED, flat, market_day, window
 from runs_kit import DAYS, ROWS, SPAN, rows_of
 
+from ingest import events
+from ingest.market.catalogue import STOCKS_DAY
+from ingest.planning.request import Flags, request_of
+from ingest.settings import load
+
 
 def test_a_ticker_that_joins_leaves_and_comes_back_is_projected_from_the_parts(filled):
     without = TRACKED - {"TRUE"}
@@ -59,3 +64,18 @@ def test_without_any_ticker_all_goes_into_the_archive_and_the_user_learns_how_to
     done = filled.here("run", "--start", DAYS[0], "--end", DAYS[0], INGEST_TRACKED__TICKERS="[]")
     assert done.code == 0
     assert "no tickers are tracked; everything goes to the archive" in done.out
+
+
+def test_a_missing_list_is_reported_only_if_somebody_named_it(tmp_path, monkeypatch):
+    (tmp_path / "stocks.txt").write_text("AAPL\n")
+    (tmp_path / "named.toml").write_text('[tracked]\nlists = ["stocks.txt", "other.txt"]\n')
+    (tmp_path / "usual.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    said = {name: [] for name in ("named.toml", "usual.toml")}
+    for name, told in said.items():
+        request = request_of(Flags(), load(tmp_path / name), told.append, STOCKS_DAY)
+        assert request.tracked == {"AAPL"}
+    assert said == {
+        "named.toml": [events.Notice(f"ticker list {tmp_path / 'other.txt'} not found (optional)")],
+        "usual.toml": [],
+    }

@@ -105,7 +105,7 @@ def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
 def _counted(found: Sequence[TrackedTicker]) -> str:
     names = [one for one in found if one.matches is None]
     if len(names) == len(found):
-        return f"{len(found):,} tickers are tracked."
+        return f"{counted(len(found), 'ticker')} tracked."
     patterns = counted(len(found) - len(names), "pattern")
     return f"{counted(len(names), 'ticker')} tracked by name, and all that match {patterns}."
 
