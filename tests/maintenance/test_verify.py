@@ -216,6 +216,16 @@ def test_sessions_between_that_are_not_stored_are_gaps(place, server, tmp_path):
     assert found.broken == ()
 
 
+def test_a_gap_names_the_sessions_that_are_in_quarantine(place, server, tmp_path):
+    server.put(key(DAYS[2]), b"nonsense")
+    del server.objects[key(DAYS[3])]
+    other = type(place)(tmp_path / "other", server.endpoint_url)
+    other.run(*SPAN)
+    (gap,) = verify(other.settings()).problems
+    assert (gap.kind, gap.what) == ("gap", f"{DAYS[2]} to {DAYS[3]}")
+    assert gap.reason == f"2 sessions not stored; in quarantine: {DAYS[2]}"
+
+
 def test_a_file_in_quarantine_that_is_gone_is_named(place, server):
     server.put(key(DAYS[2]), b"nonsense")
     place.run(*SPAN)

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -175,16 +175,23 @@ class _Verifying:
     def _gaps(self, held: Mapping[date, Held]) -> Iterator[Problem]:
         committed = [day for day, one in held.items() if one.held == "committed"]
         for first, last, count in calendar_of(self.cache).gaps(committed):
-            state = held.get(first)
-            said = f"the source said: {state.remote}" if state and state.remote else "never requested"
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
-            yield Problem("gap", "window", span, f"{count:,} {noun} not stored; {said}", first)
+            refused = [day for day in sorted(held) if first <= day <= last and held[day].held == "quarantined"]
+            yield Problem("gap", "window", span, f"{count:,} {noun} not stored; {_why(held, first, refused)}", first)
 
     def _notes(self, dirty: int) -> Iterator[str]:
         if intents := self._manifest.replacements.intents():
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are out of date: the next run updates them"
+
+
+def _why(held: Mapping[date, Held], first: date, refused: Sequence[date]) -> str:
+    """Why the sessions from `first` on are not stored; the files of some may be in quarantine."""
+    if refused:
+        return f"in quarantine: {', '.join(map(str, refused[:3]))}{' …' if len(refused) > 3 else ''}"
+    state = held.get(first)
+    return f"the source said: {state.remote}" if state and state.remote else "never requested"
 
 
 def _looked_at(
