@@ -4,18 +4,38 @@ import json
 import os
 import platform
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from ingest.cache.manifest.database import now
-from ingest.errors import CacheError, CacheLocked
+from ingest.errors import CacheError, CacheLocked, printable
 from ingest.files import durable, opening, rights
 
 _LOCK, _NOTE = "ingest.lock", "ingest.lock.json"
 _MOST_NOTED = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a cache, as its note says: the process, its host, and since when (ISO 8601, UTC)."""
+
+    pid: int
+    host: str
+    started: str
+
+    def __str__(self) -> str:
+        return printable(f"pid {self.pid} on {self.host}, since {self.started}")
+
+
+def holder(root: Path) -> Holder | None:
+    """Who holds a cache; None if nobody does, or if its process on this computer has ended and left its note behind."""
+    noted = _noted(root / _NOTE)
+    return None if noted and noted.host == platform.node() and not _is_alive(noted.pid) else noted
 
 
 def is_claimed(root: Path) -> bool:
@@ -84,8 +104,25 @@ def _write(note: Path, words: bytes) -> None:
 
 
 def _holder(note: Path) -> str:
+    return str(_noted(note) or "no note of its pid")
+
+
+def _noted(note: Path) -> Holder | None:
     try:
-        holder = json.loads(opening.read(note, _MOST_NOTED))
-        return f"pid {holder['pid']} on {holder['host']}, since {holder['started']}"
-    except (OSError, ValueError, TypeError, KeyError):
-        return "no note of its pid"
+        told = json.loads(opening.read(note, _MOST_NOTED))
+        return Holder(int(told["pid"]), str(told["host"]), str(told["started"]))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is a process with this number; True where that cannot be asked without a signal."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True

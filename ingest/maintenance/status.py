@@ -1,13 +1,14 @@
 """What a cache contains: the answer to `ingest status`. Reads only the manifest and the folders."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cache.cache import Cache, Layout
+from ingest.cache.lock import Holder, holder
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
 from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
@@ -52,7 +53,8 @@ class Status:
     `yahoo_asked` (None without any). `tiers` are sizes on disk; `runs` the five newest runs, newest first, each with
     its window and times as text and its exit code (None: killed, or in progress). `found` counts the sessions with
     findings by kind, `quarantine` lists the refused files; `unknown_parts` counts parts in a cache whose manifest
-    contains no session; `not_whole` are stored sessions with a part that is missing, or was found damaged.
+    contains no session; `not_whole` are stored sessions with a part that is missing, or was found damaged. `running`
+    is who holds the cache now: a run, or another command that writes.
     """
 
     dataset: str
@@ -79,12 +81,14 @@ class Status:
     quarantine: tuple[QuarantinedFile, ...] = ()
     unknown_parts: int = 0
     not_whole: tuple[date, ...] = ()
+    running: Holder | None = None
 
 
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
     """State of the cache that the settings name; raises CacheError if its manifest cannot be read."""
     with Cache.read(settings, dataset) as cache:
-        return cache.manifest.at_once(lambda: _status(cache, str(settings.cache.root)))
+        found = cache.manifest.at_once(lambda: _status(cache, str(settings.cache.root)))
+    return replace(found, running=holder(settings.cache.root))
 
 
 def _status(cache: Cache, root: str) -> Status:

@@ -61,6 +61,22 @@ def test_another_cache_is_free(tmp_path: Path) -> None:
         assert (tmp_path / "two" / "ingest.lock.json").exists()
 
 
+def test_who_holds_a_cache_is_known_without_its_lock(tmp_path: Path) -> None:
+    assert lock.holder(tmp_path) is None
+    with _other_process(tmp_path) as process:
+        found = lock.holder(tmp_path)
+        assert found is not None
+        assert (found.pid, found.host, found.started[:2]) == (process.pid, platform.node(), "20")
+    process.wait()
+    assert sys.platform == "win32" or lock.holder(tmp_path) is None  # its note is there, the process is not
+    elsewhere = {"pid": process.pid, "host": "another\x1b[2J", "started": "2020-01-01T00:00:00+00:00"}
+    (tmp_path / "ingest.lock.json").write_text(json.dumps(elsewhere))
+    found = lock.holder(tmp_path)
+    assert str(found) == rf"pid {process.pid} on another\x1b[2J, since 2020-01-01T00:00:00+00:00"
+    (tmp_path / "ingest.lock.json").write_text('{"pid": "x"}')
+    assert lock.holder(tmp_path) is None
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_holder_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
     with _other_process(tmp_path) as holder:

@@ -1,10 +1,14 @@
 """`ingest status` for people: texts of files and paths are printed as they are, and only runs count as runs."""
 
+import json
+import os
+import platform
 from datetime import date
 
 import pytest
 from pipeline_kit import Place, flat, key, trading_days, window
 
+from ingest.cache import lock
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 
@@ -56,3 +60,11 @@ def test_a_path_is_in_one_line(place):
 def test_a_repair_is_no_run(place):
     assert place.here("verify", "--repair").code == 0
     assert [run["run"] for run in place.status().runs] == [1]
+
+
+def test_who_holds_the_cache_is_said(place):
+    assert "In use" not in place.here("status").out
+    with lock.hold(place.root):
+        told, found = place.here("status").out, place.here("status", "--json").out
+    assert f"In use: pid {os.getpid()} on {platform.node()}, since 20" in told
+    assert json.loads(found)["running"]["pid"] == os.getpid()

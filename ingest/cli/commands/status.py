@@ -60,6 +60,8 @@ def show(found: Status, flag: str) -> None:
     """Print tables for people; `flag` is the flag by which other commands choose this dataset."""
     console = Console(highlight=False, markup=False, soft_wrap=True)  # a reason quotes a file, a path may hold anything
     console.print(Text.assemble((found.dataset, "bold"), f" in {found.root}"))
+    if found.running:
+        console.print(f"In use: {found.running}.", style="yellow", soft_wrap=True)
     if found.unknown_parts:
         parts = counted(found.unknown_parts, "session")
         console.print(f"Parts of {parts} are missing from the manifest: `ingest run{flag}` restores them.")
