@@ -19,6 +19,7 @@ from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.permission import Permission
 from ingest.market.windows import span
+from ingest.planning.request import datasets_asked
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
 
@@ -127,11 +128,17 @@ def _status(cache: Cache, root: str) -> Status:
     )
 
 
-def shown(settings: Settings, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
-    """These datasets, followed by all others with stored sessions. Raises CacheError."""
-    with Cache.read(settings, datasets[0]) as cache:
+def asked_or_held(names: Sequence[str], settings: Settings) -> tuple[Dataset, ...]:
+    """The datasets of these names; without any, those of [run] datasets, then all others with stored sessions.
+
+    Raises UsageError, CacheError.
+    """
+    asked = datasets_asked(names, settings)
+    if names:
+        return asked
+    with Cache.read(settings, asked[0]) as cache:
         held = cache.manifest.sessions.other_datasets()
-    return (*datasets, *(one for one in CATALOGUE.values() if one.name in held and one not in datasets))
+    return (*asked, *(one for one in CATALOGUE.values() if one.name in held and one not in asked))
 
 
 def _no_kind(kind: str) -> str:

@@ -242,7 +242,9 @@ class TestStoredDatasets:
         told = place.here("verify", *BOTH, "--json")
         assert told.code == 3
         assert [(one["dataset"], one["ok"]) for one in lines(told)] == [(STOCKS_DAY.name, True), (CRYPTO.name, False)]
-        assert place.here("verify", "--json").code == 0
+        beside = place.here("verify", "--json")
+        assert (beside.code, [one["dataset"] for one in lines(beside)]) == (3, [STOCKS_DAY.name, CRYPTO.name])
+        assert place.here("verify", "--json", "-d", "stocks-day").code == 0
         assert place.here("verify", "-d", "crypto-day", "--repair").code == 0
 
     def test_what_was_republished_and_refused_is_told_by_dataset(self, place, server):
@@ -251,8 +253,10 @@ class TestStoredDatasets:
         assert place.here("run", *BOTH, *SPAN).code == 3
         (change,) = [one for one in lines(place.here("corrections", *BOTH, "--json")) if one["column"] == "open"]
         assert (change["dataset"], change["ticker"], change["new"]) == (CRYPTO.name, "X:BTC-USD", "11")
-        assert place.here("corrections", "--json").out == ""
+        assert {one["dataset"] for one in lines(place.here("corrections", "--json"))} == {CRYPTO.name}
+        assert place.here("corrections", "--json", "-d", "stocks-day").out == ""
         (refused,) = lines(place.here("quarantine", "list", *BOTH, "--json"))
+        assert lines(place.here("quarantine", "list", "--json")) == [refused]
         assert (refused["dataset"], refused["session"]) == (CRYPTO.name, str(DAYS[1]))
         shown = place.here("quarantine", "show", DAYS[1], "-d", "crypto-day")
         assert f"`ingest quarantine retry {DAYS[1]} --dataset crypto-day`" in shown.out
@@ -269,7 +273,8 @@ class TestStoredDatasets:
         assert [(one["dataset"], one["date"], one["examples"]) for one in found] == [
             (CRYPTO.name, str(DAYS[0]), ["X:BTC-USD"])
         ]
-        assert place.here("findings", "--json", "--kind", IDENTICAL).out == ""
+        assert lines(place.here("findings", "--json", "--kind", IDENTICAL)) == found
+        assert place.here("findings", "--json", "--kind", IDENTICAL, "-d", "stocks-day").out == ""
         with patch.dict(os.environ, place.environment(), clear=True):
             assert ingest.findings(IDENTICAL, dataset="crypto-day").height == 1
             assert ingest.findings(IDENTICAL).height == 0

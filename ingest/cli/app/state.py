@@ -37,7 +37,10 @@ def corrections(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each change.")] = False,
     config: Config = None,
 ) -> None:
-    """List what republished files changed: date, ticker, column, old value, new value."""
+    """List what republished files changed: date, ticker, column, old value, new value.
+
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
+    """
     from ingest.cli.commands.corrections import corrections_command
 
     window = (start.date() if start else None, end.date() if end else None)
@@ -53,7 +56,10 @@ def findings(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each finding.")] = False,
     config: Config = None,
 ) -> None:
-    """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts."""
+    """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts.
+
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
+    """
     from ingest.cli.commands.findings import findings_command
 
     window = (start.date() if start else None, end.date() if end else None)
@@ -73,6 +79,8 @@ def verify(
     config: Config = None,
 ) -> None:
     """Compare the files with the manifest: missing, damaged, unknown. Nothing is written without --repair.
+
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
 
     Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be downloaded again, 5 the
     cache cannot be read, 6 a run holds the cache to be repaired.

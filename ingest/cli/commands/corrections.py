@@ -15,7 +15,7 @@ from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.maintenance.corrections import changed_values
-from ingest.planning.request import datasets_asked
+from ingest.maintenance.status import asked_or_held
 from ingest.splitting.diff import Change
 
 _SHOWN = 200
@@ -32,7 +32,7 @@ def corrections_command(
 ) -> int:
     """Print what republished files changed; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    kinds = datasets_asked(datasets, chosen)
+    kinds = asked_or_held(datasets, chosen)
     for kind in kinds:
         found = changed_values(chosen, ticker, start, end, kind)
         if as_json:

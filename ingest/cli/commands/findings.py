@@ -15,8 +15,7 @@ from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.finding import Finding
-from ingest.maintenance.status import findings
-from ingest.planning.request import datasets_asked
+from ingest.maintenance.status import asked_or_held, findings
 
 _SHOWN = 200
 _NAMED = 5
@@ -27,7 +26,7 @@ def findings_command(
 ) -> int:
     """Print what is noteworthy about the stored sessions; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    kinds = datasets_asked(datasets, chosen)
+    kinds = asked_or_held(datasets, chosen)
     for dataset in kinds:
         found = findings(chosen, kind, start, end, dataset)
         if as_json:

@@ -21,10 +21,11 @@ from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.maintenance import quarantine
 from ingest.maintenance.quarantine import Accepted, Loss, Refused
+from ingest.maintenance.status import asked_or_held
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
-from ingest.planning.request import Flags, datasets_asked, request_of
+from ingest.planning.request import Flags, request_of
 
 _NOTHING = "Nothing is in quarantine: every downloaded file was readable and applied."
 _SHOWN = 20
@@ -34,7 +35,7 @@ _SHOWN = 20
 def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
     """Print what is in quarantine; returns the exit code. Raises IngestError."""
     chosen = settings.load(config)
-    kinds = datasets_asked(datasets, chosen)
+    kinds = asked_or_held(datasets, chosen)
     for kind in kinds:
         found = quarantine.in_quarantine(chosen, dataset=kind)
         if as_json:

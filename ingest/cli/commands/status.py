@@ -14,7 +14,7 @@ from ingest import settings
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.words import counted, size
 from ingest.cli.warnings import print_uncut
-from ingest.maintenance.status import Status, shown, status
+from ingest.maintenance.status import Status, asked_or_held, status
 from ingest.market.catalogue import named
 from ingest.market.patterns import some
 from ingest.planning.request import datasets_asked
@@ -32,7 +32,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
     """
     chosen = settings.load(config)
     asked = datasets_asked(datasets, chosen)
-    found = [status(chosen, dataset) for dataset in (asked if datasets else shown(chosen, asked))]
+    found = [status(chosen, dataset) for dataset in asked_or_held(datasets, chosen)]
     for number, one in enumerate(found):
         if as_json:
             sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")

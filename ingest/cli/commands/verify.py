@@ -19,6 +19,7 @@ from ingest.cli.rendering.hints import told
 from ingest.cli.rendering.words import counted, heading, size
 from ingest.errors import CacheError, SourceError, printable
 from ingest.maintenance.repair import repair
+from ingest.maintenance.status import asked_or_held
 from ingest.maintenance.verify import Verified, verify
 from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
@@ -36,7 +37,7 @@ def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, men
     An error in one dataset does not stop the others. Raises IngestError.
     """
     chosen = settings.load(config)
-    kinds = datasets_asked(datasets, chosen)
+    kinds = _looked_at(datasets, chosen)
     codes = []
     for kind in kinds:
         if not as_json and (words := heading(kind, kinds)):
@@ -47,6 +48,14 @@ def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, men
             sys.stderr.write(f"error: {kind.short}: {told(error)}\n" if len(kinds) > 1 else f"error: {told(error)}\n")
             codes.append(error.exit_code)
     return max(codes)
+
+
+def _looked_at(names: Sequence[str], chosen: Settings) -> tuple[Dataset, ...]:
+    """The datasets named, or all held; those of the settings if the manifest, which is to be verified, does not say."""
+    try:
+        return asked_or_held(names, chosen)
+    except CacheError:
+        return datasets_asked(names, chosen)
 
 
 def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json: bool) -> int:
