@@ -4,8 +4,9 @@ import typer
 
 from ingest.cli.app.options import Config, Json
 from ingest.cli.app.root import app
+from ingest.cli.helping import Program
 
-config_app = typer.Typer(help="Show the settings and where they come from.", no_args_is_help=True)
+config_app = Program(help="Show the settings and where they come from.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 

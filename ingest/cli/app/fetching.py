@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import AllPermitted, Config, Datasets, End, Json, Months, Start
+from ingest.cli.app.options import LIMITS, OUTPUT, STORED, AllPermitted, Config, Datasets, End, Json, Months, Start
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
@@ -18,50 +18,79 @@ def run(
     end: End = None,
     save_others: Annotated[
         bool | None,
-        typer.Option("--save-others/--no-save-others", help="Also store the tickers you don't track. (default: store)"),
+        typer.Option(
+            "--save-others/--no-save-others",
+            rich_help_panel=STORED,
+            help="Also store the tickers you don't track. (default: store)",
+        ),
     ] = None,
     tickers: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
+            rich_help_panel=STORED,
             help="A list of tickers to track, one per line, in place of \\[tracked]. Repeatable. "
             "It applies to all datasets of the run, which must be of one market.",
         ),
     ] = None,
     all_permitted: AllPermitted = False,
     max_files: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Download at most N files, oldest first.")
+        int | None,
+        typer.Option(min=0, metavar="N", rich_help_panel=LIMITS, help="Download at most N files, oldest first."),
     ] = None,
     max_bytes: Annotated[
-        str | None, typer.Option(metavar="SIZE", help='Download at most this much: "20 MB", "1 GiB".')
+        str | None,
+        typer.Option(metavar="SIZE", rich_help_panel=LIMITS, help='Download at most this much: "20 MB", "1 GiB".'),
     ] = None,
     fallback: Annotated[
         bool,
-        typer.Option("--fallback/--no-fallback", help="Ask Yahoo for rows that Massive does not have, and for splits."),
+        typer.Option(
+            "--fallback/--no-fallback",
+            rich_help_panel=STORED,
+            help="Ask Yahoo for rows that Massive does not have, and for splits.",
+        ),
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm a download of more than 1 GB.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", rich_help_panel=LIMITS, help="Confirm a download of more than 1 GB.")
+    ] = False,
     config: Config = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, max=512, help="Most downloads at once; fewer while the source is slow.")
+        int | None,
+        typer.Option(
+            min=1,
+            max=512,
+            metavar="N",
+            rich_help_panel=LIMITS,
+            help="Most downloads at once; fewer while the source is slow.",
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be downloaded and why; download nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", "-n", rich_help_panel=OUTPUT, help="Show what would be downloaded and why; download nothing."
+        ),
     ] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Download stored sessions again.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", rich_help_panel=STORED, help="Download stored sessions again.")
+    ] = False,
     accept: Annotated[
         bool,
         typer.Option(
-            "--accept", help="Apply republished files even if they remove more than a tenth of a session's rows."
+            "--accept",
+            rich_help_panel=STORED,
+            help="Apply republished files even if they remove more than a tenth of a session's rows.",
         ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each event.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each event.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print only warnings and errors.")
+    ] = False,
 ) -> None:
     """Download what is new, split it into both tiers, and skip what is done.
 
-    Ctrl-C finishes what is in flight; the next run goes on from there. Exit codes: 0 complete, 2 wrong flag or
-    setting, 3 some sessions failed, 4 the source is down or refuses the keys, 5 the cache cannot be written,
-    6 another run is in progress, 130 interrupted.
+    Ctrl-C finishes what is in flight; the next run goes on from there.
 
     Several datasets run one after another: 4, 5, 6 and 130 end them all; otherwise the worst code counts.
     """
@@ -89,10 +118,7 @@ def run(
 
 @app.command()
 def check(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
-    """Check what a run needs: settings, cache, keys, connection, clock, listing, subscription, a download, Yahoo.
-
-    Exit codes: 0 all passed, 4 something failed.
-    """
+    """Check what a run needs: settings, cache, keys, connection, clock, listing, subscription, a download, Yahoo."""
     from ingest.cli.commands.check import check_command
 
     raise typer.Exit(check_command(dataset or [], config, json))
@@ -105,7 +131,9 @@ def list_(
     start: Start = None,
     end: End = None,
     all_permitted: AllPermitted = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each file.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each file.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """List the source's files for a window: size, time published, stored or not, permitted or not."""

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+WINDOW, STORED, LIMITS, OUTPUT = "Window", "What is stored", "Limits", "Output"
+"""Panels of --help."""
+
 
 def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
     """Complete a dataset: short names with a word of help, or full names where only those match the input."""
@@ -39,21 +42,35 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings to use; else INGEST_CONFIG, ./config.toml, your own."),
 ]
-Months = Annotated[int | None, typer.Option(min=1, max=1200, help="Calendar months back from today. (default: 24)")]
+Months = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=1200, metavar="N", rich_help_panel=WINDOW, help="Calendar months back from today. (default: 24)"
+    ),
+]
 Start = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --months."),
+    typer.Option(
+        formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", rich_help_panel=WINDOW, help="First day, in place of --months."
+    ),
 ]
 First = Annotated[
     datetime | None,
-    typer.Option("--start", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day. (default: all)"),
+    typer.Option(
+        "--start", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", rich_help_panel=WINDOW, help="First day. (default: all)"
+    ),
 ]
 End = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, inclusive. (default: today)"),
+    typer.Option(
+        formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", rich_help_panel=WINDOW, help="Last day, inclusive. (default: today)"
+    ),
 ]
 AllPermitted = Annotated[
-    bool, typer.Option("--all-permitted", help="All that your subscription allows, in place of --months.")
+    bool,
+    typer.Option(
+        "--all-permitted", rich_help_panel=WINDOW, help="All that your subscription allows, in place of --months."
+    ),
 ]
 Tickers = Annotated[list[str], typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them.")]
 ListFile = Annotated[
@@ -79,4 +96,4 @@ SomeSessions = Annotated[
     list[datetime] | None,
     typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Dates, YYYY-MM-DD. (default: all)"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON for programs.")]

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import Config, Dataset, Datasets, Json, Sessions, SomeSessions
+from ingest.cli.app.options import OUTPUT, Config, Dataset, Datasets, Json, Sessions, SomeSessions
 from ingest.cli.app.root import app
+from ingest.cli.helping import Program
 from ingest.cli.output import Deed
 
-quarantine_app = typer.Typer(
+quarantine_app = Program(
     help="Files that were refused and kept: unreadable ones, and those that would remove many rows.",
     no_args_is_help=True,
 )
@@ -19,14 +20,14 @@ app.add_typer(quarantine_app, name="quarantine")
 @quarantine_app.command("list")
 def quarantine_list(
     dataset: Datasets = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each file.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each file.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """List the files in quarantine: size, when and why refused, and whether it can be accepted.
 
     `held` says whether an older version is stored; it then stays in use.
-
-    Exit codes: 0 listed, 5 the cache cannot be read.
     """
     from ingest.cli.commands.quarantine import list_command
 
@@ -40,10 +41,7 @@ def quarantine_show(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Show one file: where its bytes are, how its text begins, and which rows it would remove.
-
-    Exit codes: 0 shown, 2 it is not in quarantine, 5 its bytes are gone or the cache cannot be read.
-    """
+    """Show one file: where its bytes are, how its text begins, and which rows it would remove."""
     from ingest.cli.commands.quarantine import show_command
 
     raise typer.Exit(show_command(dataset, session.date(), config, json))
@@ -51,10 +49,7 @@ def quarantine_show(
 
 @quarantine_app.command("retry")
 def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, config: Config = None) -> None:
-    """Download them again, all or those named, and apply what can be read now.
-
-    Exit codes: those of `ingest run`; 2 one of them is not in quarantine, 3 some are refused again.
-    """
+    """Download them again, all or those named, and apply what can be read now."""
     from ingest.cli.commands.quarantine import retry_command
 
     raise typer.Exit(Deed(retry_command(dataset, [one.date() for one in sessions or []], config)))
@@ -62,11 +57,7 @@ def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, con
 
 @quarantine_app.command("accept")
 def quarantine_accept(sessions: Sessions, dataset: Dataset = None, config: Config = None) -> None:
-    """Apply the kept bytes of republished files although they remove many rows; nothing is downloaded.
-
-    Exit codes: 0 applied, 2 one is not in quarantine or cannot be read, and none is applied, 5 its bytes are gone or
-    the cache cannot be written, 6 a run holds the cache.
-    """
+    """Apply the kept bytes of republished files although they remove many rows; nothing is downloaded."""
     from ingest.cli.commands.quarantine import accept_command
 
     raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config)))

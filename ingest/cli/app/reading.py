@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from ingest.cli.app.options import AcrossSeams, Adjusted, Config, DatasetOfTicker, End, First, Interval, Prepost
+from ingest.cli.app.options import (
+    OUTPUT,
+    WINDOW,
+    AcrossSeams,
+    Adjusted,
+    Config,
+    DatasetOfTicker,
+    End,
+    First,
+    Interval,
+    Prepost,
+)
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
@@ -23,12 +34,16 @@ def show(
         typer.Option(
             "--period",
             "-p",
+            metavar="PERIOD",
+            rich_help_panel=WINDOW,
             help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number. (default: 6mo, within days 5d)",
         ),
     ] = None,
     start: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, in place of --period."),
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", rich_help_panel=WINDOW, help="First day, in place of --period."
+        ),
     ] = None,
     end: End = None,
     data_source: Annotated[
@@ -44,12 +59,20 @@ def show(
             "splits and dividends are known)"
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Print the last N rows; 0: all.")] = 10,
+    rows: Annotated[
+        int, typer.Option(min=0, metavar="N", rich_help_panel=OUTPUT, help="Print the last N rows; 0: all.")
+    ] = 10,
     plot: Annotated[
-        bool | None, typer.Option("--plot/--no-plot", help="Draw a chart. (default: on a terminal)")
+        bool | None,
+        typer.Option("--plot/--no-plot", rich_help_panel=OUTPUT, help="Draw a chart. (default: on a terminal)"),
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print only the rows, all of them, as CSV.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print rows, sources and measures as one JSON object.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print only the rows, all of them, as CSV.")
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", rich_help_panel=OUTPUT, help="Print rows, sources and measures as one JSON object."),
+    ] = False,
     across_seams: Annotated[
         bool, typer.Option("--across-seams", help="Adjust across a gap of months, as for one company.")
     ] = False,
@@ -103,10 +126,7 @@ def export(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Write the stored rows of tickers, one file each: as traded, or adjusted.
-
-    Exit codes: 0 all written, 2 wrong flag, 3 some tickers have no rows, 4 nothing is stored or splits are unknown.
-    """
+    """Write the stored rows of tickers, one file each: as traded, or adjusted."""
     from ingest.cli.commands.export import ExportQuery, export_command
     from ingest.market.catalogue import interval_of
 

@@ -4,7 +4,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
+from ingest.cli.app.options import Config
+from ingest.cli.helping import Program
+
+app = Program(
     name="ingest",
     help="Bulk ingestion of Massive.com daily flat files: each day is downloaded once and split into a CSV for every "
     "ticker that you track and a compressed archive of all others.",
@@ -25,7 +28,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    config: Config = None,
 ) -> None:
-    """Handle the options before a command."""
+    """Handle the options before a command; the command takes `config` from its context."""

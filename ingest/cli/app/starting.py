@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import Config, dataset_option
+from ingest.cli.app.options import OUTPUT, Config, dataset_option
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
@@ -15,13 +15,17 @@ def adopt(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder that holds another tool's massive_cache and data_cache.")
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be adopted; write nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each file.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would be adopted; write nothing.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each file.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Adopt whole days that another tool downloaded, so that they need not be downloaded again.
 
-    DIR is never changed. Exit codes: 0 all adopted or stored, 2 DIR cannot be used, 3 something was left alone.
+    DIR is never changed.
     """
     from ingest.cli.commands.adopt import adopt_command
 

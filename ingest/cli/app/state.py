@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import Config, Datasets, End, First, Json
+from ingest.cli.app.options import OUTPUT, Config, Datasets, End, First, Json
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
@@ -34,7 +34,9 @@ def corrections(
     ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Only this ticker.")] = None,
     start: First = None,
     end: End = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each change.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each change.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """List what republished files changed: date, ticker, column, old value, new value.
@@ -53,7 +55,9 @@ def findings(
     kind: Annotated[str | None, typer.Option(metavar="KIND", help='Only this kind, such as "low above high".')] = None,
     start: First = None,
     end: End = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for each finding.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each finding.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """List oddities in the stored sessions: repeated tickers, impossible prices, unusual row counts.
@@ -81,9 +85,6 @@ def verify(
     """Compare the files with the manifest: missing, damaged, unknown. Nothing is written without --repair.
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
-
-    Exit codes: 0 nothing is broken, 3 something is missing or damaged, 4 it could not be downloaded again, 5 the
-    cache cannot be read, 6 a run holds the cache to be repaired.
     """
     from ingest.cli.commands.verify import verify_command
 

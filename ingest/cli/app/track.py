@@ -7,9 +7,10 @@ import typer
 
 from ingest.cli.app.options import Config, DatasetOfTicker, Datasets, Json, ListFile, Tickers
 from ingest.cli.app.root import app
+from ingest.cli.helping import Program
 from ingest.cli.output import Deed
 
-track_app = typer.Typer(help="The tickers that get a CSV of their own.", no_args_is_help=True)
+track_app = Program(help="The tickers that get a CSV of their own.", no_args_is_help=True)
 app.add_typer(track_app, name="track")
 
 

@@ -1,0 +1,152 @@
+"""What `--help` shows below the options: two examples of each command, and its exit codes."""
+
+EXAMPLES = {
+    "": (
+        ("ingest demo", "try it without keys"),
+        ("ingest run --dry-run", "show what would be downloaded, and why"),
+    ),
+    "run": (
+        ("ingest run --start 2024-03-01 --end 2024-03-31", "download one month"),
+        ("ingest run -n -d crypto-day", "show what of the coins would be downloaded"),
+    ),
+    "check": (
+        ("ingest check", "check what a run needs"),
+        ("ingest check -d options-day", "check the subscription to options"),
+    ),
+    "list": (
+        ("ingest list --start 2024-03-01 --end 2024-03-31", "list one month"),
+        ("ingest list -d crypto-day --months 1", "list the last month of coins"),
+    ),
+    "status": (
+        ("ingest status", "show what is stored"),
+        ("ingest status --max-age 3", "fail when the data is old"),
+    ),
+    "corrections": (
+        ("ingest corrections --ticker AAPL", "what changed for one ticker"),
+        ("ingest corrections --start 2024-03-01 --json", "for a program"),
+    ),
+    "findings": (
+        ('ingest findings --kind "low above high"', "one kind of oddity"),
+        ("ingest findings --start 2024-03-01 --json", "for a program"),
+    ),
+    "verify": (
+        ("ingest verify --deep", "compare every byte; write nothing"),
+        ("ingest verify --repair", "get damaged files back"),
+    ),
+    "show": (
+        ("ingest show AAPL -p 1y --adjust splits", "a year, adjusted for splits"),
+        ("ingest show AAPL -i 5m -p 2d", "bars of five minutes"),
+    ),
+    "export": (
+        ("ingest export AAPL MSFT --out files", "as CSV, prices as traded"),
+        ("ingest export AAPL --out files --format parquet --adjust all", "as Parquet, adjusted"),
+    ),
+    "adopt": (
+        ("ingest adopt ../old-tool -n", "show what would be adopted"),
+        ("ingest adopt ../old-tool", "adopt it"),
+    ),
+    "demo": (
+        ("ingest demo", "two months of stocks"),
+        ("ingest demo -d options-day -d crypto-minute", "other datasets"),
+    ),
+    "track": (
+        ("ingest track add MSFT", "follow a ticker"),
+        ("ingest track list", "see what you follow"),
+    ),
+    "track add": (
+        ("ingest track add MSFT BRK.B", "follow two tickers"),
+        ('ingest track add "X:*-USD"', "follow all coins in dollars"),
+    ),
+    "track remove": (
+        ("ingest track remove MSFT", "no longer follow a ticker"),
+        ("ingest track remove MSFT --list mine.txt", "take it off another list"),
+    ),
+    "track list": (
+        ("ingest track list", "see what you follow"),
+        ("ingest track list -d crypto-day --json", "coins, for a program"),
+    ),
+    "track import": (
+        ("ingest track import mine.txt", "follow all tickers of a file"),
+        ("ingest track import mine.txt --list yours.txt", "add them to another list"),
+    ),
+    "quarantine": (
+        ("ingest quarantine list", "list the refused files"),
+        ("ingest quarantine show 2025-11-11", "show why one was refused"),
+    ),
+    "quarantine list": (
+        ("ingest quarantine list", "list the refused files"),
+        ("ingest quarantine list -d options-day --json", "options, for a program"),
+    ),
+    "quarantine show": (
+        ("ingest quarantine show 2025-11-11", "show why it was refused"),
+        ("ingest quarantine show 2025-11-11 -d options-day", "the file of options"),
+    ),
+    "quarantine retry": (
+        ("ingest quarantine retry", "download all of them again"),
+        ("ingest quarantine retry 2025-11-11", "download one again"),
+    ),
+    "quarantine accept": (
+        ("ingest quarantine accept 2025-11-11", "apply a file although it removes rows"),
+        ("ingest quarantine accept 2025-11-11 -d options-day", "the file of options"),
+    ),
+    "config": (
+        ("ingest config show", "all settings, and where they come from"),
+        ("ingest config path", "the file they are read from"),
+    ),
+    "config show": (
+        ("ingest config show", "all settings, and where they come from"),
+        ("ingest config show --config other.toml", "those of another file"),
+    ),
+    "config path": (
+        ("ingest config path", "the file that settings are read from"),
+        ("ingest config path --config other.toml", "check that another file is found"),
+    ),
+}
+
+EXITS = {
+    "run": {
+        0: "complete",
+        2: "wrong flag or setting",
+        3: "some sessions failed",
+        4: "the source is down or refuses the keys",
+        5: "the cache cannot be written",
+        6: "another run is in progress",
+        130: "interrupted",
+    },
+    "check": {0: "all passed", 4: "something failed"},
+    "adopt": {0: "all adopted or stored", 2: "DIR cannot be used", 3: "something was left alone"},
+    "export": {
+        0: "all written",
+        2: "wrong flag",
+        3: "some tickers have no rows",
+        4: "nothing is stored, or splits are unknown",
+    },
+    "verify": {
+        0: "nothing is broken",
+        3: "something is missing or damaged",
+        4: "it could not be downloaded again",
+        5: "the cache cannot be read",
+        6: "a run holds the cache to be repaired",
+    },
+    "quarantine list": {0: "listed", 5: "the cache cannot be read"},
+    "quarantine show": {
+        0: "shown",
+        2: "it is not in quarantine",
+        5: "its bytes are gone, or the cache cannot be read",
+    },
+    "quarantine retry": {
+        0: "applied",
+        2: "one of them is not in quarantine",
+        3: "some are refused again",
+        4: "the source is down or refuses the keys",
+        5: "the cache cannot be written",
+        6: "another run is in progress",
+        130: "interrupted",
+    },
+    "quarantine accept": {
+        0: "applied",
+        2: "one is not in quarantine or cannot be read, and none is applied",
+        5: "its bytes are gone, or the cache cannot be written",
+        6: "a run holds the cache",
+    },
+}

@@ -1,0 +1,95 @@
+"""How `--help` looks: plain types, then examples and exit codes as lists; and `--config` before a command.
+
+Typer shows the types of Python (`<bool>`, `<int range>`); a command line shows what to type. Nothing here touches the
+cache.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+from ingest.cli.examples import EXAMPLES, EXITS
+
+_Body = TypeVar("_Body", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command whose help shows what to type, and which takes the `--config` given before it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, which show plain types."""
+        return _plain(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, with exit codes and examples below."""
+        super().format_help(ctx, formatter)
+        _below(ctx, formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; `--config` before the command holds unless there is one after it."""
+        before = ctx.find_root().params.get("config")
+        if before is not None:
+            if "config" not in ctx.params:
+                raise typer.BadParameter(f"'{ctx.command_path}' reads no settings: leave out --config", ctx)
+            ctx.params["config"] = ctx.params["config"] or before
+        return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """A group of commands whose help shows what to type."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, which show plain types."""
+        return _plain(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, with examples below."""
+        super().format_help(ctx, formatter)
+        _below(ctx, formatter)
+
+
+class Program(typer.Typer):
+    """A Typer whose commands are all of these classes."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=Group, **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[_Body], _Body]:
+        """Register a function as a command."""
+        return super().command(name, cls=Command, **settings)
+
+
+def _plain(params: list[Any]) -> list[Any]:
+    for one in params:
+        one.display_type_rich = partial(_typed, one)
+    return params
+
+
+def _typed(param: Any, ctx: Any) -> str:
+    """What to type after a flag: nothing for a switch; an argument's name says it already."""
+    if isinstance(param, TyperArgument) or param.is_flag:
+        return ""
+    shown = str(type(param).display_type_rich(param, ctx))
+    return "N" if shown.startswith("<int") else "TEXT" if shown == "<str>" else shown.strip("<>")
+
+
+def _below(ctx: Any, formatter: Any) -> None:
+    words: list[str] = []
+    while ctx.parent:
+        words.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    name = " ".join(words)
+    _list(formatter, "Exit codes", ((str(code), what) for code, what in EXITS.get(name, {}).items()))
+    _list(formatter, "Examples", EXAMPLES.get(name, ()))
+
+
+def _list(formatter: Any, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    if found := list(rows):
+        formatter.write(f" {title}:\n")
+        formatter.indent()
+        formatter.write_dl(found, col_max=50)
+        formatter.dedent()
+        formatter.write("\n")

@@ -1,0 +1,108 @@
+"""What `--help` says, and the flags that stand before a command."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from ingest.cli.app import app
+from ingest.cli.examples import EXAMPLES, EXITS
+
+ROOT: Any = typer.main.get_command(app)
+
+
+def _all(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    yield " ".join(path), command
+    for name, one in getattr(command, "commands", {}).items():
+        yield from _all(one, *path, name)
+
+
+COMMANDS = dict(_all(ROOT))
+
+
+def _typed(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [*arguments], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}, prog_name="ingest")
+    return done.exit_code, done.output
+
+
+def _help(name: str) -> str:
+    code, text = _typed(*name.split(), "--help")
+    assert code == 0
+    return text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_what_to_type_within_80_columns(name: str) -> None:
+    text = _help(name)
+    assert re.findall(r"<[a-z][^<>\n]*>", text) == []
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_with_two_examples_that_the_parser_takes(name: str) -> None:
+    import shlex
+
+    below = _help(name).partition("Examples:")[2]
+    assert len(EXAMPLES[name]) == 2
+    for line, _ in EXAMPLES[name]:
+        assert line in below
+        program, *words = shlex.split(line)
+        assert program == "ingest"
+        _parsed(words)
+
+
+def _parsed(words: list[str]) -> None:
+    """Parse as the program does, without running anything; raises on a wrong flag or word."""
+    command, context = ROOT, None
+    path: list[str] = []
+    while words and words[0] in getattr(command, "commands", {}):
+        path.append(words[0])
+        command, words = command.commands[words[0]], words[1:]
+    context = command.make_context(" ".join(path), list(words))
+    assert not getattr(command, "commands", None), f"{path} is no command by itself"
+    context.close()
+
+
+def test_exit_codes_are_a_list_and_no_paragraph() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+    assert set(EXITS) <= set(COMMANDS)
+    for name, codes in EXITS.items():
+        below = _help(name).partition("Exit codes:")[2]
+        for code, what in codes.items():
+            assert re.search(rf"^ +{code} +{re.escape(what[:30])}", below, re.MULTILINE), (name, code)
+    assert [name for name, one in COMMANDS.items() if "Exit codes" in (one.help or "")] == []
+
+
+def test_the_options_of_run_stand_in_panels() -> None:
+    panels = re.findall(r"─ (\w[\w ]*) ─", _help("run"))
+    assert panels == ["Options", "Window", "What is stored", "Limits", "Output"]
+
+
+def test_version_has_a_short_flag() -> None:
+    assert _typed("-V") == _typed("--version")
+    assert _typed("-V")[1].startswith("ingest ")
+
+
+@pytest.mark.parametrize("name", ["run", "adopt"])
+def test_dry_run_has_a_short_flag(name: str) -> None:
+    (found,) = [one for one in COMMANDS[name].params if one.name == "dry_run"]
+    assert found.opts == ["--dry-run", "-n"]
+
+
+def test_config_may_stand_before_or_after_the_command(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    for file in (one, other):
+        file.write_text("")
+    before = _typed("--config", str(one), "config", "path")
+    assert before == _typed("config", "path", "--config", str(one)) == (0, f"{one}\n")
+    assert _typed("--config", str(one), "config", "path", "--config", str(other)) == (0, f"{other}\n")
+
+
+def test_config_before_a_command_without_settings_is_refused_and_not_ignored(tmp_path: Path) -> None:
+    code, text = _typed("--config", str(tmp_path / "one.toml"), "demo")
+    assert code == 2
+    assert "demo' reads no settings" in text
