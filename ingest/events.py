@@ -11,6 +11,23 @@ from ingest.hints import Hint
 
 
 @dataclass(frozen=True, slots=True)
+class Awaiting:
+    """The source lists no file of a session that is due; the run begins later.
+
+    `dataset` is the full name. `since`, `next` and `until` are times, ISO 8601, UTC: when the wait began, when the
+    source is asked again (None if the time is over: the run begins without the file), and when it ends at the latest.
+    `cause` is the error if the source did not answer.
+    """
+
+    dataset: str
+    session: date
+    since: str
+    next: str | None
+    until: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run of a dataset has started, and holds the lock.
 
@@ -244,7 +261,8 @@ Ended = Committed | Forbidden | Vanished | Failed | Quarantined
 """Each session that a run tries to download ends with one of these."""
 
 Event = (
-    RunStarted
+    Awaiting
+    | RunStarted
     | Notice
     | Planned
     | FetchStarted

@@ -15,6 +15,7 @@ from ingest.errors import Disrupted, Forbidden, NotConfirmed, SourceError, Throt
 from ingest.pipeline.dataset_run import run_dataset
 from ingest.planning.request import Request
 from ingest.planning.survey import connected
+from ingest.planning.waiting import wait_for_files
 from ingest.settings import Settings
 from ingest.sources.resilient import Line
 
@@ -48,8 +49,13 @@ class Series:
         return self.finished[0]
 
 
-async def run(settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event) -> Series:
+async def run(
+    settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event, wait_s: float = 0
+) -> Series:
     """Run one request after the other, each with its own record and summary.
+
+    Before that, and before the lock is taken, up to `wait_s` seconds are spent waiting for the files of the newest
+    sessions that are due (see `planning.waiting`; Stopped if `stop` is set meanwhile).
 
     When `stop` is set, what is in flight is finished and committed. Failed sessions do not stop the datasets that
     follow, and neither does a dataset that these keys may not list, or that the source answers with errors for: it is
@@ -57,6 +63,8 @@ async def run(settings: Settings, requests: Sequence[Request], sink: events.Sink
     end the series. Raises UsageError without keys, CacheLocked, and what `run_dataset` raises; Forbidden, Disrupted and
     Throttled only if all datasets were skipped.
     """
+    if wait_s:
+        await wait_for_files(settings, requests, wait_s, sink, stop)
     async with connected(settings, stop) as line:
         with lock.hold(settings.cache.root, _SHORTLY_S):
             return await _Series(settings, requests, sink, stop).run(line)

@@ -67,6 +67,7 @@ class Flags:
     confirmed: bool = True
     fallback: bool = True
     accept: bool = False
+    wait: str | None = None
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Those that override a setting, by section and name."""

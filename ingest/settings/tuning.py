@@ -68,6 +68,15 @@ class Tuning:
     probe_waited_s: float = 5.0
     """Like `most_waited_s`, for such a file."""
 
+    poll_first_s: float = 300.0
+    """Seconds until the listing is asked again for a file that is not there yet ..."""
+
+    poll_base: float = 2
+    """... and the factor by which each such pause is longer than the one before ..."""
+
+    poll_longest_s: float = 900.0
+    """... up to this: five requests in the first hour, then four."""
+
     tick_s: float = 0.25
     """How often a source's liveness is judged."""
 

@@ -11,6 +11,8 @@ from ingest.errors import UsageError
 from ingest.market.catalogue import named
 
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([KMGT])(I?)B|B)?", re.ASCII)
+_DURATION = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
 _PORTS = {"http": 80, "https": 443}
@@ -40,6 +42,15 @@ def parse_size(text: str) -> int:
         raise ValueError("not a size")
     number, unit, binary = found.groups(default="")
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit or " "))
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration: "90m" → 5400, "6h", "1d"; raises ValueError for anything else, and above 30 days."""
+    found = _DURATION.fullmatch(text.strip())
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= 30 * _SECONDS["d"]:
+        raise ValueError("not a duration")
+    return seconds
 
 
 def _path(value: Any) -> Any:

@@ -39,6 +39,7 @@ ALL_KINDS: list[events.Event] = [
     events.Quarantined(DAYS[2], "the header is missing open", "q/2025-11-12.csv.gz"),
     events.Projected(2, 2, 0.1),
     events.Stopping(1),
+    events.Awaiting(STOCKS_DAY.name, DAYS[2], "2025-11-13T06:00:00+00:00", None, "2025-11-13T12:00:00+00:00"),
 ]
 
 

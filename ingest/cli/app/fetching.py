@@ -73,6 +73,15 @@ def run(
     refresh: Annotated[
         bool, typer.Option("--refresh", rich_help_panel=STORED, help="Download stored sessions again.")
     ] = False,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            rich_help_panel=LIMITS,
+            help="Wait up to this long (90m, 6h, 1d) for the file of the newest session that is over, then run. "
+            "--dry-run does not wait.",
+        ),
+    ] = None,
     accept: Annotated[
         bool,
         typer.Option(
@@ -111,6 +120,7 @@ def run(
         confirmed=yes,
         fallback=fallback,
         accept=accept,
+        wait=wait,
     )
     code = run_command(flags, dataset or [], config, dry_run=dry_run, json=json, quiet=quiet)
     raise typer.Exit(code if dry_run else Deed(code))

@@ -16,11 +16,12 @@ from ingest.cli.memory import keep_freed_memory
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
 from ingest.cli.rendering.hints import flag_named
-from ingest.errors import NotConfirmed
+from ingest.errors import NotConfirmed, Stopped, UsageError
 from ingest.pipeline.dataset_run import preview
 from ingest.pipeline.run import Series, run
 from ingest.planning.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
+from ingest.settings.values import parse_duration
 
 INTERRUPTED = 130
 NOTHING_LISTED = 3
@@ -30,12 +31,13 @@ def run_command(
     flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
 ) -> int:
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
+    wait_s = _seconds(flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
     with choose_rendering(json, quiet) as rendering:
         requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
         if dry_run:
             return _preview(chosen, requests, rendering)
-        if not (done := _run(chosen, requests, rendering)):
+        if not (done := _run(chosen, requests, rendering, wait_s)):
             return INTERRUPTED
         code, unconfirmed = done.exit_code, done.unconfirmed
         agreed = [request for request, error in unconfirmed if rendering.confirm(_named(request, error, requests))]
@@ -46,6 +48,16 @@ def run_command(
             if request not in agreed:
                 raise error
     return code
+
+
+def _seconds(wait: str | None) -> int:
+    if wait is None:
+        return 0
+    try:
+        return parse_duration(wait)
+    except ValueError as error:
+        told = "must be a duration in minutes, hours or days, such as 90m, 6h or 1d, of at most 30 days"
+        raise UsageError(f"{flag_named('wait')} {wait!r}: {told}") from error
 
 
 def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:
@@ -69,10 +81,14 @@ def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
     return done.exit_code if done else INTERRUPTED
 
 
-def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> Series | None:
+def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering, wait_s: int = 0) -> Series | None:
     """Run; None if it was interrupted before there was anything to sum up."""
     _tune()
-    return anyio.run(interruptible, partial(run, within_limits(chosen), requests, rendering.event))
+    work = partial(run, within_limits(chosen), requests, rendering.event, wait_s=wait_s)
+    try:
+        return anyio.run(interruptible, work)
+    except Stopped:
+        return None
 
 
 def _tune() -> None:

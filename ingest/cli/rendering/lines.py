@@ -64,6 +64,8 @@ class Lines:
         return False
 
     def _other(self, event: events.Event) -> None:
+        if isinstance(event, events.Awaiting):
+            self._say(words.awaiting(event))
         if alarm := words.warning(event):
             self._say(alarm)
         if isinstance(event, events.Ended):

@@ -121,6 +121,8 @@ class Terminal:
             case events.YahooAsked():
                 self._progress.update(self._task, description="Yahoo", total=event.of, completed=event.number)
                 self._yahoo = f"splits, dividends and rows that Massive does not have: {event.ticker}"
+            case events.Awaiting():
+                self._console.print(words.awaiting(event))
             case events.Stopping():
                 self._console.print(
                     "Stopping after what is in flight. Press Ctrl-C again to stop at once.", style="yellow"

@@ -1,6 +1,7 @@
 """Numbers and events in words."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
 from ingest import events
 from ingest.cli.rendering.hints import dataset_flag, said
@@ -103,6 +104,21 @@ def outcome(done: events.Finished) -> str:
         what = "some stored sessions are damaged" if done.damaged else "the source lists no file of this dataset"
         return f"Finished, but {what}: see above."
     return "Ended early: what was committed stays. Run again to continue."
+
+
+def awaiting(event: events.Awaiting) -> str:
+    """What a run waits for, since when, and when it looks next; times are local."""
+    short = next((one.short for one in CATALOGUE.values() if one.name == event.dataset), event.dataset)
+    what = f"the file of {event.session} ({short})"
+    why = f" (the source did not answer: {event.cause})" if event.cause else ""
+    if event.next is None:
+        return f"{what} is not there yet{why}; the time is over, so the run goes on with what there is"
+    span = f"since {_local(event.since)}, at most until {_local(event.until)}"
+    return f"waiting for {what} {span}; next look at {_local(event.next)}{why}"
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
 
 
 def to_fetch(event: events.Planned) -> str:
