@@ -4,7 +4,9 @@ Typer shows the types of Python (`<bool>`, `<int range>`); a command line shows 
 cache.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,6 +24,11 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, which show plain types."""
         return _plain(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; errors are in the words of the command line."""
+        with _in_our_words():
+            return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, with exit codes and examples below."""
@@ -44,6 +51,11 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, which show plain types."""
         return _plain(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; errors are in the words of the command line."""
+        with _in_our_words():
+            return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, with examples below."""
@@ -74,6 +86,36 @@ def _typed(param: Any, ctx: Any) -> str:
         return ""
     shown = str(type(param).display_type_rich(param, ctx))
     return "N" if shown.startswith("<int") else "TEXT" if shown == "<str>" else shown.strip("<>")
+
+
+_WORDS = (
+    (r"Value error, ", ""),
+    (r"does not match the formats '%Y-%m-%d'", "is no date: write it as YYYY-MM-DD"),
+    (r"Input should be a valid integer.*", "it is no whole number."),
+    (r"Input should be greater than or equal to (-?\d+)", r"the least is \1."),
+    (r"Input should be less than or equal to (-?\d+)", r"the most is \1."),
+    (r"Input should be (?:a |an )?(.*)", r"it should be \1."),
+)
+"""pydantic's words for a wrong value, and ours."""
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        _reworded(error)
+        raise
+
+
+def _reworded(error: Any) -> None:
+    """Change what the parser says about a wrong word: no library's words, and the flag that was probably meant."""
+    if near := getattr(error, "possibilities", None):
+        error.message += f". Did you mean {' or '.join(sorted(near))}?"
+        error.possibilities = None
+    if isinstance(error, typer.BadParameter):
+        for theirs, ours in _WORDS:
+            error.message = re.sub(theirs, ours, error.message)
 
 
 def _below(ctx: Any, formatter: Any) -> None:

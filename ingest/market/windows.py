@@ -29,10 +29,14 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
     if last < dataset.first_session:
         raise UsageError(f"{dataset.name} begins on {dataset.first_session}: no data up to {last}")
     first = start or months_back(last, months)
-    if first > last:
-        raise UsageError(f"the window is the wrong way round: it starts on {first} and ends on {last}")
     if first > today:
-        raise UsageError(f"the window begins on {first}, which is after today ({today}, New York)")
+        raise UsageError(
+            f"the window begins on {first}, which is after today ({today}, New York): choose a start in the past"
+        )
+    if first > last:
+        raise UsageError(
+            f"the window is the wrong way round: it starts on {first} and ends on {last}. Exchange the two dates"
+        )
     notices = []
     if first < dataset.first_session:
         notices.append(f"{dataset.name} begins on {dataset.first_session}: the window begins there")
@@ -48,7 +52,7 @@ def span(start: date | None, end: date | None) -> tuple[date, date]:
     """
     first, last = start or date.min, end or date.max
     if first > last:
-        raise UsageError(f"the window is the wrong way round: start {first} is after end {last}")
+        raise UsageError(f"the window is the wrong way round: start {first} is after end {last}. Exchange the two")
     return first, last
 
 

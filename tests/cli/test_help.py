@@ -106,3 +106,24 @@ def test_config_before_a_command_without_settings_is_refused_and_not_ignored(tmp
     code, text = _typed("--config", str(tmp_path / "one.toml"), "demo")
     assert code == 2
     assert "demo' reads no settings" in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("run --months x", "'--months': it is no whole number."),
+        ("run --months 0", "'--months': the least is 1."),
+        ("demo --months 99", "'--months': the most is 24."),
+        ("run --start 2024-02-30", "'2024-02-30' is no date: write it as YYYY-MM-DD."),
+        ("quarantine show today", "'today' is no date: write it as YYYY-MM-DD."),
+        ("show AAPL --adjust foo", "'foo' is not one of 'none', 'splits', 'all'."),
+        ("run --sart 2024-01-01", "No such option: --sart. Did you mean --start?"),
+        ("--confg x run", "No such option: --confg. Did you mean --config?"),
+        ("quarantine shw", "No such command 'shw'. Did you mean 'show'?"),
+    ],
+)
+def test_a_wrong_word_is_told_in_the_words_of_the_command_line(typed: str, told: str) -> None:
+    code, text = _typed(*typed.split())
+    assert code == 2
+    assert told in " ".join(text.replace("│", " ").split())
+    assert not re.search(r"Value error|Input should|%Y|Possible options", text)
