@@ -117,7 +117,7 @@ def test_config_before_a_command_without_settings_is_refused_and_not_ignored(tmp
         ("run --start 2024-02-30", "'2024-02-30' is no date: write it as YYYY-MM-DD."),
         ("quarantine show today", "'today' is no date: write it as YYYY-MM-DD."),
         ("show AAPL --adjust foo", "'foo' is not one of 'none', 'splits', 'all'."),
-        ("run --sart 2024-01-01", "No such option: --sart. Did you mean --start?"),
+        ("run --conurrency 8", "No such option: --conurrency. Did you mean --concurrency?"),
         ("--confg x run", "No such option: --confg. Did you mean --config?"),
         ("quarantine shw", "No such command 'shw'. Did you mean 'show'?"),
     ],
