@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -294,12 +294,26 @@ def test_a_gap_is_not_crossed_by_default(monkeypatch, tmp_path, capsys):
         ({"csv": True, "json": True}, "--csv and --json"),
         ({"period": "6m", "start": None}, "'6m'"),
         ({"data_source": "yfinance", "fetch": False}, "--no-fetch"),
-        ({"start": DAYS[9], "end": DAYS[8]}, "the window is empty"),
+        ({"start": DAYS[9], "end": DAYS[8]}, r"the window is empty: .*\. Choose an earlier start or a later end"),
     ],
 )
 def test_what_makes_no_sense_is_named(show, arguments, words):
     with pytest.raises(UsageError, match=words):
         show(**arguments)
+
+
+@pytest.mark.parametrize(("back", "words"), [(0, "is no session"), (1, "no day from .* is a session")])
+@pytest.mark.parametrize("fetch", [True, False])
+def test_days_of_a_closed_market_are_called_no_sessions(show, fetch, back, words):
+    sunday = DAYS[110] - timedelta(days=DAYS[110].weekday() + 1)
+    with pytest.raises(NotFound, match=rf"^no data for AAPL: .*{words} of stocks-day: the market was closed$"):
+        show(start=sunday - timedelta(days=back), end=sunday, fetch=fetch)
+
+
+def test_a_session_without_rows_is_not_called_closed(show):
+    with pytest.raises(NotFound, match=r"^no data for AALP from") as told:
+        show(ticker="AALP", start=DAYS[110], end=DAYS[110], fetch=False)
+    assert "closed" not in str(told.value)
 
 
 def test_the_command_line(here):

@@ -88,6 +88,16 @@ def _warn_of_ends(
     return found
 
 
+def closed(cache: Cache, query: Query) -> str:
+    """That the market was closed on all days of the query, in words; empty if one is, or may be, a session."""
+    calendar, dataset = calendar_of(cache), query.dataset
+    first, last = query.start, query.end
+    if first < dataset.first_session or calendar.between(first, last) or calendar.doubtful(first, last):
+        return ""
+    days = f"{first} is no session" if first == last else f"no day from {first} to {last} is a session"
+    return f"no data for {query.ticker}: {days} of {dataset.short}: the market was closed"
+
+
 def nothing(query: Query, asked: bool, refused: str) -> str:
     """The message that nothing was found, and why: whether Yahoo was `asked`, and why it `refused`."""
     found = no_data(query)

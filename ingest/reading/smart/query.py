@@ -92,7 +92,7 @@ def window_of(
 def _empty(first: date, last: date, newest: date) -> str:
     if first > newest:
         return f"no session from {first} on is complete yet; the newest complete one is {newest}"
-    return f"the window is empty: it begins on {first} and ends on {last}"
+    return f"the window is empty: it begins on {first} and ends on {last}. Choose an earlier start or a later end"
 
 
 def no_data(query: Query) -> str:
