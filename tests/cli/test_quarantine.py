@@ -432,7 +432,7 @@ def test_what_is_done_already_is_no_error_and_what_is_left_is_done(held_back, se
 def test_a_session_that_is_no_date_is_refused(place):
     for command in ("show", "accept", "retry"):
         done = place.cli("quarantine", command, "yesterday")
-        assert (done.returncode, "yesterday" in done.stderr, "%Y-%m-%d" in done.stderr) == (2, True, True)
+        assert (done.returncode, "yesterday" in done.stderr, "YYYY-MM-DD" in done.stderr) == (2, True, True)
 
 
 @pytest.mark.parametrize("command", ["show", "accept"])
