@@ -107,4 +107,6 @@ def _time(column: str, zone: str) -> pl.Expr:
 def _cast(name: str, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         return pl.col(name)
-    return pl.col(name).str.strip_chars().cast(pl.Float64, strict=False).cast(kind, strict=False)
+    text = pl.col(name).str.strip_chars()
+    # Beyond 2**53 a float is not exact: which rows are parsed together must not change a count.
+    return pl.coalesce(text.cast(kind, strict=False), text.cast(pl.Float64, strict=False).cast(kind, strict=False))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pipeline_kit import Place, flat, key, market_objects
+from pipeline_kit import HEADER, Place, flat, key, market_objects
 from runs_kit import DAYS, SPAN
 
 from ingest.cache import csv_files
@@ -16,7 +16,7 @@ from ingest.demo.servers import loopback
 from ingest.errors import CacheError, NotFound
 from ingest.files import batches
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
-from ingest.reading import history
+from ingest.reading import bars, history
 from ingest.reading import rows as reading
 
 
@@ -57,3 +57,11 @@ def test_a_session_without_rows_is_held_all_the_same(loopback_keys, tmp_path):
     assert history.day_rows(place.settings(), STOCKS_DAY, DAYS[0]).is_empty()
     with pytest.raises(NotFound, match="is not stored"):
         history.day_rows(place.settings(), STOCKS_DAY, DAYS[1])
+
+
+def test_a_count_is_exact_whatever_the_rows_parsed_with_it() -> None:
+    columns = tuple(HEADER.split(","))
+    large = 2**53 + 1
+    rows = f"2025-03-03,AAPL,1,1,1,1,1,1,{large}\n2025-03-03,ZZZ,odd,1,1,1,1,1,1\n".encode()
+    found = bars._wanted(rows, columns, frozenset({"AAPL"}), STOCKS_DAY)
+    assert found["transactions"].to_list() == [large]
