@@ -116,20 +116,28 @@ class LocalExecutor(Executor):
             return await downloading.fetch_large(self._source, session, item, job.spool, share)
         return await self._source.fetch(session, item, share)
 
-    async def _split(self, job: Job, body: Body, granted: int | None = None) -> Staged | Refused:
+    async def _split(self, job: Job, body: Body) -> Staged | Refused:
         """Split a file. If it needs more memory than is granted, split it again once that much is available."""
         # Large files may take as much as chunks do, and no more of them are split at once than there are cores.
-        granted = granted or (self._tuning.in_chunks if self._is_split_alone(job) else self._tuning.ordinary)
+        granted = self._tuning.in_chunks if self._is_split_alone(job) else self._tuning.ordinary
         try:
             with anyio.CancelScope(shield=True):
                 try:
                     staged = await self._staged(job, body, granted)
                 except Costly as error:
-                    async with self._budget.more(error.cost):
-                        return await self._split(job, body, error.cost)
+                    staged = await self._with_more(job, body, error.cost)
         except UnreadableFile as error:
             return Refused(job, body, error.message, acceptable=isinstance(error, LosesRows))
         return Staged(job, staged)
+
+    async def _with_more(self, job: Job, body: Body, cost: int) -> StagedSession:
+        """Whoever needs still more gives back what it has first: it would wait for itself."""
+        while True:
+            try:
+                async with self._budget.more(cost):
+                    return await self._staged(job, body, cost)
+            except Costly as error:
+                cost = error.cost
 
     async def _staged(self, job: Job, body: Body, granted: int) -> StagedSession:
         if granted <= self._tuning.ordinary:

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 from botocore.endpoint_provider import RuleSet
-from pipeline_kit import Place, market_objects, trading_days, window
+from pipeline_kit import Place, flat, key, market_objects, pack, trading_days, window
 from tuning_kit import tune
 
 from ingest.cache.manifest.sessions import KnownSessions
@@ -64,3 +64,15 @@ def test_the_endpoint_is_resolved_once_for_all_objects(place):
     with patch.object(RuleSet, "evaluate", autospec=True, side_effect=RuleSet.evaluate) as evaluated:
         assert place.run(*window(FORTY)).finished.committed == 40
     assert evaluated.call_count <= 2  # for the listing, and for the objects
+
+
+@pytest.mark.timeout(20)
+def test_a_session_that_needs_more_twice_does_not_wait_for_itself(loopback_keys, tmp_path, monkeypatch):
+    """First for its text, then to compare it with what is stored: each alone is more than the whole budget."""
+    tune(monkeypatch, ordinary=1000)
+    day, rows = FORTY[0], [(f"T{number:04}", 10) for number in range(5000)]
+    with loopback.serve({key(day): pack(flat(rows))}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(day, day, in_flight=1 << 20)
+        server.put(key(day), pack(flat([*rows[1:], ("ZZZ", 11)])))
+        assert place.run(day, day, refresh=True, in_flight=1 << 20).finished.committed == 1
