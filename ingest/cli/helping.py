@@ -18,22 +18,27 @@ from ingest.cli.examples import EXAMPLES, EXITS
 _Body = TypeVar("_Body", bound=Callable[..., Any])
 
 
-class Command(TyperCommand):
-    """A command whose help shows what to type, and which takes the `--config` given before it."""
+class _Helped:
+    """What commands and groups share, in front of Typer's class."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, which show plain types."""
-        return _plain(super().get_params(ctx))
+        return _plain(super().get_params(ctx))  # type: ignore[misc]  # of Typer's class
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; errors are in the words of the command line."""
         with _in_our_words():
-            return super().parse_args(ctx, args)
+            parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return parsed
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, with exit codes and examples below."""
-        super().format_help(ctx, formatter)
+        """Write the help, with any exit codes and examples below."""
+        super().format_help(ctx, formatter)  # type: ignore[misc]
         _below(ctx, formatter)
+
+
+class Command(_Helped, TyperCommand):
+    """A command whose help shows what to type, and which takes the `--config` given before it."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; `--config` before the command holds unless there is one after it."""
@@ -45,22 +50,8 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
 
-class Group(TyperGroup):
+class Group(_Helped, TyperGroup):
     """A group of commands whose help shows what to type."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, which show plain types."""
-        return _plain(super().get_params(ctx))
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; errors are in the words of the command line."""
-        with _in_our_words():
-            return super().parse_args(ctx, args)
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, with examples below."""
-        super().format_help(ctx, formatter)
-        _below(ctx, formatter)
 
 
 class Program(typer.Typer):

@@ -42,7 +42,7 @@ def explains_refusals(event: events.Event) -> bool:
 
 def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, str]]:
     """The summary as labels and values, without uninteresting zeros; `explained`: refusals were explained before."""
-    flag = dataset_flag(next((one.short for one in CATALOGUE.values() if one.name == done.dataset), done.dataset))
+    flag = dataset_flag(_short(done.dataset))
     rows = [
         ("dataset", done.dataset),
         ("window", f"{done.start} to {done.end}"),
@@ -108,13 +108,17 @@ def outcome(done: events.Finished) -> str:
 
 def awaiting(event: events.Awaiting) -> str:
     """What a run waits for, since when, and when it looks next; times are local."""
-    short = next((one.short for one in CATALOGUE.values() if one.name == event.dataset), event.dataset)
-    what = f"the file of {event.session} ({short})"
+    what = f"the file of {event.session} ({_short(event.dataset)})"
     why = f" (the source did not answer: {event.cause})" if event.cause else ""
     if event.next is None:
         return f"{what} is not there yet{why}; the time is over, so the run goes on with what there is"
     span = f"since {_local(event.since)}, at most until {_local(event.until)}"
     return f"waiting for {what} {span}; next look at {_local(event.next)}{why}"
+
+
+def _short(dataset: str) -> str:
+    """The short name of a dataset, which flags use; its full name if it has none."""
+    return next((one.short for one in CATALOGUE.values() if one.name == dataset), dataset)
 
 
 def _local(moment: str) -> str:
