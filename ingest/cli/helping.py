@@ -81,8 +81,8 @@ def _typed(param: Any, ctx: Any) -> str:
 
 _WORDS = (
     (r"Value error, ", ""),
-    (r"does not match the formats '%Y-%m-%d'", "is no date: write it as YYYY-MM-DD"),
-    (r"Input should be a valid integer.*", "it is no whole number."),
+    (r"does not match the formats '%Y-%m-%d'", "is not a date: write it as YYYY-MM-DD"),
+    (r"Input should be a valid integer.*", "it must be a whole number."),
     (r"Input should be greater than or equal to (-?\d+)", r"the least is \1."),
     (r"Input should be less than or equal to (-?\d+)", r"the most is \1."),
     (r"Input should be (?:a |an )?(.*)", r"it should be \1."),

@@ -111,11 +111,11 @@ def test_config_before_a_command_without_settings_is_refused_and_not_ignored(tmp
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("run --months x", "'--months': it is no whole number."),
+        ("run --months x", "'--months': it must be a whole number."),
         ("run --months 0", "'--months': the least is 1."),
         ("demo --months 99", "'--months': the most is 24."),
-        ("run --start 2024-02-30", "'2024-02-30' is no date: write it as YYYY-MM-DD."),
-        ("quarantine show today", "'today' is no date: write it as YYYY-MM-DD."),
+        ("run --start 2024-02-30", "'2024-02-30' is not a date: write it as YYYY-MM-DD."),
+        ("quarantine show today", "'today' is not a date: write it as YYYY-MM-DD."),
         ("show AAPL --adjust foo", "'foo' is not one of 'none', 'splits', 'all'."),
         ("run --conurrency 8", "No such option: --conurrency. Did you mean --concurrency?"),
         ("--confg x run", "No such option: --confg. Did you mean --config?"),
