@@ -11,7 +11,7 @@ import pytest
 from pipeline_kit import sampled
 
 import ingest
-from ingest.cli.commands import demo
+from ingest.cli.commands.starting import demo
 from ingest.demo.servers import seaweed
 from ingest.errors import IngestWarning
 from ingest.market.calendars import today

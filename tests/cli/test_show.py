@@ -14,8 +14,8 @@ from yahoo_kit import fresh_yfinance, past_sessions
 
 import ingest
 from ingest.cli.app import app
-from ingest.cli.commands.chart import chart, short
-from ingest.cli.commands.show import Display, ShowQuery, show_command
+from ingest.cli.commands.reading.chart import chart, short
+from ingest.cli.commands.reading.show import Display, ShowQuery, show_command
 from ingest.demo.files.market import pack
 from ingest.errors import AcrossSeam, ActionsUnknown, IngestWarning, NotFound, UsageError
 from ingest.reading import measures

@@ -29,7 +29,9 @@ import descriptions
 
 from ingest.cache.manifest.database import Database
 from ingest.cli.app import app
-from ingest.cli.commands import adopt, quarantine, track  # noqa: F401 - what a command imports when it needs it
+from ingest.cli.commands import track  # noqa: F401 - what a command imports when it needs it
+from ingest.cli.commands.fetching import adopt  # noqa: F401
+from ingest.cli.commands.state import quarantine  # noqa: F401
 from ingest.events import name_of
 from ingest.files import durable
 from ingest.maintenance import repair

@@ -25,7 +25,7 @@ from runs_kit import rows_of
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.yahoo import ActionCoverage
-from ingest.cli.commands.adopt import adopt_command
+from ingest.cli.commands.fetching.adopt import adopt_command
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, CacheLocked, UnreadableFile, UsageError

@@ -15,7 +15,7 @@ from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 import ingest
 from ingest import events
 from ingest.cache.manifest import Manifest
-from ingest.cli.commands.export import ExportQuery, export_command
+from ingest.cli.commands.reading.export import ExportQuery, export_command
 from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.market.calendars import Calendar

@@ -13,7 +13,7 @@ app.add_typer(config_app, name="config")
 @config_app.command("show")
 def config_show(json: Json = False, config: Config = None) -> None:
     """Print each setting, its value, and whether it comes from a flag, the environment, a file or the default."""
-    from ingest.cli.commands.config import show_command
+    from ingest.cli.commands.starting.config import show_command
 
     raise typer.Exit(show_command(config, json))
 
@@ -21,6 +21,6 @@ def config_show(json: Json = False, config: Config = None) -> None:
 @config_app.command("path")
 def config_path(config: Config = None) -> None:
     """Print the file that the settings are read from."""
-    from ingest.cli.commands.config import path_command
+    from ingest.cli.commands.starting.config import path_command
 
     raise typer.Exit(path_command(config))

@@ -103,7 +103,7 @@ def run(
 
     Several datasets run one after another: 4, 5, 6 and 130 end them all; otherwise the worst code counts.
     """
-    from ingest.cli.commands.run import run_command
+    from ingest.cli.commands.fetching.run import run_command
     from ingest.planning.request import Flags
 
     flags = Flags(
@@ -129,7 +129,7 @@ def run(
 @app.command()
 def check(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
     """Check what a run needs: settings, cache, keys, connection, clock, listing, subscription, a download, Yahoo."""
-    from ingest.cli.commands.check import check_command
+    from ingest.cli.commands.starting.check import check_command
 
     raise typer.Exit(check_command(dataset or [], config, json))
 
@@ -147,7 +147,7 @@ def list_(
     config: Config = None,
 ) -> None:
     """List the source's files for a window: size, time published, stored or not, permitted or not."""
-    from ingest.cli.commands.list import list_command
+    from ingest.cli.commands.fetching.list import list_command
     from ingest.planning.request import Flags
 
     flags = Flags(

@@ -29,7 +29,7 @@ def quarantine_list(
 
     `held` says whether an older version is stored; it then stays in use.
     """
-    from ingest.cli.commands.quarantine import list_command
+    from ingest.cli.commands.state.quarantine import list_command
 
     raise typer.Exit(list_command(dataset or [], config, json))
 
@@ -42,7 +42,7 @@ def quarantine_show(
     config: Config = None,
 ) -> None:
     """Show one file: where its bytes are, how its text begins, and which rows it would remove."""
-    from ingest.cli.commands.quarantine import show_command
+    from ingest.cli.commands.state.quarantine import show_command
 
     raise typer.Exit(show_command(dataset, session.date(), config, json))
 
@@ -50,7 +50,7 @@ def quarantine_show(
 @quarantine_app.command("retry")
 def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, config: Config = None) -> None:
     """Download them again, all or those named, and apply what can be read now."""
-    from ingest.cli.commands.quarantine import retry_command
+    from ingest.cli.commands.state.quarantine import retry_command
 
     raise typer.Exit(Deed(retry_command(dataset, [one.date() for one in sessions or []], config)))
 
@@ -58,6 +58,6 @@ def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, con
 @quarantine_app.command("accept")
 def quarantine_accept(sessions: Sessions, dataset: Dataset = None, config: Config = None) -> None:
     """Apply the kept bytes of republished files although they remove many rows; nothing is downloaded."""
-    from ingest.cli.commands.quarantine import accept_command
+    from ingest.cli.commands.state.quarantine import accept_command
 
     raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config)))

@@ -83,7 +83,7 @@ def show(
 
     Missing days are downloaded from Massive, each file once for all tickers; Yahoo fills what is missing.
     """
-    from ingest.cli.commands.show import Display, ShowQuery, show_command
+    from ingest.cli.commands.reading.show import Display, ShowQuery, show_command
     from ingest.market.catalogue import interval_of
 
     interval = interval_of(dataset, interval)
@@ -127,7 +127,7 @@ def export(
     config: Config = None,
 ) -> None:
     """Write the stored rows of tickers, one file each: as traded, or adjusted."""
-    from ingest.cli.commands.export import ExportQuery, export_command
+    from ingest.cli.commands.reading.export import ExportQuery, export_command
     from ingest.market.catalogue import interval_of
 
     query = ExportQuery(

@@ -27,7 +27,7 @@ def adopt(
 
     DIR is never changed.
     """
-    from ingest.cli.commands.adopt import adopt_command
+    from ingest.cli.commands.fetching.adopt import adopt_command
 
     code = adopt_command(folder, config, dry_run, json)
     raise typer.Exit(code if dry_run else Deed(code))
@@ -48,6 +48,6 @@ def demo(
     ),
 ) -> None:
     """Try it without keys: run against a real S3 server on this machine with generated files."""
-    from ingest.cli.commands.demo import demo_command
+    from ingest.cli.commands.starting.demo import demo_command
 
     raise typer.Exit(Deed(demo_command(months, dataset or (), folder)))

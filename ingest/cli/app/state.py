@@ -23,7 +23,7 @@ def status(
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
-    from ingest.cli.commands.status import status_command
+    from ingest.cli.commands.state.status import status_command
 
     raise typer.Exit(status_command(dataset or [], config, json, max_age))
 
@@ -43,7 +43,7 @@ def corrections(
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
-    from ingest.cli.commands.corrections import corrections_command
+    from ingest.cli.commands.state.corrections import corrections_command
 
     window = (start.date() if start else None, end.date() if end else None)
     raise typer.Exit(corrections_command(dataset or [], ticker, *window, json, config))
@@ -64,7 +64,7 @@ def findings(
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
-    from ingest.cli.commands.findings import findings_command
+    from ingest.cli.commands.state.findings import findings_command
 
     window = (start.date() if start else None, end.date() if end else None)
     raise typer.Exit(findings_command(dataset or [], kind, *window, json, config))
@@ -86,7 +86,7 @@ def verify(
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
-    from ingest.cli.commands.verify import verify_command
+    from ingest.cli.commands.state.verify import verify_command
 
     code = verify_command(dataset or [], config, deep, repair, json)
     raise typer.Exit(Deed(code) if repair else code)

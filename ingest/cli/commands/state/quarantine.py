@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cache.manifest.records import QuarantinedFile
-from ingest.cli.commands.run import execute
+from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.words import counted, heading, size

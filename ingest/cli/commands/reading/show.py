@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import settings
-from ingest.cli.commands.chart import chart, short, stamped
+from ingest.cli.commands.reading.chart import chart, short, stamped
 from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import print_uncut, warnings_told
 from ingest.errors import ActionsUnknown, NotFound, UsageError, warn

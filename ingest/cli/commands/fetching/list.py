@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import settings
-from ingest.cli.commands.run import NOTHING_LISTED
+from ingest.cli.commands.fetching.run import NOTHING_LISTED
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.words import counted, heading, size

@@ -19,7 +19,7 @@ from ingest.cache.cache import Layout
 from ingest.cache.commit import for_writing
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest.yahoo import ActionCoverage
-from ingest.cli.commands.run import execute
+from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.words import counted

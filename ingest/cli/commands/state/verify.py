@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ingest import settings
-from ingest.cli.commands.run import execute
+from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.hints import told
 from ingest.cli.rendering.words import counted, heading, size

@@ -1,0 +1,1 @@
+"""Commands that query the source, or take over what another tool downloaded."""

@@ -1,0 +1,1 @@
+"""Commands that say what is stored, and repair it."""
