@@ -29,7 +29,7 @@ _MASSIVE = frozenset({"massive"})
 def history(
     settings: Settings, dataset: Dataset, query: HistoryQuery, on_event: events.Sink = events.ignore
 ) -> pl.DataFrame:
-    """See `ingest.api.history`."""
+    """See `ingest.api.rows.history`."""
     chosen, names = _checked(query.columns, query.adjust, dataset), meant(query.tickers)
     if query.errors not in ("raise", "skip"):
         raise UsageError(f'errors {query.errors!r}: "raise" or "skip"')
@@ -72,7 +72,7 @@ def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Se
 
 
 def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool = False) -> pl.DataFrame:
-    """See `ingest.api.day`."""
+    """See `ingest.api.rows.day`."""
     with Cache.read(settings, dataset) as cache:
         calendar = calendar_of(cache)
         is_held = bool(cache.manifest.sessions.committed(session, session))  # its file may have no rows
@@ -112,7 +112,7 @@ def scan(
     end: date | None,
     sources: Iterable[str] = _MASSIVE,
 ) -> pl.LazyFrame:
-    """See `ingest.api.scan`."""
+    """See `ingest.api.rows.scan`."""
     chosen = frozenset(sources)
     span(start, end)
     if not chosen or (unknown := chosen - reading.SOURCES):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, datetime
 from numbers import Integral
+from pathlib import Path
 from typing import cast
 
 from ingest.errors import UsageError
@@ -42,6 +43,11 @@ def parse_count(argument: str, value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise UsageError(f"{argument} {value!r}: must be a whole number, 0 or more")
     return int(value)
+
+
+def parse_file(value: Path | str | None) -> Path | None:
+    """The path of a file; None if none is named."""
+    return Path(value) if value else None
 
 
 def _is_text(name: str) -> bool:

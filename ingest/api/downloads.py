@@ -1,0 +1,108 @@
+"""What asks the source: a run."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import overload
+
+from ingest import events, settings
+from ingest.errors import UsageError
+from ingest.market.catalogue import STOCKS_DAY, named
+from ingest.market.patterns import meant
+from ingest.pipeline import run as runs
+from ingest.planning.request import Flags, requests_of
+from ingest.settings import arguments
+from ingest.settings.arguments import parse_days, parse_file, parse_names
+
+
+@overload
+def run(
+    months: int | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    *,
+    dataset: str | None = None,
+    datasets: None = None,
+    tickers: str | Iterable[str] | None = None,
+    refresh: bool = False,
+    all_permitted: bool = False,
+    max_files: int | None = None,
+    max_bytes: int | None = None,
+    accept: bool = False,
+    config: Path | str | None = None,
+    on_event: events.Sink = events.ignore,
+) -> events.Finished: ...
+
+
+@overload
+def run(
+    months: int | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    *,
+    dataset: None = None,
+    datasets: str | Iterable[str],
+    tickers: str | Iterable[str] | None = None,
+    refresh: bool = False,
+    all_permitted: bool = False,
+    max_files: int | None = None,
+    max_bytes: int | None = None,
+    accept: bool = False,
+    config: Path | str | None = None,
+    on_event: events.Sink = events.ignore,
+) -> Sequence[events.Finished]: ...
+
+
+def run(
+    months: int | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    *,
+    dataset: str | None = None,
+    datasets: str | Iterable[str] | None = None,
+    tickers: str | Iterable[str] | None = None,
+    refresh: bool = False,
+    all_permitted: bool = False,
+    max_files: int | None = None,
+    max_bytes: int | None = None,
+    accept: bool = False,
+    config: Path | str | None = None,
+    on_event: events.Sink = events.ignore,
+) -> events.Finished | Sequence[events.Finished]:
+    """Download what is new and update the cache, as `ingest run` does; returns the summary.
+
+    `dataset` names what to download (default "stocks-day"). `datasets` names several, which run one after the other;
+    the result is then a sequence with one `events.Finished` for each dataset that the keys may list.
+
+    The window is `months` calendar months back from today (default: [run] months), or `start` to `end`, both inclusive,
+    or everything that the subscription allows (`all_permitted`). At most `max_files` files and `max_bytes` packed bytes
+    are downloaded, oldest first; None means no limit. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for all
+    contracts of a root), are tracked instead of those in the settings. `refresh` downloads stored sessions again.
+    `accept` applies republished files even if they remove more than a tenth of the rows. `on_event` gets each event.
+
+    Works in a notebook. Raises IngestError, and whatever `on_event` raises: that ends the run like a kill.
+    """
+    if dataset is not None and datasets is not None:
+        raise UsageError("dataset and datasets: name one dataset or several, not both")
+    first, last = parse_days(start, end)
+    flags = Flags(
+        months=months,
+        start=first,
+        end=last,
+        refresh=refresh,
+        all_permitted=all_permitted,
+        max_files=arguments.parse_count("max_files", max_files),
+        max_bytes=None if max_bytes is None else str(max_bytes),
+        accept=accept,
+    )
+    chosen = settings.load(parse_file(config), flags.settings())
+    asked = [dataset or STOCKS_DAY.short] if datasets is None else parse_names("datasets", datasets)
+    requests = requests_of(flags, chosen, list(dict.fromkeys(map(named, asked))))
+    if tickers is not None:
+        tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
+        requests = tuple(replace(one, tracked=tracked) for one in requests)
+    done = runs.run_sync(chosen, requests, on_event)
+    if done.failures:
+        raise done.failures[0]
+    return done.finished if datasets is not None else done.finished[0]

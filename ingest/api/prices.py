@@ -1,0 +1,90 @@
+"""Prices in the shape that yfinance gives them."""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ingest import settings
+from ingest.errors import UsageError
+from ingest.market.catalogue import bars_of, days_of, named, of_ticker
+from ingest.settings import arguments
+from ingest.settings.arguments import parse_days, parse_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def get_smart_data(
+    ticker: str,
+    period: str = "6mo",
+    interval: str = "1d",
+    data_source: Literal["yfinance", "massive"] = "yfinance",
+    start: date | str | None = None,
+    end: date | str | None = None,
+    auto_adjust: bool = True,
+    actions: bool = False,
+    fetch: bool = True,
+    *,
+    dataset: str | None = None,
+    prepost: bool = False,
+    across_seams: bool = False,
+    config: Path | str | None = None,
+) -> "pd.DataFrame":
+    """Bars of one ticker for completed sessions, as `yfinance.Ticker(ticker).history` returns them.
+
+    `period` is "max", "ytd", or a number of days, weeks, months or years ("5d", "1wk", "6mo", "2y"); `start` and `end`
+    (exclusive) override it. `dataset` names the market (by its day or minute bars); by default the ticker's prefix
+    decides: `X:BTC-USD` is crypto, a ticker without a prefix is a stock.
+
+    `data_source="yfinance"` asks only Yahoo, and stores its rows. "massive" returns stored rows first, downloads
+    missing daily files into both tiers (at most [fallback] max_implicit_files and 1 GB; none with `fetch=False`), and
+    gets the rest from Yahoo. `across_seams` adjusts across a long gap, as one company (see AcrossSeam).
+
+    Columns `Open High Low Close [Adj Close] Volume [Dividends, Stock Splits]`, ascending by time: `Adj Close` without
+    `auto_adjust`, the last two with `actions`. Prices are in dollars per share of today: adjusted for all later splits
+    and, with `auto_adjust`, for dividends. Volume is in shares of today, rounded half to even. Index `Date`, midnight
+    in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry the rounding of its float32:
+    prices as traded are exact up to two decimals below 65,536, else within 2e-7 of their value.
+
+    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives intraday bars with yfinance's edges (see `reading.resample`);
+    `prepost` adds extended hours. With "massive" they are built from the market's minute files, each a hundred times as
+    large as a daily one; Yahoo is not asked for minutes, so missing sessions give a warning. Index `Datetime`, in New
+    York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits, and `Adj Close` is the close.
+
+    Works in a notebook. Raises NotFound if there is no data, ActionsUnknown if prices cannot be adjusted, AcrossSeam,
+    and other IngestErrors. Warns (IngestWarning) about missing sessions.
+    """
+    from ingest.reading.smart.massive import massive_frame
+    from ingest.reading.smart.query import Query, listed_sessions, window_of
+    from ingest.reading.smart.yahoo import yahoo_frame
+
+    ticker = arguments.parse_ticker(ticker)
+    first, last = parse_days(start, end)
+    chosen = settings.load(parse_file(config))
+    market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
+    listed = listed_sessions(chosen, market) if data_source == "massive" else ()
+    begin, final = window_of(period, first, last, market, listed)
+    if data_source == "yfinance":
+        if not fetch:
+            raise UsageError('fetch=False returns only what is stored: it needs data_source="massive"')
+        window = {"start": begin, "end": last} if first or last else {"period": period}
+        how = {"interval": interval, "prepost": prepost, **window}
+        return yahoo_frame(chosen, ticker, auto_adjust, actions, days_of(market) or market, **how)
+    if data_source != "massive":
+        raise UsageError(f'data_source {data_source!r}: "massive" or "yfinance"')
+    from ingest.pipeline.bring import bring
+
+    query = Query(
+        ticker,
+        begin,
+        final,
+        auto_adjust=auto_adjust,
+        with_actions=actions,
+        fetch=fetch,
+        dataset=market,
+        interval=interval,
+        prepost=prepost,
+        across_gaps=across_seams,
+    )
+    bring(chosen, query)
+    return massive_frame(chosen, query)
