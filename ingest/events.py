@@ -168,7 +168,7 @@ class Quarantined:
     """A session's file was refused; its bytes are kept at `path`.
 
     It was unreadable twice or, if it is `acceptable`, it would remove more than a tenth of the stored rows. `dataset`
-    is the short name.
+    is the short name. `dismissed` says that the same version was refused and dismissed before.
     """
 
     session: date
@@ -176,6 +176,7 @@ class Quarantined:
     path: str
     acceptable: bool = False
     dataset: str = "stocks-day"
+    dismissed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ class Finished:
 
     Numbers of sessions in the window (`start` to `end`, both inclusive) after the run: `committed`, `forbidden`,
     `unpublished`, `absent`, `failed`, `quarantined`, `not_attempted` (planned, but not reached or over a limit) and
-    `damaged` (stored, but a part is missing or wrong).
+    `damaged` (stored, but a part is missing or wrong), `dismissed` (quarantined, and dismissed by somebody).
 
     For this run alone: `fetched` sessions committed, `bytes` packed bytes downloaded, `requests` to the source, the
     rows of committed sessions as in `Committed`, `corrections`, `files_projected` CSVs changed, `yahoo_rows` stored,
@@ -255,6 +256,7 @@ class Finished:
     yahoo_rows: int
     findings: Mapping[str, int]
     damaged: int = 0
+    dismissed: int = 0
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined

@@ -85,6 +85,10 @@ EXAMPLES = {
         ("ingest quarantine retry", "download all of them again"),
         ("ingest quarantine retry 2025-11-11", "download one again"),
     ),
+    "quarantine dismiss": (
+        ("ingest quarantine dismiss 2025-11-11", "keep it, and end runs with 0 again"),
+        ("ingest quarantine dismiss --undo 2025-11-11", "count it again"),
+    ),
     "quarantine accept": (
         ("ingest quarantine accept 2025-11-11", "apply a file although it removes rows"),
         ("ingest quarantine accept 2025-11-11 -d options-day", "the file of options"),
@@ -142,6 +146,12 @@ EXITS = {
         5: "the cache cannot be written",
         6: "another run is in progress",
         130: "interrupted",
+    },
+    "quarantine dismiss": {
+        0: "dismissed",
+        2: "one is not in quarantine, and none is dismissed",
+        5: "the cache cannot be written",
+        6: "a run holds the cache",
     },
     "quarantine accept": {
         0: "applied",

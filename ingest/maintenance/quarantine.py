@@ -1,4 +1,4 @@
-"""Files that were refused and kept: what they are, and how to accept one that removes rows."""
+"""Files that were refused and kept: what they are, how to dismiss one, and how to accept one that removes rows."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -89,11 +89,26 @@ def waiting(
 ) -> Sequence[QuarantinedFile]:
     """Like `in_quarantine`, but sessions that are stored by now, and no longer in quarantine, are left out.
 
-    Raises UsageError for a session that is neither, CacheError.
+    Without sessions, those that are not dismissed. Raises UsageError for a session that is neither, CacheError.
     """
     found, held = _looked_up(settings, dataset)
     _refuse_unknown(dataset, set(sessions) - {one.session for one in found} - held)
-    return [one for one in found if not sessions or one.session in sessions]
+    return [one for one in found if (one.session in sessions if sessions else not one.dismissed)]
+
+
+def dismiss(
+    settings: Settings, sessions: Collection[date], dataset: Dataset = STOCKS_DAY, undo: bool = False
+) -> Sequence[QuarantinedFile]:
+    """Leave these files in quarantine for good, so that they no longer make a run end with 3; or `undo` that.
+
+    It holds for these versions: one that is published later is new. All or none are dismissed, whenever this is
+    killed. Returns the files as they are now. Raises UsageError if a session is not in quarantine, CacheLocked,
+    CacheError.
+    """
+    in_quarantine(settings, sessions, dataset)
+    with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
+        cache.manifest.replacements.dismiss(sessions, undo)
+    return in_quarantine(settings, sessions, dataset)
 
 
 def _looked_up(settings: Settings, dataset: Dataset) -> tuple[Sequence[QuarantinedFile], frozenset[date]]:

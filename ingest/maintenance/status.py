@@ -53,7 +53,8 @@ class Status:
     rows from Yahoo, `yahoo_tickers` the tickers whose splits and dividends are known, the oldest of them as of
     `yahoo_asked` (None without any). `tiers` are sizes on disk; `runs` the five newest runs, newest first, each with
     its window and times as text and its exit code (None: killed, or in progress). `found` counts the sessions with
-    findings by kind, `quarantine` lists the refused files; `unknown_parts` counts parts in a cache whose manifest
+    findings by kind, `quarantine` lists the refused files, of which `quarantined` wait for a decision, and `dismissed`
+    were dismissed; `unknown_parts` counts parts in a cache whose manifest
     contains no session; `not_whole` are stored sessions with a part that is missing, or was found damaged. `running`
     is who holds the cache now: a run, or another command that writes.
     """
@@ -80,6 +81,8 @@ class Status:
     runs: tuple[dict[str, Any], ...]
     found: tuple[FindingCount, ...] = ()
     quarantine: tuple[QuarantinedFile, ...] = ()
+    quarantined: int = 0
+    dismissed: int = 0
     unknown_parts: int = 0
     not_whole: tuple[date, ...] = ()
     running: Holder | None = None
@@ -99,6 +102,7 @@ def _status(cache: Cache, root: str) -> Status:
     calendar = calendar_of(cache)
     followed = manifest.csvs.active()
     totals, quotes = manifest.sessions.totals(), manifest.yahoo
+    refused = tuple(manifest.replacements.in_quarantine())
     known = quotes.known_until()
     return Status(
         dataset=cache.dataset.name,
@@ -122,7 +126,9 @@ def _status(cache: Cache, root: str) -> Status:
         tiers=tuple(_sizes(cache)),
         runs=tuple(manifest.runs.newest(5)),
         found=tuple(manifest.findings.counts()),
-        quarantine=tuple(manifest.replacements.in_quarantine()),
+        quarantine=refused,
+        quarantined=sum(not one.dismissed for one in refused),
+        dismissed=sum(bool(one.dismissed) for one in refused),
         unknown_parts=0 if committed else _parts(cache),
         not_whole=tuple(_not_whole(cache)),
     )

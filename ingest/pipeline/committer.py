@@ -146,14 +146,21 @@ def _event(result: SessionResult, cache: Cache) -> events.Ended:
         case Staged():
             return _committed(result.session, decision.reason)
         case Refused():
-            path = str(quarantine.file_of(cache, decision.session))
-            return events.Quarantined(decision.session, result.reason, path, result.acceptable, cache.dataset.short)
+            return _quarantined(result, cache)
         case Forbidden():
             return events.Forbidden(decision.session)
         case Gone():
             return events.Vanished(decision.session)
         case Failed():
             return events.Failed(decision.session, result.reason)
+
+
+def _quarantined(refused: Refused, cache: Cache) -> events.Quarantined:
+    held, path = refused.job.decision.held, str(quarantine.file_of(cache, refused.job.session))
+    dismissed = held.dismissed and held.quarantined == refused.body.etag
+    return events.Quarantined(
+        refused.job.session, refused.reason, path, refused.acceptable, cache.dataset.short, dismissed
+    )
 
 
 def _committed(staged: StagedSession, reason: str) -> events.Committed:

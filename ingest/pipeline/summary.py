@@ -17,7 +17,7 @@ _STATES: Mapping[type[events.Ended], str] = {
     events.Failed: "failed",
     events.Quarantined: "quarantined",
 }
-_ALL = (*_STATES.values(), "unpublished", "not_attempted", "damaged")
+_ALL = (*_STATES.values(), "unpublished", "not_attempted", "damaged", "dismissed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ def damaged(plan: Plan, ended: Mapping[date, events.Ended]) -> list[date]:
 def _state(decision: Decision, ended: events.Ended | None) -> str:
     if isinstance(ended, events.Forbidden | events.Vanished) and decision.held.held == "committed":
         return "damaged" if decision.damaged else "committed"  # no replacement is available; the stored version stays
+    if isinstance(ended, events.Quarantined) and ended.dismissed:
+        return "dismissed"
     if ended:
         return _STATES[type(ended)]
     return "not_attempted" if decision.action == "fetch" or decision.reason == LATER else decision.reason

@@ -43,7 +43,7 @@ class Decision:
 class Wanted:
     """What the user wants of each session; if `only` names some, the others are left alone.
 
-    With `accept`, also files that were quarantined because they remove too many rows.
+    With `accept`, also files that were quarantined because they remove too many rows, and not dismissed.
     """
 
     tracked: frozenset[str]
@@ -147,7 +147,7 @@ def _listed(day: date, item: RemoteObject, held: Held, wishes: Wanted, parts_mis
     return Decision(
         session=day,
         action="fetch" if why else "skip",
-        reason=why or ("quarantined" if _is_quarantined(item, held) else "committed"),
+        reason=why or _why_skip(item, held),
         remote=held.remote if _still_refused(item, held) and held.remote else "listed",
         item=item,
         held=held,
@@ -162,7 +162,7 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bo
     if wishes.refresh:
         return "refresh"
     if _is_quarantined(item, held):
-        return "held back before" if wishes.accept and held.acceptable else None
+        return "held back before" if wishes.accept and held.acceptable and not held.dismissed else None
     if held.held != "committed":
         before = {"failed": "failed before", "forbidden": "refused before"}.get(held.remote or "")
         return before or ("new etag" if held.held == "quarantined" else "new")
@@ -171,6 +171,12 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bo
     if not same_etag(held.etag, item.etag):
         return "new etag" if held.etag else "damaged"
     return _why_split_again(held, wishes)
+
+
+def _why_skip(item: RemoteObject, held: Held) -> str:
+    if not _is_quarantined(item, held):
+        return "committed"
+    return "dismissed" if held.dismissed else "quarantined"
 
 
 def _why_split_again(held: Held, wishes: Wanted) -> str | None:

@@ -41,7 +41,7 @@ ROWS = {
     "askings": (DATASET, "A", DAY, DAY, AT, DAY),
     "refusals": (DATASET, "A", DAY, DAY, "no", AT),
     "findings": (DATASET, DAY, "low above high", 1, '["A"]'),
-    "quarantine": (DATASET, DAY, "e", 9, AT, "short", 1, 1, AT, "h"),
+    "quarantine": (DATASET, DAY, "e", 9, AT, "short", 1, 1, AT, "h", AT),
     "source": (1, "https://files.massive.com/flatfiles", AT),
     "patterns": (DATASET, "A*"),
 }

@@ -25,7 +25,8 @@ class Held:
     """What the plan needs to know of one session: what is stored, and what the source last answered.
 
     `remote_etag` is the ETag that the last answer was about, `etag` that of the stored bytes, `quarantined` that of the
-    bytes in quarantine; `acceptable` says that these can be read and were refused only because they would remove rows.
+    bytes in quarantine; `acceptable` says that these can be read and were refused only because they would remove rows,
+    `dismissed` that somebody decided to leave them there.
     """
 
     held: HeldState = "none"
@@ -37,6 +38,7 @@ class Held:
     archive_kept: bool = False
     quarantined: str | None = None
     acceptable: bool = False
+    dismissed: bool = False
 
     @property
     def is_doubtful(self) -> bool:
@@ -121,8 +123,8 @@ class QuarantinedFile:
 
     `reason` says why, in words. `acceptable` says that the file can be read and was refused only for the rows that it
     would remove; `held` whether another version of its session is stored. `size` is in packed bytes. `at` is the time
-    of the refusal (ISO 8601, UTC). `sha256` is the hash of the bytes, or None if an earlier version of this program
-    refused the file.
+    of the refusal, `dismissed` that at which somebody decided to leave the file there (ISO 8601, UTC; None if nobody
+    did). `sha256` is the hash of the bytes, or None if an earlier version of this program refused the file.
     """
 
     session: date
@@ -134,6 +136,7 @@ class QuarantinedFile:
     at: str = ""
     held: bool = False
     sha256: str | None = None
+    dismissed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

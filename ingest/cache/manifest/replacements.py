@@ -17,7 +17,7 @@ from ingest.splitting.diff import Correction
 _CORRECTED = ("session", "old_etag", "new_etag", "columns", "removed", "added", "kind", "old_columns", "at")
 _CORRECTION = columns("corrections", *_CORRECTED)
 _REFUSED = ("session", "etag", "size", "last_modified", "reason", "acceptable", "at")
-_QUARANTINED = columns("quarantine", *_REFUSED) | {"held": flag} | columns("quarantine", "sha256")
+_QUARANTINED = columns("quarantine", *_REFUSED) | {"held": flag} | columns("quarantine", "sha256", "dismissed")
 _REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
 CORRECTION = (
     "INSERT INTO corrections "
@@ -125,13 +125,17 @@ class Replacements:
         )
 
     def quarantine(self, refused: QuarantinedFile, run: int) -> None:
-        """Record a refused file. A stored session stays committed: only its replacement is refused."""
+        """Record a refused file; a version that was dismissed before stays dismissed.
+
+        A stored session stays committed: only its replacement is refused.
+        """
         key = (self.database.dataset, refused.session.isoformat())
         kept = (refused.etag, refused.size, refused.last_modified, refused.reason, refused.acceptable, run, now())
         with self.database.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, *kept, refused.sha256),
+                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                "(SELECT dismissed FROM quarantine WHERE (dataset, session, etag) = (?, ?, ?)))",
+                (*key, *kept, refused.sha256, *key, refused.etag),
             )
             db.execute(
                 "INSERT INTO sessions (dataset, session, held, remote, reason, remote_etag, run) "
@@ -147,10 +151,21 @@ class Replacements:
         with self.database.transaction() as db:
             db.executemany("DELETE FROM quarantine WHERE dataset = ? AND session = ?", keys)
 
+    def dismiss(self, sessions: Iterable[date], undo: bool = False) -> None:
+        """Record that the refused files of these sessions were looked at and stay there, or `undo` that.
+
+        Those dismissed before keep their time.
+        """
+        time = "NULL" if undo else "coalesce(dismissed, :now)"
+        keys = [{"dataset": self.database.dataset, "session": day.isoformat(), "now": now()} for day in sessions]
+        query = f"UPDATE quarantine SET dismissed = {time} WHERE dataset = :dataset AND session = :session"  # noqa: S608
+        with self.database.transaction() as db:
+            db.executemany(query, keys)
+
     def in_quarantine(self) -> list[QuarantinedFile]:
         """Refused files whose bytes are kept, by session."""
         query = (
-            f"SELECT {', '.join(f'q.{name}' for name in _REFUSED)}, s.held IS 'committed', q.sha256 "  # noqa: S608
+            f"SELECT {', '.join(f'q.{name}' for name in _REFUSED)}, s.held IS 'committed', q.sha256, q.dismissed "  # noqa: S608
             "FROM quarantine q LEFT JOIN sessions s ON (s.dataset, s.session) = (q.dataset, q.session) "
             "WHERE q.dataset = ? ORDER BY q.session"
         )

@@ -297,7 +297,12 @@ DROP TABLE actions;
 ALTER TABLE events RENAME TO actions;
 """
 
-MIGRATIONS = (_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS, _FORMAT, _ODD)
+_DISMISSED = "ALTER TABLE quarantine ADD COLUMN dismissed TEXT;"  # when somebody dismissed these bytes
+
+MIGRATIONS = (
+    *(_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS, _FORMAT, _ODD),
+    _DISMISSED,
+)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -67,7 +67,7 @@ VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, {", ".join("?" * len(_COMMIT_CO
 """  # noqa: S608 - names from this file alone
 
 _STATE_COLUMNS = ("session", "held", "remote", "reason", "remote_etag", "etag", "tracked_set", "archive_kept")
-_STATE = columns("sessions", *_STATE_COLUMNS) | joined("quarantine", "etag", "acceptable")
+_STATE = columns("sessions", *_STATE_COLUMNS) | joined("quarantine", "etag", "acceptable", "dismissed")
 _INDEXES = {f"members.member_index of {tier}": maybe(blob) for tier in TIERS}
 _WITH_INDEXES = (
     "t.member_index, a.member_index FROM sessions s "
@@ -138,7 +138,7 @@ class KnownSessions:
     def all(self) -> dict[date, Held]:
         """State of every session that the manifest knows, in date order."""
         query = (
-            f"SELECT {_of_sessions(_STATE_COLUMNS)}, q.etag, q.acceptable FROM sessions s "  # noqa: S608 - from here
+            f"SELECT {_of_sessions(_STATE_COLUMNS)}, q.etag, q.acceptable, q.dismissed FROM sessions s "  # noqa: S608 - from here
             "LEFT JOIN quarantine q ON (q.dataset, q.session) = (s.dataset, s.session) "
             "WHERE s.dataset = ? ORDER BY s.session"
         )
@@ -154,8 +154,9 @@ class KnownSessions:
                 archive_kept=bool(kept),
                 quarantined=refused,
                 acceptable=bool(acceptable),
+                dismissed=dismissed is not None,
             )
-            for day, held, remote, reason, told, etag, number, kept, refused, acceptable in found
+            for day, held, remote, reason, told, etag, number, kept, refused, acceptable, dismissed in found
         }
 
     def answered(self, answers: Iterable[Answer], run: int) -> None:

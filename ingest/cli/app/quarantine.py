@@ -49,10 +49,30 @@ def quarantine_show(
 
 @quarantine_app.command("retry")
 def quarantine_retry(sessions: SomeSessions = None, dataset: Dataset = None, config: Config = None) -> None:
-    """Download them again, all or those named, and apply what can be read now."""
+    """Download them again, those named or all that are not dismissed, and apply what can be read now."""
     from ingest.cli.commands.state.quarantine import retry_command
 
     raise typer.Exit(Deed(retry_command(dataset, [one.date() for one in sessions or []], config)))
+
+
+@quarantine_app.command("dismiss")
+def quarantine_dismiss(
+    sessions: Sessions,
+    undo: Annotated[bool, typer.Option("--undo", help="Count them again, as if they had not been dismissed.")] = False,
+    dataset: Dataset = None,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each file.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Keep these files, and no longer end a run with 3 for them; another version that is refused is new.
+
+    `quarantine retry SESSION` undoes it, too.
+    """
+    from ingest.cli.commands.state.quarantine import dismiss_command
+
+    days = [one.date() for one in sessions]
+    raise typer.Exit(Deed(dismiss_command(dataset, days, config, undo, json)))
 
 
 @quarantine_app.command("accept")

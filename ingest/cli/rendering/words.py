@@ -25,6 +25,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def refused_files(waiting: int, dismissed: int) -> str:
+    """`2 files in quarantine, 1 of them dismissed`."""
+    told = f", {'it is' if waiting + dismissed == 1 else f'{dismissed:,} of them'} dismissed" if dismissed else ""
+    return f"{counted(waiting + dismissed, 'file')} in quarantine{told}"
+
+
 def heading(dataset: Dataset, of: Collection[Dataset]) -> str:
     """The heading of a dataset's part of the output; empty if it is the only dataset."""
     return f"{dataset.short} ({dataset.name})" if len(of) > 1 else ""
@@ -82,6 +88,7 @@ _MEANING = {
     "failed": "failed (retried by the next run)",
     "damaged": "stored but damaged (see `ingest verify`)",
     "quarantined": "quarantined (see `ingest quarantine list`)",
+    "dismissed": "quarantined and dismissed",
     "not_attempted": "not attempted (left for the next run)",
 }
 
@@ -97,7 +104,8 @@ def outcome(done: events.Finished) -> str:
     if done.interrupted:
         return "Interrupted: what was in flight is committed. Run again to continue."
     if done.exit_code == 0:
-        return "Nothing to download: everything available is stored." if not done.fetched else "Complete."
+        kept = "stored or dismissed" if done.dismissed else "stored"
+        return f"Nothing to download: everything available is {kept}." if not done.fetched else "Complete."
     if done.exit_code == 3:
         if done.failed or done.quarantined:
             return "Finished, but some sessions failed or are quarantined: see above."

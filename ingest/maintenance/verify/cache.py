@@ -3,11 +3,12 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from ingest.cache import quarantine, steady
@@ -176,20 +177,26 @@ class _Verifying:
         committed = [day for day, one in held.items() if one.held == "committed"]
         for first, last, count in calendar_of(self.cache).gaps(committed):
             span, noun = (f"{first} to {last}", "sessions") if count > 1 else (str(first), "session")
-            refused = [day for day in sorted(held) if first <= day <= last and held[day].held == "quarantined"]
+            refused = {
+                day: held[day] for day in sorted(held) if first <= day <= last and held[day].held == "quarantined"
+            }
             yield Problem("gap", "window", span, f"{count:,} {noun} not stored; {_why(held, first, refused)}", first)
 
     def _notes(self, dirty: int) -> Iterator[str]:
+        if refused := self._manifest.replacements.in_quarantine():
+            dismissed = sum(bool(one.dismissed) for one in refused)
+            yield f"refused files in quarantine: {len(refused):,}; dismissed of them: {dismissed:,}"
         if intents := self._manifest.replacements.intents():
             yield f"{len(intents):,} replacements were interrupted: the next run finishes them"
         if dirty:
             yield f"{dirty:,} CSVs are out of date: the next run updates them"
 
 
-def _why(held: Mapping[date, Held], first: date, refused: Sequence[date]) -> str:
+def _why(held: Mapping[date, Held], first: date, refused: Mapping[date, Held]) -> str:
     """Why the sessions from `first` on are not stored; the files of some may be in quarantine."""
     if refused:
-        return f"in quarantine: {', '.join(map(str, refused[:3]))}{' …' if len(refused) > 3 else ''}"
+        shown = [f"{day}{' (dismissed)' if one.dismissed else ''}" for day, one in islice(refused.items(), 3)]
+        return f"in quarantine: {', '.join(shown)}{' …' if len(refused) > 3 else ''}"
     state = held.get(first)
     return f"the source said: {state.remote}" if state and state.remote else "never requested"
 

@@ -152,6 +152,7 @@ TABLES: Mapping[str, Kinds] = {
         "run": maybe(whole),
         "at": moment,
         "sha256": maybe(text),
+        "dismissed": maybe(moment),
     },
     "source": {"id": whole, "name": text, "since": moment},
     "patterns": {"dataset": text, "pattern": text},

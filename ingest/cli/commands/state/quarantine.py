@@ -16,7 +16,7 @@ from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.hints import dataset_flag
-from ingest.cli.rendering.words import counted, heading, size
+from ingest.cli.rendering.words import counted, heading, refused_files, size
 from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.maintenance import quarantine
@@ -28,6 +28,9 @@ from ingest.market.windows import Window
 from ingest.planning.request import Flags, request_of
 
 _NOTHING = "Nothing is in quarantine: every downloaded file was readable and applied."
+_ALL_DISMISSED = "All files in quarantine are dismissed: name the sessions to download them again."
+_DISMISSED = "dismissed. It stays in quarantine, and runs end with 0 unless another version is refused."
+_NO_LONGER = "no longer dismissed. Runs end with 3 until it is accepted, dismissed, or replaced by a good version."
 _SHOWN = 20
 """Tickers that are printed; --json has all."""
 
@@ -60,11 +63,14 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
 def retry_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
     """Download refused files again, all if none is named; returns the run's exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
-    wanted = frozenset(one.session for one in quarantine.waiting(chosen, sessions, kind))
+    found = quarantine.waiting(chosen, sessions, kind)
+    wanted = frozenset(one.session for one in found)
     _say_done(_console(), set(sessions) - wanted)
     if not wanted and not sessions:
-        _console().print(_NOTHING)
+        _console().print(_NOTHING if not quarantine.in_quarantine(chosen, dataset=kind) else _ALL_DISMISSED)
         return 0
+    if again := [one.session for one in found if one.dismissed]:
+        quarantine.dismiss(chosen, again, kind, undo=True)
     with choose_rendering(json=False, quiet=False) as rendering:
         request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
         if not wanted:
@@ -72,6 +78,20 @@ def retry_command(dataset: str | None, sessions: Collection[date], config: Path 
             return 0
         window = Window(min(wanted), max(wanted))
         return execute(chosen, replace(request, window=window, only=wanted), rendering)
+
+
+def dismiss_command(
+    dataset: str | None, sessions: Collection[date], config: Path | None, undo: bool, as_json: bool
+) -> int:
+    """Dismiss refused files, or undo that, and print what they are now; returns the exit code. Raises IngestError."""
+    kind = _dataset(dataset)
+    found = quarantine.dismiss(settings.load(config), sessions, kind, undo)
+    if as_json:
+        print_json({"dataset": kind.name, **asdict(one)} for one in found)
+        return 0
+    for one in found:
+        _console().print(f"{one.session}: {_NO_LONGER if undo else _DISMISSED}")
+    return 0
 
 
 def accept_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
@@ -101,14 +121,18 @@ def _list(console: Console, heading: str, found: Sequence[QuarantinedFile], data
     if not found:
         console.print(_NOTHING)
         return
-    narrow = ("session", "size", "refused (UTC)", "acceptable", "held")
+    narrow = ("session", "size", "refused (UTC)", "acceptable", "held", "dismissed")
     table = Table(*(Column(name, no_wrap=True) for name in narrow), "reason", box=None)
     for one in found:
         table.add_row(str(one.session), _size(one), _at(one), *_yes_no(one), Text(printable(one.reason)))
     console.print(table, soft_wrap=False)
     flag = dataset_flag(dataset.short)
-    console.print(f"{counted(len(found), 'file')} in quarantine. Details: `ingest quarantine show SESSION{flag}`.")
-    console.print(f"`ingest quarantine retry{flag}` downloads them again, in case the transfer was at fault.")
+    dismissed = sum(bool(one.dismissed) for one in found)
+    told = refused_files(len(found) - dismissed, dismissed)
+    console.print(f"{told}. Details: `ingest quarantine show SESSION{flag}`.")
+    if dismissed < len(found):
+        console.print(f"`ingest quarantine retry{flag}` downloads them again, in case the transfer was at fault.")
+        console.print(f"`ingest quarantine dismiss SESSION…{flag}` keeps them, and runs no longer end with 3 for them.")
     if any(one.acceptable for one in found):
         console.print(f"`ingest quarantine accept SESSION…{flag}` applies those marked acceptable without a download.")
     if any(one.held for one in found):
@@ -120,16 +144,24 @@ def _size(one: QuarantinedFile) -> str:
 
 
 def _at(one: QuarantinedFile) -> str:
-    return one.at[:16].replace("T", " ")
+    return _to_minutes(one.at)
 
 
-def _yes_no(one: QuarantinedFile) -> tuple[str, str]:
-    return "yes" if one.acceptable else "no", "yes" if one.held else "no"
+def _to_minutes(moment: str) -> str:
+    return moment[:16].replace("T", " ")
+
+
+def _yes_no(one: QuarantinedFile) -> tuple[str, str, str]:
+    return _word(one.acceptable), _word(one.held), _word(bool(one.dismissed))
+
+
+def _word(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _show(console: Console, found: Refused, dataset: Dataset) -> None:
     one = found.file
-    accepted, held = _yes_no(one)
+    accepted, held, _ = _yes_no(one)
     facts = {
         "session": str(one.session),
         "size": _size(one),
@@ -138,6 +170,7 @@ def _show(console: Console, found: Refused, dataset: Dataset) -> None:
         "reason": one.reason,
         "can be accepted": accepted,
         "older version stored": held,
+        "dismissed (UTC)": _to_minutes(one.dismissed) if one.dismissed else "no",
         "bytes kept in": found.path,
     }
     for name, value in facts.items():

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cli.rendering.hints import dataset_flag
-from ingest.cli.rendering.words import counted, size
+from ingest.cli.rendering.words import counted, refused_files, size
 from ingest.cli.warnings import print_uncut
 from ingest.maintenance.status import Status, asked_or_held, status
 from ingest.market.catalogue import named
@@ -109,8 +109,10 @@ def _show_judgements(console: Console, found: Status, flag: str) -> None:
         f"{sessions} with findings{told}{_see('findings', flag, found.findings)}.", markup=False, soft_wrap=True
     )
     if found.quarantine:
-        refused = counted(len(found.quarantine), "file")
-        console.print(f"{refused} in quarantine: `ingest quarantine list{flag}` says why.", style="yellow")
+        refused = refused_files(found.quarantined, found.dismissed)
+        console.print(
+            f"{refused}: `ingest quarantine list{flag}` says why.", style="yellow" if found.quarantined else ""
+        )
 
 
 def _show_permission(console: Console, found: Status) -> None:
