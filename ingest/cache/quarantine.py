@@ -29,6 +29,10 @@ def keep_refused(cache: Cache, session: date, body: Body, reason: str, acceptabl
     durable.make_folder(cache.quarantine)
     if body.path is None:
         durable.replace(path, body.data)
+    elif body.borrowed:
+        with durable.translated("copy", body.path):
+            durable.copy(path, body.path)
+        durable.sync_folder(path.parent)
     else:
         durable.take_over(path, body.path)
     with durable.translated("read", path):

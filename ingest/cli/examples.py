@@ -44,6 +44,7 @@ EXAMPLES = {
     "adopt": (
         ("ingest adopt ../old-tool -n", "show what would be adopted"),
         ("ingest adopt ../old-tool", "adopt it"),
+        ("ingest adopt /data/flatfiles -d stocks-day -d options-minute", "adopt two datasets of a mirror"),
     ),
     "demo": (
         ("ingest demo", "two months of stocks"),
@@ -118,7 +119,12 @@ EXITS = {
         130: "interrupted",
     },
     "check": {0: "all passed", 4: "something failed"},
-    "adopt": {0: "all adopted or stored", 2: "DIR cannot be used", 3: "something was left alone"},
+    "adopt": {
+        0: "all adopted or stored",
+        2: "DIR cannot be used",
+        3: "something was left alone or quarantined",
+        130: "interrupted; what was adopted stays",
+    },
     "export": {
         0: "all written",
         2: "wrong flag",

@@ -35,7 +35,8 @@ class Body:
     """An object's bytes, checked, with the ETag that came with them.
 
     `etag_is_md5` is False if the ETag looks like an md5 but two attempts brought bytes with another one. The bytes of a
-    large object are in the file `path`, and `data` is empty.
+    large object are in the file `path`, and `data` is empty. A `borrowed` file belongs to somebody else: it is read and
+    never moved.
     """
 
     data: bytes
@@ -43,6 +44,7 @@ class Body:
     last_modified: str
     etag_is_md5: bool = True
     path: Path | None = None
+    borrowed: bool = False
 
     def open(self) -> BinaryIO:
         """Its bytes as a file. Raises CacheError if its file is gone."""

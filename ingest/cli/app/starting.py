@@ -13,8 +13,20 @@ from ingest.cli.output import Deed
 @app.command()
 def adopt(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder that holds another tool's massive_cache and data_cache.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="A mirror of the bucket (all of it, a dataset's folder or a year's), "
+            "or a folder with another tool's massive_cache and data_cache.",
+        ),
     ],
+    dataset: Annotated[
+        list[str] | None,
+        dataset_option(
+            "Only this dataset of a mirror; needed where DIR and its folders do not name one. Repeatable. "
+            "(default: all that the folders name)"
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what would be adopted; write nothing.")
     ] = False,
@@ -23,13 +35,14 @@ def adopt(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Adopt whole days that another tool downloaded, so that they need not be downloaded again.
+    """Adopt files that another tool downloaded, so that they need not be downloaded again.
 
-    DIR is never changed.
+    A mirror is a tree as `aws s3 sync`, rclone or s5cmd leave it: us_stocks_sip/day_aggs_v1/2025/11/2025-11-11.csv.gz.
+    Its files are checked and split like downloads. DIR is never changed, and is not needed afterwards.
     """
     from ingest.cli.commands.fetching.adopt import adopt_command
 
-    code = adopt_command(folder, config, dry_run, json)
+    code = adopt_command(folder, config, dry_run, json, dataset or ())
     raise typer.Exit(code if dry_run else Deed(code))
 
 

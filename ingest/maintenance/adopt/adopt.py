@@ -7,13 +7,11 @@ such a day, and whatever cannot be read, is reported and left alone. A day count
 that have a CSV with a row of that day are not in it. Nothing in the folder is ever changed.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Literal
 
 from ingest.cache import lock
 from ingest.cache.cache import Cache
@@ -22,6 +20,7 @@ from ingest.cache.manifest import Held
 from ingest.errors import CacheError, UnreadableFile
 from ingest.hints import Call, Hint, call
 from ingest.maintenance.adopt import ticker_csv
+from ingest.maintenance.adopt.adoption import Adoption, Summary, Verdict, tally
 from ingest.maintenance.adopt.day_file import Day, bars_by_ticker, read_bytes, read_day
 from ingest.maintenance.adopt.folder import TheirFile, checked_folder, files_in
 from ingest.maintenance.adopt.ticker_csv import TickerCsv, Witnesses
@@ -36,48 +35,6 @@ from ingest.settings import Settings
 from ingest.splitting.result import SplitSpec
 from ingest.splitting.whole import split
 from ingest.tracked.update import Say, bring_up_to_date
-
-Verdict = Literal["adopted", "held", "others only", "not raw", "unreadable", "ignored"]
-
-LEFT_ALONE: Collection[Verdict] = ("others only", "not raw", "unreadable")
-"""Verdicts on days and tickers that did not get into the cache; "ignored" files are neither."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """What happened to one file.
-
-    `path` is relative to the adopted folder, and printable. `session` is the date of a daily file, `ticker` that of a
-    CSV; the other is None, and both are None for any other file. `verdict` is "adopted", "held" (already stored),
-    "others only" (a day without some tickers), "not raw" (a CSV, whose rows are never adopted), "unreadable" or
-    "ignored", and `reason` explains it. `md5` is the ETag of an adopted day if its bytes are packed like the vendor's,
-    else None. `hints` say what to do, as values.
-    """
-
-    path: str
-    session: date | None
-    ticker: str | None
-    verdict: Verdict
-    reason: str
-    md5: str | None = None
-    hints: tuple[Hint, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The numbers of files by verdict; `with_md5` of the adopted ones have an ETag to compare with a listing.
-
-    `left` is the first and the last session of the days that were not adopted; None if there are none.
-    """
-
-    counts: Mapping[Verdict, int]
-    with_md5: int
-    left: tuple[date, date] | None
-
-    @property
-    def exit_code(self) -> int:
-        """3 if a day or a ticker was not adopted, else 0."""
-        return 3 if any(self.counts.get(verdict) for verdict in LEFT_ALONE) else 0
 
 
 def adopt(
@@ -100,7 +57,7 @@ def adopt(
 
     with _cache(settings, _spanning(request, found), dry_run) as cache:
         _Adopting(settings, request, cache, dry_run=dry_run, tell=tell, say=say).work(found)
-        summary = _summary(told)
+        summary = tally(told)
         if not dry_run:
             cache.manifest.runs.finish(cache.run, summary.exit_code, {"adopted": summary.counts.get("adopted", 0)})
     return summary
@@ -237,9 +194,3 @@ def _spanning(request: Request, found: Sequence[TheirFile]) -> Request:
     """The request with the window of the days found, for the record of runs."""
     days = [one.session for one in found if one.session and not one.fault]
     return replace(request, window=Window(min(days), max(days))) if days else request
-
-
-def _summary(told: Sequence[Adoption]) -> Summary:
-    left = [one.session for one in told if one.session and one.verdict in LEFT_ALONE]
-    counts: Counter[Verdict] = Counter(one.verdict for one in told)
-    return Summary(dict(counts), sum(one.md5 is not None for one in told), (min(left), max(left)) if left else None)

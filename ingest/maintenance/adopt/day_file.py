@@ -65,7 +65,7 @@ def read_day(path: Path, session: date, max_unpacked: int) -> Day:
     if not packed:
         # Never an ETag of the vendor, whose files are packed: the next run downloads the day if it can.
         data, digest = gzip.compress(text, 1, mtime=0), f"text-{digest}"
-    return Day(Body(data, digest, _moment(changed)), text, bars_by_ticker(_rows(text, session)), packed)
+    return Day(Body(data, digest, moment_of(changed)), text, bars_by_ticker(_rows(text, session)), packed)
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -111,8 +111,8 @@ def bars_by_ticker(rows: pl.DataFrame) -> dict[str, Bar]:
     return {ticker: (close, volume) for ticker, close, volume in first.select("ticker", "close", "volume").iter_rows()}
 
 
-def _moment(seconds: float) -> str:
-    """A file's time in the form of listings; if the tool preserved times, it is the vendor's."""
+def moment_of(seconds: float) -> str:
+    """A file's time (seconds since 1970) in the form of listings; if the tool preserved times, it is the vendor's."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     except (OverflowError, ValueError, OSError):

@@ -41,6 +41,20 @@ class TheirFile:
 
 
 def checked_folder(folder: Path, settings: Settings) -> Path:
+    """The folder itself; raises UsageError if it is not a folder, if adopting would change it, or without caches."""
+    top = apart(folder, settings)
+    if not has_caches(top):
+        raise UsageError(f"{folder} contains neither {_DAYS} nor {_TICKERS}: nothing to adopt")
+    return top
+
+
+def has_caches(top: Path) -> bool:
+    """Whether a folder has the caches of a tool that keeps days and tickers, rather than a mirror of the bucket."""
+    with durable.translated("look into", top):
+        return any(files.is_there(top / name) for name in (_DAYS, _TICKERS))
+
+
+def apart(folder: Path, settings: Settings) -> Path:
     """The folder itself; raises UsageError if it is not a folder, or if adopting would change it."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
@@ -53,22 +67,18 @@ def checked_folder(folder: Path, settings: Settings) -> Path:
                 f"{folder} overlaps with {own}, which belongs to this cache: name another folder, "
                 "or set [cache] root to another one"
             )
-    with durable.translated("look into", top):
-        has_any = any(files.is_there(top / name) for name in (_DAYS, _TICKERS))
-    if not has_any:
-        raise UsageError(f"{folder} contains neither {_DAYS} nor {_TICKERS}: nothing to adopt")
     return top
 
 
 def files_in(top: Path, calendar: Calendar) -> Sequence[TheirFile]:
     """All files of both caches; days by date, the packed one of a date first."""
-    days = [_named(path, top, fault, calendar) for path, fault in _walk(top / _DAYS)]
-    tickers = [_named(path, top, fault, calendar) for path, fault in _walk(top / _TICKERS)]
+    days = [_named(path, top, fault, calendar) for path, fault in walk(top / _DAYS)]
+    tickers = [_named(path, top, fault, calendar) for path, fault in walk(top / _TICKERS)]
     days.sort(key=lambda one: (one.session or date.min, one.path.suffix != ".gz", one.shown))
     return [*days, *tickers]
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, str | None]]:
+def walk(top: Path) -> Iterator[tuple[Path, str | None]]:
     """Files below a folder, in the order of their names, with the reason why one must not be opened."""
     with durable.translated("look for", top):
         is_there = files.is_there(top)

@@ -2,37 +2,114 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Self
 
+import anyio
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 from rich.text import Text
 
-from ingest import settings
-from ingest.cli.rendering import choose_rendering, hints
+from ingest import events, settings
+from ingest.cli.commands.fetching.run import tune_process
+from ingest.cli.interrupts import interruptible
+from ingest.cli.limits import within_limits
+from ingest.cli.rendering import choose_rendering, hints, words
 from ingest.cli.rendering.words import counted
-from ingest.maintenance.adopt.adopt import Adoption, Summary, Verdict, adopt
-from ingest.planning.request import Flags, request_of
+from ingest.maintenance.adopt.adopt import adopt
+from ingest.maintenance.adopt.adoption import Adoption, Summary, Verdict
+from ingest.maintenance.adopt.folder import apart, has_caches
+from ingest.maintenance.adopt.mirror import MirroredFile, files_of_mirror
+from ingest.maintenance.adopt.mirrored import Report, adopt_mirror, preview_mirror
+from ingest.market.catalogue import named
+from ingest.market.datasets import Dataset
+from ingest.market.windows import Window
+from ingest.planning.request import Flags, Request, request_of
+from ingest.settings import Settings
 
 
-def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: bool) -> int:
-    """Adopt another tool's caches below a folder; returns the exit code. Raises IngestError."""
-    chosen = settings.load(config)
+def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: bool, datasets: Sequence[str] = ()) -> int:
+    """Adopt another tool's caches below a folder, or a mirror of the bucket; returns the exit code.
+
+    `datasets` are those wanted of a mirror. Raises IngestError.
+    """
+    chosen, only = settings.load(config), [named(one) for one in datasets]
     examples: dict[Verdict, Adoption] = {}
+    with _progress(as_json) as progress:
 
-    def report(one: Adoption) -> None:
-        examples.setdefault(one.verdict, one)
-        if as_json:
-            sys.stdout.write(json.dumps(hints.as_json(one, "reason"), default=str) + "\n")
+        def report(one: Adoption) -> None:
+            examples.setdefault(one.verdict, one)
+            progress.advance(one)
+            if as_json:
+                sys.stdout.write(json.dumps(hints.as_json(one, "reason"), default=str) + "\n")
 
-    with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(Flags(), chosen, warnings.event)
-    say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
-    summary = adopt(chosen, request, folder, dry_run=dry_run, report=report, say=say)
+        top = apart(folder, chosen)
+        if only or not has_caches(top):
+            summary = _mirror(chosen, files_of_mirror(top, only), dry_run, report, progress.event)
+        else:
+            summary = _caches(chosen, folder, dry_run, report)
     if not as_json:
         _show(Console(highlight=False, markup=False), summary, examples, dry_run)
     return summary.exit_code
+
+
+def _caches(chosen: Settings, folder: Path, dry_run: bool, report: Report) -> Summary:
+    with choose_rendering(json=False, quiet=True) as warnings:
+        request = request_of(Flags(), chosen, warnings.event)
+    say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
+    return adopt(chosen, request, folder, dry_run=dry_run, report=report, say=say)
+
+
+def _mirror(
+    chosen: Settings, found: Sequence[MirroredFile], dry_run: bool, report: Report, sink: events.Sink
+) -> Summary:
+    if dry_run:
+        return preview_mirror(chosen, found, report)
+
+    def wanted(dataset: Dataset, window: Window) -> Request:
+        return replace(request_of(Flags(), chosen, sink, dataset), window=window)
+
+    tune_process()
+    work = partial(adopt_mirror, within_limits(chosen), found, wanted, report=report, sink=sink)
+    return anyio.run(interruptible, work) or Summary({}, 0, None, interrupted=True)
+
+
+class _Progress:
+    """A bar on a terminal, and warnings on stderr; nothing else is shown before the end."""
+
+    def __init__(self, shown: bool) -> None:
+        self._console = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
+        self._bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
+        self._bar.disable = not shown
+        self._task = self._bar.add_task("adopting", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def event(self, event: events.Event) -> None:
+        """Show a notice, or begin with another dataset."""
+        match event:
+            case events.Planned(fetch=sessions, bytes=size):
+                self._bar.reset(self._task, total=sessions, description=f"adopting {words.size(size)}")
+            case events.Notice(message=message):
+                self._console.print(message)
+
+    def advance(self, one: Adoption) -> None:
+        """Count a file that was read."""
+        if one.verdict not in ("held", "ignored"):
+            self._bar.advance(self._task)
+
+
+def _progress(as_json: bool) -> _Progress:
+    return _Progress(shown=not as_json and sys.stderr.isatty())
 
 
 def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoption], dry_run: bool) -> None:
@@ -44,9 +121,14 @@ def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoptio
     console.print(table)
     if adopted := summary.counts.get("adopted", 0):
         _show_adopted(console, adopted, summary.with_md5)
+    if summary.interrupted:
+        console.print("Interrupted: what was adopted stays. Run the same command again to continue.", soft_wrap=True)
     if summary.left:
         first, last = summary.left
-        console.print(f"`ingest run --start {first} --end {last}` downloads the days left alone.", soft_wrap=True)
+        flags = "".join(map(hints.dataset_flag, summary.datasets))
+        console.print(
+            f"`ingest run{flags} --start {first} --end {last}` downloads the days left alone.", soft_wrap=True
+        )
     if not examples:
         console.print("It contains no files.")
 

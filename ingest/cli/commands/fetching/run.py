@@ -83,7 +83,7 @@ def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
 
 def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering, wait_s: int = 0) -> Series | None:
     """Run; None if it was interrupted before there was anything to sum up."""
-    _tune()
+    tune_process()
     work = partial(run, within_limits(chosen), requests, rendering.event, wait_s=wait_s)
     try:
         return anyio.run(interruptible, work)
@@ -91,7 +91,7 @@ def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering, wa
         return None
 
 
-def _tune() -> None:
+def tune_process() -> None:
     """Tune this process for a run: many small files in parallel, and modules that never become garbage."""
     # Sessions are split in parallel: within one small file more threads only wait for each other. A single one parses
     # one session at a time, which two cores do not feel: the rest of a session takes longer.
