@@ -54,9 +54,9 @@ async def adopt_mirror(
     settings: Settings,
     found: Sequence[MirroredFile],
     request_of: RequestOf,
+    stop: anyio.Event,
     report: Report,
     sink: events.Sink,
-    stop: anyio.Event,
 ) -> Summary:
     """Adopt the sessions that are not stored, one dataset after the other; `report` gets each file as it is decided.
 
