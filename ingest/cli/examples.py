@@ -43,7 +43,6 @@ EXAMPLES = {
     ),
     "adopt": (
         ("ingest adopt ../old-tool -n", "show what would be adopted"),
-        ("ingest adopt ../old-tool", "adopt it"),
         ("ingest adopt /data/flatfiles -d stocks-day -d options-minute", "adopt two datasets of a mirror"),
     ),
     "demo": (
