@@ -11,7 +11,7 @@ EXAMPLES = {
     ),
     "check": (
         ("ingest check", "check what a run needs"),
-        ("ingest check -d options-day", "check the subscription to options"),
+        ("ingest check --notify", "send a test to everybody of [notify]"),
     ),
     "list": (
         ("ingest list --start 2024-03-01 --end 2024-03-31", "list one month"),

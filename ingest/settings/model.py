@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.settings import tuning
+from ingest.settings.notify import Notify
+from ingest.settings.section import Section, seconds, whole_number
 from ingest.settings.tuning import Tuning
 from ingest.settings.values import (
     Bucket,
@@ -53,21 +55,6 @@ def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
-def _whole(default: int, low: int, high: int) -> Any:
-    return Field(default=default, ge=low, le=high, description=f"a whole number from {low} to {high}")
-
-
-def _seconds(default: float, high: float) -> Any:
-    allowed = f"a number of seconds above 0 and up to {high:g}"
-    return Field(default=default, gt=0, le=high, allow_inf_nan=False, description=allowed)
-
-
-class Section(BaseModel):
-    """A section of config.toml. A field's description says what is allowed; errors quote it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
-
-
 class SourceSettings(Section):
     """Where the daily files come from, and how fast they are requested. Times in seconds."""
 
@@ -85,14 +72,14 @@ class SourceSettings(Section):
     checksums: Literal["when_required", "when_supported"] = Field(
         default="when_required", description='"when_required" or "when_supported"'
     )
-    concurrency: Whole = _whole(64, 1, 512)
-    connect_timeout_s: Seconds = _seconds(10, 600)
-    read_timeout_s: Seconds = _seconds(30, 600)
-    attempts: Whole = _whole(6, 1, 20)
-    low_speed_bytes_per_s: Whole = _whole(2000, 1, 1_000_000)
-    down_after_s: Seconds = _seconds(45, 3600)
-    max_wait_s: Seconds = _seconds(900, 86_400)
-    keys_timeout_s: Seconds = _seconds(60, 600)
+    concurrency: Whole = whole_number(64, 1, 512)
+    connect_timeout_s: Seconds = seconds(10, 600)
+    read_timeout_s: Seconds = seconds(30, 600)
+    attempts: Whole = whole_number(6, 1, 20)
+    low_speed_bytes_per_s: Whole = whole_number(2000, 1, 1_000_000)
+    down_after_s: Seconds = seconds(45, 3600)
+    max_wait_s: Seconds = seconds(900, 86_400)
+    keys_timeout_s: Seconds = seconds(60, 600)
 
     @property
     def name(self) -> str:
@@ -171,13 +158,13 @@ class Fallback(Section):
 
     enabled: bool = Field(default=True, description="true or false")
     into_csv: bool = Field(default=False, description="true or false")
-    max_implicit_files: Whole = _whole(520, 0, 10_000)
+    max_implicit_files: Whole = whole_number(520, 0, 10_000)
 
 
 class Run(Section):
     """Defaults of `ingest run`; calendar months back from today."""
 
-    months: Whole = _whole(24, 1, 1200)
+    months: Whole = whole_number(24, 1, 1200)
     datasets: tuple[DatasetName, ...] = Field(
         default=(STOCKS_DAY.short,),
         description='a list of datasets, such as ["stocks-day", "crypto-day"]',
@@ -224,7 +211,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One effective setting, and where its value came from."""
+    """One effective setting, and where its value came from; of a secret, only what may be shown."""
 
     section: str
     name: str
@@ -251,6 +238,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     fallback: Fallback = Fallback()
     run: Run = Run()
+    notify: Notify = Notify()
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _tuning: Tuning = PrivateAttr(default_factory=lambda: tuning.DEFAULT)
 
@@ -324,7 +312,7 @@ class Settings(BaseSettings):
             for name in names:
                 layer = layer_of(self._layers, section, name)
                 origin = layer.origin(section, name) if layer else "set by the program"
-                yield Setting(section, name, getattr(getattr(self, section), name), origin)
+                yield Setting(section, name, getattr(self, section).shown(name), origin)
 
 
 SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
@@ -335,6 +323,7 @@ SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "limits": Limits.model_fields,
     "fallback": Fallback.model_fields,
     "run": Run.model_fields,
+    "notify": Notify.model_fields,
 }
 
 

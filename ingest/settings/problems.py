@@ -122,7 +122,8 @@ def wrong_value(layers: tuple[Layer, ...], error: Any) -> str:
     how = ", as JSON" if layer and layer.kind == "environment" and "list of" in str(allowed) else ""
     reason = error.get("ctx", {}).get("error", "") if error["type"] == "value_error" else ""
     which = "".join(f" item {one + 1}" if isinstance(one, int) else f" {one}" for one in inner if one != "[key]")
-    text = f"[{section}] {name}{which} = {_shown(error['input'])} ({origin}): must be {allowed}{how}"
+    value = _shown(error["input"]) if SECTIONS[section][name].repr else "(not shown: it is a secret)"
+    text = f"[{section}] {name}{which} = {value} ({origin}): must be {allowed}{how}"
     return f"{text}; {reason}" if reason else text
 
 

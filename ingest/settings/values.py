@@ -65,7 +65,8 @@ def _path(value: Any) -> Any:
         raise ValueError("the home folder is not known") from error
 
 
-def _split_url(url: str) -> SplitResult:
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL; raises ValueError if it has characters that do not belong in one."""
     # urlsplit drops tabs and line ends silently, so check for them first.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("it has blanks or characters that do not belong in a URL")
@@ -76,7 +77,7 @@ def _split_url(url: str) -> SplitResult:
 
 
 def _endpoint(url: str) -> str:
-    parts = _split_url(url)
+    parts = split_url(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError("keys do not belong in it; they go into ~/.aws/credentials")
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):

@@ -59,6 +59,10 @@ WRONG = {
     "a list of tables": "[{ a = 1 }]",
 }
 TAKEN = {
+    ("a number", "timeout_s"),
+    ("a text", "on_failure"),
+    ("an empty text", "ping_url"),
+    ("an empty text", "on_failure"),
     ("a boolean", "save_others"),
     ("a boolean", "enabled"),
     ("a boolean", "into_csv"),
@@ -94,7 +98,7 @@ def test_nor_is_there_a_trace_for_one_in_the_environment(section, name, value, m
     except UsageError as error:
         assert variable(section, name) in str(error)  # noqa: PT017 - a folder may have an odd name
     else:
-        assert name in ("root", "tracked_dir", "archive_dir", "profile", "same_as")
+        assert name in ("root", "tracked_dir", "archive_dir", "profile", "same_as", "on_failure")
 
 
 GOOD = "[run]\nmonths = 3 # für drei Monate\n"

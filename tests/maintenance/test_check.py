@@ -433,8 +433,11 @@ def test_the_command_prints_a_line_each_and_its_exit_code(tmp_path, loopback_key
         asked, told = place.cli("check"), place.cli("check", "--json")
     assert (asked.returncode, told.returncode, asked.stderr, told.stderr) == (0, 0, "", "")
     lines = [line for line in asked.stdout.splitlines() if line.startswith(("pass", "note"))]
-    assert [line.split()[:2] for line in lines] == [["pass", name] for name in NAMES[:-1]] + [["note", "yahoo"]]
+    assert [line.split()[:2] for line in lines] == [["pass", name] for name in NAMES[:-1]] + [
+        ["note", "yahoo"],
+        ["pass", "notify"],
+    ]
     assert "curl" not in asked.stdout
     assert f"chmod 600 {loopback_keys}" in asked.stdout
-    assert [one["name"] for one in json.loads(told.stdout)] == NAMES
+    assert [one["name"] for one in json.loads(told.stdout)] == [*NAMES, "notify"]
     assert "secret-of-the-loopback" not in asked.stdout + told.stdout

@@ -17,6 +17,7 @@ from ingest.cli.rendering.hints import dataset_flag
 from ingest.errors import UsageError, printable
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.settings import FILE_NAME, SECTIONS, CacheSettings, Settings, load, variable
+from ingest.settings.notify import Notify
 
 SHIPPED = Path(__file__).parents[2] / FILE_NAME
 SECRET = "wJalrXUtnFEMI"
@@ -112,6 +113,7 @@ class TestPriorities:
         }
         values |= {"enabled": "false", "into_csv": "true"}
         values |= {"endpoint_url": "http://127.0.0.1:9000/", "lists": '["/a.txt"]', "tickers": '["TpC", "BRK.B"]'}
+        values |= {"ping_url": "https://h/x", "on_failure": "mail me", "apprise": '["json://h"]', "when": "always"}
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
         for section, names in SECTIONS.items():
             for name in names:
@@ -127,6 +129,9 @@ class TestPriorities:
         assert settings.archive.save_others is False
         assert (settings.fallback.enabled, settings.fallback.into_csv) == (False, True)
         assert settings.source.connect_timeout_s == 7.0
+        assert settings.notify == Notify(
+            ping_url="https://h/x", on_failure=("mail", "me"), apprise=("json://h",), when="always", timeout_s=7
+        )
 
     def test_empty_variables_are_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("INGEST_RUN__MONTHS", "")

@@ -127,11 +127,19 @@ def run(
 
 
 @app.command()
-def check(dataset: Datasets = None, json: Json = False, config: Config = None) -> None:
-    """Check what a run needs: settings, cache, keys, connection, clock, listing, subscription, a download, Yahoo."""
+def check(
+    dataset: Datasets = None,
+    notify: Annotated[bool, typer.Option("--notify", help="Also send a test to everybody of \\[notify].")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Check what a run needs: settings, cache, keys, connection, clock, listing, subscription, a download, Yahoo.
+
+    Also whether anybody is told how a run ended.
+    """
     from ingest.cli.commands.starting.check import check_command
 
-    raise typer.Exit(check_command(dataset or [], config, json))
+    raise typer.Exit(check_command(dataset or [], config, json, notify))
 
 
 @app.command("list")

@@ -1,8 +1,8 @@
 """Log lines, for cron and pipes."""
 
 import time
-from datetime import date, datetime
-from typing import TextIO
+from datetime import date, datetime, tzinfo
+from typing import Protocol, TextIO
 
 from ingest import events
 from ingest.cli.rendering import words
@@ -13,11 +13,26 @@ EVERY_S = 5.0
 """Seconds between two progress lines."""
 
 
-class Lines:
-    """A line for each important event, a progress line every few seconds, and the summary at the end."""
+class Written(Protocol):
+    """What lines are written to."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def write(self, text: str, /) -> int:
+        """Write a text."""
+        ...
+
+    def flush(self) -> None:
+        """Send on what has been written."""
+        ...
+
+
+class Lines:
+    """A line for each important event, a progress line every few seconds, and the summary at the end.
+
+    Their times are in `zone`, by default that of this computer.
+    """
+
+    def __init__(self, out: Written, zone: tzinfo | None = None) -> None:
+        self._out, self._zone = out, zone
         self._planned = self._done = self._bytes = self._total_bytes = 0
         self._coming: dict[date, int] = {}
         """Bytes received so far of large files that are still downloading."""
@@ -32,11 +47,11 @@ class Lines:
                 self._planned = self._done = self._bytes = self._total_bytes = 0
                 self._explained = False
                 self._coming.clear()
-                self._say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
+                self.say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
             case events.Planned():
                 self._planned += event.fetch
                 self._total_bytes += event.bytes
-                self._say(words.to_fetch(event))
+                self.say(words.to_fetch(event))
             case events.Downloading():
                 self._coming[event.session] = event.bytes
                 self._progress()
@@ -44,9 +59,9 @@ class Lines:
                 self._coming.pop(event.session, None)
                 self._bytes += event.bytes
             case events.Notice():
-                self._say(said(event.message, event.hints))
+                self.say(said(event.message, event.hints))
             case events.Stopping():
-                self._say("stopping after what is in flight; interrupt again to stop at once")
+                self.say("stopping after what is in flight; interrupt again to stop at once")
             case events.Finished():
                 self._summary(event)
             case _:
@@ -65,9 +80,9 @@ class Lines:
 
     def _other(self, event: events.Event) -> None:
         if isinstance(event, events.Awaiting):
-            self._say(words.awaiting(event))
+            self.say(words.awaiting(event))
         if alarm := words.warning(event):
-            self._say(alarm)
+            self.say(alarm)
         if isinstance(event, events.Ended):
             self._done += 1
             self._coming.pop(event.session, None)
@@ -77,17 +92,18 @@ class Lines:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY_S
             share = f"{words.size(self._bytes + sum(self._coming.values()))} of {words.size(self._total_bytes)}"
-            self._say(f"{self._done:,} of {words.counted(self._planned, 'session')}, {share}")
+            self.say(f"{self._done:,} of {words.counted(self._planned, 'session')}, {share}")
 
     def _summary(self, done: events.Finished) -> None:
         if not words.is_telling(done):
             return
         for label, value in words.summary(done, self._explained):
-            self._say(f"{label}: {value}")
-        self._say(words.outcome(done))
+            self.say(f"{label}: {value}")
+        self.say(words.outcome(done))
 
-    def _say(self, text: str) -> None:
-        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    def say(self, text: str) -> None:
+        """Write a line."""
+        stamp = datetime.now().astimezone(self._zone).isoformat(timespec="seconds")
         self._out.write(f"{stamp} {text}\n")
         self._out.flush()
 

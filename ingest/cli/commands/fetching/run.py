@@ -33,20 +33,29 @@ def run_command(
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
     wait_s = _seconds(flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
+    work = partial(_run_all, flags, datasets, chosen, wait_s)
     with choose_rendering(json, quiet) as rendering:
-        requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
         if dry_run:
-            return _preview(chosen, requests, rendering)
-        if not (done := _run(chosen, requests, rendering, wait_s)):
-            return INTERRUPTED
-        code, unconfirmed = done.exit_code, done.unconfirmed
-        agreed = [request for request, error in unconfirmed if rendering.confirm(_named(request, error, requests))]
-        if agreed and code != INTERRUPTED:
-            done = _run(chosen, [replace(one.told(), confirmed=True) for one in agreed], rendering)
-            code = max(code, done.exit_code if done else INTERRUPTED)
-        for request, error in unconfirmed:
-            if request not in agreed:
-                raise error
+            return _preview(chosen, requests_of(flags, chosen, datasets_asked(datasets, chosen)), rendering)
+        if not chosen.notify.wanted:
+            return work(rendering)
+        from ingest.cli.nightly.watching import watched  # a run that nobody is told of need not import it
+
+        return watched(chosen, rendering, work)
+
+
+def _run_all(flags: Flags, datasets: Sequence[str], chosen: Settings, wait_s: int, rendering: Rendering) -> int:
+    requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
+    if not (done := _run(chosen, requests, rendering, wait_s)):
+        return INTERRUPTED
+    code, unconfirmed = done.exit_code, done.unconfirmed
+    agreed = [request for request, error in unconfirmed if rendering.confirm(_named(request, error, requests))]
+    if agreed and code != INTERRUPTED:
+        done = _run(chosen, [replace(one.told(), confirmed=True) for one in agreed], rendering)
+        code = max(code, done.exit_code if done else INTERRUPTED)
+    for request, error in unconfirmed:
+        if request not in agreed:
+            raise error
     return code
 
 

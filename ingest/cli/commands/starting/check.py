@@ -15,12 +15,16 @@ from ingest import settings
 from ingest.cli.rendering import hints
 from ingest.maintenance.check import Check, check
 from ingest.planning.request import datasets_asked
+from ingest.settings import Settings
 
 NOT_READY = 4
 
 
-def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
-    """Check everything that a run needs and print a line for each; returns the exit code. Raises UsageError."""
+def check_command(datasets: Sequence[str], config: Path | None, as_json: bool, notify: bool = False) -> int:
+    """Check everything that a run needs and print a line for each; returns the exit code. Raises UsageError.
+
+    `notify` sends a test to everybody of [notify].
+    """
     found: list[Check] = []
     chosen = settings.load(config)
     console = Console(highlight=False, markup=False)
@@ -31,9 +35,18 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool) -
             _show(console, one)
 
     anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
+    report(_notify(chosen, notify))
     if as_json:
         sys.stdout.write(json.dumps([hints.as_json(one, "found") for one in found]) + "\n")
     return 0 if all(one.passed or not one.needed for one in found) else NOT_READY
+
+
+def _notify(chosen: Settings, send: bool) -> Check:
+    if not chosen.notify.wanted:
+        return Check("notify", True, "nobody is told how a run ended: see [notify]", needed=False)
+    from ingest.cli.nightly.checking import check_notify
+
+    return check_notify(chosen.notify, send)
 
 
 def _show(console: Console, one: Check) -> None:

@@ -1,0 +1,1 @@
+"""What a run that nobody watches needs: who is told how it ended."""
