@@ -41,6 +41,10 @@ EXAMPLES = {
         ("ingest export AAPL MSFT --out files", "as CSV, prices as traded"),
         ("ingest export AAPL --out files --format parquet --adjust all", "as Parquet, adjusted"),
     ),
+    "report": (
+        ("ingest report --open", "look at it in the browser"),
+        ("ingest report -d stocks-day --out stocks.html", "one dataset, in a file of your choice"),
+    ),
     "adopt": (
         ("ingest adopt ../old-tool -n", "show what would be adopted"),
         ("ingest adopt /data/flatfiles -d stocks-day -d options-minute", "adopt two datasets of a mirror"),
@@ -129,6 +133,11 @@ EXITS = {
         2: "wrong flag",
         3: "some tickers have no rows",
         4: "nothing is stored, or splits are unknown",
+    },
+    "report": {
+        0: "written",
+        2: "wrong flag, or Jinja2 is not installed",
+        5: "the cache cannot be read, or the file not be written",
     },
     "verify": {
         0: "nothing is broken",

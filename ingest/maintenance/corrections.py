@@ -35,10 +35,11 @@ def changed_values(
     named = None if wanted is None or patterns_in(wanted) else ticker
     with Cache.read(settings, dataset) as cache:
         for one in cache.manifest.replacements.corrections(first, last, named):
-            yield from (change for change in _told(one) if wanted is None or covers(wanted, change.ticker))
+            yield from (change for change in told(one) if wanted is None or covers(wanted, change.ticker))
 
 
-def _told(one: KeptCorrection) -> Iterator[Change]:
+def told(one: KeptCorrection) -> Iterator[Change]:
+    """The single changed values of a correction; one with equal rows is one change without a ticker."""
     if one.correction.kind == "equal rows":
         yield Change(one.correction.session, "", None, None, None, kind="equal rows", at=one.at)
     yield from changes(one.correction, one.at)

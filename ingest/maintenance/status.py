@@ -91,11 +91,12 @@ class Status:
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:
     """State of the cache that the settings name; raises CacheError if its manifest cannot be read."""
     with Cache.read(settings, dataset) as cache:
-        found = cache.manifest.at_once(lambda: _status(cache, str(settings.cache.root)))
+        found = cache.manifest.at_once(lambda: status_in(cache, str(settings.cache.root)))
     return replace(found, running=holder(settings.cache.root))
 
 
-def _status(cache: Cache, root: str) -> Status:
+def status_in(cache: Cache, root: str) -> Status:
+    """State of an open cache, without who holds it; `root` is its folder. Raises CacheError."""
     manifest = cache.manifest
     committed = manifest.sessions.committed()
     first, last = (committed[0], committed[-1]) if committed else (None, None)

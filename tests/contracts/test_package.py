@@ -66,12 +66,14 @@ class TestTheWheel:
         assert {name for name in wheel.namelist() if name.endswith(".py")} == modules
         assert {"ingest/__main__.py", "ingest/cache/parts/parts.py", "ingest/cache/manifest/manifest.py"} <= modules
 
-    def test_it_holds_nothing_but_code_the_tables_of_closures_and_the_mark_of_its_types(
+    def test_it_holds_nothing_but_code_the_tables_of_closures_the_report_and_the_mark_of_its_types(
         self, wheel: zipfile.ZipFile
     ) -> None:
         others = [name for name in wheel.namelist() if not name.endswith(".py") and ".dist-info/" not in name]
         tables = [f"ingest/market/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
-        assert sorted(others) == [*tables, "ingest/py.typed"]
+        names = ("calendar.js", "report.css", "report.html.j2")
+        report = [f"ingest/cli/report/{name}" for name in names]
+        assert sorted(others) == [*report, *tables, "ingest/py.typed"]
 
     def test_it_brings_the_command_and_the_licence(self, wheel: zipfile.ZipFile) -> None:
         (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from ingest.cache.manifest.database import Database, now
 from ingest.cache.manifest.integrity.tables import columns
 from ingest.market.permission import Permission
 
+_RUN = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
 _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 
 
@@ -42,7 +43,13 @@ class RunLog:
 
         Repairs, adoptions and acceptances have no window, and are left out.
         """
-        names = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
+        return self._newest(_RUN, count)
+
+    def with_summaries(self, count: int) -> list[dict[str, Any]]:
+        """Like `newest`, each with its `summary`: the fields of `events.Finished`, None without an end."""
+        return self._newest((*_RUN, "summary"), count)
+
+    def _newest(self, names: Sequence[str], count: int) -> list[dict[str, Any]]:
         others = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
         are_runs = f"coalesce({others}) IS NULL"
         query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? AND {are_runs} ORDER BY run DESC LIMIT ?"  # noqa: S608

@@ -224,6 +224,12 @@ class KnownSessions:
         indexes = {"tracked_index": tracked or b"", "archive_index": archive}
         return SessionRecord(session, **told, columns=names, findings=(), **indexes)
 
+    def stored(self) -> list[tuple[date, int, int, str | None]]:
+        """Each committed session in order: its date, the packed bytes and the rows of its file, time of its commit."""
+        names = ("session", "size", "source_rows", "committed_at")
+        query = f"SELECT {', '.join(names)} FROM sessions WHERE dataset = ? AND held = 'committed' ORDER BY session"  # noqa: S608
+        return self.database.typed(committed(*names), query)
+
     def pending(self, first: date = date.min, last: date = date.max) -> frozenset[date]:
         """Committed sessions from `first` to `last`, both inclusive, that are not projected yet."""
         self.none_is_hidden(first, last)

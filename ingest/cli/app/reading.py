@@ -13,9 +13,11 @@ from ingest.cli.app.options import (
     Adjusted,
     Config,
     DatasetOfTicker,
+    Datasets,
     End,
     First,
     Interval,
+    Json,
     Prepost,
 )
 from ingest.cli.app.root import app
@@ -142,3 +144,29 @@ def export(
         skip_unknown=skip_unknown,
     )
     raise typer.Exit(Deed(export_command(query, kind, out, config)))
+
+
+@app.command()
+def report(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="The file to write; it is replaced. (default: ingest-report.html)",
+        ),
+    ] = None,
+    opens: Annotated[bool, typer.Option("--open", rich_help_panel=OUTPUT, help="Open it in the browser.")] = False,
+    dataset: Datasets = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Write one HTML file to look at: a calendar of each dataset, the last runs, what the vendor changed, findings.
+
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions. The file requests
+    nothing when it is opened.
+    """
+    from ingest.cli.commands.reading.report import report_command
+
+    raise typer.Exit(Deed(report_command(dataset or [], out, opens, json, config)))

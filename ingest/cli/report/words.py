@@ -1,0 +1,152 @@
+"""What a report says, in words. Whatever comes from outside is printable here; the template escapes it."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from ingest.cli.rendering.hints import dataset_flag
+from ingest.cli.rendering.words import counted
+from ingest.cli.report.datasets import DatasetReport
+from ingest.cli.report.days import Day, State
+from ingest.errors import printable
+from ingest.maintenance.status import Status
+from ingest.market.patterns import some
+
+LABELS: Final[Mapping[State, str]] = {
+    "held": "stored",
+    "corrected": "corrected",
+    "quarantined": "in quarantine",
+    "damaged": "damaged",
+    "missing": "missing",
+    "forbidden": "forbidden",
+    "pending": "not published yet",
+    "holiday": "holiday",
+}
+
+EXITS: Final[Mapping[int | None, str]] = {
+    None: "killed, or running",
+    0: "complete",
+    2: "wrong flag or setting",
+    3: "some sessions failed",
+    4: "the source was down",
+    5: "the cache could not be written",
+    6: "another run was in progress",
+    130: "interrupted",
+}
+
+_STALE = 3
+_NAMED = 4
+_LONG = 80
+
+Level = Literal["bad", "warn", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Something to act on: how urgent, of which dataset, what, and the command that says or does more."""
+
+    level: Level
+    dataset: str
+    text: str
+    command: str = ""
+
+
+def reason(day: Day) -> str:
+    """Why a day has its state, in sentences; empty for a stored day about which there is nothing to say."""
+    return " ".join(_sentences(day))
+
+
+def _sentences(day: Day) -> Iterable[str]:
+    if day.state == "damaged":
+        yield "A part is missing or damaged; the next run downloads it again if it can."
+    if day.refused:
+        yield f"A file was refused: {_sentence(day.refused.reason)}"
+        yield "An earlier version is stored." if day.is_stored else "No other version is stored."
+    elif day.state == "quarantined":
+        yield _sentence(day.reason or "Its file was refused")
+    if day.changes:
+        tickers = [printable(ticker) or "(no ticker)" for ticker in day.changes]
+        yield f"Republished: {counted(sum(day.changes.values()), 'change')} of {some(tickers, _NAMED)}."
+    if not day.is_stored and not day.refused and day.state != "quarantined":
+        yield _absence(day)
+
+
+def _absence(day: Day) -> str:
+    if day.reason and day.remote not in ("holiday", "unpublished"):
+        return _sentence(day.reason)
+    match day.state, day.remote:
+        case "holiday", _:
+            return "The market was closed."
+        case "forbidden", _:
+            return "Your subscription does not include it."
+        case "pending", _:
+            return "Its file was not published yet when last looked for."
+        case _, "absent":
+            return "The source lists no file of it."
+        case _, "listed":
+            return "The source has a file of it, which is not downloaded yet."
+        case _, "failed":
+            return "Its download failed; the next run tries again."
+    return "No run has asked for it yet."
+
+
+def _sentence(text: str) -> str:
+    shown = printable(text).strip()
+    return f"{shown[:1].upper()}{shown[1:]}{'' if shown.endswith(('.', '!', '?')) else '.'}"
+
+
+def advice(found: DatasetReport, usual: Collection[str]) -> Iterable[Advice]:
+    """What is not as it should be, the worst first; `usual` are the datasets of the settings."""
+    status, name, flag = found.status, found.dataset.short, dataset_flag(found.dataset.short, usual)
+    if status.not_whole:
+        days = some([str(day) for day in status.not_whole], _NAMED)
+        yield Advice("bad", name, f"A part is missing or damaged: {days}.", f"ingest run{flag}")
+    last = next(iter(found.runs), None)
+    if last and last["exit_code"] not in (0, None):
+        ended = EXITS.get(last["exit_code"], "failed")
+        yield Advice("bad", name, f"The last run, {last['run']}, ended with exit code {last['exit_code']}: {ended}.")
+    if status.quarantine:
+        files = counted(len(status.quarantine), "file")
+        yield Advice("warn", name, f"{files} in quarantine.", f"ingest quarantine list{flag}")
+    if _is_stale(status) and name in usual:
+        age = counted(status.age_sessions or 0, "session")
+        yield Advice("warn", name, f"The newest stored session, {status.last}, is {age} old.", f"ingest run{flag}")
+    if status.gaps:
+        missing = sum(count for _, _, count in status.gaps)
+        yield Advice("warn", name, f"{counted(missing, 'session')} missing between stored ones.", f"ingest run{flag}")
+    if status.only_copies:
+        copies = counted(status.only_copies, "session")
+        yield Advice("note", name, f"{copies} can't be downloaded again: yours is the only copy, so back it up.")
+
+
+def _is_stale(status: Status) -> bool:
+    """Whether the newest stored session is old although the subscription may include newer ones."""
+    if status.last is None or status.age_sessions is None or status.age_sessions <= _STALE:
+        return False
+    return status.permission.allows(status.last + timedelta(days=1)) is not False
+
+
+def changed(value: str | None, other: str | None, column: str | None) -> str:
+    """An old or a new value; what a missing one means."""
+    if value is None:
+        return "—"
+    shown = printable(value)
+    return shown if column or other is not None or len(shown) <= _LONG else f"{shown[:_LONG]} …"
+
+
+def findings_of(day: Day, kinds: Sequence[str]) -> list[list[int]]:
+    """The findings of a day, each as the number of its kind among `kinds` and its count."""
+    return [[kinds.index(kind), count] for kind, count in day.findings.items()]
+
+
+def speed(run: Mapping[str, Any]) -> float | None:
+    """Bytes per second of a run; None without a download."""
+    told = run["summary"] or {}
+    size_of, seconds = told.get("bytes"), told.get("seconds")
+    return size_of / seconds if size_of and seconds else None
+
+
+def moment(text: str | None) -> str:
+    """A time of the manifest (ISO 8601, UTC) without its seconds and its offset; empty for None."""
+    return text[:16].replace("T", " ") if text else ""

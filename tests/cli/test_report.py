@@ -1,0 +1,219 @@
+"""`ingest report`: what the file says, where it is written, and what is not written. Browsers open it elsewhere."""
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections import Counter
+from datetime import timedelta
+from html.parser import HTMLParser
+from unittest.mock import patch
+
+import pytest
+from pipeline_kit import Place, write_keys
+from report_kit import (
+    ABSENT,
+    CORRECTED,
+    DAMAGED,
+    DAYS,
+    FORBIDDEN,
+    HOLIDAY,
+    HOSTILE,
+    SHORTENED,
+    UNREADABLE,
+    counts_of,
+    data_of,
+    filled,
+    squares_of,
+)
+
+from ingest.cli.report import page as pages
+from ingest.cli.report.calendar import SIGNS, calendar
+from ingest.cli.report.days import Day
+from ingest.demo.servers import loopback
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    write_keys(folder / "credentials")
+    with loopback.serve({}) as server, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
+        patched.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+        yield filled(Place(folder / "cache", server.endpoint_url), server)
+
+
+@pytest.fixture(scope="module")
+def page(place):
+    told = place.here("report", "--out", "report.html")
+    assert (told.code, told.err) == (0, "")
+    return (place.root.parent / "report.html").read_text("utf-8")
+
+
+def reasons(page, number=0):
+    """What a click on each day shows as its reason, by date."""
+    days = data_of(page)["days"][number]
+    return dict(zip(squares_of(page), (days["whys"][why] for why in days["why"]), strict=True))
+
+
+def test_each_day_has_its_state(page):
+    found = squares_of(page)
+    expected = dict.fromkeys(DAYS, "held") | dict.fromkeys(FORBIDDEN, "forbidden")
+    expected |= {HOLIDAY: "holiday", CORRECTED: "corrected", DAMAGED: "damaged", ABSENT: "missing"}
+    expected |= {UNREADABLE: "quarantined", SHORTENED: "quarantined"}
+    assert found == {day: SIGNS[state] for day, state in sorted(expected.items())}
+
+
+def test_the_legend_counts_what_status_counts(place, page):
+    (status,) = map(json.loads, place.here("status", "--json").out.splitlines())
+    found, states = counts_of(page), Counter()
+    for one in status["sessions"]:
+        states[one["held"] if one["held"] != "none" else one["remote"]] += one["count"]
+    kept = sum(one["held"] for one in status["quarantine"])
+    assert found["held"] + found["corrected"] + found["damaged"] + kept == states["committed"] == 6
+    assert found["quarantined"] == len(status["quarantine"]) == 2
+    assert found["damaged"] == len(status["not_whole"]) == 1
+    assert (found["forbidden"], found["missing"]) == (states["forbidden"], states["absent"]) == (2, 1)
+    assert Counter(squares_of(page).values()) == {SIGNS[state]: count for state, count in found.items()}
+
+
+def test_each_day_says_why(page):
+    why = reasons(page)
+    assert why[DAYS[0]] == ""
+    assert why[HOLIDAY] == "The market was closed."
+    assert why[ABSENT] == "The source lists no file of it."
+    assert why[DAMAGED] == "A part is missing or damaged; the next run downloads it again if it can."
+    assert "An earlier version is stored." in why[SHORTENED]
+    assert "No other version is stored." in why[UNREADABLE]
+    assert why[CORRECTED].startswith("Republished: 8 changes of ")
+    assert "subscription" in why[FORBIDDEN[0]]
+
+
+def test_the_vendors_changes_have_old_and_new_values(page):
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+    changes = [row[:5] for row in rows if row and row[0] == str(CORRECTED) and "AAPL" in row]
+    assert [str(CORRECTED), "AAPL", "open", "101", "77"] in changes
+    assert len(changes) == 4
+
+
+def test_the_runs_say_how_they_ended(page):
+    runs = re.findall(r'<span class="exit (\w+)">(\d+)</span>', page)
+    assert runs == [("no", "3"), ("no", "3")]
+
+
+class _Elements(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.names, self.texts = Counter(), []
+        self.attributes = []
+
+    def handle_starttag(self, tag, attrs):
+        self.names[tag] += 1
+        self.attributes += [(tag, *one) for one in attrs]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_a_ticker_that_is_markup_is_text(page):
+    found = _Elements()
+    found.feed(page)
+    assert found.names["b"] == 0
+    assert "taken" not in " ".join(str(value) for _, _, value in found.attributes)
+    assert HOSTILE.replace("\u202e", "\\u202e") in found.texts
+    assert "\u202e" not in page
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    found = _Elements()
+    found.feed(page)
+    loading = {("src",), ("srcset",), ("poster",), ("data",), ("action",)}
+    assert [one for one in found.attributes if one[1:2] in loading] == []
+    assert {one[2][0] for one in found.attributes if one[1] == "href"} == {"#"}
+    assert found.names["link"] == found.names["img"] == found.names["iframe"] == 0
+    assert "default-src 'none'" in page
+    assert "@import" not in page
+
+
+def test_an_empty_cache_has_a_report(tmp_path):
+    told = Place(tmp_path / "cache", "http://127.0.0.1:9").here("report")
+    assert (told.code, told.err) == (0, "")
+    assert told.out.startswith(f"{tmp_path / 'ingest-report.html'}: 1 dataset, ")
+    assert "Nothing is stored yet." in (tmp_path / "ingest-report.html").read_text()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_program_gets_its_path_and_size(place, tmp_path):
+    told = place.here("report", "--json", "--out", tmp_path / "new" / "r.html")
+    said = json.loads(told.out)
+    written = (tmp_path / "new" / "r.html").stat().st_size
+    assert {name: said[name] for name in ("version", "kind", "path", "bytes", "datasets")} == {
+        "version": 1,
+        "kind": "report",
+        "path": str(tmp_path / "new" / "r.html"),
+        "bytes": written,
+        "datasets": 1,
+    }
+
+
+def test_a_folder_is_not_overwritten(place, tmp_path):
+    told = place.here("report", "--out", tmp_path)
+    assert (told.code, told.err) == (2, f"error: {tmp_path} is a folder: name the file to write\n")
+
+
+@pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not shutil.which("setpriv")), reason="rights are checked")
+def test_a_cache_that_may_only_be_read_has_a_report(place, tmp_path):
+    shutil.copytree(place.root, tmp_path / "cache")
+    there = Place(tmp_path / "cache", place.endpoint_url)
+    before = sorted(path.relative_to(there.root) for path in there.root.rglob("*"))
+    for path in [*there.root.rglob("*"), there.root]:
+        path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+    told = there.here("report")
+    assert (told.code, told.err) == (0, "")
+    assert [
+        one
+        for one in sorted(path.relative_to(there.root) for path in there.root.rglob("*"))
+        if not one.name.endswith(("-shm", "-wal"))
+    ] == [one for one in before if not one.name.endswith(("-shm", "-wal"))]
+
+
+def test_it_says_what_to_install(place):
+    pages._environment.cache_clear()
+    with patch.dict("sys.modules", {"jinja2": None}):
+        told = place.here("report", "--out", "other.html")
+    assert (told.code, told.err) == (2, "error: the report needs Jinja2: `pip install 'ingest[report]'`\n")
+    assert not (place.root.parent / "other.html").exists()
+
+
+def test_it_can_be_opened(place):
+    with patch("webbrowser.open", return_value=True) as opened:
+        assert place.here("report", "--open").code == 0
+    opened.assert_called_once_with((place.root.parent / "ingest-report.html").as_uri())
+    with patch("webbrowser.open", return_value=False):
+        assert place.here("report", "--open").err == "warning: there is no browser to open it with\n"
+
+
+class TestTheCalendar:
+    def test_a_year_of_which_nothing_is_stored_is_a_line(self):
+        days = [Day(DAYS[0] - timedelta(days=365), "forbidden"), Day(DAYS[0], "held", is_stored=True)]
+        found = calendar(days)
+        assert [year.year for year in found.years] == [2025]
+        assert found.quiet == ["2024: nothing is stored; 1 session forbidden"]
+        assert found.counts == {"held": 1, "forbidden": 1}
+
+    def test_a_day_lies_in_the_row_of_its_weekday(self):
+        days = [
+            Day(DAYS[2] + timedelta(days=n), "held") for n in range(14) if (DAYS[2] + timedelta(days=n)).weekday() < 5
+        ]
+        (year,) = calendar(days).years
+        may, june = year.months
+        assert (may.row, june.row) == (3, 1)  # Wednesday, Monday
+        assert all(cell for month in year.months for cell in month.cells)
+
+    def test_a_session_on_a_saturday_leaves_holes_in_the_other_weeks(self):
+        numbers = (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 14)
+        found = calendar([Day(DAYS[0] + timedelta(days=n - 14), "held") for n in numbers])
+        (may,) = found.years[0].months
+        assert found.rows == 6
+        assert [cell is not None for cell in may.cells] == [*[True] * 11, False, True]
