@@ -1,27 +1,14 @@
 """What `--help` says, and the flags that stand before a command."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
+from command_line_kit import COMMANDS, parse
 from typer.testing import CliRunner
 
 from ingest.cli.app import app
 from ingest.cli.examples import EXAMPLES, EXITS
-
-ROOT: Any = typer.main.get_command(app)
-
-
-def _all(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
-    yield " ".join(path), command
-    for name, one in getattr(command, "commands", {}).items():
-        yield from _all(one, *path, name)
-
-
-COMMANDS = dict(_all(ROOT))
 
 
 def _typed(*arguments: str) -> tuple[int, str]:
@@ -52,19 +39,7 @@ def test_help_ends_with_two_examples_that_the_parser_takes(name: str) -> None:
         assert line in below
         program, *words = shlex.split(line)
         assert program == "ingest"
-        _parsed(words)
-
-
-def _parsed(words: list[str]) -> None:
-    """Parse as the program does, without running anything; raises on a wrong flag or word."""
-    command, context = ROOT, None
-    path: list[str] = []
-    while words and words[0] in getattr(command, "commands", {}):
-        path.append(words[0])
-        command, words = command.commands[words[0]], words[1:]
-    context = command.make_context(" ".join(path), list(words))
-    assert not getattr(command, "commands", None), f"{path} is no command by itself"
-    context.close()
+        parse(words)
 
 
 def test_exit_codes_are_a_list_and_no_paragraph() -> None:

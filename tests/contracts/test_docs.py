@@ -1,0 +1,103 @@
+"""README and docs: links lead somewhere, command lines parse, flags and settings exist.
+
+Command lines are text in backticks, and lines of code blocks, that begin with `ingest`, or have it after a prompt, a
+path or `&&`.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line_kit import COMMANDS, flags, parse
+
+from ingest.settings import Settings
+
+HERE = Path(__file__).parents[2]
+PAGES = {
+    path.relative_to(HERE).as_posix(): path.read_text(encoding="utf-8")
+    for path in (
+        HERE / "README.md",
+        HERE / "CHANGELOG.md",
+        HERE / ".github" / "CONTRIBUTING.md",
+        *sorted((HERE / "docs").glob("*.md")),
+    )
+    if path.exists()
+}
+TODAY = [name for name in PAGES if name != "CHANGELOG.md"]
+"""Pages that speak of this version only."""
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_IN_A_BLOCK = re.compile(r"(?:^|[$/=] ?|&& )ingest (.+?)(?: \|\|? .*| && .*| > .*| #.*)?$", re.MULTILINE)
+_OTHERS = set[str]()
+"""Flags of other programs that the pages name."""
+
+
+def prose(page: str) -> str:
+    """A page without its blocks of code."""
+    return _FENCED.sub("", PAGES[page])
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(page: str) -> set[str]:
+    return {slug(heading) for heading in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_link_leads_to_a_file_and_a_heading(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = ((HERE / page).parent / path).resolve() if path else HERE / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.relative_to(HERE).as_posix()), target
+
+
+def command_lines(page: str) -> Iterator[str]:
+    """What is typed after `ingest`."""
+    for text in re.findall(r"`ingest ([^`]+)`", prose(page)):
+        yield text.partition(r"\|")[0]
+    for language, text in _FENCED.findall(PAGES[page]):
+        if language in ("", "sh", "console", "ini", "text", "yaml", "powershell"):
+            yield from _IN_A_BLOCK.findall(text)
+
+
+@pytest.mark.parametrize("page", TODAY)
+def test_each_command_line_parses(page):
+    for line in command_lines(page):
+        words = shlex.split(line, comments=True)
+        if " ".join(words) not in COMMANDS:  # a command's name alone, as in "`ingest export` writes"
+            parse(words)
+
+
+@pytest.mark.parametrize("page", TODAY)
+def test_each_flag_exists(page):
+    named = set(re.findall(r"`(--[a-z][\w-]*)", prose(page)))
+    assert named - flags() - _OTHERS == set()
+
+
+@pytest.mark.parametrize("page", TODAY)
+def test_each_setting_exists(page):
+    for section, key in re.findall(r"`\[(\w+)\](?: (\w+))?", prose(page)):
+        if section not in _OF_OTHER_FILES:
+            fields = Settings.model_fields[section].annotation.model_fields
+            assert not key or key in fields, (section, key)
+
+
+_OF_OTHER_FILES = {"massive", "default", "tool"}
+"""Sections of the file of keys, and of pyproject.toml."""
+
+
+def test_the_commands_of_a_page_are_found():
+    found = list(command_lines("docs/nightly.md"))
+    assert {"verify --repair", "run --wait 11h --quiet --yes", "status --max-age 3"} <= set(found)
+    assert len({line for page in TODAY for line in command_lines(page)}) > 60
+    with pytest.raises(Exception, match="No such option"):
+        parse(["run", "--months", "6", "--mnths"])
