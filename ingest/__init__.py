@@ -7,33 +7,69 @@ ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tic
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
 ingest.scan("2025-01-01")                                all stored files, lazily (polars)
 ingest.corrections("AAPL")                               what republished files changed (polars)
+ingest.export(["AAPL", "MSFT"], "files")                 files for other programs
 ingest.findings()                                        what is odd in the stored sessions (polars)
 ingest.verify(deep=True)                                 the stored files, compared with the manifest
+ingest.check()                                           whether a run has all that it needs
+ingest.list_files(months=1)                              the source's files, and which of them are stored (polars)
+ingest.track.add("MSFT")                                 follow a ticker; also remove, list
+ingest.quarantine.list()                                 refused files; also accept, retry
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ingest.api import corrections, day, findings, get_smart_data, history, run, scan, status, verify
+    from ingest.api import quarantine, track
+    from ingest.api.downloads import run
+    from ingest.api.exports import export
+    from ingest.api.prices import get_smart_data
+    from ingest.api.rows import day, history, scan
+    from ingest.api.source import check, list_files
+    from ingest.api.state import corrections, findings, status, verify
 
     __version__: str
 
-__all__ = ["corrections", "day", "findings", "get_smart_data", "history", "run", "scan", "status", "verify"]
+__all__ = [
+    "check",
+    "corrections",
+    "day",
+    "export",
+    "findings",
+    "get_smart_data",
+    "history",
+    "list_files",
+    "quarantine",
+    "run",
+    "scan",
+    "status",
+    "track",
+    "verify",
+]
 
 
 if not TYPE_CHECKING:  # a checker that saw this would accept any name
+    _MODULES = {
+        "downloads": ("run",),
+        "exports": ("export",),
+        "prices": ("get_smart_data",),
+        "rows": ("day", "history", "scan"),
+        "source": ("check", "list_files"),
+        "state": ("corrections", "findings", "status", "verify"),
+    }
 
     def __getattr__(name: str) -> Any:
-        """Import the functions when the first one is used, so that `import ingest` itself costs nothing."""
+        """Import a function's module when it is first used, so that `import ingest` itself costs nothing."""
         if name == "__version__":
             from importlib.metadata import version
 
             return version("ingest")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from ingest import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        place = next((module for module, names in _MODULES.items() if name in names), None)
+        module = import_module(f"{__name__}.api.{place or name}")
+        return getattr(module, name) if place else module
 
 
 def __dir__() -> list[str]:

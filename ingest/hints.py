@@ -11,6 +11,8 @@ from datetime import date
 Value = str | bool | date
 
 _FUNCTIONS: Mapping[str, frozenset[str]] = {
+    "quarantine list": frozenset({"dataset"}),
+    "quarantine retry": frozenset({"dataset", "session"}),
     "run": frozenset({"start", "end", "dataset", "refresh"}),
     "verify": frozenset({"dataset", "deep"}),
     "findings": frozenset({"dataset"}),
@@ -24,10 +26,15 @@ _ARGUMENTS: Mapping[str, str] = {
     "config": "",
     "dataset": "",
     "errors": "",
+    "list": "",
     "partial": "",
     "prepost": "",
 }
 """Options that are arguments of functions, each with its equivalent in other functions."""
+
+
+_RENAMED: Mapping[str, str] = {"session": "sessions", "list": "list_file"}
+"""Arguments of functions that are not named like those of commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +90,12 @@ def _sentence(hint: Hint) -> str:
         if hint.name not in _ARGUMENTS:
             return ""
         value = "" if hint.value is None else f"={_literal(hint.value)}"
-        return f"Pass {hint.name}{value}{_ARGUMENTS[hint.name]} {hint.purpose}"
+        return f"Pass {_RENAMED.get(hint.name, hint.name)}{value}{_ARGUMENTS[hint.name]} {hint.purpose}"
     known = _FUNCTIONS.get(hint.name)
     if known is None or not known.issuperset(name for name, _ in hint.arguments):
         return ""
-    arguments = ", ".join(f"{name}={_literal(value)}" for name, value in hint.arguments)
-    return f"Call ingest.{hint.name}({arguments}) {hint.purpose}"
+    arguments = ", ".join(f"{_RENAMED.get(name, name)}={_literal(value)}" for name, value in hint.arguments)
+    return f"Call ingest.{hint.name.replace(' ', '.')}({arguments}) {hint.purpose}"
 
 
 def _literal(value: Value) -> str:

@@ -30,6 +30,7 @@ def run(
     max_files: int | None = None,
     max_bytes: int | None = None,
     accept: bool = False,
+    wait: str | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
 ) -> events.Finished: ...
@@ -49,6 +50,7 @@ def run(
     max_files: int | None = None,
     max_bytes: int | None = None,
     accept: bool = False,
+    wait: str | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
 ) -> Sequence[events.Finished]: ...
@@ -67,6 +69,7 @@ def run(
     max_files: int | None = None,
     max_bytes: int | None = None,
     accept: bool = False,
+    wait: str | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
 ) -> events.Finished | Sequence[events.Finished]:
@@ -79,13 +82,15 @@ def run(
     or everything that the subscription allows (`all_permitted`). At most `max_files` files and `max_bytes` packed bytes
     are downloaded, oldest first; None means no limit. `tickers`, which may be patterns ("X:*-USD", or "O:SPY" for all
     contracts of a root), are tracked instead of those in the settings. `refresh` downloads stored sessions again.
-    `accept` applies republished files even if they remove more than a tenth of the rows. `on_event` gets each event.
+    `accept` applies republished files even if they remove more than a tenth of the rows. `wait` is a duration ("90m",
+    "6h", "1d"): before the run, wait up to that long for the files of the newest sessions that are over. `on_event`
+    gets each event.
 
     Works in a notebook. Raises IngestError, and whatever `on_event` raises: that ends the run like a kill.
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
-    first, last = parse_days(start, end)
+    (first, last), seconds = parse_days(start, end), arguments.parse_wait("wait", wait)
     flags = Flags(
         months=months,
         start=first,
@@ -102,7 +107,7 @@ def run(
     if tickers is not None:
         tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
-    done = runs.run_sync(chosen, requests, on_event)
+    done = runs.run_sync(chosen, requests, on_event, seconds)
     if done.failures:
         raise done.failures[0]
     return done.finished if datasets is not None else done.finished[0]

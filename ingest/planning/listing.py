@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,6 +16,9 @@ from ingest.planning.request import Request
 from ingest.planning.survey import asking, fetch_listing, nothing_of, published_of, within
 from ingest.settings import Settings
 from ingest.sources.base import same_etag
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +74,12 @@ async def list_window(settings: Settings, request: Request, sink: events.Sink) -
 
 def _held(state: HeldState, same: bool) -> str:
     return "replaced" if state == "committed" and not same else state
+
+
+def listed_frame(files: Sequence[Listed]) -> "pl.DataFrame":
+    """Files as rows: date, bytes, published, held, permitted."""
+    import polars as pl  # `ingest list` needs none
+
+    rows = [(one.session, one.bytes, one.published, one.held, one.permitted) for one in files]
+    kinds = {"bytes": pl.Int64(), "published": pl.String(), "held": pl.String(), "permitted": pl.Boolean()}
+    return pl.DataFrame(rows, {"date": pl.Date(), **kinds}, orient="row")

@@ -8,6 +8,7 @@ from typing import cast
 
 from ingest.errors import UsageError
 from ingest.market.windows import span
+from ingest.settings.values import parse_duration
 
 
 def parse_names(argument: str, value: str | Iterable[str], what: str = "name") -> list[str]:
@@ -43,6 +44,24 @@ def parse_count(argument: str, value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise UsageError(f"{argument} {value!r}: must be a whole number, 0 or more")
     return int(value)
+
+
+def parse_wait(argument: str, value: str | None) -> int:
+    """Seconds to wait; None is 0. Raises UsageError."""
+    if value is None:
+        return 0
+    try:
+        return parse_duration(value)
+    except (AttributeError, ValueError) as error:
+        told = "must be a duration in minutes, hours or days, such as 90m, 6h or 1d, of at most 30 days"
+        raise UsageError(f"{argument} {value!r}: {told}") from error
+
+
+def parse_sessions(argument: str, value: date | str | Iterable[date | str]) -> list[date]:
+    """Sessions, each once, in their order; a single one needs no list around it. Raises UsageError."""
+    if isinstance(value, str | date) or not isinstance(value, Iterable):
+        return [parse_day(argument, value)]
+    return list(dict.fromkeys(parse_day(argument, one) for one in value))
 
 
 def parse_file(value: Path | str | None) -> Path | None:

@@ -11,7 +11,7 @@ from pipeline_kit import Place, flat, key, market_objects, trading_days, window
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.files.leftovers import writing_in
-from ingest.reading.export import formulas
+from ingest.reading.export.files import formulas
 
 DAYS = trading_days(date(2025, 3, 3), 6)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from functions_kit import public_functions
 
 import ingest
 from ingest import events
@@ -43,7 +44,7 @@ TORN = "the manifest m is damaged (torn)"
         (
             UsageError("refused", call("quarantine retry", "to try again", session=DAY, dataset="stocks-day")),
             "refused. Run `ingest quarantine retry 2025-03-05` to try again.",
-            "refused",
+            'refused. Call ingest.quarantine.retry(sessions="2025-03-05", dataset="stocks-day") to try again.',
         ),
         (
             UsageError(
@@ -64,7 +65,7 @@ TORN = "the manifest m is damaged (torn)"
         (
             UsageError("no list", Option("list", None, "to name one")),
             "no list. Use `--list FILE` to name one.",
-            "no list",
+            "no list. Pass list_file to name one.",
         ),
         (NotConfirmed("9 GB"), "9 GB. Nothing was downloaded. Use `--yes` to confirm.", "9 GB. Nothing was downloaded"),
         (
@@ -133,9 +134,9 @@ def test_every_hint_names_a_command_with_such_flags_and_a_function_with_such_arg
         flags = _flags(_command(name))
         assert {f"--{one.replace('_', '-')}" for one in arguments if one != "session"} <= flags, name
         written = str(IngestError("x", call(name, "y", **dict.fromkeys(arguments, True))))
-        for function, inside in re.findall(r"ingest\.(\w+)\(([^)]*)\)", written):
+        for function, inside in re.findall(r"ingest\.([\w.]+)\(([^)]*)\)", written):
             keywords = [one.partition("=")[0] for one in inside.split(", ") if one]
-            assert set(keywords) <= set(inspect.signature(getattr(ingest, function)).parameters)
+            assert set(keywords) <= set(inspect.signature(public_functions()[function]).parameters)
 
 
 def test_every_option_is_a_flag_of_a_command_or_an_argument_of_a_function() -> None:
@@ -149,7 +150,7 @@ def test_every_option_is_a_flag_of_a_command_or_an_argument_of_a_function() -> N
         passed = re.findall(r"Pass (\w+)", str(UsageError("x", Option(str(name), value, "y"))))
         assert typed or passed, name
         assert set(typed) <= every
-        functions = [inspect.signature(getattr(ingest, one)).parameters for one in ingest.__all__]
+        functions = [inspect.signature(one).parameters for one in public_functions().values()]
         assert all(any(argument in known for known in functions) for argument in passed)
 
 

@@ -7,17 +7,18 @@ from typing import get_overloads
 import numpy as np
 import pandas as pd
 import pytest
+from functions_kit import public_functions
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ingest
-from ingest import api
 from ingest.errors import UsageError
 from ingest.settings import arguments
 
-FUNCTIONS = {name: getattr(api, name) for name in ingest.__all__}
+FUNCTIONS = public_functions()
 DATES, NAMES = ("start", "end", "session"), ("tickers", "datasets", "columns", "sources")
+SEVERAL_DATES = ("sessions",)
 TEXTS = {"ticker", "dataset", "period", "interval", "data_source", "adjust", "kind", "config"}
+TEXTS |= {"wait", "out", "list_file", "format", "errors"}
 """Arguments that are a single string: the name of one thing, or a choice."""
 WINDOWS = [name for name, one in FUNCTIONS.items() if {"start", "end"} <= inspect.signature(one).parameters.keys()]
 
@@ -36,13 +37,15 @@ def call(tmp_path):
     """Calls a public function on an empty cache, with its required arguments."""
     config = tmp_path / "config.toml"
     config.write_text(f'[cache]\nroot = "{tmp_path}/none"\n[fallback]\nenabled = false\n')
-    needed = {"ticker": "AAPL", "tickers": "AAPL", "session": "2025-03-03"}
+    needed = {"ticker": "AAPL", "tickers": "AAPL", "session": "2025-03-03", "sessions": "2025-03-03"}
+    needed |= {"out": tmp_path / "files"}
 
     def called(function, **given):
         known = inspect.signature(FUNCTIONS[function]).parameters
         required = {name: needed[name] for name, one in known.items() if one.default is one.empty}
         fetched = {"fetch": False, "data_source": "massive"} if function == "get_smart_data" else {}
-        return FUNCTIONS[function](**(required | fetched | given), config=config)
+        needs = {"list_file": tmp_path / "stocks.txt"} if "list_file" in known else {}
+        return FUNCTIONS[function](**(required | needs | fetched | given), config=config)
 
     return called
 
@@ -52,6 +55,8 @@ def test_each_argument_is_of_a_kind_that_is_looked_after(function, argument):
     told = annotation(function, argument)
     if argument in DATES:
         assert told.startswith("date | str"), "a date may be text"
+    elif argument in SEVERAL_DATES:
+        assert told.startswith("date | str | Iterable[date | str]"), "one date needs no list around it"
     elif argument in NAMES:
         assert told.startswith("str | Iterable[str]"), "one name needs no list around it"
     elif argument not in TEXTS:
@@ -67,7 +72,7 @@ def test_what_a_type_checker_sees_is_what_can_be_called(overloaded):
         assert set(inspect.signature(one).parameters) == names
 
 
-@pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in DATES])
+@pytest.mark.parametrize(("function", "argument"), [one for one in parameters() if one[1] in (*DATES, *SEVERAL_DATES)])
 @pytest.mark.parametrize("text", ["2025-13-01", "yesterday", "", "11/11/2025", 5, pd.NaT, np.datetime64("NaT", "D")])
 def test_what_is_no_date_is_named_with_its_argument(call, function, argument, text):
     with pytest.raises(UsageError, match=rf"{argument} .*: a date, or text such as 2025-11-11"):

@@ -9,6 +9,17 @@ version: str = ingest.__version__
 closes: pl.DataFrame = ingest.history(["AAPL", "MSFT"], adjust="all", columns=["ticker", "date", "close"])
 prices: pd.DataFrame = ingest.get_smart_data("AAPL", "6mo", data_source="massive")
 seconds: float = ingest.run(months=6, tickers=["AAPL", "MSFT"]).seconds
+waited: float = ingest.run(wait="6h").seconds
+ready: bool = all(one.passed for one in ingest.check())
+permitted: pl.Series = ingest.list_files(months=1)["permitted"]
+names: list[str] = [one.ticker for one in (*ingest.track.add("MSFT"), *ingest.track.list())]
+gone: tuple[str, ...] = ingest.track.remove(["MSFT"])
+refused: list[str] = [one.reason for one in ingest.quarantine.list()]
+removed: list[int | None] = [one.went for one in ingest.quarantine.accept("2025-11-11")]
+again = ingest.quarantine.retry()
+code: int = again.exit_code if again else 0
+rows: int = sum(one.rows for one in ingest.export("AAPL", "files", format="parquet"))
 
 unknown = ingest.nothing  # type: ignore[attr-defined]
 ingest.history(["AAPL"], adjust="everything")  # type: ignore[arg-type]
+ingest.export("AAPL", "files", format="xlsx")  # type: ignore[arg-type]

@@ -285,6 +285,24 @@ class Place:
         }
         return {**kept, **named, **own, "INGEST_TRACKED__TICKERS": json.dumps(sorted(TRACKED)), **more}
 
+    def config(self, lists=(), tickers=()):
+        """A config.toml for the Python functions, beside the cache."""
+        source = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source
+        sections = {
+            "source": source,
+            "cache": {"root": str(self.root)},
+            "tracked": {"lists": [*map(str, lists)], "tickers": [*tickers]},
+            "fallback": {"enabled": self.yahoo},
+        }
+        path = self.root.parent / "config.toml"
+        lines = [
+            line
+            for section, values in sections.items()
+            for line in (f"[{section}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()))
+        ]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
     def command(self, *arguments):
         return [sys.executable, "-W", "error", "-m", "ingest", *map(str, arguments)]
 

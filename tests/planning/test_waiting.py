@@ -10,6 +10,8 @@ import pytest
 from pipeline_kit import Place, key, packed_day, trading_days
 from tuning_kit import tune
 
+import ingest
+from ingest import events
 from ingest.cache import lock
 from ingest.demo.servers import faults
 from ingest.market.catalogue import STOCKS_DAY, named
@@ -68,6 +70,14 @@ def test_the_run_begins_once_the_file_is_listed(place, server):
     assert place.state(DUE) == ("committed", "listed")
 
 
+def test_a_run_from_python_waits_too(place, server):
+    server.faults = appearing(server, 3)
+    seen = []
+    done = ingest.run(start=DAYS[0], end=DUE, wait="6h", config=place.config(), on_event=seen.append)
+    assert (done.exit_code, sum(isinstance(one, events.Awaiting) for one in seen), looks(server)) == (0, 2, 3)
+    assert place.state(DUE) == ("committed", "listed")
+
+
 def test_nothing_is_waited_for_that_is_listed_or_stored(place, server):
     server.put(key(DUE), packed_day(DUE))
     done = place.here(*WAITING)
@@ -86,7 +96,7 @@ def test_a_dry_run_does_not_wait(place, server):
 
 
 def test_the_run_goes_on_with_what_there_is_when_the_time_is_over(place, server, monkeypatch):
-    monkeypatch.setattr("ingest.cli.commands.fetching.run.parse_duration", lambda text: 0.05)
+    monkeypatch.setattr("ingest.settings.arguments.parse_duration", lambda text: 0.05)
     done = place.here("run", "--wait", "6h", *SPAN)
     assert done.code == 0
     assert done.out.count("waiting for the file of 2025-03-07 (stocks-day) since ") >= 1

@@ -15,11 +15,12 @@ from yahoo_kit import NEW_YORK, Security, fresh_yfinance, past_sessions
 import ingest
 from ingest import events
 from ingest.cache.manifest import Manifest
-from ingest.cli.commands.reading.export import ExportQuery, export_command
+from ingest.cli.commands.reading.export import export_command
 from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import STOCKS_DAY
+from ingest.reading.export.query import ExportQuery
 
 __all__ = ["fresh_yfinance"]
 pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
@@ -234,7 +235,7 @@ def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     query, where = ExportQuery(list(FIVE), adjust="splits"), ("csv", tmp_path / "out", five.config())
     with pytest.raises(ActionsUnknown):
         export_command(query, *where)
-    assert export_command(replace(query, skip_unknown=True), *where) == 3
+    assert export_command(replace(query, errors="skip"), *where) == 3
     assert "left out because their splits and dividends are unknown: C" in capsys.readouterr().err
     assert len(list((tmp_path / "out").iterdir())) == 4
 

@@ -129,8 +129,9 @@ def export(
     config: Config = None,
 ) -> None:
     """Write the stored rows of tickers, one file each: as traded, or adjusted."""
-    from ingest.cli.commands.reading.export import ExportQuery, export_command
+    from ingest.cli.commands.reading.export import export_command
     from ingest.market.catalogue import interval_of
+    from ingest.reading.export.query import ExportQuery
 
     query = ExportQuery(
         tickers,
@@ -141,7 +142,7 @@ def export(
         market=dataset,
         interval=interval_of(dataset, interval),
         prepost=prepost,
-        skip_unknown=skip_unknown,
+        errors="skip" if skip_unknown else "raise",
     )
     raise typer.Exit(Deed(export_command(query, kind, out, config)))
 

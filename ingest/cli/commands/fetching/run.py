@@ -16,12 +16,12 @@ from ingest.cli.memory import keep_freed_memory
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
 from ingest.cli.rendering.hints import flag_named
-from ingest.errors import NotConfirmed, Stopped, UsageError
+from ingest.errors import NotConfirmed, Stopped
 from ingest.pipeline.dataset_run import preview
 from ingest.pipeline.run import Series, run
 from ingest.planning.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
-from ingest.settings.values import parse_duration
+from ingest.settings.arguments import parse_wait
 
 INTERRUPTED = 130
 NOTHING_LISTED = 3
@@ -31,7 +31,7 @@ def run_command(
     flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
 ) -> int:
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
-    wait_s = _seconds(flags.wait)
+    wait_s = parse_wait(flag_named("wait"), flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
     work = partial(_run_all, flags, datasets, chosen, wait_s)
     with choose_rendering(json, quiet) as rendering:
@@ -57,16 +57,6 @@ def _run_all(flags: Flags, datasets: Sequence[str], chosen: Settings, wait_s: in
         if request not in agreed:
             raise error
     return code
-
-
-def _seconds(wait: str | None) -> int:
-    if wait is None:
-        return 0
-    try:
-        return parse_duration(wait)
-    except ValueError as error:
-        told = "must be a duration in minutes, hours or days, such as 90m, 6h or 1d, of at most 30 days"
-        raise UsageError(f"{flag_named('wait')} {wait!r}: {told}") from error
 
 
 def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:

@@ -1,8 +1,6 @@
 """`ingest export`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import cast
 
@@ -13,63 +11,20 @@ from rich.console import Console
 from ingest import settings
 from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import asking_shown, warnings_told
-from ingest.errors import UsageError, printable
-from ingest.market.adjust import Adjust
-from ingest.market.catalogue import bars_of, named, of_tickers
-from ingest.market.datasets import Dataset
+from ingest.errors import printable
 from ingest.market.patterns import covered, meant, some
-from ingest.reading.adjusting.actions import Errors, HistoryQuery
-from ingest.reading.export import Exported, Format, export, formulas
-from ingest.reading.history import history
-from ingest.reading.resample import aggregate, bar_size
+from ingest.reading.export.files import Exported, Format, formulas, write_files
+from ingest.reading.export.query import ExportQuery, exported_rows
 
 _SHOWN = 40
 
 
-@dataclass(frozen=True, slots=True)
-class ExportQuery:
-    """Which rows to write: those of a window (both ends inclusive; None: all), in bars of an `interval`.
-
-    `market` names a dataset of the market; None takes it from the tickers' prefixes. Intraday bars outside regular
-    hours are included only with `prepost`. `skip_unknown` leaves out tickers that cannot be adjusted, with a warning.
-    """
-
-    tickers: Sequence[str]
-    start: date | None = None
-    end: date | None = None
-    adjust: Adjust = "none"
-    across_gaps: bool = False
-    market: str | None = None
-    interval: str = "1d"
-    prepost: bool = False
-    skip_unknown: bool = False
-
-    @property
-    def dataset(self) -> Dataset:
-        """The dataset whose bars these are built from. Raises UsageError if the tickers belong to several."""
-        if self.market:
-            return bars_of(named(self.market), self.interval)
-        return of_tickers(self.tickers, self.interval)
-
-    @property
-    def history(self) -> HistoryQuery:
-        """The query for the rows, before they are aggregated into bars."""
-        errors: Errors = "skip" if self.skip_unknown else "raise"
-        across = self.across_gaps
-        return HistoryQuery(self.tickers, self.start, self.end, self.adjust, across_gaps=across, errors=errors)
-
-
 def export_command(query: ExportQuery, kind: str, folder: Path, config: Path | None) -> int:
     """Write one file per ticker; returns the exit code, 3 if some have no rows. Raises IngestError."""
-    if kind not in ("csv", "parquet"):
-        raise UsageError(f"--format {kind!r}: csv or parquet")
-    size = None if query.interval == "1d" else bar_size(query.interval)
-    kept, chosen = query.dataset, settings.load(config)
+    chosen = settings.load(config)
     with warnings_told(), asking_shown() as told:
-        rows = history(chosen, kept, query.history, told)
-    if size:
-        rows = aggregate(rows, size, kept, query.prepost)
-    written = list(export(rows, query.tickers, folder, cast("Format", kind), query.interval))
+        rows = exported_rows(chosen, query, told)
+    written = write_files(rows, query.tickers, folder, cast("Format", kind), query.interval)
     _warn_of_formulas(rows)
     return _told(written, query.tickers)
 

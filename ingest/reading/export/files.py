@@ -1,11 +1,11 @@
-"""Exports stored rows: one CSV or Parquet file per ticker.
+"""Writes rows as one CSV or Parquet file per ticker.
 
 A kill leaves whole files, old or new, and perhaps `.AAPL_1d.csv.ingest-….tmp` beside them; the next export into the
 same folder removes it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -38,14 +38,16 @@ class Exported:
     rows: int
 
 
-def export(
+def write_files(
     rows: pl.DataFrame, tickers: Sequence[str], folder: Path, kind: Format, interval: str = "1d"
-) -> Iterator[Exported]:
+) -> tuple[Exported, ...]:
     """Write `AAPL_1d.csv` (or `.parquet`) for each ticker that has rows; existing files are replaced as a whole.
 
     Columns date, time (intraday bars only), open, high, low, close, volume, source. Raises NotFound if no ticker has
     rows, UsageError if the folder is a file, and CacheError if it cannot be written.
     """
+    if kind not in ("csv", "parquet"):
+        raise UsageError(f"format {kind!r}: csv or parquet")
     with durable.translated("look at", folder):
         is_file = opening.is_there(folder) and not opening.is_folder(folder)
     if is_file:
@@ -61,7 +63,7 @@ def export(
             path = folder / f"{file_stem(str(ticker))}_{interval}.{kind}"
             batch.put(path, _packed(frame, kind))
             written.append(Exported(str(ticker), path, frame.height))
-    yield from written
+    return tuple(written)
 
 
 def formulas(rows: pl.DataFrame) -> tuple[str, ...]:

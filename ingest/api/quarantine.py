@@ -1,0 +1,82 @@
+"""`ingest.quarantine`: files that were refused and kept, because they are unreadable or would remove many rows.
+
+ingest.quarantine.list()                  what is kept, and why it was refused
+ingest.quarantine.accept("2025-11-11")    apply the kept file, although it removes rows
+ingest.quarantine.retry()                 download refused files again
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from ingest import events, settings
+from ingest.cache.manifest.records import QuarantinedFile
+from ingest.maintenance import quarantine
+from ingest.maintenance.quarantine import Accepted
+from ingest.market.catalogue import STOCKS_DAY, named
+from ingest.market.windows import Window
+from ingest.pipeline import run as runs
+from ingest.planning.request import Flags, request_of
+from ingest.settings.arguments import parse_file, parse_sessions
+
+
+def list(config: Path | str | None = None, *, dataset: str = STOCKS_DAY.short) -> tuple[QuarantinedFile, ...]:
+    """The files in quarantine, oldest session first.
+
+    Each has `session`, `etag`, `size` (packed bytes; None if unknown), `at` (when it was refused: ISO 8601, UTC),
+    `reason`, `acceptable` (whether `accept` can apply it) and `held` (whether an older version is stored; it stays in
+    use). Raises UsageError and CacheError.
+    """
+    return tuple(quarantine.in_quarantine(settings.load(parse_file(config)), dataset=named(dataset)))
+
+
+def accept(
+    sessions: date | str | Iterable[date | str],
+    config: Path | str | None = None,
+    *,
+    dataset: str = STOCKS_DAY.short,
+) -> tuple[Accepted, ...]:
+    """Apply the kept bytes of these sessions, although they remove many rows; downloads nothing.
+
+    Returns what changed, for each session that was in quarantine: `session`, `went` (rows removed), `came` (rows added;
+    both None if the stored version was damaged) and `findings`. Sessions that are stored and no longer in quarantine
+    are done already, and are not in the result.
+
+    Raises UsageError if a session is neither, or its file cannot be read, and CacheError if its bytes are gone, before
+    anything is applied; CacheLocked during a run.
+    """
+    chosen, days = settings.load(parse_file(config)), parse_sessions("sessions", sessions)
+    if not days:
+        return ()
+    request = request_of(Flags(), chosen, events.ignore, named(dataset))
+    return tuple(quarantine.accept(chosen, request, days, _silent))
+
+
+def retry(
+    sessions: date | str | Iterable[date | str] = (),
+    config: Path | str | None = None,
+    *,
+    dataset: str = STOCKS_DAY.short,
+    on_event: events.Sink = events.ignore,
+) -> events.Finished | None:
+    """Download refused files again, of these sessions or all, and apply what can be read now.
+
+    Returns the run's summary; None if there was nothing to download. Works in a notebook. Raises UsageError for a
+    session that is neither stored nor in quarantine, and what `ingest.run` raises.
+    """
+    chosen, kind = settings.load(parse_file(config)), named(dataset)
+    days = parse_sessions("sessions", sessions)
+    wanted = frozenset(one.session for one in quarantine.waiting(chosen, days, kind))
+    if not wanted and not days:
+        return None
+    request = request_of(Flags(refresh=True), chosen, events.ignore, kind)
+    if not wanted:
+        quarantine.settle(chosen, request, _silent)
+        return None
+    window = Window(min(wanted), max(wanted))
+    return runs.run_sync(chosen, [replace(request, window=window, only=wanted)], on_event).only()
+
+
+def _silent(message: str) -> None:
+    """What is returned says it."""

@@ -1,0 +1,1 @@
+"""Exports: stored rows as files for other programs."""
