@@ -47,7 +47,8 @@ from ingest.planning.probing import current
 from ingest.planning.survey import Listing, asking, fetch_listing
 from ingest.settings import Settings
 from ingest.sources.base import RemoteObject
-from ingest.sources.massive.credentials import keys_file, odd_kind, open_to_others
+from ingest.sources.massive.credentials import odd_kind
+from ingest.sources.massive.origins import keys_place, open_to_others, origin_of
 from ingest.sources.resilient import ResilientSource
 
 _SKEW_S = 60
@@ -150,7 +151,7 @@ def _space(root: Path, health: str, little: int) -> Check:
 
 async def _source(settings: Settings, datasets: Sequence[Dataset], report: Report) -> None:
     """All checks that need the source, each as far as the ones before it passed."""
-    keys = f"[{settings.source.profile}] in {keys_file(settings.source.profile)}"
+    keys = keys_place(settings.source.profile)
     exposed = [_exposed(file, mode) for file, mode in open_to_others()]
     try:
         async with asking(settings, ignore, anyio.Event()) as source:
@@ -204,7 +205,8 @@ def _clock(skew: float | None) -> Check:
 
 
 def _first_aid(settings: Settings, error: SourceError) -> str:
-    kind = odd_kind(settings.source.profile)
+    keys = origin_of(settings.source.profile)
+    kind = odd_kind(keys.access_key) if keys else None
     if kind and not error.retryable:
         return kind
     if isinstance(error, Forbidden):

@@ -90,7 +90,8 @@ def _has_secret(value: Any, depth: int = 0) -> bool:
 def _keys_elsewhere(name: str, where: str) -> str:
     return (
         f"{name} does not belong here ({where}): keys go into ~/.aws/credentials (or the file that "
-        "AWS_SHARED_CREDENTIALS_FILE names), into the section that [source] profile names (default: [massive])"
+        "AWS_SHARED_CREDENTIALS_FILE names), into the section that [source] profile names (default: [massive]), or "
+        "into MASSIVE_S3_ACCESS_KEY and MASSIVE_S3_SECRET_KEY of the environment"
     )
 
 

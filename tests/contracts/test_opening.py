@@ -22,7 +22,7 @@ ELSEWHERE = {
     "maintenance/adopt/day_file.py": "other tools' files, with flags of its own",
     "market/calendars.py": "tables of the package",
     "settings/loading.py": "config.toml",
-    "sources/massive/credentials.py": "the keys' file",
+    "sources/massive/origins.py": "the keys' file",
 }
 
 

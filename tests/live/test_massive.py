@@ -17,7 +17,7 @@ from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
 from ingest.planning.survey import asking, fetch_listing
-from ingest.sources.massive.credentials import credentials_file
+from ingest.sources.massive.origins import credentials_file
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ingest.settings.notify import Notify
-from ingest.sources.massive.credentials import credentials_file, hidden
+from ingest.sources.massive.credentials import hidden
+from ingest.sources.massive.origins import credentials_file
 
 _NAMES = re.compile(r"secret|passw|token|api_?key|(^|_)key(_id)?$", re.IGNORECASE)
 """Variables, and entries of the file with the keys, whose value is a secret."""

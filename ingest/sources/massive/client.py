@@ -6,24 +6,22 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import unquote
 
-import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from botocore import exceptions as boto
 
 from ingest.errors import Disrupted, SourceRefused, UsageError
-from ingest.hints import call
 from ingest.settings import SourceSettings
 from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Write, etag_of, is_as_listed, looks_like_md5
 from ingest.sources.massive import ranges
-from ingest.sources.massive.credentials import credentials_file
 from ingest.sources.massive.direct import ObjectGetter
 from ingest.sources.massive.intermediaries import NOT_S3, closing_what_fails, know_who_answers
+from ingest.sources.massive.origins import credentials_file
 from ingest.sources.massive.s3_errors import ahead_of, answering, iso, status_of, translating
-from ingest.sources.massive.signing import TooSlow, signing_keys
-from ingest.sources.massive.transport import Models, Session, check_way
+from ingest.sources.massive.session import open_session
+from ingest.sources.massive.transport import check_way
 from ingest.sources.spool import ByteRange
 
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_RANGE = 400, 403, 404, 416
@@ -203,7 +201,7 @@ def _empty_may_be_read() -> Iterator[None]:
 async def connect(settings: SourceSettings, tuning: Tuning = DEFAULT) -> AsyncIterator[MassiveSource]:
     """Open one client for the run; raises UsageError if the profile, its keys or the route to the source is invalid."""
     check_way(settings.endpoint_url)
-    session, keys = await _session(settings)
+    session, keys = await open_session(settings)
     async with AsyncExitStack() as opened:
         try:
             client = await opened.enter_async_context(
@@ -253,49 +251,6 @@ def _config(settings: SourceSettings) -> AioConfig:
         s3={"addressing_style": "path"},
         signature_version="s3v4",
         parameter_validation=False,
-    )
-
-
-async def _session(settings: SourceSettings) -> tuple[Any, Any]:
-    core = Session(profile=settings.profile)
-    # A profile without keys is an error here: don't search for those of a cloud machine on its network.
-    core.set_config_variable("metadata_service_num_attempts", 0)
-    # Times stay text: dateutil, botocore's choice, takes a tenth of a request's time to parse two of them.
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
-    try:
-        core.register_component("data_loader", Models.of(core))
-        _ = core.trust  # whoever supplies keys must be verified, too
-        keys = await signing_keys(core, settings.keys_timeout_s)
-    except TooSlow:
-        raise UsageError(
-            f"the keys of [{settings.profile}] did not arrive within {settings.keys_timeout_s:g} s from the program "
-            "(credential_process) or the service that the profile names: run it by itself to see why, or raise "
-            "[source] keys_timeout_s"
-        ) from None
-    except (boto.ProfileNotFound, boto.PartialCredentialsError) as error:
-        raise _no_keys(settings.profile) from error
-    except boto.CredentialRetrievalError as error:  # botocore's message repeats what a program printed: possibly keys
-        who = {"custom-process": "the program that credential_process names fails; run it by itself to see why"}
-        why = who.get(error.kwargs["provider"], "the service that the profile names does not return them")
-        raise UsageError(
-            f"the keys of [{settings.profile}] cannot be read: {why}, or see {credentials_file()}"
-        ) from None
-    except (boto.BotoCoreError, boto.ClientError, OSError, ValueError, RuntimeError, KeyError, EOFError) as error:
-        raise UsageError(
-            f"the keys of [{settings.profile}] cannot be read: {error}; see {credentials_file()}"
-        ) from error
-    if keys is None:
-        raise _no_keys(settings.profile)
-    return aioboto3.Session(botocore_session=core), keys
-
-
-def _no_keys(profile: str) -> UsageError:
-    return UsageError(
-        f"no keys under [{profile}] in {credentials_file()}. "
-        "Write the S3 keys of your Massive dashboard there:\n"
-        f"  [{profile}]\n  aws_access_key_id = YOUR_ACCESS_KEY\n  aws_secret_access_key = YOUR_SECRET_KEY\n"
-        "or name another profile in [source] profile",
-        call("demo", "to try it without keys"),
     )
 
 

@@ -1,11 +1,7 @@
-"""Where the keys are stored, whether they look like flat-file keys, and how they are kept out of messages."""
+"""How keys are kept out of messages, and which shapes of keys are not those of flat files."""
 
-import configparser
-import os
 import re
-import stat
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 _ODD: Mapping[str, str] = {
@@ -17,9 +13,6 @@ _ODD: Mapping[str, str] = {
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}|Signature=[0-9a-fA-F]+|Credential=[^\s,<&]+|AWS4-HMAC-SHA256[^<\r\n]*")
 """The signature of a request; S3 repeats it in its answer if it is wrong."""
-
-_OTHERS = 0o066
-"""Mode bits that let others than the owner read or write a file."""
 
 _HIDDEN = "(not shown)"
 _SHORTEST = 8
@@ -45,59 +38,6 @@ def _spellings(char: str) -> str:
     return rf"(?:\\?{re.escape(char)}|%{ord(char):02x}|&#{ord(char)};|&#x{ord(char):x};)"
 
 
-def credentials_file() -> Path:
-    """The file from which botocore first reads the keys of profiles; keys should be written to it."""
-    return _expanded("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
-
-
-def _config_file() -> Path:
-    return _expanded("AWS_CONFIG_FILE", "~/.aws/config")
-
-
-def _expanded(variable: str, default: str) -> Path:
-    named = Path(os.environ.get(variable) or default)
-    try:
-        return named.expanduser()
-    except RuntimeError:  # the home folder of a user who does not exist
-        return named
-
-
-def keys_file(profile: str) -> Path:
-    """The file that says where a profile's keys are, whether it has the keys or names a program that supplies them."""
-    if not _section(credentials_file(), profile) and _section(_config_file(), f"profile {profile}"):
-        return _config_file()
-    return credentials_file()
-
-
-def open_to_others() -> Sequence[tuple[Path, int]]:
-    """Files with keys that other users may read or change, each with its mode; none on Windows, which has no modes."""
-    modes = [(file, _mode(file)) for file in (credentials_file(), _config_file()) if _has_keys(file)]
-    return [(file, mode) for file, mode in modes if mode & _OTHERS and os.name != "nt"]
-
-
-def _mode(file: Path) -> int:
-    return stat.S_IMODE(file.stat().st_mode)
-
-
-def _has_keys(file: Path) -> bool:
-    try:
-        return b"aws_secret_access_key" in file.read_bytes()
-    except OSError:
-        return False
-
-
-def odd_kind(profile: str) -> str | None:
-    """What a profile's access key looks like, if it is not a flat-file key; the key itself is never shown."""
-    section = _section(credentials_file(), profile) or _section(_config_file(), f"profile {profile}")
-    key = section.get("aws_access_key_id", "")
-    return next((advice for shape, advice in _ODD.items() if re.fullmatch(shape, key)), None)
-
-
-def _section(file: Path, name: str) -> Mapping[str, str]:
-    """A section of an INI file; empty if there is none, or the file cannot be read."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read(file, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError, OSError):
-        return {}
-    return dict(parser[name]) if parser.has_section(name) else {}
+def odd_kind(access_key: str) -> str | None:
+    """What an access key looks like, if it is not a flat-file key; the key itself is never shown."""
+    return next((advice for shape, advice in _ODD.items() if re.fullmatch(shape, access_key)), None)

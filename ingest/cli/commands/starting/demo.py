@@ -36,6 +36,7 @@ from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS
 from ingest.market.windows import first_day
 from ingest.planning.request import Flags, request_of
 from ingest.settings import Settings
+from ingest.sources.massive.origins import OWN_VARIABLES
 
 FORBIDDEN = 5
 """Newest sessions that the demo's keys may list but not read, as with a subscription to delayed data."""
@@ -125,6 +126,8 @@ def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> i
             f"{_forbidden(parts)}, as a subscription with delayed data would.\n"
         )
         os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
+        for name in OWN_VARIABLES:  # the user's own keys are not for this server
+            os.environ.pop(name, None)
         code = _twice(console, source, folder, parts)
     for part in parts:
         _nothing_happened(folder, part)
