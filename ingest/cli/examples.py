@@ -115,7 +115,7 @@ EXITS = {
     "run": {
         0: "complete",
         2: "wrong flag or setting",
-        3: "some sessions failed",
+        3: "some sessions failed or are in quarantine",
         4: "the source is down or refuses the keys",
         5: "the cache cannot be written",
         6: "another run is in progress",

@@ -159,7 +159,12 @@ def _quarantined(refused: Refused, cache: Cache) -> events.Quarantined:
     held, path = refused.job.decision.held, str(quarantine.file_of(cache, refused.job.session))
     dismissed = held.dismissed and held.quarantined == refused.body.etag
     return events.Quarantined(
-        refused.job.session, refused.reason, path, refused.acceptable, cache.dataset.short, dismissed
+        session=refused.job.session,
+        reason=refused.reason,
+        path=path,
+        acceptable=refused.acceptable,
+        dataset=cache.dataset.short,
+        dismissed=dismissed,
     )
 
 

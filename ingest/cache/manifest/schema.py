@@ -300,7 +300,17 @@ ALTER TABLE events RENAME TO actions;
 _DISMISSED = "ALTER TABLE quarantine ADD COLUMN dismissed TEXT;"  # when somebody dismissed these bytes
 
 MIGRATIONS = (
-    *(_FIRST, _PERMISSION, _QUOTES, _TRUST, _MONTHS, _PATTERNS, _BY_SESSION, _SOURCE, _EVENTS, _FORMAT, _ODD),
+    _FIRST,
+    _PERMISSION,
+    _QUOTES,
+    _TRUST,
+    _MONTHS,
+    _PATTERNS,
+    _BY_SESSION,
+    _SOURCE,
+    _EVENTS,
+    _FORMAT,
+    _ODD,
     _DISMISSED,
 )
 

@@ -109,13 +109,15 @@ class Lines:
 
 
 class Quiet:
-    """Only warnings."""
+    """Only warnings, and why a run did not end with 0."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def event(self, event: events.Event) -> None:
-        """Write the event if it is a warning."""
+        """Write the event if it is a warning, or the end of a run that did not end with 0."""
+        if isinstance(event, events.Finished) and (why := words.why_not_0(event)):
+            self._out.write(f"{why}\n")
         if (alarm := words.warning(event)) and not isinstance(event, events.ConcurrencyChanged):
             self._out.write(f"{alarm}\n")
 

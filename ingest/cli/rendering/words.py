@@ -114,6 +114,17 @@ def outcome(done: events.Finished) -> str:
     return "Ended early: what was committed stays. Run again to continue."
 
 
+def why_not_0(done: events.Finished) -> str:
+    """Why a run did not end with 0, in one line; empty if it did, or if an error that ended it says why."""
+    if done.interrupted:
+        return f"{_short(done.dataset)}: {outcome(done)}"
+    if done.exit_code != 3:
+        return ""
+    causes = {name: getattr(done, name) for name in ("failed", "quarantined", "damaged")}
+    told = [f"{counted(n, 'session')} {_MEANING[name]}" for name, n in causes.items() if n]
+    return f"{_short(done.dataset)}: ended with 3: {'; '.join(told) or 'the source lists no file of this dataset'}"
+
+
 def awaiting(event: events.Awaiting) -> str:
     """What a run waits for, since when, and when it looks next; times are local."""
     what = f"the file of {event.session} ({_short(event.dataset)})"

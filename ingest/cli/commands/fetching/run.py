@@ -2,14 +2,15 @@
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from ingest import settings
+from ingest import events, settings
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
 from ingest.cli.memory import keep_freed_memory
@@ -25,6 +26,7 @@ from ingest.settings.arguments import parse_wait
 
 INTERRUPTED = 130
 NOTHING_LISTED = 3
+_INTERRUPTED = events.Notice("interrupted: what was committed stays. Run again to continue", "warning")
 
 
 def run_command(
@@ -34,7 +36,7 @@ def run_command(
     wait_s = parse_wait(flag_named("wait"), flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
     work = partial(_run_all, flags, datasets, chosen, wait_s)
-    with choose_rendering(json, quiet) as rendering:
+    with choose_rendering(json, quiet) as rendering, _interruption_told(rendering):
         if dry_run:
             return _preview(chosen, requests_of(flags, chosen, datasets_asked(datasets, chosen)), rendering)
         if not chosen.notify.wanted:
@@ -57,6 +59,16 @@ def _run_all(flags: Flags, datasets: Sequence[str], chosen: Settings, wait_s: in
         if request not in agreed:
             raise error
     return code
+
+
+@contextmanager
+def _interruption_told(rendering: Rendering) -> Iterator[None]:
+    """Say so if Ctrl-C ends a preview."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        rendering.event(_INTERRUPTED)
+        raise
 
 
 def _preview(chosen: Settings, requests: Sequence[Request], rendering: Rendering) -> int:
@@ -85,9 +97,12 @@ def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering, wa
     tune_process()
     work = partial(run, within_limits(chosen), requests, rendering.event, wait_s=wait_s)
     try:
-        return anyio.run(interruptible, work)
+        done = anyio.run(interruptible, work)
     except Stopped:
-        return None
+        done = None
+    if done is None:
+        rendering.event(_INTERRUPTED)
+    return done
 
 
 def tune_process() -> None:
