@@ -4,6 +4,7 @@ ingest.run(months=24)                                    download what is new, s
 ingest.status()                                          what is stored
 ingest.get_smart_data("AAPL", data_source="massive")     one ticker, like yfinance (pandas)
 ingest.history(["AAPL", "MSFT"], adjust="all")           stored rows of some tickers (polars)
+ingest.panel(["AAPL", "MSFT"], "close", adjust="all")    dates × tickers (pandas)
 ingest.day("2025-11-11")                                 all tickers of a session (polars)
 ingest.scan("2025-01-01")                                all stored files, lazily (polars)
 ingest.corrections("AAPL")                               what republished files changed (polars)
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ingest.api import quarantine, track
     from ingest.api.downloads import run
     from ingest.api.exports import export
-    from ingest.api.prices import get_smart_data
+    from ingest.api.prices import get_smart_data, panel
     from ingest.api.rows import day, history, scan
     from ingest.api.source import check, list_files
     from ingest.api.state import corrections, findings, status, verify
@@ -38,6 +39,7 @@ __all__ = [
     "get_smart_data",
     "history",
     "list_files",
+    "panel",
     "quarantine",
     "run",
     "scan",
@@ -51,7 +53,7 @@ if not TYPE_CHECKING:  # a checker that saw this would accept any name
     _MODULES = {
         "downloads": ("run",),
         "exports": ("export",),
-        "prices": ("get_smart_data",),
+        "prices": ("get_smart_data", "panel"),
         "rows": ("day", "history", "scan"),
         "source": ("check", "list_files"),
         "state": ("corrections", "findings", "status", "verify"),

@@ -48,10 +48,10 @@ def export(
     """
     from ingest.market.catalogue import interval_of
     from ingest.reading.export.files import write_files
-    from ingest.reading.export.query import ExportQuery, exported_rows
+    from ingest.reading.selection import Selection, selected_rows
 
     wanted, window = arguments.parse_tickers("tickers", tickers), parse_days(start, end)
-    query = ExportQuery(
+    query = Selection(
         wanted,
         *window,
         adjust=adjust,
@@ -62,5 +62,5 @@ def export(
         errors=errors,
         fetch=fetch,
     )
-    rows = exported_rows(settings.load(parse_file(config)), query, on_event)
+    rows = selected_rows(settings.load(parse_file(config)), query, on_event)
     return write_files(rows, wanted, Path(out), format, query.interval)

@@ -1,17 +1,21 @@
-"""Prices in the shape that yfinance gives them."""
+"""Prices in pandas: of one ticker as yfinance gives them, of many side by side."""
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ingest import settings
+from ingest import events, settings
 from ingest.errors import UsageError
 from ingest.market.catalogue import bars_of, days_of, named, of_ticker
 from ingest.settings import arguments
-from ingest.settings.arguments import parse_days, parse_file
+from ingest.settings.arguments import parse_days, parse_file, parse_names
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ingest.market.adjust import Adjust
+    from ingest.reading.adjusting.actions import Errors
 
 
 def get_smart_data(
@@ -88,3 +92,58 @@ def get_smart_data(
     )
     bring(chosen, query)
     return massive_frame(chosen, query)
+
+
+def panel(
+    tickers: str | Iterable[str],
+    columns: str | Iterable[str] = "close",
+    start: date | str | None = None,
+    end: date | str | None = None,
+    adjust: "Adjust" = "none",
+    fetch: bool = True,
+    across_seams: bool = False,
+    config: Path | str | None = None,
+    dataset: str | None = None,
+    *,
+    interval: str | None = None,
+    prepost: bool = False,
+    errors: "Errors" = "raise",
+    on_event: events.Sink = events.ignore,
+) -> "pd.DataFrame":
+    """Stored rows of many tickers side by side: dates × tickers, for one column or several.
+
+    One column, such as "close", returns a frame with a column for each ticker (`columns.name` is "ticker"). Several, as
+    a list, return pairs of (column, ticker), so that `panel(tickers, ["close", "volume"])["close"]` is the first alone.
+    Columns are those of `history`: open, high, low, close, volume, transactions, source. Tickers come in the order in
+    which you name them, those of a pattern in alphabetical order.
+
+    The index `Date` is without time zone, like that of `yfinance.download`, and ascending; it has each date on which
+    one of the tickers has a row. The index `Datetime` of intraday bars is in New York (forex and crypto: UTC). Numbers
+    are float64; what has no row is NaN, and so is every value of a ticker without data, which a warning names.
+
+    Prices are in dollars as traded or, with `adjust` "splits" or "all", per share of today, and volume is in shares,
+    adjusted only for splits: `adjust`, `fetch`, `across_seams`, `errors` and `on_event` are as in `history`. `dataset`
+    names the market (by its day or minute bars); by default the tickers' prefixes decide. `interval` and `prepost` are
+    as in `export`. Needs no pyarrow. Raises and warns as `history`.
+    """
+    from ingest.market.catalogue import interval_of
+    from ingest.market.row_kinds import made_of
+    from ingest.reading.panel import checked_values, panels, side_by_side
+    from ingest.reading.selection import Selection, selected_rows
+
+    names = checked_values(parse_names("columns", columns))
+    query = Selection(
+        arguments.parse_tickers("tickers", tickers),
+        *parse_days(start, end),
+        adjust=adjust,
+        across_gaps=across_seams,
+        market=dataset,
+        interval=interval_of(dataset, interval),
+        prepost=prepost,
+        errors=errors,
+        fetch=fetch,
+        columns=names,
+    )
+    rows = selected_rows(settings.load(parse_file(config)), query, on_event)
+    found = panels(rows, query.tickers, made_of(query.interval))
+    return found[names[0]] if isinstance(columns, str) else side_by_side(found)

@@ -9,6 +9,8 @@ version: str = ingest.__version__
 closes: pl.DataFrame = ingest.history(["AAPL", "MSFT"], adjust="all", columns=["ticker", "date", "close"])
 prices: pd.DataFrame = ingest.get_smart_data("AAPL", "6mo", data_source="massive")
 seconds: float = ingest.run(months=6, tickers=["AAPL", "MSFT"]).seconds
+wide: pd.DataFrame = ingest.panel(["AAPL", "MSFT"], "close", adjust="all")
+pairs: pd.DataFrame = ingest.panel("X:*-USD", ["close", "volume"], interval="1h")
 waited: float = ingest.run(wait="6h").seconds
 ready: bool = all(one.passed for one in ingest.check())
 permitted: pl.Series = ingest.list_files(months=1)["permitted"]

@@ -20,7 +20,7 @@ from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.reading.export.query import ExportQuery
+from ingest.reading.selection import Selection
 
 __all__ = ["fresh_yfinance"]
 pytestmark = pytest.mark.usefixtures("fresh_yfinance", "loopback_keys")
@@ -232,7 +232,7 @@ def test_each_ticker_is_requested_once_and_reported(five):
 def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
-    query, where = ExportQuery(list(FIVE), adjust="splits"), ("csv", tmp_path / "out", five.config())
+    query, where = Selection(list(FIVE), adjust="splits"), ("csv", tmp_path / "out", five.config())
     with pytest.raises(ActionsUnknown):
         export_command(query, *where)
     assert export_command(replace(query, errors="skip"), *where) == 3

@@ -131,9 +131,9 @@ def export(
     """Write the stored rows of tickers, one file each: as traded, or adjusted."""
     from ingest.cli.commands.reading.export import export_command
     from ingest.market.catalogue import interval_of
-    from ingest.reading.export.query import ExportQuery
+    from ingest.reading.selection import Selection
 
-    query = ExportQuery(
+    query = Selection(
         tickers,
         start.date() if start else None,
         end.date() if end else None,

@@ -14,16 +14,16 @@ from ingest.cli.warnings import asking_shown, warnings_told
 from ingest.errors import printable
 from ingest.market.patterns import covered, meant, some
 from ingest.reading.export.files import Exported, Format, formulas, write_files
-from ingest.reading.export.query import ExportQuery, exported_rows
+from ingest.reading.selection import Selection, selected_rows
 
 _SHOWN = 40
 
 
-def export_command(query: ExportQuery, kind: str, folder: Path, config: Path | None) -> int:
+def export_command(query: Selection, kind: str, folder: Path, config: Path | None) -> int:
     """Write one file per ticker; returns the exit code, 3 if some have no rows. Raises IngestError."""
     chosen = settings.load(config)
     with warnings_told(), asking_shown() as told:
-        rows = exported_rows(chosen, query, told)
+        rows = selected_rows(chosen, query, told)
     written = write_files(rows, query.tickers, folder, cast("Format", kind), query.interval)
     _warn_of_formulas(rows)
     return _told(written, query.tickers)

@@ -1,4 +1,4 @@
-"""What an export writes: which rows, in which bars."""
+"""Rows of several tickers for an export or a panel: which ones, in which bars."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ from ingest.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class ExportQuery:
-    """Which rows to write: those of a window (both ends inclusive; None: all), in bars of an `interval`.
+class Selection:
+    """Rows of a window (both ends inclusive; None: all), in bars of an `interval`.
 
     `market` names a dataset of the market; None takes it from the tickers' prefixes. Intraday bars outside regular
     hours are included only with `prepost`. With `errors` "skip", tickers that cannot be adjusted are left out, with a
-    warning. Without `fetch` Yahoo is not asked for splits and dividends.
+    warning. Without `fetch` Yahoo is not asked for splits and dividends. `columns` are those beside ticker, date and,
+    for intraday bars, time; None: those of `history`.
     """
 
     tickers: Sequence[str]
@@ -35,6 +36,7 @@ class ExportQuery:
     prepost: bool = False
     errors: Errors = "raise"
     fetch: bool = True
+    columns: Sequence[str] | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -51,14 +53,22 @@ class ExportQuery:
             self.start,
             self.end,
             self.adjust,
+            columns=self._columns,
             fetch=self.fetch,
             across_gaps=self.across_gaps,
             errors=self.errors,
         )
 
+    @property
+    def _columns(self) -> Sequence[str] | None:
+        if self.columns is None:
+            return None
+        axes = dict.fromkeys((*self.dataset.kind.order, "date"))
+        return [*axes, *self.columns]
 
-def exported_rows(settings: Settings, query: ExportQuery, on_event: events.Sink) -> pl.DataFrame:
-    """The rows to write. Raises IngestError, and warns as `history` does."""
+
+def selected_rows(settings: Settings, query: Selection, on_event: events.Sink) -> pl.DataFrame:
+    """The rows, sorted by ticker and time. Raises IngestError, and warns as `history` does."""
     size = None if query.interval == "1d" else bar_size(query.interval)
     dataset = query.dataset
     rows = history(settings, dataset, query.history, on_event)
