@@ -68,13 +68,15 @@ class Flags:
     fallback: bool = True
     accept: bool = False
     wait: str | None = None
+    log_file: Path | None = None
+    metrics_file: Path | None = None
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Those that override a setting, by section and name."""
         return {
             "source": {"concurrency": self.concurrency},
             "archive": {"save_others": self.save_others},
-            "run": {"months": self.months},
+            "run": {"months": self.months, "log_file": self.log_file, "metrics_file": self.metrics_file},
         }
 
 

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,14 @@ def _anchored(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
             },
         }
     )
-    anchored = settings.model_copy(update={"cache": cache, "tracked": tracked})
+    run = settings.run.model_copy(update=dict(_run_files(settings, layers)))
+    anchored = settings.model_copy(update={"cache": cache, "tracked": tracked, "run": run})
     anchored._layers = layers
     return anchored
+
+
+def _run_files(settings: Settings, layers: tuple[Layer, ...]) -> Iterator[tuple[str, str]]:
+    for name in ("log_file", "metrics_file"):
+        if file := getattr(settings.run, name):
+            layer = layer_of(layers, "run", name)
+            yield name, str(place(layer.folder if layer else Path(), Path(file)))

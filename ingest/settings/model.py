@@ -24,6 +24,7 @@ from ingest.settings.values import (
     Bytes,
     DatasetName,
     File,
+    FileOrNone,
     Profile,
     Region,
     Seconds,
@@ -40,6 +41,7 @@ FILE_NAME = "config.toml"
 FILE_VARIABLE = "INGEST_CONFIG"
 
 _MIB = 1 << 20
+_LOG_SIZE = 'a number of bytes or a size such as "10 MiB", up to 1 TiB; 0 for no limit'
 _SIZE = 'a number of bytes or a size such as "64 MiB", 1 MiB to 1 TiB'
 
 
@@ -169,6 +171,10 @@ class Run(Section):
         default=(STOCKS_DAY.short,),
         description='a list of datasets, such as ["stocks-day", "crypto-day"]',
     )
+
+    log_file: FileOrNone = Field(default="", description='the name of a file; or ""')
+    max_log_bytes: Bytes = Field(default=0, ge=0, le=_MIB << 20, description=_LOG_SIZE)
+    metrics_file: FileOrNone = Field(default="", description='the name of a file; or ""')
 
     @field_validator("datasets")
     @classmethod

@@ -65,6 +65,10 @@ def _path(value: Any) -> Any:
         raise ValueError("the home folder is not known") from error
 
 
+def _file_name(value: Any) -> Any:
+    return str(_path(value)) if isinstance(value, str | Path) and str(value) else value
+
+
 def split_url(url: str) -> SplitResult:
     """The parts of a URL; raises ValueError if it has characters that do not belong in one."""
     # urlsplit drops tabs and line ends silently, so check for them first.
@@ -124,6 +128,7 @@ Whole = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, BeforeValidator(_no_bool)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 File = Annotated[Path, BeforeValidator(_path)]
+FileOrNone = Annotated[str, BeforeValidator(_file_name)]
 Url = Annotated[str, AfterValidator(_endpoint)]
 SourceName = Annotated[str, StringConstraints(max_length=500), AfterValidator(_named_source)]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]

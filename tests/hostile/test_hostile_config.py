@@ -60,6 +60,10 @@ WRONG = {
 }
 TAKEN = {
     ("a number", "timeout_s"),
+    ("a text", "log_file"),
+    ("a text", "metrics_file"),
+    ("an empty text", "log_file"),
+    ("an empty text", "metrics_file"),
     ("a text", "on_failure"),
     ("an empty text", "ping_url"),
     ("an empty text", "on_failure"),
@@ -98,7 +102,16 @@ def test_nor_is_there_a_trace_for_one_in_the_environment(section, name, value, m
     except UsageError as error:
         assert variable(section, name) in str(error)  # noqa: PT017 - a folder may have an odd name
     else:
-        assert name in ("root", "tracked_dir", "archive_dir", "profile", "same_as", "on_failure")
+        assert name in (
+            "root",
+            "tracked_dir",
+            "archive_dir",
+            "profile",
+            "same_as",
+            "on_failure",
+            "log_file",
+            "metrics_file",
+        )
 
 
 GOOD = "[run]\nmonths = 3 # für drei Monate\n"

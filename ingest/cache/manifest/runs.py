@@ -12,6 +12,8 @@ from ingest.cache.manifest.integrity.tables import columns
 from ingest.market.permission import Permission
 
 _RUN = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
+_DEEDS = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
+_ARE_RUNS = f"coalesce({_DEEDS}) IS NULL"
 _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 
 
@@ -50,12 +52,18 @@ class RunLog:
         return self._newest((*_RUN, "summary"), count)
 
     def _newest(self, names: Sequence[str], count: int) -> list[dict[str, Any]]:
-        others = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
-        are_runs = f"coalesce({others}) IS NULL"
-        query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? AND {are_runs} ORDER BY run DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT {', '.join(names)} FROM runs WHERE dataset = ? AND {_ARE_RUNS} ORDER BY run DESC LIMIT ?"  # noqa: S608
         rows = self.database.typed(columns("runs", *names), query, count)
         told = ((str(value) if isinstance(value, date) else value for value in row) for row in rows)
         return [dict(zip(names, row, strict=True)) for row in told]
+
+    def succeeded_at(self) -> str | None:
+        """When the newest run with exit code 0 ended (ISO 8601, UTC); None without one."""
+        query = (
+            f"SELECT finished_at FROM runs WHERE dataset = ? AND exit_code = 0 AND {_ARE_RUNS} "  # noqa: S608
+            "ORDER BY run DESC LIMIT 1"
+        )
+        return next((at for (at,) in self.database.typed(columns("runs", "finished_at"), query)), None)
 
     def looked_for(self, first: date, last: date, since: datetime) -> bool:
         """Whether a run that ended after `since` (UTC) looked for all files from `first` to `last`, both inclusive.

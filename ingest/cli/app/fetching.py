@@ -96,6 +96,18 @@ def run(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print only warnings and errors.")
     ] = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=OUTPUT, help="Append all that is said, with UTC times, to FILE."),
+    ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="Replace FILE by numbers for Prometheus when the run has ended.",
+        ),
+    ] = None,
 ) -> None:
     """Download what is new, split it into both tiers, and skip what is done.
 
@@ -121,6 +133,8 @@ def run(
         fallback=fallback,
         accept=accept,
         wait=wait,
+        log_file=log_file,
+        metrics_file=metrics_file,
     )
     code = run_command(flags, dataset or [], config, dry_run=dry_run, json=json, quiet=quiet)
     raise typer.Exit(code if dry_run else Deed(code))

@@ -1,10 +1,13 @@
 """A run that nobody watches: what it says is kept, and others are told how it ended. Its exit code stays what it is."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC
+from os import getpid
 
-from ingest.cli.nightly.ending import Ending, Tail, explained, summary_of
+from ingest.cli.nightly.ending import BUSY, Ending, Tail, explained, summary_of
+from ingest.cli.nightly.log_file import LogFile, appending
+from ingest.cli.nightly.metrics import Metrics
 from ingest.cli.nightly.notifying import Notifier
 from ingest.cli.nightly.secrets import scrubbed, secrets_near
 from ingest.cli.rendering.base import Rendering
@@ -14,26 +17,32 @@ from ingest.events import Notice
 from ingest.settings import Settings
 
 
-def watched(chosen: Settings, rendering: Rendering, work: Callable[[Rendering], int]) -> int:
-    """Do the work, which shows its events; tell others how it ended. Returns its exit code, or raises its error."""
-    return _Watch(chosen, rendering).over(work)
+def watched(chosen: Settings, datasets: Sequence[str], rendering: Rendering, work: Callable[[Rendering], int]) -> int:
+    """Do the work, which shows its events; tell others how it ended. Returns its exit code, or raises its error.
+
+    Raises UsageError or CacheError before it begins if one of the files cannot be used; others are told of that, too.
+    """
+    with ExitStack() as stack:
+        return _Watch(chosen, datasets, rendering, stack).over(work)
 
 
 class _Watch:
-    def __init__(self, chosen: Settings, rendering: Rendering) -> None:
-        self._chosen = chosen
+    def __init__(self, chosen: Settings, datasets: Sequence[str], rendering: Rendering, files: ExitStack) -> None:
+        self._chosen, self._datasets, self._rendering, self._files = chosen, datasets, rendering, files
         self._tail = Tail()
         self._notifier = Notifier(chosen.notify)
-        self._lines = Lines(self._tail, UTC)
-        self._shown = Several(rendering, self._lines, self._notifier)
+        self._lines = [Lines(self._tail, UTC)]
+        self._log: LogFile | None = None
+        self._metrics: Metrics | None = None
 
     def over(self, work: Callable[[Rendering], int]) -> int:
         """Do the work. Ctrl-C during the messages that follow it leaves them."""
         try:
-            code = work(self._shown)
+            self._open()
+            code = work(self._shown())
         except BaseException as error:
             code, words = explained(error)
-            self._lines.say(words)
+            self._say(words)
             with suppress(KeyboardInterrupt):
                 self._ended(code)
             raise
@@ -41,8 +50,37 @@ class _Watch:
             self._ended(code)
         return code
 
+    def _open(self) -> None:
+        """Open the files, before there is anything to write."""
+        run = self._chosen.run
+        if run.log_file:
+            self._log = self._files.enter_context(appending(run.log_file, run.max_log_bytes))
+            self._lines.append(Lines(self._log, UTC))
+        self._say(f"ingest run begins, process {getpid()}")
+        if run.metrics_file:
+            self._metrics = Metrics(run.metrics_file, self._chosen, self._datasets)
+
+    def _shown(self) -> Rendering:
+        metrics = [self._metrics] if self._metrics else []
+        return Several(self._rendering, *self._lines, self._notifier, *metrics)
+
+    def _say(self, words: str) -> None:
+        for one in self._lines:
+            one.say(words)
+
     def _ended(self, code: int) -> None:
         secrets = secrets_near(self._chosen.notify)
         ending = Ending(code, summary_of(code), scrubbed(self._tail.text(), secrets))
-        for problem in self._notifier.tell(ending):
-            self._shown.event(Notice(f"{scrubbed(problem, secrets)}; the run itself is not affected", "warning"))
+        shown = self._shown()
+        for problem in self._problems(ending):
+            shown.event(Notice(f"{scrubbed(problem, secrets)}; the run itself is not affected", "warning"))
+        self._say(ending.summary)
+
+    def _problems(self, ending: Ending) -> Iterator[str]:
+        """Write and send everything; what went wrong."""
+        if self._metrics and ending.code != BUSY and (problem := self._metrics.write(ending.code)):
+            yield problem
+        if self._chosen.notify.wanted:
+            yield from self._notifier.tell(ending)
+        if self._log and self._log.problem:
+            yield self._log.problem

@@ -102,9 +102,9 @@ class Lines:
         self.say(words.outcome(done))
 
     def say(self, text: str) -> None:
-        """Write a line."""
+        """Write a message; each of its lines gets the time."""
         stamp = datetime.now().astimezone(self._zone).isoformat(timespec="seconds")
-        self._out.write(f"{stamp} {text}\n")
+        self._out.write("".join(f"{stamp} {line}\n" for line in text.splitlines()))
         self._out.flush()
 
 

@@ -39,11 +39,11 @@ def run_command(
     with choose_rendering(json, quiet) as rendering, _interruption_told(rendering):
         if dry_run:
             return _preview(chosen, requests_of(flags, chosen, datasets_asked(datasets, chosen)), rendering)
-        if not chosen.notify.wanted:
+        if not (chosen.notify.wanted or chosen.run.log_file or chosen.run.metrics_file):
             return work(rendering)
         from ingest.cli.nightly.watching import watched  # a run that nobody is told of need not import it
 
-        return watched(chosen, rendering, work)
+        return watched(chosen, datasets, rendering, work)
 
 
 def _run_all(flags: Flags, datasets: Sequence[str], chosen: Settings, wait_s: int, rendering: Rendering) -> int:
