@@ -20,14 +20,13 @@ TRACKED = ("AAPL", "BRK.B", "MSFT", "SPY")
 
 
 def _securities() -> dict[str, Security]:
-    """AAPL splits four for one; three of them pay dividends; THIN does not trade every day."""
+    """AAPL splits four for one; three of them pay dividends; BRK.B does not trade on two days."""
     paid = dict.fromkeys(DAYS[20::63], 0.25)
     every = {
         "AAPL": Security(walk(DAYS, 800.0, 50_000, {SPLIT: (4, 1)}), {SPLIT: (4, 1)}, dict(paid)),
         "MSFT": Security(walk(DAYS, 400.0, 40_000), {}, dict(paid)),
         "SPY": Security(walk(DAYS, 600.0, 90_000, step=0.83), {}, dict(paid)),
-        "BRK.B": Security(walk(DAYS, 500.0, 20_000)),
-        "THIN": Security(walk(DAYS[::3], 20.0, 100)),
+        "BRK.B": Security(walk([*DAYS[:200], *DAYS[202:]], 500.0, 20_000)),
     }
     for one in every.values():  # as the vendor writes volumes since February 2026
         one.bars = {day: (*bar[:4], bar[4] + 0.25) for day, bar in one.bars.items()}

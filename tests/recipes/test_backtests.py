@@ -8,6 +8,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
+import ingest
+
 pytestmark = [
     pytest.mark.recipes,
     pytest.mark.filterwarnings("ignore"),  # theirs, of pandas and matplotlib
@@ -58,6 +60,29 @@ def test_quantstats_reports_total_returns_beside_a_benchmark(recipe):
 def test_mplfinance_draws_candles(recipe):
     recipe.run()
     assert Path("AAPL.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.recipe_of("zipline")
+def test_zipline_ingests_tickers_with_dots_and_holes_and_pays_dividends(recipe, monkeypatch, tmp_path):
+    pytest.importorskip("zipline")
+    monkeypatch.setenv("ZIPLINE_ROOT", str(tmp_path / "zipline-root"))
+    names = recipe.run()
+    from zipline.data import bundles
+
+    bundle = bundles.load("massive")
+    assets = {asset.symbol: asset for asset in bundle.asset_finder.retrieve_all(bundle.asset_finder.sids)}
+    assert sorted(assets) == ["AAPL", "BRK-B", "MSFT"]
+    last = names["result"].index[-1].tz_localize(None).normalize()
+    prices = ingest.get_smart_data("AAPL", "1y", data_source="massive", auto_adjust=False, actions=True)
+    prices = prices.tz_localize(None)
+    paid = bundle.adjustment_reader.unpack_db_to_component_dfs(convert_dates=True)["dividend_payouts"]
+    paid = paid[paid["sid"] == assets["AAPL"].sid].sort_values("ex_date")
+    assert paid["amount"].tolist() == pytest.approx(prices["Dividends"][prices["Dividends"] > 0].tolist())
+    got = bundle.equity_daily_bar_reader.get_value(assets["AAPL"], last, "close")
+    assert got == pytest.approx(prices["Close"][last], abs=0.001)
+    result = names["result"]
+    assert len(result) == len(names["frame"])
+    assert result["portfolio_value"].iloc[-1] != 100_000
 
 
 @pytest.mark.recipe_of("vectorbt")
