@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
+from recipes_kit import DAYS
 
 import ingest
 
@@ -112,7 +112,10 @@ def test_nautilus_gets_each_day_at_its_close(recipe):
 def test_qlib_reads_the_columns_and_the_days_that_are_missing(recipe):
     pytest.importorskip("qlib")
     names = recipe.run()
-    rows = names["rows"].filter(pl.col("ticker") == "AAPL")
-    features = names["features"]
-    assert features["$close"].tolist() == pytest.approx(rows["close"].to_list(), rel=1e-6)
-    assert [day.date() for day in features.index.get_level_values("datetime")] == rows["date"].to_list()
+    close, features = names["panel"]["close"], names["features"]
+    for ticker in ("AAPL", "BRK.B"):
+        theirs = features.loc[ticker]
+        assert np.allclose(theirs["$close"], close[ticker], rtol=1e-6, equal_nan=True)
+        assert [day.date() for day in theirs.index] == DAYS
+        assert np.allclose(theirs["Ref($close, 1)"][1:], close[ticker][:-1], rtol=1e-6, equal_nan=True)
+    assert close["BRK.B"].isna().sum() == 2
