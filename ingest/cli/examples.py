@@ -45,6 +45,10 @@ EXAMPLES = {
         ("ingest report --open", "look at it in the browser"),
         ("ingest report -d stocks-day --out stocks.html", "one dataset, in a file of your choice"),
     ),
+    "init": (
+        ("ingest init", "answer four questions"),
+        ("ingest init --here --tickers AAPL --tickers MSFT --yes", "in this folder, without questions"),
+    ),
     "adopt": (
         ("ingest adopt ../old-tool -n", "show what would be adopted"),
         ("ingest adopt /data/flatfiles -d stocks-day -d options-minute", "adopt two datasets of a mirror"),
@@ -120,6 +124,12 @@ EXITS = {
         5: "the cache cannot be written",
         6: "another run is in progress",
         130: "interrupted",
+    },
+    "init": {
+        0: "written, and the check passed",
+        2: "wrong flag, something is there already, or nobody to ask",
+        4: "written; the check says what is left to do",
+        5: "the files cannot be written",
     },
     "check": {0: "all passed", 4: "something failed"},
     "adopt": {

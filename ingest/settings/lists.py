@@ -73,6 +73,11 @@ def tracked(
     )
 
 
+def checked(tickers: Iterable[str], place: str) -> tuple[str, ...]:
+    """Tickers without repeats. Raises UsageError, which names the place, for one that a list could not hold."""
+    return tuple(dict.fromkeys(_checked(ticker, place) for ticker in tickers))
+
+
 def _data(path: Path) -> bytes | None:
     try:
         data = opening.read(path, _MAX_LIST_BYTES, linked=True)

@@ -13,6 +13,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 from ingest.errors import UsageError
 from ingest.settings.folders import refuse_overlaps
 from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, argument, layer_of, place
+from ingest.settings.personal import folder_of_root, personal_file
 from ingest.settings.problems import check_names, check_variables, refusal, wrong_value
 
 _MAX_BYTES = 1 << 20
@@ -28,7 +29,7 @@ def load(
     `config` names the file; without it, `find` looks for one. `given` has values by section and name, such as
     {"source": {"concurrency": 8}}; None means that one was not given. `spelled` says in messages how the caller gave
     it: by default as an argument. Relative paths start at the folder of the file (without one, at the working folder),
-    given ones at the working folder.
+    given ones at the working folder; a relative root of the user's own file at the platform's folder for data.
 
     Raises UsageError, which names each invalid setting, its place and what is allowed; or two overlapping folders or
     files of the cache.
@@ -57,13 +58,13 @@ def find(config: Path | None = None) -> Path | None:
     here = Path.cwd() / FILE_NAME
     if here.is_file():
         return here
-    from platformdirs import user_config_path  # rarely needed, and slow to import
+    personal = personal_file()
+    return personal if personal and personal.is_file() else None
 
-    try:
-        personal = user_config_path("ingest", appauthor=False) / FILE_NAME
-    except RuntimeError:  # a user without a home folder has no config folder either
-        return None
-    return personal if personal.is_file() else None
+
+def places() -> tuple[Path, ...]:
+    """Where `find` looks for a file that nobody names, in this order."""
+    return tuple(path for path in (Path.cwd() / FILE_NAME, personal_file()) if path)
 
 
 def _named(config: Path | None) -> Path | None:
@@ -132,8 +133,10 @@ def _merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
 
 
 def _anchored(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
-    places = (("cache", "root"), ("tracked", "lists"), ("tracked", "datasets"))
-    root, lists, others = (layer.folder if (layer := layer_of(layers, *one)) else Path() for one in places)
+    named = (("cache", "root"), ("tracked", "lists"), ("tracked", "datasets"))
+    root, lists, others = (layer.folder if (layer := layer_of(layers, *one)) else Path() for one in named)
+    if layer := layer_of(layers, "cache", "root"):
+        root = folder_of_root(layer, settings.cache.root, next((one.file for one in layers if one.file), None))
     cache = settings.cache.model_copy(update={"root": place(root, settings.cache.root)})
     tracked = settings.tracked.model_copy(
         update={

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
+from platformdirs import user_config_path
 
 from ingest.settings import load
 
@@ -55,8 +57,10 @@ def test_each_setting_names_its_origin(ingest, tmp_path):
 
 def test_the_path_is_the_file_that_is_read(ingest, tmp_path):
     nothing = ingest("path")
-    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
     assert "built-in defaults" in nothing.stderr
+    looked = [str(tmp_path / "config.toml"), str(user_config_path("ingest", appauthor=False) / "config.toml")]
+    assert [path for path in looked if path.replace(str(Path.home()), str(tmp_path)) not in nothing.stderr] == []
     (tmp_path / "config.toml").touch()
     assert ingest("path").stdout == f"{tmp_path / 'config.toml'}\n"
 

@@ -118,6 +118,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "demo": (("--dataset", "no such"), 2),
     "export": (("AAPL", "--out", "out"), OWN),
     "findings": (("--json",), 141),
+    "init": (("there", "--yes", "--no-check"), OWN),
     "list": (SPAN, 141),
     "quarantine accept": ((FIRST,), OWN),
     "quarantine list": ((), 141),

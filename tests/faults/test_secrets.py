@@ -56,6 +56,7 @@ COMMANDS = {
     "quarantine retry": [["quarantine", "retry"]],
     "config show": [["config", "show"], ["config", "show", "--json"]],
     "config path": [["config", "path"]],
+    "init": [["init", "there", "--yes"]],
     "demo": [],  # has keys of its own making, for a server on this machine
 }
 """What each command is called with. A new command needs an entry."""

@@ -1,13 +1,62 @@
 """The commands to start with."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ingest.cli.app.options import OUTPUT, Config, dataset_option
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Where config.toml goes. (default: your own settings, used anywhere)"),
+    ] = None,
+    here: Annotated[bool, typer.Option("--here", help="The working folder, in place of DIR.")] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The folder of the cache. (default: your data folder; in DIR: cache)"),
+    ] = None,
+    tickers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TICKER", help="A ticker to follow, for stocks.txt. Repeatable. (default: a sample)"),
+    ] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option("--list", metavar="FILE", help="A list of yours to follow, where it is, in place of --tickers."),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The section of ~/.aws/credentials with your keys. (default: massive)"),
+    ] = None,
+    keys: Annotated[
+        Literal["profile", "environment"], typer.Option(metavar="profile|environment", help="Where your keys are.")
+    ] = "profile",
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Run `ingest check` at the end.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would be written; write nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing: take flags, and defaults for the rest.")
+    ] = False,
+) -> None:
+    """Write config.toml and a list of tickers, then check what a run needs.
+
+    It asks for what the flags do not say, and never writes over anything.
+    """
+    from ingest.cli.commands.starting.init import Wishes, init_command
+    from ingest.errors import UsageError
+
+    if here and folder:
+        raise UsageError("--here and DIR exclude each other")
+    place = Path.cwd() if here else folder
+    wishes = Wishes(place, root, tuple(tickers or ()), list_file, profile, keys == "environment")
+    code = init_command(wishes, yes=yes, dry_run=dry_run, checks=check)
+    raise typer.Exit(code if dry_run else Deed(code))
 
 
 @app.command()

@@ -18,6 +18,7 @@ from ingest import events, settings
 from ingest.cli.commands.fetching.run import tune_process
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
+from ingest.cli.places import agree_on_place
 from ingest.cli.rendering import choose_rendering, hints, words
 from ingest.cli.rendering.words import counted
 from ingest.maintenance.adopt.adopt import adopt
@@ -38,6 +39,8 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
     `datasets` are those wanted of a mirror. Raises IngestError.
     """
     chosen, only = settings.load(config), [named(one) for one in datasets]
+    if not dry_run:
+        agree_on_place(chosen, asks=not as_json)
     examples: dict[Verdict, Adoption] = {}
     with _progress(as_json) as progress:
 

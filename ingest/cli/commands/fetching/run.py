@@ -14,6 +14,7 @@ from ingest import events, settings
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
 from ingest.cli.memory import keep_freed_memory
+from ingest.cli.places import agree_on_place
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
 from ingest.cli.rendering.hints import flag_named
@@ -35,6 +36,8 @@ def run_command(
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
     wait_s = parse_wait(flag_named("wait"), flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
+    if not dry_run:
+        agree_on_place(chosen, agreed=flags.confirmed, quiet=quiet, asks=not json)
     work = partial(_run_all, flags, datasets, chosen, wait_s)
     with choose_rendering(json, quiet) as rendering, _interruption_told(rendering):
         if dry_run:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ingest import settings
 from ingest.cli.commands.reading.chart import chart, short, stamped
+from ingest.cli.places import agree_on_place
 from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import print_uncut, warnings_told
 from ingest.errors import ActionsUnknown, NotFound, UsageError, warn
@@ -103,8 +104,11 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     """Show a ticker; returns the exit code. Raises IngestError."""
     if look.csv and look.json:
         raise UsageError("--csv and --json exclude each other")
+    chosen = settings.load(config)
+    if wish.fetch and wish.data_source == "massive":
+        agree_on_place(chosen, asks=not (look.csv or look.json))
     with warnings_told():
-        found = _rows(settings.load(config), wish)
+        found = _rows(chosen, wish)
     rows = found.rows
     if look.csv:
         sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ingest import settings
-from ingest.settings.loading import find
+from ingest.cli.rendering.hints import said
+from ingest.hints import call
+from ingest.settings.loading import find, places
 from ingest.settings.model import Setting
+
+NONE_FOUND = 1
 
 
 def show_command(config: Path | None, as_json: bool) -> int:
@@ -34,11 +38,13 @@ def as_toml(found: Sequence[Setting]) -> str:
 
 
 def path_command(config: Path | None) -> int:
-    """Print the file that the settings are read from. Raises UsageError."""
+    """Print the file that the settings are read from; returns 1 if there is none. Raises UsageError."""
     file = find(config)
     if file is None:
-        sys.stderr.write("no config.toml found; using built-in defaults and the environment\n")
-        return 0
+        looked = ", then ".join(map(str, places()))
+        told = f"no config.toml, so built-in defaults and the environment count; looked for {looked}"
+        sys.stderr.write(f"{said(told, (call('init', 'to write one'),))}\n")
+        return NONE_FOUND
     sys.stdout.write(f"{file}\n")
     return 0
 
