@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import stat
+import warnings
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from unittest.mock import patch
@@ -28,10 +30,16 @@ from report_kit import (
     squares_of,
 )
 
+from ingest.cache.cache import Cache
+from ingest.cli.report import charts as drawing
 from ingest.cli.report import page as pages
 from ingest.cli.report.calendar import SIGNS, calendar
+from ingest.cli.report.datasets import collected
 from ingest.cli.report.days import Day
 from ingest.demo.servers import loopback
+from ingest.errors import IngestWarning
+from ingest.reading.adjusting.actions import HistoryQuery
+from ingest.reading.history import history
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +225,100 @@ class TestTheCalendar:
         (may,) = found.years[0].months
         assert found.rows == 6
         assert [cell is not None for cell in may.cells] == [*[True] * 11, False, True]
+
+
+def read(place, adjust):
+    """The rows of AAPL, as Python's function returns them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IngestWarning)  # sessions are missing, and no price jumps at the split
+        return history(place.settings(), place.dataset, HistoryQuery(["AAPL"], adjust=adjust, fetch=False))
+
+
+class TestTheCharts:
+    def test_they_have_the_rows_as_traded(self, place, page):
+        (part,) = data_of(page)["charts"]
+        assert [one["ticker"] for one in part["tickers"]] == [HOSTILE.replace("\u202e", "\\u202e"), "AAPL"]
+        rows = read(place, "none")
+        apple = part["tickers"][1]
+        for name in ("open", "high", "low", "close", "volume"):
+            assert apple[name[0]] == rows[name].to_list()
+        assert (apple["at"], part["dates"]) == (0, [str(day) for day in rows["date"]])
+        assert part["tickers"][0]["at"] == [0, 1, 3, 4, 5]  # the other did not trade in the third session
+
+    def test_their_factors_adjust_them(self, place, page):
+        apple = data_of(page)["charts"][0]["tickers"][1]
+        rows = read(place, "all")
+        assert [at for at, _ in apple["by"]] == [0, 2, 5]
+        assert [at for at, _ in apple["times"]] == [0, 2]
+        for factors, raw, name in ((apple["by"], apple["c"], "close"), (apple["times"], apple["v"], "volume")):
+            each = [next(factor for at, factor in reversed(factors) if at <= n) for n in range(len(raw))]
+            assert [one * factor for one, factor in zip(raw, each, strict=True)] == pytest.approx(rows[name].to_list())
+
+    def test_one_that_cannot_be_adjusted_is_as_traded_and_says_so(self, page):
+        hostile, apple = data_of(page)["charts"][0]["tickers"]
+        assert (apple["adjusts"], apple["note"]) == (True, "")
+        assert (hostile["adjusts"], hostile["by"], hostile["times"]) == (False, [], [])
+        assert hostile["note"].startswith("As traded: its splits and dividends are not known")
+        assert "left out because their splits and dividends are unknown" in page
+
+    def test_many_tickers_have_fewer_sessions_and_then_the_last_have_none(self, place):
+        with patch.multiple(drawing, _ROWS=8, _FEWEST=3):
+            (few,) = drawing.charts(place.settings(), [place.dataset])
+        assert [(len(one["c"]), few.left, few.since) for one in few.tickers] == [(3, 0, True), (4, 0, True)]
+        assert few.dates == [str(day) for day in sorted({*DAYS[:8]} - {ABSENT, UNREADABLE})[-4:]]
+        with patch.multiple(drawing, _ROWS=5, _FEWEST=5):
+            (one,) = drawing.charts(place.settings(), [place.dataset])
+        assert ([len(ticker["c"]) for ticker in one.tickers], one.left) == ([4], 1)  # of five sessions
+
+    def test_the_growth_sums_up_the_files(self, place, page):
+        growth = data_of(page)["growth"]
+        assert [day for day, _ in growth] == [str(day) for day in DAYS[:8] if day not in (ABSENT, UNREADABLE)]
+        with Cache.read(place.settings(), place.dataset) as cache:
+            assert growth[-1][1] == sum(size for _, size, _, _ in cache.manifest.sessions.stored())
+
+
+def test_eighteen_datasets_of_five_years_and_sixty_tickers_stay_below_six_megabytes(place):
+    found = collected(place.settings(), place.dataset)
+    span = [DAYS[0] - timedelta(days=n) for n in range(5 * 366, 0, -1)]
+    days = [
+        Day(day, "held", 11_000 + n, 220_000 + 7 * n, f"2026-11-24T06:{n % 60:02}:01+00:00", findings={"no rows": 1})
+        for n, day in enumerate(span)
+        if day.weekday() < 5
+    ]
+    (drawn,) = drawing.charts(place.settings(), [place.dataset])
+    places = range(len(days))
+    numbers = {name: [round(123.45 + n / 100, 2) for n in places] for name in "ohlc"} | {
+        "v": [n * 54_321 for n in places]
+    }
+    ticker = {**drawn.tickers[0], **numbers, "at": 0}
+    many = replace(drawn, dates=[str(day.day) for day in days], tickers=[ticker] * 60)
+    text = pages.page(place.settings(), [replace(found, days=days)] * 18, [many])
+    assert len(days) * 18 == text.count(b'<button class="day h"')
+    assert 3_000_000 < len(text) < 6_000_000
+
+
+class TestShowHtml:
+    def test_it_writes_the_chart_alone(self, place):
+        told = place.here("show", HOSTILE, "--start", DAYS[0], "--end", DAYS[3], "--no-fetch", "--html", "one.html")
+        file = place.root.parent / "one.html"
+        assert (told.code, told.out) == (0, f"{file}: {file.stat().st_size / 1000:.1f} kB\n")
+        page = file.read_text("utf-8")
+        (part,) = data_of(page)["charts"]
+        assert part["dates"] == [str(day) for day in (*DAYS[:2], DAYS[3])]
+        assert part["tickers"][0]["c"] == [101, 79, 104]
+        found = _Elements()
+        found.feed(page)
+        assert HOSTILE.replace("\u202e", "\\u202e") in found.texts
+        assert "3 sessions, 2025-05-19 to 2025-05-22; prices in dollars, as traded" in found.texts
+
+    def test_it_is_instead_of_rows(self, place):
+        told = place.here("show", "AAPL", "--csv", "--html", "one.html")
+        assert (told.code, told.err) == (2, "error: --csv, --json and --html exclude each other\n")
+
+
+def test_the_library_of_the_charts_is_the_one_whose_licence_lies_beside_it():
+    folder = pages.FOLDER / "vendor"
+    version = re.search(r"Lightweight Charts™ v([\d.]+)", pages._read(pages._LIBRARY)[:300])[1]
+    assert "Apache License" in (folder / "LICENSE-lightweight-charts").read_text()
+    contributing = (pages.FOLDER.parents[2] / ".github" / "CONTRIBUTING.md").read_text()
+    assert f"npm pack lightweight-charts@{version}" in contributing

@@ -291,7 +291,7 @@ def test_a_gap_is_not_crossed_by_default(monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"csv": True, "json": True}, "--csv and --json"),
+        ({"csv": True, "json": True}, "--csv, --json and --html"),
         ({"period": "6m", "start": None}, "'6m'"),
         ({"data_source": "yfinance", "fetch": False}, "--no-fetch"),
         ({"start": DAYS[9], "end": DAYS[8]}, r"the window is empty: .*\. Choose an earlier start or a later end"),

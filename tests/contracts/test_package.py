@@ -71,7 +71,17 @@ class TestTheWheel:
     ) -> None:
         others = [name for name in wheel.namelist() if not name.endswith(".py") and ".dist-info/" not in name]
         tables = [f"ingest/market/closures/{name}.txt" for name in ("CMES", "XNYS", "XNYS_early")]
-        names = ("calendar.js", "report.css", "report.html.j2")
+        pages = (
+            "alone.html.j2",
+            "base.html.j2",
+            "calendar.js",
+            "chart.html.j2",
+            "charts.js",
+            "page.css",
+            "report.html.j2",
+        )
+        library = ("LICENSE-lightweight-charts", "lightweight-charts.standalone.production.js")
+        names = (*pages, *(f"vendor/{name}" for name in library))
         report = [f"ingest/cli/report/{name}" for name in names]
         assert sorted(others) == [*report, *tables, "ingest/py.typed"]
 

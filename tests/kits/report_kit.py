@@ -9,7 +9,11 @@ from datetime import date
 
 from pipeline_kit import HEADER, key, trading_days, window
 
+from ingest.cache.commit import for_writing
+from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.demo.files.market import pack
+from ingest.market.calendars import today
+from ingest.market.corporate_actions import Actions, Dividend, StockSplit
 
 HOSTILE = "</script><script>document.title='taken'</script>\"'&amp;\u202e<b>"
 """A ticker that ends scripts, closes attributes and turns the direction of text."""
@@ -22,6 +26,9 @@ SPAN = window(DAYS)
 CORRECTED, SHORTENED, DAMAGED, ABSENT, UNREADABLE = DAYS[1], DAYS[3], DAYS[4], DAYS[5], DAYS[6]
 FORBIDDEN = DAYS[8:]
 HOLIDAY = date(2025, 5, 26)
+ACTIONS = Actions((StockSplit(DAYS[2], 4.0),), (Dividend(DAYS[5], 1.0, close_before=105.0),))
+"""Of AAPL; those of the other ticker are not known."""
+
 OTHERS = [f"T{n:02}" for n in range(30)]
 
 
@@ -39,12 +46,16 @@ def text(number, *changes, without=()):
 def filled(place, server):
     """Run, republish, run again, and lose a part."""
     server.objects.update({key(day): text(n) for n, day in enumerate(DAYS) if day != ABSENT})
+    server.put(key(DAYS[2]), text(2, without=[HOSTILE]))
     server.put(key(UNREADABLE), b"no gzip")
     server.forbidden.update(map(key, FORBIDDEN))
     place.run(*SPAN, tracked=TRACKED)
     server.put(key(CORRECTED), text(1, ("AAPL", 77), (HOSTILE, 78)))
     server.put(key(SHORTENED), text(3, without=OTHERS[:10]))
     place.run(*SPAN, tracked=TRACKED)
+    asking = ActionCoverage(first=place.dataset.first_session, last=today())
+    with for_writing(place.settings(), place.dataset) as cache:
+        cache.manifest.yahoo.keep("AAPL", asking, ACTIONS, [])
     (place.root / "massive_cache" / f"{DAMAGED}.csv.gz").unlink()
     return place
 

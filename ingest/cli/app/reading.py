@@ -75,6 +75,12 @@ def show(
         bool,
         typer.Option("--json", rich_help_panel=OUTPUT, help="Print rows, sources and measures as one JSON object."),
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", rich_help_panel=OUTPUT, help="Only write a file with a chart for a browser."
+        ),
+    ] = None,
     across_seams: Annotated[
         bool, typer.Option("--across-seams", help="Adjust across a gap of months, as for one company.")
     ] = False,
@@ -103,7 +109,7 @@ def show(
         prepost=prepost,
         or_as_traded=adjust is None and not csv,  # CSV has no place to say it
     )
-    raise typer.Exit(show_command(wish, Display(rows, plot, csv, json), config))
+    raise typer.Exit(show_command(wish, Display(rows, plot, csv, json, html), config))
 
 
 @app.command()

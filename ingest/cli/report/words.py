@@ -11,6 +11,7 @@ from ingest.cli.report.datasets import DatasetReport
 from ingest.cli.report.days import Day, State
 from ingest.errors import printable
 from ingest.maintenance.status import Status
+from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 
 LABELS: Final[Mapping[State, str]] = {
@@ -63,6 +64,8 @@ def _sentences(day: Day) -> Iterable[str]:
     if day.refused:
         yield f"A file was refused: {_sentence(day.refused.reason)}"
         yield "An earlier version is stored." if day.is_stored else "No other version is stored."
+        if day.refused.dismissed:
+            yield "You dismissed it."
     elif day.state == "quarantined":
         yield _sentence(day.reason or "Its file was refused")
     if day.changes:
@@ -106,8 +109,8 @@ def advice(found: DatasetReport, usual: Collection[str]) -> Iterable[Advice]:
     if last and last["exit_code"] not in (0, None):
         ended = EXITS.get(last["exit_code"], "failed")
         yield Advice("bad", name, f"The last run, {last['run']}, ended with exit code {last['exit_code']}: {ended}.")
-    if status.quarantine:
-        files = counted(len(status.quarantine), "file")
+    if refused := [one for one in status.quarantine if not one.dismissed]:
+        files = counted(len(refused), "file")
         yield Advice("warn", name, f"{files} in quarantine.", f"ingest quarantine list{flag}")
     if _is_stale(status) and name in usual:
         age = counted(status.age_sessions or 0, "session")
@@ -118,6 +121,15 @@ def advice(found: DatasetReport, usual: Collection[str]) -> Iterable[Advice]:
     if status.only_copies:
         copies = counted(status.only_copies, "session")
         yield Advice("note", name, f"{copies} can't be downloaded again: yours is the only copy, so back it up.")
+
+
+def unadjusted(dataset: Dataset, adjusts: bool) -> str:
+    """Why prices are as traded; empty if they can be adjusted."""
+    if adjusts:
+        return ""
+    if not dataset.splits:
+        return "As traded: there are no splits and dividends to adjust for."
+    return "As traded: its splits and dividends are not known, or prices cannot be adjusted for them."
 
 
 def _is_stale(status: Status) -> bool:

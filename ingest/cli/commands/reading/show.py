@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,8 +15,11 @@ from rich.table import Table
 
 from ingest import settings
 from ingest.cli.commands.reading.chart import chart, short, stamped
+from ingest.cli.commands.reading.measured import currency, measured, percent
 from ingest.cli.places import agree_on_place
 from ingest.cli.rendering.words import counted
+from ingest.cli.report.file import put, written
+from ingest.cli.report.page import chart_page
 from ingest.cli.warnings import print_uncut, warnings_told
 from ingest.errors import ActionsUnknown, NotFound, UsageError, warn
 from ingest.market.adjust import Adjust
@@ -25,7 +28,7 @@ from ingest.market.datasets import Dataset
 from ingest.pipeline.bring import bring
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
-from ingest.reading.measures import USUAL, Measures, Move, measures_of
+from ingest.reading.measures import measures_of
 from ingest.reading.smart.frames import MISSING, sources
 from ingest.reading.smart.massive import fetch
 from ingest.reading.smart.query import Query, TickerRows, listed_sessions, window_of
@@ -75,12 +78,16 @@ class ShowQuery:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How to show them: the last `rows` rows (0: all); `plot` None draws a chart only on a terminal."""
+    """How to show them: the last `rows` rows (0: all); `plot` None draws a chart only on a terminal.
+
+    With `html` a file with a chart is written, and nothing else is shown.
+    """
 
     rows: int
     plot: bool | None
     csv: bool
     json: bool
+    html: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,8 @@ class _Found:
 
 def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     """Show a ticker; returns the exit code. Raises IngestError."""
-    if look.csv and look.json:
-        raise UsageError("--csv and --json exclude each other")
+    if sum((look.csv, look.json, look.html is not None)) > 1:
+        raise UsageError("--csv, --json and --html exclude each other")
     chosen = settings.load(config)
     if wish.fetch and wish.data_source == "massive":
         agree_on_place(chosen, asks=not (look.csv or look.json))
@@ -114,6 +121,10 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
         sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
     elif look.json:
         sys.stdout.write(_json(wish, found) + "\n")
+    elif look.html:
+        about = f"{_extent(wish, rows)}; {_prices(wish, found)}"
+        page = chart_page(rows, wish.ticker, about)
+        sys.stdout.write(written(put(look.html, page), page))
     else:
         _show(wish, look, found)
     return 0
@@ -218,9 +229,7 @@ def _written(rows: pl.DataFrame) -> list[str]:
 def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
     console, rows = Console(highlight=False, markup=False), found.rows
     console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
-    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.kind.timed else ""
-    adjusted_for = _ADJUSTED[found.adjust if wish.dataset.splits else "none"]
-    console.print(f"prices in {_currency(wish)}, {adjusted_for}{times}")
+    console.print(_prices(wish, found))
     for source, spans in found.sources.items():
         console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
@@ -228,16 +237,13 @@ def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
     print_uncut(console, _table(wish.dataset, rows, look.rows))
     if measures := measures_of(rows):
         console.print()
-        console.print(_numbers(wish, measures))
+        console.print(measured(wish.dataset, wish.ticker, measures))
 
 
-def _currency(wish: ShowQuery) -> str:
-    """The unit of prices: a pair names its own, an index has points, and futures are quoted in the exchange's units."""
-    if wish.dataset.unit in ("coins", "quotes"):
-        return wish.ticker.rpartition("-")[2]
-    if wish.dataset.signed:
-        return "the exchange's units"
-    return "dollars" if wish.dataset.unit else "points"
+def _prices(wish: ShowQuery, found: _Found) -> str:
+    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.kind.timed else ""
+    adjusted_for = _ADJUSTED[found.adjust if wish.dataset.splits else "none"]
+    return f"prices in {currency(wish.dataset, wish.ticker)}, {adjusted_for}{times}"
 
 
 def _extent(wish: ShowQuery, rows: pl.DataFrame) -> str:
@@ -279,7 +285,7 @@ def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
         prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
         counted_volumes = ["" if row[name] is None else _volume(row[name], dataset) for name in volumes]
         table.add_row(
-            stamped(row[stamp]), *prices, _percent(row["change"]), *counted_volumes, *(row[name] for name in origins)
+            stamped(row[stamp]), *prices, percent(row["change"]), *counted_volumes, *(row[name] for name in origins)
         )
     return table
 
@@ -296,55 +302,3 @@ def _digits(dataset: Dataset, rows: pl.DataFrame) -> int:
         return 4 if (rows["close"] < 1).any() else 2
     least = rows["close"].filter(rows["close"] > 0).min()
     return 2 if least is None else max(2, 4 - math.floor(math.log10(float(least))))  # type: ignore[arg-type]
-
-
-def _numbers(wish: ShowQuery, measures: Measures) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for label, text in _lines(wish, measures).items():
-        table.add_row(label, text)
-    return table
-
-
-def _lines(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
-    return {
-        "return": _percent(found.total_return) or "-",
-        "volatility a year": _volatilities(found),
-        **(_volumes(wish, found) if wish.dataset.unit else {}),
-        "largest rises": _moves(found.largest_up),
-        "largest falls": _moves(found.largest_down),
-    }
-
-
-def _volumes(wish: ShowQuery, found: Measures) -> Mapping[str, str]:
-    """Volume × price is an amount of money only where the volume counts what the price buys: shares and coins."""
-    unit = wish.dataset.unit
-    money = f", {short(found.average_dollar_volume)} {_currency(wish)}" if unit in ("shares", "coins") else ""
-    usual = "" if found.volume_ratio is None else f", {found.volume_ratio:.2f} × the mean of the {USUAL} before"
-    return {
-        "average volume": f"{short(found.average_volume)} {unit}{money}",
-        "last volume": f"{short(found.last_volume)}{usual}",
-        "on-balance volume": short(found.on_balance_volume),
-    }
-
-
-def _volatilities(found: Measures) -> str:
-    if isinstance(found.first, datetime):
-        return "not for intraday bars, which leave out overnight moves"
-    volatilities = {
-        "close to close": found.volatility_close,
-        "Parkinson": found.volatility_parkinson,
-        "Garman-Klass": found.volatility_garman_klass,
-    }
-    return ", ".join(f"{name} {_share(value)}" for name, value in volatilities.items())
-
-
-def _moves(moves: Sequence[Move]) -> str:
-    return ", ".join(f"{stamped(move.date)} {_percent(move.change)}" for move in moves) or "-"
-
-
-def _percent(change: float | None) -> str:
-    return "" if change is None else f"{change:+.2%}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
