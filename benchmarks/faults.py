@@ -97,14 +97,14 @@ def _run(folder: Path, server: FailingServer, days: Sequence[date], seed: int | 
         seen,
         _at_once(events),
         _limits(events),
-        sum(event["wait_s"] for event in events if event["event"] == "retrying"),
+        sum(event["wait_s"] for event in events if event["kind"] == "retrying"),
         _digest(cache),
     )
 
 
 def _at_once(events: Sequence[Event]) -> tuple[int, int]:
     """Fewest and most downloads in flight, without the first and the last tenth of the run."""
-    steps = [{"fetch_started": 1, "fetched": -1, "failed": -1}.get(str(event["event"]), 0) for event in events]
+    steps = [{"fetch_started": 1, "fetched": -1, "failed": -1}.get(str(event["kind"]), 0) for event in events]
     levels = list(accumulate(steps))
     tenth = len(levels) // 10
     return min(levels[tenth:-tenth]), max(levels[tenth:-tenth])
@@ -112,7 +112,7 @@ def _at_once(events: Sequence[Event]) -> tuple[int, int]:
 
 def _limits(events: Sequence[Event]) -> tuple[int, int, int]:
     """How often the limit fell, how often it recovered, and its lowest value; all 0 if it never fell."""
-    changes = [event for event in events if event["event"] == "concurrency_changed"]
+    changes = [event for event in events if event["kind"] == "concurrency_changed"]
     ups = [event for event in changes if event["cause"] == UP_AGAIN]
     return len(changes) - len(ups), len(ups), min((int(event["limit"]) for event in changes), default=0)
 

@@ -69,7 +69,7 @@ def _moments(command: Sequence[str], keys: dict[str, str]) -> tuple[dict[str, fl
     with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             event = json.loads(line)
-            times.setdefault(str(event["event"]), time.perf_counter() - started)
+            times.setdefault(str(event["kind"]), time.perf_counter() - started)
     if event.get("fetched") != 0:
         raise RuntimeError(f"the run was to have nothing to do: {event}")
     return times, int(str(event["requests"]))

@@ -30,9 +30,10 @@ def _command() -> int:
 
         app()
     except IngestError as error:
-        from ingest.cli.rendering.hints import told
+        from ingest.cli.rendering.records import is_asked
+        from ingest.cli.warnings import tell_error
 
-        sys.stderr.write(f"error: {told(error)}\n")
+        tell_error(error, is_asked(sys.argv))
         return error.exit_code
     except SystemExit as ended:
         if isinstance(ended.code, str):
@@ -40,8 +41,12 @@ def _command() -> int:
         return 0 if ended.code is None else ended.code  # as it is: it may be a Deed
     except BaseException as error:
         from ingest.cli.limits import USED_UP, used_up
+        from ingest.cli.rendering.records import is_asked, print_error
 
-        if not (words := used_up(error)):
+        words = used_up(error)
+        if is_asked(sys.argv) and not isinstance(error, KeyboardInterrupt):
+            print_error(type(error).__name__, words or str(error), USED_UP if words else 1)
+        if not words:
             raise
         sys.stderr.write(f"error: {words}\n")
         return USED_UP

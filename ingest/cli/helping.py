@@ -5,6 +5,7 @@ cache.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -51,7 +52,17 @@ class Command(_Helped, TyperCommand):
 
 
 class Group(_Helped, TyperGroup):
-    """A group of commands whose help shows what to type."""
+    """A group of commands whose help shows what to type; an error in the command line is a record, too, if asked."""
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        """Parse the command line up to the command."""
+        with _recorded(parent is None):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the rest, and run the command."""
+        with _recorded(ctx.parent is None):
+            return super().invoke(ctx)
 
 
 class Program(typer.Typer):
@@ -96,6 +107,20 @@ def _in_our_words() -> Iterator[None]:
         yield
     except Exception as error:
         _reworded(error)
+        raise
+
+
+@contextmanager
+def _recorded(outermost: bool) -> Iterator[None]:
+    """Print an error in the command line as a record; Typer prints it for people."""
+    try:
+        yield
+    except Exception as error:
+        if outermost and hasattr(error, "format_message"):
+            from ingest.cli.rendering.records import is_asked, print_error
+
+            if is_asked(sys.argv):
+                print_error("UsageError", error.format_message(), error.exit_code)  # type: ignore[attr-defined]
         raise
 
 

@@ -1,15 +1,15 @@
-"""Warnings from reading, as lines for people; values as lines of JSON for programs."""
+"""Warnings and errors: as lines for people on stderr, and as records where the command answers in JSON."""
 
-import json
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest import events
 from ingest.cli.rendering.hints import told
-from ingest.errors import IngestWarning
+from ingest.cli.rendering.records import print_error, print_warning
+from ingest.errors import IngestError, IngestWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,18 +19,29 @@ _WIDEST = 10_000
 
 
 @contextmanager
-def warnings_told() -> Iterator[None]:
-    """Print our warnings as lines on stderr, also when an error follows; leave all others to Python."""
+def warnings_told(as_json: bool = False) -> Iterator[None]:
+    """Print our warnings, also when an error follows; leave all others to Python."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", IngestWarning)
             yield
     finally:
         ours = [told(one.message) for one in caught if isinstance(one.message, IngestWarning)]
-        sys.stderr.writelines(f"warning: {message}\n" for message in dict.fromkeys(ours))
+        for message in dict.fromkeys(ours):
+            sys.stderr.write(f"warning: {message}\n")
+            if as_json:
+                print_warning(message)
         for other in caught:
             if not issubclass(other.category, IngestWarning):
                 warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+
+
+def tell_error(error: IngestError, as_json: bool, about: str = "") -> None:
+    """Print an error; `about` says what it concerns if it does not end the command."""
+    words = f"{about}: {told(error)}" if about else told(error)
+    sys.stderr.write(f"error: {words}\n")
+    if as_json:
+        print_error(type(error).__name__, words, error.exit_code)
 
 
 @contextmanager
@@ -64,14 +75,3 @@ def print_uncut(console: "Console", table: "Table") -> None:
     needed = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
     wide = Console(highlight=False, markup=False, width=max(needed, console.width))
     wide.print(table)
-
-
-def print_json(values: Iterable[Mapping[str, Any]]) -> None:
-    """Print a line for each value as it arrives, until the reader closes the output.
-
-    The lines are ASCII, so they mean the same in any encoding.
-    """
-    for value in values:
-        if getattr(sys.stdout, "lost", None):
-            return
-        sys.stdout.write(json.dumps(value, default=str) + "\n")

@@ -49,7 +49,7 @@ def load_defaults(folder):
 def test_each_setting_names_its_origin(ingest, tmp_path):
     (tmp_path / "config.toml").write_text("[run]\nmonths = 3\n")
     done = ingest("show", "--json", INGEST_SOURCE__CONCURRENCY="7")
-    origins = {f"{one['section']}.{one['name']}": one["origin"] for one in json.loads(done.stdout)}
+    origins = {f"{one['section']}.{one['name']}": one["origin"] for one in map(json.loads, done.stdout.splitlines())}
     assert origins["source.concurrency"] == "environment variable INGEST_SOURCE__CONCURRENCY"
     assert origins["run.months"] == str(tmp_path / "config.toml")
     assert origins["cache.root"] == "built-in default"

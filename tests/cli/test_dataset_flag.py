@@ -53,7 +53,8 @@ def place(server, tmp_path):
 
 
 def lines(told):
-    return [json.loads(line) for line in told.out.splitlines()]
+    """Its records, without the times of writing."""
+    return [json.loads(line) | {"time": None} for line in told.out.splitlines()]
 
 
 def unlistable(*datasets, code="AccessDenied"):
@@ -63,7 +64,7 @@ def unlistable(*datasets, code="AccessDenied"):
 
 
 def finished(told):
-    return [(one["dataset"], one["exit_code"], one["committed"]) for one in lines(told) if one["event"] == "finished"]
+    return [(one["dataset"], one["exit_code"], one["committed"]) for one in lines(told) if one["kind"] == "finished"]
 
 
 class TestRun:
@@ -159,7 +160,7 @@ class TestRun:
 
     def test_a_dry_run_tells_the_plan_of_each(self, place):
         told = place.here("run", *BOTH, *SPAN, "--dry-run", "--json")
-        plans = [(one["dataset"], one["fetch"]) for one in lines(told) if one["event"] == "plan"]
+        plans = [(one["dataset"], one["fetch"]) for one in lines(told) if one["kind"] == "plan"]
         assert plans == [(STOCKS_DAY.name, 2), (CRYPTO.name, 2)]
         assert not place.root.exists()
 
@@ -230,7 +231,7 @@ class TestStoredDatasets:
 
     def test_check_looks_at_what_the_source_has_of_each(self, place):
         with patch("ingest.maintenance.check._yahoo", lambda: ingest.maintenance.check.Check("yahoo", True, "")):
-            (found,) = lines(place.here("check", *BOTH, "--json"))
+            found = lines(place.here("check", *BOTH, "--json"))
         about = [(one["name"], one["dataset"]) for one in found]
         for dataset in ("stocks-day", "crypto-day"):
             assert [name for name, which in about if which == dataset] == ["listing", "plan", "download"]

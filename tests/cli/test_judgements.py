@@ -59,7 +59,7 @@ def test_each_value_that_was_changed_is_listed(corrected):
         *(("T03", column, "4", "7.5") for column in prices),
         *(("T10", column, "11", "8") for column in prices),
     ]
-    assert {one["kind"] for one in found if one["date"] != str(DAYS[3])} == {"new etag"}
+    assert {one["how"] for one in found if one["date"] != str(DAYS[3])} == {"new etag"}
     assert all(date.fromisoformat(one["at"][:10]) for one in found)
 
 
@@ -71,7 +71,7 @@ def test_rows_that_came_or_went_are_their_lines(corrected):
 
 def test_equal_rows_under_a_new_etag_are_told_apart(corrected):
     (same,) = (one for one in listed(corrected) if one["date"] == str(DAYS[3]))
-    assert (same["kind"], same["ticker"], same["column"], same["old"]) == ("equal rows", None, None, None)
+    assert (same["how"], same["ticker"], same["column"], same["old"]) == ("equal rows", None, None, None)
 
 
 def test_they_are_listed_of_a_ticker_and_of_a_window(corrected):
@@ -119,7 +119,7 @@ def test_findings_are_listed_by_session_and_kind(odd):
     assert ran.finished.findings["negative or zero price"] == 1
     assert ran.finished.findings["number of rows far from the neighbours'"] == 1
     told = odd.here("findings", "--json")
-    found = {(one["date"], one["kind"]): one for one in map(json.loads, told.out.splitlines())}
+    found = {(one["date"], one["finding"]): one for one in map(json.loads, told.out.splitlines())}
     assert found[str(DAYS[0]), "conflicting repeat"]["examples"] == ["T05"]
     assert found[str(DAYS[4]), "number of rows far from the neighbours'"]["count"] == 3
     assert "\x1b" not in told.out

@@ -231,7 +231,7 @@ def test_json_whose_reader_dies_meanwhile_does_not_end_the_run(empty: Place) -> 
     ) as run:
         assert run.stdout
         assert run.stderr
-        assert json.loads(run.stdout.readline())["event"] == "run_started"
+        assert json.loads(run.stdout.readline())["kind"] == "run_started"
         run.stdout.close()
         assert run.stderr.read() == ""
         assert run.wait(60) == 0

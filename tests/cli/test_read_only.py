@@ -1,6 +1,7 @@
 """Reading commands and functions without write permission: they report the same as for the cache's owner."""
 
 import json
+import re
 import shutil
 import sys
 from datetime import date
@@ -60,6 +61,11 @@ COMMANDS = [
 ]
 
 
+def _untimed(told):
+    """What was told, without the times of records."""
+    return re.sub(r'\\"time\\": \\"[^"]*\\"', "", json.dumps(told))
+
+
 def test_a_reader_without_write_permission_sees_the_same_as_the_owner(reader, folder):
     with loopback.serve(market_objects(DAYS)) as server:
         place = Place(folder / "owned" / "cache", server.endpoint_url)
@@ -71,5 +77,5 @@ def test_a_reader_without_write_permission_sees_the_same_as_the_owner(reader, fo
     before, after = reader.said(IMPORTS, SCRIPT, order, json.dumps(COMMANDS), env=place.environment(HOME=str(folder)))
     told = [one for one, _ in before[-1]]
     assert told == [0] * len(COMMANDS)
-    assert json.loads(json.dumps(after).replace("/other/", "/owned/")) == before
+    assert json.loads(_untimed(after).replace("/other/", "/owned/")) == json.loads(_untimed(before))
     assert all(len(rows.splitlines()) > 2 for rows in before[:-1])

@@ -73,9 +73,9 @@ def test_json_has_a_line_for_each_event_and_the_summary_last() -> None:
     for event in [*ALL_KINDS, finished()]:
         rendering.event(event)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [line["event"] for line in lines] == [events.name_of(event) for event in [*ALL_KINDS, finished()]]
+    assert [line["kind"] for line in lines] == [events.name_of(event) for event in [*ALL_KINDS, finished()]]
     assert lines[8]["session"] == "2025-11-10"
-    assert lines[-1]["event"] == "finished"
+    assert lines[-1]["kind"] == "finished"
 
 
 def test_a_log_says_what_failed_and_why_and_ends_with_the_summary() -> None:
@@ -221,8 +221,11 @@ def test_a_plan_shows_reasons_counts_and_spans_everywhere() -> None:
     for text in (out.getvalue(), log.getvalue()):
         assert "2025-11-10 to 2025-11-11" in text
         assert "400.0 kB" in text
-    assert json.loads(program.getvalue().splitlines()[-1]) == {
-        "event": "plan",
+    last = json.loads(program.getvalue().splitlines()[-1])
+    assert last.pop("time").endswith("Z")
+    assert last == {
+        "version": 1,
+        "kind": "plan",
         "dataset": STOCKS_DAY.name,
         "fetch": 2,
         "bytes": 400_000,

@@ -57,6 +57,11 @@ def found(show, **arguments):
     return json.loads(out)
 
 
+def records(out):
+    """The records by their kind; of each kind the last one."""
+    return {one["kind"]: one for one in map(json.loads, out.splitlines())}
+
+
 def closes(found):
     return [row["close"] for row in found["rows"]]
 
@@ -134,7 +139,7 @@ def test_csv_is_all_rows_and_nothing_else(show):
 
 def test_json_has_rows_sources_and_measures(show):
     done = found(show, rows=1, plot=True)
-    assert list(done) == ["ticker", "adjust", "interval", "rows", "sources", "measures"]
+    assert list(done)[3:] == ["ticker", "adjust", "interval", "rows", "sources", "measures"]
     assert list(done["rows"][0]) == NAMES
     assert done["sources"] == {"massive": [[str(DAYS[100]), str(DAYS[-1])]]}
     adjusted = AAPL.adjusted_closes()
@@ -189,7 +194,10 @@ def test_a_warning_is_a_line_on_stderr(show, here):
     out, err = show(json=True)
     assert err.startswith("warning: downloading from Massive failed: ")
     assert err.count("\n") == 1
-    assert list(json.loads(out)["sources"]) == ["yahoo"]
+    told = records(out)
+    assert list(told) == ["warning", "prices"]
+    assert err == f"warning: {told['warning']['message']}\n"
+    assert list(told["prices"]["sources"]) == ["yahoo"]
 
 
 def test_what_is_missing_is_among_the_sources_as_in_the_frame(show, here):
@@ -202,7 +210,7 @@ def test_what_is_missing_is_among_the_sources_as_in_the_frame(show, here):
         frame = ingest.get_smart_data("AAPL", **window, config=here.config(["AAPL"]))
     sources = json.loads(json.dumps(frame.attrs["sources"]))
     assert [str(one.message) for one in said if "missing" in str(one.message)]
-    assert json.loads(out)["sources"] == sources
+    assert records(out)["prices"]["sources"] == sources
     assert sources["missing"] == [[str(DAYS[110])] * 2, [str(DAYS[-2]), str(DAYS[-1])]]
     out, _ = show(fetch=False, adjust="none")
     assert f"from massive: {DAYS[100]} to {DAYS[109]}, {DAYS[111]} to {DAYS[-3]}\n" in out
@@ -253,7 +261,8 @@ def test_prices_that_cannot_be_adjusted_are_shown_as_traded_which_is_said(show, 
         monkeypatch.setenv("INGEST_FALLBACK__ENABLED", "false")
     how = {"fetch": off, "or_as_traded": True}
     out, err = show(json=True, **how)
-    assert (json.loads(out)["adjust"], closes(json.loads(out))) == ("none", traded(DAYS[100:]))
+    prices = records(out)["prices"]
+    assert (prices["adjust"], closes(prices)) == ("none", traded(DAYS[100:]))
     assert err.startswith("warning: no splits or dividends are known for AAPL")
     assert "so prices cannot be adjusted: these are as traded" in err
     assert "prices in dollars, as traded" in show(**how).out

@@ -28,7 +28,8 @@ from aiobotocore.httpsession import AIOHTTPSession
 from ingest import events
 from ingest.cache.parts import members
 from ingest.cli.app import app
-from ingest.cli.rendering.hints import told
+from ingest.cli.rendering.records import is_asked
+from ingest.cli.warnings import tell_error
 from ingest.demo.files.market import Market, pack
 from ingest.errors import IngestError
 from ingest.maintenance.status import Status, status
@@ -333,7 +334,7 @@ class Place:
             try:
                 code = COMMAND([str(one) for one in arguments], standalone_mode=False) or 0
             except IngestError as error:
-                err.write(f"error: {told(error)}\n")
+                tell_error(error, is_asked([str(one) for one in arguments]))
                 code = error.exit_code
         return Told(code, out.getvalue(), err.getvalue())
 

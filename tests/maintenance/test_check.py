@@ -439,5 +439,5 @@ def test_the_command_prints_a_line_each_and_its_exit_code(tmp_path, loopback_key
     ]
     assert "curl" not in asked.stdout
     assert f"chmod 600 {loopback_keys}" in asked.stdout
-    assert [one["name"] for one in json.loads(told.stdout)] == [*NAMES, "notify"]
+    assert [json.loads(line)["name"] for line in told.stdout.splitlines()] == [*NAMES, "notify"]
     assert "secret-of-the-loopback" not in asked.stdout + told.stdout

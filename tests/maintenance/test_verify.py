@@ -298,7 +298,7 @@ def test_json_has_all_that_was_found(place):
     (problem,) = found["problems"]
     assert (told.code, found["ok"], found["sessions"], found["deep"]) == (3, False, len(DAYS), False)
     assert problem == {
-        "kind": "missing",
+        "problem": "missing",
         "about": "session",
         "what": f"data_cache/sessions/{DAYS[1]}.csv.gz",
         "reason": "the file is gone",

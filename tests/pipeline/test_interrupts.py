@@ -51,7 +51,7 @@ class Command:
 
     def until(self, name, count=1):
         """Read events until this one has come so many times."""
-        while sum(event["event"] == name for event in self.events) < count:
+        while sum(event["kind"] == name for event in self.events) < count:
             line = self.process.stdout.readline()
             assert line, f"the run ended before its {name}: {self.process.stderr.read()}"
             self.events.append(json.loads(line))
@@ -62,7 +62,7 @@ class Command:
         return self.process.wait(30), self.process.stderr.read()
 
     def sessions(self, name):
-        return sorted(event["session"] for event in self.events if event["event"] == name)
+        return sorted(event["session"] for event in self.events if event["kind"] == name)
 
 
 @contextmanager
@@ -110,10 +110,10 @@ def test_a_signal_finishes_what_is_in_flight_and_exits_130(place, server, tmp_pa
     begun, done = run.sessions("fetch_started"), run.sessions("committed")
     assert done == begun == held(place)
     assert 2 < len(done) < len(DAYS)
-    (stopping,) = [event for event in run.events if event["event"] == "stopping"]
+    (stopping,) = [event for event in run.events if event["kind"] == "stopping"]
     assert stopping["in_flight"] <= PLACES
     last = run.events[-1]
-    assert (last["event"], last["interrupted"], last["exit_code"]) == ("finished", True, 130)
+    assert (last["kind"], last["interrupted"], last["exit_code"]) == ("finished", True, 130)
     assert (last["committed"], last["not_attempted"]) == (len(done), len(DAYS) - len(done))
     assert list(place.csv("AAPL")) == done
     assert place.status().runs[0]["exit_code"] == 130
@@ -227,7 +227,7 @@ def test_a_signal_while_the_source_is_only_queried_ends_the_run_at_once(place, s
         code, said = run.end()
     assert (code, said) == (130, "")
     last = run.events[-1]
-    assert (last["event"], last["interrupted"], last["exit_code"], last["fetched"]) == ("finished", True, 130, 0)
+    assert (last["kind"], last["interrupted"], last["exit_code"], last["fetched"]) == ("finished", True, 130, 0)
     assert place.status().runs[0]["exit_code"] == 130
     assert place.tiers() == before
     assert not (place.root / "ingest.lock.json").exists()
@@ -241,7 +241,7 @@ def test_a_signal_while_a_listing_waits_for_another_attempt_is_no_error_of_the_s
         run.process.send_signal(signal.SIGINT)
         code, said = run.end()
     assert (code, said, run.events[-1]["exit_code"]) == (130, "", 130)
-    assert [event["event"] for event in run.events] == ["run_started", "retrying", "finished"]
+    assert [event["kind"] for event in run.events] == ["run_started", "retrying", "finished"]
     finish_and_compare(place, server, tmp_path)
 
 
@@ -399,7 +399,7 @@ def test_ctrl_c_in_the_middle_of_a_query_lets_the_query_end(place, server, tmp_p
     )
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (130, "")
-    assert (events[-1]["event"], events[-1]["interrupted"]) == ("finished", True)
+    assert (events[-1]["kind"], events[-1]["interrupted"]) == ("finished", True)
     assert len(held(place)) == events[-1]["committed"] >= 1
     finish_and_compare(place, server, tmp_path)
 

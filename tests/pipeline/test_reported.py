@@ -39,13 +39,13 @@ def test_a_dry_run_on_a_filled_cache_changes_nothing(filled_here, put):
 def test_json_is_one_object_per_line_with_the_summary_last(filled):
     done = filled.cli("run", "--json", "--start", SPAN[0], "--end", SPAN[1])
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    names = [line["event"] for line in lines]
+    names = [line["kind"] for line in lines]
     assert (done.returncode, done.stderr) == (0, "")
     assert names[:2] == ["run_started", "planned"]
     assert (names[-1], names.count("finished"), names.count("committed")) == ("finished", 1, 8)
     assert names.index("projected") > max(n for n, name in enumerate(names) if name == "committed")
     assert (lines[-1]["committed"], lines[-1]["exit_code"]) == (8, 0)
-    assert {line["session"] for line in lines if line["event"] == "committed"} == set(dates(DAYS))
+    assert {line["session"] for line in lines if line["kind"] == "committed"} == set(dates(DAYS))
 
 
 def test_quiet_says_nothing_when_all_is_well_and_warns_when_not(filled_here, put):

@@ -41,7 +41,7 @@ def looks(server, day=DUE, dataset=STOCKS_DAY):
 
 def told(done, kind):
     events = [json.loads(line) for line in done.out.splitlines()]
-    return [event for event in events if event["event"] == kind]
+    return [event for event in events if event["kind"] == kind]
 
 
 def appearing(server, at, before=None):
@@ -162,7 +162,7 @@ def test_a_signal_ends_the_wait_at_once(place, number):
         cwd=place.root.parent,
     ) as process:
         try:
-            assert json.loads(process.stdout.readline())["event"] == "awaiting"
+            assert json.loads(process.stdout.readline())["kind"] == "awaiting"
             process.send_signal(number)
             out, err = process.communicate(timeout=60)
         finally:

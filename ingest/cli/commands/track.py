@@ -1,7 +1,6 @@
 """`ingest track`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from rich.text import Text
 from ingest import settings
 from ingest.cache.cache import Cache
 from ingest.cli.rendering.hints import dataset_flag
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading
-from ingest.cli.warnings import print_json
 from ingest.market.catalogue import named, of_tickers
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
@@ -75,7 +74,7 @@ def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) ->
     for kind in kinds:
         found = tracking.held(chosen, kind)
         if as_json:
-            print_json({"dataset": kind.name, **asdict(one)} for one in found)
+            print_records("tracked_ticker", ({"dataset": kind.name, **fields_of(one)} for one in found))
         else:
             _show(heading(kind, kinds), found)
     return 0

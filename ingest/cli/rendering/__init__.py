@@ -7,6 +7,13 @@ from contextlib import contextmanager
 from ingest.cli.rendering.base import Rendering
 
 
+def only_warnings(json: bool) -> Rendering:
+    """What a command shows of its work beside its answer: warnings on stderr, and as records if it answers in JSON."""
+    from ingest.cli.rendering.lines import Quiet
+
+    return Quiet(sys.stderr, recorded=json)
+
+
 @contextmanager
 def choose_rendering(json: bool, quiet: bool) -> Iterator[Rendering]:
     """Choose the rendering for these flags and this output."""

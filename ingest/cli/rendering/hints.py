@@ -1,9 +1,9 @@
 """Hints as the command or flag to type; no other module spells them."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from typing import Any
 
+from ingest.cli.rendering.records import fields_of
 from ingest.errors import IngestError, IngestWarning, printable
 from ingest.hints import Call, Hint, Value, in_sentences
 from ingest.market.catalogue import STOCKS_DAY
@@ -27,7 +27,7 @@ def told(error: IngestError | IngestWarning) -> str:
 
 def as_json(value: Any, text: str) -> dict[str, Any]:
     """The fields of a dataclass with hints; these become part of the field named `text`."""
-    whole = asdict(value)
+    whole = fields_of(value)
     del whole["hints"]
     return whole | {text: said(getattr(value, text), value.hints)}
 

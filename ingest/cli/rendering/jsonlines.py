@@ -1,16 +1,16 @@
-"""One line of JSON for each event, the summary last."""
+"""One record for each event, the summary last."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any, TextIO
 
-from ingest.cli.rendering.hints import as_json
+from ingest.cli.rendering.hints import said
+from ingest.cli.rendering.records import as_record, fields_of
 from ingest.events import Event, Notice, RunStarted, name_of
 from ingest.planning.plan import Plan
 
 
 class JsonLines:
-    """Writes events as `{"event": "committed", "dataset": "…", "session": "2025-11-11", …}`."""
+    """Writes events as records; the event's name is their kind."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -21,37 +21,24 @@ class JsonLines:
         if isinstance(event, RunStarted):
             self._dataset = event.dataset
         dataset = {"dataset": self._dataset} if self._dataset else {}
-        fields = as_json(event, "message") if isinstance(event, Notice) else asdict(event)
-        self._write({"event": name_of(event)} | dataset | fields)
+        if isinstance(event, Notice):
+            kind = "warning" if event.level == "warning" else "notice"
+            self._write(kind, dataset | {"message": said(event.message, event.hints)})
+        else:
+            self._write(name_of(event), dataset | fields_of(event))
 
     def plan(self, plan: Plan, dataset: str) -> None:
         """Write each decision, then the totals."""
-        for decision in plan.decisions:
-            size = decision.item.size if decision.item else None
-            self._write(
-                {
-                    "event": "decision",
-                    "dataset": dataset,
-                    "session": decision.session,
-                    "action": decision.action,
-                    "reason": decision.reason,
-                    "bytes": size,
-                }
-            )
-        self._write(
-            {
-                "event": "plan",
-                "dataset": dataset,
-                "fetch": len(plan.fetches),
-                "bytes": plan.bytes,
-                "reasons": plan.reasons(),
-            }
-        )
+        for one in plan.decisions:
+            what = {"dataset": dataset, "session": one.session, "action": one.action, "reason": one.reason}
+            self._write("decision", what | {"bytes": one.item.size if one.item else None})
+        totals = {"dataset": dataset, "fetch": len(plan.fetches), "bytes": plan.bytes, "reasons": plan.reasons()}
+        self._write("plan", totals)
 
     def confirm(self, estimate: str) -> bool:
         """False: there is nobody to ask."""
         return False
 
-    def _write(self, value: dict[str, Any]) -> None:
-        self._out.write(json.dumps(value, default=str) + "\n")
+    def _write(self, kind: str, values: Mapping[str, Any]) -> None:
+        self._out.write(as_record(kind, values))
         self._out.flush()

@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 from ingest import events
 from ingest.cli.rendering import words
 from ingest.cli.rendering.hints import said
+from ingest.cli.rendering.records import print_warning
 from ingest.planning.plan import Plan
 
 EVERY_S = 5.0
@@ -109,10 +110,11 @@ class Lines:
 
 
 class Quiet:
-    """Only warnings, and why a run did not end with 0."""
+    """Only warnings, and why a run did not end with 0; `recorded` prints warnings as records, too."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, recorded: bool = False) -> None:
         self._out = out
+        self._recorded = recorded
 
     def event(self, event: events.Event) -> None:
         """Write the event if it is a warning, or the end of a run that did not end with 0."""
@@ -120,6 +122,8 @@ class Quiet:
             self._out.write(f"{why}\n")
         if (alarm := words.warning(event)) and not isinstance(event, events.ConcurrencyChanged):
             self._out.write(f"{alarm}\n")
+            if self._recorded:
+                print_warning(alarm)
 
     def plan(self, plan: Plan, dataset: str) -> None:
         """Write the one number that a script may need."""

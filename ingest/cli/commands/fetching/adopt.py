@@ -1,6 +1,5 @@
 """`ingest adopt`."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,8 @@ from ingest.cli.commands.fetching.run import tune_process
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
 from ingest.cli.places import agree_on_place
-from ingest.cli.rendering import choose_rendering, hints, words
+from ingest.cli.rendering import hints, only_warnings, words
+from ingest.cli.rendering.records import print_records, print_warning
 from ingest.cli.rendering.words import counted
 from ingest.maintenance.adopt.adopt import adopt
 from ingest.maintenance.adopt.adoption import Adoption, Summary, Verdict
@@ -48,21 +48,20 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
             examples.setdefault(one.verdict, one)
             progress.advance(one)
             if as_json:
-                sys.stdout.write(json.dumps(hints.as_json(one, "reason"), default=str) + "\n")
+                print_records("adoption", [hints.as_json(one, "reason")])
 
         top = apart(folder, chosen)
         if only or not has_caches(top):
             summary = _mirror(chosen, files_of_mirror(top, only), dry_run, report, progress.event)
         else:
-            summary = _caches(chosen, folder, dry_run, report)
+            summary = _caches(chosen, folder, dry_run, report, only_warnings(as_json).event)
     if not as_json:
         _show(Console(highlight=False, markup=False), summary, examples, dry_run)
     return summary.exit_code
 
 
-def _caches(chosen: Settings, folder: Path, dry_run: bool, report: Report) -> Summary:
-    with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(Flags(), chosen, warnings.event)
+def _caches(chosen: Settings, folder: Path, dry_run: bool, report: Report, warn: events.Sink) -> Summary:
+    request = request_of(Flags(), chosen, warn)
     say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
     return adopt(chosen, request, folder, dry_run=dry_run, report=report, say=say)
 
@@ -84,7 +83,8 @@ def _mirror(
 class _Progress:
     """A bar on a terminal, and warnings on stderr; nothing else is shown before the end."""
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, shown: bool, recorded: bool) -> None:
+        self._recorded = recorded
         self._console = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
         self._bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
         self._bar.disable = not shown
@@ -102,8 +102,11 @@ class _Progress:
         match event:
             case events.Planned(fetch=sessions, bytes=size):
                 self._bar.reset(self._task, total=sessions, description=f"adopting {words.size(size)}")
-            case events.Notice(message=message):
+            case events.Notice():
+                message = hints.said(event.message, event.hints)
                 self._console.print(message)
+                if self._recorded and event.level == "warning":
+                    print_warning(message)
 
     def advance(self, one: Adoption) -> None:
         """Count a file that was read."""
@@ -112,7 +115,7 @@ class _Progress:
 
 
 def _progress(as_json: bool) -> _Progress:
-    return _Progress(shown=not as_json and sys.stderr.isatty())
+    return _Progress(shown=not as_json and sys.stderr.isatty(), recorded=as_json)
 
 
 def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoption], dry_run: bool) -> None:

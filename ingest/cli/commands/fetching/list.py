@@ -1,7 +1,6 @@
 """`ingest list`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from rich.table import Table
 
 from ingest import settings
 from ingest.cli.commands.fetching.run import NOTHING_LISTED
-from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering import only_warnings
 from ingest.cli.rendering.hints import flag_named
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, size
-from ingest.cli.warnings import print_json
 from ingest.planning.listing import Listed, list_window
 from ingest.planning.request import Flags, datasets_asked, request_of
 
@@ -25,11 +24,10 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
     kinds = datasets_asked(datasets, chosen)
     code = 0
     for kind in kinds:
-        with choose_rendering(json=False, quiet=True) as warnings:
-            request = request_of(flags, chosen, warnings.event, kind)
-            found = anyio.run(partial(list_window, chosen, request, warnings.event))
+        warn = only_warnings(as_json).event
+        found = anyio.run(partial(list_window, chosen, request_of(flags, chosen, warn, kind), warn))
         if as_json:
-            print_json({"dataset": kind.name, **asdict(one)} for one in found.files)
+            print_records("file", ({"dataset": kind.name, **fields_of(one)} for one in found.files))
         else:
             _show(Console(highlight=False, markup=False), heading(kind, kinds), found.files)
         code = max(code, NOTHING_LISTED if found.is_bare else 0)

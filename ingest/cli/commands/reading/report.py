@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest import settings
+from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted
 from ingest.cli.report.charts import charts
 from ingest.cli.report.datasets import collected
 from ingest.cli.report.file import put, written
 from ingest.cli.report.page import page
-from ingest.cli.warnings import print_json
 from ingest.maintenance.status import asked_or_held
 from ingest.settings import Settings
 
@@ -32,8 +32,7 @@ def report_command(datasets: Sequence[str], out: Path | None, opens: bool, as_js
     """Write the report, and open it in a browser if asked; returns the exit code. Raises IngestError."""
     made = make_report(settings.load(config), datasets, out or USUAL)
     if as_json:
-        told = {"path": str(made.path), "bytes": len(made.page), "datasets": made.datasets}
-        print_json([{"version": 1, "kind": "report", **told}])
+        print_records("report", [{"path": made.path, "bytes": len(made.page), "datasets": made.datasets}])
     else:
         sys.stdout.write(written(made.path, made.page, counted(made.datasets, "dataset")))
     if opens and not webbrowser.open(made.path.as_uri()):

@@ -1,10 +1,9 @@
 """`ingest show`: one ticker's rows, where they came from, its volume and volatility, and a chart."""
 
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,6 +16,7 @@ from ingest import settings
 from ingest.cli.commands.reading.chart import chart, short, stamped
 from ingest.cli.commands.reading.measured import currency, measured, percent
 from ingest.cli.places import agree_on_place
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted
 from ingest.cli.report.file import put, written
 from ingest.cli.report.page import chart_page
@@ -114,13 +114,13 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     chosen = settings.load(config)
     if wish.fetch and wish.data_source == "massive":
         agree_on_place(chosen, asks=not (look.csv or look.json))
-    with warnings_told():
+    with warnings_told(look.json):
         found = _rows(chosen, wish)
     rows = found.rows
     if look.csv:
         sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
     elif look.json:
-        sys.stdout.write(_json(wish, found) + "\n")
+        print_records("prices", [_told(wish, found)])
     elif look.html:
         about = f"{_extent(wish, rows)}; {_prices(wish, found)}"
         page = chart_page(rows, wish.ticker, about)
@@ -202,21 +202,16 @@ def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
 # For programs
 
 
-def _json(wish: ShowQuery, found: _Found) -> str:
+def _told(wish: ShowQuery, found: _Found) -> Mapping[str, Any]:
     rows, measures = found.rows, measures_of(found.rows)
-    told = {
+    return {
         "ticker": wish.ticker,
         "adjust": found.adjust,
         "interval": wish.interval,
         "rows": rows.select(_written(rows)).to_dicts(),
         "sources": found.sources,
-        "measures": {name: _finite(one) for name, one in asdict(measures).items()} if measures else None,
+        "measures": fields_of(measures) if measures else None,
     }
-    return json.dumps(told, default=lambda value: value.isoformat(), allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _written(rows: pl.DataFrame) -> list[str]:

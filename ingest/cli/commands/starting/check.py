@@ -1,7 +1,5 @@
 """`ingest check`."""
 
-import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cli.rendering import hints
+from ingest.cli.rendering.records import print_records
 from ingest.maintenance.check import Check, check
 from ingest.planning.request import datasets_asked
 from ingest.settings import Settings
@@ -31,13 +30,13 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool, n
 
     def report(one: Check) -> None:
         found.append(one)
-        if not as_json:
+        if as_json:
+            print_records("check", [hints.as_json(one, "found")])
+        else:
             _show(console, one)
 
     anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
     report(_notify(chosen, notify))
-    if as_json:
-        sys.stdout.write(json.dumps([hints.as_json(one, "found") for one in found]) + "\n")
     return 0 if all(one.passed or not one.needed for one in found) else NOT_READY
 
 

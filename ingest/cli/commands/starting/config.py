@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest import settings
 from ingest.cli.rendering.hints import said
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.hints import call
 from ingest.settings.loading import find, places
 from ingest.settings.model import Setting
@@ -20,8 +21,7 @@ def show_command(config: Path | None, as_json: bool) -> int:
     """Print every setting in effect, and where it comes from. Raises UsageError."""
     found = list(settings.load(config).each())
     if as_json:
-        rows = [{"section": one.section, "name": one.name, "value": one.value, "origin": one.origin} for one in found]
-        sys.stdout.write(json.dumps(rows, default=str) + "\n")
+        print_records("setting", map(fields_of, found))
         return 0
     sys.stdout.write(as_toml(found))
     return 0

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings
+from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted, heading
-from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.maintenance.corrections import changed_values
 from ingest.maintenance.status import asked_or_held
@@ -36,7 +36,7 @@ def corrections_command(
     for kind in kinds:
         found = changed_values(chosen, ticker, start, end, kind)
         if as_json:
-            print_json({"dataset": kind.name, **_plain(change)} for change in found)
+            print_records("correction", ({"dataset": kind.name, **_plain(change)} for change in found))
         else:
             _show(Console(highlight=False, markup=False), heading(kind, kinds), found)
     return 0
@@ -44,12 +44,12 @@ def corrections_command(
 
 def _plain(change: Change) -> dict[str, Any]:
     return {
-        "date": change.session.isoformat(),
+        "date": change.session,
         "ticker": change.ticker or None,
         "column": change.column,
         "old": change.old,
         "new": change.new,
-        "kind": change.kind,
+        "how": change.kind,
         "at": change.at,
     }
 

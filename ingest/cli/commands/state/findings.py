@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import settings
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading
-from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.finding import Finding
 from ingest.maintenance.status import asked_or_held, findings
@@ -30,7 +29,8 @@ def findings_command(
     for dataset in kinds:
         found = findings(chosen, kind, start, end, dataset)
         if as_json:
-            print_json({"dataset": dataset.name, "date": session, **asdict(one)} for session, one in found)
+            of = {"dataset": dataset.name}
+            print_records("finding", (of | {"date": session} | fields_of(one) for session, one in found))
         else:
             _show(Console(highlight=False, markup=False), heading(dataset, kinds), found)
     return 0

@@ -1,9 +1,7 @@
 """`ingest quarantine`."""
 
-import json
-import sys
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,10 +12,10 @@ from rich.text import Text
 from ingest import settings
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cli.commands.fetching.run import execute
-from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering import choose_rendering, only_warnings
 from ingest.cli.rendering.hints import dataset_flag
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, refused_files, size
-from ingest.cli.warnings import print_json
 from ingest.errors import printable
 from ingest.maintenance import quarantine
 from ingest.maintenance.quarantine import Accepted, Loss, Refused
@@ -42,7 +40,7 @@ def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) ->
     for kind in kinds:
         found = quarantine.in_quarantine(chosen, dataset=kind)
         if as_json:
-            print_json({"dataset": kind.name, **asdict(one)} for one in found)
+            print_records("quarantined_file", ({"dataset": kind.name, **fields_of(one)} for one in found))
         else:
             _list(_console(), heading(kind, kinds), found, kind)
     return 0
@@ -53,8 +51,8 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
     kind = _dataset(dataset)
     found = quarantine.inspect(settings.load(config), session, kind)
     if as_json:
-        shown = asdict(found)
-        sys.stdout.write(json.dumps(shown.pop("file") | shown, default=str) + "\n")
+        shown = fields_of(found)
+        print_records("quarantined_file", [{"dataset": kind.name} | shown.pop("file") | shown])
     else:
         _show(_console(), found, kind)
     return 0
@@ -87,7 +85,7 @@ def dismiss_command(
     kind = _dataset(dataset)
     found = quarantine.dismiss(settings.load(config), sessions, kind, undo)
     if as_json:
-        print_json({"dataset": kind.name, **asdict(one)} for one in found)
+        print_records("quarantined_file", ({"dataset": kind.name, **fields_of(one)} for one in found))
         return 0
     for one in found:
         _console().print(f"{one.session}: {_NO_LONGER if undo else _DISMISSED}")
@@ -97,8 +95,7 @@ def dismiss_command(
 def accept_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
     """Apply the kept bytes of refused files, and print what changed; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
-    with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(Flags(), chosen, warnings.event, kind)
+    request = request_of(Flags(), chosen, only_warnings(json=False).event, kind)
     console = _console()
     done = quarantine.accept(chosen, request, sessions, console.print)
     for one in done:

@@ -1,9 +1,7 @@
 """`ingest status`."""
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +10,7 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cli.rendering.hints import dataset_flag
+from ingest.cli.rendering.records import fields_of, print_records, print_warning
 from ingest.cli.rendering.words import counted, refused_files, size
 from ingest.cli.warnings import print_uncut
 from ingest.maintenance.status import Status, asked_or_held, status
@@ -35,14 +34,17 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
     found = [status(chosen, dataset) for dataset in asked_or_held(datasets, chosen)]
     for number, one in enumerate(found):
         if as_json:
-            sys.stdout.write(json.dumps(asdict(one), default=str) + "\n")
+            print_records("status", [fields_of(one)])
         else:
             sys.stdout.write("\n" if number else "")
             show(one, dataset_flag(named(one.dataset).short, chosen.run.datasets))
     stale = [one for one in found[: len(asked)] if max_age is not None and not _is_fresh(one, max_age)]
     for one in stale:
         which = f" {one.dataset}:" if len(asked) > 1 else ""
-        sys.stderr.write(f"stale:{which} {_age(one)}, {max_age} allowed\n")
+        told = f"stale:{which} {_age(one)}, {max_age} allowed"
+        sys.stderr.write(f"{told}\n")
+        if as_json:
+            print_warning(told)
     return STALE if stale else 0
 
 

@@ -1,10 +1,10 @@
 """`ingest verify`."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cli.commands.fetching.run import execute
-from ingest.cli.rendering import choose_rendering
-from ingest.cli.rendering.hints import told
+from ingest.cli.rendering import choose_rendering, only_warnings
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, size
+from ingest.cli.warnings import tell_error
 from ingest.errors import CacheError, SourceError, printable
 from ingest.maintenance.repair import repair
 from ingest.maintenance.status import asked_or_held
@@ -45,7 +46,7 @@ def verify_command(datasets: Sequence[str], config: Path | None, deep: bool, men
         try:
             codes.append(_verify(chosen, kind, deep, mend, as_json))
         except (CacheError, SourceError) as error:  # verify the other datasets all the same
-            sys.stderr.write(f"error: {kind.short}: {told(error)}\n" if len(kinds) > 1 else f"error: {told(error)}\n")
+            tell_error(error, as_json, kind.short if len(kinds) > 1 else "")
             codes.append(error.exit_code)
     return max(codes)
 
@@ -62,10 +63,8 @@ def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json:
     deeds = _mend(chosen, dataset, deep, as_json) if mend else []
     found = verify(chosen, deep, dataset)
     if as_json:
-        whole = (
-            {"dataset": dataset.name} | asdict(found) | {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
-        )
-        sys.stdout.write(json.dumps(whole, default=str) + "\n")
+        done = {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
+        print_records("verification", [{"dataset": dataset.name} | fields_of(found) | done])
     else:
         _show(Console(highlight=False, markup=False), found, mend)
     return BROKEN if found.broken else 0
@@ -80,16 +79,16 @@ def _mend(chosen: Settings, dataset: Dataset, deep: bool, as_json: bool) -> list
         if not as_json:
             sys.stdout.write(f"{printable(words)}\n")
 
-    with choose_rendering(json=False, quiet=True) as warnings:
-        request = request_of(Flags(), chosen, warnings.event, dataset)
+    request = request_of(Flags(), chosen, only_warnings(as_json).event, dataset)
     if lost := repair(chosen, request, deep, say):
         say(_fetched(chosen, request, lost, as_json))
     return deeds
 
 
-def _fetched(chosen: Settings, request: Request, lost: Collection[date], quiet: bool) -> str:
+def _fetched(chosen: Settings, request: Request, lost: Collection[date], as_json: bool) -> str:
     wanted = replace(request, window=Window(min(lost), max(lost)), only=frozenset(lost))
-    with choose_rendering(json=False, quiet=quiet) as rendering:
+    told = nullcontext(only_warnings(json=True)) if as_json else choose_rendering(json=False, quiet=False)
+    with told as rendering:
         code = execute(chosen, wanted, rendering)
     return f"{counted(len(lost), 'session')} downloaded again: {'all succeeded' if code == 0 else 'some failed'}"
 
