@@ -1,8 +1,8 @@
 """Files that were refused and kept: what they are, how to dismiss one, and how to accept one that removes rows."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ingest.market.windows import Window
 from ingest.pipeline.body import text_of
 from ingest.pipeline.replacement import versions
 from ingest.pipeline.task import Job
+from ingest.pipeline.unreadable.reason import RefusedText
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
 from ingest.planning.request import Request
@@ -53,13 +54,15 @@ class Loss:
 class Refused:
     """A refused file, inspected: where it is kept, its first lines (printable), and what it would remove.
 
-    `loss` is None for a file that cannot be accepted.
+    `loss` is None for a file that cannot be accepted. `lines` are the lines at fault in one that cannot be read, and
+    their neighbours, by number (the header is line 1); printable, and cut to a width.
     """
 
     file: QuarantinedFile
     path: str
     opening: tuple[str, ...]
     loss: Loss | None
+    lines: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,8 @@ def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) ->
     layout = Layout.of(settings, dataset)
     path, body = quarantine.file_of(layout, session), _kept(layout, one, settings.tuning)
     loss = _loss(settings, one, body, dataset) if one.acceptable else None
-    return Refused(one, str(path), _opening(path), loss)
+    text = RefusedText(body, dataset, settings.limits.max_unpacked_bytes, settings.tuning)
+    return Refused(one, str(path), _opening(path), loss, {} if one.acceptable else text.shown())
 
 
 def accept(settings: Settings, request: Request, sessions: Collection[date], say: Say) -> Sequence[Accepted]:

@@ -108,7 +108,7 @@ class LocalExecutor(Executor):
         if job.spool:
             await anyio.to_thread.run_sync(spool.discard, job.spool)
         await self._source.limit.acquire()
-        return await self._split(job, await self._fetched(job, share))
+        return await self._split(job, await self._fetched(job, share), explain=True)
 
     async def _fetched(self, job: Job, share: Share) -> Body:
         session, item = job.session, job.item
@@ -116,8 +116,11 @@ class LocalExecutor(Executor):
             return await downloading.fetch_large(self._source, session, item, job.spool, share)
         return await self._source.fetch(session, item, share)
 
-    async def _split(self, job: Job, body: Body) -> Staged | Refused:
-        """Split a file. If it needs more memory than is granted, split it again once that much is available."""
+    async def _split(self, job: Job, body: Body, explain: bool = False) -> Staged | Refused:
+        """Split a file. If it needs more memory than is granted, split it again once that much is available.
+
+        With `explain`, the reason why it cannot be read names the line, which takes another pass over the text.
+        """
         # Large files may take as much as chunks do, and no more of them are split at once than there are cores.
         granted = self._tuning.in_chunks if self._is_split_alone(job) else self._tuning.ordinary
         try:
@@ -127,8 +130,16 @@ class LocalExecutor(Executor):
                 except Costly as error:
                     staged = await self._with_more(job, body, error.cost)
         except UnreadableFile as error:
-            return Refused(job, body, error.message, acceptable=isinstance(error, LosesRows))
+            acceptable = isinstance(error, LosesRows)
+            reason = error.message if acceptable or not explain else await self._explained(job, body, error)
+            return Refused(job, body, reason, acceptable)
         return Staged(job, staged)
+
+    async def _explained(self, job: Job, body: Body, error: UnreadableFile) -> str:
+        from ingest.pipeline.unreadable.reason import RefusedText  # most runs refuse nothing
+
+        text = RefusedText(body, job.dataset, job.max_unpacked, job.tuning)
+        return await anyio.to_thread.run_sync(text.reason, error, limiter=self._large_workers)
 
     async def _with_more(self, job: Job, body: Body, cost: int) -> StagedSession:
         """Whoever needs still more gives back what it has first: it would wait for itself."""

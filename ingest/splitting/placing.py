@@ -12,6 +12,10 @@ from ingest.market.datasets import Dataset
 from ingest.splitting.checks import dates, in_other_units, midnight, times
 
 
+class Misplaced(UnreadableFile):
+    """None of a file's bars can start in its session."""
+
+
 class Placing:
     """Findings on the timestamps of one file, and whether any of its intraday bars can start in its session."""
 
@@ -32,9 +36,9 @@ class Placing:
             yield from times(begins, self._session, self._zone) if self._is_dated_by_time else in_other_units(begins)
 
     def check(self) -> None:
-        """Raise UnreadableFile if there are intraday bars, and none of them can start in the session."""
+        """Raise Misplaced if there are intraday bars, and none of them can start in the session."""
         if self._bars and not self._has_place:
-            raise UnreadableFile(
+            raise Misplaced(
                 f"none of its {self._bars:,} rows has a {self._time} within {self._session}: {self._elsewhere}"
             )
 

@@ -250,7 +250,7 @@ def test_a_file_that_does_not_say_when_is_no_file_of_minutes(place):
     ran = place.run(MINUTE_DAYS[0], MINUTE_DAYS[-1])
     (refused,) = ran.of(events.Quarantined)
     assert (refused.session, ran.committed) == (day, others)
-    assert refused.reason.startswith("the header is missing window_start")
+    assert refused.reason.startswith("line 1: the header is missing window_start")
     assert ingest.history("AAPL", config=config_of(place), dataset="stocks-minute")["date"].unique().to_list() == others
 
 

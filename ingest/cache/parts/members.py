@@ -124,6 +124,24 @@ def opening(data: bytes, max_bytes: int) -> bytes:
     return bytes(text)
 
 
+def readable(file: BinaryIO, max_bytes: int) -> Iterator[bytes]:
+    """The text of a file in small pieces, as far as it can be unpacked, and at most so many bytes."""
+    left = max_bytes
+    unpacking = isal_zlib.decompressobj(_GZIP)
+    with suppress(_Fault):
+        while left and (block := file.read(_CHUNK)):
+            for at in range(0, len(block), 2 * _BIT):
+                rest = block[at : at + 2 * _BIT]
+                while rest and left:
+                    text = unpacking.decompress(rest, left)
+                    left -= len(text)
+                    if text:
+                        yield text
+                    rest = unpacking.unconsumed_tail + unpacking.unused_data
+                    if unpacking.eof:
+                        unpacking = isal_zlib.decompressobj(_GZIP)
+
+
 class TooLarge(UnreadableFile):
     """A text larger than allowed."""
 

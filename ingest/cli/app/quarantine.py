@@ -41,7 +41,7 @@ def quarantine_show(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Show one file: where its bytes are, how its text begins, and which rows it would remove."""
+    """Show one file: where its bytes are, how it begins, which lines cannot be read or which rows it would remove."""
     from ingest.cli.commands.state.quarantine import show_command
 
     raise typer.Exit(show_command(dataset, session.date(), config, json))

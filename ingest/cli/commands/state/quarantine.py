@@ -175,6 +175,10 @@ def _show(console: Console, found: Refused, dataset: Dataset) -> None:
     console.print("it begins:" if found.opening else "none of it can be decompressed")
     for line in found.opening:
         console.print(f"  {line}")
+    if found.lines:
+        console.print("the lines at fault, and their neighbours:")
+    for number, line in found.lines.items():
+        console.print(f"  {number:,}: {line}")
     if found.loss:
         console.print(f"accepting it removes {_lost(found.loss)}.")
     flag = dataset_flag(dataset.short)

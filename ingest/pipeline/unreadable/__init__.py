@@ -1,0 +1,1 @@
+"""Downloads that cannot be read: why, in words that name the line."""

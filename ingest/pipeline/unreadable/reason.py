@@ -1,0 +1,73 @@
+"""Why a download cannot be read: the reason that is kept with its bytes names line, ticker, column and value.
+
+Nothing of this is done for a file that can be read. The file is read again from its start, so that a text that was
+split at once and one that was split in chunks give the same reason.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingest.cache.parts import members
+from ingest.errors import UnreadableFile, printable
+from ingest.files import durable, opening
+from ingest.market.datasets import Dataset
+from ingest.pipeline.body import pieces_of
+from ingest.settings.tuning import Tuning
+from ingest.sources.base import Body
+from ingest.splitting.placing import Misplaced
+from ingest.splitting.unreadable.locating import lines_near, locate
+
+_MOST_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedText:
+    """The text of a file that was refused, as far as it can be unpacked; `limit` is in bytes of text."""
+
+    body: Body
+    dataset: Dataset
+    limit: int
+    tuning: Tuning
+
+    def pieces(self) -> Iterator[bytes]:
+        """The text, as far as it can be unpacked, from its start each time. Raises CacheError."""
+        if self.body.path is None:
+            yield from members.readable(self.body.open(), self.limit)
+            return
+        with durable.translated("read", self.body.path), opening.to_read(self.body.path) as file:
+            yield from members.readable(file, self.limit)
+
+    def reason(self, error: UnreadableFile) -> str:
+        """The reason of a refusal that ended with this error. Raises CacheError."""
+        torn, found = self._torn(), locate(self.pieces(), self.dataset)
+        if torn:
+            return f"{torn}; what can be unpacked ends with {found.last}" if found.last else str(torn)
+        if isinstance(error, Misplaced) and found.first:
+            return f"{error.message}; its first row is {found.first}"
+        if not found.bad:
+            return error.message
+        if found.bad[0].number == 1:
+            return f"line 1: {error.message}"
+        more = found.count - 1
+        others = f" and {more:,} more line{'s' if more > 1 else ''}" if more else ""
+        return f"the rows cannot be parsed: {found.bad[0]}{others}" + ("" if found.is_all else " at least")
+
+    def shown(self) -> dict[int, str]:
+        """The lines at fault and their neighbours by number, printable and cut to a width. Raises CacheError."""
+        torn, found = self._torn(), locate(self.pieces(), self.dataset)
+        numbers = [found.last.number] if torn and found.last else [one.number for one in found.bad]
+        lines = lines_near(self.pieces(), numbers)
+        return {number: _printable(line) for number, line in lines.items()}
+
+    def _torn(self) -> UnreadableFile | None:
+        """Why the file cannot be unpacked to its end."""
+        try:
+            deque(pieces_of(self.body, self.limit, self.tuning.piece), maxlen=0)
+        except UnreadableFile as error:
+            return error
+        return None
+
+
+def _printable(line: bytes) -> str:
+    return printable(line.decode(errors="backslashreplace").rstrip("\r"))[:_MOST_CHARACTERS]

@@ -1,0 +1,1 @@
+"""Texts that cannot be read: which lines are at fault."""
