@@ -76,6 +76,7 @@ class TestTheConstraints:
         (pattern,) = re.findall(r"sed -n 's/(.*)/\\1/p' README\.md", script)
         assert re.fullmatch(re.sub(r"\\([(){}])", r"\1", pattern).replace(r"\/", "/"), line)
         assert "\n.ci/unpinned || true\n" in script
+        assert "\n.ci/browser || true\n" in script
 
 
 class TestThePackage:

@@ -27,7 +27,7 @@
       autoSize: true,
       layout: { fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12, attributionLogo: signs },
       rightPriceScale: { borderVisible: false },
-      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffset: 2, minBarSpacing: 0.1 },
+      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, fixLeftEdge: true, rightOffset: 2, minBarSpacing: 0.1 },
       handleScroll: { mouseWheel: false, vertTouchDrag: false },
       handleScale: { mouseWheel: false },
     });

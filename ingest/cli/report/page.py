@@ -79,7 +79,7 @@ def page(
         spans=True,
         shortened=any(one.since for one in drawn),
         left=sum(one.left for one in drawn),
-        notes=list(dict.fromkeys(note for one in drawn for note in one.notes)),
+        notes=list(dict.fromkeys(words.sentence(note) for one in drawn for note in one.notes)),
         years_open=_YEARS,
     )
 

@@ -62,12 +62,12 @@ def _sentences(day: Day) -> Iterable[str]:
     if day.state == "damaged":
         yield "A part is missing or damaged; the next run downloads it again if it can."
     if day.refused:
-        yield f"A file was refused: {_sentence(day.refused.reason)}"
+        yield f"A file was refused: {sentence(day.refused.reason)}"
         yield "An earlier version is stored." if day.is_stored else "No other version is stored."
         if day.refused.dismissed:
             yield "You dismissed it."
     elif day.state == "quarantined":
-        yield _sentence(day.reason or "Its file was refused")
+        yield sentence(day.reason or "Its file was refused")
     if day.changes:
         tickers = [printable(ticker) or "(no ticker)" for ticker in day.changes]
         yield f"Republished: {counted(sum(day.changes.values()), 'change')} of {some(tickers, _NAMED)}."
@@ -77,7 +77,7 @@ def _sentences(day: Day) -> Iterable[str]:
 
 def _absence(day: Day) -> str:
     if day.reason and day.remote not in ("holiday", "unpublished"):
-        return _sentence(day.reason)
+        return sentence(day.reason)
     match day.state, day.remote:
         case "holiday", _:
             return "The market was closed."
@@ -94,7 +94,8 @@ def _absence(day: Day) -> str:
     return "No run has asked for it yet."
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """A text from elsewhere as a sentence that can be printed."""
     shown = printable(text).strip()
     return f"{shown[:1].upper()}{shown[1:]}{'' if shown.endswith(('.', '!', '?')) else '.'}"
 
@@ -108,16 +109,15 @@ def advice(found: DatasetReport, usual: Collection[str]) -> Iterable[Advice]:
     last = next(iter(found.runs), None)
     if last and last["exit_code"] not in (0, None):
         ended = EXITS.get(last["exit_code"], "failed")
-        yield Advice("bad", name, f"The last run, {last['run']}, ended with exit code {last['exit_code']}: {ended}.")
+        yield Advice("bad", name, f"Run {last['run']}, the newest, ended with exit code {last['exit_code']}: {ended}.")
     if refused := [one for one in status.quarantine if not one.dismissed]:
         files = counted(len(refused), "file")
         yield Advice("warn", name, f"{files} in quarantine.", f"ingest quarantine list{flag}")
     if _is_stale(status) and name in usual:
         age = counted(status.age_sessions or 0, "session")
         yield Advice("warn", name, f"The newest stored session, {status.last}, is {age} old.", f"ingest run{flag}")
-    if status.gaps:
-        missing = sum(count for _, _, count in status.gaps)
-        yield Advice("warn", name, f"{counted(missing, 'session')} missing between stored ones.", f"ingest run{flag}")
+    if missing := sum(day.state == "missing" for day in found.days):
+        yield Advice("warn", name, f"{counted(missing, 'session')} missing.", f"ingest run{flag}")
     if status.only_copies:
         copies = counted(status.only_copies, "session")
         yield Advice("note", name, f"{copies} can't be downloaded again: yours is the only copy, so back it up.")
