@@ -3,22 +3,27 @@
 The commit protocol is here and nowhere else. New session: parts staged → synced → published → folders synced →
 transaction. Replacement of a stored session: staged → synced, with their folders → intent with the difference →
 published → folders synced → transaction, which also drops the intent. A kill before the intent leaves the old session;
-a kill after it leaves the new one, since `recover` completes the replacement.
+a kill after it leaves the new one, since `recover` completes the replacement. Removal of sessions: a transaction that
+forgets them and records that their files are to be removed → files → folders synced → a transaction that drops that
+record. A kill in between leaves files that nobody knows, and `recover` removes them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 
 from ingest.cache import quarantine
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest.records import period_of
 from ingest.cache.parts.store import PartStore, surely_matches
 from ingest.files import durable
-from ingest.market.datasets import Dataset
+from ingest.market.datasets import TIERS, Dataset, session_of
 from ingest.market.windows import Window
 from ingest.settings import Settings
+from ingest.sources import spool
 from ingest.splitting.diff import Correction
 
 
@@ -45,7 +50,7 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
     Until the caller begins a run, `run` is the number of the newest one. Raises CacheError.
     """
     with _opened(settings, dataset) as cache:
-        if cache.manifest.replacements.moving():
+        if cache.manifest.replacements.moving() or cache.manifest.replacements.pruning():
             recover(cache)
         yield cache
 
@@ -96,6 +101,31 @@ def commit_restored(cache: Cache, records: Iterable[SessionRecord]) -> None:
     cache.manifest.sessions.commit(records, [], cache.run, refused_stay=True)
 
 
+def prune(cache: Cache, before: date) -> None:
+    """Forget the sessions before a date, and remove their files; CSVs with rows of them are rebuilt by the projection.
+
+    Raises CacheError.
+    """
+    cache.manifest.replacements.prune(before)
+    _finish_pruning(cache, before)
+
+
+def _finish_pruning(cache: Cache, before: date) -> None:
+    """Remove the files of sessions that were forgotten: parts, months, refused files, partial downloads."""
+    for tier in TIERS:
+        for session in filter(None, map(session_of, cache.parts.names(tier))):
+            if session < before:
+                cache.parts.drop(session, tier)
+    cache.parts.sync()
+    cache.csvs.drop_months(period_of(before), set(map(period_of, cache.manifest.sessions.committed())))
+    refused = quarantine.kept_names(cache)
+    quarantine.remove_kept(cache, [name for name in refused if (day := session_of(name)) and day < before])
+    for path in spool.partial_downloads(cache.downloads):
+        if (day := spool.session_at(path)) and day < before:
+            spool.discard(path)
+    cache.manifest.replacements.pruned()
+
+
 def recover(cache: Cache) -> None:
     """Repair what a kill can leave of a dataset; the caller holds the lock. Raises CacheError.
 
@@ -109,8 +139,11 @@ def recover(cache: Cache) -> None:
       next projection extends only files that the manifest knows.
     - The partial download of a large file: kept, and the next run resumes it. That run also removes partial downloads
       that are no longer needed.
+    - Files of sessions that were being removed: removed.
     - A new manifest ready to replace a damaged one: already put in place by `Manifest.open`.
     """
+    if before := cache.manifest.replacements.pruning():
+        _finish_pruning(cache, before)
     _carry_replacements_through(cache)
     cache.parts.sweep()
     quarantine.sweep_refused(cache)

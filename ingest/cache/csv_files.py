@@ -79,6 +79,29 @@ class CsvFolder:
         for folder in self.folders():
             durable.sweep(folder, self.has_name)
 
+    def files_of(self, ticker: str) -> list[Path]:
+        """All CSVs of a ticker that exist. Raises CacheError."""
+        path = self.file(ticker)
+        if self.by_month:
+            return _matching(path, f"*{_MONTH_FILE}")
+        with durable.translated("look for", path):
+            return [path] if opening.is_there(path) else []
+
+    def remove(self, ticker: str) -> None:
+        """Remove all CSVs of a ticker, whatever they contain; a kill may leave some of them. Raises CacheError."""
+        for path in self.files_of(ticker):
+            durable.remove(path)
+        if self.by_month:
+            durable.remove_empty(self.file(ticker))
+
+    def drop_months(self, last: str, kept: Collection[str]) -> None:
+        """Remove the monthly CSVs of all tickers up to a month, except for those of the months that are kept."""
+        for path in self.present() if self.by_month else ():
+            month = path.name.removesuffix(_MONTH_FILE)
+            if self.has_name(path.name) and month <= last and month not in kept:
+                durable.remove(path)
+                durable.sync_folder(path.parent)
+
     def has_name(self, name: str) -> bool:
         """Whether some ticker's CSV, or the CSV of some month, has this file name."""
         return _MONTH_NAME.fullmatch(name) is not None if self.by_month else self.has_ticker(name)

@@ -3,6 +3,7 @@
 How they are kept is known here alone: who keeps, reads, lists or drops one calls this module.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -68,6 +69,20 @@ def kept_names(layout: Layout) -> list[str]:
 def kept_leftovers(layout: Layout) -> list[str]:
     """Names of the temporary files that killed runs left. Raises CacheError."""
     return [path.name for path in durable.leftovers(layout.quarantine, is_part_name)]
+
+
+def bytes_kept(layout: Layout, name: str) -> int:
+    """Size of a kept file, by its name. Raises OSError."""
+    return opening.size(layout.quarantine / name)
+
+
+def remove_kept(layout: Layout, names: Iterable[str]) -> None:
+    """Remove kept files, durably; the caller has made the records say so. Raises CacheError."""
+    paths = [layout.quarantine / name for name in names]
+    for path in paths:
+        durable.remove(path)
+    if paths:
+        durable.sync_folder(layout.quarantine)
 
 
 def sweep_refused(layout: Layout) -> None:

@@ -53,6 +53,10 @@ EXAMPLES = {
         ("ingest adopt ../old-tool -n", "show what would be adopted"),
         ("ingest adopt /data/flatfiles -d stocks-day -d options-minute", "adopt two datasets of a mirror"),
     ),
+    "prune": (
+        ("ingest prune", "what could be removed, and its size"),
+        ("ingest prune --before 2023-01-01 -n", "what would go with the sessions of earlier years"),
+    ),
     "demo": (
         ("ingest demo", "two months of stocks"),
         ("ingest demo -d options-day -d crypto-minute", "other datasets"),
@@ -131,6 +135,7 @@ EXITS = {
         4: "written; the check says what is left to do",
         5: "the files cannot be written",
     },
+    "prune": {0: "done, or nothing to remove", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
     "check": {0: "all passed", 4: "something failed"},
     "adopt": {
         0: "all adopted or stored",

@@ -212,6 +212,16 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_empty(folder: Path) -> None:
+    """Remove a folder, unless something is in it; durable once `sync_folder` of its parent has returned."""
+    with translated("remove", folder), suppress(FileNotFoundError):
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and removals in a folder durable, if its file system can.
 

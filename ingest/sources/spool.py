@@ -145,6 +145,17 @@ def sweep_spool(folder: Path, decided: Mapping[date, ObjectVersion | None]) -> N
             discard(path)
 
 
+def partial_downloads(folder: Path) -> list[Path]:
+    """All partial downloads in a folder: files for `discard`. Raises CacheError."""
+    with durable.translated("look into", folder):
+        return [folder / name for name in sorted(opening.names(folder, f"*{_SUFFIX}"))]
+
+
+def session_at(path: Path) -> date | None:
+    """The session of a partial download; None for another file."""
+    return session_of(path.name.removesuffix(_SUFFIX))
+
+
 def _is_stale(path: Path) -> bool:
     with durable.translated("look at", path):
         found = opening.state(path)

@@ -147,6 +147,12 @@ class Promises(RuleBasedStateMachine):
             with pytest.raises(CacheError):
                 deed(part)
 
+    @rule(part=st.sampled_from(PARTS))
+    def drop(self, part):
+        """A part goes, if there is one; whatever is staged of it stays."""
+        self.store.drop(part.session, part.tier)
+        self.published.pop(part, None)
+
     @rule()
     def sweep(self):
         self.swept(being_written=0)
@@ -334,6 +340,17 @@ class DiscardsAll(MemoryParts):
     def discard(self, staged):
         super().discard(staged)
         self._held.pop(replace(staged, staged=""), None)
+
+
+class DropsNothing(MemoryParts):
+    def drop(self, session, tier):
+        pass
+
+
+class DropsBothTiers(MemoryParts):
+    def drop(self, session, tier):
+        for one in TIERS:
+            super().drop(session, one)
 
 
 class DiscardsNothing(MemoryParts):

@@ -42,7 +42,7 @@ def before(server, tmp_path_factory):
     """Four sessions are held, files of two of them were refused, and an older cache has one day more."""
     top = tmp_path_factory.mktemp("before")
     place = Place(top / "cache", server.endpoint_url)
-    place.run(*window(HELD), tracked=TRACKED)
+    place.run(*window(HELD), tracked=TRACKED | {"T05"})
     for day in REFUSED:
         server.put(key(day), pack(flat(ROWS[5:])))
     place.run(*window(HELD), tracked=TRACKED)
@@ -52,6 +52,10 @@ def before(server, tmp_path_factory):
     (top / "more.txt").write_text("T02\nT30\nT03\n")
     (top / "theirs" / "massive_cache").mkdir(parents=True)
     (top / "theirs" / "massive_cache" / f"{NEW}.csv.gz").write_bytes(packed_day(NEW))
+    (top / "mirror" / key(NEW)).parent.mkdir(parents=True)
+    (top / "mirror" / key(NEW)).write_bytes(packed_day(NEW))
+    (place.root / "spool").mkdir(exist_ok=True)
+    (place.root / "spool" / f"{HELD[0]}.csv.gz.part").write_bytes(b"some of it")
     return place
 
 
@@ -82,11 +86,15 @@ COMMANDS = {
     "quarantine accept": ("quarantine", "accept", *map(str, REFUSED)),
     "quarantine retry": ("quarantine", "retry", *map(str, REFUSED)),
     "adopt": ("adopt", "theirs"),
+    "adopt of a mirror": ("adopt", "mirror"),
+    "prune": ("prune", "--before", str(HELD[2]), "--untracked", "--quarantine", "--spool", "--yes"),
+    "prune of all": ("prune", "--before", str(LATER[-1]), "--yes"),
 }
 
 
 def kill(nursery, place, arguments, step):
     order = {"deed": "command", "arguments": arguments, "environment": environment_of(place), "at_step": step}
+    order["by_names"] = arguments[0] == "prune"  # it is made of removals
     return nursery.run(place, HELD, TRACKED, **order)
 
 
@@ -105,6 +113,7 @@ def check_killed(nursery, before, folder, arguments, apart):
             return ends
         ends.append(answer["steps"][-1])
         try:
+            assert arguments[0] != "prune" or verify(place.settings()).broken == ()
             told = again(place, *arguments)
             assert told.code == 0, told
             check(place, whole)

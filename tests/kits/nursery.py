@@ -147,7 +147,10 @@ def command(order, log):
     os.environ.update(order["environment"])
     os.chdir(Path(order["root"]).parent)
     sys.stdout = sys.stderr = io.StringIO()
-    Steps(log, order.get("at_step")).wrap()
+    steps = Steps(log, order.get("at_step"))
+    steps.wrap()
+    if order.get("by_names"):
+        wrap_names(steps)
     return app(order["arguments"], standalone_mode=False) or 0
 
 

@@ -77,6 +77,14 @@ class Csvs:
                 [(self.database.dataset, *csv) for csv in csvs],
             )
 
+    def drop(self, tickers: Iterable[str]) -> None:
+        """Forget these tickers and all their CSVs, whose files are gone."""
+        with self.database.transaction() as db:
+            db.executemany(
+                "DELETE FROM projections WHERE dataset = ? AND ticker = ?",
+                [(self.database.dataset, ticker) for ticker in tickers],
+            )
+
     def projected(self, projections: Iterable[Projection], sessions: Iterable[date]) -> None:
         """Mark CSVs clean and sessions projected, in one transaction, once the files are durable."""
         values = ("first", "last", "rows", "sha256", "size", "mtime_ns", "yahoo", "format")

@@ -1,4 +1,4 @@
-"""Republished files in the manifest: replacements under way, corrections, and refused files."""
+"""What replaces or removes sessions: replacements and prunings under way, corrections, and refused files."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from ingest.cache.manifest import codec
 from ingest.cache.manifest.database import BETWEEN, Database, now
 from ingest.cache.manifest.integrity.kinds import flag
 from ingest.cache.manifest.integrity.tables import columns, committed
-from ingest.cache.manifest.records import HeldVersion, KeptCorrection, QuarantinedFile, SessionRecord
+from ingest.cache.manifest.records import HeldVersion, KeptCorrection, QuarantinedFile, SessionRecord, period_of
 from ingest.market.datasets import TIERS
 from ingest.splitting.diff import Correction
 
@@ -19,6 +19,23 @@ _CORRECTION = columns("corrections", *_CORRECTED)
 _REFUSED = ("session", "etag", "size", "last_modified", "reason", "acceptable", "at")
 _QUARANTINED = columns("quarantine", *_REFUSED) | {"held": flag} | columns("quarantine", "sha256", "dismissed")
 _REPLACED = committed("source_rows", "text_sha256", "tracked_sha256", "archive_sha256")
+_BY_SESSION = ("members", "findings", "corrections", "quarantine", "intents", "yahoo_rows", "sessions")
+"""Tables with the rows of a session."""
+
+_FORGET = (
+    *(f"DELETE FROM {table} WHERE dataset = :dataset AND session < :before" for table in _BY_SESSION),  # noqa: S608
+    "DELETE FROM askings WHERE dataset = :dataset AND last < :before",
+    "UPDATE askings SET first = max(first, :before) WHERE dataset = :dataset",
+    "DELETE FROM refusals WHERE dataset = :dataset AND last < :before",
+    """DELETE FROM projections WHERE dataset = :dataset AND period <> '' AND period <= :period AND period NOT IN
+    (SELECT substr(session, 1, 7) FROM sessions WHERE dataset = :dataset AND held = 'committed')""",
+    """UPDATE projections SET dirty = 1, first = NULL, last = NULL, rows = NULL, sha256 = NULL, size = NULL,
+    mtime_ns = NULL, format = 0 WHERE dataset = :dataset AND active
+    AND (period = :period OR (period = '' AND (first < :before OR first IS NULL)))""",
+    "INSERT OR REPLACE INTO prunings (dataset, before) VALUES (:dataset, :before)",
+)
+"""Forgets sessions before a date; CSVs with rows of them are rebuilt, and months without a session are dropped."""
+
 CORRECTION = (
     "INSERT INTO corrections "
     "(dataset, session, old_etag, new_etag, kind, columns, old_columns, removed, added, run, at) "
@@ -144,6 +161,26 @@ class Replacements:
                 "reason = excluded.reason, remote_etag = excluded.remote_etag",
                 (*key, refused.reason, refused.etag, run),
             )
+
+    def prune(self, before: date) -> None:
+        """Forget the sessions before a date, and what Yahoo said of these days, in one transaction.
+
+        Their files are still there, so this also records that they are to be removed.
+        """
+        values = {"dataset": self.database.dataset, "before": before.isoformat(), "period": period_of(before)}
+        with self.database.transaction() as db:
+            for statement in _FORGET:
+                db.execute(statement, values)
+
+    def pruning(self) -> date | None:
+        """Sessions before this date were forgotten, but not all their files are removed; None if there are none."""
+        found = self.database.typed(columns("prunings", "before"), "SELECT before FROM prunings WHERE dataset = ?")
+        return found[0][0] if found else None
+
+    def pruned(self) -> None:
+        """Record that all files of forgotten sessions are removed, durably."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM prunings WHERE dataset = ?", (self.database.dataset,))
 
     def release(self, sessions: Iterable[date]) -> None:
         """Forget that files were refused, so that these sessions are downloaded again."""

@@ -299,6 +299,13 @@ ALTER TABLE events RENAME TO actions;
 
 _DISMISSED = "ALTER TABLE quarantine ADD COLUMN dismissed TEXT;"  # when somebody dismissed these bytes
 
+_PRUNED = """
+CREATE TABLE prunings (
+    dataset TEXT PRIMARY KEY,
+    before TEXT NOT NULL                      -- sessions before this date were forgotten; their files are being removed
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _PERMISSION,
@@ -312,6 +319,7 @@ MIGRATIONS = (
     _FORMAT,
     _ODD,
     _DISMISSED,
+    _PRUNED,
 )
 
 

@@ -83,6 +83,10 @@ class LocalParts(PartStore):
     def _published(self, session: date, tier: Tier) -> Path:
         return self.folder(tier) / part_name(session)
 
+    def drop(self, session: date, tier: Tier) -> None:
+        """See `PartStore`."""
+        durable.remove(self._published(session, tier))
+
     def sync(self) -> None:
         """See `PartStore`."""
         for tier in TIERS:

@@ -70,6 +70,11 @@ class MemoryParts(PartStore):
         if not key.staged:
             raise CacheError(f"{self.described(key)} is not staged")
 
+    def drop(self, session: date, tier: Tier) -> None:
+        """See `PartStore`."""
+        with self._lock:
+            self._held.pop(PartKey(session, tier), None)
+
     def sync(self) -> None:
         """See `PartStore`."""
 

@@ -70,6 +70,10 @@ class PartStore(Protocol):
         """
         ...
 
+    def drop(self, session: date, tier: Tier) -> None:
+        """Remove a published part, if there is one; durable once `sync` has returned."""
+        ...
+
     def sync(self) -> None:
         """Make the names of all staged and published parts durable."""
         ...

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-WINDOW, STORED, LIMITS, OUTPUT = "Window", "What is stored", "Limits", "Output"
+WINDOW, STORED, LIMITS, OUTPUT, PRUNED = "Window", "What is stored", "Limits", "Output", "What is removed"
 """Panels of --help."""
 
 

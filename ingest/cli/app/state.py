@@ -1,10 +1,11 @@
 """The commands that report what the cache holds."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from ingest.cli.app.options import OUTPUT, Config, Datasets, End, First, Json
+from ingest.cli.app.options import OUTPUT, PRUNED, Config, Datasets, End, First, Json
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
 
@@ -90,3 +91,47 @@ def verify(
 
     code = verify_command(dataset or [], config, deep, repair, json)
     raise typer.Exit(Deed(code) if repair else code)
+
+
+@app.command()
+def prune(
+    dataset: Datasets = None,
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            "--before",
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            rich_help_panel=PRUNED,
+            help="Sessions before this date: their parts, and their rows in the tracked CSVs.",
+        ),
+    ] = None,
+    untracked: Annotated[
+        bool,
+        typer.Option("--untracked", rich_help_panel=PRUNED, help="CSVs of tickers that are on no list any more."),
+    ] = False,
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", rich_help_panel=PRUNED, help="Refused files; runs request them again.")
+    ] = False,
+    spool: Annotated[
+        bool, typer.Option("--spool", rich_help_panel=PRUNED, help="Unfinished downloads; they start over.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would be removed; remove nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each kind.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Free room: show what could be removed or, with flags, remove it.
+
+    Without --dataset it covers the datasets of the settings, and all others with stored sessions.
+    """
+    from ingest.cli.commands.state.prune import prune_command
+    from ingest.maintenance.pruning import Wanted
+
+    wanted = Wanted(before.date() if before else None, untracked=untracked, quarantine=quarantine, spool=spool)
+    code = prune_command(dataset or [], config, wanted, dry_run=dry_run, yes=yes, as_json=json)
+    raise typer.Exit(code if dry_run or wanted.is_empty else Deed(code))

@@ -21,7 +21,7 @@ from ingest.files import opening as files
 from ingest.maintenance.verify import csvs, orphans, session
 from ingest.maintenance.verify.problems import BROKEN, Kind, Problem
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.market.datasets import Dataset
+from ingest.market.datasets import Dataset, session_of
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
 
@@ -113,7 +113,7 @@ class _Verifying:
     def look(self, found: Verified) -> Verified:
         held = self._manifest.sessions.all()
         found = self._sessions(found, held)
-        if not found.sessions and (parts := self.cache.parts.names("tracked")):
+        if not found.sessions and (parts := self._tracked_parts()):
             why = f"{len(parts):,} tracked parts exist, but the manifest has no session"
             return replace(found, problems=(Problem("missing", "manifest", "manifest", why),))
         followed = self._manifest.csvs.active()
@@ -137,6 +137,11 @@ class _Verifying:
             ),
             notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
         )
+
+    def _tracked_parts(self) -> list[str]:
+        """Names in the tracked tier, except those that a killed command was removing."""
+        pruned = self._manifest.replacements.pruning() or date.min
+        return [name for name in self.cache.parts.names("tracked") if (session_of(name) or date.max) >= pruned]
 
     def _sessions(self, found: Verified, held: Mapping[date, Held]) -> Verified:
         """Check each session; only some records, which say where members begin, are in memory at a time."""

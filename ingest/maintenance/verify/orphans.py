@@ -24,8 +24,9 @@ def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {tracked.file(ticker).name for ticker in manifest.csvs.states()}
-    yield from _unknown_parts(cache.parts, "tracked", committed)
-    yield from _unknown_parts(cache.parts, "archive", whole)
+    pruned = manifest.replacements.pruning() or date.min
+    yield from _unknown_parts(cache.parts, "tracked", committed, pruned)
+    yield from _unknown_parts(cache.parts, "archive", whole, pruned)
     yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
     yield from _months(tracked, manifest)
     yield from _unknown_refused(cache)
@@ -48,9 +49,13 @@ def _left(place: str, names: Iterable[str]) -> Iterator[Problem]:
         yield Problem("orphan", "leftover", f"{PurePath(place).name}/{name}", why)
 
 
-def _unknown_parts(parts: PartStore, tier: Tier, known: Iterable[date]) -> Iterator[Problem]:
+def _unknown_parts(parts: PartStore, tier: Tier, known: Iterable[date], pruned: date) -> Iterator[Problem]:
+    """Parts that are not known; those before the date up to which a killed command was removing them are leftovers."""
     names = fnmatch.filter(sorted(parts.names(tier)), "*.csv.gz")
-    return _strangers("session", parts.place(tier), names, set(map(part_name, known)), _UNKNOWN_PART)
+    left = [name for name in names if (session_of(name) or date.max) < pruned]
+    yield from _left(parts.place(tier), left)
+    kept = set(map(part_name, known)) | set(left)
+    yield from _strangers("session", parts.place(tier), names, kept, _UNKNOWN_PART)
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:

@@ -156,6 +156,7 @@ TABLES: Mapping[str, Kinds] = {
     },
     "source": {"id": whole, "name": text, "since": moment},
     "patterns": {"dataset": text, "pattern": text},
+    "prunings": {"dataset": text, "before": day},
 }
 
 

@@ -1,0 +1,134 @@
+"""`ingest prune`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import settings
+from ingest.cli.confirming import agreed
+from ingest.cli.rendering.words import counted, size
+from ingest.cli.warnings import print_json, print_uncut
+from ingest.errors import UsageError
+from ingest.hints import Option
+from ingest.maintenance.pruning import Prunable, Wanted, is_unfinished, prunable, remove_from, window_reaching
+from ingest.maintenance.status import asked_or_held
+from ingest.market.datasets import Dataset
+from ingest.market.patterns import some
+from ingest.settings import Settings
+from ingest.settings.lists import tracked
+
+_WHAT: Mapping[str, str] = {
+    "sessions": "stored sessions",
+    "untracked": "CSVs of tickers not followed",
+    "quarantine": "refused files",
+    "spool": "unfinished downloads",
+}
+_FLAG = {"untracked": "--untracked", "quarantine": "--quarantine", "spool": "--spool"}
+
+
+def prune_command(
+    datasets: Sequence[str], config: Path | None, wanted: Wanted, dry_run: bool, yes: bool, as_json: bool
+) -> int:
+    """Show what can be removed, and remove it if it is wanted and confirmed; returns the exit code.
+
+    Raises IngestError.
+    """
+    chosen = settings.load(config)
+    console = Console(highlight=False, markup=False)
+    kinds = asked_or_held(datasets, chosen)
+    found = {one: prunable(chosen, one, _names(chosen, one), wanted) for one in kinds}
+    shown = [one for of_it in found.values() for one in of_it]
+    due = [one for one, of_it in found.items() if of_it or is_unfinished(chosen, one)]
+    if dry_run or wanted.is_empty or not due:
+        _report(console, shown, wanted, as_json, "prunable")
+        return 0
+    if shown and not as_json:
+        _show(console, shown, wanted)
+    if shown:
+        _confirm(shown, yes)
+    removed = [one for kind in due for one in _remove(chosen, kind, wanted, console, as_json)]
+    if as_json:
+        print_json(_lines(removed, "pruned"))
+    else:
+        console.print(f"Removed {_total(removed)}.")
+    return 0
+
+
+def _names(chosen: Settings, dataset: Dataset) -> Sequence[str]:
+    return tracked(dataset.csv_name, chosen.lists_of(dataset), extra=chosen.tickers_of(dataset)).tickers
+
+
+def _remove(chosen: Settings, dataset: Dataset, wanted: Wanted, console: Console, as_json: bool) -> Sequence[Prunable]:
+    def say(words: str) -> None:
+        if not as_json:
+            console.print(words, soft_wrap=True)
+
+    return remove_from(chosen, dataset, _names(chosen, dataset), wanted, say)
+
+
+def _confirm(shown: Sequence[Prunable], yes: bool) -> None:
+    """Raise UsageError unless the user has agreed, or does so now."""
+    if yes or agreed(f"Remove {_total(shown)}?"):
+        return
+    raise UsageError("Nothing was removed", Option("yes", True, "to remove it"))
+
+
+def _total(found: Sequence[Prunable]) -> str:
+    return f"{counted(sum(one.files for one in found), 'file')}, {size(sum(one.bytes for one in found))}"
+
+
+def _report(console: Console, found: Sequence[Prunable], wanted: Wanted, as_json: bool, kind: str) -> None:
+    if as_json:
+        print_json(_lines(found, kind))
+    elif found:
+        _show(console, found, wanted)
+        console.print(f"{'Could be removed' if wanted.is_empty else 'Would be removed'}: {_total(found)}.")
+    else:
+        console.print("There is nothing to remove.")
+
+
+def _lines(found: Sequence[Prunable], kind: str) -> Iterator[dict[str, Any]]:
+    for one in found:
+        yield {"kind": kind, "what": one.kind, **{name: value for name, value in asdict(one).items() if name != "kind"}}
+
+
+def _show(console: Console, found: Sequence[Prunable], wanted: Wanted) -> None:
+    table = Table("dataset", "what", "files", "size", "from", "to", *([""] if wanted.is_empty else []), box=None)
+    for one in found:
+        dates = [str(day) if day else "" for day in (one.first, one.last)]
+        flag = [_flag(one)] if wanted.is_empty else []
+        table.add_row(one.dataset, _WHAT[one.kind], f"{one.files:,}", size(one.bytes), *dates, *map(Text, flag))
+    print_uncut(console, table)
+    for line in _remarks(found, wanted):
+        console.print(line, soft_wrap=True)
+
+
+def _flag(one: Prunable) -> str:
+    """The flag that removes it; for the sessions of a year, all years before go, too."""
+    return _FLAG[one.kind] if one.kind in _FLAG else f"--before {one.last.year + 1}-01-01" if one.last else ""
+
+
+def _remarks(found: Sequence[Prunable], wanted: Wanted) -> Iterator[str]:
+    for one in found:
+        if one.tickers:
+            yield f"{one.dataset}: not followed any more: {some(list(one.tickers))}."
+        if lost := one.only_copies:
+            span = f"{lost[0]} to {lost[-1]}" if len(lost) > 1 else str(lost[0])
+            which = f"{counted(len(lost), 'session')} of these ({span})"
+            yield f"{one.dataset}: your subscription no longer allows {which}: you could not download them again."
+        if wanted.before and one.again:
+            yield f"{one.dataset}: {_again(one.again, wanted.before)}"
+        if wanted.quarantine and one.kind == "quarantine":
+            yield f"{one.dataset}: the next run requests the refused files again, if they are in its window."
+
+
+def _again(sessions: int, before: date) -> str:
+    told = f"{counted(sessions, 'session')} of these would be downloaded again by the next `ingest run`"
+    months = window_reaching(before)
+    return f"{told}: set [run] months to {months} or less." if months else f"{told}, whatever [run] months is."

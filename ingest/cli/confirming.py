@@ -1,0 +1,16 @@
+"""Asks before something is deleted, if there is somebody to ask."""
+
+import sys
+
+from rich.console import Console
+from rich.prompt import Confirm
+
+
+def agreed(question: str) -> bool:
+    """Whether the user agrees; without a terminal, with a closed input or after Ctrl-C, no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    try:
+        return Confirm.ask(question, console=Console(stderr=True, highlight=False, markup=False), default=False)
+    except (EOFError, KeyboardInterrupt, OSError, ValueError):  # the terminal is gone, or the input is not text
+        return False
