@@ -147,12 +147,6 @@ class Promises(RuleBasedStateMachine):
             with pytest.raises(CacheError):
                 deed(part)
 
-    @rule(part=st.sampled_from(PARTS))
-    def drop(self, part):
-        """A part goes, if there is one; whatever is staged of it stays."""
-        self.store.drop(part.session, part.tier)
-        self.published.pop(part, None)
-
     @rule()
     def sweep(self):
         self.swept(being_written=0)
@@ -340,17 +334,6 @@ class DiscardsAll(MemoryParts):
     def discard(self, staged):
         super().discard(staged)
         self._held.pop(replace(staged, staged=""), None)
-
-
-class DropsNothing(MemoryParts):
-    def drop(self, session, tier):
-        pass
-
-
-class DropsBothTiers(MemoryParts):
-    def drop(self, session, tier):
-        for one in TIERS:
-            super().drop(session, one)
 
 
 class DiscardsNothing(MemoryParts):
@@ -541,3 +524,19 @@ def test_an_unreadable_part_is_not_a_missing_part(tmp_path):
         surely_matches(store, part, sha256)
     with pytest.raises(CacheError, match=f"cannot read {store.path(part)}: "), explaining(store, part):
         store.read(part)
+
+
+@pytest.mark.parametrize("make", [make for make, _ in STORES])
+def test_a_published_part_can_be_removed_and_nothing_else_goes_with_it(make, tmp_path):
+    store = make(tmp_path)
+    store.create()
+    for part in PARTS:
+        put(store, b"text", part)
+    staged = store.stage(DAYS[0], "tracked", b"newer")
+    for _ in range(2):  # what is gone already is no error
+        store.drop(DAYS[0], "tracked")
+    store.sync()
+    with pytest.raises(FileNotFoundError):
+        store.read(PARTS[0])
+    assert [store.read(part) for part in PARTS[1:]] == [b"text"] * 3
+    assert store.read(staged) == b"newer"
