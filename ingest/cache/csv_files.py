@@ -87,7 +87,7 @@ class CsvFolder:
         with durable.translated("look for", path):
             return [path] if opening.is_there(path) else []
 
-    def remove(self, ticker: str) -> None:
+    def drop(self, ticker: str) -> None:
         """Remove all CSVs of a ticker, whatever they contain; a kill may leave some of them. Raises CacheError."""
         for path in self.files_of(ticker):
             durable.remove(path)

@@ -113,7 +113,7 @@ def remove_csvs(cache: Cache, tickers: Iterable[str]) -> None:
     """Remove all CSVs of tickers, then forget them: a kill leaves none that the manifest does not know."""
     gone = list(tickers)
     for ticker in gone:
-        cache.csvs.remove(ticker)
+        cache.csvs.drop(ticker)
     durable.sync_folder(cache.csvs.path)
     cache.manifest.csvs.drop(gone)
 
