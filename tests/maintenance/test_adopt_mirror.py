@@ -78,7 +78,8 @@ def adopt(place, *arguments, **environment):
     before = state(arguments[0])
     done = place.here("adopt", *arguments, "--json", **environment)
     assert state(arguments[0]) == before
-    return done.code, {line["path"]: line for line in map(json.loads, done.out.splitlines())}, done.err
+    lines = map(json.loads, done.out.splitlines())
+    return done.code, {line["path"]: line for line in lines if line["kind"] == "adoption"}, done.err
 
 
 def verdicts(found):

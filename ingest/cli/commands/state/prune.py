@@ -1,7 +1,6 @@
 """`ingest prune`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cli.confirming import agreed
+from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
-from ingest.cli.warnings import print_json, print_uncut
+from ingest.cli.warnings import print_uncut
 from ingest.errors import UsageError
 from ingest.hints import Option
 from ingest.maintenance.pruning import Prunable, Wanted, is_unfinished, prunable, remove_from, window_reaching
@@ -46,7 +46,7 @@ def prune_command(
     shown = [one for of_it in found.values() for one in of_it]
     due = [one for one, of_it in found.items() if of_it or is_unfinished(chosen, one)]
     if dry_run or wanted.is_empty or not due:
-        _report(console, shown, wanted, as_json, "prunable")
+        _report(console, shown, wanted, as_json)
         return 0
     if shown and not as_json:
         _show(console, shown, wanted)
@@ -54,7 +54,7 @@ def prune_command(
         _confirm(shown, yes)
     removed = [one for kind in due for one in _remove(chosen, kind, wanted, console, as_json)]
     if as_json:
-        print_json(_lines(removed, "pruned"))
+        print_records("pruned", map(_fields, removed))
     else:
         console.print(f"Removed {_total(removed)}.")
     return 0
@@ -83,9 +83,9 @@ def _total(found: Sequence[Prunable]) -> str:
     return f"{counted(sum(one.files for one in found), 'file')}, {size(sum(one.bytes for one in found))}"
 
 
-def _report(console: Console, found: Sequence[Prunable], wanted: Wanted, as_json: bool, kind: str) -> None:
+def _report(console: Console, found: Sequence[Prunable], wanted: Wanted, as_json: bool) -> None:
     if as_json:
-        print_json(_lines(found, kind))
+        print_records("prunable", map(_fields, found))
     elif found:
         _show(console, found, wanted)
         console.print(f"{'Could be removed' if wanted.is_empty else 'Would be removed'}: {_total(found)}.")
@@ -93,9 +93,9 @@ def _report(console: Console, found: Sequence[Prunable], wanted: Wanted, as_json
         console.print("There is nothing to remove.")
 
 
-def _lines(found: Sequence[Prunable], kind: str) -> Iterator[dict[str, Any]]:
-    for one in found:
-        yield {"kind": kind, "what": one.kind, **{name: value for name, value in asdict(one).items() if name != "kind"}}
+def _fields(one: Prunable) -> dict[str, Any]:
+    """The fields of a record, whose own kind is not that of the files."""
+    return {"what" if name == "kind" else name: value for name, value in fields_of(one).items()}
 
 
 def _show(console: Console, found: Sequence[Prunable], wanted: Wanted) -> None:
