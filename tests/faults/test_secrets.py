@@ -54,6 +54,8 @@ COMMANDS = {
     "quarantine show": [["quarantine", "show", str(DAYS[2])], ["quarantine", "show", str(DAYS[2]), "--json"]],
     "quarantine accept": [["quarantine", "accept", str(DAYS[2])]],
     "quarantine retry": [["quarantine", "retry"]],
+    "quarantine dismiss": [["quarantine", "dismiss", str(DAYS[2])]],
+    "report": [["report"], ["report", "--json"]],
     "config show": [["config", "show"], ["config", "show", "--json"]],
     "config path": [["config", "path"]],
     "init": [["init", "there", "--yes"]],
