@@ -14,7 +14,7 @@ from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
 from ingest.files import durable
 from ingest.finding import KINDS, Finding
-from ingest.market.calendars import Calendar, today
+from ingest.market.calendars import Calendar, last_due
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.permission import Permission
@@ -42,11 +42,12 @@ class Status:
     """The state of a dataset's cache.
 
     `dataset` is the full name, `root` the cache's folder. `first` and `last` are the oldest and newest stored session,
-    None if none is. `age_sessions` counts the sessions after `last` up to today, None without `last`; `gaps` are the
-    runs of sessions between `first` and `last` that are not stored, as (first, last, sessions). `sessions` counts the
-    known sessions by state. Over all stored sessions, `source_rows` counts the rows of their files, `findings` the
-    sessions that have any, `corrections` the changes of rows by republished files. `tracked_tickers` counts the tracked
-    CSVs, `dirty_files` those of them that the next run rewrites.
+    None if none is. `age_sessions` counts the sessions after `last` whose files are due, None without `last`:
+    a file is due at 11:00 New York on the next day. `gaps` are the runs of sessions between `first` and `last` that are
+    not stored, as (first, last, sessions). `sessions` counts the known sessions by state. Over all stored sessions,
+    `source_rows` counts the rows of their files, `findings` the sessions that have any, `corrections` the changes of
+    rows by republished files. `tracked_tickers` counts the tracked CSVs, `dirty_files` those of them that the next run
+    rewrites.
 
     `permission` is the span that the subscription was last found to allow, as of `permission_asked_at` (ISO 8601, UTC;
     None: never asked); `only_copies` counts the stored sessions that it no longer allows. `yahoo_rows` counts stored
@@ -197,7 +198,7 @@ def _not_whole(cache: Cache) -> list[date]:
 
 
 def _age(calendar: Calendar, last: date | None) -> int | None:
-    return calendar.count_between(last + timedelta(days=1), today()) if last else None
+    return calendar.count_between(last + timedelta(days=1), last_due()) if last else None
 
 
 def _sizes(layout: Layout) -> Iterable[TierSize]:

@@ -26,6 +26,9 @@ _WEEKS: Mapping[str, frozenset[int]] = {"daily": frozenset(range(7)), "forex": f
 _ROUGH = frozenset({"CMES"})
 """Exchanges with one table for many markets: on some of its closures some of these are open."""
 
+_PUBLISHED = clock(11)
+"""When the vendor says that a session's file is there: on the next day, New York. Most come hours earlier."""
+
 _HOURS: Mapping[str, tuple[clock, clock]] = {"XNYS": (clock(9, 30), clock(16))}
 """Regular hours, in New York time, of the exchanges with extended hours before and after."""
 
@@ -112,10 +115,23 @@ def today(now: datetime | None = None) -> date:
 
     Raises ValueError for a `now` without a time zone.
     """
+    return _in_new_york(now).date()
+
+
+def last_due(now: datetime | None = None) -> date:
+    """The last day whose files the vendor says are there by `now`, or by this moment, if it was a session.
+
+    That is yesterday from 11:00 on, and the day before until then (New York). Raises ValueError as `today` does.
+    """
+    moment = _in_new_york(now)
+    return moment.date() - timedelta(days=1 if moment.time() >= _PUBLISHED else 2)
+
+
+def _in_new_york(now: datetime | None) -> datetime:
     moment = now or datetime.now(NEW_YORK)
     if moment.tzinfo is None:
         raise ValueError("now has no time zone")
-    return moment.astimezone(NEW_YORK).date()
+    return moment.astimezone(NEW_YORK)
 
 
 def months_back(day: date, months: int) -> date:

@@ -1,6 +1,6 @@
 """`ingest status`: a cache's span, age, gaps and size."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from ingest.files import durable
 from ingest.finding import Finding
 from ingest.maintenance import status
 from ingest.maintenance.status import Status
+from ingest.market.calendars import NEW_YORK, last_due
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.settings import CacheSettings, Settings
 from ingest.splitting.diff import Correction
@@ -24,7 +25,7 @@ INDEX = MemberIndex((0, 1), ("A",), ordered=True).encode()
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(status, "today", lambda: TODAY)
+    monkeypatch.setattr(status, "last_due", lambda: TODAY)
     return Settings(cache=CacheSettings(root=tmp_path / "cache"))
 
 
@@ -75,8 +76,33 @@ def test_a_cache_that_is_not_there_is_empty_and_stays_away(settings: Settings) -
 
 
 @pytest.mark.parametrize(("last", "age"), [(18, 0), (17, 1), (16, 2), (12, 3), (8, 7)])
-def test_age_is_counted_in_sessions_up_to_today(last: int, age: int, settings: Settings) -> None:
+def test_age_is_counted_in_sessions_up_to_the_last_that_is_due(last: int, age: int, settings: Settings) -> None:
     _fill(settings, 2, last)
+    assert _status(settings).age_sessions == age
+
+
+@pytest.mark.parametrize(
+    ("now", "age"),
+    [
+        ("2024-01-09T17:00", 0),  # after the close of the session that follows the one stored
+        ("2024-01-10T06:00", 0),  # its file often is there, but is not due
+        ("2024-01-10T10:59", 0),
+        ("2024-01-10T11:00", 1),
+        ("2024-01-11T10:59", 1),
+        ("2024-01-12T23:00", 3),
+        ("2024-01-13T10:59", 3),
+        ("2024-01-13T11:00", 4),  # Friday's file is due on Saturday
+        ("2024-01-16T10:59", 4),  # Monday is a holiday
+        ("2024-01-17T10:59", 4),
+        ("2024-01-17T11:00", 5),
+    ],
+)
+def test_age_counts_no_session_before_its_file_is_due(
+    now: str, age: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(settings, 2, 8)
+    moment = datetime.fromisoformat(now).replace(tzinfo=NEW_YORK).astimezone(UTC)
+    monkeypatch.setattr(status, "last_due", lambda: last_due(moment))
     assert _status(settings).age_sessions == age
 
 

@@ -8,7 +8,7 @@ from closures import computed, early_closes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.market.calendars import Calendar, months_back, today
+from ingest.market.calendars import Calendar, last_due, months_back, today
 
 CALENDAR = Calendar.of("XNYS")
 DAYS = st.dates(date(2000, 1, 1), date(2032, 12, 31))
@@ -34,6 +34,26 @@ class TestToday:
     def test_needs_a_time_zone(self) -> None:
         with pytest.raises(ValueError, match="time zone"):
             today(datetime(2025, 1, 1))  # noqa: DTZ001 - that is the point
+
+
+class TestLastDue:
+    @pytest.mark.parametrize(
+        ("moment", "day"),
+        [
+            (datetime(2025, 1, 9, 15, 59, 59, tzinfo=UTC), date(2025, 1, 7)),
+            (datetime(2025, 1, 9, 16, tzinfo=UTC), date(2025, 1, 8)),
+            (datetime(2025, 1, 10, 4, 59, tzinfo=UTC), date(2025, 1, 8)),
+            (datetime(2025, 1, 10, 5, tzinfo=UTC), date(2025, 1, 8)),
+            (datetime(2025, 7, 9, 14, 59, tzinfo=UTC), date(2025, 7, 7)),
+            (datetime(2025, 7, 9, 15, tzinfo=UTC), date(2025, 7, 8)),
+        ],
+    )
+    def test_is_yesterday_from_eleven_in_new_york_on(self, moment: datetime, day: date) -> None:
+        assert last_due(moment) == day
+
+    def test_needs_a_time_zone(self) -> None:
+        with pytest.raises(ValueError, match="time zone"):
+            last_due(datetime(2025, 1, 1))  # noqa: DTZ001 - that is the point
 
 
 class TestMonthsBack:

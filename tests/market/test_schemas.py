@@ -14,7 +14,7 @@ from ingest.demo.servers import loopback
 from ingest.errors import UsageError
 from ingest.finding import Finding
 from ingest.maintenance import status
-from ingest.market.calendars import Calendar, today
+from ingest.market.calendars import Calendar, last_due, today
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY, named
 from ingest.planning.plan import Stored, Wanted, make_plan
 from ingest.reading import history as stored
@@ -235,7 +235,7 @@ def test_status_counts_gaps_and_age_by_the_calendar_of_the_market(here, short, g
 
 
 def _days_since(day):
-    return (day + timedelta(days=n) for n in range(1, (today() - day).days + 1))
+    return (day + timedelta(days=n) for n in range(1, (last_due() - day).days + 1))
 
 
 MOMENTS = st.integers(1_270_000_000, 2_200_000_000).map(lambda second: datetime.fromtimestamp(second, UTC))

@@ -16,7 +16,11 @@ def status(
     json: Json = False,
     max_age: Annotated[
         int | None,
-        typer.Option(min=0, metavar="SESSIONS", help="Exit 3 if the newest stored session of any dataset is older."),
+        typer.Option(
+            min=0,
+            metavar="SESSIONS",
+            help="Exit 3 if more sessions whose files are due are newer than the stored ones.",
+        ),
     ] = None,
     config: Config = None,
 ) -> None:
