@@ -11,6 +11,7 @@ from runs_kit import DAYS, SPAN
 
 from ingest import events
 from ingest.cache.manifest.database import Database
+from ingest.cache.manifest.schema import _DISMISSED, MIGRATIONS
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.maintenance import quarantine as ours
@@ -173,9 +174,21 @@ def test_a_kill_dismisses_all_or_none(place, tmp_path, monkeypatch):
     assert number > 1
 
 
+def as_before(path):
+    """Write the manifest again as the version before wrote it."""
+    before = MIGRATIONS[: MIGRATIONS.index(_DISMISSED)]
+    old = path.with_name("old.sqlite")
+    with closing(connect(old)) as db:
+        db.executescript(f"{''.join(before)} PRAGMA user_version = {len(before)}; ATTACH '{path}' AS now;")
+        for (table,) in db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'").fetchall():
+            names = ", ".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
+            db.execute(f"INSERT INTO main.{table} SELECT {names} FROM now.{table}")
+        db.commit()
+    old.replace(path)
+
+
 def test_a_manifest_from_before_has_nothing_dismissed(place):
-    with closing(connect(place.root / "manifest.sqlite")) as db:
-        db.executescript("ALTER TABLE quarantine DROP COLUMN dismissed; PRAGMA user_version = 11;")
+    as_before(place.root / "manifest.sqlite")
     assert list(listed(place)) == [str(DAY), str(OTHER)]
     assert place.here("quarantine", "dismiss", DAY).code == 0
     assert dismissed(place) == [str(DAY)]
