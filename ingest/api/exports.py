@@ -39,9 +39,9 @@ def export(
     close, volume and source, with the types, units and adjustments of `history`, whose arguments these are. Each file
     is written as a whole: a kill leaves the old one or the new one.
 
-    `dataset` names the market (by its day or minute bars); by default the tickers' prefixes decide. `interval` is "1d",
-    or "1m", "5m", "15m", "30m" or "1h" (by default that of the dataset, else "1d"); bars of less than a day are built
-    from minutes, those of extended hours only with `prepost`.
+    `dataset` names the market (by its day or minute bars); by default the tickers' prefixes decide. `interval` is "1d"
+    (by default that of the dataset, else "1d"), "1wk" or "1mo", or "1m", "2m", "5m", "15m", "30m", "1h" or "90m"; bars
+    of less than a day are built from minutes, those of extended hours only with `prepost` (see `get_smart_data`).
 
     Raises UsageError, NotFound if no ticker has rows, CacheError if the folder cannot be written, and what `history`
     raises.

@@ -50,10 +50,17 @@ def get_smart_data(
     in New York. `attrs["sources"]` says which dates came from where. Yahoo's rows carry the rounding of its float32:
     prices as traded are exact up to two decimals below 65,536, else within 2e-7 of their value.
 
-    An `interval` of 1m, 5m, 15m, 30m or 1h (60m) gives intraday bars with yfinance's edges (see `reading.resample`);
-    `prepost` adds extended hours. With "massive" they are built from the market's minute files, each a hundred times as
-    large as a daily one; Yahoo is not asked for minutes, so missing sessions give a warning. Index `Datetime`, in New
-    York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits, and `Adj Close` is the close.
+    An `interval` of 1wk or 1mo gives weeks (from Monday) or months, made of days that are adjusted already, like
+    yfinance's with `repair=True`: `Date` is the first day of the calendar's week or month. They are made of the
+    window's sessions, so the last one may be incomplete; a `period` of days, weeks, months or years begins with a whole
+    one.
+
+    An `interval` of 1m, 2m, 5m, 15m, 30m, 1h (60m) or 90m gives intraday bars with yfinance's edges (see
+    `reading.resample`); `prepost` adds extended hours. With "massive" they are built from the market's minute files,
+    each a hundred times as large as a daily one; Yahoo is not asked for minutes, so missing sessions give a warning.
+    Index `Datetime`, in New York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits, and `Adj
+    Close` is the close. Days, weeks and months are built from minutes, too, if `dataset` names these ("stocks-minute"):
+    from regular hours, or from all with `prepost`. They may lack the closing auction.
 
     Works in a notebook. Raises NotFound if there is no data, ActionsUnknown if prices cannot be adjusted, AcrossSeam,
     and other IngestErrors. Warns (IngestWarning) about missing sessions.
@@ -67,7 +74,7 @@ def get_smart_data(
     chosen = settings.load(parse_file(config))
     market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
     listed = listed_sessions(chosen, market) if data_source == "massive" else ()
-    begin, final = window_of(period, first, last, market, listed)
+    begin, final = window_of(period, first, last, market, listed, interval)
     if data_source == "yfinance":
         if not fetch:
             raise UsageError('fetch=False returns only what is stored: it needs data_source="massive"')

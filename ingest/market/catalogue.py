@@ -211,8 +211,11 @@ def of_tickers(tickers: Iterable[str], interval: str = "1d") -> Dataset:
 def bars_of(dataset: Dataset, interval: str) -> Dataset:
     """The bars of a dataset's market from which those of an interval are built: its days, or its minutes.
 
-    Raises UsageError if the catalogue has none.
+    A dataset of minutes can make bars of any interval, and does if it is named. Raises UsageError if the catalogue has
+    none.
     """
+    if dataset.kind.timed:
+        return dataset
     found = _of_market(dataset, made_of(interval))
     if found is None:
         raise UsageError(f"interval {interval!r}: the catalogue has no such bars of the market of {dataset.short}")

@@ -11,6 +11,9 @@ from ingest.market.epochs import TIME
 
 Interval = Literal["1d", "1m"]
 
+OF_DAYS = ("1d", "1wk", "1mo")
+"""Intervals of a day and longer, as yfinance names them: their bars are built from daily bars."""
+
 CsvShape = Literal["file", "months"]
 """The files of a tracked ticker: one CSV with all its rows, or a folder with one CSV per month."""
 
@@ -81,5 +84,5 @@ MINUTE_BARS = RowKind(
 
 
 def made_of(interval: str) -> RowKind:
-    """The rows from which bars of an interval are built: daily bars exist, all others are built from minutes."""
-    return DAY_BARS if interval == DAY_BARS.interval else MINUTE_BARS
+    """The rows from which bars of an interval are built: daily bars, or minutes for what is shorter than a day."""
+    return DAY_BARS if interval in OF_DAYS else MINUTE_BARS

@@ -56,6 +56,13 @@ def span(start: date | None, end: date | None) -> tuple[date, date]:
     return first, last
 
 
+def first_of_bar(day: date, interval: str) -> date:
+    """The first day of the bar that contains a day: the Monday of its week, the 1st of its month, or the day itself."""
+    if interval == "1wk":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if interval == "1mo" else day
+
+
 _SHAPE = re.compile(r"([1-9]\d{0,4})(d|wk|mo|y)")
 _ALLOWED = "1d, 5d, 1mo, 3mo, 6mo, 1y, 2y, 5y, 10y, ytd, max, or a number with d, wk, mo or y"
 

@@ -12,7 +12,7 @@ from ingest.market.catalogue import bars_of, named, of_tickers
 from ingest.market.datasets import Dataset
 from ingest.reading.adjusting.actions import Errors, HistoryQuery
 from ingest.reading.history import history
-from ingest.reading.resample import aggregate, bar_size
+from ingest.reading.resample import bar_size, in_bars
 from ingest.settings import Settings
 
 
@@ -69,7 +69,5 @@ class Selection:
 
 def selected_rows(settings: Settings, query: Selection, on_event: events.Sink) -> pl.DataFrame:
     """The rows, sorted by ticker and time. Raises IngestError, and warns as `history` does."""
-    size = None if query.interval == "1d" else bar_size(query.interval)
-    dataset = query.dataset
-    rows = history(settings, dataset, query.history, on_event)
-    return aggregate(rows, size, dataset, query.prepost) if size else rows
+    size, dataset = bar_size(query.interval), query.dataset
+    return in_bars(history(settings, dataset, query.history, on_event), size, dataset, query.prepost)

@@ -90,9 +90,9 @@ def test_the_usual_period_within_days_is_five_sessions(place):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("-i", "2m"), "interval '2m': Massive's bars are 1d, 1m"),
-        (("-i", "1wk"), "interval '1wk'"),
-        (("-i", "1h", "--data-source", "yfinance"), "yfinance shows only daily bars"),
+        (("-i", "3m"), "interval '3m': Massive's bars are 1m, 2m, 5m, 15m, 30m, 1h, 90m, 1d, 1wk, 1mo"),
+        (("-i", "3mo"), "interval '3mo'"),
+        (("-i", "1h", "--data-source", "yfinance"), "yfinance shows only bars of a day and longer"),
     ],
 )
 def test_what_is_not_shown_is_said(place, flags, words):

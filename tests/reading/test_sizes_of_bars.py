@@ -81,15 +81,16 @@ def some(combinations, few):
     return [one if one in few else pytest.param(*one, marks=pytest.mark.long) for one in combinations]
 
 
-MASSIVE = [
-    (interval, prepost) for interval in ("1m", "5m", "15m", "30m", "60m", "1h", "1d") for prepost in (True, False)
-]
+MASSIVE = [(interval, prepost) for interval in (*SIZES, "1d") for prepost in (True, False)]
 YAHOO = [(interval, prepost) for interval in (*SIZES, "1d", "5d", "1wk", "1mo", "3mo") for prepost in (True, False)]
 
 
 @pytest.mark.parametrize(
     ("interval", "prepost"),
-    some(MASSIVE, [("1m", True), ("30m", False), ("60m", True), ("1h", True), ("1h", False), ("1d", False)]),
+    some(
+        MASSIVE,
+        [("1m", True), ("90m", True), ("30m", False), ("60m", True), ("1h", True), ("1h", False), ("1d", False)],
+    ),
 )
 def test_bars_of_massive_are_yfinances(here, interval, prepost):
     for ticker in ("AAPL", "VTI"):

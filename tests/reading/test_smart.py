@@ -250,8 +250,8 @@ def test_volume_is_rounded_half_to_even(here):
     ("arguments", "words"),
     [
         ({"period": "6m"}, "'6m'"),
-        ({"interval": "1wk"}, "'1wk'"),
-        ({"interval": "2m"}, "'2m'"),
+        ({"interval": "3mo"}, "'3mo'"),
+        ({"interval": "3m"}, "'3m'"),
         ({"dataset": "stock-day"}, "did you mean stocks-day"),
         ({"start": "yesterday"}, "'yesterday'"),
         ({"start": DAYS[5], "end": DAYS[5]}, "the window is empty"),

@@ -83,7 +83,7 @@ Interval = Annotated[
     typer.Option(
         "--interval",
         "-i",
-        metavar="1m|5m|15m|30m|1h|1d",
+        metavar="1m|2m|5m|15m|30m|1h|90m|1d|1wk|1mo",
         help="Time that a row covers; less than a day is built from minutes. (default: 1d, or that of --dataset)",
     ),
 ]

@@ -38,7 +38,8 @@ def show(
             "-p",
             metavar="PERIOD",
             rich_help_panel=WINDOW,
-            help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number. (default: 6mo, within days 5d)",
+            help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number. (default: 6mo; within days 5d; in "
+            "weeks or months 2y)",
         ),
     ] = None,
     start: Annotated[
@@ -97,7 +98,7 @@ def show(
     interval = interval_of(dataset, interval)
     wish = ShowQuery(
         ticker=ticker,
-        period=period or ("6mo" if interval == "1d" else "5d"),
+        period=period or _usual_period(interval),
         start=start.date() if start else None,
         end=end.date() if end else None,
         data_source=data_source,
@@ -110,6 +111,10 @@ def show(
         or_as_traded=adjust is None and not csv,  # CSV has no place to say it
     )
     raise typer.Exit(show_command(wish, Display(rows, plot, csv, json, html), config))
+
+
+def _usual_period(interval: str) -> str:
+    return {"1d": "6mo", "1wk": "2y", "1mo": "2y"}.get(interval, "5d")
 
 
 @app.command()

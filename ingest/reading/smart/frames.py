@@ -21,6 +21,7 @@ from ingest.market.row_kinds import made_of
 from ingest.reading import gaps
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
+from ingest.reading.smart.periods import in_periods
 from ingest.reading.smart.query import Query, TickerRows
 from ingest.splitting.checks import MOST_VOLUME
 
@@ -36,8 +37,9 @@ def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
     """Daily rows or intraday bars as yfinance would return them. Raises ActionsUnknown.
 
     If `actions` are None prices are as traded. A corporate action on a day without a row is shown at the next row, with
-    a warning. Volume is rounded half to even, 0 if there is none; for coins it is unchanged. `attrs["sources"]` maps
-    each source to spans of consecutive rows, as pairs of ISO dates, and "missing" to the spans without rows.
+    a warning. Weeks and months are made of adjusted days. Volume is rounded half to even, 0 if there is none; for coins
+    it is unchanged. `attrs["sources"]` maps each source to spans of consecutive rows, as pairs of ISO dates, and
+    "missing" to the spans without rows.
     """
     import pandas as pd
 
@@ -50,7 +52,7 @@ def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
     if query.with_actions:
         columns |= _events(actions, _places(rows, actions, _opening(query)), rows.height)
     index = (_times if kind.timed else _dates)(rows, query.dataset.yahoo_zone)
-    frame = pd.DataFrame(columns, index=index.rename(kind.index))
+    frame = in_periods(pd.DataFrame(columns, index=index.rename(kind.index)), query.interval)
     frame.attrs["sources"] = sources(rows, found.missing)
     return frame
 

@@ -11,6 +11,7 @@ from ingest.cache.cache import Cache
 from ingest.errors import ActionsUnknown, NotFound, warn
 from ingest.hints import Option
 from ingest.market.corporate_actions import Actions
+from ingest.market.row_kinds import made_of
 from ingest.reading import rows as reading
 from ingest.reading.adjusting.actions import Inquiry, KnownActions, actions_of, check_seams, daily
 from ingest.reading.adjusting.doubts import doubts
@@ -33,12 +34,12 @@ def massive_frame(settings: Settings, query: Query) -> "pd.DataFrame":
 
 
 def fetch(settings: Settings, query: Query, adjusts: bool = True) -> TickerRows:
-    """A ticker's rows as traded, Massive's first, or its intraday bars.
+    """A ticker's rows as traded, Massive's first, or its intraday bars. Weeks and months are still days.
 
     Without `adjusts` splits and dividends are not looked up. Raises and warns as `massive_frame`.
     """
-    is_daily = query.interval == "1d"
-    read = _days if is_daily else _bars
+    is_daily = not made_of(query.interval).timed
+    read = _bars if query.dataset.kind.timed else _days
     with Cache.read(settings, query.dataset) as cache:
         coverage = cache.manifest.sessions.coverage()  # before the rows: what a run commits meanwhile is no gap in them
         rows, known, missing = read(cache, settings, query, coverage.of(query.ticker), adjusts)
@@ -70,7 +71,8 @@ def _days(cache: Cache, settings: Settings, query: Query, covered: Collection[da
 def _bars(cache: Cache, settings: Settings, query: Query, covered: Collection[date], adjusts: bool) -> _Rows:
     minutes = reading.rows(cache, [query.ticker], query.start, query.end)
     missing = missing_minutes(cache, query, covered, minutes)
-    bars = aggregate(minutes, bar_size(query.interval), query.dataset, query.prepost)
+    size = bar_size(query.interval) if made_of(query.interval).timed else "1d"
+    bars = aggregate(minutes, size, query.dataset, query.prepost)
     if bars.is_empty() and minutes.height:
         text = f"{no_data(query)} in regular hours, only before and after them"
         raise NotFound(text, Option("prepost", True, "to include those"))

@@ -12,7 +12,7 @@ from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
-from ingest.market.windows import first_day
+from ingest.market.windows import first_day, first_of_bar
 from ingest.reading.adjusting.freshness import newest_session
 from ingest.reading.gaps import Span
 from ingest.reading.resample import bar_size
@@ -43,8 +43,7 @@ class Query:
     across_gaps: bool = False
 
     def __post_init__(self) -> None:
-        if self.interval != "1d":
-            bar_size(self.interval)
+        bar_size(self.interval)
 
     @property
     def asks_yahoo(self) -> bool:
@@ -76,14 +75,18 @@ def window_of(
     end: date | None,
     dataset: Dataset = STOCKS_DAY,
     listed: Collection[date] = (),
+    interval: str = "1d",
 ) -> tuple[date, date]:
     """First and last day, both inclusive, of a period that ends today, or of `start` to `end` (exclusive).
 
-    `listed` days are sessions, whatever the calendar says. Raises UsageError.
+    `listed` days are sessions, whatever the calendar says. A period that counts days back begins with a whole bar of an
+    `interval`. Raises UsageError.
     """
     newest = newest_session(dataset, listed=listed)
     last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
     first = start or first_day(period, today() if end is None else end, last, dataset, listed)
+    if start is None and period not in ("max", "ytd"):
+        first = max(first_of_bar(first, interval), min(first, dataset.first_session))
     if first > last:
         raise UsageError(_empty(first, last, newest))
     return first, last

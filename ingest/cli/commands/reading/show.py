@@ -25,10 +25,12 @@ from ingest.errors import ActionsUnknown, NotFound, UsageError, warn
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_ticker
 from ingest.market.datasets import Dataset
+from ingest.market.row_kinds import OF_DAYS
 from ingest.pipeline.bring import bring
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
 from ingest.reading.measures import measures_of
+from ingest.reading.resample import bar_size, in_periods
 from ingest.reading.smart.frames import MISSING, sources
 from ingest.reading.smart.massive import fetch
 from ingest.reading.smart.query import Query, TickerRows, listed_sessions, window_of
@@ -94,17 +96,19 @@ class Display:
 class _Found:
     """Rows, and for each source the spans of dates that came from it; "missing" has the spans that none has.
 
-    `adjust` says how the prices are adjusted.
+    `adjust` says how the prices are adjusted. Measures are made of `sessions`: the rows, or the days of weeks and
+    months.
     """
 
     rows: pl.DataFrame
     sources: Mapping[str, Sequence[tuple[str, str]]]
     adjust: Adjust
+    sessions: pl.DataFrame
 
     @classmethod
     def of(cls, rows: pl.DataFrame, adjust: Adjust, missing: Sequence[Span] = ()) -> Self:
         """Rows, and the days of their window that are missing."""
-        return cls(rows, sources(rows, missing), adjust)
+        return cls(rows, sources(rows, missing), adjust, rows)
 
 
 def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
@@ -122,7 +126,7 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     elif look.json:
         print_records("prices", [_told(wish, found)])
     elif look.html:
-        about = f"{_extent(wish, rows)}; {_prices(wish, found)}"
+        about = f"{_extent(wish, found)}; {_prices(wish, found)}"
         page = chart_page(rows, wish.ticker, about)
         sys.stdout.write(written(put(look.html, page), page))
     else:
@@ -134,20 +138,21 @@ def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
     """Date, prices, volume, source and dollar volume, ascending by date; None if a number is missing."""
     after = wish.end + timedelta(days=1) if wish.end else None
     listed = listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
-    first, last = window_of(wish.period, wish.start, after, wish.dataset, listed)
+    first, last = window_of(wish.period, wish.start, after, wish.dataset, listed, wish.interval)
     found = _reader(wish)(chosen, wish, first, last)
     # JSON has neither infinities nor NaN.
     floats = pl.col(pl.Float64)
     rows = found.rows.with_columns(pl.when(floats.is_finite()).then(floats).name.keep())
     whole = bool(((rows["volume"].fill_null(0) % 1 == 0) & (rows["volume"].fill_null(0).abs() < MOST_VOLUME)).all())
-    return replace(found, rows=rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows)
+    rows = rows.with_columns(pl.col("volume").cast(pl.Int64)) if whole else rows
+    return replace(found, rows=in_periods(rows, bar_size(wish.interval)), sessions=rows)
 
 
 def _reader(wish: ShowQuery) -> Callable[[settings.Settings, ShowQuery, date, date], _Found]:
     if wish.data_source == "massive":
         return _of_massive
-    if wish.interval != "1d":
-        raise UsageError(f"--interval {wish.interval}: yfinance shows only daily bars")
+    if wish.interval not in OF_DAYS:
+        raise UsageError(f"--interval {wish.interval}: yfinance shows only bars of a day and longer")
     return _of_yahoo
 
 
@@ -203,7 +208,7 @@ def _with_dollars(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _told(wish: ShowQuery, found: _Found) -> Mapping[str, Any]:
-    rows, measures = found.rows, measures_of(found.rows)
+    rows, measures = found.rows, measures_of(found.sessions)
     return {
         "ticker": wish.ticker,
         "adjust": found.adjust,
@@ -223,29 +228,30 @@ def _written(rows: pl.DataFrame) -> list[str]:
 
 def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
     console, rows = Console(highlight=False, markup=False), found.rows
-    console.print(f"{wish.ticker}: {_extent(wish, rows)}", style="bold")
+    console.print(f"{wish.ticker}: {_extent(wish, found)}", style="bold")
     console.print(_prices(wish, found))
     for source, spans in found.sources.items():
         console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
     print_uncut(console, _table(wish.dataset, rows, look.rows))
-    if measures := measures_of(rows):
-        console.print()
+    if measures := measures_of(found.sessions):
+        console.print("" if found.sessions.height == rows.height else "\nby session:")
         console.print(measured(wish.dataset, wish.ticker, measures))
 
 
 def _prices(wish: ShowQuery, found: _Found) -> str:
-    times = f"; times of {wish.dataset.time_zone}" if wish.dataset.kind.timed else ""
+    times = f"; times of {wish.dataset.time_zone}" if "time" in found.rows.columns else ""
     adjusted_for = _ADJUSTED[found.adjust if wish.dataset.splits else "none"]
     return f"prices in {currency(wish.dataset, wish.ticker)}, {adjusted_for}{times}"
 
 
-def _extent(wish: ShowQuery, rows: pl.DataFrame) -> str:
-    sessions, first, last = counted(rows["date"].n_unique(), "session"), *rows["date"].gather([0, -1]).to_list()
-    if "time" not in rows.columns:
+def _extent(wish: ShowQuery, found: _Found) -> str:
+    days = found.sessions["date"]
+    sessions, first, last = counted(days.n_unique(), "session"), *days.gather([0, -1]).to_list()
+    if wish.interval == "1d":
         return f"{sessions}, {first} to {last}"
-    bars = "1 bar" if rows.height == 1 else f"{rows.height:,} bars"
+    bars = counted(found.rows.height, "bar")
     return f"{bars} of {wish.interval} in {sessions}, {first} to {last}"
 
 
