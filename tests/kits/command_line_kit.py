@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+import typer
 import typer.main
 
 from ingest.cli.app import app
+
+UsageError: Any = typer.BadParameter.__base__
+"""Any wrong use of the command line; where it lies differs between versions of Typer."""
 
 ROOT: Any = typer.main.get_command(app)
 
@@ -42,4 +46,5 @@ def parse(words: list[str]) -> None:
     if not _ACTING.isdisjoint(words):
         return
     command.make_context(" ".join(path), list(words)).close()
-    assert not getattr(command, "commands", None), f"{path} is no command by itself"
+    if getattr(command, "commands", None):
+        raise UsageError(f"Missing command after {' '.join(path)!r}")
