@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +146,15 @@ def _anchored(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
             },
         }
     )
-    run = settings.run.model_copy(update=dict(_run_files(settings, layers)))
-    anchored = settings.model_copy(update={"cache": cache, "tracked": tracked, "run": run})
+    run = settings.run.model_copy(update=_files(settings, "run", ("log_file", "metrics_file"), layers))
+    report = settings.report.model_copy(update=_files(settings, "report", ("path",), layers))
+    anchored = settings.model_copy(update={"cache": cache, "tracked": tracked, "run": run, "report": report})
     anchored._layers = layers
     return anchored
 
 
-def _run_files(settings: Settings, layers: tuple[Layer, ...]) -> Iterator[tuple[str, str]]:
-    for name in ("log_file", "metrics_file"):
-        if file := getattr(settings.run, name):
-            layer = layer_of(layers, "run", name)
-            yield name, str(place(layer.folder if layer else Path(), Path(file)))
+def _files(settings: Settings, section: str, names: Sequence[str], layers: tuple[Layer, ...]) -> dict[str, str]:
+    """The files that these settings name, each in the folder of what set it."""
+    named = {name: str(file) for name in names if (file := getattr(getattr(settings, section), name))}
+    folders = {name: layer.folder for name in named if (layer := layer_of(layers, section, name))}
+    return {name: str(place(folders.get(name, Path()), Path(file))) for name, file in named.items()}

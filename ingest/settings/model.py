@@ -17,6 +17,7 @@ from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.settings import tuning
 from ingest.settings.notify import Notify
+from ingest.settings.report import Report
 from ingest.settings.section import Section, seconds, whole_number
 from ingest.settings.tuning import Tuning
 from ingest.settings.values import (
@@ -245,6 +246,7 @@ class Settings(BaseSettings):
     fallback: Fallback = Fallback()
     run: Run = Run()
     notify: Notify = Notify()
+    report: Report = Report()
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _tuning: Tuning = PrivateAttr(default_factory=lambda: tuning.DEFAULT)
 
@@ -330,6 +332,7 @@ SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "fallback": Fallback.model_fields,
     "run": Run.model_fields,
     "notify": Notify.model_fields,
+    "report": Report.model_fields,
 }
 
 

@@ -62,8 +62,10 @@ TAKEN = {
     ("a number", "timeout_s"),
     ("a text", "log_file"),
     ("a text", "metrics_file"),
+    ("a text", "path"),
     ("an empty text", "log_file"),
     ("an empty text", "metrics_file"),
+    ("an empty text", "path"),
     ("a text", "on_failure"),
     ("an empty text", "ping_url"),
     ("an empty text", "on_failure"),
@@ -111,6 +113,7 @@ def test_nor_is_there_a_trace_for_one_in_the_environment(section, name, value, m
             "on_failure",
             "log_file",
             "metrics_file",
+            "path",
         )
 
 

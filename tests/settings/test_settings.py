@@ -114,7 +114,7 @@ class TestPriorities:
         values |= {"enabled": "false", "into_csv": "true"}
         values |= {"endpoint_url": "http://127.0.0.1:9000/", "lists": '["/a.txt"]', "tickers": '["TpC", "BRK.B"]'}
         values |= {"ping_url": "https://h/x", "on_failure": "mail me", "apprise": '["json://h"]', "when": "always"}
-        values |= {"log_file": "/l", "metrics_file": "/m", "max_log_bytes": "1 MB"}
+        values |= {"log_file": "/l", "metrics_file": "/m", "max_log_bytes": "1 MB", "path": "/r"}
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
         for section, names in SECTIONS.items():
             for name in names:
@@ -128,6 +128,7 @@ class TestPriorities:
         assert settings.tracked.datasets == {"crypto-day": (Path("/c.txt"),)}
         assert settings.run.datasets == ("crypto-day",)
         assert (settings.run.log_file, settings.run.max_log_bytes) == ("/l", 1_000_000)
+        assert settings.report.path == "/r"
         assert settings.archive.save_others is False
         assert (settings.fallback.enabled, settings.fallback.into_csv) == (False, True)
         assert settings.source.connect_timeout_s == 7.0

@@ -166,7 +166,7 @@ def report(
             "--out",
             metavar="FILE",
             rich_help_panel=OUTPUT,
-            help="The file to write; it is replaced. (default: ingest-report.html)",
+            help="The file to write; it is replaced. (default: that of \\[report] path, or ingest-report.html)",
         ),
     ] = None,
     opens: Annotated[bool, typer.Option("--open", rich_help_panel=OUTPUT, help="Open it in the browser.")] = False,

@@ -80,7 +80,14 @@ class _Watch:
         """Write and send everything; what went wrong."""
         if self._metrics and ending.code != BUSY and (problem := self._metrics.write(ending.code)):
             yield problem
+        if self._chosen.report.path and ending.code != BUSY and (problem := self._report()):
+            yield problem
         if self._chosen.notify.wanted:
             yield from self._notifier.tell(ending)
         if self._log and self._log.problem:
             yield self._log.problem
+
+    def _report(self) -> str:
+        from ingest.cli.report.making import renewed  # only where one is wanted
+
+        return renewed(self._chosen)

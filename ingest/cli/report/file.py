@@ -1,10 +1,15 @@
 """Where a page goes: its file is replaced whole, or stays as it was."""
 
 from pathlib import Path
+from typing import Final
 
 from ingest.cli.rendering.words import size
 from ingest.errors import UsageError, printable
-from ingest.files import durable
+from ingest.files import durable, opening
+
+_MARK: Final = b'<meta name="generator" content="ingest">'
+_HEAD: Final = 1000
+"""Bytes of a page in which its mark stands."""
 
 
 def put(path: Path, page: bytes) -> Path:
@@ -12,9 +17,22 @@ def put(path: Path, page: bytes) -> Path:
     absolute = path.expanduser().absolute()
     if absolute.is_dir():
         raise UsageError(f"{printable(str(path))} is a folder: name the file to write")
+    if not _is_ours(absolute):
+        raise UsageError(f"{printable(str(path))} is no page of ingest, and stays as it is: name another file")
     durable.make_folder(absolute.parent)
     durable.replace(absolute, page)
     return absolute
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file may be replaced: it is a page of ingest, is empty, or does not exist."""
+    with durable.translated("read", path):
+        try:
+            with opening.to_read(path, linked=True) as file:
+                begins = file.read(_HEAD)
+        except FileNotFoundError:
+            return True
+    return not begins or _MARK in begins
 
 
 def written(path: Path, page: bytes, about: str = "") -> str:

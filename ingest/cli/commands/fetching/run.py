@@ -42,7 +42,7 @@ def run_command(
     with choose_rendering(json, quiet) as rendering, _interruption_told(rendering):
         if dry_run:
             return _preview(chosen, requests_of(flags, chosen, datasets_asked(datasets, chosen)), rendering)
-        if not (chosen.notify.wanted or chosen.run.log_file or chosen.run.metrics_file):
+        if not (chosen.notify.wanted or chosen.run.log_file or chosen.run.metrics_file or chosen.report.path):
             return work(rendering)
         from ingest.cli.nightly.watching import watched  # a run that nobody is told of need not import it
 

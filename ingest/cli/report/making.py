@@ -1,0 +1,41 @@
+"""The report, from the cache to its file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.cli.rendering.hints import told
+from ingest.cli.report.charts import charts
+from ingest.cli.report.datasets import collected
+from ingest.cli.report.file import put
+from ingest.cli.report.page import page
+from ingest.errors import IngestError
+from ingest.maintenance.status import asked_or_held
+from ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A report that was written: its page, its file, and how many datasets are in it."""
+
+    page: bytes
+    path: Path
+    datasets: int
+
+
+def make_report(chosen: Settings, datasets: Sequence[str], path: Path) -> Made:
+    """Write the report about these datasets, or about all. Raises UsageError, CacheError."""
+    kinds = asked_or_held(datasets, chosen)
+    text = page(chosen, [collected(chosen, dataset) for dataset in kinds], charts(chosen, kinds))
+    return Made(text, put(path, text), len(kinds))
+
+
+def renewed(chosen: Settings) -> str:
+    """Replace the file of [report] path after a run; returns what went wrong, whatever it is."""
+    try:
+        make_report(chosen, (), Path(chosen.report.path))
+    except IngestError as error:
+        return f"the report was not written: {told(error)}"
+    except Exception as error:  # the run has ended: nothing in its report may change how
+        return f"the report was not written: {type(error).__name__}: {error}"
+    return ""
