@@ -1,6 +1,7 @@
 """The wheel, as a user installs it: into an environment of its own, used in an empty folder."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import trove_classifiers
+from packaging.metadata import Metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +47,30 @@ def test_an_installed_wheel_works_in_an_empty_folder(built, tmp_path):
     for words in (["--help"], ["demo", "--help"]):
         assert "Usage: ingest" in _run(home / "bin/ingest", *words, cwd=empty)
     assert not list(empty.iterdir())
+    _run(home / "bin/ingest", "init", "--here", "--yes", "--no-check", cwd=empty)
+    assert _run(home / "bin/ingest", "config", "path", cwd=empty).strip() == str(empty / "config.toml")
+    assert {path.name for path in empty.iterdir()} == {"config.toml", "stocks.txt"}
+
+
+@pytest.fixture(scope="module", params=["wheel", "source archive"])
+def core_metadata(request, built):
+    """The metadata of what is published, as an index reads it; raises for what an index would refuse."""
+    if request.param == "wheel":
+        with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+            (name,) = [one for one in wheel.namelist() if one.endswith(".dist-info/METADATA")]
+            return Metadata.from_email(wheel.read(name), validate=True)
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        (name,) = [one for one in archive.getnames() if one.count("/") == 1 and one.endswith("/PKG-INFO")]
+        return Metadata.from_email(archive.extractfile(name).read(), validate=True)
+
+
+def test_an_index_would_take_the_metadata(core_metadata):
+    assert core_metadata.description == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert core_metadata.description_content_type.startswith("text/markdown")
+    assert [one for one in core_metadata.classifiers if one not in trove_classifiers.classifiers] == []
+    assert (core_metadata.license_expression, core_metadata.author) == ("MIT", "The ingest developers")
+    minors = [int(one.rpartition(".")[2]) for one in core_metadata.classifiers if re.search(r":: 3\.\d+$", one)]
+    assert [minor for minor in range(8, max(minors) + 1) if f"3.{minor}" in core_metadata.requires_python] == minors
 
 
 def test_the_wheel_has_the_package_alone_and_the_source_archive_the_tests_too(built):
@@ -52,5 +79,7 @@ def test_the_wheel_has_the_package_alone_and_the_source_archive_the_tests_too(bu
     assert "ingest/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith("tests/")]
+    there = [path for path in (ROOT / "ingest").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert [path for path in there if path.relative_to(ROOT).as_posix() not in names] == []
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         assert any(name.endswith("/tests/contracts/test_installed.py") for name in archive.getnames())
