@@ -7,11 +7,13 @@ path or `&&`.
 import re
 import shlex
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 from command_line_kit import UsageError, flags, parse
 
+import ingest
 from ingest.settings import Settings
 
 HERE = Path(__file__).parents[2]
@@ -111,6 +113,14 @@ def test_each_setting_exists(page):
 
 _OF_OTHER_FILES = {"massive", "default", "tool"}
 """Sections of the file of keys, and of pyproject.toml."""
+
+
+@pytest.mark.parametrize("page", TODAY)
+def test_each_function_in_python_exists(page):
+    blocks = [text for language, text in _FENCED.findall(PAGES[page]) if language == "python"]
+    code = "\n".join([*re.findall(r"`ingest\.[^`\n]+`", prose(page)), *blocks])
+    for name in re.findall(r"\bingest\.((?:[a-z_]+\.)*[a-z_]+)\(", code):
+        assert callable(attrgetter(name)(ingest)), name
 
 
 def test_the_commands_of_a_page_are_found():
