@@ -105,6 +105,22 @@ EXAMPLES = {
         ("ingest quarantine accept 2025-11-11", "apply a file although it removes rows"),
         ("ingest quarantine accept 2025-11-11 -d options-day", "the file of options"),
     ),
+    "schedule": (
+        ("ingest schedule show", "show what would be written"),
+        ("ingest schedule install", "run every day at 06:00 UTC"),
+    ),
+    "schedule show": (
+        ("ingest schedule show", "show what would be written"),
+        ("ingest schedule show --kind cron", "as a line of a crontab"),
+    ),
+    "schedule install": (
+        ("ingest schedule install", "run every day at 06:00 UTC"),
+        ("ingest schedule install --time 07:30 --wait 9h --yes", "at another time, without a question"),
+    ),
+    "schedule remove": (
+        ("ingest schedule remove --dry-run", "show what would be removed"),
+        ("ingest schedule remove", "remove it"),
+    ),
     "config": (
         ("ingest config show", "all settings, and where they come from"),
         ("ingest config path", "the file they are read from"),
@@ -187,5 +203,15 @@ EXITS = {
         2: "one is not in quarantine or cannot be read, and none is applied",
         5: "its bytes are gone, or the cache cannot be written",
         6: "a run holds the cache",
+    },
+    "schedule install": {
+        0: "installed, or not agreed to",
+        2: "wrong flag, nobody to ask, or not its own",
+        5: "it cannot be written, or the system refuses it",
+    },
+    "schedule remove": {
+        0: "removed, not there, or not agreed to",
+        2: "nobody to ask, or not its own",
+        5: "it cannot be removed",
     },
 }

@@ -126,7 +126,7 @@ def test_each_function_in_python_exists(page):
 def test_the_commands_of_a_page_are_found():
     page = "docs/nightly.md"
     assert "verify --repair" in in_prose(page)
-    assert {"run --wait 11h --quiet --yes", "status --max-age 3"} <= set(in_blocks(page))
+    assert {"run --wait 6h --quiet --yes", "status --max-age 3"} <= set(in_blocks(page))
     assert len({line for page in TODAY for line in in_prose(page)}) > 50
     with pytest.raises(UsageError, match="No such option"):
         parse(["run", "--months", "6", "--mnths"])

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -36,9 +36,8 @@ def run_command(
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
     wait_s = parse_wait(flag_named("wait"), flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
-    if not dry_run:
-        agree_on_place(chosen, agreed=flags.confirmed, quiet=quiet, asks=not json)
-    work = partial(_run_all, flags, datasets, chosen, wait_s)
+    agree = partial(agree_on_place, chosen, agreed=flags.confirmed, quiet=quiet, asks=not json)
+    work = partial(_run_all, flags, datasets, chosen, wait_s=wait_s, agree=agree)
     with choose_rendering(json, quiet) as rendering, _interruption_told(rendering):
         if dry_run:
             return _preview(chosen, requests_of(flags, chosen, datasets_asked(datasets, chosen)), rendering)
@@ -49,7 +48,16 @@ def run_command(
         return watched(chosen, datasets, rendering, work)
 
 
-def _run_all(flags: Flags, datasets: Sequence[str], chosen: Settings, wait_s: int, rendering: Rendering) -> int:
+def _run_all(
+    flags: Flags,
+    datasets: Sequence[str],
+    chosen: Settings,
+    rendering: Rendering,
+    *,
+    wait_s: int,
+    agree: Callable[[], None],
+) -> int:
+    agree()
     requests = requests_of(flags, chosen, datasets_asked(datasets, chosen))
     if not (done := _run(chosen, requests, rendering, wait_s)):
         return INTERRUPTED

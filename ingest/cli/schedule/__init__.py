@@ -1,0 +1,1 @@
+"""A nightly run, as the platform schedules it: what would be written, and which commands put it into effect."""
