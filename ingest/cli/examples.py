@@ -71,7 +71,7 @@ EXAMPLES = {
     ),
     "track remove": (
         ("ingest track remove MSFT", "no longer follow a ticker"),
-        ("ingest track remove MSFT --list mine.txt", "take it off another list"),
+        ("ingest track remove MSFT --delete", "and delete its CSV"),
     ),
     "track list": (
         ("ingest track list", "see what you follow"),

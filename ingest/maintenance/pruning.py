@@ -18,10 +18,10 @@ from ingest.cache.layout import PartKey
 from ingest.files import durable
 from ingest.market.calendars import months_back, today
 from ingest.market.datasets import TIERS, Dataset, session_of
-from ingest.market.patterns import covered
 from ingest.market.windows import choose
 from ingest.settings import Settings
 from ingest.sources import spool
+from ingest.tracked.leaving import remove_csvs, sized, unfollowed
 from ingest.tracked.update import Say, bring_up_to_date
 
 _MOST_MONTHS = 1200
@@ -105,17 +105,8 @@ def remove_from(
         for one in found:
             _remove(cache, one)
         if wanted.untracked:  # those whose files are gone already
-            remove_csvs(cache, _unfollowed(cache, names))
+            remove_csvs(cache, unfollowed(cache, names))
     return found
-
-
-def remove_csvs(cache: Cache, tickers: Iterable[str]) -> None:
-    """Remove all CSVs of tickers, then forget them: a kill leaves none that the manifest does not know."""
-    gone = list(tickers)
-    for ticker in gone:
-        cache.csvs.drop(ticker)
-    durable.sync_folder(cache.csvs.path)
-    cache.manifest.csvs.drop(gone)
 
 
 def _remove(cache: Cache, one: Prunable) -> None:
@@ -198,17 +189,10 @@ def _of_sessions(
     )
 
 
-def _unfollowed(cache: Cache, names: Collection[str]) -> list[str]:
-    known = frozenset(cache.manifest.csvs.states())
-    return sorted(known - covered(frozenset(names), known))
-
-
 def _untracked(cache: Cache, names: Collection[str]) -> Iterator[Prunable]:
     """The CSVs of tickers that were tracked once, and that the lists neither name nor match any more."""
-    gone = _unfollowed(cache, names)
-    paths = [path for ticker in gone for path in cache.csvs.files_of(ticker)]
-    size = sum(size for path in paths for size in durable.sizes(path.parent, [path]))
-    yield Prunable(cache.dataset.short, "untracked", len(paths), size, tickers=tuple(gone))
+    found = sized(cache, unfollowed(cache, names))
+    yield Prunable(cache.dataset.short, "untracked", found.files, found.bytes, tickers=found.tickers)
 
 
 def window_reaching(before: date) -> int:

@@ -16,9 +16,11 @@ from ingest.files import durable, opening, rewriting
 from ingest.hints import Option
 from ingest.market.catalogue import foreign_tickers
 from ingest.market.datasets import Dataset
-from ingest.market.patterns import covers, is_pattern, matching, meant, written
+from ingest.market.patterns import covers, is_pattern, matching, meant, patterns_in, written
 from ingest.settings import Settings
 from ingest.settings.lists import read_list, tracked
+from ingest.tracked import expand
+from ingest.tracked.leaving import gone_with, remove_csvs
 from ingest.tracked.update import Say, bring_up_to_date
 
 
@@ -72,16 +74,37 @@ def add(
         return new, _projected(settings, dataset, tickers, say)
 
 
-def remove_tickers(settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say) -> list[str]:
-    """Remove tickers from a list; their CSVs stay as they are. Returns those that were in it.
+def newest_matches(settings: Settings, dataset: Dataset, tickers: Collection[str]) -> int | None:
+    """How many tickers of the newest stored session would get a CSV by these patterns, and have none yet.
 
-    Raises UsageError if there is no such list, CacheLocked or CacheError.
+    None if there are patterns, but no session is stored. Raises CacheError.
+    """
+    patterns = patterns_in(meant(tickers))
+    if not patterns:
+        return 0
+    with Cache.read(settings, dataset) as cache:
+        newest = cache.manifest.sessions.committed()[-1:]
+        found = [expand.found_in(cache, one, patterns) for one in cache.manifest.sessions.parts(newest)]
+        have = {row.ticker for row in cache.manifest.csvs.active()}
+    return len(found[0] - have) if found else None
+
+
+def remove_tickers(
+    settings: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], say: Say, delete: bool = False
+) -> list[str]:
+    """Remove tickers from a list. Returns those that were in it.
+
+    Their CSVs stay as they are, or with `delete` go, unless another name of a list still covers them. Raises UsageError
+    if there is no such list, CacheLocked or CacheError.
     """
     read_list(file)
     with lock.hold(settings.cache.root):
         present = set(read_list(file))
         _rewrite(file, lambda text: _without(text, set(tickers)))
         _projected(settings, dataset, tickers, say)
+        if delete and opening.is_there(settings.manifest_path):
+            with for_writing(settings, dataset) as cache:
+                remove_csvs(cache, gone_with(cache, settings, file, tickers))
     return [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
 
 

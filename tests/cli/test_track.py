@@ -1,13 +1,16 @@
 """`ingest track`: lists that change, and CSVs that follow at once, with no network."""
 
 import json
+import re
 from datetime import date
 
 import pytest
 from pipeline_kit import Place, market_objects, trading_days, window
 
 from ingest.cache import lock
+from ingest.cli.commands import track as commands
 from ingest.demo.servers import loopback
+from ingest.maintenance.verify import verify
 
 DAYS = trading_days(date(2025, 3, 3), 6)
 
@@ -118,3 +121,61 @@ def test_a_ticker_of_an_empty_dataset_goes_into_its_list(place):
     assert (done.code, done.err) == (0, "")
     assert (place.root.parent / "forex-day.txt").read_text() == "C:EUR-USD\nC:*-JPY\n"
     assert "C:EUR-USD: no rows stored" in done.out
+
+
+# CSVs that go, and CSVs that would come
+
+
+def test_the_csv_of_one_that_leaves_can_go_with_it(place):
+    track(place, "add", "TRUE")
+    done = track(place, "remove", "AAPL", "--delete", "--yes")
+    assert (done.code, stocks(place), place.csv("AAPL")) == (0, "# mine\nTRUE\n", None)
+    assert "1 removed from" in done.out
+    assert "1 CSV (AAPL)," in done.out
+    assert verify(place.settings(), deep=True).problems == ()
+    assert len(place.csv("TRUE")) == 6
+    track(place, "add", "AAPL")
+    assert len(place.csv("AAPL")) == 6
+
+
+def test_a_csv_that_was_edited_goes_too_and_one_that_another_name_covers_stays(place):
+    track(place, "add", "BRK*", "BRK.B", "BACpL")
+    (place.tracked / "BAC_pL_1d_data.csv").write_text("edited")
+    done = track(place, "remove", "BRK.B", "BACpL", "--delete", "--yes")
+    assert (done.code, place.csv("BAC_pL"), len(place.csv("BRK.B"))) == (0, None, 6)
+    assert "BRK.B" not in done.out
+    done = track(place, "remove", "BRK*", "--delete", "--yes")
+    assert (done.code, place.csv("BRK.B")) == (0, None)
+
+
+def test_the_csv_of_one_that_left_before_goes(place):
+    track(place, "remove", "AAPL")
+    assert track(place, "remove", "AAPL", "--delete", "--yes").code == 0
+    assert place.csv("AAPL") is None
+
+
+def test_nothing_is_deleted_that_nobody_confirmed(place):
+    dry = track(place, "remove", "AAPL", "--delete", "-n")
+    assert (dry.code, dry.out.splitlines()[1]) == (0, "Would delete 1 CSV (AAPL), 328 B.")
+    done = track(place, "remove", "AAPL", "--delete")
+    assert done.code == 2
+    assert "Nothing was changed. Use `--yes` to delete them." in done.err
+    assert (stocks(place), len(place.csv("AAPL"))) == ("# mine\nAAPL  # apples\n", 6)
+
+
+def test_very_many_csvs_are_not_made_unasked(place, monkeypatch):
+    monkeypatch.setattr(commands, "_MANY", 100)
+    done = track(place, "add", "*")
+    assert done.code == 2
+    assert re.search(r"2\d\d tickers of the newest stored session match and have no CSV yet", done.err)
+    assert (stocks(place), place.csv("TRUE")) == ("# mine\nAAPL  # apples\n", None)
+    assert track(place, "add", "BRK*").code == 0
+    assert track(place, "add", "*", "--yes").code == 0
+    assert len(place.csv("TRUE")) == 6
+
+
+def test_a_pattern_for_all_is_asked_about_although_nothing_is_stored(tmp_path):
+    empty = Place(tmp_path / "empty", "http://127.0.0.1:1")
+    done = track(empty, "add", "*")
+    assert (done.code, (tmp_path / "stocks.txt").exists()) == (2, False)
+    assert "* matches every ticker" in done.err

@@ -82,6 +82,7 @@ def check(place, whole):
 COMMANDS = {
     "track add": ("track", "add", "T02", "T03"),
     "track remove": ("track", "remove", "T30", "T01"),
+    "track remove --delete": ("track", "remove", "T30", "T01", "--delete", "--yes"),
     "track import": ("track", "import", "more.txt"),
     "quarantine accept": ("quarantine", "accept", *map(str, REFUSED)),
     "quarantine retry": ("quarantine", "retry", *map(str, REFUSED)),
@@ -94,7 +95,7 @@ COMMANDS = {
 
 def kill(nursery, place, arguments, step):
     order = {"deed": "command", "arguments": arguments, "environment": environment_of(place), "at_step": step}
-    order["by_names"] = arguments[0] == "prune"  # it is made of removals
+    order["by_names"] = not {"prune", "--delete"}.isdisjoint(arguments)  # they are made of removals
     return nursery.run(place, HELD, TRACKED, **order)
 
 

@@ -1,6 +1,7 @@
 """`ingest track`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,26 +11,53 @@ from rich.text import Text
 
 from ingest import settings
 from ingest.cache.cache import Cache
+from ingest.cli.confirming import agreed
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
-from ingest.cli.rendering.words import counted, heading
+from ingest.cli.rendering.words import counted, heading, size
+from ingest.errors import UsageError
+from ingest.hints import Option
 from ingest.market.catalogue import named, of_tickers
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.planning.request import datasets_asked
 from ingest.reading.known import suggestions
+from ingest.settings import Settings
 from ingest.settings.lists import read_list
 from ingest.tracked import lists as tracking
+from ingest.tracked.leaving import Leaving, leaving
 from ingest.tracked.lists import TrackedTicker
+
+_MANY = 1000
+"""More new CSVs than this at once may be more than the user meant."""
 
 _MINUTE = len("2025-11-11 09:30")
 """Characters to show of a minute's time, which leaves room for tickers in eighty columns."""
 
 
-def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
-    """Add tickers to a list of a dataset; returns the exit code. Raises IngestError."""
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Whether `track remove` removes the CSVs, too; asks first unless `yes`, and only shows them in a `dry_run`."""
+
+    wanted: bool = False
+    yes: bool = False
+    dry_run: bool = False
+
+
+_KEEP = Deletion()
+
+
+def add_command(
+    dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None, yes: bool = False
+) -> int:
+    """Add tickers to a list of a dataset; asks, unless `yes`, before very many CSVs are made.
+
+    Returns the exit code. Raises IngestError.
+    """
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
+    if not yes:
+        _confirm_many(chosen, kind, tickers)
     console = Console(highlight=False, markup=False)
     new, found = tracking.add(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
     console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} already there.", soft_wrap=True)
@@ -41,7 +69,7 @@ def add_command(dataset: str | None, tickers: Sequence[str], file: Path | None, 
     return 0
 
 
-def _meant(chosen: settings.Settings, dataset: Dataset, tickers: Sequence[str]) -> Mapping[str, str]:
+def _meant(chosen: Settings, dataset: Dataset, tickers: Sequence[str]) -> Mapping[str, str]:
     """For each ticker without stored rows, the one that may have been meant."""
     if not tickers:
         return {}
@@ -49,22 +77,71 @@ def _meant(chosen: settings.Settings, dataset: Dataset, tickers: Sequence[str]) 
         return suggestions(cache, tickers)
 
 
-def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None) -> int:
+def _confirm_many(chosen: Settings, dataset: Dataset, tickers: Sequence[str]) -> None:
+    """Raise UsageError unless patterns match few tickers, or the user agrees to many CSVs."""
+    count = tracking.newest_matches(chosen, dataset, tickers)
+    if every := [ticker for ticker in tickers if not ticker.strip("*?")] if count is None else []:
+        told = f"{every[0]} matches every ticker, and each would get a CSV"
+    elif (count or 0) < _MANY:
+        return
+    else:
+        told = f"{count:,} tickers of the newest stored session match and have no CSV yet: each would get one"
+    if not agreed(f"{told}. Add {'it' if len(tickers) == 1 else 'them'}?"):
+        raise UsageError(f"{told}. Nothing was added", Option("yes", True, "to add it"))
+
+
+def import_command(dataset: str | None, source: Path, file: Path | None, config: Path | None, yes: bool = False) -> int:
     """Add all tickers of another list; returns the exit code. Raises IngestError."""
-    return add_command(dataset, read_list(source), file, config)
+    return add_command(dataset, read_list(source), file, config, yes)
 
 
-def remove_command(dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None) -> int:
-    """Remove tickers from a list; returns the exit code. Raises IngestError."""
+def remove_command(
+    dataset: str | None, tickers: Sequence[str], file: Path | None, config: Path | None, deletion: Deletion = _KEEP
+) -> int:
+    """Remove tickers from a list, and perhaps their CSVs; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
     console = Console(highlight=False, markup=False)
-    gone = tracking.remove_tickers(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
+    if deletion.dry_run:
+        _preview(console, chosen, kind, file, tickers, deletion)
+        return 0
+    deleted = _confirmed(chosen, kind, file, tickers, deletion) if deletion.wanted else ""
+    say = partial(console.print, soft_wrap=True)
+    gone = tracking.remove_tickers(chosen, kind, file, tickers, say, delete=deletion.wanted)
     absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
-    console.print(f"{len(gone)} removed from {file}; their CSVs stay.", soft_wrap=True)
+    console.print(f"{len(gone)} removed from {file}; {deleted or 'their CSVs stay.'}", soft_wrap=True)
     if absent:
         console.print(f"Not in it: {some(absent)}.", soft_wrap=True)
     return 0
+
+
+def _preview(
+    console: Console, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], deletion: Deletion
+) -> None:
+    present = set(read_list(file))
+    leaving = [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
+    console.print(f"Would remove {len(leaving)} from {file}.", soft_wrap=True)
+    if deletion.wanted:
+        console.print(f"Would delete {_counted_csvs(_leaving(chosen, dataset, file, tickers))}.", soft_wrap=True)
+
+
+def _confirmed(chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], deletion: Deletion) -> str:
+    """What is deleted, in words, once the user has agreed. Raises UsageError otherwise."""
+    found = _leaving(chosen, dataset, file, tickers)
+    told = _counted_csvs(found)
+    if found.files and not deletion.yes and not agreed(f"Delete {told}?"):
+        raise UsageError(f"This deletes {told}. Nothing was changed", Option("yes", True, "to delete them"))
+    return f"{told} deleted."
+
+
+def _leaving(chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str]) -> Leaving:
+    read_list(file)  # a list that is missing is an error
+    return leaving(chosen, dataset, file, tickers)
+
+
+def _counted_csvs(found: Leaving) -> str:
+    which = f" ({some(list(found.tickers))})" if found.tickers else ""
+    return f"{counted(found.files, 'CSV')}{which}, {size(found.bytes)}"
 
 
 def list_command(datasets: Sequence[str], as_json: bool, config: Path | None) -> int:
