@@ -1,5 +1,6 @@
 """`ingest run --log-file`: all that is said, with times, whatever the terminal shows."""
 
+import os
 import re
 import subprocess
 import sys
@@ -71,8 +72,6 @@ def test_the_terminal_shows_its_bars_at_the_same_time(place, log):
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    import os
-
     os.close(theirs)
     shown = os.read(ours, 1 << 16)
     os.close(ours)
@@ -100,11 +99,14 @@ def test_the_setting_is_relative_to_its_file_and_the_flag_to_the_working_folder(
     assert (tmp_path / "b.log").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with a name")
 def test_one_that_cannot_be_opened_is_an_error_before_the_run(place, server, tmp_path, log):
     place.root.mkdir()
+    os.mkfifo(tmp_path / "pipe")
     for path, code, words in (
         (tmp_path / "none" / "a.log", 2, "its folder does not exist"),
         (place.root, 2, "it is a folder"),
+        (tmp_path / "pipe", 2, "it is a pipe"),
         (Path("/dev/full") / "a.log", 2, "its folder does not exist"),
         (Path("/proc/self/limits-of-a-test"), 5, "cannot write /proc/self/limits-of-a-test"),
     ):

@@ -299,17 +299,18 @@ class TestSecrets:
         of_file = "secret-of-the-loopback"
         assert of_file in loopback_keys.read_text()
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        spelled = [SECRET, of_file, "Signature=" + "0f" * 32]
-        urls = [f"{receiver.url}/{CHECK}", "http://me:pass@proxy:3128", "https://h/flatfiles/k?X-Amz-Credential=abc"]
+        monkeypatch.setenv("HTTPS_PROXY", "http://me:of-a@proxy@127.0.0.1:9")
+        spelled = [SECRET, of_file, "Signature=" + "0f" * 32, "me:of-a@proxy", "token: abcdef", "Password='hush'"]
+        urls = [f"{receiver.url}/{CHECK}", "http://me:pass@w@proxy:3128", "https://h/flatfiles/k?X-Amz-Credential=abc"]
         with raising(SourceUnavailable(" ".join(["no answer:", *spelled, *urls]))):
             assert place.here(*RUN, **pinging).code == 4
         body = receiver.posts[-1].body
         assert "no answer:" in body
-        for secret in (*spelled, CHECK, "me:pass", "X-Amz-Credential=abc"):
+        for secret in (*spelled, CHECK, "me:pass", "@w@", "abcdef", "hush", "X-Amz-Credential=abc"):
             assert secret not in body
 
     def test_what_is_no_secret_stays(self):
-        text = "error: https://files.massive.com/flatfiles: 403 (2025-03-03, AAPL); see [source] profile?"
+        text = "error: https://files.massive.com/flatfiles: 403 (2025-03-03, AAPL); see [source] profile? Keys: token"
         assert scrubbed(text, ["KEYKEYKEY"]) == text
 
     def test_a_listing_shows_where_it_leads_alone_and_is_refused_as_settings(self, place, tmp_path):

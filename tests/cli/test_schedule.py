@@ -349,7 +349,7 @@ class TestInstalling:
         assert place.here("schedule", "remove", "--kind", kind, "--yes").code == 0
         shown = place.here("schedule", "show", "--kind", kind, *CONFIG, "--name", "coins", "-d", "crypto-day", "--json")
         told = json.loads(shown.out)
-        assert (told["installed"], told["name"]) == ("yes" if kind != "windows" else told["installed"], "coins")
+        assert (told["installed"], told["name"]) == ("yes" if kind != "windows" else told["installed"], "ingest-coins")
         assert told["command"][-2:] == ["--dataset", "crypto-day"] or told["command"][-1] == "--quiet"
 
     def test_without_its_program_nothing_is_written(self, kind, place, fakes, tmp_path):
@@ -399,6 +399,27 @@ class TestWhatIsNotItsOwn:
         assert found.count(MARK.encode()) == 1
         assert place.here("schedule", "remove", "--kind", "cron", "--yes").code == 0
         assert (fakes / "table").read_bytes().rstrip(b"\n") == table.rstrip(b"\n")
+
+
+@UNIX
+def test_a_timer_that_is_running_gets_its_new_time(place, fakes):
+    assert place.here("schedule", "install", "--kind", "systemd", "--yes", *CONFIG).code == 0
+    assert calls(fakes)[-1] == "systemctl --user restart ingest.timer"
+
+
+@UNIX
+def test_no_name_hides_one_of_the_system(place, fakes, tmp_path):
+    done = place.here("schedule", "install", "--kind", "systemd", "--yes", *CONFIG, "--name", "dbus")
+    assert (done.code, [path.name for path in files_of(tmp_path)]) == (0, ["ingest-dbus.service", "ingest-dbus.timer"])
+    assert place.here("schedule", "remove", "--kind", "systemd", "--yes", "--name", "dbus").code == 0
+    assert files_of(tmp_path) == []
+
+
+def test_a_program_that_is_there_for_now_is_named(place, fakes, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.prefix", "/opt/ingest")
+    assert "may be removed at any time" not in place.here("schedule", "show", "--kind", "cron", *CONFIG).out
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "home" / ".cache" / "uv" / "x"))
+    assert "may be removed at any time" in place.here("schedule", "show", "--kind", "cron", *CONFIG).out
 
 
 @UNIX

@@ -58,10 +58,15 @@ def file_place(what: str, file: str) -> Path:
     """The path of a file to be written. Raises UsageError if there cannot be one, `what` says for what."""
     path = Path(file)
     with durable.translated("look at", path):
-        if not path.parent.is_dir() or path.is_dir():
-            why = "it is a folder" if path.is_dir() else "its folder does not exist"
+        why = "" if path.parent.is_dir() else "its folder does not exist"
+        if why := why or _no_file(path):
             raise UsageError(f"the {what} {path} cannot be written: {why}")
     return path
+
+
+def _no_file(path: Path) -> str:
+    """Why nothing can be written to what has this name; a pipe would be waited for."""
+    return "it is a folder" if path.is_dir() else "it is a pipe" if path.is_fifo() else ""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ingest.errors import UsageError
 from ingest.planning.request import datasets_asked
 from ingest.settings.arguments import parse_wait
 
+_PROGRAM = "ingest"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _OF_A_SHELL = re.compile(r"INGEST_(?!CONFIG$).*|AWS_.*|MASSIVE_.*|(https?|all|no)_proxy", re.IGNORECASE)
@@ -31,15 +33,26 @@ def job_of(name: str, time: str, wait: str, datasets: Sequence[str], config: Pat
 
 
 def checked_name(name: str) -> str:
-    """A name for files, units and tasks. Raises UsageError."""
+    """The name of files, units and tasks; it begins with `ingest`, so that none hides one of the system's.
+
+    Raises UsageError.
+    """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{flag_named('name')} {name!r}: must be of a-z 0-9 _ -, and begin with a letter or a digit")
-    return name
+    return name if name == _PROGRAM or name.startswith(f"{_PROGRAM}-") else f"{_PROGRAM}-{name}"
 
 
 def left_behind() -> list[str]:
     """Variables of this shell that matter to a run, and that a scheduled one does not get."""
     return sorted(name for name, value in os.environ.items() if value and _OF_A_SHELL.fullmatch(name))
+
+
+def is_for_now() -> bool:
+    """Whether this program lies where it may be removed at any time: `uvx` and `pipx run` put it into a cache."""
+    from platformdirs import user_cache_path
+
+    temporary = (user_cache_path(), Path.home() / ".cache", Path(tempfile.gettempdir()))
+    return any(Path(sys.prefix).is_relative_to(folder) for folder in temporary)
 
 
 def _program() -> list[str]:

@@ -51,7 +51,9 @@ def installation(job: Job) -> Steps:
         ),
         _path(job.name, "timer"): _TIMER.format(mark=MARK, hour=job.hour, minute=job.minute),
     }
-    commands = (_systemctl("daemon-reload"), _systemctl("enable", "--now", f"{job.name}.timer"))
+    # Not enable --now, which leaves a timer that is running at its earlier time.
+    timer = f"{job.name}.timer"
+    commands = (_systemctl("daemon-reload"), _systemctl("enable", timer), _systemctl("restart", timer))
     note = "It runs while you are logged in; `loginctl enable-linger` keeps it running while you are not"
     return Steps(files={path: text.encode() for path, text in texts.items()}, after=commands, notes=(note,))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted
-from ingest.cli.schedule.job import checked_name, left_behind
+from ingest.cli.schedule.job import checked_name, is_for_now, left_behind
 from ingest.cli.schedule.kinds import (
     KINDS,
     default_kind,
@@ -64,7 +64,8 @@ def install_command(kind: str, job: Job, dry_run: bool, confirmed: bool) -> int:
 
 def remove_command(kind: str, name: str, dry_run: bool, confirmed: bool) -> int:
     """Show what would be removed, ask, and remove it; returns the exit code. Raises IngestError."""
-    steps = steps_to_remove(kind, checked_name(name))
+    name = checked_name(name)
+    steps = steps_to_remove(kind, name)
     if steps is None:
         sys.stdout.write(f"Nothing is scheduled as {name} by {kind}.\n")
         return 0
@@ -124,7 +125,10 @@ def _text(data: bytes) -> str:
 def _notes() -> list[str]:
     names = left_behind()
     told = "put settings into config.toml and keys into ~/.aws/credentials"
-    return [f"The run does not get this shell's {', '.join(names)}: {told}"] if names else []
+    notes = [f"The run does not get this shell's {', '.join(names)}: {told}"] if names else []
+    if is_for_now():
+        notes.append(f"{sys.prefix} may be removed at any time, and the program with it: install it first")
+    return notes
 
 
 def _as_json(kind: str, job: Job, steps: Steps, state: str) -> dict[str, object]:
