@@ -23,6 +23,7 @@ NO_VOLUME: Final = "volume missing or too large"
 OTHER_DATE: Final = "stamps of another date than the key's"
 NO_STAMP: Final = "stamps that are no time"
 IN_UNIT: Final = {unit: f"stamps in {unit}" for unit in UNITS}
+LEFT_OUT: Final = "rows that cannot be read, left out"
 FAR_COUNT: Final = "number of rows far from the neighbours'"
 UNLISTED: Final = "changed rows of a correction that are not listed"
 NOT_MD5: Final = "the ETag is not the md5 of the bytes"
@@ -45,6 +46,7 @@ KINDS = (
     OTHER_DATE,
     NO_STAMP,
     *IN_UNIT.values(),
+    LEFT_OUT,
     FAR_COUNT,
     UNLISTED,
     NOT_MD5,

@@ -86,7 +86,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     corrections = [one.correction for one in batch if one.correction]
     cache.manifest.sessions.commit([one.record for one in batch], corrections, cache.run)
     for one in batch:
-        if one.was_refused:
+        if one.was_refused and not one.record.leaves_rows_out:
             quarantine.drop(cache, one.record.session)
 
 
@@ -162,7 +162,8 @@ def _carry_replacements_through(cache: Cache) -> None:
         corrections: list[Correction] = [correction for _, correction in finished if correction]
         manifest.sessions.commit([record for record, _ in finished], corrections, cache.run)
     for record, _ in finished:  # the killed run may have accepted the file in quarantine
-        quarantine.drop(cache, record.session)
+        if not record.leaves_rows_out:
+            quarantine.drop(cache, record.session)
 
 
 def _carry_through(parts: PartStore, record: SessionRecord) -> bool:

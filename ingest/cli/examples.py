@@ -103,7 +103,7 @@ EXAMPLES = {
     ),
     "quarantine accept": (
         ("ingest quarantine accept 2025-11-11", "apply a file although it removes rows"),
-        ("ingest quarantine accept 2025-11-11 -d options-day", "the file of options"),
+        ("ingest quarantine accept --without-bad-rows 2025-11-11", "leave out what cannot be read"),
     ),
     "schedule": (
         ("ingest schedule show", "show what would be written"),

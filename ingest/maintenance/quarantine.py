@@ -1,7 +1,8 @@
 """Files that were refused and kept: what they are, how to dismiss one, and how to accept one that removes rows."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -21,7 +22,7 @@ from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.market.windows import Window
-from ingest.pipeline.body import text_of
+from ingest.pipeline.body import SessionText, text_of
 from ingest.pipeline.replacement import versions
 from ingest.pipeline.task import Job
 from ingest.pipeline.unreadable.reason import RefusedText
@@ -31,6 +32,7 @@ from ingest.planning.request import Request
 from ingest.settings import Settings
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
+from ingest.splitting.diff import MAX_LOSS
 from ingest.tracked.update import Say, bring_up_to_date
 
 _GZIP = b"\x1f\x8b"
@@ -55,7 +57,8 @@ class Refused:
     """A refused file, inspected: where it is kept, its first lines (printable), and what it would remove.
 
     `loss` is None for a file that cannot be accepted. `lines` are the lines at fault in one that cannot be read, and
-    their neighbours, by number (the header is line 1); printable, and cut to a width.
+    their neighbours, by number (the header is line 1); printable, and cut to a width. `bad_rows` counts the rows
+    without which it could be accepted: 0 if there is more to it.
     """
 
     file: QuarantinedFile
@@ -63,19 +66,21 @@ class Refused:
     opening: tuple[str, ...]
     loss: Loss | None
     lines: Mapping[int, str] = field(default_factory=dict)
+    bad_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A refused file that was applied: `went` counts the rows that it removed, `came` those that it added.
 
-    Both are None if the stored version was damaged.
+    Both are None if the stored version was damaged. `is_new`: nothing of the session was stored.
     """
 
     session: date
     went: int | None
     came: int | None
     findings: tuple[Finding, ...]
+    is_new: bool = False
 
 
 def in_quarantine(
@@ -97,6 +102,19 @@ def waiting(
     found, held = _looked_up(settings, dataset)
     _refuse_unknown(dataset, set(sessions) - {one.session for one in found} - held)
     return [one for one in found if (one.session in sessions if sessions else not one.dismissed)]
+
+
+def reopened(
+    settings: Settings, sessions: Collection[date] = (), dataset: Dataset = STOCKS_DAY
+) -> Sequence[QuarantinedFile]:
+    """Like `waiting`, for those who download them again: what was dismissed no longer is.
+
+    Raises UsageError, CacheLocked, CacheError.
+    """
+    found = waiting(settings, sessions, dataset)
+    if again := [one.session for one in found if one.dismissed]:
+        dismiss(settings, again, dataset, undo=True)
+    return found
 
 
 def dismiss(
@@ -135,19 +153,29 @@ def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) ->
     (one,) = in_quarantine(settings, [session], dataset)
     layout = Layout.of(settings, dataset)
     path, body = quarantine.file_of(layout, session), _kept(layout, one, settings.tuning)
-    loss = _loss(settings, one, body, dataset) if one.acceptable else None
-    text = RefusedText(body, dataset, settings.limits.max_unpacked_bytes, settings.tuning)
-    return Refused(one, str(path), _opening(path), loss, {} if one.acceptable else text.shown())
+    if one.acceptable:
+        return Refused(one, str(path), _opening(path), _loss_of(settings, one, body, dataset))
+    found = _text(settings, body, dataset).look()
+    return Refused(one, str(path), _opening(path), None, found.lines, found.bad_rows)
 
 
-def accept(settings: Settings, request: Request, sessions: Collection[date], say: Say) -> Sequence[Accepted]:
+def _text(settings: Settings, body: Body, dataset: Dataset) -> RefusedText:
+    return RefusedText(body, dataset, settings.limits.max_unpacked_bytes, settings.tuning)
+
+
+def accept(
+    settings: Settings, request: Request, sessions: Collection[date], say: Say, without_bad_rows: bool = False
+) -> Sequence[Accepted]:
     """Apply the kept bytes of these sessions, although they remove rows; downloads nothing.
+
+    `without_bad_rows`: also those with rows that cannot be read, a tenth of all at most. These are left out, which is a
+    finding; the file stays in quarantine, dismissed. It must not remove more than a tenth of the stored rows, either.
 
     Of the request only the tracked tickers count; `say` gets further messages. Sessions that are stored, and not in
     quarantine, are done already, perhaps by an interrupted acceptance, and are not in the result. Raises UsageError if
     one is neither, or cannot be read, and CacheError if its bytes are gone, before anything is applied; CacheLocked.
     """
-    _check(settings, request.dataset, waiting(settings, sessions, request.dataset))
+    _check(settings, request.dataset, waiting(settings, sessions, request.dataset), without_bad_rows)
     with lock.hold(settings.cache.root):
         request = replace(request, window=Window(min(sessions), max(sessions)))
         with for_run(settings, request.dataset, request.window) as cache:
@@ -170,16 +198,47 @@ def settle(settings: Settings, request: Request, say: Say) -> None:
         bring_up_to_date(cache, settings, request.tracked, say)
 
 
-def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFile]) -> None:
+def _check(settings: Settings, dataset: Dataset, chosen: Sequence[QuarantinedFile], without_bad_rows: bool) -> None:
+    layout = Layout.of(settings, dataset)
+    for one in chosen:
+        if not one.acceptable and not without_bad_rows:
+            raise _unreadable(dataset, one.session, one.reason, *_way_out(settings, dataset, one))
+    for one in chosen:
+        _check_bytes(layout, one)
     for one in chosen:
         if not one.acceptable:
-            raise _unreadable(dataset, one.session, one.reason)
-    for one in chosen:
-        _check_bytes(Layout.of(settings, dataset), one)
+            _check_rows(settings, dataset, one)
 
 
-def _unreadable(dataset: Dataset, session: date, why: object) -> UsageError:
-    return UsageError(f"{session} cannot be accepted because its file cannot be read: {why}", _retry(dataset, session))
+def _way_out(settings: Settings, dataset: Dataset, one: QuarantinedFile) -> Iterator[Call]:
+    """The advice to leave out bad rows, if they are all that is wrong."""
+    layout = Layout.of(settings, dataset)
+    with suppress(CacheError):
+        if _text(settings, _kept(layout, one, settings.tuning), dataset).look().bad_rows:
+            yield call(
+                "quarantine accept",
+                "to apply it without the rows that cannot be read",
+                without_bad_rows=True,
+                session=one.session,
+                dataset=dataset.short,
+            )
+
+
+def _check_rows(settings: Settings, dataset: Dataset, one: QuarantinedFile) -> None:
+    body = _kept(Layout.of(settings, dataset), one, settings.tuning)
+    try:
+        text = _text(settings, body, dataset).without_bad_rows()
+    except UnreadableFile as error:
+        raise _unreadable(dataset, one.session, error) from error
+    loss = _loss(settings, one, text, dataset)
+    if loss and loss.rows > MAX_LOSS * loss.held:
+        lost = f"without its bad rows it would remove {loss.rows:,} of the {loss.held:,} stored rows"
+        raise UsageError(f"{one.session} cannot be accepted: {lost}", _retry(dataset, one.session))
+
+
+def _unreadable(dataset: Dataset, session: date, why: object, *ways: Call) -> UsageError:
+    told = f"{session} cannot be accepted because its file cannot be read: {why}"
+    return UsageError(told, *ways, _retry(dataset, session))
 
 
 def _retry(dataset: Dataset, session: date) -> Call:
@@ -205,15 +264,21 @@ class _Accepting:
         replaced = self._manifest.replacements.held([one.session]).get(one.session)
         cache, limit = self._cache, self._settings.limits.max_unpacked_bytes
         number = self._manifest.tracked_sets.number(tracked)
-        job = Job(decision, number, cache.dataset, cache.parts, limit, replaced=replaced, accept=True, tuning=tuning)
+        job = Job(decision, number, cache.dataset, cache.parts, limit, replaced=replaced, tuning=tuning)
         try:
-            prepared = prepare(job, body)
+            if one.acceptable:
+                prepared = prepare(replace(job, accept=True), body)
+            else:
+                prepared = prepare(job, body, text=_text(self._settings, body, cache.dataset).without_bad_rows())
         except UnreadableFile as error:  # it was readable when it was refused: with another limit, by another version
             raise _unreadable(self._request.dataset, one.session, error) from error
         commit(self._cache, [prepared])
         change, found = prepared.correction, prepared.record.findings
+        if change is None and replaced is None:
+            return Accepted(one.session, 0, prepared.record.source_rows, found, is_new=True)
         if change is None:
-            return Accepted(one.session, None, None, found)
+            same = 0 if held.etag else None  # applied before, or damaged
+            return Accepted(one.session, same, same, found)
         return Accepted(one.session, len(change.removed), len(change.added), found)
 
 
@@ -231,7 +296,15 @@ def _kept(layout: Layout, one: QuarantinedFile, tuning: Tuning) -> Body:
     return quarantine.body_of(layout, one, tuning.large)
 
 
-def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:
+def _loss_of(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset) -> Loss | None:
+    try:
+        text = text_of(body, settings.limits.max_unpacked_bytes, settings.tuning)
+        return _loss(settings, one, text, dataset)
+    except UnreadableFile as error:
+        raise _unreadable(dataset, one.session, error) from error
+
+
+def _loss(settings: Settings, one: QuarantinedFile, text: SessionText, dataset: Dataset) -> Loss | None:
     """What accepting it would remove; None if nothing of the session is stored."""
     with Cache.read(settings, dataset) as cache:
         held = cache.manifest.sessions.all().get(one.session, Held())
@@ -242,21 +315,18 @@ def _loss(settings: Settings, one: QuarantinedFile, body: Body, dataset: Dataset
     decision = Decision(one.session, "fetch", "accepted", "listed", held=held)
     # Nothing is committed, so there is no number of a tracked set.
     job = Job(decision, 0, cache.dataset, cache.parts, limit, replaced=replaced, tuning=settings.tuning)
-    try:
-        before, after = _tickers(job, body)
-    except UnreadableFile as error:
-        raise _unreadable(dataset, one.session, error) from error
+    before, after = _tickers(job, text)
     if before is None:
         return Loss(max(0, replaced.rows - after.total()), replaced.rows, ())
     lost = before - after
     return Loss(lost.total(), before.total(), tuple(sorted(lost)))
 
 
-def _tickers(job: Job, body: Body) -> tuple[Counter[str] | None, Counter[str]]:
+def _tickers(job: Job, text: SessionText) -> tuple[Counter[str] | None, Counter[str]]:
     """Rows by ticker of the stored version and of its replacement; None if the stored parts are damaged."""
     if job.replaced is None:
         raise AssertionError(f"{job.decision.session} is not stored")
-    before, after = versions(job, job.replaced, text_of(body, job.max_unpacked, job.tuning))
+    before, after = versions(job, job.replaced, text)
     return before.tickers() if before else None, after.tickers()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ingest.cache.parts import members
 from ingest.files import durable, opening
+from ingest.finding import Finding
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
 from ingest.splitting.parsing import LINE_COST, ParsedText
@@ -37,13 +38,15 @@ class SessionText:
 
     `whole` is the whole text if it may be split at once, else None. `pieces` returns it again on each call, in either
     case; it raises UnreadableFile, and CacheError for a download in a file. `cost` is the memory, in bytes, that
-    splitting a whole text takes. `parsed` has its rows, if it was parsed together with others.
+    splitting a whole text takes. `parsed` has its rows, if it was parsed together with others. `findings` are those on
+    what was done to the file before: rows that were left out.
     """
 
     whole: bytes | None
     pieces: Pieces
     cost: int = 0
     parsed: ParsedText | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def text_of(body: Body, max_unpacked: int, tuning: Tuning, granted: int | None = None) -> SessionText:

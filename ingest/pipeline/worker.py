@@ -20,14 +20,14 @@ from ingest.splitting.parsing import parse_together
 from ingest.splitting.result import SplitResult
 
 
-def prepare(job: Job, body: Body, granted: int | None = None) -> StagedSession:
+def prepare(job: Job, body: Body, granted: int | None = None, text: SessionText | None = None) -> StagedSession:
     """Unpack, split, pack and stage one session; raises UnreadableFile (saying why) or CacheError.
 
     A large text is split in chunks. Raises Costly, before anything is staged, if the session needs more than the
     `granted` bytes of memory. Raises LosesRows if a replacement is missing more than a tenth of the stored rows, unless
-    the job accepts that.
+    the job accepts that. `text` takes the place of the download's own text.
     """
-    return _prepared(job, body, text_of(body, job.max_unpacked, job.tuning, granted), granted)
+    return _prepared(job, body, text or text_of(body, job.max_unpacked, job.tuning, granted), granted)
 
 
 def prepare_together(sessions: Iterable[tuple[Job, Body]], granted: int) -> list[StagedSession | Exception]:
@@ -107,6 +107,7 @@ def _prepared(job: Job, body: Body, text: SessionText, granted: int | None) -> S
         found = parts.split()
         _check_order(job, text, found, granted)
         plain = _described(job, body, found, parts.packed)
+        plain = replace(plain, findings=(*text.findings, *plain.findings))
         plain, correction = corrected(job, plain, text, granted)
         record, staged = parts.stage(plain)
     held = job.decision.held

@@ -147,7 +147,7 @@ def _listed(day: date, item: RemoteObject, held: Held, wishes: Wanted, parts_mis
     return Decision(
         session=day,
         action="fetch" if why else "skip",
-        reason=why or _why_skip(item, held),
+        reason=why or _why_skip(item, held, parts_missing or held.is_doubtful),
         remote=held.remote if _still_refused(item, held) and held.remote else "listed",
         item=item,
         held=held,
@@ -173,10 +173,14 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bo
     return _why_split_again(held, wishes)
 
 
-def _why_skip(item: RemoteObject, held: Held) -> str:
+def _why_skip(item: RemoteObject, held: Held, damaged: bool) -> str:
     if not _is_quarantined(item, held):
         return "committed"
-    return "dismissed" if held.dismissed else "quarantined"
+    if not held.dismissed:
+        return "quarantined"
+    if held.held == "committed" and damaged:
+        return "damaged"
+    return "committed" if same_etag(held.etag, item.etag) else "dismissed"  # stored without its bad rows
 
 
 def _why_split_again(held: Held, wishes: Wanted) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from ingest.finding import Finding
+from ingest.finding import LEFT_OUT, Finding
 from ingest.market.datasets import Tier
 from ingest.market.patterns import covers
 from ingest.splitting.diff import Correction
@@ -95,6 +95,11 @@ class SessionRecord:
     findings: tuple[Finding, ...]
     tracked_index: bytes
     archive_index: bytes | None
+
+    @property
+    def leaves_rows_out(self) -> bool:
+        """Whether rows of the refused file in quarantine were left out: its bytes then stay there."""
+        return any(one.kind == LEFT_OUT for one in self.findings)
 
     @property
     def part_sha256(self) -> Mapping[Tier, str]:

@@ -66,6 +66,8 @@ INSERT OR REPLACE INTO sessions (dataset, session, held, remote, projected, run,
 VALUES (?, ?, 'committed', 'listed', 0, ?, ?, ?, {", ".join("?" * len(_COMMIT_COLUMNS))})
 """  # noqa: S608 - names from this file alone
 
+_DISMISS = "UPDATE quarantine SET dismissed = coalesce(dismissed, ?) WHERE dataset = ? AND session = ?"
+
 _STATE_COLUMNS = ("session", "held", "remote", "reason", "remote_etag", "etag", "tracked_set", "archive_kept")
 _STATE = columns("sessions", *_STATE_COLUMNS) | joined("quarantine", "etag", "acceptable", "dismissed")
 _INDEXES = {f"members.member_index of {tier}": maybe(blob) for tier in TIERS}
@@ -182,7 +184,7 @@ class KnownSessions:
     ) -> None:
         """Commit sessions, in one transaction. Their parts must be durable before this is called.
 
-        Their files in quarantine are forgotten, unless `refused_stay`.
+        Their refused files are forgotten, unless `refused_stay`; one stored without its bad rows is dismissed.
         """
         replaced, periods = ("members", "findings", *(() if refused_stay else ("quarantine",))), set[str]()
         with self.database.transaction() as db:
@@ -199,7 +201,9 @@ class KnownSessions:
         key = (self.database.dataset, record.session.isoformat())
         values = [getattr(record, name) for name in _COMMIT_COLUMNS]
         db.execute(_COMMIT, (*key, run, now(), json.dumps(record.columns), *values))
-        for table in replaced:
+        if record.leaves_rows_out:
+            db.execute(_DISMISS, (now(), *key))
+        for table in replaced if not record.leaves_rows_out else set(replaced) - {"quarantine"}:
             db.execute(f"DELETE FROM {table} WHERE dataset = ? AND session = ?", key)  # noqa: S608 - names from here
         write_findings(db, self.database.dataset, record.session, record.findings)
         indexes = (("tracked", record.tracked_index), ("archive", record.archive_index))

@@ -76,8 +76,20 @@ def quarantine_dismiss(
 
 
 @quarantine_app.command("accept")
-def quarantine_accept(sessions: Sessions, dataset: Dataset = None, config: Config = None) -> None:
+def quarantine_accept(
+    sessions: Sessions,
+    without_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            "--without-bad-rows",
+            help="Also apply files with rows that cannot be read, a tenth at most, without these rows. "
+            "The file stays in quarantine, dismissed.",
+        ),
+    ] = False,
+    dataset: Dataset = None,
+    config: Config = None,
+) -> None:
     """Apply the kept bytes of republished files although they remove many rows; nothing is downloaded."""
     from ingest.cli.commands.state.quarantine import accept_command
 
-    raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config)))
+    raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config, without_bad_rows)))

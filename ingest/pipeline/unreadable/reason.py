@@ -5,20 +5,33 @@ split at once and one that was split in chunks give the same reason.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ingest.cache.parts import members
 from ingest.errors import UnreadableFile, printable
 from ingest.files import durable, opening
 from ingest.market.datasets import Dataset
-from ingest.pipeline.body import pieces_of
+from ingest.pipeline.body import SessionText, pieces_of
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
 from ingest.splitting.placing import Misplaced
+from ingest.splitting.unreadable.leaving_out import ReadableRows
 from ingest.splitting.unreadable.locating import lines_near, locate
 
 _MOST_CHARACTERS = 200
+_MOST_LEFT_OUT = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class AtFault:
+    """The lines at fault in a text that cannot be read, and their neighbours, by number; printable, cut to a width.
+
+    `bad_rows` is the number of rows that cannot be read; 0 if they are not all that is wrong.
+    """
+
+    lines: Mapping[int, str]
+    bad_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +66,24 @@ class RefusedText:
         others = f" and {more:,} more line{'s' if more > 1 else ''}" if more else ""
         return f"the rows cannot be parsed: {found.bad[0]}{others}" + ("" if found.is_all else " at least")
 
-    def shown(self) -> dict[int, str]:
-        """The lines at fault and their neighbours by number, printable and cut to a width. Raises CacheError."""
+    def look(self) -> "AtFault":
+        """What is at fault. Raises CacheError."""
         torn, found = self._torn(), locate(self.pieces(), self.dataset)
         numbers = [found.last.number] if torn and found.last else [one.number for one in found.bad]
         lines = lines_near(self.pieces(), numbers)
-        return {number: _printable(line) for number, line in lines.items()}
+        only_rows = not torn and found.is_all and found.count and found.bad[0].number > 1
+        return AtFault({number: _printable(line) for number, line in lines.items()}, found.count if only_rows else 0)
+
+    def without_bad_rows(self) -> SessionText:
+        """The text without the rows that cannot be read, with the finding on them; each pass looks for them again.
+
+        Raises UnreadableFile if there is more to it than bad rows, or if they are more than a tenth of all; CacheError.
+        """
+        rows = ReadableRows(lambda: pieces_of(self.body, self.limit, self.tuning.piece), self.dataset)
+        left_out, of = rows.left_out()
+        if left_out.count > _MOST_LEFT_OUT * of:
+            raise UnreadableFile(f"{left_out.count:,} of its {of:,} rows cannot be read, more than a tenth")
+        return SessionText(None, rows.pieces, findings=(left_out,) if left_out.count else ())
 
     def _torn(self) -> UnreadableFile | None:
         """Why the file cannot be unpacked to its end."""

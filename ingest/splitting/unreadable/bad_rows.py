@@ -4,12 +4,14 @@ polars stops at the first such row and does not number it. So the numbers are re
 left empty; where that does not tell, halves of the text are read until a half is a single row.
 """
 
+import csv
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
 from ingest.errors import UnreadableFile
+from ingest.finding import example
 from ingest.splitting.chunks import line_edges
 from ingest.splitting.parsing import Header, Mask, read_rows
 from ingest.splitting.part_text import Offsets
@@ -49,6 +51,17 @@ class RowReader:
                 name for name, field in zip(self._header.columns, row.split(b","), strict=False) if not _is_text(field)
             )
         return (name for name in self._needed if not self._reads([row], (name,)))
+
+    def field(self, row: bytes, column: str) -> str:
+        """What a row says in a column, as far as its fields can be told apart."""
+        text = row.decode(errors="backslashreplace").rstrip("\r\n")
+        plain = text.count('"') % 2  # an open quote would swallow what follows
+        try:
+            fields = text.split(",") if plain else next(csv.reader([text]), [])
+        except csv.Error:
+            fields = text.split(",")
+        place = self._header.columns.index(column)
+        return example(fields[place]) if place < len(fields) else ""
 
     def _bad(self, text: bytes, edges: Offsets, first: int, end: int) -> Iterator[int]:
         rows = [text[edges[row] : edges[row + 1]] for row in range(first, end)]

@@ -1,6 +1,5 @@
 """Which lines of a text are at fault if it cannot be read: found in a second pass, once it has been refused. Pure."""
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -101,21 +100,10 @@ class _Locating:
 
     def _described(self, number: int, row: bytes) -> BadLine:
         column = next(self._reader.columns_at_fault(row), "")
-        return BadLine(number, self._ticker(row), example(column), self._field(row, column) if column else "")
+        return BadLine(number, self._ticker(row), example(column), self._reader.field(row, column) if column else "")
 
     def _ticker(self, row: bytes) -> str:
-        return self._field(row, "ticker")
-
-    def _field(self, row: bytes, column: str) -> str:
-        """What a row says in a column, as far as its fields can be told apart."""
-        text = row.decode(errors="backslashreplace").rstrip("\r\n")
-        plain = text.count('"') % 2  # an open quote would swallow what follows
-        try:
-            fields = text.split(",") if plain else next(csv.reader([text]), [])
-        except csv.Error:
-            fields = text.split(",")
-        place = self._header.columns.index(column)
-        return example(fields[place]) if place < len(fields) else ""
+        return self._reader.field(row, "ticker")
 
 
 def lines_near(pieces: Iterable[bytes], numbers: Iterable[int], near: int = 1) -> dict[int, bytes]:

@@ -61,14 +61,11 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
 def retry_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
     """Download refused files again, all if none is named; returns the run's exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
-    found = quarantine.waiting(chosen, sessions, kind)
-    wanted = frozenset(one.session for one in found)
+    wanted = frozenset(one.session for one in quarantine.reopened(chosen, sessions, kind))
     _say_done(_console(), set(sessions) - wanted)
     if not wanted and not sessions:
         _console().print(_NOTHING if not quarantine.in_quarantine(chosen, dataset=kind) else _ALL_DISMISSED)
         return 0
-    if again := [one.session for one in found if one.dismissed]:
-        quarantine.dismiss(chosen, again, kind, undo=True)
     with choose_rendering(json=False, quiet=False) as rendering:
         request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
         if not wanted:
@@ -92,12 +89,14 @@ def dismiss_command(
     return 0
 
 
-def accept_command(dataset: str | None, sessions: Collection[date], config: Path | None) -> int:
+def accept_command(
+    dataset: str | None, sessions: Collection[date], config: Path | None, without_bad_rows: bool = False
+) -> int:
     """Apply the kept bytes of refused files, and print what changed; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
     request = request_of(Flags(), chosen, only_warnings(json=False).event, kind)
     console = _console()
-    done = quarantine.accept(chosen, request, sessions, console.print)
+    done = quarantine.accept(chosen, request, sessions, console.print, without_bad_rows)
     for one in done:
         _say(console, one, kind)
     _say_done(console, set(sessions) - {one.session for one in done})
@@ -184,6 +183,12 @@ def _show(console: Console, found: Refused, dataset: Dataset) -> None:
     flag = dataset_flag(dataset.short)
     if one.acceptable:
         console.print(f"`ingest quarantine accept {one.session}{flag}` applies it.")
+    if found.bad_rows:
+        rows = counted(found.bad_rows, "row")
+        console.print(
+            f"`ingest quarantine accept --without-bad-rows {one.session}{flag}` applies it without the {rows} "
+            "that cannot be read, if these are a tenth at most."
+        )
     console.print(f"`ingest quarantine retry {one.session}{flag}` downloads it again.")
 
 
@@ -204,6 +209,8 @@ def _say_done(console: Console, sessions: Collection[date]) -> None:
 def _say(console: Console, one: Accepted, dataset: Dataset) -> None:
     if one.went is None or one.came is None:
         console.print(f"{one.session}: applied. The stored version was damaged, so the changes are unknown.")
+    elif one.is_new:
+        console.print(f"{one.session}: applied; {counted(one.came, 'row')} stored.")
     else:
         changed = f"{counted(one.went, 'row')} removed and {one.came:,} added"
         command = f"ingest corrections{dataset_flag(dataset.short)}"
