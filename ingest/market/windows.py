@@ -38,6 +38,8 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
             f"the window is the wrong way round: it starts on {first} and ends on {last}. Exchange the two dates"
         )
     notices = []
+    if closed := why_empty(first, last, dataset, Calendar.of(dataset.calendar), today):
+        notices.append(f"{closed}, by its calendar")
     if first < dataset.first_session:
         notices.append(f"{dataset.name} begins on {dataset.first_session}: the window begins there")
     if last > today:
@@ -54,6 +56,19 @@ def span(start: date | None, end: date | None) -> tuple[date, date]:
     if first > last:
         raise UsageError(f"the window is the wrong way round: start {first} is after end {last}. Exchange the two")
     return first, last
+
+
+def why_empty(start: date | None, end: date | None, dataset: Dataset, calendar: Calendar, today: date) -> str:
+    """Why no day from `start` to `end` (inclusive; None: no limit) can have rows, in words; empty if one may."""
+    if start and start > today:
+        return f"{start} is after today ({today}, New York)"
+    if end and end < dataset.first_session:
+        return f"{dataset.short} begins on {dataset.first_session}"
+    first, last = start or date.min, min(end or today, today)
+    if first < dataset.first_session or calendar.between(first, last) or calendar.doubtful(first, last):
+        return ""
+    days = f"{first} is no session" if first == last else f"no day from {first} to {last} is a session"
+    return f"{days} of {dataset.short}: the market was closed"
 
 
 def first_of_bar(day: date, interval: str) -> date:

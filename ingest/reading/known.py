@@ -12,9 +12,12 @@ from ingest.cache.layout import PartsOf
 from ingest.cache.steady import steadily
 from ingest.errors import printable
 from ingest.hints import Message, Option, call
+from ingest.market.calendars import today
 from ingest.market.catalogue import of_ticker
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covered, patterns_in, some, written
+from ingest.market.windows import why_empty
+from ingest.reading.adjusting.freshness import calendar_of
 from ingest.tracked.expand import found_in
 
 _EVERYTHING = frozenset({"*"})
@@ -51,6 +54,8 @@ def missing_names(
     if without and not cache.manifest.sessions.committed() and not cache.manifest.yahoo.tickers():
         hint = call("run", "to download it", usual, dataset=cache.dataset.short)
         yield Message(f"no data for {cache.dataset.short}", (hint,))
+    elif without and (why := why_empty(*window, cache.dataset, calendar_of(cache), today())):
+        yield Message(f"no data for {some([printable(written(name)[:_SHOWN]) for name in without])}: {why}")
     elif without:
         yield Message(f"no data for {some(_suggested(cache, without))}{_in_words(window)}")
 
@@ -77,8 +82,12 @@ def _suggested(cache: Cache, names: Sequence[str]) -> Sequence[str]:
 def suggestions(cache: Cache, names: Sequence[str]) -> dict[str, str]:
     """For each name the similar tickers, as ` (did you mean AAPL?)` to append to it; empty if none is similar."""
     spellings = Spellings(known(cache), cache.dataset.yahoo_symbol)
-    near = {name: _either(spellings.near(name)) for name in names}
-    return {name: f" (did you mean {found}?)" if found else "" for name, found in near.items()}
+    return {name: did_you_mean(spellings.near(name)) for name in names}
+
+
+def did_you_mean(tickers: Sequence[str]) -> str:
+    """A question after a name about the tickers that it may mean; empty if there is none."""
+    return f" (did you mean {_either(tickers)}?)" if tickers else ""
 
 
 def _either(tickers: Sequence[str]) -> str:

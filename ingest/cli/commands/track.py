@@ -21,7 +21,7 @@ from ingest.market.catalogue import named, of_tickers
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.planning.request import datasets_asked
-from ingest.reading.known import suggestions
+from ingest.reading.known import Spellings, did_you_mean, suggestions
 from ingest.settings import Settings
 from ingest.settings.lists import read_list
 from ingest.tracked import lists as tracking
@@ -111,7 +111,8 @@ def remove_command(
     absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
     console.print(f"{len(gone)} removed from {file}; {deleted or 'their CSVs stay.'}", soft_wrap=True)
     if absent:
-        console.print(f"Not in it: {some(absent)}.", soft_wrap=True)
+        near = Spellings(read_list(file))
+        console.print(f"Not in it: {some([f'{one}{did_you_mean(near.near(one))}' for one in absent])}.", soft_wrap=True)
     return 0
 
 

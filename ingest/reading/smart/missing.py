@@ -7,9 +7,10 @@ import polars as pl
 
 from ingest.cache.cache import Cache
 from ingest.errors import warn
-from ingest.market.calendars import FIRST_SESSION
+from ingest.market.calendars import FIRST_SESSION, today
 from ingest.market.catalogue import foreign_tickers
 from ingest.market.patterns import meant, patterns_in
+from ingest.market.windows import why_empty
 from ingest.reading import gaps
 from ingest.reading.adjusting import fallback
 from ingest.reading.adjusting.freshness import calendar_of
@@ -90,12 +91,8 @@ def _warn_of_ends(
 
 def closed(cache: Cache, query: Query) -> str:
     """That the market was closed on all days of the query, in words; empty if one is, or may be, a session."""
-    calendar, dataset = calendar_of(cache), query.dataset
-    first, last = query.start, query.end
-    if first < dataset.first_session or calendar.between(first, last) or calendar.doubtful(first, last):
-        return ""
-    days = f"{first} is no session" if first == last else f"no day from {first} to {last} is a session"
-    return f"no data for {query.ticker}: {days} of {dataset.short}: the market was closed"
+    why = why_empty(query.start, query.end, query.dataset, calendar_of(cache), today())
+    return f"no data for {query.ticker}: {why}" if why else ""
 
 
 def nothing(query: Query, asked: bool, refused: str) -> str:

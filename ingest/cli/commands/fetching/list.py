@@ -14,6 +14,8 @@ from ingest.cli.rendering import only_warnings
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, size
+from ingest.cli.warnings import warnings_told
+from ingest.errors import warn
 from ingest.planning.listing import Listed, list_window
 from ingest.planning.request import Flags, datasets_asked, request_of
 
@@ -24,8 +26,12 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
     kinds = datasets_asked(datasets, chosen)
     code = 0
     for kind in kinds:
-        warn = only_warnings(as_json).event
-        found = anyio.run(partial(list_window, chosen, request_of(flags, chosen, warn, kind), warn))
+        sink = only_warnings(as_json).event
+        request = request_of(flags, chosen, sink, kind)
+        found = anyio.run(partial(list_window, chosen, request, sink))
+        with warnings_told(as_json):
+            for notice in () if found.files else request.window.notices:
+                warn(notice)
         if as_json:
             print_records("file", ({"dataset": kind.name, **fields_of(one)} for one in found.files))
         else:

@@ -1,8 +1,9 @@
 """`ingest corrections`."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from rich.text import Text
 from ingest import settings
 from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted, heading
-from ingest.errors import printable
+from ingest.cli.warnings import warnings_told
+from ingest.errors import printable, warn
+from ingest.maintenance.absence import why_nothing
 from ingest.maintenance.corrections import changed_values
 from ingest.maintenance.status import asked_or_held
 from ingest.splitting.diff import Change
@@ -34,12 +37,21 @@ def corrections_command(
     chosen = settings.load(config)
     kinds = asked_or_held(datasets, chosen)
     for kind in kinds:
-        found = changed_values(chosen, ticker, start, end, kind)
+        found, are_any = _noticed(changed_values(chosen, ticker, start, end, kind))
         if as_json:
             print_records("correction", ({"dataset": kind.name, **_plain(change)} for change in found))
         else:
             _show(Console(highlight=False, markup=False), heading(kind, kinds), found)
+        with warnings_told(as_json):
+            if not are_any and (why := why_nothing(chosen, kind, start, end, ticker)):
+                warn(why)
     return 0
+
+
+def _noticed(found: Iterator[Change]) -> tuple[Iterator[Change], bool]:
+    """The same changes, and whether there is any."""
+    first = next(found, None)
+    return (found if first is None else chain([first], found)), first is not None
 
 
 def _plain(change: Change) -> dict[str, Any]:

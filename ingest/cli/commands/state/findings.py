@@ -12,8 +12,10 @@ from rich.text import Text
 from ingest import settings
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading
-from ingest.errors import printable
+from ingest.cli.warnings import warnings_told
+from ingest.errors import printable, warn
 from ingest.finding import Finding
+from ingest.maintenance.absence import why_nothing
 from ingest.maintenance.status import asked_or_held, findings
 
 _SHOWN = 200
@@ -28,6 +30,9 @@ def findings_command(
     kinds = asked_or_held(datasets, chosen)
     for dataset in kinds:
         found = findings(chosen, kind, start, end, dataset)
+        with warnings_told(as_json):
+            if not found and (why := why_nothing(chosen, dataset, start, end)):
+                warn(why)
         if as_json:
             of = {"dataset": dataset.name}
             print_records("finding", (of | {"date": session} | fields_of(one) for session, one in found))
