@@ -96,7 +96,7 @@ def test_a_dry_run_does_not_wait(place, server):
 
 
 def test_the_run_goes_on_with_what_there_is_when_the_time_is_over(place, server, monkeypatch):
-    monkeypatch.setattr("ingest.settings.arguments.parse_duration", lambda text: 0.05)
+    monkeypatch.setattr("ingest.settings.arguments.parse_duration", lambda text: 0.5)
     done = place.here("run", "--wait", "6h", *SPAN)
     assert done.code == 0
     assert done.out.count("waiting for the file of 2025-03-07 (stocks-day) since ") >= 1
