@@ -1,17 +1,19 @@
 """`ingest report`: what the file says, where it is written, and what is not written. Browsers open it elsewhere."""
 
 import json
-import os
 import re
 import shutil
-import stat
+import sqlite3
 import warnings
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from unittest.mock import patch
 
+import polars as pl
 import pytest
 from pipeline_kit import Place, write_keys
 from report_kit import (
@@ -170,20 +172,47 @@ def test_a_folder_is_not_overwritten(place, tmp_path):
     assert (told.code, told.err) == (2, f"error: {tmp_path} is a folder: name the file to write\n")
 
 
-@pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not shutil.which("setpriv")), reason="rights are checked")
-def test_a_cache_that_may_only_be_read_has_a_report(place, tmp_path):
+# Another user may not read the page's template, which lies beside the tests.
+@pytest.mark.parametrize("reader", ["closed to writing"], indirect=True)
+def test_a_cache_that_may_only_be_read_has_a_report(place, reader, folder):
+    shutil.copytree(place.root, folder / "cache")
+    (folder / "out").mkdir()
+    reader.close(folder / "cache")
+    before = {path: path.stat().st_mtime_ns for path in (folder / "cache").rglob("*")}
+    run = "app(['report', '--json', '--out', sys.argv[1]], standalone_mode=False)"
+    environment = place.environment(INGEST_CACHE__ROOT=str(folder / "cache"))
+    there = folder / "out" / "r.html"
+    said = reader.said("import sys; from ingest.cli.app import app", run, there, env=environment)
+    assert said["bytes"] == there.stat().st_size
+    assert {path: path.stat().st_mtime_ns for path in (folder / "cache").rglob("*")} == before
+
+
+def test_where_rows_cannot_be_read_the_rest_is_there(place, tmp_path):
     shutil.copytree(place.root, tmp_path / "cache")
     there = Place(tmp_path / "cache", place.endpoint_url)
-    before = sorted(path.relative_to(there.root) for path in there.root.rglob("*"))
-    for path in [*there.root.rglob("*"), there.root]:
-        path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
-    told = there.here("report")
+    (there.root / "data_cache" / "sessions" / f"{DAYS[0]}.csv.gz").unlink()
+    (there.root / "data_cache" / "AAPL_1d_data.csv").unlink()
+    told = there.here("report", "--out", "r.html")
     assert (told.code, told.err) == (0, "")
-    assert [
-        one
-        for one in sorted(path.relative_to(there.root) for path in there.root.rglob("*"))
-        if not one.name.endswith(("-shm", "-wal"))
-    ] == [one for one in before if not one.name.endswith(("-shm", "-wal"))]
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert "No charts of stocks-day: " in text
+    assert squares_of(text)[DAYS[0]] == SIGNS["damaged"]
+    assert 'id="chart"' not in text
+
+
+def test_odd_numbers_of_a_run_and_long_texts_do_no_harm(place, tmp_path):
+    shutil.copytree(place.root, tmp_path / "cache")
+    there = Place(tmp_path / "cache", place.endpoint_url)
+    with closing(sqlite3.connect(there.root / "manifest.sqlite")) as manifest:
+        odd = json.dumps({"fetched": "many", "bytes": [1], "seconds": 0, "source_rows": None})
+        manifest.execute("UPDATE runs SET summary = ? WHERE run = 1", (odd,))
+        manifest.execute("UPDATE runs SET summary = NULL, exit_code = 99 WHERE run = 2")
+        manifest.execute("UPDATE quarantine SET reason = ?", ("long " * 100_000,))
+        manifest.commit()
+    assert there.here("report", "--out", "r.html").code == 0
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert re.findall(r'<span class="exit no">(\d+)</span> (\w+)', text) == [("99", "failed"), ("3", "some")]
+    assert len(text) < 350_000
 
 
 def test_it_says_what_to_install(place):
@@ -310,6 +339,15 @@ class TestShowHtml:
         found.feed(page)
         assert HOSTILE.replace("\u202e", "\\u202e") in found.texts
         assert "3 sessions, 2025-05-19 to 2025-05-22; prices in dollars, as traded" in found.texts
+
+    def test_the_hour_that_happens_twice_keeps_its_order(self):
+        moments = [datetime(2025, 11, 2, 5, 30, tzinfo=UTC) + timedelta(minutes=30 * n) for n in range(5)]
+        times = pl.Series("time", moments).dt.convert_time_zone("America/New_York")
+        found = drawing.stamps(pl.DataFrame({"time": times}))
+        assert found["labels"] == [f"2025-11-02 {clock}" for clock in ("01:30", "01:00", "01:30", "02:00", "02:30")]
+        seconds = found["dates"]
+        assert all(after > before for before, after in pairwise(seconds))
+        assert seconds[-1] == datetime(2025, 11, 2, 2, 30, tzinfo=UTC).timestamp()
 
     def test_it_is_instead_of_rows(self, place):
         told = place.here("show", "AAPL", "--csv", "--html", "one.html")

@@ -55,22 +55,21 @@
     return `${at || !Number.isInteger(value) ? value.toPrecision(3) : value}${units[at]}`;
   }
   const bytes = (value) => short(value).replace(/([a-z]*)$/, (unit) => ` ${{ "": "", k: "k", m: "M", bn: "G", tn: "T" }[unit]}B`);
-  const moment = (time) => (typeof time === "string" ? time : new Date(time * 1000).toISOString().slice(0, 16).replace("T", " "));
   const decimals = (value) => (Math.abs(value) >= 1 ? 2 : Math.abs(value) >= 0.01 ? 4 : 8);
 
-  // What the page says of a bar, and for how many of them a step of factors counts.
+  // A factor for each bar, from the steps at which it changes.
   function factors(steps, length) {
     const found = new Array(length).fill(1);
     steps.forEach(([from, factor], at) => found.fill(factor, from, at + 1 < steps.length ? steps[at + 1][0] : length));
     return found;
   }
 
-  function bars(one, dates, adjusts) {
+  function bars(one, { dates, labels }, adjusts) {
     const by = factors(adjusts ? one.by : [], one.c.length), times = factors(adjusts ? one.times : [], one.c.length);
-    const at = (n) => dates[typeof one.at === "number" ? one.at + n : one.at[n]];
+    const at = (n) => (typeof one.at === "number" ? one.at + n : one.at[n]);
     const scaled = (value, factor) => (value === null ? null : value * factor);
     return one.c.map((_, n) => ({
-      time: at(n), open: scaled(one.o[n], by[n]), high: scaled(one.h[n], by[n]), low: scaled(one.l[n], by[n]),
+      time: dates[at(n)], label: (labels || dates)[at(n)], open: scaled(one.o[n], by[n]), high: scaled(one.h[n], by[n]), low: scaled(one.l[n], by[n]),
       close: scaled(one.c[n], by[n]), volume: scaled(one.v[n], times[n]),
     }));
   }
@@ -90,7 +89,7 @@
     function say(row) {
       if (!row) return;
       const digits = decimals(row.close ?? 1);
-      const cells = [["", moment(row.time)]];
+      const cells = [["", row.label]];
       for (const name of ["open", "high", "low", "close"]) {
         cells.push([name, row[name] === null ? "–" : row[name].toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })]);
       }
@@ -128,7 +127,7 @@
         if (!keeps || !one.adjusts) choices[one.adjusts ? 0 : 1].checked = true;
       }
       const adjusts = choices.length > 0 && choices[0].checked;
-      const rows = bars(one, part.dates, adjusts);
+      const rows = bars(one, part, adjusts);
       for (const at of one.yahoo) rows[at].yahoo = true;
       shown = { one, rows };
       const last = rows[rows.length - 1], digits = decimals(last.close ?? 1);
@@ -137,7 +136,8 @@
       paint();
       say(last);
       box.querySelector(".note").textContent = one.note || "";
-      canvas.setAttribute("aria-label", `${one.ticker}, ${adjusts ? "adjusted" : one.as || "as traded"}, ${rows.length} bars, ${moment(rows[0].time)} to ${moment(last.time)}`);
+      canvas.setAttribute("aria-label", `${one.ticker}, ${adjusts ? "adjusted" : one.as || "as traded"}, ${rows.length} bars, ${rows[0].label} to ${last.label}`);
+      chart.panes()[1].setStretchFactor(one.v.some((value) => value !== null) ? 0.22 : 0.001);
       if (changed) reach();
     }
 

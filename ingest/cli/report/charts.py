@@ -5,17 +5,21 @@ A factor changes only on an ex-date, so a list of steps takes a fraction of what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import accumulate
 from typing import Any, Final
 
 import polars as pl
 
 from ingest.cache.cache import Cache
-from ingest.cli.rendering.hints import said
-from ingest.errors import printable
+from ingest.cli.rendering.hints import said, told
+from ingest.cli.report.words import short
+from ingest.errors import CacheError, printable
 from ingest.hints import Message
 from ingest.market.datasets import Dataset
 from ingest.reading import rows as reading
-from ingest.reading.adjusting.actions import HistoryQuery, adjusted_rows
+from ingest.reading.adjusting import adjusted
+from ingest.reading.adjusting.actions import HistoryQuery, adjustable_rows
 from ingest.settings import Settings
 
 _ROWS: Final = 80_000
@@ -23,9 +27,6 @@ _ROWS: Final = 80_000
 
 _FEWEST: Final = 250
 """A chart has at least so many sessions; beyond that many rows in all, the last tickers have none."""
-
-_SURE: Final = 10
-"""Digits to which two factors are compared: beyond that they differ by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,31 @@ def _tracked(settings: Settings, dataset: Dataset) -> list[str]:
 
 
 def _charts(settings: Settings, dataset: Dataset, tickers: Sequence[str], sessions: int, left: int) -> Charts:
-    with Cache.read(settings, dataset) as cache:
-        known = cache.manifest.at_once(lambda: reading.sessions(cache))
-        start = known[-sessions:][0] if known else None
-        query = HistoryQuery(tickers, start, adjust="all", fetch=False, errors="skip")
-        rows = reading.rows(cache, tickers, *query.window(dataset)) if known and tickers else _none(dataset)
-        adjusted, notices = adjusted_rows(cache, settings, query, tickers) if rows.height else (rows, [])
+    try:
+        with Cache.read(settings, dataset) as cache:
+            known = cache.manifest.at_once(lambda: reading.sessions(cache))
+            start = known[-sessions:][0] if known else None
+            rows, notes = _rows(cache, settings, tickers if known else (), start)
+    except CacheError as error:  # the report is needed most where something is damaged
+        return Charts(dataset, [], [], [f"no charts of {dataset.short}: {told(error)}"], left=left + len(tickers))
     dates = rows["date"].unique().sort()
-    found = [
-        _ticker(dataset, one, dates)
-        for one in _with_factors(rows, adjusted).partition_by("ticker", maintain_order=True)
-    ]
-    return Charts(dataset, [str(day) for day in dates], found, _words(notices), left=left, since=len(known) > sessions)
+    found = [_ticker(dataset, one, dates) for one in rows.partition_by("ticker", maintain_order=True)]
+    return Charts(dataset, [str(day) for day in dates], found, notes, left=left, since=len(known) > sessions)
+
+
+def _rows(
+    cache: Cache, settings: Settings, tickers: Sequence[str], start: date | None
+) -> tuple[pl.DataFrame, Sequence[str]]:
+    """Rows as traded with their factors `by` and `times` of price and volume, null where they are not known."""
+    query = HistoryQuery(tickers, start, adjust="all", fetch=False, errors="skip")
+    if not tickers:
+        return _none(cache.dataset).with_columns(by=pl.lit(1.0), times=pl.lit(1.0)), []
+    rows = reading.rows(cache, tickers, *query.window(cache.dataset))
+    wanted, actions, notices = adjustable_rows(cache, settings, query, tickers)
+    times = pl.Series(adjusted.split_factors_of(wanted, actions))
+    by = pl.Series(adjusted.dividend_factors_of(wanted, actions)) / times
+    factors = wanted.select("ticker", "date").with_columns(by=by, times=times)
+    return rows.join(factors, on=["ticker", "date"], how="left", maintain_order="left"), _words(notices)
 
 
 def _none(dataset: Dataset) -> pl.DataFrame:
@@ -87,27 +101,13 @@ def _words(notices: Sequence[str | Message]) -> list[str]:
     return [printable(said(one.text, one.hints) if isinstance(one, Message) else one) for one in notices]
 
 
-def _with_factors(rows: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the factors `by` and `times` of price and volume, null in tickers that cannot be adjusted."""
-    key, others = ["ticker", "date"], adjusted.select("ticker", "date", by="close", times="volume")
-    joined = rows.join(others, on=key, how="left", maintain_order="left")
-    ratios = joined.with_columns(_ratio("by", "close"), _ratio("times", "volume"))
-    filled = [pl.col(name).forward_fill().backward_fill().over("ticker") for name in ("by", "times")]
-    return ratios.with_columns(*filled)
-
-
-def _ratio(adjusted: str, raw: str) -> pl.Expr:
-    ratio = pl.col(adjusted) / pl.col(raw)
-    return pl.when(ratio.is_finite() & (ratio > 0)).then(ratio.round_sig_figs(_SURE)).alias(adjusted)
-
-
 def _ticker(dataset: Dataset, rows: pl.DataFrame, dates: pl.Series) -> Mapping[str, Any]:
     """One ticker's values: `at` has the places of its days among the dates, or the first if all follow."""
     places = dates.search_sorted(rows["date"]).to_list()
     follows = places == list(range(places[0], places[0] + len(places)))
     return {
         **bars(rows),
-        "ticker": printable(rows["ticker"][0]),
+        "ticker": short(rows["ticker"][0]),
         "at": places[0] if follows else places,
         "by": _steps(rows["by"]),
         "times": _steps(rows["times"]),
@@ -122,11 +122,16 @@ def bars(rows: pl.DataFrame) -> Mapping[str, Any]:
     return {"ticker": "", "at": 0, **values, "by": [], "times": [], "adjusts": False, "yahoo": yahoo}
 
 
-def stamps(rows: pl.DataFrame) -> list[str] | list[int]:
-    """What the time scale shows of each bar: its date, or the seconds of its time as the clock there shows it."""
+def stamps(rows: pl.DataFrame) -> Mapping[str, Any]:
+    """The dates of bars; of intraday ones `labels`, and seconds of a clock there for the scale, which must ascend.
+
+    When the clock is set back an hour happens twice: its second hour is squeezed behind the first.
+    """
     if "time" not in rows.columns:
-        return [str(day) for day in rows["date"]]
-    return rows["time"].dt.replace_time_zone(None).dt.epoch("s").to_list()
+        return {"dates": [str(day) for day in rows["date"]]}
+    clock = rows["time"].dt.replace_time_zone(None)
+    seconds = list(accumulate(clock.dt.epoch("s"), lambda before, now: max(before + 1, now)))
+    return {"dates": seconds, "labels": clock.dt.strftime("%Y-%m-%d %H:%M").to_list()}
 
 
 def _numbers(values: pl.Series) -> list[float | int | None]:

@@ -55,7 +55,7 @@ def page(
     parts = [Part(one, calendar(one.days)) for one in found]
     kinds, grown = _kinds(found), growth(found)
     data = {
-        "kinds": list(map(printable, kinds)),
+        "kinds": list(map(words.short, kinds)),
         "labels": words.LABELS,
         "days": [details(part.calendar, kinds) for part in parts],
         "charts": [_chart(one) for one in drawn],
@@ -89,7 +89,7 @@ def chart_page(rows: "pl.DataFrame", title: str, about: str) -> bytes:
 
     Raises UsageError if Jinja2 is not installed.
     """
-    data = {"charts": [{"dates": stamps(rows), "tickers": [{**bars(rows), "as": about}]}], "span": _YEAR}
+    data = {"charts": [{**stamps(rows), "tickers": [{**bars(rows), "as": about}]}], "span": _YEAR}
     about_it = {"title": printable(title), "about": printable(about)}
     alone = {"picks": False, "toggles": False, "spans": "time" not in rows.columns and rows.height > _YEAR}
     return _filled("alone.html.j2", data, [_LIBRARY, "charts.js"], **about_it, **alone)
@@ -136,8 +136,9 @@ def _days(parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
 
 def _runs(found: Sequence[DatasetReport]) -> list[Mapping[str, Any]]:
     """The newest runs of all datasets, each with its dataset and its speed as a share of the fastest one's."""
-    runs = [{**run, "dataset": one.dataset.short, "speed": words.speed(run)} for one in found for run in one.runs]
+    runs = [{**run, "dataset": one.dataset.short, "told": words.summary(run)} for one in found for run in one.runs]
     newest = sorted(runs, key=lambda run: run["run"], reverse=True)[:_RUNS]
+    newest = [{**run, "speed": words.speed(run["told"])} for run in newest]
     fastest = max((run["speed"] or 0 for run in newest), default=0) or 1
     return [{**run, "share": (run["speed"] or 0) / fastest} for run in newest]
 
@@ -184,6 +185,12 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": size, "counted": counted, "printable": printable, "moment": words.moment}
-    made.globals |= {"labels": words.LABELS, "signs": SIGNS, "exits": words.EXITS, "changed": words.changed}
+    made.filters |= {
+        "size": size,
+        "counted": counted,
+        "short": words.short,
+        "moment": words.moment,
+        "ending": words.ending,
+    }
+    made.globals |= {"labels": words.LABELS, "signs": SIGNS}
     return made

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from typing import Any, Final, Literal
 
+from ingest.cli.examples import EXITS
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.words import counted
 from ingest.cli.report.datasets import DatasetReport
@@ -25,20 +27,16 @@ LABELS: Final[Mapping[State, str]] = {
     "holiday": "holiday",
 }
 
-EXITS: Final[Mapping[int | None, str]] = {
-    None: "killed, or running",
-    0: "complete",
-    2: "wrong flag or setting",
-    3: "some sessions failed",
-    4: "the source was down",
-    5: "the cache could not be written",
-    6: "another run was in progress",
-    130: "interrupted",
-}
+UNENDED: Final = "killed, or running"
 
 _STALE = 3
 _NAMED = 4
 _LONG = 80
+"""Characters to show of a name or a value: a file may have any."""
+
+_LONGEST = 400
+"""Characters to show of a reason."""
+
 
 Level = Literal["bad", "warn", "note"]
 
@@ -69,7 +67,7 @@ def _sentences(day: Day) -> Iterable[str]:
     elif day.state == "quarantined":
         yield sentence(day.reason or "Its file was refused")
     if day.changes:
-        tickers = [printable(ticker) or "(no ticker)" for ticker in day.changes]
+        tickers = [short(ticker) or "(no ticker)" for ticker in day.changes]
         yield f"Republished: {counted(sum(day.changes.values()), 'change')} of {some(tickers, _NAMED)}."
     if not day.is_stored and not day.refused and day.state != "quarantined":
         yield _absence(day)
@@ -94,9 +92,15 @@ def _absence(day: Day) -> str:
     return "No run has asked for it yet."
 
 
+def short(text: str, most: int = _LONG) -> str:
+    """A text from elsewhere, as one line that can be printed and is not too long."""
+    shown = printable(text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[:most]} …"
+
+
 def sentence(text: str) -> str:
     """A text from elsewhere as a sentence that can be printed."""
-    shown = printable(text).strip()
+    shown = short(text.strip(), _LONGEST)
     return f"{shown[:1].upper()}{shown[1:]}{'' if shown.endswith(('.', '!', '?')) else '.'}"
 
 
@@ -108,7 +112,7 @@ def advice(found: DatasetReport, usual: Collection[str]) -> Iterable[Advice]:
         yield Advice("bad", name, f"A part is missing or damaged: {days}.", f"ingest run{flag}")
     last = next(iter(found.runs), None)
     if last and last["exit_code"] not in (0, None):
-        ended = EXITS.get(last["exit_code"], "failed")
+        ended = ending(last["exit_code"])
         yield Advice("bad", name, f"Run {last['run']}, the newest, ended with exit code {last['exit_code']}: {ended}.")
     if refused := [one for one in status.quarantine if not one.dismissed]:
         files = counted(len(refused), "file")
@@ -139,12 +143,9 @@ def _is_stale(status: Status) -> bool:
     return status.permission.allows(status.last + timedelta(days=1)) is not False
 
 
-def changed(value: str | None, other: str | None, column: str | None) -> str:
-    """An old or a new value; what a missing one means."""
-    if value is None:
-        return "—"
-    shown = printable(value)
-    return shown if column or other is not None or len(shown) <= _LONG else f"{shown[:_LONG]} …"
+def ending(code: int | None) -> str:
+    """What the exit code of a run means; None has none."""
+    return UNENDED if code is None else EXITS["run"].get(code, "failed")
 
 
 def findings_of(day: Day, kinds: Sequence[str]) -> list[list[int]]:
@@ -152,11 +153,16 @@ def findings_of(day: Day, kinds: Sequence[str]) -> list[list[int]]:
     return [[kinds.index(kind), count] for kind, count in day.findings.items()]
 
 
-def speed(run: Mapping[str, Any]) -> float | None:
-    """Bytes per second of a run; None without a download."""
+def summary(run: Mapping[str, Any]) -> Mapping[str, float]:
+    """The numbers of a run's summary."""
     told = run["summary"] or {}
+    return {name: value for name, value in told.items() if type(value) in (int, float) and isfinite(value)}
+
+
+def speed(told: Mapping[str, float]) -> float | None:
+    """Bytes per second of a run with this summary; None without a download."""
     size_of, seconds = told.get("bytes"), told.get("seconds")
-    return size_of / seconds if size_of and seconds else None
+    return size_of / seconds if size_of and seconds and seconds > 0 else None
 
 
 def moment(text: str | None) -> str:

@@ -277,26 +277,40 @@ def adjusted_rows(
 
     Rows of markets without splits and dividends (contracts, indices, currencies, coins) are returned as traded.
     """
+    rows, actions, notices = adjustable_rows(cache, settings, query, tickers, on_event)
+    return adjusted.apply(rows, actions, query.adjust) if actions else rows, notices
+
+
+def adjustable_rows(
+    cache: Cache,
+    settings: Settings,
+    query: HistoryQuery,
+    tickers: Collection[str],
+    on_event: events.Sink = events.ignore,
+) -> tuple[pl.DataFrame, Mapping[str, Actions], Notices]:
+    """The rows as traded of those tickers that can be adjusted, what to adjust them for, and warnings.
+
+    Without anything to adjust for, all rows and no actions. Raises IngestError.
+    """
     window = query.window(cache.dataset)
 
     def read() -> pl.DataFrame:
         return reading.rows(cache, tickers, *window, query.needs_parts)
 
     if query.adjust == "none" or not cache.dataset.splits:
-        return read(), []
+        return read(), {}, []
     coverage = cache.manifest.sessions.coverage()  # before the rows: a session committed meanwhile is no gap
     rows = read()
     if rows.is_empty():
-        return rows, []
+        return rows, {}, []
     yahoo = shared() if query.fetch and settings.fallback.enabled else None
     with daily(cache, settings) as days:
         inquiry = Inquiry(days, settings, yahoo, on_event)
         known, notices = actions_of(inquiry, rows, errors=query.errors)
     if inquiry.heard and cache.dataset.kind.at_yahoo:  # answers change rows: return them as the next call would
         rows = read()
-    actions = {ticker: one.actions for ticker, one in known.items()}
     wanted, told = _adjustable(rows, coverage, known, query)
-    return adjusted.apply(wanted, actions, query.adjust), [*notices, *told]
+    return wanted, {ticker: one.actions for ticker, one in known.items()}, [*notices, *told]
 
 
 def _adjustable(
