@@ -16,7 +16,7 @@ from pipeline_kit import Place, key, trading_days
 from receiver_kit import receiving
 
 from ingest.cache import lock
-from ingest.cli.nightly.ending import Ending, explained, summary_of
+from ingest.cli.nightly.ending import Ending, Tail, explained, summary_of
 from ingest.cli.nightly.ping import address
 from ingest.cli.nightly.secrets import scrubbed
 from ingest.demo.servers import faults
@@ -308,6 +308,11 @@ class TestSecrets:
         assert "no answer:" in body
         for secret in (*spelled, CHECK, "me:pass", "@w@", "abcdef", "hush", "X-Amz-Credential=abc"):
             assert secret not in body
+
+    def test_a_line_of_any_length_is_looked_through_at_once(self):
+        tail = Tail()
+        tail.write("a" * 10_000_000 + "\n")
+        assert len(scrubbed(tail.text(), ["KEYKEYKEY"])) < 3000
 
     def test_what_is_no_secret_stays(self):
         text = "error: https://files.massive.com/flatfiles: 403 (2025-03-03, AAPL); see [source] profile? Keys: token"

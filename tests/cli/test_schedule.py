@@ -381,6 +381,8 @@ class TestWhatIsNotItsOwn:
         assert done.code == 2
         assert f"{path} was not written by `ingest schedule`" in done.err
         assert path.read_text() == "[Unit]\nDescription=by hand\n"
+        shown = place.here("schedule", "show", "--kind", kind, *CONFIG)
+        assert (shown.code, "did not write" in shown.out, "own settings" in shown.out) == (0, True, True)
         assert [one for one in calls(fakes)[len(before) :] if "/Query" not in one] == []
 
     def test_a_task_stays(self, place, fakes):

@@ -16,6 +16,9 @@ BUSY = CacheLocked.exit_code
 """Another run holds the cache: this one did nothing, and nothing is wrong."""
 
 _LINES = 500
+_WIDE = 2000
+"""Characters of a line that are kept."""
+
 _PING_BYTES = 100_000
 """healthchecks.io keeps so much of a ping's body."""
 
@@ -28,7 +31,7 @@ class Tail:
 
     def write(self, text: str) -> int:
         """Keep the lines of a text."""
-        self._lines.extend(text.splitlines())
+        self._lines.extend(line if len(line) <= _WIDE else f"{line[:_WIDE]}…" for line in text.splitlines())
         return len(text)
 
     def flush(self) -> None:

@@ -16,7 +16,7 @@ _LOGIN = re.compile(r"(?<=://)[^/\s]+(?=@)")
 _ASSIGNED = re.compile(
     r"((?:secret|passw\w*|token|api_?key)[\"']?\s*[=:]\s*[\"']?)(?:bearer\s+)?[^\s\"'&,;]+", re.IGNORECASE
 )
-_QUERY = re.compile(r"(\w+://[^\s?#]+)\?[^\s\"'<>`]*")
+_QUERY = re.compile(r"(\w{1,20}://[^\s?#]+)\?[^\s\"'<>`]*")
 _SHORTEST = 8
 """Minimum length of a secret; anything shorter would remove letters from ordinary words."""
 

@@ -30,19 +30,23 @@ def default_kind() -> str:
 
 
 def steps_to_install(kind: str, job: Job) -> Steps:
-    """The steps that schedule a job. Raises UsageError if something of that name is not ours, and NotScheduled."""
-    match kind:
-        case "systemd":
-            steps = systemd.installation(job)
-        case "launchd":
-            steps = launchd.installation(job)
-        case "windows":
-            steps = windows.installation(job)
-            _refuse_task(job.name)
-        case _:
-            steps = cron.installation(job, _crontab())
-    _refuse_files(steps)
-    return steps
+    """The steps that schedule a job. Raises UsageError if a path cannot be written, and NotScheduled."""
+    if kind == "cron":
+        return cron.installation(job, _crontab())
+    ways = {"systemd": systemd.installation, "launchd": launchd.installation, "windows": windows.installation}
+    return ways[kind](job)
+
+
+def refuse_others(kind: str, name: str, steps: Steps) -> bool:
+    """Whether something of that name is there, which is ours. Raises UsageError if it is not."""
+    for path in steps.files:
+        found = _content(path)
+        if found is not None and MARK.encode() not in found.replace(b"\0", b""):
+            raise UsageError(
+                f"{path} was not written by `ingest schedule`: it stays as it is; --name names another one"
+            )
+    is_task = kind == "windows" and _refuse_task(name)
+    return is_task or any(opening.is_there(path) for path in steps.files)
 
 
 def steps_to_remove(kind: str, name: str) -> Steps | None:
@@ -52,9 +56,7 @@ def steps_to_remove(kind: str, name: str) -> Steps | None:
         return steps if steps.after else None
     ways = {"systemd": systemd.removal, "launchd": launchd.removal, "windows": windows.removal}
     steps = ways[kind](name)
-    _refuse_files(steps)
-    is_task = kind == "windows" and _refuse_task(name)
-    return steps if is_task or any(opening.is_there(path) for path in steps.files) else None
+    return steps if refuse_others(kind, name, steps) else None
 
 
 def standing(kind: str, steps: Steps) -> str:
@@ -105,15 +107,6 @@ def _crontab() -> bytes:
     if any(words in done.stderr for words in _NO_CRONTAB):
         return b""
     raise _failed(cron.LIST.words, done)
-
-
-def _refuse_files(steps: Steps) -> None:
-    for path in steps.files:
-        found = _content(path)
-        if found is not None and MARK.encode() not in found.replace(b"\0", b""):
-            raise UsageError(
-                f"{path} was not written by `ingest schedule`: it stays as it is; --name names another one"
-            )
 
 
 def _content(path: Path) -> bytes | None:

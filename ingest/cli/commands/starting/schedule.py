@@ -12,6 +12,7 @@ from ingest.cli.schedule.kinds import (
     KINDS,
     default_kind,
     find_program,
+    refuse_others,
     run,
     standing,
     steps_to_install,
@@ -22,6 +23,7 @@ from ingest.errors import UsageError
 from ingest.files import durable
 
 _STANDING = {
+    "foreign": "Something of that name is there that `ingest schedule` did not write, and stays; --name names another.",
     "yes": "This is installed.",
     "no": "Not installed; `ingest schedule install` does it.",
     "otherwise": "Something else is installed; `ingest schedule install` replaces it by this.",
@@ -38,7 +40,7 @@ def kind_of(kind: str | None) -> str:
 def show_command(kind: str, job: Job, as_json: bool) -> int:
     """Print what would be written and run, and whether it has been; returns the exit code. Raises IngestError."""
     steps = steps_to_install(kind, job)
-    state = standing(kind, steps)
+    state = _standing(kind, job, steps)
     if as_json:
         print_records("schedule", [_as_json(kind, job, steps, state)])
     else:
@@ -47,9 +49,18 @@ def show_command(kind: str, job: Job, as_json: bool) -> int:
     return 0
 
 
+def _standing(kind: str, job: Job, steps: Steps) -> str:
+    try:
+        refuse_others(kind, job.name, steps)
+    except UsageError:
+        return "foreign"
+    return standing(kind, steps)
+
+
 def install_command(kind: str, job: Job, dry_run: bool, confirmed: bool) -> int:
     """Show the steps, ask, and do them; returns the exit code. Raises IngestError."""
     steps = steps_to_install(kind, job)
+    refuse_others(kind, job.name, steps)
     _show(steps, [*steps.notes, *_notes()])
     if dry_run or not _agreed("Install it?", confirmed):
         return 0
