@@ -2,8 +2,9 @@
 
 import sys
 
-from rich.console import Console
 from rich.prompt import Confirm
+
+from ingest.cli.rendering.answers import Answers
 
 
 def agreed(question: str) -> bool:
@@ -11,6 +12,6 @@ def agreed(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     try:
-        return Confirm.ask(question, console=Console(stderr=True, highlight=False, markup=False), default=False)
+        return Confirm.ask(question, console=Answers(stderr=True), default=False)
     except (EOFError, KeyboardInterrupt, OSError, ValueError):  # the terminal is gone, or the input is not text
         return False

@@ -67,10 +67,11 @@ def _up_to_home(folder: Path) -> Iterator[Path]:
 
 
 def _ask(told: str, default: bool) -> None:
-    from rich.console import Console
     from rich.prompt import Confirm
 
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    from ingest.cli.rendering.answers import Answers
+
+    console = Answers(stderr=True)
     console.print(f"{told}.")
     try:
         yes = Confirm.ask("Put it there?", console=console, default=default)

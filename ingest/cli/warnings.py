@@ -4,18 +4,11 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ingest import events
 from ingest.cli.rendering.hints import told
 from ingest.cli.rendering.records import print_error, print_warning
 from ingest.errors import IngestError, IngestWarning
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-_WIDEST = 10_000
 
 
 @contextmanager
@@ -50,9 +43,9 @@ def asking_shown() -> Iterator[events.Sink]:
     if not sys.stderr.isatty():
         yield events.ignore
         return
-    from rich.console import Console
+    from ingest.cli.rendering.answers import Answers
 
-    status = Console(stderr=True, highlight=False, markup=False).status("asking Yahoo for splits and dividends")
+    status = Answers(stderr=True).status("asking Yahoo for splits and dividends")
 
     def show(event: events.Event) -> None:
         if isinstance(event, events.YahooAsked):
@@ -63,15 +56,3 @@ def asking_shown() -> Iterator[events.Sink]:
         yield show
     finally:
         status.stop()
-
-
-def print_uncut(console: "Console", table: "Table") -> None:
-    """Print a table as wide as it needs to be, and leave it to the terminal to wrap long lines.
-
-    A number that is cut off reads as another number, and a path that is broken by a line end cannot be copied.
-    """
-    from rich.console import Console
-
-    needed = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
-    wide = Console(highlight=False, markup=False, width=max(needed, console.width))
-    wide.print(table)

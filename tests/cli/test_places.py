@@ -95,7 +95,7 @@ def test_a_terminal_asks(home, work, source, typed, code):
     environment = {name: value for name, value in bare.items() if not name.startswith("INGEST_")} | source
     ended, shown = at_terminal(command, [("Put it there?", typed)], cwd=work, env=environment)
     assert ended == code, shown
-    assert f"data goes into {work / 'cache'}" in shown.replace("\n", "")
+    assert f"data goes into {work / 'cache'}" in shown.replace("\n", " ")
     assert (work / "cache").exists() == (code == 0)
 
 

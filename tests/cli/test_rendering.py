@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ingest import events
 from ingest.cli.rendering import words
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.jsonlines import JsonLines
 from ingest.cli.rendering.lines import Lines, Quiet
 from ingest.cli.rendering.terminal import Terminal
@@ -64,7 +65,7 @@ def plan() -> Plan:
 
 def on_a_terminal() -> tuple[Terminal, io.StringIO]:
     out = io.StringIO()
-    return Terminal(Console(file=out, width=80, force_terminal=True, color_system=None, highlight=False)), out
+    return Terminal(Answers(file=out, width=80, force_terminal=True, color_system=None)), out
 
 
 def test_json_has_a_line_for_each_event_and_the_summary_last() -> None:
@@ -243,7 +244,7 @@ def test_a_run_that_came_to_nothing_leaves_the_word_to_its_error() -> None:
 
 def test_a_summary_stays_when_the_next_dataset_begins() -> None:
     out = io.StringIO()
-    console = Console(file=out, width=80, force_terminal=True, color_system=None, highlight=False)
+    console = Answers(file=out, width=80, force_terminal=True, color_system=None)
     with Terminal(console) as terminal:
         for name in ("one", "two"):
             terminal.event(events.RunStarted(1, name, DAYS[0], DAYS[-1], 2))

@@ -12,18 +12,15 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import typer.main
-from pipeline_kit import Place, flat, key, write_keys
+from pipeline_kit import Place
 from runs_kit import DAYS
+from used_kit import ASKED, used
 
 from ingest import events
 from ingest.cli.app import app
 from ingest.cli.rendering.records import as_record, fields_of, is_asked
-from ingest.demo.files.market import pack
-from ingest.demo.servers import loopback
 from ingest.finding import IDENTICAL, Finding
 
-ROWS = [(f"T{n:02}", str(n + 1)) for n in range(40)]
-SPAN = ("--start", str(DAYS[0]), "--end", str(DAYS[-1]))
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 
 
@@ -36,33 +33,11 @@ def _with_json(command: Any, *path: str) -> Iterator[str]:
 
 COMMANDS = sorted(_with_json(typer.main.get_command(app)))
 
-ASKED: dict[str, tuple[str, ...]] = {
-    "adopt": ("theirs", "--dry-run"),
-    "list": SPAN,
-    "quarantine dismiss": (str(DAYS[2]),),
-    "quarantine show": (str(DAYS[2]),),
-    "run": SPAN,
-    "show": ("T01", "--no-fetch", "--adjust", "none", *SPAN),
-}
-"""What a command needs besides --json."""
-
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A cache in which each command has something to tell: findings, corrections, a refused file, another tool's."""
-    folder = tmp_path_factory.mktemp("used")
-    with pytest.MonkeyPatch.context() as patch, loopback.serve({key(day): pack(flat(ROWS)) for day in DAYS}) as server:
-        write_keys(folder / "credentials")
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
-        place = Place(folder / "cache", server.endpoint_url)
-        server.put(key(DAYS[0]), pack(flat([*ROWS, ROWS[-1]])))
-        place.run(DAYS[0], DAYS[-1], tracked={"T01"})
-        server.put(key(DAYS[1]), pack(flat([*ROWS[:-1], ("T39", "7.5")])))
-        server.put(key(DAYS[2]), pack(flat(ROWS[5:])))
-        place.run(DAYS[0], DAYS[-1], tracked={"T01"})
-        (folder / "theirs" / "massive_cache").mkdir(parents=True)
-        (folder / "theirs" / "massive_cache" / f"{DAYS[0]}.csv.gz").write_bytes(pack(flat(ROWS)))
-        yield place
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with used(tmp_path_factory.mktemp("used")) as made:
+        yield made
 
 
 def records(text: str) -> list[dict[str, Any]]:
@@ -92,8 +67,8 @@ def documented(kind: str) -> set[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_with_json_prints_documented_records(used: Place, command: str) -> None:
-    told = used.here(*command.split(), *ASKED.get(command, ()), "--json")
+def test_each_command_with_json_prints_documented_records(place: Place, command: str) -> None:
+    told = place.here(*command.split(), *ASKED.get(command, ()), "--json")
     found = records(told.out)
     assert found
     for one in found:
@@ -114,12 +89,12 @@ def test_each_event_is_documented(event: type) -> None:
         (("show", "--json", "NOSUCH", "--no-fetch"), "NotFound", 4),
     ],
 )
-def test_an_error_is_a_record_and_a_text(used: Place, arguments: tuple[str, ...], error: str, code: int) -> None:
-    done = used.cli(*arguments)
+def test_an_error_is_a_record_and_a_text(place: Place, arguments: tuple[str, ...], error: str, code: int) -> None:
+    done = place.cli(*arguments)
     last = records(done.stdout)[-1]
     assert (done.returncode, last["kind"], last["error"], last["exit_code"]) == (code, "error", error, code)
     assert last["message"].split()[0] in done.stderr
-    silent = used.cli(*[one for one in arguments if one != "--json"])
+    silent = place.cli(*[one for one in arguments if one != "--json"])
     assert (silent.returncode, silent.stdout, silent.stderr) == (code, "", done.stderr)
 
 

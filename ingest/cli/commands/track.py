@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ingest import settings
 from ingest.cache.cache import Cache
 from ingest.cli.confirming import agreed
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, size
@@ -58,14 +54,14 @@ def add_command(
     file = tracking.chosen_list(chosen, kind, file)
     if not yes:
         _confirm_many(chosen, kind, tickers)
-    console = Console(highlight=False, markup=False)
-    new, found = tracking.add(chosen, kind, file, tickers, partial(console.print, soft_wrap=True))
-    console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} already there.", soft_wrap=True)
+    console = Answers()
+    new, found = tracking.add(chosen, kind, file, tickers, console.print)
+    console.print(f"{len(new)} added to {file}, {len(set(tickers)) - len(new)} already there.")
     _warn_unread(console, file, chosen.lists_of(kind), kind)
     meant = _meant(chosen, kind, [one.ticker for one in found if not one.rows and one.matches is None])
     for one in found:
         flag = dataset_flag(kind.short, chosen.run.datasets)
-        console.print(f"{_history(one, flag)}{meant.get(one.ticker, '')}", soft_wrap=True)
+        console.print(f"{_history(one, flag)}{meant.get(one.ticker, '')}")
     return 0
 
 
@@ -101,29 +97,29 @@ def remove_command(
     """Remove tickers from a list, and perhaps their CSVs; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
-    console = Console(highlight=False, markup=False)
+    console = Answers()
     if deletion.dry_run:
         _preview(console, chosen, kind, file, tickers, deletion)
         return 0
     deleted = _confirmed(chosen, kind, file, tickers, deletion) if deletion.wanted else ""
-    say = partial(console.print, soft_wrap=True)
+    say = console.print
     gone = tracking.remove_tickers(chosen, kind, file, tickers, say, delete=deletion.wanted)
     absent = [ticker for ticker in dict.fromkeys(tickers) if ticker not in gone]
-    console.print(f"{len(gone)} removed from {file}; {deleted or 'their CSVs stay.'}", soft_wrap=True)
+    console.print(f"{len(gone)} removed from {file}; {deleted or 'their CSVs stay.'}")
     if absent:
         near = Spellings(read_list(file))
-        console.print(f"Not in it: {some([f'{one}{did_you_mean(near.near(one))}' for one in absent])}.", soft_wrap=True)
+        console.print(f"Not in it: {some([f'{one}{did_you_mean(near.near(one))}' for one in absent])}.")
     return 0
 
 
 def _preview(
-    console: Console, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], deletion: Deletion
+    console: Answers, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], deletion: Deletion
 ) -> None:
     present = set(read_list(file))
     leaving = [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
-    console.print(f"Would remove {len(leaving)} from {file}.", soft_wrap=True)
+    console.print(f"Would remove {len(leaving)} from {file}.")
     if deletion.wanted:
-        console.print(f"Would delete {_counted_csvs(_leaving(chosen, dataset, file, tickers))}.", soft_wrap=True)
+        console.print(f"Would delete {_counted_csvs(_leaving(chosen, dataset, file, tickers))}.")
 
 
 def _confirmed(chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], deletion: Deletion) -> str:
@@ -163,19 +159,21 @@ def _dataset(name: str | None, tickers: Iterable[str]) -> Dataset:
 
 
 def _show(heading: str, found: Sequence[TrackedTicker]) -> None:
-    console = Console(highlight=False, markup=False)
+    console = Answers()
     if heading:
         console.print(heading)
-    table = Table("ticker", "rows", "from", "to", "sessions without it", box=None, padding=(0, 2, 0, 0))
-    for one in found:
-        table.add_row(
-            Text(_name(one)),
+    rows = (
+        (
+            _name(one),
             f"{one.rows:,}",
             (one.first or "")[:_MINUTE],
             (one.last or "")[:_MINUTE],
             f"{one.lacking:,}" if one.lacking else "",
         )
-    console.print(table)
+        for one in found
+    )
+    names = ("ticker", "rows", "from", "to", "sessions without it")
+    console.print_table(names, rows, right=("rows", "sessions without it"))
     console.print(_counted(found))
 
 
@@ -199,7 +197,7 @@ def _history(one: TrackedTicker, flag: str) -> str:
     return f"{_name(one)}: {rows}; {one.lacking:,} sessions were stored without it: {fetch}"
 
 
-def _warn_unread(console: Console, file: Path, lists: Iterable[Path], dataset: Dataset) -> None:
+def _warn_unread(console: Answers, file: Path, lists: Iterable[Path], dataset: Dataset) -> None:
     if file not in lists:
         where = tracking.setting_of(dataset)
-        console.print(f"{file} is not among {where}: name it there, or runs do not read it.", soft_wrap=True)
+        console.print(f"{file} is not among {where}: name it there, or runs do not read it.")

@@ -7,15 +7,15 @@ from datetime import date
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
-from rich.table import Table
 from rich.text import Text
 
 from ingest import events
 from ingest.cli.rendering import words
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import said
 from ingest.planning.plan import Plan
 
@@ -26,10 +26,10 @@ _NEARLY = 0.99
 class Terminal:
     """Rich's progress bars during a run; messages scroll above them."""
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Answers | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         # A message may quote a file, which must not be read as markup.
-        self._console = console or Console(highlight=False, markup=False)
+        self._console = console or Answers()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -94,11 +94,9 @@ class Terminal:
 
     def plan(self, plan: Plan, dataset: str) -> None:
         """Show the plan as a table."""
-        title = f"Plan of {dataset}"
-        table = Table("", "reason", "sessions", "span", "size", title=title, title_justify="left")
-        for row in words.plan_rows(plan):
-            table.add_row(*row)
-        self._console.print(table)
+        self._console.print(f"Plan of {dataset}", style="italic")
+        names = ("action", "reason", "sessions", "span", "size")
+        self._console.print_table(names, words.plan_rows(plan), right=("sessions", "size"))
         self._console.print(f"To download: {words.counted(len(plan.fetches), 'session')}, {words.size(plan.bytes)}.")
 
     def confirm(self, estimate: str) -> bool:
@@ -177,8 +175,5 @@ class Terminal:
         self._live.stop()
         if not words.is_telling(done):
             return
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for label, value in words.summary(done, self._explained):
-            table.add_row(Text(label, style="bold"), value)
-        self._console.print(table)
+        self._console.print_table(("", ""), words.summary(done, self._explained), prose=True)
         self._console.print(words.outcome(done), style="green" if done.exit_code == 0 else "yellow")

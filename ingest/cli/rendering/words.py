@@ -31,6 +31,11 @@ def refused_files(waiting: int, dismissed: int) -> str:
     return f"{counted(waiting + dismissed, 'file')} in quarantine{told}"
 
 
+def minute(stamp: str) -> str:
+    """An ISO time to the minute: 2025-11-11 06:00."""
+    return stamp[:16].replace("T", " ")
+
+
 def heading(dataset: Dataset, of: Collection[Dataset]) -> str:
     """The heading of a dataset's part of the output; empty if it is the only dataset."""
     return f"{dataset.short} ({dataset.name})" if len(of) > 1 else ""

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import anyio
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
-from rich.text import Text
 
 from ingest import events, settings
 from ingest.cli.commands.fetching.run import tune_process
@@ -19,6 +16,7 @@ from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
 from ingest.cli.places import agree_on_place
 from ingest.cli.rendering import hints, only_warnings, words
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import print_records, print_warning
 from ingest.cli.rendering.words import counted
 from ingest.maintenance.adopt.adopt import adopt
@@ -56,13 +54,13 @@ def adopt_command(folder: Path, config: Path | None, dry_run: bool, as_json: boo
         else:
             summary = _caches(chosen, folder, dry_run, report, only_warnings(as_json).event)
     if not as_json:
-        _show(Console(highlight=False, markup=False), summary, examples, dry_run)
+        _show(Answers(), summary, examples, dry_run)
     return summary.exit_code
 
 
 def _caches(chosen: Settings, folder: Path, dry_run: bool, report: Report, warn: events.Sink) -> Summary:
     request = request_of(Flags(), chosen, warn)
-    say = Console(highlight=False, markup=False, soft_wrap=True, stderr=True).print
+    say = Answers(stderr=True).print
     return adopt(chosen, request, folder, dry_run=dry_run, report=report, say=say)
 
 
@@ -85,7 +83,7 @@ class _Progress:
 
     def __init__(self, shown: bool, recorded: bool) -> None:
         self._recorded = recorded
-        self._console = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
+        self._console = Answers(stderr=True)
         self._bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
         self._bar.disable = not shown
         self._task = self._bar.add_task("adopting", total=None)
@@ -118,30 +116,27 @@ def _progress(as_json: bool) -> _Progress:
     return _Progress(shown=not as_json and sys.stderr.isatty(), recorded=as_json)
 
 
-def _show(console: Console, summary: Summary, examples: Mapping[Verdict, Adoption], dry_run: bool) -> None:
-    table = Table("would be" if dry_run else "verdict", "files", "for example", box=None)
-    for verdict, one in examples.items():
-        # Text, so that rich does not read file names as markup.
-        example = Text(f"{one.path[:60]}{'…' if len(one.path) > 60 else ''}: {hints.said(one.reason, one.hints)}")
-        table.add_row(verdict, f"{summary.counts[verdict]:,}", example)
-    console.print(table)
+def _show(console: Answers, summary: Summary, examples: Mapping[Verdict, Adoption], dry_run: bool) -> None:
+    names = ("would be" if dry_run else "verdict", "files", "for example")
+    rows = (
+        (verdict, f"{summary.counts[verdict]:,}", f"{one.path}: {hints.said(one.reason, one.hints)}")
+        for verdict, one in examples.items()
+    )
+    console.print_table(names, rows, right=("files",), prose=True)
     if adopted := summary.counts.get("adopted", 0):
         _show_adopted(console, adopted, summary.with_md5)
     if summary.interrupted:
-        console.print("Interrupted: what was adopted stays. Run the same command again to continue.", soft_wrap=True)
+        console.print("Interrupted: what was adopted stays. Run the same command again to continue.")
     if summary.left:
         first, last = summary.left
         flags = "".join(map(hints.dataset_flag, summary.datasets))
-        console.print(
-            f"`ingest run{flags} --start {first} --end {last}` downloads the days left alone.", soft_wrap=True
-        )
+        console.print(f"`ingest run{flags} --start {first} --end {last}` downloads the days left alone.")
     if not examples:
         console.print("It contains no files.")
 
 
-def _show_adopted(console: Console, adopted: int, with_md5: int) -> None:
+def _show_adopted(console: Answers, adopted: int, with_md5: int) -> None:
     console.print(
         f"{with_md5:,} of {counted(adopted, 'day')} have the md5 of their bytes for an ETag: the next `ingest run` "
         "compares it with the source's listing and downloads again what differs from the vendor's file.",
-        soft_wrap=True,
     )

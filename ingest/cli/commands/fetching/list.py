@@ -5,15 +5,14 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from rich.console import Console
-from rich.table import Table
 
 from ingest import settings
 from ingest.cli.commands.fetching.run import NOTHING_LISTED
 from ingest.cli.rendering import only_warnings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.records import fields_of, print_records
-from ingest.cli.rendering.words import counted, heading, size
+from ingest.cli.rendering.words import counted, heading, minute, size
 from ingest.cli.warnings import warnings_told
 from ingest.errors import warn
 from ingest.planning.listing import Listed, list_window
@@ -35,21 +34,19 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
         if as_json:
             print_records("file", ({"dataset": kind.name, **fields_of(one)} for one in found.files))
         else:
-            _show(Console(highlight=False, markup=False), heading(kind, kinds), found.files)
+            _show(Answers(), heading(kind, kinds), found.files)
         code = max(code, NOTHING_LISTED if found.is_bare else 0)
     return code
 
 
-def _show(console: Console, heading: str, found: Sequence[Listed]) -> None:
+def _show(console: Answers, heading: str, found: Sequence[Listed]) -> None:
     if heading:
         console.print(heading)
-    table = Table("session", "size", "published (UTC)", "held", "permitted", box=None)
+    rows = []
     for one in found:
         held = {"none": "no", "committed": "yes"}.get(one.held, one.held)
-        published = one.published[:16].replace("T", " ")
-        table.add_row(str(one.session), size(one.bytes), published, held, "yes" if one.permitted else "no")
-    if found:
-        console.print(table)
+        rows.append((str(one.session), size(one.bytes), minute(one.published), held, "yes" if one.permitted else "no"))
+    console.print_table(("session", "size", "published (UTC)", "held", "permitted"), rows, right=("size",))
     open_ = [one for one in found if one.permitted and one.held != "committed"]
     console.print(
         f"{counted(len(found), 'file')} listed, {size(sum(one.bytes for one in found))}; "

@@ -6,9 +6,9 @@ from typing import cast
 
 import polars as pl
 import typer
-from rich.console import Console
 
 from ingest import settings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import asking_shown, warnings_told
 from ingest.errors import printable
@@ -36,8 +36,8 @@ def _warn_of_formulas(rows: pl.DataFrame) -> None:
 
 
 def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:
-    console = Console(highlight=False, markup=False)
+    console = Answers()
     for one in written:
-        console.print(f"{one.path}: {counted(one.rows, 'row')}", soft_wrap=True)
+        console.print(f"{one.path}: {counted(one.rows, 'row')}")
     there = frozenset(one.ticker for one in written)
     return 0 if all(covered(frozenset([name]), there) for name in meant(tickers)) else 3

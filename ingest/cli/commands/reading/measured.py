@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rich.table import Table
-
 from ingest.cli.commands.reading.chart import short, stamped
 from ingest.market.datasets import Dataset
 from ingest.reading.measures import USUAL, Measures, Move
@@ -19,15 +17,8 @@ def currency(dataset: Dataset, ticker: str) -> str:
     return "dollars" if dataset.unit else "points"
 
 
-def measured(dataset: Dataset, ticker: str, measures: Measures) -> Table:
+def measured(dataset: Dataset, ticker: str, found: Measures) -> Mapping[str, str]:
     """The measures of a ticker's rows as labels and values."""
-    table = Table.grid(padding=(0, 2))
-    for label, text in _lines(dataset, ticker, measures).items():
-        table.add_row(label, text)
-    return table
-
-
-def _lines(dataset: Dataset, ticker: str, found: Measures) -> Mapping[str, str]:
     return {
         "return": percent(found.total_return) or "-",
         "volatility a year": _volatilities(found),

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import polars as pl
-from rich.console import Console
-from rich.table import Table
 
 from ingest import settings
 from ingest.cli.commands.reading.chart import chart, short, stamped
 from ingest.cli.commands.reading.measured import currency, measured, percent
 from ingest.cli.places import agree_on_place
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted
 from ingest.cli.report.file import put, written
 from ingest.cli.report.page import chart_page
-from ingest.cli.warnings import print_uncut, warnings_told
+from ingest.cli.warnings import warnings_told
 from ingest.errors import ActionsUnknown, NotFound, UsageError, warn
 from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_ticker
@@ -227,17 +226,17 @@ def _written(rows: pl.DataFrame) -> list[str]:
 
 
 def _show(wish: ShowQuery, look: Display, found: _Found) -> None:
-    console, rows = Console(highlight=False, markup=False), found.rows
+    console, rows = Answers(), found.rows
     console.print(f"{wish.ticker}: {_extent(wish, found)}", style="bold")
     console.print(_prices(wish, found))
     for source, spans in found.sources.items():
         console.print(f"{source}: {_spans(spans)}" if source == MISSING else f"from {source}: {_spans(spans)}")
     if console.is_terminal if look.plot is None else look.plot:
         _plot(console, wish, rows)
-    print_uncut(console, _table(wish.dataset, rows, look.rows))
+    _print_rows(console, wish.dataset, rows, look.rows)
     if measures := measures_of(found.sessions):
         console.print("" if found.sessions.height == rows.height else "\nby session:")
-        console.print(measured(wish.dataset, wish.ticker, measures))
+        console.print_table(("", ""), measured(wish.dataset, wish.ticker, measures).items())
 
 
 def _prices(wish: ShowQuery, found: _Found) -> str:
@@ -261,7 +260,7 @@ def _spans(spans: Sequence[tuple[str, str]]) -> str:
     return ", ".join([*found, *more])
 
 
-def _plot(console: Console, wish: ShowQuery, rows: pl.DataFrame) -> None:
+def _plot(console: Answers, wish: ShowQuery, rows: pl.DataFrame) -> None:
     colour = console.is_terminal and not console.no_color
     text = chart(rows, min(_WIDTH, console.width), f"{wish.ticker}, close", colour)
     try:
@@ -272,23 +271,21 @@ def _plot(console: Console, wish: ShowQuery, rows: pl.DataFrame) -> None:
         console.file.write(f"\n{text}\n\n")
 
 
-def _table(dataset: Dataset, rows: pl.DataFrame, count: int) -> Table:
+def _print_rows(console: Answers, dataset: Dataset, rows: pl.DataFrame, count: int) -> None:
     changes = rows["close"].pct_change()
     shown = rows.with_columns(change=changes).tail(count or rows.height)
     digits = _digits(dataset, rows)
-    table = Table(box=None, pad_edge=False)
     stamp = "time" if "time" in rows.columns else "date"
     volumes = ["volume"] if dataset.has_volume else []
     origins = ["source"] if rows["source"].n_unique() > 1 else []  # a single source is named above the table
-    for name in (stamp, *_PRICES, "change", *volumes, *origins):
-        table.add_column(name, justify="left" if name in (stamp, "source") else "right", no_wrap=True)
+    told = []
     for row in shown.iter_rows(named=True):
         prices = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name in _PRICES]
         counted_volumes = ["" if row[name] is None else _volume(row[name], dataset) for name in volumes]
-        table.add_row(
-            stamped(row[stamp]), *prices, percent(row["change"]), *counted_volumes, *(row[name] for name in origins)
-        )
-    return table
+        numbers = (*prices, percent(row["change"]), *counted_volumes)
+        told.append((stamped(row[stamp]), *numbers, *(row[name] for name in origins)))
+    names = (*_PRICES, "change", *volumes)
+    console.print_table((stamp, *names, *origins), told, right=names)
 
 
 def _volume(count: float, dataset: Dataset) -> str:

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from textwrap import indent
 
 import anyio
-from rich.console import Console
 from rich.text import Text
 
 from ingest import settings
 from ingest.cli.rendering import hints
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import print_records
 from ingest.maintenance.check import Check, check
 from ingest.planning.request import datasets_asked
@@ -26,7 +25,7 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool, n
     """
     found: list[Check] = []
     chosen = settings.load(config)
-    console = Console(highlight=False, markup=False)
+    console = Answers()
 
     def report(one: Check) -> None:
         found.append(one)
@@ -48,11 +47,10 @@ def _notify(chosen: Settings, send: bool) -> Check:
     return check_notify(chosen.notify, send)
 
 
-def _show(console: Console, one: Check) -> None:
+def _show(console: Answers, one: Check) -> None:
     mark = ("pass ", "green") if one.passed else ("to do", "red") if one.needed else ("note ", "yellow")
-    console.print(Text.assemble(mark, " ", (f"{one.name:<10}", "bold")), end=" ")
-    if one.dataset:
-        console.print(f"{one.dataset}:", end=" ")
-    console.print(hints.said(one.found, one.hints), soft_wrap=True)
+    label = Text.assemble(mark, " ", (f"{one.name:<10}", "bold"), " ")
+    about = f"{one.dataset}: " if one.dataset else ""
+    console.print_beside(label, f"{about}{hints.said(one.found, one.hints)}")
     if one.advice:
-        console.print(indent(one.advice, " " * 17), soft_wrap=True, style="yellow")
+        console.print_beside(Text(" " * label.cell_len), one.advice, style="yellow")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from ingest import settings
@@ -21,6 +20,7 @@ from ingest.cache.layout import PartKey
 from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.words import counted
 from ingest.demo.files.files import files_of
@@ -112,7 +112,7 @@ class _Part:
 
 def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> int:
     """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
-    console = Console(highlight=False, markup=False)
+    console = Answers()
     chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
     folder = _absolute(folder)
     parts = [_part(dataset, months, folder) for dataset in chosen]
@@ -132,7 +132,7 @@ def demo_command(months: int | None, datasets: Iterable[str], folder: Path) -> i
     for part in parts:
         _nothing_happened(folder, part)
     if code == 0:
-        console.print(_what_next(folder, parts), soft_wrap=True)
+        console.print(_what_next(folder, parts))
     return code
 
 
@@ -176,7 +176,7 @@ def _forbidden(parts: Sequence[_Part]) -> str:
     return "the newest of each dataset are forbidden"
 
 
-def _twice(console: Console, source: server.DemoSource, folder: Path, parts: Sequence[_Part]) -> int:
+def _twice(console: Answers, source: server.DemoSource, folder: Path, parts: Sequence[_Part]) -> int:
     for again in (False, True):
         if again:
             console.print("# again: nothing is downloaded", style="dim")
@@ -253,18 +253,18 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _show(console: Console, chosen: Settings, part: _Part) -> None:
+def _show(console: Answers, chosen: Settings, part: _Part) -> None:
     """The end of a tracked CSV, and the newest archive file."""
     layout = Layout.of(chosen, part.dataset)
     path = layout.csvs.file(part.tickers[0])
     if layout.csvs.by_month:
         path = max(path.glob("*.csv"))
     lines = path.read_text(encoding="utf-8").splitlines()
-    console.print(f"\n{path} ({len(lines) - 1:,} rows):", soft_wrap=True)
+    console.print(f"\n{path} ({len(lines) - 1:,} rows):")
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
     archive = PartKey(max(filter(None, map(session_of, layout.parts.names("archive")))), "archive")
     where, size = layout.parts.described(archive), layout.parts.size(archive) / 1000
-    console.print(f"All other tickers of that day: {where} ({size:,.0f} kB)", soft_wrap=True)
+    console.print(f"All other tickers of that day: {where} ({size:,.0f} kB)")
 
 
 def _period(shelf: Shelf) -> str:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
-from rich.console import Console
 from rich.prompt import Confirm, Prompt
 
 from ingest import settings
 from ingest.cli.commands.starting.check import check_command
+from ingest.cli.rendering.answers import Answers
 from ingest.errors import UsageError
 from ingest.files import durable, opening, rewriting
 from ingest.settings import FILE_NAME, FILE_VARIABLE, Settings, SourceSettings, lists
@@ -71,7 +71,7 @@ def init_command(wishes: Wishes, *, yes: bool, dry_run: bool, checks: bool) -> i
             "init asks its questions on a terminal, and this is none: --yes answers them by flags and defaults"
         )
     _refuse_contradictions(wishes)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Answers()
     try:
         answers = _answers(console, wishes, asks)
         _refuse_invalid(answers)
@@ -94,7 +94,7 @@ def _refuse_contradictions(wishes: Wishes) -> None:
         raise UsageError("--profile and --keys environment exclude each other")
 
 
-def _answers(console: Console, wishes: Wishes, asks: bool) -> _Answers:
+def _answers(console: Answers, wishes: Wishes, asks: bool) -> _Answers:
     config = _place(console, wishes, asks)
     home = data_folder() if config == personal_file() else config.parent
     root = wishes.root or Path(_ask(console, "Folder of the cache", str(home / "cache"), asks))
@@ -106,7 +106,7 @@ def _answers(console: Console, wishes: Wishes, asks: bool) -> _Answers:
     return _Answers(config, _absolute(root), list_file, tickers, None if profile == _ENVIRONMENT else profile)
 
 
-def _place(console: Console, wishes: Wishes, asks: bool) -> Path:
+def _place(console: Answers, wishes: Wishes, asks: bool) -> Path:
     """Where config.toml goes. Raises UsageError if there is one."""
     own = personal_file()
     usual = own.parent if own else Path.cwd()
@@ -121,7 +121,7 @@ def _place(console: Console, wishes: Wishes, asks: bool) -> Path:
     return config
 
 
-def _list(console: Console, wishes: Wishes, beside: Path, asks: bool) -> tuple[Path, tuple[str, ...]]:
+def _list(console: Answers, wishes: Wishes, beside: Path, asks: bool) -> tuple[Path, tuple[str, ...]]:
     """The list, and the tickers to write into it: none if it is there already."""
     if wishes.list_file:
         lists.read_list(_absolute(wishes.list_file))
@@ -140,7 +140,7 @@ def _list(console: Console, wishes: Wishes, beside: Path, asks: bool) -> tuple[P
     return beside, lists.checked(told, "the tickers to follow")
 
 
-def _ask(console: Console, question: str, default: str, asks: bool) -> str:
+def _ask(console: Answers, question: str, default: str, asks: bool) -> str:
     return Prompt.ask(question, console=console, default=default) if asks else default
 
 
@@ -151,7 +151,7 @@ def _absolute(path: Path) -> Path:
         raise UsageError(f"{path}: the home folder is not known") from error
 
 
-def _show(console: Console, answers: _Answers) -> None:
+def _show(console: Answers, answers: _Answers) -> None:
     for path, text in answers.files().items():
         console.print(f"\n{path}:", style="bold")
         console.print(text, end="")
@@ -176,7 +176,7 @@ def _write(answers: _Answers) -> None:
         rewriting.rewrite(path, text.encode())
 
 
-def _checked(console: Console, answers: _Answers, checks: bool) -> int:
+def _checked(console: Answers, answers: _Answers, checks: bool) -> int:
     settings.load(answers.config)
     console.print(f"Written: {', '.join(map(str, answers.files()))}")
     flag = _flag_for(answers.config)

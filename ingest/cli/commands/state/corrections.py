@@ -7,13 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ingest import settings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import print_records
-from ingest.cli.rendering.words import counted, heading
+from ingest.cli.rendering.words import counted, heading, minute
 from ingest.cli.warnings import warnings_told
 from ingest.errors import printable, warn
 from ingest.maintenance.absence import why_nothing
@@ -22,7 +19,7 @@ from ingest.maintenance.status import asked_or_held
 from ingest.splitting.diff import Change
 
 _SHOWN = 200
-_WIDE = 60
+_WIDE = 200
 
 
 def corrections_command(
@@ -41,7 +38,7 @@ def corrections_command(
         if as_json:
             print_records("correction", ({"dataset": kind.name, **_plain(change)} for change in found))
         else:
-            _show(Console(highlight=False, markup=False), heading(kind, kinds), found)
+            _show(Answers(), heading(kind, kinds), found)
         with warnings_told(as_json):
             if not are_any and (why := why_nothing(chosen, kind, start, end, ticker)):
                 warn(why)
@@ -66,29 +63,34 @@ def _plain(change: Change) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, heading: str, found: Iterable[Change]) -> None:
+def _show(console: Answers, heading: str, found: Iterable[Change]) -> None:
     if heading:
         console.print(heading)
-    table = Table("date", "ticker", "column", "old", "new", "applied (UTC)", "how", box=None)
     last, count, sessions = deque[Change](maxlen=_SHOWN), 0, set[date]()
     for count, change in enumerate(found, 1):  # noqa: B007 - the last number is the count
         last.append(change)
         sessions.add(change.session)
-    for change in last:
-        table.add_row(*(Text(cell) for cell in _cells(change)))
     if not last:
         console.print("No corrections found.")
         return
-    console.print(table)
+    console.print_table(
+        ("date", "ticker", "column", "old", "new", "applied (UTC)", "how"), map(_cells, last), prose=True
+    )
     left = f", of which the last {_SHOWN} are shown (--json has all)" if count > _SHOWN else ""
     console.print(f"{counted(count, 'change')} in {counted(len(sessions), 'session')}{left}.")
 
 
+def _short(text: str) -> str:
+    """A value; a file's whole line is shortened, and says so."""
+    shown = printable(text)
+    return shown if len(shown) <= _WIDE else f"{shown[:_WIDE]}…"
+
+
 def _cells(change: Change) -> tuple[str, ...]:
-    stamp = change.at[:16].replace("T", " ")
+    stamp = minute(change.at)
     if change.kind == "equal rows":
         return str(change.session), "", "", "", "", stamp, "published again with equal rows"
     row = "a new row" if change.old is None else "the row is gone"
     how = "new ETag" if change.kind == "new etag" else "other bytes under the same ETag"
     values = (change.column or row, change.old or "", change.new or "")
-    return str(change.session), *(printable(text)[:_WIDE] for text in (change.ticker, *values)), stamp, how
+    return str(change.session), *(_short(text) for text in (change.ticker, *values)), stamp, how

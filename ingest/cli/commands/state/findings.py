@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ingest import settings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import warnings_told
-from ingest.errors import printable, warn
+from ingest.errors import warn
 from ingest.finding import Finding
 from ingest.maintenance.absence import why_nothing
 from ingest.maintenance.status import asked_or_held, findings
@@ -37,21 +34,20 @@ def findings_command(
             of = {"dataset": dataset.name}
             print_records("finding", (of | {"date": session} | fields_of(one) for session, one in found))
         else:
-            _show(Console(highlight=False, markup=False), heading(dataset, kinds), found)
+            _show(Answers(), heading(dataset, kinds), found)
     return 0
 
 
-def _show(console: Console, heading: str, found: Sequence[tuple[date, Finding]]) -> None:
+def _show(console: Answers, heading: str, found: Sequence[tuple[date, Finding]]) -> None:
     if heading:
         console.print(heading)
     if not found:
         console.print("No findings in these sessions.")
         return
-    table = Table("date", "finding", "count", "for example", box=None)
-    for session, one in found[-_SHOWN:]:
-        named = ", ".join(printable(name) for name in one.examples[:_NAMED])
-        table.add_row(str(session), Text(printable(one.kind)), f"{one.count:,}", Text(named))
-    console.print(table)
+    rows = (
+        (str(session), one.kind, f"{one.count:,}", ", ".join(one.examples[:_NAMED])) for session, one in found[-_SHOWN:]
+    )
+    console.print_table(("date", "finding", "count", "for example"), rows, right=("count",), prose=True)
     if len(found) > _SHOWN:
         console.print(f"the last {_SHOWN} of {len(found):,} (--json has all)")
     for kind, count in Counter(one.kind for _, one in found).most_common():

@@ -5,15 +5,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ingest import settings
 from ingest.cli.confirming import agreed
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
-from ingest.cli.warnings import print_uncut
 from ingest.errors import UsageError
 from ingest.hints import Option
 from ingest.maintenance.pruning import Prunable, Wanted, is_unfinished, prunable, remove_from, window_reaching
@@ -40,7 +36,7 @@ def prune_command(
     Raises IngestError.
     """
     chosen = settings.load(config)
-    console = Console(highlight=False, markup=False)
+    console = Answers()
     kinds = asked_or_held(datasets, chosen)
     found = {one: prunable(chosen, one, _names(chosen, one), wanted) for one in kinds}
     shown = [one for of_it in found.values() for one in of_it]
@@ -64,10 +60,10 @@ def _names(chosen: Settings, dataset: Dataset) -> Sequence[str]:
     return tracked(dataset.csv_name, chosen.lists_of(dataset), extra=chosen.tickers_of(dataset)).tickers
 
 
-def _remove(chosen: Settings, dataset: Dataset, wanted: Wanted, console: Console, as_json: bool) -> Sequence[Prunable]:
+def _remove(chosen: Settings, dataset: Dataset, wanted: Wanted, console: Answers, as_json: bool) -> Sequence[Prunable]:
     def say(words: str) -> None:
         if not as_json:
-            console.print(words, soft_wrap=True)
+            console.print(words)
 
     return remove_from(chosen, dataset, _names(chosen, dataset), wanted, say)
 
@@ -83,7 +79,7 @@ def _total(found: Sequence[Prunable]) -> str:
     return f"{counted(sum(one.files for one in found), 'file')}, {size(sum(one.bytes for one in found))}"
 
 
-def _report(console: Console, found: Sequence[Prunable], wanted: Wanted, as_json: bool) -> None:
+def _report(console: Answers, found: Sequence[Prunable], wanted: Wanted, as_json: bool) -> None:
     if as_json:
         print_records("prunable", map(_fields, found))
     elif found:
@@ -98,15 +94,16 @@ def _fields(one: Prunable) -> dict[str, Any]:
     return {"what" if name == "kind" else name: value for name, value in fields_of(one).items()}
 
 
-def _show(console: Console, found: Sequence[Prunable], wanted: Wanted) -> None:
-    table = Table("dataset", "what", "files", "size", "from", "to", *([""] if wanted.is_empty else []), box=None)
+def _show(console: Answers, found: Sequence[Prunable], wanted: Wanted) -> None:
+    rows = []
     for one in found:
         dates = [str(day) if day else "" for day in (one.first, one.last)]
         flag = [_flag(one)] if wanted.is_empty else []
-        table.add_row(one.dataset, _WHAT[one.kind], f"{one.files:,}", size(one.bytes), *dates, *map(Text, flag))
-    print_uncut(console, table)
+        rows.append((one.dataset, _WHAT[one.kind], f"{one.files:,}", size(one.bytes), *dates, *flag))
+    names = ("dataset", "what", "files", "size", "from", "to", *([""] if wanted.is_empty else []))
+    console.print_table(names, rows, right=("files", "size"))
     for line in _remarks(found, wanted):
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 def _flag(one: Prunable) -> str:

@@ -5,17 +5,14 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
-
 from ingest import settings
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering, only_warnings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
-from ingest.cli.rendering.words import counted, heading, refused_files, size
+from ingest.cli.rendering.words import counted, heading, minute, refused_files, size
 from ingest.errors import printable
 from ingest.maintenance import quarantine
 from ingest.maintenance.quarantine import Accepted, Loss, Refused
@@ -42,7 +39,7 @@ def list_command(datasets: Sequence[str], config: Path | None, as_json: bool) ->
         if as_json:
             print_records("quarantined_file", ({"dataset": kind.name, **fields_of(one)} for one in found))
         else:
-            _list(_console(), heading(kind, kinds), found, kind)
+            _list(Answers(), heading(kind, kinds), found, kind)
     return 0
 
 
@@ -54,7 +51,7 @@ def show_command(dataset: str | None, session: date, config: Path | None, as_jso
         shown = fields_of(found)
         print_records("quarantined_file", [{"dataset": kind.name} | shown.pop("file") | shown])
     else:
-        _show(_console(), found, kind)
+        _show(Answers(), found, kind)
     return 0
 
 
@@ -62,14 +59,14 @@ def retry_command(dataset: str | None, sessions: Collection[date], config: Path 
     """Download refused files again, all if none is named; returns the run's exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
     wanted = frozenset(one.session for one in quarantine.reopened(chosen, sessions, kind))
-    _say_done(_console(), set(sessions) - wanted)
+    _say_done(Answers(), set(sessions) - wanted)
     if not wanted and not sessions:
-        _console().print(_NOTHING if not quarantine.in_quarantine(chosen, dataset=kind) else _ALL_DISMISSED)
+        Answers().print(_NOTHING if not quarantine.in_quarantine(chosen, dataset=kind) else _ALL_DISMISSED)
         return 0
     with choose_rendering(json=False, quiet=False) as rendering:
         request = request_of(Flags(refresh=True), chosen, rendering.event, kind)
         if not wanted:
-            quarantine.settle(chosen, request, _console().print)
+            quarantine.settle(chosen, request, Answers().print)
             return 0
         window = Window(min(wanted), max(wanted))
         return execute(chosen, replace(request, window=window, only=wanted), rendering)
@@ -85,7 +82,7 @@ def dismiss_command(
         print_records("quarantined_file", ({"dataset": kind.name, **fields_of(one)} for one in found))
         return 0
     for one in found:
-        _console().print(f"{one.session}: {_NO_LONGER if undo else _DISMISSED}")
+        Answers().print(f"{one.session}: {_NO_LONGER if undo else _DISMISSED}")
     return 0
 
 
@@ -95,7 +92,7 @@ def accept_command(
     """Apply the kept bytes of refused files, and print what changed; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
     request = request_of(Flags(), chosen, only_warnings(json=False).event, kind)
-    console = _console()
+    console = Answers()
     done = quarantine.accept(chosen, request, sessions, console.print, without_bad_rows)
     for one in done:
         _say(console, one, kind)
@@ -107,21 +104,15 @@ def _dataset(name: str | None) -> Dataset:
     return named(name) if name else STOCKS_DAY
 
 
-def _console() -> Console:
-    return Console(highlight=False, markup=False, soft_wrap=True)
-
-
-def _list(console: Console, heading: str, found: Sequence[QuarantinedFile], dataset: Dataset) -> None:
+def _list(console: Answers, heading: str, found: Sequence[QuarantinedFile], dataset: Dataset) -> None:
     if heading:
         console.print(heading)
     if not found:
         console.print(_NOTHING)
         return
     narrow = ("session", "size", "refused (UTC)", "acceptable", "held", "dismissed")
-    table = Table(*(Column(name, no_wrap=True) for name in narrow), "reason", box=None)
-    for one in found:
-        table.add_row(str(one.session), _size(one), _at(one), *_yes_no(one), Text(printable(one.reason)))
-    console.print(table, soft_wrap=False)
+    rows = ((str(one.session), _size(one), minute(one.at), *_yes_no(one), one.reason) for one in found)
+    console.print_table((*narrow, "reason"), rows, right=("size",), prose=True)
     flag = dataset_flag(dataset.short)
     dismissed = sum(bool(one.dismissed) for one in found)
     told = refused_files(len(found) - dismissed, dismissed)
@@ -139,14 +130,6 @@ def _size(one: QuarantinedFile) -> str:
     return "" if one.size is None else size(one.size)
 
 
-def _at(one: QuarantinedFile) -> str:
-    return _to_minutes(one.at)
-
-
-def _to_minutes(moment: str) -> str:
-    return moment[:16].replace("T", " ")
-
-
 def _yes_no(one: QuarantinedFile) -> tuple[str, str, str]:
     return _word(one.acceptable), _word(one.held), _word(bool(one.dismissed))
 
@@ -155,18 +138,18 @@ def _word(holds: bool) -> str:
     return "yes" if holds else "no"
 
 
-def _show(console: Console, found: Refused, dataset: Dataset) -> None:
+def _show(console: Answers, found: Refused, dataset: Dataset) -> None:
     one = found.file
     accepted, held, _ = _yes_no(one)
     facts = {
         "session": str(one.session),
         "size": _size(one),
         "ETag": one.etag,
-        "refused (UTC)": _at(one),
+        "refused (UTC)": minute(one.at),
         "reason": one.reason,
         "can be accepted": accepted,
         "older version stored": held,
-        "dismissed (UTC)": _to_minutes(one.dismissed) if one.dismissed else "no",
+        "dismissed (UTC)": minute(one.dismissed) if one.dismissed else "no",
         "bytes kept in": found.path,
     }
     for name, value in facts.items():
@@ -201,12 +184,12 @@ def _lost(loss: Loss) -> str:
     return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
 
 
-def _say_done(console: Console, sessions: Collection[date]) -> None:
+def _say_done(console: Answers, sessions: Collection[date]) -> None:
     for session in sorted(sessions):
         console.print(f"{session}: already done: it is stored and no longer in quarantine.")
 
 
-def _say(console: Console, one: Accepted, dataset: Dataset) -> None:
+def _say(console: Answers, one: Accepted, dataset: Dataset) -> None:
     if one.went is None or one.came is None:
         console.print(f"{one.session}: applied. The stored version was damaged, so the changes are unknown.")
     elif one.is_new:

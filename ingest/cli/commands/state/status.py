@@ -4,15 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
 from ingest import settings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records, print_warning
-from ingest.cli.rendering.words import counted, refused_files, size
-from ingest.cli.warnings import print_uncut
+from ingest.cli.rendering.words import counted, minute, refused_files, size
 from ingest.maintenance.status import Status, asked_or_held, status
 from ingest.market.catalogue import named
 from ingest.market.patterns import some
@@ -60,10 +58,10 @@ def _age(found: Status) -> str:
 
 def show(found: Status, flag: str) -> None:
     """Print tables for people; `flag` is the flag by which other commands choose this dataset."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)  # a reason quotes a file, a path may hold anything
+    console = Answers()  # a reason quotes a file, a path may hold anything
     console.print(Text.assemble((found.dataset, "bold"), f" in {found.root}"))
     if found.running:
-        console.print(f"In use: {found.running}.", style="yellow", soft_wrap=True)
+        console.print(f"In use: {found.running}.", style="yellow")
     if found.unknown_parts:
         parts = counted(found.unknown_parts, "session")
         console.print(f"Parts of {parts} are missing from the manifest: `ingest run{flag}` restores them.")
@@ -79,10 +77,8 @@ def show(found: Status, flag: str) -> None:
             style="yellow",
         )
     _show_gaps(console, found)
-    sizes = Table("tier", "files", "size", Column("folder", no_wrap=True), box=None)
-    for tier in found.tiers:
-        sizes.add_row(tier.name, f"{tier.files:,}", size(tier.bytes), tier.path)
-    print_uncut(console, sizes)
+    sizes = ((tier.name, f"{tier.files:,}", size(tier.bytes), tier.path) for tier in found.tiers)
+    console.print_table(("tier", "files", "size", "folder"), sizes, right=("files", "size"))
     console.print(
         f"{counted(found.tracked_tickers, 'tracked ticker')}, {found.dirty_files:,} CSVs to update; "
         f"{counted(found.corrections, 'correction')}{_see('corrections', flag, found.corrections)}."
@@ -101,15 +97,13 @@ def _see(command: str, flag: str, count: int) -> str:
     return f" (`ingest {command}{flag}`)" if count else ""
 
 
-def _show_judgements(console: Console, found: Status, flag: str) -> None:
+def _show_judgements(console: Answers, found: Status, flag: str) -> None:
     """Show the findings in the files, and which files were refused."""
     kinds = [f"{one.kind} in {one.sessions:,}" for one in found.found[:_KINDS]]
     more = [counted(len(found.found) - _KINDS, "other kind")] if len(found.found) > _KINDS else []
     told = f": {'; '.join([*kinds, *more])}" if kinds else ""
     sessions = counted(found.findings, "session")
-    console.print(
-        f"{sessions} with findings{told}{_see('findings', flag, found.findings)}.", markup=False, soft_wrap=True
-    )
+    console.print(f"{sessions} with findings{told}{_see('findings', flag, found.findings)}.")
     if found.quarantine:
         refused = refused_files(found.quarantined, found.dismissed)
         console.print(
@@ -117,34 +111,38 @@ def _show_judgements(console: Console, found: Status, flag: str) -> None:
         )
 
 
-def _show_permission(console: Console, found: Status) -> None:
+def _show_permission(console: Answers, found: Status) -> None:
     if found.permission_asked_at:
-        console.print(f"Your subscription allows {found.permission} (asked {found.permission_asked_at}).")
+        console.print(f"Your subscription allows {found.permission} (asked {minute(found.permission_asked_at)} UTC).")
     if found.only_copies:
         copies = counted(found.only_copies, "session")
         console.print(f"{copies} can't be downloaded again: older than your subscription allows.", style="yellow")
 
 
-def _show_sessions(console: Console, found: Status) -> None:
-    if found.sessions:
-        table = Table("held", "source says", "sessions", "first", "last", "reason", box=None)
-        for row in found.sessions:
-            cells = (row.held, row.remote or "", f"{row.count:,}", str(row.first), str(row.last), row.reason or "")
-            table.add_row(*cells)
-        console.print(table, soft_wrap=False)
+def _show_sessions(console: Answers, found: Status) -> None:
+    names = ("held", "source says", "sessions", "first", "last", "reason")
+    rows = (
+        (one.held, one.remote or "", f"{one.count:,}", str(one.first), str(one.last), one.reason or "")
+        for one in found.sessions
+    )
+    console.print_table(names, rows, right=("sessions",), prose=True)
 
 
-def _show_gaps(console: Console, found: Status) -> None:
+def _show_gaps(console: Answers, found: Status) -> None:
     for first, last, count in found.gaps[:10]:
         console.print(f"gap: {first} to {last}, {counted(count, 'session')}")
     if len(found.gaps) > 10:
         console.print(f"… and {len(found.gaps) - 10} more gaps (--json lists them)")
 
 
-def _show_runs(console: Console, found: Status) -> None:
-    table = Table("run", "started", "window", "exit", box=None)
-    for run in found.runs:
-        ended = "killed or running" if run["exit_code"] is None else str(run["exit_code"])
-        table.add_row(str(run["run"]), run["started_at"], f"{run['window_start']} to {run['window_end']}", ended)
-    if found.runs:
-        console.print(table, soft_wrap=False)
+def _show_runs(console: Answers, found: Status) -> None:
+    rows = (
+        (
+            str(one["run"]),
+            minute(one["started_at"]),
+            f"{one['window_start']} to {one['window_end']}",
+            "killed or running" if one["exit_code"] is None else str(one["exit_code"]),
+        )
+        for one in found.runs
+    )
+    console.print_table(("run", "started (UTC)", "window", "exit"), rows, right=("run",))

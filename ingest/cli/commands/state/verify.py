@@ -8,13 +8,10 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
-
 from ingest import settings
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering, only_warnings
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, size
 from ingest.cli.warnings import tell_error
@@ -66,7 +63,7 @@ def _verify(chosen: Settings, dataset: Dataset, deep: bool, mend: bool, as_json:
         done = {"ok": not found.broken} | ({"deeds": deeds} if mend else {})
         print_records("verification", [{"dataset": dataset.name} | fields_of(found) | done])
     else:
-        _show(Console(highlight=False, markup=False), found, mend)
+        _show(Answers(), found, mend)
     return BROKEN if found.broken else 0
 
 
@@ -93,16 +90,15 @@ def _fetched(chosen: Settings, request: Request, lost: Collection[date], as_json
     return f"{counted(len(lost), 'session')} downloaded again: {'all succeeded' if code == 0 else 'some failed'}"
 
 
-def _show(console: Console, found: Verified, mended: bool) -> None:
+def _show(console: Answers, found: Verified, mended: bool) -> None:
     how = "all parts unpacked, all CSVs rebuilt" if found.deep else "`--deep` also unpacks them"
     console.print(
         f"{counted(found.sessions, 'session')} of {found.rows:,} rows: {counted(found.files, 'part')} read, "
         f"{size(found.bytes)} ({how}); {counted(found.csvs, 'tracked CSV')}.",
-        soft_wrap=True,
     )
     _show_problems(console, found)
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        console.print(f"note: {note}")
     if not found.broken:
         console.print("Nothing is missing or damaged.")
     elif mended:
@@ -111,14 +107,13 @@ def _show(console: Console, found: Verified, mended: bool) -> None:
         console.print("`ingest verify --repair` repairs this from the parts and downloads the rest.", style="yellow")
 
 
-def _show_problems(console: Console, found: Verified) -> None:
-    table, shown = Table("problem", Column("what", no_wrap=True), "why", box=None), Counter[str]()
+def _show_problems(console: Answers, found: Verified) -> None:
+    rows, shown = [], Counter[str]()
     for one in found.problems:
         shown[one.kind] += 1
         if shown[one.kind] <= _SHOWN:
-            table.add_row(one.kind, Text(printable(one.what)), Text(printable(one.reason)))
-    if shown:
-        console.print(table)
+            rows.append((one.kind, one.what, one.reason))
+    console.print_table(("problem", "what", "why"), rows, prose=True)
     for kind, count in shown.items():
         if count > _SHOWN:
             console.print(f"… and {count - _SHOWN:,} more of kind {kind} (--json lists them)")
