@@ -211,9 +211,30 @@ class YahooAsked:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The user asked to stop: the run finishes the `in_flight` requests and commits their sessions."""
+    """The user asked to stop: the run finishes the `in_flight` requests and commits their sessions.
+
+    A request that gets no byte for `give_up_s` seconds is given up: its session is left for the next run.
+    """
 
     in_flight: int
+    give_up_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDownload:
+    """A download that a stopping run waits for: `bytes` of `of` packed bytes, the last `silent_s` seconds ago."""
+
+    session: date
+    bytes: int
+    of: int
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """A stopping run still waits for these `downloads`; reported every few seconds."""
+
+    downloads: tuple[PendingDownload, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +302,7 @@ Event = (
     | Projected
     | YahooAsked
     | Stopping
+    | Draining
     | Finished
 )
 Sink = Callable[[Event], None]

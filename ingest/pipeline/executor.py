@@ -59,8 +59,13 @@ class LocalExecutor(Executor):
 
     async def _stop_feeding(self, feeding: anyio.CancelScope) -> None:
         await self._stop.wait()
-        self._sink(events.Stopping(self._source.limit.in_flight))
+        self._source.hurry()
+        self._sink(events.Stopping(self._source.limit.in_flight, self._tuning.silent_when_stopping_s))
         feeding.cancel()
+        while True:
+            if pending := self._source.pending():
+                self._sink(events.Draining(pending))
+            await anyio.sleep(self._tuning.tell_stopping_s)
 
     async def _start(self, job: Job, downloads: TaskGroup, results: Results) -> None:
         """Start a session as soon as the limit and the budget have room for it."""
@@ -82,7 +87,7 @@ class LocalExecutor(Executor):
         with self._under_way:
             try:
                 result = await self._result(job, share)
-            except Stopped:  # a large file: the next run resumes its partial download
+            except Stopped:  # a large file, or a silent one: the next run resumes it, or requests it again
                 share.give_back()
                 return
             # A result that is ready when another session ends the run is still committed.

@@ -77,6 +77,12 @@ class Tuning:
     poll_longest_s: float = 900.0
     """... up to this: five requests in the first hour, then four."""
 
+    silent_when_stopping_s: float = 5.0
+    """A run that is to stop finishes what is in flight, but gives up a request without a byte for so long ..."""
+
+    tell_stopping_s: float = 2.0
+    """... and says this often what it still waits for."""
+
     tick_s: float = 0.25
     """How often a source's liveness is judged."""
 

@@ -7,6 +7,7 @@ stays, and the download resumes if the object is still the same, by ETag and siz
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -45,9 +46,13 @@ class _Download:
 
     async def body(self) -> Body:
         """All of it. Raises Disrupted if each attempt brings another object, or other bytes."""
+        with self._source.coming(self._session, self._item) as self._coming:
+            return await self._body()
+
+    async def _body(self) -> Body:
         self._source.sink(events.FetchStarted(self._session, self._item.size))
         self._spool = await run_sync(PartialDownload.open, self._path, self._known())
-        self._resumed = self._spool.there
+        self._resumed = self._coming.bytes = self._spool.there
         for number in range(1, self._source.policy.attempts + 1):
             if await self._filled(number) and (body := await self._checked(number)):
                 seconds = time.monotonic() - self._started
@@ -91,7 +96,8 @@ class _Download:
         """Download one range after the other, until none is left or the run stops."""
         for stretch in waiting:
             one = _Range(stretch, self._keep)
-            await self._source.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
+            with suppress(Stopped):  # it was silent; others, which are not, go on to the end of theirs
+                await self._source.fetch_stretch(self._session, self._item, one.left, one.write, self._alone, *held)
             if self._source.stop.is_set():
                 break
         for lease in held:
@@ -100,6 +106,7 @@ class _Download:
     async def _keep(self, at: int, data: bytes | bytearray) -> None:
         """Write the bytes that came, and report progress a few times a second."""
         await run_sync(self._spool.write, at, data)
+        self._coming.bytes = self._spool.there
         if (now := time.monotonic()) - self._told >= self._tuning.tell_every_s:
             self._told = now
             there, size = self._spool.there, self._item.size

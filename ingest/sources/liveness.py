@@ -7,15 +7,24 @@ down.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import anyio
 
-from ingest.errors import Disrupted, SourceUnavailable
+from ingest.errors import Disrupted, SourceUnavailable, Stopped
 from ingest.settings import SourceSettings
 from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources import heard
 
 _MOST_OF_A_TICK_S = 0.5
+
+
+class Silence(NamedTuple):
+    """An attempt under way: what was requested, the bytes that have come, and the seconds since the last of them."""
+
+    what: str
+    bytes: int
+    seconds: float
 
 
 class Liveness:
@@ -27,7 +36,7 @@ class Liveness:
         self._under_way: set[_Exchange] = set()
         self._silent_since = self._good_at = self._waited_s = 0.0
         self._ticked_at: float | None = None
-        self._trouble = ""
+        self._trouble, self._is_hurried = "", False
         self.awake_s = 0.0
         """Seconds during which this process was awake to listen."""
         self.signs = 0
@@ -67,9 +76,10 @@ class Liveness:
     def exchange(self, what: str) -> Iterator["_Exchange"]:
         """One attempt, which must be answered, and whose bytes must come at a minimum speed.
 
-        Raises Disrupted, which names `what` was requested, if it is ended because of that.
+        Raises Disrupted, which names `what` was requested, if it is ended because of that, and Stopped if it was silent
+        while the run is to stop.
         """
-        one = _Exchange(self)
+        one = _Exchange(self, what)
         self._under_way.add(one)
         try:
             with one.scope, heard.listening(one):
@@ -77,7 +87,15 @@ class Liveness:
         finally:
             self._under_way.discard(one)
         if one.scope.cancelled_caught and one.fault:
-            raise Disrupted(f"{what}: {one.fault}")
+            raise (Stopped if one.given_up else Disrupted)(f"{what}: {one.fault}")
+
+    def hurry(self) -> None:
+        """From now on, give up attempts that are silent for `silent_when_stopping_s`: the run is to stop."""
+        self._is_hurried = True
+
+    def silences(self) -> list[Silence]:
+        """All attempts under way."""
+        return [Silence(one.what, one.came, self.awake_s - one.heard_at) for one in self._under_way]
 
     @property
     def is_down(self) -> bool:
@@ -115,6 +133,8 @@ class Liveness:
         if any(one.is_busy for one in self._under_way):  # nobody listens: a slow disk is not silence
             self._silent_since = max(self._silent_since, self.awake_s)
         for one in tuple(self._under_way):
+            if self._is_hurried:
+                one.give_up(self.awake_s - self._tuning.silent_when_stopping_s)
             one.look(self.awake_s, len(self._under_way), self._settings)
 
 
@@ -125,9 +145,10 @@ class _Exchange:
     connection is not stuck.
     """
 
-    def __init__(self, liveness: Liveness) -> None:
-        self._liveness = liveness
-        self._since = liveness.awake_s
+    def __init__(self, liveness: Liveness, what: str) -> None:
+        self._liveness, self.what = liveness, what
+        self._since = self.heard_at = liveness.awake_s
+        self.came, self.given_up = 0, False
         self._others = self._bytes = self._busy = 0
         self._well = False
         self.heard = False
@@ -140,12 +161,15 @@ class _Exchange:
         if not self.heard:
             self._restart()
         self.heard, self._well = True, well
+        self.heard_at = self._liveness.awake_s
         self._liveness.alive(well)
 
     def received(self, count: int) -> None:
         """See `heard.Listener`."""
         self.heard = True
+        self.heard_at = self._liveness.awake_s
         self._bytes += count
+        self.came += count
         self._liveness.alive(self._well)
 
     @contextmanager
@@ -156,6 +180,7 @@ class _Exchange:
             yield
         finally:
             self._busy -= 1
+            self.heard_at = self._liveness.awake_s
             self._restart()
 
     @property
@@ -165,6 +190,12 @@ class _Exchange:
 
     def _restart(self) -> None:
         self._since, self._bytes, self._others = self._liveness.awake_s, 0, 0
+
+    def give_up(self, since: float) -> None:
+        """End the attempt if nothing has come since then, and nobody is writing what came."""
+        if self.heard_at < since and not self._busy and not self.fault:
+            self.given_up = True
+            self._end("given up: it was silent while the run was to stop")
 
     def look(self, now: float, under_way: int, settings: SourceSettings) -> None:
         """End the attempt if it is stuck."""

@@ -1,8 +1,8 @@
 """How a run uses a source: with limited concurrency, retries, and an end to waiting."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -17,7 +17,7 @@ from ingest.settings.tuning import DEFAULT, Tuning
 from ingest.sources import heard
 from ingest.sources.base import Body, RemoteObject, Source, Write
 from ingest.sources.limits import AdaptiveLimit, Lease, Place, aside
-from ingest.sources.liveness import Liveness
+from ingest.sources.liveness import Liveness, Silence
 from ingest.sources.retry_policy import of_massive
 from ingest.sources.retrying import Persistence
 from ingest.sources.spool import ByteRange
@@ -35,6 +35,15 @@ class Line:
     source: Source
     liveness: Liveness
     tuning: Tuning = DEFAULT
+
+
+@dataclass(slots=True)
+class Coming:
+    """An object being downloaded, and how many of its bytes are there, if they are counted here."""
+
+    session: date
+    item: RemoteObject
+    bytes: int = 0
 
 
 @asynccontextmanager
@@ -61,11 +70,33 @@ class ResilientSource:
         self.limit = AdaptiveLimit(settings.concurrency)
         self._asking_for_life = anyio.Lock()
         self._sent_before = line.source.requests
+        self._coming: dict[str, Coming] = {}
 
     @property
     def requests(self) -> int:
         """Requests sent so far."""
         return self._source.requests - self._sent_before
+
+    def hurry(self) -> None:
+        """From now on, give up requests that are silent: the run is to stop."""
+        self._liveness.hurry()
+
+    @contextmanager
+    def coming(self, session: date, item: RemoteObject) -> Iterator[Coming]:
+        """While an object is downloaded; the caller may count its bytes."""
+        one = self._coming[item.key] = Coming(session, item)
+        try:
+            yield one
+        finally:
+            del self._coming[item.key]
+
+    def pending(self) -> tuple[events.PendingDownload, ...]:
+        """The downloads with a request under way, by session."""
+        found = dict[str, list[Silence]]()
+        for silence in self._liveness.silences():
+            found.setdefault(silence.what, []).append(silence)
+        coming = [(one, found[key]) for key, one in self._coming.items() if key in found]
+        return tuple(_pending(one, silences) for one, silences in sorted(coming, key=lambda pair: pair[0].session))
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -138,7 +169,8 @@ class ResilientSource:
         self.sink(events.FetchStarted(session, item.size))
         place = Place(self.limit, held=True)
         try:
-            body = await self._of_object(session, item, partial(self._source.fetch, item), *held, place)
+            with self.coming(session, item):
+                body = await self._of_object(session, item, partial(self._source.fetch, item), *held, place)
         finally:
             place.give_back()
         self.sink(events.Fetched(session, len(body.data), time.monotonic() - started))
@@ -229,3 +261,9 @@ class ResilientSource:
         if self.limit.succeeded():
             self.sink(events.ConcurrencyChanged(self.limit.limit, UP_AGAIN))
         return result
+
+
+def _pending(one: Coming, silences: Sequence[Silence]) -> events.PendingDownload:
+    came = one.bytes or sum(silence.bytes for silence in silences)
+    silent_s = round(min(silence.seconds for silence in silences), 1)
+    return events.PendingDownload(one.session, came, one.item.size, silent_s)

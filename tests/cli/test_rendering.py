@@ -39,7 +39,8 @@ ALL_KINDS: list[events.Event] = [
     events.Failed(DAYS[2], "it would not come"),
     events.Quarantined(DAYS[2], "the header is missing open", "q/2025-11-12.csv.gz"),
     events.Projected(2, 2, 0.1),
-    events.Stopping(1),
+    events.Stopping(1, 5.0),
+    events.Draining((events.PendingDownload(DAYS[1], 1_200_000, 8_400_000, 4.2),)),
     events.Awaiting(STOCKS_DAY.name, DAYS[2], "2025-11-13T06:00:00+00:00", None, "2025-11-13T12:00:00+00:00"),
 ]
 
@@ -89,6 +90,25 @@ def test_a_log_says_what_failed_and_why_and_ends_with_the_summary() -> None:
     assert "2025-11-12 failed: it would not come" in text
     assert "the header is missing open; its bytes are in q/2025-11-12.csv.gz" in text
     assert text.rstrip().endswith("see above.")
+
+
+def test_a_stopping_run_says_what_it_waits_for_and_how_long() -> None:
+    pending = tuple(events.PendingDownload(day, 1_200_000, 8_400_000, 4.2) for day in (*DAYS, DAYS[0]))
+    rendering, out = in_a_log()
+    for event in (STARTED, events.Stopping(4, 5.0), events.Draining(pending), events.Draining(pending[:1])):
+        rendering.event(event)
+    _, first, *waiting = (line.split(" ", 1)[1] for line in out.getvalue().splitlines())
+    again = "; interrupt again to stop at once"
+    assert first == f"stopping after what is in flight; a download that is silent for 5 s is given up{again}"
+    named = [f"stocks-day {day} (1.2 MB of 8.4 MB, silent for 4 s)" for day in DAYS]
+    assert waiting == [
+        f"waiting for 4 downloads: {', '.join(named)} and 1 more{again}",
+        f"waiting for 1 download: {named[0]}{again}",
+    ]
+    terminal, _ = on_a_terminal()
+    for event in (STARTED, events.Planned(3, 600_000, {"fetch: new": 3}), events.Draining(pending[:1])):
+        terminal.event(event)
+    assert terminal._line() == f"waiting for 1 download: {named[0]}; Ctrl-C again stops at once"
 
 
 REASONS = events.Notice(f"your subscription allows none of the 2 files: {REFUSED}")

@@ -427,3 +427,32 @@ def test_the_lock_of_a_killed_run_does_not_block(place, server, tmp_path):
     assert note["pid"] == run.process.pid != os.getpid()
     finish_and_compare(place, server, tmp_path)
     assert not (place.root / "ingest.lock.json").exists()
+
+
+SILENT = DAYS[5:7]
+"""Their bodies break off in silence; all others go on."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM]))
+def test_a_download_that_went_silent_is_given_up_and_the_others_are_finished(place, server, tmp_path, number):
+    silent = {key(day): faults.Silence(after_bytes=500, seconds=600) for day in SILENT}
+    server.faults = faults.first_of(lambda request: silent.get(request.key), SLOW)
+    place.source["read_timeout_s"] = 600
+    with started(place) as run:
+        run.until("committed", 7)
+        run.process.send_signal(number)
+        run.until("stopping")
+        run.until("draining")
+        code, said = run.end()
+    assert (code, said) == (130, "")
+    waited_for = [one for event in run.events if event["kind"] == "draining" for one in event["downloads"]]
+    assert {one["session"] for one in waited_for} >= set(map(str, SILENT))
+    sizes = {str(day): len(packed_day(day)) for day in SILENT}
+    for one in waited_for:
+        assert one["session"] not in sizes or (one["bytes"], one["of"]) == (500, sizes[one["session"]])
+    begun, done = run.sessions("fetch_started"), run.sessions("committed")
+    assert done == held(place) == sorted(set(begun) - set(map(str, SILENT)))
+    assert run.sessions("failed") == []
+    assert (run.events[-1]["interrupted"], run.events[-1]["failed"]) == (True, 0)
+    finish_and_compare(place, server, tmp_path)

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 import anyio
 import pytest
 
-from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, SourceUnavailable, Throttled
+from ingest.errors import Disrupted, Forbidden, IngestError, NotFound, SourceUnavailable, Stopped, Throttled
 from ingest.settings import SourceSettings
 from ingest.settings.tuning import Tuning
 from ingest.sources import heard, liveness
@@ -169,6 +169,46 @@ def _ended(work: Callable[[Liveness], None]) -> str | None:
     except Disrupted as error:
         return str(error)
     return None
+
+
+class TestStopping:
+    """A run that is to stop finishes what is in flight, except for what is silent."""
+
+    def test_what_is_silent_is_given_up_and_what_is_not_goes_on(self, awake: Pass) -> None:
+        async def run() -> None:
+            one = Liveness(SETTINGS)
+            with one.exchange("key"):
+                heard.answered(well=True)
+                awake(one, 20)
+                heard.received(100)
+                one.hurry()
+                awake(one, 4)
+                heard.received(1)
+                with heard.busy():
+                    awake(one, 20)
+                awake(one, 4)
+                await anyio.lowlevel.checkpoint()
+                assert one.silences() == [("key", 101, 4.0)]
+                awake(one, 2)
+                await anyio.lowlevel.checkpoint()
+
+        with pytest.raises(Stopped, match="key: given up"):
+            anyio.run(run)
+
+    def test_without_a_stop_silence_is_borne_for_longer(self, awake: Pass) -> None:
+        assert _ended(lambda one: (heard.received(10_000), awake(one, 29))) is None
+
+    def test_what_has_been_silent_for_long_is_given_up_at_once(self, awake: Pass) -> None:
+        async def run() -> None:
+            one = Liveness(SETTINGS)
+            with one.exchange("key"):
+                awake(one, 20)
+                one.hurry()
+                one.tick()
+                await anyio.lowlevel.checkpoint()
+
+        with pytest.raises(Stopped):
+            anyio.run(run)
 
 
 class TestSpeed:

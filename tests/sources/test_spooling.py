@@ -41,11 +41,12 @@ from ingest.demo.servers.faults import (
     Status,
     XmlError200,
 )
-from ingest.errors import Disrupted, Forbidden, NotFound, Throttled
-from ingest.settings import SourceSettings
+from ingest.errors import Disrupted, Forbidden, NotFound, Stopped, Throttled
+from ingest.settings import SourceSettings, tuning
 from ingest.sources import downloading
 from ingest.sources.base import RemoteObject
 from ingest.sources.liveness import Liveness
+from ingest.sources.massive.client import connect
 from ingest.sources.resilient import Line, ResilientSource
 
 KEY = "large"
@@ -348,3 +349,39 @@ def test_a_few_ranges_are_under_way_at_once_as_the_limit_on_downloads_allows(ser
     server.faults = faults.always(faults.Latency(0.02))
     assert_got(download(server, KEY, path, concurrency=concurrency), path)
     assert server.most_at_once == at_once
+
+
+def test_a_stopped_download_waits_for_its_ranges_except_for_the_silent_one(server, path, monkeypatch):
+    tune(monkeypatch, tick_s=0.01, silent_when_stopping_s=0.3)
+    second = f"bytes={RANGE}-{2 * RANGE - 1}"
+    server.faults = lambda request: Silence(100, 600) if request.conditions.get("range") == second else None
+    source, seen, item = SourceSettings(endpoint_url=server.endpoint_url), [], listed(server, KEY)
+
+    async def work():
+        async with connect(source, tuning.DEFAULT) as connected:
+            line, stop = Line(connected, Liveness(source, tuning.DEFAULT), tuning.DEFAULT), anyio.Event()
+            resilient = ResilientSource(line, source, seen.append, stop)
+            async with resilient.watching(), anyio.create_task_group() as group:
+                group.start_soon(stopped, resilient, path)
+                await resilient.limit.acquire()
+                with pytest.raises(Stopped):
+                    await downloading.fetch_large(resilient, DAY, item, path)
+                assert resilient.pending() == ()
+
+    anyio.run(work)
+    assert noted(path) == SIZE - RANGE + 100
+    server.faults, sent = None, len(server.requests)
+    assert download(server, KEY, path).body.open().read() == DATA
+    assert [request.conditions["range"] for request in server.requests[sent:]] == [
+        f"bytes={RANGE + 100}-{2 * RANGE - 1}"
+    ]
+
+
+async def stopped(source, path):
+    """Stop once only the silent range is left."""
+    while noted(path) < SIZE - RANGE:
+        await anyio.sleep(0.01)
+    (pending,) = source.pending()
+    assert (pending.session, pending.bytes, pending.of) == (DAY, SIZE - RANGE, SIZE)
+    source.stop.set()
+    source.hurry()

@@ -37,7 +37,7 @@ class Lines:
         self._planned = self._done = self._bytes = self._total_bytes = 0
         self._coming: dict[date, int] = {}
         """Bytes received so far of large files that are still downloading."""
-        self._explained = False
+        self._explained, self._dataset = False, ""
         self._next = time.monotonic() + EVERY_S
 
     def event(self, event: events.Event) -> None:
@@ -48,6 +48,7 @@ class Lines:
                 self._planned = self._done = self._bytes = self._total_bytes = 0
                 self._explained = False
                 self._coming.clear()
+                self._dataset = words.short(event.dataset)
                 self.say(f"run {event.run}: {event.dataset}, {event.start} to {event.end}, {event.tracked} tracked")
             case events.Planned():
                 self._planned += event.fetch
@@ -61,8 +62,8 @@ class Lines:
                 self._bytes += event.bytes
             case events.Notice():
                 self.say(said(event.message, event.hints))
-            case events.Stopping():
-                self.say("stopping after what is in flight; interrupt again to stop at once")
+            case events.Stopping() | events.Draining():
+                self.say(f"{words.stopping(event, self._dataset)}; interrupt again to stop at once")
             case events.Finished():
                 self._summary(event)
             case _:

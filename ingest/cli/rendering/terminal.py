@@ -44,7 +44,7 @@ class Terminal:
         self._in_flight: set[date] = set()
         self._coming: dict[date, events.Downloading] = {}
         self._since = self._clock()
-        self._status = ""
+        self._status = self._dataset = self._draining = ""
         self._yahoo = ""
         self._explained = False
         self._live = self._bars()
@@ -67,6 +67,7 @@ class Terminal:
         match event:
             case events.RunStarted():
                 self._begin()
+                self._dataset = words.short(event.dataset)
                 self._status = f"listing {event.dataset}, {event.start} to {event.end}"
             case events.Planned():
                 self._planned(event)
@@ -86,7 +87,7 @@ class Terminal:
         self._counts.clear()
         self._in_flight.clear()
         self._coming.clear()
-        self._yahoo = ""
+        self._yahoo = self._draining = ""
         self._explained = False
         self._progress.reset(self._task, total=None, description="planning")
         self._live = self._bars()
@@ -122,9 +123,10 @@ class Terminal:
             case events.Awaiting():
                 self._console.print(words.awaiting(event))
             case events.Stopping():
-                self._console.print(
-                    "Stopping after what is in flight. Press Ctrl-C again to stop at once.", style="yellow"
-                )
+                told = words.stopping(event, self._dataset)
+                self._console.print(f"S{told[1:]}. Press Ctrl-C again to stop at once.", style="yellow")
+            case events.Draining():
+                self._draining = f"{words.stopping(event, self._dataset)}; Ctrl-C again stops at once"
         self._warn(event)
 
     def _warn(self, event: events.Event) -> None:
@@ -159,11 +161,13 @@ class Terminal:
 
     def frame(self) -> RenderableType:
         """The bars as they are now."""
-        return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=True))
+        return Group(self._progress, Text(self._line(), style="dim", overflow="ellipsis", no_wrap=not self._draining))
 
     def _line(self) -> str:
         if self._yahoo or not self._progress.tasks[0].total:
             return self._yahoo or self._status
+        if self._draining:
+            return self._draining
         seconds = max(self._clock() - self._since, 1e-3)
         came = self._counts["bytes"] + sum(one.bytes - one.resumed for one in self._coming.values())
         rates = f"{came / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"

@@ -53,7 +53,7 @@ def explains_refusals(event: events.Event) -> bool:
 
 def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, str]]:
     """The summary as labels and values, without uninteresting zeros; `explained`: refusals were explained before."""
-    flag = dataset_flag(_short(done.dataset))
+    flag = dataset_flag(short(done.dataset))
     rows = [
         ("dataset", done.dataset),
         ("window", f"{done.start} to {done.end}"),
@@ -84,6 +84,9 @@ def _parts(done: events.Finished) -> str:
     parts = [f"{done.tracked_rows:,} tracked", f"{done.archive_rows:,} archived"]
     return " + ".join([*parts, f"{done.dropped_rows:,} dropped"] if done.dropped_rows else parts)
 
+
+_SHOWN = 3
+"""Downloads named one by one."""
 
 _FETCH = "fetch: "
 _MEANING = {
@@ -122,17 +125,30 @@ def outcome(done: events.Finished) -> str:
 def why_not_0(done: events.Finished) -> str:
     """Why a run did not end with 0, in one line; empty if it did, or if an error that ended it says why."""
     if done.interrupted:
-        return f"{_short(done.dataset)}: {outcome(done)}"
+        return f"{short(done.dataset)}: {outcome(done)}"
     if done.exit_code != 3:
         return ""
     causes = {name: getattr(done, name) for name in ("failed", "quarantined", "damaged")}
     told = [f"{counted(n, 'session')} {_MEANING[name]}" for name, n in causes.items() if n]
-    return f"{_short(done.dataset)}: ended with 3: {'; '.join(told) or 'the source lists no file of this dataset'}"
+    return f"{short(done.dataset)}: ended with 3: {'; '.join(told) or 'the source lists no file of this dataset'}"
+
+
+def _pending(one: events.PendingDownload, dataset: str) -> str:
+    return f"{dataset} {one.session} ({size(one.bytes)} of {size(one.of)}, silent for {one.silent_s:.0f} s)"
+
+
+def stopping(event: events.Stopping | events.Draining, dataset: str) -> str:
+    """What a stopping run does, or still waits for: the first downloads by name, and how long each has been silent."""
+    if isinstance(event, events.Stopping):
+        return f"stopping after what is in flight; a download that is silent for {event.give_up_s:.0f} s is given up"
+    shown = [_pending(one, dataset) for one in event.downloads[:_SHOWN]]
+    more = f" and {len(event.downloads) - _SHOWN} more" if len(event.downloads) > _SHOWN else ""
+    return f"waiting for {counted(len(event.downloads), 'download')}: {', '.join(shown)}{more}"
 
 
 def awaiting(event: events.Awaiting) -> str:
     """What a run waits for, since when, and when it looks next; times are local."""
-    what = f"the file of {event.session} ({_short(event.dataset)})"
+    what = f"the file of {event.session} ({short(event.dataset)})"
     why = f" (the source did not answer: {event.cause})" if event.cause else ""
     if event.next is None:
         return f"{what} is not there yet{why}; the time is over, so the run goes on with what there is"
@@ -140,7 +156,7 @@ def awaiting(event: events.Awaiting) -> str:
     return f"waiting for {what} {span}; next look at {_local(event.next)}{why}"
 
 
-def _short(dataset: str) -> str:
+def short(dataset: str) -> str:
     """The short name of a dataset, which flags use; its full name if it has none."""
     return next((one.short for one in CATALOGUE.values() if one.name == dataset), dataset)
 
