@@ -156,7 +156,7 @@ def inspect(settings: Settings, session: date, dataset: Dataset = STOCKS_DAY) ->
     if one.acceptable:
         return Refused(one, str(path), _opening(path), _loss_of(settings, one, body, dataset))
     found = _text(settings, body, dataset).look()
-    return Refused(one, str(path), _opening(path), None, found.lines, found.bad_rows)
+    return Refused(one, str(path), _opening(path), None, lines=found.lines, bad_rows=found.bad_rows)
 
 
 def _text(settings: Settings, body: Body, dataset: Dataset) -> RefusedText:

@@ -45,35 +45,35 @@ HEADER = LINES[0].rstrip().decode()
 REASONS = {
     "a bad number": (
         pack(with_line(1500, bad_open(1500))),
-        "the rows cannot be parsed: line 1,500 (ticker T1498), open: 'cheap'",
+        "the rows cannot be parsed: line 1,500 (ticker T1498), open: 'cheap' is not a number",
     ),
     "the last line": (
         pack(with_line(2001, bad_open(2001)).rstrip(b"\n")),
-        "the rows cannot be parsed: line 2,001 (ticker T1999), open: 'cheap'",
+        "the rows cannot be parsed: line 2,001 (ticker T1999), open: 'cheap' is not a number",
     ),
     "the first line below the header": (
         pack(with_line(2, bad_open(2, b"\x1b[31m" + b"9" * 100))),
-        "the rows cannot be parsed: line 2 (ticker T0000), open: '\\x1b[31m" + "9" * 55 + "'",
+        "the rows cannot be parsed: line 2 (ticker T0000), open: '\\x1b[31m" + "9" * 55 + "' is not a number",
     ),
     "several": (
         pack(SEVERAL),
-        "the rows cannot be parsed: line 30 (ticker T0028), open: 'cheap' and 2 more lines",
+        "the rows cannot be parsed: line 30 (ticker T0028), open: 'cheap' is not a number and 2 more lines",
     ),
     "lines with carriage returns": (
         pack(with_line(700, bad_open(700)).replace(b"\n", b"\r\n")),
-        "the rows cannot be parsed: line 700 (ticker T0698), open: 'cheap'",
+        "the rows cannot be parsed: line 700 (ticker T0698), open: 'cheap' is not a number",
     ),
     "a quote that is not closed": (
         pack(with_line(900, b'"' + LINES[899])),
-        "the rows cannot be parsed: line 900 (ticker \"T0898), ticker: '\"T0898'",
+        'the rows cannot be parsed: line 900 (ticker "T0898): a quote is not closed',
     ),
     "behind a row of two lines": (
         pack(with_line(10, b'"T\n0008' + LINES[9][5:].replace(b",", b'",', 1)).replace(LINES[99], bad_open(100))),
-        "the rows cannot be parsed: line 101 (ticker T0098), open: 'cheap'",
+        "the rows cannot be parsed: line 101 (ticker T0098), open: 'cheap' is not a number",
     ),
     "not UTF-8": (
         pack(with_line(40, LINES[39].replace(b",38\n", b",caf\xe9\n"))),
-        "the rows cannot be parsed: line 40 (ticker T0038), transactions: 'caf\\xe9'",
+        "the rows cannot be parsed: line 40 (ticker T0038), transactions: 'caf\\xe9' is not UTF-8",
     ),
     "a missing column": (
         pack(TEXT.replace(b"close", b"last", 1)),

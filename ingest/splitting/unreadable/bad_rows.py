@@ -46,9 +46,9 @@ class RowReader:
 
     def columns_at_fault(self, row: bytes) -> Iterator[str]:
         """The columns of one row that are no text, or cannot be read by themselves."""
-        if not _is_text(row):  # polars then names none
+        if not is_text(row):  # polars then names none
             return (
-                name for name, field in zip(self._header.columns, row.split(b","), strict=False) if not _is_text(field)
+                name for name, field in zip(self._header.columns, row.split(b","), strict=False) if not is_text(field)
             )
         return (name for name in self._needed if not self._reads([row], (name,)))
 
@@ -91,7 +91,7 @@ class RowReader:
 
     def _suspects(self, rows: Sequence[bytes]) -> Mask:
         """Rows that are no text, and rows with a number that is none, as far as lines are rows."""
-        bad = np.array([not _is_text(row) for row in rows])
+        bad = np.array([not is_text(row) for row in rows])
         text = b"".join([self._header.line, *(row for row, is_bad in zip(rows, bad, strict=True) if not is_bad)])
         wrong = self._wrong_numbers(text)
         if len(wrong) == np.count_nonzero(~bad):
@@ -111,7 +111,8 @@ class RowReader:
         return found
 
 
-def _is_text(row: bytes) -> bool:
+def is_text(row: bytes) -> bool:
+    """Whether a row is UTF-8."""
     try:
         row.decode()
     except UnicodeDecodeError:

@@ -8,7 +8,7 @@ from ingest.finding import example
 from ingest.market.datasets import Dataset
 from ingest.splitting.parsing import Header
 from ingest.splitting.streamed import opened
-from ingest.splitting.unreadable.bad_rows import RowReader, TooManyToTell
+from ingest.splitting.unreadable.bad_rows import RowReader, TooManyToTell, is_text
 
 _CHUNK = 1 << 20
 _LONGEST = 1 << 16
@@ -23,17 +23,19 @@ class BadLine:
     """A line, or the first of several that are one row: `number` counts from 1, which is the header's.
 
     All is printable and short enough for a line. `ticker` is empty if the line does not say, `column` if no single
-    column is at fault; `value` is what is written there.
+    column is at fault; `value` is what is written there, and `why` says what is wrong with it or with the line.
     """
 
     number: int
     ticker: str = ""
     column: str = ""
     value: str = ""
+    why: str = ""
 
     def __str__(self) -> str:
         ticker = f" (ticker {self.ticker})" if self.ticker else ""
-        return f"line {self.number:,}{ticker}" + (f", {self.column}: '{self.value}'" if self.column else "")
+        fault = f", {self.column}: '{self.value}' {self.why}" if self.column else f": {self.why}" if self.why else ""
+        return f"line {self.number:,}{ticker}{fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,16 @@ class _Locating:
         self._line += text.count(b"\n", begin)
 
     def _described(self, number: int, row: bytes) -> BadLine:
+        if row.count(b'"') % 2:
+            return BadLine(number, self._ticker(row), why="a quote is not closed")
         column = next(self._reader.columns_at_fault(row), "")
-        return BadLine(number, self._ticker(row), example(column), self._reader.field(row, column) if column else "")
+        value = self._reader.field(row, column) if column else ""
+        return BadLine(number, self._ticker(row), example(column), value, self._why(row, column))
+
+    def _why(self, row: bytes, column: str) -> str:
+        if not is_text(row):
+            return "is not UTF-8"
+        return "is not a number" if column in self._header.numbers else "cannot be read"
 
     def _ticker(self, row: bytes) -> str:
         return self._reader.field(row, "ticker")
