@@ -83,6 +83,10 @@ class RefusedText:
         left_out, of = rows.left_out()
         if left_out.count > _MOST_LEFT_OUT * of:
             raise UnreadableFile(f"{left_out.count:,} of its {of:,} rows cannot be read, more than a tenth")
+        if (
+            ReadableRows(rows.pieces, self.dataset).left_out()[0].count
+        ):  # a quote that opened in one row and closed in another
+            raise UnreadableFile("its bad rows cannot be told apart from the others")
         return SessionText(None, rows.pieces, findings=(left_out,) if left_out.count else ())
 
     def _torn(self) -> UnreadableFile | None:
