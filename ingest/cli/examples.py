@@ -135,7 +135,41 @@ EXAMPLES = {
     ),
 }
 
+_LIST_CHANGED = {
+    2: "wrong ticker, flag or setting; nothing was changed",
+    5: "the list or the cache cannot be written",
+    6: "a run holds the cache",
+}
+
 EXITS = {
+    "list": {
+        0: "listed",
+        2: "wrong flag or setting",
+        3: "the source lists no file of a dataset",
+        4: "the source is down or refuses the keys",
+        5: "the cache cannot be read",
+    },
+    "status": {
+        0: "shown",
+        2: "wrong flag or setting",
+        3: "the data is older than --max-age",
+        5: "the cache cannot be read",
+    },
+    "corrections": {0: "listed; perhaps none", 2: "wrong flag or setting", 5: "the cache cannot be read"},
+    "findings": {0: "listed; perhaps none", 2: "wrong flag, kind or setting", 5: "the cache cannot be read"},
+    "show": {
+        0: "shown",
+        2: "wrong flag or setting",
+        4: "no rows, or the source is down or refuses the keys",
+        5: "the cache cannot be read or written",
+    },
+    "demo": {0: "complete", 2: "wrong flag", 5: "the folder cannot be written", 6: "another demo is in progress"},
+    "track add": {0: "added, or there already"} | _LIST_CHANGED,
+    "track remove": {0: "removed, or not in it"} | _LIST_CHANGED,
+    "track import": {0: "added, or there already"} | _LIST_CHANGED,
+    "track list": {0: "listed", 2: "wrong flag or list", 5: "the cache cannot be read"},
+    "config show": {0: "shown", 2: "a setting is wrong, or FILE is missing"},
+    "config path": {0: "printed", 1: "there is no config.toml", 2: "FILE is missing"},
     "run": {
         0: "complete",
         2: "wrong flag or setting",
@@ -204,6 +238,7 @@ EXITS = {
         5: "its bytes are gone, or the cache cannot be written",
         6: "a run holds the cache",
     },
+    "schedule show": {0: "shown", 2: "wrong flag, or the platform has no such scheduler"},
     "schedule install": {
         0: "installed, or not agreed to",
         2: "wrong flag, nobody to ask, or not its own",

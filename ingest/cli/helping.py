@@ -43,12 +43,21 @@ class Command(_Helped, TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; `--config` before the command holds unless there is one after it."""
-        before = ctx.find_root().params.get("config")
+        before = _config_before(ctx.parent)
         if before is not None:
             if "config" not in ctx.params:
                 raise typer.BadParameter(f"'{ctx.command_path}' reads no settings: leave out --config", ctx)
             ctx.params["config"] = ctx.params["config"] or before
         return super().invoke(ctx)
+
+
+def _config_before(ctx: Any) -> Any:
+    """The `--config` nearest before a command: of its group, else of the program."""
+    while ctx:
+        if found := ctx.params.get("config"):
+            return found
+        ctx = ctx.parent
+    return None
 
 
 class Group(_Helped, TyperGroup):
@@ -78,8 +87,16 @@ class Program(typer.Typer):
 
 def _plain(params: list[Any]) -> list[Any]:
     for one in params:
+        if isinstance(one, TyperArgument):
+            one.get_usage_pieces = partial(_usage, one)  # type: ignore[method-assign]  # of Typer's class
         one.display_type_rich = partial(_typed, one)
     return params
+
+
+def _usage(param: Any, ctx: Any) -> list[str]:
+    """An argument in the line of usage: TICKER, or [SESSION…] if it may be left out; Typer writes {TICKER}."""
+    name = (param.metavar or param.name.upper()).strip("[]")
+    return [name if param.required else f"[{name}]"]
 
 
 def _typed(param: Any, ctx: Any) -> str:

@@ -45,6 +45,7 @@ def test_help_ends_with_two_examples_that_the_parser_takes(name: str) -> None:
 def test_exit_codes_are_a_list_and_no_paragraph() -> None:
     assert set(EXAMPLES) == set(COMMANDS)
     assert set(EXITS) <= set(COMMANDS)
+    assert [name for name, one in COMMANDS.items() if not hasattr(one, "commands") and name not in EXITS] == []
     for name, codes in EXITS.items():
         below = _help(name).partition("Exit codes:")[2]
         for code, what in codes.items():
@@ -75,6 +76,28 @@ def test_config_may_stand_before_or_after_the_command(tmp_path: Path) -> None:
     before = _typed("--config", str(one), "config", "path")
     assert before == _typed("config", "path", "--config", str(one)) == (0, f"{one}\n")
     assert _typed("--config", str(one), "config", "path", "--config", str(other)) == (0, f"{other}\n")
+
+
+def test_config_may_stand_between_a_group_and_its_command(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    for file in (one, other):
+        file.write_text("")
+    assert _typed("config", "--config", str(one), "path") == (0, f"{one}\n")
+    assert _typed("--config", str(other), "config", "--config", str(one), "path") == (0, f"{one}\n")
+    assert _typed("config", "--config", str(other), "path", "--config", str(one)) == (0, f"{one}\n")
+    groups = [name for name, one in COMMANDS.items() if name and hasattr(one, "commands")]
+    assert [name for name in groups if "--config" not in _help(name)] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage_shows_what_to_type(name: str) -> None:
+    (line,) = re.findall(r"Usage: (.*?)\n *\n", _help(name), re.DOTALL)
+    assert not re.search(r"[{}]|\[\[|…\.\.\.", line), line
+
+
+def test_a_required_argument_stands_bare_and_another_in_brackets() -> None:
+    assert "Usage: ingest export [OPTIONS] TICKER… " in _help("export")
+    assert "Usage: ingest quarantine retry [OPTIONS] [SESSION…] " in _help("quarantine retry")
 
 
 def test_config_before_a_command_without_settings_is_refused_and_not_ignored(tmp_path: Path) -> None:

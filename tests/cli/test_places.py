@@ -52,13 +52,18 @@ def test_a_place_that_was_chosen_is_not_asked_for(ingest, work, source, how):
 
 
 @pytest.mark.parametrize("mark", [".git", "pyproject.toml", "package.json"])
-@pytest.mark.parametrize("command", ["run", "adopt", "show"])
+@pytest.mark.parametrize("command", ["run", "adopt", "show", "track"])
 def test_a_source_tree_is_refused(ingest, work, source, mark, command, monkeypatch):
     (work / mark).mkdir()
     (work / "inner").mkdir()
     (work / "theirs").mkdir()
-    arguments = {"run": ("run", *SPAN, "--yes"), "adopt": ("adopt", "theirs"), "show": ("show", "AAPL", *SPAN)}[command]
-    told = ingest(*arguments, **source)
+    arguments = {
+        "run": ("run", *SPAN, "--yes"),
+        "adopt": ("adopt", "theirs"),
+        "show": ("show", "AAPL", *SPAN),
+        "track": ("track", "add", "MSFT"),
+    }
+    told = ingest(*arguments[command], **source)
     assert (told.code, f"{work} is a source tree (it has {mark})" in told.err) == (2, True), told.err
     assert "ingest init" in told.err
     assert not (work / "cache").exists()

@@ -3,10 +3,10 @@
 import typer
 
 from ingest.cli.app.options import Config, Json
-from ingest.cli.app.root import app
+from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
 
-config_app = Program(help="Show the settings and where they come from.", no_args_is_help=True)
+config_app = Program(help="Show the settings and where they come from.", no_args_is_help=True, callback=takes_config)
 app.add_typer(config_app, name="config")
 
 

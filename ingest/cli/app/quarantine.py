@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from ingest.cli.app.options import OUTPUT, Config, Dataset, Datasets, Json, Sessions, SomeSessions
-from ingest.cli.app.root import app
+from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
 from ingest.cli.output import Deed
 
 quarantine_app = Program(
     help="Files that were refused and kept: unreadable ones, and those that would remove many rows.",
     no_args_is_help=True,
+    callback=takes_config,
 )
 app.add_typer(quarantine_app, name="quarantine")
 

@@ -25,6 +25,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def takes_config(config: Config = None) -> None:
+    """Handle `--config` between a group and its command, which takes it from its context."""
+
+
 @app.callback()
 def main(
     version: Annotated[

@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from ingest.cli.app.options import Config, Datasets, Json
-from ingest.cli.app.root import app
+from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
 from ingest.cli.output import Deed
 
 schedule_app = Program(
     help="Run every day, by systemd, launchd, Windows' Task Scheduler or cron, as the platform has it.",
     no_args_is_help=True,
+    callback=takes_config,
 )
 app.add_typer(schedule_app, name="schedule")
 

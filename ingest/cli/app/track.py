@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from ingest.cli.app.options import Config, DatasetOfTicker, Datasets, Json, ListFile, Tickers
-from ingest.cli.app.root import app
+from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
 from ingest.cli.output import Deed
 
-track_app = Program(help="The tickers that get a CSV of their own.", no_args_is_help=True)
+track_app = Program(help="The tickers that get a CSV of their own.", no_args_is_help=True, callback=takes_config)
 app.add_typer(track_app, name="track")
 
 Many = Annotated[bool, typer.Option("--yes", help="Add patterns that match very many tickers without asking.")]

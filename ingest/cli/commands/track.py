@@ -7,6 +7,7 @@ from pathlib import Path
 from ingest import settings
 from ingest.cache.cache import Cache
 from ingest.cli.confirming import agreed
+from ingest.cli.places import agree_on_place
 from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
@@ -52,6 +53,7 @@ def add_command(
     """
     chosen, kind = settings.load(config), _dataset(dataset, tickers)
     file = tracking.chosen_list(chosen, kind, file)
+    agree_on_place(chosen, agreed=yes)
     if not yes:
         _confirm_many(chosen, kind, tickers)
     console = Answers()
