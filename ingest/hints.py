@@ -28,7 +28,11 @@ _ARGUMENTS: Mapping[str, str] = {
     "errors": "",
     "list": "",
     "partial": "",
+    "name": "",
+    "overwrite": "",
     "prepost": "",
+    "shape": "",
+    "tracked": "",
 }
 """Options that are arguments of functions, each with its equivalent in other functions."""
 

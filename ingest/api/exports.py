@@ -3,16 +3,17 @@
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ingest import events, settings
 from ingest.settings import arguments
-from ingest.settings.arguments import parse_days, parse_file
+from ingest.settings.arguments import parse_days, parse_file, parse_names
 
 if TYPE_CHECKING:
     from ingest.market.adjust import Adjust
     from ingest.reading.adjusting.actions import Errors
     from ingest.reading.export.files import Exported
+    from ingest.reading.export.form import Format, Shape
 
 
 def export(
@@ -26,18 +27,40 @@ def export(
     config: Path | str | None = None,
     dataset: str | None = None,
     *,
-    format: Literal["csv", "parquet"] = "csv",
+    tracked: bool = False,
+    format: "Format" = "csv",
+    shape: "Shape" = "files",
+    name: str | None = None,
+    columns: str | Iterable[str] | None = None,
+    source: bool = True,
+    actions: bool = False,
+    overwrite: bool = False,
     interval: str | None = None,
     prepost: bool = False,
     errors: "Errors" = "raise",
     on_event: events.Sink = events.ignore,
 ) -> "tuple[Exported, ...]":
-    """Write the stored rows of tickers into the folder `out`, one file each, as `ingest export` does.
+    """Write the stored rows of tickers into the folder `out`, as `ingest export` does.
 
-    Returns the written files by ticker, each with `ticker`, `path` and `rows`; tickers without rows have none, and are
-    named in a warning. `AAPL_1d.csv` (or `.parquet`) has the columns date, time (intraday bars only), open, high, low,
-    close, volume and source, with the types, units and adjustments of `history`, whose arguments these are. Each file
-    is written as a whole: a kill leaves the old one or the new one.
+    `tickers` may be patterns, and empty with `tracked`, which adds all tickers and patterns on the lists. Returns the
+    written files, each with `ticker` (None if it has several), `path` and `rows`; tickers without rows are named in a
+    warning. Each file is written as a whole: a kill leaves the old one or the new one.
+
+    `shape` "files" is one file a ticker: `AAPL_1d.csv` (or `.parquet`) with the columns date, time (intraday bars
+    only), open, high, low, close, volume and source, in Parquet after ticker. "long" is one file `prices_1d.csv` with
+    all rows and the column ticker; "wide" is one file for each of `columns`, by default `close_1d.csv`, with a row a
+    date and a column a ticker. Types, units and adjustments are those of `history`, whose arguments these are; rows are
+    sorted by ticker and time. `columns` chooses columns and their order, `source=False` leaves out the source.
+
+    `actions` adds dividend (Float64: cash, also of capital gains, per share as the prices are: as traded, or of today
+    if adjusted; 0 if none) and split (Float64: new shares for an old one; 1 if none), each in the row of its ex-date,
+    or in the next one with a warning.
+
+    `name` is a template for names without the extension, such as "{ticker}", of the fields ticker, column, interval and
+    adjust ("none", "splits", "all"). Without it, names end in `_splits` or `_adjusted` if prices are adjusted. A file
+    that has prices of another adjustment or interval is a UsageError, unless `overwrite`: `.ingest-export.json` in the
+    folder says what the files have, and so does Parquet's metadata (`ingest.adjust`, `ingest.interval`,
+    `ingest.dataset`).
 
     `dataset` names the market (by its day or minute bars); by default the tickers' prefixes decide. `interval` is "1d"
     (by default that of the dataset, else "1d"), "1wk" or "1mo", or "1m", "2m", "5m", "15m", "30m", "1h" or "90m"; bars
@@ -48,12 +71,14 @@ def export(
     """
     from ingest.market.catalogue import interval_of
     from ingest.reading.export.files import write_files
+    from ingest.reading.export.form import Form, complete
     from ingest.reading.selection import Selection, selected_rows
 
-    wanted, window = arguments.parse_tickers("tickers", tickers), parse_days(start, end)
+    names = None if columns is None else tuple(parse_names("columns", columns))
+    form = Form(format, shape, name, names, source, actions=actions, overwrite=overwrite)
     query = Selection(
-        wanted,
-        *window,
+        arguments.parse_tickers("tickers", tickers),
+        *parse_days(start, end),
         adjust=adjust,
         across_gaps=across_seams,
         market=dataset,
@@ -62,5 +87,6 @@ def export(
         errors=errors,
         fetch=fetch,
     )
-    rows = selected_rows(settings.load(parse_file(config)), query, on_event)
-    return write_files(rows, wanted, Path(out), format, query.interval)
+    chosen = settings.load(parse_file(config))
+    query = complete(chosen, query, form, tracked)
+    return write_files(selected_rows(chosen, query, on_event), query, form, Path(out))

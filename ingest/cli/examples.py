@@ -39,7 +39,7 @@ EXAMPLES = {
     ),
     "export": (
         ("ingest export AAPL MSFT --out files", "as CSV, prices as traded"),
-        ("ingest export AAPL --out files --format parquet --adjust all", "as Parquet, adjusted"),
+        ("ingest export --tracked --out files --format parquet --adjust all", "what you follow, as Parquet, adjusted"),
     ),
     "report": (
         ("ingest report --open", "look at it in the browser"),

@@ -33,7 +33,7 @@ def panels(rows: pl.DataFrame, tickers: Sequence[str], kind: RowKind) -> "Mappin
     """
     import pandas as pd
 
-    order = _in_order(tickers, rows["ticker"].unique().sort().to_list())
+    order = in_order(tickers, rows["ticker"].unique().sort().to_list())
     axis = "time" if kind.timed else "date"
     moments = rows[axis].unique().sort()
     across = rows["ticker"].replace_strict(order, list(range(len(order))), return_dtype=pl.Int64).to_numpy()
@@ -54,7 +54,8 @@ def side_by_side(found: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
     return pd.concat(found, axis=1, names=["column", "ticker"])
 
 
-def _in_order(asked: Sequence[str], found: Sequence[str]) -> list[str]:
+def in_order(asked: Sequence[str], found: Sequence[str]) -> list[str]:
+    """Tickers in the order in which they were asked for, those of a pattern as they were found."""
     named = (matching(name, found) if is_pattern(name) else [name] for name in meant(asked))
     return list(dict.fromkeys(ticker for names in named for ticker in names))
 

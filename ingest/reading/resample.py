@@ -27,7 +27,6 @@ import polars as pl
 from ingest.errors import UsageError
 from ingest.market.calendars import NEW_YORK, Calendar
 from ingest.market.datasets import Dataset
-from ingest.market.row_kinds import OF_DAYS
 
 BarSize = Literal["1m", "2m", "5m", "15m", "30m", "1h", "90m", "1d", "1wk", "1mo"]
 
@@ -46,13 +45,6 @@ def bar_size(interval: str) -> BarSize:
     if found is None and interval != "60m":
         raise UsageError(f"interval {interval!r}: Massive's bars are {', '.join(SIZES)}")
     return found or "1h"
-
-
-def in_bars(rows: pl.DataFrame, size: BarSize, dataset: Dataset, prepost: bool = False) -> pl.DataFrame:
-    """Bars of any size, from the rows of a dataset; intraday ones as `aggregate`, longer ones as `in_periods`."""
-    if dataset.kind.timed:
-        rows = aggregate(rows, "1d" if size in OF_DAYS else size, dataset, prepost)
-    return in_periods(rows, size)
 
 
 def in_periods(rows: pl.DataFrame, size: BarSize) -> pl.DataFrame:
@@ -89,6 +81,8 @@ _MADE: Mapping[str, pl.Expr] = {
     "dollar_volume": _sum("dollar_volume"),
     "dollars": _sum("dollars"),
     "source": pl.col("source").first(),
+    "dividend": pl.col("dividend").sum(),
+    "split": pl.col("split").product(),
 }
 
 

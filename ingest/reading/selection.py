@@ -8,12 +8,15 @@ import polars as pl
 
 from ingest import events
 from ingest.market.adjust import Adjust
-from ingest.market.catalogue import bars_of, named, of_tickers
+from ingest.market.catalogue import bars_of, days_of, named, of_tickers
 from ingest.market.datasets import Dataset
+from ingest.market.row_kinds import OF_DAYS
 from ingest.reading.adjusting.actions import Errors, HistoryQuery
+from ingest.reading.beside import beside, known_actions
 from ingest.reading.history import history
-from ingest.reading.resample import bar_size, in_bars
+from ingest.reading.resample import aggregate, bar_size, in_periods
 from ingest.settings import Settings
+from ingest.settings.lists import tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Selection:
     `market` names a dataset of the market; None takes it from the tickers' prefixes. Intraday bars outside regular
     hours are included only with `prepost`. With `errors` "skip", tickers that cannot be adjusted are left out, with a
     warning. Without `fetch` Yahoo is not asked for splits and dividends. `columns` are those beside ticker, date and,
-    for intraday bars, time; None: those of `history`.
+    for intraday bars, time; None: those of `history`. With `actions` the rows also have `dividend` and `split` (see
+    `beside`).
     """
 
     tickers: Sequence[str]
@@ -37,6 +41,7 @@ class Selection:
     errors: Errors = "raise"
     fetch: bool = True
     columns: Sequence[str] | None = None
+    actions: bool = False
 
     @property
     def dataset(self) -> Dataset:
@@ -70,4 +75,21 @@ class Selection:
 def selected_rows(settings: Settings, query: Selection, on_event: events.Sink) -> pl.DataFrame:
     """The rows, sorted by ticker and time. Raises IngestError, and warns as `history` does."""
     size, dataset = bar_size(query.interval), query.dataset
-    return in_bars(history(settings, dataset, query.history, on_event), size, dataset, query.prepost)
+    rows = history(settings, dataset, query.history, on_event)
+    if dataset.kind.timed:
+        rows = aggregate(rows, "1d" if size in OF_DAYS else size, dataset, query.prepost)
+    if query.actions:
+        known = known_actions(settings, dataset, rows, query.errors, query.fetch, on_event)
+        rows = beside(rows, known, query.adjust)
+    return in_periods(rows, size)
+
+
+def followed(settings: Settings, dataset: Dataset) -> Sequence[str]:
+    """The tickers and patterns on a dataset's lists; those of the market's days if it has none.
+
+    Raises UsageError for an invalid list.
+    """
+    for one in (dataset, days_of(dataset)):
+        if one and (names := tracked(one.csv_name, settings.lists_of(one), extra=settings.tickers_of(one)).tickers):
+            return names
+    return ()

@@ -30,7 +30,8 @@ def test_each_ticker_has_a_file(place, tmp_path, kind):
     assert (done.code, done.err) == (0, "")
     read = {"csv": lambda path: pl.read_csv(path, try_parse_dates=True), "parquet": pl.read_parquet}[kind]
     frame = read(tmp_path / "files" / f"BAC_pL_1d.{kind}")
-    assert frame.columns == ["date", "open", "high", "low", "close", "volume", "source"]
+    named = ["ticker"] if kind == "parquet" else []
+    assert frame.columns == [*named, "date", "open", "high", "low", "close", "volume", "source"]
     assert frame["date"].to_list() == DAYS[1:]
     closes = read(tmp_path / "files" / f"AAPL_1d.{kind}")["close"].to_list()
     assert closes == [float(close) for day, close in place.closes("AAPL").items() if day >= str(DAYS[1])]
@@ -40,7 +41,7 @@ def test_a_file_that_is_there_is_replaced(place, tmp_path):
     place.here("export", "AAPL", "--out", "files")
     place.here("export", "AAPL", "--out", "files", "--end", DAYS[0])
     assert len((tmp_path / "files" / "AAPL_1d.csv").read_text().splitlines()) == 2
-    assert [path.name for path in (tmp_path / "files").iterdir()] == ["AAPL_1d.csv"]
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [".ingest-export.json", "AAPL_1d.csv"]
 
 
 KILLED = """
@@ -60,7 +61,7 @@ def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], **ends)
     assert done.returncode == -9
     left = {path.name for path in folder.iterdir()}
-    assert len(left) == 2
+    assert len(left) == 3
     assert all(name.endswith(".tmp") for name in left)
     others = {
         ".AAPL_1d.csv.tmp",
@@ -73,7 +74,7 @@ def test_what_a_killed_export_has_left_goes_with_the_next_and_nothing_else(place
         assert place.here(*arguments).code == 0
         assert left < {path.name for path in folder.iterdir()}
     assert place.here(*arguments).code == 0
-    assert {path.name for path in folder.iterdir()} == others | {"AAPL_1d.csv", "BAC_pL_1d.csv"}
+    assert {path.name for path in folder.iterdir()} == others | {".ingest-export.json", "AAPL_1d.csv", "BAC_pL_1d.csv"}
 
 
 def test_tickers_without_stored_rows_are_named(place):

@@ -154,10 +154,7 @@ def test_one_parquet_file_has_it_all(here, tmp_path):
 
 
 def test_exports_have_a_point_in_every_row_too(here, tmp_path):
-    from ingest.reading.export.files import write_files
-
-    rows = ingest.history(["AAPL", "NA"])
-    for one in write_files(rows, ["AAPL", "NA"], tmp_path, "csv"):
+    for one in ingest.export(["AAPL", "NA"], tmp_path):
         with one.path.open(newline="") as file:
             assert [row for row in csv.DictReader(file) if "." not in row["volume"]] == []
         assert pl.read_csv(one.path)["volume"].to_list() == [VOLUMES[one.ticker, str(day)] for day in DAYS]

@@ -21,7 +21,10 @@ removed: list[int | None] = [one.went for one in ingest.quarantine.accept("2025-
 again = ingest.quarantine.retry()
 code: int = again.exit_code if again else 0
 rows: int = sum(one.rows for one in ingest.export("AAPL", "files", format="parquet"))
+files = ingest.export([], "files", tracked=True, shape="wide", name="{column}", columns=["close"], overwrite=True)
+owner: str | None = files[0].ticker
 
 unknown = ingest.nothing  # type: ignore[attr-defined]
 ingest.history(["AAPL"], adjust="everything")  # type: ignore[arg-type]
 ingest.export("AAPL", "files", format="xlsx")  # type: ignore[arg-type]
+ingest.export("AAPL", "files", shape="tall")  # type: ignore[arg-type]

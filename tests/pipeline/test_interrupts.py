@@ -310,7 +310,7 @@ def strike(place, call, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("call", "count"), [("ingest.files.batches Batch put 2", 0), ("ingest.reading.export.files durable publish 2", 1)]
+    ("call", "count"), [("ingest.files.batches Batch put 2", 0), ("ingest.reading.export.files durable publish 3", 2)]
 )
 def test_ctrl_c_during_an_export_leaves_whole_files(place, server, tmp_path, call, count):
     place.run(*SPAN)

@@ -20,6 +20,7 @@ from ingest.errors import ActionsUnknown, IngestError, IngestWarning, UsageError
 from ingest.finding import NOT_YAHOOS
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import STOCKS_DAY
+from ingest.reading.export.form import Form
 from ingest.reading.selection import Selection
 
 __all__ = ["fresh_yfinance"]
@@ -232,12 +233,12 @@ def test_each_ticker_is_requested_once_and_reported(five):
 def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
-    query, where = Selection(list(FIVE), adjust="splits"), ("csv", tmp_path / "out", five.config())
+    query, where = Selection(list(FIVE), adjust="splits"), (Form(), tmp_path / "out", False, five.config())
     with pytest.raises(ActionsUnknown):
         export_command(query, *where)
     assert export_command(replace(query, errors="skip"), *where) == 3
     assert "left out because their splits and dividends are unknown: C" in capsys.readouterr().err
-    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 4
 
 
 # Whole answers that are wrong, and single closes

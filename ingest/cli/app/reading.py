@@ -25,6 +25,7 @@ from ingest.cli.output import Deed
 
 if TYPE_CHECKING:
     from ingest.market.adjust import Adjust
+    from ingest.reading.export.form import Format, Shape
 
 
 @app.command()
@@ -119,15 +120,55 @@ def _usual_period(interval: str) -> str:
 
 @app.command()
 def export(
-    tickers: Annotated[
-        list[str],
-        typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them, or patterns: O:SPY, X:*-USD."),
-    ],
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder to write to; files there are replaced.")
     ],
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TICKER…]", help="Tickers, as the vendor spells them, or patterns: O:SPY, X:*-USD."),
+    ] = None,
+    tracked: Annotated[bool, typer.Option("--tracked", help="All tickers and patterns on your lists.")] = False,
     dataset: DatasetOfTicker = None,
-    kind: Annotated[str, typer.Option("--format", metavar="csv|parquet", help="The kind of file.")] = "csv",
+    kind: Annotated[
+        str, typer.Option("--format", metavar="csv|parquet", rich_help_panel=OUTPUT, help="The kind of file.")
+    ] = "csv",
+    shape: Annotated[
+        str,
+        typer.Option(
+            metavar="files|long|wide",
+            rich_help_panel=OUTPUT,
+            help="One file a ticker; one file with all rows; or one with a column a ticker, of closes or --columns.",
+        ),
+    ] = "files",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            rich_help_panel=OUTPUT,
+            help='Names of files, such as "{ticker}"; fields: ticker, column, interval, adjust. (default: AAPL_1d, '
+            "AAPL_1d_splits, AAPL_1d_adjusted)",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            rich_help_panel=OUTPUT,
+            help="The columns, in this order: ticker, date, time, open, high, low, close, volume, transactions, "
+            "source, dividend, split. (default: date to source; in Parquet with ticker)",
+        ),
+    ] = None,
+    source: Annotated[
+        bool, typer.Option("--source/--no-source", rich_help_panel=OUTPUT, help="With or without the column source.")
+    ] = True,
+    actions: Annotated[
+        bool,
+        typer.Option("--actions", rich_help_panel=OUTPUT, help="Add dividends (cash) and splits (new shares for one)."),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", rich_help_panel=OUTPUT, help="Replace files of another adjustment or interval."),
+    ] = False,
     start: First = None,
     end: End = None,
     adjust: Adjusted = "none",
@@ -139,13 +180,14 @@ def export(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Write the stored rows of tickers, one file each: as traded, or adjusted."""
+    """Write the stored rows of tickers as files for other programs: as traded, or adjusted."""
     from ingest.cli.commands.reading.export import export_command
     from ingest.market.catalogue import interval_of
+    from ingest.reading.export.form import Form
     from ingest.reading.selection import Selection
 
     query = Selection(
-        tickers,
+        tickers or [],
         start.date() if start else None,
         end.date() if end else None,
         adjust=cast("Adjust", adjust),
@@ -155,7 +197,16 @@ def export(
         prepost=prepost,
         errors="skip" if skip_unknown else "raise",
     )
-    raise typer.Exit(Deed(export_command(query, kind, out, config)))
+    form = Form(
+        kind=cast("Format", kind),
+        shape=cast("Shape", shape),
+        name=name,
+        columns=None if columns is None else tuple(one.strip() for one in columns.split(",") if one.strip()),
+        source=source,
+        actions=actions,
+        overwrite=overwrite,
+    )
+    raise typer.Exit(Deed(export_command(query, form, out, tracked, config)))
 
 
 @app.command()

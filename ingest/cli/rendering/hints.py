@@ -11,7 +11,7 @@ from ingest.market.catalogue import STOCKS_DAY
 _FLAGS: dict[tuple[str, Value | None], str] = {("errors", "skip"): "--skip-unknown", ("partial", True): ""}
 """Flags that are not named like the argument; empty where no command has one."""
 
-_CHOSEN = {"config": "FILE", "list": "FILE"}
+_CHOSEN = {"config": "FILE", "list": "FILE", "name": "TEMPLATE"}
 """Placeholders for values that the reader chooses, as in the flag's help."""
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import polars as pl
 import typer
@@ -13,20 +12,23 @@ from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import asking_shown, warnings_told
 from ingest.errors import printable
 from ingest.market.patterns import covered, meant, some
-from ingest.reading.export.files import Exported, Format, formulas, write_files
+from ingest.reading.export.files import Exported, formulas, write_files
+from ingest.reading.export.form import Form, complete
 from ingest.reading.selection import Selection, selected_rows
 
 _SHOWN = 40
 
 
-def export_command(query: Selection, kind: str, folder: Path, config: Path | None) -> int:
-    """Write one file per ticker; returns the exit code, 3 if some have no rows. Raises IngestError."""
+def export_command(query: Selection, form: Form, folder: Path, tracked: bool, config: Path | None) -> int:
+    """Write the files; returns the exit code, 3 if some tickers have no rows. Raises IngestError."""
     chosen = settings.load(config)
+    query = complete(chosen, query, form, tracked)
     with warnings_told(), asking_shown() as told:
         rows = selected_rows(chosen, query, told)
-    written = write_files(rows, query.tickers, folder, cast("Format", kind), query.interval)
+    _print(write_files(rows, query, form, folder))
     _warn_of_formulas(rows)
-    return _told(written, query.tickers)
+    there = frozenset(rows["ticker"].unique())
+    return 0 if all(covered(frozenset([name]), there) for name in meant(query.tickers)) else 3
 
 
 def _warn_of_formulas(rows: pl.DataFrame) -> None:
@@ -35,9 +37,7 @@ def _warn_of_formulas(rows: pl.DataFrame) -> None:
         typer.echo(f"warning: a spreadsheet may run as a formula what begins with = + - or @: {named}", err=True)
 
 
-def _told(written: Sequence[Exported], tickers: Sequence[str]) -> int:
+def _print(written: Sequence[Exported]) -> None:
     console = Answers()
     for one in written:
         console.print(f"{one.path}: {counted(one.rows, 'row')}")
-    there = frozenset(one.ticker for one in written)
-    return 0 if all(covered(frozenset([name]), there) for name in meant(tickers)) else 3
