@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from unittest.mock import patch
@@ -33,9 +33,10 @@ from report_kit import (
 )
 
 from ingest.cache.cache import Cache
+from ingest.cli.report import calendar as calendars
 from ingest.cli.report import charts as drawing
 from ingest.cli.report import page as pages
-from ingest.cli.report.calendar import SIGNS, calendar
+from ingest.cli.report.calendar import SIGNS, calendar, first_year
 from ingest.cli.report.datasets import collected
 from ingest.cli.report.days import Day
 from ingest.demo.servers import loopback
@@ -238,6 +239,17 @@ class TestTheCalendar:
         assert [year.year for year in found.years] == [2025]
         assert found.quiet == ["2024: nothing is stored; 1 session forbidden"]
         assert found.counts == {"held": 1, "forbidden": 1}
+
+    def test_years_beyond_the_budget_are_lines(self):
+        days = [Day(date(year, 6, day), "held", is_stored=True) for year in (2022, 2023, 2024) for day in (1, 2)]
+        with patch.object(calendars, "_DAYS", 9):
+            since = first_year([days, days])
+        assert since == 2023
+        found = calendar(days, since)
+        assert [year.year for year in found.years] == [2024, 2023]
+        assert found.quiet == ["2022: 2 sessions stored"]
+        assert found.counts == {"held": 6}
+        assert (first_year([]), first_year([days] * 20_000)) == (0, 2024)
 
     def test_a_day_lies_in_the_row_of_its_weekday(self):
         days = [

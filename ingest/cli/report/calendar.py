@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, Final
 
 from ingest.cli.rendering.words import counted
@@ -13,6 +13,9 @@ from ingest.cli.report.words import LABELS, findings_of, moment, reason
 
 SIGNS: Final[Mapping[State, str]] = dict(zip(STATES, "hcqdmfpo", strict=True))
 """One letter for each state, to keep thousands of days small."""
+
+_DAYS: Final = 27_000
+"""Days to draw, some 85 bytes each: those of all 18 datasets in five years."""
 
 _TELLING: Final = frozenset({"held", "corrected", "quarantined", "damaged"})
 """A year without any of these is one line."""
@@ -53,11 +56,12 @@ class Calendar:
     counts: Mapping[State, int]
 
 
-def calendar(days: Sequence[Day]) -> Calendar:
-    """The calendar of these days, which ascend."""
+def calendar(days: Sequence[Day], since: int = 0) -> Calendar:
+    """The calendar of these days, which ascend; years before `since` are lines."""
     week = sorted({day.day.weekday() for day in days})
     by_year = {year: list(group) for year, group in groupby(days, lambda day: day.day.year)}
-    telling = [year for year, group in by_year.items() if any(day.state in _TELLING for day in group)]
+    recent = {year: group for year, group in by_year.items() if year >= since}
+    telling = [year for year, group in recent.items() if any(day.state in _TELLING for day in group)]
     years = [_year(year, by_year[year], week) for year in sorted(telling, reverse=True)]
     quiet = [_quiet(year, group) for year, group in by_year.items() if year not in telling]
     counts = Counter(day.state for day in days)
@@ -79,7 +83,18 @@ def _month(first: date, days: Sequence[Day], week: Sequence[int]) -> Month:
 def _quiet(year: int, days: Sequence[Day]) -> str:
     counts = Counter(day.state for day in days if day.state != "holiday")
     told = ", ".join(f"{counted(count, 'session')} {LABELS[state]}" for state, count in counts.most_common())
-    return f"{year}: nothing is stored; {told or 'no session'}"
+    nothing = "" if any(day.state in _TELLING for day in days) else "nothing is stored; "
+    return f"{year}: {nothing}{told or 'no session'}"
+
+
+def first_year(of_datasets: Iterable[Sequence[Day]]) -> int:
+    """The first year that all calendars together can draw within the budget; the newest year is always drawn."""
+    counts = Counter(day.day.year for days in of_datasets for day in days)
+    years = sorted(counts, reverse=True)
+    drawn = [
+        year for year, total in zip(years, accumulate(counts[year] for year in years), strict=True) if total <= _DAYS
+    ]
+    return min(drawn or years[:1], default=0)
 
 
 def details(found: Calendar, kinds: Sequence[str]) -> Mapping[str, Any]:

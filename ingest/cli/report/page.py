@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ingest.cli.rendering.words import counted, size
 from ingest.cli.report import words
-from ingest.cli.report.calendar import SIGNS, Calendar, calendar, details
+from ingest.cli.report.calendar import SIGNS, Calendar, calendar, details, first_year
 from ingest.cli.report.charts import Charts, bars, stamps
 from ingest.cli.report.datasets import DatasetReport
 from ingest.errors import UsageError, printable
@@ -52,7 +52,8 @@ def page(
     settings: Settings, found: Sequence[DatasetReport], drawn: Sequence[Charts], now: datetime | None = None
 ) -> bytes:
     """The report about these datasets with these charts, as HTML. Raises UsageError if Jinja2 is not installed."""
-    parts = [Part(one, calendar(one.days)) for one in found]
+    since = first_year(one.days for one in found)
+    parts = [Part(one, calendar(one.days, since)) for one in found]
     kinds, grown = _kinds(found), growth(found)
     data = {
         "kinds": list(map(words.short, kinds)),
@@ -89,9 +90,10 @@ def chart_page(rows: "pl.DataFrame", title: str, about: str) -> bytes:
 
     Raises UsageError if Jinja2 is not installed.
     """
-    data = {"charts": [{**stamps(rows), "tickers": [{**bars(rows), "as": about}]}], "span": _YEAR}
-    about_it = {"title": printable(title), "about": printable(about)}
-    alone = {"picks": False, "toggles": False, "spans": "time" not in rows.columns and rows.height > _YEAR}
+    spans = "time" not in rows.columns and rows.height > _YEAR
+    data = {"charts": [{**stamps(rows), "tickers": [{**bars(rows), "as": about}]}], "span": _YEAR if spans else 0}
+    about_it = {"title": words.short(title), "about": printable(about)}
+    alone = {"picks": False, "toggles": False, "spans": spans}
     return _filled("alone.html.j2", data, [_LIBRARY, "charts.js"], **about_it, **alone)
 
 
