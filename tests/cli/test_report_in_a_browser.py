@@ -167,12 +167,18 @@ def test_the_chart_of_each_ticker_is_drawn_adjusted_or_as_traded(opened, files):
     assert chart.get_by_label("adjusted", exact=True).is_checked()
     assert "close 108.00" in said.inner_text()
     assert drawn(page) > 2
-    chart.locator(".canvas").focus()
-    for _ in range(20):
-        page.keyboard.press("ArrowLeft")
-    page.locator("#chart .canvas").hover(position={"x": 30, "y": 100})
+    first = {"x": 20, "y": 100}
+    chart.locator(".canvas").hover(position=first)
+    assert "2025-05-19 open 24.76" in " ".join(said.inner_text().split())  # 100, after a split of 4:1 and a dividend
     chart.get_by_label("as traded").check()
     assert chart.locator(".canvas").get_attribute("aria-label") == "AAPL, as traded, 6 bars, 2025-05-19 to 2025-05-29"
+    chart.locator(".canvas").hover(position=first)
+    assert "2025-05-19 open 100.00" in " ".join(said.inner_text().split())
+    chart.locator(".canvas").focus()
+    for _ in range(9):
+        page.keyboard.press("+")
+    chart.locator(".canvas").hover(position={"x": 21, "y": 100})
+    assert "2025-05-19" not in said.inner_text()
 
 
 def test_the_chart_alone_says_what_its_prices_are(opened, files):
