@@ -291,6 +291,17 @@ def test_a_file_that_changes_while_it_is_read_is_left(tmp_path, monkeypatch):
     assert sorted(path.name for path in (place.tracked / "sessions").iterdir()) == [f"{day}.csv.gz" for day in DAYS[1:]]
 
 
+def test_a_file_with_a_bad_row_names_its_line(tmp_path):
+    place, top = Place(tmp_path / "cache", "http://127.0.0.1:1"), stocks(tmp_path / "mirror")
+    lines = gzip.decompress(packed_day(DAYS[0])).splitlines(keepends=True)
+    ticker, _, rest = lines[20].split(b",", 2)
+    lines[20] = b",".join([ticker, b"many", rest])
+    (top / key(DAYS[0])).write_bytes(pack(b"".join(lines)))
+    code, found, _ = adopt(place, top)
+    said = f"line 21 (ticker {ticker.decode()}), volume: 'many' is not a number"
+    assert (code, said in found[key(DAYS[0])]["reason"]) == (3, True)
+
+
 def test_a_session_with_a_missing_part_is_taken_from_the_mirror(tmp_path):
     place, top = Place(tmp_path / "cache", "http://127.0.0.1:1"), stocks(tmp_path / "mirror")
     adopt(place, top)

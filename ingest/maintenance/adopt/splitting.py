@@ -26,6 +26,7 @@ from ingest.maintenance.adopt.mirror import MirroredFile
 from ingest.pipeline.body import Costly
 from ingest.pipeline.committer import Ended, Executor, Results
 from ingest.pipeline.task import Job, Refused, SessionResult, Staged
+from ingest.pipeline.unreadable.reason import RefusedText
 from ingest.pipeline.worker import prepare
 from ingest.settings import Settings
 from ingest.sources.base import Body
@@ -101,8 +102,11 @@ class MirrorExecutor(Executor):
     def _split(self, job: Job, body: Body) -> Staged | Refused:
         try:
             return Staged(job, self._staged(job, body))
+        except LosesRows as error:
+            return Refused(job, body, error.message, acceptable=True)
         except UnreadableFile as error:
-            return Refused(job, body, error.message, acceptable=isinstance(error, LosesRows))
+            text = RefusedText(body, job.dataset, job.max_unpacked, job.tuning)
+            return Refused(job, body, text.reason(error), acceptable=False)
 
     def _staged(self, job: Job, body: Body) -> StagedSession:
         """The session; one that needs more memory than others waits until no other one needs more."""
