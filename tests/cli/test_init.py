@@ -117,7 +117,7 @@ def test_settings_in_another_place_are_named_in_the_next_command(ingest, tmp_pat
 
 def test_on_a_terminal_it_asks(home, tmp_path):
     answers = [
-        ("Folder of the settings", "mine"),
+        ("Folder for config.toml", "mine"),
         ("Folder of the cache", ""),
         ("Tickers", "MSFT SPY"),
         ("Section", "environment"),
@@ -126,6 +126,8 @@ def test_on_a_terminal_it_asks(home, tmp_path):
     command = [*Place(tmp_path, "").command("init", "--no-check")]
     code, shown = at_terminal(command, answers, cwd=tmp_path / "work")
     assert code == 0, shown
+    for name in ("config.toml", "stocks.txt"):  # as it is written, at 80 columns, too
+        assert (tmp_path / "work" / "mine" / name).read_text() in shown
     written = tomllib.loads((tmp_path / "work" / "mine" / "config.toml").read_text())
     assert (written["cache"], written["source"], written["tracked"]) == (
         {"root": "cache"},
@@ -140,3 +142,14 @@ def test_on_a_terminal_no_is_no(home, tmp_path):
     code, shown = at_terminal(command, [("Write this?", "n")], cwd=tmp_path / "work")
     assert (code, "Nothing was written." in shown) == (0, True)
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_settings_go_where_the_variable_says_and_are_found_there(ingest, tmp_path):
+    told = ingest("init", "--yes", "--no-check", INGEST_CONFIG=str(tmp_path / "etc" / "mine.toml"))
+    assert (told.code, told.out.rstrip().endswith("Next: ingest check")) == (0, True), told.err
+    assert settings.load(tmp_path / "etc" / "mine.toml").cache.root == tmp_path / "etc" / "cache"
+
+
+def test_a_variable_that_names_other_settings_is_said(ingest, tmp_path):
+    told = ingest("init", "--here", "--yes", "--no-check", INGEST_CONFIG=str(tmp_path / "none.toml"))
+    assert (told.code, "INGEST_CONFIG names other settings" in told.err, " --config " in told.out) == (0, True, True)

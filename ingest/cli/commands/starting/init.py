@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,13 +108,14 @@ def _answers(console: Answers, wishes: Wishes, asks: bool) -> _Answers:
 
 
 def _place(console: Answers, wishes: Wishes, asks: bool) -> Path:
-    """Where config.toml goes. Raises UsageError if there is one."""
-    own = personal_file()
+    """Where config.toml goes: into the folder, or where INGEST_CONFIG says. Raises UsageError if there is one."""
+    own, named = personal_file(), os.environ.get(FILE_VARIABLE)
     usual = own.parent if own else Path.cwd()
-    chosen = wishes.folder or Path(
-        _ask(console, "Folder of the settings (one of your own works anywhere)", str(usual), asks)
-    )
-    config = _absolute(chosen) / FILE_NAME
+    if named and not wishes.folder:
+        config = _absolute(Path(named))
+    else:
+        question = "Folder for config.toml; the default works from any folder"
+        config = _absolute(wishes.folder or Path(_ask(console, question, str(usual), asks))) / FILE_NAME
     if os.path.lexists(config):
         raise UsageError(
             f"{config} is there already, and stays as it is. Edit it, or choose another folder: ingest init DIR"
@@ -188,8 +190,9 @@ def _checked(console: Answers, answers: _Answers, checks: bool) -> int:
 
 def _flag_for(config: Path) -> str:
     """What a command must say to read these settings; nothing where it finds them."""
-    if find() == config:
-        return ""
+    with suppress(UsageError):  # INGEST_CONFIG may name a file that is missing
+        if find() == config:
+            return ""
     if os.environ.get(FILE_VARIABLE):
         sys.stderr.write(f"warning: {FILE_VARIABLE} names other settings, which come before these\n")
     elif config == personal_file():
@@ -208,18 +211,18 @@ def _config_text(answers: _Answers) -> str:
     if answers.config != personal_file() and root.is_relative_to(folder):
         root = root.relative_to(folder)
     return f"""\
-# Settings of `ingest`, written by `ingest init`. All others have defaults: `ingest config show` lists them.
-# Flags override the environment (INGEST_CACHE__ROOT), which overrides this file.
+# Settings of `ingest`. All others have defaults: `ingest config show`.
+# Flags override the environment (INGEST_CACHE__ROOT), and that this file.
 
 [source]
 {_source_text(answers.profile)}
 
 [cache]
-# The folder of everything that is downloaded. Moving it is safe: change this line, too.
+# Where everything goes that is downloaded. If you move it, change this line.
 root = {_toml(root.as_posix() if not root.is_absolute() else str(root))}
 
 [tracked]
-# Files that list the tickers you follow, one per line: each gets a CSV of its own. All others are archived.
+# Lists of the tickers you follow, one per line: each gets a CSV of its own.
 lists = [{_toml(listed)}]
 
 [run]
@@ -229,7 +232,7 @@ lists = [{_toml(listed)}]
 # datasets = ["stocks-day"]
 
 [fallback]
-# Ask Yahoo for what Massive does not have, and for splits and dividends.
+# Ask Yahoo for splits, dividends, and rows that Massive does not have.
 # enabled = true
 """
 
@@ -237,11 +240,12 @@ lists = [{_toml(listed)}]
 def _source_text(profile: str | None) -> str:
     if profile is None:
         return (
-            "# The S3 keys of your Massive dashboard come from the environment: MASSIVE_S3_ACCESS_KEY and\n"
-            "# MASSIVE_S3_SECRET_KEY. They never belong here."
+            "# The S3 keys of your Massive dashboard come from the environment, as\n"
+            "# MASSIVE_S3_ACCESS_KEY and MASSIVE_S3_SECRET_KEY. They never belong here."
         )
     return (
-        "# The section of ~/.aws/credentials with the S3 keys of your Massive dashboard. They never belong here.\n"
+        "# The section of ~/.aws/credentials with the S3 keys of your Massive\n"
+        "# dashboard. They never belong here.\n"
         f"profile = {_toml(profile)}"
     )
 
