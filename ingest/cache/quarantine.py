@@ -4,7 +4,7 @@ How they are kept is known here alone: who keeps, reads, lists or drops one call
 """
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ingest.cache.cache import Cache, Layout
@@ -13,6 +13,9 @@ from ingest.files import durable, opening
 from ingest.files.hashing import md5_of, sha256_of
 from ingest.market.datasets import is_part_name, part_name
 from ingest.sources.base import Body, looks_like_md5
+
+_ASIDE = ".damaged-"
+"""What follows the name of a file that a repair has put aside; then comes the time."""
 
 
 def file_of(layout: Layout, session: date) -> Path:
@@ -58,6 +61,27 @@ def body_of(layout: Layout, one: QuarantinedFile, large: int) -> Body:
         if opening.size(path) >= large:
             return Body(b"", one.etag, modified, is_md5, path)
         return Body(opening.read(path), one.etag, modified, is_md5)
+
+
+def put_aside(layout: Layout, session: date) -> str | None:
+    """Rename the damaged bytes of a refused file, which is refused no more; returns their new name, if they are there.
+
+    Raises CacheError.
+    """
+    path = file_of(layout, session)
+    with durable.translated("look at", path):
+        if not opening.is_file(path):
+            return None
+    aside = path.with_name(f"{path.name}{_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    durable.move(path, aside)
+    durable.sync_folder(path.parent)
+    return aside.name
+
+
+def names_aside(layout: Layout) -> list[str]:
+    """Names of the damaged files that repairs have put aside. Raises CacheError."""
+    with durable.translated("look into", layout.quarantine):
+        return opening.names(layout.quarantine, f"*.csv.gz{_ASIDE}*")
 
 
 def kept_names(layout: Layout) -> list[str]:

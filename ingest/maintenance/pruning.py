@@ -116,7 +116,7 @@ def _remove(cache: Cache, one: Prunable) -> None:
         case "quarantine":
             refused = [one.session for one in cache.manifest.replacements.in_quarantine()]
             cache.manifest.replacements.release(refused)
-            quarantine.remove_kept(cache, quarantine.kept_names(cache))
+            quarantine.remove_kept(cache, _refused(cache))
         case "spool":
             for path in spool.partial_downloads(cache.downloads):
                 spool.discard(path)
@@ -129,12 +129,16 @@ def _found(cache: Cache, settings: Settings, names: Collection[str], wanted: Wan
     if wanted.untracked or wanted.is_empty:
         found += _untracked(cache, names)
     if wanted.quarantine or wanted.is_empty:
-        kept = quarantine.kept_names(cache)
+        kept = _refused(cache)
         found.append(_of(cache, "quarantine", [cache.quarantine / name for name in kept], map(session_of, kept)))
     if wanted.spool or wanted.is_empty:
         paths = spool.partial_downloads(cache.downloads)
         found.append(_of(cache, "spool", paths, map(spool.session_at, paths)))
     return [one for one in found if not one.is_empty]
+
+
+def _refused(cache: Cache) -> list[str]:
+    return [*quarantine.kept_names(cache), *quarantine.names_aside(cache)]
 
 
 def _of(cache: Cache, kind: Kind, paths: Sequence[Path], sessions: Iterable[date | None]) -> Prunable:

@@ -151,7 +151,10 @@ class _Mending:
         """Forget refused files that are gone or damaged; returns their sessions."""
         gone = {one.session for one in found.broken if one.session and one.about == "quarantine"}
         self._manifest.replacements.release(gone)
-        self._each(sorted(gone), "its file in quarantine is gone or damaged; it will be downloaded again")
+        for session in sorted(gone):
+            aside = quarantine.put_aside(self._cache, session)
+            how = f"is damaged, and its bytes are kept as {aside}" if aside else "is gone"
+            self._say(f"{session}: its file in quarantine {how}; it will be downloaded again")
         return frozenset(gone)
 
     def _csvs(self, found: Verified) -> None:

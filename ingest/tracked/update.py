@@ -10,6 +10,7 @@ from datetime import date
 from ingest import events
 from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
+from ingest.files import durable
 from ingest.finding import Finding
 from ingest.settings import Settings
 from ingest.tracked import expand
@@ -29,6 +30,7 @@ def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say
         if isinstance(event, events.Notice):
             say(event.message)
 
+    durable.make_folder(cache.csvs.path)
     cache.csvs.sweep()
     followed = expand.follow(cache, names)
     bring_csvs_up_to_date(cache, settings.fallback.into_csv, heard)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import date
 
 import pytest
@@ -179,3 +180,10 @@ def test_a_pattern_for_all_is_asked_about_although_nothing_is_stored(tmp_path):
     done = track(empty, "add", "*")
     assert (done.code, (tmp_path / "stocks.txt").exists()) == (2, False)
     assert "* matches every ticker" in done.err
+
+
+def test_a_cache_whose_folder_is_gone_names_the_missing_part(place):
+    shutil.rmtree(place.tracked)
+    done = track(place, "add", "TRUE")
+    assert done.code == 5
+    assert f"{DAYS[0]}.csv.gz" in done.err

@@ -169,13 +169,28 @@ def test_files_that_say_nothing_of_themselves_stay(place):
     assert place.part(DAYS[0].replace(year=2020)).read_bytes() == b"mine"
 
 
+def test_a_refused_file_that_is_damaged_is_kept_aside_and_is_no_orphan(place, server):
+    server.put(key(DAYS[2]), b"nonsense")
+    place.run(*SPAN)
+    server.put(key(DAYS[2]), packed_day(DAYS[2]))
+    (place.root / "quarantine" / f"{DAYS[2]}.csv.gz").write_bytes(b"another")
+    code, deeds, _ = repaired(place)
+    (aside,) = (place.root / "quarantine").iterdir()
+    assert aside.read_bytes() == b"another"
+    told = f"its file in quarantine is damaged, and its bytes are kept as {aside.name}; it will be downloaded again"
+    assert (code, deeds[0]) == (0, f"{DAYS[2]}: {told}")
+    assert verify(place.settings(), deep=True).problems == ()
+    assert place.here("prune", "--quarantine", "--yes").code == 0
+    assert not aside.exists()
+
+
 def test_a_refused_file_that_is_gone_is_fetched_again(place, server, whole):
     server.put(key(DAYS[2]), b"nonsense")
     place.run(*SPAN)
     server.put(key(DAYS[2]), packed_day(DAYS[2]))
     (place.root / "quarantine" / f"{DAYS[2]}.csv.gz").unlink()
     code, deeds, _ = repaired(place)
-    assert (code, deeds[0]) == (0, f"{DAYS[2]}: its file in quarantine is gone or damaged; it will be downloaded again")
+    assert (code, deeds[0]) == (0, f"{DAYS[2]}: its file in quarantine is gone; it will be downloaded again")
     assert verify(place.settings(), deep=True).problems == ()
     assert place.query("SELECT * FROM quarantine") == []
     assert {name: data for name, data in place.tiers().items() if "sessions" not in name} == {
