@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from recipes_kit import DAYS
+from recipes_kit import DAYS, SECURITIES, SPLIT
 
 import ingest
 
@@ -72,17 +72,20 @@ def test_zipline_ingests_tickers_with_dots_and_holes_and_pays_dividends(recipe, 
     bundle = bundles.load("massive")
     assets = {asset.symbol: asset for asset in bundle.asset_finder.retrieve_all(bundle.asset_finder.sids)}
     assert sorted(assets) == ["AAPL", "BRK-B", "MSFT"]
-    last = names["result"].index[-1].tz_localize(None).normalize()
-    prices = ingest.get_smart_data("AAPL", "1y", data_source="massive", auto_adjust=False, actions=True)
-    prices = prices.tz_localize(None)
-    paid = bundle.adjustment_reader.unpack_db_to_component_dfs(convert_dates=True)["dividend_payouts"]
-    paid = paid[paid["sid"] == assets["AAPL"].sid].sort_values("ex_date")
-    assert paid["amount"].tolist() == pytest.approx(prices["Dividends"][prices["Dividends"] > 0].tolist())
-    got = bundle.equity_daily_bar_reader.get_value(assets["AAPL"], last, "close")
-    assert got == pytest.approx(prices["Close"][last], abs=0.001)
+    adjustments = bundle.adjustment_reader.unpack_db_to_component_dfs(convert_dates=True)
+    paid, splits = (
+        frame[frame["sid"] == assets["AAPL"].sid] for frame in map(adjustments.get, ("dividend_payouts", "splits"))
+    )
+    assert dict(zip(paid["ex_date"].dt.date, paid["amount"], strict=True)) == SECURITIES["AAPL"].dividends
+    assert dict(zip(splits["effective_date"].dt.date, splits["ratio"], strict=True)) == {SPLIT: 0.25}
+    raw = ingest.history("AAPL")
+    reader = bundle.equity_daily_bar_reader
+    got = [reader.get_value(assets["AAPL"], pd.Timestamp(day), "close") for day in DAYS]
+    assert got == pytest.approx(raw["close"].to_list(), abs=0.001)
+    assert [reader.get_value(assets["BRK-B"], pd.Timestamp(day), "volume") for day in DAYS[200:202]] == [0, 0]
     result = names["result"]
-    assert len(result) == len(names["frame"])
-    assert result["portfolio_value"].iloc[-1] != 100_000
+    assert len(result) == len(DAYS)
+    assert 90_000 < result["portfolio_value"].iloc[-1] != 100_000  # the split is no loss
 
 
 @pytest.mark.recipe_of("vectorbt")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -65,6 +66,8 @@ def test_excel_files_have_the_rows(recipe):
     closes = names["closes"]
     assert list(header) == closes.columns
     assert [row[header.index("close")] for row in rows] == pytest.approx(closes["close"].to_list(), rel=1e-12)
+    (wide,) = Path("files").glob("*.csv")
+    assert wide.read_text().splitlines()[0] == "date,AAPL,BRK.B,MSFT,SPY"
 
 
 @pytest.mark.recipe_of("dlt")
