@@ -26,8 +26,9 @@ def main() -> None:
 
 def _command() -> int:
     try:
-        from ingest.cli.app import app  # here, where Ctrl-C causes no traceback
+        from ingest.cli.app import app, completing  # here, where Ctrl-C causes no traceback
 
+        completing.read_bash_words()
         app()
     except IngestError as error:
         from ingest.cli.rendering.records import is_asked

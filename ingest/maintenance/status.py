@@ -163,8 +163,10 @@ def findings(
 ) -> list[tuple[date, Finding]]:
     """Findings on the sessions from `start` to `end`, both inclusive, by session and kind.
 
-    Raises UsageError for an unknown kind and if the window is reversed, and CacheError.
+    A kind may be written without its apostrophe, which a shell takes for a quotation mark. Raises UsageError for an
+    unknown kind and if the window is reversed, and CacheError.
     """
+    kind = kind and next((one for one in KINDS if one.replace("'", "") == kind.replace("'", "")), kind)
     if kind is not None and kind not in KINDS:
         raise UsageError(_no_kind(kind))
     first, last = span(start, end)

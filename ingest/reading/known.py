@@ -15,7 +15,7 @@ from ingest.hints import Message, Option, call
 from ingest.market.calendars import today
 from ingest.market.catalogue import of_ticker
 from ingest.market.datasets import Dataset
-from ingest.market.patterns import covered, patterns_in, some, written
+from ingest.market.patterns import covered, is_pattern, patterns_in, some, written
 from ingest.market.windows import why_empty
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.tracked.expand import found_in
@@ -103,10 +103,19 @@ def meant_by(cache: Cache, name: str, among: Collection[str]) -> str:
 
 def known(cache: Cache) -> frozenset[str]:
     """Tickers of the newest stored session, those that have a CSV, and those known from Yahoo."""
-    manifest = cache.manifest
-    with_csv = {ticker for ticker, row in manifest.csvs.states().items() if row.rows}
-    newest = _in_parts(cache, manifest.sessions.committed()[-1:], _EVERYTHING)
-    return newest | with_csv | manifest.yahoo.tickers()
+    return _in_parts(cache, cache.manifest.sessions.committed()[-1:], _EVERYTHING) | _prominent(cache)
+
+
+def beginning(cache: Cache, text: str) -> frozenset[str]:
+    """Known tickers that begin with a text, cheaply: without a text only those that have a CSV, or rows from Yahoo."""
+    pattern = frozenset([f"{text}*"]) if text and not is_pattern(text) else frozenset[str]()
+    newest = _in_parts(cache, cache.manifest.sessions.committed()[-1:] if pattern else (), pattern)
+    return newest | {ticker for ticker in _prominent(cache) if ticker.startswith(text)}
+
+
+def _prominent(cache: Cache) -> frozenset[str]:
+    with_csv = {ticker for ticker, row in cache.manifest.csvs.states().items() if row.rows}
+    return cache.manifest.yahoo.tickers() | with_csv
 
 
 def _in_parts(cache: Cache, days: Collection[date], patterns: frozenset[str]) -> frozenset[str]:

@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ingest.cli.app import completing
+
 WINDOW, STORED, LIMITS, OUTPUT, PRUNED = "Window", "What is stored", "Limits", "Output", "What is removed"
 """Panels of --help."""
+
+INTERVALS = ("1m", "2m", "5m", "15m", "30m", "1h", "90m", "1d", "1wk", "1mo")
 
 
 def datasets_beginning(incomplete: str) -> Iterator[tuple[str, str]]:
@@ -72,28 +76,48 @@ AllPermitted = Annotated[
         "--all-permitted", rich_help_panel=WINDOW, help="All that your subscription allows, in place of --months."
     ),
 ]
-Tickers = Annotated[list[str], typer.Argument(metavar="TICKER…", help="Tickers, as the vendor spells them.")]
+Tickers = Annotated[
+    list[str],
+    typer.Argument(metavar="TICKER…", autocompletion=completing.tickers, help="Tickers, as the vendor spells them."),
+]
 ListFile = Annotated[
     Path | None,
     typer.Option("--list", metavar="FILE", help="The list to change. (default: the first that is set)"),
 ]
-Adjusted = Annotated[str, typer.Option("--adjust", metavar="none|splits|all", help="What prices are adjusted for.")]
+Adjusted = Annotated[
+    str,
+    typer.Option(
+        "--adjust",
+        metavar="none|splits|all",
+        autocompletion=completing.words_of(("none", "splits", "all")),
+        help="What prices are adjusted for.",
+    ),
+]
 Interval = Annotated[
     str | None,
     typer.Option(
         "--interval",
         "-i",
-        metavar="1m|2m|5m|15m|30m|1h|90m|1d|1wk|1mo",
+        metavar="|".join(INTERVALS),
+        autocompletion=completing.words_of(INTERVALS),
         help="Time that a row covers; less than a day is built from minutes. (default: 1d, or that of --dataset)",
     ),
 ]
 Prepost = Annotated[bool, typer.Option("--prepost", help="Include bars before and after regular hours.")]
 AcrossSeams = Annotated[bool, typer.Option("--across-seams", help="Adjust across a gap of months, as for one company.")]
 Sessions = Annotated[
-    list[datetime], typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION…", help="Dates, YYYY-MM-DD.")
+    list[datetime],
+    typer.Argument(
+        formats=["%Y-%m-%d"], metavar="SESSION…", autocompletion=completing.refused, help="Dates, YYYY-MM-DD."
+    ),
 ]
 SomeSessions = Annotated[
     list[datetime] | None,
-    typer.Argument(formats=["%Y-%m-%d"], metavar="[SESSION…]", help="Dates, YYYY-MM-DD. (default: all)"),
+    typer.Argument(
+        formats=["%Y-%m-%d"],
+        metavar="[SESSION…]",
+        autocompletion=completing.refused,
+        help="Dates, YYYY-MM-DD. (default: all)",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON for programs.")]

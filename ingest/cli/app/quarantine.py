@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli.app.completing import refused
 from ingest.cli.app.options import OUTPUT, Config, Dataset, Datasets, Json, Sessions, SomeSessions
 from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
@@ -37,7 +38,10 @@ def quarantine_list(
 
 @quarantine_app.command("show")
 def quarantine_show(
-    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION", help="Its date, YYYY-MM-DD.")],
+    session: Annotated[
+        datetime,
+        typer.Argument(formats=["%Y-%m-%d"], metavar="SESSION", autocompletion=refused, help="Its date, YYYY-MM-DD."),
+    ],
     dataset: Dataset = None,
     json: Json = False,
     config: Config = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from ingest.cli.app import completing
 from ingest.cli.app.options import (
     OUTPUT,
     WINDOW,
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 
 @app.command()
 def show(
-    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As the vendor spells it: AAPL, BRK.B, BACpL.")],
+    ticker: Annotated[
+        str,
+        typer.Argument(
+            metavar="TICKER",
+            autocompletion=completing.tickers,
+            help="As the vendor spells it: AAPL, BRK.B, BACpL.",
+        ),
+    ],
     dataset: DatasetOfTicker = None,
     period: Annotated[
         str | None,
@@ -38,6 +46,7 @@ def show(
             "--period",
             "-p",
             metavar="PERIOD",
+            autocompletion=completing.words_of(completing.PERIODS),
             rich_help_panel=WINDOW,
             help="Back from today: 5d, 2wk, 6mo, 1y, ytd, max, or another number. (default: 6mo; within days 5d; in "
             "weeks or months 2y)",
@@ -125,17 +134,29 @@ def export(
     ],
     tickers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TICKER…]", help="Tickers, as the vendor spells them, or patterns: O:SPY, X:*-USD."),
+        typer.Argument(
+            metavar="[TICKER…]",
+            autocompletion=completing.tickers,
+            help="Tickers, as the vendor spells them, or patterns: O:SPY, X:*-USD.",
+        ),
     ] = None,
     tracked: Annotated[bool, typer.Option("--tracked", help="All tickers and patterns on your lists.")] = False,
     dataset: DatasetOfTicker = None,
     kind: Annotated[
-        str, typer.Option("--format", metavar="csv|parquet", rich_help_panel=OUTPUT, help="The kind of file.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="csv|parquet",
+            autocompletion=completing.words_of(("csv", "parquet")),
+            rich_help_panel=OUTPUT,
+            help="The kind of file.",
+        ),
     ] = "csv",
     shape: Annotated[
         str,
         typer.Option(
             metavar="files|long|wide",
+            autocompletion=completing.words_of(("files", "long", "wide")),
             rich_help_panel=OUTPUT,
             help="One file a ticker; one file with all rows; or one with a column a ticker, of closes or --columns.",
         ),

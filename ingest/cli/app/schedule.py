@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli.app import completing
 from ingest.cli.app.options import Config, Datasets, Json
 from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
@@ -18,7 +19,11 @@ app.add_typer(schedule_app, name="schedule")
 
 Kind = Annotated[
     str | None,
-    typer.Option(metavar="systemd|launchd|windows|cron", help="How to schedule. (default: as the platform has it)"),
+    typer.Option(
+        metavar="systemd|launchd|windows|cron",
+        autocompletion=completing.words_of(("systemd", "launchd", "windows", "cron")),
+        help="How to schedule. (default: as the platform has it)",
+    ),
 ]
 Time = Annotated[str, typer.Option(metavar="HH:MM", help="When to begin, in UTC.")]
 Wait = Annotated[str, typer.Option(metavar="TIME", help="How long the run waits for the newest file: 90m, 6h, 1d.")]

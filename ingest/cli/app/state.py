@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli.app import completing
 from ingest.cli.app.options import OUTPUT, PRUNED, Config, Datasets, End, First, Json
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
@@ -36,7 +37,9 @@ def status(
 @app.command()
 def corrections(
     dataset: Datasets = None,
-    ticker: Annotated[str | None, typer.Option(metavar="TICKER", help="Only this ticker.")] = None,
+    ticker: Annotated[
+        str | None, typer.Option(metavar="TICKER", autocompletion=completing.tickers, help="Only this ticker.")
+    ] = None,
     start: First = None,
     end: End = None,
     json: Annotated[
@@ -57,7 +60,10 @@ def corrections(
 @app.command()
 def findings(
     dataset: Datasets = None,
-    kind: Annotated[str | None, typer.Option(metavar="KIND", help='Only this kind, such as "low above high".')] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", autocompletion=completing.kinds, help='Only this kind, such as "low above high".'),
+    ] = None,
     start: First = None,
     end: End = None,
     json: Annotated[

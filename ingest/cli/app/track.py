@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli.app import completing
 from ingest.cli.app.options import Config, DatasetOfTicker, Datasets, Json, ListFile, Tickers
 from ingest.cli.app.root import app, takes_config
 from ingest.cli.helping import Program
@@ -32,7 +33,12 @@ def track_add(
 
 @track_app.command("remove")
 def track_remove(
-    tickers: Tickers,
+    tickers: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TICKER…", autocompletion=completing.followed, help="Tickers and patterns, as the list has them."
+        ),
+    ],
     dataset: DatasetOfTicker = None,
     list_file: ListFile = None,
     delete: Annotated[
