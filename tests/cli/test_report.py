@@ -102,7 +102,7 @@ def test_each_day_says_why(page):
 
 
 def test_the_vendors_changes_have_old_and_new_values(page):
-    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr[^>]*>(.*?)</tr>", page, re.DOTALL)]
     changes = [row[:5] for row in rows if row and row[0] == str(CORRECTED) and "AAPL" in row]
     assert [str(CORRECTED), "AAPL", "open", "101", "77"] in changes
     assert len(changes) == 4

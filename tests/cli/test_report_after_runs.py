@@ -1,5 +1,6 @@
 """`[report] path`: each run replaces the report when it has ended; what goes wrong with it is a warning."""
 
+import json
 import os
 import re
 from datetime import date
@@ -10,6 +11,7 @@ from pipeline_kit import Place, trading_days
 
 from ingest.cache import lock
 from ingest.cli.report import making, page
+from ingest.files import durable
 
 DAYS = trading_days(date(2025, 3, 3), 3)
 RUN = ("run", "--quiet", "--start", DAYS[0], "--end", DAYS[-1])
@@ -76,8 +78,10 @@ def test_a_file_of_something_else_stays(place, tmp_path):
     assert "is no page of ingest, and stays as it is" in done.err
     assert (tmp_path / "stocks.txt").read_text() == "AAPL\n"
     assert place.here("report", "--out", "stocks.txt").code == 2
-    os.mkfifo(tmp_path / "pipe")
-    assert "pipe: it is" in place.here("report", "--out", "pipe").err
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        assert "pipe: it is" in place.here("report", "--out", "pipe").err
+    assert place.here("show", "AAPL", "--html", "stocks.txt").code == 2
 
 
 def test_another_run_in_progress_and_a_dry_run_leave_it(place, file):
@@ -97,3 +101,26 @@ def test_a_report_beside_a_run_says_who_holds_the_cache(place, file):
     with lock.hold(place.root):
         assert place.here("report", "--out", file).code == 0
     assert "in use: " in file.read_text("utf-8")
+
+
+def test_what_a_killed_report_left_is_removed_later(place, file):
+    file.parent.mkdir()
+    old, new = durable.another(file), durable.another(file)
+    for left in (old, new):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert place.here("report", "--out", file).code == 0
+    assert {path.name for path in file.parent.iterdir()} == {file.name, new.name}
+
+
+def test_check_says_whether_it_can_be_written(place, tmp_path, file):
+    def said(path):
+        told = place.here("check", "--json", INGEST_REPORT__PATH=str(path))
+        (one,) = (line for line in map(json.loads, told.out.splitlines()) if line.get("name") == "report")
+        return one["passed"], one["found"]
+
+    assert said(file) == (True, f"each run replaces {file}")
+    assert said(tmp_path) == (False, f"{tmp_path} is a folder: name the file to write")
+    with patch.object(making, "find_spec", return_value=None):
+        assert said(file) == (False, "the report needs Jinja2: `pip install 'ingest[report]'`")
+    assert '"report"' not in place.here("check", "--json").out

@@ -1,5 +1,9 @@
-"""Where a page goes: its file is replaced whole, or stays as it was."""
+"""Where a page goes: its file is replaced whole, or stays as it was.
 
+A kill leaves a temporary file beside it, as `files.durable` says; the next page there removes it after an hour.
+"""
+
+import time
 from pathlib import Path
 from typing import Final
 
@@ -11,17 +15,28 @@ _MARK: Final = b'<meta name="generator" content="ingest">'
 _HEAD: Final = 1000
 """Bytes of a page in which its mark stands."""
 
+_LEFT_S: Final = 3600
+"""Seconds after which nobody is still writing a temporary file."""
 
-def put(path: Path, page: bytes) -> Path:
-    """Write a page, with its folder if that is missing; returns its absolute path. Raises UsageError, CacheError."""
+
+def page_place(path: Path) -> Path:
+    """The absolute path of a page. Raises UsageError for a folder or another program's file, CacheError."""
     absolute = path.expanduser().absolute()
     if absolute.is_dir():
         raise UsageError(f"{printable(str(path))} is a folder: name the file to write")
     if not _is_ours(absolute):
         raise UsageError(f"{printable(str(path))} is no page of ingest, and stays as it is: name another file")
-    durable.make_folder(absolute.parent)
-    durable.replace(absolute, page)
     return absolute
+
+
+def put(place: Path, page: bytes) -> None:
+    """Write a page, with its folder if that is missing. Raises CacheError."""
+    durable.make_folder(place.parent)
+    durable.replace(place, page)
+    for left in durable.staged(place):
+        state = opening.state(left)
+        if state and time.time() - state.st_mtime > _LEFT_S:
+            durable.remove(left)
 
 
 def _is_ours(path: Path) -> bool:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ingest.cli.rendering.hints import told
 from ingest.cli.report.charts import charts
 from ingest.cli.report.datasets import collected
-from ingest.cli.report.file import put
-from ingest.cli.report.page import page
-from ingest.errors import IngestError
+from ingest.cli.report.file import page_place, put
+from ingest.cli.report.page import MISSING, page
+from ingest.errors import IngestError, UsageError, printable
+from ingest.maintenance.check import Check
 from ingest.maintenance.status import asked_or_held
 from ingest.settings import Settings
 
@@ -25,9 +27,10 @@ class Made:
 
 def make_report(chosen: Settings, datasets: Sequence[str], path: Path) -> Made:
     """Write the report about these datasets, or about all. Raises UsageError, CacheError."""
-    kinds = asked_or_held(datasets, chosen)
+    place, kinds = page_place(path), asked_or_held(datasets, chosen)
     text = page(chosen, [collected(chosen, dataset) for dataset in kinds], charts(chosen, kinds))
-    return Made(text, put(path, text), len(kinds))
+    put(place, text)
+    return Made(text, place, len(kinds))
 
 
 def renewed(chosen: Settings) -> str:
@@ -39,3 +42,14 @@ def renewed(chosen: Settings) -> str:
     except Exception as error:  # the run has ended: nothing in its report may change how
         return f"the report was not written: {type(error).__name__}: {error}"
     return ""
+
+
+def check_report(path: str) -> Check:
+    """What `ingest check` says of [report] path: whether a run can replace it."""
+    try:
+        place = page_place(Path(path))
+        if find_spec("jinja2") is None:
+            raise UsageError(MISSING)
+    except IngestError as error:
+        return Check("report", False, told(error), "see [report]", needed=False)
+    return Check("report", True, f"each run replaces {printable(str(place))}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent
 _LIBRARY: Final = "vendor/lightweight-charts.standalone.production.js"
-_MISSING: Final = "the report needs Jinja2: `pip install 'ingest[report]'`"
+MISSING: Final = "the report needs Jinja2: `pip install 'ingest[report]'`"
 _RUNS: Final = 20
 _YEAR: Final = 252
 """Bars of a chart that are shown first: a year of sessions."""
@@ -179,7 +179,7 @@ def _environment() -> "Environment":
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
-        raise UsageError(_MISSING) from error
+        raise UsageError(MISSING) from error
     made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,

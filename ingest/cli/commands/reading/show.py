@@ -17,7 +17,7 @@ from ingest.cli.places import agree_on_place
 from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted
-from ingest.cli.report.file import put, written
+from ingest.cli.report.file import page_place, put, written
 from ingest.cli.report.page import chart_page
 from ingest.cli.warnings import warnings_told
 from ingest.errors import ActionsUnknown, NotFound, UsageError, warn
@@ -114,7 +114,7 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
     """Show a ticker; returns the exit code. Raises IngestError."""
     if sum((look.csv, look.json, look.html is not None)) > 1:
         raise UsageError("--csv, --json and --html exclude each other")
-    chosen = settings.load(config)
+    chosen, place = settings.load(config), page_place(look.html) if look.html else None
     if wish.fetch and wish.data_source == "massive":
         agree_on_place(chosen, asks=not (look.csv or look.json))
     with warnings_told(look.json):
@@ -124,10 +124,11 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
         sys.stdout.write(rows.select(_written(rows)).write_csv(datetime_format=_ISO))
     elif look.json:
         print_records("prices", [_told(wish, found)])
-    elif look.html:
+    elif place:
         about = f"{_extent(wish, found)}; {_prices(wish, found)}"
         page = chart_page(rows, wish.ticker, about)
-        sys.stdout.write(written(put(look.html, page), page))
+        put(place, page)
+        sys.stdout.write(written(place, page))
     else:
         _show(wish, look, found)
     return 0

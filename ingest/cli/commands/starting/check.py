@@ -36,6 +36,10 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool, n
 
     anyio.run(partial(check, chosen, report, datasets_asked(datasets, chosen)))
     report(_notify(chosen, notify))
+    if chosen.report.path:
+        from ingest.cli.report.making import check_report
+
+        report(check_report(chosen.report.path))
     return 0 if all(one.passed or not one.needed for one in found) else NOT_READY
 
 
