@@ -1,4 +1,4 @@
-"""What is odd about a session's file. Findings are stored and reported; the rows themselves stay unchanged."""
+"""What is odd about a session's file. Findings are stored and reported; the rows that are stored stay unchanged."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

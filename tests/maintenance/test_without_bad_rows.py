@@ -75,6 +75,17 @@ def test_the_rest_is_stored_and_the_bad_rows_are_kept_and_a_finding(place):
     assert verify(place.settings(), deep=True).problems == ()
 
 
+def test_findings_say_that_rows_were_left_out_and_where_they_are(place):
+    told = place.here("findings").out
+    assert "stored as published: nothing was left out or changed." in told
+    place.here(*ACCEPT, DAY)
+    told = place.here("findings").out
+    assert "All other rows are stored as published; `ingest quarantine show SESSION` prints those left out." in told
+    assert finding.UNSORTED not in told
+    narrow = place.here("findings", "--kind", finding.OTHER_DATE).out
+    assert narrow.endswith("The rows are stored as published.\n")
+
+
 def test_runs_end_with_0_afterwards_whatever_they_download_again(place):
     place.here(*ACCEPT, DAY, OTHER)
     again = place.run(*SPAN)

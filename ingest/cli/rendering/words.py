@@ -213,8 +213,9 @@ def warning(event: events.Event) -> str | None:
             one = f"{session}{dataset_flag(dataset)}"
             way = f"`ingest quarantine show {one}` shows more, `ingest quarantine accept {one}` applies it"
             return f"{session} was republished and quarantined: {reason}; its bytes are in {path}. {way}"
-        case events.Quarantined(session=session, reason=reason, path=path):
-            return f"{session} is unreadable and was quarantined: {reason}; its bytes are in {path}"
+        case events.Quarantined(session=session, reason=reason, path=path, dataset=dataset):
+            way = f"`ingest quarantine show {session}{dataset_flag(dataset)}` shows more"
+            return f"{session} is unreadable and was quarantined: {reason}; its bytes are in {path}. {way}"
         case events.ConcurrencyChanged(limit=limit, cause=cause):
             return f"downloads at once: {limit} ({cause})"
     return None

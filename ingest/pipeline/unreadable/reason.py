@@ -12,7 +12,7 @@ from ingest.cache.parts import members
 from ingest.errors import UnreadableFile, printable
 from ingest.files import durable, opening
 from ingest.market.datasets import Dataset
-from ingest.pipeline.body import SessionText, pieces_of
+from ingest.pipeline.body import SessionText, cost_of, pieces_of
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
 from ingest.splitting.placing import Misplaced
@@ -87,7 +87,10 @@ class RefusedText:
             ReadableRows(rows.pieces, self.dataset).left_out()[0].count
         ):  # a quote that opened in one row and closed in another
             raise UnreadableFile("its bad rows cannot be told apart from the others")
-        return SessionText(None, rows.pieces, findings=(left_out,) if left_out.count else ())
+        most, found = self.tuning.at_once, (left_out,) if left_out.count else ()
+        cost = cost_of(rows.pieces(), most)
+        whole = b"".join(rows.pieces()) if cost <= most else None
+        return SessionText(whole, rows.pieces, cost if whole else 0, findings=found)
 
     def _torn(self) -> UnreadableFile | None:
         """Why the file cannot be unpacked to its end."""

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from ingest import settings
 from ingest.cli.rendering.answers import Answers
+from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading
 from ingest.cli.warnings import warnings_told
 from ingest.errors import warn
-from ingest.finding import Finding
+from ingest.finding import LEFT_OUT, Finding
 from ingest.maintenance.absence import why_nothing
 from ingest.maintenance.status import asked_or_held, findings
+from ingest.market.datasets import Dataset
 
 _SHOWN = 200
 _NAMED = 5
@@ -34,11 +36,13 @@ def findings_command(
             of = {"dataset": dataset.name}
             print_records("finding", (of | {"date": session} | fields_of(one) for session, one in found))
         else:
-            _show(Answers(), heading(dataset, kinds), found)
+            _show(Answers(), heading(dataset, kinds), dataset, found, is_all=kind is None)
     return 0
 
 
-def _show(console: Answers, heading: str, found: Sequence[tuple[date, Finding]]) -> None:
+def _show(
+    console: Answers, heading: str, dataset: Dataset, found: Sequence[tuple[date, Finding]], is_all: bool
+) -> None:
     if heading:
         console.print(heading)
     if not found:
@@ -52,4 +56,10 @@ def _show(console: Answers, heading: str, found: Sequence[tuple[date, Finding]])
         console.print(f"the last {_SHOWN} of {len(found):,} (--json has all)")
     for kind, count in Counter(one.kind for _, one in found).most_common():
         console.print(f"{kind}: {counted(count, 'session')}")
-    console.print("The rows are stored as published: nothing was left out or changed.")
+    if any(one.kind == LEFT_OUT for _, one in found):
+        flag = dataset_flag(dataset.short)
+        console.print(
+            f"All other rows are stored as published; `ingest quarantine show SESSION{flag}` prints those left out."
+        )
+    else:
+        console.print("The rows are stored as published" + (": nothing was left out or changed." if is_all else "."))
