@@ -8,6 +8,7 @@ from typing import Literal
 
 from ingest.finding import Finding
 from ingest.hints import Hint
+from ingest.notebook import in_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +278,11 @@ class Finished:
     yahoo_rows: int
     findings: Mapping[str, int]
     damaged: int = 0
+
+    def _repr_html_(self) -> str:
+        """A table, for a notebook."""
+        return in_html(self)
+
     dismissed: int = 0
 
 

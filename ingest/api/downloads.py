@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import overload
 
 from ingest import events, settings
+from ingest.api.progress import reported
 from ingest.errors import UsageError
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.market.patterns import meant
@@ -33,6 +34,7 @@ def run(
     wait: str | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> events.Finished: ...
 
 
@@ -53,6 +55,7 @@ def run(
     wait: str | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> Sequence[events.Finished]: ...
 
 
@@ -72,6 +75,7 @@ def run(
     wait: str | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> events.Finished | Sequence[events.Finished]:
     """Download what is new and update the cache, as `ingest run` does; returns the summary.
 
@@ -85,6 +89,10 @@ def run(
     `accept` applies republished files even if they remove more than a tenth of the rows. `wait` is a duration ("90m",
     "6h", "1d"): before the run, wait up to that long for the files of the newest sessions that are over. `on_event`
     gets each event.
+
+    A terminal or a notebook shows the progress, unless there is an `on_event` or `progress` is False; with `progress`
+    True it does beside `on_event`. A script whose stderr is a file or a pipe shows none. The logger "ingest" gets the
+    events at INFO, and warnings at WARNING.
 
     Works in a notebook. Raises IngestError, and whatever `on_event` raises: that ends the run like a kill.
     """
@@ -107,7 +115,8 @@ def run(
     if tickers is not None:
         tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
-    done = runs.run_sync(chosen, requests, on_event, seconds)
+    with reported(on_event, progress) as told:
+        done = runs.run_sync(chosen, requests, told, seconds)
     if done.failures:
         raise done.failures[0]
     return done.finished if datasets is not None else done.finished[0]

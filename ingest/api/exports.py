@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest import events, settings
+from ingest.api.progress import reported
 from ingest.settings import arguments
 from ingest.settings.arguments import parse_days, parse_file, parse_names
 
@@ -39,6 +40,7 @@ def export(
     prepost: bool = False,
     errors: "Errors" = "raise",
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> "tuple[Exported, ...]":
     """Write the stored rows of tickers into the folder `out`, as `ingest export` does.
 
@@ -89,4 +91,6 @@ def export(
     )
     chosen = settings.load(parse_file(config))
     query = complete(chosen, query, form, tracked)
-    return write_files(selected_rows(chosen, query, on_event), query, form, Path(out))
+    with reported(on_event, progress) as told:
+        rows = selected_rows(chosen, query, told)
+    return write_files(rows, query, form, Path(out))

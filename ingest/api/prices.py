@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ingest import events, settings
+from ingest.api.progress import reported
 from ingest.errors import UsageError
 from ingest.market.catalogue import bars_of, days_of, named, of_ticker
 from ingest.settings import arguments
@@ -33,6 +34,7 @@ def get_smart_data(
     prepost: bool = False,
     across_seams: bool = False,
     config: Path | str | None = None,
+    progress: bool | None = None,
 ) -> "pd.DataFrame":
     """Bars of one ticker for completed sessions, as `yfinance.Ticker(ticker).history` returns them.
 
@@ -61,6 +63,8 @@ def get_smart_data(
     Index `Datetime`, in New York (crypto: UTC, forex: London). Like Yahoo's they are adjusted only for splits, and `Adj
     Close` is the close. Days, weeks and months are built from minutes, too, if `dataset` names these ("stocks-minute"):
     from regular hours, or from all with `prepost`. They may lack the closing auction.
+
+    A download shows its progress on a terminal or in a notebook, unless `progress` is False (see `run`).
 
     Works in a notebook. Raises NotFound if there is no data, ActionsUnknown if prices cannot be adjusted, AcrossSeam,
     and other IngestErrors. Warns (IngestWarning) about missing sessions.
@@ -97,7 +101,8 @@ def get_smart_data(
         prepost=prepost,
         across_gaps=across_seams,
     )
-    bring(chosen, query)
+    with reported(events.ignore, progress) as told:
+        bring(chosen, query, told)
     return massive_frame(chosen, query)
 
 
@@ -116,6 +121,7 @@ def panel(
     prepost: bool = False,
     errors: "Errors" = "raise",
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> "pd.DataFrame":
     """Stored rows of many tickers side by side: dates × tickers, for one column or several.
 
@@ -129,9 +135,9 @@ def panel(
     are float64; what has no row is NaN, and so is every value of a ticker without data, which a warning names.
 
     Prices are in dollars as traded or, with `adjust` "splits" or "all", per share of today, and volume is in shares,
-    adjusted only for splits: `adjust`, `fetch`, `across_seams`, `errors` and `on_event` are as in `history`. `dataset`
-    names the market (by its day or minute bars); by default the tickers' prefixes decide. `interval` and `prepost` are
-    as in `export`. Needs no pyarrow. Raises and warns as `history`.
+    adjusted only for splits: `adjust`, `fetch`, `across_seams`, `errors`, `on_event` and `progress` are as in
+    `history`. `dataset` names the market (by its day or minute bars); by default the tickers' prefixes decide.
+    `interval` and `prepost` are as in `export`. Needs no pyarrow. Raises and warns as `history`.
     """
     from ingest.market.catalogue import interval_of
     from ingest.market.row_kinds import made_of
@@ -151,6 +157,7 @@ def panel(
         fetch=fetch,
         columns=names,
     )
-    rows = selected_rows(settings.load(parse_file(config)), query, on_event)
+    with reported(on_event, progress) as told:
+        rows = selected_rows(settings.load(parse_file(config)), query, told)
     found = panels(rows, query.tickers, made_of(query.interval))
     return found[names[0]] if isinstance(columns, str) else side_by_side(found)

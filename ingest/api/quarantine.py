@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from ingest import events, settings
+from ingest.api.progress import reported
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.maintenance import quarantine
 from ingest.maintenance.quarantine import Accepted
@@ -82,10 +83,12 @@ def retry(
     *,
     dataset: str = STOCKS_DAY.short,
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> events.Finished | None:
     """Download refused files again, of these sessions or all that are not dismissed, and apply what can be read now.
 
-    Returns the run's summary; None if there was nothing to download. Works in a notebook. Raises UsageError for a
+    Returns the run's summary; None if there was nothing to download. Works in a notebook. `on_event` and `progress` are
+    as in `ingest.run`. Raises UsageError for a
     session that is neither stored nor in quarantine, and what `ingest.run` raises.
     """
     chosen, kind = settings.load(parse_file(config)), named(dataset)
@@ -98,7 +101,8 @@ def retry(
         quarantine.settle(chosen, request, _silent)
         return None
     window = Window(min(wanted), max(wanted))
-    return runs.run_sync(chosen, [replace(request, window=window, only=wanted)], on_event).only()
+    with reported(on_event, progress) as told:
+        return runs.run_sync(chosen, [replace(request, window=window, only=wanted)], told).only()
 
 
 def _silent(message: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest import events, settings
+from ingest.api.progress import reported
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.settings import arguments
 from ingest.settings.arguments import parse_days, parse_file, parse_names
@@ -30,6 +31,7 @@ def history(
     *,
     errors: "Errors" = "raise",
     on_event: events.Sink = events.ignore,
+    progress: bool | None = None,
 ) -> "pl.DataFrame":
     """Stored rows of one or many tickers from `start` to `end`, both inclusive; by default all that are stored.
 
@@ -41,7 +43,8 @@ def history(
 
     Prices are in dollars as traded or, with `adjust` "splits" or "all", per share of today; volume is in shares,
     adjusted only for splits. Splits and dividends come from Yahoo, which is asked again if there may be newer ones
-    (never with `fetch=False`), one ticker after the other; `on_event` receives an `events.YahooAsked` for each.
+    (never with `fetch=False`), one ticker after the other; `on_event` receives an `events.YahooAsked` for each, and
+    `progress` is as in `run`.
     `across_seams` adjusts across a long gap, as one company (see AcrossSeam). `.to_pandas()` and `.to_arrow()` of the
     result need pyarrow (the extra `ingest[arrow]`).
 
@@ -59,7 +62,8 @@ def history(
     query = HistoryQuery(
         wanted, first, last, adjust=adjust, columns=names, fetch=fetch, across_gaps=across_seams, errors=errors
     )
-    return stored.history(settings.load(parse_file(config)), kept, query, on_event)
+    with reported(on_event, progress) as told:
+        return stored.history(settings.load(parse_file(config)), kept, query, told)
 
 
 def day(

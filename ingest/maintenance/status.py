@@ -19,6 +19,7 @@ from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.permission import Permission
 from ingest.market.windows import span
+from ingest.notebook import in_html
 from ingest.planning.request import datasets_asked
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
@@ -87,6 +88,10 @@ class Status:
     unknown_parts: int = 0
     not_whole: tuple[date, ...] = ()
     running: Holder | None = None
+
+    def _repr_html_(self) -> str:
+        """A table, for a notebook."""
+        return in_html(self)
 
 
 def status(settings: Settings, dataset: Dataset = STOCKS_DAY) -> Status:

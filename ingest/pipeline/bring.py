@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
 from ingest.errors import CacheLocked, IngestError, NotConfirmed, warn
-from ingest.events import ignore
+from ingest.events import Sink, ignore
 from ingest.hints import Call, call
 from ingest.market.calendars import Calendar
 from ingest.market.datasets import Dataset
@@ -24,10 +24,10 @@ _IMPATIENT = {"attempts": 3, "down_after_s": 15.0}
 """A caller who waits for a frame should not wait as long as a nightly job."""
 
 
-def bring(settings: Settings, query: Query) -> None:
+def bring(settings: Settings, query: Query, sink: Sink = ignore) -> None:
     """Download missing sessions into the cache, each daily file once; warn if that fails or would be a lot.
 
-    Nothing is downloaded for a query with `fetch=False`.
+    `sink` gets the events of the run. Nothing is downloaded for a query with `fetch=False`.
     """
     if not query.fetch:
         return
@@ -41,7 +41,7 @@ def bring(settings: Settings, query: Query) -> None:
         warn(f"{len(lacking):,} daily files are missing, {limit} allows", _hint(settings, query, lacking))
         return
     try:
-        _run(settings, query.dataset, lacking)
+        _run(settings, query.dataset, lacking, sink)
         if old_csvs:
             warn(old_csvs)
     except CacheLocked:
@@ -58,14 +58,14 @@ def _hint(settings: Settings, query: Query, lacking: Sequence[date]) -> Call:
     return call("run", "to download them", settings.run.datasets, dataset=query.dataset.short, **window)
 
 
-def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date]) -> None:
+def _run(settings: Settings, dataset: Dataset, lacking: Sequence[date], sink: Sink) -> None:
     from ingest.pipeline import run  # only here: a query that is missing nothing needs no run
 
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     request: Request = request_of(
         Flags(start=lacking[0], end=lacking[-1], confirmed=False, fallback=False), settings, ignore, dataset
     )
-    run.run_sync(quick, [request], ignore).only()
+    run.run_sync(quick, [request], sink).only()
 
 
 def _lacking(cache: Cache, query: Query) -> Sequence[date]:

@@ -23,6 +23,7 @@ code: int = again.exit_code if again else 0
 rows: int = sum(one.rows for one in ingest.export("AAPL", "files", format="parquet"))
 files = ingest.export([], "files", tracked=True, shape="wide", name="{column}", columns=["close"], overwrite=True)
 owner: str | None = files[0].ticker
+shown: pd.DataFrame = ingest.panel("AAPL", progress=False)
 
 unknown = ingest.nothing  # type: ignore[attr-defined]
 ingest.history(["AAPL"], adjust="everything")  # type: ignore[arg-type]
