@@ -68,7 +68,7 @@ def test_an_index_would_take_the_metadata(core_metadata):
     assert core_metadata.description == (ROOT / "README.md").read_text(encoding="utf-8")
     assert core_metadata.description_content_type.startswith("text/markdown")
     assert [one for one in core_metadata.classifiers if one not in trove_classifiers.classifiers] == []
-    assert (core_metadata.license_expression, core_metadata.author) == ("MIT", "The ingest developers")
+    assert (core_metadata.license_expression, core_metadata.author) == ("MIT AND Apache-2.0", "The ingest developers")
     minors = [int(one.rpartition(".")[2]) for one in core_metadata.classifiers if re.search(r":: 3\.\d+$", one)]
     assert [minor for minor in range(8, max(minors) + 1) if f"3.{minor}" in core_metadata.requires_python] == minors
 
