@@ -311,3 +311,39 @@ def test_a_session_with_a_missing_part_is_taken_from_the_mirror(tmp_path):
     assert (code, found[key(DAYS[1])]["verdict"]) == (0, "adopted")
     assert place.tiers() == before
     assert place.corrections() == []
+
+
+WRONG = {
+    "minutes as days": ("stocks-minute", "stocks-day", "unreadable", "many rows for each ticker"),
+    "days as minutes": ("stocks-day", "stocks-minute", "unreadable", "one row for each ticker"),
+    "options as stocks": ("options-day", "stocks-day", "unreadable", "tickers such as O:"),
+    "stocks as coins": ("stocks-day", "crypto-day", "unreadable", "are not of crypto-day"),
+    "coins as coins": ("crypto-day", "crypto-day", "adopted", "a whole day"),
+    "minutes as minutes": ("stocks-minute", "stocks-minute", "adopted", "a whole day"),
+}
+
+
+@pytest.mark.parametrize(("of", "named_as", "verdict", "reason"), WRONG.values(), ids=WRONG)
+def test_files_are_not_taken_for_those_of_another_dataset(tmp_path, texts, of, named_as, verdict, reason):
+    place, (day, text) = Place(tmp_path / "cache", "http://127.0.0.1:1"), list(texts[of].items())[-1]
+    top = lay(tmp_path / "mirror", {f"{day}.csv.gz": pack(text)})
+    _, found, _ = adopt(place, top, "-d", named_as)
+    (one,) = found.values()
+    assert one["verdict"] == verdict
+    assert reason in one["reason"]
+
+
+def test_sessions_that_were_stored_without_the_rest_are_completed(tmp_path, loopback_keys):
+    top, objects = stocks(tmp_path / "mirror"), {key(day): packed_day(day) for day in DAYS}
+    (top / key(DAYS[2])).write_bytes(gzip.compress(gzip.decompress(packed_day(DAYS[2])), 1, mtime=0))
+    with loopback.serve(objects) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        place.run(DAYS[0], DAYS[-1], save_others=False)
+        code, found, _ = adopt(place, top)
+        whole = Place(tmp_path / "whole", server.endpoint_url)
+        whole.run(DAYS[0], DAYS[1])
+    assert (code, sorted(verdicts(found).values())) == (0, ["adopted", "adopted", "held"])
+    for day in DAYS[:2]:
+        for tier in ("tracked", "archive"):
+            assert place.part(day, tier).read_bytes() == whole.part(day, tier).read_bytes()
+    assert place.corrections() == []

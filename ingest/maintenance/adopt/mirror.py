@@ -7,7 +7,7 @@ other ways (`year=2025/month=11`). Opens no file, and never changes anything.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class MirroredFile:
     """A file that is not opened yet: `size` in bytes, `changed` in seconds since 1970.
 
     `shown` is its path below the folder, printable. `fault` says why it must not be opened; it then may have no session
-    or no dataset. It `matters` if its name says that it should have been adopted.
+    or no dataset. It `matters` if its name says that it should have been adopted. The dataset `is_guessed` if only the
+    user names it, and not the folders.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class MirroredFile:
     session: date | None = None
     fault: str | None = None
     matters: bool = True
+    is_guessed: bool = False
 
     @property
     def is_packed(self) -> bool:
@@ -81,14 +83,17 @@ def _named(path: Path, top: Path, fault: str | None, only: Sequence[Dataset]) ->
     shown, session = printable(str(path.relative_to(top))), _session(path.name)
     if session is None:
         return MirroredFile(path, shown, 0, 0.0, fault=fault or _NO_DAY, matters=fault is not None)
-    dataset, above = _dataset(path.parent.parts, path.relative_to(top).parent.parts, only)
+    dataset, above = _named_by(path.parent.parts)
+    if is_guessed := dataset is None:
+        dataset, above = only[0] if len(only) == 1 else None, path.relative_to(top).parent.parts
     if unwanted := dataset and only and dataset not in only:
         fault = f"of {dataset.short}, which was not asked for"
     with durable.translated("look at", path):
         state = None if fault else files.state(path)
     size, changed = (state.st_size, state.st_mtime) if state else (0, 0.0)
     fault = fault or _fault(path, session, dataset, above)
-    return MirroredFile(path, shown, size, changed, dataset=dataset, session=session, fault=fault, matters=not unwanted)
+    known = MirroredFile(path, shown, size, changed, dataset=dataset, session=session, fault=fault)
+    return replace(known, matters=not unwanted, is_guessed=is_guessed)
 
 
 def _session(name: str) -> date | None:
@@ -99,14 +104,12 @@ def _session(name: str) -> date | None:
         return None
 
 
-def _dataset(
-    folders: Sequence[str], inside: Sequence[str], only: Sequence[Dataset]
-) -> tuple[Dataset | None, Sequence[str]]:
+def _named_by(folders: Sequence[str]) -> tuple[Dataset | None, Sequence[str]]:
     """The dataset that the innermost folders name, and the folders below these."""
     for at in range(len(folders) - _DEPTH, -1, -1):
         if named := _NAMES.get(tuple(folders[at : at + _DEPTH])):
             return named, folders[at + _DEPTH :]
-    return (only[0] if len(only) == 1 else None), inside
+    return None, ()
 
 
 def _fault(path: Path, session: date, dataset: Dataset | None, above: Sequence[str]) -> str | None:

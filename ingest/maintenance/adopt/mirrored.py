@@ -6,6 +6,7 @@ it afterwards. A kill leaves what was committed; the next call continues.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from itertools import groupby
 
@@ -17,6 +18,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Held
 from ingest.cache.wholeness import missing_parts
+from ingest.files.hashing import md5_of
 from ingest.hints import Call, call
 from ingest.maintenance.adopt.adoption import Adoption, Summary, Verdict, tally
 from ingest.maintenance.adopt.day_file import moment_of
@@ -45,7 +47,7 @@ def preview_mirror(settings: Settings, found: Sequence[MirroredFile], report: Re
     told = _Told(report)
     for dataset, of_it in _by_dataset(found, told):
         with Cache.read(settings, dataset) as cache:
-            for one in _wanted(cache, of_it, told):
+            for one in _wanted(cache, settings, of_it, told):
                 told.say(one, "adopted", f"{one.size:,} bytes")
     return tally(told.all)
 
@@ -104,7 +106,9 @@ class _Adopting:
         if words := rebuild.rebuild(self._cache):
             self._sink(events.Notice(words, "warning"))
         self._states = self._cache.manifest.sessions.all()
-        self._files = {one.session: one for one in _wanted(self._cache, found, self._told) if one.session}
+        self._files = {
+            one.session: one for one in _wanted(self._cache, self._settings, found, self._told) if one.session
+        }
         await self._take()
         await anyio.to_thread.run_sync(self._update)
         done = tally(self._told.all[before:], interrupted=self._stop.is_set())
@@ -161,7 +165,7 @@ def _by_dataset(found: Sequence[MirroredFile], told: _Told) -> Iterator[tuple[Da
             yield dataset, list(of_it)
 
 
-def _wanted(cache: Cache, found: Sequence[MirroredFile], told: _Told) -> Iterator[MirroredFile]:
+def _wanted(cache: Cache, settings: Settings, found: Sequence[MirroredFile], told: _Told) -> Iterator[MirroredFile]:
     """The first file of each session that is not stored whole; reports the others."""
     states = cache.manifest.sessions.all()
     missing, seen = missing_parts(cache, states), set[date]()
@@ -169,11 +173,21 @@ def _wanted(cache: Cache, found: Sequence[MirroredFile], told: _Told) -> Iterato
         session = one.session or date.min
         held = states.get(session, Held())
         is_whole = held.held == "committed" and not held.is_doubtful and session not in missing
+        is_whole = is_whole and not (settings.archive.save_others and _completes(one, held))
         if session in seen or is_whole:
             told.say(one, "held", _OTHERS if session in seen else _STORED)
         else:
             seen.add(session)
             yield one
+
+
+def _completes(one: MirroredFile, held: Held) -> bool:
+    """Whether a file is the very one of which only the tracked tickers are stored."""
+    if held.archive_kept or not one.is_packed:
+        return False
+    with suppress(OSError):  # reported if it is read after all
+        return md5_of(one.path) == held.etag
+    return False
 
 
 def _run(dataset: Dataset, session: date) -> Call:

@@ -23,6 +23,7 @@ from ingest.files import durable, opening
 from ingest.files.hashing import md5_of
 from ingest.maintenance.adopt.day_file import moment_of
 from ingest.maintenance.adopt.mirror import MirroredFile
+from ingest.maintenance.adopt.sniffing import misfit
 from ingest.pipeline.body import Costly
 from ingest.pipeline.committer import Ended, Executor, Results
 from ingest.pipeline.task import Job, Refused, SessionResult, Staged
@@ -84,6 +85,8 @@ class MirrorExecutor(Executor):
         """The session, staged or refused; the reason in words if its file could not be read."""
         one = self._files[job.session]
         try:
+            if one.is_guessed and (why := misfit(one, job.dataset)):
+                return why
             before = opening.state(one.path)
             body = _body(one, job)
             result = self._split(job, body)
