@@ -82,6 +82,24 @@ class TestThePing:
         assert place.here(*RUN, **pinging).code == 0
         assert receiver.posts[2].query != start.query
 
+    def test_several_datasets_have_one_start_and_one_end(self, place, receiver, pinging):
+        assert place.here(*RUN, "-d", "stocks-day", "-d", "crypto-day", **pinging).code == 3
+        assert receiver.paths == [f"/{CHECK}/start", f"/{CHECK}/3"]
+
+    def test_the_end_is_not_sent_before_the_start_has_arrived(self, place, pinging, monkeypatch):
+        ended, arrived = threading.Event(), []
+
+        def ping(url, end, *_):
+            if end == "start":
+                ended.wait(0.3)
+            arrived.append(end)
+            ended.set()
+            return ""
+
+        monkeypatch.setattr("ingest.cli.nightly.notifying.ping", ping)
+        assert place.here(*RUN, **pinging).code == 0
+        assert arrived == ["start", ""]
+
     def test_failed_sessions_are_the_exit_code_with_what_was_said(self, place, server, receiver, pinging):
         server.faults = faults.strike({key(DAYS[1])}, faults.Status(500, "InternalError"), 9)
         done = place.here(*RUN, **pinging)
@@ -285,6 +303,7 @@ class TestApprise:
         assert "[notify] apprise, json: it was not accepted" in done.err
         assert "[notify] apprise, nosuch: apprise does not know such a URL" in done.err
         assert CHECK not in done.err + caplog.text
+        assert [record for record in caplog.records if record.name.startswith("apprise")] == []
 
     def test_without_the_library_the_warning_says_what_to_install(self, place, monkeypatch):
         monkeypatch.setitem(sys.modules, "apprise", None)

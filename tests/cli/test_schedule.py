@@ -184,10 +184,11 @@ class TestEachForm:
         assert found == (one.folder, list(one.command))
 
     def test_signs_that_one_of_them_reads(self, kind):
-        found = READ[kind](
-            job(ODD.replace("%%", "%") if kind != "windows" else "a b%c", "a b/ingest", "100%", "$$HOME")
+        folder = ODD.replace("%%", "%") if kind != "windows" else "a&b<c>%"
+        assert READ[kind](job(folder, "a b/ingest", "100%", "$$HOME", "<&>")) == (
+            f"/home/{folder}",
+            ["/opt/a b/ingest", "100%", "$$HOME", "<&>"],
         )
-        assert found[1] == ["/opt/a b/ingest", "100%", "$$HOME"]
 
     @pytest.mark.parametrize("char", ["\n", "\0", "\x1b", "\u2028", "\udcff"])
     def test_a_character_that_cannot_be_written_is_named(self, kind, char):
