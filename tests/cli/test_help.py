@@ -96,7 +96,7 @@ def test_usage_shows_what_to_type(name: str) -> None:
 
 
 def test_a_required_argument_stands_bare_and_another_in_brackets() -> None:
-    assert "Usage: ingest export [OPTIONS] TICKER… " in _help("export")
+    assert "Usage: ingest track add [OPTIONS] TICKER… " in _help("track add")
     assert "Usage: ingest quarantine retry [OPTIONS] [SESSION…] " in _help("quarantine retry")
 
 
