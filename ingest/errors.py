@@ -2,6 +2,7 @@
 
     IngestError                 exit 1
     ├── UsageError              exit 2   a bad flag, setting or list
+    │   ├── WrongArgument                a wrong value of an argument, or of a flag
     │   ├── NotConfirmed                 a large download that nobody confirmed
     │   └── AcrossSeam                   prices on both sides of a gap, which may belong to two companies
     ├── SourceError             exit 4   the source did not return what was requested
@@ -28,7 +29,7 @@ Errors of other libraries (botocore, aiohttp, yfinance, sqlite3, OSError, pydant
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from types import MappingProxyType
@@ -82,6 +83,18 @@ class UsageError(IngestError):
     """An invalid flag, setting or list; the message names it and says what is allowed."""
 
     exit_code = 2
+
+
+class WrongArgument(UsageError):
+    """One or several arguments that are wrong; the command line calls them flags.
+
+    The message begins with their names, and `words` is what follows: `'6m' is none of 5d, 6mo …`.
+    """
+
+    def __init__(self, names: str | Sequence[str], words: str, *hints: Hint) -> None:
+        self.names = (names,) if isinstance(names, str) else tuple(names)
+        self.words = words
+        super().__init__(f"{' and '.join(self.names)} {words}", *hints)
 
 
 class NotConfirmed(UsageError):

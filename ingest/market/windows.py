@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ingest.errors import UsageError
+from ingest.errors import UsageError, WrongArgument
 from ingest.market.calendars import Calendar, months_back
 from ingest.market.datasets import Dataset
 
@@ -90,7 +90,7 @@ def first_day(period: str, today: date, newest: date, dataset: Dataset, listed: 
         return date(today.year, 1, 1)
     found = _SHAPE.fullmatch(period) if isinstance(period, str) else None
     if not found:
-        raise UsageError(f"the period {period!r} is none of {_ALLOWED}")
+        raise WrongArgument("period", f"{period!r} is none of {_ALLOWED}")
     if found[2] == "d":
         return _sessions_back(int(found[1]), newest, dataset, listed)
     return _back(int(found[1]), found[2], today, dataset.first_session)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest import events
-from ingest.errors import UsageError
+from ingest.errors import UsageError, WrongArgument
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY, foreign_tickers, named
 from ingest.market.datasets import Dataset
@@ -123,7 +123,7 @@ def _window(flags: Flags, settings: Settings, dataset: Dataset) -> Window:
     given = {"months": flags.months, "start": flags.start, "all_permitted": flags.all_permitted}
     named = [name for name, value in given.items() if value]
     if len(named) > 1:
-        raise UsageError(f"{' and '.join(named)} exclude each other: use only one of them")
+        raise WrongArgument(named, "exclude each other: use only one of them")
     start = dataset.first_session if flags.all_permitted else flags.start
     return choose(settings.run.months, start, flags.end, today(), dataset)
 
@@ -134,7 +134,7 @@ def _size(text: str | None) -> int | None:
     try:
         return parse_size(text)
     except ValueError as error:
-        raise UsageError(f'max_bytes {text!r}: must be a number of bytes or a size such as "64 MiB"') from error
+        raise WrongArgument("max_bytes", f'{text!r}: must be a number of bytes or a size such as "64 MiB"') from error
 
 
 def _notices(lists: TrackedLists, settings: Settings, dataset: Dataset) -> Iterable[events.Notice]:

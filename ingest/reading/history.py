@@ -9,7 +9,7 @@ import polars as pl
 from ingest import events
 from ingest.cache.cache import Cache
 from ingest.cache.manifest.records import Coverage
-from ingest.errors import NotFound, UsageError, warn
+from ingest.errors import NotFound, WrongArgument, warn
 from ingest.hints import Hint, Option, call
 from ingest.market.calendars import Calendar, today
 from ingest.market.datasets import Dataset
@@ -32,7 +32,7 @@ def history(
     """See `ingest.api.rows.history`."""
     chosen, names = _checked(query.columns, query.adjust, dataset), meant(query.tickers)
     if query.errors not in ("raise", "skip"):
-        raise UsageError(f'errors {query.errors!r}: "raise" or "skip"')
+        raise WrongArgument("errors", f'{query.errors!r}: "raise" or "skip"')
     span(query.start, query.end)
     asked, window = (query.start, query.end), query.window(dataset)
     with Cache.read(settings, dataset) as cache:
@@ -62,12 +62,12 @@ def _asked(cache: Cache, coverage: Coverage, rows: pl.DataFrame, start: date | N
 def _checked(columns: Sequence[str] | None, adjust: str, dataset: Dataset) -> Sequence[str]:
     known = reading.rows_schema(dataset).names()
     if adjust not in ("none", "splits", "all"):
-        raise UsageError(f'adjust {adjust!r}: "none", "splits" or "all"')
+        raise WrongArgument("adjust", f'{adjust!r}: "none", "splits" or "all"')
     unknown = [name for name in columns or () if not isinstance(name, str) or name not in known]
     if columns is not None and len(set(map(str, columns))) < len(columns):
-        raise UsageError(f"columns: {', '.join(map(str, columns))} names one twice")
+        raise WrongArgument("columns", f"{', '.join(map(str, columns))!r}: one is named twice")
     if unknown:
-        raise UsageError(f"columns: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
+        raise WrongArgument("columns", f"{unknown[0]!r} is unknown; choose from {', '.join(known)}")
     return [name for name in known if name != "transactions"] if columns is None else columns
 
 
@@ -116,6 +116,6 @@ def scan(
     chosen = frozenset(sources)
     span(start, end)
     if not chosen or (unknown := chosen - reading.SOURCES):
-        raise UsageError(f'sources {sorted(unknown) if chosen else []}: "massive", "yahoo", or both')
+        raise WrongArgument("sources", f'{sorted(unknown) if chosen else []}: "massive", "yahoo", or both')
     what = scanning.Scanned(settings, dataset, start or dataset.first_session, end or today(), chosen)
     return scanning.lazy_rows(what)

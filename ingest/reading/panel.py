@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ingest.errors import UsageError
+from ingest.errors import WrongArgument
 from ingest.market.patterns import is_pattern, matching, meant
 from ingest.market.row_kinds import RowKind
 
@@ -19,9 +19,9 @@ _AXES = ("ticker", "date", "time")
 def checked_values(columns: Sequence[str]) -> Sequence[str]:
     """The columns of a panel. Raises UsageError for none, and for those that its axes are made of."""
     if not columns:
-        raise UsageError("columns: name at least one")
+        raise WrongArgument("columns", "must name at least one")
     if axes := [name for name in columns if name in _AXES]:
-        raise UsageError(f"columns: {axes[0]!r} is an axis of a panel, not a value in it")
+        raise WrongArgument("columns", f"{axes[0]!r} is an axis of a panel, not a value in it")
     return columns
 
 

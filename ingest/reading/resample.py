@@ -24,7 +24,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from ingest.errors import UsageError
+from ingest.errors import WrongArgument
 from ingest.market.calendars import NEW_YORK, Calendar
 from ingest.market.datasets import Dataset
 
@@ -43,7 +43,7 @@ def bar_size(interval: str) -> BarSize:
     """The bar size of an interval; yfinance's `60m` is `1h`. Raises UsageError."""
     found = next((size for size in SIZES if size == interval), None)
     if found is None and interval != "60m":
-        raise UsageError(f"interval {interval!r}: Massive's bars are {', '.join(SIZES)}")
+        raise WrongArgument("interval", f"{interval!r}: Massive's bars are {', '.join(SIZES)}")
     return found or "1h"
 
 

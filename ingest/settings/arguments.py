@@ -6,7 +6,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import cast
 
-from ingest.errors import UsageError
+from ingest.errors import UsageError, WrongArgument
 from ingest.market.windows import span
 from ingest.settings.values import parse_duration
 
@@ -42,7 +42,7 @@ def parse_count(argument: str, value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise UsageError(f"{argument} {value!r}: must be a whole number, 0 or more")
+        raise WrongArgument(argument, f"{value!r}: must be a whole number, 0 or more")
     return int(value)
 
 
@@ -54,7 +54,7 @@ def parse_wait(argument: str, value: str | None) -> int:
         return parse_duration(value)
     except (AttributeError, ValueError) as error:
         told = "must be a duration in minutes, hours or days, such as 90m, 6h or 1d, of at most 30 days"
-        raise UsageError(f"{argument} {value!r}: {told}") from error
+        raise WrongArgument(argument, f"{value!r}: {told}") from error
 
 
 def parse_sessions(argument: str, value: date | str | Iterable[date | str]) -> list[date]:
@@ -84,7 +84,7 @@ def parse_day(argument: str, value: date | str) -> date:
         found = value if isinstance(value, date) else _parsed(value)
         return date(found.year, found.month, found.day)  # also of a datetime; pandas' NaT has no numbers
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{argument} {value!r}: a date, or text such as 2025-11-11") from error
+        raise WrongArgument(argument, f"{value!r}: a date, or text such as 2025-11-11") from error
 
 
 def _parsed(value: object) -> date:

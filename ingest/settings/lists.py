@@ -108,11 +108,17 @@ def _tickers(path: Path, data: bytes) -> Iterator[str]:
             yield _checked(text, place)
 
 
-def _checked(ticker: str, place: str) -> str:
+def check_names(tickers: Iterable[str]) -> None:
+    """Raise UsageError for what cannot be a ticker among the arguments of a call or a command."""
+    for ticker in tickers:
+        _checked(ticker, "tickers", "name each ticker by itself")
+
+
+def _checked(ticker: str, place: str, how: str = "write one ticker a line") -> str:
     # An invisible character, pasted in by accident, would make a ticker that never appears in any file.
     strange = next((char for char in ticker if char in _SEPARATORS or char == " " or not char.isprintable()), None)
     if strange is None and ticker:
         return ticker
     fault = f"the character {strange!a}" if strange else "no ticker at all"
     shown = ascii(ticker) if len(ticker) <= _SHOWN else f"{ticker[:_SHOWN]!a}…"
-    raise UsageError(f"{place}: {shown} has {fault}; write one ticker a line, as the vendor spells it")
+    raise UsageError(f"{place}: {shown} has {fault}; {how}, as the vendor spells it")

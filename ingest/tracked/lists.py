@@ -18,7 +18,7 @@ from ingest.market.catalogue import foreign_tickers
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import covers, is_pattern, matching, meant, patterns_in, written
 from ingest.settings import Settings
-from ingest.settings.lists import read_list, tracked
+from ingest.settings.lists import check_names, read_list, tracked
 from ingest.tracked import expand
 from ingest.tracked.leaving import gone_with, remove_csvs
 from ingest.tracked.update import Say, bring_up_to_date
@@ -120,7 +120,7 @@ def _listed(settings: Settings, dataset: Dataset) -> Sequence[str]:
 
 
 def _check(dataset: Dataset, tickers: Sequence[str]) -> None:
-    tracked(dataset.csv_name, extra=tickers)  # raises for an invalid ticker
+    check_names(tickers)
     if strange := foreign_tickers(dataset, tickers):
         raise UsageError(f"{strange[0]!r}: all tickers of {dataset.short} begin with {dataset.sigil}")
     if comments := [ticker for ticker in tickers if "#" in ticker]:

@@ -186,7 +186,7 @@ def test_limits_are_read_from_the_command_line(place, who):
     assert (done.code, summary["fetched"] + summary["not_attempted"], summary["bytes"] <= 20_000) == (0, 40, True)
     assert summary["fetched"] >= 3
     refused = place.here("run", "--max-bytes", "20 parsecs")
-    assert (refused.code, "max_bytes '20 parsecs'" in refused.err) == (2, True)
+    assert (refused.code, "--max-bytes '20 parsecs'" in refused.err) == (2, True)
 
 
 def test_one_newest_file_that_stays_refused_hides_none_that_come_after_it(place, seaweed, bucket, who):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ingest.cli.rendering.records import fields_of
-from ingest.errors import IngestError, IngestWarning, printable
+from ingest.errors import IngestError, IngestWarning, WrongArgument, printable
 from ingest.hints import Call, Hint, Value, in_sentences
 from ingest.market.catalogue import STOCKS_DAY
 
@@ -22,6 +22,9 @@ def said(text: str, hints: Collection[Hint]) -> str:
 
 def told(error: IngestError | IngestWarning) -> str:
     """The text of an error or warning, for people at the command line."""
+    if isinstance(error, WrongArgument):
+        flags = " and ".join(_flag(name, True) for name in error.names)
+        return said(f"{flags} {printable(error.words)}", error.hints)
     return said(error.message, error.hints)
 
 

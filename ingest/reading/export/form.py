@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from ingest.errors import UsageError
+from ingest.errors import UsageError, WrongArgument
 from ingest.hints import Option
 from ingest.reading.beside import DIVIDEND, SPLIT
 from ingest.reading.export.names import checked_template
@@ -41,11 +41,11 @@ class Form:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Format):
-            raise UsageError(f"format {self.kind!r}: csv or parquet")
+            raise WrongArgument("format", f"{self.kind!r}: csv or parquet")
         if self.shape not in get_args(Shape):
-            raise UsageError(f"shape {self.shape!r}: files, long or wide")
+            raise WrongArgument("shape", f"{self.shape!r}: files, long or wide")
         if self.columns is not None and not self.columns:
-            raise UsageError("columns: name at least one")
+            raise WrongArgument("columns", "must name at least one")
         if self.shape == "wide":
             checked_values(self.values)
         if self.name is not None:
@@ -84,7 +84,7 @@ class Form:
     def _chosen(self, rows: pl.DataFrame, with_ticker: bool) -> list[str]:
         if self.columns is not None:
             if missing := [name for name in self.columns if name not in rows.columns]:
-                raise UsageError(f"columns: {missing[0]!r} is not in these rows: {', '.join(rows.columns)}")
+                raise WrongArgument("columns", f"{missing[0]!r} is not in these rows: {', '.join(rows.columns)}")
             events = [name for name in _EVENTS if self.actions and name not in self.columns]
             return [*self.columns, *events]
         left_out = {"ticker"} - ({"ticker"} if with_ticker else set()) | (set() if self.source else {"source"})

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from string import Formatter
 
-from ingest.errors import UsageError
+from ingest.errors import UsageError, WrongArgument
 from ingest.market.adjust import Adjust
 from ingest.market.tickers import MAX_NAME_BYTES, file_stem
 
@@ -24,16 +24,16 @@ def checked_template(template: str, own: str | None, are_many: bool) -> None:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise UsageError(f"name {template!r}: {error}") from error
+        raise WrongArgument("name", f"{template!r}: {error}") from error
     texts, fields = [text for text, *_ in parts], [name for _, name, *_ in parts if name is not None]
     plain = all(not spec and conversion is None for _, name, spec, conversion in parts if name is not None)
     if not plain or not set(fields) <= set(known):
-        raise UsageError(f"name {template!r}: the fields are {', '.join(f'{{{one}}}' for one in known)}")
+        raise WrongArgument("name", f"{template!r}: the fields are {', '.join(f'{{{one}}}' for one in known)}")
     text = "".join(texts)
     if not template or _FORBIDDEN.search(text) or not text.isprintable() or template.startswith((".", " ")):
-        raise UsageError(f"name {template!r}: it must be the name of a file, without a folder and the extension")
+        raise WrongArgument("name", f"{template!r}: it must be the name of a file, without a folder and the extension")
     if are_many and own not in fields:
-        raise UsageError(f"name {template!r}: without {{{own}}} all files would have one name")
+        raise WrongArgument("name", f"{template!r}: without {{{own}}} all files would have one name")
 
 
 def usual_template(named: Mapping[str, str], adjust: Adjust) -> str:

@@ -34,7 +34,7 @@ def run_command(
     flags: Flags, datasets: Sequence[str], config: Path | None, dry_run: bool, json: bool, quiet: bool
 ) -> int:
     """Run as the flags say, one dataset after another; returns the worst exit code. Raises IngestError."""
-    wait_s = parse_wait(flag_named("wait"), flags.wait)
+    wait_s = parse_wait("wait", flags.wait)
     chosen = settings.load(config, flags.settings(), flag_named)
     agree = partial(agree_on_place, chosen, agreed=flags.confirmed, quiet=quiet, asks=not json)
     work = partial(_run_all, flags, datasets, chosen, wait_s=wait_s, agree=agree)
