@@ -31,7 +31,7 @@ Kind = Literal["sessions", "untracked", "quarantine", "spool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Selection:
     """What to remove: sessions `before` a date, and the kinds that are True."""
 
     before: date | None = None
@@ -72,7 +72,7 @@ class Prunable:
         return not (self.files or self.stored)
 
 
-def prunable(settings: Settings, dataset: Dataset, names: Collection[str], wanted: Wanted) -> list[Prunable]:
+def prunable(settings: Settings, dataset: Dataset, names: Collection[str], wanted: Selection) -> list[Prunable]:
     """What of a dataset would be removed; with nothing wanted, all that could be, its sessions year by year.
 
     `names` are the tickers and patterns of the lists. Writes nothing. Raises CacheError.
@@ -90,7 +90,7 @@ def is_unfinished(settings: Settings, dataset: Dataset) -> bool:
 
 
 def remove_from(
-    settings: Settings, dataset: Dataset, names: Collection[str], wanted: Wanted, say: Say
+    settings: Settings, dataset: Dataset, names: Collection[str], wanted: Selection, say: Say
 ) -> list[Prunable]:
     """Remove what is wanted, and return it. CSVs of tracked tickers lose the rows of removed sessions.
 
@@ -122,7 +122,7 @@ def _remove(cache: Cache, one: Prunable) -> None:
                 spool.discard(path)
 
 
-def _found(cache: Cache, settings: Settings, names: Collection[str], wanted: Wanted) -> list[Prunable]:
+def _found(cache: Cache, settings: Settings, names: Collection[str], wanted: Selection) -> list[Prunable]:
     found = list[Prunable]()
     if wanted.before or wanted.is_empty:
         found += _sessions(cache, settings, wanted.before)

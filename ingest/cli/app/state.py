@@ -140,8 +140,8 @@ def prune(
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """
     from ingest.cli.commands.state.prune import prune_command
-    from ingest.maintenance.pruning import Wanted
+    from ingest.maintenance.pruning import Selection
 
-    wanted = Wanted(before.date() if before else None, untracked=untracked, quarantine=quarantine, spool=spool)
+    wanted = Selection(before.date() if before else None, untracked=untracked, quarantine=quarantine, spool=spool)
     code = prune_command(dataset or [], config, wanted, dry_run=dry_run, yes=yes, as_json=json)
     raise typer.Exit(code if dry_run or wanted.is_empty else Deed(code))

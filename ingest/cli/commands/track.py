@@ -101,7 +101,7 @@ def remove_command(
     file = tracking.chosen_list(chosen, kind, file)
     console = Answers()
     if deletion.dry_run:
-        _preview(console, chosen, kind, file, tickers, deletion)
+        _preview(console, chosen, kind, file, tickers, delete=deletion.wanted)
         return 0
     deleted = _confirmed(chosen, kind, file, tickers, deletion) if deletion.wanted else ""
     say = console.print
@@ -115,12 +115,12 @@ def remove_command(
 
 
 def _preview(
-    console: Answers, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], deletion: Deletion
+    console: Answers, chosen: Settings, dataset: Dataset, file: Path, tickers: Sequence[str], delete: bool
 ) -> None:
     present = set(read_list(file))
     leaving = [ticker for ticker in dict.fromkeys(tickers) if ticker in present]
     console.print(f"Would remove {len(leaving)} from {file}.")
-    if deletion.wanted:
+    if delete:
         console.print(f"Would delete {_counted_csvs(_leaving(chosen, dataset, file, tickers))}.")
 
 

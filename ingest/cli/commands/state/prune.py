@@ -12,7 +12,7 @@ from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, size
 from ingest.errors import UsageError
 from ingest.hints import Option
-from ingest.maintenance.pruning import Prunable, Wanted, is_unfinished, prunable, remove_from, window_reaching
+from ingest.maintenance.pruning import Prunable, Selection, is_unfinished, prunable, remove_from, window_reaching
 from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
@@ -29,7 +29,7 @@ _FLAG = {"untracked": "--untracked", "quarantine": "--quarantine", "spool": "--s
 
 
 def prune_command(
-    datasets: Sequence[str], config: Path | None, wanted: Wanted, dry_run: bool, yes: bool, as_json: bool
+    datasets: Sequence[str], config: Path | None, wanted: Selection, dry_run: bool, yes: bool, as_json: bool
 ) -> int:
     """Show what can be removed, and remove it if it is wanted and confirmed; returns the exit code.
 
@@ -60,7 +60,9 @@ def _names(chosen: Settings, dataset: Dataset) -> Sequence[str]:
     return tracked(dataset.csv_name, chosen.lists_of(dataset), extra=chosen.tickers_of(dataset)).tickers
 
 
-def _remove(chosen: Settings, dataset: Dataset, wanted: Wanted, console: Answers, as_json: bool) -> Sequence[Prunable]:
+def _remove(
+    chosen: Settings, dataset: Dataset, wanted: Selection, console: Answers, as_json: bool
+) -> Sequence[Prunable]:
     def say(words: str) -> None:
         if not as_json:
             console.print(words)
@@ -79,7 +81,7 @@ def _total(found: Sequence[Prunable]) -> str:
     return f"{counted(sum(one.files for one in found), 'file')}, {size(sum(one.bytes for one in found))}"
 
 
-def _report(console: Answers, found: Sequence[Prunable], wanted: Wanted, as_json: bool) -> None:
+def _report(console: Answers, found: Sequence[Prunable], wanted: Selection, as_json: bool) -> None:
     if as_json:
         print_records("prunable", map(_fields, found))
     elif found:
@@ -94,7 +96,7 @@ def _fields(one: Prunable) -> dict[str, Any]:
     return {"what" if name == "kind" else name: value for name, value in fields_of(one).items()}
 
 
-def _show(console: Answers, found: Sequence[Prunable], wanted: Wanted) -> None:
+def _show(console: Answers, found: Sequence[Prunable], wanted: Selection) -> None:
     rows = []
     for one in found:
         dates = [str(day) if day else "" for day in (one.first, one.last)]
@@ -111,7 +113,7 @@ def _flag(one: Prunable) -> str:
     return _FLAG[one.kind] if one.kind in _FLAG else f"--before {one.last.year + 1}-01-01" if one.last else ""
 
 
-def _remarks(found: Sequence[Prunable], wanted: Wanted) -> Iterator[str]:
+def _remarks(found: Sequence[Prunable], wanted: Selection) -> Iterator[str]:
     for one in found:
         if one.tickers:
             yield f"{one.dataset}: not followed any more: {some(list(one.tickers))}."
