@@ -147,7 +147,7 @@ def _listed(day: date, item: RemoteObject, held: Held, wishes: Wanted, parts_mis
     return Decision(
         session=day,
         action="fetch" if why else "skip",
-        reason=why or _why_skip(item, held, parts_missing or held.is_doubtful),
+        reason=why or _why_skip(item, held, wishes, parts_missing or held.is_doubtful),
         remote=held.remote if _still_refused(item, held) and held.remote else "listed",
         item=item,
         held=held,
@@ -173,14 +173,15 @@ def _why_fetch(item: RemoteObject, held: Held, wishes: Wanted, parts_missing: bo
     return _why_split_again(held, wishes)
 
 
-def _why_skip(item: RemoteObject, held: Held, damaged: bool) -> str:
+def _why_skip(item: RemoteObject, held: Held, wishes: Wanted, damaged: bool) -> str:
     if not _is_quarantined(item, held):
         return "committed"
     if not held.dismissed:
         return "quarantined"
     if held.held == "committed" and damaged:
         return "damaged"
-    return "committed" if same_etag(held.etag, item.etag) else "dismissed"  # stored without its bad rows
+    is_stored = same_etag(held.etag, item.etag)  # without its bad rows
+    return "committed" if is_stored and not _why_split_again(held, wishes) else "dismissed"
 
 
 def _why_split_again(held: Held, wishes: Wanted) -> str | None:

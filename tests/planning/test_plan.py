@@ -138,6 +138,24 @@ class TestWhatIsHeldIsKept:
         assert _one(held, etag="e3").reason == "new etag"
         assert _one(held, etag="e1").reason == "committed"
 
+    @pytest.mark.parametrize(
+        ("held", "reason"),
+        [
+            (replace(REFUSED, dismissed=True), "dismissed"),
+            (replace(DONE, quarantined="e2", dismissed=True), "dismissed"),
+            (replace(DONE, quarantined="e2", dismissed=True, etag="e2"), "committed"),  # without its bad rows
+            (replace(DONE, quarantined="e2", dismissed=True, etag="e2", archive_kept=False), "dismissed"),
+            (replace(DONE, quarantined="e2", dismissed=True, etag=None), "damaged"),
+            (replace(DONE, quarantined="e2", etag=None), "quarantined"),
+        ],
+        ids=["new", "a replacement", "stored in part", "stored in part, without the rest", "damaged", "not dismissed"],
+    )
+    def test_what_was_dismissed_is_skipped_and_hides_no_damage(self, held: Held, reason: str) -> None:
+        held = replace(held, quarantined="e2")
+        decision = _one(held, etag="e2")
+        assert (decision.action, decision.reason) == ("skip", reason)
+        assert _one(held, etag="e3").action == "fetch"
+
     def test_a_replacement_that_failed_is_fetched_again(self) -> None:
         held = replace(DONE, remote="failed", remote_etag="e2", reason="reset")
         assert (_one(held, etag="e2").action, _one(held, etag="e2").reason) == ("fetch", "new etag")

@@ -53,7 +53,8 @@ class RefusedText:
 
     def reason(self, error: UnreadableFile) -> str:
         """The reason of a refusal that ended with this error. Raises CacheError."""
-        torn, found = self._torn(), locate(self.pieces(), self.dataset)
+        torn = self._torn()
+        found = locate(self.pieces(), self.dataset, search=torn is None)
         if torn:
             return f"{torn}; what can be unpacked ends with {found.last}" if found.last else str(torn)
         if isinstance(error, Misplaced) and found.first:
@@ -68,7 +69,8 @@ class RefusedText:
 
     def look(self) -> "AtFault":
         """What is at fault. Raises CacheError."""
-        torn, found = self._torn(), locate(self.pieces(), self.dataset)
+        torn = self._torn()
+        found = locate(self.pieces(), self.dataset, search=torn is None)
         numbers = [found.last.number] if torn and found.last else [one.number for one in found.bad]
         lines = lines_near(self.pieces(), numbers)
         only_rows = not torn and found.is_all and found.count and found.bad[0].number > 1

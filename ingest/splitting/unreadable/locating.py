@@ -53,18 +53,21 @@ class Located:
     last: BadLine | None = None
 
 
-def locate(pieces: Iterable[bytes], dataset: Dataset) -> Located:
-    """Find the lines at fault. An unreadable header is line 1; a row that is too long is the first one not found."""
+def locate(pieces: Iterable[bytes], dataset: Dataset, search: bool = True) -> Located:
+    """Find the lines at fault. An unreadable header is line 1; a row that is too long is the first one not found.
+
+    Without `search`, only find where the text ends.
+    """
     try:
         header, texts = opened(pieces, dataset, _CHUNK)
     except UnreadableFile:
         return Located((BadLine(1),), 1)
-    return _Locating(header).over(texts)
+    return _Locating(header, search).over(texts)
 
 
 class _Locating:
-    def __init__(self, header: Header) -> None:
-        self._header, self._reader = header, RowReader(header)
+    def __init__(self, header: Header, search: bool) -> None:
+        self._header, self._reader, self._search = header, RowReader(header), search
         self._line = 2
         self._bad = list[BadLine]()
         self._count = 0
@@ -93,7 +96,7 @@ class _Locating:
             last = text[edges[-2] : edges[-1]]
             self._first = self._first or BadLine(self._line, self._ticker(text[edges[0] : edges[1]]))
             self._last = BadLine(self._line + text.count(b"\n", begin, int(edges[-2])), self._ticker(last))
-            for row in self._reader.bad(text, edges):
+            for row in self._reader.bad(text, edges) if self._search else ():
                 self._count += 1
                 if self._count <= _NAMED:
                     number = self._line + text.count(b"\n", begin, int(edges[row]))
