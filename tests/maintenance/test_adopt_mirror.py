@@ -245,6 +245,7 @@ def test_a_dry_run_says_what_would_be_adopted_and_writes_nothing(tmp_path):
     place, top = Place(tmp_path / "cache", "http://127.0.0.1:1"), stocks(tmp_path / "mirror")
     code, found, _ = adopt(place, top, "-n")
     assert (code, verdicts(found), place.root.exists()) == (0, {f"{day}.csv.gz": "adopted" for day in DAYS}, False)
+    assert "md5" not in place.here("adopt", top, "-n").out
     adopt(place, top)
     code, found, _ = adopt(place, top, "-n")
     assert (code, set(verdicts(found).values())) == (0, {"held"})

@@ -74,8 +74,9 @@ def test_sessions_that_the_next_run_would_download_again_are_said(place):
     assert prune(place, "--before", CUT, "-n", **shorter)["prunable", "sessions"]["again"] == 0
     assert prune(place, "--before", CUT, "-n", **longer)["prunable", "sessions"]["again"] == 3
     done = place.here("prune", "--before", CUT, "-n", **longer)
-    assert "3 sessions of these would be downloaded again" in done.out
-    assert "set [run] months to" in done.out
+    assert "the next `ingest run` would download 3 of these sessions again: set [run] months to" in done.out
+    done = place.here("prune", "--before", date(2999, 1, 1), "-n", **longer)
+    assert f"would download {len(DAYS)} of these sessions again: give it --start 2999-01-01." in done.out
 
 
 def test_only_copies_are_named_before_they_go(place):

@@ -123,7 +123,8 @@ def _show(console: Answers, summary: Summary, examples: Mapping[Verdict, Adoptio
         for verdict, one in examples.items()
     )
     console.print_table(names, rows, right=("files",), prose=True)
-    if adopted := summary.counts.get("adopted", 0):
+    adopted = summary.counts.get("adopted", 0)
+    if adopted and (summary.with_md5 or not dry_run):  # a mirror's files are not read in a dry run
         _show_adopted(console, adopted, summary.with_md5)
     if summary.interrupted:
         console.print("Interrupted: what was adopted stays. Run the same command again to continue.")

@@ -128,6 +128,7 @@ def _remarks(found: Sequence[Prunable], wanted: Selection) -> Iterator[str]:
 
 
 def _again(sessions: int, before: date) -> str:
-    told = f"{counted(sessions, 'session')} of these would be downloaded again by the next `ingest run`"
+    told = "1 of these sessions" if sessions == 1 else f"{sessions:,} of these sessions"
     months = window_reaching(before)
-    return f"{told}: set [run] months to {months} or less." if months else f"{told}, whatever [run] months is."
+    way = f"set [run] months to {months} or less" if months else f"give it --start {before}"
+    return f"the next `ingest run` would download {told} again: {way}."
