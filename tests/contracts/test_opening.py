@@ -35,8 +35,8 @@ def opens(file):
         if isinstance(node.func, ast.Name) and node.func.id == "open":
             yield f"open in line {node.lineno}"
         elif isinstance(node.func, ast.Attribute) and node.func.attr in OPENING:
-            owner = node.func.value
-            if not (isinstance(owner, ast.Name) and owner.id in OURS):
+            owner = node.func.value  # `body`, or `self.body`
+            if getattr(owner, "id", getattr(owner, "attr", None)) not in OURS:
                 yield f"{node.func.attr} in line {node.lineno}"
 
 
