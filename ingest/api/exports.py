@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ingest import events, settings
 from ingest.api.progress import reported
+from ingest.errors import WrongArgument
 from ingest.settings import arguments
 from ingest.settings.arguments import parse_days, parse_file, parse_names
 
@@ -76,6 +77,8 @@ def export(
     from ingest.reading.export.form import Form, complete
     from ingest.reading.selection import Selection, selected_rows
 
+    if not str(out):
+        raise WrongArgument("out", "must name a folder")
     names = None if columns is None else tuple(parse_names("columns", columns))
     form = Form(format, shape, name, names, source, actions=actions, overwrite=overwrite)
     query = Selection(

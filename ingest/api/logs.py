@@ -37,7 +37,7 @@ def log(event: events.Event) -> None:
     """Log an event, if its level is enabled."""
     level = level_of(event)
     if logger().isEnabledFor(level):
-        logger().log(level, "%s", text_of(event), extra={"event": event})
+        logger().log(level, "%s", line_of(event), extra={"event": event})
 
 
 def level_of(event: events.Event) -> int:
@@ -47,7 +47,7 @@ def level_of(event: events.Event) -> int:
     return logging.DEBUG if isinstance(event, _DETAILS) else logging.INFO
 
 
-def text_of(event: events.Event) -> str:
+def line_of(event: events.Event) -> str:
     """An event as one line: its message, or its name and what it says."""
     if isinstance(event, events.Notice):
         return in_python(event.message, event.hints)

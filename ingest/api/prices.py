@@ -78,7 +78,7 @@ def get_smart_data(
     chosen = settings.load(parse_file(config))
     market = bars_of(named(dataset), interval) if dataset else of_ticker(ticker, interval)
     listed = listed_sessions(chosen, market) if data_source == "massive" else ()
-    begin, final = window_of(period, first, last, market, listed, interval)
+    begin, final = window_of(period, first, last, market, listed, interval=interval)
     if data_source == "yfinance":
         if not fetch:
             raise UsageError('fetch=False returns only what is stored: it needs data_source="massive"')

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any, Protocol
 
 from ingest import events
-from ingest.api.logs import is_heard, level_of, log, text_of
+from ingest.api.logs import is_heard, level_of, line_of, log
 
 _WARNING = 30
 _PAUSE_S = 0.2
@@ -61,6 +61,7 @@ class _Shown:
     def __init__(self, display: Display) -> None:
         self._display, self._speaks = display, not is_heard()
         self._done, self._total = 0, 0
+        self._coming: dict[object, float] = {}
 
     def tell(self, event: events.Event) -> None:
         match event:
@@ -68,17 +69,21 @@ class _Shown:
                 self._advance("sessions", 0, event.fetch)
             case events.YahooAsked():
                 self._advance(f"Yahoo: {event.ticker}", event.number, event.of)
+            case events.Downloading():
+                self._coming[event.session] = event.bytes / max(event.of, 1)
+                self._advance("sessions", self._done, self._total)
             case events.Awaiting():
                 self._advance(f"waiting for the file of {event.session}", 0, 1)
             case events.Committed() | events.Forbidden() | events.Vanished() | events.Failed() | events.Quarantined():
+                self._coming.pop(event.session, None)
                 self._advance("sessions", self._done + 1, self._total)
         if self._speaks and level_of(event) == _WARNING:
-            self._display.say(text_of(event))
+            self._display.say(line_of(event))
 
     def _advance(self, what: str, done: int, total: int) -> None:
         self._done, self._total = done, total
         if total:
-            self._display.show(what, done, total)
+            self._display.show(what, done + sum(self._coming.values()), total)
 
 
 def _display() -> Display | None:

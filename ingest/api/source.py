@@ -11,7 +11,7 @@ from ingest.errors import warn
 from ingest.maintenance import check as checking
 from ingest.maintenance.check import Check
 from ingest.market.catalogue import STOCKS_DAY, named
-from ingest.pipeline.apart import apart
+from ingest.pipeline.run import in_thread
 from ingest.planning import listing
 from ingest.planning.request import Flags, datasets_asked, request_of
 from ingest.settings.arguments import parse_days, parse_file, parse_names
@@ -31,7 +31,7 @@ def check(datasets: str | Iterable[str] = (), config: Path | str | None = None) 
     """
     chosen, found = settings.load(parse_file(config)), list[Check]()
     asked = datasets_asked(parse_names("datasets", datasets), chosen)
-    apart(partial(checking.check, chosen, found.append, asked))
+    in_thread(partial(checking.check, chosen, found.append, asked))
     return tuple(found)
 
 
@@ -61,7 +61,7 @@ def list_files(
     flags = Flags(months=months, start=first, end=last, all_permitted=all_permitted)
     chosen = settings.load(parse_file(config), flags.settings())
     request = request_of(flags, chosen, events.ignore, named(dataset))
-    found = apart(partial(listing.list_window, chosen, request, _warned))
+    found = in_thread(partial(listing.list_window, chosen, request, _warned))
     return listing.listed_frame(found.files)
 
 

@@ -1,21 +1,27 @@
 """Runs, from settings to summaries: several datasets one after the other, all under one lock."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import anyio
+from anyio.from_thread import start_blocking_portal
 
 from ingest import events
 from ingest.cache import lock
 from ingest.errors import Disrupted, Forbidden, NotConfirmed, SourceError, Throttled
-from ingest.pipeline.apart import apart
 from ingest.pipeline.dataset_run import run_dataset
 from ingest.planning.request import Request
 from ingest.planning.survey import connected
 from ingest.planning.waiting import wait_for_files
 from ingest.settings import Settings
 from ingest.sources.resilient import Line
+
+_Result = TypeVar("_Result")
+
+_TURN_S = 0.1
 
 _SHORTLY_S = 1.0
 """A reader that stores an answer of Yahoo holds the lock only for a moment: no reason to give up a run."""
@@ -81,11 +87,21 @@ def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink,
             raise
 
     try:
-        return apart(partial(run, settings, requests, tell, anyio.Event(), wait_s))
+        return in_thread(partial(run, settings, requests, tell, anyio.Event(), wait_s))
     except BaseExceptionGroup:
         if raised:
             raise raised[0] from None
         raise
+
+
+def in_thread(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+    """The result of a coroutine, from a thread of its own: the caller may be in an event loop. Ctrl-C cancels it."""
+    with start_blocking_portal() as portal:
+        future: Future[_Result] = portal.start_task_soon(work)
+        # In short waits: once polars has taken over SIGINT, an endless wait does not notice it.
+        while not wait([future], _TURN_S).done:
+            pass
+        return future.result()
 
 
 class _Series:

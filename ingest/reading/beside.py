@@ -12,7 +12,7 @@ from ingest.hints import Option
 from ingest.market.adjust import Adjust, split_factors
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
-from ingest.reading.adjusting.actions import Errors, Inquiry, actions_of, daily
+from ingest.reading.adjusting.actions import HistoryQuery, Inquiry, actions_of, daily, seams_crossed
 from ingest.reading.adjusting.adjusted import days_in, stretches
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
@@ -21,23 +21,29 @@ DIVIDEND, SPLIT = "dividend", "split"
 
 
 def known_actions(
-    settings: Settings, dataset: Dataset, rows: pl.DataFrame, errors: Errors, fetch: bool, on_event: events.Sink
+    settings: Settings, dataset: Dataset, rows: pl.DataFrame, query: HistoryQuery, on_event: events.Sink
 ) -> Mapping[str, Actions]:
     """The splits and dividends of the tickers of these rows; those whose are unknown are left out, with a warning.
 
-    Raises ActionsUnknown for such a ticker, unless `errors` is "skip". Warns if they are old.
+    Raises ActionsUnknown for such a ticker, unless the query's `errors` is "skip". Warns if they are old, and if a
+    symbol may have belonged to another company, whose are not known.
     """
     if not dataset.splits or rows.is_empty():
         return {ticker: Actions() for ticker in rows["ticker"].unique()}
-    yahoo = shared() if fetch and settings.fallback.enabled else None
+    yahoo = shared() if query.fetch and settings.fallback.enabled else None
     with Cache.read(settings, dataset) as cache, daily(cache, settings) as days:
-        inquiry = Inquiry(days, settings, yahoo, on_event)
+        coverage, inquiry = cache.manifest.sessions.coverage(), Inquiry(days, settings, yahoo, on_event)
         known, notices = actions_of(inquiry, rows, errors="skip")
-    if inquiry.unknown and errors == "raise":
+    if inquiry.unknown and query.errors == "raise":
         raise _unknown(inquiry.unknown)
+    actions = {ticker: one.actions for ticker, one in known.items()}
+    if query.adjust == "none" and not query.across_gaps:  # adjusted prices are refused, or warned about, before
+        begins = {ticker: one.begins for ticker, one in known.items()}
+        crossed, doubtful = seams_crossed(rows, coverage, actions, begins)
+        notices = [*notices, *crossed.values(), *doubtful]
     for notice in notices:
         warn(notice)
-    return {ticker: one.actions for ticker, one in known.items()}
+    return actions
 
 
 def _unknown(unknown: Mapping[str, str]) -> ActionsUnknown:

@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 _AXES = ("ticker", "date", "time")
 
 
-def checked_values(columns: Sequence[str]) -> Sequence[str]:
-    """The columns of a panel. Raises UsageError for none, and for those that its axes are made of."""
+def checked_columns(columns: Sequence[str]) -> Sequence[str]:
+    """Columns. Raises UsageError for none, and for one that is named twice."""
     if not columns:
         raise WrongArgument("columns", "must name at least one")
+    if len(set(columns)) < len(columns):
+        raise WrongArgument("columns", f"{', '.join(columns)} names one twice")
+    return columns
+
+
+def checked_values(columns: Sequence[str]) -> Sequence[str]:
+    """The columns of a panel. Raises UsageError as `checked_columns`, and for those that its axes are made of."""
+    checked_columns(columns)
     if axes := [name for name in columns if name in _AXES]:
         raise WrongArgument("columns", f"{axes[0]!r} is an axis of a panel, not a value in it")
     return columns
@@ -36,8 +44,9 @@ def panels(rows: pl.DataFrame, tickers: Sequence[str], kind: RowKind) -> "Mappin
     order = in_order(tickers, rows["ticker"].unique().sort().to_list())
     axis = "time" if kind.timed else "date"
     moments = rows[axis].unique().sort()
-    across = rows["ticker"].replace_strict(order, list(range(len(order))), return_dtype=pl.Int64).to_numpy()
-    down = moments.search_sorted(rows[axis]).to_numpy()
+    places = {ticker: place for place, ticker in enumerate(order)}
+    across = np.array([places[ticker] for ticker in rows["ticker"]], dtype=np.int64)
+    down = np.searchsorted(moments.to_numpy(), rows[axis].to_numpy())
     names = pd.Index(order, name="ticker")
     index = _index(moments, kind)
     return {

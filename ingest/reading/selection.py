@@ -68,8 +68,8 @@ class Selection:
     def _columns(self) -> Sequence[str] | None:
         if self.columns is None:
             return None
-        axes = dict.fromkeys((*self.dataset.kind.order, "date"))
-        return [*axes, *self.columns]
+        needed = ("open", "close", "source") if self.actions else ()  # to see whether a symbol changed hands
+        return list(dict.fromkeys((*self.dataset.kind.order, "date", *self.columns, *needed)))
 
 
 def selected_rows(settings: Settings, query: Selection, on_event: events.Sink) -> pl.DataFrame:
@@ -79,7 +79,7 @@ def selected_rows(settings: Settings, query: Selection, on_event: events.Sink) -
     if dataset.kind.timed:
         rows = aggregate(rows, "1d" if size in OF_DAYS else size, dataset, query.prepost)
     if query.actions:
-        known = known_actions(settings, dataset, rows, query.errors, query.fetch, on_event)
+        known = known_actions(settings, dataset, rows, query.history, on_event)
         rows = beside(rows, known, query.adjust)
     return in_periods(rows, size)
 

@@ -13,7 +13,7 @@ from pipeline_kit import Place, key, market_objects, trading_days
 import ingest
 from ingest import events
 from ingest.api import progress
-from ingest.api.logs import level_of, logger, text_of
+from ingest.api.logs import level_of, line_of, logger
 from ingest.demo.servers import loopback
 from ingest.errors import SourceRefused
 
@@ -176,7 +176,7 @@ class TestTheLogger:
     def test_what_happens_within_a_session_is_for_debugging(self):
         assert level_of(events.Downloading(DAYS[0], 1, 2)) == logging.DEBUG
         assert level_of(events.Notice("x")) == logging.INFO
-        assert text_of(events.Downloading(DAYS[0], 1, 2)) == "downloading session=2025-03-03 bytes=1 of=2 resumed=0"
+        assert line_of(events.Downloading(DAYS[0], 1, 2)) == "downloading session=2025-03-03 bytes=1 of=2 resumed=0"
 
 
 class TestTables:

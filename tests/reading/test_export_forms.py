@@ -98,6 +98,10 @@ class TestShapes:
     def test_a_pattern_may_stand_for_the_whole_market(self, export):
         assert [one.ticker for one in export("*")] == sorted(EVERYONE)
 
+    def test_a_folder_without_a_name_is_an_error(self, here):
+        with pytest.raises(UsageError, match="out must name a folder"):
+            ingest.export("AAPL", "", config=here.config())
+
 
 class TestColumns:
     def test_those_named_come_in_their_order(self, export):
@@ -113,7 +117,8 @@ class TestColumns:
     @pytest.mark.parametrize(
         ("named", "words"),
         [({"columns": ["Close"]}, "'Close' is unknown"), ({"columns": ["time"]}, "'time' is not in these rows"),
-         ({"columns": []}, "name at least one"), ({"columns": ["date"], "shape": "wide"}, "'date' is an axis"),
+         ({"columns": []}, "name at least one"), ({"columns": ["date", "date"]}, "names one twice"),
+         ({"columns": ["date"], "shape": "wide"}, "'date' is an axis"),
          ({"shape": "tall"}, "'tall': files, long or wide")],
     )  # fmt: skip
     def test_what_makes_no_sense_is_named(self, export, named, words):
@@ -153,6 +158,16 @@ class TestActions:
     def test_what_falls_on_a_day_without_a_row_is_in_the_next(self, export):
         with pytest.warns(IngestWarning, match=f"HOLE: no row on {DAYS[12]}; .* in the row of {DAYS[13]}"):
             assert self.by_date(export("HOLE", actions=True))[DAYS[13]] == (0, 4)
+
+    def test_a_symbol_that_may_have_changed_hands_is_named(self, monkeypatch, tmp_path):
+        days = past_sessions(100)
+        reused = security([*days[:20], *days[80:]], {}, {days[90]: 0.5})
+        with world(monkeypatch, tmp_path, {"ZZZ": reused, "AAPL": security(days)}, {"ZZZ": reused}, days) as here:
+            here.place.run(days[0], days[-1], tracked=set())
+            named = {"actions": True, "columns": ["date", "dividend"], "config": here.config()}
+            with pytest.warns(IngestWarning, match="ZZZ did not trade in 60 sessions .* may belong to another company"):
+                ingest.export("ZZZ", tmp_path / "out", **named)
+            ingest.export("ZZZ", tmp_path / "out", across_seams=True, **named)
 
     def test_a_month_adds_and_multiplies_them(self, export):
         (one,) = export("AAPL", actions=True, interval="1mo")

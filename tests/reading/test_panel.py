@@ -105,6 +105,13 @@ def test_nothing_at_all_is_an_empty_panel_and_a_warning(config):
     assert isinstance(mine.index, pd.DatetimeIndex)
 
 
+def test_a_pattern_that_nothing_matches_has_no_column(config):
+    with pytest.warns(IngestWarning, match=r"no data for NOSUCH\*"):
+        mine = ingest.panel("NOSUCH*", config=config)
+    assert mine.shape == (0, 0)
+    assert ingest.panel([], ["close"], config=config).shape == (0, 0)
+
+
 def test_minutes_are_in_new_york(config):
     mine = ingest.panel(["TB", "AAPL"], interval="1m", prepost=True, config=config)
     begins = sorted(begin for found in MINUTES.values() for begin in found)

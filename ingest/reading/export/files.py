@@ -19,7 +19,7 @@ from ingest.market.adjust import Adjust
 from ingest.market.patterns import some
 from ingest.reading.export.form import Form
 from ingest.reading.export.names import file_name, usual_template
-from ingest.reading.export.record import RECORD, check_replaced, content, recorded, written
+from ingest.reading.export.record import RECORD, check_replaced, content, record_of, recorded
 from ingest.reading.selection import Selection
 
 _FORMULA = r"^[=+\-@\t\r]"
@@ -59,7 +59,7 @@ def write_files(rows: pl.DataFrame, query: Selection, form: Form, folder: Path) 
             check_replaced(folder / name, known.get(name), new, frame)
     durable.make_folder(folder.absolute())
     with writing_in(folder, lambda name: _is_left(name, frames)), batches.together() as batch:
-        batch.put(folder / RECORD, written(known | dict.fromkeys(frames, new)))
+        batch.put(folder / RECORD, record_of(known | dict.fromkeys(frames, new)))
         for name, (_, frame) in frames.items():
             batch.put(folder / name, _packed(frame, form, new | {"dataset": query.dataset.name}))
     return tuple(Exported(named.get("ticker"), folder / name, frame.height) for name, (named, frame) in frames.items())

@@ -10,7 +10,7 @@ from ingest.errors import UsageError, WrongArgument
 from ingest.hints import Option
 from ingest.reading.beside import DIVIDEND, SPLIT
 from ingest.reading.export.names import checked_template
-from ingest.reading.panel import checked_values, in_order
+from ingest.reading.panel import checked_columns, checked_values, in_order
 from ingest.reading.selection import Selection, followed
 from ingest.settings import Settings
 
@@ -44,8 +44,8 @@ class Form:
             raise WrongArgument("format", f"{self.kind!r}: csv or parquet")
         if self.shape not in get_args(Shape):
             raise WrongArgument("shape", f"{self.shape!r}: files, long or wide")
-        if self.columns is not None and not self.columns:
-            raise WrongArgument("columns", "must name at least one")
+        if self.columns is not None:
+            checked_columns(self.columns)
         if self.shape == "wide":
             checked_values(self.values)
         if self.name is not None:

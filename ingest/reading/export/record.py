@@ -47,7 +47,7 @@ def recorded(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def written(files: Mapping[str, Any]) -> bytes:
+def record_of(files: Mapping[str, Any]) -> bytes:
     """The record, as bytes."""
     return (json.dumps({"version": 1, "files": dict(sorted(files.items()))}, indent=1) + "\n").encode()
 

@@ -21,7 +21,7 @@ from ingest.market.row_kinds import made_of
 from ingest.reading import gaps
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
-from ingest.reading.smart.periods import in_periods
+from ingest.reading.smart.periods import resampled
 from ingest.reading.smart.query import Query, TickerRows
 from ingest.splitting.checks import MOST_VOLUME
 
@@ -52,7 +52,7 @@ def frame(found: TickerRows, query: Query) -> "pd.DataFrame":
     if query.with_actions:
         columns |= _events(actions, _places(rows, actions, _opening(query)), rows.height)
     index = (_times if kind.timed else _dates)(rows, query.dataset.yahoo_zone)
-    frame = in_periods(pd.DataFrame(columns, index=index.rename(kind.index)), query.interval)
+    frame = resampled(pd.DataFrame(columns, index=index.rename(kind.index)), query.interval)
     frame.attrs["sources"] = sources(rows, found.missing)
     return frame
 

@@ -20,7 +20,7 @@ _MADE = {
 }
 
 
-def in_periods(frame: "pd.DataFrame", interval: str) -> "pd.DataFrame":
+def resampled(frame: "pd.DataFrame", interval: str) -> "pd.DataFrame":
     """Bars of an `interval` of weeks ("1wk") or months ("1mo"), by their first day; any other frame is returned.
 
     A bar without a row is left out. Splits within a bar are multiplied, payouts are added.

@@ -138,7 +138,7 @@ def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
     """Date, prices, volume, source and dollar volume, ascending by date; None if a number is missing."""
     after = wish.end + timedelta(days=1) if wish.end else None
     listed = listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
-    first, last = window_of(wish.period, wish.start, after, wish.dataset, listed, wish.interval)
+    first, last = window_of(wish.period, wish.start, after, wish.dataset, listed, interval=wish.interval)
     found = _reader(wish)(chosen, wish, first, last)
     # JSON has neither infinities nor NaN.
     floats = pl.col(pl.Float64)
