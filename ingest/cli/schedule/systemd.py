@@ -39,6 +39,9 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=+,-]+", re.ASCII)
+"""A word that needs no quotes."""
+
 _BY_SHELL = ("/bin/sh", "-c", 'exec "$0" "$@"')
 """Runs a program whose name systemd refuses, or would change."""
 
@@ -73,6 +76,8 @@ def command_line(command: tuple[str, ...]) -> str:
 
 
 def _quoted(word: str) -> str:
+    if _PLAIN.fullmatch(word):
+        return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
 
