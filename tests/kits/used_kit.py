@@ -16,7 +16,9 @@ SPAN = ("--start", str(DAYS[0]), "--end", str(DAYS[-1]))
 
 ASKED: dict[str, tuple[str, ...]] = {
     "adopt": ("theirs", "--dry-run"),
+    "export": ("T01", "--out", "out"),
     "list": SPAN,
+    "quarantine accept": (str(DAYS[2]),),
     "quarantine dismiss": (str(DAYS[2]),),
     "quarantine show": (str(DAYS[2]),),
     "run": SPAN,

@@ -92,9 +92,11 @@ def quarantine_accept(
         ),
     ] = False,
     dataset: Dataset = None,
+    json: Json = False,
     config: Config = None,
 ) -> None:
     """Apply the kept bytes of republished files although they remove many rows; nothing is downloaded."""
     from ingest.cli.commands.state.quarantine import accept_command
 
-    raise typer.Exit(Deed(accept_command(dataset, [one.date() for one in sessions], config, without_bad_rows)))
+    days = [one.date() for one in sessions]
+    raise typer.Exit(Deed(accept_command(dataset, days, config, without_bad_rows, json)))

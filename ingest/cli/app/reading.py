@@ -199,6 +199,7 @@ def export(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out tickers that cannot be adjusted, and say which.")
     ] = False,
+    json: Json = False,
     config: Config = None,
 ) -> None:
     """Write the stored rows of tickers as files for other programs: as traded, or adjusted."""
@@ -227,7 +228,7 @@ def export(
         actions=actions,
         overwrite=overwrite,
     )
-    raise typer.Exit(Deed(export_command(query, form, out, tracked, config)))
+    raise typer.Exit(Deed(export_command(query, form, out, tracked, json, config)))
 
 
 @app.command()

@@ -104,7 +104,8 @@ _MEANING = {
 def _states(done: events.Finished, explained: bool) -> Iterable[tuple[str, str]]:
     counts = {name: getattr(done, name) for name in _MEANING}
     told = {"forbidden": "" if explained else f" ({REFUSED})"}
-    return [(_MEANING[name], counted(n, "session") + told.get(name, "")) for name, n in counts.items() if n]
+    parts = [(_MEANING[name].partition(" ("), n, told.get(name, "")) for name, n in counts.items() if n]
+    return [(label, f"{counted(n, 'session')}{opens}{more}{why}") for (label, opens, more), n, why in parts]
 
 
 def outcome(done: events.Finished) -> str:

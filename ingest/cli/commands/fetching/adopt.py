@@ -84,7 +84,8 @@ class _Progress:
     def __init__(self, shown: bool, recorded: bool) -> None:
         self._recorded = recorded
         self._console = Answers(stderr=True)
-        self._bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True)
         self._bar.disable = not shown
         self._task = self._bar.add_task("adopting", total=None)
 

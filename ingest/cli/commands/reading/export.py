@@ -8,6 +8,7 @@ import typer
 
 from ingest import settings
 from ingest.cli.rendering.answers import Answers
+from ingest.cli.rendering.records import fields_of, print_records, print_warning
 from ingest.cli.rendering.words import counted
 from ingest.cli.warnings import asking_shown, warnings_told
 from ingest.errors import printable
@@ -19,25 +20,33 @@ from ingest.reading.selection import Selection, selected_rows
 _SHOWN = 40
 
 
-def export_command(query: Selection, form: Form, folder: Path, tracked: bool, config: Path | None) -> int:
+def export_command(
+    query: Selection, form: Form, folder: Path, tracked: bool, as_json: bool, config: Path | None
+) -> int:
     """Write the files; returns the exit code, 3 if some tickers have no rows. Raises IngestError."""
     chosen = settings.load(config)
     query = complete(chosen, query, form, tracked)
-    with warnings_told(), asking_shown() as told:
+    with warnings_told(as_json), asking_shown() as told:
         rows = selected_rows(chosen, query, told)
-    _print(write_files(rows, query, form, folder))
-    _warn_of_formulas(rows)
+    _print(write_files(rows, query, form, folder), as_json)
+    _warn_of_formulas(rows, as_json)
     there = frozenset(rows["ticker"].unique())
     return 0 if all(covered(frozenset([name]), there) for name in meant(query.tickers)) else 3
 
 
-def _warn_of_formulas(rows: pl.DataFrame) -> None:
+def _warn_of_formulas(rows: pl.DataFrame, as_json: bool) -> None:
     if found := formulas(rows):
         named = some([printable(one[:_SHOWN]) for one in found])
-        typer.echo(f"warning: a spreadsheet may run as a formula what begins with = + - or @: {named}", err=True)
+        told = f"a spreadsheet may run as a formula what begins with = + - or @: {named}"
+        typer.echo(f"warning: {told}", err=True)
+        if as_json:
+            print_warning(told)
 
 
-def _print(written: Sequence[Exported]) -> None:
+def _print(written: Sequence[Exported], as_json: bool) -> None:
+    if as_json:
+        print_records("exported", map(fields_of, written))
+        return
     console = Answers()
     for one in written:
         console.print(f"{one.path}: {counted(one.rows, 'row')}")

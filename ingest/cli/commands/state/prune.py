@@ -102,8 +102,8 @@ def _show(console: Answers, found: Sequence[Prunable], wanted: Selection) -> Non
         dates = [str(day) if day else "" for day in (one.first, one.last)]
         flag = [_flag(one)] if wanted.is_empty else []
         rows.append((one.dataset, _WHAT[one.kind], f"{one.files:,}", size(one.bytes), *dates, *flag))
-    names = ("dataset", "what", "files", "size", "from", "to", *([""] if wanted.is_empty else []))
-    console.print_table(names, rows, right=("files", "size"))
+    names = ("dataset", "what", "files", "size", "from", "to", *(["flag"] if wanted.is_empty else []))
+    console.print_table(names, rows, right=("files", "size"), prose=wanted.is_empty)
     for line in _remarks(found, wanted):
         console.print(line)
 

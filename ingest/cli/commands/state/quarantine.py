@@ -87,17 +87,29 @@ def dismiss_command(
 
 
 def accept_command(
-    dataset: str | None, sessions: Collection[date], config: Path | None, without_bad_rows: bool = False
+    dataset: str | None,
+    sessions: Collection[date],
+    config: Path | None,
+    without_bad_rows: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Apply the kept bytes of refused files, and print what changed; returns the exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
-    request = request_of(Flags(), chosen, only_warnings(json=False).event, kind)
+    request = request_of(Flags(), chosen, only_warnings(as_json).event, kind)
     console = Answers()
-    done = quarantine.accept(chosen, request, sessions, console.print, without_bad_rows)
+    say = _noted if as_json else console.print
+    done = quarantine.accept(chosen, request, sessions, say, without_bad_rows)
+    if as_json:
+        print_records("accepted", ({"dataset": kind.name, **fields_of(one)} for one in done))
+        return 0
     for one in done:
         _say(console, one, kind)
     _say_done(console, set(sessions) - {one.session for one in done})
     return 0
+
+
+def _noted(message: str) -> None:
+    print_records("notice", [{"message": message}])
 
 
 def _dataset(name: str | None) -> Dataset:
