@@ -141,6 +141,24 @@ def test_what_a_killed_command_left_is_removed_by_whoever_writes_next(place):
     sound(place)
 
 
+def test_what_yahoo_said_of_earlier_days_goes_and_may_be_asked_again(place):
+    asked = "2025-11-12T06:00:00+00:00"
+    for day in (DAYS[0], DAYS[3]):
+        place.execute(
+            "INSERT INTO yahoo_rows (dataset, ticker, session, close, asked_at) "
+            f"VALUES ('{STOCKS_DAY.name}', 'AAPL', '{day}', 1.0, '{asked}')"
+        )
+    for ticker, last in (("AAPL", DAYS[-1]), ("MSFT", DAYS[1])):
+        place.execute(
+            "INSERT INTO askings (dataset, ticker, first, last, asked_at) "
+            f"VALUES ('{STOCKS_DAY.name}', '{ticker}', '{DAYS[0]}', '{last}', '{asked}')"
+        )
+    prune(place, "--before", CUT, "--yes")
+    assert place.query("SELECT session FROM yahoo_rows") == [(str(DAYS[3]),)]
+    assert place.query("SELECT ticker, first, last FROM askings") == [("AAPL", str(CUT), str(DAYS[-1]))]
+    sound(place)
+
+
 MONTHS = list(Calendar.of(STOCKS_MINUTE.calendar).between(date(2025, 3, 28), date(2025, 4, 2)))
 
 
