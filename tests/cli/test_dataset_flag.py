@@ -207,7 +207,7 @@ class TestStoredDatasets:
         assert place.here("status").out.count("tracked parts") == 2
 
     def test_age_counts_only_for_the_requested_datasets(self, place):
-        with patch("ingest.maintenance.status.today", return_value=DAYS[-1]):
+        with patch("ingest.maintenance.status.last_due", return_value=DAYS[-1]):
             assert place.here("status", "--max-age", "0").code == 0
             stale = place.here("status", "--max-age", "0", "-d", "forex-day", "-d", "crypto-day")
             assert (stale.code, stale.err.splitlines()) == (
@@ -215,7 +215,7 @@ class TestStoredDatasets:
                 [f"stale: {FOREX.name}: no session is stored, 0 allowed"],
             )
         with patch(
-            "ingest.maintenance.status.today", return_value=date(2025, 3, 8)
+            "ingest.maintenance.status.last_due", return_value=date(2025, 3, 8)
         ):  # a Saturday: only crypto has a session
             assert place.here("status", "--max-age", "0").code == 0
             assert place.here("status", "--max-age", "0", "-d", "crypto-day").code == 3
@@ -311,9 +311,9 @@ class TestStoredDatasets:
 
 class TestCompletion:
     def completed(self, words, shell="zsh"):
-        """The completions of a shell after these words, requested like in Typer's scripts."""
+        """The completions of a shell after these words, requested as Typer's scripts do: bash sends a word a line."""
         asked = {"_INGEST_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words}
-        asked |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+        asked |= {"COMP_WORDS": words.replace(" ", "\n"), "COMP_CWORD": str(len(words.split(" ")) - 1)}
         code = "from ingest.__main__ import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", f"import sys; sys.argv = ['ingest']; {code}"],

@@ -14,6 +14,7 @@ ELSEWHERE = {
     "cache/manifest/": "SQLite's files",
     "cli/commands/starting/demo.py": "the demo's own folder",
     "cli/output.py": "standard output",
+    "cli/report/page.py": "templates of the package",
     "demo/": "the demo's servers",
     "cli/report/page.py": "files of the package",
     "files/durable.py": "folders, to be synced",

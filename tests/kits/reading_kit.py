@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pandas as pd
 from pipeline_kit import SAME, Place
-from yahoo_kit import Security, yahoo
+from yahoo_kit import Security, forget_yahoo, yahoo
 
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
@@ -90,5 +90,6 @@ class World:
 @contextmanager
 def world(monkeypatch, tmp_path, massive, at_yahoo, days, dataset=STOCKS_DAY):
     """Massive publishes the `days` of its securities, by its own tickers; Yahoo has the securities of `at_yahoo`."""
+    forget_yahoo(tmp_path)
     with loopback.serve(_published(massive, days, dataset)) as server, yahoo(monkeypatch, at_yahoo) as other:
         yield World(Place(tmp_path / "cache", server.endpoint_url, dataset=dataset), server, other)

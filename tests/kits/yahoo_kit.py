@@ -316,15 +316,20 @@ def yahoo(monkeypatch, securities):
 @pytest.fixture
 def fresh_yfinance(tmp_path, monkeypatch):
     """Use no answer, crumb or time zone of another test or of this computer's user, and no pauses."""
+    forget_yahoo(tmp_path)
+    tune(monkeypatch, yahoo_pause_s=0.0, yahoo_backoff_first_s=0.01)
+
+
+def forget_yahoo(folder):
+    """Let yfinance begin afresh, with its caches in this folder: that of an earlier test may be gone."""
     import yfinance
     from yfinance import cache
     from yfinance.data import YfData
 
     from ingest.sources import yahoo as source
 
-    yfinance.set_tz_cache_location(str(tmp_path))
+    yfinance.set_tz_cache_location(str(folder))
     # What has looked a time zone up once goes on in the folder of that time, which other tests have filled since.
     cache._TzCacheManager._tz_cache = cache._CookieCacheManager._Cookie_cache = None
     YfData._instances.clear()
     source.shared.cache_clear()
-    tune(monkeypatch, yahoo_pause_s=0.0, yahoo_backoff_first_s=0.01)

@@ -168,7 +168,7 @@ def test_a_signal_ends_the_wait_at_once(place, number):
         finally:
             process.kill()
     assert (process.returncode, err) == (130, "")
-    assert [json.loads(line)["event"] for line in out.splitlines()] == ["notice"]
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["warning"]
 
 
 @pytest.mark.parametrize("text", ["", "6", "6 parsecs", "-1h", "0m", "1.5h", "31d", "99999d", "\u0666h"])

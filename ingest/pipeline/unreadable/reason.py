@@ -45,10 +45,11 @@ class RefusedText:
 
     def pieces(self) -> Iterator[bytes]:
         """The text, as far as it can be unpacked, from its start each time. Raises CacheError."""
-        if self.body.path is None:
-            yield from members.readable(self.body.open(), self.limit)
+        body = self.body
+        if body.path is None:
+            yield from members.readable(body.open(), self.limit)
             return
-        with durable.translated("read", self.body.path), opening.to_read(self.body.path) as file:
+        with durable.translated("read", body.path), opening.to_read(body.path) as file:
             yield from members.readable(file, self.limit)
 
     def reason(self, error: UnreadableFile) -> str:
