@@ -175,7 +175,7 @@ def test_a_signal_ends_the_wait_at_once(place, number):
 def test_a_bad_duration_is_an_error_that_names_the_flag(place, server, text):
     done = place.here("run", f"--wait={text}", *SPAN)
     assert (done.code, len(server.requests)) == (2, 0)
-    assert f"flag --wait {text!r}: must be a duration" in done.err
+    assert f"--wait {text!r}: must be a duration" in done.err
 
 
 def test_durations():
