@@ -48,14 +48,21 @@ def init(
 
     It asks for what the flags do not say, and never writes over anything.
     """
-    from ingest.cli.commands.starting.init import Wishes, init_command
+    from ingest.cli.commands.starting.init import Preferences, init_command
     from ingest.errors import UsageError
 
     if here and folder:
         raise UsageError("--here and DIR exclude each other")
     place = Path.cwd() if here else folder
-    wishes = Wishes(place, root, tuple(tickers or ()), list_file, profile, keys == "environment")
-    code = init_command(wishes, yes=yes, dry_run=dry_run, checks=check)
+    wanted = Preferences(
+        folder=place,
+        root=root,
+        tickers=tuple(tickers or ()),
+        list_file=list_file,
+        profile=profile,
+        from_environment=keys == "environment",
+    )
+    code = init_command(wanted, yes=yes, dry_run=dry_run, checks=check)
     raise typer.Exit(code if dry_run else Deed(code))
 
 

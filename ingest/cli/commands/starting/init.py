@@ -34,7 +34,7 @@ _ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Preferences:
     """What the flags say; None or empty where they say nothing."""
 
     folder: Path | None = None
@@ -64,17 +64,17 @@ class _Answers:
         return found | {self.config: _config_text(self)}
 
 
-def init_command(wishes: Wishes, *, yes: bool, dry_run: bool, checks: bool) -> int:
+def init_command(wanted: Preferences, *, yes: bool, dry_run: bool, checks: bool) -> int:
     """Ask, show, write and check; returns the exit code of the check. Raises IngestError."""
     asks = not (yes or dry_run)
     if asks and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "init asks its questions on a terminal, and this is none: --yes answers them by flags and defaults"
         )
-    _refuse_contradictions(wishes)
+    _refuse_contradictions(wanted)
     console = Answers()
     try:
-        answers = _answers(console, wishes, asks)
+        answers = _answers(console, wanted, asks)
         _refuse_invalid(answers)
         _show(console, answers)
         if dry_run or (asks and not Confirm.ask("Write this?", console=console, default=True)):
@@ -86,36 +86,36 @@ def init_command(wishes: Wishes, *, yes: bool, dry_run: bool, checks: bool) -> i
     return _checked(console, answers, checks)
 
 
-def _refuse_contradictions(wishes: Wishes) -> None:
-    if wishes.tickers and wishes.list_file:
+def _refuse_contradictions(wanted: Preferences) -> None:
+    if wanted.tickers and wanted.list_file:
         raise UsageError(
             "--tickers and --list exclude each other: --list names a file of yours, --tickers fills a new one"
         )
-    if wishes.profile and wishes.from_environment:
+    if wanted.profile and wanted.from_environment:
         raise UsageError("--profile and --keys environment exclude each other")
 
 
-def _answers(console: Answers, wishes: Wishes, asks: bool) -> _Answers:
-    config = _place(console, wishes, asks)
+def _answers(console: Answers, wanted: Preferences, asks: bool) -> _Answers:
+    config = _place(console, wanted, asks)
     home = data_folder() if config == personal_file() else config.parent
-    root = wishes.root or Path(_ask(console, "Folder of the cache", str(home / "cache"), asks))
-    list_file, tickers = _list(console, wishes, config.parent / _LIST, asks)
-    profile = wishes.profile or (_USUAL if not wishes.from_environment else _ENVIRONMENT)
-    if not wishes.profile and not wishes.from_environment:
+    root = wanted.root or Path(_ask(console, "Folder of the cache", str(home / "cache"), asks))
+    list_file, tickers = _list(console, wanted, config.parent / _LIST, asks)
+    profile = wanted.profile or (_USUAL if not wanted.from_environment else _ENVIRONMENT)
+    if not wanted.profile and not wanted.from_environment:
         question = f'Section of the AWS credentials file with your S3 keys, or "{_ENVIRONMENT}"'
         profile = _ask(console, question, _USUAL, asks)
     return _Answers(config, _absolute(root), list_file, tickers, None if profile == _ENVIRONMENT else profile)
 
 
-def _place(console: Answers, wishes: Wishes, asks: bool) -> Path:
+def _place(console: Answers, wanted: Preferences, asks: bool) -> Path:
     """Where config.toml goes: into the folder, or where INGEST_CONFIG says. Raises UsageError if there is one."""
     own, named = personal_file(), os.environ.get(FILE_VARIABLE)
     usual = own.parent if own else Path.cwd()
-    if named and not wishes.folder:
+    if named and not wanted.folder:
         config = _absolute(Path(named))
     else:
         question = "Folder for config.toml; the default works from any folder"
-        config = _absolute(wishes.folder or Path(_ask(console, question, str(usual), asks))) / FILE_NAME
+        config = _absolute(wanted.folder or Path(_ask(console, question, str(usual), asks))) / FILE_NAME
     if os.path.lexists(config):
         raise UsageError(
             f"{config} is there already, and stays as it is. Edit it, or choose another folder: ingest init DIR"
@@ -123,22 +123,22 @@ def _place(console: Answers, wishes: Wishes, asks: bool) -> Path:
     return config
 
 
-def _list(console: Answers, wishes: Wishes, beside: Path, asks: bool) -> tuple[Path, tuple[str, ...]]:
+def _list(console: Answers, wanted: Preferences, beside: Path, asks: bool) -> tuple[Path, tuple[str, ...]]:
     """The list, and the tickers to write into it: none if it is there already."""
-    if wishes.list_file:
-        lists.read_list(_absolute(wishes.list_file))
-        return _absolute(wishes.list_file), ()
+    if wanted.list_file:
+        lists.read_list(_absolute(wanted.list_file))
+        return _absolute(wanted.list_file), ()
     if os.path.lexists(beside):
-        if wishes.tickers:
+        if wanted.tickers:
             raise UsageError(f"{beside} is there already, and stays as it is: leave out --tickers to use it")
         lists.read_list(beside)
         console.print(f"Your list {beside} is used as it is.")
         return beside, ()
-    told = wishes.tickers or tuple(
+    told = wanted.tickers or tuple(
         _ask(console, "Tickers to follow, or a file of them", " ".join(_SAMPLE), asks).split()
     )
-    if len(told) == 1 and not wishes.tickers and opening.is_file(_absolute(Path(told[0]))):
-        return _list(console, replace(wishes, list_file=Path(told[0])), beside, asks)
+    if len(told) == 1 and not wanted.tickers and opening.is_file(_absolute(Path(told[0]))):
+        return _list(console, replace(wanted, list_file=Path(told[0])), beside, asks)
     return beside, lists.checked(told, "the tickers to follow")
 
 
