@@ -1,8 +1,13 @@
 """Tables and sentences for people: nothing is cut, and without a terminal a row is a line."""
 
+import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,9 @@ from pipeline_kit import Place
 from rich.cells import cell_len
 from used_kit import ASKED, used
 
+from ingest import events
 from ingest.cli.rendering.answers import Answers
+from ingest.cli.rendering.terminal import Terminal
 
 CLI = Path(__file__).parents[2] / "ingest" / "cli"
 PATH = f"/home/some body/{'deep/' * 30}AAPL_1d_data.csv"
@@ -102,3 +109,47 @@ def test_sentences_wrap_between_words_paths_and_commands() -> None:
     console, out = printed(seen=False, width=40)
     console.print(words)
     assert out.getvalue() == f"{words}\n"
+
+
+def test_a_message_above_the_bars_keeps_its_path_and_its_commands_whole() -> None:
+    out = _Seen()
+    refused = events.Quarantined(date(2025, 11, 11), REASON, PATH.replace(" ", "_"), acceptable=True)
+    with Terminal(Answers(file=out, width=80, force_terminal=True, color_system=None)) as terminal:
+        terminal.event(events.RunStarted(1, "us_stocks_sip/day_aggs_v1", date(2025, 11, 10), date(2025, 11, 11), 2))
+        terminal.event(refused)
+    assert PATH.replace(" ", "_") in out.getvalue()
+    assert "`ingest quarantine accept 2025-11-11`" in out.getvalue()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
+@pytest.mark.parametrize("command", ["status", "quarantine list"])
+def test_a_terminal_of_80_columns_gets_lines_that_fit(place: Place, command: str) -> None:
+    lines = _in_a_terminal(place, command, 80)
+    assert len(lines) > 4
+    assert [line for line in lines if len(line) > 80 and str(place.root) not in line] == []
+    tables = [line for line in lines if line.startswith(("session ", "held ", "tier ", "run "))]
+    assert len(tables) == (3 if command == "status" else 1)
+    if command == "status":
+        assert any(line.endswith(f"{place.root}/massive_cache") for line in lines)
+
+
+def _in_a_terminal(place: Place, command: str, width: int) -> list[str]:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    environment = place.environment(TERM="dumb")
+    environment.pop("COLUMNS", None)
+    done = subprocess.Popen(
+        place.command(*command.split()), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    told = b""
+    with os.fdopen(ours, "rb", buffering=0) as stream, contextlib.suppress(OSError):  # Linux's end of a terminal
+        while chunk := stream.read(65536):
+            told += chunk
+    assert done.wait(60) == 0
+    return told.decode().replace("\r\n", "\n").splitlines()
