@@ -12,8 +12,8 @@ def home(tmp_path, monkeypatch, loopback_keys):
     for name in [name for name in os.environ if name.startswith(("INGEST_", "XDG_", "AWS_PROFILE"))]:
         monkeypatch.delenv(name)
     (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "home"
