@@ -238,18 +238,20 @@ class TestNothingIsReplacedByAnotherAdjustment:
     def test_such_a_file_is_an_error_that_names_it(self, export, out):
         export(["AAPL", "VTI"], name="{ticker}", format="csv")
         before = {path.name: path.read_bytes() for path in out.iterdir()}
-        words = r"AAPL\.csv has bars of 1d, as traded, and these are bars of 1d, adjusted for splits\. Nothing was"
+        bars = "1d bars of us_stocks_sip/day_aggs_v1"
+        words = rf"AAPL\.csv has {bars}, as traded, and these are {bars}, adjusted for splits\. Nothing was written"
         with pytest.raises(UsageError, match=words):
             export(["VTI", "AAPL"], name="{ticker}", adjust="splits")
-        with pytest.raises(UsageError, match=r"these are bars of 1wk, as traded.*Pass overwrite=True to replace it"):
+        with pytest.raises(UsageError, match=r"these are 1wk bars of .*, as traded.*Pass overwrite=True to replace it"):
             export("AAPL", name="{ticker}", interval="1wk")
         assert {path.name: path.read_bytes() for path in out.iterdir()} == before
         export("AAPL", name="{ticker}", adjust="splits", overwrite=True)
         export("AAPL", name="{ticker}", adjust="splits")  # and from now on these
         record = json.loads((out / ".ingest-export.json").read_text())
         assert record["files"] == {
-            "AAPL.csv": {"interval": "1d", "adjust": "splits"}, "VTI.csv": {"interval": "1d", "adjust": "none"}
-        }  # fmt: skip
+            name: {"dataset": "us_stocks_sip/day_aggs_v1", "interval": "1d", "adjust": adjust}
+            for name, adjust in (("AAPL.csv", "splits"), ("VTI.csv", "none"))
+        }
 
     @pytest.mark.parametrize("kind", ["csv", "parquet"])
     @pytest.mark.parametrize("record", [None, "{", "[]", '{"files": 3}'])

@@ -146,6 +146,13 @@ class TestDaysOfMinutes:
         weeks = smart(here, interval="1wk", dataset="stocks-minute", start=DAYS[-8])
         assert weeks["Volume"].sum() == frame["Volume"].sum()
 
+    def test_an_export_of_them_does_not_replace_the_vendors_days(self, here, tmp_path):
+        ingest.export("AAPL", tmp_path, config=here.config())
+        made = {"interval": "1d", "dataset": "stocks-minute", "config": here.config()}
+        with pytest.raises(UsageError, match="these are 1d bars of us_stocks_sip/minute_aggs_v1"):
+            ingest.export("AAPL", tmp_path, **made)
+        assert ingest.export("AAPL", tmp_path, name="{ticker} of minutes", **made)
+
     def test_the_day_bars_are_those_of_the_vendor_unless_minutes_are_named(self, here):
         frame = smart(here, interval="1d", start=DAYS[-8], auto_adjust=False)
         assert frame["Close"].tolist() == pytest.approx([AAPL.bars[day][3] for day in DAYS[-8:]])

@@ -53,7 +53,7 @@ def write_files(rows: pl.DataFrame, query: Selection, form: Form, folder: Path) 
     adjust: Adjust = query.adjust if query.dataset.splits else "none"
     found = form.frames(rows, query.tickers)
     frames = {_name(named, form, query.interval, adjust): (named, frame) for named, frame in found}
-    new, known = content(query.interval, adjust), recorded(folder)
+    new, known = content(query.dataset, query.interval, adjust), recorded(folder)
     if not form.overwrite:
         for name, (_, frame) in frames.items():
             check_replaced(folder / name, known.get(name), new, frame)
@@ -61,7 +61,7 @@ def write_files(rows: pl.DataFrame, query: Selection, form: Form, folder: Path) 
     with writing_in(folder, lambda name: _is_left(name, frames)), batches.together() as batch:
         batch.put(folder / RECORD, record_of(known | dict.fromkeys(frames, new)))
         for name, (_, frame) in frames.items():
-            batch.put(folder / name, _packed(frame, form, new | {"dataset": query.dataset.name}))
+            batch.put(folder / name, _packed(frame, form, new))
     return tuple(Exported(named.get("ticker"), folder / name, frame.height) for name, (named, frame) in frames.items())
 
 

@@ -16,6 +16,8 @@ from ingest.errors import UsageError
 from ingest.files import durable, opening
 from ingest.hints import Option
 from ingest.market.adjust import Adjust
+from ingest.market.datasets import Dataset
+from ingest.reading.resample import bar_size
 
 RECORD = ".ingest-export.json"
 
@@ -29,9 +31,9 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-def content(interval: str, adjust: Adjust) -> dict[str, str]:
-    """What a file contains, as recorded."""
-    return {"interval": interval, "adjust": adjust}
+def content(dataset: Dataset, interval: str, adjust: Adjust) -> dict[str, str]:
+    """What a file contains, as recorded: bars of an interval, made of the rows of a dataset."""
+    return {"dataset": dataset.name, "interval": bar_size(interval), "adjust": adjust}
 
 
 def recorded(folder: Path) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _said(content: Any) -> str:
     if not isinstance(content, Mapping):
         return "something else"
     adjust = str(content.get("adjust"))
-    return f"bars of {content.get('interval')}, {_WORDS.get(adjust, adjust)}"
+    return f"{content.get('interval')} bars of {content.get('dataset')}, {_WORDS.get(adjust, adjust)}"
 
 
 def _differs(path: Path, old: str, new: Mapping[str, str]) -> UsageError:
