@@ -137,10 +137,8 @@ def test_a_file_of_which_no_bar_can_be_of_its_session_is_quarantined(run, way, s
     place = run("stocks-minute", text_of("stocks-minute", stamp))
     assert place.state(DAY) == ("quarantined", "listed")
     ((reason,),) = place.query("SELECT reason FROM quarantine")
-    assert (
-        reason
-        == f"none of its 120 rows has a window_start within 2025-03-04: {why}; its first row is line 2 (ticker AAPL)"
-    )
+    said = f"none of its 120 rows has a window_start within 2025-03-04: {why}"
+    assert reason == f"{said}; its first row is line 2 (ticker AAPL)"
     assert place.months("AAPL") == {}
     assert not list(place.root.rglob("*.tmp"))
 
