@@ -12,6 +12,7 @@ Value = str | bool | date
 
 _FUNCTIONS: Mapping[str, frozenset[str]] = {
     "quarantine list": frozenset({"dataset"}),
+    "quarantine accept": frozenset({"dataset", "session", "without_bad_rows"}),
     "quarantine retry": frozenset({"dataset", "session"}),
     "run": frozenset({"start", "end", "dataset", "refresh"}),
     "verify": frozenset({"dataset", "deep"}),

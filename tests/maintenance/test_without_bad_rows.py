@@ -1,6 +1,7 @@
 """`ingest quarantine accept --without-bad-rows`: what can be read is stored, and what cannot is kept and a finding."""
 
 import json
+import os
 import shutil
 from itertools import count
 from unittest.mock import patch
@@ -10,10 +11,12 @@ from pipeline_kit import Place, assert_same, flat, key
 from runs_kit import DAYS, SPAN
 from tuning_kit import tune
 
+import ingest
 from ingest import finding
 from ingest.cache.manifest.database import Database
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
+from ingest.errors import UsageError
 from ingest.files import durable
 from ingest.maintenance.verify import verify
 
@@ -188,6 +191,25 @@ def test_a_damaged_part_is_said_and_accepted_again(place):
     assert place.reassembled(DAY) == REST
     place.here(*ACCEPT, OTHER)
     assert place.run(*SPAN).finished.exit_code == 0
+
+
+def test_in_python(place):
+    with patch.dict(os.environ, place.environment(), clear=True):
+        (other,) = ingest.quarantine.dismiss(OTHER)
+        with pytest.raises(
+            UsageError, match=r"Call ingest\.quarantine\.accept\(without_bad_rows=True, sessions="
+        ) as told:
+            ingest.quarantine.accept(DAY)
+        assert f'sessions="{DAY}", dataset="stocks-day")' in str(told.value)
+        (applied,) = ingest.quarantine.accept(DAY, without_bad_rows=True)
+        assert (applied.went, applied.came, applied.is_new) == (2, 0, False)
+        assert [bool(one.dismissed) for one in ingest.quarantine.list()] == [True, True]
+        assert ingest.quarantine.retry() is None
+        (again,) = ingest.quarantine.dismiss([other.session], undo=True)
+        assert (again.session, again.dismissed) == (OTHER, None)
+        assert ingest.quarantine.dismiss([]) == ()
+        assert ingest.quarantine.retry(OTHER).quarantined == 1
+    assert place.reassembled(DAY) == REST
 
 
 class Killed(BaseException):
