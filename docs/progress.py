@@ -8,9 +8,8 @@ import re
 from datetime import date, timedelta
 from pathlib import Path
 
-from rich.console import Console
-
 from ingest import events
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.terminal import Terminal
 from ingest.market.catalogue import STOCKS_DAY
 
@@ -20,7 +19,7 @@ DAY = date(2024, 11, 25)
 
 def main() -> None:
     """Feed a rendering with events and save what it shows."""
-    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, highlight=False)
+    console = Answers(record=True, width=80, file=io.StringIO(), force_terminal=True)
     clock = iter([0.0, 0.0, *[3.4] * 100])
     terminal = Terminal(console, clock=lambda: next(clock))
     console.print("$ ingest run --months 24", style="bold")

@@ -12,9 +12,9 @@ from functools import partial
 import anyio
 import pytest
 from pipeline_kit import TRACKED, Place, market_objects, trading_days, window
-from rich.console import Console
 from tuning_kit import tune
 
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.lines import Lines
 from ingest.cli.rendering.terminal import Terminal
 from ingest.demo.servers import loopback
@@ -71,7 +71,7 @@ def test_the_estimate_in_words():
 def test_a_terminal_asks(monkeypatch, answer, agreed):
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     out = io.StringIO()
-    with Terminal(Console(file=out, force_terminal=True, width=100, highlight=False)) as terminal:
+    with Terminal(Answers(file=out, force_terminal=True, width=100)) as terminal:
         assert terminal.confirm("5 files") is agreed
     assert "5 files" in out.getvalue()
 
