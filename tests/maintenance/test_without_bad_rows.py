@@ -233,7 +233,7 @@ def dying(fatal):
     return [*durably, wrapped(Database, "transaction")]
 
 
-@pytest.mark.parametrize("apart", [11, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("apart", [17, pytest.param(1, marks=pytest.mark.long)])
 def test_a_kill_anywhere_is_finished_by_the_same_command(place, tmp_path, apart):
     whole = copied(place, tmp_path / "whole")
     whole.here(*ACCEPT, DAY, OTHER)
