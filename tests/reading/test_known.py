@@ -109,7 +109,7 @@ def test_patterns_are_exported_and_one_that_nothing_matches_is_named(made):
     place, _ = made(OPTIONS)
     done = place.here("export", "O:SPY", "--out", place.root.parent / "files")
     assert (done.code, done.err) == (0, "")
-    assert sorted(path.name for path in (place.root.parent / "files").iterdir()) == [
+    assert sorted(path.name for path in (place.root.parent / "files").glob("*.csv")) == [
         f"O%3A{one[2:]}_1d.csv" for one in SPY
     ]
     none = place.here("export", "O:SPY", "O:QQQ", "--out", place.root.parent / "files")
