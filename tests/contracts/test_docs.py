@@ -122,6 +122,8 @@ _OF_OTHER_FILES = {"massive", "default", "tool"}
 @pytest.mark.parametrize("page", TODAY)
 def test_each_function_in_python_exists(page):
     blocks = [text for language, text in _FENCED.findall(PAGES[page]) if language == "python"]
+    for text in blocks:
+        compile(text, page, "exec")
     code = "\n".join([*re.findall(r"`ingest\.[^`\n]+`", prose(page)), *blocks])
     for name in re.findall(r"\bingest\.((?:[a-z_]+\.)*[a-z_]+)\(", code):
         assert callable(attrgetter(name)(ingest)), name
