@@ -89,7 +89,8 @@ class _Shown:
 def _display() -> Display | None:
     if _is_notebook():
         return _Notebook()
-    return _Terminal() if sys.stderr is not None and sys.stderr.isatty() else None
+    is_open = sys.stderr is not None and not sys.stderr.closed  # the program may have closed it
+    return _Terminal() if is_open and sys.stderr.isatty() else None
 
 
 def _is_notebook() -> bool:
