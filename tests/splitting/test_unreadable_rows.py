@@ -83,6 +83,33 @@ def test_a_row_is_named_whatever_quotes_do_to_the_others(seeds):
         assert locate(in_pieces(text), STOCKS_DAY).bad, seed
 
 
+def plain(number, volume=b"100"):
+    return b"T%03d,%s,5,5,5,5,1,3\n" % (number, volume)
+
+
+def told(lines):
+    """The lines at fault by number, how many rows are left out of how many, and the rest."""
+    text = b"".join([HEADER + b"\n", *lines])
+    rows = ReadableRows(lambda: in_pieces(text), STOCKS_DAY)
+    (finding, of), (_, *rest) = rows.left_out(), b"".join(rows.pieces()).splitlines(keepends=True)
+    return [one.number for one in locate(in_pieces(text), STOCKS_DAY).bad], finding.count, of, rest
+
+
+@pytest.mark.parametrize("stray", [b'"100', b'100"', b'1"00'])
+def test_two_stray_quotes_do_not_take_the_rows_between_them_along(stray):
+    lines = [plain(number, stray if number in (3, 250) else b"100") for number in range(300)]
+    good = [line for line in lines if b'"' not in line]
+    assert told(lines) == ([5, 252], 2, 300, good)
+    lines[100], lines[101] = b'"T100",100,5,5,5,5,1,3\n', b'"T\n101",100,5,5,5,5,1,3\n'
+    numbers, count, of, rest = told(lines)
+    assert (numbers, count, of, len(rest)) == ([5, 253], 2, 301, 299)
+
+
+def test_a_field_with_a_line_end_stays_one_row():
+    lines = [plain(0), b'"T\n001",100,5,5,5,5,1,3\n', plain(2, b"x"), plain(3)]
+    assert told(lines) == ([5], 1, 4, [plain(0), b'"T\n', b'001",100,5,5,5,5,1,3\n', plain(3)])
+
+
 def test_lines_near_others():
     text = b"".join(b"%d\n" % number for number in range(1, 1001))
     assert lines_near(in_pieces(text), [1, 500]) == {n: b"%d" % n for n in (1, 2, 499, 500, 501)}

@@ -33,12 +33,28 @@ class RowReader:
         self._needed = tuple(dict.fromkeys(("ticker", *header.numbers, *header.marks, *stamp)))
 
     def edges(self, text: bytes) -> Offsets:
-        """Where rows begin and end: at line ends outside quotes; at all of them if a quote is not closed."""
-        edges = line_edges(text, len(self._header.line))
+        """Where rows begin and end: at line ends outside quotes; at all of them if a quote is not closed.
+
+        Two stray quotes look like a field that contains all lines between them. So what extends over several lines and
+        cannot be read is taken line by line: else one bad row would take the good ones with it.
+        """
+        lines = line_edges(text, len(self._header.line))
         if b'"' not in text or text.count(b'"') % 2:
-            return edges
+            return lines
         within = np.logical_xor.accumulate(np.frombuffer(text, np.uint8) == ord('"'))
-        return edges[~within[edges - 1]]
+        rows = lines[~within[lines - 1]]
+        return np.union1d(rows, lines[self._in_bad_rows(text, lines, rows)])
+
+    def _in_bad_rows(self, text: bytes, lines: Offsets, rows: Offsets) -> Mask:
+        """Which line ends are inside rows that cannot be read."""
+        row_of = np.searchsorted(rows, lines) - 1
+        inside = ~np.isin(lines, rows)
+        long = np.unique(row_of[inside])
+        texts = [text[rows[row] : rows[row + 1]] for row in long]
+        if not texts or self._reads(texts, self._needed):
+            return np.zeros(len(lines), np.bool_)
+        bad = [row for row, one in zip(long, texts, strict=True) if not self._reads([one], self._needed)]
+        return inside & np.isin(row_of, bad)
 
     def bad(self, text: bytes, edges: Offsets) -> Iterator[int]:
         """The rows that cannot be read, ascending. Raises TooManyToTell."""
