@@ -76,4 +76,4 @@ def test_a_window_with_nothing_in_it(place):
 def test_flags_that_exclude_each_other_are_refused(place):
     done = place.here("list", "--all-permitted", "--months", "2")
     assert done.code == 2
-    assert "months and all_permitted exclude each other" in done.err
+    assert "--months and --all-permitted exclude each other" in done.err

@@ -233,7 +233,7 @@ def test_each_ticker_is_requested_once_and_reported(five):
 def test_an_export_leaves_out_what_cannot_be_adjusted(five, tmp_path, capsys):
     five.yahoo.securities.pop("C")
     five.place.run(DAYS[90], DAYS[-1], tracked={"Z"})
-    query, where = Selection(list(FIVE), adjust="splits"), (Form(), tmp_path / "out", False, five.config())
+    query, where = Selection(list(FIVE), adjust="splits"), (Form(), tmp_path / "out", False, False, five.config())
     with pytest.raises(ActionsUnknown):
         export_command(query, *where)
     assert export_command(replace(query, errors="skip"), *where) == 3
