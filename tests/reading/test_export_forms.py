@@ -271,6 +271,15 @@ class TestNothingIsReplacedByAnotherAdjustment:
         with pytest.raises(UsageError, match=rf"AAPL_1d\.{kind} has other prices, or something else"):
             export("AAPL", format=kind)
 
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_an_unknown_file_of_another_window_is_not_replaced(self, export, out, kind):
+        (old,) = export("AAPL", format=kind, end=DAYS[9], adjust="splits")
+        before = old.path.replace(out / f"AAPL_1d.{kind}").read_bytes()
+        (out / ".ingest-export.json").unlink()
+        with pytest.raises(UsageError, match=rf"AAPL_1d\.{kind} has other prices, or something else"):
+            export("AAPL", format=kind, start=DAYS[10])
+        assert (out / f"AAPL_1d.{kind}").read_bytes() == before
+
     @pytest.mark.parametrize("text", ["", "mine\n1\n", "date,close\n", "\x00\xff"])
     def test_a_file_of_another_kind_is_an_error(self, export, out, text):
         out.mkdir()

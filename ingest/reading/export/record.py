@@ -82,7 +82,10 @@ def _differs(path: Path, old: str, new: Mapping[str, str]) -> UsageError:
 
 
 def _has_the_closes_of(path: Path, frame: pl.DataFrame) -> bool:
-    """Whether an unknown file has the same closes as the new one, on all rows that both have."""
+    """Whether an unknown file has the same closes as the new one, on all rows that both have, of which there are some.
+
+    A file without rows has no price that could be another.
+    """
     keys = [name for name in ("ticker", "date", "time") if name in frame.columns]
     if "close" not in frame.columns or "date" not in keys:
         return False
@@ -92,6 +95,8 @@ def _has_the_closes_of(path: Path, frame: pl.DataFrame) -> bool:
         both = text.join(old.select(*(pl.col(name).cast(pl.String) for name in keys), old="close"), on=keys)
     except (pl.exceptions.PolarsError, OSError, UnicodeError):
         return False
+    if both.is_empty():
+        return old.is_empty()
     closes = both.select("close", pl.col("old").cast(pl.Float64, strict=False))
     differ = (pl.col("close") - pl.col("old")).abs() > _ALIKE * pl.col("close").abs()
     return bool(closes.select(~(differ.fill_null(value=True)).any()).item())
