@@ -240,6 +240,11 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def target(path: Path) -> Path:
+    """The file to replace for a path that the user named: where it leads if it is a symbolic link, else itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def replace(path: Path, data: bytes) -> None:
     """Replace one file durably."""
     stage(path, data)

@@ -116,6 +116,21 @@ def test_one_that_cannot_be_opened_is_an_error_before_the_run(place, server, tmp
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+@pytest.mark.parametrize("text", ["AAPL\nMSFT\n", "[run]\n", "2025-03-03,1.5\n", "SQLite format 3\0"])
+def test_a_file_of_something_else_gets_no_line(place, server, log, text):
+    log.write_text(text)
+    done = place.here(*RUN, "--log-file", log)
+    assert (done.code, len(server.requests), log.read_text()) == (2, 0, text)
+    assert "is no log of ingest, and stays as it is" in done.err
+
+
+@pytest.mark.parametrize("text", ["", "2025", "2025-03-03T06:00:01+00:00 ingest run begins, process 1\n"])
+def test_a_log_of_an_earlier_run_goes_on_even_one_cut_short(place, log, text):
+    log.write_text(text)
+    assert place.here(*RUN, "--log-file", log).code == 0
+    assert log.read_text().startswith(f"{text}20")
+
+
 def test_a_disk_that_is_full_is_a_warning(place):
     done = place.here(*RUN, "--quiet", "--log-file", "/dev/full")
     assert done.code == 0

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -165,3 +167,38 @@ def test_a_cache_that_cannot_be_read_leaves_the_last_runs(place, file):
     found = numbers(file)
     assert found["last_run_exit_code", STOCKS] == 5
     assert ("sessions", STOCKS) not in found
+
+
+@pytest.mark.parametrize("later", ["4e9", "NaN", "+Inf"])
+def test_a_clock_that_was_ahead_does_not_hide_the_runs_after_it(place, file, later):
+    names = ("last_run_timestamp_seconds", "last_run_exit_code", "last_run_seconds", "last_success_timestamp_seconds")
+    values = zip(names, (later, 0, 1, later), strict=True)
+    told = [f'ingest_{name}{{dataset="{STOCKS}"}} {value}\n' for name, value in values]
+    file.write_text("".join(["# HELP ingest_last_run_seconds x\n", *told]))
+    with failing(SourceUnavailable("away")):
+        assert place.here(*RUN, "--metrics-file", file).code == 4
+    found = numbers(file)
+    assert found["last_run_exit_code", STOCKS] == 4
+    assert found["last_run_timestamp_seconds", STOCKS] <= time.time()
+    assert ("last_success_timestamp_seconds", STOCKS) not in found
+
+
+def test_neither_does_one_in_the_manifest(place, file):
+    assert place.here(*RUN).code == 0
+    with closing(sqlite3.connect(place.root / "manifest.sqlite")) as db, db:
+        db.execute("UPDATE runs SET finished_at = '2096-01-01T00:00:00+00:00'")
+    with failing(SourceUnavailable("away")):
+        assert place.here(*RUN, "--metrics-file", file).code == 4
+    found = numbers(file)
+    assert found["last_run_exit_code", STOCKS] == 4
+    assert ("last_success_timestamp_seconds", STOCKS) not in found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a right there")
+def test_a_link_stays_and_what_it_leads_to_is_replaced(place, file, tmp_path):
+    (tmp_path / "collected").mkdir()
+    file.symlink_to(tmp_path / "collected" / "real.prom")
+    for _ in range(2):
+        assert place.here(*RUN, "--metrics-file", file).code == 0
+        assert file.is_symlink()
+    assert numbers(tmp_path / "collected" / "real.prom")["sessions", STOCKS] == 3

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from datetime import date
 from unittest.mock import patch
 
@@ -82,6 +83,15 @@ def test_a_file_of_something_else_stays(place, tmp_path):
         os.mkfifo(tmp_path / "pipe")
         assert "pipe: it is" in place.here("report", "--out", "pipe").err
     assert place.here("show", "AAPL", "--html", "stocks.txt").code == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a right there")
+def test_a_link_stays_and_what_it_leads_to_is_replaced(place, file, tmp_path):
+    file.symlink_to(tmp_path / "published.html")
+    for _ in range(2):
+        assert place.here("report", "--out", str(file)).code == 0
+    assert file.is_symlink()
+    assert b'name="generator" content="ingest"' in (tmp_path / "published.html").read_bytes()
 
 
 def test_another_run_in_progress_and_a_dry_run_leave_it(place, file):

@@ -44,6 +44,8 @@ _GAUGES = {
     "last_success_timestamp_seconds": "When the last run with exit code 0 ended",
 }
 
+_ENDS = ("last_run_timestamp_seconds", "last_success_timestamp_seconds")
+
 _Values = dict[tuple[str, str], float]
 """By gauge (without the prefix) and tier; the tier is empty where a gauge has none."""
 
@@ -87,11 +89,12 @@ class Metrics:
         ended = time.time()
         earlier, (stored, problem) = _read(self._path), self._stored()
         asked = {one.short: one for one in self._asked()}
-        values = {name: stored.get(name, {}) for name in sorted({*earlier, *stored, *asked})}
+        values = {name: _until(ended, stored.get(name, {})) for name in sorted({*earlier, *stored, *asked})}
         for name, found in values.items():
+            before = _until(ended, earlier.get(name, {}))
             own = [self._run(asked[name], code, ended)] if name in asked else []
-            found.update(_last_of([*_runs(earlier.get(name, {})), *_runs(found), *own]))
-            found.update(_success_of(earlier.get(name, {}), found))
+            found.update(_last_of([*_runs(before), *_runs(found), *own]))
+            found.update(_success_of(before, found))
         try:
             durable.replace(self._path, _text(values))
         except CacheError as error:
@@ -148,6 +151,11 @@ def _of_dataset(chosen: Settings, dataset: Dataset) -> Iterator[tuple[tuple[str,
 
 def _unix(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
+
+
+def _until(now: float, values: _Values) -> _Values:
+    """Values without runs after now, of a clock that was ahead: they would be the newest ones until then."""
+    return {key: value for key, value in values.items() if key[0] not in _ENDS or value <= now}
 
 
 def _runs(values: _Values) -> list[_Run]:

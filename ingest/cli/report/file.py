@@ -20,8 +20,11 @@ _LEFT_S: Final = 3600
 
 
 def page_place(path: Path) -> Path:
-    """The absolute path of a page. Raises UsageError for a folder or another program's file, CacheError."""
-    absolute = path.expanduser().absolute()
+    """The absolute path of a page; of a symbolic link where it leads, so that this is replaced and not the link.
+
+    Raises UsageError for a folder or another program's file, CacheError.
+    """
+    absolute = durable.target(path.expanduser().absolute())
     if absolute.is_dir():
         raise UsageError(f"{printable(str(path))} is a folder: name the file to write")
     if not _is_ours(absolute):
