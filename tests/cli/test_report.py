@@ -36,6 +36,7 @@ from ingest.cache.cache import Cache
 from ingest.cli.report import calendar as calendars
 from ingest.cli.report import charts as drawing
 from ingest.cli.report import page as pages
+from ingest.cli.report import words
 from ingest.cli.report.calendar import SIGNS, calendar, first_year
 from ingest.cli.report.datasets import collected
 from ingest.cli.report.days import Day
@@ -372,3 +373,12 @@ def test_the_library_of_the_charts_is_the_one_whose_licence_lies_beside_it():
     assert "Apache License" in (folder / "LICENSE-lightweight-charts").read_text()
     contributing = (pages.FOLDER.parents[2] / ".github" / "CONTRIBUTING.md").read_text()
     assert f"npm pack lightweight-charts@{version}" in contributing
+
+
+def test_a_run_is_advised_only_where_it_can_help(place):
+    found = collected(place.settings(), place.dataset)
+    (told,) = (one for one in words.advice(found, ()) if "not listed" in one.text)
+    assert (told.level, told.text, told.command) == ("note", "1 session not listed by the source.", "")
+    assert not any("missing." in one.text for one in words.advice(found, ()))
+    days = [replace(day, remote="failed") if day.day == ABSENT else day for day in found.days]
+    assert any(one.text == "1 session missing." for one in words.advice(replace(found, days=days), ()))

@@ -87,6 +87,7 @@ def test_a_file_of_something_else_stays(place, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a right there")
 def test_a_link_stays_and_what_it_leads_to_is_replaced(place, file, tmp_path):
+    file.parent.mkdir()
     file.symlink_to(tmp_path / "published.html")
     for _ in range(2):
         assert place.here("report", "--out", str(file)).code == 0

@@ -120,8 +120,12 @@ def advice(found: DatasetReport, usual: Collection[str]) -> Iterable[Advice]:
     if _is_stale(status) and name in usual:
         age = counted(status.age_sessions or 0, "session")
         yield Advice("warn", name, f"The newest stored session, {status.last}, is {age} old.", f"ingest run{flag}")
-    if missing := sum(day.state == "missing" for day in found.days):
-        yield Advice("warn", name, f"{counted(missing, 'session')} missing.", f"ingest run{flag}")
+    missing = [day.remote for day in found.days if day.state == "missing"]
+    unlisted = missing.count("absent")
+    if there := len(missing) - unlisted:
+        yield Advice("warn", name, f"{counted(there, 'session')} missing.", f"ingest run{flag}")
+    if unlisted:
+        yield Advice("note", name, f"{counted(unlisted, 'session')} not listed by the source.")
     if status.only_copies:
         copies = counted(status.only_copies, "session")
         yield Advice("note", name, f"{copies} can't be downloaded again: yours is the only copy, so back it up.")
