@@ -453,12 +453,12 @@ BROKEN = [one for one in globals().values() if isinstance(one, type) and issubcl
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.__name__)
 def test_a_store_in_memory_that_breaks_a_promise_is_found_out(broken):
     with pytest.raises((AssertionError, pytest.fail.Exception, FileNotFoundError, CacheError)):
-        keep(lambda folder: broken(), 40, phases=(Phase.generate,))
+        keep(lambda folder: broken(), 400, phases=(Phase.generate,))  # the first that fails ends it
 
 
 def test_a_store_of_files_that_writes_twice_under_one_name_is_found_out():
     with pytest.raises(AssertionError):
-        keep(lambda folder: OneFile(folder / "tracked", folder / "archive"), 40, phases=(Phase.generate,))
+        keep(lambda folder: OneFile(folder / "tracked", folder / "archive"), 400, phases=(Phase.generate,))
 
 
 def test_a_store_of_files_that_writes_into_what_is_there_is_found_out(tmp_path):
