@@ -46,8 +46,8 @@ class Status:
     None if none is. `age_sessions` counts the sessions after `last` whose files are due, None without `last`:
     a file is due at 11:00 New York on the next day. `gaps` are the runs of sessions between `first` and `last` that are
     not stored, as (first, last, sessions). `sessions` counts the known sessions by state. Over all stored sessions,
-    `source_rows` counts the rows of their files, `findings` the sessions that have any, `corrections` the changes of
-    rows by republished files. `tracked_tickers` counts the tracked CSVs, `dirty_files` those of them that the next run
+    `source_rows` counts the rows of their files, `findings` the sessions that have any, `corrections` the republished
+    files that changed rows. `tracked_tickers` counts the tracked CSVs, `dirty_files` those of them that the next run
     rewrites.
 
     `permission` is the span that the subscription was last found to allow, as of `permission_asked_at` (ISO 8601, UTC;

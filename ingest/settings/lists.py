@@ -73,9 +73,12 @@ def tracked(
     )
 
 
-def checked(tickers: Iterable[str], place: str) -> tuple[str, ...]:
-    """Tickers without repeats. Raises UsageError, which names the place, for one that a list could not hold."""
-    return tuple(dict.fromkeys(_checked(ticker, place) for ticker in tickers))
+def checked(tickers: Iterable[str], place: str, how: str) -> tuple[str, ...]:
+    """Tickers without repeats.
+
+    Raises UsageError for one that a list could not hold; it names the place, and says how to write several there.
+    """
+    return tuple(dict.fromkeys(_checked(ticker, place, how) for ticker in tickers))
 
 
 def _data(path: Path) -> bytes | None:

@@ -75,9 +75,17 @@ def split_url(url: str) -> SplitResult:
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("it has blanks or characters that do not belong in a URL")
     parts = urlsplit(url)
-    if parts.port is not None and not parts.port:
-        raise ValueError("port 0 cannot be used")
+    if not _has_port(parts):
+        raise ValueError("its port must be a number from 1 to 65535")
     return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port can be used, or is left out. urlsplit's own error quotes it: it may be a password."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _endpoint(url: str) -> str:

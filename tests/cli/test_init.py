@@ -83,6 +83,7 @@ def test_a_list_elsewhere_stays_where_it_is(ingest, tmp_path, name):
     ("flags", "told"),
     [
         (["--tickers", "AA PL"], "the tickers to follow"),
+        (["--tickers", "AAPL,MSFT"], "has the character ','; repeat --tickers for each ticker"),
         (["--list", "none.txt"], "does not exist"),
         (["--profile", "a]b"], "[source] profile = 'a]b'"),
         (["--root", "a\nb"], "[cache] root"),

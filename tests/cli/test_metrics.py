@@ -202,3 +202,10 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(place, file, tmp_path):
         assert place.here(*RUN, "--metrics-file", file).code == 0
         assert file.is_symlink()
     assert numbers(tmp_path / "collected" / "real.prom")["sessions", STOCKS] == 3
+
+
+def test_they_tell_of_a_log_that_cannot_be_opened(place, file, tmp_path):
+    assert place.here(*RUN, "--metrics-file", file).code == 0
+    done = place.here(*RUN, "--metrics-file", file, "--log-file", tmp_path / "none" / "log")
+    assert (done.code, numbers(file)["last_run_exit_code", STOCKS]) == (2, 2)
+    assert "the log file" in done.err

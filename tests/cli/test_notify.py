@@ -358,6 +358,7 @@ class TestSecrets:
             ("PING_URL", f"ftp://hc-ping.com/{SECRET}"),
             ("PING_URL", f"https://me:{SECRET}@hc-ping.com/x"),
             ("PING_URL", f"hc-ping.com/{SECRET}"),
+            ("PING_URL", f"https://me:{SECRET}/x"),
             ("APPRISE", f'["{SECRET}"]'),
             ("ON_FAILURE", f"mail '{SECRET}"),
         ],

@@ -51,14 +51,16 @@ class _Watch:
         return code
 
     def _open(self) -> None:
-        """Open the files, before there is anything to write."""
+        """Open the files, before there is anything to write; metrics also tell of a log that cannot be opened."""
         run = self._chosen.run
-        if run.log_file:
-            self._log = self._files.enter_context(appending(run.log_file, run.max_log_bytes))
-            self._lines.append(Lines(self._log, UTC))
-        self._say(f"ingest run begins, process {getpid()}")
-        if run.metrics_file:
-            self._metrics = Metrics(run.metrics_file, self._chosen, self._datasets)
+        try:
+            if run.log_file:
+                self._log = self._files.enter_context(appending(run.log_file, run.max_log_bytes))
+                self._lines.append(Lines(self._log, UTC))
+            self._say(f"ingest run begins, process {getpid()}")
+        finally:
+            if run.metrics_file:
+                self._metrics = Metrics(run.metrics_file, self._chosen, self._datasets)
 
     def _shown(self) -> Rendering:
         metrics = [self._metrics] if self._metrics else []

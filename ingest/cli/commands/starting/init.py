@@ -139,7 +139,8 @@ def _list(console: Answers, wanted: Preferences, beside: Path, asks: bool) -> tu
     )
     if len(told) == 1 and not wanted.tickers and opening.is_file(_absolute(Path(told[0]))):
         return _list(console, replace(wanted, list_file=Path(told[0])), beside, asks)
-    return beside, lists.checked(told, "the tickers to follow")
+    how = "repeat --tickers for each ticker" if wanted.tickers else "separate tickers by blanks"
+    return beside, lists.checked(told, "the tickers to follow", how)
 
 
 def _ask(console: Answers, question: str, default: str, asks: bool) -> str:
