@@ -175,3 +175,16 @@ def test_months_without_a_session_go_and_the_month_of_the_date_is_rebuilt(tmp_pa
     assert sorted(places[0].months("AAPL")) == ["2025-04"]
     assert_same(*places)
     sound(places[0], STOCKS_MINUTE)
+
+
+def test_months_of_a_ticker_that_is_followed_no_more_stay_and_are_no_strangers(tmp_path, loopback_keys):
+    place, texts = Place(tmp_path / "cache", "", dataset=STOCKS_MINUTE), {day: stock_minutes(day) for day in MONTHS}
+    with loopback.serve(objects(texts.items())) as server:
+        place.endpoint_url = server.endpoint_url
+        place.run(*window(MONTHS))
+    before = place.months("AAPL")
+    prune(place, "-d", "stocks-minute", "--before", MONTHS[1], "--yes")  # nothing is followed
+    assert place.months("AAPL") == before
+    sound(place, STOCKS_MINUTE)
+    prune(place, "-d", "stocks-minute", "--untracked", "--yes")
+    assert place.months("AAPL") == {}

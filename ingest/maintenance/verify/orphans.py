@@ -59,12 +59,15 @@ def _unknown_parts(parts: PartStore, tier: Tier, known: Iterable[date], pruned: 
 
 
 def _months(tracked: CsvFolder, manifest: Manifest) -> Iterator[Problem]:
-    """CSVs of months without a session, in the folders of known tickers, and anything that is not such a folder."""
+    """CSVs of months without a session, in the folders of known tickers, and anything that is not such a folder.
+
+    A month of a ticker that is followed no more stays as it was, although `prune` has forgotten what is in it.
+    """
     known: dict[Path, set[str]] = {}
     if tracked.by_month:
         known = {tracked.file(ticker): set() for ticker in manifest.csvs.states()}
     for row in manifest.csvs.months().values():
-        if row.sha256:
+        if row.sha256 or not row.active:
             known.setdefault(tracked.file(row.ticker), set()).add(tracked.file(row.ticker, row.period).name)
     wrong = set(tracked.not_folders())
     for folder in sorted(wrong):
