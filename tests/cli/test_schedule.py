@@ -295,6 +295,11 @@ def place(tmp_path):
 CONFIG = ("--config", "own settings/config.toml")
 
 
+def removal_told(installed):
+    """The command that removes a schedule, as its installation names it."""
+    return shlex.split(installed.out.rpartition("Installed. `")[2].partition("`")[0])[1:]
+
+
 def files_of(tmp_path):
     return sorted(path for path in (tmp_path / "home").rglob("*") if path.is_file())
 
@@ -312,7 +317,7 @@ class TestInstalling:
 
         done = place.here("schedule", "install", "--kind", kind, "--yes", *CONFIG)
         assert (done.code, done.err) == (0, "")
-        assert done.out.endswith("Installed. `ingest schedule remove` removes it.\n")
+        assert done.out.endswith(" removes it.\n")
         files = files_of(tmp_path)
         assert all(MARK in path.read_bytes().replace(b"\0", b"").decode(errors="ignore") for path in files)
         assert len(files) == {"systemd": 2, "cron": 0}.get(kind, 1)
@@ -321,7 +326,7 @@ class TestInstalling:
         other = place.here("schedule", "show", "--kind", kind, *CONFIG, "--time", "07:30")
         assert "Something else is installed" in other.out
 
-        removed = place.here("schedule", "remove", "--kind", kind, "--yes")
+        removed = place.here(*removal_told(done), "--yes")
         assert (removed.code, removed.err) == (0, "")
         assert files_of(tmp_path) == []
         assert "Not installed" in place.here("schedule", "show", "--kind", kind, *CONFIG).out
@@ -347,6 +352,12 @@ class TestInstalling:
                 "schedule", "install", "--kind", kind, "--yes", *CONFIG, "--name", name, "-d", "crypto-day"
             )
             assert done.code == 0
+        before = len(files_of(tmp_path))
+        assert place.here(*removal_told(done), "--yes").code == 0
+        assert len(files_of(tmp_path)) == before / 2
+        first = place.here("schedule", "show", "--kind", kind, *CONFIG, "-d", "crypto-day")
+        assert "This is installed." in first.out
+        place.here("schedule", "install", "--kind", kind, "--yes", *CONFIG, "--name", name, "-d", "crypto-day")
         assert place.here("schedule", "remove", "--kind", kind, "--yes").code == 0
         shown = place.here("schedule", "show", "--kind", kind, *CONFIG, "--name", "coins", "-d", "crypto-day", "--json")
         told = json.loads(shown.out)

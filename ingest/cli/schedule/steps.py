@@ -18,6 +18,15 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]"
 """Characters that one of the forms cannot hold."""
 
 
+USUAL = "ingest"
+"""The name of a schedule that is given none."""
+
+
+def removal_of(name: str) -> str:
+    """The command that removes the schedule of that name, where it is made as the platform has it."""
+    return "ingest schedule remove" + ("" if name == USUAL else f" --name {name}")
+
+
 class NotScheduled(IngestError):
     """The system's own program refused what was to be scheduled."""
 

@@ -4,13 +4,13 @@ import os
 import re
 from pathlib import Path
 
-from ingest.cli.schedule.steps import MARK, Command, Job, Steps
+from ingest.cli.schedule.steps import MARK, Command, Job, Steps, removal_of
 from ingest.errors import UsageError
 
 PROGRAM = "systemctl"
 
 _SERVICE = """\
-# {mark}; `ingest schedule remove` removes it.
+# {mark}; `{removal}` removes it.
 [Unit]
 Description=Download new daily flat files
 Wants=network-online.target
@@ -27,7 +27,7 @@ KillSignal=SIGINT
 TimeoutStopSec=120
 """
 _TIMER = """\
-# {mark}; `ingest schedule remove` removes it.
+# {mark}; `{removal}` removes it.
 [Unit]
 Description=Download new daily flat files every day
 
@@ -48,11 +48,15 @@ _BY_SHELL = ("/bin/sh", "-c", 'exec "$0" "$@"')
 
 def installation(job: Job) -> Steps:
     """The steps that schedule a job."""
+    removal = removal_of(job.name)
     texts = {
         _path(job.name, "service"): _SERVICE.format(
-            mark=MARK, folder=_folder(job.folder), command=command_line(job.command)
+            mark=MARK,
+            removal=removal,
+            folder=_folder(job.folder),
+            command=command_line(job.command),
         ),
-        _path(job.name, "timer"): _TIMER.format(mark=MARK, hour=job.hour, minute=job.minute),
+        _path(job.name, "timer"): _TIMER.format(mark=MARK, removal=removal, hour=job.hour, minute=job.minute),
     }
     # Not enable --now, which leaves a timer that is running at its earlier time.
     timer = f"{job.name}.timer"

@@ -18,15 +18,15 @@ from ingest.cli.schedule.kinds import (
     steps_to_install,
     steps_to_remove,
 )
-from ingest.cli.schedule.steps import Command, Job, NotScheduled, Steps
+from ingest.cli.schedule.steps import Command, Job, NotScheduled, Steps, removal_of
 from ingest.errors import UsageError
 from ingest.files import durable
 
 _STANDING = {
     "foreign": "Something of that name is there that `ingest schedule` did not write, and stays; --name names another.",
     "yes": "This is installed.",
-    "no": "Not installed; `ingest schedule install` does it.",
-    "otherwise": "Something else is installed; `ingest schedule install` replaces it by this.",
+    "no": "Not installed; `ingest schedule install` with the same flags does it.",
+    "otherwise": "Something else is installed; `ingest schedule install` with the same flags replaces it by this.",
 }
 
 
@@ -67,10 +67,15 @@ def install_command(kind: str, job: Job, dry_run: bool, confirmed: bool) -> int:
     try:
         _do(steps)
     except NotScheduled as error:
-        left = "; what was written stays: `ingest schedule remove` removes it" if steps.files else ""
+        left = f"; what was written stays: `{_removal(kind, job.name)}` removes it" if steps.files else ""
         raise NotScheduled(f"{error.message}{left}") from error
-    sys.stdout.write("Installed. `ingest schedule remove` removes it.\n")
+    sys.stdout.write(f"Installed. `{_removal(kind, job.name)}` removes it.\n")
     return 0
+
+
+def _removal(kind: str, name: str) -> str:
+    """The command that removes this schedule and no other."""
+    return removal_of(name) + ("" if kind == default_kind() else f" --kind {kind}")
 
 
 def remove_command(kind: str, name: str, dry_run: bool, confirmed: bool) -> int:
