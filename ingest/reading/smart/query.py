@@ -12,7 +12,7 @@ from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions
 from ingest.market.datasets import Dataset
-from ingest.market.windows import first_day, first_of_bar
+from ingest.market.windows import first_day, first_of_bar, span
 from ingest.reading.adjusting.freshness import newest_session
 from ingest.reading.gaps import Span
 from ingest.reading.resample import bar_size
@@ -82,6 +82,7 @@ def window_of(
     `listed` days are sessions, whatever the calendar says. A period that counts days back begins with a whole bar of an
     `interval`. Raises UsageError.
     """
+    span(start, end)
     newest = newest_session(dataset, listed=listed)
     last = newest if end is None or end > newest else end - timedelta(days=min(1, end.toordinal() - 1))
     first = start or first_day(period, today() if end is None else end, last, dataset, listed)

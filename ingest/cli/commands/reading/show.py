@@ -25,6 +25,7 @@ from ingest.market.adjust import Adjust
 from ingest.market.catalogue import bars_of, named, of_ticker
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import OF_DAYS
+from ingest.market.windows import span
 from ingest.pipeline.bring import bring
 from ingest.reading.adjusting import adjusted
 from ingest.reading.gaps import Span
@@ -136,6 +137,7 @@ def show_command(wish: ShowQuery, look: Display, config: Path | None) -> int:
 
 def _rows(chosen: settings.Settings, wish: ShowQuery) -> _Found:
     """Date, prices, volume, source and dollar volume, ascending by date; None if a number is missing."""
+    span(wish.start, wish.end)
     after = wish.end + timedelta(days=1) if wish.end else None
     listed = listed_sessions(chosen, wish.dataset) if wish.data_source == "massive" else ()
     first, last = window_of(wish.period, wish.start, after, wish.dataset, listed, interval=wish.interval)
