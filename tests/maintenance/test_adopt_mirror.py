@@ -334,6 +334,18 @@ def test_files_are_not_taken_for_those_of_another_dataset(tmp_path, texts, of, n
     assert reason in one["reason"]
 
 
+@pytest.mark.parametrize("short", ["stocks", "options"])
+def test_days_with_a_repeated_row_are_not_taken_for_minutes(tmp_path, texts, short):
+    day, text = list(texts[f"{short}-day"].items())[-1]
+    lines = text.splitlines(keepends=True)
+    for top, spoilt in (("once", lines), ("repeated", [*lines[:5], lines[4], *lines[5:]])):
+        place = Place(tmp_path / f"cache-{top}", "http://127.0.0.1:1")
+        mirror = lay(tmp_path / top, {f"{day}.csv.gz": pack(b"".join(spoilt))})
+        _, found, _ = adopt(place, mirror, "-d", f"{short}-minute")
+        (one,) = found.values()
+        assert one["verdict"] == "unreadable"
+
+
 def test_sessions_that_were_stored_without_the_rest_are_completed(tmp_path, loopback_keys):
     top, objects = stocks(tmp_path / "mirror"), {key(day): packed_day(day) for day in DAYS}
     (top / key(DAYS[2])).write_bytes(gzip.compress(gzip.decompress(packed_day(DAYS[2])), 1, mtime=0))

@@ -27,16 +27,18 @@ _ENOUGH = 20
 
 def misfit(one: MirroredFile, dataset: Dataset) -> str | None:
     """Why a file is not of a dataset, in words; None if it may be, or if its beginning says nothing. Raises OSError."""
-    tickers = _tickers(_head(one))
+    rows = _columns(_head(one), "ticker", dataset.kind.time)
+    tickers = [ticker for ticker, _ in rows]
     if len(tickers) < _ENOUGH:
         return None
     marked = tickers[0].partition(":")[0] if ":" in tickers[0] else ""
     if marked != dataset.sigil.removesuffix(":"):
         return f"tickers such as {tickers[0][:20]} are not of {dataset.short}"
-    distinct = len(set(tickers))
-    if dataset.kind.timed and distinct == len(tickers):
+    distinct, moments = len(set(tickers)), {moment for _, moment in rows}
+    are_days = len(tickers) <= _MOST_REPEATED * distinct
+    if dataset.kind.timed and (distinct == len(tickers) or (are_days and len(moments) == 1)):
         return f"one row for each ticker: not the minutes of {dataset.short}"
-    if not dataset.kind.timed and len(tickers) > _MOST_REPEATED * distinct:
+    if not dataset.kind.timed and not are_days:
         return f"many rows for each ticker: not the days of {dataset.short}"
     return None
 
@@ -51,12 +53,13 @@ def _head(one: MirroredFile) -> bytes:
             return b""  # the split says what is wrong with it
 
 
-def _tickers(head: bytes) -> Sequence[str]:
-    """The tickers of all whole rows but the last, in their order; empty if there is no such column."""
+def _columns(head: bytes, ticker: str, moment: str) -> Sequence[tuple[str, str]]:
+    """Ticker and moment of all whole rows but the last, in their order; empty if there is no column of tickers."""
     lines = head.decode("utf-8", "replace").splitlines()[:-1]
     try:
         header, *rows = csv.reader(io.StringIO("\n".join(lines)))
-        place = header.index("ticker")
+        place = header.index(ticker)
     except (ValueError, csv.Error):
         return []
-    return [row[place] for row in rows if len(row) > place and row[place]]
+    when = header.index(moment) if moment in header else place  # a file without the column
+    return [(row[place], row[when]) for row in rows if len(row) > max(place, when) and row[place]]
