@@ -3,9 +3,8 @@
 import json
 from datetime import date
 
-import pytest
 from monthly_kit import objects, stock_minutes
-from pipeline_kit import TRACKED, Place, assert_same, flat, market_objects, pack, window
+from pipeline_kit import TRACKED, Place, assert_same, flat, pack, window
 from runs_kit import DAYS, SPAN, rows_of
 
 from ingest.cache.cache import Cache
@@ -17,19 +16,6 @@ from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
 from ingest.market.permission import Permission
 
 CUT = DAYS[3]
-
-
-@pytest.fixture
-def server(loopback_keys):
-    with loopback.serve(market_objects(DAYS)) as running:
-        yield running
-
-
-@pytest.fixture
-def place(server, tmp_path):
-    made = Place(tmp_path / "cache", server.endpoint_url)
-    made.run(*SPAN)
-    return made
 
 
 def prune(place, *arguments, code=0, **environment):
