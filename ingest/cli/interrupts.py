@@ -1,7 +1,8 @@
 """Ctrl-C: once finishes what is in flight, twice ends at once."""
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
@@ -24,6 +25,19 @@ async def interruptible(work: Callable[[anyio.Event], Awaitable[_Result]]) -> _R
             result = await work(stop)
             group.cancel_scope.cancel()
     return result
+
+
+@contextmanager
+def interrupted_alike() -> Iterator[None]:
+    """Let other signals interrupt the block as Ctrl-C does: by default they end the process, whatever its exit code."""
+    heard = [one for one in _ends() if signal.getsignal(one) is signal.SIG_DFL]
+    try:
+        for one in heard:
+            signal.signal(one, signal.default_int_handler)
+        yield
+    finally:
+        for one in heard:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _ends() -> list[signal.Signals]:

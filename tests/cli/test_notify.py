@@ -453,3 +453,13 @@ def test_a_run_that_nobody_is_told_of_imports_none_of_it(place):
     code, *modules = done.stdout.split()
     assert (code, done.stderr) == ("0", "")
     assert [name for name in modules if name.startswith(("ingest.cli.nightly", "apprise", "prometheus"))] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("sign", ["TERM", "HUP"])
+def test_so_does_another_signal(place, tmp_path, sign):
+    program = json.dumps(["sh", "-c", f"kill -{sign} $PPID; sleep 9"])
+    log = tmp_path / "ingest.log"
+    done = place.cli("run", "--quiet", "-d", "none", "--log-file", log, INGEST_NOTIFY__ON_FAILURE=program)
+    assert done.returncode == 2, done.stderr
+    assert log.read_text().splitlines()[-1].endswith("ended with 2: wrong flag or setting")

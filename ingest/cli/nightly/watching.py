@@ -5,6 +5,7 @@ from contextlib import ExitStack, suppress
 from datetime import UTC
 from os import getpid
 
+from ingest.cli.interrupts import interrupted_alike
 from ingest.cli.nightly.ending import BUSY, Ending, Tail, explained, summary_of
 from ingest.cli.nightly.log_file import LogFile, appending
 from ingest.cli.nightly.metrics import Metrics
@@ -36,17 +37,17 @@ class _Watch:
         self._metrics: Metrics | None = None
 
     def over(self, work: Callable[[Rendering], int]) -> int:
-        """Do the work. Ctrl-C during the messages that follow it leaves them."""
+        """Do the work. Ctrl-C or SIGTERM during the messages that follow leaves these."""
         try:
             self._open()
             code = work(self._shown())
         except BaseException as error:
             code, words = explained(error)
             self._say(words)
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt), interrupted_alike():
                 self._ended(code)
             raise
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), interrupted_alike():
             self._ended(code)
         return code
 
@@ -74,9 +75,11 @@ class _Watch:
         secrets = secrets_near(self._chosen.notify)
         ending = Ending(code, summary_of(code), scrubbed(self._tail.text(), secrets))
         shown = self._shown()
-        for problem in self._problems(ending):
-            shown.event(Notice(f"{scrubbed(problem, secrets)}; the run itself is not affected", "warning"))
-        self._say(ending.summary)
+        try:
+            for problem in self._problems(ending):
+                shown.event(Notice(f"{scrubbed(problem, secrets)}; the run itself is not affected", "warning"))
+        finally:
+            self._say(ending.summary)
 
     def _problems(self, ending: Ending) -> Iterator[str]:
         """Write and send everything; what went wrong."""
