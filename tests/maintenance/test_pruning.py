@@ -172,5 +172,19 @@ def test_months_of_a_ticker_that_is_followed_no_more_stay_and_are_no_strangers(t
     prune(place, "-d", "stocks-minute", "--before", MONTHS[1], "--yes")  # nothing is followed
     assert place.months("AAPL") == before
     sound(place, STOCKS_MINUTE)
+    (tmp_path / "stocks-minute.txt").touch()
     prune(place, "-d", "stocks-minute", "--untracked", "--yes")
     assert place.months("AAPL") == {}
+
+
+def test_no_csv_goes_while_a_list_is_missing(place, tmp_path):
+    lists = {"INGEST_TRACKED__LISTS": '["mine.txt"]', "INGEST_TRACKED__TICKERS": '["TRUE"]'}
+    before = place.tiers()
+    for flags in (["--untracked", "--yes"], ["--untracked", "-n"]):
+        done = place.here("prune", *flags, **lists)
+        assert (done.code, done.out) == (2, "")
+        assert f"the ticker list {tmp_path / 'mine.txt'} is missing" in done.err
+    assert place.tiers() == before
+    assert prune(place, **lists)["prunable", "untracked"]["files"] == 3
+    (tmp_path / "mine.txt").write_text("AAPL\nBR*\n")
+    assert prune(place, "--untracked", "--yes", **lists)["pruned", "untracked"]["tickers"] == ["BACpL"]

@@ -17,7 +17,7 @@ from ingest.maintenance.status import asked_or_held
 from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.settings import Settings
-from ingest.settings.lists import tracked
+from ingest.settings.lists import TrackedLists, tracked
 
 _WHAT: Mapping[str, str] = {
     "sessions": "stored sessions",
@@ -39,6 +39,8 @@ def prune_command(
     console = Answers()
     kinds = asked_or_held(datasets, chosen)
     found = {one: prunable(chosen, one, _names(chosen, one), wanted) for one in kinds}
+    if wanted.untracked:
+        _check_lists(chosen, found)
     shown = [one for of_it in found.values() for one in of_it]
     due = [one for one, of_it in found.items() if of_it or is_unfinished(chosen, one)]
     if dry_run or wanted.is_empty or not due:
@@ -57,7 +59,25 @@ def prune_command(
 
 
 def _names(chosen: Settings, dataset: Dataset) -> Sequence[str]:
-    return tracked(dataset.csv_name, chosen.lists_of(dataset), extra=chosen.tickers_of(dataset)).tickers
+    return _lists(chosen, dataset).tickers
+
+
+def _lists(chosen: Settings, dataset: Dataset) -> TrackedLists:
+    return tracked(dataset.csv_name, chosen.lists_of(dataset), extra=chosen.tickers_of(dataset))
+
+
+def _check_lists(chosen: Settings, found: Mapping[Dataset, Sequence[Prunable]]) -> None:
+    """Raise UsageError if CSVs would go whose tickers may be on a list that is missing.
+
+    A run in another folder than usual must not lose them: a relative path is enough for that.
+    """
+    for dataset, of_it in found.items():
+        missing = _lists(chosen, dataset).missing
+        if missing and any(one.kind == "untracked" for one in of_it):
+            raise UsageError(
+                f"the ticker list {missing[0]} is missing, so it is unknown which CSVs of {dataset.short} are not "
+                "followed: make it (empty, if it is not needed), or name others in the settings"
+            )
 
 
 def _remove(
