@@ -43,13 +43,14 @@ def _command() -> int:
     except BaseException as error:
         from ingest.cli.limits import USED_UP, used_up
         from ingest.cli.rendering.records import is_asked, print_error
+        from ingest.cli.rendering.wrapping import tell
 
         words = used_up(error)
         if is_asked(sys.argv) and not isinstance(error, KeyboardInterrupt):
             print_error(type(error).__name__, words or str(error), USED_UP if words else 1)
         if not words:
             raise
-        sys.stderr.write(f"error: {words}\n")
+        tell(f"error: {words}")
         return USED_UP
     return 0
 

@@ -7,7 +7,7 @@ EXAMPLES = {
     ),
     "run": (
         ("ingest run --start 2024-03-01 --end 2024-03-31", "download one month"),
-        ("ingest run -n -d crypto-day", "show what of the coins would be downloaded"),
+        ("ingest run -n -d crypto-day", "show what a run of coins would download"),
     ),
     "check": (
         ("ingest check", "check what a run needs"),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ingest.cli.rendering.wrapping import tell
 from ingest.errors import UsageError
 from ingest.files import opening
 from ingest.hints import call
@@ -36,7 +37,7 @@ def agree_on_place(chosen: Settings, *, agreed: bool = False, quiet: bool = Fals
     elif odd:
         raise UsageError(f"there is no config.toml, and data would go into {root}, but {odd}", _ANOTHER)
     elif not quiet:
-        sys.stderr.write(f"{told}\n")
+        tell(told)
 
 
 def _is_chosen(chosen: Settings) -> bool:

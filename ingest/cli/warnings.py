@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from ingest import events
 from ingest.cli.rendering.hints import told
 from ingest.cli.rendering.records import print_error, print_warning
+from ingest.cli.rendering.wrapping import tell
 from ingest.errors import IngestError, IngestWarning
 
 
@@ -21,7 +22,7 @@ def warnings_told(as_json: bool = False) -> Iterator[None]:
     finally:
         ours = [told(one.message) for one in caught if isinstance(one.message, IngestWarning)]
         for message in dict.fromkeys(ours):
-            sys.stderr.write(f"warning: {message}\n")
+            tell(f"warning: {message}")
             if as_json:
                 print_warning(message)
         for other in caught:
@@ -32,7 +33,7 @@ def warnings_told(as_json: bool = False) -> Iterator[None]:
 def tell_error(error: IngestError, as_json: bool, about: str = "") -> None:
     """Print an error; `about` says what it concerns if it does not end the command."""
     words = f"{about}: {told(error)}" if about else told(error)
-    sys.stderr.write(f"error: {words}\n")
+    tell(f"error: {words}")
     if as_json:
         print_error(type(error).__name__, words, error.exit_code)
 

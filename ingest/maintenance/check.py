@@ -158,7 +158,7 @@ async def _source(settings: Settings, datasets: Sequence[Dataset], report: Repor
             report(Check("keys", True, keys, "; ".join(exposed)))
             await _connected(settings, datasets, source, report)
     except (UsageError, SourceError) as error:
-        report(Check("keys", False, f"no keys can be read from {keys}", "\n".join([error.message, *exposed])))
+        report(Check("keys", False, "cannot be used", "\n".join([error.message, *exposed])))
 
 
 def _exposed(file: Path, mode: int) -> str:
@@ -259,7 +259,7 @@ def _permission(permission: Permission, listing: Listing, held: Sequence[date], 
         return Check("plan", False, name, f"flat files need the Starter subscription or above; a 403 means {REFUSED}")
     lost = permission.lost(held)
     advice = [only_copies(lost, permission)] if lost else []
-    advice += [f"the others are {REFUSED}"] if permission.below or permission.above else []
+    advice += [f"the other listed files are {REFUSED}"] if permission.below or permission.above else []
     return Check("plan", True, f"{permission.first} to {permission.last}: {name}", "; ".join(advice))
 
 

@@ -156,7 +156,9 @@ def asked_or_held(names: Sequence[str], settings: Settings) -> tuple[Dataset, ..
 
 def _no_kind(kind: str) -> str:
     near = get_close_matches(kind, KINDS, 1)
-    return f"unknown kind of finding {kind!r}; " + (f"did you mean {near[0]!r}?" if near else ", ".join(KINDS))
+    return f"unknown kind of finding {kind!r}" + (
+        f"; did you mean {near[0]!r}?" if near else f"; the kinds are: {'; '.join(KINDS)}"
+    )
 
 
 def findings(

@@ -35,7 +35,7 @@ def choose(months: int, start: date | None, end: date | None, today: date, datas
         )
     if first > last:
         raise UsageError(
-            f"the window is the wrong way round: it starts on {first} and ends on {last}. Exchange the two dates"
+            f"the window is the wrong way round: it starts on {first} and ends on {last}. Swap the two dates"
         )
     notices = []
     if closed := why_empty(first, last, dataset, Calendar.of(dataset.calendar), today):
@@ -54,7 +54,7 @@ def span(start: date | None, end: date | None) -> tuple[date, date]:
     """
     first, last = start or date.min, end or date.max
     if first > last:
-        raise UsageError(f"the window is the wrong way round: start {first} is after end {last}. Exchange the two")
+        raise UsageError(f"the window is the wrong way round: start {first} is after end {last}. Swap them")
     return first, last
 
 

@@ -57,9 +57,8 @@ class Filling:
                 self._give_up(waiting[number - 1 :], error)
                 return
             except SourceError as error:  # concerns this ticker alone: ask for the others
-                self.sink(
-                    events.Notice(f"no answer about {ticker}: {error.message}; the next run asks again", "warning")
-                )
+                why = error.message.removeprefix(f"Yahoo, {ticker}: ")
+                self.sink(events.Notice(f"no answer about {ticker}: {why}; the next run asks again", "warning"))
                 continue
             self.sink(events.YahooAsked(ticker, rows, number, len(waiting)))
 

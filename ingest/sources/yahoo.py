@@ -216,7 +216,7 @@ def _translated(symbol: str, error: Exception, came: bool) -> SourceError:
     if isinstance(error, json.JSONDecodeError):
         return Disrupted(f"Yahoo, {symbol}: an answer that is not JSON")
     if transport := _TRANSPORT.match(said):
-        return Disrupted(f"Yahoo, {symbol}: {said[transport.end() :]}")
+        return Disrupted(f"Yahoo, {symbol}: {said[transport.end() :].rstrip('.')}")
     return Unintelligible(words) if came else Disrupted(words)
 
 

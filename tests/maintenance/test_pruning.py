@@ -44,7 +44,7 @@ def test_a_dry_run_and_a_missing_yes_remove_nothing(place):
     assert prune(place, "--before", CUT, "-n")["prunable", "sessions"]["stored"] == 3
     done = place.here("prune", "--before", CUT)
     assert (done.code, done.err.splitlines()[-1]) == (2, "error: Nothing was removed. Use `--yes` to remove it.")
-    assert "stored sessions" in done.out
+    assert "sessions, 2025-03-03 to 2025-03-05" in done.out
     assert place.tiers() == before
 
 

@@ -53,7 +53,7 @@ def test_after_today_there_is_nothing_and_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("start", "end", "words"),
     [
-        (date(2024, 2, 2), date(2024, 2, 1), r"starts on 2024-02-02 and ends on 2024-02-01\. Exchange the two dates"),
+        (date(2024, 2, 2), date(2024, 2, 1), r"starts on 2024-02-02 and ends on 2024-02-01\. Swap the two dates"),
         (date(2024, 6, 1), None, r"after today .*: choose a start in the past"),
         (date(2024, 6, 1), date(2024, 6, 2), r"begins on 2024-06-01, which is after today"),
         (date(1999, 1, 1), date(2003, 9, 9), r"begins on 2003-09-10: no data up to 2003-09-09"),

@@ -47,7 +47,8 @@ def run(
         typer.Option(
             "--fallback/--no-fallback",
             rich_help_panel=STORED,
-            help="Ask Yahoo for rows that Massive does not have, and for splits.",
+            show_default=False,
+            help="Ask Yahoo for rows that Massive does not have, and for splits. (default: ask)",
         ),
     ] = True,
     yes: Annotated[
@@ -105,7 +106,7 @@ def run(
         typer.Option(
             metavar="FILE",
             rich_help_panel=OUTPUT,
-            help="Replace FILE by numbers for Prometheus when the run has ended.",
+            help="Replace FILE with numbers for Prometheus when the run has ended.",
         ),
     ] = None,
 ) -> None:

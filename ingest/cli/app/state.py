@@ -135,7 +135,7 @@ def prune(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Free room: show what could be removed or, with flags, remove it.
+    """Free disk space: show what could be removed or, with flags, remove it.
 
     Without --dataset it covers the datasets of the settings, and all others with stored sessions.
     """

@@ -4,22 +4,20 @@ A number that is cut off reads as another number, and a path or a command that a
 Without a terminal (a pipe, a file, cron) a row is a line, however wide. Nothing here touches the cache.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from textwrap import wrap
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from ingest.cli.rendering.wrapping import fitted, wrapped
 from ingest.errors import printable
 
 _GAP = "  "
 _INDENT = "    "
 _NARROW = 30
 """Prose in a narrower column is hard to read: it gets lines of its own."""
-_GLUE = "\N{NO-BREAK SPACE}"
 
 
 class Answers(Console):
@@ -33,12 +31,12 @@ class Answers(Console):
         if any(isinstance(one, str | Text) for one in objects):
             how["soft_wrap"] = True
         width = self._width_seen
-        super().print(*(Text(_fitted(one, width)) if isinstance(one, str) else one for one in objects), **how)
+        super().print(*(Text(fitted(one, width)) if isinstance(one, str) else one for one in objects), **how)
 
     def print_beside(self, label: Text, text: str, style: str = "") -> None:
         """Print a text beside its label; further lines of it stand below its first one."""
         width = self._width_seen
-        lines = _fitted(text, width and max(width - label.cell_len, _NARROW)).split("\n")
+        lines = fitted(text, width and max(width - label.cell_len, _NARROW)).split("\n")
         further = "".join(f"\n{' ' * label.cell_len}{line}" for line in lines[1:])
         self.print(Text.assemble(label, (f"{lines[0]}{further}", style)))
 
@@ -83,29 +81,14 @@ def _lines(row: Sequence[str], widths: Sequence[int], ends: Sequence[bool], widt
         yield f"{before}{padded[-1]}".rstrip()
     elif left < _NARROW:
         yield before.rstrip()
-        yield from (f"{_INDENT}{line}" for line in _wrapped(row[-1], width - len(_INDENT)))
+        yield from (f"{_INDENT}{line}" for line in wrapped(row[-1], width - len(_INDENT)))
     else:
         yield from (
             f"{before if not number else ' ' * cell_len(before)}{line}".rstrip()
-            for number, line in enumerate(_wrapped(row[-1], left) or [""])
+            for number, line in enumerate(wrapped(row[-1], left) or [""])
         )
 
 
 def _padded(cell: str, width: int, right: bool) -> str:
     space = " " * (width - cell_len(cell))
     return f"{space}{cell}" if right else f"{cell}{space}"
-
-
-def _fitted(text: str, width: int | None) -> str:
-    if width is None or len(text) <= width:
-        return text
-    lines = (_wrapped(line, width) if len(line) > width else [line] for line in text.split("\n"))
-    return "\n".join(one for line in lines for one in line)
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    """The lines of a text; none of them breaks a word, or what is in backticks."""
-    whole = re.sub("`[^`]*`", lambda quoted: quoted[0].replace(" ", _GLUE), line)
-    indent = whole[: len(whole) - len(whole.lstrip())]
-    lines = wrap(whole, max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return [one.replace(_GLUE, " ") for one in lines]

@@ -8,6 +8,7 @@ from pathlib import Path
 from ingest import settings
 from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted
+from ingest.cli.rendering.wrapping import tell
 from ingest.cli.report.file import written
 from ingest.cli.report.making import make_report
 
@@ -23,5 +24,5 @@ def report_command(datasets: Sequence[str], out: Path | None, opens: bool, as_js
     else:
         sys.stdout.write(written(made.path, made.page, counted(made.datasets, "dataset")))
     if opens and not webbrowser.open(made.path.as_uri()):
-        sys.stderr.write("warning: there is no browser to open it with\n")
+        tell("warning: there is no browser to open it with")
     return 0

@@ -17,6 +17,7 @@ from ingest.cli.places import agree_on_place
 from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted
+from ingest.cli.rendering.wrapping import tell
 from ingest.cli.report.file import page_place, put, written
 from ingest.cli.report.page import chart_page
 from ingest.cli.warnings import warnings_told
@@ -269,7 +270,7 @@ def _plot(console: Answers, wish: ShowQuery, rows: pl.DataFrame) -> None:
     try:
         text.encode(console.encoding)
     except UnicodeEncodeError:
-        sys.stderr.write(f"warning: no chart: {console.encoding} does not have its characters\n")
+        tell(f"warning: no chart: {console.encoding} does not have its characters")
     else:
         console.file.write(f"\n{text}\n\n")
 

@@ -10,6 +10,7 @@ from typing import Any
 from ingest import settings
 from ingest.cli.rendering.hints import said
 from ingest.cli.rendering.records import fields_of, print_records
+from ingest.cli.rendering.wrapping import tell
 from ingest.hints import call
 from ingest.settings.loading import find, places
 from ingest.settings.model import Setting
@@ -43,7 +44,7 @@ def path_command(config: Path | None) -> int:
     if file is None:
         looked = ", then ".join(map(str, places()))
         told = f"no config.toml, so built-in defaults and the environment count; looked for {looked}"
-        sys.stderr.write(f"{said(told, (call('init', 'to write one'),))}\n")
+        tell(said(told, (call("init", "to write one"),)))
         return NONE_FOUND
     sys.stdout.write(f"{file}\n")
     return 0

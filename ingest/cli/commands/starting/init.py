@@ -19,6 +19,7 @@ from rich.prompt import Confirm, Prompt
 from ingest import settings
 from ingest.cli.commands.starting.check import check_command
 from ingest.cli.rendering.answers import Answers
+from ingest.cli.rendering.wrapping import tell
 from ingest.errors import UsageError
 from ingest.files import durable, opening, rewriting
 from ingest.settings import FILE_NAME, FILE_VARIABLE, Settings, SourceSettings, lists
@@ -102,7 +103,7 @@ def _answers(console: Answers, wanted: Preferences, asks: bool) -> _Answers:
     list_file, tickers = _list(console, wanted, config.parent / _LIST, asks)
     profile = wanted.profile or (_USUAL if not wanted.from_environment else _ENVIRONMENT)
     if not wanted.profile and not wanted.from_environment:
-        question = f'Section of the AWS credentials file with your S3 keys, or "{_ENVIRONMENT}"'
+        question = f'AWS credentials section of your S3 keys, or "{_ENVIRONMENT}"'
         profile = _ask(console, question, _USUAL, asks)
     return _Answers(config, _absolute(root), list_file, tickers, None if profile == _ENVIRONMENT else profile)
 
@@ -195,9 +196,9 @@ def _flag_for(config: Path) -> str:
         if find() == config:
             return ""
     if os.environ.get(FILE_VARIABLE):
-        sys.stderr.write(f"warning: {FILE_VARIABLE} names other settings, which come before these\n")
+        tell(f"warning: {FILE_VARIABLE} names other settings, which come before these")
     elif config == personal_file():
-        sys.stderr.write(f"warning: {Path.cwd() / FILE_NAME} comes before these in this folder\n")
+        tell(f"warning: {Path.cwd() / FILE_NAME} comes before these in this folder")
     return f" --config {shlex.quote(str(config))}"
 
 
@@ -213,7 +214,7 @@ def _config_text(answers: _Answers) -> str:
         root = root.relative_to(folder)
     return f"""\
 # Settings of `ingest`. All others have defaults: `ingest config show`.
-# Flags override the environment (INGEST_CACHE__ROOT), and that this file.
+# Flags override the environment (INGEST_CACHE__ROOT), which overrides this file.
 
 [source]
 {_source_text(answers.profile)}

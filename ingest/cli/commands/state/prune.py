@@ -20,7 +20,7 @@ from ingest.settings import Settings
 from ingest.settings.lists import TrackedLists, tracked
 
 _WHAT: Mapping[str, str] = {
-    "sessions": "stored sessions",
+    "sessions": "sessions",
     "untracked": "CSVs of tickers not followed",
     "quarantine": "refused files",
     "spool": "unfinished downloads",
@@ -119,13 +119,16 @@ def _fields(one: Prunable) -> dict[str, Any]:
 def _show(console: Answers, found: Sequence[Prunable], wanted: Selection) -> None:
     rows = []
     for one in found:
-        dates = [str(day) if day else "" for day in (one.first, one.last)]
         flag = [_flag(one)] if wanted.is_empty else []
-        rows.append((one.dataset, _WHAT[one.kind], f"{one.files:,}", size(one.bytes), *dates, *flag))
-    names = ("dataset", "what", "files", "size", "from", "to", *(["flag"] if wanted.is_empty else []))
-    console.print_table(names, rows, right=("files", "size"), prose=wanted.is_empty)
+        rows.append((*flag, one.dataset, f"{one.files:,}", size(one.bytes), _what(one)))
+    names = (*(["flag"] if wanted.is_empty else []), "dataset", "files", "size", "what")
+    console.print_table(names, rows, right=("files", "size"), prose=True)
     for line in _remarks(found, wanted):
         console.print(line)
+
+
+def _what(one: Prunable) -> str:
+    return f"{_WHAT[one.kind]}, {one.first} to {one.last}" if one.first else _WHAT[one.kind]
 
 
 def _flag(one: Prunable) -> str:

@@ -11,6 +11,7 @@ from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import dataset_flag
 from ingest.cli.rendering.records import fields_of, print_records, print_warning
 from ingest.cli.rendering.words import counted, minute, refused_files, size
+from ingest.cli.rendering.wrapping import tell
 from ingest.maintenance.status import Status, asked_or_held, status
 from ingest.market.catalogue import named
 from ingest.market.patterns import some
@@ -40,7 +41,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
     for one in stale:
         which = f" {one.dataset}:" if len(asked) > 1 else ""
         told = f"stale:{which} {_age(one)}, {max_age} allowed"
-        sys.stderr.write(f"{told}\n")
+        tell(told)
         if as_json:
             print_warning(told)
     return STALE if stale else 0
