@@ -112,3 +112,18 @@ def test_eighty_columns_cut_no_number_and_no_volume_of_a_coin_is_nought(loopback
 def test_where_nothing_is_stored_it_names_the_dataset_that_was_read(tmp_path, arguments, words):
     told = Place(tmp_path / "cache", "http://127.0.0.1:9").here("show", *arguments, "--no-fetch")
     assert (told.code, words in told.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("AAPL", "-i", "90m"), "Run `ingest run --dataset stocks-minute --start 2025-11-10` to download it."),
+        (("X:BTC-USD",), "Run `ingest run --dataset crypto-day --start 2025-11-10` to download it."),
+        (("AAPL",), "Run `ingest run --start 2025-11-10` to download it."),
+        (("AAPL", "-d", "crypto-day"), "all tickers of crypto-day begin with X:"),
+    ],
+)
+def test_where_nothing_is_stored_it_says_how_to_download_it(tmp_path, arguments, advice):
+    flags = ("--no-fetch", "--start", "2025-11-10", "--end", "2025-11-12")
+    told = Place(tmp_path / "cache", "http://127.0.0.1:9").here("show", *arguments, *flags)
+    assert (told.code, told.err.rstrip().endswith(advice)) == (4, True)

@@ -19,7 +19,7 @@ from ingest.reading.gaps import Span
 from ingest.reading.resample import aggregate, bar_size
 from ingest.reading.smart import frames
 from ingest.reading.smart.filling import Filled, believed, fill
-from ingest.reading.smart.missing import closed, missing_days, missing_minutes, nothing, spelling
+from ingest.reading.smart.missing import closed, missing_days, missing_minutes, nothing, spelling, to_download
 from ingest.reading.smart.query import Query, TickerRows, no_data
 from ingest.settings import Settings
 from ingest.sources.yahoo import shared
@@ -62,7 +62,7 @@ def _days(cache: Cache, settings: Settings, query: Query, covered: Collection[da
     filled = fill(cache, settings, query, covered, yahoo)
     if filled.rows.is_empty():
         why = f"{nothing(query, bool(yahoo), filled.refused)}{spelling(cache, query)}"
-        raise NotFound(closed(cache, query) or why)
+        raise _not_found(cache, settings, query, why)
     known = _actions(cache, settings, query, filled) if adjusts else None
     rows = believed(cache, query, filled)
     return rows, known, missing_days(cache, query, replace(filled, rows=rows), bool(yahoo))
@@ -77,9 +77,15 @@ def _bars(cache: Cache, settings: Settings, query: Query, covered: Collection[da
         text = f"{no_data(query)} in regular hours, only before and after them"
         raise NotFound(text, Option("prepost", True, "to include those"))
     if bars.is_empty():
-        raise NotFound(closed(cache, query) or f"{no_data(query)}{spelling(cache, query)}")
+        raise _not_found(cache, settings, query, f"{no_data(query)}{spelling(cache, query)}")
     with daily(cache, settings) as days:
         return bars, _actions(days, settings, query, Filled(bars)) if adjusts else None, missing
+
+
+def _not_found(cache: Cache, settings: Settings, query: Query, why: str) -> NotFound:
+    if shut := closed(cache, query):
+        return NotFound(shut)
+    return NotFound(why, *to_download(cache, query, settings.run.datasets))
 
 
 def _actions(cache: Cache, settings: Settings, query: Query, filled: Filled) -> KnownActions | None:

@@ -7,6 +7,7 @@ import polars as pl
 
 from ingest.cache.cache import Cache
 from ingest.errors import warn
+from ingest.hints import Hint, call
 from ingest.market.calendars import FIRST_SESSION, today
 from ingest.market.catalogue import foreign_tickers
 from ingest.market.patterns import meant, patterns_in
@@ -117,3 +118,10 @@ def spelling(cache: Cache, query: Query) -> str:
     if foreign_tickers(query.dataset, [query.ticker]):
         return f"; all tickers of {query.dataset.short} begin with {query.dataset.sigil}"
     return "; tickers are case-sensitive and use the vendor's spelling"
+
+
+def to_download(cache: Cache, query: Query, usual: tuple[str, ...]) -> tuple[Hint, ...]:
+    """The run that stores what a query reads; none if sessions are stored, or if the ticker is of another dataset."""
+    if cache.manifest.sessions.committed() or foreign_tickers(query.dataset, [query.ticker]):
+        return ()
+    return (call("run", "to download it", usual, dataset=query.dataset.short, start=query.start),)
