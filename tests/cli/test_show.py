@@ -303,7 +303,7 @@ def test_a_gap_is_not_crossed_by_default(monkeypatch, tmp_path, capsys):
         ({"csv": True, "json": True}, "--csv, --json and --html"),
         ({"period": "6m", "start": None}, "'6m'"),
         ({"data_source": "yfinance", "fetch": False}, "--no-fetch"),
-        ({"start": DAYS[9], "end": DAYS[8]}, rf"start {DAYS[9]} is after end {DAYS[8]}\. Exchange the two"),
+        ({"start": DAYS[9], "end": DAYS[8]}, rf"start {DAYS[9]} is after end {DAYS[8]}\. Swap them"),
     ],
 )
 def test_what_makes_no_sense_is_named(show, arguments, words):

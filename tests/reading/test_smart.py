@@ -255,7 +255,7 @@ def test_volume_is_rounded_half_to_even(here):
         ({"dataset": "stock-day"}, "did you mean stocks-day"),
         ({"start": "yesterday"}, "'yesterday'"),
         ({"start": DAYS[5], "end": DAYS[5]}, r"the window is empty: .*\. Choose an earlier start or a later end"),
-        ({"start": DAYS[6], "end": DAYS[5]}, rf"start {DAYS[6]} is after end {DAYS[5]}\. Exchange the two"),
+        ({"start": DAYS[6], "end": DAYS[5]}, rf"start {DAYS[6]} is after end {DAYS[5]}\. Swap them"),
         ({"end": "0001-01-01"}, "the window is empty"),
         ({"period": None}, "None"),
     ],
