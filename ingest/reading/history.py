@@ -79,6 +79,8 @@ def day_rows(settings: Settings, dataset: Dataset, session: date, partial: bool 
         if not partial and is_held:
             scanning.warn_of_partial(cache, [session], usual=settings.run.datasets)
         rows = reading.session(cache, session, reading.SOURCES if partial or not is_held else _MASSIVE)
+        if rows.is_empty():  # it may have been removed meanwhile
+            is_held = bool(cache.manifest.sessions.committed(session, session))
     if is_held or (partial and rows.height):
         return rows
     if why := _never(dataset, calendar, session):

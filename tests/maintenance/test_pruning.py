@@ -3,13 +3,18 @@
 import json
 from datetime import date
 
+import pytest
 from monthly_kit import objects, stock_minutes
 from pipeline_kit import TRACKED, Place, assert_same, flat, pack, window
 from runs_kit import DAYS, SPAN, rows_of
+from tuning_kit import tune
 
+import ingest
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
+from ingest.cache.parts.local import LocalParts
 from ingest.demo.servers import loopback
+from ingest.errors import NotFound
 from ingest.maintenance.verify import verify
 from ingest.market.calendars import Calendar
 from ingest.market.catalogue import STOCKS_DAY, STOCKS_MINUTE
@@ -188,3 +193,32 @@ def test_no_csv_goes_while_a_list_is_missing(place, tmp_path):
     assert prune(place, **lists)["prunable", "untracked"]["files"] == 3
     (tmp_path / "mine.txt").write_text("AAPL\nBR*\n")
     assert prune(place, "--untracked", "--yes", **lists)["pruned", "untracked"]["tickers"] == ["BACpL"]
+
+
+@pytest.fixture
+def pruned_on_reading(place, monkeypatch):
+    """Sessions are removed once the first part is about to be read."""
+    original, done = LocalParts.open, []
+
+    def late(parts, part):
+        if not done:
+            done.append(CUT)
+            prune(place, "--before", CUT, "--yes")
+        return original(parts, part)
+
+    monkeypatch.setattr(LocalParts, "open", late)
+    monkeypatch.setattr(LocalParts, "read", lambda parts, part: late(parts, part).read())
+    return done
+
+
+def test_a_check_meanwhile_finds_nothing_missing(place, pruned_on_reading, monkeypatch):
+    tune(monkeypatch, look_again_s=0)
+    found = verify(place.settings())
+    assert pruned_on_reading
+    assert found.problems == ()
+
+
+def test_a_session_that_is_removed_while_it_is_read_is_not_an_empty_one(place, pruned_on_reading):
+    with pytest.raises(NotFound, match=f"the file of {DAYS[0]} is not stored"):
+        ingest.day(DAYS[0], config=place.config())
+    assert pruned_on_reading

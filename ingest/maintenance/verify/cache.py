@@ -57,13 +57,13 @@ class Verified:
 def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY) -> Verified:
     """Compare a cache with its manifest; writes nothing and takes no lock.
 
-    If another run is in progress, or was in the meantime, whatever looks broken is checked once more. A damaged
+    If another command writes, or did in the meantime, whatever looks broken is checked once more. A damaged
     manifest is a problem like others. Raises CacheError if the cache cannot be read, and for a manifest of a newer
     version.
     """
-    before = _newest_run(settings, dataset)
+    before = _state(settings, dataset)
     found = check_cache(settings, deep, dataset)
-    if found.problems and (is_claimed(settings.cache.root) or _newest_run(settings, dataset) != before):
+    if found.problems and (is_claimed(settings.cache.root) or _state(settings, dataset) != before):
         time.sleep(settings.tuning.look_again_s)
         again = check_cache(settings, deep, dataset)
         both = tuple(one for one in again.problems if one in found.problems)
@@ -72,11 +72,15 @@ def verify(settings: Settings, deep: bool = False, dataset: Dataset = STOCKS_DAY
     return found
 
 
-def _newest_run(settings: Settings, dataset: Dataset) -> object:
-    """The newest run with its end, None if it is in progress. None if the manifest does not say."""
+def _state(settings: Settings, dataset: Dataset) -> object:
+    """What differs once a run has begun or ended, sessions were removed, or CSVs were written.
+
+    None if the manifest does not say.
+    """
     try:
         with Cache.read(settings, dataset) as cache:
-            return cache.manifest.runs.newest(1)
+            manifest = cache.manifest
+            return manifest.runs.newest(1), manifest.sessions.committed(), manifest.csvs.states()
     except ManifestDamaged:
         return None
 
