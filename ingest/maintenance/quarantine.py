@@ -228,9 +228,9 @@ def _check_rows(settings: Settings, dataset: Dataset, one: QuarantinedFile) -> N
     body = _kept(Layout.of(settings, dataset), one, settings.tuning)
     try:
         text = _text(settings, body, dataset).without_bad_rows()
-    except UnreadableFile as error:
+        loss = _loss(settings, one, text, dataset)
+    except UnreadableFile as error:  # quotes: each row can be read, and all of them together cannot
         raise _unreadable(dataset, one.session, error) from error
-    loss = _loss(settings, one, text, dataset)
     if loss and loss.rows > MAX_LOSS * loss.held:
         lost = f"without its bad rows it would remove {loss.rows:,} of the {loss.held:,} stored rows"
         raise UsageError(f"{one.session} cannot be accepted: {lost}", _retry(dataset, one.session))

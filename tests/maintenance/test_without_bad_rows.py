@@ -16,7 +16,7 @@ from ingest import finding
 from ingest.cache.manifest.database import Database
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
-from ingest.errors import UsageError
+from ingest.errors import UnreadableFile, UsageError
 from ingest.files import durable
 from ingest.maintenance.verify import verify
 
@@ -258,3 +258,10 @@ def test_a_kill_anywhere_is_finished_by_the_same_command(place, tmp_path, apart)
         assert [bool(one["dismissed"]) for one in listed(killed)] == [True, True]
         assert verify(killed.settings(), deep=True).problems == ()
     assert fatal > 5
+
+
+def test_a_rest_that_cannot_be_read_at_once_is_an_error_that_names_the_session(place):
+    with patch("ingest.maintenance.quarantine.versions", side_effect=UnreadableFile("quotes here and there")):
+        told = place.here(*ACCEPT, DAY)
+    assert told.code == 2
+    assert f"{DAY} cannot be accepted because its file cannot be read: quotes here and there." in told.err
