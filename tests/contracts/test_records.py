@@ -95,8 +95,9 @@ def test_an_error_is_a_record_and_a_text(place: Place, arguments: tuple[str, ...
     last = records(done.stdout)[-1]
     assert (done.returncode, last["kind"], last["error"], last["exit_code"]) == (code, "error", error, code)
     assert last["message"].split()[0] in done.stderr
-    silent = place.cli(*[one for one in arguments if one != "--json"])
-    assert (silent.returncode, silent.stdout, silent.stderr) == (code, "", done.stderr)
+    if arguments[0] in ("run", "show"):  # one that the parser raises, and one that the command does
+        silent = place.cli(*[one for one in arguments if one != "--json"])
+        assert (silent.returncode, silent.stdout, silent.stderr) == (code, "", done.stderr)
 
 
 def test_only_a_flag_asks_for_json() -> None:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from pipeline_kit import Place, flat, key
-from runs_kit import DAYS, SPAN
+from runs_kit import DAYS
 from tuning_kit import tune
 
 from ingest import events
@@ -21,6 +21,7 @@ from ingest.splitting.unreadable import bad_rows
 from ingest.splitting.unreadable.locating import locate
 
 DAY = DAYS[1]
+SPAN = DAY, DAY
 ROWS = [(f"T{n:04}", f"{n + 1}") for n in range(2000)]
 TEXT = flat(ROWS)
 LINES = TEXT.splitlines(keepends=True)
@@ -112,8 +113,8 @@ def refused(place):
 def test_the_reason_names_what_is_wrong_and_where(place, server, packed, reason):
     server.put(key(DAY), packed)
     assert refused(place) == reason
-    (listed,) = map(json.loads, place.here("quarantine", "list", "--json").out.splitlines())
-    assert listed["reason"] == reason
+    (listed,) = place.status().quarantine
+    assert listed.reason == reason
 
 
 def test_a_torn_file_ends_in_the_same_line_on_both_ways(server, place):
