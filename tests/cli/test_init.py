@@ -120,7 +120,7 @@ def test_on_a_terminal_it_asks(home, tmp_path):
     answers = [
         ("Folder for config.toml", "mine"),
         ("Folder of the cache", ""),
-        ("Tickers", "MSFT SPY"),
+        ("Tickers", "MSFT, SPY"),
         ("Section", "environment"),
         ("Write this?", "y"),
     ]
@@ -136,6 +136,17 @@ def test_on_a_terminal_it_asks(home, tmp_path):
         {"lists": ["stocks.txt"]},
     )
     assert (tmp_path / "work" / "mine" / "stocks.txt").read_text().endswith("\nMSFT\nSPY\n")
+
+
+def test_on_a_terminal_a_list_may_have_a_blank_in_its_name(home, tmp_path):
+    (tmp_path / "work" / "my list.txt").write_text("TSLA\n")
+    answers = [("Folder for config.toml", "mine"), ("Folder of the cache", ""), ("Tickers", "my list.txt")]
+    answers += [("Section", ""), ("Write this?", "y")]
+    command = [*Place(tmp_path, "").command("init", "--no-check")]
+    code, shown = at_terminal(command, answers, cwd=tmp_path / "work")
+    assert code == 0, shown
+    written = tomllib.loads((tmp_path / "work" / "mine" / "config.toml").read_text())
+    assert written["tracked"] == {"lists": [str(tmp_path / "work" / "my list.txt")]}
 
 
 def test_on_a_terminal_no_is_no(home, tmp_path):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pipeline_kit import Place, key, packed_day, trading_days
 
 from ingest.cli.schedule import cron, launchd, systemd, windows
+from ingest.cli.schedule.job import job_of
 from ingest.cli.schedule.steps import MARK, Job
 from ingest.errors import UsageError
 from ingest.market.calendars import today
@@ -419,6 +420,18 @@ class TestWhatIsNotItsOwn:
 def test_a_timer_that_is_running_gets_its_new_time(place, fakes):
     assert place.here("schedule", "install", "--kind", "systemd", "--yes", *CONFIG).code == 0
     assert calls(fakes)[-1] == "systemctl --user restart ingest.timer"
+
+
+def test_a_folder_in_which_the_run_would_begin_no_cache_is_refused(tmp_path, monkeypatch):
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with patch.dict(os.environ, {"XDG_CONFIG_HOME": str(tmp_path)}):
+        for name in [name for name in os.environ if name.startswith("INGEST_")]:
+            del os.environ[name]
+        with pytest.raises(UsageError, match="is a source tree"):
+            job_of("ingest", "06:00", "6h", (), None, quiet=True)
+        (tmp_path / "config.toml").touch()
+        assert job_of("ingest", "06:00", "6h", (), None, quiet=True).folder == str(tmp_path)
 
 
 @UNIX

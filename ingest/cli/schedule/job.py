@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingest import settings
+from ingest.cli.places import agree_on_place
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.schedule.steps import Job
 from ingest.errors import UsageError
@@ -22,9 +23,10 @@ _OF_A_SHELL = re.compile(r"INGEST_(?!CONFIG$).*|AWS_.*|MASSIVE_.*|(https?|all|no
 
 
 def job_of(name: str, time: str, wait: str, datasets: Sequence[str], config: Path | None, quiet: bool) -> Job:
-    """The job for these flags and settings. Raises UsageError."""
+    """The job for these flags and settings. Raises UsageError, also where the run would refuse to begin a cache."""
     parse_wait(flag_named("wait"), wait)
     chosen = settings.load(config)
+    agree_on_place(chosen, agreed=True, quiet=True, asks=False)
     kinds = datasets_asked(datasets, chosen) if datasets else ()
     file = chosen.config_file
     words = [*_program(), "run", *(("--config", str(file)) if file else ()), "--wait", wait, "--yes"]

@@ -135,12 +135,13 @@ def _list(console: Answers, wanted: Preferences, beside: Path, asks: bool) -> tu
         lists.read_list(beside)
         console.print(f"Your list {beside} is used as it is.")
         return beside, ()
-    told = wanted.tickers or tuple(
-        _ask(console, "Tickers to follow, or a file of them", " ".join(_SAMPLE), asks).split()
-    )
-    if len(told) == 1 and not wanted.tickers and opening.is_file(_absolute(Path(told[0]))):
-        return _list(console, replace(wanted, list_file=Path(told[0])), beside, asks)
-    how = "repeat --tickers for each ticker" if wanted.tickers else "separate tickers by blanks"
+    if wanted.tickers:
+        told, how = wanted.tickers, "repeat --tickers for each ticker"
+    else:
+        answer = _ask(console, "Tickers to follow, or a file of them", " ".join(_SAMPLE), asks).strip()
+        if answer and opening.is_file(_absolute(Path(answer))):
+            return _list(console, replace(wanted, list_file=Path(answer)), beside, asks)
+        told, how = tuple(answer.replace(",", " ").split()), "separate tickers by blanks"
     return beside, lists.checked(told, "the tickers to follow", how)
 
 
