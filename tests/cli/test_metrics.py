@@ -209,3 +209,14 @@ def test_they_tell_of_a_log_that_cannot_be_opened(place, file, tmp_path):
     done = place.here(*RUN, "--metrics-file", file, "--log-file", tmp_path / "none" / "log")
     assert (done.code, numbers(file)["last_run_exit_code", STOCKS]) == (2, 2)
     assert "the log file" in done.err
+
+
+def test_whatever_goes_wrong_is_a_warning_and_the_code_is_that_of_the_run(place, file, tmp_path):
+    told = tmp_path / "told"
+    with (
+        patch("ingest.cli.nightly.metrics.status", side_effect=MemoryError("two\nlines")),
+        failing(SourceUnavailable("")),
+    ):
+        done = place.here(*RUN, "--metrics-file", file, INGEST_NOTIFY__ON_FAILURE=f"touch '{told}'")
+    assert (done.code, told.exists()) == (4, True)
+    assert "the metrics were not written: MemoryError: two lines; the run itself is not affected" in done.err

@@ -64,6 +64,9 @@ def test_one_that_fails_is_a_warning(place, tmp_path, file):
         done = place.here(*RUN, INGEST_REPORT__PATH=str(file))
     assert done.code == 0
     assert "the report was not written: ZeroDivisionError: odd" in done.err
+    with patch.dict("sys.modules", {"ingest.cli.report.making": None}):  # as if memory were short
+        done = place.here(*RUN, INGEST_REPORT__PATH=str(file))
+    assert (done.code, "the report was not written: ModuleNotFoundError: " in done.err) == (0, True)
     page._environment.cache_clear()
     with patch.dict("sys.modules", {"jinja2": None}):
         done = place.here(*RUN, INGEST_REPORT__PATH=str(file))

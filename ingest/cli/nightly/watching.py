@@ -17,6 +17,9 @@ from ingest.cli.rendering.several import Several
 from ingest.events import Notice
 from ingest.settings import Settings
 
+_SHOWN = 300
+"""Characters of an error that nobody expected."""
+
 
 def watched(chosen: Settings, datasets: Sequence[str], rendering: Rendering, work: Callable[[Rendering], int]) -> int:
     """Do the work, which shows its events; tell others how it ended. Returns its exit code, or raises its error.
@@ -83,10 +86,10 @@ class _Watch:
 
     def _problems(self, ending: Ending) -> Iterator[str]:
         """Write and send everything; what went wrong."""
-        if self._metrics and ending.code != BUSY and (problem := self._metrics.write(ending.code)):
-            yield problem
-        if self._chosen.report.path and ending.code != BUSY and (problem := self._report()):
-            yield problem
+        if (metrics := self._metrics) and ending.code != BUSY:
+            yield from _tried("the metrics were", lambda: metrics.write(ending.code))
+        if self._chosen.report.path and ending.code != BUSY:
+            yield from _tried("the report was", self._report)
         if self._chosen.notify.wanted:
             yield from self._notifier.tell(ending)
         if self._log and self._log.problem:
@@ -96,3 +99,13 @@ class _Watch:
         from ingest.cli.report.making import renewed  # only where one is wanted
 
         return renewed(self._chosen)
+
+
+def _tried(what: str, write: Callable[[], str]) -> Iterator[str]:
+    """What went wrong, whatever it is: the run has ended, nothing may change how, and others are to be told."""
+    try:
+        problem = write()
+    except Exception as error:  # also of an import, if memory is short
+        problem = f"{what} not written: {type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}"
+    if problem:
+        yield problem
