@@ -458,7 +458,7 @@ def test_a_run_that_nobody_is_told_of_imports_none_of_it(place):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("sign", ["TERM", "HUP"])
 def test_so_does_another_signal(place, tmp_path, sign):
-    program = json.dumps(["sh", "-c", f"kill -{sign} $PPID; sleep 9"])
+    program = json.dumps(["sh", "-c", f"kill -{sign} $PPID; sleep 1"])
     log = tmp_path / "ingest.log"
     done = place.cli("run", "--quiet", "-d", "none", "--log-file", log, INGEST_NOTIFY__ON_FAILURE=program)
     assert done.returncode == 2, done.stderr
