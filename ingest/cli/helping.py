@@ -81,8 +81,17 @@ class Program(typer.Typer):
         super().__init__(cls=Group, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[_Body], _Body]:
-        """Register a function as a command."""
-        return super().command(name, cls=Command, **settings)
+        """Register a function as a command, with its docstring as its help."""
+
+        def register(body: _Body) -> _Body:
+            return super(Program, self).command(name, cls=Command, help=_unbroken(body.__doc__), **settings)(body)
+
+        return register
+
+
+def _unbroken(text: str | None) -> str | None:
+    """A docstring whose paragraphs are lines; Typer keeps the line ends of all but the first."""
+    return text and "\n\n".join(" ".join(one.split()) for one in re.split(r"\n\s*\n", text.strip()))
 
 
 def _plain(params: list[Any]) -> list[Any]:
@@ -90,6 +99,8 @@ def _plain(params: list[Any]) -> list[Any]:
         if isinstance(one, TyperArgument):
             one.get_usage_pieces = partial(_usage, one)  # type: ignore[method-assign]  # of Typer's class
         one.display_type_rich = partial(_typed, one)
+        if not isinstance(one, TyperArgument):
+            one._get_number_range_help_str = partial(_ranged, one)
     return params
 
 
@@ -105,6 +116,13 @@ def _typed(param: Any, ctx: Any) -> str:
         return ""
     shown = str(type(param).display_type_rich(param, ctx))
     return "N" if shown.startswith("<int") else "TEXT" if shown == "<str>" else shown.strip("<>")
+
+
+def _ranged(param: Any) -> str:
+    """The numbers that a flag takes; Typer writes [1<=x<=512]."""
+    shown = str(type(param)._get_number_range_help_str(param) or "")
+    least, _, most = shown.partition("<=x<=")
+    return f"{least} to {most}" if most else re.sub(r"x>=(\d+)", r"\1 or more", shown)
 
 
 _WORDS = (

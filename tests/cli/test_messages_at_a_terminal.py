@@ -35,3 +35,12 @@ def test_a_long_message_breaks_between_words_on_a_terminal_alone(folder, command
     assert len(lines) > 2
     assert all(len(line) <= 80 or " " not in line for line in lines)
     assert shown.split() == plain.stderr.split()
+
+
+def test_a_help_says_numbers_in_words_and_fills_its_lines():
+    _, run = at_terminal((*INGEST, "run", "--help"))
+    assert "N [1 to 512]" in run
+    assert "N [0 or more]" in run
+    assert "<=" not in run
+    _, install = at_terminal((*INGEST, "schedule", "install", "--help"))
+    assert "\n name is replaced, but nothing that it did not write itself." in install.replace(" \n", "\n")

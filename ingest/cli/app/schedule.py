@@ -20,9 +20,9 @@ app.add_typer(schedule_app, name="schedule")
 Kind = Annotated[
     str | None,
     typer.Option(
-        metavar="systemd|launchd|windows|cron",
+        metavar="KIND",
         autocompletion=completing.words_of(("systemd", "launchd", "windows", "cron")),
-        help="How to schedule. (default: as the platform has it)",
+        help="How to schedule: systemd, launchd, windows or cron. (default: as the platform has it)",
     ),
 ]
 Time = Annotated[str, typer.Option(metavar="HH:MM", help="When to begin, in UTC.")]

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 
+from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.records import print_records
 from ingest.cli.rendering.words import counted
@@ -26,7 +27,7 @@ _STANDING = {
     "foreign": "Something of that name is there that `ingest schedule` did not write, and stays; --name names another.",
     "yes": "This is installed.",
     "no": "Not installed; `ingest schedule install` with the same flags does it.",
-    "otherwise": "Something else is installed; `ingest schedule install` with the same flags replaces it by this.",
+    "otherwise": "Something else is installed; `ingest schedule install` with the same flags replaces it with this.",
 }
 
 
@@ -126,7 +127,8 @@ def _show(steps: Steps, notes: Iterable[str]) -> None:
     if steps.shown:
         sys.stdout.write(f"# a line of the crontab\n{steps.shown}\n\n")
     sys.stdout.writelines(f"run {shlex.join(one.words)}{_given(one)}\n" for one in (*steps.before, *steps.after))
-    sys.stdout.writelines(f"note: {note}.\n" for note in notes)
+    for note in notes:
+        Answers().print(f"note: {note}.")
 
 
 def _given(command: Command) -> str:
