@@ -1,5 +1,6 @@
 """Messages on stderr at a terminal of 80 columns: lines end between words; without a terminal a message is a line."""
 
+import re
 import subprocess
 import sys
 
@@ -37,10 +38,15 @@ def test_a_long_message_breaks_between_words_on_a_terminal_alone(folder, command
     assert shown.split() == plain.stderr.split()
 
 
+def shown_help(*command):
+    _, shown = at_terminal((*INGEST, *command, "--help"))
+    return re.sub(r"\x1b\[[\d;]*m", "", shown)
+
+
 def test_a_help_says_numbers_in_words_and_fills_its_lines():
-    _, run = at_terminal((*INGEST, "run", "--help"))
+    run = shown_help("run")
     assert "N [1 to 512]" in run
     assert "N [0 or more]" in run
     assert "<=" not in run
-    _, install = at_terminal((*INGEST, "schedule", "install", "--help"))
-    assert "\n name is replaced, but nothing that it did not write itself." in install.replace(" \n", "\n")
+    install = shown_help("schedule", "install")
+    assert "\n name is replaced, but nothing that it did not write itself." in install

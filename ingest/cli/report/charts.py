@@ -3,6 +3,7 @@
 A factor changes only on an ex-date, so a list of steps takes a fraction of what adjusted rows would.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -98,7 +99,14 @@ def _none(dataset: Dataset) -> pl.DataFrame:
 
 
 def _words(notices: Sequence[str | Message]) -> list[str]:
-    return [printable(said(one.text, one.hints) if isinstance(one, Message) else one) for one in notices]
+    return [
+        printable(_told_of_charts(said(one.text, one.hints) if isinstance(one, Message) else one)) for one in notices
+    ]
+
+
+def _told_of_charts(text: str) -> str:
+    """A warning of adjusted reading; a ticker that it leaves out has its chart, as traded."""
+    return re.sub("^left out", "shown only as traded", text)
 
 
 def _ticker(dataset: Dataset, rows: pl.DataFrame, dates: pl.Series) -> Mapping[str, Any]:
