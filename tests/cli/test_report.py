@@ -301,7 +301,7 @@ class TestTheCharts:
         assert (apple["adjusts"], apple["note"]) == (True, "")
         assert (hostile["adjusts"], hostile["by"], hostile["times"]) == (False, [], [])
         assert hostile["note"].startswith("As traded: its splits and dividends are not known")
-        assert "Left out because their splits and dividends are unknown" in page
+        assert "Shown only as traded because their splits and dividends are unknown" in page
 
     def test_many_tickers_have_fewer_sessions_and_then_the_last_have_none(self, place):
         with patch.multiple(drawing, _ROWS=8, _FEWEST=3):

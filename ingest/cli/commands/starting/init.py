@@ -215,7 +215,7 @@ def _config_text(answers: _Answers) -> str:
         root = root.relative_to(folder)
     return f"""\
 # Settings of `ingest`. All others have defaults: `ingest config show`.
-# Flags override the environment (INGEST_CACHE__ROOT), which overrides this file.
+# The environment (INGEST_CACHE__ROOT) overrides this file, and flags both.
 
 [source]
 {_source_text(answers.profile)}
