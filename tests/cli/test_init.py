@@ -121,7 +121,7 @@ def test_on_a_terminal_it_asks(home, tmp_path):
         ("Folder for config.toml", "mine"),
         ("Folder of the cache", ""),
         ("Tickers", "MSFT, SPY"),
-        ("Section", "environment"),
+        ("AWS credentials section", "environment"),
         ("Write this?", "y"),
     ]
     command = [*Place(tmp_path, "").command("init", "--no-check")]
@@ -141,7 +141,7 @@ def test_on_a_terminal_it_asks(home, tmp_path):
 def test_on_a_terminal_a_list_may_have_a_blank_in_its_name(home, tmp_path):
     (tmp_path / "work" / "my list.txt").write_text("TSLA\n")
     answers = [("Folder for config.toml", "mine"), ("Folder of the cache", ""), ("Tickers", "my list.txt")]
-    answers += [("Section", ""), ("Write this?", "y")]
+    answers += [("AWS credentials section", ""), ("Write this?", "y")]
     command = [*Place(tmp_path, "").command("init", "--no-check")]
     code, shown = at_terminal(command, answers, cwd=tmp_path / "work")
     assert code == 0, shown
