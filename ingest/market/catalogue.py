@@ -164,8 +164,8 @@ def named(text: str) -> Dataset:
         if text in (dataset.short, dataset.name):
             return dataset
     near = get_close_matches(str(text), [*CATALOGUE, *(one.name for one in CATALOGUE.values())], 3)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(f"unknown dataset {str(text)[:60]!r}: {meant}choose from {', '.join(CATALOGUE)}")
+    advice = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(CATALOGUE)}"
+    raise UsageError(f"unknown dataset {str(text)[:60]!r}: {advice}")
 
 
 _STOCKS = {dataset.kind: dataset for dataset in (STOCKS_DAY, STOCKS_MINUTE)}

@@ -9,7 +9,7 @@ from terminal_kit import at_terminal
 
 INGEST = (sys.executable, "-m", "ingest")
 WRONG = {
-    "an error": (*INGEST, "status", "-d", "stock-day"),
+    "an error": (*INGEST, "status", "-d", "zzz"),
     "a note": (*INGEST, "config", "path"),
 }
 
