@@ -427,6 +427,9 @@ def test_what_is_done_already_is_no_error_and_what_is_left_is_done(held_back, se
     assert f"{OTHER}: already done: it is stored and no longer in quarantine." in told.out
     again = held_back.here("quarantine", command, OTHER, DAY)
     assert (again.code, again.out.count("already done")) == (0, 2)
+    if command == "accept":
+        told = held_back.here("quarantine", command, DAY, "--json")
+        assert "already done" in json.loads(told.out)["message"]
 
 
 def test_a_session_that_is_no_date_is_refused(place):

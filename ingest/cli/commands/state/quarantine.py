@@ -1,6 +1,6 @@
 """`ingest quarantine`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -59,7 +59,7 @@ def retry_command(dataset: str | None, sessions: Collection[date], config: Path 
     """Download refused files again, all if none is named; returns the run's exit code. Raises IngestError."""
     chosen, kind = settings.load(config), _dataset(dataset)
     wanted = frozenset(one.session for one in quarantine.reopened(chosen, sessions, kind))
-    _say_done(Answers(), set(sessions) - wanted)
+    _say_done(Answers().print, set(sessions) - wanted)
     if not wanted and not sessions:
         Answers().print(_NOTHING if not quarantine.in_quarantine(chosen, dataset=kind) else _ALL_DISMISSED)
         return 0
@@ -101,10 +101,10 @@ def accept_command(
     done = quarantine.accept(chosen, request, sessions, say, without_bad_rows)
     if as_json:
         print_records("accepted", ({"dataset": kind.name, **fields_of(one)} for one in done))
-        return 0
-    for one in done:
-        _say(console, one, kind)
-    _say_done(console, set(sessions) - {one.session for one in done})
+    else:
+        for one in done:
+            _say(console, one, kind)
+    _say_done(say, set(sessions) - {one.session for one in done})
     return 0
 
 
@@ -196,9 +196,9 @@ def _lost(loss: Loss) -> str:
     return f"{rows}, of {counted(len(loss.tickers), 'ticker')}: {shown}{more}"
 
 
-def _say_done(console: Answers, sessions: Collection[date]) -> None:
+def _say_done(say: Callable[[str], None], sessions: Collection[date]) -> None:
     for session in sorted(sessions):
-        console.print(f"{session}: already done: it is stored and no longer in quarantine.")
+        say(f"{session}: already done: it is stored and no longer in quarantine.")
 
 
 def _say(console: Answers, one: Accepted, dataset: Dataset) -> None:

@@ -40,7 +40,7 @@ def status_command(datasets: Sequence[str], config: Path | None, as_json: bool, 
     stale = [one for one in found[: len(asked)] if max_age is not None and not _is_fresh(one, max_age)]
     for one in stale:
         which = f" {one.dataset}:" if len(asked) > 1 else ""
-        told = f"stale:{which} {_age(one)}, {max_age} allowed"
+        told = f"stale:{which} {_age(one)}" + (f", {max_age} allowed" if one.last else "")
         tell(told)
         if as_json:
             print_warning(told)
