@@ -195,6 +195,17 @@ def test_no_csv_goes_while_a_list_is_missing(place, tmp_path):
     assert prune(place, "--untracked", "--yes", **lists)["pruned", "untracked"]["tickers"] == ["BACpL"]
 
 
+def test_of_the_usual_lists_one_is_enough(place, tmp_path, monkeypatch):
+    """stocks.txt and ibd.txt are looked for by default; hardly anybody has both."""
+    usual = place.environment()
+    del usual["INGEST_TRACKED__LISTS"], usual["INGEST_TRACKED__TICKERS"]
+    monkeypatch.setattr(Place, "environment", lambda self, **more: usual)
+    missing = place.here("prune", "--untracked", "-n")
+    assert (missing.code, "stocks.txt is missing" in missing.err) == (2, True)
+    (tmp_path / "stocks.txt").write_text("AAPL\n")
+    assert prune(place, "--untracked", "-n")["prunable", "untracked"]["tickers"]
+
+
 @pytest.fixture
 def pruned_on_reading(place, monkeypatch):
     """Sessions are removed once the first part is about to be read."""

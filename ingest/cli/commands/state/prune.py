@@ -40,7 +40,7 @@ def prune_command(
     kinds = asked_or_held(datasets, chosen)
     found = {one: prunable(chosen, one, _names(chosen, one), wanted) for one in kinds}
     if wanted.untracked:
-        _check_lists(chosen, found)
+        _check_lists(chosen, kinds)
     shown = [one for of_it in found.values() for one in of_it]
     due = [one for one, of_it in found.items() if of_it or is_unfinished(chosen, one)]
     if dry_run or wanted.is_empty or not due:
@@ -66,18 +66,26 @@ def _lists(chosen: Settings, dataset: Dataset) -> TrackedLists:
     return tracked(dataset.csv_name, chosen.lists_of(dataset), extra=chosen.tickers_of(dataset))
 
 
-def _check_lists(chosen: Settings, found: Mapping[Dataset, Sequence[Prunable]]) -> None:
+def _check_lists(chosen: Settings, datasets: Sequence[Dataset]) -> None:
     """Raise UsageError if CSVs would go whose tickers may be on a list that is missing.
 
     A run in another folder than usual must not lose them: a relative path is enough for that.
     """
-    for dataset, of_it in found.items():
-        missing = _lists(chosen, dataset).missing
-        if missing and any(one.kind == "untracked" for one in of_it):
+    for dataset in datasets:
+        missing = _missed(chosen, dataset)
+        if missing and prunable(chosen, dataset, _names(chosen, dataset), Selection(untracked=True)):
             raise UsageError(
                 f"the ticker list {missing[0]} is missing, so it is unknown which CSVs of {dataset.short} are not "
                 "followed: make it (empty, if it is not needed), or name others in the settings"
             )
+
+
+def _missed(chosen: Settings, dataset: Dataset) -> Sequence[Path]:
+    """The lists that are missing; of those that nobody has named one is enough, or the tickers of the settings."""
+    missing = _lists(chosen, dataset).missing
+    is_usual = dataset.primary and not chosen.names_lists
+    is_enough = len(missing) < len(chosen.lists_of(dataset)) or chosen.tickers_of(dataset)
+    return () if is_usual and is_enough else missing
 
 
 def _remove(
