@@ -254,7 +254,7 @@ def _source_text(profile: str | None) -> str:
 
 
 def _toml(text: str) -> str:
-    """A TOML string. Raises UsageError for a path that is no text."""
+    """A TOML string. Raises UsageError for a path that is not valid text."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -115,7 +115,7 @@ def _agreed(question: str, confirmed: bool) -> bool:
     if confirmed:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("nothing was done: there is no terminal to ask on; --yes confirms")
+        raise UsageError("nothing was done: nobody can be asked without a terminal; --yes confirms")
     import typer
 
     return typer.confirm(question)
