@@ -75,13 +75,12 @@ def _opened(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 
 def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     """Commit staged sessions, all in one transaction. Raises CacheError."""
-    cache.parts.sync_staged([part for one in batch for part in one.staged])
+    staged = cache.parts.sync_staged([part for one in batch for part in one.staged])
     if replacing := [one for one in batch if one.replaces]:
         cache.parts.sync()
         cache.manifest.replacements.intend([(one.record, one.correction) for one in replacing])
-    for one in batch:
-        for part in one.staged:
-            cache.parts.publish(part)
+    for part in staged:
+        cache.parts.publish(part)
     cache.parts.sync()
     corrections = [one.correction for one in batch if one.correction]
     cache.manifest.sessions.commit([one.record for one in batch], corrections, cache.run)
@@ -113,7 +112,7 @@ def prune(cache: Cache, before: date) -> None:
 def _finish_pruning(cache: Cache, before: date) -> None:
     """Remove the files of sessions that were forgotten: parts, months, refused files, partial downloads."""
     for tier in TIERS:
-        for session in filter(None, map(session_of, cache.parts.names(tier))):
+        for session in cache.parts.versions(tier):
             if session < before:
                 cache.parts.drop(session, tier)
     cache.parts.sync()
@@ -168,7 +167,7 @@ def _carry_replacements_through(cache: Cache) -> None:
 
 def _carry_through(parts: PartStore, record: SessionRecord) -> bool:
     """Publish the parts of a replacement that are still staged; False if the result is not what was intended."""
-    return all(_is_carried(parts, PartKey(record.session, tier), sha) for tier, sha in record.part_sha256.items())
+    return all(_is_carried(parts, record.part(tier), sha) for tier, sha in record.part_sha256.items())
 
 
 def _is_carried(parts: PartStore, key: PartKey, sha256: str) -> bool:

@@ -17,12 +17,16 @@ from ingest.market.patterns import covered
 class PartKey:
     """Identifies a part: its session, its tier and, until it is published, the name under which it is `staged`.
 
-    Only the store knows how a staged name is made. A key is a value and may come from another process.
+    Only the store knows how a staged name is made. A key is a value and may come from another process. `sha256`, if
+    known, says which version is meant: where a part has one place, that version is in it or missing; an object store
+    has a place for each. `etag` is what a store said of the part when it took it.
     """
 
     session: date
     tier: Tier
     staged: str = ""
+    sha256: str = field(default="", compare=False)
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class PartsOf:
 
     def key(self, tier: Tier) -> PartKey:
         """The key under which to read this part."""
-        return self.staged.get(tier) or PartKey(self.session, tier)
+        return self.staged.get(tier) or PartKey(self.session, tier, sha256=self.sha256.get(tier, ""))
 
     def tickers_in(self, tier: Tier, wanted: frozenset[str]) -> frozenset[str]:
         """The wanted tickers whose lines, if there are any, are in this tier's part."""

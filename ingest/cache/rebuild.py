@@ -15,7 +15,6 @@ from ingest.cache.commit import commit_restored
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts.store import PartStore, matches
-from ingest.market.datasets import is_part_name, session_of
 
 
 def rebuild(cache: Cache) -> str | None:
@@ -46,21 +45,28 @@ def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
 
 def part_days(parts: PartStore) -> frozenset[date]:
     """Days that have a tracked part. Raises CacheError."""
-    return frozenset(day for name in parts.names("tracked") if is_part_name(name) and (day := session_of(name)))
+    return frozenset(parts.versions("tracked"))
 
 
 def _trusted(layout: Layout, days: Collection[date]) -> Iterator[part_record.Stamped]:
+    versions = layout.parts.versions("tracked")
     for day in days:
-        found = _said(layout.parts, PartKey(day, "tracked"))
-        if found is None or (found.dataset, found.record.session) != (layout.dataset.name, day):
-            continue
-        if is_whole(layout.parts, found.record):
-            yield found
+        whole = (found for part in versions.get(day, ()) if (found := _trusted_part(layout, part)))
+        if newest := next(whole, None):
+            yield newest
+
+
+def _trusted_part(layout: Layout, part: PartKey) -> part_record.Stamped | None:
+    """What a tracked part says of its session, if it is about that session, and both parts are what it says."""
+    found = _said(layout.parts, part)
+    if found is None or (found.dataset, found.record.session) != (layout.dataset.name, part.session):
+        return None
+    return found if is_whole(layout.parts, found.record) else None
 
 
 def is_whole(parts: PartStore, record: SessionRecord) -> bool:
     """Whether both parts are the files that this record describes."""
-    return all(matches(parts, PartKey(record.session, tier), sha256) for tier, sha256 in record.part_sha256.items())
+    return all(matches(parts, record.part(tier), sha256) for tier, sha256 in record.part_sha256.items())
 
 
 def _said(store: PartStore, part: PartKey) -> part_record.Stamped | None:

@@ -93,7 +93,7 @@ def _files(store: PartStore, parts: PartsOf) -> Mapping[Tier, PartKey] | None:
     """The key of each part, published or staged; None if one is missing."""
     found: dict[Tier, PartKey] = {}
     for tier, sha256 in parts.sha256.items():
-        keys = (PartKey(parts.session, tier), *store.staged(parts.session, tier))
+        keys = (PartKey(parts.session, tier, sha256=sha256), *store.staged(parts.session, tier))
         there = next((one for one in keys if matches(store, one, sha256)), None)
         if there is None:
             return None

@@ -1,25 +1,37 @@
 """Which committed sessions are not whole, as far as that is known without reading a part."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
-from ingest.cache.cache import Layout
+from ingest.cache.cache import Cache
 from ingest.cache.manifest import Held
-from ingest.market.datasets import TIERS, part_name
+from ingest.market.datasets import TIERS, Tier, part_name
 
 
-def not_whole(layout: Layout, held: Mapping[date, Held]) -> list[date]:
+def not_whole(cache: Cache, held: Mapping[date, Held]) -> list[date]:
     """Committed sessions with a part that is missing, or was found to be damaged. Raises CacheError."""
-    missing = missing_parts(layout, held)
+    missing = missing_parts(cache, held)
     return [day for day, state in held.items() if day in missing or state.is_doubtful]
 
 
-def missing_parts(layout: Layout, held: Mapping[date, Held]) -> set[date]:
+def missing_parts(cache: Cache, held: Mapping[date, Held]) -> set[date]:
     """Committed sessions with a missing part. Raises CacheError."""
-    present = {tier: layout.parts.names(tier) for tier in TIERS}
+    present = {tier: cache.parts.names(tier) for tier in TIERS}
+    if cache.parts.by_content:
+        return _missing_versions(cache, held, present)
     return {
         day
         for day, state in held.items()
         if state.held == "committed"
         and any(part_name(day) not in present[tier] for tier in (TIERS if state.archive_kept else TIERS[:1]))
+    }
+
+
+def _missing_versions(cache: Cache, held: Mapping[date, Held], present: Mapping[Tier, Collection[str]]) -> set[date]:
+    """Committed sessions with a part whose committed version is missing, whatever others exist."""
+    committed = [day for day, state in held.items() if state.held == "committed"]
+    return {
+        parts.session
+        for parts in cache.manifest.sessions.parts(committed)
+        if any(cache.parts.name(parts.key(tier)) not in present[tier] for tier in parts.sha256)
     }

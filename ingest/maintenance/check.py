@@ -18,7 +18,7 @@ from pathlib import Path
 import anyio
 
 from ingest.cache import lock
-from ingest.cache.cache import Cache, Layout
+from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
 from ingest.cache.manifest.opening import refuse_network
 from ingest.cache.parts import members
@@ -123,8 +123,8 @@ def _health(settings: Settings, dataset: Dataset) -> Message:
     with Cache.read(settings, dataset) as cache:
         refuse_other(cache.manifest, settings.source)
         held, permission = cache.manifest.sessions.all(), cache.manifest.source.permission()
+        broken = not_whole(cache, held)
     committed = [day for day, state in held.items() if state.held == "committed"]
-    broken = not_whole(Layout.of(settings, dataset), held)
     lost = permission.lost(committed)
     found = [f"{len(committed):,} sessions stored"]
     hints: tuple[Hint, ...] = ()

@@ -14,7 +14,6 @@ from typing import Literal
 from ingest.cache import lock, quarantine
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing, prune
-from ingest.cache.layout import PartKey
 from ingest.files import durable
 from ingest.market.calendars import months_back, today
 from ingest.market.datasets import TIERS, Dataset, session_of
@@ -167,9 +166,9 @@ def _sizes_of_parts(cache: Cache) -> dict[date, list[int]]:
     """Sizes of the parts of each session, known to the manifest or not."""
     found: dict[date, list[int]] = {}
     for tier in TIERS:
-        for session in filter(None, map(session_of, cache.parts.names(tier))):
+        for session, versions in cache.parts.versions(tier).items():
             with durable.translated("look at", cache.csvs.path):
-                found.setdefault(session, []).append(cache.parts.size(PartKey(session, tier)))
+                found.setdefault(session, []).extend(map(cache.parts.size, versions))
     return found
 
 

@@ -40,8 +40,9 @@ class Job:
     tuning: Tuning = DEFAULT
 
     def part(self, tier: Tier) -> PartKey:
-        """The key of a part of the session, as published."""
-        return PartKey(self.session, tier)
+        """The key of a stored part of the session, if a version is stored."""
+        known = self.replaced.part_sha256 if self.replaced else {}
+        return PartKey(self.session, tier, sha256=known.get(tier, ""))
 
     @property
     def session(self) -> date:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ingest.cache.cache import Cache, Layout
-from ingest.cache.layout import MemberIndex, PartKey, PartsOf
+from ingest.cache.layout import MemberIndex, PartsOf
 from ingest.market.datasets import TIERS, Tier
 from ingest.market.patterns import covered, matching, patterns_in, prefix_of, some, written
 
@@ -101,7 +101,7 @@ def _matching(layout: Layout, parts: PartsOf, tier: Tier, patterns: frozenset[st
     from ingest.cache.parts.parts import read_members
     from ingest.splitting.parsing import is_tracked  # polars and numpy, which a run with nothing to do does not import
 
-    part, index, found = PartKey(parts.session, tier), parts.index[tier], set[str]()
+    part, index, found = parts.key(tier), parts.index[tier], set[str]()
     for members in _some_members(parts, index, patterns):
         names = tickers_of(read_members(layout.parts, part, index, members), parts.columns)
         found.update(name for name in names.filter(is_tracked(patterns)).to_series().unique() if name)

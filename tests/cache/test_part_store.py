@@ -209,6 +209,9 @@ class Promises(RuleBasedStateMachine):
             names = self.store.names(tier)
             assert {day for day in map(session_of, names) if day} == set(published)
             assert set(map(part_name, published)) <= names
+            versions = self.store.versions(tier)
+            assert {day: len(parts) for day, parts in versions.items()} == dict.fromkeys(published, 1)
+            assert {self.store.name(part) for (part,) in versions.values()} <= names
             assert sorted(self.store.sizes(tier)) == sorted(published.values())
             assert len(self.store.leftovers(tier)) == sum(key.tier == tier for key in self.staged)
         for part in PARTS:

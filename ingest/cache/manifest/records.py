@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from ingest.cache.layout import PartKey
 from ingest.finding import LEFT_OUT, Finding
 from ingest.market.datasets import Tier
 from ingest.market.patterns import covers
 from ingest.splitting.diff import Correction
-
-if TYPE_CHECKING:
-    pass
 
 HeldState = Literal["none", "committed", "quarantined"]
 RemoteState = Literal["listed", "forbidden", "unpublished", "absent", "holiday", "failed"]
@@ -106,6 +104,10 @@ class SessionRecord:
         """sha256 of each part that the session has."""
         known: dict[Tier, str | None] = {"tracked": self.tracked_sha256, "archive": self.archive_sha256}
         return {tier: sha256 for tier, sha256 in known.items() if sha256 is not None}
+
+    def part(self, tier: Tier) -> PartKey:
+        """The key of one of its parts."""
+        return PartKey(self.session, tier, sha256=self.part_sha256[tier])
 
     @property
     def part_index(self) -> Mapping[Tier, bytes]:

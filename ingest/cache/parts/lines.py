@@ -1,16 +1,18 @@
 """The vendor's lines of some tickers, from the parts of many sessions, each with its session's date in front."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from ingest.cache.layout import PartsOf
+from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.parts import read_lines
 from ingest.cache.parts.store import PartStore, key_to_read
 from ingest.errors import CacheError
 from ingest.hints import call
-from ingest.market.datasets import TIERS
+from ingest.market.datasets import TIERS, Tier
 
 BATCH_BYTES = 256 * 1024
 """Bytes of text parsed at once. A part that is not sorted has to be read whole to find a ticker."""
@@ -36,12 +38,17 @@ def dated_texts(
     store: PartStore, sessions: Iterable[PartsOf], wanted: frozenset[str]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """Columns and dated text of each part that may contain wanted tickers."""
-    for parts in sessions:
-        for tier in TIERS:
-            if tickers := parts.tickers_in(tier, wanted):
-                key, index = key_to_read(store, parts, tier), parts.index[tier]
-                text = read_lines(store, key, index, tickers)
-                yield parts.columns, _dated(_narrowed(text, tickers, parts, index.ordered), parts)
+    wanted_parts = (
+        (parts, tier, tickers) for parts in sessions for tier in TIERS if (tickers := parts.tickers_in(tier, wanted))
+    )
+    return read_ahead(partial(_dated_text, store), wanted_parts, store.ahead)
+
+
+def _dated_text(store: PartStore, wanted: tuple[PartsOf, Tier, frozenset[str]]) -> tuple[tuple[str, ...], bytes]:
+    parts, tier, tickers = wanted
+    key, index = key_to_read(store, parts, tier), parts.index[tier]
+    text = read_lines(store, key, index, tickers)
+    return parts.columns, _dated(_narrowed(text, tickers, parts, index.ordered), parts)
 
 
 def _narrowed(text: bytes, tickers: frozenset[str], parts: PartsOf, ordered: bool) -> bytes:

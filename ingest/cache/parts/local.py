@@ -4,17 +4,18 @@ A crash leaves each name with its old content or its new one, and perhaps tempor
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import ClassVar, Self
 
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.store import Opened, PartStore, Staging
 from ingest.errors import CacheError
 from ingest.files import batches, durable, opening, rights
-from ingest.market.datasets import TIERS, Tier, is_part_name, part_name
+from ingest.market.datasets import TIERS, Tier, is_part_name, part_name, session_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,14 @@ class LocalParts(PartStore):
     Every dataset but the primary one has its own folder below that of a tier.
     """
 
+    by_content: ClassVar[bool] = False
+    ahead: ClassVar[int] = 1
     tracked: Path
     archive: Path
+
+    def working_in(self, scratch: Path) -> Self:
+        """See `PartStore`: processes that share the folders stage in them, under names of their own."""
+        return self
 
     def folder(self, tier: Tier) -> Path:
         """Folder of a tier's parts."""
@@ -62,9 +69,10 @@ class LocalParts(PartStore):
         path = self._published(session, tier)
         return path, PartKey(session, tier, durable.another(path).name)
 
-    def sync_staged(self, staged: Sequence[PartKey]) -> None:
+    def sync_staged(self, staged: Sequence[PartKey]) -> list[PartKey]:
         """See `PartStore`: many files take one call, if the file system has one."""
         batches.sync_files([self.path(key) for key in staged])
+        return list(staged)
 
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`."""
@@ -105,11 +113,20 @@ class LocalParts(PartStore):
         """See `PartStore`."""
         return sum(durable.sweep(self.folder(tier), is_part_name) for tier in TIERS)
 
+    def name(self, key: PartKey) -> str:
+        """See `PartStore`."""
+        return key.staged or part_name(key.session)
+
     def names(self, tier: Tier) -> frozenset[str]:
         """See `PartStore`: by one read of the folder."""
         folder = self.folder(tier)
         with durable.translated("look into", folder):
             return frozenset(opening.names(folder))
+
+    def versions(self, tier: Tier) -> Mapping[date, list[PartKey]]:
+        """See `PartStore`."""
+        days = sorted(day for name in self.names(tier) if is_part_name(name) and (day := session_of(name)))
+        return {day: [PartKey(day, tier)] for day in days}
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`. A file that a run has removed since the folder was read is left out."""

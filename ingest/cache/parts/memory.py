@@ -6,10 +6,12 @@ Nothing is written to disk, so a crash leaves nothing.
 import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from io import BytesIO
+from pathlib import Path
+from typing import ClassVar, Self
 
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.store import Opened, PartStore, Staging
@@ -20,10 +22,17 @@ from ingest.market.datasets import Tier, part_name
 class MemoryParts(PartStore):
     """Staged and published parts by key; bytes are replaced, never changed."""
 
+    by_content: ClassVar[bool] = False
+    ahead: ClassVar[int] = 1
+
     def __init__(self) -> None:
         self._held: dict[PartKey, bytes] = {}
         self._lock = threading.Lock()
         self._count = 0
+
+    def working_in(self, scratch: Path) -> Self:
+        """See `PartStore`."""
+        return self
 
     def create(self) -> None:
         """See `PartStore`."""
@@ -49,8 +58,9 @@ class MemoryParts(PartStore):
             if key in self._held:  # it may have been swept meanwhile
                 self._held[key] = bytes(text)
 
-    def sync_staged(self, staged: Sequence[PartKey]) -> None:
+    def sync_staged(self, staged: Sequence[PartKey]) -> list[PartKey]:
         """See `PartStore`."""
+        return list(staged)
 
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`."""
@@ -101,9 +111,17 @@ class MemoryParts(PartStore):
         with self._lock:
             return {key: data for key, data in self._held.items() if key.tier == tier and not key.staged}
 
+    def name(self, key: PartKey) -> str:
+        """See `PartStore`."""
+        return key.staged or part_name(key.session)
+
     def names(self, tier: Tier) -> frozenset[str]:
         """See `PartStore`."""
         return frozenset(part_name(key.session) for key in self._published(tier))
+
+    def versions(self, tier: Tier) -> Mapping[date, list[PartKey]]:
+        """See `PartStore`."""
+        return {key.session: [key] for key in sorted(self._published(tier), key=lambda key: key.session)}
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`."""

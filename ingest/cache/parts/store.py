@@ -5,12 +5,13 @@ the new one, and a writer that is late, or runs twice, writes only what nobody p
 was last published, or as it was the time before, and staged parts, which `sweep` removes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from io import BufferedReader, BytesIO
-from typing import Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
 
 from ingest.cache.layout import PartKey, PartsOf
 from ingest.errors import CacheError
@@ -34,8 +35,18 @@ class PartStore(Protocol):
     """The parts of both tiers of a dataset. A store that is shared between processes is a value that can be pickled.
 
     Calls that write, list or remove raise CacheError. Calls that read raise OSError: FileNotFoundError if there is no
-    such part, NotAFile if its name belongs to something else.
+    such part, NotAFile if its name belongs to something else. Whoever reads a committed part gives its sha256.
+
+    `by_content` says that each version of a part has a name of its own, made from its hash: a version stays readable
+    while another is published, until it is collected. `ahead` is how many reads to have under way at once.
     """
+
+    by_content: ClassVar[bool]
+    ahead: ClassVar[int]
+
+    def working_in(self, scratch: Path) -> Self:
+        """The same store for another process or computer, which writes temporary files, if any, to a folder there."""
+        ...
 
     def create(self) -> None:
         """Prepare the store for writing."""
@@ -52,8 +63,11 @@ class PartStore(Protocol):
         """Like `stage`, bit by bit: durable once the block has ended; removed if it ends with an error."""
         ...
 
-    def sync_staged(self, staged: Sequence[PartKey]) -> None:
-        """Make the bytes of staged parts durable, all at once."""
+    def sync_staged(self, staged: Sequence[PartKey]) -> list[PartKey]:
+        """Make the bytes of staged parts durable, all at once; returns the keys by which to publish them, in order.
+
+        To do so again, with the keys returned, changes nothing.
+        """
         ...
 
     def publish(self, staged: PartKey) -> None:
@@ -93,8 +107,19 @@ class PartStore(Protocol):
         """
         ...
 
+    def name(self, key: PartKey) -> str:
+        """The name of a part in its tier, as in `names`."""
+        ...
+
     def names(self, tier: Tier) -> frozenset[str]:
-        """Names in a tier: `2025-11-11.csv.gz` for each part, and perhaps staged parts and other programs' files."""
+        """Names in a tier: one for each version of a part, and perhaps staged parts and other programs' files."""
+        ...
+
+    def versions(self, tier: Tier) -> Mapping[date, Sequence[PartKey]]:
+        """The parts in a tier by their session, the newest first: one each, or more if each version has its own name.
+
+        Where versions have names of their own, those that nobody has committed are among them.
+        """
         ...
 
     def sizes(self, tier: Tier) -> Sequence[int]:

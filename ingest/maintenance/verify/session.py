@@ -39,7 +39,7 @@ def check_session(
     read: dict[Tier, int] = {}
     problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
     for tier in record.part_sha256:
-        part = PartKey(record.session, tier)
+        part = record.part(tier)
         name = layout.parts.described(part).removeprefix(f"{root}{os.sep}")
         try:
             read[tier] = layout.parts.size(part)
@@ -76,7 +76,7 @@ def _says_the_same(record: SessionRecord, tracked: frozenset[str], store: PartSt
 
     A deleted ETag is not a contradiction: its session will be downloaded again.
     """
-    with store.open(PartKey(record.session, "tracked")) as file:
+    with store.open(record.part("tracked")) as file:
         said = part_record.read_record(file)
     if said is None:
         return True
@@ -118,7 +118,7 @@ def _lost(record: SessionRecord, layout: Layout) -> Iterator[str]:
     read: dict[Tier, PartLines] = {}
     try:
         for tier, index in record.part_index.items():
-            read[tier] = PartLines(layout.parts, PartKey(record.session, tier), MemberIndex.decode(index))
+            read[tier] = PartLines(layout.parts, record.part(tier), MemberIndex.decode(index))
         wrong = list(_rows_lost(record, read))
     except (UnreadableFile, OSError) as error:
         yield f"its parts cannot be unpacked: {error}"

@@ -16,7 +16,6 @@ from rich.text import Text
 from ingest import settings
 from ingest.cache.cache import Layout
 from ingest.cache.commit import for_writing
-from ingest.cache.layout import PartKey
 from ingest.cache.manifest.yahoo import ActionCoverage
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
@@ -31,7 +30,7 @@ from ingest.errors import UsageError
 from ingest.market import calendars, windows
 from ingest.market.catalogue import STOCKS_DAY, days_of, named
 from ingest.market.corporate_actions import Actions
-from ingest.market.datasets import Dataset, session_of
+from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS, MINUTE_BARS
 from ingest.market.windows import first_day
 from ingest.planning.request import Flags, request_of
@@ -262,7 +261,7 @@ def _show(console: Answers, chosen: Settings, part: _Part) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     console.print(f"\n{path} ({len(lines) - 1:,} rows):")
     console.print("\n".join([lines[0], *lines[-4:]]), style="cyan")
-    archive = PartKey(max(filter(None, map(session_of, layout.parts.names("archive")))), "archive")
+    _, (archive, *_) = max(layout.parts.versions("archive").items())
     where, size = layout.parts.described(archive), layout.parts.size(archive) / 1000
     console.print(f"All other tickers of that day: {where} ({size:,.0f} kB)")
 
