@@ -20,7 +20,7 @@ import anyio
 from ingest.cache import lock
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_writing
-from ingest.cache.manifest.opening import refuse_network
+from ingest.cache.manifest.file.opening import refuse_network
 from ingest.cache.parts import members
 from ingest.cache.provenance import refuse_other
 from ingest.cache.wholeness import not_whole

@@ -44,6 +44,9 @@ ROWS = {
     "quarantine": (DATASET, DAY, "e", 9, AT, "short", 1, 1, AT, "h", AT),
     "source": (1, "https://files.massive.com/flatfiles", AT),
     "patterns": (DATASET, "A*"),
+    "identity": (1, "8f0c", AT),
+    "stores": ("s3://bucket/prefix", 1, "t1", "e1", "t2", "1 session"),
+    "objects": (DATASET, "tracked/a.csv.gz", 9, "e1"),
 }
 NEEDED = (
     {("sessions", name) for name in COMMITTED}
@@ -113,7 +116,8 @@ def read_all(manifest):
         ),
         *(lambda: quotes.rows_of(day), quotes.sessions, quotes.known_until, quotes.count),
         *(replaced.corrections, found.between, found.counts, found.row_counts, replaced.in_quarantine),
-        manifest.csvs.patterns,
+        *(manifest.csvs.patterns, manifest.objects.all, lambda: manifest.objects.known(["tracked/a.csv.gz"])),
+        *(manifest.identity.known, lambda: manifest.identity.store("s3://bucket/prefix")),
     ):
         with suppress(ManifestDamaged):
             reader()

@@ -15,8 +15,8 @@ import pytest
 from manifest_kit import DATASET, DAY, LAST, NEXT, correction, raw, session_record
 
 from ingest.cache.manifest import Manifest, codec
+from ingest.cache.manifest.file.migrations import MIGRATIONS
 from ingest.cache.manifest.records import Projection
-from ingest.cache.manifest.schema import MIGRATIONS
 from ingest.errors import CacheError
 from ingest.finding import Finding
 from ingest.market.permission import Permission

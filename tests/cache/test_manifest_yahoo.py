@@ -13,7 +13,7 @@ import ingest
 from ingest.cache.commit import for_writing
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
-from ingest.cache.manifest.schema import MIGRATIONS
+from ingest.cache.manifest.file.migrations import MIGRATIONS
 from ingest.cache.manifest.yahoo import ActionCoverage, Quotes, Refusal
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.corporate_actions import Actions, Dividend, StockSplit

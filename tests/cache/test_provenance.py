@@ -10,7 +10,7 @@ from pipeline_kit import Place, Wire, key, market_objects
 from runs_kit import DAYS, SPAN
 
 import ingest
-from ingest.cache.manifest.schema import MIGRATIONS
+from ingest.cache.manifest.file.migrations import MIGRATIONS
 from ingest.demo.servers import loopback
 from ingest.errors import Disrupted, IngestWarning, UsageError
 from ingest.settings import SourceSettings

@@ -13,7 +13,8 @@ from datetime import date
 
 import pytest
 
-from ingest.cache.manifest import Manifest, opening
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.file import opening
 from ingest.errors import CacheError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")

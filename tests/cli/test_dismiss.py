@@ -11,7 +11,7 @@ from runs_kit import DAYS, SPAN
 
 from ingest import events
 from ingest.cache.manifest.database import Database
-from ingest.cache.manifest.schema import _DISMISSED, MIGRATIONS
+from ingest.cache.manifest.file.migrations import _DISMISSED, MIGRATIONS
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.maintenance import quarantine as ours

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from ingest.cache.manifest import schema
 from ingest.cache.manifest.database import Database
+from ingest.cache.manifest.file import schema
 from ingest.files import filesystem
 
 MANIFEST = "manifest.sqlite"

@@ -13,7 +13,7 @@ from ingest.cache import rebuild
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.lock import hold
 from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.schema import MIGRATIONS
+from ingest.cache.manifest.file.migrations import MIGRATIONS
 from ingest.cache.parts import note
 from ingest.demo.files.market import pack
 from ingest.errors import CacheLocked

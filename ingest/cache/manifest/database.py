@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
-from ingest.cache.manifest import opening, schema
+from ingest.cache.manifest.file import opening, schema
+from ingest.cache.manifest.file.opening import refuse_network
 from ingest.cache.manifest.integrity import replacement
 from ingest.cache.manifest.integrity.flaws import Flaw, flaws
 from ingest.cache.manifest.integrity.kinds import Kinds, Unfit, fitted
-from ingest.cache.manifest.opening import refuse_network
 from ingest.errors import CacheError, ManifestDamaged
 from ingest.files import opening as files
 from ingest.files import rights

@@ -9,6 +9,8 @@ from typing import Self, TypeVar
 from ingest.cache.manifest.csvs import Csvs
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.findings import KeptFindings
+from ingest.cache.manifest.identity import Identity
+from ingest.cache.manifest.objects import KnownObjects
 from ingest.cache.manifest.replacements import Replacements
 from ingest.cache.manifest.runs import KnownSource, RunLog
 from ingest.cache.manifest.sessions import KnownSessions, TrackedSets
@@ -27,6 +29,7 @@ class Manifest:
         self.sessions = KnownSessions(database, self.tracked_sets)
         self.findings, self.replacements = KeptFindings(database), Replacements(database)
         self.csvs, self.yahoo = Csvs(database), Quotes(database)
+        self.objects, self.identity = KnownObjects(database), Identity(database)
 
     @classmethod
     @contextmanager

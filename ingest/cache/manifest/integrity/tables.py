@@ -157,6 +157,13 @@ TABLES: Mapping[str, Kinds] = {
     "source": {"id": whole, "name": text, "since": moment},
     "patterns": {"dataset": text, "pattern": text},
     "prunings": {"dataset": text, "before": day},
+    "identity": {"id": whole, "manifest": text, "made_at": moment},
+    "stores": {
+        "url": text,
+        "generation": count,
+        **dict.fromkeys(("token", "etag", "writing", "content"), maybe(text)),
+    },
+    "objects": {"dataset": text, "name": text, "size": count, "etag": text},
 }
 
 

@@ -1,12 +1,6 @@
-"""The manifest's tables, and the migrations that bring an older manifest up to date.
+"""The manifest's tables, as the migrations that made them."""
 
-Migrations and the version that they reach are committed together, so a killed migration never happened.
-"""
-
-import sqlite3
-from pathlib import Path
-
-from ingest.errors import CacheError, ManifestDamaged
+from ingest.cache.manifest.file import yahoo_tables
 
 _FIRST = """
 CREATE TABLE runs (
@@ -104,41 +98,6 @@ CREATE TABLE permission_windows (
 );
 """
 
-_QUOTES = """
-CREATE TABLE yahoo_rows (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,                     -- as Massive spells it
-    session TEXT NOT NULL,
-    open REAL,                                -- all prices as traded
-    high REAL,
-    low REAL,
-    close REAL,
-    volume REAL,                              -- in shares as traded
-    asked_at TEXT NOT NULL,
-    PRIMARY KEY (dataset, ticker, session)
-) WITHOUT ROWID;
-CREATE TABLE actions (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    ex_date TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('split', 'dividend')),
-    value REAL NOT NULL,                      -- new shares for one old; or cash for a share as traded then
-    close_before REAL,                        -- as traded, of the session before the ex-date
-    PRIMARY KEY (dataset, ticker, ex_date, kind)
-) WITHOUT ROWID;
-ALTER TABLE projections ADD COLUMN yahoo INTEGER NOT NULL DEFAULT 0;  -- whether its CSV was made with such rows
-CREATE TABLE askings (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    known INTEGER NOT NULL,                   -- whether Yahoo has this ticker
-    first TEXT NOT NULL,                      -- actions are known from here ...
-    last TEXT NOT NULL,                       -- ... to here
-    asked_at TEXT NOT NULL,
-    message TEXT NOT NULL,
-    PRIMARY KEY (dataset, ticker)
-) WITHOUT ROWID;
-"""
-
 _TRUST = """
 CREATE TABLE findings (
     dataset TEXT NOT NULL,
@@ -220,8 +179,6 @@ CREATE TABLE patterns (
 ) WITHOUT ROWID;
 """
 
-_BY_SESSION = "CREATE INDEX yahoo_rows_by_session ON yahoo_rows (dataset, session);"
-
 _SOURCE = """
 CREATE TABLE source (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -231,70 +188,9 @@ CREATE TABLE source (
 ALTER TABLE quarantine ADD COLUMN sha256 TEXT;  -- of the bytes that are kept; of those of older versions not known
 """
 
-# Earlier versions read corporate actions from yfinance's table, which may date them a day early and has no capital
-# gains. Refusals that they stored may be due to an outage, or about days that nobody asked for. All of it is deleted,
-# and asked for again.
-_EVENTS = """
-CREATE TABLE events (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    ex_date TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('split', 'dividend', 'gain')),
-    value REAL NOT NULL,                      -- new shares for one old; or cash for a share as traded then
-    close_before REAL,                        -- of the session before, for a share before the splits of the ex-date
-    kept REAL,                                -- the share of its value that a security keeps, where Yahoo has another
-    PRIMARY KEY (dataset, ticker, ex_date, kind)
-) WITHOUT ROWID;
-DROP TABLE actions;
-ALTER TABLE events RENAME TO actions;
-CREATE TABLE instruments (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    instrument TEXT NOT NULL,                 -- Yahoo's type of the security: EQUITY, ETF, MUTUALFUND
-    PRIMARY KEY (dataset, ticker)
-) WITHOUT ROWID;
-DROP TABLE askings;
-CREATE TABLE askings (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    first TEXT NOT NULL,                      -- actions are known from here ...
-    last TEXT NOT NULL,                       -- ... to here
-    asked_at TEXT NOT NULL,
-    begins TEXT,                              -- the first row that Yahoo has since `first`
-    PRIMARY KEY (dataset, ticker)
-) WITHOUT ROWID;
-CREATE TABLE refusals (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    first TEXT NOT NULL,                      -- asked for from here; what Yahoo said of the days from here ...
-    last TEXT NOT NULL,                       -- ... to here cannot be used
-    reason TEXT NOT NULL,
-    asked_at TEXT NOT NULL,
-    PRIMARY KEY (dataset, ticker, first)
-) WITHOUT ROWID;
-"""
-
 _FORMAT = """
 ALTER TABLE projections ADD COLUMN format INTEGER NOT NULL DEFAULT 0;  -- of the file, see projection.FORMAT
 UPDATE projections SET dirty = 1 WHERE active AND sha256 IS NOT NULL;
-"""
-
-# Earlier versions recorded days as asked for without storing the rows of these days.
-_ODD = """
-DELETE FROM askings;
-CREATE TABLE events (
-    dataset TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    ex_date TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('split', 'dividend', 'gain', 'odd')),
-    value REAL NOT NULL,                      -- new shares for one old; or cash for a share as traded then
-    close_before REAL,                        -- of the session before, for a share before the splits of the ex-date
-    kept REAL,                                -- the share of its value that a security keeps, where Yahoo has another
-    PRIMARY KEY (dataset, ticker, ex_date, kind)
-) WITHOUT ROWID;
-INSERT INTO events SELECT dataset, ticker, ex_date, kind, value, close_before, kept FROM actions;
-DROP TABLE actions;
-ALTER TABLE events RENAME TO actions;
 """
 
 _DISMISSED = "ALTER TABLE quarantine ADD COLUMN dismissed TEXT;"  # when somebody dismissed these bytes
@@ -306,42 +202,43 @@ CREATE TABLE prunings (
 ) WITHOUT ROWID;
 """
 
+_STORES = """
+CREATE TABLE identity (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    manifest TEXT NOT NULL,                   -- a uuid: the writer of an object store is the manifest with its id
+    made_at TEXT NOT NULL
+);
+CREATE TABLE stores (
+    url TEXT PRIMARY KEY,                     -- of an object store to which this manifest writes
+    generation INTEGER NOT NULL,              -- of its ingest.json: each takeover raises it
+    token TEXT,                               -- of the pointer to its newest snapshot, as last written
+    etag TEXT,                                -- what the store said of that pointer
+    writing TEXT,                             -- token of a pointer whose writing has begun, and whose answer is open
+    content TEXT                              -- what was in the snapshot, in short: an equal one is not stored again
+) WITHOUT ROWID;
+CREATE TABLE objects (
+    dataset TEXT NOT NULL,
+    name TEXT NOT NULL,                       -- of a part, in its object store
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,                       -- what the store said when the part was put
+    PRIMARY KEY (dataset, name)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _PERMISSION,
-    _QUOTES,
+    yahoo_tables.QUOTES,
     _TRUST,
     _MONTHS,
     _PATTERNS,
-    _BY_SESSION,
+    yahoo_tables.BY_SESSION,
     _SOURCE,
-    _EVENTS,
+    yahoo_tables.EVENTS,
     _FORMAT,
-    _ODD,
+    yahoo_tables.ODD,
     _DISMISSED,
     _PRUNED,
+    _STORES,
 )
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a manifest to the current version; raises CacheError for a newer one, which stays untouched."""
-    if steps := MIGRATIONS[version_of(connection, path) :]:
-        connection.executescript(f"BEGIN IMMEDIATE;{''.join(steps)}PRAGMA user_version = {len(MIGRATIONS)};COMMIT;")
-
-
-def is_current(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a manifest has the current version; raises CacheError for a newer one."""
-    return version_of(connection, path) == len(MIGRATIONS)
-
-
-def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Version of a manifest; raises CacheError for a newer one, ManifestDamaged for an impossible one."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version < 0:
-        raise ManifestDamaged(path, f"format {version}")
-    if version > len(MIGRATIONS):
-        raise CacheError(
-            f"the manifest {path} was written by a newer version of ingest (format {version}, this one knows "
-            f"{len(MIGRATIONS)}): update ingest, or point [cache] root to another folder"
-        )
-    return version
+"""Each brings a manifest from the version that is its position to the next one."""
