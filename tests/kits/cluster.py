@@ -1,0 +1,184 @@
+"""A real Dask cluster on loopback: a scheduler and workers, each a process that a test can stop or kill by its pid.
+
+`cluster_in` is a context manager; a module's tests share one cluster, and a test that kills a scheduler has its own.
+Workers may be told to die, to stop or to wait at named points (see `points.py`).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest.demo.servers import cluster as servers
+
+KITS = Path(__file__).parent
+_SOON_S = 60
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
+
+
+@dataclass
+class Worker:
+    """A worker, with its nanny or without: `process` is the nanny then."""
+
+    name: str
+    process: subprocess.Popen
+    log: Path
+    has_nanny: bool
+
+    @property
+    def pid(self) -> int:
+        """The process that works; under a nanny another one after each death."""
+        return self.pids[-1]
+
+    @property
+    def pids(self) -> list[int]:
+        """All processes of the worker: the nanny first."""
+        return [self.process.pid, *(children(self.process.pid) if self.has_nanny else ())]
+
+    def signal(self, deed: str, whole: bool = False) -> None:
+        """Kill, stop or continue the worker; `whole`: as its computer would be, with its nanny."""
+        for pid in self.pids if whole else [self.pid]:
+            os.kill(pid, _SIGNALS[deed])
+
+
+@dataclass
+class Cluster:
+    """A running scheduler and its workers; `orders` is the folder of what workers are to do at named points."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    scheduler: subprocess.Popen
+    workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "scheduler.json"
+
+    @property
+    def address(self) -> str:
+        """The scheduler's address, `tcp://127.0.0.1:…`."""
+        return servers.address_in(self.file, self.scheduler)
+
+    @property
+    def orders(self) -> Path:
+        return self.folder / "orders"
+
+    def start(self, count: int = 1, nanny: bool = False, threads: int = 1, more: Sequence[str] = (), **environment):
+        """Start workers; returns them at once. A variable of `environment` that is None is removed."""
+        started = [self._start(nanny, threads, more, environment) for _ in range(count)]
+        self.workers += started
+        return started
+
+    def _start(self, nanny, threads, more, changed):
+        name = f"w{len(list(self.folder.glob('worker-w*.log')))}"
+        chosen = {key: value for key, value in {**self.environment, **changed}.items() if value is not None}
+        options = ["--nanny" if nanny else "--no-nanny", "--nthreads", str(threads), *more]
+        process = servers.start_worker(self.file, chosen, name, options)
+        return Worker(name, process, self.folder / f"worker-{name}.log", nanny)
+
+    def ready(self, workers: Sequence[Worker] | None = None) -> None:
+        """Wait until these workers, or all, have joined."""
+        for one in self.workers if workers is None else workers:
+            until(lambda one=one: "Registered to:" in one.log.read_text(), f"{one.name} has not joined")
+
+    def order(self, point: str, deed: str, session: str = "", wait_s: float = 0.0) -> None:
+        """Once a worker comes to `point` (with this session, if one is named), it does `deed`; once per order."""
+        self.orders.mkdir(exist_ok=True)
+        number = len(list(self.orders.iterdir()))
+        order = {"point": point, "deed": deed, "session": session, "wait_s": wait_s}
+        draft = self.orders / f".{number}"
+        draft.write_text(json.dumps(order))
+        draft.rename(self.orders / f"{number:03}.json")
+
+    @property
+    def open_orders(self) -> list[str]:
+        """Orders that no worker has carried out."""
+        return sorted(path.name for path in self.orders.glob("*.json"))
+
+    @property
+    def reached(self) -> list[tuple[str, str]]:
+        """Points that workers came to, and the session of each, in the order of time within one worker."""
+        lines = [line for path in sorted(self.folder.glob("reached-*")) for line in path.read_text().splitlines()]
+        return [tuple(line.split(" ", 1)) for line in lines]
+
+    def forget(self) -> None:
+        """Remove orders and what was reached."""
+        for path in [*self.orders.glob("*"), *self.folder.glob("reached-*")]:
+            path.unlink()
+
+    def end(self) -> None:
+        """Kill every process, whatever state it is in."""
+        for worker in self.workers:
+            for pid in worker.pids[1:]:
+                _kill(pid)
+            worker.process.kill()
+        self.scheduler.kill()
+        for process in (*(worker.process for worker in self.workers), self.scheduler):
+            process.wait()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@contextmanager
+def cluster_in(
+    folder: Path, workers: int = 2, nanny: bool = False, points: bool = False, wait: bool = True, **environment: str
+) -> Iterator[Cluster]:
+    """A scheduler and workers with all their files in `folder`; with `points`, workers obey orders at named points.
+
+    Workers see this process's environment as it is now, without Dask's own variables, and `environment`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {**servers.clean_environment(os.environ), "PYTHONWARNINGS": "error", **environment}
+    if points:
+        chosen["PYTHONPATH"] = os.pathsep.join([str(KITS), chosen.get("PYTHONPATH", "")]).strip(os.pathsep)
+        chosen["INGEST_POINTS"] = str(folder)
+    more = ["--preload", "points"] if points else []
+    cluster = Cluster(folder, chosen, servers.start_scheduler(folder / "scheduler.json", chosen))
+    try:
+        (folder / "orders").mkdir(exist_ok=True)
+        cluster.start(workers, nanny, more=more)
+        if wait:
+            cluster.ready()
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def children(pid: int) -> list[int]:
+    """The worker processes of a nanny, by /proc: not its resource tracker."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == pid and b"spawn_main" in command:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def until(holds, otherwise: str, within_s: float = _SOON_S) -> None:
+    """Wait until `holds()`; fail with `otherwise` if that takes a minute."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)
