@@ -21,7 +21,11 @@
     │   └── LosesRows                    it would remove more than a tenth of the stored rows
     ├── Stopped                 exit 130 the user asked to stop, and there was nothing to finish
     ├── CacheError              exit 5   the cache cannot be written or read
-    │   └── ManifestDamaged              the manifest is not what was written; it can be rebuilt
+    │   ├── ManifestDamaged              the manifest is not what was written; it can be rebuilt
+    │   ├── StoreUnavailable             the object store does not answer, or only with errors; may be retried
+    │   ├── StoreRefused                 the object store refuses the keys, the bucket or the request
+    │   ├── StoreConflict                an object has a name that belongs to other bytes
+    │   └── Superseded                   an object was replaced by somebody else
     └── CacheLocked             exit 6   another run is using it
 
 Errors of other libraries (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated where they occur.
@@ -212,6 +216,24 @@ class ManifestDamaged(CacheError):
             f"the manifest {path} is damaged ({cause})",
             call("verify", "to move it aside and rebuild it from the stored parts", repair=True),
         )
+
+
+class StoreUnavailable(CacheError):
+    """The object store cannot be reached, fails, asks to slow down, or its answer was damaged on the way."""
+
+    retryable = True
+
+
+class StoreRefused(CacheError):
+    """The object store refuses the keys, the bucket or the form of the request; no other request would do better."""
+
+
+class StoreConflict(CacheError):
+    """An object is not what its name says, and objects are never written over."""
+
+
+class Superseded(CacheError):
+    """An object is not, or no longer, the version that was to be replaced: somebody else has written it."""
 
 
 class CacheLocked(IngestError):

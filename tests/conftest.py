@@ -19,8 +19,10 @@ import hypothesis
 import pytest
 from others_kit import HOW, Reader, readable_folder, remove
 from pipeline_kit import market_objects, write_keys
+from store_kit import keys_in_environment, place
 from tuning_kit import tune
 
+from ingest.cache.objects.bucket import Bucket
 from ingest.demo.servers import loopback
 from ingest.demo.servers import seaweed as weed
 
@@ -157,3 +159,15 @@ def bucket(seaweed: Seaweed) -> Iterator[str]:
     weed.make_bucket(seaweed.server, seaweed.writer, name)
     yield name
     seaweed.server.client(seaweed.writer).delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def store(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty place of this test's own in a real object store, with keys that may write in the environment.
+
+    Child processes find it, too: with `store.url` as [cache] archive and `store.endpoint` as [store] endpoint.
+    """
+    keys_in_environment(monkeypatch, seaweed.writer)
+    yield (made := place(seaweed.endpoint_url, f"place-{next(_NUMBERS)}"))
+    keys_in_environment(monkeypatch, seaweed.writer)
+    made.remove([one.name for one in made.listing()])

@@ -11,7 +11,6 @@ from ingest.settings.model import (
     FILE_VARIABLE,
     SECTIONS,
     Archive,
-    CacheSettings,
     Fallback,
     Limits,
     Run,
@@ -21,6 +20,7 @@ from ingest.settings.model import (
     Tracked,
     variable,
 )
+from ingest.settings.sections.cache import CacheSettings
 
 __all__ = [
     "FILE_NAME",

@@ -12,9 +12,10 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from ingest.errors import UsageError
 from ingest.settings.folders import refuse_overlaps
-from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, argument, layer_of, place
+from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Settings, argument, layer_of
 from ingest.settings.personal import folder_of_root, personal_file
 from ingest.settings.problems import check_names, check_variables, refusal, wrong_value
+from ingest.settings.sections.cache import place
 
 _MAX_BYTES = 1 << 20
 

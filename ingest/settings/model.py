@@ -3,22 +3,23 @@
 A field's description says what is allowed, and errors quote it. `config.toml` says what each setting is for.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
 from ingest.market.datasets import Dataset
 from ingest.settings import tuning
-from ingest.settings.notify import Notify
-from ingest.settings.report import Report
 from ingest.settings.section import Section, seconds, whole_number
+from ingest.settings.sections.cache import CacheSettings, place
+from ingest.settings.sections.notify import Notify
+from ingest.settings.sections.report import Report
+from ingest.settings.sections.store import Store
 from ingest.settings.tuning import Tuning
 from ingest.settings.values import (
     Bucket,
@@ -44,18 +45,6 @@ FILE_VARIABLE = "INGEST_CONFIG"
 _MIB = 1 << 20
 _LOG_SIZE = 'a number of bytes or a size such as "10 MiB", up to 1 TiB; 0 for no limit'
 _SIZE = 'a number of bytes or a size such as "64 MiB", 1 MiB to 1 TiB'
-
-
-def place(folder: Path, path: Path) -> Path:
-    """`path`, starting at `folder` unless it is absolute; `..` is resolved textually."""
-    # Not Path.resolve: the user's own name for a folder is kept, links included.
-    return Path(os.path.normpath(folder / path))
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    # Many file systems treat Data and data as one folder; on the others, refusing it costs nothing.
-    one, other = Path(str(one).casefold()), Path(str(other).casefold())
-    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 class SourceSettings(Section):
@@ -88,26 +77,6 @@ class SourceSettings(Section):
     def name(self) -> str:
         """The name by which a cache knows this source."""
         return self.same_as or source_name(f"{self.endpoint_url}/{self.bucket}")
-
-
-class CacheSettings(Section):
-    """Where data goes. `root` is absolute in loaded settings; the other two are relative to it."""
-
-    root: File = Field(default=Path("cache"), description="a folder")
-    tracked_dir: File = Field(default=Path("data_cache"), description="a folder, relative to root unless absolute")
-    archive_dir: File = Field(
-        default=Path("massive_cache"), description="a folder outside tracked_dir, relative to root unless absolute"
-    )
-
-    @field_validator("archive_dir")
-    @classmethod
-    def _apart(cls, archive: Path, info: ValidationInfo) -> Path:
-        # The parts of both tiers have the same names: in one folder, one would overwrite the other.
-        if {"root", "tracked_dir"} <= info.data.keys():
-            root, tracked = info.data["root"], info.data["tracked_dir"]
-            if _overlap(place(root, tracked), place(root, archive)):
-                raise ValueError(f"tracked_dir is {str(tracked)!r}")
-        return archive
 
 
 class Tracked(Section):
@@ -247,6 +216,7 @@ class Settings(BaseSettings):
     run: Run = Run()
     notify: Notify = Notify()
     report: Report = Report()
+    store: Store = Store()
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _tuning: Tuning = PrivateAttr(default_factory=lambda: tuning.DEFAULT)
 
@@ -333,6 +303,7 @@ SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "run": Run.model_fields,
     "notify": Notify.model_fields,
     "report": Report.model_fields,
+    "store": Store.model_fields,
 }
 
 

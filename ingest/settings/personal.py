@@ -7,7 +7,8 @@ Nothing here writes to disk.
 from pathlib import Path
 
 from ingest.files import opening
-from ingest.settings.model import FILE_NAME, Layer, place
+from ingest.settings.model import FILE_NAME, Layer
+from ingest.settings.sections.cache import place
 
 _APP = "ingest"
 

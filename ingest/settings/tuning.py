@@ -114,6 +114,38 @@ class Tuning:
     yahoo_ticker_s: float = 5.0
     """Additional seconds per ticker."""
 
+    # The object store of parts
+
+    store_connect_s: float = 5.0
+    """How long a connection to the store may take."""
+
+    store_silent_s: float = 30.0
+    """Seconds without a byte of an answer after which a read has failed."""
+
+    store_put_s: float = 600.0
+    """How long a request that writes may take: 64 MiB at 0.1 MB/s."""
+
+    store_wait_first_s: float = 0.1
+    """The longest first wait after a fault of the store; the following ones double ..."""
+
+    store_wait_longest_s: float = 5.0
+    """... up to this."""
+
+    store_waited_s: float = 60.0
+    """Seconds after which a request is not repeated any more, counted from its first attempt."""
+
+    store_multipart: int = 64 << 20
+    """Bytes above which an object is put in several requests: as one it is in memory as a whole."""
+
+    store_chunk: int = 8 << 20
+    """Bytes of each of these requests; S3 allows 10,000 of them."""
+
+    store_chunks_at_once: int = 4
+    """Requests for one such object at once, each with its bytes in memory."""
+
+    store_gap: int = 256 << 10
+    """Bytes between two wanted ranges that are read, too, since another request takes longer."""
+
     # Memory
 
     in_flight_per_packed: int = 6

@@ -23,7 +23,7 @@ from ingest.demo.servers import faults
 from ingest.errors import SourceUnavailable, Stopped, UsageError
 from ingest.pipeline.run import Series
 from ingest.settings import load
-from ingest.settings.notify import Notify
+from ingest.settings.sections.notify import Notify
 
 DAYS = trading_days(date(2025, 3, 3), 2)
 RUN = ("run", "--start", DAYS[0], "--end", DAYS[-1])

@@ -17,7 +17,7 @@ from ingest.cli.rendering.hints import dataset_flag
 from ingest.errors import UsageError, printable
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.settings import FILE_NAME, SECTIONS, CacheSettings, Settings, load, variable
-from ingest.settings.notify import Notify
+from ingest.settings.sections.notify import Notify
 
 SHIPPED = Path(__file__).parents[2] / FILE_NAME
 SECRET = "wJalrXUtnFEMI"
@@ -115,6 +115,7 @@ class TestPriorities:
         values |= {"endpoint_url": "http://127.0.0.1:9000/", "lists": '["/a.txt"]', "tickers": '["TpC", "BRK.B"]'}
         values |= {"ping_url": "https://h/x", "on_failure": "mail me", "apprise": '["json://h"]', "when": "always"}
         values |= {"log_file": "/l", "metrics_file": "/m", "max_log_bytes": "1 MB", "path": "/r"}
+        values |= {"archive": "s3://bucket/p", "tiers": "archive", "endpoint": "http://store:9000"}
         texts = {"bucket", "profile", "region", "root", "tracked_dir", "archive_dir"}
         for section, names in SECTIONS.items():
             for name in names:
@@ -286,6 +287,29 @@ WRONG = [
     ("cache", "root", "a\0b"),
     ("cache", "root", 5),
     ("cache", "tracked_dir", []),
+    ("cache", "archive", "bucket/prefix"),
+    ("cache", "archive", "https://bucket.s3.amazonaws.com/prefix"),
+    ("cache", "archive", "file:///srv/parts"),
+    ("cache", "archive", "memory:///"),
+    ("cache", "archive", "s3:bucket"),
+    ("cache", "archive", "s3://"),
+    ("cache", "archive", "s3:///prefix"),
+    ("cache", "archive", "s3://Bucket"),
+    ("cache", "archive", "s3://host:9000/bucket"),
+    ("cache", "archive", "s3://bucket/a?region=eu"),
+    ("cache", "archive", "s3://bucket/a#b"),
+    ("cache", "archive", "s3://bucket/a//b"),
+    ("cache", "archive", "s3://bucket/../b"),
+    ("cache", "archive", "s3://bucket/ä"),
+    ("cache", "archive", "s3://key:secret@bucket/a"),
+    ("cache", "archive", 5),
+    ("store", "tiers", "tracked"),
+    ("store", "endpoint", "store:9000"),
+    ("store", "endpoint", "https://key:secret@store"),
+    ("store", "endpoint", "https://store/?key=x"),
+    ("store", "region", "us east"),
+    ("store", "profile", "a]b"),
+    ("store", "keep_replaced_h", 0),
     ("tracked", "lists", "stocks.txt"),
     ("tracked", "lists", [1]),
     ("tracked", "tickers", ["AAPL, MSFT"]),
@@ -325,6 +349,20 @@ class TestWrongValues:
         assert f"(argument {name})" in text
         assert f"must be {SECTIONS[section][name].description}" in text
         assert "\n" not in text
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("file:///srv", "it needs s3://, gs://, az://, and a bucket"),
+            ("s3:///prefix", "it has no bucket"),
+            ("s3://bucket/a?region=eu", "a query or a fragment does not belong in it"),
+            ("s3://key:secret@bucket/a", "keys do not belong in it"),
+        ],
+    )
+    def test_of_a_store_say_the_reason_and_no_key(self, url: str, reason: str) -> None:
+        text = refused(given={"cache": {"archive": url}})
+        assert reason in text
+        assert "secret" not in text
 
     def test_in_the_file(self, here: Path) -> None:
         file = write(here, "[source]\nconcurrency = 900\n")

@@ -13,7 +13,7 @@ from ingest.cli.nightly.on_failure import run_program
 from ingest.cli.nightly.ping import ping
 from ingest.errors import printable
 from ingest.planning.plan import Plan
-from ingest.settings.notify import Notify
+from ingest.settings.sections.notify import Notify
 
 _MARGIN_S = 1.0
 """Later than the limits of the messages themselves, which say more."""

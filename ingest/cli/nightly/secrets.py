@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
-from ingest.settings.notify import Notify
+from ingest.settings.sections.notify import Notify
 from ingest.sources.massive.credentials import hidden
 from ingest.sources.massive.origins import credentials_file
 

@@ -1,0 +1,281 @@
+"""A place in an object store: put once, replace if unchanged, read, list, remove.
+
+Each call is repeated while the store fails (`Tuning.store_waited_s`), and each may have taken effect although its
+answer was lost: a put is then found to be there, a removal has nothing to remove. Calls wait for the network without
+the GIL, and any number of threads may make them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import tenacity
+
+from ingest.cache.objects.client import Access, check, client
+from ingest.cache.objects.faults import BeyondEnd, ConditionFailed, translated
+from ingest.cache.objects.spans import Spans
+from ingest.errors import IngestError, StoreConflict, StoreUnavailable, Superseded
+from ingest.files import opening
+from ingest.settings import Settings
+from ingest.settings.sections.store import place_of
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+_T = TypeVar("_T")
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object: its name below the bucket's prefix, its bytes, and what the store says of its version.
+
+    `etag` is without quotes; only of an object that was put in one request, and not encrypted by a key service, it is
+    the md5. `modified` is by the store's clock; of what was just put, by that of this computer.
+    """
+
+    name: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket(Access):
+    """A place in an object store; a value without keys, which may be pickled.
+
+    Calls raise StoreUnavailable if the store does not do what was asked within `Tuning.store_waited_s`, StoreRefused if
+    it refuses keys, bucket or request. Reads raise FileNotFoundError for a missing object.
+    """
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The place that the settings name. Raises UsageError without the extra, or with settings of another store."""
+        chosen = settings.store
+        made = cls(settings.cache.archive, chosen.endpoint, chosen.region, chosen.profile, settings.tuning)
+        check(made)
+        return made
+
+    def described(self, name: str) -> str:
+        """An object's URL, for messages."""
+        return f"{self.url}/{name}"
+
+    def put_new(self, name: str, data: bytes | Path, sha256: str) -> Stored:
+        """Store what nobody replaces, under a name that follows from its bytes; the same again is no error.
+
+        `sha256` is the hexadecimal hash of `data`. Raises StoreConflict if other bytes have the name. A file of more
+        than `Tuning.store_multipart` bytes is put in several requests, without the condition, which the library cannot
+        set there: who else puts this name puts the same bytes.
+        """
+        size = len(data) if isinstance(data, bytes) else opening.size(data)
+        if size > self.tuning.store_multipart:
+            return self._put_large(name, data, size, sha256)
+        body = data if isinstance(data, bytes) else opening.read(data)
+        try:
+            return self._trying(name, lambda: self._put(name, body, "create"))
+        except ConditionFailed:
+            return self._found(name, size, sha256, _md5(body))
+
+    def put_over(self, name: str, data: bytes, etag: str | None) -> Stored:
+        """Replace the version with this `etag`; None: create it. Raises Superseded if that is not what is there."""
+        tries = self._tries()
+
+        def once() -> Stored:
+            try:
+                return self._translating(name, lambda: self._put(name, data, self._mode(name, etag)))
+            except ConditionFailed:
+                # An earlier attempt may have taken effect, although its answer was lost.
+                if tries.statistics["attempt_number"] > 1 and (ours := self._holds(name, data)):
+                    return ours
+                raise Superseded(f"{self.described(name)} has been written by somebody else") from None
+
+        return self._by(tries, name, once)
+
+    def get(self, name: str) -> tuple[bytes, Stored]:
+        """A whole object. Its md5 is compared with an ETag that looks like one; the same bytes twice are believed."""
+        seen: set[str] = set()
+
+        def once() -> tuple[bytes, Stored]:
+            found = client(self).get(name)
+            stored, data = _stored(found.meta), bytes(found.bytes())
+            hashed = _md5(data)
+            if len(data) != stored.size or (len(stored.etag) == 32 and hashed != stored.etag and hashed not in seen):
+                seen.add(hashed)
+                raise StoreUnavailable(f"the bytes of {self.described(name)} were damaged on the way")
+            return data, stored
+
+        return self._trying(name, once)
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes from `begin` up to `end` of each range; fewer if the object ends before, none behind its end."""
+        spans = Spans.covering(ranges, self.tuning.store_gap)
+        try:
+            bodies = self._trying(name, lambda: self._spans(name, spans))
+            if spans.are_filled_by(bodies):
+                return spans.cut(bodies, ranges)
+        except BeyondEnd:
+            pass  # like too few bytes: the end of the object, or of a connection, which its size tells
+        inside = spans.up_to(self.head(name).size)
+        return inside.cut(self._trying(name, lambda: self._filled(name, inside)), ranges)
+
+    def head(self, name: str) -> Stored:
+        """What the store says of an object."""
+        return self._trying(name, lambda: _stored(client(self).head(name)))
+
+    def listing(self, folder: str = "") -> Iterator[Stored]:
+        """The objects below a folder, each once, a request for a thousand; `a` has `a/b`, and not `ab`.
+
+        After a fault it goes on behind the last name that came. In the store's order.
+        """
+        pages = _Pages(self, folder)
+        while page := self._trying(folder, pages.following):
+            yield from page
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects; a missing one is no error."""
+        for begin in range(0, len(names), _PAGE):
+            self._remove(list(names[begin : begin + _PAGE]))
+
+    def _remove(self, names: list[str]) -> None:
+        try:
+            self._trying(names[0], lambda: client(self, "write").delete(names))
+        except FileNotFoundError:  # of one of them, by stores other than S3
+            for name in names if len(names) > 1 else ():
+                self._remove([name])
+
+    def _put(self, name: str, data: bytes, mode: Any) -> Stored:
+        result = client(self, "write").put(name, data, mode=mode, use_multipart=False)
+        return Stored(name, len(data), _bare(result["e_tag"]), datetime.now(UTC))
+
+    def _mode(self, name: str, etag: str | None) -> Any:
+        if etag is None:
+            return "create"
+        if place_of(self.url).scheme != "gs":
+            return {"e_tag": f'"{etag}"'}
+        try:  # Google compares generations: that of the version with this ETag never changes
+            meta = client(self).head(name)
+        except FileNotFoundError:
+            raise ConditionFailed from None
+        if _bare(meta["e_tag"]) != etag:
+            raise ConditionFailed
+        return {"e_tag": meta["e_tag"], "version": meta["version"]}
+
+    def _put_large(self, name: str, data: bytes | Path, size: int, sha256: str) -> Stored:
+        try:
+            return self._found(name, size, sha256)
+        except FileNotFoundError:
+            etag = self._trying(name, lambda: self._put_in_chunks(name, data))
+            return Stored(name, size, etag, datetime.now(UTC))
+
+    def _put_in_chunks(self, name: str, data: bytes | Path) -> str:
+        put = client(self, "multipart").put
+        size, at_once = self.tuning.store_chunk, self.tuning.store_chunks_at_once
+        with nullcontext(data) if isinstance(data, bytes) else opening.to_read(data) as file:
+            return _bare(put(name, file, use_multipart=True, chunk_size=size, max_concurrency=at_once)["e_tag"])
+
+    def _found(self, name: str, size: int, sha256: str, hashed: str = "") -> Stored:
+        """The object that has the name already. Raises StoreConflict if its bytes are others."""
+        stored = self.head(name)
+        # Any ETag but the md5 says nothing about the bytes, and then they are read.
+        if stored.size == size and (stored.etag == hashed or self._sha256(name) == sha256):
+            return stored
+        raise StoreConflict(f"{self.described(name)} is not what its name says, and is not replaced; look at it first")
+
+    def _holds(self, name: str, data: bytes) -> Stored | None:
+        """What is stored, if it is this."""
+        try:
+            found = client(self).get(name)
+            return _stored(found.meta) if bytes(found.bytes()) == data else None
+        except FileNotFoundError:
+            return None
+
+    def _sha256(self, name: str) -> str:
+        def once() -> str:
+            hashed = sha256()
+            for chunk in client(self).get(name).stream(self.tuning.store_chunk):
+                hashed.update(chunk)
+            return hashed.hexdigest()
+
+        return self._trying(name, once)
+
+    def _spans(self, name: str, spans: Spans) -> list[bytes]:
+        if not spans.all:
+            return []
+        starts, ends = zip(*spans.all, strict=True)
+        return [bytes(one) for one in client(self).get_ranges(name, starts=starts, ends=ends, coalesce=0)]
+
+    def _filled(self, name: str, spans: Spans) -> list[bytes]:
+        bodies = self._spans(name, spans)
+        if not spans.are_filled_by(bodies):
+            raise StoreUnavailable(f"the bytes of {self.described(name)} were cut short on the way")
+        return bodies
+
+    def _tries(self) -> tenacity.Retrying:
+        tuned = self.tuning
+        return tenacity.Retrying(
+            stop=tenacity.stop_before_delay(tuned.store_waited_s),
+            wait=tenacity.wait_random_exponential(tuned.store_wait_first_s, tuned.store_wait_longest_s),
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, IngestError) and error.retryable),
+            reraise=True,
+        )
+
+    def _trying(self, name: str, once: Callable[[], _T]) -> _T:
+        return self._by(self._tries(), name, once)
+
+    def _by(self, tries: tenacity.Retrying, name: str, once: Callable[[], _T]) -> _T:
+        result: _T = tries(self._translating, name, once)
+        return result
+
+    def _translating(self, name: str, once: Callable[[], _T]) -> _T:
+        try:
+            return once()
+        except (IngestError, ConditionFailed):
+            raise
+        except Exception as error:  # the library's are of no common class
+            raise translated(error, self.described(name), self.url) from None
+
+
+class _Pages:
+    """The pages of a listing, one after the other; one that fails may be asked for again."""
+
+    def __init__(self, bucket: Bucket, folder: str) -> None:
+        self._bucket, self._folder = bucket, folder
+        self._pages: Iterator[Sequence[ObjectMeta]] | None = None
+        self._last = ""
+        self._seen: set[str] = set()
+
+    def following(self) -> list[Stored]:
+        """The next objects; none at the end."""
+        if self._pages is None:
+            self._pages = self._opened()
+        fresh: list[Stored] = []
+        try:
+            while not fresh and (page := next(self._pages, None)) is not None:
+                fresh = [_stored(meta) for meta in page if meta["path"] not in self._seen]
+        except Exception:
+            self._pages = None
+            raise
+        self._seen.update(one.name for one in fresh)
+        self._last = fresh[-1].name if fresh else self._last
+        return fresh
+
+    def _opened(self) -> "Iterator[Sequence[ObjectMeta]]":
+        # Azure has no such offset: there the library would leave out by name what comes in another order.
+        behind = self._last if place_of(self._bucket.url).scheme != "az" else ""
+        return client(self._bucket).list(self._folder or None, offset=behind or None, chunk_size=_PAGE)
+
+
+def _stored(meta: "ObjectMeta") -> Stored:
+    return Stored(meta["path"], meta["size"], _bare(meta["e_tag"]), meta["last_modified"])
+
+
+def _bare(etag: str | None) -> str:
+    return (etag or "").removeprefix("W/").strip('"')
+
+
+def _md5(data: bytes) -> str:
+    return md5(data, usedforsecurity=False).hexdigest()

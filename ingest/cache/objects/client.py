@@ -1,0 +1,150 @@
+"""The clients of an object store, made once per process, and their keys, which no value of ours holds."""
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ingest.errors import StoreRefused, UsageError
+from ingest.settings import tuning
+from ingest.settings.sections.store import place_of
+from ingest.settings.tuning import Tuning
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, ClientConfig, GCSStore, S3Credential, S3Store
+
+MISSING = "parts in an object store need the library obstore, which is not installed: pip install 'ingest[objects]'"
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_VALID = timedelta(minutes=10)
+"""How long the client may use keys before it asks again; botocore renews those of a role earlier than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a place in an object store. It holds no keys, so it may be pickled, and travel to a worker.
+
+    `url` is that of `[cache] archive`; the others are those of `[store]`, "" where nothing is set.
+    """
+
+    url: str
+    endpoint: str = ""
+    region: str = ""
+    profile: str = ""
+    tuning: Tuning = field(default_factory=lambda: tuning.DEFAULT, repr=False)
+
+
+def check(access: Access) -> None:
+    """Raise UsageError if the library is missing, or the settings do not belong to this kind of store."""
+    if find_spec("obstore") is None:
+        raise UsageError(MISSING)
+    scheme = place_of(access.url).scheme
+    alone = {"endpoint": {"s3", "az"}, "region": {"s3"}, "profile": {"s3"}}
+    for name, schemes in alone.items():
+        if getattr(access, name) and scheme not in schemes:
+            raise UsageError(f"[store] {name} is not for {scheme}://, whose library reads the environment")
+
+
+@lru_cache(maxsize=64)
+def client(access: Access, purpose: str = "read") -> "S3Store | GCSStore | AzureStore":
+    """The client for a `purpose`: "read", "write" or "multipart"; safe in threads, not after a fork.
+
+    Raises UsageError if the library is missing, StoreRefused if there are no keys.
+    """
+    check(access)
+    from obstore.store import AzureStore, GCSStore
+
+    place = place_of(access.url)
+    # Only what consists of many requests repeats them itself; everything else is repeated by us, who know what for.
+    common: dict[str, Any] = {
+        "prefix": place.prefix or None,
+        "client_options": _options(access, purpose),
+        "retry_config": {"max_retries": 5 if purpose == "multipart" else 0},
+    }
+    if place.scheme == "gs":
+        return GCSStore(place.bucket, **common)
+    if place.scheme == "az":
+        named: dict[str, Any] = {"endpoint": access.endpoint} if access.endpoint else {}
+        return AzureStore(place.bucket, **named, **common)
+    return _s3(access, place.bucket, common)
+
+
+def _s3(access: Access, bucket: str, common: dict[str, Any]) -> "S3Store":
+    from obstore.store import S3Store
+
+    chosen: dict[str, Any] = {"endpoint": access.endpoint} if access.endpoint else {}
+    if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() not in {"1", "true"}:
+        chosen["credential_provider"] = _Keys(access)
+    return S3Store(
+        bucket,
+        region=access.region or os.environ.get("AWS_REGION") or _region(access.profile),
+        checksum_algorithm="SHA256",
+        virtual_hosted_style_request=False,
+        **chosen,
+        **common,
+    )
+
+
+def _options(access: Access, purpose: str) -> "ClientConfig":
+    tuned = access.tuning
+    options: ClientConfig = {
+        "allow_http": access.endpoint.startswith("http://"),
+        "connect_timeout": timedelta(seconds=tuned.store_connect_s),
+        "timeout": timedelta(seconds=tuned.store_put_s),
+    }
+    if purpose == "read":  # while bytes are sent, none is read
+        options["read_timeout"] = timedelta(seconds=tuned.store_silent_s)
+    host = urlsplit(access.endpoint).hostname or ""
+    if host in _LOOPBACK:  # no proxy leads back to this machine, so a named one that is never used replaces the usual
+        options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": host}
+    return options
+
+
+def _session(profile: str) -> Any:
+    import botocore.session
+
+    return botocore.session.Session(profile=profile or None)
+
+
+def _region(profile: str) -> str:
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        return _session(profile).get_config_variable("region") or "us-east-1"
+    except ProfileNotFound as error:
+        raise _no_profile(profile) from error
+
+
+class _Keys:
+    """Keys as AWS's own programs find them, or those of a profile; asked for again before they expire."""
+
+    def __init__(self, access: Access) -> None:
+        """Raises StoreRefused if there are none."""
+        from botocore.exceptions import BotoCoreError, ProfileNotFound
+
+        try:
+            self._credentials = _session(access.profile).get_credentials()
+        except ProfileNotFound as error:
+            raise _no_profile(access.profile) from error
+        except BotoCoreError as error:
+            raise StoreRefused(f"the keys for {access.url} cannot be had: {error}") from None
+        if self._credentials is None:
+            where = f"the profile {access.profile} that [store] names" if access.profile else "AWS_ACCESS_KEY_ID"
+            raise StoreRefused(f"there are no keys for {access.url}: neither in {where} nor in a role of this machine")
+
+    def __call__(self) -> "S3Credential":
+        keys = self._credentials.get_frozen_credentials()
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            "expires_at": datetime.now(UTC) + _VALID,
+        }
+
+
+def _no_profile(profile: str) -> StoreRefused:
+    name = profile or os.environ.get("AWS_PROFILE", "")
+    return StoreRefused(f"the profile {name} that [store] names is neither in ~/.aws/credentials nor in ~/.aws/config")

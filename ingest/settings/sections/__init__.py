@@ -1,0 +1,1 @@
+"""The sections of config.toml that have rules of their own."""
