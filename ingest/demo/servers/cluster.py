@@ -57,8 +57,9 @@ def serve(directory: Path, workers: int = 2, environment: Mapping[str, str] | No
     with sigterm_as_exit():
         started = [start_scheduler(file, clean)]
         try:
-            for number in range(workers):
-                started.append(start_worker(file, clean, f"{number}", ("--no-nanny", "--nthreads", "1")))
+            # Each is in the list as soon as it runs, so that it ends even if the next one does not start.
+            options = ("--no-nanny", "--nthreads", "1")
+            started.extend(start_worker(file, clean, f"{number}", options) for number in range(workers))
             yield Cluster(address_in(file, started[0]), started[0], tuple(started[1:]))
         finally:
             end(started)
