@@ -1,10 +1,11 @@
 """What the manifest knows of object stores: the parts that it put there, and who it is to them."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from manifest_kit import DATASET, DAY, raw, session_record
+from manifest_kit import DATASET, DAY, LAST, NEXT, quarantine, raw, session_record
 
 from ingest.cache import salvage
 from ingest.cache.manifest import Manifest
@@ -44,6 +45,47 @@ class TestObjects:
         with pytest.raises(ValueError, match="killed"):
             killed()
         assert manifest.objects.all() == {}
+
+
+SINCE = datetime(2025, 3, 3, 2, 0, 5, tzinfo=UTC)
+
+
+class TestUnwantedObjects:
+    def test_are_known_with_the_time_until_they_are_put_again_wanted_or_forgotten(self, manifest: Manifest) -> None:
+        names = ["put again", "wanted", "removed", "stays"]
+        manifest.objects.want_no_more(dict.fromkeys(names, SINCE.astimezone(timezone(timedelta(hours=-5)))))
+        assert manifest.objects.unwanted() == dict.fromkeys(names, SINCE)
+        manifest.objects.remember([KnownObject("put again", 9, "e")])
+        manifest.objects.want(["wanted", "never was unwanted"])
+        manifest.objects.forget(["removed"])
+        assert manifest.objects.unwanted() == {"stays": SINCE}
+
+    def test_are_those_of_one_dataset(self, manifest: Manifest, path: Path) -> None:
+        manifest.objects.want_no_more({"a": SINCE})
+        with Manifest.open(path, "another/dataset") as other:
+            other.objects.forget(["a"])
+            other.objects.want(["a"])
+            assert other.objects.unwanted() == {}
+        assert manifest.objects.unwanted() == {"a": SINCE}
+
+    def test_need_a_time_with_a_zone(self, manifest: Manifest) -> None:
+        with pytest.raises(ValueError, match="2025-03-03 02:00:05 has no zone"):
+            manifest.objects.want_no_more({"a": SINCE.replace(tzinfo=None)})
+        assert manifest.objects.unwanted() == {}
+
+
+def test_wanted_are_the_parts_of_sessions_and_of_replacements_under_way(manifest: Manifest) -> None:
+    whole, bare = session_record(manifest), session_record(manifest, NEXT, kept=False)
+    manifest.sessions.commit([whole, bare], [], 1)
+    manifest.replacements.intend([(session_record(manifest, DAY, "e2"), None)])
+    quarantine(manifest, LAST, "e3")
+    assert {(one.session, one.tier, one.sha256) for one in manifest.objects.wanted()} == {
+        (DAY, "tracked", "tracked e1"),
+        (DAY, "archive", "archive e1"),
+        (DAY, "tracked", "tracked e2"),
+        (DAY, "archive", "archive e2"),
+        (NEXT, "tracked", "tracked e1"),
+    }
 
 
 class TestIdentity:

@@ -225,6 +225,15 @@ CREATE TABLE objects (
 ) WITHOUT ROWID;
 """
 
+_UNWANTED = """
+CREATE TABLE unwanted (
+    dataset TEXT NOT NULL,
+    name TEXT NOT NULL,                       -- of an object that no session refers to
+    since TEXT NOT NULL,                      -- when a run first found it so, by the clock of the store
+    PRIMARY KEY (dataset, name)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _PERMISSION,
@@ -240,5 +249,6 @@ MIGRATIONS = (
     _DISMISSED,
     _PRUNED,
     _STORES,
+    _UNWANTED,
 )
 """Each brings a manifest from the version that is its position to the next one."""

@@ -164,6 +164,7 @@ TABLES: Mapping[str, Kinds] = {
         **dict.fromkeys(("token", "etag", "writing", "content"), maybe(text)),
     },
     "objects": {"dataset": text, "name": text, "size": count, "etag": text},
+    "unwanted": {"dataset": text, "name": text, "since": moment},
 }
 
 
