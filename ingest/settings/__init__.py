@@ -5,6 +5,7 @@ value came from. The layers use pydantic-settings' own sources; a `Settings` con
 and its paths stay as given.
 """
 
+from ingest.settings.sections.engine import EngineSettings
 from ingest.settings.loading import find, load
 from ingest.settings.model import (
     FILE_NAME,
@@ -28,6 +29,7 @@ __all__ = [
     "SECTIONS",
     "Archive",
     "CacheSettings",
+    "EngineSettings",
     "Fallback",
     "Limits",
     "Run",
