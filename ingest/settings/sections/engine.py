@@ -12,13 +12,14 @@ from ingest.settings.values import Seconds, split_url
 
 Kind = Literal["local", "processes", "dask"]
 
-_ADDRESS = '"tcp://HOST:PORT" or "tls://HOST:PORT" of a Dask scheduler; or ""'
-_FLAG = "must be local, processes, dask://HOST:PORT or tls://HOST:PORT"
+_FILE = ".json"
+_ADDRESS = '"tcp://HOST:PORT" or "tls://HOST:PORT" of a Dask scheduler, or the name of its file, *.json; or ""'
+_FLAG = "must be local, processes, dask://HOST:PORT, tls://HOST:PORT or the file of a scheduler, *.json"
 _SCHEMES = {"tcp", "tls"}
 
 
 def _address(text: str) -> str:
-    if not text:
+    if not text or is_file(text):
         return text
     parts = split_url(text)
     if parts.scheme not in _SCHEMES or not parts.hostname or not parts.port:
@@ -26,6 +27,11 @@ def _address(text: str) -> str:
     if parts.username is not None or parts.password is not None or parts.path or parts.query or parts.fragment:
         raise ValueError("nothing but a host and a port belongs in it")
     return text
+
+
+def is_file(address: str) -> bool:
+    """Whether an address is the name of the file in which a scheduler says where it is."""
+    return "://" not in address and address.endswith(_FILE)
 
 
 class EngineSettings(Section):
@@ -53,7 +59,7 @@ def parse_engine(text: str | None) -> Mapping[str, Any]:
     if text in ("local", "processes"):
         return {"kind": text}
     scheme = urlsplit(text).scheme if "://" in text else ""
-    if scheme not in {"dask", *_SCHEMES}:
+    if scheme not in {"dask", *_SCHEMES} and not is_file(text):
         raise WrongArgument("engine", f"{text!r}: {_FLAG}")
     try:
         address = _address(text.replace("dask://", "tcp://", 1))
