@@ -283,13 +283,14 @@ def fetched(there: Deposit, job: Job) -> Body:
     Raises CacheError.
     """
     made = partial(Body, etag=there.etag, last_modified=there.last_modified, etag_is_md5=there.etag_is_md5)
-    with explaining(job.parts, there.key), job.parts.open(there.key) as file:
+    store = job.parts
+    with explaining(store, there.key), store.open(there.key) as file:
         if job.spool is None:
             body = made(file.read())
         else:
             _copy(file, job.spool)
             body = made(b"", path=job.spool)
-    job.parts.discard(there.key)
+    store.discard(there.key)
     return body
 
 
