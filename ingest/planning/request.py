@@ -14,8 +14,8 @@ from ingest.market.datasets import Dataset
 from ingest.market.patterns import some
 from ingest.market.windows import Window, choose
 from ingest.settings import Settings
-from ingest.settings.sections.engine import parse_engine
 from ingest.settings.lists import TrackedLists, tracked
+from ingest.settings.sections.engine import parse_engine
 from ingest.settings.values import parse_size
 
 

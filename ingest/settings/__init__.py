@@ -5,7 +5,6 @@ value came from. The layers use pydantic-settings' own sources; a `Settings` con
 and its paths stay as given.
 """
 
-from ingest.settings.sections.engine import EngineSettings
 from ingest.settings.loading import find, load
 from ingest.settings.model import (
     FILE_NAME,
@@ -22,6 +21,7 @@ from ingest.settings.model import (
     variable,
 )
 from ingest.settings.sections.cache import CacheSettings
+from ingest.settings.sections.engine import EngineSettings
 
 __all__ = [
     "FILE_NAME",
