@@ -26,6 +26,15 @@ def part_folders(settings: Settings, dataset: Dataset) -> dict[Tier, Path]:
     return {"tracked": tracked / "sessions", "archive": archive}
 
 
+def _parts(settings: Settings, dataset: Dataset) -> PartStore:
+    local = LocalParts(**part_folders(settings, dataset))
+    if not settings.cache.archive:
+        return local
+    from ingest.cache.objects.opening import in_bucket  # most caches have none
+
+    return in_bucket(settings, dataset, local)
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the files of a dataset's cache are.
@@ -46,7 +55,7 @@ class Layout:
         tracked = dataset.folder(settings.tracked_path)
         return Layout(
             dataset,
-            LocalParts(**part_folders(settings, dataset)),
+            _parts(settings, dataset),
             CsvFolder(tracked, dataset),
             dataset.folder(settings.quarantine_path),
             dataset.folder(settings.spool_path),

@@ -21,7 +21,6 @@ from ingest.settings.model import (
     variable,
 )
 from ingest.settings.sections.cache import CacheSettings
-from ingest.settings.sections.engine import EngineSettings
 
 __all__ = [
     "FILE_NAME",
@@ -29,7 +28,6 @@ __all__ = [
     "SECTIONS",
     "Archive",
     "CacheSettings",
-    "EngineSettings",
     "Fallback",
     "Limits",
     "Run",

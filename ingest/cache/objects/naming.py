@@ -1,0 +1,43 @@
+"""Names of parts in a bucket: each version of a part has its own, with 16 digits of its hash.
+
+So a version is written once and never changed, to write it again writes the same bytes, and readers of the version
+before are not disturbed.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+from ingest.market.datasets import Tier, part_name, session_of
+
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.([0-9a-f]{16})\.csv\.gz")
+_DIGITS = 16
+
+
+def folder_of(tier: Tier, dataset: str) -> str:
+    """The prefix, without a slash at its end, of the parts of a dataset's tier: `archive/us_stocks_sip/day_aggs_v1`."""
+    return f"{tier}/{dataset}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectName:
+    """`2025-11-11.0123456789abcdef.csv.gz`: the session of a part, and the first 16 digits of its sha256."""
+
+    session: date
+    digits: str
+
+    @classmethod
+    def of(cls, session: date, sha256: str) -> Self:
+        """The name of the version with this hash."""
+        return cls(session, sha256[:_DIGITS])
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """Inverse of `str`; None for any other name."""
+        found = _NAME.fullmatch(name)
+        session = session_of(f"{found[1]}.csv.gz") if found else None
+        return cls(session, found[2]) if found and session else None
+
+    def __str__(self) -> str:
+        return part_name(self.session).replace(".csv.gz", f".{self.digits}.csv.gz")

@@ -1,0 +1,195 @@
+"""Parts as objects: staged as files on the local disk, put under names made from their hashes, never changed.
+
+Nothing is replaced, so nothing has to be moved at a commit: a part that was put is published, and belongs to the cache
+once the manifest has a row that names its hash. A crash leaves objects without such a row, which `collecting` removes.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import ClassVar, Self, cast
+
+from ingest.cache.layout import PartKey
+from ingest.cache.objects.bucket import Bucket, Stored
+from ingest.cache.objects.naming import ObjectName, folder_of
+from ingest.cache.parts.local import LocalParts
+from ingest.cache.parts.store import Opened, PartStore, Staging
+from ingest.errors import CacheError
+from ingest.files.hashing import sha256_of
+from ingest.market.datasets import Tier
+
+_TOGETHER = 32
+"""Requests under way at once: at 30 ms each, a thousand a second."""
+
+_IN_MEMORY = 64 << 20
+"""Bytes of a part up to which it is opened in memory; a larger one is read from a temporary file."""
+
+_PIECE = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectParts(PartStore):
+    """`tracked/<dataset>/2025-11-11.<16 digits of sha256>.csv.gz` in a bucket, and the same below `archive`.
+
+    `scratch` has the files that are not put yet.
+    """
+
+    by_content: ClassVar[bool] = True
+    ahead: ClassVar[int] = _TOGETHER
+    bucket: Bucket
+    dataset: str
+    scratch: LocalParts
+
+    def working_in(self, scratch: Path) -> Self:
+        """See `PartStore`."""
+        return replace(self, scratch=LocalParts(scratch / "tracked", scratch / "archive"))
+
+    def create(self) -> None:
+        """See `PartStore`."""
+        self.scratch.create()
+
+    def stage(self, session: date, tier: Tier, data: bytes) -> PartKey:
+        """See `PartStore`."""
+        return self.scratch.stage(session, tier, data)
+
+    @contextmanager
+    def staging(self, session: date, tier: Tier) -> Iterator[Staging]:
+        """See `PartStore`."""
+        with self.scratch.staging(session, tier) as staging:
+            yield staging
+
+    def sync_staged(self, staged: Sequence[PartKey]) -> list[PartKey]:
+        """See `PartStore`: puts them. A tracked part says of both what they are, so the archive parts come first."""
+        put = dict[PartKey, PartKey]()
+        with ThreadPoolExecutor(_TOGETHER, "put") as pool:
+            for tier in ("archive", "tracked"):
+                mine = [key for key in staged if key.tier == tier]
+                put |= zip(mine, pool.map(self._put, mine), strict=True)
+        return [put[key] for key in staged]
+
+    def _put(self, key: PartKey) -> PartKey:
+        if ObjectName.parse(key.staged):
+            return key
+        path = self.scratch.path(key)
+        try:
+            sha256 = sha256_of(path)
+            name = str(ObjectName.of(key.session, sha256))
+            stored = self.bucket.put_new(self._in(key.tier, name), path, sha256)
+        except FileNotFoundError as error:
+            raise CacheError(f"cannot put {path}: it is gone") from error
+        self.scratch.discard(key)
+        return replace(key, staged=name, sha256=sha256, etag=stored.etag)
+
+    def publish(self, staged: PartKey) -> None:
+        """See `PartStore`: once it is put, the manifest alone decides."""
+        if not staged.staged:
+            raise CacheError(f"{self.described(staged)} is not staged")
+        self._put(staged)
+
+    def discard(self, staged: PartKey) -> None:
+        """See `PartStore`. What is put stays: another execution may have put the same bytes, and they may be wanted."""
+        if not staged.staged:
+            raise CacheError(f"{self.described(staged)} is not staged")
+        if not ObjectName.parse(staged.staged):
+            self.scratch.discard(staged)
+
+    def drop(self, session: date, tier: Tier) -> None:
+        """See `PartStore`: all its versions."""
+        versions = self.versions(tier).get(session, [])
+        self.bucket.remove([self._object(key) for key in versions])
+
+    def sync(self) -> None:
+        """See `PartStore`: an object that was put is durable."""
+
+    def staged(self, session: date, tier: Tier) -> list[PartKey]:
+        """See `PartStore`."""
+        return self.scratch.staged(session, tier)
+
+    def leftovers(self, tier: Tier) -> list[str]:
+        """See `PartStore`."""
+        return self.scratch.leftovers(tier)
+
+    def sweep(self) -> int:
+        """See `PartStore`. Objects that nobody committed are not swept here, but collected after a grace."""
+        return self.scratch.sweep()
+
+    def name(self, key: PartKey) -> str:
+        """See `PartStore`."""
+        if not key.staged and not key.sha256:
+            raise AssertionError(f"no version of {key} is given")
+        return key.staged or str(ObjectName.of(key.session, key.sha256))
+
+    def names(self, tier: Tier) -> frozenset[str]:
+        """See `PartStore`: by one request for each thousand."""
+        return frozenset(_base(one) for one in self.listing(tier))
+
+    def versions(self, tier: Tier) -> Mapping[date, list[PartKey]]:
+        """See `PartStore`."""
+        found = dict[date, list[PartKey]]()
+        for one in sorted(self.listing(tier), key=lambda one: one.modified, reverse=True):
+            if name := ObjectName.parse(_base(one)):
+                found.setdefault(name.session, []).append(PartKey(name.session, tier, str(name), etag=one.etag))
+        return dict(sorted(found.items()))
+
+    def listing(self, tier: Tier) -> Iterable[Stored]:
+        """What the bucket says of each object of a tier. Raises CacheError."""
+        return self.bucket.listing(folder_of(tier, self.dataset))
+
+    def sizes(self, tier: Tier) -> list[int]:
+        """See `PartStore`."""
+        return [one.size for one in self.listing(tier) if one.name.endswith(".csv.gz")]
+
+    def size(self, key: PartKey) -> int:
+        """See `PartStore`."""
+        return self.bucket.head(self._object(key)).size
+
+    def open(self, key: PartKey) -> Opened:
+        """See `PartStore`."""
+        size = self.size(key)
+        return BytesIO(self.read(key)) if size <= _IN_MEMORY else self._as_file(key, size)
+
+    def _as_file(self, key: PartKey, size: int) -> BufferedReader:
+        """A temporary file with the bytes of a part, which is gone once it is closed."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        for begin in range(0, size, _PIECE):
+            file.writelines(self.read_ranges(key, [(begin, min(begin + _PIECE, size))]))
+        file.seek(0)
+        return cast(BufferedReader, file)
+
+    def read(self, key: PartKey) -> bytes:
+        """See `PartStore`."""
+        return self.bucket.get(self._object(key))[0]
+
+    def read_ranges(self, key: PartKey, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `PartStore`."""
+        if not ranges:
+            self.size(key)
+            return []
+        return self.bucket.ranges(self._object(key), ranges)
+
+    def described(self, key: PartKey) -> str:
+        """See `PartStore`."""
+        return self.bucket.described(self._object(key)) if key.staged or key.sha256 else str(key)
+
+    def place(self, tier: Tier) -> str:
+        """See `PartStore`."""
+        return self.bucket.described(folder_of(tier, self.dataset))
+
+    def explained(self, said: str, error: OSError, key: PartKey) -> str:
+        """See `PartStore`: the bucket's errors name a missing permission themselves."""
+        return said
+
+    def _object(self, key: PartKey) -> str:
+        return self._in(key.tier, self.name(key))
+
+    def _in(self, tier: Tier, name: str) -> str:
+        return f"{folder_of(tier, self.dataset)}/{name}"
+
+
+def _base(stored: Stored) -> str:
+    return stored.name.rpartition("/")[2]
