@@ -68,7 +68,6 @@ def test_the_archive_part_is_put_before_the_tracked_one(parts, monkeypatch):
 
 def test_another_process_puts_from_a_folder_of_its_own(parts, tmp_path):
     elsewhere = pickle.loads(pickle.dumps(parts)).working_in(tmp_path / "elsewhere")
-    elsewhere.create()
     key = put(elsewhere, DAYS[0], "tracked", b"put by a worker")
     assert parts.read(pickle.loads(pickle.dumps(key))) == b"put by a worker"
     assert ObjectName.parse(key.staged) == ObjectName.of(DAYS[0], key.sha256)

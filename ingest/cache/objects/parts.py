@@ -47,7 +47,9 @@ class ObjectParts(PartStore):
 
     def working_in(self, scratch: Path) -> Self:
         """See `PartStore`."""
-        return replace(self, scratch=LocalParts(scratch / "tracked", scratch / "archive"))
+        moved = replace(self, scratch=LocalParts(scratch / "tracked", scratch / "archive"))
+        moved.create()
+        return moved
 
     def create(self) -> None:
         """See `PartStore`."""

@@ -45,7 +45,10 @@ class PartStore(Protocol):
     ahead: ClassVar[int]
 
     def working_in(self, scratch: Path) -> Self:
-        """The same store for another process or computer, which writes temporary files, if any, to a folder there."""
+        """The same store for another process or computer, which writes temporary files, if any, to a folder there.
+
+        What is needed in that folder is made. Raises CacheError.
+        """
         ...
 
     def create(self) -> None:
