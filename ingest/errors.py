@@ -17,6 +17,8 @@
     │   ├── NotFound                     404: listed a moment ago, gone now; or a ticker that no source has
     │   ├── Disagreement                 Yahoo's prices do not match Massive's
     │   └── ActionsUnknown               splits and dividends are not available, so prices cannot be adjusted
+    ├── EngineLost              exit 4   the workers that were to do the work are gone, or cannot do it
+    │   └── WorkerUnfit                  one of them is not able to: another version, no keys
     ├── UnreadableFile          exit 3   a daily file that is not valid
     │   └── LosesRows                    it would remove more than a tenth of the stored rows
     ├── Stopped                 exit 130 the user asked to stop, and there was nothing to finish
@@ -184,6 +186,16 @@ class Disagreement(SourceError):
 
 class ActionsUnknown(SourceError):
     """Splits and dividends of a ticker are neither stored nor available now; only raw prices are."""
+
+
+class EngineLost(IngestError):
+    """The workers of a run are gone, or cannot do what they are asked; what they had prepared is committed."""
+
+    exit_code = 4
+
+
+class WorkerUnfit(EngineLost):
+    """A worker cannot do the work of this run; the message names it and what is wrong with it."""
 
 
 class UnreadableFile(IngestError):

@@ -68,6 +68,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """`workers` processes of an engine are there now to download and split; `engine` names it."""
+
+    workers: int
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class FetchStarted:
     """A download of `bytes` packed bytes begins."""
 
@@ -294,6 +302,7 @@ Event = (
     | RunStarted
     | Notice
     | Planned
+    | Workers
     | FetchStarted
     | Downloading
     | Fetched

@@ -1,10 +1,12 @@
 """What asks the source: a run."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from ingest import events, settings
 from ingest.api.progress import reported
@@ -15,6 +17,25 @@ from ingest.pipeline import run as runs
 from ingest.planning.request import Flags, requests_of
 from ingest.settings import arguments
 from ingest.settings.arguments import parse_days, parse_file, parse_names
+
+if TYPE_CHECKING:
+    from ingest.pipeline.committer import ExecutorFor
+
+
+def engine_for(
+    chosen: settings.Settings, executor: Executor | None = None
+) -> AbstractContextManager["ExecutorFor | None"]:
+    """What downloads and splits, if it is not this process: an executor of the caller's, or the engine of the settings.
+
+    Raises UsageError if it is not an executor.
+    """
+    if executor is None and chosen.engine.kind == "local":
+        return nullcontext()
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise UsageError(f"executor: {executor!r} is not a concurrent.futures.Executor")
+    from ingest.engines.engine import engine_of  # a local run need not import it
+
+    return engine_of(chosen, executor)
 
 
 @overload
@@ -32,6 +53,8 @@ def run(
     max_bytes: int | None = None,
     accept: bool = False,
     wait: str | None = None,
+    engine: str | None = None,
+    executor: Executor | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
@@ -53,6 +76,8 @@ def run(
     max_bytes: int | None = None,
     accept: bool = False,
     wait: str | None = None,
+    engine: str | None = None,
+    executor: Executor | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
@@ -73,6 +98,8 @@ def run(
     max_bytes: int | None = None,
     accept: bool = False,
     wait: str | None = None,
+    engine: str | None = None,
+    executor: Executor | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
@@ -90,6 +117,11 @@ def run(
     "6h", "1d"): before the run, wait up to that long for the files of the newest sessions that are over. `on_event`
     gets each event.
 
+    `engine` says where sessions are downloaded and split: "local", "processes", or a Dask scheduler at
+    "dask://HOST:PORT" (default: [engine] kind). `executor` is one of your own, in place of an engine: any
+    `concurrent.futures.Executor` whose workers have this package, the keys, and a folder in common with this process.
+    It stays open.
+
     A terminal or a notebook shows the progress, unless there is an `on_event` or `progress` is False; with `progress`
     True it does beside `on_event`. A script whose stderr is a file or a pipe shows none. The logger "ingest" gets the
     events at INFO, and warnings at WARNING.
@@ -98,6 +130,8 @@ def run(
     """
     if dataset is not None and datasets is not None:
         raise UsageError("dataset and datasets: name one dataset or several, not both")
+    if engine is not None and executor is not None:
+        raise UsageError("engine and executor: name one of them, not both")
     (first, last), seconds = parse_days(start, end), arguments.parse_wait("wait", wait)
     flags = Flags(
         months=months,
@@ -108,6 +142,7 @@ def run(
         max_files=arguments.parse_count("max_files", max_files),
         max_bytes=None if max_bytes is None else str(max_bytes),
         accept=accept,
+        engine=engine,
     )
     chosen = settings.load(parse_file(config), flags.settings())
     asked = [dataset or STOCKS_DAY.short] if datasets is None else parse_names("datasets", datasets)
@@ -115,8 +150,8 @@ def run(
     if tickers is not None:
         tracked = frozenset(meant(arguments.parse_tickers("tickers", tickers)))
         requests = tuple(replace(one, tracked=tracked) for one in requests)
-    with reported(on_event, progress) as told:
-        done = runs.run_sync(chosen, requests, told, seconds)
+    with reported(on_event, progress) as told, engine_for(chosen, executor) as executor_for:
+        done = runs.run_sync(chosen, requests, told, seconds, executor_for=executor_for)
     if done.failures:
         raise done.failures[0]
     return done.finished if datasets is not None else done.finished[0]

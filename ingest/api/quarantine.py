@@ -7,11 +7,13 @@ ingest.quarantine.retry()                 download refused files again
 """
 
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from ingest import events, settings
+from ingest.api.downloads import engine_for
 from ingest.api.progress import reported
 from ingest.cache.manifest.records import QuarantinedFile
 from ingest.maintenance import quarantine
@@ -82,14 +84,15 @@ def retry(
     config: Path | str | None = None,
     *,
     dataset: str = STOCKS_DAY.short,
+    executor: Executor | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
 ) -> events.Finished | None:
     """Download refused files again, of these sessions or all that are not dismissed, and apply what can be read now.
 
-    Returns the run's summary; None if there was nothing to download. Works in a notebook. `on_event` and `progress` are
-    as in `ingest.run`. Raises UsageError for a
-    session that is neither stored nor in quarantine, and what `ingest.run` raises.
+    Returns the run's summary; None if there was nothing to download. Works in a notebook. `executor`,
+    `on_event` and `progress` are as in `ingest.run`. Raises UsageError for a session that is neither stored nor in
+    quarantine, and what `ingest.run` raises.
     """
     chosen, kind = settings.load(parse_file(config)), named(dataset)
     days = parse_sessions("sessions", sessions)
@@ -101,8 +104,9 @@ def retry(
         quarantine.settle(chosen, request, _silent)
         return None
     window = Window(min(wanted), max(wanted))
-    with reported(on_event, progress) as told:
-        return runs.run_sync(chosen, [replace(request, window=window, only=wanted)], told).only()
+    asked = [replace(request, window=window, only=wanted)]
+    with reported(on_event, progress) as told, engine_for(chosen, executor) as executor_for:
+        return runs.run_sync(chosen, asked, told, executor_for=executor_for).only()
 
 
 def _silent(message: str) -> None:

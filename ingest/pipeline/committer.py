@@ -20,8 +20,10 @@ from ingest.cache.commit import StagedSession, commit, discard_staged
 from ingest.cache.manifest import Answer
 from ingest.errors import IngestError, ungrouped
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
+from ingest.settings import Settings
 from ingest.settings.tuning import Tuning
 from ingest.sources import spool
+from ingest.sources.resilient import ResilientSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ class Executor(Protocol):
 
     async def idle(self) -> None:
         """Wait until no task is under way; until then, more results may join the next commit."""
+        ...
+
+
+class ExecutorFor(Protocol):
+    """Makes the executor of a run: in this process, or elsewhere."""
+
+    def __call__(
+        self, source: ResilientSource, settings: Settings, sink: events.Sink, stop: anyio.Event, /
+    ) -> Executor:
+        """The executor for the sessions of one dataset; events go to `sink`, and `stop` ends it early."""
         ...
 
 

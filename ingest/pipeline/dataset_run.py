@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -18,7 +19,7 @@ from ingest.cache import provenance, rebuild
 from ingest.cache.cache import Cache
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Answer
-from ingest.errors import CacheError, IngestError, NotConfirmed, SourceError, Stopped
+from ingest.errors import CacheError, EngineLost, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.hints import call
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
@@ -34,17 +35,28 @@ from ingest.sources.resilient import Line, ResilientSource
 from ingest.tracked import expand
 from ingest.tracked.update import bring_csvs_up_to_date
 
+if TYPE_CHECKING:  # what a run with nothing to do need not import
+    from ingest.pipeline.committer import ExecutorFor
+
 
 async def run_dataset(
-    settings: Settings, request: Request, line: Line, sink: events.Sink, stop: anyio.Event
+    settings: Settings,
+    request: Request,
+    line: Line,
+    sink: events.Sink,
+    stop: anyio.Event,
+    *,
+    executor_for: "ExecutorFor | None" = None,
 ) -> events.Finished:
     """Bring the cache to what the request asks for, and report to `sink` meanwhile. The caller holds the cache's lock.
 
+    Sessions are downloaded and split in this process, unless there is an `executor_for`.
+
     When `stop` is set, what is in flight is finished and committed. Raises SourceRefused, SourceUnavailable,
-    NotConfirmed or CacheError, after the summary; whatever was committed until then stays.
+    EngineLost, NotConfirmed or CacheError, after the summary; whatever was committed until then stays.
     """
     with spool.room_told(settings.spool_path), for_run(settings, request.dataset, request.window) as cache:
-        going = _Run(settings, request, cache, line, sink=sink, stop=stop)
+        going = _Run(settings, request, cache, line, sink=sink, stop=stop, executor_for=executor_for)
         failure: IngestError | None = None
         try:
             await going.work()
@@ -65,9 +77,17 @@ class _Run:
     """A run under way: it always knows how far it has come, so that it can be summarized wherever it ends."""
 
     def __init__(
-        self, settings: Settings, request: Request, cache: Cache, line: Line, sink: events.Sink, stop: anyio.Event
+        self,
+        settings: Settings,
+        request: Request,
+        cache: Cache,
+        line: Line,
+        *,
+        sink: events.Sink,
+        stop: anyio.Event,
+        executor_for: "ExecutorFor | None",
     ) -> None:
-        self._line = line
+        self._line, self._executor_for = line, executor_for
         self._settings, self._request, self._cache, self._stop = settings, request, cache, stop
         self._started = time.monotonic()
         self._sink = Tally(sink)
@@ -88,7 +108,7 @@ class _Run:
             self._sink(events.Notice(words, "warning"))
         try:
             await self._fetch()
-        except SourceError:
+        except (SourceError, EngineLost):
             await self._with_what_there_is()
             raise
         await self._bring_up_to_date()
@@ -99,7 +119,7 @@ class _Run:
         await self._project()
 
     async def _with_what_there_is(self) -> None:
-        """Update the CSVs although the source failed; its error is the one that ends the run."""
+        """Update the CSVs although the source, or the workers, failed; its error is the one that ends the run."""
         try:
             await self._bring_up_to_date()
         except CacheError as error:
@@ -155,10 +175,10 @@ class _Run:
     async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
         await _import_pipeline()
         from ingest.pipeline.committer import Committer
-        from ingest.pipeline.executor import LocalExecutor
+        from ingest.pipeline.executor import local_executor
         from ingest.pipeline.task import jobs_of
 
-        executor = LocalExecutor(source, self._settings.limits, self._sink, self._stop)
+        executor = (self._executor_for or local_executor)(source, self._settings, self._sink, self._stop)
         committer = Committer(self._cache, self._sink, self._settings.tuning)
         try:
             await committer.run(executor, jobs_of(self._cache, plan.fetches, self._request, self._settings))

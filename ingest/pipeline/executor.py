@@ -21,7 +21,7 @@ from ingest.pipeline.body import Costly
 from ingest.pipeline.committer import Ended, Executor, Results
 from ingest.pipeline.task import Failed, Forbidden, Gone, Job, Refused, SessionResult, Staged
 from ingest.pipeline.worker import prepare, prepare_together
-from ingest.settings import Limits
+from ingest.settings import Limits, Settings
 from ingest.settings.tuning import Tuning
 from ingest.sources import downloading, spool
 from ingest.sources.base import Body
@@ -160,6 +160,11 @@ class LocalExecutor(Executor):
             return await self._small.prepare(job, body)
         workers = self._large_workers if self._is_split_alone(job) else self._workers
         return await anyio.to_thread.run_sync(prepare, job, body, granted, limiter=workers)
+
+
+def local_executor(source: ResilientSource, settings: Settings, sink: events.Sink, stop: anyio.Event) -> Executor:
+    """See `ExecutorFor`: everything happens in this process."""
+    return LocalExecutor(source, settings.limits, sink, stop)
 
 
 @dataclass(slots=True, eq=False)

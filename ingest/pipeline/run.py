@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -18,6 +18,9 @@ from ingest.planning.survey import connected
 from ingest.planning.waiting import wait_for_files
 from ingest.settings import Settings
 from ingest.sources.resilient import Line
+
+if TYPE_CHECKING:  # what a run with nothing to do need not import
+    from ingest.pipeline.committer import ExecutorFor
 
 _Result = TypeVar("_Result")
 
@@ -52,12 +55,20 @@ class Series:
 
 
 async def run(
-    settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event, wait_s: float = 0
+    settings: Settings,
+    requests: Sequence[Request],
+    sink: events.Sink,
+    stop: anyio.Event,
+    wait_s: float = 0,
+    *,
+    executor_for: "ExecutorFor | None" = None,
 ) -> Series:
     """Run one request after the other, each with its own record and summary.
 
     Before that, and before the lock is taken, up to `wait_s` seconds are spent waiting for the files of the newest
     sessions that are due (see `planning.waiting`; Stopped if `stop` is set meanwhile).
+
+    Sessions are downloaded and split in this process, unless there is an `executor_for`.
 
     When `stop` is set, what is in flight is finished and committed. Failed sessions do not stop the datasets that
     follow, and neither does a dataset that these keys may not list, or that the source answers with errors for: it is
@@ -69,10 +80,17 @@ async def run(
         await wait_for_files(settings, requests, wait_s, sink, stop)
     async with connected(settings, stop) as line:
         with lock.hold(settings.cache.root, _SHORTLY_S):
-            return await _Series(settings, requests, sink, stop).run(line)
+            return await _Series(settings, requests, sink, stop, executor_for).run(line)
 
 
-def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink, wait_s: float = 0) -> Series:
+def run_sync(
+    settings: Settings,
+    requests: Sequence[Request],
+    sink: events.Sink,
+    wait_s: float = 0,
+    *,
+    executor_for: "ExecutorFor | None" = None,
+) -> Series:
     """Like `run`, in a thread of its own: the caller may be in an event loop (a notebook). Ctrl-C cancels it.
 
     An error that `sink` raises is raised as it is, not in an exception group.
@@ -87,7 +105,7 @@ def run_sync(settings: Settings, requests: Sequence[Request], sink: events.Sink,
             raise
 
     try:
-        return in_thread(partial(run, settings, requests, tell, anyio.Event(), wait_s))
+        return in_thread(partial(run, settings, requests, tell, anyio.Event(), wait_s, executor_for=executor_for))
     except BaseExceptionGroup:
         if raised:
             raise raised[0] from None
@@ -107,8 +125,16 @@ def in_thread(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
 class _Series:
     """A series under way: what has come of each run so far."""
 
-    def __init__(self, settings: Settings, requests: Sequence[Request], sink: events.Sink, stop: anyio.Event) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        requests: Sequence[Request],
+        sink: events.Sink,
+        stop: anyio.Event,
+        executor_for: "ExecutorFor | None",
+    ) -> None:
         self._settings, self._requests, self._sink, self._stop = settings, requests, sink, stop
+        self._executor_for = executor_for
         self._finished = list[events.Finished]()
         self._unconfirmed = list[tuple[Request, NotConfirmed]]()
         self._passed_over = list[SourceError]()
@@ -127,7 +153,8 @@ class _Series:
     async def _one(self, request: Request, line: Line) -> None:
         signs = line.liveness.signs
         try:
-            self._finished.append(await run_dataset(self._settings, request, line, self._sink, self._stop))
+            run = partial(run_dataset, executor_for=self._executor_for)
+            self._finished.append(await run(self._settings, request, line, self._sink, self._stop))
         except NotConfirmed as error:
             self._unconfirmed.append((request, error))
         except (Forbidden, Disrupted, Throttled) as error:

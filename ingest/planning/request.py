@@ -15,6 +15,7 @@ from ingest.market.patterns import some
 from ingest.market.windows import Window, choose
 from ingest.settings import Settings
 from ingest.settings.lists import TrackedLists, tracked
+from ingest.settings.sections.engine import parse_engine
 from ingest.settings.values import parse_size
 
 
@@ -70,12 +71,14 @@ class Flags:
     wait: str | None = None
     log_file: Path | None = None
     metrics_file: Path | None = None
+    engine: str | None = None
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
-        """Those that override a setting, by section and name."""
+        """Those that override a setting, by section and name. Raises UsageError."""
         return {
             "source": {"concurrency": self.concurrency},
             "archive": {"save_others": self.save_others},
+            "engine": parse_engine(self.engine),
             "run": {"months": self.months, "log_file": self.log_file, "metrics_file": self.metrics_file},
         }
 

@@ -21,6 +21,7 @@ from ingest.settings.model import (
     variable,
 )
 from ingest.settings.sections.cache import CacheSettings
+from ingest.settings.sections.engine import EngineSettings
 
 __all__ = [
     "FILE_NAME",
@@ -28,6 +29,7 @@ __all__ = [
     "SECTIONS",
     "Archive",
     "CacheSettings",
+    "EngineSettings",
     "Fallback",
     "Limits",
     "Run",

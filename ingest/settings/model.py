@@ -17,6 +17,7 @@ from ingest.market.datasets import Dataset
 from ingest.settings import tuning
 from ingest.settings.section import Section, seconds, whole_number
 from ingest.settings.sections.cache import CacheSettings, place
+from ingest.settings.sections.engine import EngineSettings
 from ingest.settings.sections.notify import Notify
 from ingest.settings.sections.report import Report
 from ingest.settings.sections.store import Store
@@ -212,6 +213,7 @@ class Settings(BaseSettings):
     tracked: Tracked = Tracked()
     archive: Archive = Archive()
     limits: Limits = Limits()
+    engine: EngineSettings = EngineSettings()
     fallback: Fallback = Fallback()
     run: Run = Run()
     notify: Notify = Notify()
@@ -299,6 +301,7 @@ SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "tracked": Tracked.model_fields,
     "archive": Archive.model_fields,
     "limits": Limits.model_fields,
+    "engine": EngineSettings.model_fields,
     "fallback": Fallback.model_fields,
     "run": Run.model_fields,
     "notify": Notify.model_fields,

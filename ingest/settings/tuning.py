@@ -226,6 +226,30 @@ class Tuning:
     gather_s: float = 0.1
     """How long the committer waits for others to share a transaction, whose cost hardly depends on their number."""
 
+    # Workers elsewhere
+
+    task_bytes: int = 16 << 20
+    """Packed bytes of a task: a worker that gets less spends its time on handing over. A large file is a task of its
+    own."""
+
+    task_sessions: int = 32
+    """The most sessions in a task, however small: 8 MB of daily bars."""
+
+    engine_tick_s: float = 0.25
+    """How often a cluster is looked at: whether it is still there, and which tasks take too long."""
+
+    backup_factor: float = 3.0
+    """A task that takes so many times as long as others of its size and kind is given to another worker, too ..."""
+
+    backup_after_s: float = 30.0
+    """... but not before so many seconds."""
+
+    most_deaths: int = 3
+    """After so many deaths of workers that had a task, each of its sessions is tried alone, once."""
+
+    carried_body: int = 1 << 20
+    """The most bytes of a refused file that a worker's answer contains; more are put where the parts are."""
+
     # Looking
 
     scanned_sessions: int = 32

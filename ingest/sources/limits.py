@@ -113,6 +113,18 @@ class AdaptiveLimit:
         """Downloads allowed at once, now."""
         return int(self._limit)
 
+    @property
+    def adapted(self) -> int | None:
+        """What a source that asked for less has brought it to; None as long as none has."""
+        return None if self._slow_start else self.limit
+
+    def share(self, ceiling: int, adapted: int | None = None) -> None:
+        """From now on allow at most `ceiling`; begin with what another worker's limit has adapted to, if it has."""
+        self._ceiling, self._floor = ceiling, min(self.FLOOR, ceiling)
+        if adapted is not None and self._slow_start:
+            self._slow_start, self._limit = False, min(self._limit, float(adapted))
+        self._limit = max(min(self._limit, float(ceiling)), float(self._floor))
+
     async def acquire(self) -> None:
         """Wait for a place."""
         while self.in_flight >= self.limit:

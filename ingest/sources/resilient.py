@@ -69,13 +69,17 @@ class ResilientSource:
         self.policy = of_massive(settings.attempts, self.tuning)
         self.limit = AdaptiveLimit(settings.concurrency)
         self._asking_for_life = anyio.Lock()
-        self._sent_before = line.source.requests
+        self._sent_before, self._sent_elsewhere = line.source.requests, 0
         self._coming: dict[str, Coming] = {}
 
     @property
     def requests(self) -> int:
         """Requests sent so far."""
-        return self._source.requests - self._sent_before
+        return self._source.requests - self._sent_before + self._sent_elsewhere
+
+    def count(self, requests: int) -> None:
+        """Add the requests that workers elsewhere have sent for this run."""
+        self._sent_elsewhere += requests
 
     def hurry(self) -> None:
         """From now on, give up requests that are silent: the run is to stop."""

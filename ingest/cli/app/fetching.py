@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli.app.completing import words_of
 from ingest.cli.app.options import LIMITS, OUTPUT, STORED, AllPermitted, Config, Datasets, End, Json, Months, Start
 from ingest.cli.app.root import app
 from ingest.cli.output import Deed
@@ -63,6 +64,16 @@ def run(
             metavar="N",
             rich_help_panel=LIMITS,
             help="Most downloads at once; fewer while the source is slow.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            rich_help_panel=LIMITS,
+            autocompletion=words_of(("local", "processes", "dask://")),
+            help="Where to download and split: local, processes (of this computer), or the Dask scheduler at "
+            "dask://HOST:PORT or tls://HOST:PORT. (default: \\[engine] kind)",
         ),
     ] = None,
     dry_run: Annotated[
@@ -136,6 +147,7 @@ def run(
         wait=wait,
         log_file=log_file,
         metrics_file=metrics_file,
+        engine=engine,
     )
     code = run_command(flags, dataset or [], config, dry_run=dry_run, json=json, quiet=quiet)
     raise typer.Exit(code if dry_run else Deed(code))

@@ -83,6 +83,8 @@ class Lines:
     def _other(self, event: events.Event) -> None:
         if isinstance(event, events.Awaiting):
             self.say(words.awaiting(event))
+        if isinstance(event, events.Workers):
+            self.say(words.workers(event))
         if alarm := words.warning(event):
             self.say(alarm)
         if isinstance(event, events.Ended):

@@ -45,7 +45,7 @@ class Terminal:
         self._coming: dict[date, events.Downloading] = {}
         self._since = self._clock()
         self._status = self._dataset = self._draining = ""
-        self._yahoo = ""
+        self._yahoo = self._workers = ""
         self._explained = False
         self._live = self._bars()
 
@@ -87,7 +87,7 @@ class Terminal:
         self._counts.clear()
         self._in_flight.clear()
         self._coming.clear()
-        self._yahoo = self._draining = ""
+        self._yahoo = self._draining = self._workers = ""
         self._explained = False
         self._progress.reset(self._task, total=None, description="planning")
         self._live = self._bars()
@@ -120,14 +120,20 @@ class Terminal:
             case events.YahooAsked():
                 self._progress.update(self._task, description="Yahoo", total=event.of, completed=event.number)
                 self._yahoo = f"splits, dividends and rows that Massive does not have: {event.ticker}"
+            case events.Workers():
+                self._workers = words.workers(event)
             case events.Awaiting():
                 self._console.print(words.awaiting(event))
-            case events.Stopping():
-                told = words.stopping(event, self._dataset)
-                self._console.print(f"S{told[1:]}. Press Ctrl-C again to stop at once.", style="yellow")
-            case events.Draining():
-                self._draining = f"{words.stopping(event, self._dataset)}; Ctrl-C again stops at once"
+            case events.Stopping() | events.Draining():
+                self._stopping(event)
         self._warn(event)
+
+    def _stopping(self, event: events.Stopping | events.Draining) -> None:
+        told = words.stopping(event, self._dataset)
+        if isinstance(event, events.Stopping):
+            self._console.print(f"S{told[1:]}. Press Ctrl-C again to stop at once.", style="yellow")
+        else:
+            self._draining = f"{told}; Ctrl-C again stops at once"
 
     def _warn(self, event: events.Event) -> None:
         if alarm := words.warning(event):
@@ -173,7 +179,8 @@ class Terminal:
         rates = f"{came / 1e6 / seconds:.1f} MB/s, {self._counts['rows'] / seconds:,.0f} rows/s"
         kinds = ("committed", "forbidden", "vanished", "failed", "quarantined", "retries")
         shown = [f"{self._counts[kind]} {kind}" for kind in kinds if self._counts[kind]]
-        return f"{words.size(came)}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"
+        line = f"{words.size(came)}, {rates} · {', '.join([f'{len(self._in_flight)} in flight', *shown])}"
+        return f"{line} · {self._workers}" if self._workers else line
 
     def _finished(self, done: events.Finished) -> None:
         self._live.stop()

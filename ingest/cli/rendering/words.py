@@ -166,6 +166,11 @@ def _local(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
 
 
+def workers(event: events.Workers) -> str:
+    """How many workers an engine has now."""
+    return f"{event.engine}: {counted(event.workers, 'worker')}" if event.workers else f"{event.engine}: no worker yet"
+
+
 def to_fetch(event: events.Planned) -> str:
     """What a run is about to download, and why."""
     if not event.fetch:

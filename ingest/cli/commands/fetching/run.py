@@ -3,10 +3,11 @@
 import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -24,6 +25,9 @@ from ingest.pipeline.run import Series, run
 from ingest.planning.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
 from ingest.settings.arguments import parse_wait
+
+if TYPE_CHECKING:
+    from ingest.pipeline.committer import ExecutorFor
 
 INTERRUPTED = 130
 NOTHING_LISTED = 3
@@ -106,14 +110,24 @@ def execute(chosen: Settings, request: Request, rendering: Rendering) -> int:
 def _run(chosen: Settings, requests: Sequence[Request], rendering: Rendering, wait_s: int = 0) -> Series | None:
     """Run; None if it was interrupted before there was anything to sum up."""
     tune_process()
-    work = partial(run, within_limits(chosen), requests, rendering.event, wait_s=wait_s)
-    try:
-        done = anyio.run(interruptible, work)
-    except Stopped:
-        done = None
+    with _engine(chosen) as executor_for:
+        work = partial(run, within_limits(chosen), requests, rendering.event, wait_s=wait_s, executor_for=executor_for)
+        try:
+            done = anyio.run(interruptible, work)
+        except Stopped:
+            done = None
     if done is None:
         rendering.event(_INTERRUPTED)
     return done
+
+
+def _engine(chosen: Settings) -> AbstractContextManager["ExecutorFor | None"]:
+    """What downloads and splits, if it is not this process."""
+    if chosen.engine.kind == "local":
+        return nullcontext()
+    from ingest.engines.engine import engine_of  # a local run need not import it
+
+    return engine_of(chosen)
 
 
 def tune_process() -> None:

@@ -1,0 +1,97 @@
+"""Tasks in processes of this computer.
+
+anyio's, because each has pipes of its own: one that is killed ends its own call, and no other. Python's
+`ProcessPoolExecutor` shares a queue among its processes; it breaks with the first one that is killed, and may hang.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from threading import Event
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import anyio
+from anyio import BrokenWorkerProcess, to_process
+from anyio.from_thread import start_blocking_portal
+
+from ingest.engines.cluster import Cluster
+from ingest.settings import Settings
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+_LEAST_IN_FLIGHT = 16 << 20
+"""Bytes of the least share of a process: one large file."""
+
+_ENDS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Processes(Cluster):
+    """`count` processes, each begun when it is first needed; a call that is cancelled kills its process."""
+
+    def __init__(self, count: int | None = None) -> None:
+        self._count = count or os.cpu_count() or 1
+        self._open = ExitStack()
+        self._portal = self._open.enter_context(start_blocking_portal())
+        self._portal.call(_deaf)
+        self._free = anyio.CapacityLimiter(self._count)
+        self._begun: WeakKeyDictionary[Future[Any], Event] = WeakKeyDictionary()
+
+    @property
+    def name(self) -> str:
+        """See `Cluster`."""
+        return f"{self._count} processes" if self._count > 1 else "1 process"
+
+    def submit(
+        self, work: Callable[[_Task], _Result], task: _Task, beside: Future[_Result] | None = None
+    ) -> Future[_Result]:
+        """See `Cluster`: no process has two calls."""
+        begun = Event()
+        call = self._portal.start_task_soon(self._call, begun, work, task)
+        self._begun[call] = begun
+        return call
+
+    async def _call(self, begun: Event, work: Callable[[_Task], _Result], task: _Task) -> _Result:
+        async with self._free:
+            begun.set()
+            return await to_process.run_sync(work, task, cancellable=True, limiter=anyio.CapacityLimiter(1))
+
+    def recall(self, call: Future[_Result]) -> bool:
+        """See `Cluster`."""
+        return not self._begun[call].is_set() and call.cancel()
+
+    def places(self) -> int:
+        """See `Cluster`."""
+        return self._count
+
+    def workers(self) -> int:
+        """See `Cluster`."""
+        return self._count
+
+    def ended(self) -> str | None:
+        """See `Cluster`: a process that dies is replaced."""
+        return None
+
+    def deaths(self, error: BaseException) -> int:
+        """See `Cluster`."""
+        return int(isinstance(error, BrokenWorkerProcess))
+
+    def close(self) -> None:
+        """See `Cluster`: the processes are killed; those that still work have nobody who waits for them."""
+        self._open.close()
+
+
+def _deaf() -> None:
+    """Let processes that this thread starts not hear what ends a run: it finishes what is under way."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, name) for name in _ENDS if hasattr(signal, name)])
+
+
+def share_of(settings: Settings, count: int | None = None) -> Settings:
+    """The same settings with the memory that each of the processes may take, as all of them share this computer's."""
+    whole = settings.limits.max_bytes_in_flight
+    share = min(max(whole // (count or os.cpu_count() or 1), _LEAST_IN_FLIGHT), whole)
+    return settings.model_copy(update={"limits": settings.limits.model_copy(update={"max_bytes_in_flight": share})})
