@@ -29,6 +29,7 @@
     │   ├── StoreConflict                an object has a name that belongs to other bytes
     │   └── Superseded                   an object was replaced by somebody else
     └── CacheLocked             exit 6   another run is using it
+        └── OtherWriter                  another machine is the writer of its object store
 
 Errors of other libraries (botocore, aiohttp, yfinance, sqlite3, OSError, pydantic) are translated where they occur.
 """
@@ -252,6 +253,10 @@ class CacheLocked(IngestError):
     """Another run is using this cache; the message names its process id and start time."""
 
     exit_code = 6
+
+
+class OtherWriter(CacheLocked):
+    """Another machine writes to the object store of this cache; the message names it, and since when."""
 
 
 class IngestWarning(UserWarning):

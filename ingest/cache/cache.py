@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
@@ -18,6 +18,9 @@ from ingest.cache.parts.store import PartStore
 from ingest.market.datasets import Dataset, Tier
 from ingest.settings import Settings
 from ingest.sources.spool import spool_path
+
+if TYPE_CHECKING:
+    from ingest.cache.objects.writing.writer import Writer
 
 
 def part_folders(settings: Settings, dataset: Dataset) -> dict[Tier, Path]:
@@ -68,10 +71,14 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Cache(Layout):
-    """The cache of one dataset, opened. `run` is the number of the run that writes to it; 0 for readers."""
+    """The cache of one dataset, opened. `run` is the number of the run that writes to it; 0 for readers.
+
+    `writer` keeps other machines from writing to the same object store; None for readers, and if all parts are local.
+    """
 
     manifest: Manifest
     run: int = 0
+    writer: "Writer | None" = None
 
     @classmethod
     def through(cls, manifest: Manifest, layout: Layout, run: int = 0) -> Self:

@@ -9,9 +9,10 @@ record. A kill in between leaves files that nobody knows, and `recover` removes 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from ingest.cache import quarantine
 from ingest.cache.cache import Cache, Layout
@@ -19,12 +20,16 @@ from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.cache.manifest.records import period_of
 from ingest.cache.parts.store import PartStore, surely_matches
+from ingest.errors import IngestError, OtherWriter, StoreRefused, StoreUnavailable
 from ingest.files import durable
 from ingest.market.datasets import TIERS, Dataset, session_of
 from ingest.market.windows import Window
 from ingest.settings import Settings
 from ingest.sources import spool
 from ingest.splitting.diff import Correction
+
+if TYPE_CHECKING:
+    from ingest.cache.objects.writing.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +56,83 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
     """
     with _opened(settings, dataset) as cache:
         if cache.manifest.replacements.moving() or cache.manifest.replacements.pruning():
+            _compare(cache)
             recover(cache)
         yield cache
 
 
 @contextmanager
 def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Cache]:
-    """Like `for_writing`, but begin a run: its folders exist, and whatever a kill left is repaired."""
+    """Like `for_writing`, but begin a run: its folders exist, and whatever a kill left is repaired.
+
+    If parts are in an object store, a snapshot of the manifest is stored there at the end. Raises CacheError;
+    OtherWriter if another machine writes to that store.
+    """
     layout = Layout.of(settings, dataset)
     layout.parts.create()
     durable.make_folder(layout.csvs.path)
     with _opened(settings, dataset) as opened:
+        _compare(opened)
         recover(opened)
-        yield replace(opened, run=opened.manifest.runs.begin(window.start, window.end))
+        cache = replace(opened, run=opened.manifest.runs.begin(window.start, window.end))
+        with _stored_afterwards(cache):
+            yield cache
 
 
 @contextmanager
 def _opened(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
     with Manifest.open(settings.manifest_path, dataset.name) as manifest:
         newest = next((int(run["run"]) for run in manifest.runs.newest(1)), 0)
-        yield Cache.through(manifest, Layout.of(settings, dataset), newest)
+        cache = Cache.through(manifest, Layout.of(settings, dataset), newest)
+        yield replace(cache, writer=_writer(settings, manifest)) if settings.cache.archive else cache
+
+
+def _writer(settings: Settings, manifest: Manifest) -> "Writer":
+    from ingest.cache.objects.bucket import Bucket  # what a cache in local folders does not need
+    from ingest.cache.objects.writing.writer import Writer
+
+    return Writer(Bucket.of(settings), manifest, settings.tuning.snapshot_every_s)
+
+
+def _compare(cache: Cache) -> None:
+    if cache.writer:
+        cache.writer.compare()
+
+
+def claim(cache: Cache) -> None:
+    """Become the writer of the cache's object store, if it has one, before a part is put there.
+
+    Raises OtherWriter if another machine is.
+    """
+    if cache.writer:
+        cache.writer.claim()
+
+
+@contextmanager
+def _stored_afterwards(cache: Cache) -> Iterator[None]:
+    """Store a snapshot of the manifest at the end, also of a run that fails; its own error is the one that counts."""
+    try:
+        yield
+    except OtherWriter:
+        raise
+    except IngestError:
+        with suppress(StoreUnavailable, StoreRefused):  # the next run stores it
+            _store(cache)
+        raise
+    _store(cache)
+
+
+def _store(cache: Cache) -> None:
+    if cache.writer:
+        cache.writer.snapshot(cache.run)
 
 
 def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
-    """Commit staged sessions, all in one transaction. Raises CacheError."""
+    """Commit staged sessions, all in one transaction.
+
+    Raises CacheError; OtherWriter if another machine writes to the object store of the parts.
+    """
+    claim(cache)
     staged = cache.parts.sync_staged([part for one in batch for part in one.staged])
     if replacing := [one for one in batch if one.replaces]:
         cache.parts.sync()
@@ -87,6 +145,8 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     for one in batch:
         if one.was_refused and not one.record.leaves_rows_out:
             quarantine.drop(cache, one.record.session)
+    if cache.writer:
+        cache.writer.snapshot_if_due(cache.run)
 
 
 def discard_staged(cache: Cache, unwanted: StagedSession) -> None:
@@ -105,8 +165,10 @@ def prune(cache: Cache, before: date) -> None:
 
     Raises CacheError.
     """
+    _compare(cache)
     cache.manifest.replacements.prune(before)
     _finish_pruning(cache, before)
+    _store(cache)
 
 
 def _finish_pruning(cache: Cache, before: date) -> None:

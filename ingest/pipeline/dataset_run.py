@@ -17,7 +17,7 @@ import anyio
 from ingest import events
 from ingest.cache import provenance, rebuild
 from ingest.cache.cache import Cache
-from ingest.cache.commit import for_run
+from ingest.cache.commit import claim, for_run
 from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, EngineLost, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.hints import call
@@ -178,6 +178,7 @@ class _Run:
         from ingest.pipeline.executor import local_executor
         from ingest.pipeline.task import jobs_of
 
+        await anyio.to_thread.run_sync(claim, self._cache)
         executor = (self._executor_for or local_executor)(source, self._settings, self._sink, self._stop)
         committer = Committer(self._cache, self._sink, self._settings.tuning)
         try:

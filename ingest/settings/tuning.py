@@ -146,6 +146,9 @@ class Tuning:
     store_gap: int = 256 << 10
     """Bytes between two wanted ranges that are read, too, since another request takes longer."""
 
+    snapshot_every_s: float = 600.0
+    """How often a long run stores a snapshot of the manifest beside the parts."""
+
     # Memory
 
     in_flight_per_packed: int = 6

@@ -119,6 +119,11 @@ class Database:
                 found.append(Flaw("its header says that it cannot be written"))
         return found
 
+    def copy_to(self, path: Path) -> None:
+        """Write the whole file, of all datasets, as it is now to a new one. Raises CacheError."""
+        with manifest_errors(self.path), closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and durable before this returns. Raises CacheError."""

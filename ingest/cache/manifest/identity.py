@@ -17,10 +17,10 @@ _STORE = columns("stores", "url", "generation", "token", "etag", "writing", "con
 class KnownStore:
     """An object store that this manifest writes to.
 
-    `generation` is that of the store's `ingest.json` when the manifest became its writer. `token` and `etag` are those
-    of the pointer to the newest snapshot, as last written, and `content` says in short what was in that snapshot;
-    None without one. `writing` is the token of a pointer whose writing has begun: until the store has answered, either
-    pointer may be there.
+    `generation` is that of the store's `ingest.json` when the manifest became its writer, and 0 until that is known.
+    `token` and `etag` are those of the pointer to the newest snapshot, as last written, and `content` says in short
+    what was in that snapshot; None without one. `writing` has the tokens of pointers whose writing has begun, with
+    spaces between them: until the store has answered, either may be there.
     """
 
     url: str

@@ -210,10 +210,10 @@ CREATE TABLE identity (
 );
 CREATE TABLE stores (
     url TEXT PRIMARY KEY,                     -- of an object store to which this manifest writes
-    generation INTEGER NOT NULL,              -- of its ingest.json: each takeover raises it
+    generation INTEGER NOT NULL,              -- of its ingest.json, which each takeover raises; 0: not known yet
     token TEXT,                               -- of the pointer to its newest snapshot, as last written
     etag TEXT,                                -- what the store said of that pointer
-    writing TEXT,                             -- token of a pointer whose writing has begun, and whose answer is open
+    writing TEXT,                             -- tokens of pointers whose writing has begun: either may be there
     content TEXT                              -- what was in the snapshot, in short: an equal one is not stored again
 ) WITHOUT ROWID;
 CREATE TABLE objects (

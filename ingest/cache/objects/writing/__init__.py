@@ -1,0 +1,1 @@
+"""One writer for a bucket: who it is, and the snapshots of its manifest."""
