@@ -11,7 +11,7 @@ import pytest
 from pipeline_kit import sampled
 
 import ingest
-from ingest.cli.commands.starting import demo
+from ingest.cli.commands.demo import exhibits, telling
 from ingest.demo.servers import seaweed
 from ingest.errors import IngestWarning
 from ingest.market.calendars import today
@@ -86,12 +86,12 @@ def test_it_fills_both_tiers_and_downloads_nothing_the_second_time(
 @pytest.mark.parametrize("months", [None, 1, 3, 14])
 @pytest.mark.parametrize("dataset", ["stocks-minute", "stocks-day", "crypto-minute", "futures-cme-minute"])
 def test_its_last_hint_names_a_window_that_it_has(tmp_path: Path, dataset: str, months: int | None) -> None:
-    part = demo._part(named(dataset), months, tmp_path)
-    (hint,) = [line for line in demo._what_next(tmp_path, [part]).splitlines() if "ingest show" in line]
+    shown = exhibits.exhibit_of(named(dataset), months, tmp_path)
+    (hint,) = [line for line in telling.what_next(tmp_path, [shown]).splitlines() if "ingest show" in line]
     period = hint.split(" -p ")[1].split()[0]
-    for newest in (today(), part.shelf.sessions[-1]):
-        first = first_day(period, today(), newest, part.dataset)
-        assert any(day >= first for day in part.shelf.sessions[: -part.shelf.forbidden])
+    for newest in (today(), shown.shelf.sessions[-1]):
+        first = first_day(period, today(), newest, shown.dataset)
+        assert any(day >= first for day in shown.shelf.sessions[: -shown.shelf.forbidden])
 
 
 def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2] / "ingest"
 WRITING = {"write_bytes", "write_text", "unlink", "mkdir", "rmdir", "touch", "rmtree", "remove", "makedirs"}
 ELSEWHERE = {
     "cache/lock.py": "the note of who holds the cache, which decides nothing",
-    "cli/commands/starting/demo.py": "the demo's own folder",
+    "cli/commands/demo/": "the demo's own folder",
     "demo/": "the demo's servers",
     "files/batches.py": "files that are replaced together",
     "files/durable.py": "all that must survive a crash",

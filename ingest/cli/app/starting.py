@@ -117,6 +117,6 @@ def demo(
     ),
 ) -> None:
     """Try it without keys: run against a real S3 server on this machine with generated files."""
-    from ingest.cli.commands.starting.demo import demo_command
+    from ingest.cli.commands.demo.command import demo_command
 
     raise typer.Exit(Deed(demo_command(months, dataset or (), folder)))

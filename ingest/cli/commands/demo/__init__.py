@@ -1,0 +1,1 @@
+"""`ingest demo`: what it shows, in which folder, and what it says."""

@@ -1,0 +1,99 @@
+"""`ingest demo`: the same code path as `ingest run`, against a server of its own."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+
+from ingest.cli.commands.demo import folder, telling
+from ingest.cli.commands.demo.exhibits import Exhibit, exhibit_of
+from ingest.cli.commands.fetching.run import execute
+from ingest.cli.rendering import choose_rendering
+from ingest.cli.rendering.answers import Answers
+from ingest.demo.servers import server
+from ingest.demo.servers.child import sigterm_as_exit
+from ingest.market.catalogue import STOCKS_DAY, named
+from ingest.planning.request import request_of
+from ingest.settings import Settings
+from ingest.sources.massive.origins import OWN_VARIABLES
+
+
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    """A demo while its source runs."""
+
+    console: Answers
+    folder: Path
+    exhibits: Sequence[Exhibit]
+    source: server.DemoSource
+
+    def settings(self, exhibit: Exhibit) -> Settings:
+        """The settings of a run over the exhibit."""
+        return folder.settings_of(self.source, self.folder, exhibit)
+
+
+def demo_command(months: int | None, datasets: Iterable[str], place: Path) -> int:
+    """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
+    console, place = Answers(), folder.absolute(place)
+    chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
+    exhibits = [exhibit_of(dataset, months, place) for dataset in chosen]
+    folder.refresh(place, exhibits)
+    with _served(console, exhibits) as source, _keys_of(source):
+        code = _twice(_Demo(console, place, exhibits, source))
+    for one in exhibits:
+        folder.note_that_nothing_happened(place, one)
+    if code == 0:
+        console.print(telling.what_next(place, exhibits))
+    return code
+
+
+@contextmanager
+def _served(console: Answers, exhibits: Sequence[Exhibit]) -> Iterator[server.DemoSource]:
+    """Generate and serve the files until the block is left, and say so."""
+    began = time.monotonic()
+    console.print(f"Starting an S3 server on this machine and generating {telling.generated(exhibits)} …")
+    with sigterm_as_exit(), server.serve([one.shelf for one in exhibits]) as source:
+        took = time.monotonic() - began
+        console.print(
+            f"{source.kind} at {source.endpoint_url} serves {source.objects} files (ready in {took:.1f} s); "
+            f"{telling.forbidden(exhibits)}, as a subscription with delayed data would.\n"
+        )
+        yield source
+
+
+@contextmanager
+def _keys_of(source: server.DemoSource) -> Iterator[None]:
+    """Let the block find the keys of the demo, and not those of the user, which are not for this server."""
+    before = dict(os.environ)
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(source.credentials)
+    for name in OWN_VARIABLES:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _twice(demo: _Demo) -> int:
+    for again in (False, True):
+        if again:
+            demo.console.print("# again: nothing is downloaded", style="dim")
+        for one in demo.exhibits:
+            if code := _run(demo, one):
+                return code
+            if not again:
+                telling.show_rows(demo.console, demo.settings(one), one)
+            demo.console.print()
+    return 0
+
+
+def _run(demo: _Demo, exhibit: Exhibit) -> int:
+    chosen = demo.settings(exhibit)
+    demo.console.print(Text.assemble(("$ ingest run", "bold"), f"{exhibit.dataset_flag} {exhibit.said}"))
+    with choose_rendering(json=False, quiet=False) as rendering:
+        return execute(chosen, request_of(exhibit.flags, chosen, rendering.event, exhibit.dataset), rendering)
