@@ -12,6 +12,7 @@ OURS = {"Manifest", "Database", "Spool", "cls", "body", "opening", "files", "day
 ELSEWHERE = {
     "cache/lock.py": "the lock's own file, which filelock locks",
     "cache/manifest/": "SQLite's files",
+    "cache/objects/": "objects in a bucket",
     "cli/commands/demo/": "the demo's own folder",
     "cli/output.py": "standard output",
     "cli/report/page.py": "files of the package",

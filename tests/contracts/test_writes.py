@@ -9,8 +9,11 @@ ROOT = Path(__file__).resolve().parents[2] / "ingest"
 WRITING = {"write_bytes", "write_text", "unlink", "mkdir", "rmdir", "touch", "rmtree", "remove", "makedirs"}
 ELSEWHERE = {
     "cache/lock.py": "the note of who holds the cache, which decides nothing",
+    "cache/objects/": "objects in a bucket",
     "cli/commands/demo/": "the demo's own folder",
     "demo/": "the demo's servers",
+    "engines/elsewhere.py": "a list in memory",
+    "engines/hand.py": "a worker's folder of its own, gone with the worker",
     "files/batches.py": "files that are replaced together",
     "files/durable.py": "all that must survive a crash",
 }
