@@ -5,6 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Protocol, TypeVar
 
+from ingest import events
+from ingest.engines.fitness import Terms
+
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
@@ -12,12 +15,20 @@ _Result = TypeVar("_Result")
 class Cluster(Protocol):
     """Workers that call functions for a run.
 
-    Only `close` may block. The others are called four times a second, also once the cluster is lost.
+    Only `look_over` and `close` may block. The others are called four times a second, also once the cluster is lost.
     """
 
     @property
     def name(self) -> str:
         """What messages call it, with its address: "Dask at tcp://10.0.0.5:8786"."""
+        ...
+
+    def look_over(self, terms: Terms, sink: events.Sink) -> None:
+        """Look over the workers for the sessions of one dataset, before its first task; may block.
+
+        Raises WorkerUnfit if there is one that cannot do the work. What else is to be said of them, now or when others
+        join, goes to `sink`, in the event loop.
+        """
         ...
 
     def submit(
@@ -65,6 +76,9 @@ class ExecutorCluster(Cluster):
     def name(self) -> str:
         """See `Cluster`."""
         return type(self._executor).__name__
+
+    def look_over(self, terms: Terms, sink: events.Sink) -> None:
+        """See `Cluster`: each task does that."""
 
     def submit(
         self, work: Callable[[_Task], _Result], task: _Task, beside: Future[_Result] | None = None

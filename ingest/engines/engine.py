@@ -1,11 +1,8 @@
 """The engine of a run, according to the settings, or over an executor of the caller's own."""
 
-import importlib
 from collections.abc import Iterator
 from concurrent.futures import Executor as Pool
 from contextlib import contextmanager
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -36,37 +33,23 @@ class Engine:
 
     def _opened(self, terms: Terms, sink: events.Sink) -> Cluster:
         if self._cluster is None:
-            self._cluster = self._open(terms, sink)
+            self._cluster = self._open()
+        self._cluster.look_over(terms, sink)
         return self._cluster
 
-    def _open(self, terms: Terms, sink: events.Sink) -> Cluster:
+    def _open(self) -> Cluster:
         if self._pool is not None:
             return ExecutorCluster(self._pool)
         if self._settings.kind == "processes":
             return Processes()
-        if not is_private(self._settings.address):
-            sink(events.Notice(_OPEN.format(self._settings.address), "warning"))
-        opened: Cluster = importlib.import_module("ingest.engines.dask").open_dask(self._settings, terms, sink)
-        return opened
+        from ingest.engines.dask import open_dask  # it needs an extra
+
+        return open_dask(self._settings)
 
     def close(self) -> None:
         """Let go of the cluster."""
         if self._cluster is not None:
             self._cluster.close()
-
-
-_OPEN = "{} has no TLS: whoever reaches that port can run programs on the scheduler's workers and see what they do"
-
-
-def is_private(address: str) -> bool:
-    """Whether nobody else can listen, or send: the address is of this computer, or TLS protects it."""
-    parts = urlsplit(address)
-    if parts.scheme != "tcp" or parts.hostname == "localhost":  # also a file, which says more than this
-        return True
-    try:
-        return ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -17,7 +17,9 @@ import anyio
 from anyio import BrokenWorkerProcess, to_process
 from anyio.from_thread import start_blocking_portal
 
+from ingest import events
 from ingest.engines.cluster import Cluster
+from ingest.engines.fitness import Terms
 from ingest.settings import Settings
 
 _Task = TypeVar("_Task")
@@ -44,6 +46,9 @@ class Processes(Cluster):
     def name(self) -> str:
         """See `Cluster`."""
         return f"{self._count} processes" if self._count > 1 else "1 process"
+
+    def look_over(self, terms: Terms, sink: events.Sink) -> None:
+        """See `Cluster`: they are like this one."""
 
     def submit(
         self, work: Callable[[_Task], _Result], task: _Task, beside: Future[_Result] | None = None

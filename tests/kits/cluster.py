@@ -40,6 +40,18 @@ class Worker:
         """All processes of the worker: the nanny first."""
         return [self.process.pid, *(children(self.process.pid) if self.has_nanny else ())]
 
+    @property
+    def is_well(self) -> bool:
+        """Whether it works: none of its processes has ended or is stopped, and a nanny has a worker."""
+        return all(map(is_running, self.pids)) and len(self.pids) == 1 + self.has_nanny
+
+    def end(self) -> None:
+        """Kill its processes, whatever state they are in."""
+        for pid in self.pids[1:]:
+            _kill(pid)
+        self.process.kill()
+        self.process.wait()
+
     def signal(self, deed: str, whole: bool = False) -> None:
         """Kill, stop or continue the worker; `whole`: as its computer would be, with its nanny."""
         for pid in self.pids if whole else [self.pid]:
@@ -48,11 +60,15 @@ class Worker:
 
 @dataclass
 class Cluster:
-    """A running scheduler and its workers; `orders` is the folder of what workers are to do at named points."""
+    """A running scheduler and its workers; `orders` is the folder of what workers are to do at named points.
+
+    `more` are options of all its workers.
+    """
 
     folder: Path
     environment: Mapping[str, str]
     scheduler: subprocess.Popen
+    more: Sequence[str] = ()
     workers: list[Worker] = field(default_factory=list)
 
     @property
@@ -68,29 +84,30 @@ class Cluster:
     def orders(self) -> Path:
         return self.folder / "orders"
 
-    def start(self, count: int = 1, nanny: bool = False, threads: int = 1, more: Sequence[str] = (), **environment):
+    def start(self, count: int = 1, nanny: bool = False, threads: int = 1, **environment) -> list[Worker]:
         """Start workers; returns them at once. A variable of `environment` that is None is removed."""
-        started = [self._start(nanny, threads, more, environment) for _ in range(count)]
+        started = [self._start(nanny, threads, environment) for _ in range(count)]
         self.workers += started
         return started
 
-    def _start(self, nanny, threads, more, changed):
+    def _start(self, nanny, threads, changed):
         name = f"w{len(list(self.folder.glob('worker-w*.log')))}"
         chosen = {key: value for key, value in {**self.environment, **changed}.items() if value is not None}
-        options = ["--nanny" if nanny else "--no-nanny", "--nthreads", str(threads), *more]
+        options = ["--nanny" if nanny else "--no-nanny", "--nthreads", str(threads), *self.more]
         process = servers.start_worker(self.file, chosen, name, options)
         return Worker(name, process, self.folder / f"worker-{name}.log", nanny)
 
     def ready(self, workers: Sequence[Worker] | None = None) -> None:
         """Wait until these workers, or all, have joined."""
+        assert self.address  # else its log says why
         for one in self.workers if workers is None else workers:
             until(lambda one=one: "Registered to:" in one.log.read_text(), f"{one.name} has not joined")
 
-    def order(self, point: str, deed: str, session: str = "", wait_s: float = 0.0) -> None:
+    def order(self, point: str, deed: str, session: object = "", wait_s: float = 0.0) -> None:
         """Once a worker comes to `point` (with this session, if one is named), it does `deed`; once per order."""
         self.orders.mkdir(exist_ok=True)
         number = len(list(self.orders.iterdir()))
-        order = {"point": point, "deed": deed, "session": session, "wait_s": wait_s}
+        order = {"point": point, "deed": deed, "session": str(session), "wait_s": wait_s}
         draft = self.orders / f".{number}"
         draft.write_text(json.dumps(order))
         draft.rename(self.orders / f"{number:03}.json")
@@ -106,20 +123,24 @@ class Cluster:
         lines = [line for path in sorted(self.folder.glob("reached-*")) for line in path.read_text().splitlines()]
         return [tuple(line.split(" ", 1)) for line in lines]
 
-    def forget(self) -> None:
-        """Remove orders and what was reached."""
-        for path in [*self.orders.glob("*"), *self.folder.glob("reached-*")]:
+    def afresh(self, workers: int = 2, **how) -> None:
+        """Forget orders and what was reached, and have so many workers that are well; end those that are stopped."""
+        for path in self.orders.glob("*"):
             path.unlink()
+        for worker in [one for one in self.workers if not one.is_well]:
+            self.workers.remove(worker)
+            worker.end()
+        for path in self.folder.glob("reached-*"):
+            path.unlink()
+        self.start(max(workers - len(self.workers), 0), **how)
+        self.ready()
 
     def end(self) -> None:
         """Kill every process, whatever state it is in."""
         for worker in self.workers:
-            for pid in worker.pids[1:]:
-                _kill(pid)
-            worker.process.kill()
+            worker.end()
         self.scheduler.kill()
-        for process in (*(worker.process for worker in self.workers), self.scheduler):
-            process.wait()
+        self.scheduler.wait()
 
 
 def _kill(pid: int) -> None:
@@ -143,10 +164,10 @@ def cluster_in(
         chosen["PYTHONPATH"] = os.pathsep.join([str(KITS), chosen.get("PYTHONPATH", "")]).strip(os.pathsep)
         chosen["INGEST_POINTS"] = str(folder)
     more = ["--preload", "points"] if points else []
-    cluster = Cluster(folder, chosen, servers.start_scheduler(folder / "scheduler.json", chosen))
+    cluster = Cluster(folder, chosen, servers.start_scheduler(folder / "scheduler.json", chosen), more)
     try:
         (folder / "orders").mkdir(exist_ok=True)
-        cluster.start(workers, nanny, more=more)
+        cluster.start(workers, nanny)
         if wait:
             cluster.ready()
         yield cluster
@@ -168,12 +189,22 @@ def children(pid: int) -> list[int]:
     return sorted(found)
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for has."""
+def state_of(pid: int) -> str:
+    """The state of a process as /proc has it: R or S if it runs, T if it is stopped; Z, or nothing, if it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return ""
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, though perhaps nobody has waited for it yet."""
+    return state_of(pid) in ("", "Z", "X")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and not stopped."""
+    return not is_gone(pid) and state_of(pid) != "T"
 
 
 def until(holds, otherwise: str, within_s: float = _SOON_S) -> None:

@@ -40,7 +40,7 @@ from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.pipeline.dataset_run import preview
 from ingest.planning.request import Request
-from ingest.settings import Archive, CacheSettings, Fallback, Limits, Settings, SourceSettings
+from ingest.settings import Archive, CacheSettings, EngineSettings, Fallback, Limits, Settings, SourceSettings
 from ingest.splitting import row_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,6 +214,8 @@ class Place:
     """Whether to query Yahoo, for tests that serve one."""
     into_csv: bool = False
     dataset: Dataset = STOCKS_DAY
+    engine: dict = field(default_factory=dict)
+    """Where sessions are downloaded and split: the settings of [engine]."""
 
     def settings(self, save_others=True, in_flight=None, max_unpacked=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source | source
@@ -225,6 +227,7 @@ class Place:
             archive=Archive(save_others=save_others),
             limits=limits,
             fallback=Fallback(enabled=self.yahoo, into_csv=self.into_csv),
+            engine=EngineSettings(**self.engine),
         )
 
     def run(
@@ -252,18 +255,25 @@ class Place:
             if sink:
                 sink(event)
 
-        async def work():
-            return await runs.run(chosen, [request], note, anyio.Event())
+        async def work(executor_for):
+            return await runs.run(chosen, [request], note, anyio.Event(), executor_for=executor_for)
 
-        with wire.watching():
+        with wire.watching(), self._engine(chosen) as executor_for:
             try:
-                anyio.run(work).only()
+                anyio.run(work, executor_for).only()
             except IngestError as caught:
                 error = caught
         if fails is None and error is not None:
             raise error
         assert fails is None or type(error) is fails, f"{error!r} in place of {fails}"
         return Ran(seen, wire, error)
+
+    def _engine(self, chosen):
+        if chosen.engine.kind == "local":
+            return contextlib.nullcontext()
+        from ingest.engines.engine import engine_of
+
+        return engine_of(chosen)
 
     def preview(self, start, end, tracked=TRACKED, **settings):
         """The plan of such a run."""
@@ -283,6 +293,7 @@ class Place:
             "INGEST_CACHE__ROOT": str(self.root),
             "INGEST_TRACKED__LISTS": "[]",
             "INGEST_FALLBACK__ENABLED": str(self.yahoo).lower(),
+            **{f"INGEST_ENGINE__{name.upper()}": str(value) for name, value in self.engine.items()},
         }
         return {**kept, **named, **own, "INGEST_TRACKED__TICKERS": json.dumps(sorted(TRACKED)), **more}
 

@@ -19,8 +19,11 @@ from ingest.demo.servers.child import sigterm_as_exit, spawn
 from ingest.errors import SourceUnavailable
 
 _HOST = "127.0.0.1"
-_SCHEDULER = ("distributed.cli.dask_scheduler", "--host", _HOST, "--port", "0", "--no-dashboard", "--no-show")
-_WORKER = ("distributed.cli.dask_worker", "--host", _HOST, "--no-dashboard", "--nworkers", "1")
+_QUIET = ("--host", _HOST, "--no-dashboard", "--dashboard-address", f"{_HOST}:0")
+"""Without a dashboard there still is an HTTP server, by default at a port that another cluster may have."""
+
+_SCHEDULER = ("distributed.cli.dask_scheduler", "--port", "0", *_QUIET)
+_WORKER = ("distributed.cli.dask_worker", "--nworkers", "1", *_QUIET)
 _IDLE = "10 minutes"
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
