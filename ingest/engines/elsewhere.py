@@ -210,7 +210,7 @@ class _Going:
             raise self._lost(error) from error
         for session in self._board.died(execution.task, deaths):
             job = next(one for one in execution.task.jobs if one.session == session)
-            await results.send(Ended(Failed(job, _killed(self._cluster.name, self._terms)), _nothing))
+            await results.send(Ended(Failed(job, f"{self._cluster.name}: {_DEADLY}"), _nothing))
 
     async def _send(self, execution: _Execution, answer: Answer, results: Results) -> None:
         """Send results; those of a second answer only because their staged parts are to be removed."""
@@ -253,8 +253,7 @@ def _nothing() -> None:
     """Nothing is held here for a result."""
 
 
-def _killed(name: str, terms: Terms) -> str:
-    return f"{name}: workers that had it died more than {terms.tuning.most_deaths} times, at last with nothing else"
+_DEADLY = "every worker that had it died, the last one with no other session"
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -9,6 +9,7 @@ import platform
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import anyio
 
@@ -19,6 +20,8 @@ from ingest.settings import Limits, SourceSettings
 from ingest.settings.tuning import Tuning
 
 _SAME = ("ingest", "polars")
+_NO_SUCH_PART = PartKey(date(1970, 1, 1), "archive", sha256="0" * 64)
+"""What an object store is asked for, to see whether it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +113,11 @@ def _without_keys(terms: Terms) -> tuple[str, ...]:
 
 def _without_parts(terms: Terms) -> tuple[str, ...]:
     """Why this process cannot use the parts of the run, in words."""
-    if terms.probe is None:
-        return ()
-    place = terms.parts.place(terms.probe.tier)
+    place = terms.parts.place("archive")
     try:
-        read = terms.parts.read(terms.probe)
+        read = terms.parts.read(terms.probe or _NO_SUCH_PART)
     except (OSError, IngestError) as error:
-        return (f"it does not share {place} with the computer that runs ingest ({error})",)
-    return () if read == terms.run.encode() else (f"its {place} is not that of the computer that runs ingest",)
+        if isinstance(error, FileNotFoundError) and terms.probe is None:
+            return ()  # a store has answered
+        return (f"it has no access to {place}, which the run writes to ({error})",)
+    return () if read == terms.run.encode() else (f"its {place} is another folder than the run's",)

@@ -84,6 +84,7 @@ class Board:
         self._open: dict[int, _Open] = {}
         self._deaths: dict[int, int] = {}
         self._paces: dict[Kind, list[float]] = {}
+        self._stopped = False
 
     @property
     def under_way(self) -> int:
@@ -96,7 +97,8 @@ class Board:
         return not (self._queue or self._suspects or self._open)
 
     def stop(self) -> None:
-        """Begin no other task."""
+        """Begin no other task, and none again."""
+        self._stopped = True
         self._queue.clear()
         self._suspects.clear()
 
@@ -134,7 +136,7 @@ class Board:
         if task.number not in self._open:
             return ()
         self._deaths[task.number] = self._deaths.get(task.number, 0) + deaths
-        if not self._end_one(task):
+        if not self._end_one(task) or self._stopped:
             return ()
         if task.is_last_try:
             return tuple(job.session for job in task.jobs)
