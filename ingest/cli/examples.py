@@ -59,7 +59,7 @@ EXAMPLES = {
     ),
     "demo": (
         ("ingest demo", "two months of stocks"),
-        ("ingest demo -d options-day -d crypto-minute", "other datasets"),
+        ("ingest demo -d options-day --objects", "another dataset, its parts in an object store"),
     ),
     "track": (
         ("ingest track add MSFT", "follow a ticker"),
@@ -163,7 +163,12 @@ EXITS = {
         4: "no rows, or the source is down or refuses the keys",
         5: "the cache cannot be read or written",
     },
-    "demo": {0: "complete", 2: "wrong flag", 5: "the folder cannot be written", 6: "another demo is in progress"},
+    "demo": {
+        0: "complete",
+        2: "wrong flag, or something that it needs is not installed",
+        5: "the folder cannot be written",
+        6: "another demo is in progress",
+    },
     "track add": {0: "added, or there already"} | _LIST_CHANGED,
     "track remove": {0: "removed, or not in it"} | _LIST_CHANGED,
     "track import": {0: "added, or there already"} | _LIST_CHANGED,

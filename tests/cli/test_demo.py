@@ -1,6 +1,7 @@
 """`ingest demo`, started like a user would."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path) 
 def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "out.txt"
     with log.open("w") as out:
-        demo = subprocess.Popen(DEMO, cwd=tmp_path, stdout=out, stderr=out)
+        demo = subprocess.Popen([*DEMO, "--objects"], cwd=tmp_path, stdout=out, stderr=out)
         weeds: list[int] = []
         while not weeds and demo.poll() is None:
             weeds = weeds_of(demo.pid)
@@ -145,6 +146,36 @@ def test_it_shows_any_datasets_each_with_a_list_of_its_own(tmp_path: Path) -> No
         csvs = {path.name for path in dataset.folder(cache / "data_cache").glob("*_data*")}
         assert csvs == {dataset.csv_name(ticker) for ticker in listed}
         assert len(list(dataset.folder(cache / "massive_cache").glob("*.csv.gz"))) in sessions
+
+
+@needs_seaweed
+def test_its_parts_lie_in_a_bucket_from_which_a_ticker_is_read_and_nothing_stays_behind(tmp_path: Path) -> None:
+    keys = {"MASSIVE_S3_ACCESS_KEY": "mine", "AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine"}
+    done = subprocess.run(
+        [*DEMO, "--objects"], cwd=tmp_path, env=os.environ | keys | {"TMPDIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, again = done.stdout.split("again: nothing is downloaded")
+    assert "Complete." in first
+    assert "Nothing to download" in again
+    (count,) = re.findall(r"stored in the window: (\d+) sessions", first)
+    for tier in ("archive", "tracked"):
+        assert re.search(rf"{tier}/us_stocks_sip/day_aggs_v1 +{count} ", first)
+    assert re.search(rf"From {count} objects \d+ of [\d,]+ kB were read, by range", first)
+    assert not list(tmp_path.rglob("*.csv.gz"))
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    (hint,) = [line.split() for line in again.splitlines() if line.startswith("  ingest s")]
+    shown = subprocess.run([sys.executable, "-m", *hint], cwd=tmp_path, capture_output=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_without_an_object_store_to_start_it_says_so_before_anything_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_SEAWEED, *ONE_MONTH, "--objects"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--objects needs SeaweedFS" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_dataset_is_refused_before_anything_starts(tmp_path: Path) -> None:

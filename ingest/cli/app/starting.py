@@ -115,8 +115,11 @@ def demo(
     folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where the demo's own cache goes.")] = Path(
         "cache/demo"
     ),
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Store the parts in a bucket, show what lies where, and read it back.")
+    ] = False,
 ) -> None:
     """Try it without keys: run against a real S3 server on this machine with generated files."""
     from ingest.cli.commands.demo.command import demo_command
 
-    raise typer.Exit(Deed(demo_command(months, dataset or (), folder)))
+    raise typer.Exit(Deed(demo_command(months, dataset or (), folder, objects=objects)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from ingest.cli.commands.demo import folder, telling
+from ingest.cli.commands.demo import folder, store, telling
 from ingest.cli.commands.demo.exhibits import Exhibit, exhibit_of
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
@@ -36,32 +36,38 @@ class _Demo:
         return folder.settings_of(self.source, self.folder, exhibit)
 
 
-def demo_command(months: int | None, datasets: Iterable[str], place: Path) -> int:
-    """Serve, run, show, and run again; returns the exit code. Raises IngestError."""
+def demo_command(months: int | None, datasets: Iterable[str], place: Path, *, objects: bool = False) -> int:
+    """Serve, run, show, and run again; returns the exit code. With `objects` parts are objects. Raises IngestError."""
+    if objects:
+        store.refuse_without_store()
     console, place = Answers(), folder.absolute(place)
     chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
     exhibits = [exhibit_of(dataset, months, place) for dataset in chosen]
     folder.refresh(place, exhibits)
-    with _served(console, exhibits) as source, _keys_of(source):
-        code = _twice(_Demo(console, place, exhibits, source))
-    for one in exhibits:
-        folder.note_that_nothing_happened(place, one)
+    with _served(console, exhibits, objects) as source, _keys_of(source):
+        folder.configure(place, exhibits, source)
+        demo = _Demo(console, place, exhibits, source)
+        code = _twice(demo)
+        for one in exhibits:
+            folder.note_that_nothing_happened(place, one)
     if code == 0:
-        console.print(telling.what_next(place, exhibits))
+        console.print(telling.what_next(place, exhibits, bucket_ended=objects))
     return code
 
 
 @contextmanager
-def _served(console: Answers, exhibits: Sequence[Exhibit]) -> Iterator[server.DemoSource]:
+def _served(console: Answers, exhibits: Sequence[Exhibit], with_store: bool) -> Iterator[server.DemoSource]:
     """Generate and serve the files until the block is left, and say so."""
     began = time.monotonic()
     console.print(f"Starting an S3 server on this machine and generating {telling.generated(exhibits)} …")
-    with sigterm_as_exit(), server.serve([one.shelf for one in exhibits]) as source:
+    with sigterm_as_exit(), server.serve([one.shelf for one in exhibits], with_store) as source:
         took = time.monotonic() - began
         console.print(
             f"{source.kind} at {source.endpoint_url} serves {source.objects} files (ready in {took:.1f} s); "
             f"{telling.forbidden(exhibits)}, as a subscription with delayed data would.\n"
         )
+        if source.store:
+            console.print(f"The parts go to another bucket of it, with keys of its own: {source.store}\n")
         yield source
 
 
@@ -89,7 +95,15 @@ def _twice(demo: _Demo) -> int:
             if not again:
                 telling.show_rows(demo.console, demo.settings(one), one)
             demo.console.print()
+        if not again and demo.source.store and (code := _shown_in_bucket(demo)):
+            return code
     return 0
+
+
+def _shown_in_bucket(demo: _Demo) -> int:
+    config = demo.folder / "config.toml"
+    store.show_places(demo.console, config)
+    return store.read_back(demo.console, config, demo.exhibits[0])
 
 
 def _run(demo: _Demo, exhibit: Exhibit) -> int:

@@ -1,6 +1,8 @@
 """What the demo shows of each dataset: the files to generate and to serve, and the flags of the run over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from ingest.demo.files.files import files_of
@@ -35,13 +37,16 @@ class Scale:
     sessions: int | None = None
     tickers: int | None = None
     bars: str = ""
+    interval: str = "1d"
     periods: tuple[str, ...] = ("1mo", "3mo", "6mo")
     months: int = 24
 
 
 _SCALES = {
     DAY_BARS: Scale(),
-    MINUTE_BARS: Scale(MINUTE_SESSIONS, tickers=400, bars="-i 1h ", periods=("5d", "1mo", "3mo", "6mo"), months=1),
+    MINUTE_BARS: Scale(
+        MINUTE_SESSIONS, tickers=400, bars="-i 1h ", interval="1h", periods=("5d", "1mo", "3mo", "6mo"), months=1
+    ),
 }
 
 
@@ -69,6 +74,13 @@ class Exhibit:
         return self.shelf.files.always(self.shelf.sessions[-1])[:_TRACKED]
 
     @property
+    def archived(self) -> str:
+        """A ticker that the demo does not track, from the middle of the newest file that is not forbidden."""
+        names = self.shelf.files.maker.bars(self.readable[-1])["ticker"].unique().sort().to_list()
+        others = [name for name in names if name not in self.tickers]
+        return str(others[len(others) // 2])
+
+    @property
     def list_name(self) -> str:
         """Name of the file that lists these tickers."""
         return "stocks.txt" if self.dataset.primary else f"{self.dataset.short}.txt"
@@ -79,10 +91,14 @@ class Exhibit:
         return "" if self.dataset.primary else f" --dataset {self.dataset.short}"
 
     @property
+    def readable(self) -> Sequence[date]:
+        """The sessions that are not forbidden."""
+        return self.shelf.sessions[: len(self.shelf.sessions) - self.shelf.forbidden]
+
+    @property
     def period(self) -> str:
         """The shortest period that includes a session that was not forbidden."""
-        today = calendars.today()
-        last = self.shelf.sessions[-1 - self.shelf.forbidden]
+        today, last = calendars.today(), self.readable[-1]
         reaching = (one for one in self.scale.periods if first_day(one, today, today, self.dataset) <= last)
         return next(reaching, "max")
 

@@ -18,6 +18,15 @@ from ingest.market.catalogue import days_of
 from ingest.market.corporate_actions import Actions
 from ingest.settings import Settings
 
+_BUCKET = """\
+archive = {url}
+
+[store]
+endpoint = {endpoint}
+region = "us-east-1"
+profile = {profile}
+"""
+
 _MARK = ".ingest-demo"
 
 _SOURCE = "ingest demo"
@@ -27,7 +36,7 @@ _CONFIG = """\
 # Written by `ingest demo`: its own cache, so that `ingest status --config {folder}/config.toml` shows it.
 [cache]
 root = "."
-
+{store}
 [run]
 datasets = {datasets}
 
@@ -58,8 +67,17 @@ def refresh(folder: Path, exhibits: Sequence[Exhibit]) -> None:
     for one in exhibits:
         tickers = "\n".join(one.tickers)
         _write(folder / one.list_name, f"# the tickers of {one.dataset.short} that the demo tracks\n{tickers}\n")
+    configure(folder, exhibits)
+
+
+def configure(folder: Path, exhibits: Sequence[Exhibit], source: server.DemoSource | None = None) -> None:
+    """Write the demo's config.toml; with a source that has a store for parts, they go there."""
     shorts = json.dumps([one.dataset.short for one in exhibits])
-    _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts))
+    store = ""
+    if source and source.store:
+        url, endpoint, profile = map(json.dumps, (source.store, source.endpoint_url, server.STORE_PROFILE))
+        store = _BUCKET.format(url=url, endpoint=endpoint, profile=profile)
+    _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts, store=store))
 
 
 def _write(path: Path, text: str) -> None:
