@@ -20,7 +20,7 @@ from pipeline_kit import ROOT, Place, key, market_day, market_objects, sampled, 
 
 from ingest.cli.app import app
 from ingest.demo.files.market import pack
-from ingest.demo.servers import loopback
+from ingest.demo.servers import answering, loopback
 from ingest.demo.servers.faults import ResetBefore, ResetMidway, Status, always
 from ingest.errors import IngestError, IngestWarning
 from ingest.market.catalogue import STOCKS_DAY
@@ -175,7 +175,7 @@ def test_an_answer_that_echoes_the_header(tmp_path, monkeypatch, echo, listing):
         if not listing and not incoming.path.endswith(".gz"):
             return None
         status, body = ECHOES[echo](echoed(server, incoming))
-        return loopback._Answer(status, body, {"Content-Type": "application/xml"})
+        return answering.Answer(status, body, {"Content-Type": "application/xml"})
 
     with place_of(tmp_path, monkeypatch) as (place, seen), patch.object(loopback.Server, "_refusal", refusal):
         codes = everything(place, seen, ASKING, most=2)

@@ -143,8 +143,8 @@ def test_a_body_that_goes_on_and_on_is_not_read_to_its_end(place, chunked):
             return await _endless(incoming, answer, sent, None if chunked else 1 << 40)
         return await ordinary(incoming, answer, *more)
 
-    ordinary = loopback._send
-    with patch.object(loopback, "_send", endless):
+    ordinary = loopback.send
+    with patch.object(loopback, "send", endless):
         ran = place.run(DAY, DAY)
     assert (ran.finished.failed, ran.finished.exit_code) == (1, 3)
     assert "bytes arrived" in place.query("SELECT reason FROM sessions")[0][0]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pipeline_kit import HEADER, Place, key, sampled, trading_days, window, write_keys
 
 from ingest.demo.files.market import pack
-from ingest.demo.servers import loopback
+from ingest.demo.servers import answering, loopback
+from ingest.demo.servers.faults import Status
 from ingest.errors import IngestError, IngestWarning, NotFound, UsageError
 from ingest.files import durable
 from ingest.market.catalogue import STOCKS_DAY
@@ -204,12 +205,12 @@ def test_what_the_source_says_cannot_steer_a_terminal_or_fake_a_line(loopback_ke
     objects = {key(DAYS[0]): pack(bad), key(DAYS[1]): pack(odd), key(DAYS[2]): b""}
 
     def lies(request):
-        return loopback.Status(500, "Odd\n\u202e") if request.key == key(DAYS[2]) else None
+        return Status(500, "Odd\n\u202e") if request.key == key(DAYS[2]) else None
 
-    error = loopback._error
+    error = answering.error
     with loopback.serve(objects, faults=lies) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loopback, "escape", lambda text: "".join(f"&#{ord(c)};" if ord(c) > 127 else c for c in text))
-        patch.setattr(loopback, "_error", lambda status, code, headers=None: _saying(error(status, code, headers)))
+        patch.setattr(answering, "escape", lambda text: "".join(f"&#{ord(c)};" if ord(c) > 127 else c for c in text))
+        patch.setattr(answering, "error", lambda status, code, headers=None: _saying(error(status, code, headers)))
         place = Place(tmp_path / "cache", server.endpoint_url, source={"attempts": 1})
         told = command(place, "run", "--start", DAYS[0], "--end", DAYS[-1], "--no-fallback", *output)
         assert told.code == 3

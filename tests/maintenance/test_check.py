@@ -15,7 +15,7 @@ from ingest import events
 from ingest.cache import lock
 from ingest.cache.manifest import Manifest
 from ingest.cli.rendering.words import summary
-from ingest.demo.servers import faults, loopback
+from ingest.demo.servers import answering, faults, loopback
 from ingest.demo.servers.faults import FlipByte, ResetBefore, Status
 from ingest.errors import Disrupted, IngestError, SourceRefused
 from ingest.maintenance.check import check
@@ -238,7 +238,7 @@ def test_an_authority_that_is_not_there_is_named(tmp_path, monkeypatch):
     ids=["page", "page that is no XML", "nothing", "JSON", "noise"],
 )
 def test_an_answer_that_is_no_listing_is_not_an_empty_one(tmp_path, monkeypatch, body):
-    monkeypatch.setattr(loopback.Server, "_listing", lambda self, query: loopback._Answer(200, body, {}))
+    monkeypatch.setattr(loopback.Server, "_listing", lambda self, query: answering.Answer(200, body, {}))
     with serving() as server:
         place = Place(tmp_path / "cache", server.endpoint_url)
         results = found(place)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline_kit import Place, key, market_objects, trading_days, window
 
-from ingest.demo.servers import faults, loopback
+from ingest.demo.servers import answering, faults, loopback
 from ingest.demo.servers.faults import Foreign, Headers
 from ingest.errors import Disrupted, SourceError
 from ingest.sources.base import RemoteObject
@@ -47,7 +47,7 @@ def pages(change):
     def changed(server, query):
         page = change(ordinary(server, query).body.decode())
         body = page if isinstance(page, bytes) else page.encode()
-        return loopback._Answer(200, body, {"Content-Type": "application/xml"})
+        return answering.Answer(200, body, {"Content-Type": "application/xml"})
 
     with patch.object(loopback.Server, "_listing", changed):
         yield

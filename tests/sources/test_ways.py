@@ -15,7 +15,7 @@ from pipeline_kit import Place, market_objects, trading_days, window
 from proxy_kit import HOST, VARIABLES, bundle_of, proxying, server_tls
 from tuning_kit import tune
 
-from ingest.demo.servers import faults, loopback
+from ingest.demo.servers import answering, faults, loopback
 from ingest.demo.servers.faults import Status
 from ingest.errors import Disrupted, SourceRefused, UsageError
 from ingest.sources.massive.client import connect
@@ -323,7 +323,7 @@ def test_an_object_that_is_elsewhere_is_not_fetched_there(tmp_path):
     ids=["permanent", "another region", "without a body"],
 )
 def test_the_region_that_s3_names_is_told_and_not_gone_to(tmp_path, monkeypatch, status, body, headers, words):
-    answer = loopback._Answer(status, body, headers)
+    answer = answering.Answer(status, body, headers)
     monkeypatch.setattr(loopback.Server, "_answer", lambda self, request: answer)
     with loopback.serve({}) as server:
         ran = Place(tmp_path / "cache", server.endpoint_url).run(*window(DAYS), fails=SourceRefused)

@@ -48,6 +48,19 @@ def check(access: Access) -> None:
             raise UsageError(f"[store] {name} is not for {scheme}://, whose library reads the environment")
 
 
+@dataclass(slots=True)
+class Learnt:
+    """What this process has found out about a store: whether its ETags of 32 digits are no md5, as with keys of KMS."""
+
+    has_odd_etags: bool = False
+
+
+@lru_cache(maxsize=64)
+def learnt(access: Access) -> Learnt:
+    """One for each place."""
+    return Learnt()
+
+
 @lru_cache(maxsize=64)
 def client(access: Access, purpose: str = "read") -> "S3Store | GCSStore | AzureStore":
     """The client for a `purpose`: "read", "write" or "multipart"; safe in threads, not after a fork.

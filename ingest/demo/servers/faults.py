@@ -26,11 +26,15 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An S3 error instead of the answer, such as 503 SlowDown, 429 TooManyRequests, 500 InternalError."""
+    """An S3 error instead of the answer, such as 503 SlowDown, 429 TooManyRequests, 500 InternalError.
+
+    What was asked for has been done all the same if it `took_effect`.
+    """
 
     code: int
     s3_code: str
     headers: tuple[tuple[str, str], ...] = ()
+    took_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,12 @@ class Capped:
 
 @dataclass(frozen=True, slots=True)
 class ResetBefore:
-    """The connection is reset (RST) before any answer."""
+    """The connection is reset (RST) before any answer, and nothing has been done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetAfter:
+    """The connection is reset (RST) before any answer, although what was asked for has been done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,7 @@ Fault = (
     | Shifted
     | Capped
     | ResetBefore
+    | ResetAfter
     | ResetMidway
     | Silence
     | Trickle
