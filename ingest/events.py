@@ -222,7 +222,8 @@ class YahooAsked:
 class Stopping:
     """The user asked to stop: the run finishes the `in_flight` requests and commits their sessions.
 
-    A request that gets no byte for `give_up_s` seconds is given up: its session is left for the next run.
+    A request that gets no byte for `give_up_s` seconds is given up: its session is left for the next run. With 0 none
+    is: workers elsewhere do what they have begun.
     """
 
     in_flight: int

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from ingest import events
@@ -96,8 +96,8 @@ class ExecutorCluster(Cluster):
         return next((one for one in said if isinstance(one, int) and one > 0), os.cpu_count() or 1)
 
     def workers(self) -> int:
-        """See `Cluster`: at most as many as places."""
-        return self.places()
+        """See `Cluster`: threads share a process, and its connection; others have one each, as far as is known."""
+        return 1 if isinstance(self._executor, ThreadPoolExecutor) else self.places()
 
     def ended(self) -> str | None:
         """See `Cluster`: its calls say so themselves."""

@@ -110,10 +110,10 @@ class _Going:
     async def run(self, results: Results, stop: anyio.Event) -> None:
         """Send the results of all tasks, or of those under way when `stop` is set."""
         while not self._board.is_done:
+            self._look()
             if stop.is_set():
                 self._stop()
             else:
-                self._look()
                 self._feed()
             await self._bell.wait(self._terms.tuning.engine_tick_s)
             for one in self._ended():
@@ -137,7 +137,7 @@ class _Going:
             if self._cluster.recall(one.call):
                 self._forget(one)
                 self._board.recalled(one.task)
-        self._sink(events.Stopping(self._board.under_way, self._terms.tuning.silent_when_stopping_s))
+        self._sink(events.Stopping(self._board.under_way))
 
     def _look(self) -> None:
         """Note how many workers there are. Raises EngineLost if there has been none for too long."""

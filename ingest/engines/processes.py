@@ -20,10 +20,16 @@ from anyio.from_thread import start_blocking_portal
 from ingest import events
 from ingest.engines.cluster import Cluster
 from ingest.engines.fitness import Terms
+from ingest.errors import EngineLost
 from ingest.settings import Settings
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
+
+_DEATHS = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError, TimeoutError)
+"""What ends a call whose process is gone, or took too long to begin."""
+
+_GUARD = 'Each imports the script that runs: let it do its work only below `if __name__ == "__main__":`'
 
 _LEAST_IN_FLIGHT = 16 << 20
 """Bytes of the least share of a process: one large file."""
@@ -45,7 +51,7 @@ class Processes(Cluster):
     @property
     def name(self) -> str:
         """See `Cluster`."""
-        return f"{self._count} processes" if self._count > 1 else "1 process"
+        return "processes of this computer"
 
     def look_over(self, terms: Terms, sink: events.Sink) -> None:
         """See `Cluster`: they are like this one."""
@@ -62,7 +68,12 @@ class Processes(Cluster):
     async def _call(self, begun: Event, work: Callable[[_Task], _Result], task: _Task) -> _Result:
         async with self._free:
             begun.set()
-            return await to_process.run_sync(work, task, cancellable=True, limiter=anyio.CapacityLimiter(1))
+            try:
+                return await to_process.run_sync(work, task, cancellable=True, limiter=anyio.CapacityLimiter(1))
+            except BrokenWorkerProcess as error:
+                if isinstance(error.__cause__, _DEATHS):
+                    raise
+                raise EngineLost(f"{self.name}: one cannot be started: {error.__cause__ or error}. {_GUARD}") from error
 
     def recall(self, call: Future[_Result]) -> bool:
         """See `Cluster`."""

@@ -16,6 +16,7 @@ from ingest.settings.model import FILE_NAME, FILE_VARIABLE, SECTIONS, Layer, Set
 from ingest.settings.personal import folder_of_root, personal_file
 from ingest.settings.problems import check_names, check_variables, refusal, wrong_value
 from ingest.settings.sections.cache import place
+from ingest.settings.sections.engine import is_file
 
 _MAX_BYTES = 1 << 20
 
@@ -149,7 +150,11 @@ def _anchored(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
     )
     run = settings.run.model_copy(update=_files(settings, "run", ("log_file", "metrics_file"), layers))
     report = settings.report.model_copy(update=_files(settings, "report", ("path",), layers))
-    anchored = settings.model_copy(update={"cache": cache, "tracked": tracked, "run": run, "report": report})
+    addressed = _files(settings, "engine", ("address",), layers) if is_file(settings.engine.address) else {}
+    engine = settings.engine.model_copy(update=addressed)
+    anchored = settings.model_copy(
+        update={"cache": cache, "tracked": tracked, "engine": engine, "run": run, "report": report}
+    )
     anchored._layers = layers
     return anchored
 

@@ -200,3 +200,18 @@ def test_a_local_run_imports_nothing_of_engines(tmp_path):
             ]
             assert "concurrent.futures.process" not in loaded
         assert place.state(DAYS[0]) == ("committed", "listed")
+
+
+def test_a_script_that_begins_a_run_without_a_guard_is_told_so(tmp_path):
+    """Each process imports the script, as those of `multiprocessing` do: it would begin a run of its own."""
+    with loopback.serve(market_objects(DAYS[:1])) as server:
+        place = Place(tmp_path / "here", server.endpoint_url)
+        script = tmp_path / "unguarded.py"
+        day = f"{DAYS[0]}"
+        script.write_text(
+            f"import ingest\ningest.run(start={day!r}, end={day!r}, engine='processes', progress=False)\n"
+        )
+        done = place.ended([sys.executable, str(script)])
+    assert done.returncode == 1
+    assert "processes of this computer: one cannot be started: " in done.stderr
+    assert 'below `if __name__ == "__main__":`' in done.stderr

@@ -399,3 +399,26 @@ def test_a_commit_that_fails_ends_the_workers_tasks(place, pool, monkeypatch):
     monkeypatch.setattr("ingest.pipeline.committer._record", broken)
     ran = run(place, Scripted(pool), fails=CacheError)
     assert ran.error.message == "the disk is full"
+
+
+def test_no_key_travels_in_a_task_or_comes_back(place, pool):
+    cluster = Scripted(pool)
+    run(place, cluster)
+    for order in cluster.orders:
+        assert b"secret-of-the-loopback" not in pickle.dumps(order)
+        assert b"credentials" not in pickle.dumps(order)
+
+
+def test_what_comes_back_is_small_and_without_what_the_coordinator_knows(place, pool):
+    """A list of many tickers goes to a worker once a task, and does not come back with each session."""
+    tracked = frozenset(f"O:SPY{number:09}" for number in range(5_000))
+    answers = []
+
+    def script(order, before):
+        answers.append((len(pickle.dumps(order)), len(pickle.dumps(answer := hand.work(order)))))
+        call = Future()
+        call.set_result(answer)
+        return call
+
+    run(place, Scripted(pool, script), tracked=tracked)
+    assert all(sent < 2 * len(pickle.dumps(tracked)) and came < 20_000 for sent, came in answers)

@@ -78,6 +78,9 @@ class Scripted(ExecutorCluster):
     def places(self):
         return self.count
 
+    def workers(self):
+        return self.count
+
     def ended(self):
         return self.why
 

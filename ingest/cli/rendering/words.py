@@ -141,7 +141,8 @@ def _pending(one: events.PendingDownload, dataset: str) -> str:
 def stopping(event: events.Stopping | events.Draining, dataset: str) -> str:
     """What a stopping run does, or still waits for: the first downloads by name, and how long each has been silent."""
     if isinstance(event, events.Stopping):
-        return f"stopping after what is in flight; a download that is silent for {event.give_up_s:.0f} s is given up"
+        silent = f"; a download that is silent for {event.give_up_s:.0f} s is given up" if event.give_up_s else ""
+        return f"stopping after what is in flight{silent}"
     shown = [_pending(one, dataset) for one in event.downloads[:_SHOWN]]
     more = f" and {len(event.downloads) - _SHOWN} more" if len(event.downloads) > _SHOWN else ""
     return f"waiting for {counted(len(event.downloads), 'download')}: {', '.join(shown)}{more}"

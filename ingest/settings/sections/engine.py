@@ -1,8 +1,8 @@
 """Where sessions are downloaded and split: the section [engine]."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -16,17 +16,28 @@ _FILE = ".json"
 _ADDRESS = '"tcp://HOST:PORT" or "tls://HOST:PORT" of a Dask scheduler, or the name of its file, *.json; or ""'
 _FLAG = "must be local, processes, dask://HOST:PORT, tls://HOST:PORT or the file of a scheduler, *.json"
 _SCHEMES = {"tcp", "tls"}
+_DASK = "dask://"
 
 
 def _address(text: str) -> str:
-    if not text or is_file(text):
+    if not text:
         return text
+    if is_file(text):
+        return _own(text)
+    text = f"tcp://{text.removeprefix(_DASK)}" if text.startswith(_DASK) else text
     parts = split_url(text)
     if parts.scheme not in _SCHEMES or not parts.hostname or not parts.port:
         raise ValueError("it needs tcp or tls, a host and a port")
     if parts.username is not None or parts.password is not None or parts.path or parts.query or parts.fragment:
         raise ValueError("nothing but a host and a port belongs in it")
     return text
+
+
+def _own(name: str) -> str:
+    try:
+        return str(Path(name).expanduser())
+    except RuntimeError as error:
+        raise ValueError("the home folder is not known") from error
 
 
 def is_file(address: str) -> bool:
@@ -58,11 +69,7 @@ def parse_engine(text: str | None) -> Mapping[str, Any]:
         return {}
     if text in ("local", "processes"):
         return {"kind": text}
-    scheme = urlsplit(text).scheme if "://" in text else ""
-    if scheme not in {"dask", *_SCHEMES} and not is_file(text):
-        raise WrongArgument("engine", f"{text!r}: {_FLAG}")
     try:
-        address = _address(text.replace("dask://", "tcp://", 1))
+        return {"kind": "dask", "address": _address(text or "none")}
     except ValueError as error:
         raise WrongArgument("engine", f"{text!r}: {_FLAG}") from error
-    return {"kind": "dask", "address": address}
