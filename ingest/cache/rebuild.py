@@ -5,16 +5,21 @@ byte for byte; the source's listing then shows, by the ETag, whether the source 
 the parts is lost with a manifest: corrections, Yahoo's answers, which files were refused, earlier runs.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from ingest.cache import part_record
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import commit_restored
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
+from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.parts.store import PartStore, matches
+from ingest.market.datasets import TIERS
+
+_Check = Callable[[SessionRecord], bool]
 
 
 def rebuild(cache: Cache) -> str | None:
@@ -27,15 +32,17 @@ def rebuild(cache: Cache) -> str | None:
     return f"the manifest was empty: {len(taken):,} sessions were restored from their parts{more}"
 
 
-def take_up(cache: Cache, days: Collection[date]) -> tuple[date, ...]:
+def take_up(cache: Cache, days: Collection[date], by_name: bool = False) -> tuple[date, ...]:
     """Commit, in one transaction, those of these sessions whose parts match their record; returns them.
 
-    One record is in memory at a time. Raises CacheError.
+    `by_name` is for stores that name parts by their content: parts with the right names are believed without reading
+    them whole. Only as many records are in memory as are read at a time. Raises CacheError.
     """
     taken = list[date]()
+    is_right = _named(cache.parts) if by_name else partial(is_whole, cache.parts)
 
     def records() -> Iterator[SessionRecord]:
-        for one in _trusted(cache, sorted(days)):
+        for one in _trusted(cache, sorted(days), is_right):
             taken.append(one.record.session)
             yield replace(one.record, tracked_set=cache.manifest.tracked_sets.number(one.tickers))
 
@@ -48,20 +55,28 @@ def part_days(parts: PartStore) -> frozenset[date]:
     return frozenset(parts.versions("tracked"))
 
 
-def _trusted(layout: Layout, days: Collection[date]) -> Iterator[part_record.Stamped]:
+def _trusted(layout: Layout, days: Collection[date], is_right: _Check) -> Iterator[part_record.Stamped]:
     versions = layout.parts.versions("tracked")
-    for day in days:
-        whole = (found for part in versions.get(day, ()) if (found := _trusted_part(layout, part)))
-        if newest := next(whole, None):
-            yield newest
+
+    def newest(day: date) -> part_record.Stamped | None:
+        whole = (found for part in versions.get(day, ()) if (found := _trusted_part(layout, part, is_right)))
+        return next(whole, None)
+
+    yield from filter(None, read_ahead(newest, days, layout.parts.ahead))
 
 
-def _trusted_part(layout: Layout, part: PartKey) -> part_record.Stamped | None:
+def _trusted_part(layout: Layout, part: PartKey, is_right: _Check) -> part_record.Stamped | None:
     """What a tracked part says of its session, if it is about that session, and both parts are what it says."""
     found = _said(layout.parts, part)
     if found is None or (found.dataset, found.record.session) != (layout.dataset.name, part.session):
         return None
-    return found if is_whole(layout.parts, found.record) else None
+    return found if is_right(found.record) else None
+
+
+def _named(parts: PartStore) -> _Check:
+    """Whether both parts of a record are there, by a listing of their names, which are made from their hashes."""
+    names = {tier: parts.names(tier) for tier in TIERS}
+    return lambda record: all(parts.name(record.part(tier)) in names[tier] for tier in record.part_sha256)
 
 
 def is_whole(parts: PartStore, record: SessionRecord) -> bool:

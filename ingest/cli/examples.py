@@ -53,6 +53,10 @@ EXAMPLES = {
         ("ingest adopt ../old-tool -n", "show what would be adopted"),
         ("ingest adopt /data/flatfiles -d stocks-day -d options-minute", "adopt two datasets of a mirror"),
     ),
+    "restore": (
+        ("ingest restore", "say whose the object store is, and ask"),
+        ("ingest restore --yes --json", "without asking, for a program"),
+    ),
     "prune": (
         ("ingest prune", "what could be removed, and its size"),
         ("ingest prune --before 2023-01-01 -n", "what would go with the sessions of earlier years"),
@@ -181,7 +185,7 @@ EXITS = {
         3: "some sessions failed or are in quarantine",
         4: "the source is down or refuses the keys",
         5: "the cache cannot be written",
-        6: "another run is in progress",
+        6: "another run is in progress, or another machine writes to the object store",
         130: "interrupted",
     },
     "init": {
@@ -189,6 +193,12 @@ EXITS = {
         2: "wrong flag, something is there already, or nobody to ask",
         4: "written; the check says what is left to do",
         5: "the files cannot be written",
+    },
+    "restore": {
+        0: "restored",
+        2: "no object store is set, there are sessions here, or not confirmed",
+        5: "nothing is stored there, or the store does not answer",
+        6: "another run is in progress, or another machine was faster",
     },
     "prune": {0: "done, or nothing to remove", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
     "check": {0: "all passed", 4: "something failed"},

@@ -127,6 +127,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "quarantine retry": ((), OWN),
     "quarantine show": ((FIRST,), 2),
     "report": ((), OWN),
+    "restore": (("--yes",), 2),
     "run": (SPAN, OWN),
     "schedule install": (("--dry-run",), 141),
     "schedule remove": (("--dry-run",), 141),

@@ -56,6 +56,7 @@ COMMANDS = {
     "quarantine retry": [["quarantine", "retry"]],
     "quarantine dismiss": [["quarantine", "dismiss", str(DAYS[2])]],
     "report": [["report"], ["report", "--json"]],
+    "restore": [["restore"], ["restore", "--yes", "--json"]],
     "prune": [["prune"], ["prune", "--json"]],
     "schedule show": [["schedule", "show"], ["schedule", "show", "--kind", "cron", "--json"]],
     "schedule install": [["schedule", "install", "--dry-run"]],

@@ -30,7 +30,7 @@ class Machine(Place):
             "INGEST_STORE__ENDPOINT": self.store.endpoint,
             "INGEST_STORE__REGION": self.store.region,
         }
-        return super().environment(**store, **more)
+        return super().environment(**store | more)
 
     def copied(self, name):
         """A machine with a copy of the whole cache."""
@@ -55,3 +55,7 @@ class Machine(Place):
 
     def stored(self):
         return [day for (day,) in self.query("SELECT session FROM sessions WHERE held = 'committed' ORDER BY session")]
+
+    def is_held(self):
+        """Whether the manifest has sessions."""
+        return (self.root / "manifest.sqlite").exists() and self.stored() != []

@@ -77,6 +77,11 @@ class Csvs:
                 [(self.database.dataset, *csv) for csv in csvs],
             )
 
+    def forget_all(self) -> None:
+        """Like `forget`, for all CSVs: none of their files exists."""
+        self.forget([(ticker, "") for ticker in self.states()])
+        self.forget(self.months())
+
     def drop(self, tickers: Iterable[str]) -> None:
         """Forget these tickers and all their CSVs, whose files are gone."""
         with self.database.transaction() as db:

@@ -12,14 +12,14 @@ from ingest.cache.manifest.integrity.tables import columns
 from ingest.market.permission import Permission
 
 _RUN = ("run", "window_start", "window_end", "started_at", "finished_at", "exit_code")
-_DEEDS = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted"))
+_DEEDS = ", ".join(f"json_extract(summary, '$.{deed}')" for deed in ("repaired", "adopted", "accepted", "restored"))
 _ARE_RUNS = f"coalesce({_DEEDS}) IS NULL"
 _PERMISSION = columns("permission_windows", "first", "last", "below", "above")
 
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """Runs of one dataset; a repair, an adoption or an acceptance is recorded as a run, too."""
+    """Runs of one dataset; a repair, an adoption, an acceptance or a restoration is recorded as a run, too."""
 
     database: Database
 
@@ -43,7 +43,7 @@ class RunLog:
     def newest(self, count: int) -> list[dict[str, Any]]:
         """The newest runs first: window, times, exit code (None: killed or still running).
 
-        Repairs, adoptions and acceptances have no window, and are left out.
+        Repairs, adoptions, acceptances and restorations have no window, and are left out.
         """
         return self._newest(_RUN, count)
 

@@ -104,6 +104,21 @@ def verify(
 
 
 @app.command()
+def restore(
+    yes: Annotated[bool, typer.Option("--yes", help="Take the object store over without asking.")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Restore the cache of a machine that is gone from its object store, and write there in its place.
+
+    Nothing is downloaded from the vendor.
+    """
+    from ingest.cli.commands.state.restore import restore_command
+
+    raise typer.Exit(Deed(restore_command(config, yes, json)))
+
+
+@app.command()
 def prune(
     dataset: Datasets = None,
     before: Annotated[

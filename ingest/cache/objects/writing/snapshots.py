@@ -23,7 +23,7 @@ from ingest.hints import call
 SeenPointer = tuple[Pointer, str] | None
 """The pointer of a bucket with its ETag; None if there is none."""
 
-FOLDER, _END = "manifest", ".sqlite.z"
+_FOLDER, _END = "manifest", ".sqlite.z"
 _KEPT = 14
 _TRIES = 3
 
@@ -53,6 +53,12 @@ def content(database: Database) -> str:
             seen.update(repr(row).encode())
             rows += 1
     return seen.hexdigest() if rows else ""
+
+
+def snapshot_names(bucket: Bucket) -> list[str]:
+    """Names of all snapshots, the newest first. Raises CacheError."""
+    names = (one.name for one in bucket.listing(_FOLDER))
+    return sorted((name for name in names if name.endswith(_END)), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class Snapshots:
     def store(self, run: int) -> None:
         """Store the manifest as it is now, after this run. Raises OtherWriter if another machine has, CacheError."""
         held = content(self._database)
-        name = f"{FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{run}{_END}"
+        name = f"{_FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{run}{_END}"
         with packed(self._database) as file:
             self.bucket.put_new(name, file.path, file.sha256)
         try:
@@ -139,13 +145,8 @@ class Snapshots:
             return pointer.manifest == self.identity.known()
         return pointer.token in {known.token, *_tokens(known.writing)}
 
-    def names(self) -> list[str]:
-        """All snapshots, the newest first. Raises CacheError."""
-        found = (one.name for one in self.bucket.listing(FOLDER))
-        return sorted((name for name in found if name.endswith(_END)), reverse=True)
-
     def _remove_old(self, newest: str) -> None:
-        if old := [name for name in self.names()[_KEPT:] if name != newest]:
+        if old := [name for name in snapshot_names(self.bucket)[_KEPT:] if name != newest]:
             self.bucket.remove(old)
 
     def _refusal(self, pointer: Pointer | None) -> OtherWriter:
