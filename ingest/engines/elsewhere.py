@@ -23,7 +23,7 @@ from ingest import events
 from ingest.cache.parts.store import Opened, explaining
 from ingest.engines import hand
 from ingest.engines.cluster import Cluster
-from ingest.engines.fitness import Terms, versions
+from ingest.engines.fitness import Terms, probes, versions
 from ingest.engines.messages import Answer, Deposit, Order
 from ingest.engines.tasks import Board, Task
 from ingest.errors import EngineLost, IngestError, WorkerUnfit
@@ -59,8 +59,8 @@ class Elsewhere(Executor):
         terms = await run_sync(self._terms, tasks[0])
         try:
             cluster = await run_sync(self._connect, terms, self._sink)
-            going = _Going(cluster, terms, Board(tasks, terms.tuning), self._sink, self._under_way)
-            going.no_workers_after_s = self._settings.engine.no_workers_after_s
+            board, patience_s = Board(tasks, terms.tuning), self._settings.engine.no_workers_after_s
+            going = _Going(cluster, terms, board, self._sink, self._under_way, patience_s=patience_s)
             try:
                 await going.run(results, self._stop)
             finally:
@@ -71,17 +71,24 @@ class Elsewhere(Executor):
                 await run_sync(_tidy, terms)
 
     def _terms(self, first: Job) -> Terms:
-        """What all tasks have in common. Where parts are files, one is staged that each worker must see."""
+        """What all tasks have in common."""
         settings, run, parts = self._settings, uuid.uuid4().hex, first.parts
-        probe = None if parts.by_content else parts.stage(first.session, "archive", run.encode())
-        return Terms(run, settings.source, settings.limits, settings.tuning, versions(), parts, probe)
+        return Terms(
+            run,
+            settings.source,
+            settings.limits,
+            settings.tuning,
+            versions(),
+            parts,
+            probes(parts, first.session, run),
+        )
 
 
 def _tidy(terms: Terms) -> None:
     """Remove what a run needs only while it goes on."""
     hand.put_down()
-    if terms.probe:
-        terms.parts.discard(terms.probe)
+    for key in terms.probes:
+        terms.parts.discard(key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +102,16 @@ class _Execution:
 class _Going:
     """A run of tasks: which are with a worker, and what has come back."""
 
-    def __init__(self, cluster: Cluster, terms: Terms, board: Board, sink: events.Sink, under_way: UnderWay) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        terms: Terms,
+        board: Board,
+        sink: events.Sink,
+        under_way: UnderWay,
+        *,
+        patience_s: float,
+    ) -> None:
         self._cluster, self._terms, self._board, self._sink = cluster, terms, board, sink
         self._under_way = under_way
         self._bell = _Bell()
@@ -104,7 +120,7 @@ class _Going:
         self._workers, self._seen = -1, time.monotonic()
         self._unfit: Counter[int] = Counter()
         self._stopping = False
-        self.no_workers_after_s = 0.0
+        self._patience_s = patience_s
         self.requests = 0
 
     async def run(self, results: Results, stop: anyio.Event) -> None:
@@ -147,8 +163,8 @@ class _Going:
             self._sink(events.Workers(count, self._cluster.name))
         if self._cluster.places():
             self._seen = now
-        elif now - self._seen > self.no_workers_after_s:
-            raise EngineLost(f"{self._cluster.name}: no worker for {self.no_workers_after_s:g} s; {_STAYS}")
+        elif now - self._seen > self._patience_s:
+            raise EngineLost(f"{self._cluster.name}: no worker for {self._patience_s:g} s; {_STAYS}")
 
     def _feed(self) -> None:
         """Give workers what they can begin, and have others do what takes too long."""

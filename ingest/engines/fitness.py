@@ -8,14 +8,18 @@ import os
 import platform
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.store import PartStore
 from ingest.errors import IngestError, WorkerUnfit
+from ingest.market.datasets import TIERS, Tier
 from ingest.settings import Limits, SourceSettings
 from ingest.settings.tuning import Tuning
 
@@ -28,7 +32,8 @@ _NO_SUCH_PART = PartKey(date(1970, 1, 1), "archive", sha256="0" * 64)
 class Terms:
     """What all tasks of a run have in common: values without keys, which a worker reads where it is.
 
-    `run` identifies it; `versions` are those of its process. `probe` is the key of a staged part that contains `run`.
+    `run` identifies it; `versions` are those of its process. `probes` are the keys of staged parts
+    that contain `run`, in those tiers that lie in a folder that all workers must share.
     """
 
     run: str
@@ -37,7 +42,7 @@ class Terms:
     tuning: Tuning
     versions: Mapping[str, str]
     parts: PartStore
-    probe: PartKey | None = None
+    probes: tuple[PartKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,36 @@ def _without_keys(terms: Terms) -> tuple[str, ...]:
 
 def _without_parts(terms: Terms) -> tuple[str, ...]:
     """Why this process cannot use the parts of the run, in words."""
-    place = terms.parts.place("archive")
-    try:
-        read = terms.parts.read(terms.probe or _NO_SUCH_PART)
-    except (OSError, IngestError) as error:
-        if isinstance(error, FileNotFoundError) and terms.probe is None:
-            return ()  # a store has answered
-        return (f"it has no access to {place}, which the run writes to ({error})",)
-    return () if read == terms.run.encode() else (f"its {place} is another folder than the run's",)
+    parts, problems = terms.parts, list[str]()
+    for key in terms.probes:
+        try:
+            if parts.read(key) != terms.run.encode():
+                problems.append(f"its {parts.place(key.tier)} is another folder than the run's")
+        except (OSError, IngestError) as error:
+            problems.append(f"it has no access to {parts.place(key.tier)}, which the run writes to ({error})")
+    if parts.by_content:
+        with suppress(FileNotFoundError):  # the store has answered
+            try:
+                parts.read(_NO_SUCH_PART)
+            except IngestError as error:
+                problems.append(error.message)
+    return tuple(problems)
+
+
+def probes(parts: PartStore, session: date, run: str) -> tuple[PartKey, ...]:
+    """Stage `run` in each tier whose staged parts are seen by all who share a folder; raises CacheError.
+
+    A store that stages in a folder of its own, and puts parts elsewhere, needs no folder in common.
+    """
+    with TemporaryDirectory(prefix="ingest-") as scratch:
+        other = parts.working_in(Path(scratch))
+        return tuple(filter(None, (_probe(parts, other, session, tier, run) for tier in TIERS)))
+
+
+def _probe(parts: PartStore, other: PartStore, session: date, tier: Tier, run: str) -> PartKey | None:
+    key = parts.stage(session, tier, run.encode())
+    with suppress(FileNotFoundError):
+        if other.read(key) == run.encode():
+            return key
+    parts.discard(key)
+    return None
