@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ingest import events, settings
 from ingest.errors import warn
 from ingest.maintenance import check as checking
-from ingest.maintenance.check import Check
+from ingest.maintenance.checked import Check
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.pipeline.run import in_thread
 from ingest.planning import listing
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 def check(datasets: str | Iterable[str] = (), config: Path | str | None = None) -> tuple[Check, ...]:
     """Check everything that a run needs, in the order in which it is needed, as `ingest check` does.
 
-    Settings, cache, keys, connection, clock, listing, subscription, a download, and Yahoo; for each of `datasets`, by
-    default those of [run] datasets. Writes nothing. What is wrong raises nothing: it is in the results, each a `Check`
-    with `name`, `passed`, `found` and `advice`; a run is ready if all that are `needed` have passed. Raises UsageError.
+    Settings, cache, the object store if [cache] archive names one, keys, connection, clock, listing, subscription, a
+    download, and Yahoo; for each of `datasets`, by default those of [run] datasets. Writes nothing, except for an
+    object that it puts into that store and removes again. What is wrong raises nothing: it is in the results, each a
+    `Check` with `name`, `passed`, `found` and `advice`; a run is ready if all that are `needed` have passed. Raises
+    UsageError.
 
     Works in a notebook.
     """

@@ -8,9 +8,9 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,8 @@ from ingest.errors import (
 from ingest.events import ignore
 from ingest.files import opening
 from ingest.hints import Hint, Message, call
+from ingest.maintenance.checked import Check, Report
+from ingest.maintenance.store_check import store_checks
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import Dataset
@@ -58,28 +60,6 @@ _IMPATIENT = {"attempts": 2, "down_after_s": 15.0}
 """Waits of a check are shorter than those of a nightly run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check.
-
-    `name` says what was checked, in a word ("keys", "listing"), `passed` whether it is fine, and `found` what was
-    found or, if it did not pass, what is wrong. `advice` says what to do; it may be empty, and a check that passed may
-    have some, too. `dataset` is the short name of the checked dataset if several are checked, else empty. `hints` are
-    commands and arguments that help, as values.
-    """
-
-    name: str
-    passed: bool
-    found: str
-    advice: str = ""
-    dataset: str = ""
-    hints: tuple[Hint, ...] = ()
-    needed: bool = True
-
-
-Report = Callable[[Check], None]
-
-
 async def check(settings: Settings, report: Report, datasets: Sequence[Dataset] = (STOCKS_DAY,)) -> None:
     """Run all checks in turn; each result is reported as soon as it is known. Raises no IngestError.
 
@@ -87,6 +67,8 @@ async def check(settings: Settings, report: Report, datasets: Sequence[Dataset] 
     """
     report(_settings(settings))
     report(_cache(settings, datasets))
+    for one in await anyio.to_thread.run_sync(store_checks, settings) if settings.cache.archive else ():
+        report(one)
     quick = settings.model_copy(update={"source": settings.source.model_copy(update=_IMPATIENT)})
     await _source(quick, datasets, report)
     report(await anyio.to_thread.run_sync(_yahoo) if settings.fallback.enabled else _YAHOO_IS_OFF)

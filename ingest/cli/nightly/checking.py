@@ -9,7 +9,7 @@ from ingest.cli.nightly.ending import Ending
 from ingest.cli.nightly.notifying import Notifier
 from ingest.cli.nightly.secrets import scrubbed, secrets_near
 from ingest.errors import printable
-from ingest.maintenance.check import Check
+from ingest.maintenance.checked import Check
 from ingest.settings.sections.notify import Notify
 
 _TEST = Ending(0, "ingest check --notify: this is a test", "If you read this, you will hear of runs that fail.\n")

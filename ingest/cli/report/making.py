@@ -11,7 +11,7 @@ from ingest.cli.report.datasets import collected
 from ingest.cli.report.file import page_place, put
 from ingest.cli.report.page import MISSING, page
 from ingest.errors import IngestError, UsageError, printable
-from ingest.maintenance.check import Check
+from ingest.maintenance.checked import Check
 from ingest.maintenance.status import asked_or_held
 from ingest.settings import Settings
 

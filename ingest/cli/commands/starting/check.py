@@ -11,7 +11,8 @@ from ingest import settings
 from ingest.cli.rendering import hints
 from ingest.cli.rendering.answers import Answers
 from ingest.cli.rendering.records import print_records
-from ingest.maintenance.check import Check, check
+from ingest.maintenance.check import check
+from ingest.maintenance.checked import Check
 from ingest.planning.request import datasets_asked
 from ingest.settings import Settings
 

@@ -1,0 +1,28 @@
+"""What a check of `ingest check` found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest.hints import Hint
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check.
+
+    `name` says what was checked, in a word ("keys", "listing"), `passed` whether it is fine, and `found` what was
+    found or, if it did not pass, what is wrong. `advice` says what to do; it may be empty, and a check that passed may
+    have some, too. `dataset` is the short name of the checked dataset if several are checked, else empty. `hints` are
+    commands and arguments that help, as values.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    advice: str = ""
+    dataset: str = ""
+    hints: tuple[Hint, ...] = ()
+    needed: bool = True
+
+
+Report = Callable[[Check], None]
