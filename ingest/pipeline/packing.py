@@ -61,7 +61,9 @@ class _InMemory(Parts):
         job, store = self._job, self._job.parts
         record, data = stamped(record, self.packed["tracked"].data, job.dataset.name, job.decision.tracked)
         files = {tier: data if tier == "tracked" else part.data for tier, part in self.packed.items()}
-        changed = [tier for tier in files if not (job.replaced and parts.holds(store, job.part(tier), files[tier]))]
+        changed = [
+            tier for tier in files if not (job.has_stored(tier) and parts.holds(store, job.part(tier), files[tier]))
+        ]
         return record, tuple(store.stage(job.session, tier, files[tier]) for tier in changed)
 
 
@@ -103,7 +105,7 @@ class _AsTheyCome(Parts):
 
     def _changed(self, known: Mapping[Tier, str]) -> tuple[PartKey, ...]:
         job, store = self._job, self._store
-        same = [tier for tier in known if job.replaced and matches(store, job.part(tier), known[tier])]
+        same = [tier for tier in known if job.has_stored(tier) and matches(store, job.part(tier), known[tier])]
         for tier in same:
             store.discard(self._staged[tier])
         return tuple(self._staged[tier] for tier in known if tier not in same)

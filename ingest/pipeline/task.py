@@ -39,6 +39,10 @@ class Job:
     spool: Path | None = None
     tuning: Tuning = DEFAULT
 
+    def has_stored(self, tier: Tier) -> bool:
+        """Whether a version of the session is stored that has a part in this tier."""
+        return self.replaced is not None and tier in self.replaced.part_sha256
+
     def part(self, tier: Tier) -> PartKey:
         """The key of a stored part of the session, if a version is stored."""
         known = self.replaced.part_sha256 if self.replaced else {}
