@@ -24,8 +24,9 @@
     ├── Stopped                 exit 130 the user asked to stop, and there was nothing to finish
     ├── CacheError              exit 5   the cache cannot be written or read
     │   ├── ManifestDamaged              the manifest is not what was written; it can be rebuilt
-    │   ├── StoreUnavailable             the object store does not answer, or only with errors; may be retried
-    │   ├── StoreRefused                 the object store refuses the keys, the bucket or the request
+    │   ├── StoreError                   nothing can be said of what is in the object store
+    │   │   ├── StoreUnavailable         it does not answer, or only with errors; may be retried
+    │   │   └── StoreRefused             it refuses the keys, the bucket or the request
     │   ├── StoreConflict                an object has a name that belongs to other bytes
     │   └── Superseded                   an object was replaced by somebody else
     └── CacheLocked             exit 6   another run is using it
@@ -231,13 +232,17 @@ class ManifestDamaged(CacheError):
         )
 
 
-class StoreUnavailable(CacheError):
+class StoreError(CacheError):
+    """The object store, and not what lies there: whether a part is there, and whole, is not known."""
+
+
+class StoreUnavailable(StoreError):
     """The object store cannot be reached, fails, asks to slow down, or its answer was damaged on the way."""
 
     retryable = True
 
 
-class StoreRefused(CacheError):
+class StoreRefused(StoreError):
     """The object store refuses the keys, the bucket or the form of the request; no other request would do better."""
 
 

@@ -19,7 +19,7 @@ class PartKey:
 
     Only the store knows how a staged name is made. A key is a value and may come from another process. `sha256`, if
     known, says which version is meant: where a part has one place, that version is in it or missing; an object store
-    has a place for each. `etag` is what a store said of the part when it took it.
+    has a place for each. `size`, in bytes, and `etag` are what an object store said of the part when it took it.
     """
 
     session: date
@@ -27,6 +27,7 @@ class PartKey:
     staged: str = ""
     sha256: str = field(default="", compare=False)
     etag: str = field(default="", compare=False)
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ byte for byte; the source's listing then shows, by the ETag, whether the source 
 the parts is lost with a manifest: corrections, Yahoo's answers, which files were refused, earlier runs.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -62,7 +62,15 @@ def _trusted(layout: Layout, days: Collection[date], is_right: _Check) -> Iterat
         whole = (found for part in versions.get(day, ()) if (found := _trusted_part(layout, part, is_right)))
         return next(whole, None)
 
-    yield from filter(None, read_ahead(newest, days, layout.parts.ahead))
+    sizes = _sizes(layout.parts)
+    yield from filter(None, read_ahead(newest, days, layout.parts.ahead, lambda day: sizes.get(day, 0)))
+
+
+def _sizes(parts: PartStore) -> Mapping[date, int]:
+    """Bytes of the largest part of each session, where listings say so."""
+    tiers = [parts.versions(tier) for tier in TIERS] if parts.by_content else []
+    days = {day for tier in tiers for day in tier}
+    return {day: max(part.size for tier in tiers for part in tier.get(day, ())) for day in days}
 
 
 def _trusted_part(layout: Layout, part: PartKey, is_right: _Check) -> part_record.Stamped | None:

@@ -4,6 +4,9 @@ A run records in the manifest which parts will be replaced (an intent) before it
 So a reader that asks the manifest again after reading knows which files may have changed meanwhile, and reads those
 again. A run killed between the two leaves its intent: then hashes show which files exist, and each is read by the
 record that belongs to it. Nothing is written here; a crash leaves nothing.
+
+Where a store keeps the versions that were replaced, a part is what the manifest said, whatever a run does; only a
+reader that takes longer than they are kept finds one missing, and then asks the manifest again.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,7 +20,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.layout import PartKey, PartsOf
 from ingest.cache.manifest import Manifest
 from ingest.cache.parts.store import PartStore, matches
-from ingest.errors import CacheError
+from ingest.errors import CacheError, StoreError
 from ingest.market.datasets import Tier
 
 Read = Callable[[Sequence[PartsOf]], pl.DataFrame]
@@ -35,15 +38,18 @@ def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFr
     for number in range(1, _ROUNDS + 1):
         manifest.refresh()
         before = manifest.moment()
-        parts, intended = manifest.at_once(partial(_told, manifest, left), *_span(left))
+        parts, intended = manifest.at_once(partial(_told, cache, left), *_span(left))
         try:
             rows = read([_settled(cache.parts, one, intended.get(one.session)) for one in parts])
+        except StoreError:
+            raise
         except CacheError:
             is_moving = manifest.moment() != before or not left.isdisjoint(intended)
             if not is_moving or number == _ROUNDS:
                 raise
             continue
-        left = _replaced(manifest, parts, intended) if manifest.moment() != before else frozenset()
+        is_settled = cache.parts.keeps_versions or manifest.moment() == before
+        left = frozenset() if is_settled else _replaced(manifest, parts, intended)
         found.append(rows.filter(~pl.col("date").is_in(sorted(left))) if left else rows)
         if not left:
             return found
@@ -52,12 +58,17 @@ def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFr
 
 def underway(cache: Cache) -> frozenset[date]:
     """Sessions whose parts a run is replacing, or was when it was killed, and whose new parts all exist."""
-    intended = cache.manifest.sessions.intended()
+    intended = _intended(cache)
     return frozenset(session for session, parts in intended.items() if _files(cache.parts, parts))
 
 
-def _told(manifest: Manifest, days: Collection[date]) -> tuple[list[PartsOf], Mapping[date, PartsOf]]:
-    return list(manifest.sessions.parts(days)), manifest.sessions.intended()
+def _told(cache: Cache, days: Collection[date]) -> tuple[list[PartsOf], Mapping[date, PartsOf]]:
+    return list(cache.manifest.sessions.parts(days)), _intended(cache)
+
+
+def _intended(cache: Cache) -> Mapping[date, PartsOf]:
+    """How to read sessions after their replacement, if that changes the files that are there now."""
+    return {} if cache.parts.keeps_versions else cache.manifest.sessions.intended()
 
 
 def _span(days: Collection[date]) -> tuple[date, date]:

@@ -1,14 +1,14 @@
 """What a file would change of the stored session: known before anything is replaced."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 
 from ingest import finding
 from ingest.cache.manifest import HeldVersion, SessionRecord
 from ingest.cache.parts import parts
 from ingest.cache.parts.store import matches
-from ingest.errors import CacheError, UnreadableFile
+from ingest.errors import CacheError, StoreError, UnreadableFile
 from ingest.finding import Finding
 from ingest.market.datasets import Dataset, Tier
 from ingest.pipeline.body import Costly, SessionText, cost_of
@@ -93,6 +93,8 @@ def _held_texts(job: Job, replaced: HeldVersion) -> list[bytes] | None:
     """Texts of the stored parts; None if one of them is not the file that the manifest knows."""
     try:
         return [parts.read_known(job.parts, job.part(tier), sha256) for tier, sha256 in replaced.part_sha256.items()]
+    except StoreError:
+        raise
     except CacheError:
         return None
 
@@ -109,8 +111,12 @@ def _cost_at_once(job: Job, replaced: HeldVersion, text: SessionText) -> int | N
 def _held_pieces(job: Job, replaced: HeldVersion) -> Iterator[bytes]:
     """Texts of the stored parts, as far as they can be read: their hashes will reveal any damage."""
     for tier in replaced.part_sha256:
-        with suppress(UnreadableFile, CacheError):
+        try:
             yield from _part(job, tier)()
+        except StoreError:
+            raise
+        except (UnreadableFile, CacheError):
+            continue
 
 
 def _new_in_chunks(job: Job, pieces: Pieces) -> Version:

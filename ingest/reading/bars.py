@@ -53,6 +53,11 @@ def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
     return firsts(rows.select(schema_of(dataset).names()), dataset)
 
 
+def size_of(parts: PartsOf) -> int:
+    """Bytes of both parts of a session, packed."""
+    return sum(index.offsets[-1] for index in parts.index.values())
+
+
 def firsts(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Sorted rows, only the first of those with the same ticker, date and time; sessions do not affect each other."""
     order = dataset.kind.order

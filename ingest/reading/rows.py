@@ -8,6 +8,7 @@ Massive, from the parts.
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -17,11 +18,12 @@ from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartsOf
 from ingest.cache.manifest.records import Projection
 from ingest.cache.manifest.yahoo import QuoteRow
+from ingest.cache.parts.ahead import read_ahead
 from ingest.cache.steady import Read, steadily
 from ingest.files import opening
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS
-from ingest.reading.bars import BARS, all_bars, bars, firsts, schema_of
+from ingest.reading.bars import BARS, all_bars, bars, firsts, schema_of, size_of
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
@@ -77,8 +79,7 @@ def on(
 ) -> pl.DataFrame:
     """Raw rows on these sessions (ascending), of some tickers or of all, sorted by date, ticker and time."""
     if tickers is None:
-        frames = [session(cache, day, sources) for day in days]
-        return pl.concat([pl.DataFrame(schema=rows_schema(cache.dataset)), *frames])
+        return _all_on(cache, days, sources)
     wanted = set(days)
 
     def told() -> tuple[list[date], pl.DataFrame]:
@@ -89,6 +90,22 @@ def on(
     held, yahoo = cache.manifest.at_once(told, days[0], days[-1])
     found = pl.concat([_massive(cache, frozenset(tickers), held, {}), yahoo])
     return found.sort("date", *cache.dataset.kind.order)
+
+
+def _all_on(cache: Cache, days: Sequence[date], sources: Collection[str]) -> pl.DataFrame:
+    """All rows on these sessions (ascending), sorted by date, ticker and time."""
+    if cache.parts.ahead == 1:
+        frames = [session(cache, day, sources) for day in days]
+        return pl.concat([pl.DataFrame(schema=rows_schema(cache.dataset)), *frames])
+    wanted = set(days)
+
+    def told() -> tuple[list[date], list[pl.DataFrame]]:
+        held = [day for day in _held(cache, sources, days[0], days[-1]) if day in wanted]
+        return held, [_yahoo(cache, cache.manifest.yahoo.rows_of(day), sources) for day in days]
+
+    held, yahoo = cache.manifest.at_once(told, days[0], days[-1]) if days else ([], [])
+    found = _of_parts(cache, held, lambda parts: pl.concat(_all_bars(cache, parts)))
+    return pl.concat([_from(cache, found, "massive"), *yahoo]).sort("date", *cache.dataset.kind.order)
 
 
 def session(cache: Cache, day: date, sources: Collection[str] = SOURCES) -> pl.DataFrame:
@@ -113,7 +130,7 @@ def _held(cache: Cache, sources: Collection[str], start: date = date.min, end: d
 
 def _all_bars(cache: Cache, parts: Sequence[PartsOf]) -> list[pl.DataFrame]:
     empty = pl.DataFrame(schema=schema_of(cache.dataset))
-    return [empty, *(all_bars(cache, one) for one in parts)]
+    return [empty, *read_ahead(partial(all_bars, cache), parts, cache.parts.ahead, size_of)]
 
 
 def massive(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
@@ -180,7 +197,7 @@ def _of_parts(cache: Cache, held: Collection[date], read: Read) -> pl.DataFrame:
 
 
 def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl.DataFrame:
-    if min(len(parts), len(tickers)) <= _MANY:
+    if min(len(parts), len(tickers)) <= _MANY or cache.parts.ahead > 1:  # then they are read in threads anyway
         return bars(cache, parts, tickers)
     size = -(-len(parts) // _THREADS)
     pieces = [parts[at : at + size] for at in range(0, len(parts), size)]

@@ -7,9 +7,11 @@ match; after that, only against sessions that no projection has seen. So a run's
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.layout import MemberIndex, PartsOf
+from ingest.cache.parts.ahead import read_ahead
 from ingest.market.datasets import TIERS, Tier
 from ingest.market.patterns import covered, matching, patterns_in, prefix_of, some, written
 
@@ -80,9 +82,14 @@ def _resolve(cache: Cache, patterns: frozenset[str], new: frozenset[str]) -> fro
     seen = set(manifest.sessions.committed()) - pending if new else set[date]()
     found = set[str]()
     for sessions, looked_for in ((pending, patterns), (seen, new)):
-        for parts in manifest.sessions.parts(sessions):
-            found |= found_in(cache, parts, looked_for)
+        matching_in = partial(found_in, cache, patterns=looked_for)
+        found.update(*read_ahead(matching_in, manifest.sessions.parts(sessions), cache.parts.ahead, _weight))
     return frozenset(found)
+
+
+def _weight(parts: PartsOf) -> int:
+    """Bytes of a session's parts that are in memory at once, at most."""
+    return sum(index.offsets[min(_MEMBERS, len(index.offsets) - 1)] for index in parts.index.values())
 
 
 def found_in(layout: Layout, parts: PartsOf, patterns: frozenset[str]) -> set[str]:

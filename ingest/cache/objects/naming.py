@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
-from ingest.market.datasets import Tier, part_name, session_of
+from ingest.market.datasets import TIERS, Tier, part_name, session_of
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.([0-9a-f]{16})\.csv\.gz")
 _DIGITS = 16
@@ -18,6 +18,20 @@ _DIGITS = 16
 def folder_of(tier: Tier, dataset: str) -> str:
     """The prefix, without a slash at its end, of the parts of a dataset's tier: `archive/us_stocks_sip/day_aggs_v1`."""
     return f"{tier}/{dataset}"
+
+
+def object_name(tier: Tier, dataset: str, name: str) -> str:
+    """The name of an object below the bucket's prefix, from its name in a dataset's tier."""
+    return f"{folder_of(tier, dataset)}/{name}"
+
+
+def session_in(name: str, dataset: str) -> date | None:
+    """The session of the part that an object is, by its name below the prefix; None if it is no part of the dataset."""
+    for tier in TIERS:
+        inside = name.removeprefix(object_name(tier, dataset, ""))
+        if inside != name and (found := ObjectName.parse(inside)):
+            return found.session
+    return None
 
 
 @dataclass(frozen=True, slots=True)

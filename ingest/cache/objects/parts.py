@@ -5,11 +5,12 @@ once the manifest has a row that names its hash. A crash leaves objects without 
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import sha256
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import ClassVar, Self, cast
@@ -18,8 +19,8 @@ from ingest.cache.layout import PartKey
 from ingest.cache.objects.bucket import Bucket, Stored
 from ingest.cache.objects.naming import ObjectName, folder_of
 from ingest.cache.parts.local import LocalParts
-from ingest.cache.parts.store import Opened, PartStore, Staging
-from ingest.errors import CacheError
+from ingest.cache.parts.store import Listed, Opened, PartStore, Staging
+from ingest.errors import CacheError, StoreConflict
 from ingest.files.hashing import sha256_of
 from ingest.market.datasets import Tier
 
@@ -40,7 +41,9 @@ class ObjectParts(PartStore):
     """
 
     by_content: ClassVar[bool] = True
+    keeps_versions: ClassVar[bool] = True
     ahead: ClassVar[int] = _TOGETHER
+    reads_again: ClassVar[int] = 2
     bucket: Bucket
     dataset: str
     scratch: LocalParts
@@ -79,13 +82,21 @@ class ObjectParts(PartStore):
             return key
         path = self.scratch.path(key)
         try:
-            sha256 = sha256_of(path)
-            name = str(ObjectName.of(key.session, sha256))
-            stored = self.bucket.put_new(self._in(key.tier, name), path, sha256)
+            hashed = sha256_of(path)
+            name = str(ObjectName.of(key.session, hashed))
+            stored = self._put_whole(self._in(key.tier, name), path, hashed)
         except FileNotFoundError as error:
             raise CacheError(f"cannot put {path}: it is gone") from error
         self.scratch.discard(key)
-        return replace(key, staged=name, sha256=sha256, etag=stored.etag)
+        return replace(key, staged=name, sha256=hashed, etag=stored.etag)
+
+    def _put_whole(self, name: str, path: Path, hashed: str) -> Stored:
+        """Put a part. What has its name and other bytes was damaged: nobody can read it, and so it is replaced."""
+        try:
+            return self.bucket.put_new(name, path, hashed)
+        except StoreConflict:
+            self.bucket.remove([name])
+            return self.bucket.put_new(name, path, hashed)
 
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`: once it is put, the manifest alone decides."""
@@ -135,12 +146,17 @@ class ObjectParts(PartStore):
         found = dict[date, list[PartKey]]()
         for one in sorted(self.listing(tier), key=lambda one: one.modified, reverse=True):
             if name := ObjectName.parse(_base(one)):
-                found.setdefault(name.session, []).append(PartKey(name.session, tier, str(name), etag=one.etag))
+                key = PartKey(name.session, tier, str(name), etag=one.etag, size=one.size)
+                found.setdefault(name.session, []).append(key)
         return dict(sorted(found.items()))
 
     def listing(self, tier: Tier) -> Iterable[Stored]:
         """What the bucket says of each object of a tier. Raises CacheError."""
         return self.bucket.listing(folder_of(tier, self.dataset))
+
+    def listed(self, tier: Tier) -> Mapping[str, Listed]:
+        """See `PartStore`: by one request for each thousand."""
+        return {_base(one): Listed(one.size, one.etag, one.modified) for one in self.listing(tier)}
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`."""
@@ -157,15 +173,42 @@ class ObjectParts(PartStore):
 
     def _as_file(self, key: PartKey, size: int) -> BufferedReader:
         """A temporary file with the bytes of a part, which is gone once it is closed."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        for begin in range(0, size, _PIECE):
-            file.writelines(self.read_ranges(key, [(begin, min(begin + _PIECE, size))]))
+        file = cast(BufferedReader, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
+        try:
+            self._believed(key, lambda: self._fill(file, key, size))
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _fill(self, file: BufferedReader, key: PartKey, size: int) -> str:
+        """Write a part into a file, and return its hash."""
         file.seek(0)
-        return cast(BufferedReader, file)
+        hashed = sha256()
+        for begin in range(0, size, _PIECE):
+            for piece in self.read_ranges(key, [(begin, min(begin + _PIECE, size))]):
+                hashed.update(piece)
+                file.write(piece)
+        file.truncate()
+        file.seek(0)
+        return hashed.hexdigest()
 
     def read(self, key: PartKey) -> bytes:
         """See `PartStore`."""
-        return self.bucket.get(self._object(key))[0]
+        read = [b""]
+
+        def once() -> str:
+            read[0] = self.bucket.get(self._object(key))[0]
+            return sha256(read[0]).hexdigest()
+
+        self._believed(key, once)
+        return read[0]
+
+    def _believed(self, key: PartKey, once: Callable[[], str]) -> None:
+        """Read until the hash is the right one: the bytes may be damaged on the way. The same twice are believed."""
+        seen: set[str] = set()
+        while (found := once()) not in {key.sha256 or found, *seen}:
+            seen.add(found)
 
     def read_ranges(self, key: PartKey, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `PartStore`."""

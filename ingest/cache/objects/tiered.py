@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from ingest.cache.layout import PartKey
 from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts.local import LocalParts
-from ingest.cache.parts.store import Opened, PartStore, Staging
+from ingest.cache.parts.store import Listed, Opened, PartStore, Staging
 from ingest.market.datasets import Tier
 
 
@@ -19,7 +19,9 @@ class ArchiveInBucket(PartStore):
     """Tracked parts as local files, archive parts as objects: `[store] tiers = "archive"`."""
 
     by_content: ClassVar[bool] = True
+    keeps_versions: ClassVar[bool] = False
     ahead: ClassVar[int] = ObjectParts.ahead
+    reads_again: ClassVar[int] = ObjectParts.reads_again
     tracked: LocalParts
     archive: ObjectParts
 
@@ -91,6 +93,10 @@ class ArchiveInBucket(PartStore):
     def versions(self, tier: Tier) -> Mapping[date, Sequence[PartKey]]:
         """See `PartStore`."""
         return self.of(tier).versions(tier)
+
+    def listed(self, tier: Tier) -> Mapping[str, Listed] | None:
+        """See `PartStore`."""
+        return self.of(tier).listed(tier)
 
     def sizes(self, tier: Tier) -> Sequence[int]:
         """See `PartStore`."""

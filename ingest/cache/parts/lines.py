@@ -41,7 +41,14 @@ def dated_texts(
     wanted_parts = (
         (parts, tier, tickers) for parts in sessions for tier in TIERS if (tickers := parts.tickers_in(tier, wanted))
     )
-    return read_ahead(partial(_dated_text, store), wanted_parts, store.ahead)
+    return read_ahead(partial(_dated_text, store), wanted_parts, store.ahead, _weight)
+
+
+def _weight(wanted: tuple[PartsOf, Tier, frozenset[str]]) -> int:
+    """Bytes that are read of a part to find these tickers."""
+    parts, tier, tickers = wanted
+    index = parts.index[tier]
+    return sum(index.offsets[member + 1] - index.offsets[member] for member in index.members(tickers))
 
 
 def _dated_text(store: PartStore, wanted: tuple[PartsOf, Tier, frozenset[str]]) -> tuple[tuple[str, ...], bytes]:

@@ -26,7 +26,9 @@ class LocalParts(PartStore):
     """
 
     by_content: ClassVar[bool] = False
+    keeps_versions: ClassVar[bool] = False
     ahead: ClassVar[int] = 1
+    reads_again: ClassVar[int] = 0
     tracked: Path
     archive: Path
 
@@ -127,6 +129,9 @@ class LocalParts(PartStore):
         """See `PartStore`."""
         days = sorted(day for name in self.names(tier) if is_part_name(name) and (day := session_of(name)))
         return {day: [PartKey(day, tier)] for day in days}
+
+    def listed(self, tier: Tier) -> None:
+        """See `PartStore`."""
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`. A file that a run has removed since the folder was read is left out."""

@@ -23,7 +23,9 @@ class MemoryParts(PartStore):
     """Staged and published parts by key; bytes are replaced, never changed."""
 
     by_content: ClassVar[bool] = False
+    keeps_versions: ClassVar[bool] = False
     ahead: ClassVar[int] = 1
+    reads_again: ClassVar[int] = 0
 
     def __init__(self) -> None:
         self._held: dict[PartKey, bytes] = {}
@@ -122,6 +124,9 @@ class MemoryParts(PartStore):
     def versions(self, tier: Tier) -> Mapping[date, list[PartKey]]:
         """See `PartStore`."""
         return {key.session: [key] for key in sorted(self._published(tier), key=lambda key: key.session)}
+
+    def listed(self, tier: Tier) -> None:
+        """See `PartStore`."""
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`."""

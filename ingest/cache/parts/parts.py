@@ -1,7 +1,8 @@
 """The two parts of a session: packed, and read back whole or by ticker."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,10 +131,18 @@ def read_lines(store: PartStore, part: PartKey, index: MemberIndex, tickers: Col
 def read_members(store: PartStore, part: PartKey, index: MemberIndex, members: Sequence[int]) -> bytes:
     """Text of these members, ascending, without the header. Raises CacheError as `read_lines` does."""
     try:
-        text = blockgzip.unpack(_read_members(store, part, index, members))
+        text = _whole(store, lambda: blockgzip.unpack(_read_members(store, part, index, members)))
     except (OSError, UnreadableFile) as error:
         raise _unreadable(store, part, error) from error
     return text[text.find(b"\n") + 1 or len(text) :] if members and members[0] == 0 else text
+
+
+def _whole(store: PartStore, read: Callable[[], bytes]) -> bytes:
+    """What a read returns; it is made again if the bytes may have been damaged on the way. Raises UnreadableFile."""
+    for _ in range(store.reads_again):
+        with suppress(UnreadableFile):
+            return read()
+    return read()
 
 
 def _unreadable(store: PartStore, part: PartKey, error: OSError | UnreadableFile) -> CacheError:

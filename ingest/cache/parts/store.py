@@ -8,7 +8,7 @@ was last published, or as it was the time before, and staged parts, which `sweep
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -31,18 +31,43 @@ class Staging:
     write: Write
 
 
-class PartStore(Protocol):
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing says of a part: size in bytes, ETag, and when it was put, by the clock of the store."""
+
+    size: int
+    etag: str
+    modified: datetime
+
+
+class Readable(Protocol):
+    """Parts to be read, as by `PartStore`, which says what each call does."""
+
+    def size(self, key: PartKey) -> int:
+        """Size of a part, in bytes."""
+        ...
+
+    def open(self, key: PartKey) -> Opened:
+        """Open a part for reading and seeking; it stays the same version, whatever is published meanwhile."""
+        ...
+
+
+class PartStore(Readable, Protocol):
     """The parts of both tiers of a dataset. A store that is shared between processes is a value that can be pickled.
 
     Calls that write, list or remove raise CacheError. Calls that read raise OSError: FileNotFoundError if there is no
     such part, NotAFile if its name belongs to something else. Whoever reads a committed part gives its sha256.
 
     `by_content` says that each version of a part has a name of its own, made from its hash: a version stays readable
-    while another is published, until it is collected. `ahead` is how many reads to have under way at once.
+    while another is published, until it is collected; `keeps_versions` says so of both tiers, `by_content` of one at
+    least. `ahead` is how many reads to have under way at once. `reads_again` is how often to read a part once more that
+    turns out to be damaged, since that may have happened on the way.
     """
 
     by_content: ClassVar[bool]
+    keeps_versions: ClassVar[bool]
     ahead: ClassVar[int]
+    reads_again: ClassVar[int]
 
     def working_in(self, scratch: Path) -> Self:
         """The same store for another process or computer, which writes temporary files, if any, to a folder there.
@@ -125,16 +150,15 @@ class PartStore(Protocol):
         """
         ...
 
+    def listed(self, tier: Tier) -> Mapping[str, Listed] | None:
+        """What the store says of everything in a tier, by name as in `names`; None if a part has to be read for that.
+
+        A store that says it answers for the bytes that it took.
+        """
+        ...
+
     def sizes(self, tier: Tier) -> Sequence[int]:
         """Bytes of each file in a tier whose name ends like that of a part."""
-        ...
-
-    def size(self, key: PartKey) -> int:
-        """Size of a part, in bytes."""
-        ...
-
-    def open(self, key: PartKey) -> Opened:
-        """Open a part for reading and seeking; it stays the same version, whatever is published meanwhile."""
         ...
 
     def read(self, key: PartKey) -> bytes:
@@ -185,7 +209,7 @@ def surely_matches(store: PartStore, key: PartKey, sha256: str) -> bool:
             return False
 
 
-def hash_of(store: PartStore, key: PartKey) -> str:
+def hash_of(store: Readable, key: PartKey) -> str:
     """Hexadecimal sha256 of a part. Raises OSError."""
     with store.open(key) as file:
         return sha256_in(file)
