@@ -24,13 +24,20 @@ if TYPE_CHECKING:
 
 
 def part_folders(settings: Settings, dataset: Dataset) -> dict[Tier, Path]:
-    """The folders for the parts of a dataset, according to the settings."""
+    """The folders for the parts of a dataset, for each tier that is not in an object store."""
+    local = _local(settings, dataset)
+    if not settings.cache.archive:
+        return {"tracked": local.tracked, "archive": local.archive}
+    return {"tracked": local.tracked} if settings.store.tiers == "archive" else {}
+
+
+def _local(settings: Settings, dataset: Dataset) -> LocalParts:
     tracked, archive = dataset.folder(settings.tracked_path), dataset.folder(settings.archive_path)
-    return {"tracked": tracked / "sessions", "archive": archive}
+    return LocalParts(tracked / "sessions", archive)
 
 
 def _parts(settings: Settings, dataset: Dataset) -> PartStore:
-    local = LocalParts(**part_folders(settings, dataset))
+    local = _local(settings, dataset)
     if not settings.cache.archive:
         return local
     from ingest.cache.objects.opening import in_bucket  # most caches have none

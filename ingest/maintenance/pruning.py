@@ -168,7 +168,7 @@ def _sizes_of_parts(cache: Cache) -> dict[date, list[int]]:
     for tier in TIERS:
         for session, versions in cache.parts.versions(tier).items():
             with durable.translated("look at", cache.csvs.path):
-                found.setdefault(session, []).extend(map(cache.parts.size, versions))
+                found.setdefault(session, []).extend(one.size or cache.parts.size(one) for one in versions)
     return found
 
 

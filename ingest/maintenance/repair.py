@@ -4,7 +4,7 @@ No data is removed: a damaged manifest is kept, and orphans that do not describe
 """
 
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -138,14 +138,20 @@ class _Mending:
     def _parts(self, found: Verified) -> frozenset[date]:
         """Restore sessions from what their parts say; returns those whose parts don't say enough."""
         doubtful = {one.session for one in found.problems if one.session and one.about == "session"}
-        if not self._manifest.sessions.committed():  # no part says enough, so no check has named them
+        committed = self._manifest.sessions.committed()
+        if not committed:  # no part says enough, so no check has named them
             doubtful |= rebuild.part_days(self._cache.parts)
-        taken = rebuild.take_up(self._cache, doubtful)
+        taken = rebuild.take_up(self._cache, doubtful | self._unclaimed(committed))
         self._each(taken, "restored from its parts")
         lost = frozenset(doubtful - set(taken))
         self._manifest.replacements.distrust(lost)
         self._each(sorted(lost), "will be downloaded again")
         return lost
+
+    def _unclaimed(self, committed: Collection[date]) -> frozenset[date]:
+        """Sessions of which objects are there and no row: no check names them while they wait to be removed."""
+        parts = self._cache.parts
+        return rebuild.part_days(parts) - set(committed) if parts.by_content else frozenset()
 
     def _refused(self, found: Verified) -> frozenset[date]:
         """Forget refused files that are gone or damaged; returns their sessions."""

@@ -1,6 +1,6 @@
 """What a cache contains: the answer to `ingest status`. Reads only the manifest and the folders."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from difflib import get_close_matches
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ingest.cache.cache import Cache, Layout
 from ingest.cache.lock import Holder, holder
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
+from ingest.cache.parts.store import Listed
 from ingest.cache.wholeness import not_whole
 from ingest.errors import UsageError
 from ingest.files import durable
 from ingest.finding import KINDS, Finding
 from ingest.market.calendars import Calendar, last_due
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
-from ingest.market.datasets import TIERS, Dataset
+from ingest.market.datasets import TIERS, Dataset, Tier
 from ingest.market.permission import Permission
 from ingest.market.windows import span
 from ingest.notebook import in_html
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TierSize:
-    """Size on disk of one tier: its `name` in words, its `path`, `bytes` on disk and number of `files`."""
+    """Size of one tier: its `name` in words, its `path` or URL, `bytes` there and number of `files`."""
 
     name: str
     path: str
@@ -210,11 +211,28 @@ def _age(calendar: Calendar, last: date | None) -> int | None:
     return calendar.count_between(last + timedelta(days=1), last_due()) if last else None
 
 
-def _sizes(layout: Layout) -> Iterable[TierSize]:
-    yield _size("tracked CSVs", layout.csvs.path, layout.csvs.present())
+def _sizes(cache: Cache) -> Iterable[TierSize]:
+    yield _size("tracked CSVs", cache.csvs.path, cache.csvs.present())
     for tier in TIERS:
-        sizes = layout.parts.sizes(tier)
-        yield TierSize(f"{tier} parts", layout.parts.place(tier), sum(sizes), len(sizes))
+        place, listed = cache.parts.place(tier), cache.parts.listed(tier)
+        if listed is None:
+            yield _sum(f"{tier} parts", place, cache.parts.sizes(tier))
+        else:
+            yield from _of_objects(cache, tier, place, listed)
+
+
+def _of_objects(cache: Cache, tier: Tier, place: str, listed: Mapping[str, Listed]) -> Iterable[TierSize]:
+    """The parts that the manifest refers to, and those that were replaced and wait to be removed."""
+    of_sessions = cache.manifest.sessions.parts(cache.manifest.sessions.committed())
+    stored = {cache.parts.name(one.key(tier)) for one in of_sessions if tier in one.sha256}
+    others = [one.size for name, one in listed.items() if name not in stored and name.endswith(".csv.gz")]
+    yield _sum(f"{tier} parts", place, [one.size for name, one in listed.items() if name in stored])
+    if others:
+        yield _sum(f"replaced {tier} parts", place, others)
+
+
+def _sum(name: str, place: str, sizes: Sequence[int]) -> TierSize:
+    return TierSize(name, place, sum(sizes), len(sizes))
 
 
 def _size(name: str, folder: Path, files: Iterable[Path]) -> TierSize:

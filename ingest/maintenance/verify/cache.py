@@ -2,12 +2,9 @@
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import date
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -16,17 +13,21 @@ from ingest.cache.cache import Cache
 from ingest.cache.lock import is_claimed
 from ingest.cache.manifest import Held, Manifest, SessionRecord
 from ingest.cache.manifest.records import Projection
-from ingest.errors import CacheError, ManifestDamaged
+from ingest.cache.objects.naming import ObjectName
+from ingest.cache.parts.ahead import read_ahead
+from ingest.errors import CacheError, ManifestDamaged, StoreError
 from ingest.files import opening as files
 from ingest.maintenance.verify import csvs, orphans, session
+from ingest.maintenance.verify.evidence import Evidence
 from ingest.maintenance.verify.problems import BROKEN, Kind, Problem
+from ingest.maintenance.verify.unreferenced import find_unreferenced
 from ingest.market.catalogue import STOCKS_DAY
-from ingest.market.datasets import Dataset, session_of
+from ingest.market.datasets import TIERS, Dataset, Tier, session_of
 from ingest.reading.adjusting.freshness import calendar_of
 from ingest.settings import Settings
 
-_AHEAD = 4
-"""Sessions in the queue per core."""
+_AHEAD = 2
+"""Sessions under way per core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def check_cache(settings: Settings, deep: bool = False, dataset: Dataset = STOCK
                         Problem("damaged", "manifest", "manifest", one.reason, one.session) for one in flaws
                     ),
                 )
-            return _Verifying(cache, settings.cache.root, deep).look(empty)
+            keep = timedelta(hours=settings.store.keep_replaced_h)
+            return _Verifying(cache, settings.cache.root, deep, Evidence.of(cache), keep).look(empty)
     except ManifestDamaged as error:
         return replace(empty, problems=(Problem("damaged", "manifest", "manifest", str(error)),))
 
@@ -109,6 +111,9 @@ class _Verifying:
     cache: Cache
     root: Path
     deep: bool
+    evidence: Evidence
+    keep: timedelta
+    _referenced: dict[Tier, set[str]] = field(default_factory=lambda: {tier: set() for tier in TIERS})
 
     @property
     def _manifest(self) -> Manifest:
@@ -128,6 +133,7 @@ class _Verifying:
         wrong = list(csvs.check_csvs(rows, self.cache.csvs))
         compared, notes = self._compare(rows, bool(found.problems or underway))
         known = {(problem.ticker, problem.period) for problem in wrong}
+        unreferenced = find_unreferenced(self.cache, self.evidence, self._referenced, held, self.keep)
         return replace(
             found,
             csvs=len(rows),
@@ -136,27 +142,42 @@ class _Verifying:
                 *wrong,
                 *(problem for problem in compared if (problem.ticker, problem.period) not in known),
                 *self._refused(),
-                *orphans.find_orphans(self.cache, held),
+                *orphans.find_orphans(self.cache, held, self.evidence.listed),
+                *unreferenced.orphans,
                 *self._gaps(held),
             ),
-            notes=(*notes, *self._notes(sum(row.dirty for row in followed))),
+            notes=(*notes, *self._notes(sum(row.dirty for row in followed)), *unreferenced.notes()),
         )
 
     def _tracked_parts(self) -> list[str]:
         """Names in the tracked tier, except those that a killed command was removing."""
         pruned = self._manifest.replacements.pruning() or date.min
+        if listed := self.evidence.listed.get("tracked"):
+            return [name for name in listed if (one := ObjectName.parse(name)) and one.session >= pruned]
         return [name for name in self.cache.parts.names("tracked") if (session_of(name) or date.max) >= pruned]
 
     def _sessions(self, found: Verified, held: Mapping[date, Held]) -> Verified:
         """Check each session; only some records, which say where members begin, are in memory at a time."""
         sessions = rows = files = size = 0
         problems = list[Problem]()
-        one = partial(session.check_session, layout=self.cache, root=self.root, deep=self.deep)
-        for record, look in _looked_at(one, self._manifest.sessions.records(), held):
+        for record, look in self._looked_at(held):
             sessions, rows = sessions + 1, rows + record.source_rows
             files, size = files + look.files, size + look.bytes
             problems += look.problems
         return replace(found, sessions=sessions, rows=rows, files=files, bytes=size, problems=tuple(problems))
+
+    def _looked_at(self, held: Mapping[date, Held]) -> Iterator[tuple[SessionRecord, session.SessionCheck]]:
+        """Each record with the result of its check, in order; checked in threads."""
+
+        def look(record: SessionRecord) -> tuple[SessionRecord, session.SessionCheck]:
+            tracked = held[record.session].tracked
+            return record, session.check_session(record, tracked, self.evidence, self.root, self.deep)
+
+        ahead = max(_AHEAD * (os.cpu_count() or 1), self.cache.parts.ahead)
+        for record, found in read_ahead(look, self._manifest.sessions.records(), ahead, self.evidence.weight):
+            for tier in record.part_sha256:
+                self._referenced[tier].add(self.cache.parts.name(record.part(tier)))
+            yield record, found
 
     def _compare(self, rows: list[Projection], parts_broken: bool) -> tuple[list[Problem], list[str]]:
         if not self.deep:
@@ -166,6 +187,8 @@ class _Verifying:
             return [], [not_compared]
         try:
             return list(csvs.compare_csvs(self.cache, rows)), []
+        except StoreError:
+            raise
         except CacheError as error:
             return [], [f"{not_compared}: {error}"]
 
@@ -208,20 +231,3 @@ def _why(held: Mapping[date, Held], first: date, refused: Mapping[date, Held]) -
         return f"in quarantine: {', '.join(shown)}{' …' if len(refused) > 3 else ''}"
     state = held.get(first)
     return f"the source said: {state.remote}" if state and state.remote else "never requested"
-
-
-def _looked_at(
-    look: Callable[[SessionRecord, frozenset[str]], session.SessionCheck],
-    records: Iterable[SessionRecord],
-    held: Mapping[date, Held],
-) -> Iterator[tuple[SessionRecord, session.SessionCheck]]:
-    """Each record with the result of its check, in order; checked in as many threads as there are cores."""
-    cores = os.cpu_count() or 1
-    waiting = deque[tuple[SessionRecord, Future[session.SessionCheck]]]()
-    with ThreadPoolExecutor(cores) as threads:
-        for record in records:
-            waiting.append((record, threads.submit(look, record, held[record.session].tracked)))
-            if len(waiting) > _AHEAD * cores:
-                first, done = waiting.popleft()
-                yield first, done.result()
-        yield from ((first, done.result()) for first, done in waiting)

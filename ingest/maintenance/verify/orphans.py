@@ -18,20 +18,21 @@ _UNKNOWN_CSV = "it belongs to no ticker that is or was tracked"
 _UNKNOWN_PART = "not in the manifest: a repair restores it or downloads its session again"
 
 
-def find_orphans(cache: Cache, held: Mapping[date, Held]) -> Iterator[Problem]:
-    """Orphans in the folders of both tiers and in quarantine. Raises CacheError."""
+def find_orphans(cache: Cache, held: Mapping[date, Held], listed: Collection[Tier]) -> Iterator[Problem]:
+    """Orphans in the folders of tiers, except for those `listed` by a store, and in quarantine. Raises CacheError."""
     manifest, tracked = cache.manifest, cache.csvs
     committed = [day for day, one in held.items() if one.held == "committed"]
     whole = [day for day in committed if held[day].archive_kept]
     csvs = {tracked.file(ticker).name for ticker in manifest.csvs.states()}
     pruned = manifest.replacements.pruning() or date.min
-    yield from _unknown_parts(cache.parts, "tracked", committed, pruned)
-    yield from _unknown_parts(cache.parts, "archive", whole, pruned)
+    known: Mapping[Tier, Collection[date]] = {"tracked": committed, "archive": whole}
+    for tier in (tier for tier in TIERS if tier not in listed):
+        yield from _unknown_parts(cache.parts, tier, known[tier], pruned)
     yield from _unknown("csv", tracked.path, f"*{cache.dataset.csv_suffix}", csvs, _UNKNOWN_CSV)
     yield from _months(tracked, manifest)
     yield from _unknown_refused(cache)
     for tier in TIERS:
-        yield from _left(cache.parts.place(tier), cache.parts.leftovers(tier))
+        yield from _left("staged" if tier in listed else cache.parts.place(tier), cache.parts.leftovers(tier))
     yield from _left(str(cache.quarantine), quarantine.kept_leftovers(cache))
     for folder in tracked.folders():
         yield from _left(str(folder), [path.name for path in durable.leftovers(folder, tracked.has_name)])

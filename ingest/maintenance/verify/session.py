@@ -1,20 +1,20 @@
 """Compares one session with its parts: whether they are the files that were written, with no row lost."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from ingest.cache import part_record
-from ingest.cache.cache import Layout
 from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.manifest import SessionRecord
 from ingest.cache.parts import note
-from ingest.cache.parts.store import PartStore, hash_of
+from ingest.cache.parts.store import Readable, hash_of
 from ingest.errors import UnreadableFile
 from ingest.files import opening as files
-from ingest.maintenance.verify.problems import Problem
+from ingest.maintenance.verify.evidence import Evidence, at_hand
+from ingest.maintenance.verify.problems import Kind, Problem
 from ingest.maintenance.verify.texts import PartLines, sha256_together
 from ingest.market.datasets import Tier
 from ingest.splitting import row_numbers
@@ -30,34 +30,60 @@ class SessionCheck:
 
 
 def check_session(
-    record: SessionRecord, tracked: frozenset[str], layout: Layout, root: Path, deep: bool
+    record: SessionRecord, tracked: frozenset[str], evidence: Evidence, root: Path, deep: bool
 ) -> SessionCheck:
     """Compare a session's record with its parts; with `deep`, also their text with the source's.
 
     `tracked` are the tickers by which it was split, according to the manifest.
     """
-    read: dict[Tier, int] = {}
-    problems = [Problem("damaged", "session", "manifest", why, record.session) for why in _contradictions(record)]
-    for tier in record.part_sha256:
-        part = record.part(tier)
-        name = layout.parts.described(part).removeprefix(f"{root}{os.sep}")
+    with at_hand(evidence, record) as parts:
+        return _Checking(record, evidence, parts, root, deep).check(tracked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checking:
+    """A session whose record is compared with its parts."""
+
+    record: SessionRecord
+    evidence: Evidence
+    parts: Readable
+    root: Path
+    deep: bool
+
+    def check(self, tracked: frozenset[str]) -> SessionCheck:
+        record, read = self.record, dict[Tier, int]()
+        problems = [self._problem("damaged", "manifest", why) for why in _contradictions(record)]
+        for tier in record.part_sha256:
+            problems += self._of_part(record.part(tier), read)
+        whole = not problems
+        if whole and self._is_read(record.part("tracked")) and not _says_the_same(record, tracked, self.parts):
+            why = "it does not match what the tracked part says about itself"
+            problems.append(self._problem("damaged", "manifest", why))
+        if whole and self.deep:
+            problems += [self._problem("damaged", str(record.session), why) for why in _lost(record, self.parts)]
+        return SessionCheck(tuple(problems), len(read), sum(read.values()))
+
+    def _of_part(self, part: PartKey, read: dict[Tier, int]) -> list[Problem]:
+        """The problems of a part, whose size is added to `read`."""
+        name = self.evidence.parts.described(part).removeprefix(f"{self.root}{os.sep}")
         try:
-            read[tier] = layout.parts.size(part)
-            wrong = _wrong(record, layout.parts, part, read[tier])
-            problems += [Problem("damaged", "session", name, why, record.session) for why in wrong]
+            size = read[part.tier] = self.parts.size(part)
+            if self._is_read(part):
+                wrong = _wrong(self.record, self.parts, part, size)
+            else:
+                wrong = _out_of_place(self.record, part, size)
+            return [self._problem("damaged", name, why) for why in wrong]
         except FileNotFoundError:
-            problems.append(Problem("missing", "session", name, "the file is gone", record.session))
+            return [self._problem("missing", name, "the file is gone")]
         except OSError as error:
-            problems.append(Problem("damaged", "session", name, files.why_unread(error), record.session))
-    whole = not problems
-    if whole and not _says_the_same(record, tracked, layout.parts):
-        why = "it does not match what the tracked part says about itself"
-        problems.append(Problem("damaged", "session", "manifest", why, record.session))
-    if whole and deep:
-        problems += [
-            Problem("damaged", "session", str(record.session), why, record.session) for why in _lost(record, layout)
-        ]
-    return SessionCheck(tuple(problems), len(read), sum(read.values()))
+            return [self._problem("damaged", name, files.why_unread(error))]
+
+    def _is_read(self, part: PartKey) -> bool:
+        """Whether the bytes of a part are read."""
+        return self.deep or not self.evidence.vouches_for(part)
+
+    def _problem(self, kind: Kind, what: str, why: str) -> Problem:
+        return Problem(kind, "session", what, why, self.record.session)
 
 
 def _contradictions(record: SessionRecord) -> Iterator[str]:
@@ -71,7 +97,7 @@ def _contradictions(record: SessionRecord) -> Iterator[str]:
         yield "the row numbers of its tracked part are wrong"
 
 
-def _says_the_same(record: SessionRecord, tracked: frozenset[str], store: PartStore) -> bool:
+def _says_the_same(record: SessionRecord, tracked: frozenset[str], store: Readable) -> bool:
     """Whether a tracked part that describes itself agrees with this; one of an older version does not describe itself.
 
     A deleted ETag is not a contradiction: its session will be downloaded again.
@@ -92,33 +118,41 @@ def _ascend(record: SessionRecord) -> bool:
     return runs.rows == record.tracked_rows and runs.ascend_below(record.source_rows)
 
 
-def _wrong(record: SessionRecord, store: PartStore, part: PartKey, size: int) -> Iterator[str]:
+def _wrong(record: SessionRecord, store: Readable, part: PartKey, size: int) -> Iterator[str]:
     if hash_of(store, part) != record.part_sha256[part.tier]:
         yield f"not the file that was written: the sha256 of its {size:,} bytes differs"
         return
+    yield from _out_of_place(record, part, size, lambda: _without_note(store, part))
+
+
+def _out_of_place(
+    record: SessionRecord, part: PartKey, size: int, without_note: Callable[[], int | None] | None = None
+) -> Iterator[str]:
+    """How the index contradicts the size of a part, which may have a note behind its text."""
     try:
         index = MemberIndex.decode(record.part_index[part.tier])
     except ValueError:
         yield "its index in the manifest cannot be read"
         return
-    whole = index.offsets[0] == 0 and index.offsets[-1] in (size, _without_note(store, part))
-    if not whole or any(a >= b for a, b in pairwise(index.offsets)):
+    end = index.offsets[-1]
+    reaches = end == size or (end < size if without_note is None else end == without_note())
+    if index.offsets[0] != 0 or not reaches or any(a >= b for a, b in pairwise(index.offsets)):
         yield "it does not match its index in the manifest"
 
 
-def _without_note(store: PartStore, part: PartKey) -> int | None:
+def _without_note(store: Readable, part: PartKey) -> int | None:
     """Length of a part without the note at its end; None if it has none."""
     with store.open(part) as file:
         found = note.take_tail(file)
     return found[1] if found else None
 
 
-def _lost(record: SessionRecord, layout: Layout) -> Iterator[str]:
+def _lost(record: SessionRecord, store: Readable) -> Iterator[str]:
     """What the texts reveal: members that are not where the index says, rows that differ from those that came."""
     read: dict[Tier, PartLines] = {}
     try:
         for tier, index in record.part_index.items():
-            read[tier] = PartLines(layout.parts, record.part(tier), MemberIndex.decode(index))
+            read[tier] = PartLines(store, record.part(tier), MemberIndex.decode(index))
         wrong = list(_rows_lost(record, read))
     except (UnreadableFile, OSError) as error:
         yield f"its parts cannot be unpacked: {error}"

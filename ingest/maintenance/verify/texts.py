@@ -8,7 +8,7 @@ import numpy as np
 
 from ingest.cache.layout import MemberIndex, PartKey
 from ingest.cache.parts import members
-from ingest.cache.parts.store import PartStore
+from ingest.cache.parts.store import Readable
 from ingest.settings.tuning import DEFAULT
 from ingest.splitting.chunks import chunks, line_edges
 from ingest.splitting.row_numbers import Runs
@@ -21,7 +21,7 @@ class PartLines:
     lines taken.
     """
 
-    def __init__(self, store: PartStore, part: PartKey, index: MemberIndex) -> None:
+    def __init__(self, store: Readable, part: PartKey, index: MemberIndex) -> None:
         """Raises OSError, UnreadableFile."""
         self.index = index
         self.header, self.firsts, self.rows = b"", list[bytes](), 0
@@ -51,7 +51,7 @@ class PartLines:
         self.firsts.append(text[: self._edges[1]] if text else b"")
         return True
 
-    def _unpacked(self, store: PartStore, part: PartKey) -> Iterator[bytes]:
+    def _unpacked(self, store: Readable, part: PartKey) -> Iterator[bytes]:
         with store.open(part) as file:
             for number, (begin, end) in enumerate(pairwise(self.index.offsets)):
                 file.seek(begin)
