@@ -5,7 +5,6 @@ source before it: `answers` are what a command said in each, without what differ
 """
 
 import json
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from minutes_kit import minutes_text, some_minutes
-from pipeline_kit import HEADER, Place, flat, trading_days, window
+from pipeline_kit import Place, flat, trading_days, window
 
 from ingest.cache.cache import Layout
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
-from ingest.errors import CacheError
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.market.datasets import Dataset
 from ingest.settings import CacheSettings, Settings

@@ -5,7 +5,6 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -349,7 +348,8 @@ def test_a_run_that_ends_during_a_check_breaks_nothing(place, server, monkeypatc
         return original(record, *arguments, **named)
 
     monkeypatch.setattr(session, "check_session", slow)
-    monkeypatch.setattr(cache, "ThreadPoolExecutor", lambda count: ThreadPoolExecutor(1))
+    monkeypatch.setattr(cache, "_AHEAD", 1)
+    monkeypatch.setattr(cache.os, "cpu_count", lambda: 1)  # one after the other
     tune(monkeypatch, look_again_s=0)
     found = verify(place.settings())
     assert found.problems == ()

@@ -18,6 +18,7 @@ from ingest.cache.manifest import Held
 from ingest.cache.parts.memory import MemoryParts
 from ingest.errors import CacheError
 from ingest.maintenance.verify import orphans
+from ingest.maintenance.verify.evidence import Evidence
 from ingest.maintenance.verify.session import check_session
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.datasets import TIERS
@@ -85,9 +86,9 @@ def problems(cache):
     found = [
         problem
         for record in cache.manifest.sessions.records()
-        for problem in check_session(record, TRACKED, cache, root, deep=True).problems
+        for problem in check_session(record, TRACKED, Evidence.of(cache), root, deep=True).problems
     ]
-    return [*found, *orphans.find_orphans(cache, held)]
+    return [*found, *orphans.find_orphans(cache, held, ())]
 
 
 def test_a_first_run_has_a_folder_for_its_csvs_wherever_its_parts_are(place, monkeypatch):
