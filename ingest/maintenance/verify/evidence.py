@@ -78,10 +78,11 @@ class _Once(Readable):
 
     def open(self, key: PartKey) -> Opened:
         """See `PartStore`; of a part's files, only one is read from at a time."""
+        store = self.evidence.parts
         if key.tier not in self.evidence.listed:
-            return self.evidence.parts.open(key)
+            return store.open(key)
         if (key.session, key.tier) not in self._held:
-            opened = self._held[key.session, key.tier] = self.evidence.parts.open(key)
+            opened = self._held[key.session, key.tier] = store.open(key)
             self.open_files.callback(opened.close)
         return _again(self._held[key.session, key.tier])
 
