@@ -191,7 +191,9 @@ def live(server: loopback.Server, places: Sequence[Place], story: Sequence[Step]
 
 # What commands answer
 
-_TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)|\d+(\.\d+)? ?(ms|s)\b|\d\d:\d\d:\d\d")
+_TIMES = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)|\d+(\.\d+)? ?(ms|s)\b|\d\d:\d\d:\d\d"
+)
 
 
 def said(place: Place, *arguments: object) -> tuple[int, str, str]:

@@ -170,7 +170,7 @@ def test_status_tells_where_the_parts_are_and_which_wait_to_be_removed(places):
                 assert not replaced
             tiers[f"{tier} parts"] = sizes
         tiers["tracked CSVs"] = tiers["tracked CSVs"][:2]
-        return tiers, replace(found, root="", tiers=(), runs=())
+        return tiers, replace(found, root="", tiers=(), runs=(), permission_asked_at="")
 
     same(places, answer)
 
