@@ -13,6 +13,8 @@ ingest.findings()                                        what is odd in the stor
 ingest.verify(deep=True)                                 the stored files, compared with the manifest
 ingest.check()                                           whether a run has all that it needs
 ingest.list_files(months=1)                              the source's files, and which of them are stored (polars)
+ingest.list_parts()                                      the stored parts as files or objects (polars)
+ingest.move("s3://bucket/prefix")                        the parts to an object store; "local" is back
 ingest.track.add("MSFT")                                 follow a ticker; also remove, list
 ingest.quarantine.list()                                 refused files; also accept, retry
 """
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from ingest.api.prices import get_smart_data, panel
     from ingest.api.rows import day, history, scan
     from ingest.api.source import check, list_files
-    from ingest.api.state import corrections, findings, status, verify
+    from ingest.api.state import corrections, findings, list_parts, move, status, verify
 
     __version__: str
 
@@ -39,6 +41,8 @@ __all__ = [
     "get_smart_data",
     "history",
     "list_files",
+    "list_parts",
+    "move",
     "panel",
     "quarantine",
     "run",
@@ -56,7 +60,7 @@ if not TYPE_CHECKING:  # a checker that saw this would accept any name
         "prices": ("get_smart_data", "panel"),
         "rows": ("day", "history", "scan"),
         "source": ("check", "list_files"),
-        "state": ("corrections", "findings", "status", "verify"),
+        "state": ("corrections", "findings", "list_parts", "move", "status", "verify"),
     }
 
     def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from ingest.settings.arguments import parse_days, parse_file
 if TYPE_CHECKING:
     import polars as pl
 
+    from ingest.maintenance.moving import Moved
     from ingest.maintenance.verify import Verified
 
 
@@ -75,3 +76,44 @@ def corrections(
     wanted = None if ticker is None else arguments.parse_ticker(ticker)
     window = parse_days(start, end)
     return changes_frame(changed_values(settings.load(parse_file(config)), wanted, *window, named(dataset)))
+
+
+def list_parts(
+    start: date | str | None = None,
+    end: date | str | None = None,
+    config: Path | str | None = None,
+    *,
+    dataset: str = STOCKS_DAY.short,
+) -> "pl.DataFrame":
+    """The files or objects of the stored sessions from `start` to `end`, both inclusive, for your own readers.
+
+    Columns date (Date), tier (String: "tracked" or "archive"), path (String: of a file, or a URL in an object store),
+    bytes (Int64; null if it is missing) and sha256 (String). An object store has replaced versions, too, which are not
+    among them. Parts are not read. Raises UsageError and CacheError.
+    """
+    from ingest.maintenance.stored import parts_frame, stored_parts
+
+    window = parse_days(start, end)
+    return parts_frame(stored_parts(settings.load(parse_file(config)), named(dataset), *window))
+
+
+def move(
+    to: str | None = None,
+    config: Path | str | None = None,
+    *,
+    keep: bool = False,
+    leave_damaged: bool = False,
+) -> "Moved":
+    """Move the parts of all datasets to an object store, to another one, or back, as `ingest move` does.
+
+    `to` is the URL of a place in an object store, or "local"; None: what [cache] archive says. Nothing is asked: once
+    the copies are compared and in use, what they leave is removed, unless `keep`. If parts are missing or damaged,
+    nothing is moved, and the result's `unfit` has them, unless `leave_damaged`: then the next run downloads their
+    sessions again. `is_done` says whether the parts are at the target. The settings do not change: have [cache] archive
+    say the same, or the next call is refused. Raises UsageError, CacheError, CacheLocked.
+    """
+    from ingest.maintenance import moving
+
+    chosen = settings.load(parse_file(config))
+    target = moving.target_of(chosen, to)
+    return moving.move(chosen, target, keep=keep, leave_damaged=leave_damaged)

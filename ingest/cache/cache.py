@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Self
 
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.places import Place
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.store import PartStore
+from ingest.errors import UsageError
+from ingest.hints import call
 from ingest.market.datasets import Dataset, Tier
 from ingest.settings import Settings
 from ingest.sources.spool import spool_path
@@ -43,6 +46,30 @@ def _parts(settings: Settings, dataset: Dataset) -> PartStore:
     from ingest.cache.objects.opening import in_bucket  # most caches have none
 
     return in_bucket(settings, dataset, local)
+
+
+def refuse_other_place(manifest: Manifest, settings: Settings) -> None:
+    """Raise UsageError if the parts are somewhere else than where the settings say: all of them would seem missing."""
+    known, named = manifest.places.current(), Place.of(settings)
+    if known is None or not known.differing(named) or not manifest.places.holds_parts():
+        return
+    cache, there = settings.cache, "there" if named.url else "to local folders"
+    where = f"{cache.archive_dir} and {cache.tracked_dir}" if not known.url else known
+    said = f"[cache] archive is {named}" if named.url else "[cache] archive names no object store"
+    raise UsageError(
+        f"the parts of the cache {cache.root} are in {where}, and {said}: {_as_it_was(known, named)}",
+        call("move", f"to move the parts {there}"),
+    )
+
+
+def _as_it_was(known: Place, named: Place) -> str:
+    """How to set the settings back."""
+    if not known.url:
+        return 'set [cache] archive = "", or move them'
+    lines = {"[cache] archive": (known.url, named.url), "[store] endpoint": (known.endpoint, named.endpoint)}
+    lines["[store] tiers"] = (known.tiers, named.tiers)
+    changed = [f'{name} = "{was}"' for name, (was, now) in lines.items() if was != now]
+    return f"set {' and '.join(changed)}, or move them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +123,10 @@ class Cache(Layout):
     @classmethod
     @contextmanager
     def read(cls, settings: Settings, dataset: Dataset) -> Iterator[Self]:
-        """Open a cache for reading; a missing one reads as empty. Raises CacheError."""
+        """Open a cache for reading; a missing one reads as empty.
+
+        Raises CacheError, and UsageError if its parts are somewhere else than where the settings say.
+        """
         with Manifest.read(settings.manifest_path, dataset.name) as manifest:
+            refuse_other_place(manifest, settings)
             yield cls.through(manifest, Layout.of(settings, dataset))

@@ -15,9 +15,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from ingest.cache import quarantine
-from ingest.cache.cache import Cache, Layout
+from ingest.cache.cache import Cache, Layout, refuse_other_place
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest.places import Place
 from ingest.cache.manifest.records import period_of
 from ingest.cache.parts.store import PartStore, surely_matches
 from ingest.errors import IngestError, OtherWriter, StoreRefused, StoreUnavailable
@@ -52,7 +53,8 @@ class StagedSession:
 def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
     """Open a cache for the holder of its lock, after completing replacements that a killed run had begun.
 
-    Until the caller begins a run, `run` is the number of the newest one. Raises CacheError.
+    Until the caller begins a run, `run` is the number of the newest one. Raises CacheError, and UsageError if the parts
+    are somewhere else than where the settings say.
     """
     with _opened(settings, dataset) as cache:
         if cache.manifest.replacements.moving() or cache.manifest.replacements.pruning():
@@ -65,14 +67,15 @@ def for_writing(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
 def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Cache]:
     """Like `for_writing`, but begin a run: its folders exist, and whatever a kill left is repaired.
 
-    If parts are in an object store, a snapshot of the manifest is stored there at the end. Raises CacheError;
-    OtherWriter if another machine writes to that store.
+    If parts are in an object store, a snapshot of the manifest is stored there at the end. Raises what `for_writing`
+    does, and OtherWriter if another machine writes to that store.
     """
-    layout = Layout.of(settings, dataset)
-    layout.parts.create()
-    durable.make_folder(layout.csvs.path)
+    durable.make_folder(settings.cache.root)
     with _opened(settings, dataset) as opened:
+        opened.parts.create()
+        durable.make_folder(opened.csvs.path)
         _compare(opened)
+        opened.manifest.places.settle(Place.of(settings))
         recover(opened)
         cache = replace(opened, run=opened.manifest.runs.begin(window.start, window.end))
         with _stored_afterwards(cache):
@@ -82,6 +85,7 @@ def for_run(settings: Settings, dataset: Dataset, window: Window) -> Iterator[Ca
 @contextmanager
 def _opened(settings: Settings, dataset: Dataset) -> Iterator[Cache]:
     with Manifest.open(settings.manifest_path, dataset.name) as manifest:
+        refuse_other_place(manifest, settings)
         newest = next((int(run["run"]) for run in manifest.runs.newest(1)), 0)
         cache = Cache.through(manifest, Layout.of(settings, dataset), newest)
         yield replace(cache, writer=_writer(settings, manifest)) if settings.cache.archive else cache

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.cache import rebuild
-from ingest.cache.cache import Cache, Layout
+from ingest.cache.cache import Cache, Layout, refuse_other_place
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.integrity import replacement, rows
@@ -26,6 +26,8 @@ def renew(settings: Settings, say: Say) -> None:
     building = replacement.begin(path)
     with Database.open(building, STOCKS_DAY.name) as new, new.transaction() as db:
         read = rows.take(path, db)
+    with Manifest.open(building, STOCKS_DAY.name) as manifest:
+        refuse_other_place(manifest, settings)
     taken = sum(_take_parts(building, settings, dataset) for dataset in CATALOGUE.values())
     aside = replacement.put_in_place(path)
     say(

@@ -15,7 +15,7 @@ EXAMPLES = {
     ),
     "list": (
         ("ingest list --start 2024-03-01 --end 2024-03-31", "list one month"),
-        ("ingest list -d crypto-day --months 1", "list the last month of coins"),
+        ("ingest list --parts -d stocks-day --json", "the stored parts, for other programs"),
     ),
     "status": (
         ("ingest status", "show what is stored"),
@@ -60,6 +60,10 @@ EXAMPLES = {
     "prune": (
         ("ingest prune", "what could be removed, and its size"),
         ("ingest prune --before 2023-01-01 -n", "what would go with the sessions of earlier years"),
+    ),
+    "move": (
+        ("ingest move -n", "what would be moved to where the settings say"),
+        ("ingest move --to local --keep", "back to local folders; the objects stay, too"),
     ),
     "demo": (
         ("ingest demo", "two months of stocks"),
@@ -199,6 +203,14 @@ EXITS = {
         2: "no object store is set, there are sessions here, or not confirmed",
         5: "nothing is stored there, or the store does not answer",
         6: "another run is in progress, or another machine was faster",
+    },
+    "move": {
+        0: "done, or nothing to move",
+        2: "wrong flag, or not confirmed",
+        3: "parts are missing or damaged, so nothing was moved",
+        5: "the store or a disk failed",
+        6: "another run is in progress, or another machine writes to the store",
+        130: "interrupted",
     },
     "prune": {0: "done, or nothing to remove", 2: "wrong flag, or not confirmed", 6: "another run is in progress"},
     "check": {0: "all passed", 4: "something failed"},

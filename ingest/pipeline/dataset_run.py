@@ -104,6 +104,7 @@ class _Run:
         self._sink(events.RunStarted(self._cache.run, dataset, window.start, window.end, tracked))
         for notice in self._request.said():
             self._sink(notice)
+        await self._clear()
         if words := rebuild.rebuild(self._cache):
             self._sink(events.Notice(words, "warning"))
         try:
@@ -112,6 +113,22 @@ class _Run:
             await self._with_what_there_is()
             raise
         await self._bring_up_to_date()
+
+    async def _clear(self) -> None:
+        """Remove the copies in places that the parts have left, if they are due; the run does without it."""
+        if not self._cache.manifest.places.departures():
+            return
+        from ingest.cache.places.departures import clear
+
+        try:
+            cleared = await anyio.to_thread.run_sync(clear, self._settings, self._cache.manifest)
+        except CacheError as error:
+            self._sink(events.Notice(f"parts were moved away, and their copies stay: {error.message}", "warning"))
+            return
+        for one in cleared:
+            if one.removed:
+                words = f"{one.removed:,} {one.tier} parts that were moved away are gone from {one.place}"
+                self._sink(events.Notice(words))
 
     async def _bring_up_to_date(self) -> None:
         await self._follow()

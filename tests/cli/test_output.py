@@ -120,6 +120,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int | None]] = {
     "findings": (("--json",), 141),
     "init": (("there", "--yes", "--no-check"), OWN),
     "list": (SPAN, 141),
+    "move": (("-n",), 141),
     "prune": ((), 141),
     "quarantine accept": ((FIRST,), OWN),
     "quarantine dismiss": ((FIRST,), 2),

@@ -38,7 +38,8 @@ SPAN = ("--start", str(DAYS[0]), "--end", str(DAYS[-1]))
 COMMANDS = {
     "run": [["run", *SPAN], ["run", *SPAN, "--json"], ["run", *SPAN, "--dry-run"], ["run", *SPAN, "-q", "--refresh"]],
     "status": [["status"], ["status", "--json"]],
-    "list": [["list", *SPAN], ["list", *SPAN, "--json"]],
+    "list": [["list", *SPAN], ["list", *SPAN, "--json"], ["list", "--parts"]],
+    "move": [["move"], ["move", "--json", "--dry-run"]],
     "check": [["check"], ["check", "--json"]],
     "show": [["show", "AAPL", *SPAN], ["show", "AAPL", "--json", "--no-fetch", "--adjust", "none"]],
     "export": [["export", "AAPL", "--out", "files"]],

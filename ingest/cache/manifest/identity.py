@@ -64,3 +64,8 @@ class Identity:
         """Record what is, or is being, written to an object store; joins the caller's transaction, if there is one."""
         with self.database.join_transaction() as db:
             db.execute("INSERT OR REPLACE INTO stores VALUES (?, ?, ?, ?, ?, ?)", astuple(store))
+
+    def forget(self, url: str) -> None:
+        """Forget an object store to which nothing is written any more."""
+        with self.database.join_transaction() as db:
+            db.execute("DELETE FROM stores WHERE url = ?", (url,))

@@ -11,6 +11,7 @@ from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.findings import KeptFindings
 from ingest.cache.manifest.identity import Identity
 from ingest.cache.manifest.objects import KnownObjects
+from ingest.cache.manifest.places import KnownPlaces
 from ingest.cache.manifest.replacements import Replacements
 from ingest.cache.manifest.runs import KnownSource, RunLog
 from ingest.cache.manifest.sessions import KnownSessions, TrackedSets
@@ -29,7 +30,7 @@ class Manifest:
         self.sessions = KnownSessions(database, self.tracked_sets)
         self.findings, self.replacements = KeptFindings(database), Replacements(database)
         self.csvs, self.yahoo = Csvs(database), Quotes(database)
-        self.objects, self.identity = KnownObjects(database), Identity(database)
+        self.objects, self.identity, self.places = KnownObjects(database), Identity(database), KnownPlaces(database)
 
     @classmethod
     @contextmanager

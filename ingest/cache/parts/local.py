@@ -100,7 +100,11 @@ class LocalParts(PartStore):
     def sync(self) -> None:
         """See `PartStore`."""
         for tier in TIERS:
-            durable.sync_folder(self.folder(tier))
+            self.sync_tier(tier)
+
+    def sync_tier(self, tier: Tier) -> None:
+        """Make the names in a tier durable."""
+        durable.sync_folder(self.folder(tier))
 
     def staged(self, session: date, tier: Tier) -> list[PartKey]:
         """See `PartStore`."""

@@ -176,13 +176,23 @@ def list_(
     start: Start = None,
     end: End = None,
     all_permitted: AllPermitted = False,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts",
+            help="List the stored parts instead: dataset, session, tier, bytes, sha256, and path or URL.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line for each file.")
     ] = False,
     config: Config = None,
 ) -> None:
-    """List the source's files for a window: size, time published, stored or not, permitted or not."""
-    from ingest.cli.commands.fetching.list import list_command
+    """List the source's files for a window: size, time published, stored or not, permitted or not.
+
+    --parts lists what is stored, without asking the source: for programs that read the parts by themselves.
+    """
+    from ingest.cli.commands.fetching.list import list_command, parts_command
     from ingest.planning.request import Flags
 
     flags = Flags(
@@ -191,4 +201,5 @@ def list_(
         end=end.date() if end else None,
         all_permitted=all_permitted,
     )
-    raise typer.Exit(list_command(flags, dataset or [], config, json))
+    command = parts_command if parts else list_command
+    raise typer.Exit(command(flags, dataset or [], config, json))

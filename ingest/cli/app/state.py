@@ -160,3 +160,39 @@ def prune(
     wanted = Selection(before.date() if before else None, untracked=untracked, quarantine=quarantine, spool=spool)
     code = prune_command(dataset or [], config, wanted, dry_run=dry_run, yes=yes, as_json=json)
     raise typer.Exit(code if dry_run or wanted.is_empty else Deed(code))
+
+
+@app.command()
+def move(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="PLACE", help="s3://BUCKET/PREFIX, gs://…, az://…, or local. (default: what \\[cache] says)"
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the parts where they are, too: nothing is removed there.")
+    ] = False,
+    leave_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--leave-damaged", help="Move although parts are missing or damaged; runs download these sessions again."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be moved; write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the parts from where they are without asking.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object per line, one a second.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Move the parts of all datasets to an object store, to another one, or back to local folders.
+
+    They are copied and compared first; then the cache uses them there; then they are removed where they were.
+    Ctrl-C leaves everything as it is, and the same command goes on.
+    """
+    from ingest.cli.commands.state.move import move_command
+
+    flags = {"keep": keep, "leave_damaged": leave_damaged, "dry_run": dry_run, "yes": yes, "as_json": json}
+    code = move_command(to, config, **flags)
+    raise typer.Exit(code if dry_run else Deed(code))

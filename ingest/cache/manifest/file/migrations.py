@@ -234,6 +234,37 @@ CREATE TABLE unwanted (
 ) WITHOUT ROWID;
 """
 
+_PLACE = """
+CREATE TABLE place (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    url TEXT NOT NULL,                        -- of the object store with the parts of all datasets; '' for folders
+    endpoint TEXT NOT NULL,
+    region TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    tiers TEXT NOT NULL,                      -- 'both', or 'archive': the tracked parts are in their folder
+    since TEXT NOT NULL
+);
+INSERT INTO place SELECT 1, '', '', '', '', 'both', strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now')
+    WHERE EXISTS (SELECT 1 FROM sessions WHERE held IS NOT 'none' AND held IS NOT 'quarantined');
+CREATE TABLE arrivals (                       -- objects that a move has put, which is not committed yet
+    target TEXT NOT NULL,                     -- URL and endpoint
+    dataset TEXT NOT NULL,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    PRIMARY KEY (target, dataset, name)
+) WITHOUT ROWID;
+CREATE TABLE departures (                     -- places that the parts have left, and whose copies are to be removed
+    url TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    region TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (url, endpoint, tier)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _PERMISSION,
@@ -250,5 +281,6 @@ MIGRATIONS = (
     _PRUNED,
     _STORES,
     _UNWANTED,
+    _PLACE,
 )
 """Each brings a manifest from the version that is its position to the next one."""

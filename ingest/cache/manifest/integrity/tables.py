@@ -164,6 +164,18 @@ TABLES: Mapping[str, Kinds] = {
         **dict.fromkeys(("token", "etag", "writing", "content"), maybe(text)),
     },
     "objects": {"dataset": text, "name": text, "size": count, "etag": text},
+    "place": {
+        "id": whole,
+        **dict.fromkeys(("url", "endpoint", "region", "profile"), text),
+        "tiers": one_of("both", "archive"),
+        "since": moment,
+    },
+    "arrivals": {"target": text, "dataset": text, "name": text, "size": count, "etag": text},
+    "departures": {
+        **dict.fromkeys(("url", "endpoint", "region", "profile"), text),
+        "tier": one_of(*TIERS),
+        "at": moment,
+    },
     "unwanted": {"dataset": text, "name": text, "since": moment},
 }
 

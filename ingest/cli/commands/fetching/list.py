@@ -1,6 +1,8 @@
 """`ingest list`."""
 
+import sys
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +16,12 @@ from ingest.cli.rendering.hints import flag_named
 from ingest.cli.rendering.records import fields_of, print_records
 from ingest.cli.rendering.words import counted, heading, minute, size
 from ingest.cli.warnings import warnings_told
-from ingest.errors import warn
+from ingest.errors import WrongArgument, printable, warn
+from ingest.maintenance.status import asked_or_held
+from ingest.maintenance.stored import stored_parts
+from ingest.market.calendars import today
+from ingest.market.datasets import Dataset
+from ingest.market.windows import choose
 from ingest.planning.listing import Listed, list_window
 from ingest.planning.request import Flags, datasets_asked, request_of
 
@@ -37,6 +44,31 @@ def list_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_
             _show(Answers(), heading(kind, kinds), found.files)
         code = max(code, NOTHING_LISTED if found.is_bare else 0)
     return code
+
+
+def parts_command(flags: Flags, datasets: Sequence[str], config: Path | None, as_json: bool) -> int:
+    """Print the parts of the stored sessions, of a window if one is given; returns the exit code. Raises IngestError.
+
+    No source is asked.
+    """
+    if flags.all_permitted:
+        raise WrongArgument(("parts", "all_permitted"), "cannot be combined: parts are of what is stored")
+    chosen = settings.load(config, flags.settings(), flag_named)
+    for kind in asked_or_held(datasets, chosen):
+        for one in stored_parts(chosen, kind, *_span(flags, kind)):
+            if as_json:
+                print_records("part", [fields_of(one)])
+            else:
+                size = "-" if one.bytes is None else one.bytes
+                sys.stdout.write(f"{kind.short} {one.session} {one.tier} {size} {one.sha256} {printable(one.path)}\n")
+    return 0
+
+
+def _span(flags: Flags, dataset: Dataset) -> tuple[date | None, date | None]:
+    if flags.months is None:
+        return flags.start, flags.end
+    window = choose(flags.months, flags.start, flags.end, today(), dataset)
+    return window.start, window.end
 
 
 def _show(console: Answers, heading: str, found: Sequence[Listed]) -> None:

@@ -1,0 +1,147 @@
+"""A move of the parts: copied, compared with a listing, then one transaction says where they are, then the rest goes.
+
+Until that transaction the parts are where they were, and what is at the target are copies. A kill before it leaves
+copies, which the next attempt takes; a kill after it leaves a departure, which the next run or move ends.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.places import Place
+from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.writing.writer import Writer
+from ingest.cache.parts.local import LocalParts
+from ingest.cache.places.copying import Copying, Moving, Report, UnfitPart
+from ingest.cache.places.departures import Cleared, clear
+from ingest.cache.places.pieces import Piece, pieces_of, size_in, store_of
+from ingest.cache.places.targets import Target, target_at
+from ingest.errors import CacheError, ManifestDamaged, StoreUnavailable
+from ingest.market.datasets import Tier
+from ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What came of a move from `source` to `target`.
+
+    `is_done` says that the parts are at `target` now. Otherwise they are where they were: the move was `interrupted`,
+    or there are `unfit` parts, which cannot be copied. `cleared` are places that the parts have left.
+    """
+
+    source: Place
+    target: Place
+    copied: Moving
+    is_done: bool
+    interrupted: bool = False
+    unfit: tuple[UnfitPart, ...] = ()
+    cleared: tuple[Cleared, ...] = ()
+
+
+def source_of(settings: Settings, manifest: Manifest) -> Place:
+    """Where the parts are, to be reached as the settings say, if they name that place."""
+    known, named = manifest.places.current(), Place.of(settings)
+    if known is None:
+        return named
+    is_named = (known.url, known.endpoint) == (named.url, named.endpoint)
+    return replace(known, region=named.region, profile=named.profile) if is_named else known
+
+
+@dataclass(slots=True)
+class Mover:
+    """A move; the caller holds the lock, and has completed what a killed run had begun."""
+
+    settings: Settings
+    manifest: Manifest
+    target: Place
+    keep: bool = False
+    leave_damaged: bool = False
+    source: Place = field(init=False)
+    tiers: tuple[Tier, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.source = source_of(self.settings, self.manifest)
+        self.tiers = self.source.differing(self.target)
+
+    @property
+    def _from(self) -> Settings:
+        return self.source.chosen(self.settings)
+
+    def pieces(self) -> list[Piece]:
+        """The parts to move. Raises CacheError."""
+        return pieces_of(self._from, self.manifest, self.tiers)
+
+    def move(self, report: Report, stop: Callable[[], bool]) -> Moved:
+        """Move all parts. Raises CacheError; OtherWriter if another cache writes to one of the places."""
+        if flaws := self.manifest.database.flaws():
+            raise ManifestDamaged(self.manifest.database.path, flaws[0])
+        self._compare()
+        pieces = self.pieces()
+        self._refuse_small(pieces)
+        targets = {tier: target_at(self.settings, self.target, tier, self.manifest.places) for tier in self.tiers}
+        for tier, target in targets.items():
+            target.prepare([one for one in pieces if one.key.tier == tier])
+        copying = Copying(self._from, pieces, lambda one: targets[one.key.tier], report, stop)
+        is_whole = copying.run()
+        unfit = tuple(copying.unfit)
+        if not is_whole or (unfit and not self.leave_damaged):
+            return Moved(self.source, self.target, copying.progress(), False, not is_whole, unfit)
+        self._commit(pieces, targets, unfit)
+        return Moved(self.source, self.target, copying.progress(), True, False, unfit, self._clear())
+
+    def _compare(self) -> None:
+        """See that no other machine writes to either place, and become the writer of the target."""
+        if self.source.url:
+            self._writer(self.source).compare()
+        if self.tiers and self.target.url:
+            writer = self._writer(self.target)
+            writer.compare()
+            writer.claim()
+
+    def _writer(self, place: Place) -> Writer:
+        return Writer(Bucket.of(place.chosen(self.settings)), self.manifest, self.settings.tuning.snapshot_every_s)
+
+    def _refuse_small(self, pieces: Sequence[Piece]) -> None:
+        """Raise CacheError if a disk has no room for the parts that come to its folders."""
+        wanted = dict[Path, int]()
+        for one in pieces:
+            store = store_of(self.target.chosen(self.settings), one.dataset, one.key.tier)
+            if isinstance(store, LocalParts) and size_in(store, one.key) != one.size:
+                folder = _existing(store.folder(one.key.tier))
+                wanted[folder] = wanted.get(folder, 0) + (one.size or 0)
+        for folder, size in wanted.items():
+            if (free := shutil.disk_usage(folder).free) < size:
+                raise CacheError(f"{folder} has {free / 1e9:.1f} GB free, and the parts take {size / 1e9:.1f} GB")
+
+    def _commit(self, pieces: Sequence[Piece], targets: Mapping[Tier, Target], unfit: Sequence[UnfitPart]) -> None:
+        left = {one.piece for one in unfit}
+        self._look(targets, [one for one in pieces if one not in left])
+        distrusted = dict[str, set[date]]()
+        for one in left:
+            distrusted.setdefault(one.dataset.name, set()).add(one.key.session)
+        if self.tiers:
+            self.manifest.places.move(self.source, self.target, keep=self.keep, distrusted=distrusted)
+
+    def _look(self, targets: Mapping[Tier, Target], copied: Sequence[Piece]) -> None:
+        """Raise CacheError unless all copies are there, by another listing of the target."""
+        for tier, target in targets.items():
+            if absent := target.absent([one for one in copied if one.key.tier == tier]):
+                raise CacheError(
+                    f"{len(absent):,} parts that were copied are not at {self.target}, such as that of "
+                    f"{absent[0].dataset.short} {absent[0].key.session}: somebody else changes what is there"
+                )
+
+    def _clear(self) -> tuple[Cleared, ...]:
+        if self.target.url:
+            newest = next((int(run["run"]) for run in self.manifest.runs.newest(1)), 0)
+            with suppress(StoreUnavailable):  # the next run stores it
+                self._writer(self.target).snapshot(newest)
+        return tuple(clear(self.settings, self.manifest))
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder, *folder.parents) if one.exists())
