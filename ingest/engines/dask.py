@@ -13,8 +13,9 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,19 +86,58 @@ def is_open(address: str) -> bool:
         return True
 
 
+def is_partial(info: Mapping[str, Any]) -> bool:
+    """Whether an answer of `scheduler_info` leaves workers out.
+
+    The client asks for itself, too, for numbers without names, and may put that answer in the place of ours.
+    """
+    return len(info["workers"]) < int(info.get("n_workers", 0))
+
+
 def _connected(address: str) -> Any:
     try:
-        from distributed import Client
+        client = _in_time(partial(_client, address))
     except ImportError as error:
         raise UsageError("[engine] kind dask needs Dask: pip install 'ingest[dask]'") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions: those that matter are compared
-            return Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except OSError as error:  # its TimeoutError is one, too
         raise EngineLost(f"no Dask scheduler answers at {address}{_why(error)}") from error
     except (TypeError, ValueError, RuntimeError) as error:  # no TLS context; a scheme or a port that is none
         raise UsageError(f"[engine] address {address}: {error}") from error
+    if client is None:
+        raise EngineLost(f"{address} does not answer like a Dask scheduler")
+    return client
+
+
+def _client(address: str) -> Any:
+    from distributed import Client
+
+    class QuietClient(Client):
+        """One whose end is not worth a traceback: it may have no scheduler by then, or never had one."""
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                super().__del__()  # type: ignore[no-untyped-call]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions: those that matter are compared
+        return QuietClient(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+
+
+def _in_time(work: Callable[[], _R]) -> _R | None:
+    """The result of a call; None if there is none in time: what accepts a connection and is silent is not given up.
+
+    Not by a pool of threads: at its end the program would wait for them.
+    """
+    done: Future[_R] = Future()
+
+    def call() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=call, name="dask-connect", daemon=True).start()
+    return done.result() if wait([done], 1.5 * _CONNECT_S).done else None
 
 
 def _why(error: OSError) -> str:
@@ -202,8 +242,9 @@ class DaskCluster(Cluster):
 
     def _ask(self) -> None:
         """Ask the scheduler for its workers, and for the tasks of each."""
-        info = self._client.scheduler_info(n_workers=-1)
-        tasks = self._client.processing()
+        info, tasks = self._client.scheduler_info(n_workers=-1), self._client.processing()
+        while info and is_partial(info):
+            info = self._client.scheduler_info(n_workers=-1)
         if not info or self._client.status != "running":
             return
         if self._scheduler not in ("", str(info["id"])):

@@ -118,8 +118,12 @@ def demo(
     objects: Annotated[
         bool, typer.Option("--objects", help="Store the parts in a bucket, show what lies where, and read it back.")
     ] = False,
+    engine: Annotated[
+        Literal["dask"] | None,
+        typer.Option(metavar="dask", help="Download and split with two workers of a Dask cluster on this machine."),
+    ] = None,
 ) -> None:
     """Try it without keys: run against a real S3 server on this machine with generated files."""
     from ingest.cli.commands.demo.command import demo_command
 
-    raise typer.Exit(Deed(demo_command(months, dataset or (), folder, objects=objects)))
+    raise typer.Exit(Deed(demo_command(months, dataset or (), folder, objects=objects, engine=engine)))

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.text import Text
 
-from ingest.cli.commands.demo import folder, store, telling
+from ingest.cli.commands.demo import cluster, folder, store, telling
 from ingest.cli.commands.demo.exhibits import Exhibit, exhibit_of
 from ingest.cli.commands.fetching.run import execute
 from ingest.cli.rendering import choose_rendering
@@ -18,7 +19,7 @@ from ingest.demo.servers import server
 from ingest.demo.servers.child import sigterm_as_exit
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.planning.request import request_of
-from ingest.settings import Settings
+from ingest.settings import EngineSettings, Settings
 from ingest.sources.massive.origins import OWN_VARIABLES
 
 
@@ -30,24 +31,42 @@ class _Demo:
     folder: Path
     exhibits: Sequence[Exhibit]
     source: server.DemoSource
+    engine: EngineSettings
 
     def settings(self, exhibit: Exhibit) -> Settings:
         """The settings of a run over the exhibit."""
-        return folder.settings_of(self.source, self.folder, exhibit)
+        return folder.settings_of(self.source, self.folder, exhibit).model_copy(update={"engine": self.engine})
+
+    @property
+    def engine_flag(self) -> str:
+        """The flag for the cluster, if there is one."""
+        return f" --engine {self.engine.address.replace('tcp://', 'dask://')}" if self.engine.address else ""
 
 
-def demo_command(months: int | None, datasets: Iterable[str], place: Path, *, objects: bool = False) -> int:
-    """Serve, run, show, and run again; returns the exit code. With `objects` parts are objects. Raises IngestError."""
+def demo_command(
+    months: int | None,
+    datasets: Iterable[str],
+    place: Path,
+    *,
+    objects: bool = False,
+    engine: Literal["dask"] | None = None,
+) -> int:
+    """Serve, run, show, and run again; returns the exit code. Raises IngestError.
+
+    With `objects` parts are objects in a bucket, with an `engine` the runs are on a cluster.
+    """
     if objects:
         store.refuse_without_store()
+    if engine:
+        cluster.refuse_without_dask()
     console, place = Answers(), folder.absolute(place)
     chosen = tuple(dict.fromkeys(map(named, datasets))) or (STOCKS_DAY,)
     exhibits = [exhibit_of(dataset, months, place) for dataset in chosen]
     folder.refresh(place, exhibits)
     with _served(console, exhibits, objects) as source, _keys_of(source):
         folder.configure(place, exhibits, source)
-        demo = _Demo(console, place, exhibits, source)
-        code = _twice(demo)
+        with cluster.clustered(console, engine) as workers:
+            code = _twice(_Demo(console, place, exhibits, source, workers))
         for one in exhibits:
             folder.note_that_nothing_happened(place, one)
     if code == 0:
@@ -108,6 +127,8 @@ def _shown_in_bucket(demo: _Demo) -> int:
 
 def _run(demo: _Demo, exhibit: Exhibit) -> int:
     chosen = demo.settings(exhibit)
-    demo.console.print(Text.assemble(("$ ingest run", "bold"), f"{exhibit.dataset_flag} {exhibit.said}"))
+    demo.console.print(
+        Text.assemble(("$ ingest run", "bold"), f"{exhibit.dataset_flag} {exhibit.said}{demo.engine_flag}")
+    )
     with choose_rendering(json=False, quiet=False) as rendering:
         return execute(chosen, request_of(exhibit.flags, chosen, rendering.event, exhibit.dataset), rendering)
