@@ -45,8 +45,11 @@ def test_without_dask_it_says_what_to_install_before_it_makes_a_folder(tmp_path:
 
 
 @pytest.mark.long
-def test_it_runs_on_two_workers_and_leaves_none(tmp_path: Path) -> None:
-    with subprocess.Popen(DEMO, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+@pytest.mark.parametrize("parts", [[], ["--objects"]])
+def test_it_runs_on_two_workers_and_leaves_none(tmp_path: Path, parts: list[str]) -> None:
+    with subprocess.Popen(
+        [*DEMO, *parts], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
         found = set[int]()
         while demo.poll() is None:
             found.update(dask_of(demo.pid))
