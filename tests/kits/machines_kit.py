@@ -18,10 +18,11 @@ class Machine(Place):
     """A cache, its source, and the place in an object store that `[cache] archive` names."""
 
     store: Bucket | None = None
+    tiers: str = "both"
 
     def settings(self, *given, **named):
         cache = CacheSettings(root=self.root, archive=self.store.url)
-        store = Store(endpoint=self.store.endpoint, region=self.store.region)
+        store = Store(endpoint=self.store.endpoint, region=self.store.region, tiers=self.tiers)
         return super().settings(*given, **named).model_copy(update={"cache": cache, "store": store})
 
     def environment(self, **more):
@@ -29,6 +30,7 @@ class Machine(Place):
             "INGEST_CACHE__ARCHIVE": self.store.url,
             "INGEST_STORE__ENDPOINT": self.store.endpoint,
             "INGEST_STORE__REGION": self.store.region,
+            "INGEST_STORE__TIERS": self.tiers,
         }
         return super().environment(**store | more)
 

@@ -3,8 +3,9 @@
 At the end a writer that does not look at the pointer is checked, too, and the check must notice.
 """
 
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import date, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -27,15 +28,20 @@ CRASHES = st.none() | st.tuples(st.sampled_from(["before", "after"]), st.sampled
 WHO = st.integers(0, 2)
 
 
+@cache
+def new_manifest():
+    with closing(opening.memory()) as db:
+        schema.migrate(db, Path("manifest.sqlite"))
+        return db.serialize()
+
+
 class InMemory(Machine):
     """A machine whose manifest is in memory: each step of the model takes milliseconds."""
 
     def __init__(self, bucket, like=None):
         super().__init__(Path("manifest.sqlite"), bucket)
         self.db = opening.memory()
-        if like:
-            like.db.backup(self.db)
-        schema.migrate(self.db, self.path)
+        self.db.deserialize(like.db.serialize() if like else new_manifest())
 
     @contextmanager
     def opened(self):
@@ -134,11 +140,12 @@ class Machines(RuleBasedStateMachine):
             assert self.last.is_writer()
 
 
-FEW = settings(max_examples=20, stateful_step_count=10)
+FEW = settings(stateful_step_count=10)
 
 
-def test_two_machines_never_both_believe_to_be_the_writer():
-    run_state_machine_as_test(Machines, settings=FEW)
+@pytest.mark.parametrize("examples", [12, pytest.param(500, marks=pytest.mark.long)])
+def test_two_machines_never_both_believe_to_be_the_writer(examples):
+    run_state_machine_as_test(Machines, settings=settings(FEW, max_examples=examples))
 
 
 def test_the_check_notices_a_writer_that_ignores_the_pointer(monkeypatch):

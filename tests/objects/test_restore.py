@@ -133,6 +133,7 @@ def test_without_a_snapshot_says_what_is_not_restored(gone, new, silent):
     assert answers(new) == answers(gone)
 
 
+@pytest.mark.long
 def test_with_nothing_but_parts_belongs_to_nobody(gone, new, silent):
     gone.store.remove([name for name in gone.objects() if name.endswith((".json", ".z"))])
     told = silent(new, "--yes")
@@ -140,7 +141,7 @@ def test_with_nothing_but_parts_belongs_to_nobody(gone, new, silent):
     assert (answers(new), new.told(GUARD)["generation"]) == (answers(gone), 1)
 
 
-@pytest.mark.parametrize("all_of_them", [False, True])
+@pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_damaged_snapshot_is_named_and_the_one_before_it_used(gone, new, silent, all_of_them):
     gone.run(*window(DAYS[:6]))
     older, newest = gone.snapshots()
@@ -167,22 +168,15 @@ def test_a_snapshot_that_the_former_machine_stores_meanwhile_is_the_one_restored
     assert answers(new) == answers(gone)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
-    ("where", "what", "after"),
+    ("where", "what"),
     [
-        (Guarding, "take_over", True),
-        (replacement, "put_in_place", True),
-        *(
-            pytest.param(where, what, after, marks=pytest.mark.long)
-            for where, what, after in (
-                (Guarding, "take_over", False),
-                (Snapshots, "take_over", False),
-                (Snapshots, "take_over", True),
-                (replacement, "put_in_place", False),
-                (rebuild, "take_up", False),
-                (rebuild, "take_up", True),
-            )
-        ),
+        (Guarding, "take_over"),
+        (Snapshots, "take_over"),
+        (replacement, "put_in_place"),
+        (rebuild, "take_up"),
     ],
 )
 def test_killed_anywhere_it_can_be_done_again(gone, new, monkeypatch, where, what, after):
@@ -202,6 +196,17 @@ def test_killed_anywhere_it_can_be_done_again(gone, new, monkeypatch, where, wha
     new.run(*window(DAYS[:4]))
     assert answers(new) == answers(gone)
     gone.run(*window(DAYS[:4]), fails=OtherWriter)
+
+
+def test_tracked_parts_that_were_local_are_downloaded_again_by_the_next_run(server, store, tmp_path):
+    gone = Machine(tmp_path / "gone", server.endpoint_url, store=store, tiers="archive")
+    gone.run(*window(DAYS[:3]))
+    new = gone.another("new")
+    told = new.here("restore", "--yes")
+    assert told.code == 0, told.err
+    assert "A part is missing of 3 sessions: the next `ingest run` downloads them again" in told.out
+    assert new.run(*window(DAYS[:3])).committed == DAYS[:3]
+    assert answers(new)[0] == answers(gone)[0]
 
 
 class TestIsRefused:
