@@ -16,6 +16,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.commit import for_run
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.integrity import replacement
+from ingest.cache.manifest.places import Place
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.writing.guard import Guarding, SeenGuard
 from ingest.cache.objects.writing.packing import Damaged, unpack
@@ -134,6 +135,7 @@ def _taken_over(settings: Settings, bucket: Bucket, say: Say) -> _Taken:
         building = replacement.begin(settings.manifest_path)
         snapshot = _unpacked(bucket, pointer, settings.manifest_path, say)
         with Manifest.open(building, STOCKS_DAY.name) as manifest:
+            manifest.places.restored(Place.of(settings))
             if generation := _fenced(bucket, manifest, guard, pointer):
                 break
     else:

@@ -159,6 +159,16 @@ def test_a_place_that_has_only_another_name_loses_nothing(local, there, store, b
     assert renamed.seen() == before
 
 
+@LONG
+def test_a_moved_cache_is_restored_elsewhere_even_if_the_store_has_another_name_there(local, there, store, before):
+    there.move()
+    renamed = local.at(replace(store, endpoint=store.endpoint.replace("127.0.0.1", "localhost")))
+    new = replace(renamed, root=local.root.with_name("new"))
+    told = new.here("restore", "--yes")
+    assert told.code == 0, told.err
+    assert new.seen() == before
+
+
 # Damage and faults
 
 

@@ -140,6 +140,13 @@ class KnownPlaces:
             with self.database.join_transaction() as db:
                 db.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?, ?, ?, ?)", (*astuple(place), now()))
 
+    def restored(self, place: Place) -> None:
+        """Record where the parts are in a manifest that was stored there; moves of its former machine are over."""
+        with self.database.join_transaction() as db:
+            self.settle(place)
+            db.execute("DELETE FROM departures")
+            db.execute("DELETE FROM arrivals")
+
     def departures(self) -> list[Departure]:
         """Places whose copies are still to be removed."""
         query = "SELECT url, endpoint, region, profile, tier, at FROM departures ORDER BY url, endpoint, tier"
