@@ -1,6 +1,6 @@
-"""A move that is killed: `dying_move.py POINT CALL` with the settings in the environment and in config.toml.
+"""`ingest move --yes` that gets a signal on its way: `dying_move.py POINT CALL SIGNAL`.
 
-POINT is `module:class.method`; the process is killed when it is called for the CALLth time, before it does anything.
+POINT is `module:class.method`; the signal comes when that is called for the CALLth time, before it does anything.
 """
 
 import importlib
@@ -15,20 +15,19 @@ def main() -> None:
     target = importlib.import_module(module)
     for one in filter(None, owner.split(".")):
         target = getattr(target, one)
-    original, left = getattr(target, name), [int(sys.argv[2])]
+    original, left, sent = getattr(target, name), [int(sys.argv[2])], signal.Signals[sys.argv[3]]
 
     def dying(*given, **named):
         left[0] -= 1
         if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), sent)
         return original(*given, **named)
 
     setattr(target, name, dying)
-    from ingest import settings
-    from ingest.maintenance.moving import move, target_of
+    from ingest.__main__ import main as command
 
-    chosen = settings.load()
-    move(chosen, target_of(chosen, None))
+    sys.argv[1:] = ["move", "--yes", "--json"]
+    command()
 
 
 if __name__ == "__main__":

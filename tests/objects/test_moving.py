@@ -284,7 +284,7 @@ BACK = [
 
 
 def killed(place: Movable, point: str, call: int) -> None:
-    done = place.ended([sys.executable, "-W", "error", str(KILLED), point, str(call)])
+    done = place.ended([sys.executable, "-W", "error", str(KILLED), point, str(call), "SIGKILL"])
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -309,6 +309,18 @@ def test_a_kill_on_the_way_back_loses_nothing_and_the_next_move_ends_it(local, t
     assert readable(local, there).seen() == before
     assert local.move().is_done
     assert (local.seen(), len(local.files())) == (before, PARTS)
+
+
+@pytest.mark.parametrize("sent", sampled(["SIGINT", "SIGTERM"], every=2))
+def test_ctrl_c_ends_a_move_and_the_parts_stay_where_they_are(local, there, before, sent):
+    """It comes with the first part; what is under way is put, and remembered."""
+    point = "ingest.cache.objects.bucket:Bucket.put_new"
+    done = there.ended([sys.executable, "-W", "error", str(KILLED), point, "1", sent])
+    assert done.returncode == 130, done.stderr
+    assert (local.where().url, len(local.files())) == ("", PARTS)
+    moved = there.move()
+    assert (moved.is_done, moved.copied.there) == (True, PARTS)
+    assert there.seen() == before
 
 
 # The command

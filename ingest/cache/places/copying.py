@@ -77,7 +77,7 @@ class Copying:
                     self._submit(pool, waiting, under_way)
                 self._settle(self._turn(under_way))
                 self.report(self.progress())
-        return not waiting
+        return not waiting and not self.stop()
 
     def _to_copy(self) -> Iterator[Piece]:
         """The pieces that no earlier attempt has copied."""
