@@ -34,7 +34,8 @@ class Access:
     endpoint: str = ""
     region: str = ""
     profile: str = ""
-    tuning: Tuning = field(default_factory=lambda: tuning.DEFAULT, repr=False)
+    # Not hashed, since that would take longer than all else that is done here for a request.
+    tuning: Tuning = field(default_factory=lambda: tuning.DEFAULT, repr=False, hash=False)
 
 
 def check(access: Access) -> None:
