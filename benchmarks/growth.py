@@ -48,7 +48,7 @@ def latency(bench: Bench, days: Sequence[date], repeats: int, say: Say) -> dict[
     endpoint_url = bench.server.endpoint_url
     with proxied(endpoint_url, 0) as direct, proxied(endpoint_url, LATENCY_S) as delayed:
         for _ in range(repeats):
-            for delay_s, address in ((0.0, direct), (LATENCY_S, delayed)):
+            for delay_s, address in ((0.0, direct.endpoint_url), (LATENCY_S, delayed.endpoint_url)):
                 with bench.fresh() as cache:
                     sample = ingest(bench, cache, days, endpoint_url=address)
                 found.setdefault(delay_s, []).append(sample)

@@ -1,7 +1,7 @@
 """`ingest run`, as users call it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -35,14 +35,21 @@ def command_with(
     days: Sequence[date],
     *flags: str,
     tickers: Sequence[str] = TRACKED,
+    archive: str = "",
+    store: Mapping[str, str] | None = None,
     **source: float | str,
 ) -> list[str]:
-    """Write the configuration into a folder and return the command; only the cache and `source` are not defaults."""
+    """Write the configuration into a folder and return the command; only what is given here is not a default.
+
+    `archive` is the URL of a place for the parts, `store` the section that says how to reach it.
+    """
     config = folder / f"{cache.name}.toml"
     named = "".join(f"{name} = {json.dumps(value)}\n" for name, value in source.items())
+    reached = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (store or {}).items())
+    placed = f"archive = {json.dumps(archive)}\n[store]\n{reached}" if archive else ""
     config.write_text(
         f"[source]\n{named}"
-        f"[cache]\nroot = {json.dumps(str(cache))}\n"
+        f"[cache]\nroot = {json.dumps(str(cache))}\n{placed}"
         f"[tracked]\nlists = []\ntickers = {json.dumps(tickers)}\n[fallback]\nenabled = false\n"
     )
     return python("ingest", "run", "--config", config, "--start", days[0], "--end", days[-1], *flags)
