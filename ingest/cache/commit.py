@@ -21,7 +21,7 @@ from ingest.cache.manifest import Manifest, SessionRecord
 from ingest.cache.manifest.places import Place
 from ingest.cache.manifest.records import period_of
 from ingest.cache.parts.store import PartStore, surely_matches
-from ingest.errors import IngestError, OtherWriter, StoreRefused, StoreUnavailable
+from ingest.errors import CacheError, IngestError, OtherWriter
 from ingest.files import durable
 from ingest.market.datasets import TIERS, Dataset, session_of
 from ingest.market.windows import Window
@@ -120,7 +120,7 @@ def _stored_afterwards(cache: Cache) -> Iterator[None]:
     except OtherWriter:
         raise
     except IngestError:
-        with suppress(StoreUnavailable, StoreRefused):  # the next run stores it
+        with suppress(CacheError):  # the next run stores it
             _store(cache)
         raise
     _store(cache)

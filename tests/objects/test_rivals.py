@@ -10,7 +10,9 @@ from runs_kit import DAYS, dates
 from tuning_kit import tune
 
 from ingest import events
-from ingest.errors import OtherWriter
+from ingest.cache.manifest import sessions
+from ingest.cache.objects.writing.snapshots import Snapshots
+from ingest.errors import CacheError, OtherWriter
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
 
@@ -70,3 +72,42 @@ def test_of_two_copies_that_run_at_once_the_one_that_comes_late_stops_and_commit
     assert pointer["snapshot"] == here.snapshots()[-1]
     here.run(*window(DAYS[:4]))
     copy.run(*window(DAYS), fails=OtherWriter)
+
+
+@pytest.mark.parametrize("words", [("prune", "--before", DAYS[2], "--yes"), ("verify", "--repair")])
+def test_a_copy_changes_nothing_by_any_other_command(here, words):
+    here.run(*window(DAYS[:3]))
+    copy = here.copied("copy")
+    here.run(*window(DAYS[:4]))
+    before = here.objects()
+    told = copy.here(*words)
+    assert (told.code, "wrote to s3://" in told.err) == (6, True)
+    assert (copy.stored(), here.objects()) == (dates(DAYS[:3]), before)
+    assert here.here("verify").code == 0
+
+
+def test_a_run_that_fails_says_why_whatever_becomes_of_its_snapshot(here, monkeypatch):
+    here.run(*window(DAYS[:3]))
+
+    def failed(why):
+        def fail(*_):
+            raise CacheError(why)
+
+        return fail
+
+    monkeypatch.setattr(Snapshots, "store", failed("the store is down"))
+    monkeypatch.setattr(sessions.KnownSessions, "commit", failed("the disk is full"))
+    here.execute(f"INSERT INTO findings VALUES ('{here.dataset.name}', '{DAYS[0]}', 'odd', 1, '[]')")
+    assert str(here.run(*window(DAYS[:4]), fails=CacheError).error) == "the disk is full"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("_", range(5))
+def test_of_two_processes_that_begin_at_once_one_is_refused(here, _):
+    there = here.another("there")
+    words = ("run", "--start", str(DAYS[0]), "--end", str(DAYS[-1]))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda one: one.cli(*words), (here, there)))
+    assert sorted(one.returncode for one in done) == [0, 6]
+    winner, loser = sorted((here, there), key=lambda one: done[(here, there).index(one)].returncode)
+    assert (winner.stored(), loser.stored()) == (dates(DAYS), [])
