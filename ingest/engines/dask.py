@@ -101,7 +101,12 @@ def _connected(address: str) -> Any:
         raise UsageError("[engine] kind dask needs Dask: pip install 'ingest[dask]'") from error
     except OSError as error:  # its TimeoutError is one, too
         raise EngineLost(f"no Dask scheduler answers at {address}{_why(error)}") from error
-    except (TypeError, ValueError, RuntimeError) as error:  # no TLS context; a scheme or a port that is none
+    except TypeError as error:  # of an SSL context that is missing
+        raise UsageError(
+            f"[engine] address {address}: Dask knows no certificate; its own configuration names the files for TLS "
+            "(distributed.comm.tls)"
+        ) from error
+    except (ValueError, RuntimeError) as error:  # a scheme or a port that is none
         raise UsageError(f"[engine] address {address}: {error}") from error
     if client is None:
         raise EngineLost(f"{address} does not answer like a Dask scheduler")

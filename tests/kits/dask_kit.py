@@ -1,13 +1,25 @@
 """Runs whose sessions are downloaded and split by the workers of a Dask cluster."""
 
 import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 
+from bucket_kit import BucketPlace, csvs_of, parts_of
 from cluster import Cluster
 from pipeline_kit import Place, assert_same, trading_days, window
 
 from ingest.maintenance.verify import verify
+
+_TUNED = """
+from dataclasses import replace
+from ingest.settings import tuning
+tuning.DEFAULT = replace(tuning.DEFAULT, task_sessions=2, backup_after_s=1.0)
+from ingest.__main__ import main
+main()
+"""
+"""The command with small tasks."""
 
 DAYS = trading_days(date(2025, 3, 3), 12)
 
@@ -20,12 +32,18 @@ class Field:
         self.place = Place(root, url, engine={"kind": "dask", "address": cluster.address})
         self.root, self.address = root, cluster.address
 
+    @property
+    def locally(self) -> Place:
+        """The same cache for runs in this process."""
+        return replace(self.place, engine={})
+
     def run(self, days=DAYS, **more):
         return self.place.run(*window(days), **more)
 
     def command(self, *more: str) -> list[str]:
         start, end = window(DAYS)
-        return self.place.command("run", "--start", start, "--end", end, *more)
+        words = ["run", "--start", str(start), "--end", str(end), *more]
+        return [sys.executable, "-W", "error", "-c", _TUNED, *words]
 
     def start(self, *more: str, **environment) -> subprocess.Popen:
         """A run as a process of its own, whose output is read by its end."""
@@ -47,7 +65,25 @@ class Field:
 
         It sweeps what workers have left that were killed.
         """
-        ran = Place(self.root, self.place.endpoint_url).run(*window(DAYS))
+        ran = self.locally.run(*window(DAYS))
         assert sorted(ran.gets) == sorted(downloads)
-        assert_same(self.place, self.expected)
+        self._compare()
         assert verify(self.place.settings()).problems == ()
+
+    def _compare(self) -> None:
+        assert_same(self.place, self.expected)
+
+
+class BucketField(Field):
+    """The same with all parts in a bucket."""
+
+    def __init__(self, root, url: str, cluster: Cluster, expected: Place, store: str) -> None:
+        super().__init__(root, url, cluster, expected)
+        archive = f"s3://flatfiles/{root.parent.name.replace('_', '-')}"
+        self.place = BucketPlace(root, url, archive=archive, store=store, engine=self.place.engine)
+
+    def _compare(self) -> None:
+        assert parts_of(self.place) == parts_of(self.expected)
+        assert csvs_of(self.place) == csvs_of(self.expected)
+        ours, theirs = self.place.logical_manifest(), self.expected.logical_manifest()
+        assert {name: ours[name] for name in theirs} == theirs

@@ -4,8 +4,8 @@ An order is a file (see `Cluster.order`): whoever comes to its point first takes
 waits there. Each point that is reached is noted, so that a test can count executions.
 
 Points: `begun` (a task), `fetch` (before a session is requested), `split` (in the split, nothing is staged), `one part`
-(the first part of a session is staged or put), `all put` (a task's parts are durable), `answered` (a moment after the
-task has returned).
+(the archive part of a session is staged), `one put` (and in the bucket), `all put` (a task's parts are durable),
+`answered` (a moment after the task has returned).
 """
 
 import json
@@ -22,6 +22,7 @@ _ANSWER_TAKES_S = 0.05
 
 def dask_setup(worker):
     """Called by Dask in each worker, before its first task."""
+    from ingest.cache.objects.bucket import Bucket
     from ingest.cache.parts.local import LocalParts
     from ingest.engines import hand
     from ingest.pipeline import worker as splitting
@@ -31,8 +32,14 @@ def dask_setup(worker):
     _before(LocalExecutor, "_fetched", "fetch", lambda executor, job, share: job.session)
     _before(splitting, "_described", "split", lambda job, *rest: job.session)
     _after(LocalParts, "stage", "one part", lambda parts, session, tier, data: session if tier == "archive" else None)
+    _after(Bucket, "put_new", "one put", lambda bucket, name, *rest, **more: _archived(name))
     _after(hand, "_durable", "all put", lambda parts, done, *rest: _first([one.job for one in done]))
     _after(hand, "work", "answered", lambda order: _first(order.task.jobs), later=True)
+
+
+def _archived(name):
+    """The session of an archive part by the name of its object; None for any other object."""
+    return name.rpartition("/")[2][:10] if name.startswith("archive/") else None
 
 
 def _first(jobs):
