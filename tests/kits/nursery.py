@@ -6,7 +6,9 @@ an event is reported for the n-th time (`at_event`: its name and n), or seconds 
 the run was killed, the names of the durable steps and events that it reached, and how long it took.
 
 The commit protocol consists of durable steps: `stage` (dying there leaves half a temporary file), `publish` and `sync`
-of `ingest.files.durable`, and `begin` and `commit` of each transaction of the manifest. The named kill points are a
+of `ingest.files.durable`, `begin` and `commit` of each transaction of the manifest, and, with `store` (the settings of
+a bucket), `put-archive`, `put-tracked` and so on before each object that is put, and `swap` before one that is
+replaced. The named kill points are a
 run's events, which it reports to a sink anyway, so that killing needs no hooks in the code.
 """
 
@@ -28,6 +30,7 @@ import anyio
 import descriptions
 
 from ingest.cache.manifest.database import Database
+from ingest.cache.objects.bucket import Bucket
 from ingest.cli.app import app
 from ingest.cli.commands import track  # noqa: F401 - what a command imports when it needs it
 from ingest.cli.commands.fetching import adopt  # noqa: F401
@@ -40,6 +43,7 @@ from ingest.market.windows import Window
 from ingest.pipeline import run as runs
 from ingest.planning.request import Request
 from ingest.settings import Archive, CacheSettings, Fallback, Settings, SourceSettings
+from ingest.settings.sections.store import Store
 from ingest.sources.massive.client import connect
 from ingest.tracked import (
     projection,  # noqa: F401 - what a run imports when it needs it
@@ -100,6 +104,20 @@ class Steps:
 
         durable.stage, durable.publish, durable.sync_folder = staging, publishing, syncing
         Database.transaction = deciding
+        self._wrap_bucket()
+
+    def _wrap_bucket(self):
+        put_new, put_over = Bucket.put_new, Bucket.put_over
+
+        def putting(bucket, name, *given):
+            self.take(f"put-{name.partition('/')[0]}")
+            return put_new(bucket, name, *given)
+
+        def swapping(bucket, *given):
+            self.take("swap")
+            return put_over(bucket, *given)
+
+        Bucket.put_new, Bucket.put_over = putting, swapping
 
 
 class Events:
@@ -170,7 +188,8 @@ def asked(order):
         source=SourceSettings(
             endpoint_url=order["url"], same_as="the tests' own source", concurrency=order["concurrency"]
         ),
-        cache=CacheSettings(root=Path(order["root"])),
+        cache=CacheSettings(root=Path(order["root"]), archive=order.get("bucket", "")),
+        store=Store(**order.get("store", {})),
         archive=Archive(save_others=order["save_others"]),
         fallback=Fallback(enabled=False),
     )

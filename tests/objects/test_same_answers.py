@@ -170,7 +170,8 @@ def test_status_tells_where_the_parts_are_and_which_wait_to_be_removed(places):
                 assert not replaced
             tiers[f"{tier} parts"] = sizes
         tiers["tracked CSVs"] = tiers["tracked CSVs"][:2]
-        return tiers, replace(found, root="", tiers=(), runs=(), permission_asked_at="")
+        refused = [replace(one, at="", dismissed=bool(one.dismissed)) for one in found.quarantine]
+        return tiers, refused, replace(found, root="", tiers=(), runs=(), permission_asked_at="", quarantine=())
 
     same(places, answer)
 
@@ -189,9 +190,12 @@ CHANGES = (
 def test_commands_that_write_do_the_same(places, tmp_path):
     for place in places:
         (place.root.parent / "stocks.txt").write_text("AAPL\nTRUE\nBRK.B\nT1*\n")
+        (place.root.parent / "stocks-minute.txt").write_text("AAPL\n")
+        (place.root.parent / "options-day.txt").write_text("O:AAA*\n")
     listed = {"INGEST_TRACKED__LISTS": '["stocks.txt"]', "INGEST_TRACKED__TICKERS": "[]"}
     for arguments in CHANGES:
-        same(places, lambda place, given=arguments: place.here(*given, **listed).code + 1)
+        code = same(places, lambda place, given=arguments: place.here(*given, **listed).code + 1) - 1
+        assert code == (3 if "retry" in arguments else 0), arguments
         same(places, lambda place: place.logical_manifest())
         same(places, csvs_of)
     left = same(places, parts_of)
