@@ -10,12 +10,15 @@ from store_faults import in_front_of, kind_of, one_in
 from tuning_kit import tune
 
 import ingest
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.objects import KnownObject
 from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts import lines
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.demo.servers.faults import SLOW_DOWN, FlipByte, always
 from ingest.errors import CacheError, StoreUnavailable
+from ingest.market.catalogue import STOCKS_DAY
 
 DAYS = trading_days(date(2025, 3, 3), 12)
 SPAN = window(DAYS)
@@ -80,8 +83,10 @@ def test_a_run_with_nothing_to_do_lists_each_tier_once(place, front):
     assert asked.keys() <= {"get", "head", "put"}  # who writes there, and the snapshot
 
 
-def test_verify_lists_each_tier_and_reads_nothing(place, front):
+def test_verify_lists_each_tier_and_reads_nothing(place, front, store):
     place.run(*SPAN, tracked=TRACKED)
+    with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
+        manifest.objects.remember(KnownObject(one.name, one.size, one.etag) for one in store.listing())
     here = behind(place, front)
     assert ingest.verify(config=here.config()).problems == ()
     assert counted(front) == {"list": 2}
