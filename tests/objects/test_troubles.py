@@ -1,6 +1,5 @@
 """A cache with its parts in a bucket, while a run replaces them, a sweep removes them, or the store fails."""
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -37,23 +36,19 @@ def server():
 
 
 @pytest.fixture
-def place(store, server, tmp_path, monkeypatch):
+def front(store):
+    with in_front_of(store.endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def place(front, store, server, tmp_path, monkeypatch):
     """A cache of its own, whose store fails for a second at most before that is an error."""
     monkeypatch.setenv("MASSIVE_S3_ACCESS_KEY", "KEY")
     monkeypatch.setenv("MASSIVE_S3_SECRET_KEY", "secret-of-the-loopback")
     (tmp_path / "far").mkdir()
     tune(monkeypatch, store_waited_s=5.0, store_wait_first_s=0.01, store_wait_longest_s=0.05, look_again_s=0.01)
-    return BucketPlace(tmp_path / "far" / "cache", server.endpoint_url, archive=store.url, store=store.endpoint)
-
-
-@pytest.fixture
-def front(place):
-    with in_front_of(place.store) as running:
-        yield running
-
-
-def behind(place, front):
-    return replace(place, store=front.endpoint)
+    return BucketPlace(tmp_path / "far" / "cache", server.endpoint_url, archive=store.url, store=front.endpoint)
 
 
 def closes(place, ticker="T44"):
@@ -76,8 +71,8 @@ def counted(front):
 
 def test_a_run_with_nothing_to_do_lists_each_tier_once(place, front):
     place.run(*SPAN, tracked=TRACKED)
-    here = behind(place, front)
-    here.run(*SPAN, tracked=TRACKED)
+    front.requests.clear()
+    place.run(*SPAN, tracked=TRACKED)
     asked = counted(front)
     assert asked.pop("list") == 2
     assert asked.keys() <= {"get", "head", "put"}  # who writes there, and the snapshot
@@ -87,10 +82,10 @@ def test_verify_lists_each_tier_and_reads_nothing(place, front, store):
     place.run(*SPAN, tracked=TRACKED)
     with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
         manifest.objects.remember(KnownObject(one.name, one.size, one.etag) for one in store.listing())
-    here = behind(place, front)
-    assert ingest.verify(config=here.config()).problems == ()
+    front.requests.clear()
+    assert ingest.verify(config=place.config()).problems == ()
     assert counted(front) == {"list": 2}
-    found = ingest.verify(config=here.config(), deep=True)
+    found = ingest.verify(config=place.config(), deep=True)
     assert (found.problems, found.files) == ((), 2 * len(DAYS))
     asked = counted(front)
     assert asked["get"] <= 2 * len(DAYS)  # each part once; ranges are for the CSVs
@@ -98,7 +93,8 @@ def test_verify_lists_each_tier_and_reads_nothing(place, front, store):
 
 def test_a_history_is_one_range_a_session(place, front):
     place.run(*SPAN, tracked=TRACKED)
-    assert len(closes(behind(place, front))) == len(DAYS)
+    front.requests.clear()
+    assert len(closes(place)) == len(DAYS)
     assert counted(front) == {"range": len(DAYS)}
 
 
@@ -196,59 +192,59 @@ def test_a_part_that_is_gone_without_a_replacement_is_an_error(place, store):
 
 def test_a_store_that_is_down_is_one_error_that_names_it(place, front, monkeypatch):
     place.run(*SPAN, tracked=TRACKED)
-    here = behind(place, front)
+    front.requests.clear()
     front.script = always(SLOW_DOWN)
     tune(monkeypatch, store_waited_s=0.2)
     with pytest.raises(StoreUnavailable, match=place.archive):
-        closes(here)
+        closes(place)
     for arguments in (("show", "T44", "--adjust", "none"), ("verify",), ("status",)):
-        told = here.here(*arguments)
+        told = place.here(*arguments)
         assert (told.code, place.archive in told.err) == (5, True), (arguments, told)
         error = [line for line in told.err.splitlines() if line.startswith("error: ")]
         assert len(error) == 1
-    ran = here.run(*SPAN, tracked=TRACKED, fails=StoreUnavailable)
+    ran = place.run(*SPAN, tracked=TRACKED, fails=StoreUnavailable)
     assert place.archive in str(ran.error)
 
 
 def test_trouble_with_the_store_is_not_taken_for_damage(place, front, server, monkeypatch):
     """A correction whose stored parts cannot be read now is not one that repairs damage."""
     place.run(*SPAN, tracked=TRACKED)
-    here = behind(place, front)
+    front.requests.clear()
     republish(server, DAYS[2], "66.5")
     front.script = lambda request: (
         SLOW_DOWN if kind_of(request) in {"get", "range"} and "day_aggs" in request.key else None
     )
     tune(monkeypatch, store_waited_s=0.2)
-    here.run(*SPAN, tracked=TRACKED, fails=StoreUnavailable)
+    place.run(*SPAN, tracked=TRACKED, fails=StoreUnavailable)
     assert (place.state(DAYS[2]), place.corrections()) == (("committed", "listed"), [])
     front.script = None
-    assert here.run(*SPAN, tracked=TRACKED).finished.corrections == 1
+    assert place.run(*SPAN, tracked=TRACKED).finished.corrections == 1
     republish(server, DAYS[2], "45")
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 8))])
 def test_with_a_fault_in_one_request_of_three_everything_is_complete_and_equal(place, front, server, tmp_path, seed):
     (tmp_path / "near").mkdir()
-    near, here = Place(tmp_path / "near" / "cache", place.endpoint_url), behind(place, front)
+    near = Place(tmp_path / "near" / "cache", place.endpoint_url)
     front.script = one_in(3, seed)
     for price in ("50.5", "51.5"):
         republish(server, DAYS[3], price)
-        for one in (near, here):
+        for one in (near, place):
             one.run(*SPAN, tracked=TRACKED)
-    assert closes(here) == closes(near)
-    found = ingest.verify(config=here.config(), deep=True)
+    assert closes(place) == closes(near)
+    found = ingest.verify(config=place.config(), deep=True)
     assert (found.problems, found.sessions) == ((), len(DAYS))
-    assert ingest.verify(config=here.config()).problems == ()
+    assert ingest.verify(config=place.config()).problems == ()
     asked, struck = len(front.requests), len(front.struck)
     front.script = None
-    assert near.logical_manifest() == here.logical_manifest()
-    assert (parts_of(near), csvs_of(near)) == (parts_of(here), csvs_of(here))
+    assert near.logical_manifest() == place.logical_manifest()
+    assert (parts_of(near), csvs_of(near)) == (parts_of(place), csvs_of(place))
     assert struck * 5 > asked
 
 
 def test_a_byte_that_flips_on_the_way_is_read_again(place, front, server):
     place.run(*SPAN, tracked=TRACKED)
-    here, met = behind(place, front), set()
+    met, expected = set(), closes(place)
 
     def script(request):
         if kind_of(request) != "range" or request.key in met:
@@ -257,5 +253,5 @@ def test_a_byte_that_flips_on_the_way_is_read_again(place, front, server):
         return FlipByte(40)
 
     front.script = script
-    assert closes(here) == closes(place)
+    assert closes(place) == expected
     assert len(front.struck) == len(DAYS)
