@@ -18,8 +18,10 @@ from ingest.cache import quarantine
 from ingest.cache.cache import Cache, Layout, refuse_other_place
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest.objects import KnownObject
 from ingest.cache.manifest.places import Place
 from ingest.cache.manifest.records import period_of
+from ingest.cache.objects.naming import object_name
 from ingest.cache.parts.store import PartStore, surely_matches
 from ingest.errors import CacheError, IngestError, OtherWriter
 from ingest.files import durable
@@ -144,6 +146,7 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
     for part in staged:
         cache.parts.publish(part)
     cache.parts.sync()
+    _remember(cache, staged, [one.record for one in batch])
     corrections = [one.correction for one in batch if one.correction]
     cache.manifest.sessions.commit([one.record for one in batch], corrections, cache.run)
     for one in batch:
@@ -151,6 +154,21 @@ def commit(cache: Cache, batch: Sequence[StagedSession]) -> None:
             quarantine.drop(cache, one.record.session)
     if cache.writer:
         cache.writer.snapshot_if_due(cache.run)
+
+
+def _remember(cache: Cache, put: Sequence[PartKey], records: Sequence[SessionRecord]) -> None:
+    """Record what an object store said of the parts just put, and that all parts of these sessions are wanted.
+
+    This comes before the commit: after a kill in between, the next sweep finds what nobody refers to. A part may have
+    been in the store all along, unwanted.
+    """
+    if not cache.parts.by_content:
+        return
+    known = {object_name(key.tier, cache.dataset.name, cache.parts.name(key)): key for key in put if key.etag}
+    parts = [record.part(tier) for record in records for tier in record.part_sha256]
+    with cache.manifest.database.transaction():
+        cache.manifest.objects.remember([KnownObject(name, key.size, key.etag) for name, key in known.items()])
+        cache.manifest.objects.want(object_name(one.tier, cache.dataset.name, cache.parts.name(one)) for one in parts)
 
 
 def discard_staged(cache: Cache, unwanted: StagedSession) -> None:

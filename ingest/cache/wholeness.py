@@ -14,9 +14,16 @@ def not_whole(cache: Cache, held: Mapping[date, Held]) -> list[date]:
     return [day for day, state in held.items() if day in missing or state.is_doubtful]
 
 
-def missing_parts(cache: Cache, held: Mapping[date, Held]) -> set[date]:
-    """Committed sessions with a missing part. Raises CacheError."""
-    present = {tier: cache.parts.names(tier) for tier in TIERS}
+def present_names(cache: Cache) -> Mapping[Tier, frozenset[str]]:
+    """The names in both tiers, as `PartStore.names` says. Raises CacheError."""
+    return {tier: cache.parts.names(tier) for tier in TIERS}
+
+
+def missing_parts(
+    cache: Cache, held: Mapping[date, Held], present: Mapping[Tier, Collection[str]] | None = None
+) -> set[date]:
+    """Committed sessions with a missing part; `present` are the names if they were just listed. Raises CacheError."""
+    present = present or present_names(cache)
     if cache.parts.by_content:
         return _missing_versions(cache, held, present)
     return {

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import anyio
@@ -28,7 +28,7 @@ from ingest.pipeline.summary import Ending, Tally, damaged, standing
 from ingest.planning.estimate import estimate, in_words
 from ingest.planning.plan import Plan, limit
 from ingest.planning.request import Request
-from ingest.planning.survey import asking, survey
+from ingest.planning.survey import Survey, asking, survey
 from ingest.settings import Settings
 from ingest.sources import spool
 from ingest.sources.resilient import Line, ResilientSource
@@ -176,6 +176,7 @@ class _Run:
             for notice in found.outside():
                 self._sink(notice)
             self._sink(events.Planned(len(plan.fetches), plan.bytes, plan.reasons()))
+            await self._sweep(found, plan)
             if plan.fetches:
                 await self._fetch_all(source, found.permission, plan)
             if lost := damaged(plan, self._sink.ended):
@@ -188,6 +189,18 @@ class _Run:
         if plan.bytes > self._settings.tuning.ask_from and not self._request.confirmed:
             root = self._settings.cache.root
             raise NotConfirmed(in_words(estimate(len(plan.fetches), plan.bytes, self._cache.manifest, root)))
+
+    async def _sweep(self, found: Survey, plan: Plan) -> None:
+        """Remove what nobody needs from the object store of the parts, if there is one, before the first task."""
+        cache, keep = self._cache, timedelta(hours=self._settings.store.keep_replaced_h)
+        if cache.writer is None:
+            return
+        from ingest.cache.objects.collecting.sweep import Sweep
+
+        sweep, spared = Sweep.of(cache.manifest, cache.parts, cache.writer), [one.session for one in plan.fetches]
+        swept = await anyio.to_thread.run_sync(sweep.run, found.present, keep, spared)
+        for notice in swept.said(cache.writer.bucket.described("").rstrip("/")):
+            self._sink(notice)
 
     async def _fetch_all(self, source: ResilientSource, permission: Permission, plan: Plan) -> None:
         await _import_pipeline()

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import anyio
@@ -11,10 +11,10 @@ from ingest import events
 from ingest.cache.cache import Cache
 from ingest.cache.manifest import Held
 from ingest.cache.manifest.records import RemoteState
-from ingest.cache.wholeness import missing_parts
+from ingest.cache.wholeness import missing_parts, present_names
 from ingest.errors import ungrouped
 from ingest.market.calendars import Calendar, today
-from ingest.market.datasets import Dataset
+from ingest.market.datasets import Dataset, Tier
 from ingest.market.permission import REFUSED, Permission
 from ingest.planning.plan import Plan, Stored, Wanted, make_plan
 from ingest.planning.probing import current
@@ -45,13 +45,17 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The source as it is now, seen through the window of a request. `listing` covers the window's years."""
+    """The source as it is now, seen through the window of a request. `listing` covers the window's years.
+
+    `present` are the names of the parts that the cache has, as they were listed for the plan.
+    """
 
     dataset: Dataset
     listing: Listing
     published: Published
     permission: Permission
     plan: Plan
+    present: Mapping[Tier, Collection[str]] = field(default_factory=dict)
 
     @property
     def is_bare(self) -> bool:
@@ -119,13 +123,13 @@ async def asking(settings: Settings, sink: events.Sink, stop: anyio.Event) -> As
 async def survey(source: ResilientSource, cache: Cache, settings: Settings, request: Request) -> Survey:
     """List the window, find out what of it is allowed before a large download, and plan. Raises SourceError."""
     dataset, manifest = request.dataset, cache.manifest
-    held, known = manifest.sessions.all(), manifest.source.permission()
+    held, known, present = manifest.sessions.all(), manifest.source.permission(), present_names(cache)
     listing = await fetch_listing(source, dataset, request.window.start, request.window.end)
     published = await published_of(source, request, listing)
     plan = make_plan(
         window=(request.window.start, request.window.end),
         listing=listing,
-        stored=Stored(held, missing_parts(cache, held)),
+        stored=Stored(held, missing_parts(cache, held, present)),
         is_session=Calendar.of(dataset.calendar).is_session,
         wishes=Wanted(request.tracked, settings.archive.save_others, request.refresh, request.only, request.accept),
         last_listed=published.last or date.max,
@@ -135,7 +139,7 @@ async def survey(source: ResilientSource, cache: Cache, settings: Settings, requ
     # A few files whose permission is unknown are simply requested.
     if known != Permission() or unknown > SEARCH_FROM or any(one.held == "committed" for one in held.values()):
         known = await current(source, items, known, search_anew=unknown > SEARCH_FROM)
-    return Survey(dataset, listing, published, known, plan.permitted(known))
+    return Survey(dataset, listing, published, known, plan.permitted(known), present)
 
 
 async def published_of(source: ResilientSource, request: Request, listing: Listing) -> Published:

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 from ingest.cache.objects.bucket import Stored
 from ingest.errors import Superseded
 
 _numbers = count(1)
+_known: WeakValueDictionary[int, "MemoryBucket"] = WeakValueDictionary()
 
 
 def _nothing(call: str, name: str) -> None:
@@ -19,18 +22,28 @@ def _nothing(call: str, name: str) -> None:
 
 @dataclass
 class MemoryBucket:
-    """Several machines may share `objects`; `before` and `after` get each call that writes, and may raise."""
+    """Several machines may share `objects`; `before` and `after` get each call that writes, and may raise.
+
+    `clock` is the store's. A pickled one is the same store in this process.
+    """
 
     objects: dict[str, tuple[bytes, Stored]] = field(default_factory=dict)
     url: str = "s3://bucket/prefix"
     before: Callable[[str, str], None] = _nothing
     after: Callable[[str, str], None] = _nothing
     calls: list[str] = field(default_factory=list)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __reduce__(self) -> Any:
+        _known[id(self)] = self
+        return _known.__getitem__, (id(self),)
 
     def put_new(self, name: str, data: bytes | Path, sha256: str) -> Stored:
         content = data.read_bytes() if isinstance(data, Path) else data
         assert hashlib.sha256(content).hexdigest() == sha256
-        assert name not in self.objects
+        if name in self.objects:
+            assert self.objects[name][0] == content
+            return self.objects[name][1]
         return self._put("put_new", name, content)
 
     def put_over(self, name: str, data: bytes, etag: str | None) -> Stored:
@@ -56,6 +69,8 @@ class MemoryBucket:
 
     def remove(self, names: Sequence[str]) -> None:
         for name in names:
+            self.before("remove", name)
+            self.calls.append(f"remove {name}")
             self.objects.pop(name, None)
 
     def described(self, name: str) -> str:
@@ -65,7 +80,7 @@ class MemoryBucket:
         if call != "put_over":
             self.before(call, name)
         self.calls.append(f"{call} {name}")
-        stored = Stored(name, len(content), f'"{next(_numbers)}"', datetime.now(UTC))
+        stored = Stored(name, len(content), f'"{next(_numbers)}"', self.clock())
         self.objects[name] = content, stored
         self.after(call, name)
         return stored

@@ -17,7 +17,7 @@ from typing import ClassVar, Self, cast
 
 from ingest.cache.layout import PartKey
 from ingest.cache.objects.bucket import Bucket, Stored
-from ingest.cache.objects.naming import ObjectName, folder_of
+from ingest.cache.objects.naming import ObjectName, folder_of, object_name
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.store import Listed, Opened, PartStore, Staging
 from ingest.errors import CacheError, StoreConflict
@@ -78,7 +78,7 @@ class ObjectParts(PartStore):
         return [put[key] for key in staged]
 
     def _put(self, key: PartKey) -> PartKey:
-        if ObjectName.parse(key.staged):
+        if not _is_in_scratch(key):
             return key
         path = self.scratch.path(key)
         try:
@@ -88,7 +88,7 @@ class ObjectParts(PartStore):
         except FileNotFoundError as error:
             raise CacheError(f"cannot put {path}: it is gone") from error
         self.scratch.discard(key)
-        return replace(key, staged=name, sha256=hashed, etag=stored.etag)
+        return replace(key, staged=name, sha256=hashed, etag=stored.etag, size=stored.size)
 
     def _put_whole(self, name: str, path: Path, hashed: str) -> Stored:
         """Put a part. What has its name and other bytes was damaged: nobody can read it, and so it is replaced."""
@@ -108,7 +108,7 @@ class ObjectParts(PartStore):
         """See `PartStore`. What is put stays: another execution may have put the same bytes, and they may be wanted."""
         if not staged.staged:
             raise CacheError(f"{self.described(staged)} is not staged")
-        if not ObjectName.parse(staged.staged):
+        if _is_in_scratch(staged):
             self.scratch.discard(staged)
 
     def drop(self, session: date, tier: Tier) -> None:
@@ -139,13 +139,13 @@ class ObjectParts(PartStore):
 
     def names(self, tier: Tier) -> frozenset[str]:
         """See `PartStore`: by one request for each thousand."""
-        return frozenset(_base(one) for one in self.listing(tier))
+        return frozenset(self._base(one) for one in self.listing(tier))
 
     def versions(self, tier: Tier) -> Mapping[date, list[PartKey]]:
         """See `PartStore`."""
         found = dict[date, list[PartKey]]()
         for one in sorted(self.listing(tier), key=lambda one: one.modified, reverse=True):
-            if name := ObjectName.parse(_base(one)):
+            if name := ObjectName.parse(self._base(one)):
                 key = PartKey(name.session, tier, str(name), etag=one.etag, size=one.size)
                 found.setdefault(name.session, []).append(key)
         return dict(sorted(found.items()))
@@ -156,7 +156,7 @@ class ObjectParts(PartStore):
 
     def listed(self, tier: Tier) -> Mapping[str, Listed]:
         """See `PartStore`: by one request for each thousand."""
-        return {_base(one): Listed(one.size, one.etag, one.modified) for one in self.listing(tier)}
+        return {self._base(one): Listed(one.size, one.etag, one.modified) for one in self.listing(tier)}
 
     def sizes(self, tier: Tier) -> list[int]:
         """See `PartStore`."""
@@ -164,10 +164,14 @@ class ObjectParts(PartStore):
 
     def size(self, key: PartKey) -> int:
         """See `PartStore`."""
+        if _is_in_scratch(key):
+            return self.scratch.size(key)
         return self.bucket.head(self._object(key)).size
 
     def open(self, key: PartKey) -> Opened:
         """See `PartStore`."""
+        if _is_in_scratch(key):
+            return self.scratch.open(key)
         size = self.size(key)
         return BytesIO(self.read(key)) if size <= _IN_MEMORY else self._as_file(key, size)
 
@@ -195,6 +199,8 @@ class ObjectParts(PartStore):
 
     def read(self, key: PartKey) -> bytes:
         """See `PartStore`."""
+        if _is_in_scratch(key):
+            return self.scratch.read(key)
         read = [b""]
 
         def once() -> str:
@@ -212,6 +218,8 @@ class ObjectParts(PartStore):
 
     def read_ranges(self, key: PartKey, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `PartStore`."""
+        if _is_in_scratch(key):
+            return self.scratch.read_ranges(key, ranges)
         if not ranges:
             self.size(key)
             return []
@@ -233,8 +241,14 @@ class ObjectParts(PartStore):
         return self._in(key.tier, self.name(key))
 
     def _in(self, tier: Tier, name: str) -> str:
-        return f"{folder_of(tier, self.dataset)}/{name}"
+        return object_name(tier, self.dataset, name)
+
+    def _base(self, stored: Stored) -> str:
+        """The name in its tier. That of what lies in a folder of its own there, which is no part, has a slash."""
+        tier = stored.name.partition("/")[0]
+        return stored.name.removeprefix(f"{tier}/{self.dataset}/")
 
 
-def _base(stored: Stored) -> str:
-    return stored.name.rpartition("/")[2]
+def _is_in_scratch(key: PartKey) -> bool:
+    """Whether a key is that of a part that is staged, and not put yet."""
+    return bool(key.staged) and ObjectName.parse(key.staged) is None
