@@ -1,19 +1,24 @@
 """A place in an object store: what it promises, against a real server."""
 
 import hashlib
+import multiprocessing
 import pickle
 import random
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
+from proxy_kit import server_tls
 from store_kit import keys_in_environment, place
 
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.client import MISSING
+from ingest.demo.servers import loopback
 from ingest.demo.servers.seaweed import identity
 from ingest.errors import StoreConflict, StoreRefused, StoreUnavailable, Superseded, UsageError
 from ingest.settings import CacheSettings, Settings
@@ -142,16 +147,14 @@ class TestRanges:
 
 
 class TestListing:
-    def test_names_each_object_once(self, store: Bucket) -> None:
-        names = [f"many/x{number:04}" for number in range(1200)]
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda name: store.put_over(name, name.encode(), None), names))
-        put(store, "many-more/y", b"1")
-        assert [one.name for one in store.listing("many")] == names
-        assert {one.size for one in store.listing("many")} == {10}
-        assert len(list(store.listing())) == 1201
-        store.remove([*names, "missing"])
-        assert [one.name for one in store.listing()] == ["many-more/y"]
+    def test_is_of_a_folder(self, store: Bucket) -> None:
+        names = ["many-more/y", "many/a/1", "many/b"]
+        for name in names:
+            put(store, name, name.encode())
+        assert [(one.name, one.size) for one in store.listing("many")] == [(name, len(name)) for name in names[1:]]
+        assert sorted(one.name for one in store.listing()) == names
+        store.remove([*names[1:], "missing"])
+        assert [one.name for one in store.listing()] == names[:1]
 
     def test_of_nothing(self, store: Bucket) -> None:
         assert list(store.listing("none")) == []
@@ -234,10 +237,45 @@ class TestUnavailable:
                 call()
             assert error.value.exit_code == 5
 
+    def test_no_such_host(self, store: Bucket) -> None:
+        lost = place("http://no-such-host.invalid", "a", store_waited_s=0.1)
+        with pytest.raises(StoreUnavailable, match=r"failed to lookup|no connection"):
+            lost.get("a")
+
+    def test_a_certificate_that_is_not_trusted_is_refused_at_once(self, store: Bucket) -> None:
+        authority = trustme.CA()
+        unknown = pytest.raises(StoreRefused, match=r"certificate .* is not valid: UnknownIssuer")
+        with loopback.serve({}, tls=server_tls(authority, "127.0.0.1")) as server, unknown:
+            place(server.endpoint_url, "a").get("a")
+
     def test_no_proxy_is_used_on_this_machine(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         put(place(store.endpoint, f"{store.url.rpartition('/')[2]}/proxy"), "a")
+
+
+def _reads(store: Bucket, found) -> None:
+    try:
+        found.put(store.get("a")[0])
+    except StoreRefused as error:
+        found.put(error)
+
+
+class TestProcesses:
+    @pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
+    def test_a_spawned_one_reads_and_a_fork_says_why_it_cannot(self, store: Bucket, how: str) -> None:
+        if how not in multiprocessing.get_all_start_methods():
+            pytest.skip("there is no fork here")
+        put(store, "a")
+        context = multiprocessing.get_context(how)
+        found = context.Queue()
+        child = context.Process(target=_reads, args=(store, found))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, which is the point
+            child.start()
+        got = found.get(timeout=30)
+        child.join()
+        assert got == BYTES if how == "spawn" else "by spawn, not by fork" in str(got)
 
 
 class TestValue:

@@ -1,7 +1,9 @@
 """A place in an object store whose requests fail: complete and equal all the same, or an error that says so."""
 
 import hashlib
+import os
 import random
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from store_faults import CONFLICT, FAILED, FAULTS, LOST, first_of_each, in_front
 from ingest.cache.objects.bucket import Bucket
 from ingest.demo.servers.faults import (
     SLOW_DOWN,
+    Foreign,
     Headers,
     ResetAfter,
     ResetMidway,
@@ -21,7 +24,7 @@ from ingest.demo.servers.faults import (
     Status,
     always,
 )
-from ingest.errors import StoreRefused, StoreUnavailable, Superseded
+from ingest.errors import CacheError, StoreRefused, StoreUnavailable, Superseded
 
 BYTES = random.Random(7).randbytes(50_000)
 RANGES = [(0, 10), (700, 900), (30_000, 49_000), (49_990, 50_100)]
@@ -65,7 +68,7 @@ class TestOneFault:
         assert etag == store.head("a").etag
         assert len(front.struck) == 3
 
-    @pytest.mark.parametrize("fault", [*FAILED, *LOST, CONFLICT], ids=str)
+    @pytest.mark.parametrize("fault", [FAILED[0], *LOST, CONFLICT], ids=str)
     def test_of_a_replacement(self, store, faulty, front, fault):
         first = store.put_over("a", b"1", None)
         front.script = first_of_each("put", fault)
@@ -93,28 +96,28 @@ class TestOneFault:
         assert faulty.get("a")[0] == BYTES
         assert len(front.struck) == 1
 
-    @pytest.mark.parametrize("fault", FAULTS["range"], ids=str)
+    @pytest.mark.parametrize("fault", sampled(FAULTS["range"], every=2), ids=str)
     def test_of_ranges(self, store, faulty, front, fault):
         put(store, "a")
         front.script = first_of_each("range", fault)
         assert faulty.ranges("a", RANGES) == [BYTES[begin:end] for begin, end in RANGES]
         assert len(front.struck) == 1
 
-    @pytest.mark.parametrize("fault", FAULTS["list"], ids=str)
+    @pytest.mark.parametrize("fault", sampled(FAULTS["list"], every=2), ids=str)
     def test_of_a_listing(self, store, faulty, front, fault):
         put(store, "a/1")
         front.script = first_of_each("list", fault)
         assert list(faulty.listing()) == list(store.listing())
         assert len(front.struck) == 1
 
-    @pytest.mark.parametrize("fault", FAULTS["delete"], ids=str)
+    @pytest.mark.parametrize("fault", sampled(FAULTS["delete"], every=2), ids=str)
     def test_of_a_removal(self, store, faulty, front, fault):
         put(store, "a")
         front.script = first_of_each("delete", fault)
         faulty.remove(["a"])
         assert list(store.listing()) == []
 
-    @pytest.mark.parametrize("fault", sampled(FAULTS["part"], every=3), ids=str)
+    @pytest.mark.parametrize("fault", sampled(FAULTS["part"], every=5), ids=str)
     def test_of_an_object_that_is_put_in_pieces(self, store, faulty, front, fault, tmp_path: Path):
         (tmp_path / "part").write_bytes(BYTES * 120)
         front.script = first_of_each("part", fault)
@@ -149,6 +152,19 @@ class TestEveryRequest:
         for _ in range(3):
             assert faulty.get("a")[0] == BYTES
         assert [kind_of(one) for one in front.requests] == ["get", "get", "get", "head", "get", "get"]
+
+    def test_that_is_refused_with_what_it_said_tells_no_key(self, faulty, front):
+        secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+        said = f"<Error><Code>{os.environ['AWS_ACCESS_KEY_ID']}</Code><Message>{secret}</Message></Error>".encode()
+        for status in (400, 401, 403, 404, 412, 500, 503):
+            front.script = always(Foreign(status, said))
+            impatient = replace(faulty, tuning=replace(faulty.tuning, store_waited_s=0.05))
+            for call in (impatient.get, impatient.head, lambda name, to=impatient: put(to, name)):
+                with pytest.raises((CacheError, FileNotFoundError)) as error:
+                    call("a")
+                text = "".join(traceback.format_exception(error.value))
+                assert secret not in text
+                assert os.environ["AWS_ACCESS_KEY_ID"] not in text
 
     def test_of_a_wrong_clock_is_refused_at_once(self, faulty, front):
         front.script = always(Status(403, "RequestTimeTooSkewed"))
@@ -193,13 +209,15 @@ def test_with_a_fault_in_one_request_of_three_all_is_complete_and_equal(store, f
     assert len(front.struck) * 4 > len(front.requests)
 
 
-def test_a_listing_goes_on_where_it_was_broken(store, faulty, front):
-    names = [f"{number:04}" for number in range(1500)]
+def test_a_listing_of_several_pages_has_each_name_once_and_goes_on_where_it_was_broken(store, faulty, front):
+    names = [f"many/{number:04}" for number in range(1200)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: store.put_over(name, b"", None), names))
+    assert [one.name for one in store.listing("many")] == names
     pages = iter(range(100))
     front.script = lambda request: ShortLength(60) if kind_of(request) == "list" and next(pages) in {0, 2, 3} else None
     assert [one.name for one in faulty.listing()] == names
-    after = [request.query.get("start-after", "")[-4:] for request in front.requests]
     assert len(front.struck) == 3
-    assert after[-1] == "0999"
+    assert front.requests[-1].query["start-after"].endswith("many/0999")
+    store.remove(names)
+    assert list(store.listing()) == []

@@ -108,8 +108,9 @@ class Bucket(Access):
         def once() -> tuple[bytes, Stored]:
             found = client(self).get(name)
             stored, data = _stored(found.meta), bytes(found.bytes())
-            seen[_md5(data)] += 1
-            if len(data) != stored.size or not self._is_believed(stored, _md5(data), seen):
+            hashed = _md5(data)
+            seen[hashed] += 1
+            if len(data) != stored.size or not self._is_believed(stored, hashed, seen):
                 raise StoreUnavailable(f"the bytes of {self.described(name)} were damaged on the way")
             return data, stored
 
@@ -172,9 +173,9 @@ class Bucket(Access):
         try:  # Google compares generations: that of the version with this ETag never changes
             meta = client(self).head(name)
         except FileNotFoundError:
-            raise ConditionFailed from None
+            raise ConditionFailed(f"{self.described(name)} is missing") from None
         if _bare(meta["e_tag"]) != etag:
-            raise ConditionFailed
+            raise ConditionFailed(f"{self.described(name)} is another version")
         return {"e_tag": meta["e_tag"], "version": meta["version"]}
 
     def _put_large(self, name: str, data: bytes | Path, size: int, sha256: str) -> Stored:
@@ -258,7 +259,7 @@ class Bucket(Access):
     def _translating(self, name: str, once: Callable[[], _T]) -> _T:
         try:
             return once()
-        except (IngestError, ConditionFailed):
+        except IngestError:
             raise
         except Exception as error:  # the library's are of no common class
             raise translated(error, self.described(name), self.url) from None

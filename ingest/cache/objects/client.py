@@ -62,15 +62,27 @@ def learnt(access: Access) -> Learnt:
     return Learnt()
 
 
-@lru_cache(maxsize=64)
 def client(access: Access, purpose: str = "read") -> "S3Store | GCSStore | AzureStore":
-    """The client for a `purpose`: "read", "write" or "multipart"; safe in threads, not after a fork.
+    """The client for a `purpose`: "read", "write" or "multipart"; safe in threads.
 
-    Raises UsageError if the library is missing, StoreRefused if there are no keys.
+    Raises UsageError if the library is missing, StoreRefused if there are no keys, or in a fork of a process that has
+    used the library: its threads are not there, and a request would wait forever.
     """
+    if _PROCESSES and os.getpid() not in _PROCESSES:
+        raise StoreRefused(f"{access.url} cannot be reached from a fork: start processes by spawn, not by fork")
+    return _made(access, purpose)
+
+
+_PROCESSES: set[int] = set()
+"""This process, once it has used the library; after a fork, its parent."""
+
+
+@lru_cache(maxsize=64)
+def _made(access: Access, purpose: str) -> "S3Store | GCSStore | AzureStore":
     check(access)
     from obstore.store import AzureStore, GCSStore
 
+    _PROCESSES.add(os.getpid())
     place = place_of(access.url)
     # Only what consists of many requests repeats them itself; everything else is repeated by us, who know what for.
     common: dict[str, Any] = {
@@ -144,7 +156,8 @@ class _Keys:
         except ProfileNotFound as error:
             raise _no_profile(access.profile) from error
         except BotoCoreError as error:
-            raise StoreRefused(f"the keys for {access.url} cannot be had: {error}") from None
+            # The output of a program that supplies keys may be in its message.
+            raise StoreRefused(f"the keys for {access.url} cannot be had: {type(error).__name__}") from None
         if self._credentials is None:
             where = f"the profile {access.profile} that [store] names" if access.profile else "AWS_ACCESS_KEY_ID"
             raise StoreRefused(f"there are no keys for {access.url}: neither in {where} nor in a role of this machine")

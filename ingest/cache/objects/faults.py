@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from ingest.errors import StoreRefused, StoreUnavailable
 
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w{1,64})</Code>|\(code: (\w{1,64})\)")
-_SYSTEM = re.compile(r'kind: \w+,\s+message: "([^"\\]{1,80})"')
+_CODE = re.compile(r"<Code>([A-Za-z]{3,48}\d{0,3})</Code>|\(code: ([A-Za-z]{3,48}\d{0,3})\)")
+_SYSTEM = re.compile(r'kind: \w+,\s+(?:message|error): "([^"\\]{1,80})"')
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w{1,48})")
 _BODY = "\n\nDebug source:"
 
 _PASSING_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 509})
@@ -29,15 +30,17 @@ _PASSING_CODE = frozenset(
         "XAmzContentSHA256Mismatch",
     }
 )
+_TRANSPORT = {"kind: Timeout": "no answer in time", "kind: Connect": "no connection", "kind: ": "connection lost"}
+_UNREADABLE = "an answer that cannot be read"
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 
 
-class ConditionFailed(Exception):
+class ConditionFailed(StoreRefused):
     """What a put was to create exists, or what it was to replace is another version or missing."""
 
 
-class BeyondEnd(Exception):
+class BeyondEnd(StoreRefused):
     """A range begins behind the end of its object."""
 
 
@@ -56,9 +59,7 @@ class Fault:
         """The fault in a few words, without anything that may be secret."""
         if self.status or self.code:
             return " ".join(filter(None, (f"HTTP {self.status}" if self.status else "", self.code)))
-        if "kind: Timeout" in self.text:
-            return "no answer in time"
-        return self.system or ("an answer that cannot be read" if "kind: " not in self.text else "connection lost")
+        return self.system or next((said for kind, said in _TRANSPORT.items() if kind in self.text), _UNREADABLE)
 
 
 def fault_of(error: Exception) -> Fault:
@@ -105,17 +106,17 @@ def _expected(fault: Fault, described: str) -> Exception | None:
     if fault.kind == "FileNotFoundError":
         return FileNotFoundError(errno.ENOENT, "there is no such object", described)
     if fault.kind == "PreconditionError" and fault.status in {404, 412}:
-        return ConditionFailed()
+        return ConditionFailed(f"the store refuses a condition of a request for {described}")
     if fault.kind == "AlreadyExistsError" and (fault.status != 409 or fault.code == "BlobAlreadyExists"):
-        return ConditionFailed()
-    return BeyondEnd() if fault.status == 416 else None
+        return ConditionFailed(f"the store refuses a condition of a request for {described}")
+    return BeyondEnd(f"{described} has no such range of bytes") if fault.status == 416 else None
 
 
 def _may_pass(fault: Fault) -> bool:
     if fault.status in _PASSING_STATUS or fault.code in _PASSING_CODE:
         return True
     answered = fault.status or fault.code or fault.kind != "GenericError"
-    return not answered and not _is_redirect(fault)
+    return not answered and not _is_redirect(fault) and not _CERTIFICATE.search(fault.text)
 
 
 def _is_redirect(fault: Fault) -> bool:
@@ -131,6 +132,8 @@ def _refusal(fault: Fault, url: str) -> str:
         return f"the keys for {url} have expired"
     if _is_redirect(fault):
         return f"{url} is in another region, or elsewhere: [store] region and endpoint say where"
+    if certificate := _CERTIFICATE.search(fault.text):
+        return f"the certificate of the store of {url} is not valid: {certificate[1]}"
     if fault.status in {401, 403} or fault.code in {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
         return f"the store refuses the keys for {url}, or its bucket: {fault.reason}"
     if fault.kind == "UnauthenticatedError":
