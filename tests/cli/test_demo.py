@@ -163,11 +163,13 @@ def test_its_parts_lie_in_a_bucket_from_which_a_ticker_is_read_and_nothing_stays
     for tier in ("archive", "tracked"):
         assert re.search(rf"{tier}/us_stocks_sip/day_aggs_v1 +{count} ", first)
     assert re.search(rf"From {count} objects \d+ of [\d,]+ kB were read, by range", first)
-    assert not list(tmp_path.rglob("*.csv.gz"))
+    assert "$ ingest restore" in first
+    assert "$ ingest move --to local" in again
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
-    (hint,) = [line.split() for line in again.splitlines() if line.startswith("  ingest s")]
-    shown = subprocess.run([sys.executable, "-m", *hint], cwd=tmp_path, capture_output=True, check=False)
-    assert shown.returncode == 0, shown.stderr
+    assert len(list(tmp_path.rglob("*.csv.gz"))) == 2 * int(count)
+    for hint in [line.split() for line in again.splitlines() if line.startswith("  ingest s")]:
+        looked = subprocess.run([sys.executable, "-m", *hint], cwd=tmp_path, capture_output=True, check=False)
+        assert looked.returncode == 0, looked.stderr
 
 
 def test_without_an_object_store_to_start_it_says_so_before_anything_starts(tmp_path: Path) -> None:

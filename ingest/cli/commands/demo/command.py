@@ -67,10 +67,13 @@ def demo_command(
         folder.configure(place, exhibits, source)
         with cluster.clustered(console, engine) as workers:
             code = _twice(_Demo(console, place, exhibits, source, workers))
-        for one in exhibits:
+        if objects and code == 0:
+            code = store.move_back(console, place)
+        folder.configure(place, exhibits)
+        for one in exhibits if code == 0 else ():
             folder.note_that_nothing_happened(place, one)
     if code == 0:
-        console.print(telling.what_next(place, exhibits, bucket_ended=objects))
+        console.print(telling.what_next(place, exhibits))
     return code
 
 
@@ -122,7 +125,7 @@ def _twice(demo: _Demo) -> int:
 def _shown_in_bucket(demo: _Demo) -> int:
     config = demo.folder / "config.toml"
     store.show_places(demo.console, config)
-    return store.read_back(demo.console, config, demo.exhibits[0])
+    return store.read_back(demo.console, config, demo.exhibits[0]) or store.restore_lost(demo.console, demo.folder)
 
 
 def _run(demo: _Demo, exhibit: Exhibit) -> int:

@@ -28,6 +28,7 @@ profile = {profile}
 """
 
 _MARK = ".ingest-demo"
+_OURS = (".toml", ".txt")
 
 _SOURCE = "ingest demo"
 """How the demo's cache identifies its source, whatever the port is, so that it takes no other source's files."""
@@ -78,6 +79,15 @@ def configure(folder: Path, exhibits: Sequence[Exhibit], source: server.DemoSour
         url, endpoint, profile = map(json.dumps, (source.store, source.endpoint_url, server.STORE_PROFILE))
         store = _BUCKET.format(url=url, endpoint=endpoint, profile=profile)
     _write(folder / "config.toml", _CONFIG.format(folder=folder, datasets=shorts, store=store))
+
+
+def lose(folder: Path) -> None:
+    """Remove what a run has made: the manifest and the CSVs. The settings and the lists of tickers stay."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix not in _OURS and path.name != _MARK:
+            path.unlink()
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,7 @@
-"""`ingest demo --objects`: the parts lie in a bucket, which shows what lies where, and from which a ticker is read."""
+"""`ingest demo --objects`: the parts lie in a bucket.
+
+It shows what lies where, reads a ticker by range, restores what a lost disk had, and moves the parts back.
+"""
 
 import time
 from collections.abc import Sequence
@@ -10,8 +13,11 @@ from ingest import settings
 from ingest.cache.cache import Cache
 from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.client import Access, check
+from ingest.cli.commands.demo import folder
 from ingest.cli.commands.demo.exhibits import Exhibit
 from ingest.cli.commands.reading.show import Display, ShowQuery, show_command
+from ingest.cli.commands.state.move import move_command
+from ingest.cli.commands.state.restore import restore_command
 from ingest.cli.rendering.answers import Answers
 from ingest.demo.servers import seaweed
 from ingest.errors import UsageError
@@ -66,6 +72,26 @@ def read_back(console: Answers, config: Path, exhibit: Exhibit) -> int:
     began = time.monotonic()
     code = show_command(wish, Display(_ROWS, plot=False, csv=False, json=False), config)
     console.print(f"{_share(config, exhibit, ticker)}, and the whole took {time.monotonic() - began:.1f} s.\n")
+    return code
+
+
+def restore_lost(console: Answers, place: Path) -> int:
+    """Lose all that lies on the disk, and restore it from the bucket; returns the exit code."""
+    folder.lose(place)
+    console.print("# the disk is lost: the manifest and the CSVs are removed", style="dim")
+    console.print(Text.assemble(("$ ingest restore", "bold"), " --yes"))
+    code = restore_command(place / "config.toml", yes=True, as_json=False)
+    console.print()
+    return code
+
+
+def move_back(console: Answers, place: Path) -> int:
+    """Move the parts to local folders; returns the exit code."""
+    console.print("# the bucket ends with the demo, so the parts come back", style="dim")
+    console.print(Text.assemble(("$ ingest move", "bold"), " --to local --yes"))
+    how = {"keep": False, "leave_damaged": False, "dry_run": False, "yes": True, "as_json": False}
+    code = move_command("local", place / "config.toml", **how)
+    console.print()
     return code
 
 

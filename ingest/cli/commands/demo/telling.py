@@ -40,12 +40,15 @@ def show_rows(console: Answers, chosen: Settings, exhibit: Exhibit) -> None:
     console.print(f"All other tickers of that day: {where} ({size:,.0f} kB)")
 
 
-def what_next(folder: Path, exhibits: Sequence[Exhibit], bucket_ended: bool = False) -> str:
+def what_next(folder: Path, exhibits: Sequence[Exhibit]) -> str:
     """Commands over what the demo left, and the steps to data of one's own."""
-    first = exhibits[0]
-    of_it = first.dataset_flag
+    first, of_it = exhibits[0], exhibits[0].dataset_flag
+    bars = f"{first.scale.bars}-p {first.period}"
+    config, ticker = map(_typed, (f"{folder}/config.toml", first.tickers[0]))
     return f"""\
-{_left(folder, first, bucket_ended)}
+What the demo left: {folder}. Look at it:
+  ingest status{of_it} --config {config}
+  ingest show {ticker} {bars} --no-fetch{of_it} --config {config}
 With keys of your own, from the dashboard of Massive.com:
   1. write them into ~/.aws/credentials:
        [massive]
@@ -54,15 +57,6 @@ With keys of your own, from the dashboard of Massive.com:
   2. write the tickers that you follow into {first.list_name}, one per line
   3. ingest check{of_it}
   4. ingest run{of_it} --months {first.scale.months}"""
-
-
-def _left(folder: Path, first: Exhibit, bucket_ended: bool) -> str:
-    config, ticker = map(_typed, (f"{folder}/config.toml", first.tickers[0]))
-    of_it = first.dataset_flag
-    shown = f"  ingest show {ticker} {first.scale.bars}-p {first.period} --no-fetch{of_it} --config {config}"
-    if bucket_ended:
-        return f"The bucket has ended with the demo. What it left: the CSVs in {folder}. Look at one of them:\n{shown}"
-    return f"What the demo left: {folder}. Look at it:\n  ingest status{of_it} --config {config}\n{shown}"
 
 
 def _typed(word: str) -> str:
