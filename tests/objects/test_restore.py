@@ -230,3 +230,13 @@ class TestIsRefused:
     def test_without_an_object_store(self, new):
         told = new.here("restore", "--yes", INGEST_CACHE__ARCHIVE="")
         assert (told.code, "set [cache] archive" in told.err) == (2, True)
+
+
+def test_after_its_own_manifest_was_deleted_a_machine_is_told_to_restore(gone, silent):
+    before = answers(gone)
+    (gone.root / "manifest.sqlite").unlink()
+    told = gone.here("run", "--start", DAYS[0], "--end", DAYS[3])
+    assert (told.code, "`ingest restore` if that machine or its manifest is gone" in told.err) == (6, True)
+    assert silent(gone, "--yes").code == 0
+    assert answers(gone) == before
+    assert gone.run(*window(DAYS[:4])).gets == []

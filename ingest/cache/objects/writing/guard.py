@@ -67,7 +67,7 @@ class Guarding:
             return OtherWriter(
                 f"{where} belongs to another cache: {guard.host} writes to it since {guard.since}. Set [cache] archive "
                 "to another prefix",
-                call("restore", "if that machine is gone, to take its place"),
+                call("restore", "if that machine or its manifest is gone, to take its place"),
             )
         return OtherWriter(
             f"{where} was taken over by {guard.host} at {guard.since}: this machine writes nothing more to it",
