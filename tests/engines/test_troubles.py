@@ -20,7 +20,6 @@ from ingest.demo.servers.faults import SLOW_DOWN, Latency, strike_once
 from ingest.engines import hand
 from ingest.engines.engine import Engine
 from ingest.errors import CacheError, EngineLost, SourceRefused, WorkerUnfit
-from ingest.maintenance.verify import verify
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.market.windows import Window
 from ingest.pipeline import run as runs
@@ -74,7 +73,6 @@ def assert_whole(place, whole):
     """All that a local run has, and nothing torn; what nobody published is left to the next run."""
     assert place.run(*SPAN).finished.fetched == 0
     assert_same(place, whole)
-    assert verify(place.settings(), True, STOCKS_DAY).problems == ()
 
 
 def held(place):

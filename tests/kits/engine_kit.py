@@ -13,7 +13,9 @@ from ingest.engines.cluster import ExecutorCluster
 from ingest.engines.elsewhere import Elsewhere
 from ingest.settings import EngineSettings
 
-OF_TIME = ("run", "seconds", "interrupted")
+OF_TIME = ("run", "seconds", "requests")
+"""Numbers of a run that differ from time to time: a request may be repeated."""
+
 UNORDERED = (events.Committed, events.Forbidden, events.Vanished, events.Failed, events.Quarantined, events.Fetched)
 
 
