@@ -6,7 +6,7 @@ Readers open it without a lock: a run may be writing meanwhile. The holder of th
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,7 +16,7 @@ from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.places import Place
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.store import PartStore
-from ingest.errors import UsageError
+from ingest.errors import CacheError, UsageError
 from ingest.hints import call
 from ingest.market.datasets import Dataset, Tier
 from ingest.settings import Settings
@@ -107,11 +107,13 @@ class Layout:
 class Cache(Layout):
     """The cache of one dataset, opened. `run` is the number of the run that writes to it; 0 for readers.
 
+    `place` is where the parts were when a reader opened it; None for writers, from whom nobody takes them away.
     `writer` keeps other machines from writing to the same object store; None for readers, and if all parts are local.
     """
 
     manifest: Manifest
     run: int = 0
+    place: Place | None = None
     writer: "Writer | None" = None
 
     @classmethod
@@ -129,4 +131,10 @@ class Cache(Layout):
         """
         with Manifest.read(settings.manifest_path, dataset.name) as manifest:
             refuse_other_place(manifest, settings)
-            yield cls.through(manifest, Layout.of(settings, dataset))
+            yield replace(cls.through(manifest, Layout.of(settings, dataset)), place=Place.of(settings))
+
+    def refuse_moved(self) -> None:
+        """Raise CacheError if the parts were moved away since a reader has opened the cache."""
+        now = self.manifest.places.current()
+        if self.place and now and self.place.differing(now):
+            raise CacheError(f"the parts were moved to {now} while they were read: read them there")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ingest.cache.layout import MemberIndex
-from ingest.cache.manifest import SessionRecord, codec
+from ingest.cache.manifest import SessionRecord
+from ingest.cache.manifest.integrity import codec
 from ingest.cache.manifest.integrity.kinds import strings, text
 from ingest.cache.parts import note as stamp
 

@@ -44,6 +44,7 @@ def steadily(cache: Cache, days: Collection[date], read: Read) -> list[pl.DataFr
         except StoreError:
             raise
         except CacheError:
+            cache.refuse_moved()
             is_moving = manifest.moment() != before or not left.isdisjoint(intended)
             if not is_moving or number == _ROUNDS:
                 raise

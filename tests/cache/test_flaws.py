@@ -9,7 +9,8 @@ import pytest
 from pipeline_kit import sampled
 
 from ingest.cache.layout import MemberIndex
-from ingest.cache.manifest import Manifest, codec
+from ingest.cache.manifest import Manifest
+from ingest.cache.manifest.integrity import codec
 from ingest.cache.manifest.integrity.tables import COMMITTED, TABLES
 from ingest.cache.manifest.records import SessionRecord
 from ingest.errors import ManifestDamaged

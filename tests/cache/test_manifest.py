@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from manifest_kit import DATASET, DAY, LAST, NEXT, correction, raw, session_record
 
-from ingest.cache.manifest import Manifest, codec
+from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.file.migrations import MIGRATIONS
+from ingest.cache.manifest.integrity import codec
 from ingest.cache.manifest.records import Projection
 from ingest.errors import CacheError
 from ingest.finding import Finding

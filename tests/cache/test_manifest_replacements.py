@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from manifest_kit import DATASET, DAY, NEXT, correction, session_record
 
-from ingest.cache.manifest import Manifest, SessionRecord, codec
+from ingest.cache.manifest import Manifest, SessionRecord
+from ingest.cache.manifest.integrity import codec
 from ingest.finding import Finding
 from ingest.splitting.diff import Correction
 

@@ -17,7 +17,8 @@ from splitting_kit import parted
 
 from ingest.cache import part_record
 from ingest.cache.layout import MemberIndex
-from ingest.cache.manifest import SessionRecord, codec
+from ingest.cache.manifest import SessionRecord
+from ingest.cache.manifest.integrity import codec
 from ingest.cache.part_record import stamped
 from ingest.cache.parts import members, parts
 from ingest.cache.parts import note as stamp

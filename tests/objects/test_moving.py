@@ -15,13 +15,18 @@ import pytest
 from moving_kit import MINUTES, PARTS, SESSIONS, STOCKS_DAY, Movable, copied, filled, run
 from pipeline_kit import LONG, sampled, write_keys
 from runs_kit import DAYS
+from tuning_kit import tune
 
+from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
 from ingest.cache.objects.bucket import Bucket
+from ingest.cache.parts.store import explaining
+from ingest.cache.steady import steadily
 from ingest.errors import CacheError, OtherWriter, StoreUnavailable, UsageError
 from ingest.files import opening
 from ingest.maintenance import moving
 from ingest.market.datasets import TIERS
+from ingest.reading.history import scan
 
 KILLED = Path(__file__).parents[1] / "kits" / "dying_move.py"
 
@@ -167,6 +172,38 @@ def test_a_moved_cache_is_restored_elsewhere_even_if_the_store_has_another_name_
     told = new.here("restore", "--yes")
     assert told.code == 0, told.err
     assert new.seen() == before
+
+
+@LONG
+def test_large_parts_are_moved_in_chunks(local, there, store, before, monkeypatch):
+    """There, from there to another place through a file, and back bit by bit."""
+    tune(monkeypatch, store_multipart=2_000)
+    sizes = [path.stat().st_size for path in local.files()]
+    assert min(sizes) < 2_000 < max(sizes)
+    other = local.at(replace(store, url=f"{store.url}/other"))
+    for place in (there, other, local):
+        assert place.move().copied.there == 0
+        assert place.seen() == before
+    assert not [path for path in local.root.rglob("*.tmp") if path.is_file()]
+    assert other.move().is_done, "objects that are there already are found, by their bytes where the ETag is no md5"
+    assert other.seen() == before
+
+
+@LONG
+def test_a_reader_from_whom_the_parts_are_moved_away_is_told_so(local, there):
+    """One that has not begun, and one that is in the middle."""
+    rows = scan(local.settings(), STOCKS_DAY, None, None, ("massive",))
+
+    def read(parts):
+        with explaining(cache.parts, parts[0].key("archive")):
+            cache.parts.read(parts[0].key("archive"))
+
+    with Cache.read(local.settings(), STOCKS_DAY) as cache:
+        there.move()
+        with pytest.raises(CacheError, match=f"the parts were moved to {there.store.url} at"):
+            steadily(cache, DAYS[:2], read)
+    with pytest.raises(UsageError, match="the parts of the cache"):
+        rows.collect()
 
 
 # Damage and faults

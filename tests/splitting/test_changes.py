@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.cache.manifest import codec
+from ingest.cache.manifest.integrity import codec
 from ingest.errors import LosesRows
 from ingest.market.catalogue import STOCKS_DAY
 from ingest.splitting.diff import (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ingest.cache.manifest import codec
 from ingest.cache.manifest.database import BETWEEN, Database, now
+from ingest.cache.manifest.integrity import codec
 from ingest.cache.manifest.integrity.kinds import flag
 from ingest.cache.manifest.integrity.tables import columns, committed
 from ingest.cache.manifest.records import HeldVersion, KeptCorrection, QuarantinedFile, SessionRecord, period_of

@@ -190,6 +190,7 @@ def _as_file(source: LocalParts | ObjectParts, piece: Piece) -> Iterator[Path]:
             pass  # compares them with the hash
         yield source.path(key)
         return
+    source.create()
     with source.scratch.staging(key.session, key.tier) as staging:
         for chunk in chunks(source, piece):
             staging.write(chunk)

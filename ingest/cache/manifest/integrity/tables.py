@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_args
 
-from ingest.cache.manifest import codec
+from ingest.cache.manifest.integrity import codec
 from ingest.cache.manifest.integrity.kinds import (
     Kind,
     Kinds,
