@@ -6,18 +6,12 @@ workers over when they join, and keeps what it has learned as one value.
 """
 
 import asyncio
-import json
-import logging
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -25,20 +19,21 @@ from ingest import events
 from ingest.engines.cluster import Cluster
 from ingest.engines.fitness import Fitness, Terms, look_over, refuse_unfit
 from ingest.engines.roster import Roster
-from ingest.errors import EngineLost, UsageError
+from ingest.engines.scheduler import Quiet, address_of, close, connected, is_open
+from ingest.errors import EngineLost
 from ingest.settings import EngineSettings
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-_CONNECT_S = 10.0
-_CLOSE_S = 2.0
 _ASK_EVERY_S = 0.5
+_ASK_A_WORKER_S = 0.02
+"""So much is added to the pause for each worker, since a scheduler's answer grows with them."""
+
+_TRIES = 5
 
 _SILENT_S = 30.0
 """A scheduler that does not answer for so long is lost, though the connection stands: its computer may have gone."""
-
-_LOGGERS = ("distributed", "tornado")
 
 
 def open_dask(settings: EngineSettings) -> "DaskCluster":
@@ -48,42 +43,12 @@ def open_dask(settings: EngineSettings) -> "DaskCluster":
     cluster; EngineLost if no scheduler answers.
     """
     address = address_of(settings.address)
-    loggers = _Quiet()
+    loggers = Quiet()
     try:
-        return DaskCluster(_connected(address), address, loggers)
+        return DaskCluster(connected(address), address, loggers)
     except BaseException:
         loggers.restore()
         raise
-
-
-def address_of(said: str) -> str:
-    """The address of a scheduler in Dask's own spelling: `tcp://host:port` or `tls://host:port`.
-
-    `said` is that, or begins with `dask://`, or is the path of a scheduler's file. Raises UsageError.
-    """
-    if "://" in said:
-        return "tcp://" + said.removeprefix("dask://") if said.startswith("dask://") else said
-    try:
-        return str(json.loads(Path(said).expanduser().read_text(encoding="utf-8"))["address"])
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"[engine] address {said}: no such file. A scheduler writes it if started with --scheduler-file; the "
-            "address of a scheduler begins with dask:// or tls://"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UsageError(f"[engine] address {said} is not the file of a Dask scheduler: {error}") from error
-
-
-def is_open(address: str) -> bool:
-    """Whether the address is reached without TLS, and not on this computer alone."""
-    scheme, _, place = address.partition("://")
-    host = place.rpartition(":")[0].strip("[]")
-    if scheme == "tls" or host == "localhost":
-        return False
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return True
 
 
 def is_partial(info: Mapping[str, Any]) -> bool:
@@ -94,69 +59,10 @@ def is_partial(info: Mapping[str, Any]) -> bool:
     return len(info["workers"]) < int(info.get("n_workers", 0))
 
 
-def _connected(address: str) -> Any:
-    try:
-        client = _in_time(partial(_client, address))
-    except ImportError as error:
-        raise UsageError("[engine] kind dask needs Dask: pip install 'ingest[dask]'") from error
-    except OSError as error:  # its TimeoutError is one, too
-        raise EngineLost(f"no Dask scheduler answers at {address}{_why(error)}") from error
-    except TypeError as error:  # of an SSL context that is missing
-        raise UsageError(
-            f"[engine] address {address}: Dask knows no certificate; its own configuration names the files for TLS "
-            "(distributed.comm.tls)"
-        ) from error
-    except (ValueError, RuntimeError) as error:  # a scheme or a port that is none
-        raise UsageError(f"[engine] address {address}: {error}") from error
-    if client is None:
-        raise EngineLost(f"{address} does not answer like a Dask scheduler")
-    return client
-
-
-def _client(address: str) -> Any:
-    from distributed import Client
-
-    class QuietClient(Client):
-        """One whose end is not worth a traceback: it may have no scheduler by then, or never had one."""
-
-        def __del__(self) -> None:
-            with suppress(Exception):
-                super().__del__()  # type: ignore[no-untyped-call]
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of versions: those that matter are compared
-        return QuietClient(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
-
-
-def _in_time(work: Callable[[], _R]) -> _R | None:
-    """The result of a call; None if there is none in time: what accepts a connection and is silent is not given up.
-
-    Not by a pool of threads: at its end the program would wait for them.
-    """
-    done: Future[_R] = Future()
-
-    def call() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=call, name="dask-connect", daemon=True).start()
-    return done.result() if wait([done], 1.5 * _CONNECT_S).done else None
-
-
-def _why(error: OSError) -> str:
-    """What the innermost error said, as far as it is more than that time is over."""
-    inner: BaseException = error
-    while inner.__cause__ or inner.__context__:
-        inner = inner.__cause__ or inner.__context__ or inner
-    return f": {inner.strerror}" if isinstance(inner, OSError) and inner.strerror else ""
-
-
 class DaskCluster(Cluster):
     """See `Cluster`. Made by `open_dask`."""
 
-    def __init__(self, client: Any, address: str, loggers: "_Quiet") -> None:
+    def __init__(self, client: Any, address: str, loggers: Quiet) -> None:
         self._client, self._address, self._loggers = client, address, loggers
         self._executor = client.get_executor(pure=False)
         self._keys = WeakKeyDictionary[Future[Any], str]()
@@ -234,23 +140,23 @@ class DaskCluster(Cluster):
     def close(self) -> None:
         """See `Cluster`."""
         self._closing.set()
-        _close(self._client)
+        close(self._client)
         self._loggers.restore()
 
     # In the thread
 
     def _watch(self) -> None:
-        while not self._closing.wait(_ASK_EVERY_S) and not self._lost:
+        while not self._closing.wait(_ASK_EVERY_S + _ASK_A_WORKER_S * len(self._roster.threads)) and not self._lost:
             with suppress(Exception), self._asking:  # whatever Dask raises when it has lost the scheduler
                 self._ask()
                 self._notices += _left_out(self.name, self._look_over_new())
 
     def _ask(self) -> None:
         """Ask the scheduler for its workers, and for the tasks of each."""
-        info, tasks = self._client.scheduler_info(n_workers=-1), self._client.processing()
-        while info and is_partial(info):
-            info = self._client.scheduler_info(n_workers=-1)
-        if not info or self._client.status != "running":
+        tasks = self._client.processing()
+        answers = (self._client.scheduler_info(n_workers=-1) for _ in range(_TRIES))
+        info = next((one for one in answers if one and not is_partial(one)), None)
+        if info is None or self._client.status != "running":
             return
         if self._scheduler not in ("", str(info["id"])):
             self._lost = "the scheduler was started again, and knows nothing of the tasks"
@@ -311,11 +217,6 @@ def _unprotected(address: str) -> events.Notice:
     )
 
 
-def _close(client: Any) -> None:
-    with suppress(Exception):  # a client that has lost its scheduler may raise anything, and holds nothing of value
-        client.close(timeout=_CLOSE_S)
-
-
 class _Patience:
     """Whether `limit_s` seconds have passed since the last `renew`, as far as this process was running."""
 
@@ -332,20 +233,3 @@ class _Patience:
         self._waited_s += min(now - self._before, self._STEP_S)  # more than that: this process was stopped
         self._before = now
         return self._waited_s > self._limit_s
-
-
-class _Quiet:
-    """Keeps Dask's own log off stderr, where a lost scheduler would fill pages; what matters is told as an error."""
-
-    def __init__(self) -> None:
-        with suppress(ImportError):
-            import distributed  # noqa: F401 - it sets the levels of its loggers
-
-        known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
-        self._levels = {name: logging.getLogger(name).level for name in {*known, *_LOGGERS}}
-        for name in self._levels:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-    def restore(self) -> None:
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)

@@ -17,7 +17,7 @@ ELSEWHERE = {
     "cli/output.py": "standard output",
     "cli/report/page.py": "files of the package",
     "demo/": "the demo's servers",
-    "engines/dask.py": "the file of a scheduler, which the user names",
+    "engines/scheduler.py": "the file of a scheduler, which the user names",
     "files/durable.py": "folders, to be synced",
     "files/filesystem.py": "folders, to be synced",
     "files/leftovers.py": "folders, to be locked",

@@ -2,11 +2,12 @@
 
 import json
 import socket
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from ingest.engines import dask
+from ingest.engines import dask, scheduler
 from ingest.errors import EngineLost, UsageError
 from ingest.settings import EngineSettings
 
@@ -18,9 +19,9 @@ WORKER = {"nthreads": 1, "last_seen": 1.0, "status": "running"}
 def test_an_address_may_be_written_in_several_ways(tmp_path):
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": "tcp://10.0.0.5:8786", "workers": {}}))
-    assert dask.address_of(str(file)) == "tcp://10.0.0.5:8786"
-    assert dask.address_of("dask://host:1") == "tcp://host:1"
-    assert dask.address_of("tls://host:1") == "tls://host:1"
+    assert scheduler.address_of(str(file)) == "tcp://10.0.0.5:8786"
+    assert scheduler.address_of("dask://host:1") == "tcp://host:1"
+    assert scheduler.address_of("tls://host:1") == "tls://host:1"
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", "\ud800"])
@@ -29,7 +30,7 @@ def test_a_file_that_is_no_schedulers_is_named(tmp_path, text):
     if text is not None:
         file.write_text(text, errors="surrogatepass")
     with pytest.raises(UsageError, match=r"scheduler\.json"):
-        dask.address_of(str(file))
+        scheduler.address_of(str(file))
 
 
 @pytest.mark.parametrize(
@@ -44,18 +45,24 @@ def test_a_file_that_is_no_schedulers_is_named(tmp_path, text):
     ],
 )
 def test_only_an_address_that_others_reach_without_tls_is_open(address, is_open):
-    assert dask.is_open(address) is is_open
+    assert scheduler.is_open(address) is is_open
 
 
 @pytest.mark.parametrize("address", ["tls://127.0.0.1:1", "tcp://127.0.0.1:1"])
 def test_nobody_answers_there(address, monkeypatch):
-    monkeypatch.setattr(dask, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(scheduler, "_CONNECT_S", 0.2)
     with pytest.raises((EngineLost, UsageError), match=address):
         dask.open_dask(EngineSettings(kind="dask", address=address))
 
 
+def test_without_dask_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"pip install 'ingest\[dask\]'"):
+        dask.open_dask(EngineSettings(kind="dask", address="tcp://127.0.0.1:1"))
+
+
 def test_a_program_that_is_no_scheduler_and_silent_is_given_up(monkeypatch):
-    monkeypatch.setattr(dask, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(scheduler, "_CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(EngineLost, match=address):
@@ -83,14 +90,14 @@ class Client:
 
 
 def test_an_answer_that_leaves_workers_out_is_asked_for_again():
-    cluster = dask.DaskCluster(Client(), "tcp://127.0.0.1:1", dask._Quiet())
+    cluster = dask.DaskCluster(Client(), "tcp://127.0.0.1:1", scheduler.Quiet())
     cluster._ask()
     assert cluster._roster.unknown == ["tcp://a"]
 
 
 def test_a_lost_scheduler_stays_lost():
     client = Client()
-    cluster = dask.DaskCluster(client, "tcp://127.0.0.1:1", dask._Quiet())
+    cluster = dask.DaskCluster(client, "tcp://127.0.0.1:1", scheduler.Quiet())
     assert cluster.ended() is None
     client.status = "connecting"
     assert "lost" in cluster.ended()

@@ -52,3 +52,6 @@ def test_a_scheduler_that_dies_ends_the_run_at_once_and_what_was_prepared_is_com
     assert field.address in ran.error.message
     assert len(ran.committed) >= 6
     field.check(downloads=set(DAYS) - set(ran.committed))
+    logs = [path.read_text() for path in field.cluster.folder.glob("*.log")]
+    assert any("Registered to:" in text for text in logs)
+    assert not [text for text in logs if "secret-of-the-loopback" in text]

@@ -5,11 +5,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import polars
 import pytest
 from cluster import cluster_in
 from dask_kit import Field
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "beyond-one-machine.md"
@@ -56,4 +57,6 @@ def test_what_a_nanny_sets_is_told_until_it_is_changed(told, environment, source
         (folder / "nanny.yaml").write_text(block("pre-spawn-environ"))
     with cluster_in(tmp_path / "cluster", 1, nanny=True, DASK_CONFIG=str(folder)) as running:
         ran = Field(tmp_path / "cache", source.endpoint_url, running, expected).run()
+        with distributed.Client(running.address, set_as_default=False) as client:
+            assert list(client.run(polars.thread_pool_size).values()) == [1]
     assert bool([said for said in ran.notices if "MALLOC_TRIM_THRESHOLD_" in said]) is told
