@@ -196,9 +196,7 @@ def prune(cache: Cache, before: date) -> None:
 def _finish_pruning(cache: Cache, before: date) -> None:
     """Remove the files of sessions that were forgotten: parts, months, refused files, partial downloads."""
     for tier in TIERS:
-        for session in cache.parts.versions(tier):
-            if session < before:
-                cache.parts.drop(session, tier)
+        cache.parts.drop_all([day for day in cache.parts.versions(tier) if day < before], tier)
     cache.parts.sync()
     cache.csvs.drop_months(period_of(before), set(map(period_of, cache.manifest.sessions.committed())))
     refused = quarantine.kept_names(cache)

@@ -49,3 +49,14 @@ def test_no_item_is_taken_before_it_is_needed():
     taken = read_ahead(lambda item: item, (asked.append(item) or item for item in range(100)), 4)
     next(taken)
     assert len(asked) == 4
+
+
+@given(weights=st.lists(st.integers(0, 50), max_size=30), ahead=st.integers(2, 6))
+def test_no_more_weight_is_under_way_than_allowed_and_one_read(weights, ahead):
+    begun, taken = [], []
+    items = (begun.append(weight) or weight for weight in weights)
+    for item in read_ahead(lambda weight: weight, items, ahead, lambda weight: weight, 100):
+        taken.append(item)
+        held = begun[len(taken) - 1 :]
+        assert sum(held[:-1]) < 100
+    assert taken == begun == weights

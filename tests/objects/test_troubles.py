@@ -98,6 +98,16 @@ def test_a_history_is_one_range_a_session(place, front):
     assert counted(front) == {"range": len(DAYS)}
 
 
+def test_prune_lists_no_more_often_for_many_sessions(place, front):
+    place.run(*SPAN, tracked=TRACKED)
+    front.requests.clear()
+    assert place.here("prune", "--before", DAYS[-2], "--yes").code == 0
+    asked = counted(front)
+    assert asked["list"] <= 10, asked
+    assert asked["delete"] == 2
+    assert {day for day, _ in parts_of(place)} == set(DAYS[-2:])
+
+
 def test_readers_do_not_import_what_a_local_cache_does_not_need(place, tmp_path):
     (tmp_path / "near").mkdir()
     near = Place(tmp_path / "near" / "cache", place.endpoint_url)

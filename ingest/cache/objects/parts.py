@@ -113,8 +113,12 @@ class ObjectParts(PartStore):
 
     def drop(self, session: date, tier: Tier) -> None:
         """See `PartStore`: all its versions."""
-        versions = self.versions(tier).get(session, [])
-        self.bucket.remove([self._object(key) for key in versions])
+        self.drop_all([session], tier)
+
+    def drop_all(self, sessions: Iterable[date], tier: Tier) -> None:
+        """See `PartStore`: by one listing."""
+        versions = self.versions(tier)
+        self.bucket.remove([self._object(key) for session in sessions for key in versions.get(session, ())])
 
     def sync(self) -> None:
         """See `PartStore`: an object that was put is durable."""

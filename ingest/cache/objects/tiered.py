@@ -1,6 +1,6 @@
 """Parts of which one tier lies in folders and the other in a bucket: each call goes to the store of its tier."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -65,6 +65,10 @@ class ArchiveInBucket(PartStore):
     def drop(self, session: date, tier: Tier) -> None:
         """See `PartStore`."""
         self.of(tier).drop(session, tier)
+
+    def drop_all(self, sessions: Iterable[date], tier: Tier) -> None:
+        """See `PartStore`."""
+        self.of(tier).drop_all(sessions, tier)
 
     def sync(self) -> None:
         """See `PartStore`."""

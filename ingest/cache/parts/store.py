@@ -5,7 +5,7 @@ the new one, and a writer that is late, or runs twice, writes only what nobody p
 was last published, or as it was the time before, and staged parts, which `sweep` removes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -115,6 +115,11 @@ class PartStore(Readable, Protocol):
     def drop(self, session: date, tier: Tier) -> None:
         """Remove a published part, if there is one; durable once `sync` has returned."""
         ...
+
+    def drop_all(self, sessions: Iterable[date], tier: Tier) -> None:
+        """Like `drop`, for many parts."""
+        for session in sessions:
+            self.drop(session, tier)
 
     def sync(self) -> None:
         """Make the names of all staged and published parts durable."""
