@@ -138,6 +138,27 @@ def test_verify_finds_objects_that_are_gone_or_changed_and_a_repair_gets_them_ba
     assert ingest.verify(config=place.config(), deep=True).problems == ()
 
 
+@pytest.mark.parametrize("damage", ["a row", pytest.param("garbled", marks=pytest.mark.long)])
+def test_what_a_manifest_lost_is_taken_from_the_objects(damage, place):
+    place.run(*SPAN, tracked=TRACKED)
+    before, manifest = parts_of(place), place.root / "manifest.sqlite"
+    listed = {"INGEST_TRACKED__TICKERS": '["AAPL", "T1*"]', "INGEST_RUN__MONTHS": "60"}
+    if damage == "a row":
+        place.execute(f"DELETE FROM sessions WHERE session = '{DAYS[4]}'")
+    else:  # with it the identity, which the guard of the bucket asks for
+        content = manifest.read_bytes()
+        manifest.write_bytes(content[:100] + b"\xff" * 4000 + content[4100:])
+        told = place.here("verify", "--repair", **listed)
+        assert (told.code, "ingest restore" in told.err) == (6, True)
+        manifest.rename(place.root / "aside.sqlite")  # as restore asks for
+        told = place.here("restore", "--yes", **listed)
+        assert told.code == 0, told
+    told = place.here("verify", "--repair", **listed)
+    assert told.code == 0, told
+    assert parts_of(place) == before
+    assert ingest.verify(config=place.config(), deep=True).problems == ()
+
+
 def test_an_etag_that_changed_although_the_bytes_did_not_is_no_damage(place, store):
     place.run(*SPAN, tracked=TRACKED)
     place.execute("UPDATE objects SET etag = 'another'")
