@@ -8,9 +8,11 @@ from ingest.cache.manifest import Held
 from ingest.market.datasets import TIERS, Tier, part_name
 
 
-def not_whole(cache: Cache, held: Mapping[date, Held]) -> list[date]:
-    """Committed sessions with a part that is missing, or was found to be damaged. Raises CacheError."""
-    missing = missing_parts(cache, held)
+def not_whole(
+    cache: Cache, held: Mapping[date, Held], present: Mapping[Tier, Collection[str]] | None = None
+) -> list[date]:
+    """Committed sessions with a part that is missing, or was found to be damaged; `present` as in `missing_parts`."""
+    missing = missing_parts(cache, held, present)
     return [day for day, state in held.items() if day in missing or state.is_doubtful]
 
 

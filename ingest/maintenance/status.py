@@ -1,13 +1,13 @@
 """What a cache contains: the answer to `ingest status`. Reads only the manifest and the folders."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.cache.cache import Cache, Layout
+from ingest.cache.cache import Cache
 from ingest.cache.lock import Holder, holder
 from ingest.cache.manifest.records import FindingCount, QuarantinedFile, SessionCount
 from ingest.cache.parts.store import Listed
@@ -112,6 +112,8 @@ def status_in(cache: Cache, root: str) -> Status:
     totals, quotes = manifest.sessions.totals(), manifest.yahoo
     refused = tuple(manifest.replacements.in_quarantine())
     known = quotes.known_until()
+    listed = {tier: cache.parts.listed(tier) for tier in TIERS}
+    present = {tier: cache.parts.names(tier) if found is None else found for tier, found in listed.items()}
     return Status(
         dataset=cache.dataset.name,
         root=root,
@@ -131,14 +133,14 @@ def status_in(cache: Cache, root: str) -> Status:
         yahoo_rows=quotes.count(),
         yahoo_tickers=len(known),
         yahoo_asked=min(known, default=None),
-        tiers=tuple(_sizes(cache)),
+        tiers=tuple(_sizes(cache, listed)),
         runs=tuple(manifest.runs.newest(5)),
         found=tuple(manifest.findings.counts()),
         quarantine=refused,
         quarantined=sum(not one.dismissed for one in refused),
         dismissed=sum(bool(one.dismissed) for one in refused),
-        unknown_parts=0 if committed else _parts(cache),
-        not_whole=tuple(_not_whole(cache)),
+        unknown_parts=0 if committed else sum(name.endswith(".csv.gz") for name in present["tracked"]),
+        not_whole=tuple(_not_whole(cache, present)),
     )
 
 
@@ -197,28 +199,24 @@ def findings_frame(found: Iterable[tuple[date, Finding]]) -> "pl.DataFrame":
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def _parts(layout: Layout) -> int:
-    return sum(name.endswith(".csv.gz") for name in layout.parts.names("tracked"))
-
-
-def _not_whole(cache: Cache) -> list[date]:
+def _not_whole(cache: Cache, present: Mapping[Tier, Collection[str]]) -> list[date]:
     # A run is just replacing their parts, or the next one completes what a killed one began.
     moving = cache.manifest.replacements.moving()
-    return [day for day in not_whole(cache, cache.manifest.sessions.all()) if day not in moving]
+    return [day for day in not_whole(cache, cache.manifest.sessions.all(), present) if day not in moving]
 
 
 def _age(calendar: Calendar, last: date | None) -> int | None:
     return calendar.count_between(last + timedelta(days=1), last_due()) if last else None
 
 
-def _sizes(cache: Cache) -> Iterable[TierSize]:
+def _sizes(cache: Cache, listed: Mapping[Tier, Mapping[str, Listed] | None]) -> Iterable[TierSize]:
     yield _size("tracked CSVs", cache.csvs.path, cache.csvs.present())
-    for tier in TIERS:
-        place, listed = cache.parts.place(tier), cache.parts.listed(tier)
-        if listed is None:
+    for tier, found in listed.items():
+        place = cache.parts.place(tier)
+        if found is None:
             yield _sum(f"{tier} parts", place, cache.parts.sizes(tier))
         else:
-            yield from _of_objects(cache, tier, place, listed)
+            yield from _of_objects(cache, tier, place, found)
 
 
 def _of_objects(cache: Cache, tier: Tier, place: str, listed: Mapping[str, Listed]) -> Iterable[TierSize]:

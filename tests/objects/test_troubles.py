@@ -9,15 +9,12 @@ from store_faults import in_front_of, kind_of, one_in
 from tuning_kit import tune
 
 import ingest
-from ingest.cache.manifest import Manifest
-from ingest.cache.manifest.objects import KnownObject
 from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts import lines
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.demo.servers.faults import SLOW_DOWN, FlipByte, always
 from ingest.errors import CacheError, StoreUnavailable
-from ingest.market.catalogue import STOCKS_DAY
 
 DAYS = trading_days(date(2025, 3, 3), 12)
 SPAN = window(DAYS)
@@ -78,10 +75,8 @@ def test_a_run_with_nothing_to_do_lists_each_tier_once(place, front):
     assert asked.keys() <= {"get", "head", "put"}  # who writes there, and the snapshot
 
 
-def test_verify_lists_each_tier_and_reads_nothing(place, front, store):
+def test_verify_lists_each_tier_and_reads_nothing(place, front):
     place.run(*SPAN, tracked=TRACKED)
-    with Manifest.open(place.root / "manifest.sqlite", STOCKS_DAY.name) as manifest:
-        manifest.objects.remember(KnownObject(one.name, one.size, one.etag) for one in store.listing())
     front.requests.clear()
     assert ingest.verify(config=place.config()).problems == ()
     assert counted(front) == {"list": 2}
@@ -89,6 +84,13 @@ def test_verify_lists_each_tier_and_reads_nothing(place, front, store):
     assert (found.problems, found.files) == ((), 2 * len(DAYS))
     asked = counted(front)
     assert asked["get"] <= 2 * len(DAYS)  # each part once; ranges are for the CSVs
+
+
+def test_status_lists_each_tier_once(place, front):
+    place.run(*SPAN, tracked=TRACKED)
+    front.requests.clear()
+    assert ingest.status(config=place.config()).not_whole == ()
+    assert counted(front) == {"list": 2}
 
 
 def test_a_history_is_one_range_a_session(place, front):
