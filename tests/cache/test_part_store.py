@@ -7,6 +7,7 @@ import pickle
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,20 +16,36 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from memory_bucket_kit import MemoryBucket
 from parts_kit import local, put
 
 from ingest.cache.layout import PartKey
+from ingest.cache.objects.naming import ObjectName
+from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.parts.memory import MemoryParts
 from ingest.cache.parts.store import Staging, explaining, matches, surely_matches
 from ingest.errors import CacheError
 from ingest.files import durable
 from ingest.files.hashing import sha256_of
-from ingest.market.datasets import TIERS, part_name, session_of
+from ingest.market.datasets import TIERS, session_of
 
 DAYS = (date(2025, 3, 3), date(2025, 3, 4))
 PARTS = [PartKey(day, tier) for day in DAYS for tier in TIERS]
 DEAD = "the one who wrote is dead"
+
+
+UNKNOWN = "0" * 64
+
+
+def is_published(name):
+    """Whether a name is that of a published part, and not one of a staged one or of something else."""
+    return session_of(name) is not None or ObjectName.parse(name) is not None
+
+
+def version(part, text):
+    """The key of a published part, as whoever reads it has it."""
+    return replace(part, sha256=sha256(text).hexdigest())
 
 
 def in_folders(folder):
@@ -54,12 +71,25 @@ def whole_at_once(folder):
     return WholeAtOnce()
 
 
-STORES = [(in_folders, True), (in_memory, False), (whole_at_once, False)]
+BUCKETS = []
+"""Those of the tests: a bucket that nobody holds any more is gone."""
+
+
+def in_bucket(folder, kind=ObjectParts):
+    BUCKETS[:] = [MemoryBucket()]
+    return kind(BUCKETS[0], "us_stocks_sip/day_aggs_v1", in_folders(folder))
+
+
+STORES = [(in_folders, True), (in_memory, False), (whole_at_once, False), (in_bucket, True)]
 """Stores, and whether processes share them."""
 
 
 class Promises(RuleBasedStateMachine):
-    """A store beside its expected content: the published bytes of each part, and those staged by name."""
+    """A store beside its expected content: the published bytes of each part, and those staged by name.
+
+    Keys of published parts have the hash of the version, as readers give it. Where each version has a name of its own,
+    all of them stay, and to publish changes nothing: they are there once they are durable.
+    """
 
     make, shared = staticmethod(in_memory), False
 
@@ -68,7 +98,8 @@ class Promises(RuleBasedStateMachine):
         self._folder = TemporaryDirectory()
         self.store = self.make(Path(self._folder.name))
         self.store.create()
-        self.published, self.staged, self.gone, self.open_files = {}, {}, [], []
+        self.published = {part: {} for part in PARTS}
+        self.staged, self.gone, self.open_files = {}, [], []
 
     def teardown(self):
         for file, _ in self.open_files:
@@ -120,12 +151,39 @@ class Promises(RuleBasedStateMachine):
         self.staged[key] = data
 
     @precondition(lambda self: self.staged)
-    @rule(data=st.data())
-    def publish(self, data):
+    @rule(data=st.data(), first=st.booleans())
+    def publish(self, data, first):
         key = data.draw(st.sampled_from(list(self.staged)))
-        self.store.publish(pickle.loads(pickle.dumps(key)))
-        self.published[replace(key, staged="")] = self.staged.pop(key)
+        ready = self.durable(key) if first else key
+        self.store.publish(pickle.loads(pickle.dumps(ready)))
+        self.add(replace(key, staged=""), self.staged.pop(key))
         self.gone.append(key)
+        if self.store.by_content and first:
+            self.store.publish(ready)
+            self.store.discard(ready)
+
+    def durable(self, key):
+        """The key of a part whose bytes were made durable; to do so again changes nothing."""
+        (ready,) = self.store.sync_staged([key])
+        assert self.store.sync_staged([ready]) == [ready]
+        assert replace(ready, staged="") == replace(key, staged="")
+        assert (ready == key) is not self.store.by_content
+        return ready
+
+    def add(self, part, text):
+        """Note that this is the newest version of a part."""
+        if not self.store.by_content:
+            self.published[part].clear()
+        self.published[part][sha256(text).hexdigest()] = text
+
+    def versions(self):
+        """The published versions by their keys, as readers know them."""
+        return [(version(part, text), text) for part, held in self.published.items() for text in held.values()]
+
+    @rule(part=st.sampled_from(PARTS))
+    def drop(self, part):
+        self.store.drop(part.session, part.tier)
+        self.published[part].clear()
 
     @precondition(lambda self: self.gone)
     @rule(data=st.data())
@@ -163,24 +221,27 @@ class Promises(RuleBasedStateMachine):
     def sync(self):
         self.store.sync()
 
-    @precondition(lambda self: self.published)
+    @precondition(lambda self: self.versions())
     @rule(data=st.data())
     def open_and_go_on(self, data):
-        key = data.draw(st.sampled_from(sorted(self.published, key=str)))
-        self.open_files.append((self.store.open(key), self.published[key]))
+        key, text = data.draw(st.sampled_from(self.versions()))
+        self.open_files.append((self.store.open(key), text))
 
-    @precondition(lambda self: self.published)
+    @precondition(lambda self: self.versions())
     @rule(data=st.data())
     def read_ranges(self, data):
-        key = data.draw(st.sampled_from(sorted(self.published, key=str)))
+        key, text = data.draw(st.sampled_from(self.versions()))
         edges = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted).map(tuple)
         ranges = data.draw(st.lists(edges, max_size=4))
-        assert self.store.read_ranges(key, ranges) == [self.published[key][begin:end] for begin, end in ranges]
+        assert self.store.read_ranges(key, ranges) == [text[begin:end] for begin, end in ranges]
 
     @invariant()
     def what_is_there_is_what_was_published_last(self):
-        for part in PARTS:
-            self.check(part, self.published.get(part))
+        for key, text in self.versions():
+            self.check(key, text)
+        for part, held in self.published.items():
+            if self.store.by_content or not held:
+                self.check(replace(part, sha256=UNKNOWN), None)
         for key, data in self.staged.items():
             self.check(key, data)
         for key in self.gone:
@@ -205,14 +266,15 @@ class Promises(RuleBasedStateMachine):
     @invariant()
     def what_is_listed_is_what_is_there(self):
         for tier in TIERS:
-            published = {part.session: len(data) for part, data in self.published.items() if part.tier == tier}
+            published = {part.session: len(held) for part, held in self.published.items() if part.tier == tier and held}
+            mine = [(key, text) for key, text in self.versions() if key.tier == tier]
             names = self.store.names(tier)
-            assert {day for day in map(session_of, names) if day} == set(published)
-            assert set(map(part_name, published)) <= names
+            assert {self.store.name(key) for key, _ in mine} == {one for one in names if is_published(one)}
             versions = self.store.versions(tier)
-            assert {day: len(parts) for day, parts in versions.items()} == dict.fromkeys(published, 1)
-            assert {self.store.name(part) for (part,) in versions.values()} <= names
-            assert sorted(self.store.sizes(tier)) == sorted(published.values())
+            assert {day: len(parts) for day, parts in versions.items()} == published
+            listed = [self.store.name(part) for parts in versions.values() for part in parts]
+            assert sorted(listed) == sorted(self.store.name(key) for key, _ in mine)
+            assert sorted(self.store.sizes(tier)) == sorted(len(text) for _, text in mine)
             assert len(self.store.leftovers(tier)) == sum(key.tier == tier for key in self.staged)
         for part in PARTS:
             mine = {key for key in self.staged if replace(key, staged="") == part}
@@ -263,14 +325,14 @@ def read_beside_a_replacement(store):
     """A part is opened, replaced, and read on: it stays the old one; opening it again returns the new one."""
     store.create()
     put(store, b"old" * 10_000, PARTS[0])
-    with store.open(PARTS[0]) as file:
+    with store.open(version(PARTS[0], b"old" * 10_000)) as file:
         begun = file.read(10)
         put(store, b"new" * 20_000, PARTS[0])
         assert begun + file.read() == b"old" * 10_000
-    assert store.read(PARTS[0]) == b"new" * 20_000
+    assert store.read(version(PARTS[0], b"new" * 20_000)) == b"new" * 20_000
 
 
-@pytest.mark.parametrize("make", [in_folders, in_memory])
+@pytest.mark.parametrize("make", [in_folders, in_memory, in_bucket])
 def test_an_open_part_does_not_change_while_it_is_replaced(make, tmp_path):
     read_beside_a_replacement(make(tmp_path))
 
@@ -469,6 +531,78 @@ def test_a_store_of_files_that_writes_into_what_is_there_is_found_out(tmp_path):
         read_beside_a_replacement(InPlace(tmp_path / "tracked", tmp_path / "archive"))
 
 
+# Stores with names by content
+
+
+class SessionNames(ObjectParts):
+    """Knows a version by its session alone: another one has its place."""
+
+    __slots__ = ()
+
+    def publish(self, staged):
+        before = self.versions(staged.tier).get(staged.session, [])
+        super().publish(staged)
+        self.bucket.remove([self._object(one) for one in before])
+
+
+class Newest(ObjectParts):
+    """Reads the newest version, whichever is meant."""
+
+    __slots__ = ()
+
+    def read(self, key):
+        found = self.versions(key.tier).get(key.session) if key.sha256 else None
+        return super().read(found[0] if found else key)
+
+
+class ListsNewest(ObjectParts):
+    __slots__ = ()
+
+    def versions(self, tier):
+        return {day: found[:1] for day, found in super().versions(tier).items()}
+
+
+class OneTier(ObjectParts):
+    """Puts both tiers into one folder."""
+
+    __slots__ = ()
+
+    def _in(self, tier, name):
+        return super()._in("tracked", name)
+
+
+class DiscardsWhatIsPut(ObjectParts):
+    """Removes what another execution may have put, and somebody refers to."""
+
+    __slots__ = ()
+
+    def discard(self, staged):
+        super().discard(staged)
+        self.bucket.remove([self._object(staged)])
+
+
+class LeavesStaged(ObjectParts):
+    __slots__ = ()
+
+    def _put(self, key):
+        with suppress(CacheError):
+            text = self.scratch.read(key)
+            self.scratch.path(key).with_name("kept").write_bytes(text)
+        put = super()._put(key)
+        if put is not key:
+            self.scratch.path(key).with_name("kept").rename(self.scratch.path(key))
+        return put
+
+
+RARER = (pytest.param(one, marks=pytest.mark.long) for one in (Newest, ListsNewest, OneTier, LeavesStaged))
+
+
+@pytest.mark.parametrize("kind", [SessionNames, DiscardsWhatIsPut, *RARER])
+def test_a_store_with_names_by_content_that_breaks_a_promise_is_found_out(kind):
+    with pytest.raises((AssertionError, pytest.fail.Exception, FileNotFoundError, CacheError)):
+        keep(lambda folder: in_bucket(folder, kind), 400, phases=(Phase.generate,))
+
+
 # For files only
 
 
@@ -540,6 +674,6 @@ def test_a_published_part_can_be_removed_and_nothing_else_goes_with_it(make, tmp
         store.drop(DAYS[0], "tracked")
     store.sync()
     with pytest.raises(FileNotFoundError):
-        store.read(PARTS[0])
-    assert [store.read(part) for part in PARTS[1:]] == [b"text"] * 3
+        store.read(version(PARTS[0], b"text"))
+    assert [store.read(version(part, b"text")) for part in PARTS[1:]] == [b"text"] * 3
     assert store.read(staged) == b"newer"
