@@ -15,6 +15,7 @@ _FUNCTIONS: Mapping[str, frozenset[str]] = {
     "quarantine accept": frozenset({"dataset", "session", "without_bad_rows"}),
     "quarantine retry": frozenset({"dataset", "session"}),
     "run": frozenset({"start", "end", "dataset", "refresh"}),
+    "move": frozenset({"to", "keep"}),
     "verify": frozenset({"dataset", "deep"}),
     "findings": frozenset({"dataset"}),
     "corrections": frozenset({"dataset"}),
