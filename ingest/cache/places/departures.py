@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.places import Departure, Place
 from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.collecting import clock
 from ingest.cache.objects.naming import ObjectName, folder_of
 from ingest.cache.objects.writing.records import Guard, Pointer
 from ingest.cache.objects.writing.writer import Writer
@@ -149,5 +150,5 @@ class _Leaving:
         """Give the place free: snapshots first, `ingest.json` last, so that nobody else begins there before."""
         snapshots = [one.name for one in self.bucket.listing(Pointer.NAME.partition("/")[0])]
         self.bucket.remove([*(name for name in snapshots if name != Pointer.NAME), Pointer.NAME])
-        self.bucket.remove([Guard.NAME])
+        self.bucket.remove([clock.NAME, Guard.NAME])
         self.manifest.identity.forget(self.departure.place.url)
