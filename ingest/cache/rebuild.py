@@ -15,7 +15,7 @@ from ingest.cache.cache import Cache, Layout
 from ingest.cache.commit import commit_restored
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import SessionRecord
-from ingest.cache.parts.ahead import read_ahead
+from ingest.cache.parts.ahead import MOST_PACKED, read_ahead
 from ingest.cache.parts.store import PartStore, matches
 from ingest.market.datasets import TIERS
 
@@ -63,7 +63,8 @@ def _trusted(layout: Layout, days: Collection[date], is_right: _Check) -> Iterat
         return next(whole, None)
 
     sizes = _sizes(layout.parts)
-    yield from filter(None, read_ahead(newest, days, layout.parts.ahead, lambda day: sizes.get(day, 0)))
+    read = read_ahead(newest, days, layout.parts.ahead, lambda day: sizes.get(day, 0), MOST_PACKED)
+    yield from filter(None, read)
 
 
 def _sizes(parts: PartStore) -> Mapping[date, int]:

@@ -176,7 +176,7 @@ class ObjectParts(PartStore):
         """See `PartStore`."""
         if _is_in_scratch(key):
             return self.scratch.open(key)
-        size = self.size(key)
+        size = key.size or self.size(key)
         return BytesIO(self.read(key)) if size <= _IN_MEMORY else self._as_file(key, size)
 
     def _as_file(self, key: PartKey, size: int) -> BufferedReader:

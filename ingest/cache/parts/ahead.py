@@ -8,8 +8,11 @@ from typing import TypeVar
 _Item = TypeVar("_Item")
 _Read = TypeVar("_Read")
 
-MOST = 64 << 20
-"""Weight, in packed bytes, of what is read ahead together: text takes some ten times as much."""
+MOST = 16 << 20
+"""Weight, in packed bytes, of what is read ahead together to be unpacked: text takes some ten times as much."""
+
+MOST_PACKED = 64 << 20
+"""The same, if only one member at a time is unpacked."""
 
 
 def _nothing(_: object) -> int:

@@ -14,7 +14,7 @@ from ingest.cache.lock import is_claimed
 from ingest.cache.manifest import Held, Manifest, SessionRecord
 from ingest.cache.manifest.records import Projection
 from ingest.cache.objects.naming import ObjectName
-from ingest.cache.parts.ahead import read_ahead
+from ingest.cache.parts.ahead import MOST_PACKED, read_ahead
 from ingest.errors import CacheError, ManifestDamaged, StoreError
 from ingest.files import opening as files
 from ingest.maintenance.verify import csvs, orphans, session
@@ -174,7 +174,8 @@ class _Verifying:
             return record, session.check_session(record, tracked, self.evidence, self.root, self.deep)
 
         ahead = max(_AHEAD * (os.cpu_count() or 1), self.cache.parts.ahead)
-        for record, found in read_ahead(look, self._manifest.sessions.records(), ahead, self.evidence.weight):
+        records, weight = self._manifest.sessions.records(), self.evidence.weight
+        for record, found in read_ahead(look, records, ahead, weight, MOST_PACKED):
             for tier in record.part_sha256:
                 self._referenced[tier].add(self.cache.parts.name(record.part(tier)))
             yield record, found

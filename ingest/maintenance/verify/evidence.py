@@ -7,7 +7,7 @@ was put. Of a part in a folder, and of one that the manifest remembers nothing o
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from io import BytesIO
 
@@ -82,7 +82,7 @@ class _Once(Readable):
         if key.tier not in self.evidence.listed:
             return store.open(key)
         if (key.session, key.tier) not in self._held:
-            opened = self._held[key.session, key.tier] = store.open(key)
+            opened = self._held[key.session, key.tier] = store.open(replace(key, size=self.size(key)))
             self.open_files.callback(opened.close)
         return _again(self._held[key.session, key.tier])
 
