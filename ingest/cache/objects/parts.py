@@ -95,8 +95,7 @@ class ObjectParts(PartStore):
         try:
             return self.bucket.put_new(name, path, hashed)
         except StoreConflict:
-            self.bucket.remove([name])
-            return self.bucket.put_new(name, path, hashed)
+            return self.bucket.put_right(name, path, hashed)
 
     def publish(self, staged: PartKey) -> None:
         """See `PartStore`: once it is put, the manifest alone decides."""
