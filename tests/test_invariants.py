@@ -326,7 +326,7 @@ def test_invariant_7_a_run_with_nothing_to_do_downloads_and_parses_nothing(place
     asked = len(server.requests)
     imported = place.imported("run", "--start", SPAN[0], "--end", SPAN[1])
     assert "aiobotocore" in imported
-    assert not {"polars", "pandas", "exchange_calendars", "yfinance"} & imported
+    assert not {"polars", "pandas", "exchange_calendars", "yfinance", "obstore", "distributed"} & imported
     # A listing, and a byte of the oldest and of the newest held: whether the plan still has them.
     assert [request.key for request in server.requests[asked:]] == ["", key(DAYS[0]), key(DAYS[-1])]
 

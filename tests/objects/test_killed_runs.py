@@ -130,9 +130,8 @@ def in_the_middle(steps):
     return [puts[len(puts) // 2]]
 
 
-@pytest.mark.parametrize("is_replacement", [False, True], ids=["first", "replaced"])
-def test_a_run_killed_while_it_puts_is_made_good_by_the_next(is_replacement, made, nursery):
-    check_kills(made, nursery, "both", is_replacement, in_the_middle)
+def test_a_run_killed_while_it_puts_is_made_good_by_the_next(made, nursery):
+    check_kills(made, nursery, "both", True, in_the_middle)
 
 
 @pytest.mark.long

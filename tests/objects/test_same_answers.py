@@ -27,7 +27,7 @@ from ingest.demo.servers import loopback
 from ingest.market.catalogue import STOCKS_DAY
 
 LONG = pytest.mark.long
-SHORT = ("days", "corrections", "accept", "without others", "grown")
+SHORT = ("days", "corrections", "without others", "grown")
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +118,12 @@ EQUAL = (
     ("quarantine", "list"),
     ("quarantine", "show", DAYS[3]),
     ("export", "AAPL", "T07", "--out", "files"),
-    ("list", "--start", DAYS[0], "--end", DAYS[-1]),
     ("run", "-n", "--start", DAYS[0], "--end", DAYS[-1]),
-    ("track", "list", "--json"),
 )
 _OF_MINUTES = ("-d", "stocks-minute", "--start", DAYS[0], "--end", DAYS[2])
 MORE = (
+    ("list", "--start", DAYS[0], "--end", DAYS[-1]),
+    ("track", "list", "--json"),
     ("show", "MSFT", "-i", "5m", *_OF_MINUTES),
     ("show", "MSFT", "--adjust", "none", *_OF_MINUTES),
     ("findings", "-d", "options-day", "--json"),
@@ -137,7 +137,7 @@ def test_commands_say_the_same(arguments, places):
 
 
 @LONG
-@pytest.mark.parametrize("arguments", MORE, ids=" ".join(map(str, range(4))).split())
+@pytest.mark.parametrize("arguments", MORE, ids=" ".join(map(str, range(6))).split())
 def test_commands_say_the_same_of_other_datasets(arguments, whole):
     assert same(whole, lambda place: said(place, *arguments))[0] == 0
 

@@ -100,6 +100,7 @@ def test_a_history_is_one_range_a_session(place, front):
     assert counted(front) == {"range": len(DAYS)}
 
 
+@pytest.mark.long
 def test_prune_lists_no_more_often_for_many_sessions(place, front):
     place.run(*SPAN, tracked=TRACKED)
     front.requests.clear()
@@ -108,14 +109,6 @@ def test_prune_lists_no_more_often_for_many_sessions(place, front):
     assert asked["list"] <= 10, asked
     assert asked["delete"] == 2
     assert {day for day, _ in parts_of(place)} == set(DAYS[-2:])
-
-
-def test_readers_do_not_import_what_a_local_cache_does_not_need(place, tmp_path):
-    (tmp_path / "near").mkdir()
-    near = Place(tmp_path / "near" / "cache", place.endpoint_url)
-    near.run(*window(DAYS[:2]), tracked=TRACKED)
-    for arguments in (("run", "--start", DAYS[0], "--end", DAYS[1]), ("status",), ("verify",)):
-        assert not {"obstore", "distributed"} & near.imported(*arguments)
 
 
 # Damage
@@ -140,7 +133,8 @@ def test_verify_finds_objects_that_are_gone_or_changed_and_a_repair_gets_them_ba
     assert ingest.verify(config=place.config(), deep=True).problems == ()
 
 
-@pytest.mark.parametrize("damage", ["a row", pytest.param("garbled", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("damage", ["a row", "garbled"])
 def test_what_a_manifest_lost_is_taken_from_the_objects(damage, place):
     place.run(*SPAN, tracked=TRACKED)
     before, manifest = parts_of(place), place.root / "manifest.sqlite"
@@ -161,6 +155,7 @@ def test_what_a_manifest_lost_is_taken_from_the_objects(damage, place):
     assert ingest.verify(config=place.config(), deep=True).problems == ()
 
 
+@pytest.mark.long
 def test_an_etag_that_changed_although_the_bytes_did_not_is_no_damage(place, store):
     place.run(*SPAN, tracked=TRACKED)
     place.execute("UPDATE objects SET etag = 'another'")
@@ -172,6 +167,7 @@ def test_an_etag_that_changed_although_the_bytes_did_not_is_no_damage(place, sto
 # Readers beside a run, and beside the sweep
 
 
+@pytest.mark.long
 def test_a_reader_that_began_before_a_replacement_reads_what_was_there(place, server, store, monkeypatch):
     place.run(*SPAN, tracked=TRACKED)
     read, met = lines.read_lines, []
