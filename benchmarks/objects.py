@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -30,13 +30,6 @@ BUCKET = "parts"
 LATENCY_S = 0.03
 
 _IN_FOLDERS, _IN_BUCKET = "parts in folders", "parts in a bucket"
-
-
-@dataclass(slots=True)
-class Results:
-    """Tables as lines of markdown, a section after another."""
-
-    lines: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -131,24 +124,19 @@ def _measured(bench: Bench, command: Sequence[str], fetched: int) -> Sample:
 
 
 def _history(bench: Bench, days: Sequence[date], repeats: int) -> Iterator[str]:
-    archive = f"s3://{BUCKET}/history"
-    with (
-        bench.fresh() as here,
-        bench.fresh() as there,
-        proxied(bench.server.endpoint_url) as near,
-        proxied(bench.server.endpoint_url, LATENCY_S) as far,
-    ):
-        _measured(bench, _command(bench, here, days, "", ""), len(days))
-        _measured(bench, _command(bench, there, days, bench.server.endpoint_url, archive), len(days))
-        configs = {_IN_FOLDERS: bench.folder / f"{here.name}.toml"}
-        stores = {f"{_IN_BUCKET}": bench.server.endpoint_url, **_through(near, far)}
+    """A cache for each way to the store, since a cache belongs to one endpoint."""
+    with ExitStack() as stack:
+        near = stack.enter_context(proxied(bench.server.endpoint_url))
+        far = stack.enter_context(proxied(bench.server.endpoint_url, LATENCY_S))
+        stores = {_IN_FOLDERS: "", _IN_BUCKET: bench.server.endpoint_url, **_through(near, far)}
+        configs = {}
         for number, (name, endpoint) in enumerate(stores.items()):
-            _command(bench, there, days, endpoint, archive)
-            configs[name] = bench.folder / f"through-{number}.toml"
-            (bench.folder / f"{there.name}.toml").rename(configs[name])
-        yield from _asked(
-            configs, len(days), repeats, {f"{_through_name(LATENCY_S)}": far, f"{_through_name(0)}": near}
-        )
+            cache = stack.enter_context(bench.fresh())
+            archive = f"s3://{BUCKET}/history-{number}" if endpoint else ""
+            took = _measured(bench, _command(bench, cache, days, endpoint, archive), len(days)).wall_s
+            _say(f"a first run, {name}: {took:.2f} s")
+            configs[name] = bench.folder / f"{cache.name}.toml"
+        yield from _asked(configs, len(days), repeats, {_through_name(LATENCY_S): far, _through_name(0): near})
 
 
 def _through_name(delay_s: float) -> str:
