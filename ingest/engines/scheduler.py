@@ -33,7 +33,7 @@ def address_of(said: str) -> str:
         return str(json.loads(Path(said).expanduser().read_text(encoding="utf-8"))["address"])
     except FileNotFoundError as error:
         raise UsageError(
-            f"[engine] address {said}: no such file. A scheduler writes it if started with --scheduler-file; the "
+            f"[engine] address {said}: no such file, which a scheduler would have written at its start; the "
             "address of a scheduler begins with dask:// or tls://"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
