@@ -5,10 +5,12 @@ anyio's, because each has pipes of its own: one that is killed ends its own call
 """
 
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import cache
 from threading import Event
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,6 +23,7 @@ from ingest import events
 from ingest.engines.cluster import Cluster
 from ingest.engines.fitness import Terms
 from ingest.errors import EngineLost
+from ingest.pipeline.own_process import tune_process
 from ingest.settings import Settings
 
 _Task = TypeVar("_Task")
@@ -69,7 +72,8 @@ class Processes(Cluster):
         async with self._free:
             begun.set()
             try:
-                return await to_process.run_sync(work, task, cancellable=True, limiter=anyio.CapacityLimiter(1))
+                packed, one = pickle.dumps((work, task)), anyio.CapacityLimiter(1)
+                return await to_process.run_sync(_worked, packed, cancellable=True, limiter=one)
             except BrokenWorkerProcess as error:
                 if isinstance(error.__cause__, _DEATHS):
                     raise
@@ -98,6 +102,16 @@ class Processes(Cluster):
     def close(self) -> None:
         """See `Cluster`: the processes are killed; those that still work have nobody who waits for them."""
         self._open.close()
+
+
+def _worked(packed: bytes) -> Any:
+    """In a process: the result of a call. It is unpacked here, since that imports polars, which reads its settings."""
+    _tune_once()
+    work, task = pickle.loads(packed)  # noqa: S301 - it comes from the process that has started this one
+    return work(task)
+
+
+_tune_once = cache(tune_process)
 
 
 def _deaf() -> None:

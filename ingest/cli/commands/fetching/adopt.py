@@ -11,7 +11,6 @@ import anyio
 from rich.progress import MofNCompleteColumn, Progress
 
 from ingest import events, settings
-from ingest.cli.commands.fetching.run import tune_process
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
 from ingest.cli.places import agree_on_place
@@ -27,6 +26,7 @@ from ingest.maintenance.adopt.mirrored import Report, adopt_mirror, preview_mirr
 from ingest.market.catalogue import named
 from ingest.market.datasets import Dataset
 from ingest.market.windows import Window
+from ingest.pipeline.own_process import tune_process
 from ingest.planning.request import Flags, Request, request_of
 from ingest.settings import Settings
 

@@ -1,7 +1,5 @@
 """`ingest run`."""
 
-import gc
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -14,13 +12,13 @@ import anyio
 from ingest import events, settings
 from ingest.cli.interrupts import interruptible
 from ingest.cli.limits import within_limits
-from ingest.cli.memory import keep_freed_memory
 from ingest.cli.places import agree_on_place
 from ingest.cli.rendering import choose_rendering
 from ingest.cli.rendering.base import Rendering
 from ingest.cli.rendering.hints import flag_named
 from ingest.errors import NotConfirmed, Stopped
 from ingest.pipeline.dataset_run import preview
+from ingest.pipeline.own_process import tune_process
 from ingest.pipeline.run import Series, run
 from ingest.planning.request import Flags, Request, datasets_asked, requests_of
 from ingest.settings import Settings
@@ -128,14 +126,3 @@ def _engine(chosen: Settings) -> AbstractContextManager["ExecutorFor | None"]:
     from ingest.engines.engine import engine_of  # a local run need not import it
 
     return engine_of(chosen)
-
-
-def tune_process() -> None:
-    """Tune this process for a run: many small files in parallel, and modules that never become garbage."""
-    # Sessions are split in parallel: within one small file more threads only wait for each other. A single one parses
-    # one session at a time, which two cores do not feel: the rest of a session takes longer.
-    os.environ.setdefault("POLARS_MAX_THREADS", "2" if (os.cpu_count() or 1) > 2 else "1")
-    keep_freed_memory()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    gc.enable()
