@@ -1,5 +1,6 @@
 """Whole runs of several machines that share a place in a real object store: one of them may write."""
 
+import hashlib
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ from tuning_kit import tune
 
 from ingest import events
 from ingest.cache.manifest import sessions
-from ingest.cache.objects.writing.snapshots import Snapshots
+from ingest.cache.objects.writing.snapshots import Snapshots, snapshot_names
 from ingest.errors import CacheError, OtherWriter
 
 pytestmark = pytest.mark.usefixtures("loopback_keys")
@@ -111,3 +112,14 @@ def test_of_two_processes_that_begin_at_once_one_is_refused(here, _):
     assert sorted(one.returncode for one in done) == [0, 6]
     winner, loser = sorted((here, there), key=lambda one: done[(here, there).index(one)].returncode)
     assert (winner.stored(), loser.stored()) == (dates(DAYS), [])
+
+
+def test_files_of_the_user_beside_the_snapshots_are_no_snapshots_and_stay(here):
+    here.run(*window(DAYS[:2]))
+    first = here.snapshots()[-1]
+    own = [f"manifest/kept-{number}.sqlite.z" for number in range(15)] + [f"manifest/old/{first.rpartition('/')[2]}"]
+    for name in own:
+        here.store.put_new(name, b"mine", hashlib.sha256(b"mine").hexdigest())
+    here.run(*window(DAYS[:3]))
+    assert {first, *own} <= here.objects().keys()
+    assert here.told(POINTER)["snapshot"] == snapshot_names(here.store)[0]

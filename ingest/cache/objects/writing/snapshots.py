@@ -8,6 +8,7 @@ written and not noted: its token was noted before it was written, so it is recog
 
 import hashlib
 import platform
+import re
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ SeenPointer = tuple[Pointer, str] | None
 """The pointer of a bucket with its ETag; None if there is none."""
 
 _FOLDER, _END = "manifest", ".sqlite.z"
+_NAME = re.compile(rf"{_FOLDER}/\d{{8}}T\d{{6}}\.\d{{6}}Z-\d+{re.escape(_END)}")
 _KEPT = 14
 _TRIES = 3
 
@@ -56,9 +58,9 @@ def content(database: Database) -> str:
 
 
 def snapshot_names(bucket: Bucket) -> list[str]:
-    """Names of all snapshots, the newest first. Raises CacheError."""
+    """Names of all snapshots, the newest first; a file of the user's beside them is none. Raises CacheError."""
     names = (one.name for one in bucket.listing(_FOLDER))
-    return sorted((name for name in names if name.endswith(_END)), reverse=True)
+    return sorted((name for name in names if _NAME.fullmatch(name)), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
