@@ -20,6 +20,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from contextlib import contextmanager
 from datetime import date
@@ -208,6 +209,8 @@ def obey(order):
         try:
             os.close(read)
             code = DEEDS[order.get("deed", "run")](order, write)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
         finally:
             os._exit(code)
     os.close(write)
