@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
-from ingest.errors import CacheLocked, IngestError, NotConfirmed, warn
+from ingest.errors import CacheLocked, IngestError, NotConfirmed, OtherWriter, StoreRefused, StoreUnavailable, warn
 from ingest.events import Sink, ignore
 from ingest.hints import Call, call
 from ingest.market.calendars import Calendar
@@ -44,13 +44,21 @@ def bring(settings: Settings, query: Query, sink: Sink = ignore) -> None:
         _run(settings, query.dataset, lacking, sink)
         if old_csvs:
             warn(old_csvs)
-    except CacheLocked:
-        warn("another run is in progress, so nothing was downloaded from Massive")
     except NotConfirmed as error:
         text = f"the download from Massive was skipped because it is too large: {error.estimate}"
         warn(text, _hint(settings, query, lacking))
     except IngestError as error:
-        warn(f"downloading from Massive failed: {error.message}", *error.hints)
+        warn(_failure(error), *error.hints)
+
+
+def _failure(error: IngestError) -> str:
+    """Why nothing was downloaded: a rival at the object store, and a store that fails, are not Massive's doing."""
+    match error:
+        case OtherWriter() | StoreUnavailable() | StoreRefused():
+            return f"nothing was downloaded: {error.message}"
+        case CacheLocked():
+            return "another run is in progress, so nothing was downloaded from Massive"
+    return f"downloading from Massive failed: {error.message}"
 
 
 def _hint(settings: Settings, query: Query, lacking: Sequence[date]) -> Call:

@@ -1,6 +1,7 @@
 """Whole runs of several machines that share a place in a real object store: one of them may write."""
 
 import hashlib
+import json
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
@@ -123,3 +124,16 @@ def test_files_of_the_user_beside_the_snapshots_are_no_snapshots_and_stay(here):
     here.run(*window(DAYS[:3]))
     assert {first, *own} <= here.objects().keys()
     assert here.told(POINTER)["snapshot"] == snapshot_names(here.store)[0]
+
+
+def test_a_machine_whose_store_another_one_writes_to_tells_of_a_failed_run(here, tmp_path):
+    """Unlike a run that finds the lock held, by a run that tells how it ends."""
+    here.run(*window(DAYS[:2]))
+    copy = here.copied("copy")
+    here.run(*window(DAYS[:3]))
+    program = json.dumps(["sh", "-c", f"echo $INGEST_EXIT_CODE > {tmp_path / 'told'}"])
+    told = copy.here("run", "--start", DAYS[0], "--end", DAYS[3], INGEST_NOTIFY__ON_FAILURE=program)
+    assert (told.code, (tmp_path / "told").read_text()) == (6, "6\n")
+    shown = copy.here("show", "AAPL")
+    assert "with a copy of this manifest" in shown.err
+    assert "another run is in progress" not in shown.err

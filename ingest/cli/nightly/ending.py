@@ -13,7 +13,7 @@ from ingest.errors import CacheLocked, IngestError, printable
 CRASHED = 1
 INTERRUPTED = 130
 BUSY = CacheLocked.exit_code
-"""Another run holds the cache: this one did nothing, and nothing is wrong."""
+"""Another run holds the cache: this one did nothing, and nothing is wrong. Not so if another machine has taken over."""
 
 _LINES = 500
 _WIDE = 2000
@@ -44,16 +44,25 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended: exit code, a summary of one line, and the last lines of the output; without secrets."""
+    """How a run ended: exit code, a summary of one line, and the last lines of the output; without secrets.
+
+    `displaced`: another machine is the writer of the object store, so this one stores nothing until somebody looks.
+    """
 
     code: int
     summary: str
     lines: str
+    displaced: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether another run on this cache tells how it ends."""
+        return self.code == BUSY and not self.displaced
 
     @property
     def failed(self) -> bool:
         """Whether somebody should look; 130 counts, since the shutdown of a machine interrupts a run as Ctrl-C does."""
-        return self.code not in (0, BUSY)
+        return self.code != 0 and not self.busy
 
     @property
     def body(self) -> bytes:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from ingest import events
 from ingest.cli.nightly.by_apprise import send
-from ingest.cli.nightly.ending import BUSY, Ending
+from ingest.cli.nightly.ending import Ending
 from ingest.cli.nightly.errands import Errand, begun, problems_of
 from ingest.cli.nightly.on_failure import run_program
 from ingest.cli.nightly.ping import ping
@@ -41,7 +41,7 @@ class Notifier:
 
     def tell(self, ending: Ending) -> Iterator[str]:
         """Tell how the run ended; what could not be sent, in words."""
-        end = "log" if ending.code == BUSY else str(ending.code) if ending.code else ""
+        end = "log" if ending.busy else str(ending.code) if ending.code else ""
         others = self._others(ending) if ending.failed or self._is_always(ending) else ()
         return self._sent(ending, end, [*others])
 
@@ -54,7 +54,7 @@ class Notifier:
         return problems_of([*pings, *others], self._notify.timeout_s + _MARGIN_S)
 
     def _is_always(self, ending: Ending) -> bool:
-        return self._notify.when == "always" and ending.code != BUSY
+        return self._notify.when == "always" and not ending.busy
 
     def _others(self, ending: Ending, program: bool = False) -> Iterator[Errand]:
         limit = self._notify.timeout_s

@@ -6,7 +6,7 @@ from datetime import UTC
 from os import getpid
 
 from ingest.cli.interrupts import interrupted_alike
-from ingest.cli.nightly.ending import BUSY, Ending, Tail, explained, summary_of
+from ingest.cli.nightly.ending import Ending, Tail, explained, summary_of
 from ingest.cli.nightly.log_file import LogFile, appending
 from ingest.cli.nightly.metrics import Metrics
 from ingest.cli.nightly.notifying import Notifier
@@ -14,6 +14,7 @@ from ingest.cli.nightly.secrets import scrubbed, secrets_near
 from ingest.cli.rendering.base import Rendering
 from ingest.cli.rendering.lines import Lines
 from ingest.cli.rendering.several import Several
+from ingest.errors import OtherWriter
 from ingest.events import Notice
 from ingest.settings import Settings
 
@@ -48,7 +49,7 @@ class _Watch:
             code, words = explained(error)
             self._say(words)
             with suppress(KeyboardInterrupt), interrupted_alike():
-                self._ended(code)
+                self._ended(code, isinstance(error, OtherWriter))
             raise
         with suppress(KeyboardInterrupt), interrupted_alike():
             self._ended(code)
@@ -74,9 +75,9 @@ class _Watch:
         for one in self._lines:
             one.say(words)
 
-    def _ended(self, code: int) -> None:
+    def _ended(self, code: int, displaced: bool = False) -> None:
         secrets = secrets_near(self._chosen.notify)
-        ending = Ending(code, summary_of(code), scrubbed(self._tail.text(), secrets))
+        ending = Ending(code, summary_of(code), scrubbed(self._tail.text(), secrets), displaced)
         shown = self._shown()
         try:
             for problem in self._problems(ending):
@@ -86,9 +87,9 @@ class _Watch:
 
     def _problems(self, ending: Ending) -> Iterator[str]:
         """Write and send everything; what went wrong."""
-        if (metrics := self._metrics) and ending.code != BUSY:
+        if (metrics := self._metrics) and not ending.busy:
             yield from _tried("the metrics were", lambda: metrics.write(ending.code))
-        if self._chosen.report.path and ending.code != BUSY:
+        if self._chosen.report.path and not ending.busy:
             yield from _tried("the report was", self._report)
         if self._chosen.notify.wanted:
             yield from self._notifier.tell(ending)
