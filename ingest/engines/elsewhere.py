@@ -208,7 +208,7 @@ class _Going:
         """Send on what came of an execution. Raises EngineLost, and what a worker says must end the run."""
         if execution not in self._executions:
             return
-        answer, error = _outcome_of(execution.call)
+        answer, error = _outcome_of(execution)
         if answer is not None:
             await self._send(execution, answer, results)
             self._forget(execution)
@@ -280,16 +280,20 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _outcome_of(call: Future[Answer]) -> tuple[Answer | None, BaseException]:
-    """The answer of a call that has ended, or its error.
+def _outcome_of(execution: _Execution) -> tuple[Answer | None, BaseException]:
+    """The answer of a call that has ended, or its error; an executor of the caller's own may have mixed them up.
 
     Awaited as a future of asyncio, a call that the cluster cancels would look like the cancellation of this task.
     """
+    call = execution.call
     if call.cancelled():
         return None, CancelledError("the cluster has cancelled it")
     if (error := call.exception()) is not None:
         return None, error
-    return call.result(), CancelledError()
+    answer = call.result()
+    if isinstance(answer, Answer) and answer.is_for(execution.task):
+        return answer, CancelledError()
+    return None, ValueError("what came back is not the answer to it")
 
 
 def fetched(there: Deposit, job: Job) -> Body:

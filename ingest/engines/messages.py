@@ -69,3 +69,8 @@ class Answer:
     requests: int = 0
     adapted: int | None = None
     failure: IngestError | None = None
+
+    def is_for(self, task: Task) -> bool:
+        """Whether it tells of each session of this task, and of no other; of fewer if it has a failure."""
+        told, asked = sorted(one.session for one in self.outcomes), sorted(job.session for job in task.jobs)
+        return told == asked or (self.failure is not None and set(told) < set(asked))

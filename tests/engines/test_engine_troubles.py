@@ -426,3 +426,23 @@ def test_what_comes_back_is_small_and_without_what_the_coordinator_knows(place, 
 
     run(place, Scripted(pool, script), tracked=tracked)
     assert all(sent < 2 * len(pickle.dumps(tracked)) and came < 20_000 for sent, came in answers)
+
+
+@pytest.mark.parametrize("what", ["nothing", "a text", "no session", "another session"])
+def test_what_is_not_the_answer_to_a_task_ends_the_run_with_4_and_nothing_counts_as_done(place, whole, pool, what):
+    """As an executor of the caller's own may do that swallows results, or mixes them up."""
+
+    def script(order, before):
+        if days_of(order) != [DAYS[1]]:
+            return order
+        answer, call = hand.work(order), Future()
+        other = replace(answer.outcomes[0], session=DAYS[2])
+        lies = {"nothing": None, "a text": "done", "no session": replace(answer, outcomes=())}
+        call.set_result(lies.get(what, replace(answer, outcomes=(other,))))
+        return call
+
+    ran = run(place, Scripted(pool, script), fails=EngineLost)
+    assert (ran.error.exit_code, "not the answer" in ran.error.message) == (4, True)
+    assert DAYS[1] not in held(place)
+    assert place.run(*SPAN).error is None
+    assert_whole(place, whole)
