@@ -232,15 +232,19 @@ class _Going:
         """Send results; those of a second answer only because their staged parts are to be removed."""
         self.requests += answer.requests
         self._adapted = answer.adapted if answer.adapted is not None else self._adapted
-        if self._board.answered(execution.task, time.monotonic()):
-            for event in answer.told:
-                self._sink(event)
+        is_first = self._board.answered(execution.task, time.monotonic())
+        for event in answer.told if is_first else ():
+            self._sink(event)
         jobs = {job.session: job for job in execution.task.jobs}
         for outcome in answer.outcomes:
             job = jobs[outcome.session]
             there = outcome.values.get("body")
-            instead = {"body": await run_sync(fetched, there, job)} if isinstance(there, Deposit) else {}
-            await results.send(Ended(outcome.result(job, **instead), _nothing))
+            if not isinstance(there, Deposit):
+                await results.send(Ended(outcome.result(job), _nothing))
+            elif is_first:
+                await results.send(Ended(outcome.result(job, body=await run_sync(fetched, there, job)), _nothing))
+            else:  # its spool file is the first answer's, which may be read now
+                await run_sync(job.parts.discard, there.key)
         for other in [one for one in self._executions if one.task.number == execution.task.number]:
             if other is not execution and not other.call.done():
                 other.call.cancel()

@@ -446,3 +446,28 @@ def test_what_is_not_the_answer_to_a_task_ends_the_run_with_4_and_nothing_counts
     assert DAYS[1] not in held(place)
     assert place.run(*SPAN).error is None
     assert_whole(place, whole)
+
+
+@pytest.mark.parametrize("executions", [1, 2])
+def test_a_refused_file_that_is_answered_twice_is_kept_once(keys, tmp_path, pool, monkeypatch, executions):
+    """It came by way of the parts; an executor that remembers its tasks gives the very same answer to both calls."""
+    tune(monkeypatch, task_sessions=1, engine_tick_s=0.02, backup_after_s=0.3, large=2000, carried_body=1000)
+    first, answers = Future(), []
+
+    def script(order, before):
+        if days_of(order) != [DAYS[1]]:
+            return order
+        answers.append(hand.work(order) if before < executions else answers[0])
+        if before == 0:
+            return first
+        first.set_result(answers[0])
+        second = Future()
+        second.set_result(answers[1])
+        return second
+
+    with loopback.serve({**market_objects(DAYS), key(DAYS[1]): market_objects(DAYS)[key(DAYS[1])][:-9]}) as server:
+        place = Place(tmp_path / "cache", server.endpoint_url)
+        ran = run(place, Scripted(pool, script))
+        assert (ran.finished.committed, ran.finished.quarantined) == (len(DAYS) - 1, 1)
+    assert len(list((place.root / "quarantine").glob("*"))) == 1
+    assert not list((place.root / "spool").rglob("*.part*"))
