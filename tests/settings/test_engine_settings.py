@@ -59,3 +59,11 @@ def test_dask_needs_an_address(here):
     (here / "config.toml").write_text('[engine]\nkind = "dask"\n')
     with pytest.raises(UsageError, match=r"\[engine\] address .*name the scheduler"):
         load()
+
+
+@pytest.mark.parametrize("given", ["dask://me:hunter2@host:1", "tls://hunter2@host:1"])
+def test_a_password_in_an_address_is_not_repeated(given):
+    with pytest.raises(WrongArgument) as raised:
+        Flags(engine=given).settings()
+    assert "hunter2" not in raised.value.message
+    assert "an address with a name or password" in raised.value.message

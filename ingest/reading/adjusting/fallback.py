@@ -276,10 +276,9 @@ def _write(settings: Settings, dataset: Dataset, keep: Callable[[Cache], object]
     try:
         with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
             keep(cache)
-    except CacheLocked:
-        pass  # a run is in progress, and asks Yahoo itself
-    except CacheError as error:
-        warn(f"Yahoo's answer was not stored: {error.message}")
+    except (CacheError, CacheLocked) as error:
+        if type(error) is not CacheLocked:  # a run is in progress, and asks Yahoo itself
+            warn(f"Yahoo's answer was not stored: {error.message}")
 
 
 def _lacking(answer: Answer, coverage: Coverage) -> list[QuoteRow]:

@@ -72,4 +72,5 @@ def parse_engine(text: str | None) -> Mapping[str, Any]:
     try:
         return {"kind": "dask", "address": _address(text or "none")}
     except ValueError as error:
-        raise WrongArgument("engine", f"{text!r}: {_FLAG}") from error
+        said = repr(text) if "@" not in text else "an address with a name or password"
+        raise WrongArgument("engine", f"{said}: {_FLAG}") from error
