@@ -30,6 +30,9 @@ _ASK_EVERY_S = 0.5
 _ASK_A_WORKER_S = 0.02
 """So much is added to the pause for each worker, since a scheduler's answer grows with them."""
 
+_ON_ITS_WAY_S = 0.5
+"""Within so many seconds the scheduler has a task that it was sent; a question may overtake it."""
+
 _TRIES = 5
 
 _SILENT_S = 30.0
@@ -66,6 +69,8 @@ class DaskCluster(Cluster):
         self._client, self._address, self._loggers = client, address, loggers
         self._executor = client.get_executor(pure=False)
         self._keys = WeakKeyDictionary[Future[Any], str]()
+        self._sent = WeakKeyDictionary[Future[Any], float]()
+        self._asked = 0.0
         self._roster = Roster()
         self._terms: Terms | None = None
         self._notices = list[events.Notice]()
@@ -105,12 +110,14 @@ class DaskCluster(Cluster):
         chosen = self._roster.to_choose(self._keys.get(beside) if beside else None)
         where: Mapping[str, Any] = {"workers": chosen, "allow_other_workers": True} if chosen else {}
         future: Future[_R] = self._executor.submit(work, task, key=key, **where)
-        self._keys[future] = key
+        self._keys[future], self._sent[future] = key, time.monotonic()
         return future
 
     def recall(self, call: Future[_R]) -> bool:
-        """See `Cluster`: a call that no worker had when the scheduler was asked last has not begun."""
-        key = self._keys.get(call, "")
+        """See `Cluster`: a call that no worker had when the scheduler was asked last, and knew of it, has not begun."""
+        key, sent = self._keys.get(call, ""), self._sent.get(call, 0.0)
+        if self._asked < sent + _ON_ITS_WAY_S:
+            return False
         return not any(key in keys for keys in self._roster.tasks.values()) and call.cancel()
 
     def places(self) -> int:
@@ -153,7 +160,7 @@ class DaskCluster(Cluster):
 
     def _ask(self) -> None:
         """Ask the scheduler for its workers, and for the tasks of each."""
-        tasks = self._client.processing()
+        began, tasks = time.monotonic(), self._client.processing()
         answers = (self._client.scheduler_info(n_workers=-1) for _ in range(_TRIES))
         info = next((one for one in answers if one and not is_partial(one)), None)
         if info is None or self._client.status != "running":
@@ -162,7 +169,7 @@ class DaskCluster(Cluster):
             self._lost = "the scheduler was started again, and knows nothing of the tasks"
             return
         self._scheduler = str(info["id"])
-        self._roster = self._roster.seen(info["workers"], tasks)
+        self._roster, self._asked = self._roster.seen(info["workers"], tasks), began
         self._patience.renew()
 
     def _look_over_new(self) -> Sequence[Fitness]:

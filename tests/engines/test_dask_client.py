@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -79,7 +80,7 @@ class Client:
 
     def get_executor(self, **how):
         assert how == {"pure": False}
-        return SimpleNamespace()
+        return SimpleNamespace(submit=lambda work, task, key: Future())
 
     def processing(self):
         return {}
@@ -103,3 +104,18 @@ def test_a_lost_scheduler_stays_lost():
     assert "lost" in cluster.ended()
     client.status = "running"
     assert "lost" in cluster.ended()
+
+
+def test_a_task_that_was_sent_since_the_scheduler_was_asked_may_have_begun(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(dask, "time", SimpleNamespace(monotonic=lambda: now))
+    cluster = dask.DaskCluster(Client(), "tcp://127.0.0.1:1", scheduler.Quiet())
+    cluster._ask()
+    call = cluster.submit(str, 1)
+    assert not cluster.recall(call)
+    now = 100.1  # the question may have overtaken the task
+    cluster._ask()
+    assert not cluster.recall(call)
+    now = 101.0
+    cluster._ask()
+    assert (cluster.recall(call), call.cancelled()) == (True, True), "no worker has it"
