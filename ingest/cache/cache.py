@@ -57,17 +57,18 @@ def refuse_other_place(manifest: Manifest, settings: Settings) -> None:
     where = f"{cache.archive_dir} and {cache.tracked_dir}" if not known.url else known
     said = f"[cache] archive is {named}" if named.url else "[cache] archive names no object store"
     raise UsageError(
-        f"the parts of the cache {cache.root} are in {where}, and {said}: {_as_it_was(known, named)}",
+        f"the parts of the cache {cache.root} are in {where}, and {said}: {_as_it_was(known, settings)}",
         call("move", f"to move the parts {there}"),
     )
 
 
-def _as_it_was(known: Place, named: Place) -> str:
-    """How to set the settings back."""
+def _as_it_was(known: Place, settings: Settings) -> str:
+    """How to set the settings back; those that are right already are not named."""
     if not known.url:
         return 'set [cache] archive = "", or move them'
-    lines = {"[cache] archive": (known.url, named.url), "[store] endpoint": (known.endpoint, named.endpoint)}
-    lines["[store] tiers"] = (known.tiers, named.tiers)
+    lines = {"[cache] archive": (known.url, settings.cache.archive)}
+    lines["[store] endpoint"] = (known.endpoint, settings.store.endpoint)
+    lines["[store] tiers"] = (known.tiers, settings.store.tiers)
     changed = [f'{name} = "{was}"' for name, (was, now) in lines.items() if was != now]
     return f"set {' and '.join(changed)}, or move them"
 

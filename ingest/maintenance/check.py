@@ -228,7 +228,7 @@ async def _allowed(
 
 def _held(settings: Settings, dataset: Dataset) -> Sequence[date]:
     """Stored sessions; none if the cache cannot be read, which has been reported."""
-    with suppress(CacheError), Cache.read(settings, dataset) as cache:
+    with suppress(CacheError, UsageError), Cache.read(settings, dataset) as cache:
         return cache.manifest.sessions.committed()
     return []
 
@@ -254,7 +254,7 @@ def _remember(settings: Settings, dataset: Dataset, permission: Permission) -> N
     if permission == Permission() or not os.path.exists(path):  # noqa: PTH110 - of a folder that is closed to us it says no
         return
     with (
-        suppress(CacheLocked, CacheError),
+        suppress(CacheLocked, CacheError, UsageError),
         lock.hold(settings.cache.root),
         for_writing(settings, dataset) as cache,
     ):

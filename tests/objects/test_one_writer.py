@@ -62,7 +62,7 @@ class TestTheGuard:
         here.run(DAY)
         before, host = dict(bucket.objects), platform.node()
         with pytest.raises(
-            OtherWriter, match=f"s3://bucket/prefix belongs to another cache: {host} writes to it since 2"
+            OtherWriter, match=f"s3://bucket/prefix belongs to another cache: {host} has written to it since 2"
         ):
             there.run(NEXT)
         assert (bucket.objects, there.committed()) == (before, [])

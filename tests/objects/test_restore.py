@@ -88,7 +88,7 @@ def test_gives_the_same_answers_and_asks_the_vendor_for_nothing(gone, new, serve
     assert told.code == 0, told.err
     assert answers(new) == answers(gone)
     assert (len(new.corrections()), len(answers(new)[1]["quarantine"])) == (1, 1)
-    assert f"belongs to the cache of {platform.node()}, which writes to it since" in told.out
+    assert f"belongs to the cache of {platform.node()}, which has written to it since" in told.out
     assert "4 sessions restored. This machine writes to s3://flatfiles/" in told.out
     assert "The bytes of 1 refused file were on the other machine: `ingest quarantine retry`" in told.out
     assert new.run(*window(DAYS[:5])).committed == [DAYS[4]]

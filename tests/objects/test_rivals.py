@@ -41,7 +41,7 @@ def test_another_cache_is_refused_and_told_who_writes_and_since_when(here):
     told = there.here("run", "--start", DAYS[0], "--end", DAYS[3])
     assert told.code == 6
     since = here.told(GUARD)["since"]
-    assert f"belongs to another cache: {platform.node()} writes to it since {since}" in told.err
+    assert f"belongs to another cache: {platform.node()} has written to it since {since}" in told.err
     assert "`ingest restore`" in told.err
     assert (there.stored(), here.objects()) == ([], before)
 

@@ -149,7 +149,8 @@ def test_verify_finds_the_same_and_says_what_waits(deep, places):
         (found,) = map(json.loads, told.out.splitlines())
         waits = [note for note in found["notes"] if "to be removed" in note]
         assert bool(waits) is isinstance(place, BucketPlace), waits
-        kept = {name: value for name, value in found.items() if name not in {"time", "root", "notes"}}
+        assert bool(found["listed"]) is (isinstance(place, BucketPlace) and not deep)
+        kept = {name: value for name, value in found.items() if name not in {"time", "root", "notes", "listed"}}
         return told.code, kept, [note for note in found["notes"] if note not in waits]
 
     code, found, _ = same(places, answer)

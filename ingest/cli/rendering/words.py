@@ -169,7 +169,7 @@ def _local(moment: str) -> str:
 
 def workers(event: events.Workers) -> str:
     """How many workers an engine has now."""
-    return f"{event.engine}: {counted(event.workers, 'worker')}" if event.workers else f"{event.engine}: no worker yet"
+    return f"{counted(event.workers, 'worker') if event.workers else 'no worker yet'}, {event.engine}"
 
 
 def to_fetch(event: events.Planned) -> str:

@@ -35,7 +35,8 @@ class Verified:
     """What was checked, and what is wrong with it.
 
     `root` is the cache's folder. `sessions` and `rows` (of the source) count what the manifest calls stored, `files`
-    and `bytes` (packed) the parts that were read, `csvs` the tracked CSVs. `deep` says whether texts were unpacked and
+    and `bytes` (packed) the parts that were read or, `listed` of them, compared with the store's listing alone, `csvs`
+    the tracked CSVs. `deep` says whether texts were unpacked and
     CSVs rebuilt. `problems` (see `Problem`) is empty if all is well; `notes` are remarks in words.
     """
 
@@ -46,6 +47,7 @@ class Verified:
     files: int = 0
     bytes: int = 0
     csvs: int = 0
+    listed: int = 0
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -158,13 +160,14 @@ class _Verifying:
 
     def _sessions(self, found: Verified, held: Mapping[date, Held]) -> Verified:
         """Check each session; only some records, which say where members begin, are in memory at a time."""
-        sessions = rows = files = size = 0
+        sessions = rows = files = size = listed = 0
         problems = list[Problem]()
         for record, look in self._looked_at(held):
             sessions, rows = sessions + 1, rows + record.source_rows
-            files, size = files + look.files, size + look.bytes
+            files, size, listed = files + look.files, size + look.bytes, listed + look.listed
             problems += look.problems
-        return replace(found, sessions=sessions, rows=rows, files=files, bytes=size, problems=tuple(problems))
+        found = replace(found, files=files, bytes=size, listed=listed)
+        return replace(found, sessions=sessions, rows=rows, problems=tuple(problems))
 
     def _looked_at(self, held: Mapping[date, Held]) -> Iterator[tuple[SessionRecord, session.SessionCheck]]:
         """Each record with the result of its check, in order; checked in threads."""

@@ -22,11 +22,12 @@ from ingest.splitting import row_numbers
 
 @dataclass(frozen=True, slots=True)
 class SessionCheck:
-    """The result for one session: its problems, and the files and bytes that were read for it."""
+    """The result for one session: its problems, its parts and their bytes, and how many parts were not read."""
 
     problems: tuple[Problem, ...]
     files: int
     bytes: int
+    listed: int
 
 
 def check_session(
@@ -61,7 +62,8 @@ class _Checking:
             problems.append(self._problem("damaged", "manifest", why))
         if whole and self.deep:
             problems += [self._problem("damaged", str(record.session), why) for why in _lost(record, self.parts)]
-        return SessionCheck(tuple(problems), len(read), sum(read.values()))
+        listed = sum(not self._is_read(record.part(tier)) for tier in read)
+        return SessionCheck(tuple(problems), len(read), sum(read.values()), listed)
 
     def _of_part(self, part: PartKey, read: dict[Tier, int]) -> list[Problem]:
         """The problems of a part, whose size is added to `read`."""

@@ -65,8 +65,8 @@ class Guarding:
         where = self.bucket.described("").rstrip("/")
         if not known.generation:
             return OtherWriter(
-                f"{where} belongs to another cache: {guard.host} writes to it since {guard.since}. Set [cache] archive "
-                "to another prefix",
+                f"{where} belongs to another cache: {guard.host} has written to it since {guard.since}. Choose "
+                "another prefix for [cache] archive",
                 call("restore", "if that machine or its manifest is gone, to take its place"),
             )
         return OtherWriter(

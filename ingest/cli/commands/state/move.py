@@ -1,7 +1,8 @@
 """`ingest move`."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,7 @@ class _Shown:
 def _confirm(chosen: Settings, plan: Sequence[Planned], target: Place) -> None:
     """Raise UsageError unless the user agrees to what will be removed."""
     source = whereabouts(chosen)
-    if agreed(f"Move {_total(plan)} to {target}, and then remove them from {source}?"):
+    if agreed(f"Move {_total(plan)}, to {target}, and then remove them from {source}?"):
         return
     raise UsageError(
         "Nothing was moved",
@@ -178,15 +179,23 @@ def _show_unfit(console: Answers, moved: Moved) -> None:
 
 
 def _remains(cleared: Sequence[Cleared]) -> Iterator[str]:
-    for one in cleared:
-        if one.due:
-            until = f"until {minute(one.due)} UTC, for those who are reading them"
-            yield f"The {one.tier} parts in {one.place} stay {until}; the first run after that removes them."
-        elif one.why:
+    yield from _waiting([one for one in cleared if one.due])
+    for one in (one for one in cleared if not one.due):
+        if one.why:
             yield f"The {one.tier} parts in {one.place} stay: {one.why}."
         else:
             kept = f"; {counted(one.kept, 'other file')} stay there" if one.kept else ""
             yield f"Removed from {one.place}: {counted(one.removed, f'{one.tier} part')}, {size(one.bytes)}{kept}."
+
+
+def _waiting(cleared: Sequence[Cleared]) -> Iterator[str]:
+    """What stays for a while: one line for tiers that stay at one place as long as each other."""
+    tiers: Mapping[tuple[str, str], list[str]] = defaultdict(list)
+    for one in cleared:
+        tiers[one.place, minute(one.due or "")].append(one.tier)
+    for (place, due), names in tiers.items():
+        until = f"until {due} UTC, for those who are reading them"
+        yield f"The {' and '.join(names)} parts in {place} stay {until}; the first run after that removes them."
 
 
 def _to_set(chosen: Settings, moved: Moved) -> Iterator[str]:

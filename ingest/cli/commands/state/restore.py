@@ -51,7 +51,7 @@ def _confirm(found: Restorable, yes: bool, as_json: bool) -> None:
 
 def _described(found: Restorable) -> Iterator[str]:
     if found.since:
-        yield f"{found.archive} belongs to the cache of {found.host}, which writes to it since {found.since}."
+        yield f"{found.archive} belongs to the cache of {found.host}, which has written to it since {found.since}."
     else:
         yield f"{found.archive} does not say whose it is."
     made = f", the newest of {found.at}" if found.at and found.snapshots else ""

@@ -91,10 +91,13 @@ def _fetched(chosen: Settings, request: Request, lost: Collection[date], as_json
 
 
 def _show(console: Answers, found: Verified, mended: bool) -> None:
-    how = "all parts unpacked, all CSVs rebuilt" if found.deep else "`--deep` also unpacks them"
+    read = counted(found.files - found.listed, "part")
+    told = f", {found.listed:,} compared with the store's listing" if found.listed else ""
+    more = "reads and unpacks all" if told else "also unpacks them"
+    how = "all parts unpacked, all CSVs rebuilt" if found.deep else f"`--deep` {more}"
     console.print(
-        f"{counted(found.sessions, 'session')} of {found.rows:,} rows: {counted(found.files, 'part')} read, "
-        f"{size(found.bytes)} ({how}); {counted(found.csvs, 'tracked CSV')}.",
+        f"{counted(found.sessions, 'session')} of {found.rows:,} rows: {read} read"
+        f"{told}, {size(found.bytes)} ({how}); {counted(found.csvs, 'tracked CSV')}.",
     )
     _show_problems(console, found)
     for note in found.notes:
