@@ -30,8 +30,8 @@ _ASK_EVERY_S = 0.5
 _ASK_A_WORKER_S = 0.02
 """So much is added to the pause for each worker, since a scheduler's answer grows with them."""
 
-_ON_ITS_WAY_S = 0.5
-"""Within so many seconds the scheduler has a task that it was sent; a question may overtake it."""
+_ON_ITS_WAY_S = 10.0
+"""So long after it was sent a task may be on no worker by the scheduler's word and begin yet: that may be busy."""
 
 _TRIES = 5
 

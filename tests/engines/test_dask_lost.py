@@ -17,6 +17,9 @@ from ingest.errors import EngineLost
 pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
+EACH = ("run_started", "planned", "workers", "fetch_started", "fetched", "committed", "projected", "finished")
+"""The events of a run without trouble."""
+
 WITHIN_S = 5
 """How soon a run has to end once its scheduler is gone."""
 
@@ -170,7 +173,7 @@ def test_a_straggler_costs_at_most_as_much_again(own, monkeypatch):
     slow.check()
 
 
-@pytest.mark.parametrize("name", ["planned", "workers", "committed", "projected"])
+@pytest.mark.parametrize("name", EACH)
 def test_a_killed_coordinator_leaves_the_next_run_nothing_to_wait_for(own, name):
     """Tasks of the killed run still go on, and the next run begins at once."""
     own.cluster.order("fetch", "wait", session=DAYS[8], wait_s=3)
@@ -179,6 +182,8 @@ def test_a_killed_coordinator_leaves_the_next_run_nothing_to_wait_for(own, name)
             if json.loads(line)["kind"] == name:
                 run.kill()
                 break
+        else:
+            pytest.fail(f"no {name} came")
         run.wait()
     begun = own.times("begun")
     ran = own.locally.run(DAYS[0], DAYS[-1])
