@@ -483,7 +483,7 @@ class Place:
 def assert_same(one: Place, other: Place):
     """Tiers are equal byte for byte, and manifests are equal."""
     mine, theirs = one.tiers(), other.tiers()
-    assert sorted(mine) == sorted(theirs)
+    assert sorted(mine) == sorted(theirs), mine.keys() ^ theirs.keys()
     assert [name for name in mine if mine[name] != theirs[name]] == []
     ours, expected = one.logical_manifest(), other.logical_manifest()
     for table, rows in expected.items():
