@@ -157,7 +157,7 @@ class _Keys:
             raise _no_profile(access.profile) from error
         except BotoCoreError as error:
             # The output of a program that supplies keys may be in its message.
-            raise StoreRefused(f"the keys for {access.url} cannot be had: {type(error).__name__}") from None
+            raise StoreRefused(f"the keys for {access.url} cannot be obtained: {type(error).__name__}") from None
         if self._credentials is None:
             where = f"the profile {access.profile} that [store] names" if access.profile else "AWS_ACCESS_KEY_ID"
             raise StoreRefused(f"there are no keys for {access.url}: neither in {where} nor in a role of this machine")

@@ -137,5 +137,5 @@ def _refusal(fault: Fault, url: str) -> str:
     if fault.status in {401, 403} or fault.code in {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
         return f"the store refuses the keys for {url}, or its bucket: {fault.reason}"
     if fault.kind == "UnauthenticatedError":
-        return f"the keys for {url} cannot be had"
+        return f"the keys for {url} cannot be obtained"
     return f"the store of {url} refuses the request: {fault.reason}"
