@@ -115,6 +115,17 @@ def seaweed(seaweed_installed: None, tmp_path_factory: pytest.TempPathFactory) -
         yield Seaweed(server, writer, spare)
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """This process's environment, with keys where a run looks for them; what a module starts gets it."""
+    file = tmp_path_factory.mktemp("keys") / "credentials"
+    write_keys(file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        patch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
+        yield dict(os.environ)
+
+
 @pytest.fixture
 def loopback_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of keys where a run looks for them, for the loopback server, which checks no signature."""

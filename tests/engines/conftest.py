@@ -1,23 +1,11 @@
 """A source, a cluster that shares a folder with this process, and what a run without it makes of that source."""
 
-import os
-
 import pytest
 from cluster import cluster_in
 from dask_kit import DAYS, Field
-from pipeline_kit import Place, market_objects, window, write_keys
+from pipeline_kit import Place, market_objects, window
 
 from ingest.demo.servers import loopback
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    file = tmp_path_factory.mktemp("keys") / "credentials"
-    write_keys(file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-        patch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
-        yield dict(os.environ)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 """What crashes and broken disks are tried on: a source, and caches with an eventful run before them."""
 
-import os
-
 import pytest
 from killing import nursery_of
 from monthly_kit import NOVEMBER, OCTOBER, bars, objects, opening, text_of
-from pipeline_kit import key, market_objects, window, write_keys
+from pipeline_kit import key, market_objects, window
 from story import DAYS, GROWN, LISTED, REPLACED, WITH_GONE, Story, make_outdated
 
 from ingest.demo.files.market import pack
@@ -19,16 +17,6 @@ def story_server():
     days[key(DAYS[0])] = pack(WITH_GONE)
     with loopback.serve(days) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    file = tmp_path_factory.mktemp("keys") / "credentials"
-    write_keys(file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-        patch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
-        yield dict(os.environ)
 
 
 @pytest.fixture(scope="module")
