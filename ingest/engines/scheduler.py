@@ -63,7 +63,7 @@ def connected(address: str) -> Any:
     except ImportError as error:
         raise UsageError("[engine] kind dask needs Dask: pip install 'ingest[dask]'") from error
     except OSError as error:  # its TimeoutError is one, too
-        raise EngineLost(f"no Dask scheduler answers at {address}{_why(error)}") from error
+        raise EngineLost(f"no Dask scheduler answers at {address}{_why(error)}; {_advice(address)}") from error
     except TypeError as error:  # of an SSL context that is missing
         raise UsageError(
             f"[engine] address {address}: Dask knows no certificate; its own configuration names the files for TLS "
@@ -72,7 +72,7 @@ def connected(address: str) -> Any:
     except (ValueError, RuntimeError) as error:  # a scheme or a port that is none
         raise UsageError(f"[engine] address {address}: {error}") from error
     if client is None:
-        raise EngineLost(f"{address} does not answer like a Dask scheduler")
+        raise EngineLost(f"{address} does not answer like a Dask scheduler; {_advice(address)}")
     return client
 
 
@@ -114,6 +114,12 @@ def _why(error: OSError) -> str:
     while inner.__cause__ or inner.__context__:
         inner = inner.__cause__ or inner.__context__ or inner
     return f": {inner.strerror}" if isinstance(inner, OSError) and inner.strerror else ""
+
+
+def _advice(address: str) -> str:
+    """What to do next: nothing tells a scheduler that is down from one that speaks the other of the two protocols."""
+    other = "dask:// if it runs without TLS" if address.startswith("tls://") else "tls:// if it runs with TLS"
+    return f"start one there (`dask scheduler`), or correct [engine] address or --engine, which begins with {other}"
 
 
 def close(client: Any) -> None:

@@ -56,6 +56,12 @@ def test_nobody_answers_there(address, monkeypatch):
         dask.open_dask(EngineSettings(kind="dask", address=address))
 
 
+def test_nobody_answers_there_and_it_says_what_to_do_next(monkeypatch):
+    monkeypatch.setattr(scheduler, "_CONNECT_S", 0.2)
+    with pytest.raises(EngineLost, match=r"dask scheduler`.*\[engine\] address or --engine.*tls:// if it runs with TLS"):
+        dask.open_dask(EngineSettings(kind="dask", address="tcp://127.0.0.1:1"))
+
+
 def test_without_dask_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"pip install 'ingest\[dask\]'"):

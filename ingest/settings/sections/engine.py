@@ -27,7 +27,7 @@ def _address(text: str) -> str:
     text = f"tcp://{text.removeprefix(_DASK)}" if text.startswith(_DASK) else text
     parts = split_url(text)
     if parts.scheme not in _SCHEMES or not parts.hostname or not parts.port:
-        raise ValueError("it needs tcp or tls, a host and a port")
+        raise ValueError("it must be dask://HOST:PORT or tls://HOST:PORT")
     if parts.username is not None or parts.password is not None or parts.path or parts.query or parts.fragment:
         raise ValueError("nothing but a host and a port belongs in it")
     return text
