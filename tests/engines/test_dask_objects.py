@@ -1,13 +1,19 @@
-"""Parts in a bucket, put by workers that are killed or stopped at named points: all is whole and equal."""
+"""Parts in a bucket, put by workers that are killed or stopped at named points, and while the store fails: all is whole and equal."""
+
+import gzip
+from dataclasses import replace
 
 import pytest
+from bucket_kit import csvs_of, parts_of
 from cluster import state_of, until
 from dask_kit import DAYS, BucketField
-from pipeline_kit import write_keys
+from pipeline_kit import Place, key, pack, window, write_keys
+from store_faults import in_front_of, kind_of, one_in
 from store_kit import keys_in_environment
 from tuning_kit import tune
 
 from ingest import events
+from ingest.maintenance.verify import verify
 
 pytest.importorskip("distributed")
 pytest.importorskip("obstore")
@@ -62,3 +68,34 @@ def test_a_zombie_that_ends_after_the_run_changes_nothing(bucket_field, point):
     log = bucket_field.cluster.folder / f"reached-{zombie.pid}"
     until(lambda: log.read_text().count("answered"), "it never ends")
     bucket_field.check()
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_with_a_fault_of_the_store_in_one_request_of_three_all_is_complete_and_equal(
+    bucket_field, source, tmp_path, monkeypatch, seed
+):
+    tune(monkeypatch, store_waited_s=5.0, store_wait_first_s=0.01, store_wait_longest_s=0.05, backup_after_s=30.0)
+    (tmp_path / "near").mkdir()
+    near, far = Place(tmp_path / "near" / "cache", source.endpoint_url), bucket_field.place
+    whole = source.objects[key(DAYS[3])]
+    text = gzip.decompress(whole)
+    more = text + b"ZZZZZ," + text.splitlines(keepends=True)[-1].partition(b",")[2]
+    with in_front_of(far.store) as front:
+        front.script = one_in(3, seed)
+        far = replace(far, store=front.endpoint)
+        bucket_field.cluster.order("one put", "kill", session=DAYS[5])
+        try:
+            for body in (whole, pack(more)):
+                source.put(key(DAYS[3]), body)
+                theirs, ours = (one.run(*window(DAYS)) for one in (near, far))
+                assert (ours.committed, ours.reasons) == (theirs.committed, theirs.reasons)
+        finally:
+            source.put(key(DAYS[3]), whole)
+        assert bucket_field.cluster.open_orders == []
+        assert verify(far.settings(), deep=True).problems == ()
+        front.script = None
+        assert near.logical_manifest() == far.logical_manifest()
+        assert (parts_of(near), csvs_of(near)) == (parts_of(far), csvs_of(far))
+    puts = [request for request in front.requests if kind_of(request) == "put"]
+    assert len(puts) > 2 * len(DAYS)
+    assert len(front.struck) * 5 > len(front.requests)
