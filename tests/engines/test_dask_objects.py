@@ -1,4 +1,4 @@
-"""Parts in a bucket, put by workers that are killed or stopped at named points, and while the store fails: all is whole and equal."""
+"""Parts in a bucket, put by workers that are killed or stopped, or whose store fails: all is whole and equal."""
 
 import gzip
 from dataclasses import replace
