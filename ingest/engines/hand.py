@@ -1,17 +1,14 @@
 """A worker's side: one connection to the source per process, which downloads, splits and stages the tasks it is given.
 
 Nothing here knows a manifest. A kill leaves staged parts, which nobody publishes and the next run sweeps, and a folder
-of temporary files.
+of temporary files, which the next worker on that computer removes.
 """
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock, Thread
 
 import anyio
@@ -25,6 +22,7 @@ from ingest.engines.fitness import Terms, here, refuse_unfit_here
 from ingest.engines.messages import Answer, Deposit, Order, Outcome
 from ingest.errors import CacheError, IngestError, SourceRefused, UsageError
 from ingest.files import opening
+from ingest.files.scratch import Scratch
 from ingest.pipeline.committer import Ended
 from ingest.pipeline.executor import LocalExecutor
 from ingest.pipeline.task import Failed, Job, Refused, SessionResult, Staged
@@ -85,7 +83,7 @@ class Hand:
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self._scratch = Path(tempfile.mkdtemp(prefix="ingest-"))
+        self._scratch = Scratch("worker")
         self._portal: Future[BlockingPortal] = Future()
         self._counted = 0
         self._thread = Thread(target=self._live, name="ingest worker", daemon=True)
@@ -110,7 +108,7 @@ class Hand:
                 raise
             self._portal.set_exception(error)
         finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.remove()
 
     async def _serve(self) -> None:
         terms = self.terms
@@ -141,8 +139,8 @@ class Hand:
 
     def _here(self, job: Job) -> Job:
         """The same job with the folders of this process."""
-        spool = spool_path(self._scratch / job.dataset.short, job.session) if job.spool else None
-        return replace(job, parts=job.parts.working_in(self._scratch), spool=spool)
+        spool = spool_path(self._scratch.path / job.dataset.short, job.session) if job.spool else None
+        return replace(job, parts=job.parts.working_in(self._scratch.path), spool=spool)
 
     async def _outcomes(self, jobs: Sequence[Job]) -> tuple[tuple[Outcome, ...], IngestError | None]:
         """What came of each job, durable; and the error, if any, that ended this early."""

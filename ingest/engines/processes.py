@@ -7,10 +7,12 @@ anyio's, because each has pipes of its own: one that is killed ends its own call
 import os
 import pickle
 import signal
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -23,6 +25,7 @@ from ingest import events
 from ingest.engines.cluster import Cluster
 from ingest.engines.fitness import Terms
 from ingest.errors import EngineLost
+from ingest.files.scratch import Scratch
 from ingest.pipeline.own_process import tune_process
 from ingest.settings import Settings
 
@@ -45,6 +48,7 @@ class Processes(Cluster):
 
     def __init__(self, count: int | None = None) -> None:
         self._count = count or os.cpu_count() or 1
+        self._scratch = _scratch(self.name)
         self._open = ExitStack()
         self._portal = self._open.enter_context(start_blocking_portal())
         self._portal.call(_deaf)
@@ -73,7 +77,7 @@ class Processes(Cluster):
             begun.set()
             try:
                 packed, one = pickle.dumps((work, task)), anyio.CapacityLimiter(1)
-                return await to_process.run_sync(_worked, packed, cancellable=True, limiter=one)
+                return await to_process.run_sync(_worked, packed, self._scratch.path, cancellable=True, limiter=one)
             except BrokenWorkerProcess as error:
                 if isinstance(error.__cause__, _DEATHS):
                     raise
@@ -100,13 +104,27 @@ class Processes(Cluster):
         return int(isinstance(error, BrokenWorkerProcess))
 
     def close(self) -> None:
-        """See `Cluster`: the processes are killed; those that still work have nobody who waits for them."""
-        self._open.close()
+        """See `Cluster`: the processes are killed; those that still work have nobody who waits for them.
+
+        They remove nothing any more, so their temporary files are in a folder of this process.
+        """
+        try:
+            self._open.close()
+        finally:
+            self._scratch.remove()
 
 
-def _worked(packed: bytes) -> Any:
+def _scratch(name: str) -> Scratch:
+    try:
+        return Scratch("processes")
+    except OSError as error:
+        raise EngineLost(f"{name}: there is no folder for their temporary files: {error}") from error
+
+
+def _worked(packed: bytes, scratch: Path) -> Any:
     """In a process: the result of a call. It is unpacked here, since that imports polars, which reads its settings."""
     _tune_once()
+    tempfile.tempdir = str(scratch)
     work, task = pickle.loads(packed)  # noqa: S301 - it comes from the process that has started this one
     return work(task)
 

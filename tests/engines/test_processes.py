@@ -127,22 +127,25 @@ def test_a_session_that_kills_its_process_fails_and_all_others_are_committed(tmp
     assert_same(place, whole)
 
 
-def started(place, *more):
-    command = place.command("run", "--json", "--engine", "processes", "--start", SPAN[0], "--end", SPAN[1], *more)
+def started(place, **environment):
+    command = place.command("run", "--json", "--engine", "processes", "--start", SPAN[0], "--end", SPAN[1])
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=place.environment(), cwd=place.root.parent, start_new_session=True, **pipes)
+    return subprocess.Popen(
+        command, env=place.environment(**environment), cwd=place.root.parent, start_new_session=True, **pipes
+    )
 
 
-def test_ctrl_c_reaches_all_processes_and_ends_the_run_with_what_they_had(tmp_path):
-    """A terminal sends the signal to the whole group."""
+def test_ctrl_c_reaches_all_processes_and_ends_the_run_with_what_they_had(tmp_path, folder):
+    """A terminal sends the signal to the whole group. No temporary file is left, though the processes are killed."""
     with loopback.serve(market_objects(DAYS), faults=lambda one: Latency(0.5) if one.key else None) as server:
         place = Place(tmp_path / "there", server.endpoint_url, source={"concurrency": 1})
-        with started(place) as run:
+        with started(place, TMPDIR=str(folder)) as run:
             while not server.sent[key(DAYS[0])] > 1:  # the first byte is the probe's
                 time.sleep(0.02)
             os.killpg(run.pid, signal.SIGINT)
             told = [json.loads(line) for line in run.stdout]
             assert (run.wait(30), run.stderr.read()) == (130, "")
+        assert list(folder.iterdir()) == []
         assert told[-1]["interrupted"] is True
         assert told[-1]["committed"] == len(DAYS)  # one task had them all
         server.faults = None
