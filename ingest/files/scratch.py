@@ -54,7 +54,7 @@ def _beginning(kind: str) -> str:
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None if another process does, it is not ours, or there are no locks."""
+    """A descriptor that holds the lock of our folder; None if another process does, or if there are no locks."""
     if sys.platform == "win32":
         return None
     with suppress(OSError):
