@@ -7,6 +7,7 @@ from tuning_kit import tune
 
 from ingest import events
 from ingest.engines import roster
+from ingest.maintenance.verify import verify
 
 pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
@@ -55,6 +56,9 @@ def test_a_zombie_that_ends_after_the_run_changes_nothing(field, point):
     (zombie,) = stopped
     zombie.signal("continue")
     until(lambda: (field.cluster.folder / f"reached-{zombie.pid}").read_text().count("answered"), "it never ends")
+    told = verify(field.place.settings()).problems
+    assert {(one.kind, one.about) for one in told} <= {("orphan", "leftover")}
+    assert told or point == "answered"
     field.check()
 
 

@@ -123,6 +123,13 @@ class Cluster:
         lines = [line for path in sorted(self.folder.glob("reached-*")) for line in path.read_text().splitlines()]
         return [tuple(line.split(" ", 1)) for line in lines]
 
+    def settle(self) -> None:
+        """Wait until no worker has a task any more; those whose scheduler is lost are killed: they may never end."""
+        if not is_running(self.scheduler.pid):
+            for worker in self.workers:
+                worker.end()
+        until(lambda: not any(map(_is_busy, self.folder.glob("reached-*"))), "a task never ends")
+
     def afresh(self, workers: int = 2, **how) -> None:
         """Forget orders and what was reached, and have so many workers that are well; end those that are stopped."""
         for path in self.orders.glob("*"):
@@ -141,6 +148,12 @@ class Cluster:
             worker.end()
         self.scheduler.kill()
         self.scheduler.wait()
+
+
+def _is_busy(reached: Path) -> bool:
+    """Whether a process that runs has begun a task that it has not answered, by what it has noted."""
+    points = [line.partition(" ")[0] for line in reached.read_text().splitlines()]
+    return points.count("begun") > points.count("answered") and is_running(int(reached.name.partition("-")[2]))
 
 
 def _kill(pid: int) -> None:

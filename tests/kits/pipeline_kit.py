@@ -445,10 +445,11 @@ class Place:
     def status(self) -> Status:
         return status(self.settings(), self.dataset)
 
-    def tiers(self):
-        """Every file of both tiers by its path, with its bytes."""
+    def tiers(self, staged=True):
+        """Every file of both tiers by its path, with its bytes; those that are `staged` or left so, if wanted."""
         folders = (self.tracked, self.archive)
-        files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+        found = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+        files = [path for path in found if staged or path.suffix != ".tmp"]
         return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
 
     def logical_manifest(self):
@@ -480,9 +481,9 @@ class Place:
         }
 
 
-def assert_same(one: Place, other: Place):
-    """Tiers are equal byte for byte, and manifests are equal."""
-    mine, theirs = one.tiers(), other.tiers()
+def assert_same(one: Place, other: Place, staged=False):
+    """Tiers are equal byte for byte, and manifests are equal; the first may have `staged` parts, too."""
+    mine, theirs = one.tiers(staged=not staged), other.tiers()
     assert sorted(mine) == sorted(theirs), mine.keys() ^ theirs.keys()
     assert [name for name in mine if mine[name] != theirs[name]] == []
     ours, expected = one.logical_manifest(), other.logical_manifest()
