@@ -18,7 +18,7 @@ import anyio
 
 from ingest.cache.layout import PartKey
 from ingest.cache.parts.store import PartStore
-from ingest.errors import IngestError, WorkerUnfit
+from ingest.errors import CacheError, IngestError, WorkerUnfit
 from ingest.market.datasets import TIERS, Tier
 from ingest.settings import Limits, SourceSettings
 from ingest.settings.tuning import Tuning
@@ -77,7 +77,7 @@ def differences(terms: Terms) -> tuple[str, ...]:
 
 def refuse_unfit_here(terms: Terms) -> None:
     """Raise WorkerUnfit if this process has other versions than the run's, or other parts: workers join at any time."""
-    if problems := (*differences(terms), *_without_parts(terms)):
+    if problems := (*differences(terms), *_without_room(), *_without_parts(terms)):
         raise WorkerUnfit(f"worker {here()}: {'; '.join(problems)}")
 
 
@@ -91,7 +91,9 @@ def look_over(terms: Terms, threads: int = 1) -> Fitness:
 
     slow = os.environ.get("MALLOC_TRIM_THRESHOLD_") == "65536"
     notes = ("MALLOC_TRIM_THRESHOLD_ is 65536, the nanny's: it takes half as much CPU again",) if slow else ()
-    return Fitness(here(), (*differences(terms), *_without_keys(terms), *_without_parts(terms)), notes)
+    return Fitness(
+        here(), (*differences(terms), *_without_room(), *_without_keys(terms), *_without_parts(terms)), notes
+    )
 
 
 def refuse_unfit(name: str, found: Iterable[Fitness]) -> None:
@@ -114,6 +116,15 @@ def _without_keys(terms: Terms) -> tuple[str, ...]:
     except IngestError as error:
         return (error.message,)
     return ()
+
+
+def _without_room() -> tuple[str, ...]:
+    """Why this process cannot write temporary files, in words."""
+    try:
+        with TemporaryDirectory(prefix="ingest-"):
+            return ()
+    except OSError as error:
+        return (f"it has no folder for temporary files ({error}): set TMPDIR there",)
 
 
 def _without_parts(terms: Terms) -> tuple[str, ...]:
@@ -139,8 +150,12 @@ def probes(parts: PartStore, session: date, run: str) -> tuple[PartKey, ...]:
 
     A store that stages in a folder of its own, and puts parts elsewhere, needs no folder in common.
     """
-    with TemporaryDirectory(prefix="ingest-") as scratch:
-        other = parts.working_in(Path(scratch))
+    try:
+        scratch = TemporaryDirectory(prefix="ingest-")
+    except OSError as error:
+        raise CacheError(f"there is no folder for temporary files ({error}): set TMPDIR") from error
+    with scratch as folder:
+        other = parts.working_in(Path(folder))
         return tuple(filter(None, (_probe(parts, other, session, tier, run) for tier in TIERS)))
 
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import socket
+import tempfile
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
@@ -300,6 +301,16 @@ def test_a_worker_that_does_not_share_the_folders_is_unfit(place, pool, tmp_path
     ran = run(place, Scripted(pool, script), fails=WorkerUnfit)
     for tier in "ta":
         assert f"it has no access to {tmp_path / tier}, which the run writes to" in ran.error.message
+
+
+def test_a_worker_that_cannot_write_temporary_files_is_unfit(place, pool, tmp_path, monkeypatch):
+    def script(order, before):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+        return order
+
+    ran = run(place, Scripted(pool, script), fails=WorkerUnfit)
+    assert ran.error.message.startswith(f"{HERE}it has no folder for temporary files (")
+    assert ran.error.message.endswith("set TMPDIR there")
 
 
 @pytest.mark.parametrize("retryable", [False, True])
