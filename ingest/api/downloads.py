@@ -33,6 +33,8 @@ def engine_for(
         return nullcontext()
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor: {executor!r} is not a concurrent.futures.Executor")
+    if hasattr(executor, "get_executor"):  # its futures are of another kind, and a task's double would be the same call
+        raise UsageError("executor: for a Dask client, pass client.get_executor(pure=False)")
     from ingest.engines.engine import engine_of  # a local run need not import it
 
     return engine_of(chosen, executor)
