@@ -39,7 +39,7 @@ from ingest.errors import (
 from ingest.events import ignore
 from ingest.files import opening
 from ingest.hints import Hint, Message, call
-from ingest.maintenance.checked import Check, Report
+from ingest.maintenance.checked import CacheCheck, Check, Report
 from ingest.maintenance.store_check import store_checks
 from ingest.market.calendars import today
 from ingest.market.catalogue import STOCKS_DAY
@@ -93,9 +93,9 @@ def _cache(settings: Settings, datasets: Sequence[Dataset]) -> Check:
         space = _space(root, health, settings.tuning.little_disk)
         return replace(space, hints=tuple(hint for health in found.values() for hint in health.hints))
     except OSError as error:
-        return Check("cache", False, str(error), "see [cache] root")
+        return CacheCheck("cache", False, str(error), "see [cache] root")
     except IngestError as error:
-        return Check("cache", False, error.message, "see [cache] root", hints=error.hints)
+        return CacheCheck("cache", False, error.message, "see [cache] root", hints=error.hints)
 
 
 def _health(settings: Settings, dataset: Dataset) -> Message:
@@ -123,12 +123,12 @@ def _space(root: Path, health: str, little: int) -> Check:
     free = shutil.disk_usage(there).free
     found = f"{root}: {health}; {free / 1e9:.1f} GB free"
     if not there.is_dir():
-        return Check("cache", False, f"{there} is not a folder", "choose another [cache] root")
+        return CacheCheck("cache", False, f"{there} is not a folder", "choose another [cache] root")
     if not os.access(there, os.W_OK):
-        return Check("cache", False, f"{there} cannot be written", "choose another [cache] root, or allow writing")
+        return CacheCheck("cache", False, f"{there} cannot be written", "choose another [cache] root, or allow writing")
     if free < little:
-        return Check("cache", False, found, "make room: two years take 0.12 GB, all of the history 1.4 GB")
-    return Check("cache", True, found)
+        return CacheCheck("cache", False, found, "make room: two years take 0.12 GB, all of the history 1.4 GB")
+    return CacheCheck("cache", True, found)
 
 
 async def _source(settings: Settings, datasets: Sequence[Dataset], report: Report) -> None:

@@ -65,9 +65,10 @@ def target_of(settings: Settings, to: str | None) -> Place:
 
 
 def planned(settings: Settings, target: Place) -> list[Planned]:
-    """What a move to a place would copy, by dataset; nothing is written. Raises CacheError."""
+    """What a move to a place would copy, by dataset; nothing is written. Raises what `move` does before it copies."""
     with Manifest.read(settings.manifest_path, STOCKS_DAY.name) as manifest:
         mover = Mover(settings, manifest, target)
+        mover.refuse()
         pieces = mover.pieces()
     found = list[Planned]()
     for dataset in CATALOGUE.values():

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from ingest.cache.objects.bucket import Bucket, Stored
 from ingest.errors import CacheError, IngestError, Superseded
-from ingest.maintenance.checked import Check
+from ingest.maintenance.checked import CacheCheck, Check
 from ingest.settings import Settings
 
 _FOLDER = "check"
@@ -37,8 +37,8 @@ def store_checks(settings: Settings) -> list[Check]:
         for _ in bucket.listing(_FOLDER):
             break
     except IngestError as error:
-        return [Check("store", False, error.message, "see [cache] archive and [store]", hints=error.hints)]
-    reached = Check("store", True, f"{bucket.url}, {(time.monotonic() - began) * 1e3:.0f} ms")
+        return [CacheCheck("store", False, error.message, "see [cache] archive and [store]", hints=error.hints)]
+    reached = CacheCheck("store", True, f"{bucket.url}, {(time.monotonic() - began) * 1e3:.0f} ms")
     return [reached, *_Trial(bucket).checks()]
 
 
@@ -78,27 +78,31 @@ class _Trial:
         try:
             return step()
         except CacheError as error:
-            return Check(name, False, error.message, _ALLOWED)
+            return CacheCheck(name, False, error.message, _ALLOWED)
         except FileNotFoundError:
-            return Check(name, False, f"{self._bucket.described(self._name)} is missing, although it was just put")
+            return CacheCheck(name, False, f"{self._bucket.described(self._name)} is missing, although it was just put")
 
     def _created(self) -> Check:
         self._put = self._bucket.put_over(self._name, _TEXT, None)
-        return Check("create", True, "creates an object, and has checked its hash")
+        return CacheCheck("create", True, "creates an object, and has checked its hash")
 
     def _created_again(self) -> Check:
         if self._replaces(b"another", None):
-            return Check("again", False, "creates an object that exists once more, over it", _UNTOLD, needed=False)
-        return Check("again", True, "refuses to create it once more")
+            return CacheCheck("again", False, "creates an object that exists once more, over it", _UNTOLD, needed=False)
+        return CacheCheck("again", True, "refuses to create it once more")
 
     def _swapped(self) -> Check:
         """The right version is replaced, a stale one is not."""
         stale = self._put.etag
         if not self._replaces(_TEXT * 2, stale):
-            return Check("swap", False, "does not replace the version that it has just named", "take another store")
+            return CacheCheck(
+                "swap", False, "does not replace the version that it has just named", "take another store"
+            )
         if self._replaces(b"another", stale):
-            return Check("swap", False, "replaces an object that is not the expected version", _UNTOLD, needed=False)
-        return Check("swap", True, "replaces the version that is expected, and no other")
+            return CacheCheck(
+                "swap", False, "replaces an object that is not the expected version", _UNTOLD, needed=False
+            )
+        return CacheCheck("swap", True, "replaces the version that is expected, and no other")
 
     def _replaces(self, data: bytes, etag: str | None) -> bool:
         try:
@@ -110,15 +114,15 @@ class _Trial:
     def _ranged(self) -> Check:
         data, _ = self._bucket.get(self._name)
         if self._bucket.ranges(self._name, _RANGES) == [data[begin:end] for begin, end in _RANGES]:
-            return Check("range", True, "returns ranges of bytes")
-        return Check("range", False, "returns other bytes than those of a range", "take another store")
+            return CacheCheck("range", True, "returns ranges of bytes")
+        return CacheCheck("range", False, "returns other bytes than those of a range", "take another store")
 
     def _listed(self) -> Check:
         listed = [one for one in self._bucket.listing(_FOLDER) if one.name == self._name]
         if [(one.size, one.etag) for one in listed] == [(self._put.size, self._put.etag)]:
-            return Check("list", True, "lists it, with its size and ETag")
+            return CacheCheck("list", True, "lists it, with its size and ETag")
         advice = "verify compares listings with what was put: take another store"
-        return Check("list", False, f"lists it {len(listed)} times, or with another size or ETag", advice)
+        return CacheCheck("list", False, f"lists it {len(listed)} times, or with another size or ETag", advice)
 
     def _timed(self) -> Check:
         """The store's clock, which says when an object was put, beside ours. It counts seconds."""
@@ -127,12 +131,12 @@ class _Trial:
         off = max(early, late, timedelta())
         if off > _SKEW:
             said = f"this computer's clock and the store's are {off.total_seconds():.0f} s apart"
-            return Check("time", False, said, "set this computer's clock", needed=False)
-        return Check("time", True, "its clock and this computer's agree")
+            return CacheCheck("time", False, said, "set this computer's clock", needed=False)
+        return CacheCheck("time", True, "its clock and this computer's agree")
 
     def _removed(self) -> Check:
         bucket = self._bucket
         bucket.remove([self._name])
         if any(one.name == self._name for one in bucket.listing(_FOLDER)):
-            return Check("remove", False, f"{bucket.described(self._name)} is still listed", "remove it yourself")
-        return Check("remove", True, "removes it")
+            return CacheCheck("remove", False, f"{bucket.described(self._name)} is still listed", "remove it yourself")
+        return CacheCheck("remove", True, "removes it")

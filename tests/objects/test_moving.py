@@ -424,3 +424,31 @@ def test_the_stored_parts_are_listed_for_other_programs_wherever_they_are(local,
 def test_no_other_error_is_taken_for_another_place(local):
     with pytest.raises(UsageError, match="neither"):
         moving.target_of(local.settings(), "ftp://x/y")
+
+
+def test_a_plan_refuses_what_a_move_would(local, there, tmp_path):
+    run(replace(there, root=tmp_path / "theirs"), STOCKS_DAY, DAYS[:1])
+    for flag in ("--dry-run", "--yes"):
+        told = there.here("move", flag)
+        assert (told.code, told.out) == (6, "")
+        assert "Choose another prefix. Run `ingest restore`" in told.err
+        told = local.here("move", flag, "--to", there.store.url, INGEST_STORE__ENDPOINT=there.store.endpoint)
+        assert (told.code, told.out) == (6, "")
+        assert told.err.endswith("Choose another prefix\n")
+        assert "archive" not in told.err, "that is where the parts are, and stays"
+        assert "restore" not in told.err
+        told = there.here("move", flag, INGEST_CACHE__ARCHIVE="s3://nowhere/a")
+        assert (told.code, told.out) == (5, "")
+        assert "there is no bucket for s3://nowhere/a: make it, or name another one" in told.err
+    assert len(local.files()) == PARTS
+
+
+def test_a_place_that_is_given_free_keeps_the_files_of_the_user(local, there):
+    there.move()
+    own = ["manifest/mine.txt", "manifest/kept.sqlite.z", "mine.json"]
+    for name in own:
+        there.store.put_new(name, b"mine", hashlib.sha256(b"mine").hexdigest())
+    local.move()
+    after_the_grace(local)
+    run(local, STOCKS_DAY, SESSIONS[STOCKS_DAY])
+    assert sorted(one.name for one in there.store.listing()) == sorted(own)

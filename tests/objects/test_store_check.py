@@ -130,3 +130,13 @@ def test_the_command_says_each_of_them(store, loopback_keys, tmp_path, output):
         for name in NAMES:
             assert f"pass  {name} " in told.out
     assert not any(key in told.out + told.err for key in keys.values())
+
+
+def test_a_store_that_is_down_ends_the_command_as_it_would_end_a_run(store, loopback_keys, tmp_path, monkeypatch):
+    tune(monkeypatch, store_waited_s=0.1)
+    chosen = {"INGEST_CACHE__ARCHIVE": store.url, "INGEST_STORE__ENDPOINT": "http://127.0.0.1:9"}
+    with loopback.serve({}) as source:
+        place = Place(tmp_path / "cache", source.endpoint_url)
+        assert place.here("check", **chosen).code == 5
+        assert place.here("check", **chosen | {"INGEST_STORE__ENDPOINT": store.endpoint}).code == 4
+        assert place.here("run", "--start", "2025-03-03", "--end", "2025-03-03", **chosen).code == 5

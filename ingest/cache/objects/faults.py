@@ -125,7 +125,7 @@ def _is_redirect(fault: Fault) -> bool:
 
 def _refusal(fault: Fault, url: str) -> str:
     if fault.code in _NO_BUCKET or fault.kind == "FileNotFoundError":
-        return f"there is no bucket for {url}: [cache] archive names it"
+        return f"there is no bucket for {url}: make it, or name another one"
     if fault.code in _SKEWED:
         return f"the store of {url} refuses requests that are not of its time: set the clock of this computer"
     if fault.code.startswith("ExpiredToken"):

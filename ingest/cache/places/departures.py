@@ -15,6 +15,7 @@ from ingest.cache.objects.bucket import Bucket
 from ingest.cache.objects.collecting import clock
 from ingest.cache.objects.naming import ObjectName, folder_of
 from ingest.cache.objects.writing.records import Guard, Pointer
+from ingest.cache.objects.writing.snapshots import snapshot_names
 from ingest.cache.objects.writing.writer import Writer
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.places.pieces import size_in, store_of
@@ -148,7 +149,6 @@ class _Leaving:
 
     def _release(self) -> None:
         """Give the place free: snapshots first, `ingest.json` last, so that nobody else begins there before."""
-        snapshots = [one.name for one in self.bucket.listing(Pointer.NAME.partition("/")[0])]
-        self.bucket.remove([*(name for name in snapshots if name != Pointer.NAME), Pointer.NAME])
+        self.bucket.remove([*snapshot_names(self.bucket), Pointer.NAME])
         self.bucket.remove([clock.NAME, Guard.NAME])
         self.manifest.identity.forget(self.departure.place.url)

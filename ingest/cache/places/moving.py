@@ -5,8 +5,8 @@ copies, which the next attempt takes; a kill after it leaves a departure, which 
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -14,13 +14,14 @@ from pathlib import Path
 from ingest.cache.manifest import Manifest
 from ingest.cache.manifest.places import Place
 from ingest.cache.objects.bucket import Bucket
+from ingest.cache.objects.writing.guard import Guarding
 from ingest.cache.objects.writing.writer import Writer
 from ingest.cache.parts.local import LocalParts
 from ingest.cache.places.copying import Copying, Moving, Report, UnfitPart
 from ingest.cache.places.departures import Cleared, clear
 from ingest.cache.places.pieces import Piece, pieces_of, size_in, store_of
 from ingest.cache.places.targets import Target, target_at
-from ingest.errors import CacheError, ManifestDamaged, StoreUnavailable
+from ingest.errors import CacheError, ManifestDamaged, OtherWriter, StoreUnavailable
 from ingest.market.datasets import Tier
 from ingest.settings import Settings
 
@@ -75,6 +76,18 @@ class Mover:
         """The parts to move. Raises CacheError."""
         return pieces_of(self._from, self.manifest, self.tiers)
 
+    def refuse(self) -> None:
+        """Raise what a move would before it copies anything, as far as that is known without writing.
+
+        Raises CacheError; OtherWriter if another cache writes to one of the places.
+        """
+        for place in (self.source, self.target) if self.tiers else ():
+            if place.url:
+                bucket = Bucket.of(place.chosen(self.settings))
+                next(bucket.listing(self.tiers[0]), None)  # a missing bucket has no such object, either
+                with self._named(place):
+                    Guarding(bucket, self.manifest.identity).compare()
+
     def move(self, report: Report, stop: Callable[[], bool]) -> Moved:
         """Move all parts. Raises CacheError; OtherWriter if another cache writes to one of the places."""
         if flaws := self.manifest.database.flaws():
@@ -99,8 +112,17 @@ class Mover:
             self._writer(self.source).compare()
         if self.tiers and self.target.url:
             writer = self._writer(self.target)
-            writer.compare()
-            writer.claim()
+            with self._named(self.target):
+                writer.compare()
+                writer.claim()
+
+    @contextmanager
+    def _named(self, place: Place) -> Iterator[None]:
+        """Leave out what helps only with the place of the settings, if another one is refused."""
+        try:
+            yield
+        except OtherWriter as error:
+            raise error if place.url == self.settings.cache.archive else OtherWriter(error.message) from None
 
     def _writer(self, place: Place) -> Writer:
         return Writer(Bucket.of(place.chosen(self.settings)), self.manifest, self.settings.tuning.snapshot_every_s)

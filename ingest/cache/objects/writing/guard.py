@@ -66,7 +66,7 @@ class Guarding:
         if not known.generation:
             return OtherWriter(
                 f"{where} belongs to another cache: {guard.host} has written to it since {guard.since}. Choose "
-                "another prefix for [cache] archive",
+                "another prefix",
                 call("restore", "if that machine or its manifest is gone, to take its place"),
             )
         return OtherWriter(

@@ -16,13 +16,11 @@ from ingest.maintenance.checked import Check
 from ingest.planning.request import datasets_asked
 from ingest.settings import Settings
 
-NOT_READY = 4
-
 
 def check_command(datasets: Sequence[str], config: Path | None, as_json: bool, notify: bool = False) -> int:
     """Check everything that a run needs and print a line for each; returns the exit code. Raises UsageError.
 
-    `notify` sends a test to everybody of [notify].
+    The code is that of a run now, as far as checks can tell. `notify` sends a test to everybody of [notify].
     """
     found: list[Check] = []
     chosen = settings.load(config)
@@ -41,7 +39,7 @@ def check_command(datasets: Sequence[str], config: Path | None, as_json: bool, n
         from ingest.cli.report.making import check_report
 
         report(check_report(chosen.report.path))
-    return 0 if all(one.passed or not one.needed for one in found) else NOT_READY
+    return max((one.exit_code for one in found if one.needed and not one.passed), default=0)
 
 
 def _notify(chosen: Settings, send: bool) -> Check:
