@@ -23,7 +23,7 @@ from ingest.cache.manifest.places import Place
 from ingest.cache.manifest.records import period_of
 from ingest.cache.objects.naming import object_name
 from ingest.cache.parts.store import PartStore, surely_matches
-from ingest.errors import CacheError, IngestError, OtherWriter
+from ingest.errors import CacheError, IngestError, OtherWriter, StoreError
 from ingest.files import durable
 from ingest.market.datasets import TIERS, Dataset, session_of
 from ingest.market.windows import Window
@@ -194,15 +194,24 @@ def prune(cache: Cache, before: date) -> None:
 
 
 def _finish_pruning(cache: Cache, before: date) -> None:
-    """Remove the files of sessions that were forgotten: parts, months, refused files, partial downloads."""
+    """Remove the files of sessions that were forgotten: parts, months, refused files, partial downloads.
+
+    What has been stored or refused since, by a run that could not finish this, stays.
+    """
+    stored = cache.manifest.sessions.committed()
+    known = {*stored, *(one.session for one in cache.manifest.replacements.in_quarantine())}
+
+    def is_forgotten(day: date | None) -> bool:
+        return day is not None and day < before and day not in known
+
     for tier in TIERS:
-        cache.parts.drop_all([day for day in cache.parts.versions(tier) if day < before], tier)
+        cache.parts.drop_all([day for day in cache.parts.versions(tier) if is_forgotten(day)], tier)
     cache.parts.sync()
-    cache.csvs.drop_months(period_of(before), set(map(period_of, cache.manifest.sessions.committed())))
-    refused = quarantine.kept_names(cache)
-    quarantine.remove_kept(cache, [name for name in refused if (day := session_of(name)) and day < before])
+    cache.csvs.drop_months(period_of(before), set(map(period_of, stored)))
+    kept = quarantine.kept_names(cache)
+    quarantine.remove_kept(cache, [name for name in kept if is_forgotten(session_of(name))])
     for path in spool.partial_downloads(cache.downloads):
-        if (day := spool.session_at(path)) and day < before:
+        if is_forgotten(spool.session_at(path)):
             spool.discard(path)
     cache.manifest.replacements.pruned()
 
@@ -220,11 +229,13 @@ def recover(cache: Cache) -> None:
       next projection extends only files that the manifest knows.
     - The partial download of a large file: kept, and the next run resumes it. That run also removes partial downloads
       that are no longer needed.
-    - Files of sessions that were being removed: removed.
+    - Files of sessions that were being removed: removed. An object store that does not do it, as for keys that may not
+      delete, stops nothing: they are tried again next time.
     - A new manifest ready to replace a damaged one: already put in place by `Manifest.open`.
     """
     if before := cache.manifest.replacements.pruning():
-        _finish_pruning(cache, before)
+        with suppress(StoreError):
+            _finish_pruning(cache, before)
     _carry_replacements_through(cache)
     cache.parts.sweep()
     quarantine.sweep_refused(cache)

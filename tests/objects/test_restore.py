@@ -6,7 +6,7 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from machines_kit import GUARD, Machine
+from machines_kit import GUARD, POINTER, Machine
 from pipeline_kit import key, market_day, window
 from runs_kit import DAYS, dates
 from tuning_kit import tune
@@ -153,6 +153,25 @@ def test_a_damaged_snapshot_is_named_and_the_one_before_it_used(gone, new, silen
     assert restored["snapshot"] == ("" if all_of_them else older)
     assert (restored["sessions"], restored["newer"]) == (6, 6 if all_of_them else 2)
     assert answers(new) == answers(gone)
+
+
+def test_a_machine_whose_clock_is_behind_the_former_ones_stores_newer_snapshots(gone, new):
+    (name,) = gone.snapshots()
+    data = gone.store.get(name)[0]
+    ahead = [f"manifest/2099010{number}T000000.000000Z-{number}.sqlite.z" for number in range(1, 10)]
+    ahead += [f"manifest/2098010{number}T000000.000000Z-{number}.sqlite.z" for number in range(1, 6)]
+    for one in ahead:
+        gone.store.put_new(one, data, hashlib.sha256(data).hexdigest())
+    assert new.here("restore", "--yes").code == 0
+    for number in (5, 6):
+        new.run(*window(DAYS[:number]))
+    assert new.told(POINTER)["snapshot"] == new.snapshots()[-1]
+    assert len(new.snapshots()) == 14
+    before, newest = new.snapshots()[-2:]
+    damage(new, newest)
+    told = new.another("third").here("restore", "--yes", "--json")
+    assert json.loads(told.out.splitlines()[-1])["snapshot"] == before
+    assert before > max(ahead)
 
 
 def test_a_snapshot_that_the_former_machine_stores_meanwhile_is_the_one_restored(gone, new, monkeypatch):

@@ -13,7 +13,7 @@ from ingest.cache.objects.parts import ObjectParts
 from ingest.cache.parts import lines
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
-from ingest.demo.servers.faults import SLOW_DOWN, FlipByte, always
+from ingest.demo.servers.faults import SLOW_DOWN, FlipByte, Status, always
 from ingest.errors import CacheError, StoreUnavailable
 
 DAYS = trading_days(date(2025, 3, 3), 12)
@@ -284,3 +284,31 @@ def test_a_byte_that_flips_on_the_way_is_read_again(place, front, server):
     front.script = script
     assert closes(place) == expected
     assert len(front.struck) == len(DAYS)
+
+
+# Keys that may not do all of it
+
+
+def undeletable(request):
+    return Status(403, "AccessDenied") if kind_of(request) == "delete" else None
+
+
+def test_a_prune_whose_objects_may_not_be_deleted_stops_no_run_and_is_ended_later(place, front, store):
+    place.run(*window(DAYS[:4]), tracked=TRACKED)
+    front.script = undeletable
+    told = place.here("prune", "--before", DAYS[2], "--yes")
+    assert (told.code, "refuses the keys" in told.err) == (5, True)
+    assert place.run(*window(DAYS[1:5]), tracked=TRACKED).committed == [DAYS[1], DAYS[4]]
+    assert place.here("prune", "--before", DAYS[1], "--yes").code == 5, "it is not done"
+    front.script = None
+    assert place.run(*window(DAYS[1:5]), tracked=TRACKED).committed == []
+    assert len(parts_of(place)) == 2 * len(DAYS[1:5]), "what was stored since stays"
+    assert not [one.name for one in store.listing() if str(DAYS[0]) in one.name]
+
+
+def test_a_move_does_not_wait_for_a_prune_whose_objects_may_not_be_deleted(place, front):
+    place.run(*window(DAYS[:4]), tracked=TRACKED)
+    front.script = undeletable
+    assert place.here("prune", "--before", DAYS[2], "--yes").code == 5
+    assert place.here("move", "--to", "local", "--yes").code == 0
+    assert place.here("run", "--start", DAYS[2], "--end", DAYS[3], INGEST_CACHE__ARCHIVE="").code == 0

@@ -18,6 +18,7 @@ from ingest.errors import UsageError, printable
 from ingest.market.catalogue import STOCKS_DAY, named
 from ingest.settings import FILE_NAME, SECTIONS, CacheSettings, Settings, load, variable
 from ingest.settings.sections.notify import Notify
+from ingest.settings.sections.store import Store
 
 SHIPPED = Path(__file__).parents[2] / FILE_NAME
 SECRET = "wJalrXUtnFEMI"
@@ -559,3 +560,9 @@ def test_a_command_names_a_dataset_unless_it_takes_that_one_alone(datasets: list
 def test_a_dataset_of_two_names_has_its_lists_under_one(here: Path) -> None:
     write(here, '[tracked.datasets]\ncrypto-day = ["a.txt"]\n"global_crypto/day_aggs_v1" = ["b.txt"]\n')
     assert "global_crypto/day_aggs_v1 and crypto-day are one dataset: name it once" in refused()
+
+
+def test_an_endpoint_of_a_store_has_one_spelling() -> None:
+    for spelt in ("HTTP://Store.Example:9000/", "http://store.example:9000", "Http://STORE.example:9000//"):
+        assert Store(endpoint=spelt).endpoint == "http://store.example:9000"
+    assert Store(endpoint="https://host/A/b/").endpoint == "https://host/A/b"

@@ -61,7 +61,10 @@ def _check_prefix(prefix: str) -> None:
 
 
 def _endpoint(url: str) -> str:
-    """A valid URL without a slash at its end; "" stays. Plain http is allowed: what is read is checked by hashes."""
+    """A valid URL in its usual spelling, without a slash at its end; "" stays.
+
+    Plain http is allowed: what is read is checked by hashes.
+    """
     if not url:
         return url
     parts = split_url(url)
@@ -71,7 +74,7 @@ def _endpoint(url: str) -> str:
         raise ValueError("it needs http or https, and a host")
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ValueError("a query does not belong in it; the bucket is in [cache] archive")
-    return url.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
 
 
 StoreUrl = Annotated[str, AfterValidator(_store_url)]

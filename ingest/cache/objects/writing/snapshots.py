@@ -10,8 +10,10 @@ import hashlib
 import platform
 import re
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ingest.cache.manifest.database import Database, now
 from ingest.cache.manifest.identity import Identity, KnownStore
@@ -25,7 +27,8 @@ SeenPointer = tuple[Pointer, str] | None
 """The pointer of a bucket with its ETag; None if there is none."""
 
 _FOLDER, _END = "manifest", ".sqlite.z"
-_NAME = re.compile(rf"{_FOLDER}/\d{{8}}T\d{{6}}\.\d{{6}}Z-\d+{re.escape(_END)}")
+_NAME = re.compile(rf"{_FOLDER}/(\d{{8}}T\d{{6}}\.\d{{6}}Z)-\d+{re.escape(_END)}")
+_TIME = "%Y%m%dT%H%M%S.%fZ"
 _KEPT = 14
 _TRIES = 3
 
@@ -61,6 +64,15 @@ def snapshot_names(bucket: Bucket) -> list[str]:
     """Names of all snapshots, the newest first; a file of the user's beside them is none. Raises CacheError."""
     names = (one.name for one in bucket.listing(_FOLDER))
     return sorted((name for name in names if _NAME.fullmatch(name)), reverse=True)
+
+
+def _name_after(others: Sequence[str], run: int) -> str:
+    """The name of a new snapshot, which sorts as the newest: the clock of whoever stored the others may be ahead."""
+    time = datetime.now(UTC)
+    for match in filter(None, map(_NAME.fullmatch, others)):
+        with suppress(ValueError, OverflowError):  # digits that are no time, or the last one
+            time = max(time, datetime.strptime(match[1], _TIME).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return f"{_FOLDER}/{time.strftime(_TIME)}-{run}{_END}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +119,8 @@ class Snapshots:
     def store(self, run: int) -> None:
         """Store the manifest as it is now, after this run. Raises OtherWriter if another machine has, CacheError."""
         held = content(self._database)
-        name = f"{_FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{run}{_END}"
+        others = snapshot_names(self.bucket)
+        name = _name_after(others, run)
         with packed(self._database) as file:
             self.bucket.put_new(name, file.path, file.sha256)
         try:
@@ -115,7 +128,8 @@ class Snapshots:
         except OtherWriter:
             self.bucket.remove([name])
             raise
-        self._remove_old(name)
+        if old := others[_KEPT - 1 :]:
+            self.bucket.remove(old)
 
     def point_at(self, name: str, sha256: str, run: int, held: str | None) -> None:
         """Replace the pointer, by one that names this snapshot; `held` is the snapshot's content, if that is known."""
@@ -146,10 +160,6 @@ class Snapshots:
         if known is None:
             return pointer.manifest == self.identity.known()
         return pointer.token in {known.token, *_tokens(known.writing)}
-
-    def _remove_old(self, newest: str) -> None:
-        if old := [name for name in snapshot_names(self.bucket)[_KEPT:] if name != newest]:
-            self.bucket.remove(old)
 
     def _refusal(self, pointer: Pointer | None) -> OtherWriter:
         where = self.bucket.described("").rstrip("/")
