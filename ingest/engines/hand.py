@@ -108,7 +108,7 @@ class Hand:
                 raise
             self._portal.set_exception(error)
         finally:
-            self._scratch.remove()
+            self._scratch.discard()
 
     async def _serve(self) -> None:
         terms = self.terms

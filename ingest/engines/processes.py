@@ -111,7 +111,7 @@ class Processes(Cluster):
         try:
             self._open.close()
         finally:
-            self._scratch.remove()
+            self._scratch.discard()
 
 
 def _scratch(name: str) -> Scratch:

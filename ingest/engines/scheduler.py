@@ -119,7 +119,7 @@ def _why(error: OSError) -> str:
 def _advice(address: str) -> str:
     """What to do next: nothing tells a scheduler that is down from one that speaks the other of the two protocols."""
     other = "dask:// if it runs without TLS" if address.startswith("tls://") else "tls:// if it runs with TLS"
-    return f"start one there (`dask scheduler`), or correct [engine] address or --engine, which begins with {other}"
+    return f"start one there, or correct its address, which begins with {other}"
 
 
 def close(client: Any) -> None:

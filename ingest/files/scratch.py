@@ -31,7 +31,7 @@ class Scratch:
         self.path = draft.with_name(_beginning(kind) + draft.name.removeprefix("ingest-"))
         draft.rename(self.path)
 
-    def remove(self) -> None:
+    def discard(self) -> None:
         """Remove it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "files/filesystem.py": "folders, to be synced",
     "files/leftovers.py": "folders, to be locked",
     "files/opening.py": "the opener",
+    "files/scratch.py": "folders of temporary files, whose owner is checked",
     "maintenance/adopt/day_file.py": "other tools' files, with flags of its own",
     "market/calendars.py": "tables of the package",
     "settings/loading.py": "config.toml",

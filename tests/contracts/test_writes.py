@@ -15,6 +15,7 @@ ELSEWHERE = {
     "engines/elsewhere.py": "a list in memory",
     "engines/hand.py": "a worker's folder of its own, gone with the worker",
     "files/batches.py": "files that are replaced together",
+    "files/scratch.py": "temporary files, which no crash need keep",
     "files/durable.py": "all that must survive a crash",
 }
 

@@ -58,7 +58,7 @@ def test_nobody_answers_there(address, monkeypatch):
 
 def test_nobody_answers_there_and_it_says_what_to_do_next(monkeypatch):
     monkeypatch.setattr(scheduler, "_CONNECT_S", 0.2)
-    with pytest.raises(EngineLost, match=r"`dask scheduler`.*or --engine.*tls:// if it runs with TLS"):
+    with pytest.raises(EngineLost, match=r"start one there, .*tls:// if it runs with TLS"):
         dask.open_dask(EngineSettings(kind="dask", address="tcp://127.0.0.1:1"))
 
 
