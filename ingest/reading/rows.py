@@ -19,11 +19,11 @@ from ingest.cache.layout import PartsOf
 from ingest.cache.manifest.records import Projection
 from ingest.cache.manifest.yahoo import QuoteRow
 from ingest.cache.parts.ahead import read_ahead
+from ingest.cache.parts.bars import BARS, all_bars, bars, firsts, schema_of, size_of
 from ingest.cache.steady import Read, steadily
 from ingest.files import opening
 from ingest.market.datasets import Dataset
 from ingest.market.row_kinds import DAY_BARS
-from ingest.reading.bars import BARS, all_bars, bars, firsts, schema_of, size_of
 
 ROWS = pl.Schema([*BARS.items(), ("source", pl.String())])
 """Ticker, date, raw prices, volume and number of trades (None where unknown), and "massive" or "yahoo"."""
@@ -130,7 +130,7 @@ def _held(cache: Cache, sources: Collection[str], start: date = date.min, end: d
 
 def _all_bars(cache: Cache, parts: Sequence[PartsOf]) -> list[pl.DataFrame]:
     empty = pl.DataFrame(schema=schema_of(cache.dataset))
-    return [empty, *read_ahead(partial(all_bars, cache), parts, cache.parts.ahead, size_of)]
+    return [empty, *read_ahead(partial(all_bars, cache.parts, cache.dataset), parts, cache.parts.ahead, size_of)]
 
 
 def massive(cache: Cache, tickers: frozenset[str], held: Sequence[date], trades: bool = False) -> pl.DataFrame:
@@ -198,11 +198,11 @@ def _of_parts(cache: Cache, held: Collection[date], read: Read) -> pl.DataFrame:
 
 def _bars(cache: Cache, tickers: frozenset[str], parts: Sequence[PartsOf]) -> pl.DataFrame:
     if min(len(parts), len(tickers)) <= _MANY or cache.parts.ahead > 1:  # then they are read in threads anyway
-        return bars(cache, parts, tickers)
+        return bars(cache.parts, cache.dataset, parts, tickers)
     size = -(-len(parts) // _THREADS)
     pieces = [parts[at : at + size] for at in range(0, len(parts), size)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        frames = list(threads.map(lambda piece: bars(cache, piece, tickers), pieces))
+        frames = list(threads.map(lambda piece: bars(cache.parts, cache.dataset, piece, tickers), pieces))
     return firsts(pl.concat(frames), cache.dataset)
 
 

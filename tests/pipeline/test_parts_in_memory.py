@@ -15,6 +15,7 @@ from ingest.cache.cache import Layout
 from ingest.cache.commit import commit, for_run, recover
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest import Held
+from ingest.cache.parts.bars import all_bars, bars
 from ingest.cache.parts.memory import MemoryParts
 from ingest.errors import CacheError
 from ingest.maintenance.verify import orphans
@@ -26,7 +27,6 @@ from ingest.market.windows import Window
 from ingest.pipeline.task import Job
 from ingest.pipeline.worker import prepare
 from ingest.planning.plan import Decision
-from ingest.reading.bars import all_bars, bars
 from ingest.settings.tuning import Tuning
 from ingest.sources.base import Body
 from ingest.tracked.update import bring_csvs_up_to_date
@@ -76,7 +76,7 @@ def fetched(cache, tuning, day, text=None, etag="e"):
 
 
 def rows(cache):
-    (found,) = steady.steadily(cache, DAYS, lambda parts: bars(cache, parts, WANTED))
+    (found,) = steady.steadily(cache, DAYS, lambda parts: bars(cache.parts, cache.dataset, parts, WANTED))
     return found
 
 
@@ -108,7 +108,7 @@ def test_everything_done_with_parts_works_in_memory(place, cache, tmp_path, tuni
         assert rows(cache).equals(rows(files))
         assert rows(cache).height > 2 * len(DAYS)
     (parts,) = cache.manifest.sessions.parts(DAYS[:1])
-    assert all_bars(cache, parts).height == market_day(DAYS[0]).count(b"\n") - 1
+    assert all_bars(cache.parts, cache.dataset, parts).height == market_day(DAYS[0]).count(b"\n") - 1
     assert problems(cache) == []
     cache.manifest.csvs.follow(TRACKED)
     bring_csvs_up_to_date(cache, False, lambda event: None)

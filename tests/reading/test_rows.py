@@ -11,12 +11,13 @@ from ingest.cache.cache import Cache
 from ingest.cache.csv_files import CsvFolder
 from ingest.cache.layout import PartKey
 from ingest.cache.manifest.records import Projection
+from ingest.cache.parts import bars
 from ingest.demo.files.market import pack
 from ingest.demo.servers import loopback
 from ingest.errors import CacheError, NotFound
 from ingest.files import batches
 from ingest.market.catalogue import CATALOGUE, STOCKS_DAY
-from ingest.reading import bars, history
+from ingest.reading import history
 from ingest.reading import rows as reading
 
 

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from ingest.cache.cache import Layout
 from ingest.cache.layout import PartsOf
 from ingest.cache.parts.lines import batches, check_columns, dated_texts, parse_lines, stamp_of
 from ingest.cache.parts.parts import read_known
-from ingest.cache.parts.store import key_to_read
+from ingest.cache.parts.store import PartStore, key_to_read
 from ingest.market.datasets import TIERS, Dataset
 from ingest.market.epochs import in_ns, is_near, of_text
 from ingest.market.row_kinds import DAY_BARS, RowKind
@@ -31,26 +30,32 @@ def schema_of(dataset: Dataset) -> pl.Schema:
     return pl.Schema([*_PLACE, *time, *_numbers_of(dataset.kind), *extras])
 
 
-def bars(layout: Layout, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
+def bars(store: PartStore, dataset: Dataset, sessions: Iterable[PartsOf], wanted: frozenset[str]) -> pl.DataFrame:
     """Rows of the wanted tickers as `schema_of`, sorted by ticker and date or time, one per session and time.
 
     Of several the first one counts. A minute whose timestamp is invalid, or in another week, is left out. Raises
     CacheError if a part cannot be read.
     """
-    dataset = layout.dataset
-    found = batches(dated_texts(layout.parts, sessions, wanted))
+    found = batches(dated_texts(store, sessions, wanted))
     frames = [_wanted(text, columns, wanted, dataset) for columns, text in found]
     return firsts(pl.concat([pl.DataFrame(schema=schema_of(dataset)), *frames]), dataset)
 
 
-def all_bars(layout: Layout, parts: PartsOf) -> pl.DataFrame:
+def all_bars(store: PartStore, dataset: Dataset, parts: PartsOf) -> pl.DataFrame:
     """Every row of a session from both parts, in the form of `bars`. Raises CacheError."""
-    dataset, store = layout.dataset, layout.parts
     tiers = [tier for tier in TIERS if tier in parts.index]
     texts = [read_known(store, key_to_read(store, parts, tier), parts.sha256[tier]) for tier in tiers]
-    frames = [_numbers(text[text.find(b"\n") + 1 or len(text) :], parts.columns, dataset) for text in texts]
-    rows = _near(pl.concat(frames).with_columns(pl.lit(parts.session).alias("date")), dataset)
-    return firsts(rows.select(schema_of(dataset).names()), dataset)
+    frames = [rows_of(text[text.find(b"\n") + 1 or len(text) :], parts, dataset) for text in texts]
+    return firsts(pl.concat(frames), dataset)
+
+
+def rows_of(text: bytes, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
+    """All rows of a session's lines, without a header, in the form of `bars` and in the order of the lines.
+
+    Several may have the same ticker and time (see `firsts`). Raises CacheError.
+    """
+    dated = _numbers(text, parts.columns, dataset).with_columns(pl.lit(parts.session).alias("date"))
+    return _near(dated, dataset).select(schema_of(dataset).names())
 
 
 def size_of(parts: PartsOf) -> int:
