@@ -206,6 +206,16 @@ class Projected:
 
 
 @dataclass(frozen=True, slots=True)
+class LakeUpdated:
+    """The lake is up to date: `files` of `rows` rows were written and `removed` ones removed, in `seconds`."""
+
+    files: int
+    removed: int
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class YahooAsked:
     """Yahoo was asked about a ticker, the `number`th (from 1) of `of`.
 
@@ -257,8 +267,8 @@ class Finished:
 
     For this run alone: `fetched` sessions committed, `bytes` packed bytes downloaded, `requests` to the source, the
     rows of committed sessions as in `Committed`, `corrections`, `files_projected` CSVs changed, `yahoo_rows` stored,
-    and `seconds`; `findings` counts the committed sessions by kind of finding. `exit_code` is that of `ingest run`;
-    `interrupted` is True if the user stopped the run.
+    `lake_files` of the lake written, and `seconds`; `findings` counts the committed sessions by kind of finding.
+    `exit_code` is that of `ingest run`; `interrupted` is True if the user stopped the run.
     """
 
     run: int
@@ -293,6 +303,7 @@ class Finished:
         return in_html(self)
 
     dismissed: int = 0
+    lake_files: int = 0
 
 
 Ended = Committed | Forbidden | Vanished | Failed | Quarantined
@@ -316,6 +327,7 @@ Event = (
     | Quarantined
     | Found
     | Projected
+    | LakeUpdated
     | YahooAsked
     | Stopping
     | Draining

@@ -57,6 +57,7 @@ def run(
     wait: str | None = None,
     engine: str | None = None,
     executor: Executor | None = None,
+    lake: bool | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
@@ -80,6 +81,7 @@ def run(
     wait: str | None = None,
     engine: str | None = None,
     executor: Executor | None = None,
+    lake: bool | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
@@ -102,6 +104,7 @@ def run(
     wait: str | None = None,
     engine: str | None = None,
     executor: Executor | None = None,
+    lake: bool | None = None,
     config: Path | str | None = None,
     on_event: events.Sink = events.ignore,
     progress: bool | None = None,
@@ -122,7 +125,7 @@ def run(
     `engine` says where sessions are downloaded and split: "local", "processes", or a Dask scheduler at
     "dask://HOST:PORT" (default: [engine] kind). `executor` is one of your own, in place of an engine: any
     `concurrent.futures.Executor` whose workers have this package, the keys, and a folder in common with this process.
-    It stays open.
+    It stays open. `lake` says whether all that is stored is also kept as Parquet files (default: [lake] enabled).
 
     A terminal or a notebook shows the progress, unless there is an `on_event` or `progress` is False; with `progress`
     True it does beside `on_event`. A script whose stderr is a file or a pipe shows none. The logger "ingest" gets the
@@ -145,6 +148,7 @@ def run(
         max_bytes=None if max_bytes is None else str(max_bytes),
         accept=accept,
         engine=engine,
+        lake=lake,
     )
     chosen = settings.load(parse_file(config), flags.settings())
     asked = [dataset or STOCKS_DAY.short] if datasets is None else parse_names("datasets", datasets)

@@ -113,6 +113,22 @@ EXAMPLES = {
         ("ingest quarantine accept 2025-11-11", "apply a file although it removes rows"),
         ("ingest quarantine accept --without-bad-rows 2025-11-11", "leave out what cannot be read"),
     ),
+    "lake": (
+        ("ingest lake build", "write what is missing"),
+        ("ingest lake status", "show where the files are"),
+    ),
+    "lake build": (
+        ("ingest lake build", "write what is missing or outdated"),
+        ("ingest lake build -d stocks-minute", "minutes"),
+    ),
+    "lake status": (
+        ("ingest lake status", "show which files there are, and where"),
+        ("ingest lake status --json", "for a program"),
+    ),
+    "lake drop": (
+        ("ingest lake drop", "ask, and remove all files of the lake"),
+        ("ingest lake drop -d stocks-minute --yes", "those of one dataset, without asking"),
+    ),
     "schedule": (
         ("ingest schedule show", "show what would be written"),
         ("ingest schedule install", "run every day at 06:00 UTC"),

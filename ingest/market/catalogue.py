@@ -83,6 +83,7 @@ _OPTIONS_DAY = Dataset(
     unit="contracts",
     plans=((2, "Starter"), (4, "Developer")),
     sigil="O:",
+    wide=True,
 )
 
 

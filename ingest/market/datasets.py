@@ -46,7 +46,8 @@ class Dataset:
     Yahoo's symbol of a ticker; it is None if Yahoo is never asked. `tolerance` is how far the closes of one session may
     differ between the two sources (the smallest splits change prices by more than a fiftieth). `plans` are the
     subscriptions known to include only a part of the history. `splits` says whether there are splits and dividends to
-    adjust for. The `primary` dataset is stored directly in the tiers, all others in a folder of their own below each.
+    adjust for. A `wide` one has hundreds of thousands of tickers in a session. The `primary` dataset is stored directly
+    in the tiers, all others in a folder of their own below each.
     """
 
     name: str
@@ -70,6 +71,12 @@ class Dataset:
     primary: bool = False
     clock: str | None = None
     yahoo_clock: str | None = None
+    wide: bool = False
+
+    @property
+    def by_month(self) -> bool:
+        """Whether a month of sessions fits in one file of the lake; otherwise each session has a file of its own."""
+        return not (self.kind.timed or self.wide)
 
     @property
     def time_zone(self) -> str:

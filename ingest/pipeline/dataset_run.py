@@ -21,6 +21,7 @@ from ingest.cache.commit import claim, for_run
 from ingest.cache.manifest import Answer
 from ingest.errors import CacheError, EngineLost, IngestError, NotConfirmed, SourceError, Stopped
 from ingest.hints import call
+from ingest.lake.update import bring_lake_up_to_date as fill_lake
 from ingest.market.patterns import some
 from ingest.market.permission import Permission, only_copies
 from ingest.pipeline.fill import Filling
@@ -134,6 +135,7 @@ class _Run:
         await self._follow()
         await self._fill()
         await self._project()
+        await self._fill_lake()
 
     async def _with_what_there_is(self) -> None:
         """Update the CSVs although the source, or the workers, failed; its error is the one that ends the run."""
@@ -256,6 +258,11 @@ class _Run:
         await anyio.to_thread.run_sync(bring_csvs_up_to_date, self._cache, into_csv, report)
         if any(isinstance(event, events.Projected) for event in changed):
             self._warn_of_rowless()
+
+    async def _fill_lake(self) -> None:
+        """Bring the lake up to date, if it is wanted."""
+        if self._settings.lake.enabled and (updated := await anyio.to_thread.run_sync(fill_lake, self._cache)):
+            self._sink(updated)
 
     def _warn_of_rowless(self) -> None:
         manifest = self._cache.manifest

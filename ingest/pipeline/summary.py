@@ -17,6 +17,10 @@ _STATES: Mapping[type[events.Ended], str] = {
     events.Failed: "failed",
     events.Quarantined: "quarantined",
 }
+_WRITTEN: Mapping[type[events.Event], str] = {
+    events.Projected: "files_projected",
+    events.LakeUpdated: "lake_files",
+}
 _ALL = (*_STATES.values(), "unpublished", "not_attempted", "damaged", "dismissed")
 
 
@@ -48,8 +52,8 @@ class Tally:
                 self._dataset = event.dataset
             case events.Fetched():
                 self._counts["bytes"] += event.bytes - event.resumed
-            case events.Projected():
-                self._counts["files_projected"] += event.files
+            case events.Projected() | events.LakeUpdated():
+                self._counts[_WRITTEN[type(event)]] += event.files
             case events.YahooAsked():
                 self._counts["yahoo_rows"] += event.rows
             case events.Found():
@@ -90,6 +94,7 @@ class Tally:
             corrections=self._counts["corrections"],
             files_projected=self._counts["files_projected"],
             yahoo_rows=self._counts["yahoo_rows"],
+            lake_files=self._counts["lake_files"],
             findings=dict(self._findings.most_common()),
             **{name: self._counts[name] for name in counted},
             **{name: states.get(name, 0) for name in _ALL},

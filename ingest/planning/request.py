@@ -72,6 +72,7 @@ class Flags:
     log_file: Path | None = None
     metrics_file: Path | None = None
     engine: str | None = None
+    lake: bool | None = None
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Those that override a setting, by section and name. Raises UsageError."""
@@ -79,6 +80,7 @@ class Flags:
             "source": {"concurrency": self.concurrency},
             "archive": {"save_others": self.save_others},
             "engine": parse_engine(self.engine),
+            "lake": {"enabled": self.lake},
             "run": {"months": self.months, "log_file": self.log_file, "metrics_file": self.metrics_file},
         }
 

@@ -18,6 +18,7 @@ from ingest.settings import tuning
 from ingest.settings.section import Section, seconds, whole_number
 from ingest.settings.sections.cache import CacheSettings, place
 from ingest.settings.sections.engine import EngineSettings
+from ingest.settings.sections.lake import Lake
 from ingest.settings.sections.notify import Notify
 from ingest.settings.sections.report import Report
 from ingest.settings.sections.store import Store
@@ -218,6 +219,7 @@ class Settings(BaseSettings):
     run: Run = Run()
     notify: Notify = Notify()
     report: Report = Report()
+    lake: Lake = Lake()
     store: Store = Store()
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _tuning: Tuning = PrivateAttr(default_factory=lambda: tuning.DEFAULT)
@@ -306,6 +308,7 @@ SECTIONS: Mapping[str, Mapping[str, FieldInfo]] = {
     "run": Run.model_fields,
     "notify": Notify.model_fields,
     "report": Report.model_fields,
+    "lake": Lake.model_fields,
     "store": Store.model_fields,
 }
 

@@ -12,6 +12,7 @@ from ingest.cache.cache import Cache
 from ingest.cache.manifest import Manifest
 from ingest.files import durable
 from ingest.finding import Finding
+from ingest.lake.update import bring_lake_up_to_date
 from ingest.settings import Settings
 from ingest.tracked import expand
 from ingest.tracked.projection import brought_over, project
@@ -20,7 +21,7 @@ Say = Callable[[str], None]
 
 
 def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say: Say) -> expand.Followed:
-    """Make these tickers, and those that match these patterns, the tracked ones, and update their CSVs.
+    """Make these tickers, and those that match these patterns, the tracked ones, and update their CSVs and the lake.
 
     Sends no request; `say` gets a message if all CSVs change. Removes what a killed process left among them. Raises
     CacheError.
@@ -34,6 +35,8 @@ def bring_up_to_date(cache: Cache, settings: Settings, names: Iterable[str], say
     cache.csvs.sweep()
     followed = expand.follow(cache, names)
     bring_csvs_up_to_date(cache, settings.fallback.into_csv, heard)
+    if settings.lake.enabled:
+        bring_lake_up_to_date(cache)
     return followed
 
 

@@ -41,6 +41,7 @@ from ingest.pipeline import run as runs
 from ingest.pipeline.dataset_run import preview
 from ingest.planning.request import Request
 from ingest.settings import Archive, CacheSettings, EngineSettings, Fallback, Limits, Settings, SourceSettings
+from ingest.settings.sections.lake import Lake
 from ingest.splitting import row_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,6 +217,7 @@ class Place:
     dataset: Dataset = STOCKS_DAY
     engine: dict = field(default_factory=dict)
     """Where sessions are downloaded and split: the settings of [engine]."""
+    lake: bool = False
 
     def settings(self, save_others=True, in_flight=None, max_unpacked=None, **source):
         chosen = {"endpoint_url": self.endpoint_url, "bucket": self.bucket, "same_as": SAME} | self.source | source
@@ -228,6 +230,7 @@ class Place:
             limits=limits,
             fallback=Fallback(enabled=self.yahoo, into_csv=self.into_csv),
             engine=EngineSettings(**self.engine),
+            lake=Lake(enabled=self.lake),
         )
 
     def run(
@@ -293,6 +296,7 @@ class Place:
             "INGEST_CACHE__ROOT": str(self.root),
             "INGEST_TRACKED__LISTS": "[]",
             "INGEST_FALLBACK__ENABLED": str(self.yahoo).lower(),
+            "INGEST_LAKE__ENABLED": str(self.lake).lower(),
             **{f"INGEST_ENGINE__{name.upper()}": str(value) for name, value in self.engine.items()},
         }
         return {**kept, **named, **own, "INGEST_TRACKED__TICKERS": json.dumps(sorted(TRACKED)), **more}
@@ -305,6 +309,7 @@ class Place:
             "cache": {"root": str(self.root)},
             "tracked": {"lists": [*map(str, lists)], "tickers": [*tickers]},
             "fallback": {"enabled": self.yahoo},
+            "lake": {"enabled": self.lake},
         }
         path = self.root.parent / "config.toml"
         lines = [

@@ -10,6 +10,7 @@ from ingest.cache.manifest.csvs import Csvs
 from ingest.cache.manifest.database import Database
 from ingest.cache.manifest.findings import KeptFindings
 from ingest.cache.manifest.identity import Identity
+from ingest.cache.manifest.lake import LakeFiles
 from ingest.cache.manifest.objects import KnownObjects
 from ingest.cache.manifest.places import KnownPlaces
 from ingest.cache.manifest.replacements import Replacements
@@ -30,6 +31,7 @@ class Manifest:
         self.sessions = KnownSessions(database, self.tracked_sets)
         self.findings, self.replacements = KeptFindings(database), Replacements(database)
         self.csvs, self.yahoo = Csvs(database), Quotes(database)
+        self.lake = LakeFiles(database)
         self.objects, self.identity, self.places = KnownObjects(database), Identity(database), KnownPlaces(database)
 
     @classmethod

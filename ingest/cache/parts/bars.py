@@ -1,7 +1,9 @@
 """Reads rows of some or all tickers from the parts of sessions, as numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
+import numpy as np
 import polars as pl
 
 from ingest.cache.layout import PartsOf
@@ -58,6 +60,36 @@ def rows_of(text: bytes, parts: PartsOf, dataset: Dataset) -> pl.DataFrame:
     return _near(dated, dataset).select(schema_of(dataset).names())
 
 
+def rows_of_many(texts: Sequence[tuple[PartsOf, bytes]], dataset: Dataset) -> pl.DataFrame:
+    """The rows of several sessions' lines, as of `rows_of` for each, in one frame.
+
+    Texts with the same columns are parsed as one, which takes a third of the time. Raises CacheError.
+    """
+    found = [pl.DataFrame(schema=schema_of(dataset))]
+    for columns, group in groupby(texts, lambda one: one[0].columns):
+        found += _together(columns, [(parts, _ended(text)) for parts, text in group], dataset)
+    return pl.concat(found)
+
+
+def _ended(text: bytes) -> bytes:
+    return text if not text or text.endswith(b"\n") else text + b"\n"
+
+
+def _together(
+    columns: tuple[str, ...], texts: Sequence[tuple[PartsOf, bytes]], dataset: Dataset
+) -> Iterator[pl.DataFrame]:
+    lines = [text.count(b"\n") for _, text in texts]
+    stamp = stamp_of(columns)
+    rows = _numbers(b"".join([text for _, text in texts]), columns, dataset, every=True) if sum(lines) else None
+    # A text has at most as many rows as lines: if all have as many together, each has, and they can be told apart.
+    if rows is None or rows.height != sum(lines):
+        yield from (rows_of(text, parts, dataset) for parts, text in texts if text)
+        return
+    days = pl.Series(stamp, [parts.session for parts, _ in texts], pl.Date)
+    dated = rows.with_columns(date=days.gather(np.repeat(np.arange(len(texts)), lines)))
+    yield _near(_whole(dated, dataset), dataset).select(schema_of(dataset).names())
+
+
 def size_of(parts: PartsOf) -> int:
     """Bytes of both parts of a session, packed."""
     return sum(index.offsets[-1] for index in parts.index.values())
@@ -85,8 +117,12 @@ def _near(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     return rows.filter(is_near(pl.col("time").dt.epoch("s"), pl.col("date"), dataset.evenings))
 
 
-def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Sequence[str] = ()) -> pl.DataFrame:
+def _numbers(
+    text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Sequence[str] = (), every: bool = False
+) -> pl.DataFrame:
     """Ticker, `others` as text, time and numbers: parsed at once, or cast one by one if they are oddly written.
+
+    With `every`, rows that belong to no ticker are among them.
 
     A number that the file does not have (indices have no volume) is null in each row.
     """
@@ -104,8 +140,13 @@ def _numbers(text: bytes, columns: tuple[str, ...], dataset: Dataset, others: Se
     rows = rows.with_columns(in_ns(rows[name]) for name in starts)
     times = [_time(name, dataset.time_zone) for name in starts]
     found = [name if name in there else pl.lit(None, kind).alias(name) for name, kind in numbers.items()]
-    # Blank lines, and rows without a ticker or a minute, belong to no ticker.
-    return rows.drop_nulls(["ticker", *starts]).select("ticker", *others, *times, *found)
+    chosen = rows.select("ticker", *others, *times, *found)
+    return chosen if every else _whole(chosen, dataset)
+
+
+def _whole(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """The rows that belong to a ticker: blank lines, and rows without a ticker or a minute, do not."""
+    return rows.drop_nulls(["ticker", *(["time"] if dataset.kind.timed else [])])
 
 
 def _time(column: str, zone: str) -> pl.Expr:

@@ -25,6 +25,14 @@ def run(
             help="Also store the tickers you don't track. (default: store)",
         ),
     ] = None,
+    lake: Annotated[
+        bool | None,
+        typer.Option(
+            "--lake/--no-lake",
+            rich_help_panel=STORED,
+            help="Also keep all that is stored as Parquet files. (default: \\[lake] enabled)",
+        ),
+    ] = None,
     tickers: Annotated[
         list[Path] | None,
         typer.Option(
@@ -148,6 +156,7 @@ def run(
         log_file=log_file,
         metrics_file=metrics_file,
         engine=engine,
+        lake=lake,
     )
     code = run_command(flags, dataset or [], config, dry_run=dry_run, json=json, quiet=quiet)
     raise typer.Exit(code if dry_run else Deed(code))

@@ -69,6 +69,8 @@ def summary(done: events.Finished, explained: bool = False) -> list[tuple[str, s
         rows.append(("findings", f"{_found(done.findings)} (`ingest findings{flag}` lists them)"))
     if done.files_projected:
         rows.append(("tracked CSVs written", f"{done.files_projected:,}"))
+    if done.lake_files:
+        rows.append(("files of the lake written", f"{done.lake_files:,}"))
     if done.yahoo_rows:
         rows.append(("from Yahoo", f"{counted(done.yahoo_rows, 'row')} of tracked tickers that Massive does not have"))
     rate = f", {done.bytes / 1e6 / done.seconds:.1f} MB/s" if done.bytes and done.seconds else ""

@@ -265,6 +265,20 @@ CREATE TABLE departures (                     -- places that the parts have left
 ) WITHOUT ROWID;
 """
 
+_LAKE = """
+CREATE TABLE lake (
+    dataset TEXT NOT NULL,
+    partition TEXT NOT NULL,                  -- '2025-11', or '2025-11-11' where each session has a file
+    contents TEXT NOT NULL,                   -- hash of what the sessions in the file were made of
+    rows INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,                     -- of the file
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    format INTEGER NOT NULL,                  -- of the file, see manifest/lake.py
+    PRIMARY KEY (dataset, partition)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _PERMISSION,
@@ -282,5 +296,6 @@ MIGRATIONS = (
     _STORES,
     _UNWANTED,
     _PLACE,
+    _LAKE,
 )
 """Each brings a manifest from the version that is its position to the next one."""

@@ -177,6 +177,11 @@ TABLES: Mapping[str, Kinds] = {
         "at": moment,
     },
     "unwanted": {"dataset": text, "name": text, "since": moment},
+    "lake": {
+        **dict.fromkeys(("dataset", "partition", "contents", "sha256"), text),
+        **dict.fromkeys(("rows", "size", "format"), count),
+        "mtime_ns": whole,
+    },
 }
 
 

@@ -1,0 +1,136 @@
+"""The rows of a partition, from the parts, sorted by ticker and time, in frames of bounded size.
+
+A month of stocks is one frame. More is cut by ticker: the indexes of the parts say where a frame's worth of rows ends,
+and each frame reads only the members of its own tickers.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+import polars as pl
+
+from ingest.cache.cache import Layout
+from ingest.cache.layout import MemberIndex, PartsOf
+from ingest.cache.parts.ahead import read_ahead
+from ingest.cache.parts.bars import firsts, rows_of_many, schema_of
+from ingest.cache.parts.parts import read_known, read_members
+from ingest.cache.parts.store import key_to_read
+from ingest.market.datasets import TIERS, Dataset, Tier
+
+MOST = 8 << 20
+"""Packed bytes of the parts that one frame is made of. Text has some five times as many, a frame twice those."""
+
+_PIECE = 1 << 20
+"""Packed bytes that are unpacked at once, of a part that is not sorted."""
+
+_PARSED = 4 << 20
+"""Bytes of text that are parsed at once."""
+
+_THREADS = 2
+
+
+def lake_schema(dataset: Dataset) -> pl.Schema:
+    """`schema_of` with times as they are stored: in nanoseconds, UTC."""
+    stored = {"time": pl.Datetime("ns", "UTC")}
+    return pl.Schema({name: stored.get(name, kind) for name, kind in schema_of(dataset).items()})
+
+
+def frames(layout: Layout, sessions: Sequence[PartsOf], most: int = MOST) -> Iterator[pl.DataFrame]:
+    """All rows of these sessions as `lake_schema`: the first of each ticker and time, sorted by them, frame by frame.
+
+    A frame is made of about `most` packed bytes, and at least one ticker. Raises CacheError if a part cannot be read.
+    """
+    for span in _spans(sessions, most):
+        parts = [(one, tier) for tier in TIERS for one in sessions if tier in one.index]
+        texts = read_ahead(partial(_texts, layout, span), parts, max(_THREADS, layout.parts.ahead))
+        found = [span.of(rows_of_many(some, layout.dataset)) for some in _batches(chain.from_iterable(texts))]
+        rows = firsts(pl.concat([pl.DataFrame(schema=schema_of(layout.dataset)), *found]), layout.dataset)
+        yield rows.cast(dict(lake_schema(layout.dataset)))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Tickers from `first` up to, but without, `end`; None for all from `first` on."""
+
+    first: str
+    end: str | None
+
+    @property
+    def is_all(self) -> bool:
+        return not self.first and self.end is None
+
+    def members(self, index: MemberIndex) -> Sequence[int]:
+        """Members of a part that may have such tickers."""
+        if not index.ordered:
+            return range(len(index.firsts))
+        begins = index.members([self.first])[0] if self.first else 0
+        return range(begins, len(index.firsts) if self.end is None else index.members([self.end])[-1] + 1)
+
+    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those of the rows that have such tickers."""
+        if self.is_all:
+            return rows
+        inside = pl.col("ticker") >= self.first
+        return rows.filter(inside if self.end is None else inside & (pl.col("ticker") < self.end))
+
+
+def _spans(sessions: Sequence[PartsOf], most: int) -> Iterator[_Span]:
+    """All tickers, cut where the members of sorted parts reach `most` bytes."""
+    members = sorted(member for one in sessions for index in one.index.values() for member in _members(index))
+    first, size = "", 0
+    for ticker, weight in members:
+        if size + weight > most and ticker > first:
+            yield _Span(first, ticker)
+            first, size = ticker, 0
+        size += weight
+    yield _Span(first, None)
+
+
+def _members(index: MemberIndex) -> Iterable[tuple[str, int]]:
+    """First ticker and size of each member; of a part that is not sorted they say nothing."""
+    ends = zip(index.offsets, index.offsets[1:], strict=False)
+    return zip(index.firsts, (end - begin for begin, end in ends), strict=True) if index.ordered else ()
+
+
+Text = tuple[PartsOf, bytes]
+
+
+def _texts(layout: Layout, span: _Span, part: tuple[PartsOf, Tier]) -> Iterable[Text]:
+    """The lines of a part that may be in the span, each text with its session."""
+    session, tier = part
+    key, index = key_to_read(layout.parts, session, tier), session.index[tier]
+    if span.is_all and index.offsets[-1] <= MOST:
+        text = read_known(layout.parts, key, session.sha256[tier])
+        return [(session, text[text.find(b"\n") + 1 or len(text) :])]
+    if index.ordered:
+        return [(session, read_members(layout.parts, key, index, span.members(index)))]
+    # Any member may have any ticker: all are read for each span, and not at once.
+    return ((session, read_members(layout.parts, key, index, some)) for some in _pieces(index))
+
+
+def _pieces(index: MemberIndex) -> Iterator[Sequence[int]]:
+    """The members of a part in groups of about `_PIECE` packed bytes."""
+    group, size = list[int](), 0
+    for member in range(len(index.firsts)):
+        group.append(member)
+        size += index.offsets[member + 1] - index.offsets[member]
+        if size >= _PIECE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _batches(texts: Iterable[Text]) -> Iterator[Sequence[Text]]:
+    """Texts in groups of about `_PARSED` bytes."""
+    group, size = list[Text](), 0
+    for text in texts:
+        group.append(text)
+        size += len(text[1])
+        if size >= _PARSED:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,0 +1,82 @@
+"""What the lake of a dataset has, and what it is missing: the answer to `ingest lake status`."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from ingest.cache import lock
+from ingest.cache.cache import Cache
+from ingest.cache.commit import for_writing
+from ingest.events import LakeUpdated
+from ingest.lake.partitions import LakeFolder, Standing
+from ingest.lake.update import bring_lake_up_to_date
+from ingest.market.datasets import Dataset
+from ingest.notebook import in_html
+from ingest.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LakeState:
+    """The lake of a dataset: `pattern` matches its files, for tools that read Parquet.
+
+    `files` are clean, with `rows` and `bytes`, and cover `sessions` from `first` to `last` (None without any). `due`
+    files are missing or outdated, and cover `due_sessions`; `unwanted` ones are of sessions that are no longer stored.
+    """
+
+    dataset: str
+    pattern: str
+    files: int
+    rows: int
+    bytes: int
+    sessions: int
+    first: date | None
+    last: date | None
+    due: int
+    due_sessions: int
+    unwanted: int
+
+    def _repr_html_(self) -> str:
+        """A table, for a notebook."""
+        return in_html(self)
+
+
+def lake_state(settings: Settings, dataset: Dataset) -> LakeState:
+    """The state of a dataset's lake; nothing is written. Raises CacheError."""
+    with Cache.read(settings, dataset) as cache:
+        standing = Standing.of(cache)
+        due = standing.due()
+        names = {one.name for one in due}
+        clean = [one for name, one in standing.wanted.items() if name not in names]
+        days = [day for one in clean for day in one.sessions]
+        files = [standing.files[one.name] for one in clean]
+        return LakeState(
+            dataset=dataset.short,
+            pattern=standing.folder.pattern,
+            files=len(files),
+            rows=sum(one.rows for one in files),
+            bytes=sum(one.size for one in files),
+            sessions=len(days),
+            first=min(days, default=None),
+            last=max(days, default=None),
+            due=len(due),
+            due_sessions=sum(len(one.sessions) for one in due),
+            unwanted=len(standing.unwanted()),
+        )
+
+
+def build_lake(settings: Settings, dataset: Dataset) -> LakeUpdated | None:
+    """Write what a dataset's lake is missing; None if there was nothing to do. Raises CacheError, CacheLocked."""
+    with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
+        return bring_lake_up_to_date(cache)
+
+
+def drop_lake(settings: Settings, dataset: Dataset) -> int:
+    """Remove the files of a dataset's lake; returns how many. Raises CacheError, CacheLocked."""
+    with lock.hold(settings.cache.root), for_writing(settings, dataset) as cache:
+        folder = LakeFolder.of(cache)
+        found = sorted({*folder.found(), *cache.manifest.lake.all()})
+        cache.manifest.lake.forget(found)  # first: a kill leaves files that nothing reads, and the next build removes
+        folder.sweep()
+        for name in found:
+            folder.drop(name)
+        folder.drop_empty()
+        return len(found)

@@ -1,0 +1,93 @@
+"""Writes one file of the lake, row group by row group, so that memory does not grow with it."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from typing import IO, cast
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from ingest.cache.cache import Cache
+from ingest.cache.manifest.lake import FORMAT, LakeFile
+from ingest.files import durable
+from ingest.files.durable import Write
+from ingest.lake.frames import frames, lake_schema
+from ingest.lake.partitions import LakeFolder, Partition
+from ingest.market.datasets import Dataset
+
+_GROUP = 16_384
+"""Rows of a row group. The statistics of a group say which tickers it has: with larger ones a reader of one ticker
+decodes more, with smaller ones a reader of all has more to look at."""
+
+
+def write(cache: Cache, folder: LakeFolder, partition: Partition) -> LakeFile:
+    """Write the file of a partition, and put it in place; it is durable when this returns.
+
+    A reader sees the old file or the new one. Raises CacheError.
+    """
+    file, staged = folder.file(partition.name), folder.staged(partition.name)
+    sessions = list(cache.manifest.sessions.parts(partition.sessions))
+    with durable.staging(file, under=staged) as put:
+        sink = _Sink(put)
+        rows = _encode(frames(cache, sessions), cache.dataset, sink)
+    durable.make_folder(file.parent)
+    durable.publish(file, staged)
+    durable.sync_folder(file.parent)
+    with durable.translated("look at", file):
+        state = file.lstat()
+    return LakeFile(partition.name, partition.contents, rows, sink.sha256, state.st_size, state.st_mtime_ns)
+
+
+def _encode(found: Iterable[pl.DataFrame], dataset: Dataset, sink: "_Sink") -> int:
+    """Encode frames as one Parquet file; returns the number of its rows."""
+    counts, failed = list[int](), list[Exception]()
+
+    def source(*_: object) -> Iterator[pl.DataFrame]:
+        try:
+            for frame in found:
+                counts.append(frame.height)
+                yield frame
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    rows = register_io_source(source, schema=lake_schema(dataset))
+    try:
+        rows.sink_parquet(cast(IO[bytes], sink), row_group_size=_GROUP, metadata=_about(dataset))
+    except Exception as error:  # polars makes its own of what was raised on the way
+        raise next(iter((*failed, *sink.failed)), error) from error
+    return sum(counts)
+
+
+def _about(dataset: Dataset) -> dict[str, str]:
+    """What the file says of itself: prices are as traded."""
+    told = {"dataset": dataset.short, "interval": dataset.interval, "adjust": "none", "format": str(FORMAT)}
+    return {f"ingest.{name}": value for name, value in told.items()}
+
+
+class _Sink(io.RawIOBase):
+    """Takes the bytes of a file, and hashes them."""
+
+    def __init__(self, put: Write) -> None:
+        self._put, self._hash = put, hashlib.sha256()
+        self.failed = list[Exception]()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        """Write all of the bytes."""
+        view = memoryview(data)  # type: ignore[arg-type]
+        self._hash.update(view)
+        try:
+            self._put(view)
+        except Exception as error:
+            self.failed.append(error)
+            raise
+        return view.nbytes
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what was written so far, in hexadecimal."""
+        return self._hash.hexdigest()
